@@ -1,0 +1,79 @@
+// The link: the door between edge and gateway. In one process it is a function call (across shards: a
+// mailbox record) with this interface; between machines it will be an acknowledged stream on 23456.
+// Views are valid for the call only. Thread: the shard's.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bytes.hpp"
+
+namespace fedgate::link {
+
+// How the domain of a stanza's sender was proved on the stream that brought it.
+enum class Proof : std::uint8_t { kCertificate, kDialbackTls, kDialbackClear };
+
+struct FromPartner {
+    Bytes from_domain;    // verified; A-label, lower case
+    Proof proof;
+    Bytes stanza;         // one whole, well-formed first-level element, as received
+};
+
+// Names one stanza given to the edge, so that its fate can be told. 0: nobody asks.
+using Ticket = std::uint64_t;
+
+struct ToPartner {
+    Ticket ticket;
+    Bytes our_domain;      // A-label, lower case: domain of the stanza's `from`
+    Bytes their_domain;    // of its `to`
+    Bytes stanza;
+};
+
+// Why a stanza did not reach the partner; rows ERR-40..ERR-46 and S2S-66 of the interworking rules.
+enum class Fault : std::uint8_t {
+    kNone,
+    kNoSuchDomain,        // ERR-40, also ERR-43: remote host-unknown
+    kUnreachable,         // ERR-41
+    kNotTrusted,          // ERR-42
+    kRemoteDenied,        // ERR-44
+    kRemoteFailing,       // ERR-45
+    kBlocked,             // ERR-46: our policy
+    kQueueFull,           // ERR-45, local bound
+    kExpired,             // waited too long for a stream
+};
+
+enum class Fate : std::uint8_t {
+    kWritten,         // given to an authenticated stream; kAcknowledged or kInDoubt follows if `acknowledges`
+    kAcknowledged,    // XEP-0198: the partner has it
+    kInDoubt,         // written, and the stream broke before an acknowledgement
+    kFailed,          // not written: see fault
+};
+
+struct Outcome {
+    Ticket ticket;
+    Fate fate;
+    Fault fault = Fault::kNone;
+    bool acknowledges = false;    // with kWritten: the stream has XEP-0198, one more outcome will come
+};
+
+// The gateway as the edge sees it.
+class GatewayDoor {
+public:
+    // False: no room now. The edge stops reading that stream and tries again (back-pressure).
+    [[nodiscard]] virtual bool take_stanza(const FromPartner&) = 0;
+    virtual void on_outcome(const Outcome&) = 0;
+
+protected:
+    ~GatewayDoor() = default;
+};
+
+// The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a ticket
+// other than 0; it may come before the call returns.
+class EdgeDoor {
+public:
+    [[nodiscard]] virtual bool take_stanza(const ToPartner&) = 0;
+
+protected:
+    ~EdgeDoor() = default;
+};
+
+}  // namespace fedgate::link

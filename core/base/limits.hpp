@@ -1,0 +1,38 @@
+// Every bound of the product that is not a configuration key, in one place, with its unit and what
+// happens at it. Bounds that an administrator can set are keys (core/config); their defaults stand there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fedgate::limits {
+
+// xml: RFC 6120 13.12, interworking S2S-7, S2S-8. At a bound: stream error policy-violation.
+constexpr std::size_t kXmlDepth = 64;
+constexpr std::size_t kXmlAttributes = 256;
+constexpr std::size_t kXmlPrefixes = 32;
+constexpr std::size_t kUnauthenticatedElementBytes = 10'000;
+constexpr std::size_t kUnauthenticatedStreamBytes = 16'384;
+constexpr std::size_t kJidPartBytes = 1'023;
+
+// sip: interworking SIP-3. Header section over: 513 and close; body over: 413.
+constexpr std::size_t kSipHeaderBytes = 32'768;
+constexpr std::size_t kSipHeaders = 128;
+constexpr std::size_t kSipVias = 64;
+constexpr std::size_t kSipDatagramRequestBytes = 1'300;    // IM-18, SIP-7
+
+// gateway: GEN-5. At the bound: resource-constraint to the sender.
+constexpr std::size_t kPairQueueStanzas = 50;
+
+// edge: DNS-9, S2S-66. At the bound: the stanza is refused with resource-constraint.
+constexpr std::size_t kDomainPairQueueStanzas = 1'000;
+constexpr std::size_t kDomainPairQueueBytes = 1 << 20;
+constexpr std::size_t kUnsentBytes = 4 << 20;
+
+// run: one mailbox for each ordered pair of shards. At the bound: back-pressure on the producer.
+constexpr std::size_t kMailboxBytes = 4 << 20;
+
+static_assert(kUnauthenticatedElementBytes <= kUnauthenticatedStreamBytes);
+static_assert(kDomainPairQueueBytes <= kUnsentBytes);
+
+}  // namespace fedgate::limits

@@ -1,0 +1,86 @@
+// One stream connection: TCP, with TLS from the start or from any later byte on, or without.
+// The owner sees plain text only. Output written during a turn leaves in as few sends as possible at its end.
+// Owner: whoever made it. Thread: the shard's.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "core/base/bytes.hpp"
+#include "core/base/error.hpp"
+#include "core/base/peer_identity.hpp"
+#include "core/run/loop.hpp"
+
+namespace fedgate::net {
+
+class Connection;
+class TlsContext;    // net/tls.hpp
+
+class ConnectionOwner {
+public:
+    // An outgoing connection stands (TCP).
+    virtual void on_open(Connection&) {}
+    // The TLS handshake is done; Connection::peer() tells who is there. A certificate that can't be
+    // verified does not fail the handshake: the owner decides by peer().
+    virtual void on_secured(Connection&) {}
+    // Everything received and not yet consumed, contiguous. Returns how many bytes at the front are
+    // done with; the rest is shown again, with more behind it. The view is valid for the call only.
+    virtual std::size_t on_data(Connection&, MutableBytes input) = 0;
+    // The send queue has fallen below half after a write() was refused.
+    virtual void on_writable(Connection&) {}
+    // It is over (closed by either side, broken, or TLS failed). Last call; the object may be destroyed
+    // from here on, also from within this call.
+    virtual void on_closed(Connection&, Error reason) = 0;
+
+protected:
+    ~ConnectionOwner() = default;
+};
+
+struct ConnectionLimits {
+    std::size_t input_bytes_max;     // unconsumed input; a full buffer that the owner does not consume closes with kLimit
+    std::size_t unsent_bytes_max;    // write() refuses above
+};
+
+class Connection final {
+public:
+    // Takes over an accepted socket.
+    Connection(Loop&, ConnectionOwner&, ConnectionLimits, Socket accepted, const SocketAddress& peer);
+    // Connects. on_open() or on_closed() follows.
+    static Result<std::unique_ptr<Connection>> connect(Loop&, ConnectionOwner&, ConnectionLimits,
+                                                       const SocketAddress& to);
+    // If the socket is still open it is closed in the background; no callback follows.
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    // Appends to the send queue. False: the queue is full, nothing was taken; on_writable() will come.
+    [[nodiscard]] bool write(Bytes);
+    [[nodiscard]] std::size_t unsent_bytes() const;
+
+    // From the next byte on, both ways. `server_name` is the SNI to send (client) and, on the server
+    // side, ignored (the client's SNI picks the certificate). Anything received before and not yet
+    // consumed is the owner's to judge (S2S-12): it is not fed to TLS.
+    void start_tls_client(TlsContext&, const std::string& server_name, Bytes alpn);
+    void start_tls_server(TlsContext&);
+    [[nodiscard]] bool secured() const;
+    [[nodiscard]] const PeerIdentity& peer() const;
+    [[nodiscard]] const char* tls_version() const;      // "TLSv1.3", or "" without TLS
+    [[nodiscard]] const char* tls_cipher() const;
+
+    void pause_input();     // back-pressure; already received bytes may still be shown once
+    void resume_input();
+    // Flushes what was written (at most 5 s), then TLS close_notify, FIN; waits for the peer's FIN (at
+    // most 5 s); on_closed() follows.
+    void close();
+    // Now; unsent bytes are dropped; on_closed() follows from the loop, not from within this call.
+    void abort(Error reason);
+
+    [[nodiscard]] const SocketAddress& peer_address() const;
+    [[nodiscard]] SocketAddress local_address() const;
+    // When bytes last came in, and when unsent bytes last made progress (S2S-66).
+    [[nodiscard]] Instant last_received() const;
+    [[nodiscard]] Instant last_progress() const;
+};
+
+}  // namespace fedgate::net
