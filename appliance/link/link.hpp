@@ -18,8 +18,17 @@ struct FromPartner {
     Bytes stanza;         // one whole, well-formed first-level element, as received
 };
 
-// Names one stanza given to the edge, so that its fate can be told. 0: nobody asks.
+// Names one stanza given to the edge, so that its fate can be told. 0: nobody asks. The upper 16 bits
+// are the number of the shard that asked, the lower 48 are the gateway's own.
 using Ticket = std::uint64_t;
+constexpr Ticket make_ticket(std::uint32_t shard, std::uint64_t own) {
+    return (static_cast<Ticket>(shard) << 48) | (own & ((Ticket{1} << 48) - 1));
+}
+constexpr std::uint32_t shard_of(Ticket ticket) { return static_cast<std::uint32_t>(ticket >> 48); }
+constexpr std::uint64_t own_part(Ticket ticket) { return ticket & ((Ticket{1} << 48) - 1); }
+
+// Kinds of the records between shards (core/run/shard): the edge's below 16, the gateway's from 16 on.
+enum class RecordKind : std::uint32_t { kToPartner = 1, kOutcome = 2, kFirstOfGateway = 16 };
 
 struct ToPartner {
     Ticket ticket;
