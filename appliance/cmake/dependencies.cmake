@@ -1,0 +1,47 @@
+# Every library that is not ours, as a target. Each is linked by its one door only.
+
+find_package(Threads REQUIRED)
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+find_package(mimalloc REQUIRED)
+find_package(SQLite3 REQUIRED)
+
+# The set-up owns the key of the cache (package version and options): ask it, don't repeat it.
+execute_process(
+  COMMAND ${PROJECT_SOURCE_DIR}/tests/setup --print-wolfssl-prefix
+  OUTPUT_VARIABLE wolfssl_prefix OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(NOT EXISTS "${wolfssl_prefix}/lib/libwolfssl.a")
+  message(FATAL_ERROR "The fast wolfSSL is not built yet: run tests/setup")
+endif()
+message(STATUS "wolfSSL: ${wolfssl_prefix}")
+add_library(wolfssl_static STATIC IMPORTED GLOBAL)
+set_target_properties(wolfssl_static PROPERTIES
+  IMPORTED_LOCATION ${wolfssl_prefix}/lib/libwolfssl.a
+  INTERFACE_INCLUDE_DIRECTORIES ${wolfssl_prefix}/include
+  INTERFACE_LINK_LIBRARIES "m;Threads::Threads")
+# wolfSSL's headers mean something else for every option, so nobody may include them without these.
+set_property(TARGET wolfssl_static PROPERTY INTERFACE_COMPILE_DEFINITIONS WOLFSSL_USE_OPTIONS_H)
+
+# Each is named in full: a shared liburing of another version would be found first by -luring.
+foreach(library uring_static:liburing.a:liburing.h unbound:libunbound.so:unbound.h)
+  string(REPLACE ":" ";" library ${library})
+  list(GET library 0 target)
+  list(GET library 1 file)
+  list(GET library 2 header)
+  find_library(${target}_FILE ${file})
+  find_path(${target}_INCLUDE ${header})
+  if(NOT ${target}_FILE OR NOT ${target}_INCLUDE)
+    message(FATAL_ERROR "${file} or ${header} is missing: run tests/setup")
+  endif()
+  add_library(${target} UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES
+    IMPORTED_LOCATION ${${target}_FILE}
+    INTERFACE_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
+endforeach()
+
+find_path(RAPIDXML_INCLUDE rapidxml/rapidxml.hpp)
+if(NOT RAPIDXML_INCLUDE)
+  message(FATAL_ERROR "RapidXML is missing: run tests/setup")
+endif()
+add_library(rapidxml INTERFACE IMPORTED GLOBAL)
+target_include_directories(rapidxml SYSTEM INTERFACE ${RAPIDXML_INCLUDE})
