@@ -1,0 +1,46 @@
+// A partner: an XMPP domain with which the organisation federates, and on which terms (features.md A3, A6).
+// Immutable part of a Snapshot.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/address.hpp"
+#include "core/config/value.hpp"
+#include "core/rules/negotiation.hpp"
+
+namespace fedgate::rules {
+
+using config::Rate;
+
+enum class PartnerType : std::uint8_t { kFederated, kPublicVerified, kPublicUnverified };
+
+// A6: what a partner's users may do without our user's approval.
+struct TypeEffects {
+    bool sees_presence_unapproved;
+    bool may_message_unapproved;
+    bool sees_note;
+};
+[[nodiscard]] const TypeEffects& effects(PartnerType);
+
+struct Partner {
+    std::string domain;    // primary; empty: the template partner/default, applied to a discovered domain
+    std::vector<std::string> additional_domains;
+    std::string description;
+    bool enabled = true;
+    PartnerType type = PartnerType::kPublicUnverified;
+    Negotiation negotiation{};           // tls, sasl, dialback and what follows from them
+    bool keepalive = true;
+    std::uint32_t connection_limit = 0;  // effective; the key's 0 was replaced by the common limit
+    config::HostPort proxy;              // host empty: SRV decides
+    std::string ca;                      // PEM path; empty: tls.external.ca
+    Rate rate_bytes;                     // S2S-64
+    Rate rate_stanzas;                   // S2S-64
+    Rate rate_sender_messages;           // S2S-65
+
+    [[nodiscard]] bool discovered() const { return domain.empty(); }
+};
+
+}  // namespace fedgate::rules

@@ -1,0 +1,129 @@
+// All rules and settings of one generation, typed and indexed, immutable. Made on the control thread,
+// read by every core without a lock; a core swaps its pointer between two events. Look-ups allocate
+// nothing and take domains as A-labels in lower case. Views and pointers live as long as the snapshot.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/bytes.hpp"
+#include "core/config/address.hpp"
+#include "core/config/tree.hpp"
+#include "core/rules/index.hpp"
+#include "core/rules/partner.hpp"
+#include "core/rules/policy.hpp"
+
+namespace fedgate::rules {
+
+// A domain of ours: served by SIP pools; on the XMPP network we are its server.
+struct SipDomain {
+    std::string name;
+    std::vector<config::SipTarget> next_hops;    // failover order; empty: RFC 3263 on the name
+    std::string site;
+    bool strict_1300 = false;         // IM-18
+    bool phone = false;               // ADDR-28
+    bool send_pai = false;            // SIP-33
+    bool sip2xmpp_chat = false;       // IM-38: type='chat' instead of none
+};
+
+struct TlsFiles {
+    std::string certificate;    // PEM paths; empty: none
+    std::string key;
+    std::string ca;
+};
+
+struct Settings {
+    bool federation_allow = false;
+    bool federation_discovery = false;
+    bool edge = true;
+    bool gateway = true;
+    std::uint32_t threads = 0;
+    std::string state_directory;
+    std::string admin_socket;
+    config::Address admin_http;
+    std::vector<config::Address> dns_servers;
+    TlsFiles tls_external;
+    TlsFiles tls_internal;
+    TlsFiles tls_sip;
+
+    struct Xmpp {
+        std::vector<config::Address> listen;
+        std::vector<config::Address> listen_tls;
+        std::uint32_t connections = 0;
+        std::uint32_t connections_per_partner = 0;
+        std::uint32_t unauthenticated_per_address = 0;
+        std::uint32_t streams_per_domain_pair = 0;
+        std::size_t stanza_bytes = 0;
+        std::uint32_t depth = 0;
+        Rate connections_per_address;
+        Duration establish{};
+        Duration inactivity{};
+        Duration keepalive_interval{};
+        std::string dialback_secret;    // empty: the file in state_directory
+        Duration retry_first{};         // DNS-9
+        Duration retry_max{};
+        std::size_t queue_bytes = 0;
+        Duration queue_time{};
+    } xmpp;
+
+    struct Link {
+        std::vector<config::Address> listen;
+        std::vector<config::HostPort> edges;
+    } link;
+
+    struct Sip {
+        std::vector<config::SipListen> listen;
+        std::vector<config::Network> trusted;
+        Duration options_interval{};
+    } sip;
+
+    struct Im {
+        std::size_t max_bytes = 0;     // IM-19
+        Duration error_wait{};         // IM-50
+    } im;
+
+    std::uint32_t loop_repeats = 0;    // SEC-3
+    std::uint8_t log_level = 0;        // 0 error, 1 warning, 2 info, 3 debug
+    bool log_bodies = false;
+};
+
+class Snapshot {
+public:
+    std::uint64_t generation = 0;
+    Settings settings;
+
+    // The partner that `domain` belongs to: its own or an additional domain, else with
+    // federation.discovery the template, else null. May be disabled. Null for a domain of ours.
+    [[nodiscard]] const Partner* partner(Bytes domain) const;
+    // Null: not a domain of ours.
+    [[nodiscard]] const SipDomain* sip_domain(Bytes domain) const;
+    // May this SIP user and a user of this XMPP domain converse, in this direction? `user` is the
+    // unescaped user part (ASCII case does not count), domains are A-labels in lower case.
+    [[nodiscard]] Decision may_converse(Bytes user, Bytes sip_domain, Bytes xmpp_domain, Direction) const;
+    // The policy in force for a SIP user: user > site > global.
+    [[nodiscard]] const Policy& policy_of(Bytes user, const SipDomain&) const;
+    // May this address (4 or 16 bytes, network order) send us SIP without a certificate?
+    [[nodiscard]] bool sip_trusted(Bytes address) const;
+
+    [[nodiscard]] const std::vector<Partner>& partners() const { return partners_; }
+    [[nodiscard]] const std::vector<SipDomain>& sip_domains() const { return sip_domains_; }
+
+private:
+    friend class Compiler;
+    std::vector<Partner> partners_;          // [0] is the template
+    std::vector<SipDomain> sip_domains_;
+    std::vector<Policy> policies_;           // [0] is global
+    std::vector<std::uint32_t> user_policies_;
+    NameIndex partner_index_;
+    NameIndex sip_domain_index_;
+    NameIndex user_index_;                   // user@domain, lower case
+    std::vector<std::uint32_t> domain_policies_;    // of sip_domains_: by site, else global
+};
+
+// Validates the tree as a whole. Null when there is an error in `problems`; warnings do not refuse.
+[[nodiscard]] std::unique_ptr<const Snapshot> compile(const config::Tree&, std::uint64_t generation,
+                                                      config::Problems& problems);
+
+}  // namespace fedgate::rules
