@@ -1,0 +1,16 @@
+// Does a certificate speak for an XMPP domain? RFC 6120 13.7, RFC 6125; CERT-1..CERT-4.
+#pragma once
+
+#include "core/base/bytes.hpp"
+#include "core/base/peer_identity.hpp"
+
+namespace fedgate::xml {
+
+// `domain`: A-label, lower case. True only for a valid chain. `direct_tls` also admits
+// _xmpps-server SRV names. The subject's CN is never looked at.
+bool covers(const PeerIdentity&, Bytes domain, bool direct_tls);
+
+// One presented name against a domain; exposed for the certificate tools.
+bool dns_name_matches(Bytes presented, Bytes domain);
+
+}  // namespace fedgate::xml

@@ -1,0 +1,192 @@
+// One XMPP server-to-server stream, from the first byte to the close: header, STARTTLS, SASL EXTERNAL,
+// dialback (all three roles), stanzas, acknowledgements, errors. RFC 6120, XEP-0220, XEP-0198.
+// Pure: bytes in through next(), work out as actions, output through StreamHost::write(). No clock, no socket.
+//
+// The owner's loop, after received bytes and after any other call of this class:
+//     do { action = stream.next(input, now); drop action.consumed bytes from input; act on it; }
+//     while (action.kind != Action::Kind::kNone);
+//     arm a timer for stream.deadline();
+//
+// Owner: the shard's stream slab. Thread: that shard only. Views in an Action point into the input or
+// the stream and are valid until the next call of this class.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/bytes.hpp"
+#include "core/base/limits.hpp"
+#include "core/base/peer_identity.hpp"
+#include "core/base/time.hpp"
+#include "xml/dialback.hpp"
+#include "xml/stream_error.hpp"
+
+namespace fedgate::xml {
+
+// How a domain was proved on a stream. Same order as link::Proof.
+enum class Proof : std::uint8_t { kCertificate, kDialbackTls, kDialbackClear };
+
+// What one row of features.md A5 leaves open between a domain of ours and one of theirs. TLS is offered
+// when a method uses it, and insisted on unless dialback_clear. All false: nothing can work (refused).
+struct StreamPolicy {
+    bool allowed = false;           // false: policy-violation, whatever the methods are
+    bool external = false;          // SASL EXTERNAL over TLS
+    bool dialback_tls = false;
+    bool dialback_clear = false;
+
+    [[nodiscard]] bool tls_offered() const { return external || dialback_tls; }
+    [[nodiscard]] bool tls_required() const { return !dialback_clear; }
+    [[nodiscard]] bool dialback(bool secured) const {
+        return secured ? dialback_tls : dialback_clear;
+    }
+};
+
+enum class Served : std::uint8_t { kNo, kGone, kYes };    // kGone: served earlier (S2S-4)
+
+// What a stream needs from its owner. Called from within the stream's calls; must not call back into it.
+class StreamHost {
+public:
+    // Queues bytes to the peer. False: the send queue is full; the stream ends (kOutputFull).
+    [[nodiscard]] virtual bool write(Bytes) = 0;
+    // Domains come as A-labels, lower case (ADDR-2). `their` is empty while the peer has not said who it is.
+    virtual Served serves(Bytes our_domain) = 0;
+    virtual StreamPolicy policy(Bytes our_domain, Bytes their_domain) = 0;
+    virtual void fill_random(MutableBytes) = 0;
+
+protected:
+    ~StreamHost() = default;
+};
+
+// Shared by all streams of a shard; outlives them. May change between calls.
+struct StreamSettings {
+    std::string default_domain;            // `from` of a reply header when theirs named no domain of ours
+    DialbackSecrets dialback;
+    std::uint32_t stanza_bytes_max = 262'144;     // S2S-8
+    Duration establish_max = 60s;                 // S2S-61
+    Duration header_wait = 10s;                   // S2S-60, and the three below
+    Duration tls_wait = 10s;
+    Duration sasl_wait = 10s;
+    Duration dialback_wait = 30s;
+    Duration close_wait = 5s;                     // S2S-18
+    bool sm = true;                               // XEP-0198: offer it, and ask for it
+};
+
+// Why a stream is over.
+struct StreamEnd {
+    enum class Cause : std::uint8_t {
+        kClosedByPeer,       // </stream:stream> without an error
+        kClosedByUs,         // close() was called and the peer has answered, or did not in time
+        kErrorReceived,      // see `condition`
+        kErrorSent,          // see `condition`: what the peer did wrong
+        kNoTls,              // S2S-50: TLS is required and not offered (or refused)
+        kCertificate,        // S2S-53: certificate only, and it does not prove their domain
+        kNoMethod,           // S2S-52: no method that both sides allow
+        kRefused,            // S2S-55, DB-9: the peer did not accept our proof
+        kTimeout,            // S2S-60, S2S-61
+        kOutputFull,
+    };
+    Cause cause = Cause::kClosedByPeer;
+    StreamError condition = StreamError::kNone;
+    // S2S-21: trying again will not help for a while. Otherwise what is queued may be tried once more.
+    bool permanent = false;
+};
+
+struct Action {
+    enum class Kind : std::uint8_t {
+        kNone,            // everything is done; more input is needed
+        kStartTls,        // start TLS now (server side if inbound), then call secured()
+        kPair,            // a pair was proved: inbound, their stanzas come; outbound, ours may go (send())
+        kPairRefused,     // outbound: our dialback was answered with `verdict` (invalid, error, timeout)
+        kStanza,          // `stanza` from a proved domain; take it, or put_back()
+        kVerify,          // ask the authoritative server of `their` for `id` and `key`, then call verified()
+        kVerifyAnswer,    // outbound: the answer to request_verify(our, their, id)
+        kAcknowledged,    // outbound: the peer has `count` more of our stanzas, oldest first
+        kClosed,          // over; flush and close the connection. Comes once, nothing follows
+    };
+    Kind kind = Kind::kNone;
+    Proof proof = Proof::kDialbackClear;          // kPair, kStanza
+    Verdict verdict = Verdict::kError;            // kPairRefused, kVerifyAnswer
+    std::size_t consumed = 0;                     // bytes at the front of the input that are done with
+    Bytes our;                                    // A-label, lower case. kStanza: domain of its `to`
+    Bytes their;                                  // kStanza: domain of its `from`
+    Bytes stanza;                                 // as received
+    Bytes id;
+    Bytes key;
+    std::uint32_t count = 0;
+    StreamEnd end;
+};
+
+class Stream {
+public:
+    enum class Role : std::uint8_t {
+        kInbound,     // they send stanzas to us
+        kOutbound,    // we send stanzas to them
+        kVerify,      // outbound without a proof of ours: only request_verify() (DB-5)
+    };
+
+    struct Pair {
+        enum class State : std::uint8_t { kFree, kPending, kValid };
+        State state = State::kFree;
+        Proof proof = Proof::kDialbackClear;
+        std::string our;
+        std::string their;
+        Instant deadline = kNever;     // of a pending one
+        std::uint64_t stanzas = 0;
+    };
+
+    struct Counts {
+        std::uint64_t stanzas_in = 0;
+        std::uint64_t stanzas_out = 0;
+        std::uint64_t answers_dropped = 0;    // DB-7: never asked for
+    };
+
+    // Inbound. Waits for their header; under direct TLS call secured() first.
+    Stream(StreamHost&, const StreamSettings&, Instant now);
+    // Outbound or verify. Under direct TLS call secured() first; then open().
+    Stream(StreamHost&, const StreamSettings&, Role, Bytes our_domain, Bytes their_domain, Instant now);
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+
+    void open(Instant now);    // outbound: sends the header
+    // The TLS handshake is done. `peer` must stay until the stream is destroyed.
+    void secured(const PeerIdentity& peer, bool direct_tls, Instant now);
+
+    [[nodiscard]] Action next(Bytes input, Instant now);
+    // The stanza just handed out can't be taken now: it will be handed out again. The owner must not
+    // drop the `consumed` bytes of that action.
+    void put_back();
+
+    // Inbound: the outcome of kVerify.
+    void verified(Bytes our, Bytes their, Verdict, Instant now);
+    // Outbound: asks the server of `their` whether it made `key` for stream `id` (of `our`). One
+    // kVerifyAnswer follows unless the stream closes first. False: too many at once.
+    [[nodiscard]] bool request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now);
+    // Outbound, after kPair: one more domain of ours on the same stream (DB-11). kPair or kPairRefused follows.
+    [[nodiscard]] bool request_pair(Bytes our, Bytes their, Instant now);
+
+    // Outbound, after kPair: writes one stanza. False: no room, nothing was written.
+    [[nodiscard]] bool send(Bytes stanza);
+    // Asks for an acknowledgement if anything is unacknowledged (S2S-16: 5 s after the oldest).
+    void request_acknowledgement();
+    [[nodiscard]] bool acknowledges() const;
+    [[nodiscard]] std::uint32_t unacknowledged() const;
+
+    void close(Instant now);                         // clean: waits for their close
+    void fail(StreamError condition, Instant now);   // with a stream error, at once
+
+    [[nodiscard]] Instant deadline() const;
+    void on_deadline(Instant now);
+
+    [[nodiscard]] Role role() const;
+    [[nodiscard]] const char* state_name() const;    // for people
+    [[nodiscard]] bool encrypted() const;
+    [[nodiscard]] bool authenticated() const;        // at least one pair was proved
+    [[nodiscard]] Bytes our_domain() const;          // of the header; may be empty on an inbound stream
+    [[nodiscard]] Bytes their_domain() const;
+    [[nodiscard]] const std::vector<Pair>& pairs() const;
+    [[nodiscard]] const Counts& counts() const;
+};
+
+}  // namespace fedgate::xml
