@@ -54,7 +54,11 @@ public:
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    // Appends to the send queue. False: the queue is full, nothing was taken; on_writable() will come.
+    // Hands all further callbacks to another owner.
+    void set_owner(ConnectionOwner&);
+
+    // Appends to the send queue. False: nothing was taken, because the queue is full (on_writable() will
+    // come) or the connection is closing (on_closed() will come).
     [[nodiscard]] bool write(Bytes);
     [[nodiscard]] std::size_t unsent_bytes() const;
 
@@ -62,14 +66,16 @@ public:
     // side, ignored (the client's SNI picks the certificate). Anything received before and not yet
     // consumed is the owner's to judge (S2S-12): it is not fed to TLS.
     void start_tls_client(TlsContext&, const std::string& server_name, Bytes alpn);
-    void start_tls_server(TlsContext&);
+    void start_tls_server(TlsContext&, Bytes alpn = {});
     [[nodiscard]] bool secured() const;
     [[nodiscard]] const PeerIdentity& peer() const;
     [[nodiscard]] const char* tls_version() const;      // "TLSv1.3", or "" without TLS
     [[nodiscard]] const char* tls_cipher() const;
+    [[nodiscard]] Bytes tls_alpn() const;               // what was agreed, or empty
 
     void pause_input();     // back-pressure; already received bytes may still be shown once
     void resume_input();
+    // Input that comes after this is dropped.
     // Flushes what was written (at most 5 s), then TLS close_notify, FIN; waits for the peer's FIN (at
     // most 5 s); on_closed() follows.
     void close();
@@ -81,6 +87,12 @@ public:
     // When bytes last came in, and when unsent bytes last made progress (S2S-66).
     [[nodiscard]] Instant last_received() const;
     [[nodiscard]] Instant last_progress() const;
+
+private:
+    // Lives until the loop has let go of the socket, which may be after the Connection.
+    class Core;
+    explicit Connection(Core& core) : core_(&core) {}
+    Core* core_;
 };
 
 }  // namespace fedgate::net

@@ -1,0 +1,107 @@
+// TLS as a byte transformer: ciphertext <-> plaintext, no descriptor. net/tls*.cpp are the only files
+// that know wolfSSL's TLS. TLS 1.2 and 1.3, AEAD suites, no renegotiation, no compression.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/bytes.hpp"
+#include "core/base/error.hpp"
+#include "core/base/peer_identity.hpp"
+#include "core/base/time.hpp"
+#include "core/run/loop.hpp"
+#include "net/buffer.hpp"
+
+namespace fedgate::net {
+
+// PEM from a file, or from memory when `text` is not empty.
+struct PemSource {
+    std::string path;
+    std::string text;
+
+    [[nodiscard]] bool empty() const { return path.empty() && text.empty(); }
+};
+
+struct TlsCredential {
+    PemSource certificate;    // end-entity first, then its chain
+    PemSource key;
+};
+
+struct TlsConfig {
+    // The first one is the default; a server picks by the client's SNI among the dNSNames of each.
+    std::vector<TlsCredential> credentials;
+    PemSource ca;    // roots that peers are verified against; empty: none, and no chain is valid
+};
+
+struct TlsShared;    // counted: sessions keep it alive after their context was swapped
+
+// Certificates, keys and roots, for both roles. Loading is slow (control thread, before the shard
+// gets it); from then on one shard only. Destroying it leaves running sessions as they are.
+class TlsContext {
+public:
+    // On failure `fault` (if given) is a sentence with the file's name for the administrator.
+    static Result<std::unique_ptr<TlsContext>> load(const TlsConfig&, std::string* fault = nullptr);
+    ~TlsContext();
+    TlsContext(const TlsContext&) = delete;
+    TlsContext& operator=(const TlsContext&) = delete;
+
+private:
+    friend class TlsSession;
+    explicit TlsContext(TlsShared& shared) : shared_(&shared) {}
+    TlsShared* shared_;
+};
+
+// One TLS connection's state. Owner: net/connection. Thread: the shard's.
+class TlsSession {
+public:
+    enum class Outcome : std::uint8_t {
+        kDone,         // handshake over, or bytes were read
+        kNeedInput,    // give more ciphertext
+        kClosed,       // the peer's close_notify
+        kFailed,       // see error(); output may hold the alert
+    };
+
+    // `server_name` is the SNI; empty: none. `alpn` empty: none. `wall_now` judges validity dates.
+    static std::unique_ptr<TlsSession> client(TlsContext&, const std::string& server_name, Bytes alpn,
+                                              WallTime wall_now);
+    static std::unique_ptr<TlsSession> server(TlsContext&, Bytes alpn, WallTime wall_now);
+    ~TlsSession();
+    TlsSession(const TlsSession&) = delete;
+    TlsSession& operator=(const TlsSession&) = delete;
+
+    // Goes on with the handshake. Takes from the front of `input`, appends to `output`.
+    Outcome handshake(Bytes& input, Buffer& output);
+    // Plaintext into `into`; `got` bytes of it. kDone with got > 0, or kNeedInput.
+    Outcome read(Bytes& input, MutableBytes into, std::size_t& got, Buffer& output);
+    // Encrypts all of `plain` behind `output`. False: failed.
+    [[nodiscard]] bool write(Bytes plain, Buffer& output);
+    // Appends close_notify.
+    void close(Buffer& output);
+
+    [[nodiscard]] const PeerIdentity& peer() const;
+    [[nodiscard]] const char* version() const;
+    [[nodiscard]] const char* cipher() const;
+    [[nodiscard]] Bytes alpn() const;
+    [[nodiscard]] const std::string& server_name() const;    // SNI asked for, either role
+    [[nodiscard]] Error error() const;
+
+private:
+    struct State;
+    explicit TlsSession(std::unique_ptr<State>);
+    std::unique_ptr<State> state_;
+};
+
+// A throw-away ECDSA P-256 certificate, for a daemon without configuration and for tests. PEM.
+struct SelfSigned {
+    std::string certificate;
+    std::string key;
+};
+Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days);
+
+// Once, before any thread starts. For a simulation: all of TLS's randomness then comes from `loop`
+// (null: the kernel's again), which makes a run repeatable; single thread only.
+void seed_tls_from(Loop* loop);
+
+}  // namespace fedgate::net
