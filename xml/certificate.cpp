@@ -1,0 +1,58 @@
+#include "xml/certificate.hpp"
+
+#include "xml/jid.hpp"
+
+namespace fedgate::xml {
+
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+// CERT-3: case does not count, nor does the root's dot.
+bool equal_names(Bytes presented, Bytes domain) {
+    if (presented.ends_with('.')) presented.remove_suffix(1);
+    if (presented.size() != domain.size() || presented.empty()) return false;
+    for (std::size_t i = 0; i < domain.size(); ++i) {
+        if (lower(presented[i]) != lower(domain[i])) return false;
+    }
+    return true;
+}
+
+bool srv_name_matches(Bytes presented, Bytes service, Bytes domain) {
+    if (presented.size() <= service.size() || presented[service.size()] != '.') return false;
+    return equal_names(presented.substr(0, service.size()), service) &&
+           equal_names(presented.substr(service.size() + 1), domain);
+}
+
+}  // namespace
+
+bool dns_name_matches(Bytes presented, Bytes domain) {
+    if (!presented.starts_with("*.")) return equal_names(presented, domain);
+    // CERT-4: `*` stands for exactly one whole label, and at least two labels follow it.
+    const Bytes suffix = presented.substr(2);
+    if (suffix.find('*') != Bytes::npos) return false;
+    const std::size_t inner_dot = suffix.find('.');
+    if (inner_dot == Bytes::npos || inner_dot + 1 >= suffix.size()) return false;
+    const std::size_t first_label = domain.find('.');
+    if (first_label == Bytes::npos || first_label == 0) return false;
+    return equal_names(suffix, domain.substr(first_label + 1));
+}
+
+bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
+    if (!peer.presented || !peer.chain_valid || domain.empty()) return false;
+    for (const std::string& name : peer.srv_names) {
+        if (srv_name_matches(name, "_xmpp-server", domain)) return true;
+        if (direct_tls && srv_name_matches(name, "_xmpps-server", domain)) return true;
+    }
+    for (const std::string& name : peer.dns_names) {
+        if (dns_name_matches(name, domain)) return true;
+    }
+    for (const std::string& address : peer.xmpp_addrs) {
+        // CERT-2: the domain's own address only; a user's certificate does not speak for its domain.
+        if (address.find_first_of("@/") != std::string::npos) continue;
+        if (equal_names(address, domain)) return true;
+    }
+    return false;
+}
+
+}  // namespace fedgate::xml

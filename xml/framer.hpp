@@ -1,0 +1,82 @@
+// Where does a stanza end? Cuts the bytes of one direction of an XMPP stream into the stream header,
+// the elements below it and the closing tag, and is the only judge of well-formedness: whatever it
+// gives out is well-formed, namespace-well-formed, UTF-8, and free of the XML that RFC 6120 11.1
+// forbids. One pass: it goes on where the bytes ended, whatever the cuts between calls.
+//
+// Owner: one direction of a stream. Thread: the owner's. It keeps offsets, not pointers: the input may
+// move between calls. Limits: S2S-7 (depth, attributes, prefixes), set_element_bytes_max().
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/bytes.hpp"
+#include "core/base/limits.hpp"
+#include "xml/scope.hpp"
+
+namespace fedgate::xml {
+
+enum class FrameKind : std::uint8_t {
+    kStreamOpen,     // start tag of the root; bytes without the XML declaration
+    kElement,        // a whole child of the root
+    kStreamClose,    // closing tag of the root
+};
+
+struct Frame {
+    FrameKind kind = FrameKind::kElement;
+    // An element uses a prefix that only the stream header declares: its bytes mean something else,
+    // or nothing, on another stream.
+    bool uses_stream_prefix = false;
+    Bytes bytes;                 // into the input
+    std::size_t consumed = 0;    // drop so many bytes of input before the next call, with kNeedMore too
+};
+
+enum class FrameStatus : std::uint8_t { kDone, kNeedMore, kMalformed };
+
+enum class XmlFault : std::uint8_t {
+    kNone,
+    kNotWellFormed,
+    kRestrictedXml,
+    kUnsupportedEncoding,
+    kBadFormat,    // text or CDATA between stanzas, a root that ends in its own start tag
+    kTooBig,
+    kTooDeep,
+    kTooManyAttributes,
+    kTooManyPrefixes,
+    kBadNamespacePrefix,
+};
+
+class Framer {
+public:
+    Framer();
+
+    // `input` begins at the first byte that was not consumed and holds at least what it held at the
+    // last call. White space between elements (keep-alives, RFC 6120 4.6.1) is only consumed.
+    // kMalformed is final until reset().
+    FrameStatus next(Bytes input, Frame& frame);
+
+    [[nodiscard]] XmlFault fault() const { return fault_; }
+    // The first header was seen and the stream is not closed.
+    [[nodiscard]] bool open() const { return phase_ == Phase::kOpen; }
+    // Bytes of one element or of the header; more is kTooBig as soon as byte max + 1 is there.
+    void set_element_bytes_max(std::size_t max) { element_bytes_max_ = max; }
+    // A new stream begins with the next byte (STARTTLS, SASL). The limit stays.
+    void reset();
+    // What the header declared; for Element and Stanza. Filled before the kStreamOpen frame is given out.
+    [[nodiscard]] const StreamScope& scope() const { return scope_; }
+
+private:
+    enum class Phase : std::uint8_t { kStart, kProlog, kOpen, kClosed };
+    struct Span {
+        std::uint32_t offset = 0;
+        std::uint32_t size = 0;
+    };
+
+    StreamScope scope_;
+    std::size_t element_bytes_max_ = 262'144;
+    Phase phase_ = Phase::kStart;
+    XmlFault fault_ = XmlFault::kNone;
+};
+
+}  // namespace fedgate::xml

@@ -1,0 +1,144 @@
+// Views over one element that the Framer has cut: nothing is copied, children are looked for when asked.
+// Made for well-formed input; on other input the answers are arbitrary but stay inside the bytes.
+// Lifetime: views point into the framed bytes and the scope, and live as long as those.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/bytes.hpp"
+#include "xml/scope.hpp"
+
+namespace fedgate::xml {
+
+// Character data as written -> the characters: references, CDATA, line ends to LF (XML 1.0 2.11).
+// False when the sink has overflowed.
+bool decode_text(Bytes raw, Sink& sink);
+// Attribute value as written -> the characters: references, white space to SP (XML 1.0 3.3.3).
+bool decode_attribute(Bytes raw, Sink& sink);
+// The value without a copy where nothing needs decoding; else decoded into `sink`. Null view: no room.
+Bytes attribute_value(Bytes raw, Sink& sink);
+
+struct Attribute {
+    Bytes name;     // as written, with prefix
+    Bytes value;    // raw
+};
+
+// Walks over the attributes of a start tag.
+class AttributeReader {
+public:
+    AttributeReader(const char* begin, const char* end) : at_(begin), end_(end) {}
+    bool next(Attribute& attribute);
+    // After next() was false: behind the tag's '>'.
+    [[nodiscard]] const char* tag_end() const { return at_; }
+    [[nodiscard]] bool empty_element() const { return empty_element_; }
+
+private:
+    const char* at_;
+    const char* end_;
+    bool empty_element_ = false;
+};
+
+class ChildRange;
+
+class Element {
+public:
+    Element() = default;
+    // The element that `framed` (Frame::bytes of kElement, or Element::bytes()) is.
+    Element(Bytes framed, const StreamScope& scope);
+
+    explicit operator bool() const { return begin_ != nullptr; }
+
+    [[nodiscard]] Bytes name() const { return {name_, name_size_}; }          // local part
+    [[nodiscard]] Bytes prefix() const { return {begin_ + 1, prefix_size_}; }
+    // A namespace name is compared as it is written: one that hides behind references is unknown.
+    [[nodiscard]] Bytes namespace_uri() const;
+    [[nodiscard]] bool is(Bytes local, Bytes uri) const {
+        return name() == local && namespace_uri() == uri;
+    }
+
+    // The raw value of the attribute with this name as written ("xml:lang"); null view: no such one.
+    [[nodiscard]] Bytes attribute(Bytes name) const;
+    // Decoded; false when there is none or no room.
+    bool attribute(Bytes name, Sink& sink) const;
+    [[nodiscard]] AttributeReader attributes() const { return {attributes_, end_}; }
+
+    // Child elements, text skipped: for (Element child : element.children()).
+    [[nodiscard]] ChildRange children() const;
+    [[nodiscard]] Element first_child() const;
+    [[nodiscard]] Element next_sibling() const;
+    // The first child of that name; false Element: none.
+    [[nodiscard]] Element child(Bytes local, Bytes uri) const;
+
+    // The element's own character data, decoded; that of its children is skipped. False: no room.
+    bool text(Sink& sink) const;
+    [[nodiscard]] Bytes bytes() const;      // the whole element, as on the wire
+    [[nodiscard]] Bytes content() const;    // between its tags, as on the wire
+
+private:
+    Element(const char* begin, const Element& relative, Bytes inherited_namespace);
+    void open(Bytes inherited_namespace);
+    [[nodiscard]] const char* after_start_tag(bool& empty) const;
+    [[nodiscard]] const char* after() const;
+    [[nodiscard]] Bytes find_prefix(Bytes prefix) const;
+
+    const char* begin_ = nullptr;         // at '<'
+    const char* name_ = nullptr;
+    const char* attributes_ = nullptr;    // behind the name
+    const char* root_ = nullptr;          // start of the framed bytes
+    const char* end_ = nullptr;           // end of the framed bytes
+    const StreamScope* scope_ = nullptr;
+    Bytes inherited_;                     // default namespace around this element
+    std::uint32_t name_size_ = 0;
+    std::uint32_t prefix_size_ = 0;
+};
+
+class ChildRange {
+public:
+    class Iterator {
+    public:
+        explicit Iterator(Element element) : element_(element) {}
+        const Element& operator*() const { return element_; }
+        Iterator& operator++() {
+            element_ = element_.next_sibling();
+            return *this;
+        }
+        bool operator!=(const Iterator& other) const {
+            return static_cast<bool>(element_) != static_cast<bool>(other.element_);
+        }
+
+    private:
+        Element element_;
+    };
+    explicit ChildRange(Element first) : first_(first) {}
+    [[nodiscard]] Iterator begin() const { return Iterator(first_); }
+    [[nodiscard]] Iterator end() const { return Iterator(Element()); }
+
+private:
+    Element first_;
+};
+
+// kOther: not one of the three, or not in the stream's content namespace jabber:server.
+enum class StanzaKind : std::uint8_t { kMessage, kPresence, kIq, kOther };
+Bytes stanza_kind_name(StanzaKind kind);    // "message"; kOther: null
+
+// What routing needs, from the start tag only. Values are raw: attribute_value() decodes where there
+// are references. Null views: attribute absent.
+struct Stanza {
+    StanzaKind kind = StanzaKind::kOther;
+    Bytes from, to, id, type, lang;
+    Element root;
+};
+Stanza parse_stanza(Bytes framed, const StreamScope& scope);
+
+// The attributes of a kStreamOpen frame, raw. Null views: attribute absent.
+struct StreamHeader {
+    Bytes name;                // local part of the root: "stream"
+    Bytes stream_namespace;    // of the root's prefix
+    Bytes default_namespace;
+    Bytes from, to, id, version, lang;
+    bool dialback = false;     // some prefix is declared as jabber:server:dialback
+};
+StreamHeader parse_stream_header(Bytes framed, const StreamScope& scope);
+
+}  // namespace fedgate::xml
