@@ -19,8 +19,7 @@ set_target_properties(wolfssl_static PROPERTIES
   IMPORTED_LOCATION ${wolfssl_prefix}/lib/libwolfssl.a
   INTERFACE_INCLUDE_DIRECTORIES ${wolfssl_prefix}/include
   INTERFACE_LINK_LIBRARIES "m;Threads::Threads")
-# wolfSSL's headers mean something else for every option, so nobody may include them without these.
-set_property(TARGET wolfssl_static PROPERTY INTERFACE_COMPILE_DEFINITIONS WOLFSSL_USE_OPTIONS_H)
+# Its headers need <wolfssl/options.h> before them: they mean something else for every option.
 
 # Each is named in full: a shared liburing of another version would be found first by -luring.
 foreach(library uring_static:liburing.a:liburing.h unbound:libunbound.so:unbound.h)
