@@ -1,0 +1,135 @@
+// Which transaction does a message belong to? RFC 3261 17.1.3 and 17.2.3, with the RFC 2543 fallback for
+// branches without the cookie (SIP-48). A key is a 128-bit keyed hash (SipHash-1-3) of the matching fields, so
+// an index needs no second comparison and a peer can't aim at a bucket without knowing the secret.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/bytes.hpp"
+#include "core/base/check.hpp"
+#include "sip/message.hpp"
+
+namespace fedgate::sip {
+
+struct TransactionKey {
+    std::uint64_t high = 0;
+    std::uint64_t low = 0;
+    friend bool operator==(const TransactionKey&, const TransactionKey&) = default;
+};
+
+struct KeySecret {    // random, one for each process or shard
+    std::uint64_t a = 0;
+    std::uint64_t b = 0;
+};
+
+constexpr Bytes kBranchCookie = "z9hG4bK";
+// RFC 3261 8.1.1.7. The cookie alone is no unique branch (SIP-48).
+[[nodiscard]] bool has_branch_cookie(Bytes branch);
+
+// Of a request from a peer: branch, sent-by, method; an ACK gets the key of its INVITE. For a CANCEL give
+// `as` = Method::kInvite to find what it cancels.
+[[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request);
+[[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request, Bytes as_method);
+// Of a request of ours, and of a response by its top Via branch and CSeq method.
+[[nodiscard]] TransactionKey client_key(const KeySecret&, Bytes branch, Bytes cseq_method);
+// Merged requests (SIP-11, RFC 3261 8.2.2.2): From tag, Call-ID, CSeq; only for requests without a To tag.
+[[nodiscard]] TransactionKey merge_key(const KeySecret&, const Message& request);
+
+// Key -> Value, of fixed size: open addressing with linear probing, half full at most. Allocates when
+// made, never again. Owner and thread: one shard.
+template <typename Value>
+class KeyIndex {
+public:
+    explicit KeyIndex(std::size_t count_max) : count_max_(count_max) {
+        std::size_t slots = 16;
+        while (slots < count_max * 2) slots *= 2;
+        slots_.resize(slots);
+    }
+    // False at the bound, or when the key is there.
+    [[nodiscard]] bool insert(const TransactionKey& key, const Value& value) {
+        if (count_ == count_max_) return false;
+        std::size_t i = home(key);
+        for (; slots_[i].used; i = after(i)) {
+            if (slots_[i].key == key) return false;
+        }
+        slots_[i] = {key, value, true};
+        ++count_;
+        return true;
+    }
+    // Null when it is not there. Valid until the next insert or erase.
+    [[nodiscard]] Value* find(const TransactionKey& key) {
+        for (std::size_t i = home(key); slots_[i].used; i = after(i)) {
+            if (slots_[i].key == key) return &slots_[i].value;
+        }
+        return nullptr;
+    }
+    bool erase(const TransactionKey& key) {
+        std::size_t i = home(key);
+        for (; slots_[i].used; i = after(i)) {
+            if (slots_[i].key == key) break;
+        }
+        if (!slots_[i].used) return false;
+        // Close the gap: move back whatever would no longer be found from its home.
+        for (std::size_t j = after(i); slots_[j].used; j = after(j)) {
+            if (distance(home(slots_[j].key), j) >= distance(i, j)) {
+                slots_[i] = slots_[j];
+                i = j;
+            }
+        }
+        slots_[i].used = false;
+        --count_;
+        return true;
+    }
+    [[nodiscard]] std::size_t count() const { return count_; }
+    [[nodiscard]] std::size_t count_max() const { return count_max_; }
+
+private:
+    struct Slot {
+        TransactionKey key;
+        Value value{};
+        bool used = false;
+    };
+    [[nodiscard]] std::size_t home(const TransactionKey& key) const { return key.low & (slots_.size() - 1); }
+    [[nodiscard]] std::size_t after(std::size_t i) const { return (i + 1) & (slots_.size() - 1); }
+    [[nodiscard]] std::size_t distance(std::size_t from, std::size_t to) const {
+        return (to - from) & (slots_.size() - 1);
+    }
+
+    std::vector<Slot> slots_;
+    std::size_t count_max_;
+    std::size_t count_ = 0;
+};
+
+// Who made a branch or a tag: the number of the node in its pool, and of the core in the node.
+struct Maker {
+    std::uint16_t node = 0;
+    std::uint16_t core = 0;
+    friend bool operator==(const Maker&, const Maker&) = default;
+};
+constexpr std::size_t kTokenRandomBytes = 12;    // 96 bits: SIP-13
+using TokenRandom = std::span<const std::uint8_t, kTokenRandomBytes>;
+
+constexpr std::size_t kTagBytes = 8 + 2 * kTokenRandomBytes;
+constexpr std::size_t kBranchBytes = kBranchCookie.size() + kTagBytes;
+
+// Text of fixed size that one can keep: hexadecimal, since peers may change the case of tokens.
+template <std::size_t kSize>
+struct Token {
+    std::array<char, kSize> text{};
+    [[nodiscard]] Bytes view() const { return {text.data(), kSize}; }
+};
+using Branch = Token<kBranchBytes>;
+using Tag = Token<kTagBytes>;
+
+[[nodiscard]] Branch make_branch(Maker, TokenRandom);
+[[nodiscard]] Tag make_tag(Maker, TokenRandom);
+// The reverse; nothing when we can't have made it.
+[[nodiscard]] std::optional<Maker> maker_of_branch(Bytes branch);
+[[nodiscard]] std::optional<Maker> maker_of_tag(Bytes tag);
+
+}  // namespace fedgate::sip
