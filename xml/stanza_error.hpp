@@ -1,4 +1,5 @@
-// Stanza errors (RFC 6120 8.3) and stream errors (4.9): conditions, their names, writing and reading.
+// Stanza errors (RFC 6120 8.3): conditions, their names and types, writing and reading; and what the
+// Framer refuses as a stream error.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include "core/base/bytes.hpp"
 #include "xml/framer.hpp"
 #include "xml/stanza.hpp"
+#include "xml/stream_error.hpp"
 
 namespace fedgate::xml {
 
@@ -38,45 +40,14 @@ enum class StanzaCondition : std::uint8_t {
 };
 inline constexpr std::size_t kStanzaConditions = 22;
 
-enum class StreamCondition : std::uint8_t {
-    kBadFormat,
-    kBadNamespacePrefix,
-    kConflict,
-    kConnectionTimeout,
-    kHostGone,
-    kHostUnknown,
-    kImproperAddressing,
-    kInternalServerError,
-    kInvalidFrom,
-    kInvalidNamespace,
-    kInvalidXml,
-    kNotAuthorized,
-    kNotWellFormed,
-    kPolicyViolation,
-    kRemoteConnectionFailed,
-    kReset,
-    kResourceConstraint,
-    kRestrictedXml,
-    kSeeOtherHost,
-    kSystemShutdown,
-    kUndefinedCondition,
-    kUnsupportedEncoding,
-    kUnsupportedFeature,
-    kUnsupportedStanzaType,
-    kUnsupportedVersion,
-};
-inline constexpr std::size_t kStreamConditions = 25;
-
 Bytes name_of(ErrorType type);
 Bytes name_of(StanzaCondition condition);
-Bytes name_of(StreamCondition condition);
 // The type that RFC 6120 8.3.3 associates; where it allows two, the first.
 ErrorType default_type(StanzaCondition condition);
 std::optional<ErrorType> parse_error_type(Bytes name);
 std::optional<StanzaCondition> parse_stanza_condition(Bytes name);
-std::optional<StreamCondition> parse_stream_condition(Bytes name);
 // S2S-7, S2S-8: the stream error that answers what the Framer refused.
-StreamCondition stream_condition(XmlFault fault);
+StreamError stream_error(XmlFault fault);
 
 struct StanzaError {
     StanzaCondition condition = StanzaCondition::kUndefinedCondition;
@@ -94,15 +65,5 @@ void write_stanza_error(Sink& sink, StanzaKind kind, Bytes from, Bytes to, Bytes
 // is undefined-condition; an unknown or missing type is the condition's default. Null optional: no
 // <error/> child.
 std::optional<StanzaError> parse_stanza_error(const Element& stanza);
-
-// <stream:error>, with the prefix `stream` as in our headers. `too_big` adds S2S-8's element.
-void write_stream_error(Sink& sink, StreamCondition condition, Bytes text = {}, bool too_big = false);
-struct StreamError {
-    StreamCondition condition = StreamCondition::kUndefinedCondition;
-    Bytes text;       // raw, or null
-    Bytes address;    // content of see-other-host, raw
-};
-// Null optional: the element is not a stream error.
-std::optional<StreamError> parse_stream_error(const Element& element);
 
 }  // namespace fedgate::xml
