@@ -1,6 +1,4 @@
 // Fails when the wolfSSL that is linked is not the fast one: Debian's own build has no AES-NI.
-#include <wolfssl/options.h>
-// The options come first, for every other header of the package.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -8,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include <wolfssl/options.h>
 #include <gtest/gtest.h>
 #include <wolfssl/wolfcrypt/aes.h>
 

@@ -1,0 +1,13 @@
+# tests/fuzz/<library>/<name>_fuzz.cpp: one libFuzzer target for each parser, in preset fuzz only.
+if(NOT FEDGATE_FUZZ)
+  return()
+endif()
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*/*_fuzz.cpp)
+foreach(source ${sources})
+  cmake_path(GET source STEM name)
+  cmake_path(GET source PARENT_PATH folder)
+  cmake_path(GET folder FILENAME library)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE ${library})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endforeach()
