@@ -31,6 +31,17 @@ constexpr std::size_t kUnsentBytes = 4 << 20;
 
 // run: one mailbox for each ordered pair of shards. At the bound: back-pressure on the producer.
 constexpr std::size_t kMailboxBytes = 4 << 20;
+// At the bound: the rest of the records waits for the next turn (which follows at once).
+constexpr std::size_t kMailboxRecordsPerTurn = 256;
+// Functions from the control thread that wait for a shard. At the bound: post() says no.
+constexpr std::size_t kPostedFunctions = 1'024;
+// Kinds of records between shards.
+constexpr std::size_t kRecordKinds = 64;
+// Log ring of a shard; at the bound lines are dropped and counted. A line over its bound is cut.
+constexpr std::size_t kLogBytes = 256 << 10;
+constexpr std::size_t kLogLineBytes = 1'024;
+// Lines of one event in a second, for each shard; more are counted, and the next line tells how many.
+constexpr std::uint32_t kLogLinesPerSecond = 10;
 
 static_assert(kUnauthenticatedElementBytes <= kUnauthenticatedStreamBytes);
 static_assert(kDomainPairQueueBytes <= kUnsentBytes);

@@ -66,6 +66,55 @@ private:
     bool queued_ = false;
 };
 
+// The TurnTasks of one loop, first in first out. For the implementations of Loop.
+class TurnTasks {
+public:
+    void add(TurnTask& task) {
+        if (task.queued_) return;
+        task.queued_ = true;
+        task.next_ = nullptr;
+        (last_ != nullptr ? last_->next_ : first_) = &task;
+        last_ = &task;
+    }
+    void remove(TurnTask& task) {
+        if (!task.queued_) return;
+        TurnTask* before = nullptr;
+        for (TurnTask* at = first_; at != &task; at = at->next_) before = at;
+        (before != nullptr ? before->next_ : first_) = task.next_;
+        if (last_ == &task) last_ = before;
+        if (end_ == &task) end_ = before;
+        task.queued_ = false;
+    }
+    // Runs what is queued now. What a task queues again is for the next turn: no endless turn.
+    void run() {
+        end_ = last_;
+        while (first_ != nullptr && end_ != nullptr) {
+            TurnTask& task = *first_;
+            if (end_ == &task) end_ = nullptr;
+            first_ = task.next_;
+            if (first_ == nullptr) last_ = nullptr;
+            task.queued_ = false;
+            task.on_turn_end();
+        }
+    }
+    [[nodiscard]] bool empty() const { return first_ == nullptr; }
+
+private:
+    TurnTask* first_ = nullptr;
+    TurnTask* last_ = nullptr;
+    TurnTask* end_ = nullptr;    // last one of the present run()
+};
+
+// Called once in every turn, after completions and timers and before turn tasks: where a shard takes
+// what other threads have left for it.
+class TurnHook {
+public:
+    virtual void on_turn() = 0;
+
+protected:
+    ~TurnHook() = default;
+};
+
 class Loop {
 public:
     virtual ~Loop() = default;
@@ -87,7 +136,8 @@ public:
     virtual void send(Socket, Bytes bytes) = 0;
     // Copies. False: no room now (bounded); the datagram was not taken.
     virtual bool send_datagram(Socket, const SocketAddress& to, Bytes) = 0;
-    // Back-pressure: no on_receive() or on_datagram() between pause_receive() and resume_receive().
+    // Back-pressure: no on_receive(), on_datagram() or on_end() between pause_receive() and
+    // resume_receive(). What came meanwhile is kept and follows after resume_receive().
     virtual void pause_receive(Socket) = 0;
     virtual void resume_receive(Socket) = 0;
     // No more sends from us (FIN after what was sent). Receiving goes on.
@@ -102,10 +152,14 @@ public:
     // Must be called before a TurnTask that may be queued is destroyed.
     virtual void cancel_turn_task(TurnTask&) = 0;
 
+    // At most one hook; null: none.
+    virtual void set_turn_hook(TurnHook*) = 0;
+
     // Wakes the loop of another thread (its run_turn() returns soon). The only call allowed from any thread.
     virtual void wake() = 0;
     // Waits for completions until the next timer is due (at most `wait_max`), handles all that came,
-    // runs timers, turn tasks, and submits once.
+    // runs timers, the hook and turn tasks. What they have asked for goes to the kernel with the wait of
+    // the next turn, in one system call.
     virtual void run_turn(Duration wait_max) = 0;
 };
 

@@ -1,0 +1,257 @@
+// The catalogue of events: everything that the product ever logs, with a stable id, how severe it is, what
+// it means, its cause and its remedy, in English and in French. An id is never given to another event.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+#include "core/base/bytes.hpp"
+
+namespace fedgate {
+
+enum class Severity : std::uint8_t { kDebug, kInfo, kWarning, kError };
+
+constexpr Bytes severity_name(Severity severity) {
+    constexpr Bytes kNames[] = {"debug", "info", "warning", "error"};
+    return kNames[static_cast<std::size_t>(severity)];
+}
+
+// The rows of kEvents are in this order.
+enum class EventId : std::uint16_t {
+    kStarted,
+    kReady,
+    kStopping,
+    kStopped,
+    kStartFailed,
+    kSelfSigned,
+    kBodiesLogged,
+    kLinesDropped,
+    kConfigLoaded,
+    kConfigRefused,
+    kConfigChanged,
+    kFederationOff,
+    kListening,
+    kListenFailed,
+    kDescriptorsExhausted,
+    kConnectionLimit,
+    kTlsFailed,
+    kCertificateRefused,
+    kCertificateExpires,
+    kCertificateLoadFailed,
+    kStreamEstablished,
+    kStreamClosed,
+    kStreamErrorSent,
+    kStreamErrorReceived,
+    kStreamTimeout,
+    kPartnerDenied,
+    kPartnerUnreachable,
+    kPartnerTlsRequired,
+    kSaslRefused,
+    kDialbackRefused,
+    kDialbackFailed,
+    kStanzaRefused,
+    kStanzaInDoubt,
+    kDnsFailed,
+    kSipPeerRefused,
+    kSipMalformed,
+    kSipNextHopDown,
+    kSipNextHopUp,
+    kSipTimeout,
+    kMapDropped,
+    kPolicyRefused,
+    kRateLimited,
+    kQueueFull,
+    kLinkUp,
+    kLinkDown,
+    kAdminCommand,
+    kAdminRefused,
+    kStoreFailed,
+    kCount_,
+};
+
+constexpr std::size_t kEventCount = static_cast<std::size_t>(EventId::kCount_);
+
+struct EventText {
+    Bytes sentence;
+    Bytes cause;
+    Bytes remedy;
+};
+
+struct EventInfo {
+    EventId id;
+    std::uint16_t number;    // FG-<number>
+    Severity severity;
+    EventText english;
+    EventText french;
+};
+
+// clang-format off
+inline constexpr EventInfo kEvents[] = {
+    // 10xx: the daemon
+    {EventId::kStarted, 1001, Severity::kInfo,
+     {"Fedgate starts", "The daemon was started.", "None."},
+     {"Fedgate démarre", "Le service a été lancé.", "Aucune action."}},
+    {EventId::kReady, 1002, Severity::kInfo,
+     {"Fedgate is ready", "All listeners are open.", "None."},
+     {"Fedgate est prêt", "Tous les ports d'écoute sont ouverts.", "Aucune action."}},
+    {EventId::kStopping, 1003, Severity::kInfo,
+     {"Fedgate stops: streams are drained", "The daemon was asked to stop.", "None."},
+     {"Fedgate s'arrête : les flux sont vidés", "L'arrêt a été demandé.", "Aucune action."}},
+    {EventId::kStopped, 1004, Severity::kInfo,
+     {"Fedgate has stopped", "All streams are closed.", "None."},
+     {"Fedgate est arrêté", "Tous les flux sont fermés.", "Aucune action."}},
+    {EventId::kStartFailed, 1005, Severity::kError,
+     {"Fedgate can't start", "A resource it needs is not available; see where and error.", "Correct what the line names and start again."},
+     {"Fedgate ne peut pas démarrer", "Une ressource nécessaire manque ; voir where et error.", "Corriger ce que la ligne indique, puis relancer."}},
+    {EventId::kSelfSigned, 1006, Severity::kWarning,
+     {"A self-signed certificate is in use", "No certificate is configured.", "Set tls.external.certificate and tls.external.key."},
+     {"Un certificat auto-signé est utilisé", "Aucun certificat n'est configuré.", "Définir tls.external.certificate et tls.external.key."}},
+    {EventId::kBodiesLogged, 1007, Severity::kWarning,
+     {"Message bodies are logged", "log.bodies is on.", "Set log.bodies = no when the analysis is done."},
+     {"Le contenu des messages est journalisé", "log.bodies est actif.", "Remettre log.bodies = no après l'analyse."}},
+    {EventId::kLinesDropped, 1008, Severity::kWarning,
+     {"Log lines were dropped", "More was logged than the log ring holds.", "Find the flood by its event ids; raise log.level."},
+     {"Des lignes de journal ont été perdues", "Le tampon du journal était plein.", "Trouver l'événement en excès ; relever log.level."}},
+    // 11xx: configuration
+    {EventId::kConfigLoaded, 1101, Severity::kInfo,
+     {"The configuration was loaded", "Start or reload.", "None."},
+     {"La configuration est chargée", "Démarrage ou rechargement.", "Aucune action."}},
+    {EventId::kConfigRefused, 1102, Severity::kError,
+     {"The configuration was refused", "A key or value is not valid.", "Correct the file and line that are named; fedctl config check tells more."},
+     {"La configuration est refusée", "Une clé ou une valeur n'est pas valide.", "Corriger le fichier et la ligne indiqués ; voir fedctl config check."}},
+    {EventId::kConfigChanged, 1103, Severity::kInfo,
+     {"The configuration was changed", "An administrator's commit.", "None; fedctl config log shows the history."},
+     {"La configuration a changé", "Validation par un administrateur.", "Aucune action ; fedctl config log montre l'historique."}},
+    {EventId::kFederationOff, 1104, Severity::kWarning,
+     {"Federation is off: nothing passes", "federation.allow = no.", "Set federation.allow = yes."},
+     {"La fédération est coupée : rien ne passe", "federation.allow = no.", "Définir federation.allow = yes."}},
+    // 12xx: network
+    {EventId::kListening, 1201, Severity::kInfo,
+     {"A port is open", "As configured.", "None."},
+     {"Un port est ouvert", "Selon la configuration.", "Aucune action."}},
+    {EventId::kListenFailed, 1202, Severity::kError,
+     {"A port can't be opened", "The address is in use, or not one of this machine.", "Stop the other program, or correct the listen key."},
+     {"Un port ne peut pas être ouvert", "L'adresse est occupée ou n'est pas celle de cette machine.", "Arrêter l'autre programme ou corriger la clé listen."}},
+    {EventId::kDescriptorsExhausted, 1203, Severity::kError,
+     {"No more file descriptors: new connections wait", "LimitNOFILE is too low for this load.", "Raise LimitNOFILE of the unit."},
+     {"Plus de descripteurs : les nouvelles connexions attendent", "LimitNOFILE est trop bas pour cette charge.", "Relever LimitNOFILE dans l'unité."}},
+    {EventId::kConnectionLimit, 1204, Severity::kWarning,
+     {"A connection was refused: limit reached", "As many connections as allowed are open.", "Raise the limit that is named, if this is legitimate traffic."},
+     {"Une connexion est refusée : limite atteinte", "Le nombre de connexions permis est atteint.", "Relever la limite indiquée si le trafic est légitime."}},
+    // 13xx: TLS and certificates
+    {EventId::kTlsFailed, 1301, Severity::kWarning,
+     {"A TLS handshake failed", "The peer offers nothing that we accept, or broke off.", "Compare TLS versions with the partner; fedctl doctor DOMAIN."},
+     {"Une négociation TLS a échoué", "Le pair ne propose rien d'acceptable ou a coupé.", "Comparer les versions TLS avec le partenaire ; fedctl doctor DOMAINE."}},
+    {EventId::kCertificateRefused, 1302, Severity::kWarning,
+     {"A peer's certificate was refused", "Its chain or its names don't prove who it is.", "The partner must present a valid certificate, or allow dialback for it."},
+     {"Le certificat d'un pair est refusé", "Sa chaîne ou ses noms ne prouvent pas son identité.", "Le partenaire doit présenter un certificat valide, ou autoriser dialback."}},
+    {EventId::kCertificateExpires, 1303, Severity::kWarning,
+     {"A certificate of ours expires soon", "Its end is near.", "fedctl cert request, then cert import."},
+     {"Un de nos certificats expire bientôt", "Sa fin de validité approche.", "fedctl cert request, puis cert import."}},
+    {EventId::kCertificateLoadFailed, 1304, Severity::kError,
+     {"A certificate or key can't be used", "The file is missing, unreadable, or key and certificate don't match.", "Correct the path or the files."},
+     {"Un certificat ou une clé est inutilisable", "Fichier absent, illisible, ou clé et certificat discordants.", "Corriger le chemin ou les fichiers."}},
+    // 20xx: XMPP streams
+    {EventId::kStreamEstablished, 2001, Severity::kInfo,
+     {"A stream with a partner is established", "The peer proved its domain.", "None."},
+     {"Un flux avec un partenaire est établi", "Le pair a prouvé son domaine.", "Aucune action."}},
+    {EventId::kStreamClosed, 2002, Severity::kInfo,
+     {"A stream with a partner is closed", "One side closed it, or it was idle.", "None."},
+     {"Un flux avec un partenaire est fermé", "Fermeture par un côté, ou inactivité.", "Aucune action."}},
+    {EventId::kStreamErrorSent, 2003, Severity::kWarning,
+     {"A stream was ended with an error", "The peer did what its protocol or our limits don't allow.", "See condition; tell the partner."},
+     {"Un flux a été terminé par une erreur", "Le pair a violé le protocole ou nos limites.", "Voir condition ; prévenir le partenaire."}},
+    {EventId::kStreamErrorReceived, 2004, Severity::kWarning,
+     {"A partner ended a stream with an error", "The partner's server refuses what we sent.", "See condition; ask the partner's administrator."},
+     {"Un partenaire a terminé un flux par une erreur", "Son serveur refuse ce que nous envoyons.", "Voir condition ; demander à son administrateur."}},
+    {EventId::kStreamTimeout, 2005, Severity::kWarning,
+     {"A stream was not established in time", "The peer does not answer.", "fedctl doctor DOMAIN."},
+     {"Un flux n'a pas été établi à temps", "Le pair ne répond pas.", "fedctl doctor DOMAINE."}},
+    {EventId::kPartnerDenied, 2006, Severity::kWarning,
+     {"A domain that is not a partner was refused", "It is not listed, or not enabled.", "fedctl partner add DOMAIN, if it is wanted."},
+     {"Un domaine non partenaire est refusé", "Il n'est pas déclaré ou pas activé.", "fedctl partner add DOMAINE, si c'est voulu."}},
+    {EventId::kPartnerUnreachable, 2007, Severity::kWarning,
+     {"A partner can't be reached", "DNS, network, or its server is down.", "fedctl doctor DOMAIN."},
+     {"Un partenaire est injoignable", "DNS, réseau, ou serveur arrêté.", "fedctl doctor DOMAINE."}},
+    {EventId::kPartnerTlsRequired, 2008, Severity::kWarning,
+     {"A partner offers no TLS although it is required", "Its server has no TLS.", "The partner enables TLS, or set partner/DOMAIN/tls."},
+     {"Un partenaire n'offre pas TLS alors qu'il est exigé", "Son serveur n'a pas TLS.", "Activer TLS chez le partenaire, ou définir partner/DOMAINE/tls."}},
+    {EventId::kSaslRefused, 2009, Severity::kWarning,
+     {"SASL EXTERNAL was refused", "The certificate does not prove the domain.", "Compare the names in the certificate with the domain."},
+     {"SASL EXTERNAL est refusé", "Le certificat ne prouve pas le domaine.", "Comparer les noms du certificat avec le domaine."}},
+    {EventId::kDialbackRefused, 2010, Severity::kWarning,
+     {"A dialback key was refused", "The domain's own server does not know the key.", "Somebody may pretend to be that domain; else check its DNS."},
+     {"Une clé dialback est refusée", "Le serveur du domaine ne reconnaît pas la clé.", "Usurpation possible ; sinon vérifier son DNS."}},
+    {EventId::kDialbackFailed, 2011, Severity::kWarning,
+     {"Dialback could not be done", "The domain's server can't be reached.", "fedctl doctor DOMAIN."},
+     {"Dialback n'a pas abouti", "Le serveur du domaine est injoignable.", "fedctl doctor DOMAINE."}},
+    {EventId::kStanzaRefused, 2012, Severity::kInfo,
+     {"A stanza was refused", "See condition.", "None, or as the condition says."},
+     {"Une strophe est refusée", "Voir condition.", "Aucune, ou selon la condition."}},
+    {EventId::kStanzaInDoubt, 2013, Severity::kWarning,
+     {"Stanzas are in doubt", "A stream broke after they were written; XMPP S2S does not acknowledge.", "Their senders were told."},
+     {"Des strophes sont en doute", "Un flux s'est rompu après leur écriture ; XMPP S2S n'acquitte pas.", "Les expéditeurs ont été prévenus."}},
+    {EventId::kDnsFailed, 2014, Severity::kWarning,
+     {"A name could not be resolved", "The name servers don't answer, or not validly.", "Check net.dns.servers; fedctl dns check."},
+     {"Un nom n'a pas pu être résolu", "Les serveurs DNS ne répondent pas, ou pas valablement.", "Vérifier net.dns.servers ; fedctl dns check."}},
+    // 30xx: SIP
+    {EventId::kSipPeerRefused, 3001, Severity::kWarning,
+     {"A SIP peer was refused", "It is neither trusted by address nor by certificate.", "Add it to sip.trusted, if it is yours."},
+     {"Un pair SIP est refusé", "Ni son adresse ni son certificat ne sont admis.", "L'ajouter à sip.trusted s'il est à vous."}},
+    {EventId::kSipMalformed, 3002, Severity::kWarning,
+     {"A SIP message was malformed", "The peer sends what RFC 3261 does not allow.", "Tell the maker of the peer."},
+     {"Un message SIP est mal formé", "Le pair envoie ce que la RFC 3261 interdit.", "Prévenir le fabricant du pair."}},
+    {EventId::kSipNextHopDown, 3003, Severity::kError,
+     {"A SIP next hop is down", "It does not answer.", "Check that server; traffic goes to the next one of the list."},
+     {"Un prochain saut SIP est hors service", "Il ne répond pas.", "Vérifier ce serveur ; le trafic passe au suivant."}},
+    {EventId::kSipNextHopUp, 3004, Severity::kInfo,
+     {"A SIP next hop is up again", "It answers.", "None."},
+     {"Un prochain saut SIP est de retour", "Il répond.", "Aucune action."}},
+    {EventId::kSipTimeout, 3005, Severity::kWarning,
+     {"A SIP request was not answered", "The next hop or the user agent is silent.", "Check the next hop."},
+     {"Une requête SIP est restée sans réponse", "Le prochain saut ou l'agent est muet.", "Vérifier le prochain saut."}},
+    // 40xx: mapping, policy, limits
+    {EventId::kMapDropped, 4001, Severity::kDebug,
+     {"Something has no equivalent on the other side", "A stanza or request of a kind that is not mapped.", "None."},
+     {"Un élément n'a pas d'équivalent de l'autre côté", "Strophe ou requête d'un type non traduit.", "Aucune action."}},
+    {EventId::kPolicyRefused, 4002, Severity::kInfo,
+     {"Policy does not let a message pass", "A rule denies this pair.", "fedctl explain FROM TO names the rule."},
+     {"La politique bloque un message", "Une règle interdit cette paire.", "fedctl explain DE VERS nomme la règle."}},
+    {EventId::kRateLimited, 4003, Severity::kWarning,
+     {"A rate limit holds traffic back", "More came than the limit that is named allows.", "Raise the limit, if this is legitimate traffic."},
+     {"Une limite de débit retient du trafic", "Il en vient plus que la limite indiquée.", "Relever la limite si le trafic est légitime."}},
+    {EventId::kQueueFull, 4004, Severity::kWarning,
+     {"A queue is full", "The other side is slower than what comes in.", "See which queue; check that side."},
+     {"Une file est pleine", "L'autre côté est plus lent que l'arrivée.", "Voir la file ; vérifier ce côté."}},
+    // 50xx: link, administration, store
+    {EventId::kLinkUp, 5001, Severity::kInfo,
+     {"A link between edge and gateway is up", "Connected and authenticated.", "None."},
+     {"Un lien entre bordure et passerelle est actif", "Connecté et authentifié.", "Aucune action."}},
+    {EventId::kLinkDown, 5002, Severity::kError,
+     {"A link between edge and gateway is down", "The other machine or the network is down.", "Check the other machine; see reason."},
+     {"Un lien entre bordure et passerelle est rompu", "L'autre machine ou le réseau est en panne.", "Vérifier l'autre machine ; voir reason."}},
+    {EventId::kAdminCommand, 5101, Severity::kInfo,
+     {"An administrator's command", "fedctl.", "None."},
+     {"Une commande d'administrateur", "fedctl.", "Aucune action."}},
+    {EventId::kAdminRefused, 5102, Severity::kWarning,
+     {"A command was refused", "The caller may not, or the command is not valid.", "See reason."},
+     {"Une commande est refusée", "L'appelant n'a pas le droit, ou la commande n'est pas valide.", "Voir reason."}},
+    {EventId::kStoreFailed, 5201, Severity::kError,
+     {"The store failed", "Disk full, file damaged, or database not reachable.", "See error; Fedgate serves on with what it holds."},
+     {"Le stockage a échoué", "Disque plein, fichier abîmé ou base injoignable.", "Voir error ; Fedgate continue avec ce qu'il a."}},
+};
+// clang-format on
+
+static_assert(std::size(kEvents) == kEventCount);
+static_assert([] {
+    for (std::size_t i = 0; i < kEventCount; ++i) {
+        if (static_cast<std::size_t>(kEvents[i].id) != i) return false;
+        if (i > 0 && kEvents[i].number <= kEvents[i - 1].number) return false;
+    }
+    return true;
+}(), "rows in the order of EventId, numbers ascending");
+
+constexpr const EventInfo& event_info(EventId id) { return kEvents[static_cast<std::size_t>(id)]; }
+
+}  // namespace fedgate

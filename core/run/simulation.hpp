@@ -1,0 +1,123 @@
+// The other implementation of the loop: one thread, one seed, a virtual clock and an in-memory network.
+// It delays, cuts short, reorders and breaks what it may, and does the same again for the same seed.
+// For tests and scenarios; it allocates as it likes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/run/loop.hpp"
+
+namespace fedgate {
+
+class SimulatedLoop;
+
+struct SimulationSettings {
+    std::uint64_t seed = 1;
+    Duration latency_min = 10us;             // of every completion and every piece of a stream
+    Duration latency_max = 500us;
+    std::size_t piece_bytes_max = 8'192;     // streams are cut into pieces of 1 to this many bytes
+    std::size_t window_bytes = 65'536;       // of one direction of a stream that the receiver has not taken
+    std::size_t datagrams_max = 256;         // waiting for one socket; more are lost
+    std::uint32_t datagram_loss_permille = 0;
+    std::uint32_t datagram_copy_permille = 0;
+    std::uint32_t datagram_reorder_permille = 0;    // delayed by up to 20 times latency_max
+    Duration connect_timeout = 127s;         // on a link that is cut: ETIMEDOUT (as Linux does)
+    std::size_t sockets_max = 100'000;       // of one loop
+};
+
+// A node is a machine: it has one address, 10.0.x.y, and any number of loops (shards). 127.0.0.0/8 and
+// [::1] are the node itself; a listener on 0.0.0.0 or [::] is found at all of them. Any other address that
+// a node listens on is its too, so that tests may use what they like.
+// When several loops of a node listen on one address, the seed picks (as SO_REUSEPORT does).
+class Simulation {
+public:
+    using Node = std::uint32_t;
+
+    explicit Simulation(const SimulationSettings& = {});
+    ~Simulation();
+    Simulation(const Simulation&) = delete;
+    Simulation& operator=(const Simulation&) = delete;
+
+    Node make_node();
+    // The simulation owns it.
+    SimulatedLoop& make_loop(Node);
+    [[nodiscard]] SocketAddress address(Node, std::uint16_t port) const;
+
+    [[nodiscard]] Instant now() const;
+    // One turn of the loop that has something to do first. False: nothing happens until `deadline`,
+    // which is now the time.
+    bool step(Instant deadline);
+    // Runs until predicate() or the deadline; returns predicate().
+    bool run_until(const std::function<bool()>& predicate, Instant deadline);
+    bool run_for(const std::function<bool()>& predicate, Duration duration) {
+        return run_until(predicate, now() + duration);
+    }
+    // Over everything that was delivered: when, to whom, what. Two runs with one seed have one hash.
+    [[nodiscard]] std::uint64_t trace_hash() const;
+    // 0 .. bound - 1, from the seed: for the scenario's own choices.
+    std::uint64_t random(std::uint64_t bound);
+
+    // Faults.
+    // The loop stops for ever: no callback comes, its sockets are reset, calls do nothing. What runs on it
+    // may be destroyed afterwards.
+    void kill(SimulatedLoop&);
+    void kill(Node);
+    // A black hole, both ways: nothing arrives until heal(). Streams keep their bytes, datagrams are lost.
+    void cut(Node, Node);
+    void heal(Node, Node);
+    // Nobody answers there (ECONNREFUSED) although somebody may listen.
+    void refuse_connects(const SocketAddress&, bool refuse);
+    // Breaks one of the connections that stand, picked by the seed, after 0 .. bytes_max - 1 further bytes
+    // in one of its directions: both ends see a reset. False: there is none.
+    bool break_connection(std::size_t bytes_max);
+
+private:
+    friend class SimulatedLoop;
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// watch() is kUnsupported: there are no descriptors here.
+class SimulatedLoop final : public Loop {
+public:
+    ~SimulatedLoop() override;
+
+    [[nodiscard]] Instant now() const override;
+    [[nodiscard]] WallTime wall_now() const override;
+    void fill_random(MutableBytes) override;
+    Result<Socket> listen(const SocketAddress&, SocketOwner&) override;
+    Result<Socket> connect(const SocketAddress&, SocketOwner&) override;
+    Result<Socket> open_datagram(const SocketAddress& local, SocketOwner&) override;
+    Result<Socket> watch(int descriptor, SocketOwner&) override;
+    void adopt(Socket connection, SocketOwner&) override;
+    void send(Socket, Bytes bytes) override;
+    bool send_datagram(Socket, const SocketAddress& to, Bytes) override;
+    void pause_receive(Socket) override;
+    void resume_receive(Socket) override;
+    void shutdown_send(Socket) override;
+    void close(Socket) override;
+    [[nodiscard]] SocketAddress local_address(Socket) const override;
+    [[nodiscard]] Timers& timers() override;
+    void at_turn_end(TurnTask&) override;
+    void cancel_turn_task(TurnTask&) override;
+    void set_turn_hook(TurnHook*) override;
+    void wake() override;
+    // One step of the whole simulation, not later than now() + wait_max.
+    void run_turn(Duration wait_max) override;
+
+    [[nodiscard]] Simulation::Node node() const;
+    [[nodiscard]] bool killed() const;
+    [[nodiscard]] std::size_t socket_count() const;
+
+private:
+    friend class Simulation;
+    class Impl;
+    explicit SimulatedLoop(std::unique_ptr<Impl>);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fedgate
