@@ -1,0 +1,48 @@
+// XMPP addresses <-> SIP addresses: RFC 7247 section 6, XEP-0106; interworking rules ADDR-1..ADDR-50.
+// Pure: views in, text into a Sink.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bytes.hpp"
+#include "core/rules/snapshot.hpp"
+#include "sip/message.hpp"
+#include "xml/jid.hpp"
+
+namespace fedgate::gateway {
+
+// An enforced JID and what the other side and the rules want to know of it. Views into its own memory
+// or into the text it was made from: neither copied nor kept.
+struct Address {
+    xml::Jid jid;
+    Bytes domain_ascii;    // ADDR-5
+    Bytes user;            // the unescaped local part (ADDR-3): whom policies and SIP know
+    std::array<char, 2 * xml::kJidBytes> memory_;
+
+    Address() = default;
+    Address(const Address&) = delete;
+    Address& operator=(const Address&) = delete;
+};
+
+// ADDR-1..ADDR-3, ADDR-31. False: jid-malformed (ERR-L7).
+[[nodiscard]] bool read_jid(Bytes text, Address&);
+
+// ADDR-4..ADDR-6: `sip:user@host`, a domain JID gives `sip:host`.
+void write_aor(const Address&, Sink&);
+// ADDR-7: the AOR with `;gr=<resource>`.
+void write_sender_uri(const Address&, Sink&);
+
+enum class AddressFault : std::uint8_t {
+    kNone,
+    kScheme,              // ADDR-21: 416
+    kSips,                // ADDR-21: 480 with Warning 380
+    kNotRepresentable,    // ADDR-30: 400
+    kNoUser,              // ADDR-29: 404
+    kHostIsAddress,       // ADDR-26: 404
+};
+
+// ADDR-21..ADDR-28: the JID of a SIP URI. `field_params` are the parameters of the header field around it
+// (a `gr` out of place there is not one). Without an instance the JID is bare.
+[[nodiscard]] AddressFault read_uri(const sip::Uri&, Address&);
+
+}  // namespace fedgate::gateway

@@ -1,0 +1,32 @@
+// Text of SIP bodies: charsets, transfer encodings and HTML, all into UTF-8 that XML 1.0 can carry.
+// Pure: bytes into a Sink. A Sink that overflows means "too big", which the caller answers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "core/base/bytes.hpp"
+
+namespace fedgate::gateway {
+
+enum class Charset : std::uint8_t { kUtf8, kLatin1, kWindows1252, kUtf16 };
+
+// IM-24: the charsets that we read; nothing for any other. An empty name is UTF-8 (IM-32).
+[[nodiscard]] std::optional<Charset> find_charset(Bytes name);
+
+// IM-24: valid UTF-8 made only of characters that XML 1.0 allows; each broken sequence and each
+// character not allowed becomes one U+FFFD. IM-32: CRLF and CR become LF.
+void write_clean(Charset, Bytes text, Sink&);
+
+// SIP-5. False: not what the encoding allows.
+[[nodiscard]] bool decode_base64(Bytes, Sink&);
+[[nodiscard]] bool decode_quoted_printable(Bytes, Sink&);
+
+// IM-39: the plain rendition of an HTML text (UTF-8): br, p, div, li and the like break the line,
+// entities are decoded, script and style vanish with their content, white space collapses.
+void write_plain_of_html(Bytes html, Sink&);
+
+// Appends one character as UTF-8.
+void append_utf8(char32_t, Sink&);
+
+}  // namespace fedgate::gateway
