@@ -21,7 +21,10 @@
 #include "core/base/peer_identity.hpp"
 #include "core/base/time.hpp"
 #include "xml/dialback.hpp"
-#include "xml/stream_error.hpp"
+#include "xml/error.hpp"
+#include "xml/framer.hpp"
+#include "xml/stanza.hpp"
+#include "xml/stream_table.hpp"
 
 namespace fedgate::xml {
 
@@ -63,7 +66,7 @@ protected:
 struct StreamSettings {
     std::string default_domain;            // `from` of a reply header when theirs named no domain of ours
     DialbackSecrets dialback;
-    std::uint32_t stanza_bytes_max = 262'144;     // S2S-8
+    std::size_t stanza_bytes_max = 262'144;       // S2S-8
     Duration establish_max = 60s;                 // S2S-61
     Duration header_wait = 10s;                   // S2S-60, and the three below
     Duration tls_wait = 10s;
@@ -88,10 +91,14 @@ struct StreamEnd {
         kOutputFull,
     };
     Cause cause = Cause::kClosedByPeer;
-    StreamError condition = StreamError::kNone;
-    // S2S-21: trying again will not help for a while. Otherwise what is queued may be tried once more.
+    StreamCondition condition = StreamCondition::kUndefinedCondition;    // of an error
+    // S2S-21: trying this target again will not help for a while. Otherwise what is queued may be tried
+    // once more.
     bool permanent = false;
 };
+
+// S2S-21. Conditions that it does not name are permanent: the same bytes would be refused again.
+[[nodiscard]] bool is_permanent(StreamCondition);
 
 struct Action {
     enum class Kind : std::uint8_t {
@@ -109,9 +116,11 @@ struct Action {
     Proof proof = Proof::kDialbackClear;          // kPair, kStanza
     Verdict verdict = Verdict::kError;            // kPairRefused, kVerifyAnswer
     std::size_t consumed = 0;                     // bytes at the front of the input that are done with
-    Bytes our;                                    // A-label, lower case. kStanza: domain of its `to`
-    Bytes their;                                  // kStanza: domain of its `from`
-    Bytes stanza;                                 // as received
+    Bytes our;      // A-label, lower case. kStanza: domain of its `to`; empty: `to` is no JID (jid-malformed)
+    Bytes their;    // kStanza: domain of its `from`
+    Bytes stanza;                                 // kStanza: the element as received
+    Stanza view;                                  // kStanza: kind and raw attributes
+    bool uses_stream_prefix = false;              // kStanza: Frame::uses_stream_prefix
     Bytes id;
     Bytes key;
     std::uint32_t count = 0;
@@ -163,8 +172,9 @@ public:
     // Outbound: asks the server of `their` whether it made `key` for stream `id` (of `our`). One
     // kVerifyAnswer follows unless the stream closes first. False: too many at once.
     [[nodiscard]] bool request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now);
-    // Outbound, after kPair: one more domain of ours on the same stream (DB-11). kPair or kPairRefused follows.
-    [[nodiscard]] bool request_pair(Bytes our, Bytes their, Instant now);
+    // Outbound, after kPair: one more domain of ours on the same stream (DB-11). kPair or kPairRefused
+    // follows. False: policy or the peer does not allow it, or too many; use a stream of its own.
+    [[nodiscard]] bool request_pair(Bytes our, Instant now);
 
     // Outbound, after kPair: writes one stanza. False: no room, nothing was written.
     [[nodiscard]] bool send(Bytes stanza);
@@ -174,7 +184,7 @@ public:
     [[nodiscard]] std::uint32_t unacknowledged() const;
 
     void close(Instant now);                         // clean: waits for their close
-    void fail(StreamError condition, Instant now);   // with a stream error, at once
+    void fail(StreamCondition condition);            // with a stream error, at once
 
     [[nodiscard]] Instant deadline() const;
     void on_deadline(Instant now);
