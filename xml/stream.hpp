@@ -21,9 +21,9 @@
 #include "core/base/peer_identity.hpp"
 #include "core/base/time.hpp"
 #include "xml/dialback.hpp"
-#include "xml/error.hpp"
 #include "xml/framer.hpp"
 #include "xml/stanza.hpp"
+#include "xml/stream_error.hpp"
 #include "xml/stream_table.hpp"
 
 namespace fedgate::xml {
@@ -91,14 +91,11 @@ struct StreamEnd {
         kOutputFull,
     };
     Cause cause = Cause::kClosedByPeer;
-    StreamCondition condition = StreamCondition::kUndefinedCondition;    // of an error
+    StreamError condition = StreamError::kNone;    // of an error
     // S2S-21: trying this target again will not help for a while. Otherwise what is queued may be tried
     // once more.
     bool permanent = false;
 };
-
-// S2S-21. Conditions that it does not name are permanent: the same bytes would be refused again.
-[[nodiscard]] bool is_permanent(StreamCondition);
 
 struct Action {
     enum class Kind : std::uint8_t {
@@ -184,7 +181,7 @@ public:
     [[nodiscard]] std::uint32_t unacknowledged() const;
 
     void close(Instant now);                         // clean: waits for their close
-    void fail(StreamCondition condition);            // with a stream error, at once
+    void fail(StreamError condition);                // with a stream error, at once
 
     [[nodiscard]] Instant deadline() const;
     void on_deadline(Instant now);
