@@ -17,6 +17,10 @@ struct Rate {
     Duration per = std::chrono::seconds(1);
 
     [[nodiscard]] bool none() const { return count == 0; }
+    // As TokenBucket takes it: 0 is no limit.
+    [[nodiscard]] double per_second() const {
+        return static_cast<double>(count) / std::chrono::duration<double>(per).count();
+    }
     friend bool operator==(const Rate&, const Rate&) = default;
 };
 

@@ -115,10 +115,9 @@ private:
     std::vector<Partner> partners_;          // [0] is the template
     std::vector<SipDomain> sip_domains_;
     std::vector<Policy> policies_;           // [0] is global
-    std::vector<std::uint32_t> user_policies_;
     NameIndex partner_index_;
     NameIndex sip_domain_index_;
-    NameIndex user_index_;                   // user@domain, lower case
+    NameIndex user_index_;                   // user@domain -> index into policies_
     std::vector<std::uint32_t> domain_policies_;    // of sip_domains_: by site, else global
 };
 

@@ -1,0 +1,403 @@
+#include "core/config/key.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/base/limits.hpp"
+#include "core/config/domain.hpp"
+#include "core/config/text.hpp"
+
+namespace fedgate::config {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t kSecond = 1000 * kMs;
+constexpr std::int64_t kHour = 3600 * kSecond;
+constexpr std::int64_t kKiB = 1024;
+constexpr std::int64_t kMiB = 1024 * kKiB;
+constexpr std::int64_t kTextBytes = 1024;
+constexpr std::int64_t kPathBytes = 4096;
+constexpr std::int64_t kItems = 64;
+constexpr std::int64_t kCount = 10'000'000;
+constexpr std::int64_t kRateCount = std::int64_t{1} << 40;
+
+using enum Type;
+using enum Apply;
+
+// name, type, apply, unit, minimum, maximum, default, choices, description
+// Sorted by name: people read it, and `-a` prints it in this order.
+constexpr Key kKeys[] = {
+    {"admin.http.listen", kAddress, kRestart, "address:port", 0, 1, "127.0.0.1:9269", "",
+     "Where metrics and health are served over HTTP. Empty: nowhere."},
+    {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
+     "UNIX socket that fedctl talks to."},
+    {"core.roles", kEnumList, kRestart, "words", 1, 2, "edge,gateway", "edge gateway",
+     "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or both."},
+    {"core.threads", kInteger, kRestart, "threads", 0, 256, "0", "",
+     "Threads that carry traffic, each pinned to a CPU. 0: one for each CPU."},
+    {"dirs.state", kPath, kRestart, "path", 1, kPathBytes, "/var/lib/fedgate", "",
+     "Directory for what must outlive the process: database, dialback secret, certificate requests."},
+    {"domain/*/next_hop", kSipUriList, kLive, "SIP URIs", 0, kItems, "", "",
+     "SIP pools that serve this domain of ours, in failover order. Empty: RFC 3263 on the domain's name."},
+    {"domain/*/phone", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Add user=phone to SIP URIs whose user part is a telephone number like +15551234567."},
+    {"domain/*/profile", kEnum, kNew, "word", 0, 2, "page", "page lync msrp",
+     "How messages travel on the SIP side: page (RFC 7572), msrp (RFC 7573) or lync."},
+    {"domain/*/send_pai", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Send P-Asserted-Identity with the sender's address to this domain's pool, which must be trusted."},
+    {"domain/*/sip2xmpp_type", kEnum, kLive, "word", 0, 1, "normal", "normal chat",
+     "Type of the XMPP message made from a SIP MESSAGE: normal, as RFC 7572 demands, or chat."},
+    {"domain/*/site", kString, kLive, "site name", 0, 64, "", "",
+     "Site to which the users of this domain belong, for site policies and routes."},
+    {"domain/*/strict_1300", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Refuse SIP MESSAGE requests above 1300 bytes on TCP and TLS too, not only on UDP."},
+    {"federation.allow", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "The organisation's switch: while it is off nothing passes in either direction."},
+    {"federation.discovery", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "no: only listed partners. yes: any domain that is not disabled, with the settings of partner/default."},
+    {"im.error_wait", kDuration, kLive, "duration", 0, 3 * kSecond, "0ms", "",
+     "How long a SIP MESSAGE waits for an error from the XMPP side before it is answered with 200."},
+    {"im.max_bytes", kSize, kLive, "bytes", 1, 1 * kMiB, "32KiB", "",
+     "Longest message text in either direction; a longer one is refused to its sender."},
+    {"link.edges", kHostPortList, kRestart, "host:port", 0, kItems, "", "",
+     "Edges that a gateway-only process connects to. Empty: SRV _fedgate-link._tcp."},
+    {"link.listen", kAddressList, kListener, "address:port", 0, kItems, "[::]:23456", "",
+     "Where an edge waits for further gateways (mutual TLS)."},
+    {"log.bodies", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Log the text of messages. Its use is itself an event; leave it off."},
+    {"log.level", kEnum, kLive, "word", 0, 3, "info", "error warning info debug",
+     "The least important events that are logged."},
+    {"net.dns.servers", kAddressList, kRestart, "address:port", 0, kItems, "", "",
+     "DNS servers to ask. Empty: those of the system."},
+    {"partner/*/additional_domains", kDomainList, kLive, "domains", 0, 1024, "", "",
+     "Further domains of the same partner; sub-domains are not implied."},
+    {"partner/*/ca", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM file with the roots that may have signed this partner's certificates. Empty: tls.external.ca."},
+    {"partner/*/connection_limit", kInteger, kNew, "connections", 0, kCount, "0", "",
+     "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner."},
+    {"partner/*/description", kString, kLive, "text", 0, kTextBytes, "", "", "Free text for people."},
+    {"partner/*/dialback", kBool, kNew, "yes or no", 0, 1, "yes", "",
+     "Accept and attempt server dialback (XEP-0220) with this partner, where tls and sasl leave room for it."},
+    {"partner/*/enabled", kBool, kLive, "yes or no", 0, 1, "yes", "",
+     "no: the partner stays listed and is blocked in both directions."},
+    {"partner/*/keepalive", kBool, kLive, "yes or no", 0, 1, "yes", "",
+     "Ping this partner's silent streams every xmpp.keepalive.interval."},
+    {"partner/*/proxy", kHostPort, kNew, "host:port", 0, 1, "", "",
+     "Connect here instead of asking DNS for the partner's server. Without a port: 5269."},
+    {"partner/*/rate_bytes", kRate, kLive, "bytes", 1, kRateCount, "512KiB/s", "",
+     "Bytes that one incoming stream may bring; above it is read more slowly, nothing is lost."},
+    {"partner/*/rate_sender_messages", kRate, kLive, "messages", 1, kRateCount, "20/s", "",
+     "Messages of one sender; above it they are refused to him with policy-violation."},
+    {"partner/*/rate_stanzas", kRate, kLive, "stanzas", 1, kRateCount, "2000/s", "",
+     "Stanzas that one incoming stream may bring; above it is read more slowly, nothing is lost."},
+    {"partner/*/sasl", kEnum, kNew, "word", 0, 2, "required", "required optional none",
+     "SASL EXTERNAL, by certificate, with this partner."},
+    {"partner/*/tls", kEnum, kNew, "word", 0, 2, "required", "required optional none",
+     "TLS on the streams with this partner."},
+    {"partner/*/type", kEnum, kLive, "word", 0, 2, "public_unverified",
+     "federated public_verified public_unverified",
+     "Trust: may the partner's users write to and see ours without having been added or written to first?"},
+    {"policy/*/description", kString, kLive, "text", 0, kTextBytes, "", "", "Free text for people."},
+    {"policy/*/federation_access", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "May its users converse with other organisations at all? XMPP needs xmpp_access as well."},
+    {"policy/*/outside_access", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "May its users sign in from outside? Kept for the SIP pool; Fedgate itself signs nobody in."},
+    {"policy/*/public_cloud_access", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "May its users converse with public providers? Kept for the SIP pool."},
+    {"policy/*/public_cloud_av_access", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "May its users talk and show video to public providers? Kept for the SIP pool."},
+    {"policy/*/xmpp_access", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "May its users converse with XMPP partners? Needs federation_access as well."},
+    {"pool/*/kind", kEnum, kRestart, "word", 0, 1, "edge", "edge gateway",
+     "What the pool's members are."},
+    {"pool/*/members", kHostPortList, kRestart, "host:port", 0, kItems, "", "",
+     "Machines of the pool."},
+    {"pool/*/priority", kInteger, kRestart, "rank", 0, 65535, "0", "",
+     "Pools with a lower number are used first."},
+    {"sec.loop_repeats", kInteger, kLive, "messages", 1, 1000, "8", "",
+     "A message with the same sender, recipient and text is a loop after this many in a minute."},
+    {"sip.listen", kSipListenList, kListener, "transport:address:port", 0, kItems,
+     "udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061", "", "Where SIP is accepted."},
+    {"sip.options_interval", kDuration, kLive, "duration", 100 * kMs, kHour, "5s", "",
+     "How often each SIP next hop is asked whether it is alive."},
+    {"sip.trusted", kNetworkList, kLive, "networks", 0, 1024, "127.0.0.0/8 ::1", "",
+     "Who may send us SIP without a client certificate."},
+    {"site/*/route", kString, kRestart, "pool name", 0, 64, "", "",
+     "Edge pool through which the site's users reach XMPP."},
+    {"store.url", kString, kRestart, "URL", 0, kPathBytes, "", "",
+     "Where partners' state is kept: sqlite:PATH. Empty: sqlite:fedgate.db in dirs.state."},
+    {"tls.external.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM file with the roots trusted for XMPP partners. Empty: the system's."},
+    {"tls.external.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM certificate chain shown to XMPP partners."},
+    {"tls.external.key", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM private key of tls.external.certificate."},
+    {"tls.internal.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM file with the roots trusted between edges and gateways."},
+    {"tls.internal.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM certificate chain shown between edges and gateways."},
+    {"tls.internal.key", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM private key of tls.internal.certificate."},
+    {"tls.sip.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM file with the roots trusted on the SIP side. Empty: the system's."},
+    {"tls.sip.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM certificate chain shown on the SIP side."},
+    {"tls.sip.key", kPath, kNew, "path", 0, kPathBytes, "", "",
+     "PEM private key of tls.sip.certificate."},
+    {"user/*/policy", kString, kLive, "policy name", 0, 64, "", "",
+     "Policy granted to this user. Empty: that of the site, else policy/global."},
+    {"user/*/site", kString, kLive, "site name", 0, 64, "", "",
+     "Site to which this user belongs. Empty: that of the domain."},
+    {"xmpp.dialback.secret", kString, kRestart, "text", 0, 256, "", "",
+     "Secret from which dialback keys are made. Empty: made at first start and kept in dirs.state.", true},
+    {"xmpp.keepalive.interval", kDuration, kLive, "duration", 1 * kSecond, 24 * kHour, "300s", "",
+     "A stream on which nothing came for this long is pinged."},
+    {"xmpp.limits.connections", kInteger, kNew, "connections", 1, kCount, "1000", "",
+     "Most XMPP connections with all partners together."},
+    {"xmpp.limits.connections_per_partner", kInteger, kNew, "connections", 1, kCount, "20", "",
+     "Most XMPP connections with one partner."},
+    {"xmpp.limits.depth", kInteger, kNew, "levels", 8, static_cast<std::int64_t>(limits::kXmlDepth),
+     "64", "", "Deepest nesting of XML elements that is accepted."},
+    {"xmpp.limits.stanza_bytes", kSize, kNew, "bytes",
+     static_cast<std::int64_t>(limits::kUnauthenticatedElementBytes), 16 * kMiB, "256KiB", "",
+     "Longest stanza that is accepted."},
+    {"xmpp.limits.streams_per_domain_pair", kInteger, kNew, "streams", 1, 1000, "4", "",
+     "Most authenticated incoming streams for one pair of domains."},
+    {"xmpp.limits.unauthenticated_per_address", kInteger, kNew, "connections", 1, 100'000, "10", "",
+     "Most connections of one address that have not proved a domain yet."},
+    {"xmpp.listen", kAddressList, kListener, "address:port", 0, kItems, "[::]:5269", "",
+     "Where XMPP servers connect to (STARTTLS)."},
+    {"xmpp.listen_tls", kAddressList, kListener, "address:port", 0, kItems, "[::]:5270", "",
+     "Where XMPP servers connect to with TLS from the first byte on."},
+    {"xmpp.queue.bytes", kSize, kNew, "bytes", 64 * kKiB,
+     static_cast<std::int64_t>(limits::kDomainPairQueueBytes), "1MiB", "",
+     "Most bytes that wait for a stream of one pair of domains; more is refused to the sender."},
+    {"xmpp.queue.time", kDuration, kLive, "duration", 1 * kSecond, kHour, "30s", "",
+     "How long a stanza waits for a stream; then its sender gets an error."},
+    {"xmpp.rate.connections_per_address", kRate, kLive, "connections", 1, kRateCount, "60/min", "",
+     "New connections of one address; more are closed at once."},
+    {"xmpp.retry.first", kDuration, kLive, "duration", 100 * kMs, kHour, "1s", "",
+     "Pause after the first failed attempt to connect; doubled each time."},
+    {"xmpp.retry.max", kDuration, kLive, "duration", 100 * kMs, 24 * kHour, "300s", "",
+     "Longest pause between attempts to connect."},
+    {"xmpp.timeouts.establish", kDuration, kNew, "duration", 1 * kSecond, kHour, "60s", "",
+     "An incoming stream has to prove a domain within this time."},
+    {"xmpp.timeouts.inactivity", kDuration, kLive, "duration", 1 * kSecond, 24 * kHour, "600s", "",
+     "A stream without a stanza in either direction for this long is closed."},
+};
+
+static_assert(std::ranges::is_sorted(kKeys, {}, &Key::name));
+
+// `partner/*/tls` -> `tls`; `xmpp.listen` -> `xmpp.listen`.
+std::string_view leaf_of(const Key& key) {
+    return key.is_pattern() ? key.name.substr(key.name.find('*') + 2) : key.name;
+}
+
+const Key* find_key(std::string_view root, std::string_view leaf) {
+    for (const Key& key : kKeys) {
+        if (key.is_pattern() && key.root() == root && leaf_of(key) == leaf) return &key;
+    }
+    return nullptr;
+}
+
+const Key* find_plain(std::string_view name) {
+    const auto found = std::ranges::lower_bound(kKeys, name, {}, &Key::name);
+    return found != std::end(kKeys) && found->name == name && !found->is_pattern() ? &*found : nullptr;
+}
+
+bool is_pattern_root(std::string_view root) {
+    return std::ranges::any_of(
+        kKeys, [root](const Key& key) { return key.is_pattern() && key.root() == root; });
+}
+
+bool is_name(std::string_view text) {
+    return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    });
+}
+
+bool normalise_user(std::string_view typed, std::string& out) {
+    if (lower_ascii(typed.substr(0, 4)) == "sip:") typed.remove_prefix(4);
+    const std::size_t at = typed.rfind('@');
+    if (at == std::string_view::npos || at == 0 || at > limits::kJidPartBytes) return false;
+    const auto domain = normalise_domain(typed.substr(at + 1));
+    const std::string_view user = typed.substr(0, at);
+    if (!domain || !is_text(user) || user.contains(' ')) return false;
+    out = lower_ascii(user) + "@" + *domain;
+    return true;
+}
+
+bool normalise_instance(std::string_view root, std::string_view typed, std::string& out,
+                        std::string& why) {
+    if (root == "partner" || root == "domain") {
+        if (root == "partner" && typed == "default") {
+            out = typed;
+            return true;
+        }
+        const auto domain = normalise_domain(typed);
+        why = quoted(typed) + " is not a domain name";
+        if (domain) out = *domain;
+        return domain.has_value();
+    }
+    if (root == "user") {
+        why = quoted(typed) + " is not a SIP address like alice@example.org";
+        return normalise_user(typed, out);
+    }
+    const std::string_view bare =
+        root == "policy" && typed.starts_with("site:") ? typed.substr(5) : typed;
+    why = quoted(typed) + " is not a name (letters, digits, - _ . and at most 64 of them)";
+    out = typed;
+    return is_name(bare);
+}
+
+std::string hint(std::string_view typed) {
+    std::string text;
+    for (const std::string& name : nearest(typed)) {
+        text += text.empty() ? "; did you mean " : " or ";
+        text += name;
+    }
+    return text + (text.empty() ? "" : "?");
+}
+
+// Edits to turn one into the other, swaps of neighbours included, counted up to `bound`.
+std::size_t distance(std::string_view a, std::string_view b, std::size_t bound) {
+    if (a.size() > b.size() + bound || b.size() > a.size() + bound) return bound + 1;
+    std::vector<std::size_t> before(b.size() + 1);
+    std::vector<std::size_t> last(b.size() + 1);
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                row[j] = std::min(row[j], before[j - 2] + 1);
+            }
+        }
+        std::swap(before, last);
+        std::swap(last, row);
+    }
+    return last[b.size()];
+}
+
+}  // namespace
+
+std::span<const Key> keys() { return kKeys; }
+
+std::string_view name_of(Type type) {
+    switch (type) {
+        case kBool: return "bool";
+        case kInteger: return "integer";
+        case kDuration: return "duration";
+        case kSize: return "size";
+        case kRate: return "rate";
+        case kEnum: return "enum";
+        case kEnumList: return "enum list";
+        case kString: return "string";
+        case kPath: return "path";
+        case kDomain: return "domain";
+        case kDomainList: return "domain list";
+        case kHostPort: return "host:port";
+        case kHostPortList: return "host:port list";
+        case kAddress: return "address";
+        case kAddressList: return "address list";
+        case kNetworkList: return "network list";
+        case kSipListenList: return "SIP listener list";
+        case kSipUriList: return "SIP URI list";
+    }
+    return "";
+}
+
+std::string_view name_of(Apply apply) {
+    switch (apply) {
+        case kLive: return "live";
+        case kNew: return "new";
+        case kListener: return "listener";
+        case kRestart: return "restart";
+    }
+    return "";
+}
+
+bool resolve(std::string_view typed, Path& path, std::string& why) {
+    typed = trim(typed);
+    if (typed.empty() || typed.size() > 2 * limits::kJidPartBytes || !is_text(typed)) {
+        why = "this is not a key";
+        return false;
+    }
+    // sysctl: the first separator decides; the other one then is an ordinary character, and in a
+    // dotted name a slash stands for a dot inside a part.
+    const std::size_t first = typed.find_first_of("./");
+    const bool slashes = first != std::string_view::npos && typed[first] == '/';
+    const std::string_view root = typed.substr(0, first);
+    if (first == std::string_view::npos || !is_pattern_root(root)) {
+        std::string plain(typed);
+        if (slashes) std::ranges::replace(plain, '/', '.');
+        path.key = find_plain(plain);
+        path.instance.clear();
+        path.name = plain;
+        if (path.key == nullptr) why = "no such key" + hint(typed);
+        return path.key != nullptr;
+    }
+    const std::size_t last = typed.rfind(slashes ? '/' : '.');
+    const std::string_view leaf = typed.substr(last + 1);
+    path.key = find_key(root, leaf);
+    if (path.key == nullptr || last == first) {
+        why = "no such key" + hint(typed);
+        return false;
+    }
+    std::string instance(typed.substr(first + 1, last - first - 1));
+    if (!slashes && instance.contains('.')) {
+        why = "a name with dots in it is written " + std::string(root) + "/" + instance + "/" +
+              std::string(leaf);
+        return false;
+    }
+    if (!slashes) std::ranges::replace(instance, '/', '.');
+    if (!normalise_instance(root, instance, path.instance, why)) return false;
+    path.name = std::string(root) + "/" + path.instance + "/" + std::string(leaf);
+    why.clear();
+    return true;
+}
+
+std::vector<std::string> nearest(std::string_view typed) {
+    constexpr std::size_t kShown = 3;
+    constexpr std::size_t kTypedBytes = 256;
+    if (typed.size() > kTypedBytes) return {};
+    std::string wanted = lower_ascii(typed);
+    // The part between the first and the last separator is the instance: it stays as it was typed.
+    const std::size_t first = wanted.find_first_of("./");
+    const std::size_t last = first == std::string::npos ? first : wanted.rfind(wanted[first]);
+    const bool three = first != last;
+    const std::string middle = three ? wanted.substr(first + 1, last - first - 1) : "";
+    std::vector<std::pair<std::size_t, std::string>> found;
+    for (const Key& key : kKeys) {
+        std::string name(key.name);
+        if (key.is_pattern()) {
+            if (three) name.replace(name.find('*'), 1, middle);
+            std::string other = wanted;
+            if (three && other[first] == '.') other[first] = other[last] = '/';
+            const std::size_t bound = std::max<std::size_t>(2, leaf_of(key).size() / 3);
+            const std::size_t edits = distance(other, name, bound);
+            if (edits <= bound) found.emplace_back(edits, name);
+            continue;
+        }
+        std::string plain = wanted;
+        std::ranges::replace(plain, '/', '.');
+        const std::size_t bound = std::max<std::size_t>(2, name.size() / 4);
+        const std::size_t edits = distance(plain, name, bound);
+        if (edits <= bound) {
+            found.emplace_back(edits, name);
+        } else if (plain.size() >= 4 && name.ends_with("." + plain)) {
+            found.emplace_back(bound, name);
+        }
+    }
+    std::ranges::stable_sort(found, {}, &std::pair<std::size_t, std::string>::first);
+    std::vector<std::string> names;
+    for (const auto& [edits, name] : found) {
+        if (names.size() == kShown || edits > found.front().first + 1) break;
+        names.push_back(name);
+    }
+    return names;
+}
+
+}  // namespace fedgate::config

@@ -1,0 +1,336 @@
+// The tree becomes a Snapshot: everything is checked as a whole, with the key and its origin in each
+// complaint; nothing is published when one check fails.
+#include <algorithm>
+#include <map>
+
+#include "core/rules/snapshot.hpp"
+
+namespace fedgate::rules {
+
+using config::Entry;
+using config::Origin;
+using config::Path;
+using config::Problem;
+using config::Problems;
+using config::Tree;
+
+namespace {
+
+constexpr std::string_view kNotYet = "is not yet available in this version";
+
+std::vector<config::Address> addresses(const Tree& tree, std::string_view name) {
+    std::vector<config::Address> out;
+    for (const std::string& text : tree.list(name)) out.push_back(*config::parse_address(text));
+    return out;
+}
+
+std::uint32_t count(const Tree& tree, std::string_view name, std::string_view instance = {}) {
+    return static_cast<std::uint32_t>(tree.number(name, instance));
+}
+
+}  // namespace
+
+class Compiler {
+public:
+    Compiler(const Tree& tree, Problems& problems)
+        : tree_(tree), problems_(problems), out_(std::make_unique<Snapshot>()) {}
+
+    std::unique_ptr<const Snapshot> run(std::uint64_t generation) {
+        const std::size_t before = problems_.size();
+        out_->generation = generation;
+        read_settings();
+        read_xmpp();
+        read_sip();
+        check_settings();
+        read_sip_domains();
+        read_policies();
+        read_partners();
+        read_users();
+        const bool failed = std::any_of(problems_.begin() + static_cast<std::ptrdiff_t>(before),
+                                        problems_.end(), [](const Problem& p) { return !p.warning; });
+        return failed ? nullptr : std::move(out_);
+    }
+
+private:
+    void complain(std::string_view key, std::string text, bool warning = false) {
+        Path path;
+        std::string why;
+        Origin origin;
+        if (resolve(key, path, why)) origin = tree_.effective(path).origin;
+        problems_.push_back({warning, origin, std::string(key), std::move(text)});
+    }
+    bool is_set(const std::string& name) const { return tree_.find(name) != nullptr; }
+
+    void read_settings() {
+        Settings& s = out_->settings;
+        s.federation_allow = tree_.flag("federation.allow");
+        s.federation_discovery = tree_.flag("federation.discovery");
+        const auto roles = tree_.list("core.roles");
+        s.edge = std::ranges::find(roles, "edge") != roles.end();
+        s.gateway = std::ranges::find(roles, "gateway") != roles.end();
+        s.threads = count(tree_, "core.threads");
+        s.state_directory = tree_.text("dirs.state");
+        s.admin_socket = tree_.text("admin.socket");
+        const auto http = addresses(tree_, "admin.http.listen");
+        if (!http.empty()) s.admin_http = http.front();
+        s.dns_servers = addresses(tree_, "net.dns.servers");
+        s.tls_external = tls_files("tls.external");
+        s.tls_internal = tls_files("tls.internal");
+        s.tls_sip = tls_files("tls.sip");
+        s.im.max_bytes = static_cast<std::size_t>(tree_.number("im.max_bytes"));
+        s.im.error_wait = tree_.duration("im.error_wait");
+        s.loop_repeats = count(tree_, "sec.loop_repeats");
+        s.log_level = static_cast<std::uint8_t>(tree_.number("log.level"));
+        s.log_bodies = tree_.flag("log.bodies");
+        s.link.listen = addresses(tree_, "link.listen");
+        for (const std::string& text : tree_.list("link.edges")) {
+            s.link.edges.push_back(*config::parse_host_port(text));
+        }
+    }
+
+    void read_xmpp() {
+        Settings::Xmpp& x = out_->settings.xmpp;
+        x.listen = addresses(tree_, "xmpp.listen");
+        x.listen_tls = addresses(tree_, "xmpp.listen_tls");
+        x.connections = count(tree_, "xmpp.limits.connections");
+        x.connections_per_partner = count(tree_, "xmpp.limits.connections_per_partner");
+        x.unauthenticated_per_address = count(tree_, "xmpp.limits.unauthenticated_per_address");
+        x.streams_per_domain_pair = count(tree_, "xmpp.limits.streams_per_domain_pair");
+        x.stanza_bytes = static_cast<std::size_t>(tree_.number("xmpp.limits.stanza_bytes"));
+        x.depth = count(tree_, "xmpp.limits.depth");
+        x.connections_per_address = tree_.rate("xmpp.rate.connections_per_address");
+        x.establish = tree_.duration("xmpp.timeouts.establish");
+        x.inactivity = tree_.duration("xmpp.timeouts.inactivity");
+        x.keepalive_interval = tree_.duration("xmpp.keepalive.interval");
+        x.dialback_secret = tree_.text("xmpp.dialback.secret");
+        x.retry_first = tree_.duration("xmpp.retry.first");
+        x.retry_max = tree_.duration("xmpp.retry.max");
+        x.queue_bytes = static_cast<std::size_t>(tree_.number("xmpp.queue.bytes"));
+        x.queue_time = tree_.duration("xmpp.queue.time");
+    }
+
+    void read_sip() {
+        Settings::Sip& sip = out_->settings.sip;
+        for (const std::string& text : tree_.list("sip.listen")) {
+            sip.listen.push_back(*config::parse_sip_listen(text));
+        }
+        for (const std::string& text : tree_.list("sip.trusted")) {
+            sip.trusted.push_back(*config::parse_network(text));
+        }
+        sip.options_interval = tree_.duration("sip.options_interval");
+    }
+
+    TlsFiles tls_files(const std::string& prefix) {
+        TlsFiles files{tree_.text(prefix + ".certificate"), tree_.text(prefix + ".key"),
+                       tree_.text(prefix + ".ca")};
+        if (files.certificate.empty() != files.key.empty()) {
+            const bool no_key = files.key.empty();
+            complain(prefix + (no_key ? ".certificate" : ".key"),
+                     "needs " + prefix + (no_key ? ".key" : ".certificate") + " beside it");
+        }
+        return files;
+    }
+
+    void check_settings() {
+        const Settings& s = out_->settings;
+        if (!s.edge || !s.gateway) {
+            complain("core.roles", "a process with one role only " + std::string(kNotYet));
+        }
+        if (!tree_.list("link.edges").empty()) {
+            complain("link.edges", "a remote edge " + std::string(kNotYet));
+        }
+        const std::string store = tree_.text("store.url");
+        if (store.starts_with("postgresql:") || store.starts_with("postgres:")) {
+            complain("store.url", "PostgreSQL " + std::string(kNotYet));
+        } else if (!store.empty() && !store.starts_with("sqlite:")) {
+            complain("store.url", "is not a URL like sqlite:/var/lib/fedgate/fedgate.db");
+        }
+        if (s.xmpp.retry_first > s.xmpp.retry_max) {
+            complain("xmpp.retry.first", "is above xmpp.retry.max");
+        }
+        if (s.xmpp.connections_per_partner > s.xmpp.connections) {
+            complain("xmpp.limits.connections_per_partner", "is above xmpp.limits.connections");
+        }
+        if (s.log_bodies) complain("log.bodies", "texts of messages will be logged", true);
+        check_listeners();
+    }
+
+    // Two listeners on one port that would meet. `[::]` takes IPv4 too.
+    void check_listeners() {
+        std::map<std::string, std::string> taken;    // "tcp 5269" -> key
+        const auto take = [&](const std::string& key, const std::string& protocol,
+                              const config::Address& address) {
+            if (address.port == 0) return;    // the kernel picks
+            const auto [at, fresh] = taken.emplace(protocol + " " + address.text, key);
+            if (!fresh) complain(key, address.text + " is taken by " + at->second);
+        };
+        for (const auto& a : out_->settings.xmpp.listen) take("xmpp.listen", "tcp", a);
+        for (const auto& a : out_->settings.xmpp.listen_tls) take("xmpp.listen_tls", "tcp", a);
+        for (const auto& a : out_->settings.link.listen) take("link.listen", "tcp", a);
+        for (const auto& listen : out_->settings.sip.listen) {
+            const bool udp = listen.transport == config::Transport::kUdp;
+            take("sip.listen", udp ? "udp" : "tcp", listen.address);
+        }
+    }
+
+    void read_sip_domains() {
+        for (const std::string& name : tree_.instances("domain")) {
+            SipDomain domain;
+            domain.name = name;
+            for (const std::string& text : tree_.list("domain/*/next_hop", name)) {
+                domain.next_hops.push_back(*config::parse_sip_target(text));
+            }
+            domain.site = tree_.text("domain/*/site", name);
+            domain.strict_1300 = tree_.flag("domain/*/strict_1300", name);
+            domain.phone = tree_.flag("domain/*/phone", name);
+            domain.send_pai = tree_.flag("domain/*/send_pai", name);
+            domain.sip2xmpp_chat = tree_.text("domain/*/sip2xmpp_type", name) == "chat";
+            const std::string profile = tree_.text("domain/*/profile", name);
+            if (profile != "page") {
+                complain("domain/" + name + "/profile",
+                         "profile " + profile + " " + std::string(kNotYet) + "; use page");
+            }
+            const auto index = static_cast<std::uint32_t>(out_->sip_domains_.size());
+            out_->sip_domain_index_.add(name, index);
+            out_->sip_domains_.push_back(std::move(domain));
+        }
+    }
+
+    void read_policies() {
+        read_policy("global");
+        for (const std::string& name : tree_.instances("policy")) {
+            if (name != "global") read_policy(name);
+        }
+        for (const SipDomain& domain : out_->sip_domains_) {
+            out_->domain_policies_.push_back(policy_of_site(domain.site));
+        }
+    }
+
+    void read_policy(const std::string& name) {
+        Policy policy;
+        policy.name = name;
+        policy.description = tree_.text("policy/*/description", name);
+        policy.federation_access = tree_.flag("policy/*/federation_access", name);
+        policy.xmpp_access = tree_.flag("policy/*/xmpp_access", name);
+        policy.outside_access = tree_.flag("policy/*/outside_access", name);
+        policy.public_cloud_access = tree_.flag("policy/*/public_cloud_access", name);
+        policy.public_cloud_av_access = tree_.flag("policy/*/public_cloud_av_access", name);
+        policies_[name] = static_cast<std::uint32_t>(out_->policies_.size());
+        out_->policies_.push_back(std::move(policy));
+    }
+
+    std::uint32_t policy_of_site(const std::string& site) const {
+        const auto found = policies_.find("site:" + site);
+        return site.empty() || found == policies_.end() ? 0 : found->second;
+    }
+
+    void read_partners() {
+        out_->partners_.push_back(partner("default"));
+        out_->partners_.front().domain.clear();
+        for (const char* leaf : {"additional_domains", "proxy"}) {
+            const std::string key = std::string("partner/default/") + leaf;
+            if (is_set(key)) complain(key, "belongs to one partner, not to the template of all");
+        }
+        for (const std::string& name : tree_.instances("partner")) {
+            if (name == "default") continue;
+            const auto index = static_cast<std::uint32_t>(out_->partners_.size());
+            Partner made = partner(name);
+            add_partner_domain(name, "enabled", name, index);
+            for (const std::string& domain : made.additional_domains) {
+                add_partner_domain(name, "additional_domains", domain, index);
+            }
+            out_->partners_.push_back(std::move(made));
+        }
+    }
+
+    void add_partner_domain(const std::string& name, const char* leaf, const std::string& domain,
+                            std::uint32_t index) {
+        const std::string key = "partner/" + name + "/" + leaf;
+        if (out_->sip_domain(domain) != nullptr) {
+            complain(key, domain + " is a domain of ours (domain/" + domain + "/...); it can't be a partner's");
+        }
+        if (!out_->partner_index_.add(domain, index)) {
+            const Partner& other = out_->partners_[out_->partner_index_.find(domain)];
+            complain(key, domain + " belongs to partner " + other.domain + " already");
+        }
+    }
+
+    Partner partner(const std::string& name) {
+        Partner p;
+        p.domain = name;
+        p.additional_domains = tree_.list("partner/*/additional_domains", name);
+        p.description = tree_.text("partner/*/description", name);
+        p.enabled = tree_.flag("partner/*/enabled", name);
+        p.type = static_cast<PartnerType>(tree_.number("partner/*/type", name));
+        p.negotiation = negotiation(static_cast<Need>(tree_.number("partner/*/tls", name)),
+                                    static_cast<Need>(tree_.number("partner/*/sasl", name)),
+                                    tree_.flag("partner/*/dialback", name));
+        check_negotiation(name, p.negotiation);
+        p.keepalive = tree_.flag("partner/*/keepalive", name);
+        p.connection_limit = count(tree_, "partner/*/connection_limit", name);
+        if (p.connection_limit == 0) {
+            p.connection_limit = out_->settings.xmpp.connections_per_partner;
+        }
+        const auto proxy = tree_.list("partner/*/proxy", name);
+        if (!proxy.empty()) p.proxy = *config::parse_host_port(proxy.front());
+        p.ca = tree_.text("partner/*/ca", name);
+        p.rate_bytes = tree_.rate("partner/*/rate_bytes", name);
+        p.rate_stanzas = tree_.rate("partner/*/rate_stanzas", name);
+        p.rate_sender_messages = tree_.rate("partner/*/rate_sender_messages", name);
+        return p;
+    }
+
+    // features.md A5. A combination that nobody chose for this partner (all three are defaults or the
+    // template's) is not remarked on once more for each partner.
+    void check_negotiation(const std::string& name, const Negotiation& row) {
+        if (row.remark.empty()) return;
+        std::string key;
+        for (const char* leaf : {"tls", "sasl", "dialback"}) {
+            const std::string candidate = "partner/" + name + "/" + leaf;
+            if (is_set(candidate)) key = candidate;
+        }
+        if (key.empty()) return;
+        static constexpr const char* kWords[] = {"required", "optional", "none"};
+        std::string text = std::string("tls = ") + kWords[static_cast<int>(row.tls)] +
+                           ", sasl = " + kWords[static_cast<int>(row.sasl)] +
+                           ", dialback = " + (row.dialback ? "yes" : "no") + ": ";
+        complain(key, text.append(row.remark), row.valid());
+    }
+
+    void read_users() {
+        for (const std::string& user : tree_.instances("user")) {
+            const std::string domain_name = user.substr(user.rfind('@') + 1);
+            const SipDomain* domain = out_->sip_domain(domain_name);
+            const std::string wanted = tree_.text("user/*/policy", user);
+            const std::string site = tree_.text("user/*/site", user);
+            if (domain == nullptr) {
+                complain("user/" + user + (wanted.empty() ? "/site" : "/policy"),
+                         domain_name + " is not a domain of ours", true);
+                continue;
+            }
+            std::uint32_t policy = policy_of_site(site.empty() ? domain->site : site);
+            if (!wanted.empty()) {
+                const auto found = policies_.find(wanted);
+                if (found == policies_.end()) {
+                    complain("user/" + user + "/policy",
+                             "there is no policy '" + wanted + "' (no policy/" + wanted + "/... key)");
+                    continue;
+                }
+                policy = found->second;
+            }
+            out_->user_index_.add(user, policy);
+        }
+    }
+
+    const Tree& tree_;
+    Problems& problems_;
+    std::unique_ptr<Snapshot> out_;
+    std::map<std::string, std::uint32_t, std::less<>> policies_;
+};
+
+std::unique_ptr<const Snapshot> compile(const Tree& tree, std::uint64_t generation,
+                                        Problems& problems) {
+    return Compiler(tree, problems).run(generation);
+}
+
+}  // namespace fedgate::rules

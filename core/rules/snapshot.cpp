@@ -1,0 +1,52 @@
+#include "core/rules/snapshot.hpp"
+
+namespace fedgate::rules {
+
+const Partner* Snapshot::partner(Bytes domain) const {
+    const std::uint32_t found = partner_index_.find(domain);
+    if (found != NameIndex::kNone) return &partners_[found];
+    // SEC-1: a domain of ours is never a partner.
+    if (!settings.federation_discovery || sip_domain(domain) != nullptr) return nullptr;
+    return &partners_.front();
+}
+
+const SipDomain* Snapshot::sip_domain(Bytes domain) const {
+    const std::uint32_t found = sip_domain_index_.find(domain);
+    return found == NameIndex::kNone ? nullptr : &sip_domains_[found];
+}
+
+const Policy& Snapshot::policy_of(Bytes user, const SipDomain& domain) const {
+    const std::uint32_t found = user_index_.find(user, "@", domain.name);
+    if (found != NameIndex::kNone) return policies_[found];
+    return policies_[domain_policies_[static_cast<std::size_t>(&domain - sip_domains_.data())]];
+}
+
+Decision Snapshot::may_converse(Bytes user, Bytes our_domain, Bytes xmpp_domain,
+                                Direction direction) const {
+    if (!settings.federation_allow) return {Reason::kFederationOff};
+    const SipDomain* ours = sip_domain(our_domain);
+    if (ours == nullptr) return {Reason::kNotOurDomain};
+    const Partner* theirs = partner(xmpp_domain);
+    if (theirs == nullptr) {
+        return {sip_domain(xmpp_domain) != nullptr ? Reason::kOurDomain : Reason::kPartnerUnknown};
+    }
+    if (!theirs->enabled) return {Reason::kPartnerDisabled};
+    const Policy& policy = policy_of(user, *ours);
+    // features.md A7: XMPP needs both.
+    if (!policy.federation_access) return {Reason::kFederationAccess, &policy};
+    if (!policy.xmpp_access) return {Reason::kXmppAccess, &policy};
+    // features.md A6.
+    if (direction == Direction::kFromXmpp && !effects(theirs->type).may_message_unapproved) {
+        return {Reason::kApprovalNeeded, &policy};
+    }
+    return {Reason::kAllowed, &policy};
+}
+
+bool Snapshot::sip_trusted(Bytes address) const {
+    for (const config::Network& network : settings.sip.trusted) {
+        if (network.contains(address)) return true;
+    }
+    return false;
+}
+
+}  // namespace fedgate::rules
