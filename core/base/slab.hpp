@@ -3,6 +3,7 @@
 // Thread: the owner's only.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>

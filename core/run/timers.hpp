@@ -81,12 +81,12 @@ private:
     };
 
     [[nodiscard]] bool find_next(Next&) const;
-    void place(Timer&, std::uint64_t tick);
+    void place(Timer&, std::uint64_t tick, Timer& due);    // into its slot, or into `due`
     void unlink(Timer&);
     void take_all(Timer& head, Timer& into);
     void fire_all();
 
-    std::array<Timer, kLevels * kSlots> slots_;
+    Timer slots_[kLevels * kSlots];
     std::array<std::uint64_t, kLevels> occupied_{};
     Timer past_;      // armed with a deadline that was over
     Timer firing_;    // what the present run() still has to fire
