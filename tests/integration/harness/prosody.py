@@ -1,0 +1,100 @@
+"""A real Prosody with a configuration, accounts and ports of its own."""
+import json
+import os
+import pathlib
+import signal
+
+from .process import Process, is_listening, own_address
+
+CONFIGURATION = """\
+run_as_root = {as_root}
+daemonize = false
+pidfile = "{directory}/prosody.pid"
+data_path = "{directory}/data"
+log = {{ {{ levels = {{ min = "debug" }}, to = "console" }} }}
+admins = {{}}
+modules_enabled = {{ "roster", "saslauth", "disco", "ping", "presence", "message", "iq", {modules} }}
+modules_disabled = {{ "offline", "posix" }}
+authentication = "internal_plain"
+storage = "internal"
+c2s_interfaces = {{ "{address}" }}
+c2s_ports = {{ 5222 }}
+c2s_direct_tls_ports = {{}}
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+c2s_stanza_size_limit = 1048576
+s2s_interfaces = {{ "{address}" }}
+s2s_ports = {{ 5269 }}
+s2s_direct_tls_ports = {{}}
+s2s_stanza_size_limit = 1048576
+s2s_require_encryption = {require_encryption}
+s2s_secure_auth = {secure_auth}
+use_ipv6 = false
+-- All names come from the test's server; libunbound would not ask one on loopback by itself.
+unbound = {{
+    resolvconf = false, hoststxt = false, forward = "{dns_address}@{dns_port}",
+    options = {{ ["do-not-query-localhost:"] = "no", ["module-config:"] = "iterator" }}
+}}
+ssl = {{ cafile = "{ca}", capath = "{directory}/no-capath" }}
+VirtualHost "{domain}"
+    ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}",
+            capath = "{directory}/no-capath" }}
+"""
+
+# How it proves itself and what it asks of others: TLS, then SASL EXTERNAL or dialback.
+VARIANTS = {
+    "external": {"modules": ["tls"], "secure_auth": True, "require_encryption": True},
+    "dialback": {"modules": ["dialback"], "secure_auth": False, "require_encryption": False},
+    "tls-dialback": {"modules": ["tls", "dialback"], "secure_auth": False,
+                     "require_encryption": True},
+    "tls-optional": {"modules": ["tls", "dialback"], "secure_auth": False,
+                     "require_encryption": False},
+}
+
+
+def lua(value):
+    return "true" if value else "false"
+
+
+class Prosody:
+    """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password."""
+
+    def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
+                 address=None):
+        self.directory = pathlib.Path(directory)
+        self.domain, self.certificate, self.ca = domain, certificate, ca
+        self.accounts, self.variant = accounts, variant
+        self.address = address or own_address(5222, 5269)
+        self.process = None
+
+    def write(self, dns):
+        folder = self.directory / "data" / "".join(
+            c if c.isalnum() else f"%{ord(c):02x}" for c in self.domain) / "accounts"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, password in self.accounts.items():
+            (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
+        variant = VARIANTS[self.variant]
+        path = self.directory / "prosody.cfg.lua"
+        path.write_text(CONFIGURATION.format(
+            as_root=lua(os.getuid() == 0), directory=self.directory, address=self.address,
+            domain=self.domain, ca=self.ca, certificate=self.certificate.certificate,
+            key=self.certificate.key, dns_address=dns.address, dns_port=dns.port,
+            modules=", ".join(json.dumps(m) for m in variant["modules"]),
+            secure_auth=lua(variant["secure_auth"]),
+            require_encryption=lua(variant["require_encryption"])))
+        return path
+
+    async def start(self, dns):
+        path = self.write(dns)
+        self.process = await Process(f"prosody {self.domain}",
+                                     ["/usr/bin/prosody", "-F", "--config", path],
+                                     self.directory / "prosody.log").start()
+        for port in (5222, 5269):
+            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+        return self
+
+    async def stop(self):
+        await self.process.stop(signal.SIGTERM)
+
+    async def kill(self):
+        await self.process.kill()

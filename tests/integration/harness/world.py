@@ -1,0 +1,118 @@
+"""Everything that one conversation needs: a Prosody with juliet, a SIP user romeo, Fedgate between."""
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+from .certificates import Authority
+from .dns import Dns, server_records
+from .fedgate import Fedgate
+from .prosody import Prosody
+from .sip_agent import SipAgent
+from .xmpp_client import XmppClient
+
+XMPP_DOMAIN = "partner.example"
+SIP_DOMAIN = "corp.example"
+JULIET = f"juliet@{XMPP_DOMAIN}"
+ROMEO = f"romeo@{SIP_DOMAIN}"
+
+# What Fedgate asks of the partner, for each way in which Prosody is set up.
+PARTNER_KEYS = {
+    "external": {"tls": "required", "sasl": "required", "dialback": "no"},
+    "dialback": {"tls": "none", "sasl": "none", "dialback": "yes"},
+    "tls-dialback": {"tls": "required", "sasl": "none", "dialback": "yes"},
+    "tls-optional": {"tls": "optional", "sasl": "optional", "dialback": "yes"},
+}
+
+
+def binaries():
+    return pathlib.Path(os.environ.get("FEDGATE_BINARIES", "build/release/bin")).resolve()
+
+
+class World:
+    """Starts all in the right order; stop() ends all. Parts may be replaced before start()."""
+
+    def __init__(self, directory, variant="external", partner_certificate=None, agent=None,
+                 partner_keys=None, domain_keys=None, keys=None):
+        self.directory = pathlib.Path(directory)
+        self.authority = Authority(self.directory / "ca")
+        certificate = partner_certificate or (lambda authority: authority.issue(XMPP_DOMAIN))
+        self.prosody = Prosody(self.directory / "prosody", XMPP_DOMAIN, certificate(self.authority),
+                               self.authority.certificate, {"juliet": "secret"}, variant)
+        self.variant = variant
+        self.agent = agent or SipAgent("tcp")
+        self.partner_keys = {**PARTNER_KEYS[variant], **(partner_keys or {})}
+        self.domain_keys, self.keys = domain_keys or {}, keys or {}
+        self.dns = self.fedgate = self.juliet = None
+
+    async def start(self):
+        self.fedgate = Fedgate(self.directory / "fedgate", binaries(),
+                               self.authority.issue(SIP_DOMAIN), self.authority.certificate, None,
+                               {XMPP_DOMAIN: self.partner_keys}, {}, self.keys)
+        self.dns = await Dns(self.directory / "dns",
+                             server_records(XMPP_DOMAIN, self.prosody.address)
+                             + server_records(SIP_DOMAIN, self.fedgate.address)).start()
+        await self.agent.start()
+        self.fedgate.dns = self.dns
+        self.fedgate.domains = {SIP_DOMAIN: {"next_hop": self.agent.uri, **self.domain_keys}}
+        await self.prosody.start(self.dns)
+        await self.fedgate.start()
+        await self.log_in()
+        return self
+
+    async def log_in(self):
+        self.juliet = await XmppClient(self.prosody.address, XMPP_DOMAIN, "juliet", "secret").start()
+        return self.juliet
+
+    async def send_from_romeo(self, body, seconds=20):
+        """A MESSAGE from romeo to juliet through Fedgate; returns the final response."""
+        return await self.agent.send_message(f"sip:{ROMEO}", f"sip:{JULIET}", body, self.fedgate.sip,
+                                             seconds)
+
+    def logs(self):
+        return "\n".join(f"--- {process.name}\n{process.tail(50)}" for process in (
+            self.fedgate and self.fedgate.process, self.prosody.process) if process)
+
+    async def stop(self):
+        if self.juliet:
+            await self.juliet.stop()
+        await self.agent.stop()
+        await self.prosody.kill()
+        if self.dns:
+            await self.dns.stop()
+        # Last, and with the verdict: it must have survived all of that, and drain in order.
+        if self.fedgate and self.fedgate.process:
+            try:
+                if not self.fedgate.process.is_alive:
+                    raise AssertionError(f"fedgated died:\n{self.fedgate.process.tail(40)}")
+                await self.fedgate.stop()
+            finally:
+                await self.fedgate.kill()
+
+
+class PeerTest(unittest.IsolatedAsyncioTestCase):
+    """A test with a directory of its own; on failure it prints the ends of the logs."""
+
+    async def asyncSetUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="fedgate-test-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.worlds = []
+
+    async def world(self, *arguments, **options):
+        world = World(self.directory / f"world{len(self.worlds)}", *arguments, **options)
+        self.worlds.append(world)
+        self.addAsyncCleanup(world.stop)
+        try:
+            return await world.start()
+        except Exception:
+            print(world.logs())
+            raise
+
+    def _callTestMethod(self, method):
+        try:
+            super()._callTestMethod(method)
+        except Exception:
+            for world in self.worlds:
+                print(world.logs(), flush=True)
+            raise
