@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/base/bytes.hpp"
+#include "core/base/time.hpp"
 
 namespace fedgate::link {
 
@@ -74,6 +75,9 @@ public:
 protected:
     ~GatewayDoor() = default;
 };
+
+// A stanza with a ticket has its first fate within this time.
+constexpr Duration kFateWithin = std::chrono::milliseconds(7'500);
 
 // The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a ticket
 // other than 0; it may come before the call returns.

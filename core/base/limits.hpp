@@ -14,6 +14,12 @@ constexpr std::size_t kXmlPrefixes = 32;
 constexpr std::size_t kUnauthenticatedElementBytes = 10'000;
 constexpr std::size_t kUnauthenticatedStreamBytes = 16'384;
 constexpr std::size_t kJidPartBytes = 1'023;
+// xml: one stream. Over kStreamPairs or kStreamQuestions: that pair or question is refused; over the
+// sizes of a peer's key or stream id: policy-violation.
+constexpr std::size_t kStreamPairs = 32;
+constexpr std::size_t kStreamQuestions = 16;
+constexpr std::size_t kDialbackKeyBytes = 256;
+constexpr std::size_t kStreamIdBytes = 256;
 
 // sip: interworking SIP-3. Header section over: 513 and close; body over: 413.
 constexpr std::size_t kSipHeaderBytes = 32'768;
@@ -28,6 +34,14 @@ constexpr std::size_t kPairQueueStanzas = 50;
 constexpr std::size_t kDomainPairQueueStanzas = 1'000;
 constexpr std::size_t kDomainPairQueueBytes = 1 << 20;
 constexpr std::size_t kUnsentBytes = 4 << 20;
+// edge: written and not acknowledged (XEP-0198) on one stream. At the bound: what follows waits.
+constexpr std::size_t kUnacknowledgedStanzas = 1'000;
+// edge: pairs of domains with an outbound stream or a queue, for each shard. At the bound: refused.
+constexpr std::size_t kOutStreams = 65'536;
+// edge: dialback questions in progress, for each shard. At the bound: answered with an error.
+constexpr std::size_t kVerifications = 1'024;
+// edge: addresses whose connections are counted, for each shard. At the bound: new ones are refused.
+constexpr std::size_t kCountedAddresses = 65'536;
 
 // run: one mailbox for each ordered pair of shards. At the bound: back-pressure on the producer.
 constexpr std::size_t kMailboxBytes = 4 << 20;

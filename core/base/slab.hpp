@@ -79,6 +79,14 @@ public:
         }
     }
 
+    template <typename F>
+    void for_each(F&& visit) const {
+        for (std::uint32_t i = 0; i < slots_; ++i) {
+            const Slot& slot = chunks_[i / kChunk][i % kChunk];
+            if (slot.used) visit(Handle<T>{i, slot.generation}, *slot.object());
+        }
+    }
+
     [[nodiscard]] std::size_t count() const { return count_; }
     [[nodiscard]] std::size_t count_max() const { return count_max_; }
 
@@ -91,6 +99,9 @@ private:
         std::uint32_t next_free = kNone;
         bool used = false;
         T* object() { return std::launder(reinterpret_cast<T*>(memory)); }
+        [[nodiscard]] const T* object() const {
+            return std::launder(reinterpret_cast<const T*>(memory));
+        }
     };
 
     Slot& at(std::uint32_t index) { return chunks_[index / kChunk][index % kChunk]; }

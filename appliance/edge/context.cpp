@@ -1,0 +1,37 @@
+#include "appliance/edge/context.hpp"
+
+namespace fedgate::edge {
+
+namespace {
+
+xml::StreamPolicy methods_of(std::uint8_t methods) {
+    return {.allowed = true,
+            .external = (methods & rules::method::kSaslTls) != 0,
+            .dialback_tls = (methods & rules::method::kDialbackTls) != 0,
+            .dialback_clear = (methods & rules::method::kDialbackClear) != 0};
+}
+
+}  // namespace
+
+xml::StreamPolicy Context::stream_policy(Bytes our, Bytes their) const {
+    if (!rules->settings.federation_allow) return {};
+    if (their.empty()) {
+        std::uint8_t methods = 0;
+        for (const rules::Partner& partner : rules->partners()) {
+            if (partner.discovered() && !rules->settings.federation_discovery) continue;
+            if (partner.enabled) methods |= partner.negotiation.methods;
+        }
+        return methods == 0 ? xml::StreamPolicy{} : methods_of(methods);
+    }
+    // SEC-1: nobody outside speaks for a domain of ours; partner() is null for those.
+    const rules::Partner* partner = rules->partner(their);
+    if (partner == nullptr || !partner->enabled) return {};
+    if (!our.empty() && rules->sip_domain(our) == nullptr) return {};
+    return methods_of(partner->negotiation.methods);
+}
+
+xml::Served Context::serves(Bytes our) const {
+    return rules->sip_domain(our) != nullptr ? xml::Served::kYes : xml::Served::kNo;
+}
+
+}  // namespace fedgate::edge

@@ -1,0 +1,30 @@
+// What every stream of one shard's edge stands on. Owner: the Edge. Thread: the shard's.
+#pragma once
+
+#include "core/rules/snapshot.hpp"
+#include "core/run/shard.hpp"
+#include "net/resolver.hpp"
+#include "net/tls.hpp"
+#include "xml/stream.hpp"
+
+namespace fedgate::edge {
+
+struct Context {
+    Context(Shard& on, net::Resolver& names) : shard(on), loop(on.loop()), stats(on.stats()), log(on.log()), resolver(names) {}
+
+    Shard& shard;
+    Loop& loop;
+    Stats& stats;
+    Log& log;
+    net::Resolver& resolver;
+    const rules::Snapshot* rules = nullptr;    // swapped whole at a reload
+    net::TlsContext* tls = nullptr;            // external certificate; swapped whole
+    xml::StreamSettings settings;
+
+    // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it is,
+    // so the answer is what some partner may do.
+    [[nodiscard]] xml::StreamPolicy stream_policy(Bytes our, Bytes their) const;
+    [[nodiscard]] xml::Served serves(Bytes our) const;
+};
+
+}  // namespace fedgate::edge

@@ -1,0 +1,58 @@
+// Who may open a connection to us at all: S2S-62, S2S-63, and the limits of features.md X7. Each shard
+// guards its share of a limit (limit / shards, rounded up): shards share nothing.
+// Owner: the Edge. Thread: the shard's. Not on the message path.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+
+#include "core/base/limits.hpp"
+#include "core/base/token_bucket.hpp"
+#include "core/rules/snapshot.hpp"
+#include "net/address.hpp"
+
+namespace fedgate::edge {
+
+class DoorGuard {
+public:
+    explicit DoorGuard(std::uint32_t shards) : shards_(shards) {}
+
+    enum class Refusal : std::uint8_t { kNone, kRate, kUnauthenticated, kTotal, kTable };
+
+    // A connection came in. kNone: it counts from now on; leave() must follow.
+    Refusal enter(const rules::Settings::Xmpp&, const SocketAddress& peer, Instant now);
+    // It proved a domain. False: the pair or the partner has its share already.
+    [[nodiscard]] bool authenticate(const rules::Settings::Xmpp&, std::uint32_t partner_limit,
+                                    const SocketAddress& peer, const std::string& our,
+                                    const std::string& their);
+    // It is gone. The names are those given to authenticate(), empty if that never succeeded.
+    void leave(const SocketAddress& peer, const std::string& our, const std::string& their);
+
+    [[nodiscard]] std::uint32_t connections() const { return connections_; }
+    [[nodiscard]] static const char* name_of(Refusal);
+
+private:
+    struct Address {
+        std::uint32_t unauthenticated = 0;
+        std::uint32_t connections = 0;
+        TokenBucket rate;
+        Instant last{};
+    };
+    struct KeyHash {
+        std::size_t operator()(const net::IpKey&) const;
+    };
+
+    [[nodiscard]] std::uint32_t share(std::uint32_t limit) const {
+        return (limit + shards_ - 1) / shards_;
+    }
+    void forget_quiet(Instant now);
+
+    std::uint32_t shards_;
+    std::uint32_t connections_ = 0;
+    std::uint32_t unauthenticated_ = 0;
+    std::unordered_map<net::IpKey, Address, KeyHash> addresses_;
+    std::unordered_map<std::string, std::uint32_t> pairs_;       // "our their"
+    std::unordered_map<std::string, std::uint32_t> partners_;    // their
+};
+
+}  // namespace fedgate::edge

@@ -1,0 +1,348 @@
+#include "appliance/edge/edge.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/hash.hpp"
+#include "net/address.hpp"
+
+namespace fedgate::edge {
+
+namespace {
+
+// Idle out-streams and finished objects are put away this often.
+constexpr Duration kSweep = 1s;
+// Another shard's mailbox was full: how soon to try again.
+constexpr Duration kMailboxRetry = 1ms;
+
+// A ToPartner on its way to the shard that owns the pair: this, then the two domains, then the stanza.
+struct ToPartnerRecord {
+    link::Ticket ticket;
+    std::uint32_t our_size;
+    std::uint32_t their_size;
+};
+
+Bytes bytes_of(const auto& record) { return {reinterpret_cast<const char*>(&record), sizeof record}; }
+
+const char* name_of(xml::Proof proof) {
+    switch (proof) {
+        case xml::Proof::kCertificate: return "certificate";
+        case xml::Proof::kDialbackTls: return "dialback over TLS";
+        case xml::Proof::kDialbackClear: return "dialback in clear";
+    }
+    return "";
+}
+
+std::string tls_of(const net::Connection& connection) {
+    if (!connection.secured()) return {};
+    return std::string(connection.tls_version()) + ' ' + connection.tls_cipher();
+}
+
+}  // namespace
+
+Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver, net::TlsContext& tls,
+           link::GatewayDoor& gateway, Bytes dialback_secret)
+    : context_(shard, resolver),
+      gateway_(gateway),
+      guard_(shard.count()),
+      in_streams_(rules.settings.xmpp.connections),
+      fates_(shard.count()),
+      sweep_(*this),
+      fates_again_(*this) {
+    context_.rules = &rules;
+    context_.tls = &tls;
+    context_.settings.dialback = xml::make_dialback_secrets(dialback_secret);
+    context_.settings.stanza_bytes_max = static_cast<std::uint32_t>(rules.settings.xmpp.stanza_bytes);
+    context_.settings.establish_max = rules.settings.xmpp.establish;
+    if (!rules.sip_domains().empty()) {
+        context_.settings.default_domain = rules.sip_domains().front().name;
+    }
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kToPartner), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
+}
+
+Edge::~Edge() {
+    context_.loop.cancel_turn_task(*this);
+    for (const Socket listener : listeners_) context_.loop.close(listener);
+    for (const Socket listener : tls_listeners_) context_.loop.close(listener);
+}
+
+Result<void> Edge::start() {
+    Result<void> outcome;
+    const auto open = [&](const config::Address& address, std::vector<Socket>& into) {
+        const auto socket_address = net::parse_address(address.text);
+        const auto socket = socket_address ? context_.loop.listen(*socket_address, *this)
+                                           : Result<Socket>(Failure{socket_address.error()});
+        if (socket) {
+            into.push_back(*socket);
+            context_.log.event(EventId::kListening, {{"protocol", "xmpp"}, {"address", address.text}});
+            return;
+        }
+        context_.log.event(EventId::kListenFailed, {{"protocol", "xmpp"},
+                                                    {"address", address.text},
+                                                    {"error", std::strerror(socket.error().system)}});
+        if (outcome) outcome = Failure{socket.error()};
+    };
+    for (const auto& address : context_.rules->settings.xmpp.listen) open(address, listeners_);
+    for (const auto& address : context_.rules->settings.xmpp.listen_tls) open(address, tls_listeners_);
+    context_.loop.timers().arm(sweep_, context_.loop.now() + kSweep);
+    return outcome;
+}
+
+void Edge::reload(const rules::Snapshot& rules, net::TlsContext& tls) {
+    context_.rules = &rules;
+    context_.tls = &tls;
+    context_.settings.stanza_bytes_max = static_cast<std::uint32_t>(rules.settings.xmpp.stanza_bytes);
+    context_.settings.establish_max = rules.settings.xmpp.establish;
+    if (!rules.sip_domains().empty()) {
+        context_.settings.default_domain = rules.sip_domains().front().name;
+    }
+    in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.recheck(); });
+    for (auto& [key, stream] : out_streams_) stream->recheck();
+}
+
+void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& peer) {
+    const Instant now = context_.loop.now();
+    context_.stats.add(Counter::kXmppInConnections);
+    auto refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
+    if (refusal == DoorGuard::Refusal::kNone) {
+        const bool direct_tls = std::ranges::find(tls_listeners_, listener) != tls_listeners_.end();
+        Handle<InStream> handle;
+        if (in_streams_.make(handle, context_, *this, gateway_, connection, peer, direct_tls) != nullptr) {
+            return;
+        }
+        guard_.leave(peer, {}, {});
+        refusal = DoorGuard::Refusal::kTotal;
+    }
+    // XEP-0205 4.1: closed without a word of XMPP.
+    context_.stats.add(Counter::kXmppInRefused);
+    context_.log.event(EventId::kConnectionLimit,
+                       {{"peer", net::format_address(peer)}, {"limit", DoorGuard::name_of(refusal)}});
+    context_.loop.close(connection);
+}
+
+bool Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
+    const rules::Partner* partner = context_.rules->partner(their);
+    if (partner == nullptr) return false;
+    return guard_.authenticate(context_.rules->settings.xmpp, partner->connection_limit,
+                               stream.connection().peer_address(), std::string(our), std::string(their));
+}
+
+void Edge::on_gone(InStream& stream) {
+    guard_.leave(stream.connection().peer_address(), stream.our(), stream.their());
+    sweep_soon();
+}
+
+void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
+    Handle<InStream> handle;
+    in_streams_.for_each([&](Handle<InStream> h, InStream& s) {
+        if (&s == &stream) handle = h;
+    });
+    asked_.push_back({handle, nullptr});
+    if (asked_.size() > limits::kVerifications) {
+        asked_.pop_back();
+        // Told later: the stream's calls must not be re-entered.
+        refused_.push_back({handle, std::string(our), std::string(their)});
+        context_.loop.at_turn_end(*this);
+        return;
+    }
+    asked_.back().verification = std::make_unique<Verification>(context_, *this, our, their, id, key);
+}
+
+void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
+    const bool valid = verdict == xml::Verdict::kValid;
+    context_.stats.add(valid ? Counter::kDialbackVerified : Counter::kDialbackRefused);
+    if (!valid) {
+        context_.log.event(verdict == xml::Verdict::kInvalid ? EventId::kDialbackRefused
+                                                             : EventId::kDialbackFailed,
+                           {{"partner", verification.their()}, {"domain", verification.our()}});
+    }
+    const auto it = std::ranges::find_if(
+        asked_, [&](const Asked& asked) { return asked.verification.get() == &verification; });
+    if (it == asked_.end()) return;
+    if (InStream* stream = in_streams_.find(it->stream)) {
+        stream->verified(verification.our(), verification.their(), verdict);
+    }
+}
+
+std::uint32_t Edge::owner_of(Bytes our, Bytes their) const {
+    return static_cast<std::uint32_t>(fnv1a(their, fnv1a(our)) % context_.shard.count());
+}
+
+bool Edge::take_stanza(const link::ToPartner& stanza) {
+    const std::uint32_t owner = owner_of(stanza.our_domain, stanza.their_domain);
+    if (owner == context_.shard.index()) {
+        send_here(stanza);
+        return true;
+    }
+    const ToPartnerRecord record{stanza.ticket, static_cast<std::uint32_t>(stanza.our_domain.size()),
+                                 static_cast<std::uint32_t>(stanza.their_domain.size())};
+    return context_.shard.send(owner, static_cast<std::uint32_t>(link::RecordKind::kToPartner),
+                               {bytes_of(record), stanza.our_domain, stanza.their_domain, stanza.stanza});
+}
+
+bool Edge::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
+    if (kind == static_cast<std::uint32_t>(link::RecordKind::kOutcome)) {
+        link::Outcome outcome;
+        std::memcpy(&outcome, record.data(), sizeof outcome);
+        gateway_.on_outcome(outcome);
+        return true;
+    }
+    ToPartnerRecord header;
+    std::memcpy(&header, record.data(), sizeof header);
+    record.remove_prefix(sizeof header);
+    send_here({header.ticket, record.substr(0, header.our_size),
+               record.substr(header.our_size, header.their_size),
+               record.substr(header.our_size + header.their_size)});
+    return true;
+}
+
+void Edge::send_here(const link::ToPartner& stanza) {
+    OutStream* stream = out_stream(stanza.our_domain, stanza.their_domain);
+    if (stream == nullptr) {
+        if (stanza.ticket != 0) on_fate({stanza.ticket, link::Fate::kFailed, link::Fault::kQueueFull});
+        return;
+    }
+    stream->send(stanza.ticket, stanza.stanza);
+}
+
+OutStream* Edge::out_stream(Bytes our, Bytes their) {
+    key_.assign(our).append(1, ' ').append(their);
+    const auto it = out_streams_.find(key_);
+    if (it != out_streams_.end()) return it->second.get();
+    if (out_streams_.size() >= limits::kOutStreams) return nullptr;
+    auto stream = std::make_unique<OutStream>(context_, *this, std::string(our), std::string(their));
+    return out_streams_.emplace(key_, std::move(stream)).first->second.get();
+}
+
+void Edge::on_fate(const link::Outcome& outcome) {
+    fates_[link::shard_of(outcome.ticket) % fates_.size()].push_back(outcome);
+    context_.loop.at_turn_end(*this);
+}
+
+void Edge::on_turn_end() {
+    std::vector<Refused> refused;
+    refused.swap(refused_);
+    for (const Refused& one : refused) {
+        if (InStream* stream = in_streams_.find(one.stream)) {
+            stream->verified(one.our, one.their, xml::Verdict::kError);
+        }
+    }
+    deliver_fates();
+}
+
+void Edge::deliver_fates() {
+    bool left = false;
+    for (std::uint32_t shard = 0; shard < fates_.size(); ++shard) {
+        auto& fates = fates_[shard];
+        if (shard == context_.shard.index()) {
+            // The gateway may send more from within, and so add to the list.
+            for (std::size_t i = 0; i < fates.size(); ++i) {
+                const link::Outcome outcome = fates[i];
+                gateway_.on_outcome(outcome);
+            }
+            fates.clear();
+            continue;
+        }
+        std::size_t sent = 0;
+        while (sent < fates.size() &&
+               context_.shard.send(shard, static_cast<std::uint32_t>(link::RecordKind::kOutcome),
+                                   {bytes_of(fates[sent])})) {
+            ++sent;
+        }
+        fates.erase(fates.begin(), fates.begin() + static_cast<std::ptrdiff_t>(sent));
+        left = left || !fates.empty();
+    }
+    if (left) context_.loop.timers().arm(fates_again_, context_.loop.now() + kMailboxRetry);
+}
+
+void Edge::on_timer(Timer& timer) {
+    if (&timer == &fates_again_) {
+        deliver_fates();
+        return;
+    }
+    sweep();
+    context_.loop.timers().arm(sweep_, context_.loop.now() + kSweep);
+}
+
+void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()); }
+
+void Edge::sweep() {
+    std::vector<Handle<InStream>> gone;
+    in_streams_.for_each([&](Handle<InStream> handle, InStream& stream) {
+        if (stream.gone()) gone.push_back(handle);
+    });
+    for (const Handle<InStream> handle : gone) in_streams_.free(handle);
+    std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
+    std::erase_if(out_streams_, [](const auto& entry) { return entry.second->idle(); });
+}
+
+void Edge::stop_accepting() {
+    for (const Socket listener : listeners_) context_.loop.close(listener);
+    for (const Socket listener : tls_listeners_) context_.loop.close(listener);
+    listeners_.clear();
+    tls_listeners_.clear();
+}
+
+void Edge::drain() {
+    draining_ = true;
+    stop_accepting();
+    in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.close(); });
+    for (auto& [key, stream] : out_streams_) stream->drain();
+}
+
+bool Edge::drained() const {
+    return in_streams_.count() == 0 && std::ranges::all_of(out_streams_, [](const auto& entry) {
+               return entry.second->drained();
+           });
+}
+
+std::vector<StreamRow> Edge::rows() const {
+    std::vector<StreamRow> rows;
+    for (const auto* listeners : {&listeners_, &tls_listeners_}) {
+        for (const Socket listener : *listeners) {
+            StreamRow row;
+            row.listening = true;
+            row.inbound = true;
+            row.local = net::format_address(context_.loop.local_address(listener));
+            row.state = "listening";
+            if (listeners == &tls_listeners_) row.tls = "direct";
+            rows.push_back(std::move(row));
+        }
+    }
+    const auto add = [&](const net::Connection& connection, const xml::Stream* stream, StreamRow row) {
+        row.local = net::format_address(connection.local_address());
+        row.peer = net::format_address(connection.peer_address());
+        row.tls = tls_of(connection);
+        if (stream != nullptr) {
+            row.stanzas = row.inbound ? stream->counts().stanzas_in : stream->counts().stanzas_out;
+        }
+        rows.push_back(std::move(row));
+    };
+    in_streams_.for_each([&](Handle<InStream>, const InStream& stream) {
+        if (stream.gone()) return;
+        StreamRow row;
+        row.inbound = true;
+        row.our = stream.their().empty() ? std::string(stream.stream().our_domain()) : stream.our();
+        row.their = stream.their().empty() ? std::string(stream.stream().their_domain()) : stream.their();
+        row.state = stream.their().empty() ? stream.stream().state_name() : "established";
+        if (!stream.their().empty()) row.proof = name_of(stream.proof());
+        add(stream.connection(), &stream.stream(), std::move(row));
+    });
+    for (const auto& [key, stream] : out_streams_) {
+        StreamRow row;
+        row.our = stream->our();
+        row.their = stream->their();
+        row.state = stream->state_name();
+        row.waiting = stream->waiting_count();
+        if (stream->stream() != nullptr) row.proof = name_of(stream->proof());
+        if (stream->connection() != nullptr) {
+            add(*stream->connection(), stream->stream(), std::move(row));
+        } else if (!stream->idle()) {
+            rows.push_back(std::move(row));
+        }
+    }
+    return rows;
+}
+
+}  // namespace fedgate::edge

@@ -1,0 +1,114 @@
+// The edge on one shard: XMPP server-to-server with partners. It accepts their streams and opens ours,
+// proves who is who, and passes stanzas on to the gateway and to partners as the bytes they are.
+// It knows nothing of SIP.
+// Owner: the program, one for each shard. Thread: the shard's. Nothing here blocks.
+//
+// Order of life: make one for each shard, start(), turns of the loop, stop_accepting(), drain(), turns
+// until drained(), destroy before the shard, the resolver and the TLS context.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "appliance/edge/context.hpp"
+#include "appliance/edge/door_guard.hpp"
+#include "appliance/edge/in_stream.hpp"
+#include "appliance/edge/out_stream.hpp"
+#include "appliance/edge/verification.hpp"
+#include "appliance/link/link.hpp"
+
+namespace fedgate::edge {
+
+// For `fedctl ports` and `fedctl streams`.
+struct StreamRow {
+    bool listening = false;
+    bool inbound = false;
+    std::string local;      // address:port
+    std::string peer;       // empty for a listener
+    std::string our;
+    std::string their;
+    std::string state;      // "listening", "established", "tls", "sasl", ...
+    std::string proof;      // "certificate", "dialback over TLS", "dialback in clear", or empty
+    std::string tls;        // "TLSv1.3 ...", or empty
+    std::uint64_t stanzas = 0;
+    std::size_t waiting = 0;
+};
+
+class Edge final : public link::EdgeDoor,
+                   SocketOwner,
+                   RecordHandler,
+                   TurnTask,
+                   TimerOwner,
+                   InStreamOwner,
+                   OutStreamOwner,
+                   VerificationOwner {
+public:
+    // `secret`: the dialback secret (DB-3). All references must outlive the edge; the snapshot and the
+    // TLS context until reload().
+    Edge(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext&, link::GatewayDoor&,
+         Bytes dialback_secret);
+    ~Edge();
+    Edge(const Edge&) = delete;
+    Edge& operator=(const Edge&) = delete;
+
+    // Opens the listeners. What can't be opened is logged; the first such error is returned.
+    Result<void> start();
+    // Acts at once, but for xmpp.listen. Streams that the new rules do not allow are ended.
+    void reload(const rules::Snapshot&, net::TlsContext&);
+    void stop_accepting();
+    // Closes what partners have opened; what waits for partners is flushed, then those streams close.
+    void drain();
+    [[nodiscard]] bool drained() const;
+
+    [[nodiscard]] bool take_stanza(const link::ToPartner&) override;
+
+    [[nodiscard]] std::vector<StreamRow> rows() const;
+
+private:
+    struct Asked {    // a dialback question and the stream that it is for
+        Handle<InStream> stream;
+        std::unique_ptr<Verification> verification;
+    };
+
+    struct Refused {    // a question that was not asked, told at the end of the turn
+        Handle<InStream> stream;
+        std::string our;
+        std::string their;
+    };
+
+    void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
+    bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
+    void on_turn_end() override;
+    void on_timer(Timer&) override;
+    bool on_authenticated(InStream&, Bytes our, Bytes their) override;
+    void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
+    void on_gone(InStream&) override;
+    void on_fate(const link::Outcome&) override;
+    void on_verdict(Verification&, xml::Verdict) override;
+
+    [[nodiscard]] std::uint32_t owner_of(Bytes our, Bytes their) const;
+    void send_here(const link::ToPartner&);
+    [[nodiscard]] OutStream* out_stream(Bytes our, Bytes their);
+    void deliver_fates();
+    void sweep();
+    void sweep_soon();
+
+    Context context_;
+    link::GatewayDoor& gateway_;
+    DoorGuard guard_;
+    Slab<InStream> in_streams_;
+    std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;    // "our their"
+    std::vector<Asked> asked_;
+    std::vector<Refused> refused_;
+    std::vector<std::vector<link::Outcome>> fates_;    // by shard; told at the end of the turn
+    std::string key_;                                  // scratch for look-ups
+    Timer sweep_;
+    Timer fates_again_;
+    std::vector<Socket> listeners_;
+    std::vector<Socket> tls_listeners_;
+    bool draining_ = false;
+};
+
+}  // namespace fedgate::edge

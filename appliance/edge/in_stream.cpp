@@ -1,0 +1,244 @@
+#include "appliance/edge/in_stream.hpp"
+
+#include "net/address.hpp"
+
+namespace fedgate::edge {
+
+namespace {
+
+constexpr std::size_t kInputSlackBytes = 16'384;
+// How soon to offer a stanza again that the gateway had no room for.
+constexpr Duration kBackPressureRetry = 1ms;
+// S2S-64: bursts, in seconds of the rate.
+constexpr double kBytesBurstSeconds = 8;
+constexpr double kStanzasBurstSeconds = 2;
+
+TokenBucket bucket_of(const rules::Rate& rate, double burst_seconds, Instant now) {
+    if (rate.none()) return {};
+    return {rate.per_second(), rate.per_second() * burst_seconds, now};
+}
+
+link::Proof proof_of(xml::Proof proof) { return static_cast<link::Proof>(proof); }
+static_assert(static_cast<int>(xml::Proof::kDialbackClear) ==
+              static_cast<int>(link::Proof::kDialbackClear));
+
+}  // namespace
+
+InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& gateway, Socket accepted,
+                   const SocketAddress& peer, bool direct_tls)
+    : context_(context),
+      owner_(owner),
+      gateway_(gateway),
+      connection_(context.loop, *this,
+                  {.input_bytes_max = context.settings.stanza_bytes_max + kInputSlackBytes,
+                   .unsent_bytes_max = limits::kUnsentBytes},
+                  accepted, peer),
+      stream_(*this, context.settings, context.loop.now()),
+      deadline_(*this, kDeadline),
+      resume_(*this, kResume),
+      idle_(*this, kIdle),
+      direct_tls_(direct_tls) {
+    if (direct_tls) connection_.start_tls_server(*context.tls, "xmpp-server");    // XEP-0368
+    context.loop.timers().arm(deadline_, stream_.deadline());
+}
+
+void InStream::on_secured(net::Connection& connection) {
+    stream_.secured(connection.peer(), direct_tls_, context_.loop.now());
+    pump({});
+}
+
+std::size_t InStream::on_data(net::Connection&, MutableBytes input) {
+    const Instant now = context_.loop.now();
+    if (input.size() > charged_) {
+        bytes_.charge(static_cast<double>(input.size() - charged_), now);
+        charged_ = input.size();
+    }
+    const std::size_t consumed = held_ ? 0 : pump(Bytes(input.data(), input.size()));
+    charged_ -= std::min(charged_, consumed);
+    if (bytes_.in_debt() && !held_ && !closing_) {    // S2S-64: stop reading, never drop
+        context_.stats.add(Counter::kRateLimited);
+        hold_until(bytes_.available_at(1, now));
+    }
+    return consumed;
+}
+
+std::size_t InStream::pump(Bytes input) {
+    std::size_t consumed = 0;
+    // Held: no stanza may go on, but what the engine has to say besides still comes out.
+    while (!closing_ && !(held_ && !input.empty())) {
+        const xml::Action action = stream_.next(input.substr(consumed), context_.loop.now());
+        if (action.kind == xml::Action::Kind::kStanza) {
+            if (!on_stanza(action)) {
+                stream_.put_back();
+                break;
+            }
+            consumed += action.consumed;
+            continue;
+        }
+        consumed += action.consumed;
+        if (action.kind == xml::Action::Kind::kNone) break;
+        act(action);
+    }
+    if (closing_) return input.size();
+    if (deadline_.deadline() != stream_.deadline() || !deadline_.armed()) {
+        context_.loop.timers().arm(deadline_, stream_.deadline());
+    }
+    return consumed;
+}
+
+void InStream::act(const xml::Action& action) {
+    switch (action.kind) {
+        case xml::Action::Kind::kStartTls:
+            connection_.start_tls_server(*context_.tls);
+            return;
+        case xml::Action::Kind::kPair:
+            on_pair(action);
+            return;
+        case xml::Action::Kind::kVerify:
+            owner_.on_verify(*this, action.our, action.their, action.id, action.key);
+            return;
+        case xml::Action::Kind::kClosed:
+            on_stream_end(action.end);
+            return;
+        default:
+            return;
+    }
+}
+
+void InStream::on_pair(const xml::Action& action) {
+    const Instant now = context_.loop.now();
+    if (!their_.empty()) return;    // one more pair on a stream that is counted already
+    if (!owner_.on_authenticated(*this, action.our, action.their)) {
+        context_.log.event(EventId::kConnectionLimit,
+                           {{"partner", action.their}, {"limit", "xmpp.limits.streams_per_domain_pair"}});
+        stream_.fail(xml::StreamError::kResourceConstraint, now);    // S2S-32
+        return;
+    }
+    our_ = action.our;
+    their_ = action.their;
+    proof_ = action.proof;
+    if (const rules::Partner* partner = context_.rules->partner(their_)) {
+        bytes_ = bucket_of(partner->rate_bytes, kBytesBurstSeconds, now);
+        stanzas_ = bucket_of(partner->rate_stanzas, kStanzasBurstSeconds, now);
+    }
+    context_.loop.timers().arm(idle_, now + context_.rules->settings.xmpp.inactivity);
+    context_.stats.add(Counter::kXmppInAccepted);
+    context_.stats.add(Counter::kXmppInEstablished);
+    context_.log.event(EventId::kStreamEstablished,
+                       {{"direction", "in"},
+                        {"partner", their_},
+                        {"domain", our_},
+                        {"peer", net::format_address(connection_.peer_address())},
+                        {"tls", connection_.tls_version()}});
+}
+
+bool InStream::on_stanza(const xml::Action& action) {
+    const Instant now = context_.loop.now();
+    if (!stanzas_.take(1, now)) {    // S2S-64
+        context_.stats.add(Counter::kRateLimited);
+        hold_until(stanzas_.available_at(1, now));
+        return false;
+    }
+    if (!gateway_.take_stanza({action.their, proof_of(action.proof), action.stanza})) {
+        context_.stats.add(Counter::kLinkBackPressure);
+        hold_until(now + kBackPressureRetry);
+        return false;
+    }
+    context_.stats.add(Counter::kXmppStanzasIn);
+    return true;
+}
+
+void InStream::hold_until(Instant when) {
+    held_ = true;
+    connection_.pause_input();
+    context_.loop.timers().arm(resume_, when);
+}
+
+void InStream::on_timer(Timer& timer) {
+    const Instant now = context_.loop.now();
+    switch (timer.kind) {
+        case kDeadline:
+            stream_.on_deadline(now);
+            pump({});
+            return;
+        case kResume:
+            held_ = false;
+            connection_.resume_input();    // shows again what was left over
+            return;
+        case kIdle: {
+            const Instant due = connection_.last_received() + context_.rules->settings.xmpp.inactivity;
+            if (now < due) {
+                context_.loop.timers().arm(idle_, due);
+                return;
+            }
+            close();    // S2S-18
+            return;
+        }
+        default:
+            return;
+    }
+}
+
+void InStream::on_stream_end(const xml::StreamEnd& end) {
+    using Cause = xml::StreamEnd::Cause;
+    closing_ = true;
+    if (end.cause == Cause::kErrorSent || end.cause == Cause::kErrorReceived) {
+        const bool sent = end.cause == Cause::kErrorSent;
+        context_.stats.add(sent ? Counter::kXmppStreamErrorsSent : Counter::kXmppStreamErrorsReceived);
+        context_.log.event(sent ? EventId::kStreamErrorSent : EventId::kStreamErrorReceived,
+                           {{"direction", "in"},
+                            {"partner", stream_.their_domain()},
+                            {"peer", net::format_address(connection_.peer_address())},
+                            {"condition", xml::name_of(end.condition)}});
+    }
+    deadline_.cancel();
+    resume_.cancel();
+    idle_.cancel();
+    connection_.close();
+}
+
+void InStream::on_closed(net::Connection&, Error reason) {
+    if (reason.code == Errc::kTls) {    // S2S-47
+        context_.stats.add(Counter::kXmppTlsFailed);
+        context_.log.event(EventId::kTlsFailed,
+                           {{"direction", "in"},
+                            {"peer", net::format_address(connection_.peer_address())},
+                            {"where", reason.where}});
+    }
+    closing_ = true;
+    deadline_.cancel();
+    resume_.cancel();
+    idle_.cancel();
+    if (!their_.empty()) {
+        context_.stats.subtract(Counter::kXmppInEstablished);
+        context_.log.event(EventId::kStreamClosed,
+                           {{"direction", "in"}, {"partner", their_}, {"domain", our_}});
+    }
+    gone_ = true;
+    owner_.on_gone(*this);
+}
+
+void InStream::verified(Bytes our, Bytes their, xml::Verdict verdict) {
+    if (closing_) return;
+    stream_.verified(our, their, verdict, context_.loop.now());
+    pump({});
+}
+
+void InStream::close() {
+    if (closing_) return;
+    stream_.close(context_.loop.now());
+    pump({});
+}
+
+void InStream::fail(xml::StreamError error) {
+    if (closing_) return;
+    stream_.fail(error, context_.loop.now());
+    pump({});
+}
+
+void InStream::recheck() {
+    if (closing_ || their_.empty()) return;
+    if (!context_.stream_policy(our_, their_).allowed) fail(xml::StreamError::kPolicyViolation);
+}
+
+}  // namespace fedgate::edge

@@ -1,0 +1,91 @@
+// One stream that a partner opened to us: from the accepted connection to its end. It lets nothing
+// through that the stream engine has not proved, holds the partner to its rates (S2S-64), and stops
+// reading when the gateway has no room (back-pressure).
+// Owner: the Edge. Thread: the shard's.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "appliance/edge/context.hpp"
+#include "appliance/link/link.hpp"
+#include "core/base/token_bucket.hpp"
+#include "net/connection.hpp"
+
+namespace fedgate::edge {
+
+class InStream;
+
+class InStreamOwner {
+public:
+    // The first pair was proved. False: over a limit; the stream ends with resource-constraint.
+    [[nodiscard]] virtual bool on_authenticated(InStream&, Bytes our, Bytes their) = 0;
+    virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
+    // The connection is gone; destroy it later, not from within this call.
+    virtual void on_gone(InStream&) = 0;
+
+protected:
+    ~InStreamOwner() = default;
+};
+
+class InStream final : net::ConnectionOwner, xml::StreamHost, TimerOwner {
+public:
+    InStream(Context&, InStreamOwner&, link::GatewayDoor&, Socket accepted, const SocketAddress& peer,
+             bool direct_tls);
+
+    void verified(Bytes our, Bytes their, xml::Verdict);
+    void close();                           // clean
+    void fail(xml::StreamError);
+    // The rules have changed: ends a stream that they no longer allow.
+    void recheck();
+
+    [[nodiscard]] const net::Connection& connection() const { return connection_; }
+    [[nodiscard]] const xml::Stream& stream() const { return stream_; }
+    // As given to on_authenticated(); empty before.
+    [[nodiscard]] const std::string& our() const { return our_; }
+    [[nodiscard]] const std::string& their() const { return their_; }
+    [[nodiscard]] xml::Proof proof() const { return proof_; }
+    [[nodiscard]] bool gone() const { return gone_; }
+
+private:
+    enum TimerKind : std::uint32_t { kDeadline, kResume, kIdle };
+
+    void on_secured(net::Connection&) override;
+    std::size_t on_data(net::Connection&, MutableBytes input) override;
+    void on_closed(net::Connection&, Error reason) override;
+    bool write(Bytes bytes) override { return connection_.write(bytes); }
+    xml::Served serves(Bytes our) override { return context_.serves(our); }
+    xml::StreamPolicy policy(Bytes our, Bytes their) override {
+        return context_.stream_policy(our, their);
+    }
+    void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
+    void on_timer(Timer&) override;
+
+    std::size_t pump(Bytes input);
+    void act(const xml::Action&);
+    void on_pair(const xml::Action&);
+    [[nodiscard]] bool on_stanza(const xml::Action&);
+    void on_stream_end(const xml::StreamEnd&);
+    void hold_until(Instant);
+
+    Context& context_;
+    InStreamOwner& owner_;
+    link::GatewayDoor& gateway_;
+    net::Connection connection_;
+    xml::Stream stream_;
+    Timer deadline_;
+    Timer resume_;
+    Timer idle_;
+    TokenBucket bytes_;
+    TokenBucket stanzas_;
+    std::size_t charged_ = 0;    // bytes at the front of the input that bytes_ has paid for
+    std::string our_;
+    std::string their_;
+    xml::Proof proof_ = xml::Proof::kDialbackClear;
+    const bool direct_tls_;
+    bool held_ = false;
+    bool closing_ = false;
+    bool gone_ = false;
+};
+
+}  // namespace fedgate::edge

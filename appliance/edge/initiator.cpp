@@ -1,0 +1,222 @@
+#include "appliance/edge/initiator.hpp"
+
+#include <utility>
+
+namespace fedgate::edge {
+
+namespace {
+
+using Cause = xml::StreamEnd::Cause;
+
+// Room in the input buffer besides one stanza of the largest size.
+constexpr std::size_t kInputSlackBytes = 16'384;
+constexpr std::uint16_t kServerPort = 5269;
+
+link::Fault fault_of(const xml::StreamEnd& end) {
+    switch (end.cause) {
+        case Cause::kErrorReceived:
+            switch (end.condition) {
+                case xml::StreamError::kHostUnknown:
+                case xml::StreamError::kHostGone:
+                    return link::Fault::kNoSuchDomain;    // ERR-43
+                case xml::StreamError::kNotAuthorized:
+                case xml::StreamError::kPolicyViolation:
+                    return link::Fault::kRemoteDenied;    // ERR-44
+                default:
+                    return link::Fault::kRemoteFailing;    // ERR-45
+            }
+        case Cause::kNoTls:
+        case Cause::kCertificate:
+        case Cause::kNoMethod:
+        case Cause::kRefused:
+            return link::Fault::kNotTrusted;    // ERR-42
+        case Cause::kTimeout:
+        case Cause::kOutputFull:
+            return link::Fault::kUnreachable;    // ERR-41
+        case Cause::kErrorSent:
+        case Cause::kClosedByPeer:
+        case Cause::kClosedByUs:
+            break;
+    }
+    return link::Fault::kRemoteFailing;
+}
+
+link::Fault fault_of(net::DialFault fault) {
+    return fault == net::DialFault::kNoDomain ? link::Fault::kNoSuchDomain
+                                              : link::Fault::kUnreachable;
+}
+
+}  // namespace
+
+Initiator::Initiator(Context& context, InitiatorOwner& owner, xml::Stream::Role role,
+                     std::string our, std::string their)
+    : context_(context),
+      owner_(owner),
+      role_(role),
+      our_(std::move(our)),
+      their_(std::move(their)),
+      dialer_(context.loop, context.resolver, *this, &pool_),
+      deadline_(*this) {}
+
+Initiator::~Initiator() = default;
+
+void Initiator::start() {
+    FEDGATE_CHECK(!connection_ && !dialer_.busy());
+    fault_ = link::Fault::kUnreachable;
+    permanent_ = false;
+    proved_ = false;
+    closing_ = false;
+    const rules::Partner* partner = context_.rules->partner(their_);
+    net::Lookup lookup = net::Lookup::xmpp(their_);
+    if (partner != nullptr && !partner->proxy.host.empty()) {    // DNS-1
+        const std::uint16_t port = partner->proxy.port != 0 ? partner->proxy.port : kServerPort;
+        lookup = net::Lookup::fixed(partner->proxy.host, port, net::Transport::kTcp);
+    }
+    dialer_.start(std::move(lookup), *this,
+                  {.input_bytes_max = context_.settings.stanza_bytes_max + kInputSlackBytes,
+                   .unsent_bytes_max = limits::kUnsentBytes});
+}
+
+void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connection,
+                          const net::Target& target) {
+    connection_ = std::move(connection);
+    stream_ = std::make_unique<xml::Stream>(*this, context_.settings, role_, our_, their_,
+                                            context_.loop.now());
+    direct_tls_ = target.transport == net::Transport::kTls;
+    if (direct_tls_) {
+        connection_->start_tls_client(*context_.tls, their_, "xmpp-server");    // XEP-0368
+        context_.loop.timers().arm(deadline_, stream_->deadline());
+        return;
+    }
+    stream_->open(context_.loop.now());
+    owner_.on_stream_started();
+    pump({});
+}
+
+void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error, Instant retry_at) {
+    // A target that answered and was refused says more than one that could not be reached.
+    if (fault == net::DialFault::kNoDomain || fault_ == link::Fault::kUnreachable) {
+        fault_ = fault_of(fault);
+    }
+    end(retry_at);
+}
+
+void Initiator::on_secured(net::Connection& connection) {
+    stream_->secured(connection.peer(), direct_tls_, context_.loop.now());
+    if (direct_tls_) {
+        stream_->open(context_.loop.now());
+        owner_.on_stream_started();
+    }
+    pump({});
+}
+
+std::size_t Initiator::on_data(net::Connection&, MutableBytes input) {
+    return pump(Bytes(input.data(), input.size()));
+}
+
+void Initiator::on_writable(net::Connection&) { owner_.on_room(); }
+
+bool Initiator::write(Bytes bytes) { return connection_ && connection_->write(bytes); }
+
+xml::StreamPolicy Initiator::policy(Bytes our, Bytes their) {
+    return context_.stream_policy(our, their);
+}
+
+void Initiator::on_timer(Timer&) {
+    if (!stream_) return;
+    stream_->on_deadline(context_.loop.now());
+    pump({});
+}
+
+std::size_t Initiator::pump(Bytes input) {
+    std::size_t consumed = 0;
+    while (stream_ && !closing_) {
+        const xml::Action action = stream_->next(input.substr(consumed), context_.loop.now());
+        consumed += action.consumed;
+        if (action.kind == xml::Action::Kind::kNone) break;
+        act(action);
+    }
+    if (closing_) return input.size();
+    if (stream_) context_.loop.timers().arm(deadline_, stream_->deadline());
+    return consumed;
+}
+
+void Initiator::act(const xml::Action& action) {
+    switch (action.kind) {
+        case xml::Action::Kind::kStartTls:
+            connection_->start_tls_client(*context_.tls, their_, {});    // S2S-13: SNI, no ALPN
+            return;
+        case xml::Action::Kind::kPair:
+            if (!proved_) {
+                proved_ = true;
+                dialer_.succeeded();
+                context_.stats.add(Counter::kXmppOutEstablished);
+            }
+            owner_.on_action(action);
+            return;
+        case xml::Action::Kind::kClosed:
+            on_stream_end(action.end);
+            return;
+        case xml::Action::Kind::kStanza:
+            // Nobody may send stanzas to us on a stream that we opened without XEP-0288.
+            return;
+        default:
+            owner_.on_action(action);
+            return;
+    }
+}
+
+void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
+    fault_ = fault_of(stream_end);
+    permanent_ = stream_end.permanent;
+    closing_ = true;
+    deadline_.cancel();
+    const bool say_why = proved_ || stream_end.cause == Cause::kErrorSent;
+    if (say_why) {
+        connection_->close();
+    } else {
+        connection_->abort(Error{Errc::kRefused, 0, "stream negotiation"});
+    }
+}
+
+void Initiator::on_closed(net::Connection&, Error reason) {
+    deadline_.cancel();
+    if (!closing_) {    // the connection broke under the stream
+        fault_ = reason.code == Errc::kTls || reason.code == Errc::kCertificate
+                     ? link::Fault::kNotTrusted
+                     : link::Fault::kUnreachable;
+    }
+    try_next_or_end(reason);
+}
+
+void Initiator::try_next_or_end(Error why) {
+    stream_.reset();
+    connection_.reset();
+    closing_ = false;
+    if (!proved_ && !permanent_ && dialer_.busy()) {
+        dialer_.next(why);    // DNS-7
+        return;
+    }
+    end(context_.loop.now());
+}
+
+void Initiator::end(Instant retry_at) { owner_.on_over(fault_, permanent_, retry_at); }
+
+void Initiator::close() {
+    if (closing_ || !stream_) return;
+    stream_->close(context_.loop.now());
+    pump({});
+}
+
+void Initiator::abort() {
+    if (!connection_ || closing_) return;
+    closing_ = true;
+    fault_ = link::Fault::kUnreachable;
+    connection_->abort(Error{Errc::kTimeout, 0, "peer does not read"});
+}
+
+void Initiator::send_space() {
+    if (stream_ && !closing_) static_cast<void>(connection_->write(" "));
+}
+
+}  // namespace fedgate::edge

@@ -1,0 +1,87 @@
+// The initiating side of one XMPP stream (RFC 6120 2.1): finds the partner's server, connects, and
+// drives the stream engine until the stream is over; goes on with the next target while nothing was
+// proved yet (DNS-7). Used by OutStream (our stanzas) and Verification (dialback questions).
+// Owner: one of those two. Thread: the shard's.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "appliance/edge/context.hpp"
+#include "appliance/link/link.hpp"
+#include "net/dialer.hpp"
+
+namespace fedgate::edge {
+
+class Initiator;
+
+class InitiatorOwner {
+public:
+    // kPair, kPairRefused, kVerifyAnswer, kAcknowledged.
+    virtual void on_action(const xml::Action&) = 0;
+    // A connection stands and the stream engine is there.
+    virtual void on_stream_started() {}
+    // Bytes that write() had refused may be tried again.
+    virtual void on_room() {}
+    // Over: no target worked, or the stream ended. Not before `retry_at` is it worth to start again.
+    // The Initiator may be destroyed or started again from here on, not from within this call.
+    virtual void on_over(link::Fault, bool permanent, Instant retry_at) = 0;
+
+protected:
+    ~InitiatorOwner() = default;
+};
+
+class Initiator final : net::DialerOwner, net::ConnectionOwner, xml::StreamHost, TimerOwner {
+public:
+    Initiator(Context&, InitiatorOwner&, xml::Stream::Role, std::string our, std::string their);
+    ~Initiator();
+    Initiator(const Initiator&) = delete;
+    Initiator& operator=(const Initiator&) = delete;
+
+    void start();
+    // Null while no connection stands.
+    [[nodiscard]] xml::Stream* stream() { return stream_.get(); }
+    [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
+    // After calls of stream() that may have produced actions.
+    void pump() { pump({}); }
+    void close();         // clean; nothing happens while no connection stands
+    void abort();         // the peer does not read any more (S2S-66)
+    void send_space();    // a white space keep-alive (RFC 6120 4.6.1)
+
+private:
+    void on_dialed(net::Dialer&, std::unique_ptr<net::Connection>, const net::Target&) override;
+    void on_dial_failed(net::Dialer&, net::DialFault, Error last, Instant retry_at) override;
+    void on_secured(net::Connection&) override;
+    std::size_t on_data(net::Connection&, MutableBytes input) override;
+    void on_writable(net::Connection&) override;
+    void on_closed(net::Connection&, Error reason) override;
+    bool write(Bytes) override;
+    xml::Served serves(Bytes our) override { return context_.serves(our); }
+    xml::StreamPolicy policy(Bytes our, Bytes their) override;
+    void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
+    void on_timer(Timer&) override;
+
+    std::size_t pump(Bytes input);
+    void act(const xml::Action&);
+    void on_stream_end(const xml::StreamEnd&);
+    void try_next_or_end(Error why);
+    void end(Instant retry_at);
+
+    Context& context_;
+    InitiatorOwner& owner_;
+    const xml::Stream::Role role_;
+    const std::string our_;
+    const std::string their_;
+    net::TargetPool pool_;
+    net::Dialer dialer_;
+    std::unique_ptr<net::Connection> connection_;
+    std::unique_ptr<xml::Stream> stream_;
+    Timer deadline_;
+    link::Fault fault_ = link::Fault::kUnreachable;    // of the last target that failed
+    bool permanent_ = false;
+    bool proved_ = false;     // a pair was accepted: what fails now is not the target's fault
+    bool direct_tls_ = false;
+    bool closing_ = false;
+};
+
+}  // namespace fedgate::edge

@@ -1,0 +1,225 @@
+#include "appliance/edge/out_stream.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace fedgate::edge {
+
+namespace {
+
+// S2S-16: ask for an acknowledgement when the oldest is that old.
+constexpr Duration kAcknowledgementDelay = 5s;
+// S2S-66: unsent bytes without progress.
+constexpr Duration kWriteTimeout = 30s;
+constexpr Duration kTick = 1s;
+// S2S-21: a refusal is remembered.
+constexpr Duration kPermanentFirst = 60s;
+constexpr Duration kPermanentMax = 3'600s;
+// Keeps address translators on the way awake (S2S-17).
+constexpr int kSpacesPerInterval = 5;
+
+}  // namespace
+
+OutStream::OutStream(Context& context, OutStreamOwner& owner, std::string our, std::string their)
+    : context_(context),
+      owner_(owner),
+      our_(std::move(our)),
+      their_(std::move(their)),
+      initiator_(context, *this, xml::Stream::Role::kOutbound, our_, their_),
+      timer_(*this) {}
+
+void OutStream::send(link::Ticket ticket, Bytes stanza) {
+    const Instant now = context_.loop.now();
+    if (draining_) return refuse(ticket, link::Fault::kRemoteFailing);
+    if (!context_.stream_policy(our_, their_).allowed) return refuse(ticket, link::Fault::kBlocked);
+    if (stream_ != nullptr && waiting_.empty() && write(ticket, stanza)) return;
+    if (stream_ == nullptr && !initiator_started_) {
+        if (now < retry_at_) return refuse(ticket, last_fault_);
+        initiator_started_ = true;
+        initiator_.start();
+    }
+    if (waiting_.size() >= limits::kDomainPairQueueStanzas ||
+        waiting_bytes_ + stanza.size() > context_.rules->settings.xmpp.queue_bytes) {
+        return refuse(ticket, link::Fault::kQueueFull);
+    }
+    // Somebody holds a transaction open for a ticket: its fate must be known before that ends.
+    const Duration wait = context_.rules->settings.xmpp.queue_time;
+    const Duration bound = ticket != 0 ? std::min(wait, link::kFateWithin) : wait;
+    waiting_.push_back({ticket, now + bound, std::string(stanza)});
+    waiting_bytes_ += stanza.size();
+    arm();
+}
+
+bool OutStream::write(link::Ticket ticket, Bytes stanza) {
+    const bool acknowledges = stream_->acknowledges();
+    if (acknowledges && unacknowledged_.size() >= limits::kUnacknowledgedStanzas) return false;
+    if (!stream_->send(stanza)) return false;
+    const Instant now = context_.loop.now();
+    last_stanza_ = last_space_ = now;
+    context_.stats.add(Counter::kXmppStanzasOut);
+    if (acknowledges) {
+        unacknowledged_.push_back(ticket);
+        if (acknowledgement_at_ == kNever) {
+            acknowledgement_at_ = now + kAcknowledgementDelay;
+            if (timer_.deadline() > acknowledgement_at_ || !timer_.armed()) arm();
+        }
+    }
+    if (ticket != 0) {
+        owner_.on_fate({ticket, link::Fate::kWritten, link::Fault::kNone, acknowledges});
+    }
+    return true;
+}
+
+void OutStream::flush() {
+    while (stream_ != nullptr && !waiting_.empty()) {
+        Waiting& first = waiting_.front();
+        if (!write(first.ticket, first.stanza)) break;
+        waiting_bytes_ -= first.stanza.size();
+        waiting_.pop_front();
+    }
+    if (draining_ && waiting_.empty()) initiator_.close();
+}
+
+void OutStream::on_action(const xml::Action& action) {
+    switch (action.kind) {
+        case xml::Action::Kind::kPair:
+            stream_ = initiator_.stream();
+            proof_ = action.proof;
+            failures_ = 0;
+            last_fault_ = link::Fault::kNone;
+            last_stanza_ = last_space_ = context_.loop.now();
+            flush();
+            arm();
+            return;
+        case xml::Action::Kind::kPairRefused:
+            // DB-9. The stream stays with the engine until it closes; nothing of ours may use it.
+            fail_waiting(action.verdict == xml::Verdict::kInvalid ? link::Fault::kRemoteFailing
+                                                                  : link::Fault::kUnreachable);
+            initiator_.close();
+            return;
+        case xml::Action::Kind::kAcknowledged: {
+            const std::size_t count = std::min<std::size_t>(action.count, unacknowledged_.size());
+            for (std::size_t i = 0; i < count; ++i) {
+                if (unacknowledged_.front() != 0) {
+                    owner_.on_fate({unacknowledged_.front(), link::Fate::kAcknowledged});
+                }
+                unacknowledged_.pop_front();
+            }
+            acknowledgement_at_ = unacknowledged_.empty()
+                                      ? kNever
+                                      : context_.loop.now() + kAcknowledgementDelay;
+            flush();
+            return;
+        }
+        default:
+            return;
+    }
+}
+
+void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
+    const Instant now = context_.loop.now();
+    const bool was_proved = stream_ != nullptr;
+    stream_ = nullptr;
+    initiator_started_ = false;
+    acknowledgement_at_ = kNever;
+    last_fault_ = fault;
+    // What was written and not acknowledged: nobody knows (S2S-16).
+    std::deque<link::Ticket> in_doubt = std::exchange(unacknowledged_, {});
+    for (const link::Ticket ticket : in_doubt) {
+        if (ticket != 0) owner_.on_fate({ticket, link::Fate::kInDoubt, fault});
+    }
+    if (!was_proved || permanent) {
+        ++failures_;
+        const unsigned doublings = std::min(failures_ - 1, 6U);
+        // S2S-21; otherwise DNS-8: traffic finds the first return within 5 s.
+        retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
+                              : std::max(retry_at, now + context_.rules->settings.xmpp.retry_first);
+        fail_waiting(fault);
+    } else if (!waiting_.empty() && !draining_) {    // S2S-21: once more on a new stream
+        initiator_started_ = true;
+        initiator_.start();
+    }
+    arm();
+}
+
+void OutStream::fail_waiting(link::Fault fault) {
+    std::deque<Waiting> waiting = std::exchange(waiting_, {});
+    waiting_bytes_ = 0;
+    for (const Waiting& one : waiting) refuse(one.ticket, fault);
+}
+
+void OutStream::refuse(link::Ticket ticket, link::Fault fault) {
+    context_.stats.add(Counter::kXmppStanzasRefused);
+    if (ticket != 0) owner_.on_fate({ticket, link::Fate::kFailed, fault});
+}
+
+void OutStream::expire() {
+    const Instant now = context_.loop.now();
+    // Tickets wait shorter than others, so the front need not be the first to go.
+    std::erase_if(waiting_, [&](const Waiting& one) {
+        if (one.until > now) return false;
+        waiting_bytes_ -= one.stanza.size();
+        refuse(one.ticket, link::Fault::kExpired);
+        return true;
+    });
+}
+
+void OutStream::on_timer(Timer&) {
+    const Instant now = context_.loop.now();
+    expire();
+    const net::Connection* connection = initiator_.connection();
+    if (stream_ != nullptr && connection != nullptr) {
+        if (now >= acknowledgement_at_) {
+            stream_->request_acknowledgement();
+            acknowledgement_at_ = now + kAcknowledgementDelay;
+        }
+        if (connection->unsent_bytes() > 0 && now - connection->last_progress() > kWriteTimeout) {
+            initiator_.abort();
+        } else if (waiting_.empty() && unacknowledged_.empty() &&
+                   now - last_stanza_ > context_.rules->settings.xmpp.inactivity) {
+            initiator_.close();    // S2S-18
+        } else if (now - last_space_ >
+                   context_.rules->settings.xmpp.keepalive_interval / kSpacesPerInterval) {
+            last_space_ = now;
+            initiator_.send_space();
+        }
+    }
+    arm();
+}
+
+void OutStream::arm() {
+    if (stream_ == nullptr && waiting_.empty()) {
+        timer_.cancel();
+        return;
+    }
+    context_.loop.timers().arm(timer_, std::min(context_.loop.now() + kTick, acknowledgement_at_));
+}
+
+void OutStream::drain() {
+    draining_ = true;
+    if (stream_ != nullptr) {
+        flush();
+    } else if (!initiator_started_) {
+        fail_waiting(link::Fault::kRemoteFailing);
+    }
+}
+
+void OutStream::recheck() {
+    retry_at_ = {};    // an administrator has changed something: try again
+    if (context_.stream_policy(our_, their_).allowed) return;
+    fail_waiting(link::Fault::kBlocked);
+    initiator_.close();
+}
+
+bool OutStream::idle() const {
+    // A refusal is remembered for a while longer than it holds, so that the next one counts on.
+    const Duration memory = failures_ > 0 ? kPermanentFirst : Duration{};
+    return !initiator_started_ && waiting_.empty() && context_.loop.now() >= retry_at_ + memory;
+}
+
+const char* OutStream::state_name() const {
+    if (stream_ != nullptr) return "established";
+    return initiator_started_ ? "connecting" : "idle";
+}
+
+}  // namespace fedgate::edge

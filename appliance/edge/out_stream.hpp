@@ -1,0 +1,89 @@
+// Our stanzas to one partner: the stream of one domain pair (S2S-20: one at most), what waits for it
+// (DNS-9), and what was written and is not acknowledged yet (S2S-16). Every stanza that comes in with a
+// ticket has its fate told: written, failed, or, when the stream breaks, in doubt.
+// Owner: the Edge of shard hash(pair) % shards. Thread: that shard's.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "appliance/edge/context.hpp"
+#include "appliance/edge/initiator.hpp"
+#include "appliance/link/link.hpp"
+
+namespace fedgate::edge {
+
+class OutStream;
+
+class OutStreamOwner {
+public:
+    virtual void on_fate(const link::Outcome&) = 0;
+
+protected:
+    ~OutStreamOwner() = default;
+};
+
+class OutStream final : InitiatorOwner, TimerOwner {
+public:
+    OutStream(Context&, OutStreamOwner&, std::string our, std::string their);
+
+    // Takes the stanza or tells its failure.
+    void send(link::Ticket, Bytes stanza);
+    // Flushes what waits, then closes; nothing new is taken.
+    void drain();
+    // The rules have changed: ends a stream that they no longer allow.
+    void recheck();
+
+    // Nothing waits, no stream stands, and no refusal has to be remembered.
+    [[nodiscard]] bool idle() const;
+    [[nodiscard]] bool drained() const { return !initiator_started_ && waiting_.empty(); }
+    [[nodiscard]] const std::string& our() const { return our_; }
+    [[nodiscard]] const std::string& their() const { return their_; }
+    [[nodiscard]] const net::Connection* connection() const { return initiator_.connection(); }
+    [[nodiscard]] const xml::Stream* stream() const { return stream_; }
+    [[nodiscard]] const char* state_name() const;
+    [[nodiscard]] xml::Proof proof() const { return proof_; }
+    [[nodiscard]] std::size_t waiting_count() const { return waiting_.size(); }
+
+private:
+    struct Waiting {
+        link::Ticket ticket;
+        Instant until;
+        std::string stanza;
+    };
+
+    void on_action(const xml::Action&) override;
+    void on_room() override { flush(); }
+    void on_over(link::Fault, bool permanent, Instant retry_at) override;
+    void on_timer(Timer&) override;
+
+    [[nodiscard]] bool write(link::Ticket, Bytes stanza);
+    void flush();
+    void expire();
+    void fail_waiting(link::Fault);
+    void refuse(link::Ticket, link::Fault);
+    void arm();
+
+    Context& context_;
+    OutStreamOwner& owner_;
+    const std::string our_;
+    const std::string their_;
+    Initiator initiator_;
+    xml::Stream* stream_ = nullptr;    // once the pair was proved
+    std::deque<Waiting> waiting_;
+    std::size_t waiting_bytes_ = 0;
+    std::deque<link::Ticket> unacknowledged_;
+    Timer timer_;
+    Instant last_stanza_{};
+    Instant last_space_{};
+    Instant acknowledgement_at_ = kNever;
+    Instant retry_at_{};
+    link::Fault last_fault_ = link::Fault::kNone;
+    std::uint32_t failures_ = 0;        // in a row
+    xml::Proof proof_ = xml::Proof::kDialbackClear;
+    bool initiator_started_ = false;
+    bool draining_ = false;
+};
+
+}  // namespace fedgate::edge
