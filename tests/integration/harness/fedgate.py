@@ -19,11 +19,16 @@ class Fedgate:
         self.certificate, self.ca, self.dns = certificate, ca, dns
         self.partners, self.domains, self.keys = partners, domains, dict(keys or {})
         self.address = own_address(5060, 5061, 5269, 5270, 9269, 23456)
+        self.sip = (self.address, 5060)
+        self.sip_listen = f"udp:{self.address}:5060 tcp:{self.address}:5060"
         self.process = None
 
-    @property
-    def sip(self):
-        return (self.address, 5060)
+    def use_sip_tls(self):
+        """SIP over TLS besides the others, with the certificate of the external side."""
+        self.sip = (self.address, 5061)
+        self.sip_listen += f" tls:{self.address}:5061"
+        self.keys.update({"tls.sip.certificate": self.certificate.certificate,
+                          "tls.sip.key": self.certificate.key, "tls.sip.ca": self.ca})
 
     @property
     def configuration(self):
@@ -46,7 +51,7 @@ class Fedgate:
         yield f"xmpp.listen = {self.address}:5269"
         yield f"xmpp.listen_tls = {self.address}:5270"
         yield f"link.listen = {self.address}:23456"
-        yield f"sip.listen = udp:{self.address}:5060 tcp:{self.address}:5060"
+        yield f"sip.listen = {self.sip_listen}"
         yield "sip.trusted = 127.0.0.0/8"
         yield f"admin.socket = {self.directory}/admin.sock"
         yield f"admin.http.listen = {self.address}:9269"
@@ -61,7 +66,7 @@ class Fedgate:
         self.process = await Process("fedgated",
                                      [self.binaries / "fedgated", "-c", self.configuration],
                                      self.directory / "fedgated.log").start()
-        for port in (5269, 5060):
+        for port in (5269, self.sip[1]):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
 

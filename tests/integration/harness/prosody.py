@@ -38,7 +38,7 @@ unbound = {{
 ssl = {{ cafile = "{ca}", capath = "{directory}/no-capath" }}
 VirtualHost "{domain}"
     ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}",
-            capath = "{directory}/no-capath" }}
+            capath = "{directory}/no-capath", {tls} }}
 """
 
 # How it proves itself and what it asks of others: TLS, then SASL EXTERNAL or dialback.
@@ -57,14 +57,17 @@ def lua(value):
 
 
 class Prosody:
-    """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password."""
+    """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
+
+    tls: more of its `ssl` options, as protocol.
+    """
 
     def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
-                 address=None):
+                 tls=None):
         self.directory = pathlib.Path(directory)
         self.domain, self.certificate, self.ca = domain, certificate, ca
-        self.accounts, self.variant = accounts, variant
-        self.address = address or own_address(5222, 5269)
+        self.accounts, self.variant, self.tls = accounts, variant, tls or {}
+        self.address = own_address(5222, 5269)
         self.process = None
 
     def write(self, dns):
@@ -79,6 +82,7 @@ class Prosody:
             as_root=lua(os.getuid() == 0), directory=self.directory, address=self.address,
             domain=self.domain, ca=self.ca, certificate=self.certificate.certificate,
             key=self.certificate.key, dns_address=dns.address, dns_port=dns.port,
+            tls=", ".join(f"{key} = {json.dumps(value)}" for key, value in self.tls.items()),
             modules=", ".join(json.dumps(m) for m in variant["modules"]),
             secure_auth=lua(variant["secure_auth"]),
             require_encryption=lua(variant["require_encryption"])))

@@ -34,13 +34,13 @@ class World:
     """Starts all in the right order; stop() ends all. Parts may be replaced before start()."""
 
     def __init__(self, directory, variant="external", partner_certificate=None, agent=None,
-                 partner_keys=None, domain_keys=None, keys=None):
+                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None):
         self.directory = pathlib.Path(directory)
         self.authority = Authority(self.directory / "ca")
         certificate = partner_certificate or (lambda authority: authority.issue(XMPP_DOMAIN))
         self.prosody = Prosody(self.directory / "prosody", XMPP_DOMAIN, certificate(self.authority),
-                               self.authority.certificate, {"juliet": "secret"}, variant)
-        self.variant = variant
+                               self.authority.certificate, {"juliet": "secret"}, variant,
+                               prosody_tls)
         self.agent = agent or SipAgent("tcp")
         self.partner_keys = {**PARTNER_KEYS[variant], **(partner_keys or {})}
         self.domain_keys, self.keys = domain_keys or {}, keys or {}
@@ -53,6 +53,10 @@ class World:
         self.dns = await Dns(self.directory / "dns",
                              server_records(XMPP_DOMAIN, self.prosody.address)
                              + server_records(SIP_DOMAIN, self.fedgate.address)).start()
+        if self.agent.transport == "tls":
+            self.agent.certificate = self.authority.issue(SIP_DOMAIN, label="agent")
+            self.agent.ca = self.authority.certificate
+            self.fedgate.use_sip_tls()
         await self.agent.start()
         self.fedgate.dns = self.dns
         self.fedgate.domains = {SIP_DOMAIN: {"next_hop": self.agent.uri, **self.domain_keys}}
