@@ -92,7 +92,7 @@ public:
     [[nodiscard]] bool reliable() const { return reliable_; }
 
 private:
-    void enter(TransactionState, Instant now, bool from_start);
+    void enter(TransactionState, Instant now);
 
     const TransactionTiming* timing_;
     Instant retransmit_at_ = kNever;
@@ -103,6 +103,7 @@ private:
     TransactionKind kind_;
     TransactionState state_;
     bool reliable_;
+    bool responded_ = false;    // server INVITE: there is a response to send again
 };
 
 // The event of a response by its status: 1xx, 2xx, 3xx-6xx, for clients and for servers.

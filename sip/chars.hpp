@@ -1,0 +1,128 @@
+// Character classes of RFC 3261 25.1 as one table, and the small scans over them. Internal to sip/.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/base/bytes.hpp"
+
+namespace fedgate::sip::chars {
+
+enum Class : std::uint16_t {
+    kAlpha = 1,
+    kDigit = 2,
+    kHex = 4,
+    kToken = 8,           // token
+    kUser = 16,           // user, without escapes; also the set of ADDR-4
+    kPassword = 32,       // password, without escapes
+    kParam = 64,          // paramchar, without escapes; also the set of ADDR-7
+    kUriHeader = 128,     // hname, hvalue with '=' and '&', without escapes
+    kHost = 256,          // letters, digits, '-', '.'
+    kUri = 512,           // anything that may stand in some URI: printable ASCII but SP " < > \ ^ ` { | }
+    kSpace = 1024,        // SP, HT
+    kBare = 2048,         // an unquoted parameter value: printable or UTF-8, but not SP , ; " < >
+};
+
+constexpr std::array<std::uint16_t, 256> make_table() {
+    std::array<std::uint16_t, 256> table{};
+    const auto add = [&table](std::string_view set, int bits) {
+        for (const char c : set) {
+            auto& entry = table[static_cast<std::uint8_t>(c)];
+            entry = static_cast<std::uint16_t>(entry | bits);
+        }
+    };
+    constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    constexpr std::string_view kDigits = "0123456789";
+    constexpr int kEverywhere = kToken | kUser | kPassword | kParam | kUriHeader | kHost;
+    add(kLetters, kAlpha | kEverywhere);
+    add(kDigits, kDigit | kHex | kEverywhere);
+    add("abcdefABCDEF", kHex);
+    add("-.!%*_+`'~", kToken);
+    add("-_.!~*'()", kUser | kPassword | kParam | kUriHeader);    // mark
+    add("&=+$,;?/", kUser);
+    add("&=+$,", kPassword);
+    add("[]/:&+$", kParam);
+    add("[]/?:+$=&", kUriHeader);
+    add("-.", kHost);
+    add(" \t", kSpace);
+    for (int c = 0x21; c < 0x7f; ++c) {
+        const char one = static_cast<char>(c);
+        if (std::string_view("\"<>\\^`{|}").find(one) == std::string_view::npos) add({&one, 1}, kUri);
+        if (std::string_view(",;\"<>").find(one) == std::string_view::npos) add({&one, 1}, kBare);
+    }
+    for (std::size_t c = 0x80; c < 0x100; ++c) table[c] |= kBare;
+    return table;
+}
+inline constexpr std::array<std::uint16_t, 256> kTable = make_table();
+
+constexpr bool is(char c, int classes) { return (kTable[static_cast<std::uint8_t>(c)] & classes) != 0; }
+
+// How many bytes at the front are of these classes.
+inline std::size_t span(Bytes text, int classes) {
+    std::size_t i = 0;
+    while (i < text.size() && is(text[i], classes)) ++i;
+    return i;
+}
+inline bool all(Bytes text, int classes) { return span(text, classes) == text.size(); }
+
+inline int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    const char lower = static_cast<char>(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// As span(), and %HH. A broken escape ends it.
+inline std::size_t span_escaped(Bytes text, int classes) {
+    std::size_t i = 0;
+    while (i < text.size()) {
+        if (is(text[i], classes)) {
+            ++i;
+        } else if (text[i] == '%' && i + 2 < text.size() && is(text[i + 1], kHex) && is(text[i + 2], kHex)) {
+            i += 3;
+        } else {
+            break;
+        }
+    }
+    return i;
+}
+
+inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+inline Bytes skip_space(Bytes text) {
+    while (!text.empty() && is(text.front(), kSpace)) text.remove_prefix(1);
+    return text;
+}
+inline Bytes trim(Bytes text) {
+    text = skip_space(text);
+    while (!text.empty() && is(text.back(), kSpace)) text.remove_suffix(1);
+    return text;
+}
+inline bool take(Bytes& text, char c) {
+    if (text.empty() || text.front() != c) return false;
+    text.remove_prefix(1);
+    return true;
+}
+
+// The length of the quoted string at the front, its quotes included; 0 when it does not end.
+inline std::size_t quoted_size(Bytes text) {
+    for (std::size_t i = 1; i < text.size(); ++i) {
+        if (text[i] == '"') return i + 1;
+        if (text[i] == '\\') ++i;
+    }
+    return 0;
+}
+
+// 1*DIGIT as a number; false when there is another byte, nothing, or more than `max`.
+inline bool number(Bytes text, std::uint64_t max, std::uint64_t& out) {
+    if (text.empty()) return false;
+    std::uint64_t value = 0;
+    for (const char c : text) {
+        if (!is(c, kDigit)) return false;
+        value = value * 10 + static_cast<std::uint64_t>(c - '0');
+        if (value > max) return false;    // max is far below 2^60, so this comes before an overflow
+    }
+    out = value;
+    return true;
+}
+
+}  // namespace fedgate::sip::chars

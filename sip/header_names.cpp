@@ -1,0 +1,129 @@
+#include "sip/header_names.hpp"
+
+#include <array>
+
+#include "sip/chars.hpp"
+
+namespace fedgate::sip {
+namespace {
+
+struct Row {
+    Bytes text;
+    char compact;    // 0: none
+};
+
+// In the order of HeaderName. Compact forms: RFC 3261 7.3.3, 3515 r, 3892 b, 3841 a j d, 4028 x,
+// 4474 y, 6665 o u.
+constexpr std::array<Row, kHeaderNameCount> kNames = {{
+    {"", 0},
+    {"Accept", 0},
+    {"Accept-Contact", 'a'},
+    {"Accept-Encoding", 0},
+    {"Accept-Language", 0},
+    {"Allow", 0},
+    {"Allow-Events", 'u'},
+    {"Authorization", 0},
+    {"Call-ID", 'i'},
+    {"Contact", 'm'},
+    {"Content-Disposition", 0},
+    {"Content-Encoding", 'e'},
+    {"Content-Language", 0},
+    {"Content-Length", 'l'},
+    {"Content-Transfer-Encoding", 0},
+    {"Content-Type", 'c'},
+    {"CSeq", 0},
+    {"Date", 0},
+    {"Error-Info", 0},
+    {"Event", 'o'},
+    {"Expires", 0},
+    {"From", 'f'},
+    {"Identity", 'y'},
+    {"In-Reply-To", 0},
+    {"Max-Forwards", 0},
+    {"MIME-Version", 0},
+    {"Min-Expires", 0},
+    {"Organization", 0},
+    {"P-Asserted-Identity", 0},
+    {"P-Preferred-Identity", 0},
+    {"Path", 0},
+    {"Priority", 0},
+    {"Privacy", 0},
+    {"Proxy-Authenticate", 0},
+    {"Proxy-Authorization", 0},
+    {"Proxy-Require", 0},
+    {"Reason", 0},
+    {"Record-Route", 0},
+    {"Refer-To", 'r'},
+    {"Referred-By", 'b'},
+    {"Reject-Contact", 'j'},
+    {"Replaces", 0},
+    {"Request-Disposition", 'd'},
+    {"Require", 0},
+    {"Retry-After", 0},
+    {"Route", 0},
+    {"Server", 0},
+    {"Session-Expires", 'x'},
+    {"SIP-ETag", 0},
+    {"SIP-If-Match", 0},
+    {"Subject", 's'},
+    {"Subscription-State", 0},
+    {"Supported", 'k'},
+    {"Timestamp", 0},
+    {"To", 't'},
+    {"Unsupported", 0},
+    {"User-Agent", 0},
+    {"Via", 'v'},
+    {"Warning", 0},
+    {"WWW-Authenticate", 0},
+}};
+
+// Size, first, middle and last letter, case folded, into a table with room to spare: one look finds the
+// only candidate. That there is only one is checked when this is compiled.
+constexpr std::size_t kSlots = 512;
+constexpr std::size_t slot_of(Bytes name) {
+    const auto at = [&name](std::size_t i) { return static_cast<std::size_t>(name[i]) & 0x1f; };
+    return (name.size() * 261 + at(0) * 56 + at(name.size() / 2) * 399 + at(name.size() - 1) * 84) % kSlots;
+}
+
+struct Index {
+    std::array<std::uint8_t, kSlots> slots{};
+    std::array<std::uint8_t, 128> compact{};
+    bool unique = true;
+};
+constexpr Index make_index() {
+    Index index;
+    for (std::size_t i = 1; i < kNames.size(); ++i) {
+        auto& slot = index.slots[slot_of(kNames[i].text)];
+        if (slot != 0) index.unique = false;
+        slot = static_cast<std::uint8_t>(i);
+        if (kNames[i].compact != 0) {
+            index.compact[static_cast<std::size_t>(kNames[i].compact)] = static_cast<std::uint8_t>(i);
+            index.compact[static_cast<std::size_t>(kNames[i].compact - 0x20)] = static_cast<std::uint8_t>(i);
+        }
+    }
+    return index;
+}
+constexpr Index kIndex = make_index();
+static_assert(kIndex.unique, "two header names share a slot: change the factors");
+
+}  // namespace
+
+HeaderName find_header_name(Bytes name) {
+    if (name.size() < 2) {
+        if (name.empty() || static_cast<std::uint8_t>(name[0]) >= 128) return HeaderName::kOther;
+        return static_cast<HeaderName>(kIndex.compact[static_cast<std::size_t>(name[0])]);
+    }
+    const std::size_t id = kIndex.slots[slot_of(name)];
+    const Bytes text = kNames[id].text;
+    if (id == 0 || text.size() != name.size()) return HeaderName::kOther;
+    if (text != name) {
+        for (std::size_t i = 0; i < name.size(); ++i) {
+            if (chars::lower(name[i]) != chars::lower(text[i])) return HeaderName::kOther;
+        }
+    }
+    return static_cast<HeaderName>(id);
+}
+
+Bytes header_text(HeaderName id) { return kNames[static_cast<std::size_t>(id)].text; }
+
+}  // namespace fedgate::sip

@@ -1,0 +1,492 @@
+#include "sip/message.hpp"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <bit>
+
+#include "sip/chars.hpp"
+
+namespace fedgate::sip {
+namespace {
+
+using namespace chars;
+
+constexpr std::array<Bytes, 15> kMethods = {"",        "ACK",     "BYE",   "CANCEL",  "INFO",
+                                            "INVITE",  "MESSAGE", "NOTIFY", "OPTIONS", "PRACK",
+                                            "PUBLISH", "REFER",   "REGISTER", "SUBSCRIBE", "UPDATE"};
+
+// SIP-2, RFC 4475 3.3.8: header fields that stand once. Repeated, the message means two things.
+constexpr bool stands_once(HeaderName id) {
+    switch (id) {
+        case HeaderName::kCallId:
+        case HeaderName::kContentDisposition:
+        case HeaderName::kContentLength:
+        case HeaderName::kContentType:
+        case HeaderName::kCseq:
+        case HeaderName::kDate:
+        case HeaderName::kEvent:
+        case HeaderName::kExpires:
+        case HeaderName::kFrom:
+        case HeaderName::kMaxForwards:
+        case HeaderName::kMinExpires:
+        case HeaderName::kReferTo:
+        case HeaderName::kReplaces:
+        case HeaderName::kSubject:
+        case HeaderName::kSubscriptionState:
+        case HeaderName::kTo:
+            return true;
+        default:
+            return false;
+    }
+}
+
+// What the scan of the header section found beside line ends.
+struct Seen {
+    bool beyond_ascii = false;
+    bool control = false;
+};
+
+// The index of the first CR or LF from `i` on, or text.size().
+std::size_t find_line_end(Bytes text, std::size_t i, Seen& seen) {
+#ifdef __SSE2__
+    const __m128i limit = _mm_set1_epi8(0x20);
+    for (; i + 16 <= text.size(); i += 16) {
+        const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
+        // Signed: below 0x20 are the controls and all bytes beyond ASCII.
+        auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmplt_epi8(block, limit)));
+        for (; mask != 0; mask &= mask - 1) {
+            const std::size_t at = i + static_cast<std::size_t>(std::countr_zero(mask));
+            const auto c = static_cast<std::uint8_t>(text[at]);
+            if (c == '\r' || c == '\n') return at;
+            if (c >= 0x80) seen.beyond_ascii = true;
+            if (c < 0x20 && c != '\t') seen.control = true;
+        }
+    }
+#endif
+    for (; i < text.size(); ++i) {
+        const auto c = static_cast<std::uint8_t>(text[i]);
+        if (c == '\r' || c == '\n') return i;
+        if (c >= 0x80) seen.beyond_ascii = true;
+        if (c < 0x20 && c != '\t') seen.control = true;
+    }
+    return i;
+}
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool valid_utf8(Bytes text) {
+    std::size_t i = 0;
+    const auto byte = [&text](std::size_t at) -> unsigned {
+        return at < text.size() ? static_cast<std::uint8_t>(text[at]) : 0u;
+    };
+    while (i < text.size()) {
+        const unsigned c = byte(i);
+        if (c < 0x80) {
+            ++i;
+            continue;
+        }
+        const unsigned second = byte(i + 1);
+        std::size_t size = 0;
+        unsigned low = 0x80;
+        unsigned high = 0xbf;
+        if (c >= 0xc2 && c <= 0xdf) {
+            size = 2;
+        } else if (c >= 0xe0 && c <= 0xef) {
+            size = 3;
+            if (c == 0xe0) low = 0xa0;
+            if (c == 0xed) high = 0x9f;
+        } else if (c >= 0xf0 && c <= 0xf4) {
+            size = 4;
+            if (c == 0xf0) low = 0x90;
+            if (c == 0xf4) high = 0x8f;
+        } else {
+            return false;
+        }
+        if (second < low || second > high) return false;
+        for (std::size_t k = 2; k < size; ++k) {
+            if ((byte(i + k) & 0xc0) != 0x80) return false;
+        }
+        i += size;
+    }
+    return true;
+}
+
+// RFC 4475 3.1.1.2: a control character may stand in a quoted pair, nowhere else.
+bool controls_are_quoted(Bytes text) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto c = static_cast<std::uint8_t>(text[i]);
+        if (c < 0x20 && c != '\t' && c != '\r' && c != '\n' && (i == 0 || text[i - 1] != '\\')) return false;
+    }
+    return true;
+}
+
+// One message being read. The first fault is the one that is reported; reading goes on, so that the
+// message can be answered.
+class Reader {
+public:
+    Reader(MutableBytes input, Carrier carrier, std::size_t body_bytes_max, Message& message)
+        : input_(input),
+          text_(input.data(), input.size()),
+          body_bytes_max_(body_bytes_max),
+          message_(message),
+          stream_(carrier == Carrier::kStream) {}
+
+    Parsed read() {
+        message_.reset();
+        if (!split()) return {};
+        if (!fault_close_) find_body();
+        if (!fault_close_ && text_.size() < total_) return {Verdict::kNeedMore, total_, 0, "", false};
+        message_.bytes = text_.substr(0, total_);
+        read_meaning();
+        if (fault_status_ == 0) return {Verdict::kDone, total_, 0, "", false};
+        return {Verdict::kMalformed, total_, fault_status_, fault_reason_, fault_close_};
+    }
+
+private:
+    void fault(std::uint16_t status, const char* reason) {
+        if (fault_status_ != 0) return;
+        fault_status_ = status;
+        fault_reason_ = reason;
+    }
+    // The boundary is not certain: this one goes before all others.
+    void fault_boundary(std::uint16_t status, const char* reason) {
+        if (fault_close_) return;
+        fault_status_ = status;
+        fault_reason_ = reason;
+        fault_close_ = true;
+    }
+
+    // The line from `i` on without its end; `i` moves behind it. False: it does not end here.
+    bool take_line(std::size_t& i, Bytes& line) {
+        const std::size_t start = i;
+        std::size_t at = i;
+        while (true) {
+            at = find_line_end(area_, at, seen_);
+            if (at == area_.size()) return false;
+            if (area_[at] == '\n') {
+                // SIP-1: an LF alone ends a line in a datagram. On a stream others may see it otherwise.
+                if (stream_) fault_boundary(400, "bare LF");
+                i = at + 1;
+                break;
+            }
+            if (at + 1 == area_.size()) return false;
+            if (area_[at + 1] == '\n') {
+                i = at + 2;
+                break;
+            }
+            fault_boundary(400, "bare CR");
+            ++at;
+        }
+        line = area_.substr(start, at - start);
+        return true;
+    }
+
+    // Cuts the header section into lines and fields. False: more bytes are needed.
+    bool split() {
+        area_ = text_.substr(0, limits::kSipHeaderBytes);
+        std::size_t i = 0;
+        if (!take_line(i, message_.start_line)) return header_unfinished();
+        while (true) {
+            Bytes line;
+            const std::size_t start = i;
+            if (!take_line(i, line)) return header_unfinished();
+            if (line.empty()) {
+                header_size_ = i;
+                total_ = i;
+                return true;
+            }
+            bool folded = false;
+            // RFC 3261 7.3.1: a line that begins with white space goes on from the one before.
+            while (true) {
+                if (i == area_.size()) return header_unfinished();
+                if (!is(area_[i], kSpace)) break;
+                Bytes more;
+                if (!take_line(i, more)) return header_unfinished();
+                line = area_.substr(start, static_cast<std::size_t>(more.data() - area_.data()) + more.size() - start);
+                folded = true;
+            }
+            add_field(line, folded);
+        }
+    }
+
+    bool header_unfinished() {
+        header_size_ = total_ = area_.size();
+        if (text_.size() >= limits::kSipHeaderBytes) {
+            fault_boundary(513, "header section too long");    // SIP-3
+        } else if (!stream_) {
+            fault_boundary(400, "header section does not end");
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    void add_field(Bytes line, bool folded) {
+        const std::size_t size = span(line, kToken);
+        std::size_t colon = size;
+        while (colon < line.size() && is(line[colon], kSpace)) ++colon;
+        if (size == 0 || colon == line.size() || line[colon] != ':') {
+            return fault_boundary(400, "header field without name");
+        }
+        if (message_.header_count == limits::kSipHeaders) return fault_boundary(513, "too many header fields");
+        const std::size_t index = message_.header_count++;
+        Header& header = message_.headers_[index];
+        header.name = line.substr(0, size);
+        header.id = find_header_name(header.name);
+        header.value = line.substr(colon + 1);
+        header.folded = folded;
+        if (!folded) header.value = trim(header.value);
+        auto& first = message_.first_[static_cast<std::size_t>(header.id)];
+        if (first == Message::kNoHeader) {
+            first = static_cast<std::uint8_t>(index);
+        } else if (stands_once(header.id)) {
+            // SIP-50: which length holds is anybody's guess.
+            if (header.id == HeaderName::kContentLength) return fault_boundary(400, "Content-Length repeated");
+            fault(400, "header field repeated");
+        }
+    }
+
+    // SIP-3: Content-Length alone decides. Exactly digits, once, on one line; all else is refused.
+    void find_body() {
+        const Header* field = message_.find(HeaderName::kContentLength);
+        std::size_t size = text_.size() - header_size_;
+        if (field == nullptr) {
+            // RFC 3261 18.3: in a datagram the body goes to its end.
+            if (stream_) return fault_boundary(400, "no Content-Length");
+        } else {
+            std::uint64_t length = 0;
+            if (field->folded || !number(field->value, UINT32_MAX, length)) {
+                return fault_boundary(400, "bad Content-Length");
+            }
+            if (!stream_ && length > size) return fault_boundary(400, "body shorter than Content-Length");
+            size = length;
+        }
+        if (size > body_bytes_max_) return fault_boundary(413, "body too long");
+        total_ = header_size_ + size;
+        message_.body = text_.substr(header_size_, size);
+    }
+
+    // SIP-1: CRLF and the white space behind it become one SP. The text moves up; what becomes free at the
+    // end of the field is filled with SP, so that reading the same bytes again gives the same.
+    void unfold(Header& header) {
+        char* const begin = input_.data() + (header.value.data() - text_.data());
+        char* const end = begin + header.value.size();
+        char* to = begin;
+        for (const char* from = begin; from < end;) {
+            if (*from != '\r' && *from != '\n') {
+                *to++ = *from++;
+                continue;
+            }
+            while (from < end && (*from == '\r' || *from == '\n' || is(*from, kSpace))) ++from;
+            *to++ = ' ';
+        }
+        header.value = trim({begin, static_cast<std::size_t>(to - begin)});
+        while (to < end) *to++ = ' ';
+    }
+
+    void read_meaning() {
+        // A fault in the start line tells more than any other (SIP-45, SIP-46), but for a lost boundary.
+        const std::uint16_t status = fault_status_;
+        const char* const reason = fault_reason_;
+        if (!fault_close_) fault_status_ = 0;
+        read_start_line();
+        if (fault_status_ == 0) {
+            fault_status_ = status;
+            fault_reason_ = reason;
+        }
+        const Bytes head = text_.substr(0, header_size_);
+        if (seen_.beyond_ascii && !valid_utf8(head)) fault(400, "not UTF-8");    // GEN-6
+        if (seen_.control && !controls_are_quoted(head)) fault(400, "control character");
+        for (std::size_t i = 0; i < message_.header_count; ++i) {
+            Header& header = message_.headers_[i];
+            if (header.folded) unfold(header);
+        }
+        for (std::size_t i = 0; i < message_.header_count; ++i) read_field(message_.headers_[i], i);
+        check_required();
+    }
+
+    void read_start_line() {
+        const Bytes line = message_.start_line;
+        if (equal_ignoring_case(line.substr(0, 4), "SIP/")) return read_status_line(line);
+        const std::size_t space = line.find(' ');
+        const std::size_t last = line.rfind(' ');
+        message_.is_request = space != Bytes::npos && names_sip(line.substr(space));
+        if (!message_.is_request) return fault(400, "request line");
+        message_.method_name = line.substr(0, space);
+        message_.method = find_method(message_.method_name);
+        if (message_.method_name.empty() || !all(message_.method_name, kToken)) return fault(501, "method");
+        if (last == space) return fault(400, "request line");
+        const Bytes version = line.substr(last + 1);
+        if (!equal_ignoring_case(version, "SIP/2.0")) {
+            return fault(is_version(version) ? 505 : 400, "SIP version");    // SIP-45
+        }
+        message_.request_uri_text = line.substr(space + 1, last - space - 1);
+        const auto uri = parse_uri(message_.request_uri_text);
+        if (!uri) return fault(uri.error().code == Errc::kUnsupported ? 416 : 400, "Request-URI");    // SIP-46
+        message_.request_uri = *uri;
+        if (!uri->headers.empty()) fault(400, "Request-URI with headers");    // RFC 3261 19.1.1
+    }
+
+    // Something that only wants to be SIP is answered; anything else is not.
+    static bool names_sip(Bytes line) {
+        if (line.ends_with(" SIP/2.0")) return true;
+        for (std::size_t i = 0; i < line.size(); ++i) {
+            if (equal_ignoring_case(line.substr(i, 5), " SIP/")) return true;
+        }
+        return false;
+    }
+
+    // "SIP/" digits "." digits
+    static bool is_version(Bytes version) {
+        if (!equal_ignoring_case(version.substr(0, 4), "SIP/")) return false;
+        const Bytes digits = version.substr(4);
+        const std::size_t dot = span(digits, kDigit);
+        return dot != 0 && dot + 1 < digits.size() && digits[dot] == '.' && all(digits.substr(dot + 1), kDigit);
+    }
+
+    void read_status_line(Bytes line) {
+        std::uint64_t status = 0;
+        const bool good = line.size() >= 11 && equal_ignoring_case(line.substr(0, 8), "SIP/2.0 ") &&
+                          number(line.substr(8, 3), 699, status) && status >= 100 &&
+                          (line.size() == 11 || line[11] == ' ');
+        if (!good) return fault(400, "status line");    // SIP-44
+        message_.status = static_cast<std::uint16_t>(status);
+        message_.reason = line.size() > 12 ? line.substr(12) : Bytes{};
+    }
+
+    void read_field(const Header& header, std::size_t index) {
+        switch (header.id) {
+            case HeaderName::kVia: return read_via(header, index);
+            case HeaderName::kFrom: return read_party(header, message_.from, "From");
+            case HeaderName::kTo: return read_party(header, message_.to, "To");
+            case HeaderName::kContact: return read_contact(header.value);
+            case HeaderName::kCallId: return read_call_id(header.value);
+            case HeaderName::kCseq: return read_cseq(header.value);
+            case HeaderName::kMaxForwards: return read_max_forwards(header.value);
+            default: return;
+        }
+    }
+
+    void read_via(const Header& header, std::size_t index) {
+        Bytes list = header.value;
+        Bytes item = list;
+        const bool top = index == message_.first_[static_cast<std::size_t>(HeaderName::kVia)];
+        bool first = top;
+        if (list.empty()) fault(400, "Via");
+        const bool single = list.find(',') == Bytes::npos;
+        while (single ? !list.empty() : take_item(list, item)) {
+            if (single) list = {};
+            if (++message_.via_count > limits::kSipVias) return fault_boundary(513, "too many Via");    // SIP-3
+            if (item.empty()) fault(400, "Via");
+            if (!first) continue;    // those below are others' to read; they are only copied
+            first = false;
+            const auto via = parse_via(item);
+            if (via) {
+                message_.via = *via;
+            } else {
+                fault(400, via.error().where);
+            }
+        }
+    }
+
+    void read_party(const Header& header, NameAddr& out, const char* reason) {
+        const auto party = parse_name_addr(header.value);
+        if (party) {
+            out = *party;
+        } else {
+            fault(party.error().code == Errc::kUnsupported ? 416 : 400, reason);    // SIP-46: unksm2
+        }
+    }
+
+    void read_contact(Bytes list) {
+        if (list == "*") return;
+        Bytes item;
+        while (take_item(list, item)) {
+            const auto contact = parse_name_addr(item);
+            if (!contact && contact.error().code != Errc::kUnsupported) return fault(400, "Contact");
+        }
+    }
+
+    void read_call_id(Bytes value) {
+        for (const char c : value) {
+            if (c <= 0x20 || c >= 0x7f) return fault(400, "Call-ID");
+        }
+        if (value.empty()) return fault(400, "Call-ID");
+        message_.call_id = value;
+    }
+
+    void read_cseq(Bytes value) {
+        const auto cseq = parse_cseq(value);
+        if (!cseq) return fault(400, cseq.error().where);
+        message_.cseq = *cseq;
+        if (message_.is_request && cseq->method_name != message_.method_name) fault(400, "CSeq method mismatch");
+    }
+
+    void read_max_forwards(Bytes value) {
+        std::uint64_t hops = 0;
+        if (!number(value, 255, hops)) return fault(400, "Max-Forwards");    // RFC 3261 20.22
+        message_.max_forwards = static_cast<std::uint32_t>(hops);
+    }
+
+    void check_required() {
+        for (const HeaderName id : {HeaderName::kVia, HeaderName::kFrom, HeaderName::kTo, HeaderName::kCallId,
+                                    HeaderName::kCseq}) {
+            if (message_.find(id) == nullptr) return fault(400, "a required header field is missing");    // SIP-2
+        }
+    }
+
+    MutableBytes input_;
+    Bytes text_;
+    Bytes area_;                  // where the header section may be: SIP-3
+    std::size_t body_bytes_max_;
+    std::size_t header_size_ = 0;
+    std::size_t total_ = 0;
+    Message& message_;
+    const char* fault_reason_ = "";
+    std::uint16_t fault_status_ = 0;
+    bool fault_close_ = false;
+    bool stream_;
+    Seen seen_;
+};
+
+}  // namespace
+
+Method find_method(Bytes name) {
+    for (std::size_t i = 1; i < kMethods.size(); ++i) {
+        if (kMethods[i] == name) return static_cast<Method>(i);
+    }
+    return Method::kUnknown;
+}
+
+Bytes method_text(Method method) { return kMethods[static_cast<std::size_t>(method)]; }
+
+void Message::reset() {
+    bytes = body = start_line = method_name = request_uri_text = reason = call_id = {};
+    is_request = false;
+    method = Method::kUnknown;
+    request_uri = {};
+    status = 0;
+    via = {};
+    via_count = 0;
+    from = {};
+    to = {};
+    cseq = {};
+    max_forwards = 70;
+    header_count = 0;
+    first_.fill(kNoHeader);
+}
+
+const Header* Message::next(const Header* header) const {
+    const Header* const end = headers_.data() + header_count;
+    for (const Header* other = header + 1; other < end; ++other) {
+        if (other->id == header->id) return other;
+    }
+    return nullptr;
+}
+
+Parsed parse_message(MutableBytes input, Carrier carrier, std::size_t body_bytes_max, Message& message) {
+    return Reader(input, carrier, body_bytes_max, message).read();
+}
+
+}  // namespace fedgate::sip

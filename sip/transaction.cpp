@@ -1,0 +1,137 @@
+#include "sip/transaction.hpp"
+
+#include <algorithm>
+
+#include "sip/transaction_tables.hpp"
+
+namespace fedgate::sip {
+namespace {
+
+using tables::Span;
+using S = TransactionState;
+using E = TransactionEvent;
+
+S first_state(TransactionKind kind) {
+    switch (kind) {
+        case TransactionKind::kClientInvite: return S::kCalling;
+        case TransactionKind::kServerInvite: return S::kProceeding;
+        case TransactionKind::kClientOther:
+        case TransactionKind::kServerOther: break;
+    }
+    return S::kTrying;
+}
+
+bool is_client(TransactionKind kind) {
+    return kind == TransactionKind::kClientInvite || kind == TransactionKind::kClientOther;
+}
+
+Duration length(Span span, const TransactionTiming& timing) {
+    switch (span) {
+        case Span::kNone: break;
+        case Span::kT1: return timing.t1;
+        case Span::kT2: return timing.t2;
+        case Span::k64T1: return timing.timeout();
+        case Span::kT4: return timing.t4;
+        case Span::kTryingAfter: return timing.trying_after;
+        case Span::kAnswerWithin: return timing.answer_within;
+    }
+    return {};
+}
+
+const tables::Row* find_row(TransactionKind kind, S state, E event) {
+    for (const tables::Row& row : tables::rows_of(kind)) {
+        if (row.from == state && row.on == event) return &row;
+    }
+    return nullptr;
+}
+
+const tables::TimerRow* find_timers(TransactionKind kind, S state) {
+    for (const tables::TimerRow& row : tables::kTimers) {
+        if (row.kind == kind && row.state == state) return &row;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+Transaction::Transaction(TransactionKind kind, const TransactionTiming& timing, bool reliable)
+    : timing_(&timing), kind_(kind), state_(first_state(kind)), reliable_(reliable) {}
+
+Actions Transaction::start(Instant now) {
+    enter(state_, now);
+    return is_client(kind_) ? Actions::kSend : Actions::kPassUp;
+}
+
+Actions Transaction::step(TransactionEvent event, Instant now) {
+    const tables::Row* row = find_row(kind_, state_, event);
+    if (row == nullptr) return Actions::kNone;
+    Actions run = row->run;
+    if (event == E::kRequestAgain && state_ == S::kProceeding && !responded_) run = Actions::kNone;
+    if (event == E::kSendProvisional) {
+        responded_ = true;
+        answer_at_ = kNever;
+    }
+    if (row->to != state_) enter(row->to, now);
+    // A wait of no length: Completed and Confirmed end at once where nothing can come twice.
+    if (linger_at_ <= now && event != E::kLinger && state_ != S::kTerminated) {
+        enter(S::kTerminated, now);
+        run = run | Actions::kTerminated;
+    }
+    return run;
+}
+
+Actions Transaction::on_time(Instant now) {
+    if (timeout_at_ <= now) {
+        timeout_at_ = kNever;
+        return step(E::kTimeout, now);
+    }
+    if (linger_at_ <= now) return step(E::kLinger, now);
+    if (answer_at_ <= now) {
+        answer_at_ = kNever;
+        responded_ = true;    // the owner makes and stores the 100 (INVITE)
+        return step(E::kAnswerDue, now);
+    }
+    if (retransmit_at_ <= now) {
+        const tables::TimerRow* timers = find_timers(kind_, state_);
+        interval_ = timers->capped ? std::min(interval_ * 2, timing_->t2) : interval_ * 2;
+        retransmit_at_ = now + interval_;
+        return step(E::kRetransmit, now);
+    }
+    return Actions::kNone;
+}
+
+Instant Transaction::deadline() const {
+    return std::min({retransmit_at_, timeout_at_, linger_at_, answer_at_});
+}
+
+void Transaction::enter(TransactionState state, Instant now) {
+    const auto after = [&](Span span) { return span == Span::kNone ? kNever : now + length(span, *timing_); };
+    const Instant timeout_before = timeout_at_;
+    state_ = state;
+    retransmit_at_ = timeout_at_ = linger_at_ = answer_at_ = kNever;
+    const tables::TimerRow* timers = find_timers(kind_, state);
+    if (timers == nullptr) return;
+    if (timers->retransmit != Span::kNone && !reliable_) {
+        interval_ = length(timers->retransmit, *timing_);
+        retransmit_at_ = now + interval_;
+    }
+    // Timer F runs on from Trying to Proceeding: RFC 3261 17.1.2.2.
+    const bool runs_on = kind_ == TransactionKind::kClientOther && timeout_before != kNever;
+    timeout_at_ = runs_on && timers->timeout != Span::kNone ? timeout_before : after(timers->timeout);
+    answer_at_ = after(timers->answer);
+    if (timers->linger != Span::kNone) {
+        linger_at_ = reliable_ && !timers->linger_if_reliable ? now : after(timers->linger);
+    }
+}
+
+TransactionEvent received_event(std::uint16_t status) {
+    if (status < 200) return E::kProvisional;
+    return status < 300 ? E::kSuccess : E::kFailure;
+}
+
+TransactionEvent sending_event(std::uint16_t status) {
+    if (status < 200) return E::kSendProvisional;
+    return status < 300 ? E::kSendSuccess : E::kSendFailure;
+}
+
+}  // namespace fedgate::sip
