@@ -49,7 +49,8 @@ public:
     // Connects. on_open() or on_closed() follows.
     static Result<std::unique_ptr<Connection>> connect(Loop&, ConnectionOwner&, ConnectionLimits,
                                                        const SocketAddress& to);
-    // If the socket is still open it is closed in the background; no callback follows.
+    // If the socket is still open it is closed in the background, unsent bytes are dropped; no callback
+    // follows. Allowed from within any callback.
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;

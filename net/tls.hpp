@@ -87,8 +87,9 @@ public:
     [[nodiscard]] const std::string& server_name() const;    // SNI asked for, either role
     [[nodiscard]] Error error() const;
 
+    struct State;    // tls.cpp
+
 private:
-    struct State;
     explicit TlsSession(std::unique_ptr<State>);
     std::unique_ptr<State> state_;
 };

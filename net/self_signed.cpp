@@ -1,0 +1,102 @@
+// A certificate for a daemon that has none configured.
+#include <wolfssl/options.h>
+// options.h must come first
+#include <wolfssl/wolfcrypt/asn_public.h>
+#include <wolfssl/wolfcrypt/ecc.h>
+#include <wolfssl/wolfcrypt/random.h>
+
+#include <array>
+#include <memory>
+
+#include "net/tls.hpp"
+
+namespace fedgate::net {
+
+void prepare_tls_library();    // tls.cpp
+
+namespace {
+
+constexpr std::size_t kDerBytesMax = 4'096;
+constexpr std::size_t kNamesBytesMax = 1'024;
+
+// Key and generator with their clean-up.
+struct Maker {
+    WC_RNG random{};
+    ecc_key key{};
+    bool ready = false;
+
+    Maker() {
+        prepare_tls_library();
+        if (wc_InitRng(&random) != 0) return;
+        if (wc_ecc_init(&key) != 0) return;
+        ready = wc_ecc_make_key_ex(&random, 32, &key, ECC_SECP256R1) == 0;
+    }
+    ~Maker() {
+        wc_ecc_free(&key);
+        wc_FreeRng(&random);
+    }
+};
+
+std::string to_pem(const byte* der, int size, int type) {
+    std::string pem(static_cast<std::size_t>(size) * 2 + 256, '\0');
+    const int length = wc_DerToPem(der, static_cast<word32>(size), reinterpret_cast<byte*>(pem.data()),
+                                   static_cast<word32>(pem.size()), type);
+    pem.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+    return pem;
+}
+
+// GeneralNames: SEQUENCE of [2] dNSName; every length is below 65536.
+std::string alt_names_der(const std::vector<std::string>& names) {
+    std::string list;
+    for (const std::string& name : names) {
+        list += '\x82';
+        list += static_cast<char>(name.size());
+        list += name;
+    }
+    std::string der = "\x30\x82";
+    der += static_cast<char>(list.size() >> 8);
+    der += static_cast<char>(list.size() & 0xff);
+    if (list.size() < 128) der = std::string("\x30") + static_cast<char>(list.size());
+    else if (list.size() < 256) der = std::string("\x30\x81") + static_cast<char>(list.size());
+    return der + list;
+}
+
+}  // namespace
+
+Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days) {
+    std::size_t total = 0;
+    for (const std::string& name : dns_names) {
+        if (name.empty() || name.size() > 127) return failure(Errc::kMalformed, "certificate name");
+        total += name.size() + 2;
+    }
+    if (dns_names.empty() || total > kNamesBytesMax) return failure(Errc::kLimit, "certificate names");
+    Maker maker;
+    const auto wanted = std::make_unique<Cert>();
+    if (!maker.ready || wc_InitCert(wanted.get()) != 0) return failure(Errc::kSystem, "key generation");
+
+    const std::string names = alt_names_der(dns_names);
+    const std::string& first = dns_names.front();
+    std::memcpy(wanted->altNames, names.data(), names.size());
+    wanted->altNamesSz = static_cast<int>(names.size());
+    const std::size_t shown = std::min<std::size_t>(first.size(), CTC_NAME_SIZE - 1);
+    std::memcpy(wanted->subject.commonName, first.data(), shown);
+    wanted->sigType = CTC_SHA256wECDSA;
+    wanted->daysValid = static_cast<int>(days);
+    wanted->isCA = 0;
+
+    std::array<byte, kDerBytesMax> der{};
+    const int body = wc_MakeCert(wanted.get(), der.data(), der.size(), nullptr, &maker.key, &maker.random);
+    if (body <= 0) return failure(Errc::kCertificate, "certificate generation");
+    const int size = wc_SignCert(wanted->bodySz, wanted->sigType, der.data(), der.size(), nullptr,
+                                 &maker.key, &maker.random);
+    if (size <= 0) return failure(Errc::kCertificate, "certificate generation");
+    SelfSigned made;
+    made.certificate = to_pem(der.data(), size, CERT_TYPE);
+    std::array<byte, 512> secret{};
+    const int secret_size = wc_EccKeyToDer(&maker.key, secret.data(), secret.size());
+    if (secret_size > 0) made.key = to_pem(secret.data(), secret_size, ECC_PRIVATEKEY_TYPE);
+    if (made.certificate.empty() || made.key.empty()) return failure(Errc::kSystem, "PEM");
+    return made;
+}
+
+}  // namespace fedgate::net

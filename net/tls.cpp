@@ -1,0 +1,446 @@
+#include "net/tls.hpp"
+
+#include <wolfssl/options.h>
+// options.h must come first
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/random.h>
+
+#include <array>
+#include <fstream>
+#include <iterator>
+
+#include "net/address.hpp"
+#include "net/certificate.hpp"
+
+namespace fedgate::net {
+namespace {
+
+// RFC 7590 3, S2S-13: AEAD with forward secrecy only.
+constexpr char kCiphers[] =
+    "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256:"
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+constexpr std::size_t kRecordBytesMax = 16'384;        // RFC 8446 5.1
+constexpr std::size_t kRecordHeaderBytes = 5;
+constexpr std::size_t kPemBytesMax = 4 << 20;
+
+Result<std::string> read_pem(const PemSource& source, const char* what, std::string* fault) {
+    if (!source.text.empty()) return source.text;
+    std::ifstream file(source.path, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (!file.good() && text.empty()) {
+        if (fault != nullptr) *fault = std::string(what) + " " + source.path + " can't be read";
+        return failure(Errc::kNotFound, what);
+    }
+    if (text.size() > kPemBytesMax) return failure(Errc::kLimit, what);
+    return text;
+}
+
+const char* where_of(int error) {
+    switch (error) {
+        case VERSION_ERROR: return "TLS version not supported";
+        case MATCH_SUITE_ERROR: return "no cipher suite in common";
+        case UNSUPPORTED_SUITE: return "cipher suite not supported";
+        case ECC_CURVE_ERROR: return "no group in common";
+        case FATAL_ERROR: return "the peer sent a fatal alert";
+        case HANDSHAKE_SIZE_ERROR: return "handshake message too long";
+        case SIG_VERIFY_E:
+        case VERIFY_SIGN_ERROR: return "handshake signature wrong";
+        case DECRYPT_ERROR:
+        case VERIFY_MAC_ERROR: return "record can't be decrypted";
+        case UNKNOWN_RECORD_TYPE:
+        case PARSE_ERROR: return "not TLS";
+        case ASN_PARSE_E: return "certificate malformed";
+        case UNKNOWN_ALPN_PROTOCOL_NAME_E: return "no application protocol in common";
+        default: return "TLS";
+    }
+}
+
+}  // namespace
+
+struct TlsShared {
+    struct Server {
+        WOLFSSL_CTX* context = nullptr;
+        std::vector<std::string> names;    // dNSNames of its certificate, lower-case
+    };
+
+    ~TlsShared() {
+        wolfSSL_CTX_free(client);
+        for (Server& server : servers) wolfSSL_CTX_free(server.context);
+    }
+    void release() {
+        if (--count == 0) delete this;
+    }
+    // The certificate for a name: S2S-13. Without one, or without a name, the first.
+    [[nodiscard]] WOLFSSL_CTX* server_for(Bytes name) const;
+
+    unsigned count = 1;
+    WOLFSSL_CTX* client = nullptr;
+    std::vector<Server> servers;
+    TrustStore trust;
+};
+
+struct TlsSession::State {
+    TlsShared* shared = nullptr;
+    WOLFSSL* ssl = nullptr;
+    bool is_server = false;
+    bool secured = false;
+    WallTime wall_now{};
+    std::string alpn_wanted;
+    std::string server_name;
+    std::string hello;              // server: the first record, looked at for the name
+    std::size_t hello_read = 0;
+    Bytes* input = nullptr;         // of the call that is running
+    Buffer* output = nullptr;
+    PeerIdentity peer;
+    Error error{Errc::kTls, 0, "TLS"};
+
+    ~State() {
+        wolfSSL_free(ssl);
+        shared->release();
+    }
+    bool begin();
+    bool choose_certificate(Bytes& input);
+    Outcome fail();
+    Outcome fail(Errc code, const char* where);
+};
+
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool matches(Bytes pattern, Bytes name) {
+    if (pattern.starts_with("*.")) {    // CERT-4: one label
+        const std::size_t dot = name.find('.');
+        if (dot == Bytes::npos || dot == 0) return false;
+        pattern.remove_prefix(1);
+        name.remove_prefix(dot);
+    }
+    return pattern == name;
+}
+
+int receive(WOLFSSL*, char* into, int count, void* context) {
+    auto& state = *static_cast<TlsSession::State*>(context);
+    if (state.hello_read < state.hello.size()) {
+        const std::size_t taken = state.hello.copy(into, static_cast<std::size_t>(count), state.hello_read);
+        state.hello_read += taken;
+        return static_cast<int>(taken);
+    }
+    if (state.input == nullptr || state.input->empty()) return WOLFSSL_CBIO_ERR_WANT_READ;
+    const std::size_t taken = std::min(state.input->size(), static_cast<std::size_t>(count));
+    std::memcpy(into, state.input->data(), taken);
+    state.input->remove_prefix(taken);
+    return static_cast<int>(taken);
+}
+
+int send(WOLFSSL*, char* bytes, int count, void* context) {
+    auto& state = *static_cast<TlsSession::State*>(context);
+    if (state.output == nullptr) return WOLFSSL_CBIO_ERR_GENERAL;
+    state.output->append({bytes, static_cast<std::size_t>(count)});
+    return count;
+}
+
+// Called once for the end entity. Every certificate passes here: the handshake proves only that the
+// peer holds the key; whether its chain is valid is judged by certificate_chain.cpp.
+int on_certificates(int, WOLFSSL_X509_STORE_CTX* store) {
+    if (store->error_depth != 0 || store->userCtx == nullptr) return 1;
+    auto& state = *static_cast<TlsSession::State*>(store->userCtx);
+    std::array<Bytes, kChainCertificatesMax> chain;
+    const auto count = std::min(static_cast<std::size_t>(store->totalCerts), chain.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        chain[i] = {reinterpret_cast<const char*>(store->certs[i].buffer), store->certs[i].length};
+    }
+    state.peer = identify_peer(std::span(chain).first(count), state.shared->trust, state.wall_now);
+    return 1;
+}
+
+WOLFSSL_CTX* make_context(WOLFSSL_METHOD* method) {
+    WOLFSSL_CTX* context = wolfSSL_CTX_new(method);
+    if (context == nullptr) return nullptr;
+    wolfSSL_CTX_SetIORecv(context, receive);
+    wolfSSL_CTX_SetIOSend(context, send);
+    // S2S-13: a certificate is always asked for, and not demanded.
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, on_certificates);
+    wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
+    const bool good = wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
+                      wolfSSL_CTX_set_cipher_list(context, kCiphers) == WOLFSSL_SUCCESS;
+    if (good) return context;
+    wolfSSL_CTX_free(context);
+    return nullptr;
+}
+
+bool use_credential(WOLFSSL_CTX* context, const std::string& certificate, const std::string& key) {
+    const auto* chain = reinterpret_cast<const unsigned char*>(certificate.data());
+    const auto* secret = reinterpret_cast<const unsigned char*>(key.data());
+    return wolfSSL_CTX_use_certificate_chain_buffer(context, chain,
+                                                    static_cast<long>(certificate.size())) ==
+               WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_use_PrivateKey_buffer(context, secret, static_cast<long>(key.size()),
+                                             WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_check_private_key(context) == WOLFSSL_SUCCESS;
+}
+
+bool prepare_client(TlsShared& shared) {
+    shared.client = make_context(wolfTLS_client_method());
+    if (shared.client == nullptr) return false;
+    for (const word16 group : {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1}) {
+        if (wolfSSL_CTX_UseSupportedCurve(shared.client, group) != WOLFSSL_SUCCESS) return false;
+    }
+    return true;
+}
+
+Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential& credential,
+                                          std::string* fault) {
+    FEDGATE_TRY(certificate, read_pem(credential.certificate, "certificate", fault));
+    FEDGATE_TRY(key, read_pem(credential.key, "private key", fault));
+    FEDGATE_TRY(ders, parse_pem_certificates(certificate));
+    FEDGATE_TRY(parsed, parse_certificate(ders[0]));
+    TlsShared::Server server;
+    server.context = make_context(wolfTLS_server_method());
+    if (server.context == nullptr) return failure(Errc::kTls, "TLS context");
+    // A resumed session shows no certificate, and who is there must be known on every connection.
+    wolfSSL_CTX_no_ticket_TLSv13(server.context);
+    wolfSSL_CTX_NoTicketTLSv12(server.context);
+    const bool first = shared.servers.empty();
+    if (!use_credential(server.context, certificate, key) ||
+        (first && !use_credential(shared.client, certificate, key))) {
+        wolfSSL_CTX_free(server.context);
+        if (fault != nullptr) {
+            *fault = "the certificate " + credential.certificate.path + " and the key " +
+                     credential.key.path + " do not belong together or can't be used";
+        }
+        return failure(Errc::kCertificate, "certificate and key");
+    }
+    for (const Bytes name : parsed.dns_names) {
+        std::string& text = server.names.emplace_back(name);
+        for (char& c : text) c = lower(c);
+    }
+    return server;
+}
+
+// Of TLS's randomness in a simulation. A process-wide hook, because wolfSSL's is one.
+Loop* seed_source = nullptr;
+
+int seed_from_loop(OS_Seed*, byte* seed, word32 size) {
+    seed_source->fill_random({reinterpret_cast<char*>(seed), size});
+    return 0;
+}
+
+}  // namespace
+
+void prepare_tls_library() {
+    // Counted and locked by wolfSSL; it also sets its own source of seeds, the kernel.
+    if (seed_source == nullptr) wolfSSL_Init();
+}
+
+WOLFSSL_CTX* TlsShared::server_for(Bytes name) const {
+    if (servers.empty()) return nullptr;
+    std::string text(name);
+    for (char& c : text) c = lower(c);
+    for (const Server& server : servers) {
+        for (const std::string& pattern : server.names) {
+            if (matches(pattern, text)) return server.context;
+        }
+    }
+    return servers.front().context;
+}
+
+void seed_tls_from(Loop* loop) {
+    prepare_tls_library();
+    seed_source = loop;
+    wc_SetSeed_Cb(loop == nullptr ? wc_GenerateSeed : seed_from_loop);
+}
+
+Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, std::string* fault) {
+    prepare_tls_library();
+    std::unique_ptr<TlsContext> context(new TlsContext(*new TlsShared));
+    TlsShared& shared = *context->shared_;
+    if (!prepare_client(shared)) return failure(Errc::kTls, "TLS context");
+    if (!config.ca.empty()) {
+        FEDGATE_TRY(pem, read_pem(config.ca, "authorities", fault));
+        auto trust = TrustStore::parse(pem);
+        if (!trust) {
+            if (fault != nullptr) *fault = "no usable authority in " + config.ca.path;
+            return Failure{trust.error()};
+        }
+        shared.trust = std::move(*trust);
+    }
+    for (const TlsCredential& credential : config.credentials) {
+        auto server = load_credential(shared, credential, fault);
+        if (!server) {
+            if (fault != nullptr && fault->empty()) {
+                *fault = "no usable certificate in " + credential.certificate.path;
+            }
+            return Failure{server.error()};
+        }
+        shared.servers.push_back(std::move(*server));
+    }
+    return context;
+}
+
+TlsContext::~TlsContext() { shared_->release(); }
+
+TlsSession::TlsSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TlsSession::~TlsSession() = default;
+
+std::unique_ptr<TlsSession> TlsSession::client(TlsContext& context, const std::string& server_name,
+                                               Bytes alpn, WallTime wall_now) {
+    auto state = std::make_unique<State>();
+    state->shared = context.shared_;
+    ++state->shared->count;
+    state->wall_now = wall_now;
+    state->alpn_wanted = alpn;
+    state->server_name = server_name;
+    return std::unique_ptr<TlsSession>(new TlsSession(std::move(state)));
+}
+
+std::unique_ptr<TlsSession> TlsSession::server(TlsContext& context, Bytes alpn, WallTime wall_now) {
+    auto session = client(context, {}, alpn, wall_now);
+    session->state_->is_server = true;
+    return session;
+}
+
+// Makes the wolfSSL object once its context is known.
+bool TlsSession::State::begin() {
+    WOLFSSL_CTX* context = is_server ? shared->server_for(server_name) : shared->client;
+    if (context == nullptr) return false;
+    ssl = wolfSSL_new(context);
+    if (ssl == nullptr) return false;
+    wolfSSL_SetIOReadCtx(ssl, this);
+    wolfSSL_SetIOWriteCtx(ssl, this);
+    wolfSSL_SetCertCbCtx(ssl, this);
+    if (!alpn_wanted.empty() &&
+        wolfSSL_UseALPN(ssl, alpn_wanted.data(), static_cast<unsigned>(alpn_wanted.size()),
+                        WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) != WOLFSSL_SUCCESS) {
+        return false;
+    }
+    // RFC 6066 3: names only, no addresses.
+    if (is_server || server_name.empty() || parse_ip(server_name, 0)) return true;
+    return wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, server_name.data(),
+                          static_cast<unsigned short>(server_name.size())) == WOLFSSL_SUCCESS;
+}
+
+// Collects the first record, which holds the ClientHello, to read the name in it. True: begin() now.
+bool TlsSession::State::choose_certificate(Bytes& bytes) {
+    const auto take = [this, &bytes](std::size_t total) {
+        const std::size_t count = std::min(bytes.size(), total - std::min(total, hello.size()));
+        hello.append(bytes.substr(0, count));
+        bytes.remove_prefix(count);
+        return hello.size() >= total;
+    };
+    if (!take(kRecordHeaderBytes)) return false;
+    const auto* record = reinterpret_cast<const unsigned char*>(hello.data());
+    const std::size_t length = static_cast<std::size_t>(record[3] << 8 | record[4]);
+    if (record[0] != 22 || length > kRecordBytesMax) return true;    // not a handshake: it will fail
+    if (!take(kRecordHeaderBytes + length)) return false;
+    record = reinterpret_cast<const unsigned char*>(hello.data());
+    std::array<unsigned char, 256> name{};
+    word32 size = name.size();
+    if (wolfSSL_SNI_GetFromBuffer(record, static_cast<word32>(hello.size()), WOLFSSL_SNI_HOST_NAME,
+                                  name.data(), &size) == WOLFSSL_SUCCESS) {
+        server_name.assign(reinterpret_cast<const char*>(name.data()), size);
+    }
+    return true;
+}
+
+TlsSession::Outcome TlsSession::State::fail(Errc code, const char* where) {
+    error = {code, 0, where};
+    return Outcome::kFailed;
+}
+
+TlsSession::Outcome TlsSession::State::fail() {
+    const int code = wolfSSL_get_error(ssl, 0);
+    if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE) return Outcome::kNeedInput;
+    if (code == WOLFSSL_ERROR_ZERO_RETURN) {
+        error = {Errc::kClosed, 0, "close_notify"};
+        return Outcome::kClosed;
+    }
+    return fail(Errc::kTls, where_of(code));
+}
+
+TlsSession::Outcome TlsSession::handshake(Bytes& input, Buffer& output) {
+    State& state = *state_;
+    if (state.secured) return Outcome::kDone;
+    if (state.ssl == nullptr) {
+        if (state.is_server && !state.choose_certificate(input)) return Outcome::kNeedInput;
+        if (!state.begin()) return state.fail(Errc::kCertificate, "no certificate to show");
+    }
+    state.input = &input;
+    state.output = &output;
+    const int result = state.is_server ? wolfSSL_accept(state.ssl) : wolfSSL_connect(state.ssl);
+    // Intermediate certificates that the peer has shown are never trusted later.
+    wolfSSL_CTX_UnloadCAs(wolfSSL_get_SSL_CTX(state.ssl));
+    state.input = nullptr;
+    state.output = nullptr;
+    if (result != WOLFSSL_SUCCESS) return state.fail();
+    state.secured = true;
+    state.hello = {};
+    state.hello_read = 0;
+    if (!state.peer.presented) state.peer.fault = "no certificate was shown";
+    if (state.is_server && state.server_name.empty()) {
+        void* name = nullptr;
+        const auto size = wolfSSL_SNI_GetRequest(state.ssl, WOLFSSL_SNI_HOST_NAME, &name);
+        if (name != nullptr) state.server_name.assign(static_cast<const char*>(name), size);
+    }
+    return Outcome::kDone;
+}
+
+TlsSession::Outcome TlsSession::read(Bytes& input, MutableBytes into, std::size_t& got,
+                                     Buffer& output) {
+    State& state = *state_;
+    FEDGATE_CHECK(state.secured);
+    state.input = &input;
+    state.output = &output;
+    const int size = static_cast<int>(std::min<std::size_t>(into.size(), 1 << 20));
+    const int result = wolfSSL_read(state.ssl, into.data(), size);
+    state.input = nullptr;
+    state.output = nullptr;
+    got = result > 0 ? static_cast<std::size_t>(result) : 0;
+    return result > 0 ? Outcome::kDone : state.fail();
+}
+
+bool TlsSession::write(Bytes plain, Buffer& output) {
+    State& state = *state_;
+    FEDGATE_CHECK(state.secured);
+    state.output = &output;
+    bool good = true;
+    while (good && !plain.empty()) {
+        const std::size_t count = std::min(plain.size(), kRecordBytesMax);
+        good = wolfSSL_write(state.ssl, plain.data(), static_cast<int>(count)) ==
+               static_cast<int>(count);
+        plain.remove_prefix(count);
+    }
+    state.output = nullptr;
+    if (!good) state.fail();
+    return good;
+}
+
+void TlsSession::close(Buffer& output) {
+    if (!state_->secured) return;
+    state_->output = &output;
+    wolfSSL_shutdown(state_->ssl);
+    state_->output = nullptr;
+}
+
+const PeerIdentity& TlsSession::peer() const { return state_->peer; }
+const char* TlsSession::version() const {
+    return state_->secured ? wolfSSL_get_version(state_->ssl) : "";
+}
+const char* TlsSession::cipher() const {
+    return state_->secured ? wolfSSL_get_cipher_name(state_->ssl) : "";
+}
+Bytes TlsSession::alpn() const {
+    char* name = nullptr;
+    word16 size = 0;
+    if (!state_->secured ||
+        wolfSSL_ALPN_GetProtocol(state_->ssl, &name, &size) != WOLFSSL_SUCCESS) {
+        return {};
+    }
+    return {name, size};
+}
+const std::string& TlsSession::server_name() const { return state_->server_name; }
+Error TlsSession::error() const { return state_->error; }
+
+}  // namespace fedgate::net
