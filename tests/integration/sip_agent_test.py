@@ -18,7 +18,7 @@ class SipAgents(PeerTest):
         for transport in ("udp", "tcp"):
             with self.subTest(transport):
                 agent, sipp = await self.agents(transport)
-                await sipp.start_answering()
+                await sipp.start()
                 response = await agent.send_message("sip:a@one.example", "sip:b@two.example",
                                                     "caf\u00e9 \U0001f339", ("127.0.0.1", sipp.port))
                 self.assertEqual(response.status, 200)
@@ -28,17 +28,27 @@ class SipAgents(PeerTest):
         for transport in ("udp", "tcp"):
             with self.subTest(transport):
                 agent, sipp = await self.agents(transport)
-                accepted = await sipp.send("sip:a@one.example", "sip:b@two.example", "Hello & more",
-                                           ("127.0.0.1", agent.port))
-                self.assertTrue(accepted)
+                events = await sipp.send("sip:a@one.example", "sip:b@two.example", "Hello & more",
+                                         ("127.0.0.1", agent.port))
+                self.assertEqual([event.first_line.split()[0] for event in events],
+                                 ["MESSAGE", "SIP/2.0"])
                 message = await agent.wait_for_message("Hello & more")
                 self.assertEqual(message.uri, "sip:b@two.example")
 
     async def test_a_refusal_is_a_refusal(self):
         agent, sipp = await self.agents("tcp")
         agent.status = 486
-        self.assertFalse(await sipp.send("sip:a@one.example", "sip:b@two.example", "No?",
-                                         ("127.0.0.1", agent.port)))
+        events = await sipp.send("sip:a@one.example", "sip:b@two.example", "No?",
+                                 ("127.0.0.1", agent.port))
+        self.assertEqual(events[-1].first_line, "SIP/2.0 486 Busy Here")
+
+    async def test_sipp_answers_options(self):
+        agent, sipp = await self.agents("tcp")
+        await sipp.start()
+        for method in ("OPTIONS", "MESSAGE", "OPTIONS"):
+            response = await agent.send_message("sip:a@one.example", "sip:b@two.example", "probe",
+                                                ("127.0.0.1", sipp.port), method=method)
+            self.assertEqual(response.status, 200)
 
 
 if __name__ == "__main__":

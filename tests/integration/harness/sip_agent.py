@@ -203,15 +203,15 @@ class SipAgent:
             self.tasks.add(task)
         writer.write(data)
 
-    async def send_message(self, sender, target, body, to, seconds=WAIT_SECONDS):
-        """Sends a MESSAGE to the (address, port) and returns the final response."""
-        call_id, data = self.request("MESSAGE", sender, target, body)
+    async def send_message(self, sender, target, body, to, seconds=WAIT_SECONDS, method="MESSAGE"):
+        """Sends a request to the (address, port) and returns the final response."""
+        call_id, data = self.request(method, sender, target, body)
         self.waiting[call_id] = asyncio.get_running_loop().create_future()
         await self.send_bytes(data, *to)
         try:
             return await asyncio.wait_for(self.waiting[call_id], seconds)
         except asyncio.TimeoutError:
-            raise Failed(f"no response to the MESSAGE for {target} in {seconds} s") from None
+            raise Failed(f"no response to the {method} for {target} in {seconds} s") from None
         finally:
             del self.waiting[call_id]
 

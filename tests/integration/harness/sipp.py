@@ -1,14 +1,14 @@
 """The sipp program as the SIP user of the quickstart: one that answers MESSAGE, one that sends."""
+import datetime
+import itertools
 import pathlib
 import re
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from .process import Process, free_port, is_listening
 
-ANSWER = """\
-<?xml version="1.0" encoding="UTF-8" ?>
-<scenario name="a user agent that accepts messages">
-  <recv request="MESSAGE"/>
+OK = """\
   <send><![CDATA[
 SIP/2.0 200 OK
 [last_Via:]
@@ -19,7 +19,14 @@ SIP/2.0 200 OK
 Content-Length: 0
 
 ]]></send>
-</scenario>
+"""
+ANSWER = f"""\
+<?xml version="1.0" encoding="UTF-8" ?>
+<scenario name="a user agent that accepts messages, and says that it is alive">
+  <recv request="OPTIONS" optional="true" next="1"/>
+  <recv request="MESSAGE"/>
+  <label id="1"/>
+{OK}</scenario>
 """
 
 SEND = """\
@@ -48,6 +55,30 @@ Content-Length: [len]
 TRANSPORTS = {"udp": "u1", "tcp": "t1"}
 
 
+@dataclass(frozen=True)
+class Event:
+    """One message that sipp sent or received."""
+    time: float
+    is_received: bool
+    first_line: str
+    body: str
+
+
+def read_events(path):
+    """What a message file of sipp holds so far: a ruler with the time, a line on it, the message."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    parts = re.split(r"^-{20,} (\S+ \S+)\n(?:TCP|UDP|TLS) message (sent|received).*\n\n", text,
+                     flags=re.MULTILINE)
+    events = []
+    for time, direction, message in zip(parts[1::3], parts[2::3], parts[3::3]):
+        head, _, body = message.partition("\r\n\r\n")
+        length = re.search(r"^Content-Length:\s*(\d+)", head, re.MULTILINE | re.IGNORECASE)
+        body = body.encode()[:int(length[1]) if length else 0].decode(errors="replace")
+        events.append(Event(datetime.datetime.fromisoformat(time).timestamp(),
+                            direction == "received", head.split("\r\n")[0], body))
+    return events
+
+
 class Sipp:
     """A user agent on an address and port of its own, over the sipp program."""
 
@@ -56,18 +87,23 @@ class Sipp:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.transport, self.address = transport, address
         self.process = None
+        self.counter = itertools.count(1)
+
+    @property
+    def uri(self):
+        return f"sip:{self.address}:{self.port};transport={self.transport}"
 
     def command(self, scenario, name, port, *more):
         path = self.directory / f"{name}.xml"
         path.write_text(scenario)
-        self.messages = self.directory / f"{name}.messages"
         return ["/usr/bin/sipp", *more, "-sf", path, "-i", self.address, "-p", port,
-                "-t", TRANSPORTS[self.transport], "-nostdin", "-trace_msg",
-                "-message_file", self.messages, "-trace_err",
-                "-error_file", self.directory / f"{name}.errors"]
+                "-t", TRANSPORTS[self.transport], "-nostdin", "-default_behaviors", "all,-bye",
+                "-trace_msg", "-message_file", self.directory / f"{name}.messages",
+                "-trace_err", "-error_file", self.directory / f"{name}.errors"]
 
-    async def start_answering(self):
+    async def start(self):
         self.port = free_port(self.address)
+        self.messages = self.directory / "answer.messages"
         self.process = await Process(
             "sipp", self.command(ANSWER, "answer", self.port),
             self.directory / "answer.log").start()
@@ -75,25 +111,24 @@ class Sipp:
             lambda: is_listening(self.address, self.port, self.transport), "sipp's port")
         return self
 
-    def received(self):
-        """The bodies of the MESSAGEs so far."""
-        text = self.messages.read_text(errors="replace") if self.messages.exists() else ""
-        parts = re.split(r"^-{20,} .*$", text, flags=re.MULTILINE)
-        return [part.partition("\n\n")[2] or part.rpartition("\r\n\r\n")[2] for part in parts
-                if "received" in part and "MESSAGE sip:" in part]
+    def find(self, body):
+        """The event of the MESSAGE with this body, or None."""
+        return next((event for event in read_events(self.messages)
+                     if event.is_received and event.body == body), None)
 
     async def wait_for_body(self, body):
-        await self.process.wait_for(lambda: any(body in b for b in self.received()),
-                                    f"the message {body!r} at sipp")
+        return await self.process.wait_for(lambda: self.find(body), f"the message {body!r} at sipp")
 
     async def send(self, sender, target, body, to):
-        """Sends one MESSAGE; true when it was accepted with 200 or 202."""
+        """Sends one MESSAGE and returns its events; the last is the final response, if one came."""
+        name = f"send-{next(self.counter)}"
         scenario = SEND.format(sender=sender, target=escape(target), body=body)
         process = await Process(
-            "sipp", self.command(scenario, "send", free_port(self.address), f"{to[0]}:{to[1]}",
+            "sipp", self.command(scenario, name, free_port(self.address), f"{to[0]}:{to[1]}",
                                  "-m", "1", "-timeout", "20", "-timeout_error"),
-            self.directory / "send.log").start()
-        return await process.exit_status(30) == 0
+            self.directory / f"{name}.log").start()
+        await process.exit_status(30)
+        return read_events(self.directory / f"{name}.messages")
 
     async def stop(self):
         if self.process:
