@@ -14,7 +14,7 @@ from harness.sipp import Sipp  # noqa: E402
 from harness.world import JULIET, ROMEO, World  # noqa: E402
 
 LANES = ("juliet, XMPP", "Prosody", "Fedgate", "romeo, SIP")
-LANE_WIDTH = 27
+LANE_WIDTH = 29
 
 
 def say(text):
@@ -126,7 +126,7 @@ async def converse(directory, once):
         ladder.head()
         await to_romeo(world, sipp, ladder, "Good morrow, Romeo")
         ladder.gap()
-        await to_juliet(world, sipp, ladder, "Is the day so young?")
+        await to_juliet(world, sipp, ladder, "So young a day?")
         say("both directions arrived")
         if not once:
             how_to_go_on(world, sipp)
