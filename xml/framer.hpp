@@ -13,6 +13,7 @@
 
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
+#include "xml/scan.hpp"
 #include "xml/scope.hpp"
 
 namespace fedgate::xml {
@@ -67,16 +68,82 @@ public:
     [[nodiscard]] const StreamScope& scope() const { return scope_; }
 
 private:
-    enum class Phase : std::uint8_t { kStart, kProlog, kOpen, kClosed };
-    struct Span {
+    // kDeclaration: an XML declaration may still come; kProlog: only the root may.
+    enum class Phase : std::uint8_t { kStart, kDeclaration, kProlog, kOpen, kClosed };
+    // Where in a frame the bytes ended.
+    enum class State : std::uint8_t {
+        kBetween,
+        kMarkup,
+        kElementName,
+        kInTag,
+        kAttributeName,
+        kEquals,
+        kQuote,
+        kValue,
+        kEmptyTagEnd,
+        kClosingName,
+        kClosingEnd,
+        kText,
+        kCdata,
+    };
+    struct Span {    // offsets in the frame
         std::uint32_t offset = 0;
         std::uint32_t size = 0;
     };
+    struct Name {
+        Span whole;
+        std::uint32_t prefix_size = 0;    // 0: no prefix
+    };
+    struct Declaration {
+        Span prefix;
+        Span uri;
+        std::size_t depth = 0;
+    };
+    static constexpr std::size_t kRootNameBytes = 64;
+
+    FrameStatus fail(XmlFault fault) {
+        fault_ = fault;
+        return FrameStatus::kMalformed;
+    }
+    FrameStatus enter(const char*& p, const char* end);
+    FrameStatus declaration(const char*& p, const char* end);
+    FrameStatus scan(const char* start, const char* end, Frame& frame);
+    FrameStatus qualified_name(const char* start, const char*& p, const char* end);
+    FrameStatus attribute_named(const char* start, const char* p);
+    FrameStatus attribute_valued(const char* start, const char* p);
+    FrameStatus character(const char*& p, const char* end);
+    FrameStatus reference(const char*& p, const char* end);
+    FrameStatus check_prefixes(const char* start);
+    [[nodiscard]] Bytes resolve(const char* start, Bytes prefix);
+    FrameStatus keep_header(const char* start);
+    void leave_element();
 
     StreamScope scope_;
     std::size_t element_bytes_max_ = 262'144;
+    FindSpecial find_;
     Phase phase_ = Phase::kStart;
     XmlFault fault_ = XmlFault::kNone;
+
+    // Of the frame at hand.
+    State state_ = State::kBetween;
+    char quote_ = 0;
+    bool spaced_ = false;          // white space before the next attribute was seen
+    bool prefixed_ = false;        // the tag at hand has a prefix to look up
+    bool uses_stream_prefix_ = false;
+    bool has_default_ = false;
+    std::size_t position_ = 0;     // the next byte to look at
+    std::uint32_t mark_ = 0;       // start of the name part or value at hand; bytes of a closing name seen
+    std::size_t depth_ = 0;
+    std::size_t attribute_count_ = 0;
+    std::size_t declaration_count_ = 0;
+    std::uint64_t attribute_filter_ = 0;    // a clear bit: no attribute with such a name yet
+    Name name_;                    // being read
+    Span default_;                 // value of xmlns in the tag at hand
+    std::array<Name, limits::kXmlDepth> elements_;
+    std::array<Name, limits::kXmlAttributes> attributes_;
+    std::array<Declaration, limits::kXmlPrefixes> declarations_;
+    std::array<char, kRootNameBytes> root_name_{};
+    std::size_t root_name_size_ = 0;
 };
 
 }  // namespace fedgate::xml

@@ -44,13 +44,16 @@ class ChildRange;
 class Element {
 public:
     Element() = default;
-    // The element that `framed` (Frame::bytes of kElement, or Element::bytes()) is.
+    // The element that `framed` (Frame::bytes) is. Of Element::bytes() too, but what the elements around
+    // it declare is not known then.
     Element(Bytes framed, const StreamScope& scope);
 
     explicit operator bool() const { return begin_ != nullptr; }
 
     [[nodiscard]] Bytes name() const { return {name_, name_size_}; }          // local part
-    [[nodiscard]] Bytes prefix() const { return {begin_ + 1, prefix_size_}; }
+    [[nodiscard]] Bytes prefix() const {
+        return prefix_size_ == 0 ? Bytes() : Bytes(begin_ + 1, prefix_size_);
+    }
     // A namespace name is compared as it is written: one that hides behind references is unknown.
     [[nodiscard]] Bytes namespace_uri() const;
     [[nodiscard]] bool is(Bytes local, Bytes uri) const {
@@ -76,10 +79,11 @@ public:
     [[nodiscard]] Bytes content() const;    // between its tags, as on the wire
 
 private:
-    Element(const char* begin, const Element& relative, Bytes inherited_namespace);
-    void open(Bytes inherited_namespace);
-    [[nodiscard]] const char* after_start_tag(bool& empty) const;
-    [[nodiscard]] const char* after() const;
+    Element(const Element& relative, const char* begin, Bytes inherited_namespace);
+    void open(const char* begin);
+    [[nodiscard]] Bytes default_namespace() const;
+    [[nodiscard]] Element child_from(const char* p, Bytes inherited_namespace) const;
+    [[nodiscard]] const char* content_begin(bool& empty_element) const;
     [[nodiscard]] Bytes find_prefix(Bytes prefix) const;
 
     const char* begin_ = nullptr;         // at '<'
