@@ -57,7 +57,7 @@ void parse_line(std::string_view line, const Origin& origin, std::vector<Setting
     const std::size_t equals = line.find('=');
     const std::string_view key = trim(line.substr(0, equals));
     if (equals == std::string_view::npos || key.empty()) {
-        problems.push_back({setting.forgiving, origin, "", quoted(line) + " is not 'key = value'"});
+        problems.push_back({setting.forgiving, origin, "", in_quotes(line) + " is not 'key = value'"});
         return;
     }
     setting.key = key;
@@ -99,7 +99,7 @@ bool parse_assignment(std::string_view text, Origin origin, Setting& setting, st
     const std::size_t equals = text.find('=');
     setting.key = trim(text.substr(0, equals));
     if (equals == std::string_view::npos || setting.key.empty()) {
-        why = quoted(text) + " is not KEY=VALUE";
+        why = in_quotes(text) + " is not KEY=VALUE";
         return false;
     }
     setting.value = trim(text.substr(equals + 1));

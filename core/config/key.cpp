@@ -236,17 +236,17 @@ bool normalise_instance(std::string_view root, std::string_view typed, std::stri
             return true;
         }
         const auto domain = normalise_domain(typed);
-        why = quoted(typed) + " is not a domain name";
+        why = in_quotes(typed) + " is not a domain name";
         if (domain) out = *domain;
         return domain.has_value();
     }
     if (root == "user") {
-        why = quoted(typed) + " is not a SIP address like alice@example.org";
+        why = in_quotes(typed) + " is not a SIP address like alice@example.org";
         return normalise_user(typed, out);
     }
     const std::string_view bare =
         root == "policy" && typed.starts_with("site:") ? typed.substr(5) : typed;
-    why = quoted(typed) + " is not a name (letters, digits, - _ . and at most 64 of them)";
+    why = in_quotes(typed) + " is not a name (letters, digits, - _ . and at most 64 of them)";
     out = typed;
     return is_name(bare);
 }

@@ -51,7 +51,7 @@ bool is_text(std::string_view text) {
     return true;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr std::size_t kShown = 64;
     std::string out = "'";
     while (!text.empty() && out.size() <= kShown) {

@@ -11,6 +11,6 @@ namespace fedgate::config {
 // Valid UTF-8 without control characters.
 [[nodiscard]] bool is_text(std::string_view);
 // For messages: in quotes, cut at 64 bytes, with what can't be shown replaced by `?`.
-[[nodiscard]] std::string quoted(std::string_view);
+[[nodiscard]] std::string in_quotes(std::string_view);
 
 }  // namespace fedgate::config

@@ -61,7 +61,7 @@ std::string join(const std::vector<std::string>& items, char separator) {
 }
 
 bool refuse(const Key& key, std::string_view text, std::string_view expected, std::string& why) {
-    why = quoted(text) + " is not " + std::string(expected);
+    why = in_quotes(text) + " is not " + std::string(expected);
     const std::string bounds = format_bounds(key);
     if (!bounds.empty()) why += "; allowed: " + bounds;
     // The commonest slip: sysctl knows comments on lines of their own only.
@@ -72,7 +72,7 @@ bool refuse(const Key& key, std::string_view text, std::string_view expected, st
 bool in_bounds(const Key& key, std::int64_t number, std::string_view text, std::string& why) {
     if (number >= key.minimum && number <= key.maximum) return true;
     const bool low = number < key.minimum;
-    why = quoted(text) + (low ? " is below the minimum " : " is above the maximum ") +
+    why = in_quotes(text) + (low ? " is below the minimum " : " is above the maximum ") +
           format_number(key.type, low ? key.minimum : key.maximum) +
           "; allowed: " + format_bounds(key);
     return false;
@@ -146,12 +146,12 @@ bool parse_enum(const Key& key, std::string_view text, Value& value, std::string
 bool parse_text(const Key& key, std::string_view text, Value& value, std::string& why) {
     const auto size = static_cast<std::int64_t>(text.size());
     if (size < key.minimum || size > key.maximum) {
-        why = (text.empty() ? std::string("this must not be empty") : quoted(text) + " is too long") +
+        why = (text.empty() ? std::string("this must not be empty") : in_quotes(text) + " is too long") +
               "; allowed: " + format_bounds(key);
         return false;
     }
     if (!is_text(text)) {
-        why = quoted(text) + " has a control character or is not UTF-8";
+        why = in_quotes(text) + " has a control character or is not UTF-8";
         return false;
     }
     if (key.type == Type::kPath && !text.empty() && text.front() != '/') {
@@ -221,7 +221,7 @@ bool parse_list(const Key& key, std::string_view text, Value& value, std::string
         std::string item = parse_item(key, word, expected);
         if (item.empty()) return refuse(key, word, expected, why);
         if (std::ranges::find(value.items, item) != value.items.end()) {
-            why = quoted(word) + " is there twice";
+            why = in_quotes(word) + " is there twice";
             return false;
         }
         value.items.push_back(std::move(item));

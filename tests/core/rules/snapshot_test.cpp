@@ -1,0 +1,300 @@
+#include "core/rules/snapshot.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "core/config/file.hpp"
+
+namespace {
+std::size_t allocations = 0;
+}  // namespace
+
+void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* memory = std::malloc(size)) return memory;
+    std::abort();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace fedgate::rules {
+namespace {
+
+struct Compiled {
+    std::unique_ptr<const Snapshot> snapshot;
+    config::Problems problems;
+
+    std::string text() const {
+        std::string out;
+        for (const auto& problem : problems) out += problem.line() + "\n";
+        return out;
+    }
+};
+
+Compiled make(std::string_view text) {
+    Compiled out;
+    config::Tree tree;
+    std::vector<config::Setting> settings;
+    config::parse_settings(text, "t", settings, out.problems);
+    config::apply(settings, tree, out.problems);
+    EXPECT_TRUE(out.problems.empty()) << out.text();
+    out.snapshot = compile(tree, 7, out.problems);
+    return out;
+}
+
+constexpr std::string_view kOpen =
+    "federation.allow = yes\n"
+    "domain/sip.example/next_hop = sip:127.0.0.1:5060;transport=tcp\n"
+    "partner/xmpp.example/type = federated\n"
+    "policy/global/federation_access = yes\n"
+    "policy/global/xmpp_access = yes\n";
+
+std::string open_with(std::string_view more) { return std::string(kOpen) + std::string(more); }
+
+TEST(Snapshot, WithoutConfigurationNothingPasses) {
+    const Compiled c = make("");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    EXPECT_EQ(c.snapshot->generation, 7U);
+    EXPECT_EQ(c.snapshot->partner("xmpp.example"), nullptr);
+    EXPECT_EQ(c.snapshot->sip_domain("sip.example"), nullptr);
+    EXPECT_EQ(c.snapshot->may_converse("a", "sip.example", "xmpp.example", Direction::kToXmpp).reason,
+              Reason::kFederationOff);
+}
+
+TEST(Snapshot, HasTheDefaultsOfTheProduct) {
+    const Compiled c = make("partner/xmpp.example/description = x\n");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    const Settings& s = c.snapshot->settings;
+    EXPECT_EQ(s.xmpp.listen.at(0).text, "[::]:5269");
+    EXPECT_EQ(s.xmpp.listen_tls.at(0).text, "[::]:5270");
+    EXPECT_EQ(s.link.listen.at(0).text, "[::]:23456");
+    EXPECT_EQ(s.xmpp.connections, 1000U);
+    EXPECT_EQ(s.xmpp.unauthenticated_per_address, 10U);    // S2S-62
+    EXPECT_EQ(s.xmpp.streams_per_domain_pair, 4U);         // S2S-62
+    EXPECT_DOUBLE_EQ(s.xmpp.connections_per_address.per_second(), 1.0);    // S2S-63
+    EXPECT_EQ(s.xmpp.stanza_bytes, 262144U);
+    EXPECT_EQ(s.sip.listen.size(), 3U);
+    EXPECT_EQ(s.im.max_bytes, 32768U);    // IM-19
+    EXPECT_TRUE(s.edge && s.gateway);
+    // features.md A3.
+    const Partner* partner = c.snapshot->partner("xmpp.example");
+    ASSERT_NE(partner, nullptr);
+    EXPECT_TRUE(partner->enabled && partner->keepalive && partner->negotiation.dialback);
+    EXPECT_EQ(partner->type, PartnerType::kPublicUnverified);
+    EXPECT_EQ(partner->negotiation.tls, Need::kRequired);
+    EXPECT_EQ(partner->negotiation.sasl, Need::kRequired);
+    EXPECT_EQ(partner->connection_limit, 20U);
+    EXPECT_TRUE(partner->proxy.host.empty());
+    EXPECT_EQ(partner->rate_bytes.count, 512U << 10);           // S2S-64
+    EXPECT_EQ(partner->rate_stanzas.count, 2000U);              // S2S-64
+    EXPECT_EQ(partner->rate_sender_messages.count, 20U);        // S2S-65
+}
+
+TEST(Snapshot, FindsPartnersByEveryNameOfTheirs) {
+    const Compiled c = make(
+        "partner/a.example/additional_domains = b.example b\xc3\xbc" "cher.example\n"
+        "partner/c.example/enabled = no\n"
+        "partner/c.example/proxy = [::1]:15269\n"
+        "partner/c.example/connection_limit = 3\n"
+        "domain/sip.example/site = paris\n");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    const Partner* a = c.snapshot->partner("a.example");
+    ASSERT_NE(a, nullptr);
+    EXPECT_EQ(c.snapshot->partner("b.example"), a);
+    EXPECT_EQ(c.snapshot->partner("xn--bcher-kva.example"), a);
+    EXPECT_EQ(c.snapshot->partner("A.Example"), a);
+    EXPECT_EQ(c.snapshot->partner("sub.a.example"), nullptr);
+    EXPECT_EQ(c.snapshot->partner("d.example"), nullptr);
+    EXPECT_EQ(c.snapshot->partner(""), nullptr);
+    const Partner* blocked = c.snapshot->partner("c.example");
+    ASSERT_NE(blocked, nullptr);
+    EXPECT_FALSE(blocked->enabled);
+    EXPECT_EQ(blocked->proxy.host, "::1");
+    EXPECT_EQ(blocked->proxy.port, 15269);
+    EXPECT_EQ(blocked->connection_limit, 3U);
+    EXPECT_EQ(c.snapshot->sip_domain("sip.example")->site, "paris");
+}
+
+TEST(Snapshot, DiscoveryGivesTheTemplateToAnyDomainThatIsNotDenied) {
+    const Compiled c = make(open_with(
+        "federation.discovery = yes\n"
+        "partner/default/type = public_verified\n"
+        "partner/bad.example/enabled = no\n"));
+    ASSERT_TRUE(c.snapshot) << c.text();
+    const Partner* found = c.snapshot->partner("new.example");
+    ASSERT_NE(found, nullptr);
+    EXPECT_TRUE(found->discovered());
+    EXPECT_EQ(found->type, PartnerType::kPublicVerified);
+    EXPECT_FALSE(c.snapshot->partner("bad.example")->enabled);
+    EXPECT_EQ(c.snapshot->partner("sip.example"), nullptr);    // SEC-1
+    EXPECT_FALSE(c.snapshot->partner("xmpp.example")->discovered());
+}
+
+struct Question {
+    std::string settings;
+    const char* user;
+    const char* ours;
+    const char* theirs;
+    Direction direction;
+    Reason reason;
+    const char* policy = "";
+};
+
+TEST(Snapshot, SaysWhoMayConverseAndWhichRuleDecides) {
+    using enum Direction;
+    const std::string two_sites = open_with(
+        "policy/global/xmpp_access = no\n"
+        "policy/site:paris/federation_access = yes\n"
+        "policy/site:paris/xmpp_access = yes\n"
+        "policy/site:rome/description = nothing allowed\n"
+        "policy/press/federation_access = yes\n"
+        "policy/press/xmpp_access = yes\n"
+        "policy/mute/xmpp_access = yes\n"
+        "domain/paris.example/site = paris\n"
+        "user/press@sip.example/policy = press\n"
+        "user/mute@paris.example/policy = mute\n"
+        "user/rome@paris.example/site = rome\n"
+        "user/paris@sip.example/site = paris\n");
+    const Question questions[] = {
+        {open_with(""), "a", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "global"},
+        {open_with(""), "a", "sip.example", "xmpp.example", kFromXmpp, Reason::kAllowed, "global"},
+        {open_with("federation.allow = no\n"), "a", "sip.example", "xmpp.example", kToXmpp,
+         Reason::kFederationOff},
+        {open_with(""), "a", "other.example", "xmpp.example", kToXmpp, Reason::kNotOurDomain},
+        {open_with(""), "a", "sip.example", "sip.example", kToXmpp, Reason::kOurDomain},
+        {open_with(""), "a", "sip.example", "other.example", kToXmpp, Reason::kPartnerUnknown},
+        {open_with("partner/xmpp.example/enabled = no\n"), "a", "sip.example", "xmpp.example",
+         kFromXmpp, Reason::kPartnerDisabled},
+        {open_with("policy/global/federation_access = no\n"), "a", "sip.example", "xmpp.example",
+         kFromXmpp, Reason::kFederationAccess, "global"},
+        {open_with("policy/global/xmpp_access = no\n"), "a", "sip.example", "xmpp.example", kToXmpp,
+         Reason::kXmppAccess, "global"},
+        // A6: a public provider's user may not write first; ours may.
+        {open_with("partner/xmpp.example/type = public_unverified\n"), "a", "sip.example",
+         "xmpp.example", kFromXmpp, Reason::kApprovalNeeded, "global"},
+        {open_with("partner/xmpp.example/type = public_unverified\n"), "a", "sip.example",
+         "xmpp.example", kToXmpp, Reason::kAllowed, "global"},
+        {open_with("partner/xmpp.example/type = public_verified\n"), "a", "sip.example",
+         "xmpp.example", kFromXmpp, Reason::kAllowed, "global"},
+        // A7: user > site > global, the whole policy wins.
+        {two_sites, "a", "sip.example", "xmpp.example", kToXmpp, Reason::kXmppAccess, "global"},
+        {two_sites, "a", "paris.example", "xmpp.example", kToXmpp, Reason::kAllowed, "site:paris"},
+        {two_sites, "press", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "press"},
+        {two_sites, "PRESS", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "press"},
+        {two_sites, "press", "paris.example", "xmpp.example", kToXmpp, Reason::kAllowed, "site:paris"},
+        {two_sites, "mute", "paris.example", "xmpp.example", kToXmpp, Reason::kFederationAccess, "mute"},
+        {two_sites, "rome", "paris.example", "xmpp.example", kToXmpp, Reason::kFederationAccess,
+         "site:rome"},
+        {two_sites, "paris", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "site:paris"},
+    };
+    for (const Question& q : questions) {
+        SCOPED_TRACE(q.settings + q.user + "@" + q.ours + " " + q.theirs);
+        const Compiled c = make(q.settings);
+        ASSERT_TRUE(c.snapshot) << c.text();
+        const Decision got = c.snapshot->may_converse(q.user, q.ours, q.theirs, q.direction);
+        EXPECT_EQ(got.reason, q.reason) << explain(got.reason);
+        EXPECT_EQ(got.allowed(), q.reason == Reason::kAllowed);
+        EXPECT_EQ(got.policy == nullptr ? "" : got.policy->name, q.policy);
+    }
+}
+
+TEST(Snapshot, EveryReasonHasASentence) {
+    for (int i = 0; i <= static_cast<int>(Reason::kApprovalNeeded); ++i) {
+        EXPECT_FALSE(explain(static_cast<Reason>(i)).empty());
+    }
+}
+
+struct Refusal {
+    std::string settings;
+    const char* complaint;
+    bool warning = false;
+};
+
+TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
+    const Refusal refusals[] = {
+        {"partner/x.example/tls = none\npartner/x.example/dialback = no\n",
+         "t:2: error: partner/x.example/dialback: tls = none, sasl = required, dialback = no: no method is left"},
+        {"partner/default/sasl = none\npartner/default/dialback = no\n", "no method is left"},
+        {"partner/x.example/tls = optional\n", "warning: partner/x.example/tls: tls = optional", true},
+        {"partner/x.example/dialback = yes\n", "dialback will not be used", true},
+        {"domain/x.example/profile = lync\n", "t:1: error: domain/x.example/profile: profile lync is not yet available"},
+        {"domain/x.example/profile = msrp\n", "profile msrp is not yet available"},
+        {"core.roles = edge\n", "is not yet available"},
+        {"link.edges = edge.example:23456\n", "is not yet available"},
+        {"store.url = postgresql://db/fedgate\n", "PostgreSQL is not yet available"},
+        {"store.url = mysql://db\n", "is not a URL like"},
+        {"tls.external.certificate = /a.pem\n", "needs tls.external.key beside it"},
+        {"tls.sip.key = /a.pem\n", "needs tls.sip.certificate beside it"},
+        {"xmpp.retry.first = 10s\nxmpp.retry.max = 5s\n", "is above xmpp.retry.max"},
+        {"xmpp.limits.connections = 10\n", "is above xmpp.limits.connections"},
+        {"xmpp.listen = [::]:5270\n", "[::]:5270 is taken by xmpp.listen"},
+        {"sip.listen = tcp:127.0.0.1:5060 tls:127.0.0.1:5060\n", "127.0.0.1:5060 is taken by sip.listen"},
+        {"partner/a.example/additional_domains = b.example\npartner/b.example/enabled = yes\n",
+         "b.example belongs to partner a.example already"},
+        {"domain/a.example/phone = yes\npartner/a.example/enabled = yes\n", "is a domain of ours"},
+        {"domain/a.example/phone = yes\npartner/b.example/additional_domains = a.example\n",
+         "is a domain of ours"},
+        {"partner/default/proxy = a.example\n", "not to the template"},
+        {"domain/a.example/phone = yes\nuser/u@a.example/policy = none\n", "there is no policy 'none'"},
+        {"user/u@a.example/policy = global\n", "is not a domain of ours", true},
+        {"log.bodies = yes\n", "texts of messages will be logged", true},
+    };
+    for (const Refusal& r : refusals) {
+        SCOPED_TRACE(r.settings);
+        const Compiled c = make(r.settings);
+        EXPECT_EQ(c.snapshot != nullptr, r.warning) << c.text();
+        EXPECT_NE(c.text().find(r.complaint), std::string::npos) << c.text();
+    }
+}
+
+TEST(Snapshot, APartnerWhoseTermsAreDefaultsIsNotRemarkedOn) {
+    const Compiled c = make("partner/x.example/type = federated\n");
+    EXPECT_TRUE(c.snapshot);
+    EXPECT_TRUE(c.problems.empty()) << c.text();
+}
+
+TEST(Snapshot, ListensTwiceWhereAddressesOrProtocolsDiffer) {
+    const Compiled c = make(
+        "xmpp.listen = 127.0.0.1:0 127.0.0.2:5269 [::1]:0\n"
+        "xmpp.listen_tls = 127.0.0.1:0\n"
+        "sip.listen = udp:127.0.0.1:5060 tcp:127.0.0.1:5060\n");
+    EXPECT_TRUE(c.snapshot) << c.text();
+}
+
+TEST(Snapshot, LookUpsDoNotAllocate) {
+    std::string text = open_with("federation.discovery = yes\nuser/u@sip.example/policy = global\n");
+    for (int i = 0; i < 1000; ++i) {
+        text += "partner/p" + std::to_string(i) + ".example/type = federated\n";
+    }
+    const Compiled c = make(text);
+    ASSERT_TRUE(c.snapshot) << c.text();
+    const std::size_t before = allocations;
+    int allowed = 0;
+    for (const Bytes domain : {"p0.example", "p999.example", "unknown.example", "sip.example"}) {
+        allowed += c.snapshot->may_converse("u", "sip.example", domain, Direction::kToXmpp).allowed();
+        allowed += c.snapshot->sip_trusted(Bytes("\x7f\0\0\1", 4));
+    }
+    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(allowed, 7);
+}
+
+TEST(NameIndex, FindsWhatWasAddedAndNothingElse) {
+    NameIndex index;
+    EXPECT_EQ(index.find("a"), NameIndex::kNone);
+    for (std::uint32_t i = 0; i < 5000; ++i) EXPECT_TRUE(index.add("name" + std::to_string(i), i));
+    EXPECT_TRUE(index.add("NAME7", 7));
+    EXPECT_FALSE(index.add("name7", 8));
+    EXPECT_EQ(index.count(), 5000U);
+    for (std::uint32_t i = 0; i < 5000; ++i) {
+        EXPECT_EQ(index.find("Name" + std::to_string(i)), i);
+    }
+    EXPECT_EQ(index.find("name"), NameIndex::kNone);
+    EXPECT_EQ(index.find("name5000"), NameIndex::kNone);
+    EXPECT_EQ(index.find("na", "me4", "2"), 42U);
+    EXPECT_EQ(index.find("na", "me", ""), NameIndex::kNone);
+}
+
+}  // namespace
+}  // namespace fedgate::rules
