@@ -1,0 +1,61 @@
+// The control thread's loop: signals, the admin socket and HTTP for metrics and health. Plain poll(2);
+// nothing of a core runs here. One request line in, one line of JSON out.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "core/base/time.hpp"
+
+namespace fedgate::admin {
+
+class AdminHost;
+class Configuration;
+
+class Control {
+public:
+    Control(AdminHost&, Configuration&);
+    ~Control();    // removes the socket
+    Control(const Control&) = delete;
+    Control& operator=(const Control&) = delete;
+
+    // Blocks SIGTERM, SIGINT, SIGHUP and SIGPIPE for this thread and all that it will start: call it
+    // before any core's thread exists.
+    static void block_signals();
+
+    // Opens signals, admin.socket and admin.http.listen. On failure `why` is a sentence.
+    [[nodiscard]] bool open(std::string& why);
+    // Tells the supervisor READY, serves until SIGTERM or SIGINT, drains, and returns. A second
+    // signal does not wait for the drain; nor does it last longer than `drain_max`.
+    void run(Duration drain_max);
+    // One turn: waits at most `wait_max`. False: stop.
+    bool run_turn(Duration wait_max);
+    // Where HTTP listens (port 0 in the configuration: what the kernel picked); 0: nowhere.
+    [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+
+private:
+    struct Client;
+    enum class State { kRunning, kDraining, kStopped };
+
+    bool open_socket(const std::string& path, std::string& why);
+    bool open_http(std::string& why);
+    void on_signal();
+    void accept_from(int listener, bool http);
+    bool serve(Client&, short events);    // false: done with it
+    void answer(Client&);
+    void reload();
+
+    AdminHost& host_;
+    Configuration& configuration_;
+    int signals_ = -1;
+    int listener_ = -1;
+    int http_ = -1;
+    std::uint16_t http_port_ = 0;
+    std::string path_;
+    State state_ = State::kRunning;
+    std::vector<std::unique_ptr<Client>> clients_;
+};
+
+}  // namespace fedgate::admin

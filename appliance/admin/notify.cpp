@@ -1,0 +1,31 @@
+#include "appliance/admin/notify.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace fedgate::admin {
+
+void notify_supervisor(std::string_view state) {
+    const char* path = std::getenv("NOTIFY_SOCKET");
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+    const std::size_t size = std::strlen(path);
+    if (size >= sizeof to.sun_path) return;
+    std::memcpy(to.sun_path, path, size);
+    if (path[0] == '@') to.sun_path[0] = '\0';    // the abstract name space
+    const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return;
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
+    // Best effort: a supervisor that does not listen must not stop us.
+    [[maybe_unused]] const ssize_t sent =
+        sendto(descriptor, state.data(), state.size(), MSG_NOSIGNAL,
+               reinterpret_cast<const sockaddr*>(&to), length);
+    close(descriptor);
+}
+
+}  // namespace fedgate::admin
