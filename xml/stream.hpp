@@ -22,7 +22,7 @@
 #include "core/base/time.hpp"
 #include "xml/dialback.hpp"
 #include "xml/framer.hpp"
-#include "xml/stanza.hpp"
+#include "xml/stanza_error.hpp"
 #include "xml/stream_error.hpp"
 #include "xml/stream_table.hpp"
 
@@ -92,8 +92,8 @@ struct StreamEnd {
     };
     Cause cause = Cause::kClosedByPeer;
     StreamError condition = StreamError::kNone;    // of an error
-    // S2S-21: trying this target again will not help for a while. Otherwise what is queued may be tried
-    // once more.
+    // S2S-21, DNS-7: neither another target nor another try will help for a while. Otherwise what is
+    // queued may be tried once more.
     bool permanent = false;
 };
 
@@ -136,6 +136,8 @@ public:
         enum class State : std::uint8_t { kFree, kPending, kValid };
         State state = State::kFree;
         Proof proof = Proof::kDialbackClear;
+        bool external = false;         // S2S-33: any domain of ours goes with it
+        bool announce = false;         // its kPair is still to be handed out
         std::string our;
         std::string their;
         Instant deadline = kNever;     // of a pending one
@@ -160,9 +162,9 @@ public:
     void secured(const PeerIdentity& peer, bool direct_tls, Instant now);
 
     [[nodiscard]] Action next(Bytes input, Instant now);
-    // The stanza just handed out can't be taken now: it will be handed out again. The owner must not
-    // drop the `consumed` bytes of that action.
-    void put_back();
+    // The stanza just handed out can't be taken now. Returns how many of that action's `consumed` bytes
+    // the owner must show again; then the stanza is handed out again.
+    [[nodiscard]] std::size_t put_back();
 
     // Inbound: the outcome of kVerify.
     void verified(Bytes our, Bytes their, Verdict, Instant now);
@@ -177,8 +179,8 @@ public:
     [[nodiscard]] bool send(Bytes stanza);
     // Asks for an acknowledgement if anything is unacknowledged (S2S-16: 5 s after the oldest).
     void request_acknowledgement();
-    [[nodiscard]] bool acknowledges() const;
-    [[nodiscard]] std::uint32_t unacknowledged() const;
+    [[nodiscard]] bool acknowledges() const { return !inbound() && sm_on_; }
+    [[nodiscard]] std::uint32_t unacknowledged() const { return unacknowledged_; }
 
     void close(Instant now);                         // clean: waits for their close
     void fail(StreamError condition);                // with a stream error, at once
@@ -186,14 +188,117 @@ public:
     [[nodiscard]] Instant deadline() const;
     void on_deadline(Instant now);
 
-    [[nodiscard]] Role role() const;
+    [[nodiscard]] Role role() const { return role_; }
+    [[nodiscard]] StreamState state() const { return state_; }
     [[nodiscard]] const char* state_name() const;    // for people
-    [[nodiscard]] bool encrypted() const;
+    [[nodiscard]] bool encrypted() const { return peer_ != nullptr; }
     [[nodiscard]] bool authenticated() const;        // at least one pair was proved
-    [[nodiscard]] Bytes our_domain() const;          // of the header; may be empty on an inbound stream
-    [[nodiscard]] Bytes their_domain() const;
-    [[nodiscard]] const std::vector<Pair>& pairs() const;
-    [[nodiscard]] const Counts& counts() const;
+    [[nodiscard]] Bytes our_domain() const { return our_; }    // of the header; may be empty (inbound)
+    [[nodiscard]] Bytes their_domain() const { return their_; }
+    [[nodiscard]] const std::vector<Pair>& pairs() const { return pairs_; }
+    [[nodiscard]] const Counts& counts() const { return counts_; }
+
+private:
+    // A db:verify of ours that waits to be sent, or for its answer.
+    struct Question {
+        enum class State : std::uint8_t { kFree, kQueued, kAsked, kExpired };
+        State state = State::kFree;
+        std::string our;
+        std::string their;
+        std::string id;
+        std::string key;
+        Instant deadline = kNever;
+    };
+    // stream.cpp: what both directions share
+    [[nodiscard]] bool inbound() const { return role_ == Role::kInbound; }
+    void write(Bytes);
+    void write_header(Bytes from, Bytes to, bool reply);
+    void end(StreamEnd::Cause, StreamError condition = StreamError::kNone);
+    void fail_as(StreamEnd::Cause, StreamError condition);
+    void refuse(StreamEnd::Cause);    // closes without a stream error
+    void restart();
+    void enter(StreamState, Instant phase_deadline = kNever);
+    bool take_pending(Action&);
+    bool within_unauthenticated_bytes(std::size_t pending) const;
+    void dispatch(const Frame&, Action&, Instant now);
+    void run(StreamRun, const Element&, Action&, Instant now);
+    void on_peer_error(const Element&);
+    void on_peer_closed();
+    void on_unsupported(const Element&);
+    void acknowledge();
+    [[nodiscard]] Pair* find_pair(Bytes our, Bytes their);
+    Pair* make_pair(Bytes our, Bytes their);
+    void prove(Pair&, Proof);
+
+    // stream_inbound.cpp
+    void on_header_in(const StreamHeader&);
+    StreamError check_header_in(const StreamHeader&);
+    void write_features_in();
+    void on_start_tls_in(Action&, Instant now);
+    void on_auth_in(const Element&);
+    void on_result_in(const Element&, Action&, Instant now);
+    void on_verify_in(const Element&);
+    void on_stanza_in(const Frame&, const Stanza&, Action&);
+    StreamError find_sender(Bytes from_domain, Bytes to_domain, Pair*& pair);
+    Pair* derive_pair(Bytes our, Bytes their);
+    void on_enable_in();
+    void refuse_sm();
+    void answer(Bytes element, Bytes from, Bytes to, Bytes id, Bytes type);
+    void answer_error(Bytes element, Bytes from, Bytes to, Bytes id, StanzaCondition);
+    void become_open();
+
+    // stream_outbound.cpp
+    void on_header_out(const StreamHeader&, Instant now);
+    void on_features_out(const Element&, Instant now);
+    void choose_method(bool external_offered, Instant now);
+    void start_dialback(Instant now);
+    void write_result(Bytes our);
+    void on_proceed_out(Action&, Instant now);
+    void on_success_out(Instant now);
+    void on_result_out(const Element&, Action&, Instant now);
+    void on_verify_out(const Element&, Action&);
+    void on_proved_out(Pair&, Instant now);
+    void on_enabled_out(bool enabled);
+    void on_acknowledged_out(const Element&, Action&);
+    void ask_queued();
+
+    StreamHost& host_;
+    const StreamSettings& settings_;
+    Framer framer_;
+    const Role role_;
+    StreamState state_ = StreamState::kHeader;
+    StreamPolicy policy_;
+    std::string our_;
+    std::string their_;
+    std::string peer_id_;                 // outbound: id of their header
+    std::array<char, 32> id_{};           // inbound: of ours, hex
+    const PeerIdentity* peer_ = nullptr;
+    bool direct_tls_ = false;
+    bool proved_ = false;                 // the certificate proves their_
+    bool sasl_done_ = false;
+    bool header_sent_ = false;
+    bool peer_is_1_0_ = true;             // S2S-5
+    bool dialback_known_ = false;         // the peer has shown that it speaks dialback
+    bool sm_offered_ = false;
+    bool sm_on_ = false;
+    bool attention_ = false;              // take_pending() has something to look for
+    bool ended_ = false;                  // end_ was not handed out yet
+    std::uint32_t sm_handled_ = 0;        // inbound: h
+    std::uint32_t sm_acknowledged_ = 0;   // outbound: last h
+    std::uint32_t unacknowledged_ = 0;
+    std::uint32_t since_request_ = 0;
+    std::size_t unauthenticated_bytes_ = 0;
+    std::size_t stanza_bytes_ = 0;        // of the stanza just handed out, for put_back()
+    std::size_t input_left_ = 0;          // behind the element that is being handled
+    std::size_t last_pair_ = 0;
+    std::vector<Pair> pairs_;             // at most limits::kStreamPairs
+    std::vector<Question> questions_;     // at most limits::kStreamQuestions
+    Instant phase_deadline_ = kNever;
+    Instant establish_deadline_;
+    StreamEnd::Cause closing_cause_ = StreamEnd::Cause::kClosedByUs;
+    StreamEnd end_;
+    Counts counts_;
+    std::array<char, limits::kDialbackKeyBytes> key_{};
 };
 
 }  // namespace fedgate::xml
