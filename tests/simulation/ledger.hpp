@@ -1,0 +1,73 @@
+// Counts every message that goes in, and demands that it ends as the product promises: delivered once,
+// refused to its sender once, or in doubt (refused, and nobody knows whether it was delivered).
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace fedgate::simulation {
+
+struct Ledger {
+    struct Entry {
+        bool to_sip = false;
+        std::string pair;
+        unsigned order = 0;         // within its pair
+        unsigned delivered = 0;
+        unsigned refused = 0;
+        bool accepted = false;      // SIP to XMPP: 2xx came
+        bool never_left = false;    // the sender's own side gave up: not our message
+    };
+    struct Totals {
+        unsigned sent = 0, delivered = 0, refused = 0, in_doubt = 0, open = 0, doubled = 0, disordered = 0;
+    };
+
+    Entry& add(const std::string& name, bool to_sip, const std::string& pair) {
+        Entry& entry = entries[name];
+        entry.to_sip = to_sip;
+        entry.pair = (to_sip ? "> " : "< ") + pair;
+        entry.order = ++sent_in_pair[entry.pair];
+        return entry;
+    }
+    void on_delivered(const std::string& name) {
+        Entry& entry = entries.at(name);
+        ++entry.delivered;
+        unsigned& last = delivered_in_pair[entry.pair];
+        if (entry.order < last) ++disordered;
+        last = entry.order;
+    }
+    void on_refused(const std::string& name) { ++entries.at(name).refused; }
+
+    [[nodiscard]] Totals totals() const {
+        Totals totals;
+        for (const auto& [name, entry] : entries) {
+            if (entry.never_left) continue;
+            ++totals.sent;
+            if (entry.delivered > 1 || entry.refused > 1) {
+                ++totals.doubled;
+            } else if (entry.delivered == 1 && entry.refused == 1) {
+                ++totals.in_doubt;
+            } else if (entry.delivered == 1) {
+                ++totals.delivered;
+            } else if (entry.refused == 1) {
+                ++totals.refused;
+            } else {
+                ++totals.open;
+            }
+        }
+        totals.disordered = disordered;
+        return totals;
+    }
+    [[nodiscard]] std::string first_open() const {
+        for (const auto& [name, entry] : entries) {
+            if (!entry.never_left && entry.delivered + entry.refused == 0) return name;
+        }
+        return {};
+    }
+
+    std::map<std::string, Entry> entries;
+    std::map<std::string, unsigned> sent_in_pair;
+    std::map<std::string, unsigned> delivered_in_pair;
+    unsigned disordered = 0;
+};
+
+}  // namespace fedgate::simulation

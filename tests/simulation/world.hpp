@@ -1,0 +1,347 @@
+// A whole federation on the simulation: a Fedgate of several shards, a partner's XMPP server and a SIP
+// pool, in one thread, from one seed. Product code on all sides of XMPP; the SIP pool is scripted here.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "appliance/edge/edge.hpp"
+#include "appliance/gateway/gateway.hpp"
+#include "core/config/tree.hpp"
+#include "core/run/shard.hpp"
+#include "core/run/simulation.hpp"
+#include "net/connection.hpp"
+#include "net/tls.hpp"
+#include "sip/framer.hpp"
+#include "sip/writer.hpp"
+#include "tests/simulation/ledger.hpp"
+#include "xml/stanza.hpp"
+
+namespace fedgate::simulation {
+
+inline constexpr const char* kSipDomain = "sip.example";
+inline constexpr const char* kXmppDomain = "xmpp.example";
+inline constexpr std::uint16_t kSipPort = 5060;
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+inline std::unique_ptr<const rules::Snapshot> compile(const Settings& settings) {
+    config::Tree tree;
+    config::Problems problems;
+    for (const auto& [key, value] : settings) tree.set(key, value, {}, problems);
+    auto rules = rules::compile(tree, 1, problems);
+    for (const config::Problem& problem : problems) {
+        if (!problem.warning) std::fprintf(stderr, "%s\n", problem.line().c_str());
+    }
+    FEDGATE_CHECK(rules != nullptr);
+    return rules;
+}
+
+// Both servers use the same kind of rules: each serves one domain and has the other as partner.
+inline Settings server_rules(const char* our, const char* their) {
+    return {{"federation.allow", "yes"},
+            {"xmpp.listen", "0.0.0.0:5269"},
+            {"xmpp.listen_tls", ""},
+            {"xmpp.rate.connections_per_address", "none"},
+            {"sip.listen", "tcp:0.0.0.0:5060"},
+            {"sip.trusted", "0.0.0.0/0"},
+            {std::string("domain/") + our + "/next_hop", "sip:10.99.0.1:5060;transport=tcp"},
+            {std::string("partner/") + their + "/type", "federated"},
+            {std::string("partner/") + their + "/sasl", "optional"},
+            {std::string("partner/") + their + "/rate_bytes", "none"},
+            {std::string("partner/") + their + "/rate_stanzas", "none"},
+            {std::string("partner/") + their + "/rate_sender_messages", "none"},
+            {"policy/global/federation_access", "yes"},
+            {"policy/global/xmpp_access", "yes"}};
+}
+
+// What one server process is made of, on simulated loops.
+class Server {
+public:
+    Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings)
+        : node_(node), rules_(compile(settings)), group_(shards) {
+        auto self_signed = net::make_self_signed({kSipDomain, kXmppDomain}, 30);
+        FEDGATE_CHECK(self_signed.has_value());
+        for (std::uint32_t i = 0; i < shards; ++i) {
+            Seat seat;
+            seat.loop = &simulation.make_loop(node);
+            seat.shard = std::make_unique<Shard>(group_, i, *seat.loop);
+            seat.resolver = std::make_unique<net::SimulatedResolver>(*seat.loop);
+            net::TlsConfig tls;
+            tls.credentials.push_back({{{}, self_signed->certificate}, {{}, self_signed->key}});
+            auto context = net::TlsContext::load(tls);
+            FEDGATE_CHECK(context.has_value());
+            seat.tls = std::move(*context);
+            seats_.push_back(std::move(seat));
+        }
+    }
+
+    void knows(const std::string& domain, Simulation& simulation, Simulation::Node server) {
+        for (Seat& seat : seats_) {
+            seat.resolver->add_srv("_xmpp-server._tcp." + domain, {10, 0, 5269, "host." + domain});
+            seat.resolver->add_address("host." + domain, simulation.address(server, 0));
+        }
+    }
+
+    struct Seat {
+        SimulatedLoop* loop = nullptr;
+        std::unique_ptr<Shard> shard;
+        std::unique_ptr<net::SimulatedResolver> resolver;
+        std::unique_ptr<net::TlsContext> tls;
+        std::unique_ptr<gateway::Gateway> gateway;
+        std::unique_ptr<edge::Edge> edge;
+    };
+
+    void start_edge(Seat& seat, link::GatewayDoor& door) {
+        seat.edge = std::make_unique<edge::Edge>(*seat.shard, *rules_, *seat.resolver, *seat.tls, door,
+                                                 "a dialback secret of this server only " + std::to_string(node_));
+        FEDGATE_CHECK(seat.edge->start().has_value());
+    }
+    void start_with_gateway() {
+        for (Seat& seat : seats_) {
+            seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver, nullptr,
+                                                              gateway::GatewayOptions{.host = "gw.sip.example"});
+        }
+        for (Seat& seat : seats_) {
+            start_edge(seat, *seat.gateway);
+            seat.gateway->attach(*seat.edge);
+            FEDGATE_CHECK(seat.gateway->start().has_value());
+        }
+    }
+
+    [[nodiscard]] std::vector<Seat>& seats() { return seats_; }
+    [[nodiscard]] Simulation::Node node() const { return node_; }
+    [[nodiscard]] std::uint64_t count(Counter counter) const { return group_.sum(counter); }
+    std::string log() {
+        std::string lines;
+        for (std::uint32_t i = 0; i < group_.count(); ++i) group_.log(i).drain(lines);
+        return lines;
+    }
+
+private:
+    Simulation::Node node_;
+    std::unique_ptr<const rules::Snapshot> rules_;
+    ShardGroup group_;
+    std::vector<Seat> seats_;
+};
+
+// The partner's users: where a gateway would be.
+class Users final : public link::GatewayDoor {
+public:
+    explicit Users(Ledger& ledger) : ledger_(ledger) {}
+
+    bool take_stanza(const link::FromPartner& from) override {
+        const xml::StreamScope scope;
+        const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
+        if (stanza.kind != xml::StanzaKind::kMessage) return true;
+        if (stanza.type == "error") {
+            ledger_.on_refused(std::string(stanza.id));
+            return true;
+        }
+        char memory[4096];
+        Sink body(memory);
+        stanza.root.child("body", xml::kServerNamespace).text(body);
+        ledger_.on_delivered(std::string(body.written().substr(0, body.written().find(' '))));
+        return true;
+    }
+    void on_outcome(const link::Outcome& outcome) override {
+        const auto it = tickets.find(outcome.ticket);
+        if (it == tickets.end()) return;
+        Ledger::Entry& entry = ledger_.entries.at(it->second);
+        if (outcome.fate == link::Fate::kFailed) entry.never_left = true;
+        // Their server tells their user, as Fedgate does: in doubt.
+        if (outcome.fate == link::Fate::kInDoubt && entry.refused == 0) ++entry.refused;
+    }
+
+    std::map<link::Ticket, std::string> tickets;
+
+private:
+    Ledger& ledger_;
+};
+
+// A SIP pool of one node: answers MESSAGE as told, and sends.
+class Pool final : SocketOwner, net::ConnectionOwner {
+public:
+    Pool(SimulatedLoop& loop, Ledger& ledger, const SocketAddress& gateway)
+        : loop_(loop), ledger_(ledger), gateway_(gateway) {
+        SocketAddress any{};
+        any = listen_address(kSipPort);
+        auto listener = loop_.listen(any, *this);
+        FEDGATE_CHECK(listener.has_value());
+        listener_ = *listener;
+    }
+    ~Pool() { loop_.close(listener_); }
+
+    static SocketAddress listen_address(std::uint16_t port);
+
+    void send(const std::string& name, const std::string& from, const std::string& to) {
+        if (!out_) {
+            auto connection = net::Connection::connect(loop_, *this, {65'536, 1 << 20}, gateway_);
+            FEDGATE_CHECK(connection.has_value());
+            out_ = std::move(*connection);
+        }
+        char memory[4096];
+        Sink sink(memory);
+        const std::string branch = "z9hG4bK" + name + "x" + std::to_string(++serial_);
+        sip::RequestHead head;
+        head.method = "MESSAGE";
+        head.uri = to;
+        head.via = {.transport = sip::Transport::kTcp, .host = "pool.sip.example", .port = kSipPort, .branch = branch};
+        const std::string tag = "t" + name;
+        head.from = {.display = {}, .uri = from, .tag = tag};
+        head.to = {.display = {}, .uri = to, .tag = {}};
+        head.call_id = name;
+        sip::write_request_head(sink, head);
+        sip::write_body(sink, "text/plain", name + " from SIP");
+        FEDGATE_CHECK(!sink.overflowed());
+        if (!out_->write(sink.written())) {
+            ledger_.entries.at(name).never_left = true;
+            return;
+        }
+        pending_[name] = out_.get();
+    }
+
+    std::uint16_t answer = 200;
+    bool silent = false;
+
+private:
+    void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
+        in_.push_back(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20},
+                                                        connection, peer));
+        framers_.emplace(in_.back().get(), sip::Framer(65'536));
+    }
+    std::size_t on_data(net::Connection& connection, MutableBytes input) override {
+        auto& framer = framers_.try_emplace(&connection, 65'536).first->second;
+        std::size_t consumed = 0;
+        for (;;) {
+            const sip::Frame frame = framer.next(input.subspan(consumed), message_);
+            if (frame.kind == sip::FrameKind::kNeedMore) return consumed;
+            FEDGATE_CHECK(frame.kind != sip::FrameKind::kMalformed);
+            if (frame.kind == sip::FrameKind::kPing) static_cast<void>(connection.write("\r\n"));
+            if (frame.kind == sip::FrameKind::kMessage) on_message(connection);
+            consumed += frame.consumed;
+        }
+    }
+    void on_message(net::Connection& connection) {
+        if (!message_.is_request) {
+            const std::string name(message_.call_id);
+            if (message_.status >= 200) {
+                pending_.erase(name);
+                if (!ledger_.entries.contains(name)) return;
+                if (message_.status < 300) ledger_.entries.at(name).accepted = true;
+                if (message_.status >= 300) ledger_.on_refused(name);
+            }
+            return;
+        }
+        std::uint16_t status = 200;
+        if (message_.method == sip::Method::kMessage) {
+            if (silent) return;
+            status = answer;
+            if (const sip::Header* about = message_.find(sip::HeaderName::kInReplyTo)) {
+                status = 200;
+                ledger_.on_refused(std::string(about->value));    // IM-50
+            } else if (status < 300) {
+                ledger_.on_delivered(std::string(message_.body.substr(0, message_.body.find(' '))));
+            }
+        }
+        char memory[2048];
+        Sink sink(memory);
+        sip::write_response_head(sink, message_, {.status = status, .to_tag = "pool"});
+        sip::write_no_body(sink);
+        static_cast<void>(connection.write(sink.written()));
+    }
+    void on_closed(net::Connection& connection, Error) override {
+        framers_.erase(&connection);
+        if (out_.get() == &connection) {
+            out_.reset();
+            // A user agent whose connection breaks has failed its transactions itself.
+            for (const auto& [name, where] : pending_) ledger_.on_refused(name);
+            pending_.clear();
+            return;
+        }
+        std::erase_if(in_, [&](const auto& one) { return one.get() == &connection; });
+    }
+
+    SimulatedLoop& loop_;
+    Ledger& ledger_;
+    SocketAddress gateway_;
+    Socket listener_;
+    std::vector<std::unique_ptr<net::Connection>> in_;
+    std::unique_ptr<net::Connection> out_;
+    std::map<net::Connection*, sip::Framer> framers_;
+    std::map<std::string, net::Connection*> pending_;
+    sip::Message message_;
+    unsigned serial_ = 0;
+};
+
+inline SocketAddress Pool::listen_address(std::uint16_t port) {
+    auto address = net::parse_address("10.99.0.1:" + std::to_string(port));
+    FEDGATE_CHECK(address.has_value());
+    return *address;
+}
+
+class World {
+public:
+    explicit World(std::uint64_t seed, std::uint32_t shards = 2, Settings more = {})
+        : simulation({.seed = seed}),
+          seeded_(simulation.make_loop(simulation.make_node())),
+          fedgate(simulation, simulation.make_node(), shards, with(server_rules(kSipDomain, kXmppDomain), more)),
+          partner(simulation, simulation.make_node(), 1, server_rules(kXmppDomain, kSipDomain)),
+          users(ledger),
+          pool_node(simulation.make_node()),
+          pool(std::make_unique<Pool>(simulation.make_loop(pool_node), ledger,
+                                      simulation.address(fedgate.node(), kSipPort))) {
+        net::seed_tls_from(&seeded_);
+        fedgate.knows(kXmppDomain, simulation, partner.node());
+        partner.knows(kSipDomain, simulation, fedgate.node());
+        fedgate.start_with_gateway();
+        partner.start_edge(partner.seats()[0], users);
+    }
+    ~World() { net::seed_tls_from(nullptr); }
+
+    // XMPP user `i` writes to SIP user `i`.
+    void send_to_sip(unsigned i) {
+        const std::string name = "x" + std::to_string(++serial_);
+        ledger.add(name, true, std::to_string(i));
+        const link::Ticket ticket = link::make_ticket(0, serial_);
+        users.tickets[ticket] = name;
+        const std::string stanza = "<message from='u" + std::to_string(i) + "@" + kXmppDomain + "/home' to='s" +
+                                   std::to_string(i) + "@" + kSipDomain + "' id='" + name +
+                                   "' type='chat'><body>" + name + " from XMPP</body></message>";
+        FEDGATE_CHECK(partner.seats()[0].edge->take_stanza({ticket, kXmppDomain, kSipDomain, stanza}));
+    }
+    void send_to_xmpp(unsigned i) {
+        const std::string name = "s" + std::to_string(++serial_);
+        ledger.add(name, false, std::to_string(i));
+        pool->send(name, "sip:s" + std::to_string(i) + "@" + kSipDomain,
+                   "sip:u" + std::to_string(i) + "@" + kXmppDomain);
+    }
+    // Runs until nothing is open any more.
+    bool settle(Duration at_most = 120s) {
+        return simulation.run_for([this] { return ledger.totals().open == 0; }, at_most);
+    }
+
+    Simulation simulation;
+
+private:
+    SimulatedLoop& seeded_;
+    static Settings with(Settings settings, const Settings& more) {
+        settings.insert(settings.end(), more.begin(), more.end());
+        return settings;
+    }
+
+public:
+    Ledger ledger;
+    Server fedgate;
+    Server partner;
+    Users users;
+    Simulation::Node pool_node;
+    std::unique_ptr<Pool> pool;
+
+private:
+    std::uint64_t serial_ = 0;
+};
+
+}  // namespace fedgate::simulation
