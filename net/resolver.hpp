@@ -81,7 +81,7 @@ public:
     void add_address(const std::string& name, const SocketAddress&);
     void set_failing(const std::string& name, DnsStatus);    // every type of this name
     void clear(const std::string& name);
-    void set_delay(Duration);    // of every answer; 0: the end of the turn
+    void set_delay(Duration);    // of every answer; 0: the next turn
 
     QueryId query(const std::string& name, DnsType, ResolverOwner&) override;
     void cancel(QueryId) override;

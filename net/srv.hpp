@@ -76,6 +76,7 @@ public:
     void answer(std::size_t question, const DnsAnswer&);
     [[nodiscard]] bool complete() const { return answered_ == questions_.size(); }
     [[nodiscard]] LookupStatus status() const;
+    [[nodiscard]] bool has_srv() const;    // else targets() are the name's own addresses
     // Ordered by priority and chance; addresses not yet resolved, except for literals.
     [[nodiscard]] std::vector<Target> targets(Random&) const;
     // How long the answers hold.

@@ -1,0 +1,264 @@
+#include "net/dialer.hpp"
+
+#include <algorithm>
+
+#include "net/address.hpp"
+#include "net/questions.hpp"
+
+namespace fedgate::net {
+namespace {
+
+// RFC 8305 3: how long the other family's answer is waited for once one is there.
+constexpr Duration kOtherFamilyTime = std::chrono::milliseconds(50);
+
+}  // namespace
+
+struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTask {
+    enum class Step : std::uint8_t {
+        kIdle,
+        kLookup,       // where is the service?
+        kAddresses,    // what are this target's addresses?
+        kRace,         // which address answers first?
+        kDialed,       // the owner has the connection
+    };
+    struct Racer {
+        std::unique_ptr<Connection> connection;
+        Instant give_up;
+    };
+    enum Timers : std::uint32_t { kTotal, kStep };
+
+    State(Dialer& d, Loop& l, Resolver& r, DialerOwner& o, TargetPool* p)
+        : dialer(d), loop(l), owner(o), pool(p != nullptr ? *p : own_pool), random(l), questions(r),
+          total(*this, kTotal), step_timer(*this, kStep) {}
+    ~State() { loop.cancel_turn_task(*this); }
+
+    void begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits bounds);
+    void lookup_done();
+    void next_target();
+    void race();
+    void launch();
+    void target_failed();
+    void arm_step();
+    void stop(Step to);
+    void fail(DialFault fault);
+    [[nodiscard]] DialFault fault_of_all() const;
+
+    void on_resolved(QueryId id, const DnsAnswer& answer) override;
+    void on_open(Connection& connection) override;
+    std::size_t on_data(Connection&, MutableBytes) override { return 0; }
+    void on_closed(Connection& connection, Error reason) override;
+    void on_timer(Timer& timer) override;
+    void on_turn_end() override;
+
+    Dialer& dialer;
+    Loop& loop;
+    DialerOwner& owner;
+    TargetPool own_pool;
+    TargetPool& pool;
+    LoopRandom random;
+    Questions questions;
+    Timer total;
+    Timer step_timer;
+
+    Step step = Step::kIdle;
+    Lookup lookup;
+    ConnectionOwner* connection_owner = nullptr;
+    ConnectionLimits limits{};
+    TargetPool::Tried tried;
+    std::size_t target = 0;
+    std::vector<SocketAddress> v4, v6;
+    std::vector<SocketAddress> waiting;    // addresses of the target, not yet tried, next one first
+    std::vector<Racer> racers;
+    Instant next_launch{};
+    std::size_t launched = 0;
+    bool saw_address = false;
+    bool saw_dns_failure = false;
+    Error last{Errc::kNotFound, 0, "no address"};
+};
+
+void Dialer::State::begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits bounds) {
+    FEDGATE_CHECK(step == Step::kIdle);
+    step = Step::kLookup;
+    lookup = std::move(wanted);
+    connection_owner = &who;
+    limits = bounds;
+    tried.clear();
+    launched = 0;
+    saw_address = saw_dns_failure = false;
+    last = {Errc::kNotFound, 0, "no address"};
+    loop.timers().arm(total, loop.now() + kTotalTimeout);
+    const auto list = lookup.questions();
+    for (std::size_t i = 0; i < list.size(); ++i) questions.ask(list[i].name, list[i].type, i, *this);
+    if (list.empty()) loop.at_turn_end(*this);
+}
+
+void Dialer::State::on_turn_end() {
+    if (step == Step::kLookup) lookup_done();
+    else if (step == Step::kAddresses) next_target();
+}
+
+void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
+    const auto asked = questions.take(id);
+    if (step == Step::kLookup) {
+        lookup.answer(asked.what, answer);
+        if (lookup.complete()) lookup_done();
+        return;
+    }
+    if (answer.status == DnsStatus::kFailed || answer.status == DnsStatus::kBogus) saw_dns_failure = true;
+    (asked.type == DnsType::kAaaa ? v6 : v4) = answer.addresses;
+    if (questions.empty()) return race();
+    if (!answer.addresses.empty()) loop.timers().arm(step_timer, loop.now() + kOtherFamilyTime);
+}
+
+void Dialer::State::lookup_done() {
+    const LookupStatus status = lookup.status();
+    if (status == LookupStatus::kFailed || status == LookupStatus::kBogus) return fail(DialFault::kDnsFailed);
+    if (status != LookupStatus::kFound) return fail(DialFault::kNoDomain);
+    std::vector<Target> targets = lookup.targets(random);
+    std::erase_if(targets, [](const Target& one) { return one.transport == Transport::kUdp; });
+    pool.set(targets);
+    tried.assign(pool.count(), false);
+    next_target();
+}
+
+void Dialer::State::next_target() {
+    const auto picked = launched < kAddressesMax ? pool.pick(loop.now(), random, tried) : std::nullopt;
+    if (!picked) return fail(fault_of_all());
+    step = Step::kAddresses;
+    target = *picked;
+    tried[target] = true;
+    v4.clear();
+    v6.clear();
+    const Target& chosen = pool.at(target);
+    if (chosen.address.length != 0) {
+        (is_ipv6(chosen.address) ? v6 : v4).push_back(chosen.address);
+        return race();
+    }
+    questions.ask(chosen.host, DnsType::kAaaa, 0, *this);
+    questions.ask(chosen.host, DnsType::kA, 0, *this);
+}
+
+void Dialer::State::race() {
+    questions.cancel_all();
+    waiting = interleave(v6, v4, pool.at(target).port);
+    if (!waiting.empty()) saw_address = true;
+    step = Step::kRace;
+    launch();
+}
+
+// Starts with the next address, or notices that there is none.
+void Dialer::State::launch() {
+    while (!waiting.empty() && launched < kAddressesMax) {
+        const SocketAddress address = waiting.front();
+        waiting.erase(waiting.begin());
+        ++launched;
+        auto connection = Connection::connect(loop, *this, limits, address);
+        if (connection) {
+            racers.push_back({std::move(*connection), loop.now() + kAddressTimeout});
+            next_launch = loop.now() + kStagger;
+            return arm_step();
+        }
+        last = connection.error();
+    }
+    if (racers.empty()) return target_failed();
+    arm_step();
+}
+
+void Dialer::State::arm_step() {
+    Instant next = kNever;
+    if (!waiting.empty() && launched < kAddressesMax) next = next_launch;
+    for (const Racer& racer : racers) next = std::min(next, racer.give_up);
+    loop.timers().arm(step_timer, next);
+}
+
+void Dialer::State::target_failed() {
+    step_timer.cancel();
+    pool.on_failure(target, loop.now(), random);
+    next_target();
+}
+
+void Dialer::State::on_open(Connection& connection) {
+    const auto won = std::find_if(racers.begin(), racers.end(), [&connection](const Racer& racer) {
+        return racer.connection.get() == &connection;
+    });
+    FEDGATE_CHECK(won != racers.end());
+    std::unique_ptr<Connection> winner = std::move(won->connection);
+    racers.erase(won);
+    stop(Step::kDialed);
+    winner->set_owner(*connection_owner);
+    const Target reached = pool.at(target);
+    owner.on_dialed(dialer, std::move(winner), reached);
+}
+
+void Dialer::State::on_closed(Connection& connection, Error reason) {
+    last = reason;
+    std::erase_if(racers, [&connection](const Racer& racer) { return racer.connection.get() == &connection; });
+    launch();    // at once: waiting for the stagger would gain nothing
+}
+
+void Dialer::State::on_timer(Timer& timer) {
+    if (timer.kind == kTotal) {
+        last = {Errc::kTimeout, 0, "the whole attempt"};
+        return fail(DialFault::kTimeout);
+    }
+    if (step == Step::kAddresses) return race();
+    const Instant now = loop.now();
+    const auto late = std::erase_if(racers, [now](const Racer& racer) { return racer.give_up <= now; });
+    if (late > 0) last = {Errc::kTimeout, 0, "connect"};
+    if (racers.empty() || (!waiting.empty() && next_launch <= now)) return launch();
+    arm_step();
+}
+
+void Dialer::State::stop(Step to) {
+    step = to;
+    questions.cancel_all();
+    step_timer.cancel();
+    total.cancel();
+    waiting.clear();
+    racers.clear();
+    loop.cancel_turn_task(*this);
+}
+
+DialFault Dialer::State::fault_of_all() const {
+    if (saw_address || last.code != Errc::kNotFound) return DialFault::kUnreachable;
+    if (saw_dns_failure) return DialFault::kDnsFailed;
+    // DNS-4: no SRV and no address: there is no such domain.
+    const bool asked_any = std::find(tried.begin(), tried.end(), true) != tried.end();
+    return asked_any && !lookup.has_srv() ? DialFault::kNoDomain : DialFault::kUnreachable;
+}
+
+void Dialer::State::fail(DialFault fault) {
+    stop(Step::kIdle);
+    const Instant now = loop.now();
+    const bool dns = fault == DialFault::kNoDomain || fault == DialFault::kDnsFailed;
+    owner.on_dial_failed(dialer, fault, last, dns ? now : std::min(pool.next_pick(now), now + TargetPool::kHold));
+}
+
+Dialer::Dialer(Loop& loop, Resolver& resolver, DialerOwner& owner, TargetPool* pool)
+    : state_(std::make_unique<State>(*this, loop, resolver, owner, pool)) {}
+Dialer::~Dialer() = default;
+
+void Dialer::start(Lookup lookup, ConnectionOwner& owner, ConnectionLimits limits) {
+    state_->begin(std::move(lookup), owner, limits);
+}
+
+void Dialer::next(Error why) {
+    State& state = *state_;
+    FEDGATE_CHECK(state.step == State::Step::kDialed);
+    state.last = why;
+    state.pool.on_failure(state.target, state.loop.now(), state.random);
+    state.step = State::Step::kAddresses;
+    state.loop.timers().arm(state.total, state.loop.now() + kTotalTimeout);
+    state.loop.at_turn_end(state);
+}
+
+void Dialer::succeeded() {
+    State& state = *state_;
+    FEDGATE_CHECK(state.step == State::Step::kDialed);
+    state.pool.on_success(state.target);
+    state.step = State::Step::kIdle;
+}
+
+bool Dialer::busy() const { return state_->step != State::Step::kIdle; }
+
+}  // namespace fedgate::net
