@@ -99,6 +99,10 @@ private:
         Span uri;
         std::size_t depth = 0;
     };
+    struct Step {    // where it stopped, and why; by value, so that the position stays in a register
+        const char* p = nullptr;
+        FrameStatus status = FrameStatus::kDone;
+    };
     static constexpr std::size_t kRootNameBytes = 64;
 
     FrameStatus fail(XmlFault fault) {
@@ -108,14 +112,15 @@ private:
     FrameStatus enter(const char*& p, const char* end);
     FrameStatus declaration(const char*& p, const char* end);
     FrameStatus scan(const char* start, const char* end, Frame& frame);
-    FrameStatus qualified_name(const char* start, const char*& p, const char* end);
-    FrameStatus attribute_named(const char* start, const char* p);
-    FrameStatus attribute_valued(const char* start, const char* p);
-    FrameStatus character(const char*& p, const char* end);
-    FrameStatus reference(const char*& p, const char* end);
-    FrameStatus check_prefixes(const char* start);
+    void begin_name(Name& name, std::uint32_t offset);
+    Step qualified_name(Name& name, const char* start, const char* p, const char* end);
+    bool attribute_named(const char* start, const char* p);
+    XmlFault attribute_valued(const char* start, const char* p);
+    Step character(const char* p, const char* end);
+    Step reference(const char* p, const char* end);
+    XmlFault check_prefixes(const char* start);
     [[nodiscard]] Bytes resolve(const char* start, Bytes prefix);
-    FrameStatus keep_header(const char* start);
+    XmlFault keep_header(const char* start);
     void leave_element();
 
     StreamScope scope_;
@@ -137,7 +142,6 @@ private:
     std::size_t attribute_count_ = 0;
     std::size_t declaration_count_ = 0;
     std::uint64_t attribute_filter_ = 0;    // a clear bit: no attribute with such a name yet
-    Name name_;                    // being read
     Span default_;                 // value of xmlns in the tag at hand
     std::array<Name, limits::kXmlDepth> elements_;
     std::array<Name, limits::kXmlAttributes> attributes_;

@@ -4,10 +4,13 @@
 
 #include <bit>
 #include <cstddef>
+#include <cstring>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
+
+#include "xml/utf8.hpp"
 
 namespace fedgate::xml {
 
@@ -23,18 +26,22 @@ inline const char* find_special_bytewise(const char* p, const char* end, char a,
 
 #if defined(__SSE2__)
 
+// Signed comparison: bytes over 0x7F are negative, so below a space, too.
+inline unsigned special_mask(const char* p, __m128i space, __m128i as, __m128i bs, __m128i cs) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i hit =
+        _mm_or_si128(_mm_or_si128(_mm_cmplt_epi8(bytes, space), _mm_cmpeq_epi8(bytes, as)),
+                     _mm_or_si128(_mm_cmpeq_epi8(bytes, bs), _mm_cmpeq_epi8(bytes, cs)));
+    return static_cast<unsigned>(_mm_movemask_epi8(hit));
+}
+
 inline const char* find_special_sse2(const char* p, const char* end, char a, char b, char c) {
     const __m128i space = _mm_set1_epi8(0x20);
     const __m128i as = _mm_set1_epi8(a);
     const __m128i bs = _mm_set1_epi8(b);
     const __m128i cs = _mm_set1_epi8(c);
     for (; end - p >= 16; p += 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-        // Signed: bytes over 0x7F are negative, so below a space, too.
-        const __m128i hit = _mm_or_si128(
-            _mm_or_si128(_mm_cmplt_epi8(bytes, space), _mm_cmpeq_epi8(bytes, as)),
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, bs), _mm_cmpeq_epi8(bytes, cs)));
-        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(hit));
+        const unsigned mask = special_mask(p, space, as, bs, cs);
         if (mask != 0) return p + std::countr_zero(mask);
     }
     return find_special_bytewise(p, end, a, b, c);
@@ -67,18 +74,17 @@ inline FindSpecial resolve_find_special() { return find_special_bytewise; }
 
 #endif
 
-// The first 16 bytes in line: most runs of a stanza end there; what is longer pays for the call.
+// The first 48 bytes in line: most runs of a stanza end there; a longer one is worth the call.
 inline const char* find_special(FindSpecial long_run, const char* p, const char* end, char a, char b,
                                 char c) {
 #if defined(__SSE2__)
-    if (end - p >= 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-        const __m128i hit = _mm_or_si128(
-            _mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)), _mm_cmpeq_epi8(bytes, _mm_set1_epi8(a))),
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(b)), _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c))));
-        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(hit));
+    const __m128i space = _mm_set1_epi8(0x20);
+    const __m128i as = _mm_set1_epi8(a);
+    const __m128i bs = _mm_set1_epi8(b);
+    const __m128i cs = _mm_set1_epi8(c);
+    for (int block = 0; block < 3 && end - p >= 16; ++block, p += 16) {
+        const unsigned mask = special_mask(p, space, as, bs, cs);
         if (mask != 0) return p + std::countr_zero(mask);
-        p += 16;
     }
 #endif
     return long_run(p, end, a, b, c);
@@ -98,6 +104,42 @@ const char* find_any(const char* p, const char* end) {
 #endif
     while (p != end && ((*p != kSet) && ...)) ++p;
     return p;
+}
+
+// Behind the ASCII name characters at p (letters, digits, - . _).
+inline const char* skip_name(const char* p, const char* end) {
+#if defined(__SSE2__)
+    for (; end - p >= 16; p += 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        const auto in_range = [](__m128i values, char first, char count) {
+            const __m128i from_first = _mm_sub_epi8(values, _mm_set1_epi8(first));
+            return _mm_cmpeq_epi8(_mm_min_epu8(from_first, _mm_set1_epi8(static_cast<char>(count - 1))),
+                                  from_first);
+        };
+        const __m128i letter = in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 26);
+        const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('/'));
+        const __m128i rest = _mm_andnot_si128(slash, in_range(bytes, '-', '9' - '-' + 1));
+        const __m128i name = _mm_or_si128(_mm_or_si128(letter, rest),
+                                          _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
+        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(name)) ^ 0xFFFFU;
+        if (mask != 0) return p + std::countr_zero(mask);
+    }
+#endif
+    while (p != end && static_cast<signed char>(*p) > 0 && kNameClass[static_cast<std::size_t>(*p)] != kNotName) ++p;
+    return p;
+}
+
+// memcmp for the length of a name; up to `a_end` and `b_end` may be read.
+inline bool same_bytes(const char* a, const char* a_end, const char* b, const char* b_end, std::size_t size) {
+#if defined(__SSE2__)
+    if (size <= 16 && a_end - a >= 16 && b_end - b >= 16) {
+        const __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a)),
+                                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(b)));
+        const unsigned wanted = (1U << size) - 1;
+        return (static_cast<unsigned>(_mm_movemask_epi8(equal)) & wanted) == wanted;
+    }
+#endif
+    return std::memcmp(a, b, size) == 0;
 }
 
 }  // namespace fedgate::xml

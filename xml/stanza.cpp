@@ -163,17 +163,18 @@ bool AttributeReader::next(Attribute& attribute) {
         return false;
     }
     const char* const name = p;
-    p = name_end(p, end_);
-    attribute.name = between(name, p);
-    p = skip_space(p, end_);
-    if (p == end_ || *p != '=') return false;
+    p = find_any<'='>(p, end_);
+    if (p == end_) return false;
+    const char* behind = p;
+    while (behind != name && is_space(behind[-1])) --behind;
+    attribute.name = between(name, behind);
     p = skip_space(p + 1, end_);
     if (p == end_) return false;
-    const char quote = *p++;
-    const std::size_t size = between(p, end_).find(quote);
-    if (size == Bytes::npos) return false;
-    attribute.value = {p, size};
-    at_ = p + size + 1;
+    const bool apostrophe = *p++ == '\'';
+    const char* const quote = apostrophe ? find_any<'\''>(p, end_) : find_any<'"'>(p, end_);
+    if (quote == end_) return false;
+    attribute.value = between(p, quote);
+    at_ = quote + 1;
     return true;
 }
 
