@@ -66,7 +66,6 @@ private:
     };
     [[nodiscard]] Instant now() const;
     [[nodiscard]] WallTime wall_now() const;
-    [[nodiscard]] bool may_pass(Budget&, Instant now) const;
 
     Mailbox ring_;
     const Loop* loop_ = nullptr;

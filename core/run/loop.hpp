@@ -41,6 +41,7 @@ public:
     // All bytes given to send() were taken by the kernel (0), or the send failed (errno).
     virtual void on_sent(Socket, int /*error*/) {}
     // The peer closed its side (0), or the connection broke (errno). Nothing more is received.
+    // Of a listener: accepting failed (EMFILE, ENOBUFS, ...); it is tried again by itself after a pause.
     virtual void on_end(Socket, int /*error*/) {}
     // Last completion after close(): the kernel holds nothing of it any more, its owner may go.
     virtual void on_closed(Socket) {}
@@ -132,7 +133,8 @@ public:
 
     // Takes over an accepted connection and starts to receive on it.
     virtual void adopt(Socket connection, SocketOwner&) = 0;
-    // One send in flight for each stream socket; `bytes` must stay as they are until on_sent().
+    // One send in flight for each stream socket; `bytes` must stay as they are until on_sent(),
+    // or, after close(), until on_closed().
     virtual void send(Socket, Bytes bytes) = 0;
     // Copies. False: no room now (bounded); the datagram was not taken.
     virtual bool send_datagram(Socket, const SocketAddress& to, Bytes) = 0;

@@ -76,48 +76,20 @@ public:
     bool break_connection(std::size_t bytes_max);
 
 private:
-    friend class SimulatedLoop;
-    class Impl;
-    std::unique_ptr<Impl> impl_;
+    std::unique_ptr<class Network> network_;
 };
 
+// run_turn() is one step of the whole simulation, not later than now() + wait_max.
 // watch() is kUnsupported: there are no descriptors here.
-class SimulatedLoop final : public Loop {
+class SimulatedLoop : public Loop {
 public:
-    ~SimulatedLoop() override;
-
-    [[nodiscard]] Instant now() const override;
-    [[nodiscard]] WallTime wall_now() const override;
-    void fill_random(MutableBytes) override;
-    Result<Socket> listen(const SocketAddress&, SocketOwner&) override;
-    Result<Socket> connect(const SocketAddress&, SocketOwner&) override;
-    Result<Socket> open_datagram(const SocketAddress& local, SocketOwner&) override;
-    Result<Socket> watch(int descriptor, SocketOwner&) override;
-    void adopt(Socket connection, SocketOwner&) override;
-    void send(Socket, Bytes bytes) override;
-    bool send_datagram(Socket, const SocketAddress& to, Bytes) override;
-    void pause_receive(Socket) override;
-    void resume_receive(Socket) override;
-    void shutdown_send(Socket) override;
-    void close(Socket) override;
-    [[nodiscard]] SocketAddress local_address(Socket) const override;
-    [[nodiscard]] Timers& timers() override;
-    void at_turn_end(TurnTask&) override;
-    void cancel_turn_task(TurnTask&) override;
-    void set_turn_hook(TurnHook*) override;
-    void wake() override;
-    // One step of the whole simulation, not later than now() + wait_max.
-    void run_turn(Duration wait_max) override;
-
-    [[nodiscard]] Simulation::Node node() const;
-    [[nodiscard]] bool killed() const;
-    [[nodiscard]] std::size_t socket_count() const;
+    [[nodiscard]] virtual Simulation::Node node() const = 0;
+    [[nodiscard]] virtual bool killed() const = 0;
+    [[nodiscard]] virtual std::size_t socket_count() const = 0;
 
 private:
-    friend class Simulation;
-    class Impl;
-    explicit SimulatedLoop(std::unique_ptr<Impl>);
-    std::unique_ptr<Impl> impl_;
+    SimulatedLoop() = default;
+    friend class SimulatedLoopImplementation;
 };
 
 }  // namespace fedgate

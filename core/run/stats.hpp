@@ -15,7 +15,6 @@ namespace fedgate {
 enum class Counter : std::uint16_t {
     kLoopTurns,
     kMailboxRefused,
-    kLogDropped,
     kXmppInConnections,
     kXmppInEstablished,
     kXmppInAccepted,
@@ -27,6 +26,7 @@ enum class Counter : std::uint16_t {
     kXmppTlsFailed,
     kXmppStanzasIn,
     kXmppStanzasOut,
+    kXmppStanzasRefused,
     kXmppErrorsSent,
     kXmppErrorsReceived,
     kXmppStreamErrorsSent,
