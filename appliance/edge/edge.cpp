@@ -299,6 +299,10 @@ bool Edge::drained() const {
 
 std::vector<StreamRow> Edge::rows() const {
     std::vector<StreamRow> rows;
+    const auto seconds_since = [this](Instant then) {
+        const auto passed = std::chrono::duration_cast<std::chrono::seconds>(context_.loop.now() - then);
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(passed.count(), 0));
+    };
     for (const auto* listeners : {&listeners_, &tls_listeners_}) {
         for (const Socket listener : *listeners) {
             StreamRow row;
@@ -310,10 +314,13 @@ std::vector<StreamRow> Edge::rows() const {
             rows.push_back(std::move(row));
         }
     }
-    const auto add = [&](const net::Connection& connection, const xml::Stream* stream, StreamRow row) {
+    const auto add = [&](const net::Connection& connection, const xml::Stream* stream, Instant since,
+                         StreamRow row) {
         row.local = net::format_address(connection.local_address());
         row.peer = net::format_address(connection.peer_address());
         row.tls = tls_of(connection);
+        row.age_s = seconds_since(since);
+        row.idle_s = seconds_since(connection.last_received());
         if (stream != nullptr) {
             row.stanzas = row.inbound ? stream->counts().stanzas_in : stream->counts().stanzas_out;
         }
@@ -327,7 +334,7 @@ std::vector<StreamRow> Edge::rows() const {
         row.their = stream.their().empty() ? std::string(stream.stream().their_domain()) : stream.their();
         row.state = stream.their().empty() ? stream.stream().state_name() : "established";
         if (!stream.their().empty()) row.proof = name_of(stream.proof());
-        add(stream.connection(), &stream.stream(), std::move(row));
+        add(stream.connection(), &stream.stream(), stream.since(), std::move(row));
     });
     for (const auto& [key, stream] : out_streams_) {
         StreamRow row;
@@ -337,7 +344,7 @@ std::vector<StreamRow> Edge::rows() const {
         row.waiting = stream->waiting_count();
         if (stream->stream() != nullptr) row.proof = name_of(stream->proof());
         if (stream->connection() != nullptr) {
-            add(*stream->connection(), stream->stream(), std::move(row));
+            add(*stream->connection(), stream->stream(), stream->since(), std::move(row));
         } else if (!stream->idle()) {
             rows.push_back(std::move(row));
         }

@@ -33,17 +33,19 @@ struct StreamRow {
     std::string proof;      // "certificate", "dialback over TLS", "dialback in clear", or empty
     std::string tls;        // "TLSv1.3 ...", or empty
     std::uint64_t stanzas = 0;
+    std::uint64_t age_s = 0;
+    std::uint64_t idle_s = 0;    // since bytes last came in
     std::size_t waiting = 0;
 };
 
 class Edge final : public link::EdgeDoor,
+                   public InStreamOwner,
+                   public OutStreamOwner,
+                   public VerificationOwner,
                    SocketOwner,
                    RecordHandler,
                    TurnTask,
-                   TimerOwner,
-                   InStreamOwner,
-                   OutStreamOwner,
-                   VerificationOwner {
+                   TimerOwner {
 public:
     // `secret`: the dialback secret (DB-3). All references must outlive the edge; the snapshot and the
     // TLS context until reload().

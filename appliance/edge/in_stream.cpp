@@ -37,6 +37,7 @@ InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& ga
       deadline_(*this, kDeadline),
       resume_(*this, kResume),
       idle_(*this, kIdle),
+      since_(context.loop.now()),
       direct_tls_(direct_tls) {
     if (direct_tls) connection_.start_tls_server(*context.tls, "xmpp-server");    // XEP-0368
     context.loop.timers().arm(deadline_, stream_.deadline());
@@ -69,7 +70,7 @@ std::size_t InStream::pump(Bytes input) {
         const xml::Action action = stream_.next(input.substr(consumed), context_.loop.now());
         if (action.kind == xml::Action::Kind::kStanza) {
             if (!on_stanza(action)) {
-                stream_.put_back();
+                consumed += action.consumed - stream_.put_back();
                 break;
             }
             consumed += action.consumed;
@@ -111,7 +112,7 @@ void InStream::on_pair(const xml::Action& action) {
     if (!owner_.on_authenticated(*this, action.our, action.their)) {
         context_.log.event(EventId::kConnectionLimit,
                            {{"partner", action.their}, {"limit", "xmpp.limits.streams_per_domain_pair"}});
-        stream_.fail(xml::StreamError::kResourceConstraint, now);    // S2S-32
+        stream_.fail(xml::StreamError::kResourceConstraint);    // S2S-32
         return;
     }
     our_ = action.our;
@@ -232,7 +233,7 @@ void InStream::close() {
 
 void InStream::fail(xml::StreamError error) {
     if (closing_) return;
-    stream_.fail(error, context_.loop.now());
+    stream_.fail(error);
     pump({});
 }
 

@@ -46,6 +46,7 @@ public:
     [[nodiscard]] const std::string& their() const { return their_; }
     [[nodiscard]] xml::Proof proof() const { return proof_; }
     [[nodiscard]] bool gone() const { return gone_; }
+    [[nodiscard]] Instant since() const { return since_; }
 
 private:
     enum TimerKind : std::uint32_t { kDeadline, kResume, kIdle };
@@ -82,6 +83,7 @@ private:
     std::string our_;
     std::string their_;
     xml::Proof proof_ = xml::Proof::kDialbackClear;
+    const Instant since_;
     const bool direct_tls_;
     bool held_ = false;
     bool closing_ = false;

@@ -31,7 +31,7 @@ protected:
     ~InitiatorOwner() = default;
 };
 
-class Initiator final : net::DialerOwner, net::ConnectionOwner, xml::StreamHost, TimerOwner {
+class Initiator final : public xml::StreamHost, net::DialerOwner, net::ConnectionOwner, TimerOwner {
 public:
     Initiator(Context&, InitiatorOwner&, xml::Stream::Role, std::string our, std::string their);
     ~Initiator();

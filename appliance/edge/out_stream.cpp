@@ -87,7 +87,7 @@ void OutStream::on_action(const xml::Action& action) {
             proof_ = action.proof;
             failures_ = 0;
             last_fault_ = link::Fault::kNone;
-            last_stanza_ = last_space_ = context_.loop.now();
+            since_ = last_stanza_ = last_space_ = context_.loop.now();
             flush();
             arm();
             return;

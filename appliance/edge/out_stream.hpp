@@ -44,6 +44,7 @@ public:
     [[nodiscard]] const xml::Stream* stream() const { return stream_; }
     [[nodiscard]] const char* state_name() const;
     [[nodiscard]] xml::Proof proof() const { return proof_; }
+    [[nodiscard]] Instant since() const { return since_; }
     [[nodiscard]] std::size_t waiting_count() const { return waiting_.size(); }
 
 private:
@@ -75,6 +76,7 @@ private:
     std::size_t waiting_bytes_ = 0;
     std::deque<link::Ticket> unacknowledged_;
     Timer timer_;
+    Instant since_{};                  // when the pair was proved
     Instant last_stanza_{};
     Instant last_space_{};
     Instant acknowledgement_at_ = kNever;

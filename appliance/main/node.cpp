@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <future>
+#include <map>
 
 #include "core/base/hash.hpp"
 #include "core/run/uring_loop.hpp"
@@ -19,8 +22,9 @@ namespace fedgate {
 namespace {
 
 constexpr Duration kShardAnswer = 2s;        // a shard that is slower than this is not waited for
-constexpr Duration kDrainGateway = 5s;       // what is pending on SIP
-constexpr Duration kDrainEdge = 5s;          // S2S-19
+constexpr Duration kDrainStep = 5s;          // S2S-19; first what is pending on SIP, then the streams
+constexpr Duration kLogPause = std::chrono::milliseconds(200);
+constexpr Duration kDrainPause = std::chrono::milliseconds(20);
 constexpr unsigned kSelfSignedDays = 365;
 constexpr std::size_t kSecretBytes = 32;     // DB-3
 
@@ -36,6 +40,11 @@ std::string hex(Bytes bytes) {
         text += kDigits[static_cast<unsigned char>(c) & 15];
     }
     return text;
+}
+
+// log.level: 0 error .. 3 debug.
+Severity level_of(const rules::Snapshot& rules) {
+    return static_cast<Severity>(3 - std::min<unsigned>(rules.settings.log_level, 3));
 }
 
 std::string host_name() {
@@ -75,18 +84,16 @@ std::string read_or_make_secret(const std::string& path, std::string& fault) {
 
 }  // namespace
 
-Node::Node(config::Sources sources, config::Tree tree, std::unique_ptr<const rules::Snapshot> rules)
-    : sources_(std::move(sources)), tree_(std::move(tree)), started_at_(std::chrono::steady_clock::now()) {
-    rules_.push_back(std::move(rules));
-}
+Node::Node(const rules::Snapshot& rules) : rules_(&rules), oldest_generation_(rules.generation) {}
 
 Node::~Node() {
     if (group_) group_->stop();
     workers_.clear();
+    write_log();
 }
 
 bool Node::find_dialback_secret(std::string& fault) {
-    const rules::Settings& settings = rules().settings;
+    const rules::Settings& settings = rules_->settings;
     dialback_secret_ = settings.xmpp.dialback_secret;
     if (!dialback_secret_.empty()) return true;
     std::error_code ignored;
@@ -133,7 +140,7 @@ bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& 
 
 bool Node::start(std::string& fault) {
     if (!find_dialback_secret(fault)) return false;
-    const rules::Settings& settings = rules().settings;
+    const rules::Settings& settings = rules_->settings;
     const std::uint32_t count = settings.threads != 0 ? settings.threads : usable_cpu_count();
     gateway::GatewayOptions options;
     options.host = host_name();
@@ -143,12 +150,12 @@ bool Node::start(std::string& fault) {
     }
     std::vector<ShardTls> tls(count);
     for (ShardTls& one : tls) {
-        if (!load_tls(rules(), fault, one)) return false;
+        if (!load_tls(*rules_, fault, one)) return false;
     }
     group_ = std::make_unique<ShardGroup>(count);
     for (std::uint32_t i = 0; i < count; ++i) {
-        group_->log(i).set_level(static_cast<Severity>(3 - settings.log_level));
-        workers_.push_back(std::make_unique<Worker>(*group_, i, rules(), std::move(tls[i]),
+        group_->log(i).set_level(level_of(*rules_));
+        workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]),
                                                     dialback_secret_, options));
     }
     for (auto& worker : workers_) {
@@ -193,91 +200,195 @@ std::vector<Row> Node::gather(Collect collect) {
     return all;
 }
 
-std::vector<edge::StreamRow> Node::streams() {
-    return gather<edge::StreamRow>([](Worker& worker) { return worker.edge().rows(); });
-}
-std::vector<gateway::PortRow> Node::sip_ports() {
-    return gather<gateway::PortRow>([](Worker& worker) { return worker.gateway().ports(); });
-}
-std::vector<gateway::TargetRow> Node::sip_targets() {
-    return gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); });
-}
-std::vector<gateway::GatewayStatus> Node::gateway_status() {
-    return gather<gateway::GatewayStatus>(
-        [](Worker& worker) { return std::vector<gateway::GatewayStatus>{worker.gateway().status()}; });
-}
-
-bool Node::publish(std::unique_ptr<const rules::Snapshot> fresh, std::string& fault) {
+bool Node::everywhere(const rules::Snapshot& rules) {
     auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
     for (ShardTls& one : *tls) {
-        if (!load_tls(*fresh, fault, one)) return false;
+        std::string fault;
+        if (load_tls(rules, fault, one)) continue;
+        // The shards go on with the certificates that they have.
+        log_.event(EventId::kCertificateLoadFailed, {{"fault", fault}});
+        tls->clear();
+        break;
     }
-    const rules::Snapshot* rules = fresh.get();
-    rules_.push_back(std::move(fresh));
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-        group_->log(i).set_level(static_cast<Severity>(3 - rules->settings.log_level));
+        group_->log(i).set_level(level_of(rules));
     }
-    const bool all = on_every_shard([rules, tls](std::uint32_t i, Worker& worker) {
-        worker.reload(*rules, std::move((*tls)[i]));
+    return on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
+        worker.reload(rules, tls->empty() ? ShardTls{} : std::move((*tls)[i]));
     });
-    // Every shard has swapped: nothing points to the older ones any more.
-    if (all) rules_.erase(rules_.begin(), rules_.end() - 1);
-    return true;
 }
 
-bool Node::apply(config::Tree tree, config::Problems& problems) {
-    auto fresh = rules::compile(tree, rules().generation + 1, problems);
-    if (!fresh) return false;
-    std::string fault;
-    if (!publish(std::move(fresh), fault)) {
-        problems.push_back({false, {}, {}, fault});
-        return false;
+void Node::publish(const rules::Snapshot& rules) {
+    rules_ = &rules;
+    log_.event(EventId::kConfigChanged, {{"generation", rules.generation}});
+    if (everywhere(rules)) oldest_generation_ = rules.generation;
+}
+
+void Node::on_reload() {
+    if (everywhere(*rules_)) oldest_generation_ = rules_->generation;
+}
+
+admin::Status Node::status() {
+    admin::Status status;
+    status.threads = static_cast<unsigned>(workers_.size());
+    status.streams_in = group_->sum(Counter::kXmppInEstablished);
+    status.streams_out = group_->sum(Counter::kXmppOutEstablished);
+    status.sip_connections =
+        group_->sum(Counter::kSipInConnections) + group_->sum(Counter::kSipOutConnections);
+    if (!rules_->settings.federation_allow) {
+        status.remarks.emplace_back("federation.allow is off: nothing passes");
     }
-    tree_ = std::move(tree);
-    return true;
-}
-
-bool Node::reload(config::Problems& problems) {
-    config::Tree tree;
-    config::load(sources_, tree, problems);
-    if (config::any_error(problems)) return false;
-    return apply(std::move(tree), problems);
-}
-
-bool Node::wait_until_drained(bool edge_too, Duration at_most) {
-    const auto until = std::chrono::steady_clock::now() + at_most;
-    while (std::chrono::steady_clock::now() < until) {
-        auto all = std::make_shared<std::atomic<bool>>(true);
-        const bool answered = on_every_shard([all, edge_too](std::uint32_t, Worker& worker) {
-            const bool drained = edge_too ? worker.edge().drained() : worker.gateway().drained();
-            if (!drained) all->store(false);
-        });
-        if (answered && all->load()) return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
+    const auto targets = gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); });
+    std::map<std::string, bool> up;    // a hop is up when some shard finds it so
+    for (const gateway::TargetRow& target : targets) {
+        bool& some = up[target.transport + ' ' + target.target + " of " + target.domain];
+        some = some || target.up;
     }
-    return false;
+    for (const auto& [name, is_up] : up) {
+        if (!is_up) status.remarks.push_back("SIP next hop " + name + " is down");
+    }
+    return status;
+}
+
+std::vector<admin::Port> Node::ports() {
+    std::map<std::pair<std::string, std::string>, admin::Port> ports;    // by service and address
+    const auto port = [&](const std::string& service, const std::string& side, const std::string& protocol,
+                          const std::string& address, const std::string& owner) -> admin::Port& {
+        admin::Port& one = ports[{service, address}];
+        one.service = service;
+        one.side = side;
+        one.protocol = protocol;
+        one.address = address;
+        one.owner = owner;
+        return one;
+    };
+    for (const config::Address& address : rules_->settings.xmpp.listen) {
+        port("xmpp", "external", "tcp", address.text, "edge").fault = "not open";
+    }
+    for (const config::Address& address : rules_->settings.xmpp.listen_tls) {
+        port("xmpp-tls", "external", "tls", address.text, "edge").fault = "not open";
+    }
+    for (const config::SipListen& listen : rules_->settings.sip.listen) {
+        const std::string protocol(config::name_of(listen.transport));
+        port("sip/" + protocol, "internal", protocol, listen.address.text, "gateway").fault = "not open";
+    }
+    const auto count = [](admin::Port& one, bool inbound) { ++(inbound ? one.inbound : one.outbound); };
+    const auto find = [&](const std::string& service, const std::string& local, bool inbound) -> admin::Port* {
+        admin::Port* any = nullptr;
+        const std::string number = local.substr(local.rfind(':') + 1);
+        for (auto& [key, one] : ports) {
+            if (one.service != service) continue;
+            if (one.address == local || !inbound) return &one;
+            if (one.address.substr(one.address.rfind(':') + 1) == number) any = &one;
+        }
+        return any;
+    };
+    for (const edge::StreamRow& row :
+         gather<edge::StreamRow>([](Worker& worker) { return worker.edge().rows(); })) {
+        const bool direct = row.listening && row.tls == "direct";
+        admin::Port* one = find(direct ? "xmpp-tls" : "xmpp", row.local, row.inbound);
+        if (one == nullptr && row.inbound) one = find("xmpp-tls", row.local, true);
+        if (one == nullptr) continue;
+        if (row.listening) {
+            one->listening = true;
+            one->fault.clear();
+        } else if (row.state == "established") {
+            count(*one, row.inbound);
+        }
+    }
+    for (const gateway::PortRow& row :
+         gather<gateway::PortRow>([](Worker& worker) { return worker.gateway().ports(); })) {
+        const bool inbound = row.purpose.starts_with("from");
+        admin::Port* one = find("sip/" + row.transport, row.local, row.listening || inbound);
+        if (one == nullptr) continue;
+        if (row.listening) {
+            one->listening = true;
+            one->fault.clear();
+        } else {
+            count(*one, inbound);
+        }
+    }
+    std::vector<admin::Port> all;
+    for (auto& [key, one] : ports) all.push_back(std::move(one));
+    return all;
+}
+
+std::vector<admin::StreamRow> Node::streams() {
+    std::vector<admin::StreamRow> rows;
+    for (edge::StreamRow& row :
+         gather<edge::StreamRow>([](Worker& worker) { return worker.edge().rows(); })) {
+        if (row.listening) continue;
+        admin::StreamRow one;
+        one.outbound = !row.inbound;
+        one.our_domain = std::move(row.our);
+        one.their_domain = std::move(row.their);
+        one.state = std::move(row.state);
+        one.proof = std::move(row.proof);
+        one.tls = std::move(row.tls);
+        one.address = std::move(row.peer);
+        one.age_s = row.age_s;
+        one.idle_s = row.idle_s;
+        (row.inbound ? one.stanzas_in : one.stanzas_out) = row.stanzas;
+        rows.push_back(std::move(one));
+    }
+    return rows;
+}
+
+std::vector<admin::Counter> Node::counters() {
+    std::vector<admin::Counter> counters;
+    for (const CounterInfo& info : counter_table()) {
+        counters.push_back({std::string(info.name), group_->sum(info.counter)});
+    }
+    return counters;
+}
+
+bool Node::all_drained(bool edges) {
+    auto all = std::make_shared<std::atomic<bool>>(true);
+    const bool answered = on_every_shard([all, edges](std::uint32_t, Worker& worker) {
+        if (!(edges ? worker.edge().drained() : worker.gateway().drained())) all->store(false);
+    });
+    return answered && all->load();
 }
 
 void Node::drain() {
+    if (drain_ != Drain::kNo) return;
     log_.event(EventId::kStopping);
+    drain_ = Drain::kGateways;
+    drain_step_until_ = std::chrono::steady_clock::now() + kDrainStep;
     on_every_shard([](std::uint32_t, Worker& worker) {
         worker.edge().stop_accepting();
         worker.gateway().drain();
     });
-    wait_until_drained(false, kDrainGateway);
+}
+
+bool Node::drained() {
+    if (drain_ == Drain::kDone) return true;
+    const bool late = std::chrono::steady_clock::now() >= drain_step_until_;
+    if (!late && !all_drained(drain_ == Drain::kEdges)) return false;
+    if (drain_ == Drain::kEdges) {
+        drain_ = Drain::kDone;
+        log_.event(EventId::kStopped);
+        return true;
+    }
+    drain_ = Drain::kEdges;
+    drain_step_until_ = std::chrono::steady_clock::now() + kDrainStep;
     on_every_shard([](std::uint32_t, Worker& worker) { worker.edge().drain(); });
-    wait_until_drained(true, kDrainEdge);
-    group_->stop();
-    workers_.clear();
-    log_.event(EventId::kStopped);
+    return false;
 }
 
-void Node::drain_log(std::string& lines) {
+Duration Node::on_turn() {
+    write_log();
+    return drain_ == Drain::kNo ? kLogPause : kDrainPause;
+}
+
+void Node::write_log() {
+    std::string lines;
     log_.drain(lines);
-    if (!group_) return;
-    for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(lines);
+    if (group_) {
+        for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(lines);
+    }
+    if (!lines.empty()) std::fwrite(lines.data(), 1, lines.size(), stderr);
 }
-
-Duration Node::up_time() const { return std::chrono::steady_clock::now() - started_at_; }
 
 }  // namespace fedgate

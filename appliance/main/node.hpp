@@ -1,69 +1,65 @@
-// The daemon process as its control thread sees it: configuration, shards, certificates, and what an
-// administrator asks and changes. Slow work (files, certificates, waiting) happens here only.
+// The daemon process as its control thread sees it: shards, certificates, and what an administrator
+// asks and changes. Slow work (files, certificates, waiting) happens here only.
 #pragma once
 
-#include <deque>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "appliance/admin/host.hpp"
 #include "appliance/main/worker.hpp"
-#include "core/config/file.hpp"
-#include "core/config/tree.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate {
 
-class Node {
+class Node final : public admin::AdminHost {
 public:
-    // `sources` is read again at reload(). `tree` and `rules` are what it gave at start.
-    Node(config::Sources, config::Tree tree, std::unique_ptr<const rules::Snapshot> rules);
+    // `rules` must outlive the node, or be superseded by publish() (see AdminHost).
+    explicit Node(const rules::Snapshot& rules);
     ~Node();
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
-    // Starts the shards and waits for their listeners. False: `fault` says why; the node must be destroyed.
+    // Starts the shards and waits for their listeners. False: `fault` says why; destroy the node.
     bool start(std::string& fault);
-    // SIGHUP. Nothing is changed when there is an error in `problems`.
-    bool reload(config::Problems& problems);
-    // A changed tree from an administrator: validated as a whole, then everywhere at once.
-    bool apply(config::Tree tree, config::Problems& problems);
-    // SIGTERM: refuses what is new, ends what is pending, closes streams cleanly; at most ~10 s.
-    void drain();
-
-    [[nodiscard]] const config::Tree& tree() const { return tree_; }
-    [[nodiscard]] const rules::Snapshot& rules() const { return *rules_.back(); }
-    [[nodiscard]] ShardGroup& group() { return *group_; }
+    // Writes what was logged since the last call to stderr.
+    void write_log();
     [[nodiscard]] Log& log() { return log_; }
-    // Everything logged since the last call, as lines.
-    void drain_log(std::string& lines);
-    [[nodiscard]] Duration up_time() const;
 
-    [[nodiscard]] std::vector<edge::StreamRow> streams();
-    [[nodiscard]] std::vector<gateway::PortRow> sip_ports();
-    [[nodiscard]] std::vector<gateway::TargetRow> sip_targets();
-    [[nodiscard]] std::vector<gateway::GatewayStatus> gateway_status();
+    void publish(const rules::Snapshot&) override;
+    [[nodiscard]] std::uint64_t oldest_generation() override { return oldest_generation_; }
+    [[nodiscard]] admin::Status status() override;
+    [[nodiscard]] std::vector<admin::Port> ports() override;
+    [[nodiscard]] std::vector<admin::StreamRow> streams() override;
+    [[nodiscard]] std::vector<admin::Counter> counters() override;
+    void drain() override;
+    [[nodiscard]] bool drained() override;
+    Duration on_turn() override;
+    void on_reload() override;
 
 private:
+    enum class Drain : std::uint8_t { kNo, kGateways, kEdges, kDone };
+
     bool load_tls(const rules::Snapshot&, std::string& fault, ShardTls& tls);
     bool find_dialback_secret(std::string& fault);
-    bool publish(std::unique_ptr<const rules::Snapshot>, std::string& fault);
+    bool everywhere(const rules::Snapshot&);
     template <typename Row, typename Collect>
     std::vector<Row> gather(Collect collect);
     template <typename Function>
     bool on_every_shard(Function function);
-    bool wait_until_drained(bool edge_too, Duration at_most);
+    [[nodiscard]] bool all_drained(bool edges);
 
-    config::Sources sources_;
-    config::Tree tree_;
-    std::deque<std::unique_ptr<const rules::Snapshot>> rules_;    // newest last; older ones until all let go
+    const rules::Snapshot* rules_;
+    std::uint64_t oldest_generation_;
     net::PemSource self_signed_certificate_;
     net::PemSource self_signed_key_;
     std::string dialback_secret_;
     Log log_{-1};
     std::unique_ptr<ShardGroup> group_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::chrono::steady_clock::time_point started_at_;
+    Drain drain_ = Drain::kNo;
+    std::chrono::steady_clock::time_point drain_step_until_;
 };
 
 }  // namespace fedgate

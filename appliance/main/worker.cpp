@@ -60,8 +60,12 @@ void Worker::run() {
 
 void Worker::reload(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
-    edge_->reload(rules, *tls.external);
     gateway_->reload(rules);
+    if (!tls.external) {    // the new certificates can't be used: the old ones stay
+        edge_->reload(rules, *tls_.external);
+        return;
+    }
+    edge_->reload(rules, *tls.external);
     gateway_->set_tls(tls.sip.get());
     tls_ = std::move(tls);
 }
