@@ -225,3 +225,6 @@ class SipAgent:
             task.cancel()
         for writer in self.connections.values():
             writer.close()
+        for future in self.waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionResetError("the agent was stopped"))
