@@ -9,6 +9,9 @@
 
 namespace fedgate::edge {
 
+// `id` of our pings: this and a number.
+constexpr Bytes kPingId = "fedgate-ping-";
+
 struct Context {
     Context(Shard& on, net::Resolver& names) : shard(on), loop(on.loop()), stats(on.stats()), log(on.log()), resolver(names) {}
 

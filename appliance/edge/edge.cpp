@@ -15,9 +15,10 @@ constexpr Duration kSweep = 1s;
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
 
-// A ToPartner on its way to the shard that owns the pair: this, then the two domains, then the stanza.
-struct ToPartnerRecord {
-    link::Ticket ticket;
+// A ToPartner (or a pong: its number) on its way to the shard that owns the pair: this, then the two
+// domains, then the stanza.
+struct PairRecord {
+    std::uint64_t number;    // link::Ticket, or the ping's
     std::uint32_t our_size;
     std::uint32_t their_size;
 };
@@ -59,6 +60,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver, 
     }
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kToPartner), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
 }
 
 Edge::~Edge() {
@@ -175,8 +177,8 @@ bool Edge::take_stanza(const link::ToPartner& stanza) {
         send_here(stanza);
         return true;
     }
-    const ToPartnerRecord record{stanza.ticket, static_cast<std::uint32_t>(stanza.our_domain.size()),
-                                 static_cast<std::uint32_t>(stanza.their_domain.size())};
+    const PairRecord record{stanza.ticket, static_cast<std::uint32_t>(stanza.our_domain.size()),
+                            static_cast<std::uint32_t>(stanza.their_domain.size())};
     return context_.shard.send(owner, static_cast<std::uint32_t>(link::RecordKind::kToPartner),
                                {bytes_of(record), stanza.our_domain, stanza.their_domain, stanza.stanza});
 }
@@ -188,29 +190,52 @@ bool Edge::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
         gateway_.on_outcome(outcome);
         return true;
     }
-    ToPartnerRecord header;
+    PairRecord header;
     std::memcpy(&header, record.data(), sizeof header);
     record.remove_prefix(sizeof header);
-    send_here({header.ticket, record.substr(0, header.our_size),
-               record.substr(header.our_size, header.their_size),
-               record.substr(header.our_size + header.their_size)});
+    const Bytes our = record.substr(0, header.our_size);
+    const Bytes their = record.substr(header.our_size, header.their_size);
+    if (kind == static_cast<std::uint32_t>(link::RecordKind::kPong)) {
+        pong_here(our, their, header.number);
+    } else {
+        send_here({header.number, our, their, record.substr(our.size() + their.size())});
+    }
     return true;
 }
 
-void Edge::send_here(const link::ToPartner& stanza) {
-    OutStream* stream = out_stream(stanza.our_domain, stanza.their_domain);
-    if (stream == nullptr) {
-        if (stanza.ticket != 0) on_fate({stanza.ticket, link::Fate::kFailed, link::Fault::kQueueFull});
-        return;
-    }
-    stream->send(stanza.ticket, stanza.stanza);
+void Edge::on_pong(Bytes our, Bytes their, std::uint64_t number) {
+    const std::uint32_t owner = owner_of(our, their);
+    if (owner == context_.shard.index()) return pong_here(our, their, number);
+    const PairRecord record{number, static_cast<std::uint32_t>(our.size()),
+                            static_cast<std::uint32_t>(their.size())};
+    // Without room it is dropped: a later pong covers it.
+    static_cast<void>(context_.shard.send(owner, static_cast<std::uint32_t>(link::RecordKind::kPong),
+                                          {bytes_of(record), our, their}));
 }
 
-OutStream* Edge::out_stream(Bytes our, Bytes their) {
+void Edge::pong_here(Bytes our, Bytes their, std::uint64_t number) {
+    if (OutStream* stream = find_out_stream(our, their)) stream->on_pong(number);
+}
+
+void Edge::send_here(const link::ToPartner& stanza) {
+    OutStream* stream = find_out_stream(stanza.our_domain, stanza.their_domain);
+    if (stream == nullptr) stream = make_out_stream(stanza.our_domain, stanza.their_domain);
+    if (stream != nullptr) {
+        stream->send(stanza.ticket, stanza.stanza);
+    } else if (stanza.ticket != 0) {
+        on_fate({stanza.ticket, link::Fate::kFailed, link::Fault::kQueueFull});
+    }
+}
+
+OutStream* Edge::find_out_stream(Bytes our, Bytes their) {
     key_.assign(our).append(1, ' ').append(their);
     const auto it = out_streams_.find(key_);
-    if (it != out_streams_.end()) return it->second.get();
+    return it != out_streams_.end() ? it->second.get() : nullptr;
+}
+
+OutStream* Edge::make_out_stream(Bytes our, Bytes their) {
     if (out_streams_.size() >= limits::kOutStreams) return nullptr;
+    key_.assign(our).append(1, ' ').append(their);
     auto stream = std::make_unique<OutStream>(context_, *this, std::string(our), std::string(their));
     return out_streams_.emplace(key_, std::move(stream)).first->second.get();
 }

@@ -1,6 +1,10 @@
 #include "appliance/edge/in_stream.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "net/address.hpp"
+#include "xml/stanza.hpp"
 
 namespace fedgate::edge {
 
@@ -140,12 +144,27 @@ bool InStream::on_stanza(const xml::Action& action) {
         hold_until(stanzas_.available_at(1, now));
         return false;
     }
+    if (is_pong(action)) return true;
     if (!gateway_.take_stanza({action.their, proof_of(action.proof), action.stanza})) {
         context_.stats.add(Counter::kLinkBackPressure);
         hold_until(now + kBackPressureRetry);
         return false;
     }
     context_.stats.add(Counter::kXmppStanzasIn);
+    return true;
+}
+
+bool InStream::is_pong(const xml::Action& action) {
+    if (!action.stanza.starts_with("<iq")) return false;
+    const xml::StreamScope scope;
+    const xml::Stanza stanza = xml::parse_stanza(action.stanza, scope);
+    if (stanza.type != "result" && stanza.type != "error") return false;    // S2S-17: an error counts
+    if (!stanza.id.starts_with(kPingId)) return false;
+    const Bytes digits = stanza.id.substr(kPingId.size());
+    std::uint64_t number = 0;
+    const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (end.ptr != digits.data() + digits.size()) return false;
+    owner_.on_pong(action.our, action.their, number);
     return true;
 }
 

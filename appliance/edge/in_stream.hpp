@@ -21,6 +21,8 @@ public:
     // The first pair was proved. False: over a limit; the stream ends with resource-constraint.
     [[nodiscard]] virtual bool on_authenticated(InStream&, Bytes our, Bytes their) = 0;
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
+    // An answer to ping `number` of our stream for this pair (OutStream::on_pong).
+    virtual void on_pong(Bytes our, Bytes their, std::uint64_t number) = 0;
     // The connection is gone; destroy it later, not from within this call.
     virtual void on_gone(InStream&) = 0;
 
@@ -66,6 +68,7 @@ private:
     void act(const xml::Action&);
     void on_pair(const xml::Action&);
     [[nodiscard]] bool on_stanza(const xml::Action&);
+    [[nodiscard]] bool is_pong(const xml::Action&);
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
 

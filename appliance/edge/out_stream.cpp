@@ -9,6 +9,11 @@ namespace {
 
 // S2S-16: ask for an acknowledgement when the oldest is that old.
 constexpr Duration kAcknowledgementDelay = 5s;
+// And a ping, where it has to serve, when so many were written after the last one.
+constexpr std::uint64_t kStanzasPerPing = 50;
+constexpr std::size_t kPingsMax = 32;
+// A partner that answers no ping: what is older than this is not held in doubt any more.
+constexpr Duration kPatience = 30s;
 // S2S-66: unsent bytes without progress.
 constexpr Duration kWriteTimeout = 30s;
 constexpr Duration kTick = 1s;
@@ -51,23 +56,77 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
 }
 
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
-    const bool acknowledges = stream_->acknowledges();
-    if (acknowledges && unacknowledged_.size() >= limits::kUnacknowledgedStanzas) return false;
-    if (!stream_->send(stanza)) return false;
     const Instant now = context_.loop.now();
+    const bool counted = stream_->acknowledges();
+    if (counted && unacknowledged_.size() >= limits::kUnacknowledgedStanzas) return false;
+    if (!stream_->send(stanza)) return false;
     last_stanza_ = last_space_ = now;
     context_.stats.add(Counter::kXmppStanzasOut);
-    if (acknowledges) {
-        unacknowledged_.push_back(ticket);
-        if (acknowledgement_at_ == kNever) {
-            acknowledgement_at_ = now + kAcknowledgementDelay;
-            if (timer_.deadline() > acknowledgement_at_ || !timer_.armed()) arm();
-        }
+    unacknowledged_.push_back({ticket, now});
+    ++written_count_;
+    if (acknowledgement_at_ == kNever) {
+        acknowledgement_at_ = now + kAcknowledgementDelay;
+        if (!timer_.armed() || timer_.deadline() > acknowledgement_at_) arm();
     }
-    if (ticket != 0) {
-        owner_.on_fate({ticket, link::Fate::kWritten, link::Fault::kNone, acknowledges});
+    if (!counted) {
+        const std::uint64_t covered = pings_.empty() ? acknowledged_count_ : pings_.back().covers;
+        if (written_count_ - covered >= kStanzasPerPing) send_ping();
+        // Nothing stops for a partner that answers no ping.
+        if (unacknowledged_.size() > limits::kUnacknowledgedStanzas) acknowledge(1);
     }
+    if (ticket != 0) owner_.on_fate({ticket, link::Fate::kWritten, link::Fault::kNone, true});
     return true;
+}
+
+void OutStream::acknowledge(std::size_t count) {
+    count = std::min(count, unacknowledged_.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        const link::Ticket ticket = unacknowledged_.front().ticket;
+        unacknowledged_.pop_front();
+        if (ticket != 0) owner_.on_fate({ticket, link::Fate::kAcknowledged});
+    }
+    acknowledged_count_ += count;
+    acknowledgement_at_ =
+        unacknowledged_.empty() ? kNever : context_.loop.now() + kAcknowledgementDelay;
+}
+
+void OutStream::ask_for_acknowledgement() {
+    const Instant now = context_.loop.now();
+    if (stream_->acknowledges()) {
+        stream_->request_acknowledgement();
+    } else {
+        std::size_t old = 0;
+        while (old < unacknowledged_.size() && now - unacknowledged_[old].at > kPatience) ++old;
+        if (old > 0) acknowledge(old);
+        if (!unacknowledged_.empty()) send_ping();
+    }
+    acknowledgement_at_ = unacknowledged_.empty() ? kNever : now + kAcknowledgementDelay;
+}
+
+void OutStream::send_ping() {
+    if (pings_.size() >= kPingsMax) pings_.pop_front();    // a later one covers it
+    char memory[limits::kJidPartBytes * 2 + 256];
+    Sink out(memory);
+    out.append("<iq type='get' from='");    // domains are A-labels: nothing to escape
+    out.append(our_);
+    out.append("' to='");
+    out.append(their_);
+    out.append("' id='");
+    out.append(kPingId);
+    out.append_number(next_ping_);
+    out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");    // XEP-0199
+    if (out.overflowed() || !stream_->send(out.written())) return;
+    pings_.push_back({next_ping_++, written_count_});
+}
+
+void OutStream::on_pong(std::uint64_t number) {
+    const auto ping = std::ranges::find(pings_, number, &Ping::number);
+    if (stream_ == nullptr || ping == pings_.end()) return;
+    const std::uint64_t covers = ping->covers;
+    pings_.erase(pings_.begin(), ping + 1);
+    if (covers > acknowledged_count_) {
+        acknowledge(static_cast<std::size_t>(covers - acknowledged_count_));
+    }
 }
 
 void OutStream::flush() {
@@ -97,20 +156,10 @@ void OutStream::on_action(const xml::Action& action) {
                                                                   : link::Fault::kUnreachable);
             initiator_.close();
             return;
-        case xml::Action::Kind::kAcknowledged: {
-            const std::size_t count = std::min<std::size_t>(action.count, unacknowledged_.size());
-            for (std::size_t i = 0; i < count; ++i) {
-                if (unacknowledged_.front() != 0) {
-                    owner_.on_fate({unacknowledged_.front(), link::Fate::kAcknowledged});
-                }
-                unacknowledged_.pop_front();
-            }
-            acknowledgement_at_ = unacknowledged_.empty()
-                                      ? kNever
-                                      : context_.loop.now() + kAcknowledgementDelay;
+        case xml::Action::Kind::kAcknowledged:
+            acknowledge(action.count);
             flush();
             return;
-        }
         default:
             return;
     }
@@ -124,9 +173,14 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     acknowledgement_at_ = kNever;
     last_fault_ = fault;
     // What was written and not acknowledged: nobody knows (S2S-16).
-    std::deque<link::Ticket> in_doubt = std::exchange(unacknowledged_, {});
-    for (const link::Ticket ticket : in_doubt) {
-        if (ticket != 0) owner_.on_fate({ticket, link::Fate::kInDoubt, fault});
+    const std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
+    for (const Written& one : in_doubt) {
+        if (one.ticket != 0) owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
+    }
+    pings_.clear();
+    written_count_ = acknowledged_count_ = 0;
+    if (!in_doubt.empty()) {
+        context_.log.event(EventId::kStanzaInDoubt, {{"partner", their_}, {"count", in_doubt.size()}});
     }
     if (!was_proved || permanent) {
         ++failures_;
@@ -169,10 +223,7 @@ void OutStream::on_timer(Timer&) {
     expire();
     const net::Connection* connection = initiator_.connection();
     if (stream_ != nullptr && connection != nullptr) {
-        if (now >= acknowledgement_at_) {
-            stream_->request_acknowledgement();
-            acknowledgement_at_ = now + kAcknowledgementDelay;
-        }
+        if (now >= acknowledgement_at_) ask_for_acknowledgement();
         if (connection->unsent_bytes() > 0 && now - connection->last_progress() > kWriteTimeout) {
             initiator_.abort();
         } else if (waiting_.empty() && unacknowledged_.empty() &&

@@ -1,6 +1,8 @@
 // Our stanzas to one partner: the stream of one domain pair (S2S-20: one at most), what waits for it
-// (DNS-9), and what was written and is not acknowledged yet (S2S-16). Every stanza that comes in with a
-// ticket has its fate told: written, failed, or, when the stream breaks, in doubt.
+// (DNS-9), and what was written and is not acknowledged yet. Every stanza that comes in with a ticket has
+// its fate told: written, failed, or, when the stream breaks, in doubt.
+// Acknowledged: by XEP-0198 where the partner has it (S2S-16); else a ping (XEP-0199) follows the stanzas,
+// and since servers handle a stream in order, its answer says that what went before it has arrived.
 // Owner: the Edge of shard hash(pair) % shards. Thread: that shard's.
 #pragma once
 
@@ -30,6 +32,8 @@ public:
 
     // Takes the stanza or tells its failure.
     void send(link::Ticket, Bytes stanza);
+    // Their answer to our ping `number` has come in, on a stream of theirs.
+    void on_pong(std::uint64_t number);
     // Flushes what waits, then closes; nothing new is taken.
     void drain();
     // The rules have changed: ends a stream that they no longer allow.
@@ -54,6 +58,15 @@ private:
         std::string stanza;
     };
 
+    struct Written {
+        link::Ticket ticket;
+        Instant at;
+    };
+    struct Ping {
+        std::uint64_t number;
+        std::uint64_t covers;    // stanzas written before it, since the stream began
+    };
+
     void on_action(const xml::Action&) override;
     void on_room() override { flush(); }
     void on_over(link::Fault, bool permanent, Instant retry_at) override;
@@ -61,6 +74,9 @@ private:
 
     [[nodiscard]] bool write(link::Ticket, Bytes stanza);
     void flush();
+    void acknowledge(std::size_t count);
+    void ask_for_acknowledgement();
+    void send_ping();
     void expire();
     void fail_waiting(link::Fault);
     void refuse(link::Ticket, link::Fault);
@@ -74,7 +90,11 @@ private:
     xml::Stream* stream_ = nullptr;    // once the pair was proved
     std::deque<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
-    std::deque<link::Ticket> unacknowledged_;
+    std::deque<Written> unacknowledged_;
+    std::deque<Ping> pings_;
+    std::uint64_t written_count_ = 0;         // on this stream
+    std::uint64_t acknowledged_count_ = 0;
+    std::uint64_t next_ping_ = 1;
     Timer timer_;
     Instant since_{};                  // when the pair was proved
     Instant last_stanza_{};

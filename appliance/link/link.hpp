@@ -29,7 +29,7 @@ constexpr std::uint32_t shard_of(Ticket ticket) { return static_cast<std::uint32
 constexpr std::uint64_t own_part(Ticket ticket) { return ticket & ((Ticket{1} << 48) - 1); }
 
 // Kinds of the records between shards (core/run/shard): the edge's below 16, the gateway's from 16 on.
-enum class RecordKind : std::uint32_t { kToPartner = 1, kOutcome = 2, kFirstOfGateway = 16 };
+enum class RecordKind : std::uint32_t { kToPartner = 1, kOutcome = 2, kPong = 3, kFirstOfGateway = 16 };
 
 struct ToPartner {
     Ticket ticket;
