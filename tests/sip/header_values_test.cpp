@@ -1,0 +1,96 @@
+#include <gtest/gtest.h>
+
+#include "sip/message.hpp"
+
+namespace fedgate::sip {
+namespace {
+
+TEST(HeaderValues, ListsAreCutAtCommasOutsideQuotesAndBrackets) {    // SIP-1
+    Bytes list = R"("a, \"b" <sip:x,y@h>;q=1 , <sip:z@h>,, c ,)";
+    Bytes item;
+    const char* const wanted[] = {R"("a, \"b" <sip:x,y@h>;q=1)", "<sip:z@h>", "", "c", ""};
+    for (const char* const one : wanted) {
+        ASSERT_TRUE(take_item(list, item)) << one;
+        EXPECT_EQ(item, one);
+    }
+    EXPECT_FALSE(take_item(list, item));
+    Bytes open = "\"a, b";
+    ASSERT_TRUE(take_item(open, item));
+    EXPECT_EQ(item, "\"a, b");
+    EXPECT_FALSE(take_item(open, item));
+    Bytes one = "a";
+    ASSERT_TRUE(take_item(one, item));
+    EXPECT_EQ(item, "a");
+    EXPECT_FALSE(take_item(one, item));
+}
+
+TEST(HeaderValues, NameAddrWithAndWithoutBrackets) {    // SIP-1
+    const auto full = parse_name_addr("\"B \\\" o\" <sip:b;x@h;gr=1>;tag=7;q");
+    ASSERT_TRUE(full);
+    EXPECT_EQ(full->display, "\"B \\\" o\"");
+    EXPECT_EQ(full->uri.user, "b;x");
+    EXPECT_EQ(find_parameter(full->uri.params, "gr").value, "1");
+    EXPECT_EQ(full->tag, "7");
+    const auto bare = parse_name_addr("sip:b@h ; tag = 7");
+    ASSERT_TRUE(bare);
+    EXPECT_EQ(bare->uri.text, "sip:b@h");
+    EXPECT_EQ(bare->tag, "7");
+    EXPECT_TRUE(parse_name_addr("J\xc3\xbcrgen K. <sip:b@h>"));
+    for (const char* const bad : {"", "<>", "<sip:b@h", "sip:b@h?x=y", "sip:b@h,", "a, b <sip:b@h>", "\"a <sip:b@h>",
+                                  "<sip:b@h>x", "<sip:b@h>;", "<sip:b@h>;;a", "\"a\" b <sip:b@h>", "\"a\""}) {
+        EXPECT_FALSE(parse_name_addr(bad)) << bad;
+    }
+    char memory[16];
+    Sink sink(memory);
+    unquote(full->display, sink);
+    EXPECT_EQ(sink.written(), "B \" o");
+}
+
+TEST(HeaderValues, ViaInAllItsForms) {
+    const auto via = parse_via("SIP / 2.0 / tls  [2001:db8::1] : 99 ;branch=z9hG4bKx;rport=5;received=[::1];alias");
+    ASSERT_TRUE(via);
+    EXPECT_EQ(via->transport, Transport::kTls);
+    EXPECT_EQ(via->sent_by.host, "2001:db8::1");
+    EXPECT_EQ(via->sent_by.port, 99);
+    EXPECT_EQ(via->rport, 5);
+    EXPECT_EQ(via->received, "::1");
+    EXPECT_TRUE(find_parameter(via->params, "alias"));
+    for (const char* const bad : {"", "SIP/2.0/TCP", "SIP/2.0/TCPh", "SIP/2.0 TCP h", "SIP/2.0/TCP h;", "SIP/2.0/TCP h x",
+                                  "SIP/2.0/TCP h;branch=", "SIP/2.0/TCP h;rport=x", "SIP/2.0/TCP h;received=x y",
+                                  "SIP/2.0/TCP h:0", "SIP/2.0/TCP h : x", "SIP/2.0/ h"}) {
+        EXPECT_FALSE(parse_via(bad)) << bad;
+    }
+}
+
+TEST(HeaderValues, ContentType) {
+    const auto type = parse_content_type("multipart/mixed ; boundary=\"a b\"; charset=utf-8");
+    ASSERT_TRUE(type);
+    EXPECT_TRUE(type->is("multipart", "MIXED"));
+    EXPECT_EQ(type->boundary, "a b");
+    EXPECT_EQ(type->charset, "utf-8");
+    for (const char* const bad : {"", "text", "text/", "/plain", "text/plain;", "text/plain x", "text/plain;a=\"b"}) {
+        EXPECT_FALSE(parse_content_type(bad)) << bad;
+    }
+}
+
+TEST(HeaderValues, SecondsStopAtTheMaximum) {    // SIP-2
+    EXPECT_EQ(parse_seconds("60"), 60u);
+    EXPECT_EQ(parse_seconds("120 (busy);duration=60"), 120u);
+    EXPECT_EQ(parse_seconds("4294967295"), UINT32_MAX);
+    EXPECT_EQ(parse_seconds("4294967296"), UINT32_MAX);
+    EXPECT_EQ(parse_seconds("949302838503028349304023988"), UINT32_MAX);
+    EXPECT_FALSE(parse_seconds("-1"));
+    EXPECT_FALSE(parse_seconds(""));
+    EXPECT_FALSE(parse_seconds("1x"));
+}
+
+TEST(HeaderValues, Cseq) {
+    EXPECT_EQ(parse_cseq("2147483647 MESSAGE")->number, 0x7fff'ffffu);
+    EXPECT_EQ(parse_cseq("0009 \t NEW")->method, Method::kUnknown);
+    for (const char* const bad : {"", "1", "1 ", "MESSAGE", "2147483648 A", "1 A B", "1 A;"}) {
+        EXPECT_FALSE(parse_cseq(bad)) << bad;
+    }
+}
+
+}  // namespace
+}  // namespace fedgate::sip
