@@ -220,10 +220,9 @@ Bytes find_parameter(Bytes field, Bytes name) {
     return {};
 }
 
-BodyText find_text(Bytes content_type, Bytes body) {
+BodyText find_text(const BodyFields& fields, Bytes body) {
     Search search;
-    PartHeaders headers;
-    headers.content_type = content_type;
+    const PartHeaders headers{fields.content_type, fields.transfer_encoding, fields.disposition, {}, {}};
     BodyText found = find_in(headers, body, 0, search);
     if (search.unsupported) found.verdict = BodyVerdict::kUnsupported;
     if (search.malformed) found.verdict = BodyVerdict::kMalformed;

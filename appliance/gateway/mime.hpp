@@ -26,8 +26,13 @@ struct BodyText {
     std::uint32_t parts_dropped = 0;    // IM-41
 };
 
-// `content_type` is the header's value; empty means text/plain in UTF-8 (IM-32).
-[[nodiscard]] BodyText find_text(Bytes content_type, Bytes body);
+// Values of the header fields; an empty type means text/plain in UTF-8 (IM-32).
+struct BodyFields {
+    Bytes content_type;
+    Bytes transfer_encoding;
+    Bytes disposition;
+};
+[[nodiscard]] BodyText find_text(const BodyFields&, Bytes body);
 
 // The value of a parameter, without quotes; empty when absent. RFC 2045 5.1.
 [[nodiscard]] Bytes find_parameter(Bytes field, Bytes name);

@@ -1,0 +1,134 @@
+// What is known of the pair of an XMPP user and a SIP user, page-mode messages included: the queue of
+// GEN-5, threads and Call-IDs (IM-5, IM-34), who spoke first, the loop guard of SEC-3. One shard owns a
+// pair: owner_of(pair). Idle pairs leave; when all places are taken the one longest idle leaves first.
+// Thread: the shard's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "appliance/gateway/block_pool.hpp"
+#include "appliance/gateway/key.hpp"
+#include "appliance/gateway/sip_agent.hpp"
+#include "core/base/limits.hpp"
+#include "core/base/slab.hpp"
+#include "core/base/time.hpp"
+#include "core/base/token_bucket.hpp"
+
+namespace fedgate::gateway {
+
+constexpr std::size_t kConversations = 65'536;      // of one shard
+constexpr Duration kConversationIdle = std::chrono::hours(1);       // IM-5
+constexpr Duration kResourceKnown = std::chrono::hours(24);         // ADDR-8; not longer than the pair itself
+constexpr std::size_t kThreadBytesMax = 1'024;      // a longer one is not remembered
+constexpr std::size_t kSenders = 32'768;            // S2S-65, of one shard
+
+// SEC-3: how often one text came within a minute. Keeps the last few texts of a pair.
+class LoopGuard {
+public:
+    // False: it came more often than `repeats_max`; 0: no bound.
+    [[nodiscard]] bool pass(std::uint64_t text, std::int64_t minute, std::uint32_t repeats_max);
+
+private:
+    struct Seen {
+        std::uint64_t text = 0;
+        std::uint32_t count = 0;
+    };
+    std::array<Seen, 4> seen_{};
+    std::int64_t minute_ = 0;
+};
+
+struct Conversation {
+    explicit Conversation(const Key& k) : pair(k) {}
+
+    Key pair;
+    RequestList waiting;                // GEN-5: not more than limits::kPairQueueStanzas
+    bool busy = false;                  // one MESSAGE is pending
+    bool starting = false;              // the engine's: not from within itself
+    bool sip_wrote = false;             // features.md A6: our user has written first
+    LoopGuard guard_x2s;
+    LoopGuard guard_s2x;
+
+    // CSeq of a Call-ID that is used again (IM-5): the last two Call-IDs of the pair.
+    [[nodiscard]] std::uint32_t next_cseq(std::uint64_t call_id);
+    // IM-34: the thread behind a Call-ID that IM-5 had to make; empty: it is not one.
+    void remember_thread(BlockPool&, Bytes call_id, Bytes thread);
+    [[nodiscard]] Bytes find_thread(Bytes call_id) const;
+    // ADDR-8: the resource that the SIP user has shown.
+    void learn_resource(const Key& resource, Instant now) { sip_resource_ = resource, learnt_at_ = now; }
+    [[nodiscard]] bool knows_resource(const Key& resource, Instant now) const {
+        return sip_resource_ == resource && learnt_at_ && now - *learnt_at_ < kResourceKnown;
+    }
+
+private:
+    friend class Conversations;
+    struct Dialogue {
+        std::uint64_t call_id = 0;
+        std::uint32_t cseq = 0;
+    };
+    struct Thread {
+        Block memory;    // call_id, thread
+        std::size_t call_id_bytes = 0;
+    };
+    std::array<Dialogue, 2> dialogues_{};
+    std::array<Thread, 2> threads_{};
+    std::uint8_t next_dialogue_ = 0;
+    std::uint8_t next_thread_ = 0;
+    Key sip_resource_;
+    std::optional<Instant> learnt_at_;
+    // Least recently used first.
+    Handle<Conversation> self_;
+    Conversation* older_ = nullptr;
+    Conversation* newer_ = nullptr;
+    Instant used_at_{};
+};
+
+class Conversations {
+public:
+    Conversations() : slab_(kConversations), index_(kConversations) {}
+
+    [[nodiscard]] static std::uint32_t owner_of(const Key& pair, std::uint32_t shards) {
+        return static_cast<std::uint32_t>(pair.high % shards);
+    }
+    // The one of the pair, made when it is new; null when all are busy. It is used now.
+    [[nodiscard]] Conversation* open(const Key& pair, Instant now, Handle<Conversation>& handle);
+    [[nodiscard]] Conversation* peek(const Key& pair);
+    [[nodiscard]] Conversation* find(Handle<Conversation> handle) { return slab_.find(handle); }
+    // Lets go of what was idle for kConversationIdle, at most `count_max`.
+    void evict_idle(Instant now, std::size_t count_max);
+    [[nodiscard]] std::size_t count() const { return slab_.count(); }
+
+private:
+    void touch(Conversation&, Instant now);
+    void unlink(Conversation&);
+    void drop(Conversation&);
+    [[nodiscard]] bool drop_oldest_idle();
+
+    Slab<Conversation> slab_;
+    sip::KeyIndex<Handle<Conversation>> index_;
+    Conversation* oldest_ = nullptr;
+    Conversation* newest_ = nullptr;
+};
+
+// S2S-65: messages of one XMPP user. On the shard where they come in: a partner's few streams may be on
+// different shards, each with its own count.
+class SenderRates {
+public:
+    SenderRates() : slab_(kSenders), index_(kSenders) {}
+    // `per_second` 0: no bound. Burst is three seconds' worth.
+    [[nodiscard]] bool take(const Key& sender, double per_second, Instant now);
+
+private:
+    struct Sender {
+        Key key;
+        TokenBucket bucket;
+        Handle<Sender> next;    // in the order in which they came
+    };
+    Slab<Sender> slab_;
+    sip::KeyIndex<Handle<Sender>> index_;
+    Handle<Sender> first_;
+    Handle<Sender> last_;
+};
+
+}  // namespace fedgate::gateway

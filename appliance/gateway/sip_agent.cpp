@@ -1,0 +1,427 @@
+// Client half: requests of ours. The server half is sip_agent_server.cpp.
+#include "appliance/gateway/sip_agent.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "net/address.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+constexpr std::size_t kViaBytesMax = 384;       // a host name of 253, a branch, the rest
+constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 4'096;
+
+}  // namespace
+
+void append(RequestList& list, ClientRequest& request) {
+    request.next = nullptr;
+    request.previous = list.last;
+    (list.last != nullptr ? list.last->next : list.first) = &request;
+    list.last = &request;
+    ++list.count;
+}
+
+void remove(RequestList& list, ClientRequest& request) {
+    (request.previous != nullptr ? request.previous->next : list.first) = request.next;
+    (request.next != nullptr ? request.next->previous : list.last) = request.previous;
+    request.next = request.previous = nullptr;
+    --list.count;
+}
+
+ClientRequest* take_first(RequestList& list) {
+    ClientRequest* first = list.first;
+    if (first != nullptr) remove(list, *first);
+    return first;
+}
+
+void ClientRequest::on_timer(Timer&) { agent.on_request_timer(*this); }
+
+SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rules, net::Resolver& resolver,
+                   net::TlsContext* tls, BlockPool& blocks, Random& random, const SipAgentSettings& settings)
+    : shard_(shard), user_(user), rules_(&rules), resolver_(resolver), blocks_(blocks), random_(random),
+      settings_(settings), requests_(kClientRequests), request_index_(kClientInFlight),
+      transactions_(kServerTransactions), transaction_index_(kServerTransactions),
+      merge_index_(kServerTransactions),
+      transport_(shard, *this, rules, tls, settings.via_host), scratch_(kScratchBytes) {
+    build_routes();
+}
+
+SipAgent::~SipAgent() = default;
+
+void SipAgent::reload(const rules::Snapshot& rules) {
+    rules_ = &rules;
+    transport_.reload(rules);
+    build_routes();
+}
+
+// Routes whose next hops did not change stay, with their connections and their health.
+void SipAgent::build_routes() {
+    std::vector<std::unique_ptr<SipRoute>> routes;
+    rules::NameIndex index;
+    for (const rules::SipDomain& domain : rules_->sip_domains()) {
+        auto old = std::ranges::find_if(routes_, [&](const auto& route) {
+            return route != nullptr && route->domain() == domain.name && route->same_hops(domain);
+        });
+        const Duration interval = rules_->settings.sip.options_interval;
+        FEDGATE_CHECK(index.add(domain.name, static_cast<std::uint32_t>(routes.size())));
+        if (old != routes_.end()) {
+            (*old)->set_options_interval(interval);
+            routes.push_back(std::move(*old));
+        } else {
+            routes.push_back(
+                std::make_unique<SipRoute>(shard_, resolver_, random_, transport_,
+                                                        static_cast<SipRouteOwner&>(*this), domain, interval));
+        }
+    }
+    for (auto& route : routes_) {
+        if (route == nullptr) continue;
+        route->retire();
+        retired_routes_.push_back(std::move(route));
+    }
+    routes_ = std::move(routes);
+    route_index_ = std::move(index);
+    drop_retired_routes();
+}
+
+void SipAgent::drop_retired_routes() {
+    std::erase_if(retired_routes_, [](const auto& route) { return route->users == 0; });
+}
+
+SipRoute* SipAgent::find_route(Bytes domain) {
+    const std::uint32_t at = route_index_.find(domain);
+    return at == rules::NameIndex::kNone ? nullptr : routes_[at].get();
+}
+
+ClientRequest* SipAgent::make_request(SipRoute& route) {
+    Handle<ClientRequest> handle;
+    ClientRequest* request = requests_.make(handle, *this);
+    if (request == nullptr) return nullptr;
+    request->self = handle;
+    request->route = &route;
+    ++route.users;
+    return request;
+}
+
+void SipAgent::release(ClientRequest& request) {
+    --request.route->users;
+    requests_.free(request.self);
+}
+
+bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix, Bytes bytes) {
+    std::size_t prefix_bytes = 0;
+    for (const Bytes part : prefix) prefix_bytes += part.size();
+    // SIP-4: the Via is the second line.
+    const std::size_t via = bytes.find("\r\n") + 2;
+    const std::size_t via_end = bytes.find("\r\n", via) + 2;
+    Block block = blocks_.take(prefix_bytes + bytes.size() - (via_end - via) + kViaBytesMax);
+    if (!block) return false;
+    Sink sink(block.memory());
+    for (const Bytes part : prefix) sink.append(part);
+    sink.append(bytes);
+    block.set_size(sink.size());
+    request.memory = std::move(block);
+    request.request_begin = static_cast<std::uint32_t>(prefix_bytes);
+    request.via_begin = static_cast<std::uint32_t>(via);
+    request.via_end = static_cast<std::uint32_t>(via_end);
+    return true;
+}
+
+sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
+    sip::OwnVia via = transport_.via(route.legs().empty() ? sip::Transport::kTcp
+                                                          : route.legs().front()->transport);
+    static constexpr std::array<char, sip::kBranchBytes> kLater = [] {
+        std::array<char, sip::kBranchBytes> text{};
+        text.fill('0');
+        return text;
+    }();
+    via.branch = Bytes(kLater.data(), kLater.size());
+    return via;
+}
+
+// The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size allows.
+void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
+    const sip::Branch branch = sip::make_branch(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    char line_memory[kViaBytesMax];
+    Sink line{MutableBytes(line_memory)};
+    const sip::OwnVia via = transport_.via(transport);
+    line.append("Via: SIP/2.0/");
+    line.append(sip::transport_text(transport));
+    line.append(' ');
+    line.append(via.host);
+    if (via.port != 0) {
+        line.append(':');
+        line.append_number(via.port);
+    }
+    line.append(";branch=");
+    line.append(branch.view());
+    if (via.rport) line.append(";rport");
+    line.append("\r\n");
+    FEDGATE_CHECK(!line.overflowed());
+    const std::size_t old_size = request.via_end - request.via_begin;
+    const std::size_t at = request.request_begin + request.via_begin;
+    const std::size_t size = request.memory.bytes().size() - old_size + line.size();
+    FEDGATE_CHECK(size <= request.memory.memory().size());    // fill() has left room for any Via
+    char* const memory = request.memory.memory().data();
+    if (line.size() != old_size) {
+        std::memmove(memory + at + line.size(), memory + at + old_size,
+                     request.memory.bytes().size() - at - old_size);
+    }
+    std::memcpy(memory + at, line.written().data(), line.size());
+    request.memory.set_size(size);
+    request.via_end = request.via_begin + static_cast<std::uint32_t>(line.size());
+    const Bytes method = request.kind == RequestKind::kProbe ? Bytes("OPTIONS") : Bytes("MESSAGE");
+    request.key = sip::client_key(settings_.secret, branch.view(), method);
+}
+
+void SipAgent::send(ClientRequest& request) {
+    request.give_up_at = shard_.loop().now() + settings_.timing.timeout();    // SIP-8: 32 s in all
+    dispatch(request);
+}
+
+void SipAgent::dispatch(ClientRequest& request) {
+    SipRoute& route = *request.route;
+    if (!route.ready()) {
+        request.awaits_route = true;
+        append(route.waiting, request);
+        return arm(request);
+    }
+    if (route.empty()) return finish(request, nullptr, LocalFault::kNoNextHop);    // ERR-L2
+    const bool big = request.request().size() > limits::kSipDatagramRequestBytes;    // SIP-7
+    if (big && !route.has_stream()) return finish(request, nullptr, LocalFault::kTooLarge);    // IM-18
+    RouteLeg* leg = route.pick(request.tried, big);
+    if (leg == nullptr) return finish(request, nullptr, LocalFault::kUnreachable);    // ERR-L3
+    offer(request, *leg);
+}
+
+void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
+    request.leg = &leg;
+    append(leg.requests, request);
+    if (leg.transport != sip::Transport::kUdp) {
+        SipConnection* connection = transport_.find(leg.connection);
+        if (connection == nullptr) connection = transport_.connect(leg, leg.target);
+        if (connection == nullptr) {
+            leg.route->on_failure(leg, "no connection");
+            return fail_over(request, LocalFault::kUnreachable);
+        }
+        if (!connection->ready()) return arm(request);    // on_sip_connected() goes on
+    }
+    if (!transmit(request, leg)) arm(request);    // on_sip_writable() goes on
+}
+
+// False: the connection has no room now. A request that can't be watched ends here.
+bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
+    write_via(request, leg.transport);
+    if (!request_index_.insert(request.key, request.self)) {
+        finish(request, nullptr, LocalFault::kOverload);
+        return true;
+    }
+    const bool reliable = leg.transport != sip::Transport::kUdp;
+    if (reliable) {
+        SipConnection* connection = transport_.find(leg.connection);
+        if (connection == nullptr || !connection->write(request.request())) {
+            request_index_.erase(request.key);
+            return false;
+        }
+    } else {
+        // No room in the socket is as good as lost on the way: timer E sends it again.
+        static_cast<void>(transport_.send_datagram(leg.target.address, request.request()));
+    }
+    const Instant now = shard_.loop().now();
+    shard_.stats().add(Counter::kSipRequestsOut);
+    request.sent = true;
+    request.machine.emplace(sip::TransactionKind::kClientOther, settings_.timing, reliable);
+    static_cast<void>(request.machine->start(now));
+    const std::uint64_t tried = request.tried | (std::uint64_t{1} << leg.slot);
+    const bool hurry = leg.suspect && request.kind != RequestKind::kProbe && leg.route->has_other(tried);
+    request.suspect_at = hurry ? now + kSuspectWait : kNever;
+    arm(request);
+    return true;
+}
+
+void SipAgent::arm(ClientRequest& request) {
+    Instant deadline = std::min(request.give_up_at, request.suspect_at);
+    if (request.machine) deadline = std::min(deadline, request.machine->deadline());
+    shard_.loop().timers().arm(request.timer, deadline);
+}
+
+void SipAgent::on_request_timer(ClientRequest& request) {
+    const Instant now = shard_.loop().now();
+    const auto time_is_up = [&] {
+        shard_.stats().add(Counter::kSipTransactionTimeouts);
+        shard_.log().event(EventId::kSipTimeout, {{"domain", request.route->domain()}});
+        finish(request, nullptr, request.sent ? LocalFault::kTimeout : LocalFault::kUnreachable);
+    };
+    if (now >= request.give_up_at) return time_is_up();
+    if (now >= request.suspect_at) {
+        request.suspect_at = kNever;
+        return fail_over(request, LocalFault::kTimeout);
+    }
+    while (request.machine && request.machine->deadline() <= now) {
+        const sip::Actions actions = request.machine->on_time(now);
+        if (has(actions, sip::Actions::kSend)) {
+            shard_.stats().add(Counter::kSipRetransmissionsOut);
+            static_cast<void>(transport_.send_datagram(request.leg->target.address, request.request()));
+        }
+        if (has(actions, sip::Actions::kReportTimeout)) return time_is_up();
+    }
+    arm(request);
+}
+
+void SipAgent::leave_leg(ClientRequest& request) {
+    request.timer.cancel();
+    if (request.awaits_route) {
+        request.awaits_route = false;
+        remove(request.route->waiting, request);
+    }
+    if (request.machine) {
+        request_index_.erase(request.key);
+        request.machine.reset();
+    }
+    if (request.leg != nullptr) {
+        remove(request.leg->requests, request);
+        request.leg = nullptr;
+    }
+}
+
+// SIP-8: the next target, with a new branch and all else the same; without one the fault stands.
+void SipAgent::fail_over(ClientRequest& request, LocalFault fault) {
+    request.tried |= std::uint64_t{1} << request.leg->slot;
+    if (request.kind == RequestKind::kProbe || !request.route->has_other(request.tried)) {
+        return finish(request, nullptr, fault);
+    }
+    leave_leg(request);
+    dispatch(request);
+}
+
+void SipAgent::finish(ClientRequest& request, const sip::Message* response, LocalFault fault) {
+    RouteLeg* leg = request.leg;
+    leave_leg(request);
+    if (request.kind == RequestKind::kProbe) return finish_probe(request, *leg, response);
+    user_.on_request_done(request, response, fault);
+}
+
+bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
+    shard_.stats().add(Counter::kSipResponsesIn);
+    const auto maker = sip::maker_of_branch(message.via.branch);
+    if (!maker || maker->node != settings_.maker.node || message.via_count != 1) return true;    // not ours
+    if (maker->core != settings_.maker.core) {
+        return peer.connection ? true : user_.on_stray_response(maker->core, message, peer);
+    }
+    const auto* handle = request_index_.find(
+        sip::client_key(settings_.secret, message.via.branch, message.cseq.method_name));
+    if (handle == nullptr) return true;    // late: its request has ended
+    ClientRequest& request = *requests_.find(*handle);
+    const sip::Actions actions =
+        request.machine->step(sip::received_event(message.status), shard_.loop().now());
+    if (message.status < 200 || !has(actions, sip::Actions::kPassUp)) {
+        arm(request);
+        return true;
+    }
+    RouteLeg& leg = *request.leg;
+    if (message.status != 503 || request.kind == RequestKind::kProbe) {
+        if (message.status < 500) leg.route->on_alive(leg);
+        finish(request, &message, LocalFault::kUnreachable);
+        return true;
+    }
+    // SIP-8: 503 marks the target down for its Retry-After, and the request goes elsewhere.
+    const auto retry_after = sip::parse_seconds(message.value(sip::HeaderName::kRetryAfter));
+    const std::uint32_t seconds = retry_after ? std::min<std::uint32_t>(*retry_after, 3'600) : kDownSeconds;
+    leg.route->mark_down(leg, std::chrono::seconds(seconds), "503");
+    if (leg.route->has_other(request.tried | (std::uint64_t{1} << leg.slot))) {
+        fail_over(request, LocalFault::kUnreachable);
+    } else {
+        finish(request, &message, LocalFault::kUnreachable);
+    }
+    return true;
+}
+
+void SipAgent::send_waiting(RouteLeg& leg) {
+    ClientRequest* request = leg.requests.first;
+    while (request != nullptr) {
+        ClientRequest* next = request->next;
+        if (!request->machine && !transmit(*request, leg)) return;
+        request = next;
+    }
+}
+
+void SipAgent::on_sip_connected(Leg& leg) { send_waiting(static_cast<RouteLeg&>(leg)); }
+
+void SipAgent::on_sip_writable(Leg& leg) { send_waiting(static_cast<RouteLeg&>(leg)); }
+
+// ERR-L3: each request on it goes elsewhere or ends.
+void SipAgent::on_sip_disconnected(Leg& base, const Error& error) {
+    RouteLeg& leg = static_cast<RouteLeg&>(base);
+    if (leg.requests.first == nullptr) return;    // an idle connection may end
+    leg.route->on_failure(leg, error.where);
+    RequestList all;
+    while (ClientRequest* request = leg.requests.first) {
+        request->tried |= std::uint64_t{1} << leg.slot;
+        leave_leg(*request);
+        if (request->kind == RequestKind::kProbe) {
+            finish_probe(*request, leg, nullptr);
+        } else {
+            append(all, *request);
+        }
+    }
+    while (ClientRequest* request = take_first(all)) dispatch(*request);
+}
+
+void SipAgent::on_route_ready(SipRoute& route) {
+    RequestList all = route.waiting;
+    route.waiting = {};
+    while (ClientRequest* request = take_first(all)) {
+        request->awaits_route = false;
+        request->timer.cancel();
+        dispatch(*request);
+    }
+}
+
+// SIP-8: is it alive?
+void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
+    drop_retired_routes();
+    ClientRequest* probe = make_request(route);
+    if (probe == nullptr) return;    // busy enough to know
+    probe->kind = RequestKind::kProbe;
+    const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    const sip::Tag call_id = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    char uri_memory[300];
+    Sink uri{MutableBytes(uri_memory)};
+    uri.append("sip:");
+    uri.append(route.domain());
+    sip::RequestHead head;
+    head.method = "OPTIONS";
+    head.uri = uri.written();
+    head.via = likely_via(route);
+    head.from = {{}, uri.written(), tag.view()};
+    head.to = {{}, uri.written(), {}};
+    head.call_id = call_id.view();
+    Sink sink{MutableBytes(scratch_)};
+    sip::write_request_head(sink, head);
+    sink.append("User-Agent: Fedgate\r\n");
+    sip::write_no_body(sink);
+    if (uri.overflowed() || sink.overflowed() || !fill(*probe, {}, sink.written())) return release(*probe);
+    ++probes_;
+    leg.probing = true;
+    probe->give_up_at = shard_.loop().now() + settings_.timing.timeout();
+    offer(*probe, leg);
+}
+
+void SipAgent::finish_probe(ClientRequest& probe, RouteLeg& leg, const sip::Message* response) {
+    --probes_;
+    leg.probing = false;
+    if (response == nullptr) {
+        leg.suspect = true;
+        // Some never answer OPTIONS: only where there is somewhere else to go that means "down".
+        if (leg.route->has_other(std::uint64_t{1} << leg.slot)) {
+            leg.route->mark_down(leg, net::TargetPool::kHold, "OPTIONS unanswered");
+        }
+    } else if (response->status == 503) {
+        leg.route->mark_down(leg, net::TargetPool::kHold, "503 to OPTIONS");
+    } else if (response->status >= 500) {
+        leg.route->on_failure(leg, "error to OPTIONS");
+    }
+    release(probe);
+}
+
+}  // namespace fedgate::gateway

@@ -1,0 +1,224 @@
+// SIP user agent of one shard: client and server transactions outside a dialog, over sip_transport and
+// sip_route. It retransmits, fails over (SIP-8), absorbs what comes again (SIP-11) and never leaves a
+// request without an end: a response, or a fault.
+// Owner: the engine. Thread: the shard's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "appliance/gateway/block_pool.hpp"
+#include "appliance/gateway/errors.hpp"
+#include "appliance/gateway/random.hpp"
+#include "appliance/gateway/sip_route.hpp"
+#include "appliance/gateway/sip_transport.hpp"
+#include "core/base/slab.hpp"
+#include "core/rules/index.hpp"
+#include "sip/request_checks.hpp"
+#include "sip/transaction.hpp"
+#include "sip/transaction_key.hpp"
+
+namespace fedgate::gateway {
+
+class SipAgent;
+struct Conversation;
+
+// At the bound of requests the source is held back (edge) or the sender is told (ERR-L4).
+constexpr std::size_t kClientRequests = 65'536;        // in flight, or waiting in a pair's queue
+constexpr std::size_t kClientInFlight = 16'384;
+constexpr std::size_t kServerTransactions = 16'384;
+constexpr Duration kSuspectWait = std::chrono::seconds(4);     // SIP-8
+constexpr std::uint16_t kDownSeconds = 30;                     // SIP-8: 503 without Retry-After
+
+enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe };
+
+// One request of ours, from when it is written until its end is told. Its memory holds what the user
+// wants to know later, and behind that the request.
+struct ClientRequest final : private TimerOwner {
+    explicit ClientRequest(SipAgent& a) : agent(a), timer(*this) {}
+
+    // The user's.
+    Block memory;
+    std::uint32_t request_begin = 0;
+    std::uint32_t via_begin = 0;      // of the Via line, relative to the request
+    std::uint32_t via_end = 0;
+    Handle<Conversation> conversation;
+    std::uint16_t from_bytes = 0;     // at the front of the memory: original `from`, `to`, `id`
+    std::uint16_t to_bytes = 0;
+    std::uint16_t id_bytes = 0;
+    RequestKind kind = RequestKind::kMessage;
+    // What its end was, while its sender can't be told yet.
+    std::uint16_t status = 0;
+    LocalFault fault = LocalFault::kUnreachable;
+
+    [[nodiscard]] Bytes request() const { return memory.bytes().substr(request_begin); }
+    [[nodiscard]] Bytes from() const { return memory.bytes().substr(0, from_bytes); }
+    [[nodiscard]] Bytes to() const { return memory.bytes().substr(from_bytes, to_bytes); }
+    [[nodiscard]] bool was_sent() const { return sent; }
+    [[nodiscard]] Bytes id() const { return memory.bytes().substr(from_bytes + to_bytes, id_bytes); }
+
+    // One list at a time: a pair's queue, a route's, a leg's, or the engine's.
+    ClientRequest* next = nullptr;
+    ClientRequest* previous = nullptr;
+
+private:
+    friend class SipAgent;
+    void on_timer(Timer&) override;
+
+    SipAgent& agent;
+    Handle<ClientRequest> self;
+    Timer timer;
+    std::optional<sip::Transaction> machine;    // none until it was sent to the present leg
+    sip::TransactionKey key;
+    SipRoute* route = nullptr;
+    RouteLeg* leg = nullptr;
+    std::uint64_t tried = 0;
+    Instant give_up_at = kNever;
+    Instant suspect_at = kNever;
+    bool sent = false;         // some leg may have it
+    bool awaits_route = false;
+};
+
+void append(RequestList&, ClientRequest&);
+void remove(RequestList&, ClientRequest&);
+ClientRequest* take_first(RequestList&);
+
+struct ServerTransaction final : private TimerOwner {
+    ServerTransaction(SipAgent& a, const sip::TransactionTiming& timing, bool reliable)
+        : agent(a), timer(*this), machine(sip::TransactionKind::kServerOther, timing, reliable) {}
+
+private:
+    friend class SipAgent;
+    void on_timer(Timer&) override;
+
+    SipAgent& agent;
+    Handle<ServerTransaction> self;
+    Timer timer;
+    sip::Transaction machine;
+    sip::TransactionKey key;
+    sip::TransactionKey merge_key;
+    SipPeer peer;
+    Block head;        // of its responses: Via to CSeq
+    Block response;    // the whole last one, for a request that comes again
+    bool merge_indexed = false;
+    bool answered = false;
+};
+
+class SipAgentUser {
+public:
+    // The end of a request: `response` is its final response, or null and `fault` says why. The user
+    // calls release() sooner or later.
+    virtual void on_request_done(ClientRequest&, const sip::Message* response, LocalFault fault) = 0;
+    // A MESSAGE from a trusted peer that is new. False: no room now (nothing was kept).
+    [[nodiscard]] virtual bool on_message_request(const sip::Message&, const SipPeer&) = 0;
+    // A response over UDP that belongs to another shard. False: dropped.
+    virtual bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) = 0;
+
+protected:
+    ~SipAgentUser() = default;
+};
+
+struct SipAgentSettings {
+    sip::Maker maker;
+    sip::KeySecret secret;
+    sip::TransactionTiming timing;
+    std::string via_host;
+};
+
+class SipAgent final : private SipTransportUser, private SipRouteOwner {
+public:
+    SipAgent(Shard&, SipAgentUser&, const rules::Snapshot&, net::Resolver&, net::TlsContext*, BlockPool&,
+             Random&, const SipAgentSettings&);
+    ~SipAgent();
+    SipAgent(const SipAgent&) = delete;
+    SipAgent& operator=(const SipAgent&) = delete;
+
+    Result<void> listen() { return transport_.listen(); }
+    void reload(const rules::Snapshot&);
+    void set_tls(net::TlsContext* tls) { transport_.set_tls(tls); }
+    void set_draining() { draining_ = true; }
+
+    // Null: not a domain of ours.
+    [[nodiscard]] SipRoute* find_route(Bytes domain);
+    // Null at the bound. It is the user's until send(), and again from on_request_done() on.
+    [[nodiscard]] ClientRequest* make_request(SipRoute&);
+    // Gives it `prefix` and `request`, a whole one with one Via. False: no memory now.
+    [[nodiscard]] bool fill(ClientRequest&, std::initializer_list<Bytes> prefix, Bytes request);
+    void send(ClientRequest&);
+    void release(ClientRequest&);
+    // The Via to write into a request before it is sent: right for the leg that is likely to take it.
+    [[nodiscard]] sip::OwnVia likely_via(const SipRoute&) const;
+
+    // The new server transaction of a MESSAGE; null handle at the bound.
+    [[nodiscard]] Handle<ServerTransaction> open(const sip::Message&, const SipPeer&);
+    void discard(Handle<ServerTransaction>);    // as if it had never been
+    // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty.
+    void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {});
+    void answer_at_once(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes headers = {});
+
+    [[nodiscard]] SipTransport& transport() { return transport_; }
+    [[nodiscard]] const std::vector<std::unique_ptr<SipRoute>>& routes() const { return routes_; }
+    [[nodiscard]] std::size_t request_count() const { return requests_.count(); }
+    [[nodiscard]] std::size_t probe_count() const { return probes_; }
+    [[nodiscard]] std::size_t transaction_count() const { return transactions_.count(); }
+    [[nodiscard]] std::size_t unanswered_count() const { return unanswered_; }
+
+private:
+    friend struct ClientRequest;
+    friend struct ServerTransaction;
+    [[nodiscard]] bool on_sip_message(const sip::Message&, const SipPeer&) override;
+    void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) override;
+    void on_sip_connected(Leg&) override;
+    void on_sip_writable(Leg&) override;
+    void on_sip_disconnected(Leg&, const Error&) override;
+    void on_route_ready(SipRoute&) override;
+    void on_probe_due(SipRoute&, RouteLeg&) override;
+
+    void dispatch(ClientRequest&);
+    void offer(ClientRequest&, RouteLeg&);
+    [[nodiscard]] bool transmit(ClientRequest&, RouteLeg&);
+    void send_bytes(ClientRequest&);
+    void write_via(ClientRequest&, sip::Transport);
+    void leave_leg(ClientRequest&);
+    void fail_over(ClientRequest&, LocalFault);
+    void finish(ClientRequest&, const sip::Message*, LocalFault);
+    void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*);
+    void build_routes();
+    void drop_retired_routes();
+    void arm(ClientRequest&);
+    void on_request_timer(ClientRequest&);
+    void send_waiting(RouteLeg&);
+
+    bool on_request(const sip::Message&, const SipPeer&);
+    void on_options(const sip::Message&, const SipPeer&);
+    bool on_response(const sip::Message&, const SipPeer&);
+    void on_transaction_timer(ServerTransaction&);
+    void arm(ServerTransaction&);
+    void end(ServerTransaction&);
+    void write_head(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes to_tag, Sink&);
+
+    Shard& shard_;
+    SipAgentUser& user_;
+    const rules::Snapshot* rules_;
+    net::Resolver& resolver_;
+    BlockPool& blocks_;
+    Random& random_;
+    SipAgentSettings settings_;
+    Slab<ClientRequest> requests_;
+    sip::KeyIndex<Handle<ClientRequest>> request_index_;
+    Slab<ServerTransaction> transactions_;
+    sip::KeyIndex<Handle<ServerTransaction>> transaction_index_;
+    sip::KeyIndex<Handle<ServerTransaction>> merge_index_;
+    SipTransport transport_;
+    std::vector<std::unique_ptr<SipRoute>> routes_;
+    std::vector<std::unique_ptr<SipRoute>> retired_routes_;
+    rules::NameIndex route_index_;
+    std::vector<char> scratch_;    // heads of responses, probes
+    std::size_t probes_ = 0;
+    std::size_t unanswered_ = 0;
+    bool draining_ = false;
+};
+
+}  // namespace fedgate::gateway

@@ -1,0 +1,205 @@
+// Server half: requests of peers. The client half is sip_agent.cpp.
+#include "appliance/gateway/sip_agent.hpp"
+
+#include <algorithm>
+
+#include "appliance/gateway/message.hpp"
+#include "net/address.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+// IQ-13, IQ-14.
+constexpr sip::MethodSet kAllowed{sip::Method::kMessage, sip::Method::kOptions};
+
+}  // namespace
+
+void ServerTransaction::on_timer(Timer&) { agent.on_transaction_timer(*this); }
+
+bool SipAgent::on_sip_message(const sip::Message& message, const SipPeer& peer) {
+    return message.is_request ? on_request(message, peer) : on_response(message, peer);
+}
+
+void SipAgent::on_sip_malformed(const sip::Frame& frame, const sip::Message& message, const SipPeer& peer) {
+    shard_.stats().add(Counter::kSipBad);
+    shard_.log().event(EventId::kSipMalformed,
+                       {{"peer", net::format_address(peer.address)}, {"reason", frame.reason}});
+    if (message.answerable()) answer_at_once(message, peer, {frame.status, {}});
+}
+
+bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
+    shard_.stats().add(Counter::kSipRequestsIn);
+    if (request.method == sip::Method::kAck) return true;
+    // SIP-11: what came before gets what it got before.
+    if (const auto* known = transaction_index_.find(sip::server_key(settings_.secret, request))) {
+        ServerTransaction& transaction = *transactions_.find(*known);
+        shard_.stats().add(Counter::kSipRetransmissionsIn);
+        const auto actions = transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
+        if (has(actions, sip::Actions::kSend)) transport_.answer(peer, transaction.response.bytes());
+        return true;
+    }
+    if (transport_.trust(peer) == SipTrust::kNone) {    // SIP-30
+        shard_.log().event(EventId::kSipPeerRefused, {{"peer", net::format_address(peer.address)}});
+        answer_at_once(request, peer, {403, {}});
+        return true;
+    }
+    if (request.method == sip::Method::kCancel) {    // nothing here can be cancelled
+        answer_at_once(request, peer, {481, {}});
+        return true;
+    }
+    const std::uint16_t refused = sip::check_request(request, kAllowed);
+    if (refused != 0) {    // SIP-17, SIP-18, IM-51, IQ-14
+        char header_memory[1'024];
+        Sink headers{MutableBytes(header_memory)};
+        if (refused == 405) sip::write_allow(headers, kAllowed);
+        if (refused == 420) sip::write_unsupported(headers, request);
+        answer_at_once(request, peer, {refused, {}}, headers.overflowed() ? Bytes() : headers.written());
+        return true;
+    }
+    if (request.method == sip::Method::kOptions) {
+        on_options(request, peer);
+        return true;
+    }
+    if (!request.to.tag.empty()) {    // SIP-22: no dialog of ours
+        answer_at_once(request, peer, {481, {}});
+        return true;
+    }
+    if (draining_) {
+        answer_at_once(request, peer, {503, {}, kDownSeconds});
+        return true;
+    }
+    if (merge_index_.find(sip::merge_key(settings_.secret, request)) != nullptr) {    // SIP-11
+        answer_at_once(request, peer, {482, {}});
+        return true;
+    }
+    return user_.on_message_request(request, peer);
+}
+
+// SIP-25, IQ-13.
+void SipAgent::on_options(const sip::Message& request, const SipPeer& peer) {
+    if (draining_) return answer_at_once(request, peer, {503, {}, kDownSeconds});
+    char header_memory[512];
+    Sink headers{MutableBytes(header_memory)};
+    sip::write_allow(headers, kAllowed);
+    sip::write_header(headers, sip::HeaderName::kAccept, kAcceptedTypes);
+    sip::write_header(headers, sip::HeaderName::kSupported, {});
+    answer_at_once(request, peer, {200, {}}, headers.written());
+}
+
+void SipAgent::write_head(const sip::Message& request, const SipPeer& peer, const SipAnswer& answer,
+                          Bytes to_tag, Sink& sink) {
+    char host_memory[64];
+    Sink host{MutableBytes(host_memory)};
+    net::write_ip(host, peer.address);
+    sip::ResponseHead head;
+    head.status = answer.status;
+    head.reason = answer.reason;
+    head.to_tag = to_tag;
+    head.source_host = host.written();    // SIP-13
+    head.source_port = net::port_of(peer.address);
+    sip::write_response_head(sink, request, head);
+}
+
+void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer, const SipAnswer& answer,
+                              Bytes headers) {
+    const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    Sink sink{MutableBytes(scratch_)};
+    write_head(request, peer, answer, tag.view(), sink);
+    sink.append(headers);
+    if (answer.retry_after != 0) {
+        sip::write_header_number(sink, sip::HeaderName::kRetryAfter, answer.retry_after);
+    }
+    sip::write_no_body(sink);
+    if (!sink.overflowed()) transport_.answer(peer, sink.written());
+}
+
+Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipPeer& peer) {
+    Handle<ServerTransaction> handle;
+    const bool reliable = static_cast<bool>(peer.connection);
+    const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    Sink sink{MutableBytes(scratch_)};
+    write_head(request, peer, {200, {}}, tag.view(), sink);
+    if (sink.overflowed()) return {};
+    const Bytes head = sink.written().substr(sink.written().find("\r\n") + 2);    // any status may follow
+    Block block = blocks_.copy({head});
+    if (!block) return {};
+    ServerTransaction* transaction = transactions_.make(handle, *this, settings_.timing, reliable);
+    if (transaction == nullptr) return {};
+    transaction->self = handle;
+    transaction->peer = peer;
+    transaction->head = std::move(block);
+    transaction->key = sip::server_key(settings_.secret, request);
+    transaction->merge_key = sip::merge_key(settings_.secret, request);
+    if (!transaction_index_.insert(transaction->key, handle)) {
+        transactions_.free(handle);
+        return {};
+    }
+    transaction->merge_indexed = merge_index_.insert(transaction->merge_key, handle);
+    ++unanswered_;
+    static_cast<void>(transaction->machine.start(shard_.loop().now()));
+    arm(*transaction);
+    return handle;
+}
+
+void SipAgent::arm(ServerTransaction& transaction) {
+    const Instant deadline = transaction.machine.deadline();
+    if (deadline == kNever) return transaction.timer.cancel();
+    shard_.loop().timers().arm(transaction.timer, deadline);
+}
+
+void SipAgent::end(ServerTransaction& transaction) {
+    if (!transaction.answered) --unanswered_;
+    transaction_index_.erase(transaction.key);
+    if (transaction.merge_indexed) merge_index_.erase(transaction.merge_key);
+    transactions_.free(transaction.self);
+}
+
+void SipAgent::discard(Handle<ServerTransaction> handle) {
+    if (ServerTransaction* transaction = transactions_.find(handle)) end(*transaction);
+}
+
+void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer, Bytes headers) {
+    ServerTransaction* transaction = transactions_.find(handle);
+    if (transaction == nullptr || transaction->answered) return;
+    const Bytes head = transaction->head.bytes();
+    const Bytes reason = answer.reason.empty() ? sip::reason_phrase(answer.status) : answer.reason;
+    Sink sink{MutableBytes(scratch_)};
+    sink.append("SIP/2.0 ");
+    sink.append_number(answer.status);
+    sink.append(' ');
+    sink.append(reason);
+    sink.append("\r\n");
+    sink.append(head);
+    sink.append(headers);
+    if (answer.retry_after != 0) {
+        sip::write_header_number(sink, sip::HeaderName::kRetryAfter, answer.retry_after);
+    }
+    sip::write_no_body(sink);
+    FEDGATE_CHECK(!sink.overflowed());    // the head has been in there, with more room behind it
+    transport_.answer(transaction->peer, sink.written());
+    --unanswered_;
+    transaction->answered = true;
+    transaction->head.reset();
+    // On a stream nothing comes twice, and the machine ends here. No memory to keep the answer: a request
+    // that comes again is then refused as a merged one, never delivered twice.
+    if (!transaction->machine.reliable()) transaction->response = blocks_.copy({sink.written()});
+    const auto actions = transaction->machine.step(sip::sending_event(answer.status), shard_.loop().now());
+    if (has(actions, sip::Actions::kTerminated)) return end(*transaction);
+    arm(*transaction);
+}
+
+void SipAgent::on_transaction_timer(ServerTransaction& transaction) {
+    const Instant now = shard_.loop().now();
+    const Handle<ServerTransaction> self = transaction.self;
+    while (transaction.machine.deadline() <= now) {
+        const auto actions = transaction.machine.on_time(now);
+        if (has(actions, sip::Actions::kTerminated)) return end(transaction);
+        if (has(actions, sip::Actions::kAnswerNow)) {
+            answer(self, sip_answer(link::Fault::kExpired, true));    // IM-49, ERR-34, SIP-12
+            if (transactions_.find(self) == nullptr) return;
+        }
+    }
+    arm(transaction);
+}
+
+}  // namespace fedgate::gateway

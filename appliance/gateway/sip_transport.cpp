@@ -1,0 +1,373 @@
+#include "appliance/gateway/sip_transport.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "net/address.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+constexpr std::size_t kFramingBytes = 16'384;    // SIP-3: multipart and CPIM around a text of im.max_bytes
+
+SocketAddress to_socket_address(const config::Address& address) {
+    auto parsed = net::parse_address(address.text);
+    FEDGATE_CHECK(parsed.has_value());    // configuration has normalised it
+    return *parsed;
+}
+
+bool is_wildcard(const SocketAddress& address) {
+    const std::string text = net::format_ip(address);
+    return text == "0.0.0.0" || text == "::";
+}
+
+std::string via_text(const SocketAddress& address) {
+    return net::is_ipv6(address) ? "[" + net::format_ip(address) + "]" : net::format_ip(address);
+}
+
+Bytes host_of_sip_uri(Bytes text) {
+    const auto uri = sip::parse_uri(text);
+    if (!uri || uri->scheme != sip::Scheme::kSip || uri->has_user) return {};
+    return uri->at.host;
+}
+
+}  // namespace
+
+bool proves_sip_name(const PeerIdentity& identity, Bytes name) {
+    if (!identity.presented || !identity.chain_valid || name.empty()) return false;
+    bool has_sip_uri = false;
+    for (const std::string& text : identity.uris) {
+        const Bytes host = host_of_sip_uri(text);
+        if (host.empty()) continue;
+        has_sip_uri = true;
+        if (sip::equal_ignoring_case(host, name)) return true;
+    }
+    if (has_sip_uri) return false;
+    return std::ranges::any_of(identity.dns_names,
+                               [&](const std::string& dns) { return sip::equal_ignoring_case(dns, name); });
+}
+
+// ---- SipConnection
+
+SipConnection::SipConnection(SipTransport& transport, Handle<SipConnection> self, Leg* leg, bool tls,
+                             std::size_t body_bytes_max)
+    : transport_(transport), self_(self), leg_(leg), framer_(body_bytes_max), watch_(*this), again_(*this),
+      tls_(tls) {}
+
+bool SipConnection::write(Bytes bytes) {
+    if (!stream_->write(bytes)) return false;
+    last_written_ = transport_.shard_.loop().now();
+    return true;
+}
+
+void SipConnection::close() { stream_->close(); }
+
+void SipConnection::on_open(net::Connection& stream) {
+    Loop& loop = transport_.shard_.loop();
+    if (!tls_) return become_ready();
+    if (transport_.tls_ == nullptr) return stream.abort({Errc::kTls, 0, "no tls.sip certificate"});
+    loop.timers().arm(watch_, loop.now() + kSipTlsTimeout);
+    stream.start_tls_client(*transport_.tls_, leg_->host, {});
+}
+
+void SipConnection::on_secured(net::Connection& stream) {
+    judge();
+    // SIP-31: a next hop has to prove the domain or the name that it is configured with.
+    if (leg_ != nullptr && !proves_sip_name(stream.peer(), leg_->domain) &&
+        !proves_sip_name(stream.peer(), leg_->host)) {
+        transport_.shard_.log().event(EventId::kCertificateRefused,
+                                      {{"peer", net::format_address(stream.peer_address())},
+                                       {"fault", stream.peer().fault}});
+        return stream.abort({Errc::kCertificate, 0, "SIP next hop certificate"});
+    }
+    become_ready();
+}
+
+void SipConnection::become_ready() {
+    Loop& loop = transport_.shard_.loop();
+    ready_ = true;
+    last_written_ = loop.now();
+    loop.timers().arm(watch_, loop.now() + kSipKeepalive);
+    judge();
+    if (leg_ != nullptr) transport_.user_.on_sip_connected(*leg_);
+}
+
+// SIP-30: by certificate first, else by address. Judged once for each generation of the rules.
+void SipConnection::judge() {
+    judged_at_ = transport_.rules_->generation;
+    if (tls_ && stream_->secured() && transport_.proves_a_peer(stream_->peer())) {
+        trust_ = SipTrust::kCertificate;
+    } else {
+        trust_ = transport_.trusted_address(stream_->peer_address()) ? SipTrust::kAddress : SipTrust::kNone;
+    }
+}
+
+std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) {
+    if (judged_at_ != transport_.rules_->generation) judge();
+    awaiting_pong_ = false;
+    std::size_t consumed = 0;
+    const SipPeer peer{self_, 0, stream.peer_address()};
+    while (true) {
+        const sip::Frame frame = framer_.next(input.subspan(consumed), transport_.message_);
+        switch (frame.kind) {
+            case sip::FrameKind::kNeedMore: return consumed;
+            case sip::FrameKind::kPong: break;
+            case sip::FrameKind::kPing:    // SIP-3, SIP-15; a peer that does not read gets none
+                static_cast<void>(write("\r\n"));
+                break;
+            case sip::FrameKind::kMessage:
+                if (!transport_.user_.on_sip_message(transport_.message_, peer)) {
+                    Loop& loop = transport_.shard_.loop();
+                    stream.pause_input();
+                    loop.timers().arm(again_, loop.now() + kSipRetryTaking);
+                    transport_.shard_.stats().add(Counter::kLinkBackPressure);
+                    return consumed;
+                }
+                break;
+            case sip::FrameKind::kMalformed:
+                transport_.user_.on_sip_malformed(frame, transport_.message_, peer);
+                if (frame.close) {
+                    stream.close();
+                    return input.size();
+                }
+                break;
+        }
+        consumed += frame.consumed;
+    }
+}
+
+void SipConnection::on_writable(net::Connection&) {
+    if (leg_ != nullptr) transport_.user_.on_sip_writable(*leg_);
+}
+
+void SipConnection::on_timer(Timer& timer) {
+    Loop& loop = transport_.shard_.loop();
+    if (&timer == &again_) return stream_->resume_input();
+    if (!ready_) return stream_->abort({Errc::kTimeout, 0, "SIP connection set-up"});
+    // SIP-15: a ping after a minute without a request of ours; the pong within 10 s.
+    if (awaiting_pong_) return stream_->abort({Errc::kTimeout, 0, "SIP keepalive"});
+    const Instant due = last_written_ + kSipKeepalive;
+    if (leg_ == nullptr || loop.now() < due) {
+        loop.timers().arm(watch_, std::max(due, loop.now() + 1s));
+        return;
+    }
+    awaiting_pong_ = write("\r\n\r\n");
+    loop.timers().arm(watch_, loop.now() + kSipPongTimeout);
+}
+
+void SipConnection::on_closed(net::Connection&, Error reason) {
+    SipTransport& transport = transport_;
+    Leg* leg = leg_;
+    transport.shard_.stats().subtract(leg != nullptr ? Counter::kSipOutConnections : Counter::kSipInConnections);
+    transport.connections_.free(self_);    // this object is gone from here on
+    if (leg == nullptr) return;
+    leg->connection = {};
+    transport.user_.on_sip_disconnected(*leg, reason);
+}
+
+// ---- Listeners
+
+class SipTransport::StreamListener final : public SocketOwner {
+public:
+    StreamListener(SipTransport& transport, bool tls) : transport_(transport), tls_(tls) {}
+    void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
+        transport_.accept(connection, peer, tls_);
+    }
+    Socket socket;
+
+private:
+    SipTransport& transport_;
+    bool tls_;
+};
+
+class SipTransport::DatagramSocket final : public SocketOwner {
+public:
+    DatagramSocket(SipTransport& transport, std::uint8_t index) : transport_(transport), index_(index) {}
+    void on_datagram(Socket, const SocketAddress& from, MutableBytes bytes) override {
+        if (!transport_.take_datagram(index_, from, bytes)) {
+            transport_.shard_.stats().add(Counter::kSipDatagramsDropped);
+        }
+    }
+    Socket socket;
+    sa_family_t family = AF_UNSPEC;
+
+private:
+    SipTransport& transport_;
+    std::uint8_t index_;
+};
+
+// ---- SipTransport
+
+SipTransport::SipTransport(Shard& shard, SipTransportUser& user, const rules::Snapshot& rules,
+                           net::TlsContext* tls, std::string via_host)
+    : shard_(shard), user_(user), rules_(&rules), tls_(tls), via_host_(std::move(via_host)),
+      via_hosts_(3, via_host_), connections_(kSipConnections) {}
+
+// Sockets end in the background; their owners are told nothing after close(), so they may go.
+SipTransport::~SipTransport() {
+    for (auto& listener : stream_listeners_) shard_.loop().close(listener->socket);
+    for (auto& socket : datagram_sockets_) shard_.loop().close(socket->socket);
+}
+
+std::size_t SipTransport::body_bytes_max() const { return rules_->settings.im.max_bytes + kFramingBytes; }
+
+net::ConnectionLimits SipTransport::limits() const {
+    return {limits::kSipHeaderBytes + body_bytes_max(), kSipUnsentBytes};
+}
+
+Result<void> SipTransport::listen() {
+    Result<void> result;
+    for (const config::SipListen& listen : rules_->settings.sip.listen) {
+        const SocketAddress address = to_socket_address(listen.address);
+        const bool tls = listen.transport == config::Transport::kTls;
+        const bool udp = listen.transport == config::Transport::kUdp;
+        Result<Socket> opened = failure(Errc::kTls, "tls listener without tls.sip.certificate");
+        if (udp) {
+            const auto index = static_cast<std::uint8_t>(datagram_sockets_.size());
+            auto owner = std::make_unique<DatagramSocket>(*this, index);
+            opened = shard_.loop().open_datagram(address, *owner);
+            if (opened) {
+                owner->socket = *opened;
+                owner->family = address.storage.ss_family;
+                datagram_sockets_.push_back(std::move(owner));
+            }
+        } else if (!tls || tls_ != nullptr) {
+            auto owner = std::make_unique<StreamListener>(*this, tls);
+            opened = shard_.loop().listen(address, *owner);
+            if (opened) {
+                owner->socket = *opened;
+                stream_listeners_.push_back(std::move(owner));
+            }
+        }
+        const auto transport = udp ? sip::Transport::kUdp : tls ? sip::Transport::kTls : sip::Transport::kTcp;
+        if (!opened) {
+            shard_.log().event(EventId::kListenFailed, {{"listen", listen.address.text},
+                                                        {"transport", sip::transport_text(transport)},
+                                                        {"where", opened.error().where},
+                                                        {"errno", opened.error().system}});
+            if (result) result = Failure{opened.error()};
+            continue;
+        }
+        const SocketAddress local = shard_.loop().local_address(*opened);
+        shard_.log().event(EventId::kListening, {{"listen", net::format_address(local)},
+                                                 {"transport", sip::transport_text(transport)}});
+        infos_.push_back({transport, local});
+        const auto index = static_cast<std::size_t>(transport);
+        if (via_ports_[index] != 0) continue;    // the first one of a kind is where answers may come
+        via_ports_[index] = net::port_of(local);
+        if (!is_wildcard(local)) via_hosts_[index] = via_text(local);
+    }
+    return result;
+}
+
+sip::OwnVia SipTransport::via(sip::Transport transport) const {
+    const auto index = static_cast<std::size_t>(transport);
+    FEDGATE_CHECK(index < std::size(via_ports_));
+    sip::OwnVia via;
+    via.transport = transport;
+    via.host = via_hosts_[index];
+    via.port = via_ports_[index];
+    via.rport = transport == sip::Transport::kUdp;
+    return via;
+}
+
+void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
+    Handle<SipConnection> handle;
+    SipConnection* connection = nullptr;
+    if (!tls || tls_ != nullptr) {
+        connection = connections_.make(handle, *this, Handle<SipConnection>{}, nullptr, tls, body_bytes_max());
+    }
+    if (connection == nullptr) {
+        shard_.loop().close(socket);
+        shard_.log().event(EventId::kConnectionLimit, {{"what", "SIP"}, {"limit", kSipConnections}});
+        return;
+    }
+    connection->self_ = handle;
+    shard_.stats().add(Counter::kSipInConnections);
+    connection->stream_ =
+        std::make_unique<net::Connection>(shard_.loop(), *connection, limits(), socket, peer);
+    if (tls) {
+        shard_.loop().timers().arm(connection->watch_, shard_.loop().now() + kSipTlsTimeout);
+        connection->stream_->start_tls_server(*tls_);
+    } else {
+        connection->become_ready();
+    }
+}
+
+SipConnection* SipTransport::connect(Leg& leg, const net::Target& target) {
+    const bool tls = target.transport == net::Transport::kTls;
+    if (tls && tls_ == nullptr) return nullptr;
+    Handle<SipConnection> handle;
+    SipConnection* connection =
+        connections_.make(handle, *this, Handle<SipConnection>{}, &leg, tls, body_bytes_max());
+    if (connection == nullptr) return nullptr;
+    connection->self_ = handle;
+    auto stream = net::Connection::connect(shard_.loop(), *connection, limits(), target.address);
+    if (!stream) {
+        connections_.free(handle);
+        return nullptr;
+    }
+    connection->stream_ = std::move(*stream);
+    leg.connection = handle;
+    shard_.stats().add(Counter::kSipOutConnections);
+    shard_.loop().timers().arm(connection->watch_, shard_.loop().now() + kSipConnectTimeout);
+    return connection;
+}
+
+bool SipTransport::send_datagram(const SocketAddress& to, Bytes bytes) {
+    for (auto& socket : datagram_sockets_) {
+        if (socket->family == to.storage.ss_family) {
+            return shard_.loop().send_datagram(socket->socket, to, bytes);
+        }
+    }
+    return false;
+}
+
+void SipTransport::answer(const SipPeer& peer, Bytes bytes) {
+    bool sent = false;
+    if (peer.connection) {
+        SipConnection* connection = connections_.find(peer.connection);
+        sent = connection != nullptr && connection->write(bytes);
+    } else if (peer.socket < datagram_sockets_.size()) {
+        sent = shard_.loop().send_datagram(datagram_sockets_[peer.socket]->socket, peer.address, bytes);
+    }
+    shard_.stats().add(sent ? Counter::kSipResponsesOut : Counter::kSipDatagramsDropped);
+}
+
+SipTrust SipTransport::trust(const SipPeer& peer) {
+    if (!peer.connection) return trusted_address(peer.address) ? SipTrust::kAddress : SipTrust::kNone;
+    const SipConnection* connection = connections_.find(peer.connection);
+    return connection != nullptr ? connection->trust_ : SipTrust::kNone;
+}
+
+bool SipTransport::trusted_address(const SocketAddress& address) const {
+    const net::IpKey key = net::ip_key(address);
+    const Bytes bytes(reinterpret_cast<const char*>(key.bytes), sizeof key.bytes);
+    return rules_->sip_trusted(bytes);
+}
+
+// SIP-30, SIP-31: a client certificate counts when it proves a domain of ours or the name of a next hop.
+bool SipTransport::proves_a_peer(const PeerIdentity& identity) const {
+    for (const rules::SipDomain& domain : rules_->sip_domains()) {
+        if (proves_sip_name(identity, domain.name)) return true;
+        for (const config::SipTarget& hop : domain.next_hops) {
+            if (!hop.literal && proves_sip_name(identity, hop.host)) return true;
+        }
+    }
+    return false;
+}
+
+bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes bytes) {
+    const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message_);
+    const SipPeer peer{{}, socket, from};
+    switch (frame.kind) {
+        case sip::FrameKind::kMessage: return user_.on_sip_message(message_, peer);
+        case sip::FrameKind::kMalformed: user_.on_sip_malformed(frame, message_, peer); return true;
+        case sip::FrameKind::kPing: answer(peer, "\r\n"); return true;
+        case sip::FrameKind::kPong:
+        case sip::FrameKind::kNeedMore: break;
+    }
+    return true;
+}
+
+}  // namespace fedgate::gateway

@@ -1,0 +1,175 @@
+// SIP on sockets: the listeners of sip.listen, connections in and out, datagrams. It frames and sends,
+// and knows whom to trust (SIP-30); what a message means is its user's business.
+// Owner: the engine. Thread: the shard's. Views are valid for the call only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/peer_identity.hpp"
+#include "core/base/slab.hpp"
+#include "core/rules/snapshot.hpp"
+#include "core/run/shard.hpp"
+#include "net/connection.hpp"
+#include "net/srv.hpp"
+#include "net/tls.hpp"
+#include "sip/framer.hpp"
+#include "sip/message.hpp"
+#include "sip/writer.hpp"
+
+namespace fedgate::gateway {
+
+class SipTransport;
+class SipConnection;
+
+// One target of a next hop, as the transport sees it. Owner: sip_route.
+struct Leg {
+    net::Target target;
+    std::string domain;    // whose next hop it is, and
+    std::string host;      // as configured: its certificate has to prove one of the two (SIP-31)
+    Handle<SipConnection> connection;
+};
+
+constexpr std::size_t kSipConnections = 1'024;             // of one shard, both ways; more are refused
+constexpr std::size_t kSipUnsentBytes = 1 << 20;           // then requests wait for room
+constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);     // SIP-8
+constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
+constexpr Duration kSipKeepalive = std::chrono::seconds(60);         // SIP-15
+constexpr Duration kSipPongTimeout = std::chrono::seconds(10);       // SIP-15
+constexpr Duration kSipRetryTaking = std::chrono::milliseconds(2);   // back-pressure: offered again
+
+// Where a message came from, and where its answer goes (SIP-13).
+struct SipPeer {
+    Handle<SipConnection> connection;    // a stream; else a datagram:
+    std::uint8_t socket = 0;             // which of our UDP sockets
+    SocketAddress address;
+};
+
+enum class SipTrust : std::uint8_t { kNone, kAddress, kCertificate };
+
+class SipTransportUser {
+public:
+    // False: no room now. A stream is paused and the message comes again; a datagram is dropped, which
+    // its sender repairs by sending again.
+    [[nodiscard]] virtual bool on_sip_message(const sip::Message&, const SipPeer&) = 0;
+    // What `frame` refuses; the message is as far as it could be read.
+    virtual void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) = 0;
+    // Outgoing connections: it can be written to; or it has room again; or it is over (also: never stood).
+    virtual void on_sip_connected(Leg&) = 0;
+    virtual void on_sip_writable(Leg&) = 0;
+    virtual void on_sip_disconnected(Leg&, const Error&) = 0;
+
+protected:
+    ~SipTransportUser() = default;
+};
+
+class SipConnection final : public net::ConnectionOwner, private TimerOwner {
+public:
+    SipConnection(SipTransport&, Handle<SipConnection> self, Leg*, bool tls, std::size_t body_bytes_max);
+
+    [[nodiscard]] bool ready() const { return ready_; }
+    [[nodiscard]] bool tls() const { return tls_; }
+    [[nodiscard]] Leg* leg() const { return leg_; }
+    [[nodiscard]] const net::Connection* stream() const { return stream_.get(); }
+    [[nodiscard]] SipTrust trust() const { return trust_; }
+    // False: no room, or it is going down.
+    [[nodiscard]] bool write(Bytes);
+    void close();
+    // Nothing of the leg's is told any more.
+    void forget_leg() { leg_ = nullptr; }
+
+private:
+    friend class SipTransport;
+    void on_open(net::Connection&) override;
+    void on_secured(net::Connection&) override;
+    std::size_t on_data(net::Connection&, MutableBytes input) override;
+    void on_writable(net::Connection&) override;
+    void on_closed(net::Connection&, Error reason) override;
+    void on_timer(Timer&) override;
+    void become_ready();
+    void judge();
+
+    SipTransport& transport_;
+    Handle<SipConnection> self_;
+    Leg* leg_;    // null: the peer connected to us
+    std::unique_ptr<net::Connection> stream_;
+    sip::Framer framer_;
+    Timer watch_;     // set-up, then keepalive
+    Timer again_;     // a message was not taken
+    Instant last_written_{};
+    std::uint64_t judged_at_ = 0;    // generation of the rules behind trust_
+    SipTrust trust_ = SipTrust::kNone;
+    bool tls_;
+    bool ready_ = false;
+    bool awaiting_pong_ = false;
+};
+
+struct SipListenerInfo {
+    sip::Transport transport;
+    SocketAddress local;
+};
+
+class SipTransport final {
+public:
+    SipTransport(Shard&, SipTransportUser&, const rules::Snapshot&, net::TlsContext*, std::string via_host);
+    ~SipTransport();
+    SipTransport(const SipTransport&) = delete;
+    SipTransport& operator=(const SipTransport&) = delete;
+
+    Result<void> listen();
+    void reload(const rules::Snapshot& rules) { rules_ = &rules; }
+    void set_tls(net::TlsContext* tls) { tls_ = tls; }
+
+    // SIP-13: our Via for requests over that transport; the branch is the caller's.
+    [[nodiscard]] sip::OwnVia via(sip::Transport) const;
+    [[nodiscard]] bool has_tls() const { return tls_ != nullptr; }
+
+    // An outgoing connection for the leg, or null: no TLS, at the bound, or the kernel refused.
+    // on_sip_connected() or on_sip_disconnected() follows.
+    SipConnection* connect(Leg&, const net::Target&);
+    [[nodiscard]] SipConnection* find(Handle<SipConnection> handle) { return connections_.find(handle); }
+    [[nodiscard]] bool send_datagram(const SocketAddress& to, Bytes);
+    // An answer. What can't be sent any more is dropped and counted.
+    void answer(const SipPeer&, Bytes);
+    [[nodiscard]] SipTrust trust(const SipPeer&);
+    [[nodiscard]] SocketAddress address_of(const SipPeer&);
+    // A datagram that another shard has received.
+    [[nodiscard]] bool take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes);
+
+    [[nodiscard]] const std::vector<SipListenerInfo>& listeners() const { return infos_; }
+    template <typename F>
+    void for_each_connection(F&& visit) {
+        connections_.for_each([&](Handle<SipConnection>, SipConnection& c) { visit(c); });
+    }
+
+private:
+    friend class SipConnection;
+    class StreamListener;
+    class DatagramSocket;
+    [[nodiscard]] std::size_t body_bytes_max() const;
+    void accept(Socket, const SocketAddress& peer, bool tls);
+    [[nodiscard]] bool proves_a_peer(const PeerIdentity&) const;
+    [[nodiscard]] bool trusted_address(const SocketAddress&) const;
+    [[nodiscard]] net::ConnectionLimits limits() const;
+
+    Shard& shard_;
+    SipTransportUser& user_;
+    const rules::Snapshot* rules_;
+    net::TlsContext* tls_;
+    std::string via_host_;
+    std::vector<std::string> via_hosts_;    // of udp, tcp, tls
+    std::uint16_t via_ports_[3] = {};
+    std::vector<std::unique_ptr<StreamListener>> stream_listeners_;
+    std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
+    std::vector<SipListenerInfo> infos_;
+    Slab<SipConnection> connections_;
+    sip::Message message_;    // of what is being handled
+};
+
+// SIP-31: does the certificate prove this domain or host? A SIP URI in it decides alone; without one the
+// dNSNames do; no wildcard.
+[[nodiscard]] bool proves_sip_name(const PeerIdentity&, Bytes name);
+
+}  // namespace fedgate::gateway
