@@ -12,6 +12,7 @@ namespace {
 
 // Idle out-streams and finished objects are put away this often.
 constexpr Duration kSweep = 1s;
+constexpr Duration kDrainSweep = 10ms;
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
 
@@ -287,7 +288,7 @@ void Edge::on_timer(Timer& timer) {
         return;
     }
     sweep();
-    context_.loop.timers().arm(sweep_, context_.loop.now() + kSweep);
+    context_.loop.timers().arm(sweep_, context_.loop.now() + (draining_ ? kDrainSweep : kSweep));
 }
 
 void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()); }
@@ -300,6 +301,10 @@ void Edge::sweep() {
     for (const Handle<InStream> handle : gone) in_streams_.free(handle);
     std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
     std::erase_if(out_streams_, [](const auto& entry) { return entry.second->idle(); });
+    // Their streams last longest: answers to our pings come on them.
+    if (draining_ && out_streams_drained()) {
+        in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.close(); });
+    }
 }
 
 void Edge::stop_accepting() {
@@ -312,15 +317,15 @@ void Edge::stop_accepting() {
 void Edge::drain() {
     draining_ = true;
     stop_accepting();
-    in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.close(); });
     for (auto& [key, stream] : out_streams_) stream->drain();
+    sweep_soon();
 }
 
-bool Edge::drained() const {
-    return in_streams_.count() == 0 && std::ranges::all_of(out_streams_, [](const auto& entry) {
-               return entry.second->drained();
-           });
+bool Edge::out_streams_drained() const {
+    return std::ranges::all_of(out_streams_, [](const auto& entry) { return entry.second->drained(); });
 }
+
+bool Edge::drained() const { return in_streams_.count() == 0 && out_streams_drained(); }
 
 std::vector<StreamRow> Edge::rows() const {
     std::vector<StreamRow> rows;

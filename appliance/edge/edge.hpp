@@ -60,7 +60,7 @@ public:
     // Acts at once, but for xmpp.listen. Streams that the new rules do not allow are ended.
     void reload(const rules::Snapshot&, net::TlsContext&);
     void stop_accepting();
-    // Closes what partners have opened; what waits for partners is flushed, then those streams close.
+    // Flushes what waits for partners and closes those streams, then what partners have opened.
     void drain();
     [[nodiscard]] bool drained() const;
 
@@ -97,6 +97,7 @@ private:
     [[nodiscard]] OutStream* find_out_stream(Bytes our, Bytes their);
     [[nodiscard]] OutStream* make_out_stream(Bytes our, Bytes their);
     void deliver_fates();
+    [[nodiscard]] bool out_streams_drained() const;
     void sweep();
     void sweep_soon();
 

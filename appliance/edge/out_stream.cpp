@@ -17,6 +17,8 @@ constexpr Duration kPatience = 30s;
 // S2S-66: unsent bytes without progress.
 constexpr Duration kWriteTimeout = 30s;
 constexpr Duration kTick = 1s;
+// Draining: how long to wait for what was written to be acknowledged.
+constexpr Duration kDrainMax = 3s;
 // S2S-21: a refusal is remembered.
 constexpr Duration kPermanentFirst = 60s;
 constexpr Duration kPermanentMax = 3'600s;
@@ -88,6 +90,7 @@ void OutStream::acknowledge(std::size_t count) {
     acknowledged_count_ += count;
     acknowledgement_at_ =
         unacknowledged_.empty() ? kNever : context_.loop.now() + kAcknowledgementDelay;
+    if (draining_) flush();
 }
 
 void OutStream::ask_for_acknowledgement() {
@@ -136,7 +139,7 @@ void OutStream::flush() {
         waiting_bytes_ -= first.stanza.size();
         waiting_.pop_front();
     }
-    if (draining_ && waiting_.empty()) initiator_.close();
+    if (draining_ && waiting_.empty() && unacknowledged_.empty()) initiator_.close();
 }
 
 void OutStream::on_action(const xml::Action& action) {
@@ -226,6 +229,8 @@ void OutStream::on_timer(Timer&) {
         if (now >= acknowledgement_at_) ask_for_acknowledgement();
         if (connection->unsent_bytes() > 0 && now - connection->last_progress() > kWriteTimeout) {
             initiator_.abort();
+        } else if (draining_ && now >= drain_until_) {
+            initiator_.close();
         } else if (waiting_.empty() && unacknowledged_.empty() &&
                    now - last_stanza_ > context_.rules->settings.xmpp.inactivity) {
             initiator_.close();    // S2S-18
@@ -248,8 +253,11 @@ void OutStream::arm() {
 
 void OutStream::drain() {
     draining_ = true;
+    drain_until_ = context_.loop.now() + kDrainMax;
     if (stream_ != nullptr) {
         flush();
+        if (stream_ != nullptr && !unacknowledged_.empty()) ask_for_acknowledgement();
+        arm();
     } else if (!initiator_started_) {
         fail_waiting(link::Fault::kRemoteFailing);
     }

@@ -101,6 +101,7 @@ private:
     Instant last_space_{};
     Instant acknowledgement_at_ = kNever;
     Instant retry_at_{};
+    Instant drain_until_ = kNever;
     link::Fault last_fault_ = link::Fault::kNone;
     std::uint32_t failures_ = 0;        // in a row
     xml::Proof proof_ = xml::Proof::kDialbackClear;
