@@ -1,5 +1,5 @@
-// Views of bytes, and the one way in which bytes are written: append to memory that the caller owns.
-// A view never survives a return to the loop unless its owner says so.
+// Views of bytes, and the one way in which bytes are written: append to memory that the caller
+// owns. A view never survives a return to the loop unless its owner says so.
 #pragma once
 
 #include <charconv>
@@ -14,11 +14,11 @@
 
 namespace fedgate {
 
-using Bytes = std::string_view;          // read-only view of bytes as they are on the wire
-using MutableBytes = std::span<char>;    // writable memory of fixed size
+using Bytes = std::string_view;        // read-only view of bytes as they are on the wire
+using MutableBytes = std::span<char>;  // writable memory of fixed size
 
-// Appends into a fixed piece of memory. When it is full the rest is dropped and overflowed() says so:
-// write everything, then ask once. Never allocates. The memory must outlive the Sink.
+// Appends into a fixed piece of memory. When it is full the rest is dropped and overflowed() says
+// so: write everything, then ask once. Never allocates. The memory must outlive the Sink.
 class Sink {
 public:
     explicit Sink(MutableBytes memory) : memory_(memory) {}

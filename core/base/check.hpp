@@ -14,7 +14,7 @@ namespace fedgate {
 
 }  // namespace fedgate
 
-#define FEDGATE_CHECK(condition)                                               \
-    (__builtin_expect(static_cast<bool>(condition), 1)                         \
-         ? static_cast<void>(0)                                                \
+#define FEDGATE_CHECK(condition)                       \
+    (__builtin_expect(static_cast<bool>(condition), 1) \
+         ? static_cast<void>(0)                        \
          : ::fedgate::check_failed(#condition, __FILE__, __LINE__))

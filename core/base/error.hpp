@@ -1,6 +1,6 @@
 // Error and Result<T>: how an operating error (peer, disk, kernel, configuration) travels.
-// An Error is trivially copyable: a code, the errno if there was one, and a literal that says where.
-// It is logged once, by the one who decides what to do about it.
+// An Error is trivially copyable: a code, the errno if there was one, and a literal that says
+// where. It is logged once, by the one who decides what to do about it.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ enum class Errc : std::uint8_t {
 
 struct Error {
     Errc code;
-    int system = 0;           // errno, or 0
-    const char* where = "";   // a string literal
+    int system = 0;          // errno, or 0
+    const char* where = "";  // a string literal
 };
 
 template <typename T>
@@ -42,7 +42,7 @@ inline Failure failure(Errc code, const char* where, int system = 0) {
 }  // namespace fedgate
 
 // FEDGATE_TRY(name, expression): declares `name` as the value, or returns the error to the caller.
-#define FEDGATE_TRY(name, expression)                                          \
-    auto name##_result = (expression);                                         \
-    if (!name##_result) return ::fedgate::Failure{name##_result.error()};      \
+#define FEDGATE_TRY(name, expression)                                     \
+    auto name##_result = (expression);                                    \
+    if (!name##_result) return ::fedgate::Failure{name##_result.error()}; \
     auto& name = *name##_result

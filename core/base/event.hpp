@@ -1,5 +1,6 @@
-// The catalogue of events: everything that the product ever logs, with a stable id, how severe it is, what
-// it means, its cause and its remedy, in English and in French. An id is never given to another event.
+// The catalogue of events: everything that the product ever logs, with a stable id, how severe it
+// is, what it means, its cause and its remedy, in English and in French. An id is never given to
+// another event.
 #pragma once
 
 #include <cstddef>
@@ -80,7 +81,7 @@ struct EventText {
 
 struct EventInfo {
     EventId id;
-    std::uint16_t number;    // FG-<number>
+    std::uint16_t number;  // FG-<number>
     Severity severity;
     EventText english;
     EventText french;
@@ -244,13 +245,15 @@ inline constexpr EventInfo kEvents[] = {
 // clang-format on
 
 static_assert(std::size(kEvents) == kEventCount);
-static_assert([] {
-    for (std::size_t i = 0; i < kEventCount; ++i) {
-        if (static_cast<std::size_t>(kEvents[i].id) != i) return false;
-        if (i > 0 && kEvents[i].number <= kEvents[i - 1].number) return false;
-    }
-    return true;
-}(), "rows in the order of EventId, numbers ascending");
+static_assert(
+    [] {
+        for (std::size_t i = 0; i < kEventCount; ++i) {
+            if (static_cast<std::size_t>(kEvents[i].id) != i) return false;
+            if (i > 0 && kEvents[i].number <= kEvents[i - 1].number) return false;
+        }
+        return true;
+    }(),
+    "rows in the order of EventId, numbers ascending");
 
 constexpr const EventInfo& event_info(EventId id) { return kEvents[static_cast<std::size_t>(id)]; }
 

@@ -1,5 +1,6 @@
 // Every bound of the product that is not a configuration key, in one place, with its unit and what
-// happens at it. Bounds that an administrator can set are keys (core/config); their defaults stand there.
+// happens at it. Bounds that an administrator can set are keys (core/config); their defaults stand
+// there.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +15,8 @@ constexpr std::size_t kXmlPrefixes = 32;
 constexpr std::size_t kUnauthenticatedElementBytes = 10'000;
 constexpr std::size_t kUnauthenticatedStreamBytes = 16'384;
 constexpr std::size_t kJidPartBytes = 1'023;
-// xml: one stream. Over kStreamPairs or kStreamQuestions: that pair or question is refused; over the
-// sizes of a peer's key or stream id: policy-violation.
+// xml: one stream. Over kStreamPairs or kStreamQuestions: that pair or question is refused; over
+// the sizes of a peer's key or stream id: policy-violation.
 constexpr std::size_t kStreamPairs = 32;
 constexpr std::size_t kStreamQuestions = 16;
 constexpr std::size_t kDialbackKeyBytes = 256;
@@ -25,7 +26,7 @@ constexpr std::size_t kStreamIdBytes = 256;
 constexpr std::size_t kSipHeaderBytes = 32'768;
 constexpr std::size_t kSipHeaders = 128;
 constexpr std::size_t kSipVias = 64;
-constexpr std::size_t kSipDatagramRequestBytes = 1'300;    // IM-18, SIP-7
+constexpr std::size_t kSipDatagramRequestBytes = 1'300;  // IM-18, SIP-7
 
 // gateway: GEN-5. At the bound: resource-constraint to the sender.
 constexpr std::size_t kPairQueueStanzas = 50;
@@ -40,7 +41,8 @@ constexpr std::size_t kUnacknowledgedStanzas = 1'000;
 constexpr std::size_t kOutStreams = 65'536;
 // edge: dialback questions in progress, for each shard. At the bound: answered with an error.
 constexpr std::size_t kVerifications = 1'024;
-// edge: addresses whose connections are counted, for each shard. At the bound: new ones are refused.
+// edge: addresses whose connections are counted, for each shard. At the bound: new ones are
+// refused.
 constexpr std::size_t kCountedAddresses = 65'536;
 
 // run: one mailbox for each ordered pair of shards. At the bound: back-pressure on the producer.
@@ -54,7 +56,8 @@ constexpr std::size_t kRecordKinds = 64;
 // Log ring of a shard; at the bound lines are dropped and counted. A line over its bound is cut.
 constexpr std::size_t kLogBytes = 256 << 10;
 constexpr std::size_t kLogLineBytes = 1'024;
-// Lines of one event in a second, for each shard; more are counted, and the next line tells how many.
+// Lines of one event in a second, for each shard; more are counted, and the next line tells how
+// many.
 constexpr std::uint32_t kLogLinesPerSecond = 10;
 
 static_assert(kUnauthenticatedElementBytes <= kUnauthenticatedStreamBytes);

@@ -1,5 +1,5 @@
-// A pool of T that grows by chunks up to a bound, addressed by Handle<T>. A handle is an index and a
-// generation: once its slot was freed and used again it finds nothing. Objects never move.
+// A pool of T that grows by chunks up to a bound, addressed by Handle<T>. A handle is an index and
+// a generation: once its slot was freed and used again it finds nothing. Objects never move.
 // Thread: the owner's only.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace fedgate {
 template <typename T>
 struct Handle {
     std::uint32_t index = 0;
-    std::uint32_t generation = 0;    // 0: no object
+    std::uint32_t generation = 0;  // 0: no object
 
     explicit operator bool() const { return generation != 0; }
     friend bool operator==(Handle, Handle) = default;

@@ -18,8 +18,8 @@ struct MonotonicClock {
     static constexpr bool is_steady = true;
 };
 
-using Instant = MonotonicClock::time_point;    // for deadlines
-using WallTime = std::chrono::sys_seconds;     // for Date headers and certificates
+using Instant = MonotonicClock::time_point;  // for deadlines
+using WallTime = std::chrono::sys_seconds;   // for Date headers and certificates
 
 constexpr Instant kNever = Instant::max();
 

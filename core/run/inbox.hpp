@@ -30,8 +30,8 @@ public:
     // A record of this size always fits into an empty mailbox; a bigger one is always refused.
     [[nodiscard]] std::size_t record_bytes_max() const { return capacity_ / 2 - sizeof(Header); }
 
-    // Producer's thread. Copies the parts one after the other into one record. False: no room; nothing
-    // was taken: the producer stops reading from its source and tries again later.
+    // Producer's thread. Copies the parts one after the other into one record. False: no room;
+    // nothing was taken: the producer stops reading from its source and tries again later.
     [[nodiscard]] bool push(std::uint32_t kind, std::initializer_list<Bytes> parts) {
         std::size_t size = 0;
         for (const Bytes part : parts) size += part.size();
@@ -64,9 +64,9 @@ public:
         return needed;
     }
 
-    // Consumer's thread. Calls handle(kind, bytes) for each record, oldest first, at most `count_max`.
-    // The bytes are valid for the call only. Returns how many were handled. When handle returns
-    // false the record stays at the front and pop() returns.
+    // Consumer's thread. Calls handle(kind, bytes) for each record, oldest first, at most
+    // `count_max`. The bytes are valid for the call only. Returns how many were handled. When
+    // handle returns false the record stays at the front and pop() returns.
     template <typename Handle>
     std::size_t pop(std::size_t count_max, Handle&& handle) {
         std::size_t count = 0;
@@ -77,7 +77,8 @@ public:
                 continue;
             }
             const std::byte* bytes = memory_.get() + offset(head_) + sizeof(Header);
-            if (!handle(header.kind, Bytes(reinterpret_cast<const char*>(bytes), header.size))) break;
+            if (!handle(header.kind, Bytes(reinterpret_cast<const char*>(bytes), header.size)))
+                break;
             head_ += sizeof(Header) + round_up(header.size);
             ++count;
         }
@@ -95,16 +96,19 @@ public:
 
 private:
     struct Header {
-        std::uint32_t size;    // of the bytes that follow; kSkip: go on at the start of the memory
+        std::uint32_t size;  // of the bytes that follow; kSkip: go on at the start of the memory
         std::uint32_t kind;
     };
     static constexpr std::uint32_t kSkip = UINT32_MAX;
-    static constexpr std::size_t kLine = 64;    // a cache line: the two threads share none but the published ones
+    static constexpr std::size_t kLine =
+        64;  // a cache line: the two threads share none but the published ones
 
     static std::size_t round_up(std::size_t size) {
         return (size + sizeof(Header) - 1) / sizeof(Header) * sizeof(Header);
     }
-    [[nodiscard]] std::size_t offset(std::uint64_t position) const { return position & (capacity_ - 1); }
+    [[nodiscard]] std::size_t offset(std::uint64_t position) const {
+        return position & (capacity_ - 1);
+    }
     void put_header(std::uint64_t at, Header header) {
         std::memcpy(memory_.get() + offset(at), &header, sizeof header);
     }

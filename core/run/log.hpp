@@ -1,6 +1,7 @@
 // The log of one shard: events of the catalogue (core/base/event.hpp) with key=value fields, into a
-// bounded ring that the control thread drains. Never message bodies; addresses are the caller's to mask.
-// event() does not allocate, and limits the rate of each event by itself: an attacker can't fill a disk.
+// bounded ring that the control thread drains. Never message bodies; addresses are the caller's to
+// mask. event() does not allocate, and limits the rate of each event by itself: an attacker can't
+// fill a disk.
 #pragma once
 
 #include <array>
@@ -39,7 +40,8 @@ struct LogField {
     bool is_number = false;
 };
 
-// Thread: event() by the one that owns it; drain(), dropped() and set_level() by the control thread.
+// Thread: event() by the one that owns it; drain(), dropped() and set_level() by the control
+// thread.
 class Log {
 public:
     // `shard`: a number for the line, or -1: none (the control thread's own log).
@@ -73,7 +75,7 @@ private:
     std::array<Budget, kEventCount> budgets_{};
     std::atomic<Severity> level_{Severity::kInfo};
     std::atomic<std::uint64_t> dropped_{0};
-    std::uint64_t told_dropped_ = 0;    // control thread's
+    std::uint64_t told_dropped_ = 0;  // control thread's
 };
 
 }  // namespace fedgate

@@ -1,15 +1,15 @@
-// The seam to the outside world: clock, sockets and randomness reach the product only through a Loop.
-// An operation is submitted with an owner, its completion comes back later. Two implementations:
-// UringLoop (io_uring) and SimulatedLoop (virtual clock, in-memory sockets, seeded faults).
+// The seam to the outside world: clock, sockets and randomness reach the product only through a
+// Loop. An operation is submitted with an owner, its completion comes back later. Two
+// implementations: UringLoop (io_uring) and SimulatedLoop (virtual clock, in-memory sockets, seeded
+// faults).
 //
 // Thread: every call and every callback on the loop's own thread, except wake().
 // No callback runs inside a call of the loop: completions are delivered from run_turn() only.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <cstdint>
 #include <string>
+#include <sys/socket.h>
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
@@ -25,14 +25,16 @@ struct SocketAddress {
     socklen_t length = 0;
 };
 
-struct SocketState;    // each loop has its own
+struct SocketState;  // each loop has its own
 using Socket = Handle<SocketState>;
 
-// Told what happens to its sockets. Must outlive each of its sockets until on_closed() of that socket.
+// Told what happens to its sockets. Must outlive each of its sockets until on_closed() of that
+// socket.
 class SocketOwner {
 public:
     // A listener accepted `connection`. Give it an owner with Loop::adopt(), or close() it.
-    virtual void on_accept(Socket /*listener*/, Socket /*connection*/, const SocketAddress& /*peer*/) {}
+    virtual void on_accept(Socket /*listener*/, Socket /*connection*/,
+                           const SocketAddress& /*peer*/) {}
     // connect() ended; `error` is 0 or an errno.
     virtual void on_connect(Socket, int /*error*/) {}
     // Bytes of a stream. The view is valid for the call only, and may be written to.
@@ -41,7 +43,8 @@ public:
     // All bytes given to send() were taken by the kernel (0), or the send failed (errno).
     virtual void on_sent(Socket, int /*error*/) {}
     // The peer closed its side (0), or the connection broke (errno). Nothing more is received.
-    // Of a listener: accepting failed (EMFILE, ENOBUFS, ...); it is tried again by itself after a pause.
+    // Of a listener: accepting failed (EMFILE, ENOBUFS, ...); it is tried again by itself after a
+    // pause.
     virtual void on_end(Socket, int /*error*/) {}
     // Last completion after close(): the kernel holds nothing of it any more, its owner may go.
     virtual void on_closed(Socket) {}
@@ -103,11 +106,11 @@ public:
 private:
     TurnTask* first_ = nullptr;
     TurnTask* last_ = nullptr;
-    TurnTask* end_ = nullptr;    // last one of the present run()
+    TurnTask* end_ = nullptr;  // last one of the present run()
 };
 
-// Called once in every turn, after completions and timers and before turn tasks: where a shard takes
-// what other threads have left for it.
+// Called once in every turn, after completions and timers and before turn tasks: where a shard
+// takes what other threads have left for it.
 class TurnHook {
 public:
     virtual void on_turn() = 0;
@@ -128,7 +131,8 @@ public:
     virtual Result<Socket> listen(const SocketAddress&, SocketOwner&) = 0;
     virtual Result<Socket> connect(const SocketAddress&, SocketOwner&) = 0;
     virtual Result<Socket> open_datagram(const SocketAddress& local, SocketOwner&) = 0;
-    // Calls on_readable() each time the descriptor becomes readable. The descriptor stays the caller's.
+    // Calls on_readable() each time the descriptor becomes readable. The descriptor stays the
+    // caller's.
     virtual Result<Socket> watch(int descriptor, SocketOwner&) = 0;
 
     // Takes over an accepted connection and starts to receive on it.
@@ -157,11 +161,12 @@ public:
     // At most one hook; null: none.
     virtual void set_turn_hook(TurnHook*) = 0;
 
-    // Wakes the loop of another thread (its run_turn() returns soon). The only call allowed from any thread.
+    // Wakes the loop of another thread (its run_turn() returns soon). The only call allowed from
+    // any thread.
     virtual void wake() = 0;
-    // Waits for completions until the next timer is due (at most `wait_max`), handles all that came,
-    // runs timers, the hook and turn tasks. What they have asked for goes to the kernel with the wait of
-    // the next turn, in one system call.
+    // Waits for completions until the next timer is due (at most `wait_max`), handles all that
+    // came, runs timers, the hook and turn tasks. What they have asked for goes to the kernel with
+    // the wait of the next turn, in one system call.
     virtual void run_turn(Duration wait_max) = 0;
 };
 

@@ -1,9 +1,8 @@
 #include "core/run/shard.hpp"
 
-#include <sched.h>
-
 #include <cerrno>
 #include <deque>
+#include <sched.h>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -16,7 +15,7 @@ struct ShardGroup::Seat {
 
     Stats stats;
     Log log;
-    std::mutex mutex;    // of the two below; the message path never takes it
+    std::mutex mutex;  // of the two below; the message path never takes it
     std::deque<ShardFunction> posted;
     Loop* loop = nullptr;
     // Read by the shard in every turn without the mutex: is there something in `posted`?
@@ -28,7 +27,8 @@ struct ShardGroup::Seat {
 ShardGroup::ShardGroup(std::uint32_t count, std::size_t mailbox_bytes)
     : count_(count), all_here_(count), all_done_(count) {
     FEDGATE_CHECK(count > 0);
-    for (std::uint32_t i = 0; i < count; ++i) seats_.push_back(std::make_unique<Seat>(static_cast<int>(i)));
+    for (std::uint32_t i = 0; i < count; ++i)
+        seats_.push_back(std::make_unique<Seat>(static_cast<int>(i)));
     for (std::uint32_t i = 0; i < count * count; ++i) {
         mailboxes_.push_back(std::make_unique<Mailbox>(mailbox_bytes));
     }
@@ -116,7 +116,7 @@ void Shard::set_handler(std::uint32_t kind, RecordHandler& handler) {
 void Shard::run() {
     group_.all_here_.arrive_and_wait();
     while (!group_.stopping_.load(std::memory_order_acquire)) loop_.run_turn(1h);
-    loop_.run_turn(0s);    // hands the last turn's sends to the kernel
+    loop_.run_turn(0s);  // hands the last turn's sends to the kernel
     group_.all_done_.arrive_and_wait();
 }
 
@@ -149,7 +149,8 @@ void Shard::take_records() {
             return false;
         };
         more = group_.mailbox(from, index_).pop(limits::kMailboxRecordsPerTurn, handle) ==
-                   limits::kMailboxRecordsPerTurn || more;
+                   limits::kMailboxRecordsPerTurn ||
+               more;
     }
     if (more) {
         loop_.timers().arm(again_, loop_.now());
@@ -163,7 +164,7 @@ void Shard::on_turn_end() {
     for (std::uint32_t to = 0; to < count(); ++to) {
         if (!group_.mailbox(index_, to).take_wake_needed()) continue;
         if (to == index_) {
-            loop_.timers().arm(again_, loop_.now());    // cheaper than to wake oneself
+            loop_.timers().arm(again_, loop_.now());  // cheaper than to wake oneself
         } else if (Loop* loop = group_.seats_[to]->peer_loop; loop != nullptr) {
             loop->wake();
         }
@@ -172,7 +173,8 @@ void Shard::on_turn_end() {
 
 Result<int> pin_to_cpu(std::uint32_t n) {
     cpu_set_t usable;
-    if (sched_getaffinity(0, sizeof usable, &usable) != 0) return failure(Errc::kSystem, "sched_getaffinity", errno);
+    if (sched_getaffinity(0, sizeof usable, &usable) != 0)
+        return failure(Errc::kSystem, "sched_getaffinity", errno);
     const auto count = static_cast<std::uint32_t>(CPU_COUNT(&usable));
     std::uint32_t left = n % count;
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
@@ -180,7 +182,8 @@ Result<int> pin_to_cpu(std::uint32_t n) {
         cpu_set_t one;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
-        if (sched_setaffinity(0, sizeof one, &one) != 0) return failure(Errc::kSystem, "sched_setaffinity", errno);
+        if (sched_setaffinity(0, sizeof one, &one) != 0)
+            return failure(Errc::kSystem, "sched_setaffinity", errno);
         return cpu;
     }
     return failure(Errc::kSystem, "no usable CPU");

@@ -1,7 +1,9 @@
-// A shard: what one core runs. It owns nothing of the others: shards meet in mailboxes only (inbox.hpp).
+// A shard: what one core runs. It owns nothing of the others: shards meet in mailboxes only
+// (inbox.hpp).
 //
-// Start: one ShardGroup, made before the threads. Then in each thread: pin_to_cpu(), a UringLoop, a Shard,
-// what the shard serves, Shard::run(). In a simulation: the same, all in one thread, without run().
+// Start: one ShardGroup, made before the threads. Then in each thread: pin_to_cpu(), a UringLoop, a
+// Shard, what the shard serves, Shard::run(). In a simulation: the same, all in one thread, without
+// run().
 #pragma once
 
 #include <array>
@@ -29,16 +31,17 @@ using ShardFunction = std::move_only_function<void(Shard&)>;
 class RecordHandler {
 public:
     // A record from `from_shard` (it may be this one). The view is valid for the call only.
-    // False: it can't be taken now; it stays at the front of its mailbox and is offered again (next turn
-    // or after 1 ms); what that shard has sent after it waits too.
-    [[nodiscard]] virtual bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) = 0;
+    // False: it can't be taken now; it stays at the front of its mailbox and is offered again (next
+    // turn or after 1 ms); what that shard has sent after it waits too.
+    [[nodiscard]] virtual bool on_record(std::uint32_t kind, std::uint32_t from_shard,
+                                         Bytes record) = 0;
 
 protected:
     ~RecordHandler() = default;
 };
 
-// What the shards of one process have in common: mailboxes, and what the control thread reads and posts.
-// Must outlive the shards.
+// What the shards of one process have in common: mailboxes, and what the control thread reads and
+// posts. Must outlive the shards.
 class ShardGroup {
 public:
     explicit ShardGroup(std::uint32_t count, std::size_t mailbox_bytes = limits::kMailboxBytes);
@@ -48,16 +51,16 @@ public:
 
     [[nodiscard]] std::uint32_t count() const { return count_; }
 
-    // Any thread; takes a mutex, so not for the message path. The function runs on the shard's thread,
-    // soon. False: the queue is full (limits::kPostedFunctions). A shard that is not there yet finds it
-    // when it comes; what is left when the group goes is destroyed without being run.
+    // Any thread; takes a mutex, so not for the message path. The function runs on the shard's
+    // thread, soon. False: the queue is full (limits::kPostedFunctions). A shard that is not there
+    // yet finds it when it comes; what is left when the group goes is destroyed without being run.
     [[nodiscard]] bool post(std::uint32_t shard, ShardFunction);
     // Any thread: every Shard::run() returns.
     void stop();
 
     [[nodiscard]] const Stats& stats(std::uint32_t shard) const;
     [[nodiscard]] std::uint64_t sum(Counter) const;
-    [[nodiscard]] Log& log(std::uint32_t shard);    // control thread: drain(), set_level()
+    [[nodiscard]] Log& log(std::uint32_t shard);  // control thread: drain(), set_level()
 
 private:
     friend class Shard;
@@ -67,11 +70,11 @@ private:
     }
 
     std::uint32_t count_;
-    std::vector<std::unique_ptr<Mailbox>> mailboxes_;    // [from * count + to]
+    std::vector<std::unique_ptr<Mailbox>> mailboxes_;  // [from * count + to]
     std::vector<std::unique_ptr<Seat>> seats_;
     std::atomic<bool> stopping_{false};
-    std::latch all_here_;    // nobody wakes a loop that is not there yet
-    std::latch all_done_;    // nobody takes down a loop that another may still wake
+    std::latch all_here_;  // nobody wakes a loop that is not there yet
+    std::latch all_done_;  // nobody takes down a loop that another may still wake
 };
 
 // Thread: the one that runs its loop; nothing here is for others.
@@ -89,23 +92,24 @@ public:
     [[nodiscard]] Log& log();
     [[nodiscard]] ShardGroup& group() { return group_; }
 
-    // Copies the parts into one record for `to_shard` (also to itself: it comes back from on_record(),
-    // never from within send()). Order is kept for each pair of shards. False: its mailbox is full,
-    // nothing was taken: stop reading from the source and try again later. A record is at most
-    // record_bytes_max() long: a bigger one is refused for ever.
-    [[nodiscard]] bool send(std::uint32_t to_shard, std::uint32_t kind, std::initializer_list<Bytes> parts);
+    // Copies the parts into one record for `to_shard` (also to itself: it comes back from
+    // on_record(), never from within send()). Order is kept for each pair of shards. False: its
+    // mailbox is full, nothing was taken: stop reading from the source and try again later. A
+    // record is at most record_bytes_max() long: a bigger one is refused for ever.
+    [[nodiscard]] bool send(std::uint32_t to_shard, std::uint32_t kind,
+                            std::initializer_list<Bytes> parts);
     [[nodiscard]] std::size_t record_bytes_max() const { return record_bytes_max_; }
     // Who takes records of this kind (below limits::kRecordKinds). Set before the first turn.
     void set_handler(std::uint32_t kind, RecordHandler&);
 
-    // Turns until ShardGroup::stop(). Waits at its start and at its end until all shards of the group are
-    // there: every shard of the group must be run, each by a thread of its own.
+    // Turns until ShardGroup::stop(). Waits at its start and at its end until all shards of the
+    // group are there: every shard of the group must be run, each by a thread of its own.
     void run();
 
 private:
     void on_turn() override;
     void on_turn_end() override;
-    void on_timer(Timer&) override {}    // it only ends the wait: on_turn() follows
+    void on_timer(Timer&) override {}  // it only ends the wait: on_turn() follows
     void run_posted();
     void take_records();
 
@@ -114,7 +118,7 @@ private:
     Loop& loop_;
     std::size_t record_bytes_max_;
     std::array<RecordHandler*, limits::kRecordKinds> handlers_{};
-    Timer again_;    // there is more to do than was done in this turn
+    Timer again_;  // there is more to do than was done in this turn
 };
 
 // Binds the calling thread to the n-th CPU that it may use (modulo their count).

@@ -1,6 +1,6 @@
-// The other implementation of the loop: one thread, one seed, a virtual clock and an in-memory network.
-// It delays, cuts short, reorders and breaks what it may, and does the same again for the same seed.
-// For tests and scenarios; it allocates as it likes.
+// The other implementation of the loop: one thread, one seed, a virtual clock and an in-memory
+// network. It delays, cuts short, reorders and breaks what it may, and does the same again for the
+// same seed. For tests and scenarios; it allocates as it likes.
 #pragma once
 
 #include <cstddef>
@@ -14,25 +14,28 @@
 namespace fedgate {
 
 class SimulatedLoop;
+class SimulatedNetwork;
 
 struct SimulationSettings {
     std::uint64_t seed = 1;
-    Duration latency_min = 10us;             // of every completion and every piece of a stream
+    Duration latency_min = 10us;  // of every completion and every piece of a stream
     Duration latency_max = 500us;
-    std::size_t piece_bytes_max = 8'192;     // streams are cut into pieces of 1 to this many bytes
-    std::size_t window_bytes = 65'536;       // of one direction of a stream that the receiver has not taken
-    std::size_t datagrams_max = 256;         // waiting for one socket; more are lost
+    std::size_t piece_bytes_max = 8'192;  // streams are cut into pieces of 1 to this many bytes
+    std::size_t window_bytes =
+        65'536;  // of one direction of a stream that the receiver has not taken
+    std::size_t datagrams_max = 256;  // waiting for one socket; more are lost
     std::uint32_t datagram_loss_permille = 0;
     std::uint32_t datagram_copy_permille = 0;
-    std::uint32_t datagram_reorder_permille = 0;    // delayed by up to 20 times latency_max
-    Duration connect_timeout = 127s;         // on a link that is cut: ETIMEDOUT (as Linux does)
-    std::size_t sockets_max = 100'000;       // of one loop
+    std::uint32_t datagram_reorder_permille = 0;  // delayed by up to 20 times latency_max
+    Duration connect_timeout = 127s;    // on a link that is cut: ETIMEDOUT (as Linux does)
+    std::size_t sockets_max = 100'000;  // of one loop
 };
 
-// A node is a machine: it has one address, 10.0.x.y, and any number of loops (shards). 127.0.0.0/8 and
-// [::1] are the node itself; a listener on 0.0.0.0 or [::] is found at all of them. Any other address that
-// a node listens on is its too, so that tests may use what they like.
-// When several loops of a node listen on one address, the seed picks (as SO_REUSEPORT does).
+// A node is a machine: it has one address, 10.0.x.y, and any number of loops (shards). 127.0.0.0/8
+// and
+// [::1] are the node itself; a listener on 0.0.0.0 or [::] is found at all of them. Any other
+// address that a node listens on is its too, so that tests may use what they like. When several
+// loops of a node listen on one address, the seed picks (as SO_REUSEPORT does).
 class Simulation {
 public:
     using Node = std::uint32_t;
@@ -56,27 +59,29 @@ public:
     bool run_for(const std::function<bool()>& predicate, Duration duration) {
         return run_until(predicate, now() + duration);
     }
-    // Over everything that was delivered: when, to whom, what. Two runs with one seed have one hash.
+    // Over everything that was delivered: when, to whom, what. Two runs with one seed have one
+    // hash.
     [[nodiscard]] std::uint64_t trace_hash() const;
     // 0 .. bound - 1, from the seed: for the scenario's own choices.
     std::uint64_t random(std::uint64_t bound);
 
     // Faults.
-    // The loop stops for ever: no callback comes, its sockets are reset, calls do nothing. What runs on it
-    // may be destroyed afterwards.
+    // The loop stops for ever: no callback comes, its sockets are reset, calls do nothing. What
+    // runs on it may be destroyed afterwards.
     void kill(SimulatedLoop&);
     void kill(Node);
-    // A black hole, both ways: nothing arrives until heal(). Streams keep their bytes, datagrams are lost.
+    // A black hole, both ways: nothing arrives until heal(). Streams keep their bytes, datagrams
+    // are lost.
     void cut(Node, Node);
     void heal(Node, Node);
     // Nobody answers there (ECONNREFUSED) although somebody may listen.
     void refuse_connects(const SocketAddress&, bool refuse);
-    // Breaks one of the connections that stand, picked by the seed, after 0 .. bytes_max - 1 further bytes
-    // in one of its directions: both ends see a reset. False: there is none.
+    // Breaks one of the connections that stand, picked by the seed, after 0 .. bytes_max - 1
+    // further bytes in one of its directions: both ends see a reset. False: there is none.
     bool break_connection(std::size_t bytes_max);
 
 private:
-    std::unique_ptr<class Network> network_;
+    std::unique_ptr<SimulatedNetwork> network_;
 };
 
 // run_turn() is one step of the whole simulation, not later than now() + wait_max.

@@ -1,9 +1,8 @@
 // What the loops need to know about a SocketAddress. Text forms are net's.
 #pragma once
 
-#include <netinet/in.h>
-
 #include <cstring>
+#include <netinet/in.h>
 
 #include "core/run/loop.hpp"
 

@@ -55,17 +55,21 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
 }};
 // clang-format on
 
-static_assert([] {
-    for (std::size_t i = 0; i < kCounterCount; ++i) {
-        if (static_cast<std::size_t>(kCounters[i].counter) != i) return false;
-    }
-    return true;
-}(), "rows in the order of Counter");
+static_assert(
+    [] {
+        for (std::size_t i = 0; i < kCounterCount; ++i) {
+            if (static_cast<std::size_t>(kCounters[i].counter) != i) return false;
+        }
+        return true;
+    }(),
+    "rows in the order of Counter");
 
 }  // namespace
 
 std::span<const CounterInfo, kCounterCount> counter_table() { return kCounters; }
 
-const CounterInfo& counter_info(Counter counter) { return kCounters[static_cast<std::size_t>(counter)]; }
+const CounterInfo& counter_info(Counter counter) {
+    return kCounters[static_cast<std::size_t>(counter)];
+}
 
 }  // namespace fedgate

@@ -1,5 +1,6 @@
-// What a shard counts. One table names every counter; each shard has its own storage, written by its
-// thread only (a relaxed store, no read-modify-write), readable by the control thread at any time.
+// What a shard counts. One table names every counter; each shard has its own storage, written by
+// its thread only (a relaxed store, no read-modify-write), readable by the control thread at any
+// time.
 #pragma once
 
 #include <array>
@@ -67,8 +68,8 @@ constexpr std::size_t kCounterCount = static_cast<std::size_t>(Counter::kCount_)
 
 struct CounterInfo {
     Counter counter;
-    std::string_view name;           // dotted: xmpp.in.connections
-    bool current;                    // goes up and down; else it only grows
+    std::string_view name;  // dotted: xmpp.in.connections
+    bool current;           // goes up and down; else it only grows
     std::string_view description;
 };
 

@@ -20,7 +20,8 @@ std::uint64_t tick_after(Instant deadline) {
 }
 
 Instant start_of(std::uint64_t tick) {
-    constexpr auto kTicksMax = static_cast<std::uint64_t>(kNever.time_since_epoch().count() / kTick);
+    constexpr auto kTicksMax =
+        static_cast<std::uint64_t>(kNever.time_since_epoch().count() / kTick);
     if (tick > kTicksMax) return kNever;
     return Instant(Duration(static_cast<std::int64_t>(tick) * kTick));
 }

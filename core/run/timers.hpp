@@ -35,11 +35,11 @@ public:
     [[nodiscard]] Instant deadline() const { return deadline_; }
     void cancel();
 
-    std::uint32_t kind;    // tells the owner which of its timers fired
+    std::uint32_t kind;  // tells the owner which of its timers fired
 
 private:
     friend class Timers;
-    Timer() : kind(0) {}    // head of a list
+    Timer() : kind(0) {}  // head of a list
     TimerOwner* owner_ = nullptr;
     Timer* next_ = nullptr;
     Timer* previous_ = nullptr;
@@ -59,7 +59,8 @@ public:
     // Arms, or arms again. A deadline in the past fires at the next run().
     void arm(Timer&, Instant deadline);
     // When run() next has something to do; kNever when nothing is armed. At most one tick after the
-    // earliest deadline (deadlines are rounded up to a tick), and run() at that time makes progress.
+    // earliest deadline (deadlines are rounded up to a tick), and run() at that time makes
+    // progress.
     [[nodiscard]] Instant next_deadline() const;
     // Fires what is due at `now`. Timers may be armed, cancelled and destroyed from on_timer().
     void run(Instant now);
@@ -67,9 +68,9 @@ public:
 
 private:
     friend class Timer;
-    // Eight levels of 64 slots hold 2^48 ms: more than an Instant can say, so nothing overflows. A timer
-    // is on the level of the highest group of 6 bits in which its tick differs from tick_; so all of
-    // level n are due before all of level n + 1.
+    // Eight levels of 64 slots hold 2^48 ms: more than an Instant can say, so nothing overflows. A
+    // timer is on the level of the highest group of 6 bits in which its tick differs from tick_; so
+    // all of level n are due before all of level n + 1.
     static constexpr unsigned kLevels = 8;
     static constexpr unsigned kSlotBits = 6;
     static constexpr unsigned kSlots = 1U << kSlotBits;
@@ -81,15 +82,15 @@ private:
     };
 
     [[nodiscard]] bool find_next(Next&) const;
-    void place(Timer&, std::uint64_t tick, Timer& due);    // into its slot, or into `due`
+    void place(Timer&, std::uint64_t tick, Timer& due);  // into its slot, or into `due`
     void unlink(Timer&);
     void take_all(Timer& head, Timer& into);
     void fire_all();
 
     Timer slots_[kLevels * kSlots];
     std::array<std::uint64_t, kLevels> occupied_{};
-    Timer past_;      // armed with a deadline that was over
-    Timer firing_;    // what the present run() still has to fire
+    Timer past_;    // armed with a deadline that was over
+    Timer firing_;  // what the present run() still has to fire
     std::uint64_t tick_;
     Instant now_;
     std::size_t count_ = 0;

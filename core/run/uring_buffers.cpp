@@ -1,8 +1,7 @@
 #include "core/run/uring_buffers.hpp"
 
-#include <sys/mman.h>
-
 #include <cerrno>
+#include <sys/mman.h>
 
 namespace fedgate {
 namespace {
@@ -15,7 +14,8 @@ void* map(std::size_t size) {
 
 }  // namespace
 
-int UringBuffers::open(io_uring& ring, unsigned group, unsigned offered, unsigned count, std::size_t bytes) {
+int UringBuffers::open(io_uring& ring, unsigned group, unsigned offered, unsigned count,
+                       std::size_t bytes) {
     FEDGATE_CHECK(offered > 0 && (offered & (offered - 1)) == 0 && offered <= 32'768);
     FEDGATE_CHECK(count >= offered && count <= 65'536);
     ring_bytes_ = offered * sizeof(io_uring_buf);
@@ -51,7 +51,8 @@ void UringBuffers::offer() {
     while (offered_ < offered_max_ && !free_.empty()) {
         const std::uint16_t id = free_.back();
         free_.pop_back();
-        io_uring_buf_ring_add(ring_, at(id, bytes_).data(), static_cast<unsigned>(bytes_), id, mask, added++);
+        io_uring_buf_ring_add(ring_, at(id, bytes_).data(), static_cast<unsigned>(bytes_), id, mask,
+                              added++);
         ++offered_;
     }
     if (added > 0) io_uring_buf_ring_advance(ring_, added);

@@ -1,14 +1,14 @@
 // Memory that the kernel receives into: a provided buffer ring. The kernel picks a buffer for each
-// completion; it is offered again once its bytes were handled. Buffers that hold the bytes of a paused
-// socket are replaced by spare ones, so that one slow reader does not starve the others.
+// completion; it is offered again once its bytes were handled. Buffers that hold the bytes of a
+// paused socket are replaced by spare ones, so that one slow reader does not starve the others.
 // Owner: a UringLoop. Pages are touched only when they are used.
 #pragma once
-
-#include <liburing.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include <liburing.h>
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
@@ -23,7 +23,8 @@ public:
     UringBuffers& operator=(const UringBuffers&) = delete;
 
     // `offered` is a power of two. Returns 0 or an errno.
-    [[nodiscard]] int open(io_uring&, unsigned group, unsigned offered, unsigned count, std::size_t bytes);
+    [[nodiscard]] int open(io_uring&, unsigned group, unsigned offered, unsigned count,
+                           std::size_t bytes);
     [[nodiscard]] bool is_open() const { return ring_ != nullptr; }
 
     // The kernel has filled buffer `id`.
@@ -49,7 +50,7 @@ private:
     unsigned count_ = 0;
     unsigned offered_max_ = 0;
     unsigned offered_ = 0;
-    std::vector<std::uint16_t> free_;    // last given back, first used: it is warm
+    std::vector<std::uint16_t> free_;  // last given back, first used: it is warm
 };
 
 }  // namespace fedgate

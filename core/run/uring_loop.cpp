@@ -1,18 +1,18 @@
 #include "core/run/uring_loop.hpp"
 
-#include <liburing.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <ctime>
 #include <vector>
+
+#include <liburing.h>
 
 #include "core/run/socket_address.hpp"
 #include "core/run/uring_buffers.hpp"
@@ -23,14 +23,24 @@ namespace {
 enum class Kind : std::uint8_t { kListener, kStream, kDatagram, kWatch };
 
 // What the kernel may hold of a socket, at most one of each; the low bits of user_data.
-enum class Op : std::uint8_t { kReceive, kSend, kConnect, kAccept, kPoll, kDatagramSend, kWake, kCancel };
+enum class Op : std::uint8_t {
+    kReceive,
+    kSend,
+    kConnect,
+    kAccept,
+    kPoll,
+    kDatagramSend,
+    kWake,
+    kCancel
+};
 
 constexpr std::uint64_t kOpMask = 15;
 constexpr unsigned kStreamGroup = 0;
 constexpr unsigned kDatagramGroup = 1;
-constexpr std::size_t kDatagramBytes = 65'536;         // no datagram is longer
-constexpr std::size_t kDatagramBufferBytes = 66'048;   // with the kernel's header and the sender's address
-constexpr Duration kAcceptPause = 100ms;               // after EMFILE and its like
+constexpr std::size_t kDatagramBytes = 65'536;  // no datagram is longer
+constexpr std::size_t kDatagramBufferBytes =
+    66'048;                               // with the kernel's header and the sender's address
+constexpr Duration kAcceptPause = 100ms;  // after EMFILE and its like
 constexpr int kBacklog = 4'096;
 constexpr int kTeardownTurns = 100;
 
@@ -47,21 +57,21 @@ struct alignas(16) UringSocket {
     int descriptor = -1;
     Kind kind;
     bool ipv6 = false;
-    unsigned armed = 0;              // operations in the kernel, by bit(Op)
-    unsigned datagrams = 0;          // datagram sends in the kernel
+    unsigned armed = 0;      // operations in the kernel, by bit(Op)
+    unsigned datagrams = 0;  // datagram sends in the kernel
     bool connected = false;
     bool paused = false;
-    bool ended = false;              // nothing more is received
+    bool ended = false;  // nothing more is received
     bool end_told = false;
     int end_error = 0;
     bool shutdown_after_send = false;
-    bool starved = false;            // waits for a buffer
+    bool starved = false;  // waits for a buffer
     bool closing = false;
-    bool listed = false;             // in closed_
-    bool accept_again = false;       // after a pause
+    bool listed = false;        // in closed_
+    bool accept_again = false;  // after a pause
     Bytes unsent;
-    SocketAddress address;           // to connect to; the kernel reads it when it is submitted
-    std::vector<Held> held;          // received while paused
+    SocketAddress address;   // to connect to; the kernel reads it when it is submitted
+    std::vector<Held> held;  // received while paused
 
     explicit UringSocket(Kind kind_of) : kind(kind_of) {}
 };
@@ -86,11 +96,12 @@ Instant read_monotonic() {
     return Instant(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
 }
 
-// Errors of one connection that was never accepted (accept(2)); everything else is a lack of resources.
+// Errors of one connection that was never accepted (accept(2)); everything else is a lack of
+// resources.
 bool is_of_one_connection(int error) {
     return error == ECONNABORTED || error == EINTR || error == EPROTO || error == EPERM ||
-           error == ENETDOWN || error == EHOSTDOWN || error == EHOSTUNREACH || error == ENETUNREACH ||
-           error == ENONET || error == ENOPROTOOPT || error == EOPNOTSUPP;
+           error == ENETDOWN || error == EHOSTDOWN || error == EHOSTUNREACH ||
+           error == ENETUNREACH || error == ENONET || error == ENOPROTOOPT || error == EOPNOTSUPP;
 }
 
 }  // namespace
@@ -175,7 +186,8 @@ private:
     }
 
     UringSettings settings_;
-    // The memory that the kernel writes to goes after the ring does: queue_exit() in the destructor.
+    // The memory that the kernel writes to goes after the ring does: queue_exit() in the
+    // destructor.
     UringBuffers buffers_;
     UringBuffers datagram_buffers_;
     io_uring ring_{};
@@ -197,11 +209,12 @@ private:
     Timer accept_timer_;
     TurnTasks tasks_;
     TurnHook* hook_ = nullptr;
-    // Sockets that need something outside of a completion; handles, so that a closed one is found gone.
+    // Sockets that need something outside of a completion; handles, so that a closed one is found
+    // gone.
     std::vector<Socket> resumed_;
-    std::vector<Socket> starved_;    // found no buffer
-    std::vector<Socket> closed_;     // the kernel holds nothing
-    std::vector<Socket> working_;    // the one of these lists that is being worked on
+    std::vector<Socket> starved_;  // found no buffer
+    std::vector<Socket> closed_;   // the kernel holds nothing
+    std::vector<Socket> working_;  // the one of these lists that is being worked on
 
     std::array<char, 4'096> random_{};
     std::size_t random_used_ = random_.size();
@@ -209,25 +222,29 @@ private:
 
 Result<std::unique_ptr<UringLoop>> UringLoop::make(const UringSettings& settings) {
     auto loop = std::make_unique<UringLoopImplementation>(settings);
-    if (const int error = loop->open(); error != 0) return failure(Errc::kSystem, "io_uring", error);
+    if (const int error = loop->open(); error != 0)
+        return failure(Errc::kSystem, "io_uring", error);
     return loop;
 }
 
 int UringLoopImplementation::open() {
     io_uring_params params{};
-    // One thread submits and takes completions, and only when it asks: no interrupts of its work, no locks.
+    // One thread submits and takes completions, and only when it asks: no interrupts of its work,
+    // no locks.
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
                    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP;
     params.cq_entries = settings_.completions;
-    if (const int result = io_uring_queue_init_params(settings_.submissions, &ring_, &params); result < 0) {
+    if (const int result = io_uring_queue_init_params(settings_.submissions, &ring_, &params);
+        result < 0) {
         return -result;
     }
     ring_open_ = true;
-    io_uring_register_ring_fd(&ring_);    // saves a look-up a call; without it all works as well
+    io_uring_register_ring_fd(&ring_);  // saves a look-up a call; without it all works as well
     wake_descriptor_ = eventfd(0, EFD_CLOEXEC);
     if (wake_descriptor_ < 0) return errno;
     arm_wake();
-    return buffers_.open(ring_, kStreamGroup, settings_.buffers, settings_.buffers_max, settings_.buffer_bytes);
+    return buffers_.open(ring_, kStreamGroup, settings_.buffers, settings_.buffers_max,
+                         settings_.buffer_bytes);
 }
 
 UringLoopImplementation::~UringLoopImplementation() {
@@ -243,11 +260,12 @@ UringLoopImplementation::~UringLoopImplementation() {
             dispatch();
             run_lists();
         }
-        FEDGATE_CHECK(sockets_.count() == 0);    // else the kernel would write into freed memory
+        FEDGATE_CHECK(sockets_.count() == 0);  // else the kernel would write into freed memory
         io_uring_queue_exit(&ring_);
     }
     if (wake_descriptor_ >= 0) ::close(wake_descriptor_);
-    if (datagram_memory_ != nullptr) munmap(datagram_memory_, settings_.datagram_sends * kDatagramBytes);
+    if (datagram_memory_ != nullptr)
+        munmap(datagram_memory_, settings_.datagram_sends * kDatagramBytes);
 }
 
 void UringLoopImplementation::read_wall() {
@@ -268,7 +286,7 @@ void UringLoopImplementation::fill_random(MutableBytes bytes) {
         }
         const std::size_t size = std::min(bytes.size(), random_.size() - random_used_);
         std::memcpy(bytes.data(), random_.data() + random_used_, size);
-        explicit_bzero(random_.data() + random_used_, size);    // what was given out is not kept
+        explicit_bzero(random_.data() + random_used_, size);  // what was given out is not kept
         random_used_ += size;
         bytes = bytes.subspan(size);
     }
@@ -282,7 +300,8 @@ UringSocket* UringLoopImplementation::find(Socket socket) const {
 }
 
 // Takes the descriptor over; closes it when it fails (a watched one is the caller's).
-Result<UringSocket*> UringLoopImplementation::make_socket(Kind kind, int descriptor, SocketOwner* owner) {
+Result<UringSocket*> UringLoopImplementation::make_socket(Kind kind, int descriptor,
+                                                          SocketOwner* owner) {
     Handle<UringSocket> handle;
     UringSocket* socket = sockets_.make(handle, kind);
     if (socket == nullptr) {
@@ -295,17 +314,18 @@ Result<UringSocket*> UringLoopImplementation::make_socket(Kind kind, int descrip
     return socket;
 }
 
-Result<UringSocket*> UringLoopImplementation::open_bound(const SocketAddress& address, int type, Kind kind,
-                                                         SocketOwner& owner) {
+Result<UringSocket*> UringLoopImplementation::open_bound(const SocketAddress& address, int type,
+                                                         Kind kind, SocketOwner& owner) {
     // No O_NONBLOCK: with it io_uring answers EAGAIN instead of waiting.
     const int descriptor = ::socket(address.storage.ss_family, type | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return failure(Errc::kSystem, "socket", errno);
     const int on = 1;
     const int off = 0;
-    setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);    // each core has its own
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);  // each core has its own
     if (type == SOCK_STREAM) {
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);    // accepted ones inherit it
+        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on,
+                   sizeof on);  // accepted ones inherit it
     }
     const bool ipv6 = address.storage.ss_family == AF_INET6;
     if (ipv6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -336,14 +356,17 @@ Result<Socket> UringLoopImplementation::connect(const SocketAddress& address, So
     FEDGATE_TRY(socket, make_socket(Kind::kStream, descriptor, &owner));
     socket->address = address;
     io_uring_sqe* sqe = next_sqe();
-    io_uring_prep_connect(sqe, descriptor, reinterpret_cast<const sockaddr*>(&socket->address.storage),
+    io_uring_prep_connect(sqe, descriptor,
+                          reinterpret_cast<const sockaddr*>(&socket->address.storage),
                           address.length);
     mark_armed(*sqe, *socket, Op::kConnect);
     return socket->self;
 }
 
-Result<Socket> UringLoopImplementation::open_datagram(const SocketAddress& local, SocketOwner& owner) {
-    if (const int error = open_datagrams(); error != 0) return failure(Errc::kSystem, "datagram memory", error);
+Result<Socket> UringLoopImplementation::open_datagram(const SocketAddress& local,
+                                                      SocketOwner& owner) {
+    if (const int error = open_datagrams(); error != 0)
+        return failure(Errc::kSystem, "datagram memory", error);
     FEDGATE_TRY(socket, open_bound(local, SOCK_DGRAM, Kind::kDatagram, owner));
     arm_receive(*socket);
     return socket->self;
@@ -471,7 +494,8 @@ SocketAddress UringLoopImplementation::local_address(Socket socket_handle) const
     const UringSocket* socket = find(socket_handle);
     if (socket == nullptr || socket->kind == Kind::kWatch) return address;
     address.length = sizeof address.storage;
-    if (getsockname(socket->descriptor, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0) {
+    if (getsockname(socket->descriptor, reinterpret_cast<sockaddr*>(&address.storage),
+                    &address.length) != 0) {
         return {};
     }
     return from_mapped(address);
@@ -495,8 +519,8 @@ void UringLoopImplementation::mark_armed(io_uring_sqe& sqe, UringSocket& socket,
     io_uring_sqe_set_data64(&sqe, tag(&socket, op));
 }
 
-// Found by its user_data. Submissions keep their order, so a cancel never meets an operation of a later
-// user of the slot. Its own completion tells nothing.
+// Found by its user_data. Submissions keep their order, so a cancel never meets an operation of a
+// later user of the slot. Its own completion tells nothing.
 void UringLoopImplementation::cancel(const void* target, Op op) {
     io_uring_sqe* sqe = next_sqe();
     io_uring_prep_cancel64(sqe, tag(target, op), 0);
@@ -583,7 +607,8 @@ void UringLoopImplementation::submit_and_wait(Duration wait) {
 void UringLoopImplementation::dispatch() {
     std::array<io_uring_cqe*, 256> batch;
     for (unsigned left = settings_.completions; left > 0;) {
-        const unsigned count = io_uring_peek_batch_cqe(&ring_, batch.data(), std::min<unsigned>(batch.size(), left));
+        const unsigned count =
+            io_uring_peek_batch_cqe(&ring_, batch.data(), std::min<unsigned>(batch.size(), left));
         if (count == 0) break;
         for (unsigned i = 0; i < count; ++i) on_completion(*batch[i]);
         io_uring_cq_advance(&ring_, count);
@@ -629,10 +654,12 @@ void UringLoopImplementation::on_accepted(UringSocket& listener, int result) {
 }
 
 void UringLoopImplementation::take_connection(UringSocket& listener, int descriptor) {
-    // One multishot accept has one address to write to, which the next connection would overwrite: ask.
+    // One multishot accept has one address to write to, which the next connection would overwrite:
+    // ask.
     SocketAddress peer;
     peer.length = sizeof peer.storage;
-    const bool gone = getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer.storage), &peer.length) != 0;
+    const bool gone =
+        getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer.storage), &peer.length) != 0;
     if (listener.closing || gone) {
         ::close(descriptor);
         return;
@@ -686,20 +713,23 @@ void UringLoopImplementation::on_receive_failed(UringSocket& socket, int error) 
         // Every buffer is in use: go on when one has come back.
         socket.starved = true;
         starved_.push_back(socket.self);
-    } else if (error != ECANCELED && error != EINTR && error != EAGAIN && socket.kind == Kind::kStream) {
+    } else if (error != ECANCELED && error != EINTR && error != EAGAIN &&
+               socket.kind == Kind::kStream) {
         socket.ended = true;
         socket.end_error = error;
     }
 }
 
 void UringLoopImplementation::continue_receive(UringSocket& socket) {
-    const bool ready = socket.owner != nullptr && socket.connected && !socket.closing && !socket.ended;
+    const bool ready =
+        socket.owner != nullptr && socket.connected && !socket.closing && !socket.ended;
     const bool waits = socket.paused || socket.starved || !socket.held.empty();
     if (ready && !waits && (socket.armed & bit(Op::kReceive)) == 0) arm_receive(socket);
 }
 
 void UringLoopImplementation::tell_end(UringSocket& socket) {
-    if (!socket.ended || socket.end_told || socket.closing || socket.paused || !socket.held.empty()) return;
+    if (!socket.ended || socket.end_told || socket.closing || socket.paused || !socket.held.empty())
+        return;
     socket.end_told = true;
     socket.owner->on_end(socket.self, socket.end_error);
 }
@@ -727,7 +757,8 @@ void UringLoopImplementation::on_sent(UringSocket& socket, int result) {
     if (result == -EINTR || result == -EAGAIN) return arm_send(socket);
     const int error = result > 0 ? 0 : result < 0 ? -result : EPIPE;
     if (error == 0) {
-        socket.unsent.remove_prefix(std::min(socket.unsent.size(), static_cast<std::size_t>(result)));
+        socket.unsent.remove_prefix(
+            std::min(socket.unsent.size(), static_cast<std::size_t>(result)));
         if (!socket.unsent.empty()) return arm_send(socket);
         if (socket.shutdown_after_send) ::shutdown(socket.descriptor, SHUT_WR);
     }
@@ -760,8 +791,8 @@ void UringLoopImplementation::deliver_held(UringSocket& socket) {
     }
 }
 
-// What has to be done for sockets without a completion. Callbacks may add to the lists: that is for the
-// next turn.
+// What has to be done for sockets without a completion. Callbacks may add to the lists: that is for
+// the next turn.
 void UringLoopImplementation::run_lists() {
     working_.swap(resumed_);
     for (const Socket handle : working_) {

@@ -1,7 +1,7 @@
-// The loop on io_uring (kernel 6.1 and later). One ring for each thread: made, used and destroyed on the
-// thread that runs it; only wake() may come from elsewhere.
-// A socket's slot is freed only when the kernel holds no operation of it: close() shuts down, cancels,
-// and waits for the last completion. Nothing is allocated for a message.
+// The loop on io_uring (kernel 6.1 and later). One ring for each thread: made, used and destroyed
+// on the thread that runs it; only wake() may come from elsewhere. A socket's slot is freed only
+// when the kernel holds no operation of it: close() shuts down, cancels, and waits for the last
+// completion. Nothing is allocated for a message.
 #pragma once
 
 #include <cstddef>
@@ -13,14 +13,18 @@
 namespace fedgate {
 
 struct UringSettings {
-    unsigned submissions = 4'096;           // entries of the submission queue; a full one costs one more system call
+    unsigned submissions =
+        4'096;  // entries of the submission queue; a full one costs one more system call
     unsigned completions = 16'384;
-    std::size_t sockets_max = 100'000;      // at the bound: accepted connections are closed, others fail with kLimit
-    std::size_t buffer_bytes = 16'384;      // of one stream receive buffer
-    unsigned buffers = 256;                 // offered to the kernel (a power of two)
-    unsigned buffers_max = 4'096;           // with those that hold bytes of paused sockets; at the bound: receive waits
-    unsigned datagram_buffers = 64;         // receive, 64 KiB each (a power of two)
-    unsigned datagram_sends = 1'024;        // in the kernel at one time; at the bound send_datagram() says no
+    std::size_t sockets_max =
+        100'000;  // at the bound: accepted connections are closed, others fail with kLimit
+    std::size_t buffer_bytes = 16'384;  // of one stream receive buffer
+    unsigned buffers = 256;             // offered to the kernel (a power of two)
+    unsigned buffers_max =
+        4'096;  // with those that hold bytes of paused sockets; at the bound: receive waits
+    unsigned datagram_buffers = 64;  // receive, 64 KiB each (a power of two)
+    unsigned datagram_sends =
+        1'024;  // in the kernel at one time; at the bound send_datagram() says no
 };
 
 class UringLoop : public Loop {
@@ -33,7 +37,7 @@ public:
 
 private:
     UringLoop() = default;
-    friend class UringLoopImplementation;    // in the .cpp: nobody else sees liburing
+    friend class UringLoopImplementation;  // in the .cpp: nobody else sees liburing
 };
 
 }  // namespace fedgate

@@ -1,7 +1,7 @@
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
@@ -32,7 +32,7 @@ TEST(Slab, AHandleFindsNothingOnceItsSlotWasFreed) {
     Handle<std::string> a, b, c;
     ASSERT_NE(slab.make(a, "a"), nullptr);
     ASSERT_NE(slab.make(b, "b"), nullptr);
-    EXPECT_EQ(slab.make(c, "c"), nullptr);    // the bound
+    EXPECT_EQ(slab.make(c, "c"), nullptr);  // the bound
     slab.free(a);
     EXPECT_EQ(slab.find(a), nullptr);
     ASSERT_NE(slab.make(c, "c"), nullptr);
@@ -49,7 +49,8 @@ TEST(Slab, ObjectsDoNotMoveWhenItGrows) {
     std::vector<Handle<int>> handles(1'000);
     Handle<int> first;
     const int* place = slab.make(first, -1);
-    for (int i = 1; i < 1'000; ++i) ASSERT_NE(slab.make(handles[static_cast<std::size_t>(i)], i), nullptr);
+    for (int i = 1; i < 1'000; ++i)
+        ASSERT_NE(slab.make(handles[static_cast<std::size_t>(i)], i), nullptr);
     EXPECT_EQ(slab.find(first), place);
     int sum = 0;
     slab.for_each([&](Handle<int>, int value) { sum += value; });

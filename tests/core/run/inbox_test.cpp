@@ -1,13 +1,13 @@
 #include "core/run/inbox.hpp"
 
-#include <gtest/gtest.h>
-
 #include <deque>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace fedgate {
 namespace {
@@ -40,7 +40,7 @@ TEST(Mailbox, WhenFullTakesNothingAndGoesOnLater) {
     Mailbox box(64);
     int count = 0;
     while (box.push(1, {"12345678"})) ++count;
-    EXPECT_EQ(count, 4);    // 64 / (8 header + 8)
+    EXPECT_EQ(count, 4);  // 64 / (8 header + 8)
     EXPECT_FALSE(box.push(1, {"12345678"}));
     EXPECT_EQ(box.pop(1, [](std::uint32_t, Bytes) { return true; }), 1U);
     EXPECT_TRUE(box.push(1, {"12345678"}));
@@ -53,7 +53,12 @@ TEST(Mailbox, ARefusedRecordStaysAtTheFront) {
     EXPECT_TRUE(box.push(2, {"two"}));
     EXPECT_EQ(box.pop(10, [](std::uint32_t kind, Bytes) { return kind == 1; }), 1U);
     std::uint32_t front = 0;
-    EXPECT_EQ(box.pop(10, [&](std::uint32_t kind, Bytes) { front = kind; return false; }), 0U);
+    EXPECT_EQ(box.pop(10,
+                      [&](std::uint32_t kind, Bytes) {
+                          front = kind;
+                          return false;
+                      }),
+              0U);
     EXPECT_EQ(front, 2U);
 }
 

@@ -1,12 +1,12 @@
 #include "core/run/timers.hpp"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace fedgate {
 namespace {
@@ -177,15 +177,16 @@ private:
         last_ = Instant{};
         timers_.run(now_);
         for (const auto& [i, deadline] : armed_) {
-            ASSERT_GT(tick_after(deadline), Instant(std::chrono::floor<std::chrono::milliseconds>(
-                                                now_.time_since_epoch())));
+            ASSERT_GT(
+                tick_after(deadline),
+                Instant(std::chrono::floor<std::chrono::milliseconds>(now_.time_since_epoch())));
         }
     }
     void on_timer(Timer& timer) override {
         const auto at = armed_.find(timer.kind);
         ASSERT_NE(at, armed_.end());
         ASSERT_LE(at->second, now_);
-        if (!was_over_[timer.kind]) {    // those that were over when armed come first, as armed
+        if (!was_over_[timer.kind]) {  // those that were over when armed come first, as armed
             ASSERT_GE(tick_after(at->second), last_);
             last_ = tick_after(at->second);
         }
