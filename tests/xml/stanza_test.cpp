@@ -1,0 +1,194 @@
+#include "xml/stanza.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "xml/framer.hpp"
+
+namespace fedgate::xml {
+namespace {
+
+constexpr Bytes kHeader =
+    "<s:stream xmlns='jabber:server' xmlns:s='http://etherx.jabber.org/streams' "
+    "xmlns:d='jabber:server:dialback' from=\"im.example.com\" to='sip.example.net' id = 's1' "
+    "version='1.0' xml:lang='en'>";
+
+// A stream on which kHeader came, and one element after it.
+class Stream {
+public:
+    explicit Stream(Bytes element, Bytes header = kHeader) : bytes_(std::string(header) + std::string(element)) {
+        Frame frame;
+        EXPECT_EQ(framer_.next(bytes_, frame), FrameStatus::kDone);
+        header_ = parse_stream_header(frame.bytes, framer_.scope());
+        const Bytes rest = Bytes(bytes_).substr(frame.consumed);
+        if (rest.empty()) return;
+        EXPECT_EQ(framer_.next(rest, frame), FrameStatus::kDone) << element;
+        stanza_ = parse_stanza(frame.bytes, framer_.scope());
+    }
+    const Stanza* operator->() const { return &stanza_; }
+    [[nodiscard]] const Element& root() const { return stanza_.root; }
+    [[nodiscard]] const StreamHeader& header() const { return header_; }
+
+private:
+    std::string bytes_;
+    Framer framer_;
+    StreamHeader header_;
+    Stanza stanza_;
+};
+
+std::string text_of(const Element& element) {
+    char memory[2'048];
+    Sink sink{MutableBytes(memory)};
+    EXPECT_TRUE(element.text(sink));
+    return std::string(sink.written());
+}
+
+template <typename Decode>
+std::string decoded(Decode&& decode, Bytes raw) {
+    char memory[256];
+    Sink sink{MutableBytes(memory)};
+    EXPECT_TRUE(decode(raw, sink));
+    return std::string(sink.written());
+}
+
+TEST(Stanza, ShowsWhatRoutingNeeds) {
+    const Stream stream(
+        "<message type=\"chat\"\n from='a@b/c&amp;d' to = 'e@f' id='' xml:lang='de' other='x'><body/></message>");
+    EXPECT_EQ(stream->kind, StanzaKind::kMessage);
+    EXPECT_EQ(stream->from, "a@b/c&amp;d");
+    EXPECT_EQ(stream->to, "e@f");
+    EXPECT_EQ(stream->type, "chat");
+    EXPECT_EQ(stream->lang, "de");
+    EXPECT_NE(stream->id.data(), nullptr);
+    EXPECT_TRUE(stream->id.empty());
+    const Stream bare("<presence/>");
+    EXPECT_EQ(bare->kind, StanzaKind::kPresence);
+    EXPECT_EQ(bare->from.data(), nullptr);
+    EXPECT_EQ(bare->id.data(), nullptr);
+}
+
+TEST(Stanza, IsAStanzaOnlyInTheContentNamespace) {
+    EXPECT_EQ(Stream("<iq/>")->kind, StanzaKind::kIq);
+    EXPECT_EQ(Stream("<p:iq xmlns:p='jabber:server'/>")->kind, StanzaKind::kIq);
+    EXPECT_EQ(Stream("<iq xmlns='jabber:client'/>")->kind, StanzaKind::kOther);
+    EXPECT_EQ(Stream("<d:iq/>")->kind, StanzaKind::kOther);
+    EXPECT_EQ(Stream("<messages/>")->kind, StanzaKind::kOther);
+    EXPECT_EQ(Stream("<iq xmlns='jabber&#58;server'/>")->kind, StanzaKind::kOther);
+    EXPECT_EQ(Stream("<iq/>", "<stream xmlns='jabber:client'>")->kind, StanzaKind::kOther);
+}
+
+TEST(Stanza, HeaderAttributes) {    // S2S-2, S2S-6
+    const Stream stream("");
+    EXPECT_EQ(stream.header().name, "stream");
+    EXPECT_EQ(stream.header().stream_namespace, kStreamNamespace);
+    EXPECT_EQ(stream.header().default_namespace, kServerNamespace);
+    EXPECT_TRUE(stream.header().dialback);
+    EXPECT_EQ(stream.header().from, "im.example.com");
+    EXPECT_EQ(stream.header().to, "sip.example.net");
+    EXPECT_EQ(stream.header().id, "s1");
+    EXPECT_EQ(stream.header().version, "1.0");
+    EXPECT_EQ(stream.header().lang, "en");
+    const Stream bare("", "<stream>");
+    EXPECT_EQ(bare.header().stream_namespace.data(), nullptr);
+    EXPECT_EQ(bare.header().default_namespace.data(), nullptr);
+    EXPECT_EQ(bare.header().version.data(), nullptr);
+    EXPECT_FALSE(bare.header().dialback);
+}
+
+TEST(Stanza, DialbackIsFoundByItsNamespace) {    // DB-4
+    EXPECT_TRUE(Stream("<d:result/>").root().is("result", kDialbackNamespace));
+    EXPECT_TRUE(Stream("<x:result xmlns:x='jabber:server:dialback'/>").root().is("result", kDialbackNamespace));
+    EXPECT_TRUE(Stream("<result xmlns='jabber:server:dialback'/>").root().is("result", kDialbackNamespace));
+    EXPECT_FALSE(Stream("<d:result xmlns:d='urn:other'/>").root().is("result", kDialbackNamespace));
+    EXPECT_FALSE(Stream("<s:result/>").root().is("result", kDialbackNamespace));
+}
+
+TEST(Element, NamespacesFollowTheScopes) {
+    const Stream stream(
+        "<message xmlns:x='urn:1'><x:a/><b xmlns='urn:2'><c/><x:d xmlns:x='urn:3'><e/><x:f/></x:d><x:g/></b>"
+        "<h/><d:i/><j xmlns=''><k/></j><xml:l/></message>");
+    const Element root = stream.root();
+    EXPECT_EQ(root.child("a", "urn:1").bytes(), "<x:a/>");
+    const Element b = root.child("b", "urn:2");
+    ASSERT_TRUE(b);
+    EXPECT_TRUE(b.child("c", "urn:2"));
+    const Element d = b.child("d", "urn:3");
+    ASSERT_TRUE(d);
+    EXPECT_TRUE(d.child("e", "urn:2"));
+    EXPECT_TRUE(d.child("f", "urn:3"));
+    EXPECT_TRUE(b.child("g", "urn:1"));
+    EXPECT_TRUE(root.child("h", kServerNamespace));
+    EXPECT_TRUE(root.child("i", kDialbackNamespace));
+    const Element j = root.child("j", "");
+    ASSERT_TRUE(j);
+    EXPECT_TRUE(j.child("k", ""));
+    EXPECT_TRUE(root.child("l", kXmlNamespace));
+    EXPECT_FALSE(root.child("a", "urn:3"));
+}
+
+TEST(Element, WalksChildrenOverTextAndNesting) {
+    const Stream stream(
+        "<iq> one <a x='>' y=\"'/>\"><a><a/></a></a> &lt; <![CDATA[<no/>]]><b >t</b ><c\n/>]] > end</iq>");
+    std::vector<std::string> names;
+    for (const Element& child : stream.root().children()) names.emplace_back(child.bytes());
+    EXPECT_EQ(names, (std::vector<std::string>{"<a x='>' y=\"'/>\"><a><a/></a></a>", "<b >t</b >", "<c\n/>"}));
+    EXPECT_EQ(stream.root().first_child().content(), "<a><a/></a>");
+    EXPECT_EQ(stream.root().first_child().attribute("y"), "'/>");
+    EXPECT_EQ(text_of(stream.root()), " one  < <no/>]] > end");
+    EXPECT_FALSE(stream.root().next_sibling());
+    EXPECT_FALSE(Stream("<iq/>").root().first_child());
+    EXPECT_FALSE(Stream("<iq>x</iq>").root().first_child());
+}
+
+TEST(Element, TextIsDecoded) {
+    EXPECT_EQ(text_of(Stream("<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x1F600;&#xd;\r\n\r\n\rx</a>").root()),
+              "<>&\"'A😀\r\n\n\nx");
+    EXPECT_EQ(text_of(Stream("<a>1<![CDATA[&amp;\r\n]]]]><![CDATA[>]]><b>no</b>2</a>").root()), "1&amp;\n]]>2");
+    EXPECT_EQ(text_of(Stream("<a/>").root()), "");
+    EXPECT_EQ(text_of(Stream("<a></a>").root()), "");
+    char memory[4];
+    Sink sink{MutableBytes(memory)};
+    EXPECT_FALSE(Stream("<a>12345</a>").root().text(sink));
+}
+
+TEST(Element, AttributesAreDecoded) {
+    EXPECT_EQ(decoded(decode_attribute, "a&amp;b\tc\r\nd\ne&#10;&#9;"), "a&b c d e\n\t");
+    char memory[64];
+    Sink sink{MutableBytes(memory)};
+    const Bytes plain = "plain";
+    EXPECT_EQ(attribute_value(plain, sink).data(), plain.data());
+    EXPECT_EQ(attribute_value("a&lt;", sink), "a<");
+    EXPECT_EQ(attribute_value("&#66;", sink), "B");
+    EXPECT_FALSE(Stream("<a/>").root().attribute("b", sink));
+}
+
+// Whatever the bytes: no read outside them (the sanitizers watch), and the walk ends.
+TEST(Element, StaysInsideBrokenBytes) {
+    std::mt19937 random(99);
+    const auto pick = [&random](std::size_t below) { return static_cast<std::size_t>(random()) % below; };
+    const StreamScope scope;
+    const std::string good =
+        "<x:message xmlns:x='urn:x' from='a'><body b=\"1\">t<![CDATA[x]]>&amp;</body><y:c/><d/></x:message>";
+    constexpr Bytes kSpice = "<>/!='\" &;[]x:";
+    for (int round = 0; round < 3'000; ++round) {
+        std::string bytes = good.substr(0, 1 + pick(good.size()));
+        for (std::size_t edits = pick(5); edits > 0; --edits) bytes[pick(bytes.size())] = kSpice[pick(kSpice.size())];
+        const std::vector<char> exact(bytes.begin(), bytes.end());
+        const Stanza stanza = parse_stanza(Bytes(exact.data(), exact.size()), scope);
+        char memory[256];
+        Sink sink{MutableBytes(memory)};
+        stanza.root.text(sink);
+        std::size_t count = 0;
+        for (const Element& child : stanza.root.children()) {
+            child.text(sink);
+            (void)child.namespace_uri();
+            ASSERT_LT(++count, bytes.size());
+        }
+    }
+}
+
+}  // namespace
+}  // namespace fedgate::xml
