@@ -30,6 +30,7 @@ public:
     // How many files were read; 0 with no --set either: nothing was configured at all.
     [[nodiscard]] std::size_t files() const { return files_; }
     [[nodiscard]] const config::Sources& sources() const { return sources_; }
+    [[nodiscard]] WallTime started() const { return started_; }
 
     [[nodiscard]] const config::Tree& tree() const { return tree_; }
     [[nodiscard]] const rules::Snapshot& snapshot() const { return *snapshots_.back(); }
@@ -48,6 +49,7 @@ private:
     void forget_old(AdminHost&);
 
     config::Sources sources_;
+    WallTime started_ = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     config::Tree tree_;
     std::size_t files_ = 0;
     std::uint64_t generation_ = 0;

@@ -17,6 +17,7 @@ struct Counter {
 };
 
 struct Status {
+    std::string state = "running";       // or `draining`
     unsigned threads = 0;
     std::uint64_t streams_in = 0;     // authenticated
     std::uint64_t streams_out = 0;

@@ -29,14 +29,19 @@ std::string Origin::text() const {
         case Kind::kDefault: return "default";
         case Kind::kFile: return file + ":" + std::to_string(line);
         case Kind::kCommandLine: return "command line";
-        case Kind::kRuntime: return "runtime";
+        case Kind::kRuntime:
+            return file.empty() ? "runtime" : "runtime, from " + file + ":" + std::to_string(line);
     }
     return "";
 }
 
 std::string Problem::line() const {
     std::string out;
-    if (origin.kind != Origin::Kind::kDefault) out = origin.text() + ": ";
+    if (!origin.file.empty()) {
+        out = origin.file + ":" + std::to_string(origin.line) + ": ";
+    } else if (origin.kind != Origin::Kind::kDefault) {
+        out = origin.text() + ": ";
+    }
     out += warning ? "warning: " : "error: ";
     if (!key.empty()) out += key + ": ";
     return out + text;

@@ -15,7 +15,7 @@ namespace fedgate::config {
 struct Origin {
     enum class Kind : std::uint8_t { kDefault, kFile, kCommandLine, kRuntime };
     Kind kind = Kind::kDefault;
-    std::string file;    // kFile
+    std::string file;    // kFile; kRuntime: the file that was applied, or empty
     int line = 0;
 
     [[nodiscard]] std::string text() const;    // "/etc/fedgate/fedgate.conf:12", "command line", ...

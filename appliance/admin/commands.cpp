@@ -1,0 +1,407 @@
+#include "appliance/admin/commands.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/config/domain.hpp"
+
+namespace fedgate::admin {
+namespace {
+
+using config::Entry;
+using config::Key;
+using config::Problems;
+
+Json refusal(std::string text) { return {{"ok", false}, {"error", std::move(text)}}; }
+
+Json refusal(const Problems& problems) {
+    Json errors = Json::array();
+    for (const config::Problem& problem : problems) {
+        if (!problem.warning) errors.push_back(problem.line());
+    }
+    return {{"ok", false}, {"errors", std::move(errors)}};
+}
+
+Json warnings_of(const Problems& problems) {
+    Json warnings = Json::array();
+    for (const config::Problem& problem : problems) {
+        if (problem.warning) warnings.push_back(problem.line());
+    }
+    return warnings;
+}
+
+std::vector<std::string> strings_of(const Json& request, const char* name) {
+    std::vector<std::string> out;
+    const auto found = request.find(name);
+    if (found == request.end() || !found->is_array()) return out;
+    for (const Json& item : *found) {
+        if (item.is_string()) out.push_back(item.get<std::string>());
+    }
+    return out;
+}
+
+Json describe(const Entry& entry) {
+    const Key& key = *entry.path.key;
+    Json out{{"key", entry.path.name},
+             {"value", entry.value.text},
+             {"type", config::name_of(key.type)},
+             {"unit", key.unit},
+             {"bounds", config::format_bounds(key)},
+             {"default", key.fallback},
+             {"apply", config::name_of(key.apply)},
+             {"origin", entry.origin.text()},
+             {"description", key.description}};
+    if (key.secret) {
+        out["secret"] = true;
+        if (!entry.value.text.empty()) out["value"] = "(set, not shown)";
+    }
+    return out;
+}
+
+// --- state
+
+Json status_of(AdminHost& host, const Configuration& configuration) {
+    const Status status = host.status();
+    const rules::Settings& settings = configuration.snapshot().settings;
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    return {{"ok", true},
+            {"version", FEDGATE_VERSION},
+            {"state", status.state},
+            {"pid", getpid()},
+            {"uptime_s", (now - configuration.started()).count()},
+            {"threads", status.threads},
+            {"generation", configuration.snapshot().generation},
+            {"configuration_files", configuration.files()},
+            {"federation_allow", settings.federation_allow},
+            {"federation_discovery", settings.federation_discovery},
+            {"sip_domains", configuration.snapshot().sip_domains().size()},
+            {"partners", configuration.snapshot().partners().size() - 1},
+            {"streams_in", status.streams_in},
+            {"streams_out", status.streams_out},
+            {"sip_connections", status.sip_connections},
+            {"remarks", status.remarks}};
+}
+
+std::string verdict_of(const Port& port) {
+    if (!port.listening) {
+        return "NOT LISTENING" + (port.fault.empty() ? std::string() : ": " + port.fault);
+    }
+    if (port.protocol == "udp") return "ok";
+    return port.inbound + port.outbound > 0 ? "ok, in use" : "ok, nobody is connected";
+}
+
+Json ports_of(AdminHost& host) {
+    Json rows = Json::array();
+    for (const Port& port : host.ports()) {
+        rows.push_back({{"service", port.service},
+                        {"side", port.side},
+                        {"protocol", port.protocol},
+                        {"address", port.address},
+                        {"owner", port.owner},
+                        {"listening", port.listening},
+                        {"inbound", port.inbound},
+                        {"outbound", port.outbound},
+                        {"established", port.inbound + port.outbound},
+                        {"verdict", verdict_of(port)}});
+    }
+    return {{"ok", true}, {"pid", getpid()}, {"ports", std::move(rows)}};
+}
+
+Json streams_of(AdminHost& host) {
+    Json rows = Json::array();
+    for (const StreamRow& row : host.streams()) {
+        rows.push_back({{"direction", row.outbound ? "out" : "in"},
+                        {"our_domain", row.our_domain},
+                        {"their_domain", row.their_domain},
+                        {"state", row.state},
+                        {"proof", row.proof},
+                        {"tls", row.tls},
+                        {"address", row.address},
+                        {"age_s", row.age_s},
+                        {"idle_s", row.idle_s},
+                        {"stanzas_in", row.stanzas_in},
+                        {"stanzas_out", row.stanzas_out}});
+    }
+    return {{"ok", true}, {"streams", std::move(rows)}};
+}
+
+Json counters_of(AdminHost& host) {
+    Json values = Json::object();
+    for (const Counter& counter : host.counters()) values[counter.name] = counter.value;
+    return {{"ok", true}, {"counters", std::move(values)}};
+}
+
+// --- explain
+
+struct Party {
+    std::string user;
+    std::string domain;
+};
+
+std::optional<Party> parse_party(std::string text) {
+    for (const std::string_view scheme : {"sip:", "xmpp:", "im:"}) {
+        if (text.starts_with(scheme)) text.erase(0, scheme.size());
+    }
+    const std::size_t at = text.find('@');
+    std::string domain = at == std::string::npos ? text : text.substr(at + 1);
+    domain.erase(std::min(domain.find_first_of("/;?"), domain.size()));
+    const auto normal = config::normalise_domain(domain);
+    if (!normal) return std::nullopt;
+    return Party{at == std::string::npos ? "" : text.substr(0, at), *normal};
+}
+
+Json explain(const std::vector<std::string>& parties, const rules::Snapshot& snapshot) {
+    if (parties.size() != 2) return refusal("explain takes two addresses: FROM TO");
+    const auto from = parse_party(parties[0]);
+    const auto to = parse_party(parties[1]);
+    if (!from || !to) return refusal((from ? parties[1] : parties[0]) + " is not an address");
+    const bool outward = snapshot.sip_domain(from->domain) != nullptr;
+    const Party& ours = outward ? *from : *to;
+    const Party& theirs = outward ? *to : *from;
+    const rules::Decision decision =
+        snapshot.may_converse(ours.user, ours.domain, theirs.domain,
+                              outward ? rules::Direction::kToXmpp : rules::Direction::kFromXmpp);
+    Json out{{"ok", true},
+             {"allowed", decision.allowed()},
+             {"from", parties[0]},
+             {"to", parties[1]},
+             {"direction", outward ? "SIP to XMPP" : "XMPP to SIP"},
+             {"reason", rules::explain(decision.reason)}};
+    if (decision.policy != nullptr) out["policy"] = decision.policy->name;
+    if (const rules::Partner* partner = snapshot.partner(theirs.domain)) {
+        out["partner"] = partner->discovered() ? "default" : partner->domain;
+    }
+    return out;
+}
+
+// --- sysctl
+
+Json change_of(const Change& change) {
+    const Key& key = *change.path.key;
+    Json out{{"key", change.path.name},
+             {"before", change.before},
+             {"after", change.after},
+             {"apply", config::name_of(key.apply)}};
+    if (key.secret) out["before"] = out["after"] = "(not shown)";
+    return out;
+}
+
+Json changed(bool good, const Problems& problems, const std::vector<Change>& changes,
+             const Configuration& configuration) {
+    if (!good) return refusal(problems);
+    Json rows = Json::array();
+    for (const Change& change : changes) rows.push_back(change_of(change));
+    return {{"ok", true},
+            {"generation", configuration.snapshot().generation},
+            {"changes", std::move(rows)},
+            {"warnings", warnings_of(problems)}};
+}
+
+// Is `name` below `root`, as `partner/example.org/tls` is below `partner/example.org` and `partner/`?
+bool is_below(std::string_view name, std::string_view root) {
+    if (root.empty() || !name.starts_with(root) || name.size() == root.size()) return false;
+    const auto separates = [](char c) { return c == '.' || c == '/'; };
+    return separates(root.back()) || separates(name[root.size()]);
+}
+
+// Keys as asked for, each described. A root gives all below it.
+Json get(const std::vector<std::string>& keys, const config::Tree& tree) {
+    Json rows = Json::array();
+    Json errors = Json::array();
+    for (const std::string& typed : keys) {
+        config::Path path;
+        std::string why;
+        if (config::resolve(typed, path, why)) {
+            rows.push_back(describe(tree.effective(path)));
+            continue;
+        }
+        const std::size_t before = rows.size();
+        for (const Entry& entry : tree.all()) {
+            if (is_below(entry.path.name, typed)) rows.push_back(describe(entry));
+        }
+        if (rows.size() == before) errors.push_back(typed + ": " + why);
+    }
+    Json out{{"ok", errors.empty()}, {"keys", std::move(rows)}};
+    if (!errors.empty()) out["errors"] = std::move(errors);
+    return out;
+}
+
+Json all(const config::Tree& tree, bool differing_only) {
+    Json rows = Json::array();
+    for (const Entry& entry : tree.all()) {
+        config::Value fallback;
+        std::string why;
+        const bool known = config::parse_value(*entry.path.key, entry.path.key->fallback, fallback, why);
+        if (differing_only && known && fallback.text == entry.value.text) continue;
+        rows.push_back(describe(entry));
+    }
+    return {{"ok", true}, {"keys", std::move(rows)}};
+}
+
+// A key or a pattern of the catalogue (`partner/*/tls`), described; needs no value.
+Json describe_keys(const std::vector<std::string>& keys, const config::Tree& tree) {
+    Json rows = Json::array();
+    std::vector<std::string> rest;
+    for (const std::string& typed : keys) {
+        const auto table = config::keys();
+        const auto found = std::ranges::find(table, typed, &Key::name);
+        if (found != table.end() && found->is_pattern()) {
+            Entry entry;
+            entry.path = {&*found, "", std::string(found->name)};
+            entry.value.text = found->fallback;
+            rows.push_back(describe(entry));
+        } else {
+            rest.push_back(typed);
+        }
+    }
+    Json out = get(rest, tree);
+    for (Json& row : out["keys"]) rows.push_back(std::move(row));
+    out["keys"] = std::move(rows);
+    return out;
+}
+
+Json change(const Json& request, AdminHost& host, Configuration& configuration, bool dry) {
+    Problems problems;
+    std::vector<config::Setting> settings;
+    const std::string file = string_of(request, "file");
+    if (!file.empty()) {
+        config::parse_settings(string_of(request, "text"), file, settings, problems);
+        if (config::any_error(problems)) {
+            // Say what is wrong with the lines that could be read, too.
+            config::Tree scratch = configuration.tree();
+            config::apply(settings, scratch, problems);
+            return refusal(problems);
+        }
+        // Whatever file it was read from, it is set at run time: a restart forgets it.
+        for (config::Setting& setting : settings) setting.origin.kind = config::Origin::Kind::kRuntime;
+    }
+    const config::Origin origin{config::Origin::Kind::kRuntime, "", 0};
+    for (const std::string& text : strings_of(request, "settings")) {
+        config::Setting setting;
+        std::string why;
+        if (!config::parse_assignment(text, origin, setting, why)) return refusal(why);
+        settings.push_back(std::move(setting));
+    }
+    Problems found;
+    std::vector<Change> changes;
+    const bool good = configuration.set(host, settings, dry, found, changes);
+    problems.insert(problems.end(), found.begin(), found.end());
+    return changed(good, problems, changes, configuration);
+}
+
+Json sysctl(const Json& request, AdminHost& host, Configuration& configuration) {
+    std::string action = string_of(request, "action");
+    std::vector<std::string> keys = strings_of(request, "keys");
+    if (action.empty()) {
+        action = "get";
+        keys = strings_of(request, "arguments");
+    }
+    if (action == "get") return get(keys, configuration.tree());
+    if (action == "all") return all(configuration.tree(), false);
+    if (action == "diff") return all(configuration.tree(), true);
+    if (action == "describe") return describe_keys(keys, configuration.tree());
+    if (action == "write") return change(request, host, configuration, false);
+    if (action == "check") return change(request, host, configuration, true);
+    Problems problems;
+    std::vector<Change> changes;
+    if (action == "reset") {
+        const bool good = configuration.reset(host, keys, problems, changes);
+        return changed(good, problems, changes, configuration);
+    }
+    if (action == "reload") {
+        const bool good = configuration.reload(host, problems, changes);
+        if (good) host.on_reload();
+        return changed(good, problems, changes, configuration);
+    }
+    return refusal("sysctl has no action '" + action + "'");
+}
+
+Json parse_request(std::string_view line) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (line.starts_with('{')) return parse_json(line);
+    Json request{{"verb", ""}, {"arguments", Json::array()}};
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < line.size();) {
+        const std::size_t end = std::min(line.find(' ', at), line.size());
+        if (end > at) {
+            const std::string word(line.substr(at, end - at));
+            if (count++ == 0) {
+                request["verb"] = word;
+            } else {
+                request["arguments"].push_back(word);
+            }
+        }
+        at = end + 1;
+    }
+    return request;
+}
+
+std::string metrics_of(AdminHost& host) {
+    std::string out;
+    const Status status = host.status();
+    std::vector<Counter> rows = host.counters();
+    for (Counter& counter : rows) {
+        std::string name = "fedgate_" + counter.name;
+        for (char& c : name) {
+            const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+            if (!word) c = '_';
+        }
+        out += "# TYPE " + name + " counter\n" + name + " " + std::to_string(counter.value) + "\n";
+    }
+    const std::pair<const char*, std::uint64_t> gauges[] = {{"streams_in", status.streams_in},
+                                                             {"streams_out", status.streams_out},
+                                                             {"sip_connections", status.sip_connections}};
+    for (const auto& [name, value] : gauges) {
+        out += "# TYPE fedgate_" + std::string(name) + " gauge\nfedgate_" + name + " " +
+               std::to_string(value) + "\n";
+    }
+    return out;
+}
+
+std::string http(const char* status, const char* type, const std::string& body) {
+    return std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type +
+           "\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" + body;
+}
+
+}  // namespace
+
+Json answer_request(std::string_view line, AdminHost& host, Configuration& configuration) {
+    const Json request = parse_request(line);
+    if (!request.is_object()) return refusal("the request is not JSON");
+    const std::string verb = string_of(request, "verb");
+    if (verb == "status") return status_of(host, configuration);
+    if (verb == "ports") return ports_of(host);
+    if (verb == "streams") return streams_of(host);
+    if (verb == "counters") return counters_of(host);
+    if (verb == "sysctl") return sysctl(request, host, configuration);
+    if (verb == "explain") return explain(strings_of(request, "arguments"), configuration.snapshot());
+    return refusal("there is no verb '" + verb.substr(0, 64) + "'");
+}
+
+std::string answer_http(std::string_view request_line, AdminHost& host, Configuration&) {
+    const std::size_t space = request_line.find(' ');
+    const std::string_view method = request_line.substr(0, space);
+    std::string_view path = space == std::string_view::npos ? "" : request_line.substr(space + 1);
+    path = path.substr(0, path.find_first_of(" ?\r\n"));
+    if (method != "GET" && method != "HEAD") {
+        return http("405 Method Not Allowed", "text/plain", "GET only\n");
+    }
+    std::string out;
+    if (path == "/metrics") {
+        out = http("200 OK", "text/plain; version=0.0.4", metrics_of(host));
+    } else if (path == "/health") {
+        const std::string state = host.status().state;
+        // Draining: a load balancer should send nothing new.
+        out = http(state == "running" ? "200 OK" : "503 Service Unavailable", "text/plain", state + "\n");
+    } else {
+        out = http("404 Not Found", "text/plain", "/metrics and /health are here\n");
+    }
+    if (method == "HEAD") out.erase(out.find("\r\n\r\n") + 4);
+    return out;
+}
+
+}  // namespace fedgate::admin

@@ -1,0 +1,194 @@
+#include "appliance/admin/show.hpp"
+
+#include <algorithm>
+
+namespace fedgate::admin {
+namespace {
+
+const Json& array_of(const Json& json, const char* name) {
+    static const Json kEmpty = Json::array();
+    const auto found = json.find(name);
+    return found != json.end() && found->is_array() ? *found : kEmpty;
+}
+
+std::string count_of(const Json& json, const char* name) {
+    return std::to_string(number_of(json, name));
+}
+
+// Characters, not bytes: names may be U-labels or people's text.
+std::size_t width(const std::string& text) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string when(const std::string& apply) {
+    if (apply == "live") return "at once";
+    if (apply == "new") return "for new connections and conversations";
+    if (apply == "listener") return "at once; the listener is opened anew, connections stay";
+    return "at the next start of fedgated";
+}
+
+std::string shown(const Json& row, const char* name) {
+    const std::string text = string_of(row, name);
+    return text.empty() ? "(empty)" : text;
+}
+
+void append_row(std::string& out, const char* label, const std::string& text) {
+    out += "  " + std::string(label) + std::string(10 - std::string(label).size(), ' ') + text + "\n";
+}
+
+std::string description(const Json& row) {
+    std::string out = string_of(row, "key") + "\n";
+    out += "  " + string_of(row, "description") + "\n";
+    append_row(out, "value", shown(row, "value") + "   (" + string_of(row, "origin") + ")");
+    append_row(out, "default", shown(row, "default"));
+    append_row(out, "type", string_of(row, "type") + ", " + string_of(row, "unit"));
+    append_row(out, "allowed", string_of(row, "bounds"));
+    append_row(out, "acts", when(string_of(row, "apply")));
+    return out;
+}
+
+}  // namespace
+
+std::string show_age(std::uint64_t seconds) {
+    const auto text = [](std::uint64_t number, const char* unit) {
+        return std::to_string(number) + " " + unit;
+    };
+    if (seconds < 60) return text(seconds, "s");
+    if (seconds < 3600) return text(seconds / 60, "min") + " " + text(seconds % 60, "s");
+    if (seconds < 86400) return text(seconds / 3600, "h") + " " + text(seconds % 3600 / 60, "min");
+    return text(seconds / 86400, "d") + " " + text(seconds % 86400 / 3600, "h");
+}
+
+std::string show_table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows) {
+        widths.resize(std::max(widths.size(), row.size()));
+        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+    }
+    std::string out;
+    for (const auto& row : rows) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            out += row[i];
+            if (i + 1 < row.size()) out.append(widths[i] - width(row[i]) + 2, ' ');
+        }
+        out += '\n';
+    }
+    return out;
+}
+
+std::string show_status(const Json& answer) {
+    std::string federation = "off: nothing passes (federation.allow = no)";
+    if (bool_of(answer, "federation_allow")) {
+        federation = bool_of(answer, "federation_discovery")
+                         ? "on, with any domain that is not denied (federation.discovery = yes)"
+                         : "on, with listed partners";
+    }
+    std::vector<std::vector<std::string>> rows{
+        {"fedgated", string_of(answer, "version") + ", " + string_of(answer, "state") + ", pid " +
+                         count_of(answer, "pid") + ", up " + show_age(number_of(answer, "uptime_s"))},
+        {"threads", count_of(answer, "threads")},
+        {"configuration", "generation " + count_of(answer, "generation") + ", from " +
+                              count_of(answer, "configuration_files") + " files"},
+        {"federation", federation},
+        {"partners", count_of(answer, "partners") + " listed"},
+        {"our domains", count_of(answer, "sip_domains")},
+        {"XMPP streams",
+         count_of(answer, "streams_in") + " in, " + count_of(answer, "streams_out") + " out"},
+        {"SIP", count_of(answer, "sip_connections") + " connections"}};
+    std::string out = show_table(rows);
+    for (const Json& remark : array_of(answer, "remarks")) {
+        if (remark.is_string()) out += "! " + remark.get<std::string>() + "\n";
+    }
+    return out;
+}
+
+std::string show_ports(const Json& answer) {
+    std::vector<std::vector<std::string>> rows{
+        {"SERVICE", "SIDE", "PROTO", "ADDRESS", "STATE", "ESTABLISHED", "IN/OUT", "OWNER", "VERDICT"}};
+    for (const Json& row : array_of(answer, "ports")) {
+        rows.push_back({string_of(row, "service"), string_of(row, "side"), string_of(row, "protocol"),
+                        string_of(row, "address"), bool_of(row, "listening") ? "LISTENING" : "-",
+                        count_of(row, "established"),
+                        count_of(row, "inbound") + "/" + count_of(row, "outbound"),
+                        string_of(row, "owner") + " (pid " + count_of(answer, "pid") + ")",
+                        string_of(row, "verdict")});
+    }
+    return show_table(rows);
+}
+
+std::string show_streams(const Json& answer) {
+    std::vector<std::vector<std::string>> rows{{"DIR", "OURS", "THEIRS", "STATE", "PROOF", "TLS",
+                                                "ADDRESS", "AGE", "IDLE", "IN", "OUT"}};
+    for (const Json& row : array_of(answer, "streams")) {
+        const auto cell = [&row](const char* name) {
+            const std::string text = string_of(row, name);
+            return text.empty() ? std::string("-") : text;
+        };
+        rows.push_back({cell("direction"), cell("our_domain"), cell("their_domain"), cell("state"),
+                        cell("proof"), cell("tls"), cell("address"), show_age(number_of(row, "age_s")),
+                        show_age(number_of(row, "idle_s")), count_of(row, "stanzas_in"),
+                        count_of(row, "stanzas_out")});
+    }
+    return rows.size() == 1 ? "no streams\n" : show_table(rows);
+}
+
+std::string show_counters(const Json& answer) {
+    std::vector<std::vector<std::string>> rows;
+    const auto found = answer.find("counters");
+    if (found != answer.end() && found->is_object()) {
+        for (const auto& [name, value] : found->items()) rows.push_back({name, value.dump()});
+    }
+    return show_table(rows);
+}
+
+std::string show_explain(const Json& answer) {
+    std::string out = bool_of(answer, "allowed") ? "yes" : "no";
+    out += ": " + string_of(answer, "reason") + "\n";
+    append_row(out, "direction", string_of(answer, "direction"));
+    if (answer.contains("policy")) append_row(out, "policy", "policy/" + string_of(answer, "policy"));
+    if (answer.contains("partner")) append_row(out, "partner", "partner/" + string_of(answer, "partner"));
+    return out;
+}
+
+std::string show_keys(const Json& answer, KeyStyle style) {
+    std::string out;
+    std::vector<std::vector<std::string>> rows{{"KEY", "VALUE", "DEFAULT", "FROM"}};
+    for (const Json& row : array_of(answer, "keys")) {
+        const std::string key = string_of(row, "key");
+        const std::string value = string_of(row, "value");
+        // A secret is a comment, so that what is printed can be read again.
+        const bool hidden = bool_of(row, "secret") && !value.empty();
+        switch (style) {
+            case KeyStyle::kAssignments:
+                out += (hidden ? "# " : "") + key + (value.empty() ? " =" : " = " + value) + "\n";
+                break;
+            case KeyStyle::kNames: out += key + "\n"; break;
+            case KeyStyle::kValues: out += value + "\n"; break;
+            case KeyStyle::kDescriptions: out += (out.empty() ? "" : "\n") + description(row); break;
+            case KeyStyle::kDifferences:
+                rows.push_back({key, shown(row, "value"), shown(row, "default"), string_of(row, "origin")});
+                break;
+        }
+    }
+    if (style != KeyStyle::kDifferences) return out;
+    return rows.size() == 1 ? "nothing differs from the defaults\n" : show_table(rows);
+}
+
+std::string show_changes(const Json& answer, bool dry) {
+    std::string out;
+    for (const Json& warning : array_of(answer, "warnings")) {
+        if (warning.is_string()) out += warning.get<std::string>() + "\n";
+    }
+    const Json& changes = array_of(answer, "changes");
+    for (const Json& row : changes) {
+        out += string_of(row, "key") + ": " + shown(row, "before") + " -> " + shown(row, "after");
+        const std::string apply = string_of(row, "apply");
+        if (apply != "live") out += "   (acts " + when(apply) + ")";
+        out += "\n";
+    }
+    if (changes.empty()) out += dry ? "nothing would change\n" : "nothing changed\n";
+    return out;
+}
+
+}  // namespace fedgate::admin

@@ -1,0 +1,28 @@
+// Answers of the daemon as people read them. Pure: JSON in, text out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "appliance/admin/json.hpp"
+
+namespace fedgate::admin {
+
+// Columns as wide as their widest cell, two blanks between; the first row is the heading.
+[[nodiscard]] std::string show_table(const std::vector<std::vector<std::string>>& rows);
+
+[[nodiscard]] std::string show_status(const Json& answer);
+[[nodiscard]] std::string show_ports(const Json& answer);
+[[nodiscard]] std::string show_streams(const Json& answer);
+[[nodiscard]] std::string show_counters(const Json& answer);
+[[nodiscard]] std::string show_explain(const Json& answer);
+
+enum class KeyStyle { kAssignments, kNames, kValues, kDescriptions, kDifferences };
+[[nodiscard]] std::string show_keys(const Json& answer, KeyStyle);
+// `dry`: what would change.
+[[nodiscard]] std::string show_changes(const Json& answer, bool dry);
+
+// "3 d 4 h", "12 min", "5 s".
+[[nodiscard]] std::string show_age(std::uint64_t seconds);
+
+}  // namespace fedgate::admin

@@ -1,0 +1,418 @@
+// The control thread and fedctl together, over a real socket.
+#include "appliance/admin/control.hpp"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "appliance/admin/client.hpp"
+#include "appliance/admin/configuration.hpp"
+#include "appliance/admin/notify.hpp"
+#include "appliance/admin/tool.hpp"
+#include "tests/admin/fake_host.hpp"
+
+namespace fedgate::admin {
+namespace {
+
+struct Outcome {
+    int status;
+    std::string out;
+    std::string err;
+};
+
+class ControlTest : public testing::Test {
+protected:
+    void SetUp() override {
+        Control::block_signals();
+        std::string name = testing::TempDir() + "fedgate-XXXXXX";
+        ASSERT_NE(mkdtemp(name.data()), nullptr);
+        directory_ = name;
+        socket_ = directory_ + "/admin.sock";
+        file_ = directory_ + "/f.conf";
+        std::ofstream(file_) << "admin.socket = " << socket_
+                             << "\nadmin.http.listen = 127.0.0.1:0\n"
+                                "federation.allow = yes\n"
+                                "domain/sip.example/phone = no\n"
+                                "partner/xmpp.example/type = federated\n"
+                                "policy/global/federation_access = yes\n"
+                                "xmpp.dialback.secret = hush\n";
+        configuration_ = std::make_unique<Configuration>(config::Sources{file_, {}, ""});
+        config::Problems problems;
+        ASSERT_NE(configuration_->load(problems), nullptr);
+        control_ = std::make_unique<Control>(host_, *configuration_);
+    }
+    void TearDown() override {
+        stop();
+        control_.reset();
+        std::filesystem::remove_all(directory_);
+    }
+
+    void start() {
+        std::string why;
+        ASSERT_TRUE(control_->open(why)) << why;
+        thread_ = std::thread([this] { control_->run(std::chrono::seconds(5)); });
+    }
+    void stop() {
+        if (!thread_.joinable()) return;
+        kill(getpid(), SIGTERM);
+        thread_.join();
+    }
+
+    Outcome fedctl(std::vector<std::string> arguments, const std::string& input = "") {
+        std::istringstream in(input);
+        std::ostringstream out;
+        std::ostringstream err;
+        arguments.insert(arguments.begin(), {"-s", socket_});
+        const int status = run_tool(arguments, in, out, err);
+        return {status, out.str(), err.str()};
+    }
+
+    int connect_to_socket() {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::memcpy(address.sun_path, socket_.data(), socket_.size());
+        const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        return descriptor;
+    }
+    static std::string read_all(int descriptor) {
+        std::string text;
+        char buffer[4096];
+        ssize_t size;
+        while ((size = recv(descriptor, buffer, sizeof buffer, 0)) > 0) {
+            text.append(buffer, static_cast<std::size_t>(size));
+        }
+        close(descriptor);
+        return text;
+    }
+
+    std::string directory_;
+    std::string socket_;
+    std::string file_;
+    FakeHost host_;
+    std::unique_ptr<Configuration> configuration_;
+    std::unique_ptr<Control> control_;
+    std::thread thread_;
+};
+
+TEST_F(ControlTest, TheSocketIsForItsOwnerAndGroupOnly) {
+    start();
+    struct stat info {};
+    ASSERT_EQ(stat(socket_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0660U);
+}
+
+TEST_F(ControlTest, StatusReadsLikeASentence) {
+    host_.state.streams_in = 2;
+    host_.state.remarks = {"the certificate is self-signed"};
+    start();
+    const Outcome got = fedctl({"status"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    EXPECT_NE(got.out.find("running, pid " + std::to_string(getpid())), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find("on, with listed partners"), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find("2 in, 0 out"), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find("! the certificate is self-signed"), std::string::npos) << got.out;
+}
+
+TEST_F(ControlTest, PortsShowListenersWithOwnerAndVerdict) {
+    host_.port_rows = {{"xmpp", "external", "tcp", "[::]:5269", "edge", true, "", 1, 2},
+                       {"link", "internal", "tcp", "[::]:23456", "edge", false, "Address already in use", 0, 0},
+                       {"sip", "sip", "udp", "127.0.0.1:5060", "gateway", true, "", 0, 0}};
+    start();
+    const Outcome got = fedctl({"ports"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    std::istringstream lines(got.out);
+    std::string line;
+    std::getline(lines, line);
+    std::getline(lines, line);
+    for (const char* part : {"external", "[::]:5269", "LISTENING", " 3 ", "1/2", "edge (pid ", "ok, in use"}) {
+        EXPECT_NE(line.find(part), std::string::npos) << line;
+    }
+    std::getline(lines, line);
+    EXPECT_NE(line.find("NOT LISTENING: Address already in use"), std::string::npos) << line;
+    const Json json = parse_json(fedctl({"--json", "ports"}).out);
+    EXPECT_EQ(json["ports"][0]["established"], 3);
+}
+
+TEST_F(ControlTest, StreamsAndCounters) {
+    start();
+    EXPECT_EQ(fedctl({"streams"}).out, "no streams\n");
+    EXPECT_EQ(fedctl({"counters"}).out, "xmpp.stanzas_in  12\nsip.messages_in  3\n");
+}
+
+TEST_F(ControlTest, NamesFromPeersCannotBreakTheAnswer) {
+    StreamRow row;
+    row.their_domain = "\xff\"\n{\x01";
+    host_.stream_rows = {row};
+    start();
+    const Outcome got = fedctl({"--json", "streams"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    EXPECT_TRUE(parse_json(got.out).is_object());
+}
+
+TEST_F(ControlTest, SysctlReadsAndWrites) {
+    start();
+    EXPECT_EQ(fedctl({"sysctl", "im.max_bytes", "partner/xmpp.example/type"}).out,
+              "im.max_bytes = 32KiB\npartner/xmpp.example/type = federated\n");
+    EXPECT_EQ(fedctl({"sysctl", "-n", "im.max_bytes"}).out, "32KiB\n");
+    EXPECT_NE(fedctl({"sysctl", "partner/xmpp.example"}).out.find("partner/xmpp.example/tls = required\n"),
+              std::string::npos);
+    Outcome got = fedctl({"sysctl", "-w", "im.max_bytes=1024", "sip.listen=udp:127.0.0.1:5060"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    EXPECT_EQ(got.out,
+              "im.max_bytes: 32KiB -> 1KiB\n"
+              "sip.listen: udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061 -> udp:127.0.0.1:5060"
+              "   (acts at once; the listener is opened anew, connections stay)\n");
+    got = fedctl({"sysctl", "--diff"});
+    EXPECT_NE(got.out.find("im.max_bytes"), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find(file_ + ":3"), std::string::npos) << got.out;
+    EXPECT_EQ(fedctl({"sysctl", "--reset", "im.max_bytes"}).out, "im.max_bytes: 1KiB -> 32KiB\n");
+}
+
+TEST_F(ControlTest, SysctlRefusesWithTheReasonAndStatusOne) {
+    start();
+    Outcome got = fedctl({"sysctl", "im.max_byte"});
+    EXPECT_EQ(got.status, 1);
+    EXPECT_EQ(got.err, "fedctl: im.max_byte: no such key; did you mean im.max_bytes?\n");
+    got = fedctl({"sysctl", "-w", "im.max_bytes=0", "core.threads=900"});
+    EXPECT_EQ(got.status, 1);
+    EXPECT_NE(got.err.find("'0' is below the minimum 1; allowed: 1 to 1MiB"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("0 to 256 threads"), std::string::npos) << got.err;
+    got = fedctl({"sysctl", "-w", "domain/sip.example/profile=lync"});
+    EXPECT_EQ(got.status, 1);
+    EXPECT_NE(got.err.find("not yet available"), std::string::npos) << got.err;
+    EXPECT_TRUE(host_.published.empty());
+}
+
+TEST_F(ControlTest, SysctlDescribes) {
+    start();
+    const Outcome got = fedctl({"sysctl", "-d", "im.error_wait", "partner/*/tls"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    for (const char* part : {"im.error_wait\n", "allowed   0s to 3s", "(default)", "acts      at once",
+                             "partner/*/tls\n", "required optional none"}) {
+        EXPECT_NE(got.out.find(part), std::string::npos) << got.out;
+    }
+}
+
+// appliance.md 6.2, checks 1 and 7.
+TEST_F(ControlTest, WhatAllPrintsCanBeAppliedAgainWithoutAChange) {
+    start();
+    const Outcome all = fedctl({"sysctl", "-a"});
+    EXPECT_EQ(all.status, 0);
+    EXPECT_EQ(all.out.find("hush"), std::string::npos);
+    EXPECT_NE(all.out.find("# xmpp.dialback.secret = (set, not shown)\n"), std::string::npos);
+    Outcome got = fedctl({"sysctl", "-p", "-"}, all.out);
+    EXPECT_EQ(got.status, 0) << got.err;
+    EXPECT_TRUE(got.out.ends_with("\nnothing changed\n")) << got.out;
+    got = fedctl({"sysctl", "-p", "-"}, "im.max_bytes = 1KiB\nnonsense\nim.error_wait = 9h\n");
+    EXPECT_EQ(got.status, 1);
+    EXPECT_NE(got.err.find("standard input:2: error:"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("standard input:3: error: im.error_wait"), std::string::npos) << got.err;
+    EXPECT_EQ(fedctl({"sysctl", "-n", "im.max_bytes"}).out, "32KiB\n");
+}
+
+TEST_F(ControlTest, CheckSaysWhatWouldChange) {
+    start();
+    const Outcome got = fedctl({"sysctl", "--check", "-"}, "im.max_bytes = 1KiB\n");
+    EXPECT_EQ(got.status, 0) << got.err;
+    EXPECT_EQ(got.out, "im.max_bytes: 32KiB -> 1KiB\n");
+    EXPECT_EQ(fedctl({"sysctl", "-n", "im.max_bytes"}).out, "32KiB\n");
+}
+
+TEST_F(ControlTest, ExplainNamesTheRuleThatDecides) {
+    start();
+    Outcome got = fedctl({"explain", "sip:a@sip.example", "b@xmpp.example/phone"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    EXPECT_NE(got.out.find("no: the user's policy has xmpp_access = no"), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find("policy/global"), std::string::npos) << got.out;
+    ASSERT_EQ(fedctl({"sysctl", "-w", "policy/global/xmpp_access=yes"}).status, 0);
+    got = fedctl({"explain", "b@xmpp.example", "a@sip.example"});
+    EXPECT_NE(got.out.find("yes: allowed\n  direction XMPP to SIP"), std::string::npos) << got.out;
+    EXPECT_EQ(fedctl({"explain", "a b", "@"}).status, 1);
+}
+
+TEST_F(ControlTest, WrongUsageIsStatusTwo) {
+    const std::vector<std::vector<std::string>> wrong = {
+        {}, {"stauts"}, {"status", "now"}, {"explain", "a"}, {"sysctl"}, {"sysctl", "-w"},
+        {"sysctl", "-w", "im.max_bytes"}, {"sysctl", "-a", "x"}, {"sysctl", "-a", "-w", "a=b"},
+        {"sysctl", "-d", "a=b"}, {"sysctl", "a", "b=c"}, {"sysctl", "-p"}, {"sysctl", "--save"}, {"-x"},
+    };
+    for (const auto& arguments : wrong) {
+        const Outcome got = fedctl(arguments);
+        EXPECT_EQ(got.status, 2) << testing::PrintToString(arguments);
+        EXPECT_FALSE(got.err.empty());
+    }
+    EXPECT_NE(fedctl({"stauts"}).err.find("did you mean status?"), std::string::npos);
+    EXPECT_EQ(fedctl({"--help"}).status, 0);
+    EXPECT_EQ(fedctl({"sysctl", "--help"}).status, 0);
+}
+
+TEST_F(ControlTest, WithoutADaemonFedctlSaysHowToStartIt) {
+    const Outcome got = fedctl({"status"});
+    EXPECT_EQ(got.status, 1);
+    EXPECT_NE(got.err.find("fedgated is not running"), std::string::npos);
+    EXPECT_NE(got.err.find("start it with"), std::string::npos);
+}
+
+TEST_F(ControlTest, ASecondDaemonIsRefusedAndALeftOverSocketIsNot) {
+    start();
+    std::string why;
+    {
+        Control second(host_, *configuration_);
+        EXPECT_FALSE(second.open(why));
+        EXPECT_NE(why.find("another fedgated is running"), std::string::npos) << why;
+    }
+    EXPECT_EQ(fedctl({"status"}).status, 0);    // the first one's socket is still there
+    stop();
+    control_.reset();
+    EXPECT_FALSE(std::filesystem::exists(socket_));
+    const int left = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, socket_.data(), socket_.size());
+    ASSERT_EQ(bind(left, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    close(left);
+    control_ = std::make_unique<Control>(host_, *configuration_);
+    start();
+    EXPECT_EQ(fedctl({"status"}).status, 0);
+    stop();
+    control_.reset();
+    std::ofstream(socket_) << "precious";
+    control_ = std::make_unique<Control>(host_, *configuration_);
+    EXPECT_FALSE(control_->open(why));
+    EXPECT_NE(why.find("is not a socket"), std::string::npos) << why;
+    control_.reset();
+    EXPECT_TRUE(std::filesystem::exists(socket_));
+}
+
+TEST_F(ControlTest, SigtermDrainsAndSighupReads) {
+    host_.may_end = false;
+    start();
+    std::ofstream(file_, std::ios::app) << "im.max_bytes = 2KiB\n";
+    kill(getpid(), SIGHUP);
+    while (fedctl({"sysctl", "-n", "im.max_bytes"}).out != "2KiB\n") std::this_thread::yield();
+    kill(getpid(), SIGTERM);
+    while (fedctl({"status"}).out.find("draining") == std::string::npos) std::this_thread::yield();
+    kill(getpid(), SIGTERM);    // asked twice: at once
+    thread_.join();
+    EXPECT_EQ(host_.drains, 1);
+    EXPECT_EQ(host_.reloads, 1);
+}
+
+TEST_F(ControlTest, HostileRequestsGetAnAnswerOrAreClosed) {
+    start();
+    for (const char* line : {"\n", "{\n", "[]\n", "{\"verb\":7}\n", "{\"verb\":\"sysctl\",\"action\":[]}\n",
+                             "{\"verb\":\"sysctl\",\"action\":\"write\",\"settings\":[1,null,\"x\"]}\n",
+                             "sysctl\n", "sysctl \xff\n", "nothing here\n", "{\"verb\":\"explain\"}\n"}) {
+        const int descriptor = connect_to_socket();
+        ASSERT_EQ(send(descriptor, line, std::strlen(line), 0), static_cast<ssize_t>(std::strlen(line)));
+        shutdown(descriptor, SHUT_WR);
+        const std::string answer = read_all(descriptor);
+        EXPECT_TRUE(parse_json(answer).is_object()) << line << answer;
+    }
+    // Deep nesting, and a line without end.
+    for (const std::string& text : {std::string(1 << 20, '[') + "\n", "{\"a\":" + std::string(1 << 20, '[') + "\n",
+                                    std::string(9 << 20, 'x')}) {
+        const int descriptor = connect_to_socket();
+        for (std::size_t sent = 0; sent < text.size();) {
+            const ssize_t size = send(descriptor, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+            if (size <= 0) break;
+            sent += static_cast<std::size_t>(size);
+        }
+        shutdown(descriptor, SHUT_WR);
+        read_all(descriptor);
+    }
+    EXPECT_EQ(fedctl({"status"}).status, 0);
+}
+
+TEST_F(ControlTest, ManyRequestsInOneWriteAreAnsweredInOrder) {
+    start();
+    const int descriptor = connect_to_socket();
+    std::string text;
+    for (int i = 0; i < 500; ++i) text += "sysctl im.max_bytes\ncounters\n";
+    ASSERT_EQ(send(descriptor, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+    std::string answers;
+    char buffer[4096];
+    while (std::ranges::count(answers, '\n') < 1000) {
+        const ssize_t size = recv(descriptor, buffer, sizeof buffer, 0);
+        ASSERT_GT(size, 0);
+        answers.append(buffer, static_cast<std::size_t>(size));
+    }
+    close(descriptor);
+    std::istringstream lines(answers);
+    std::string line;
+    for (int i = 0; std::getline(lines, line); ++i) {
+        EXPECT_EQ(parse_json(line).contains("counters"), i % 2 == 1);
+    }
+}
+
+TEST_F(ControlTest, TooManyClientsAreTurnedAwayNotServedLate) {
+    start();
+    std::vector<int> held;
+    for (int i = 0; i < 40; ++i) held.push_back(connect_to_socket());
+    std::size_t closed = 0;
+    while (closed < 8) {
+        closed = 0;
+        for (const int descriptor : held) {
+            char c;
+            closed += recv(descriptor, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+        }
+        std::this_thread::yield();
+    }
+    for (const int descriptor : held) close(descriptor);
+    while (fedctl({"status"}).status != 0) std::this_thread::yield();
+}
+
+TEST_F(ControlTest, MetricsAndHealthOverHttp) {
+    start();
+    const auto get = [this](const std::string& request) {
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_port = htons(control_->http_port());
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(connect(descriptor, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+        send(descriptor, request.data(), request.size(), MSG_NOSIGNAL);
+        return read_all(descriptor);
+    };
+    EXPECT_NE(get("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").find("\nfedgate_xmpp_stanzas_in 12\n"),
+              std::string::npos);
+    EXPECT_TRUE(get("GET /health HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200 OK"));
+    EXPECT_TRUE(get("GET /nothing HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+    EXPECT_TRUE(get("POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
+    EXPECT_TRUE(get("HEAD /health HTTP/1.1\r\n\r\n").ends_with("\r\n\r\n"));
+    EXPECT_TRUE(get("\xff\xff\r\n\r\n").starts_with("HTTP/1.1 405"));
+    EXPECT_TRUE(get("GET /" + std::string(20'000, 'a') + "\r\n").empty());
+}
+
+TEST(Notify, TellsTheSupervisor) {
+    const std::string path = testing::TempDir() + "fedgate-notify-" + std::to_string(getpid());
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    notify_supervisor("READY=1");
+    unsetenv("NOTIFY_SOCKET");
+    notify_supervisor("STOPPING=1");    // nobody asked: nothing happens
+    char buffer[64];
+    EXPECT_EQ(std::string(buffer, static_cast<std::size_t>(recv(descriptor, buffer, sizeof buffer, 0))), "READY=1");
+    EXPECT_LT(recv(descriptor, buffer, sizeof buffer, MSG_DONTWAIT), 0);
+    close(descriptor);
+    unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace fedgate::admin

@@ -1,0 +1,38 @@
+// A daemon that is not there: remembers what the control thread asked of it.
+#pragma once
+
+#include "appliance/admin/host.hpp"
+
+namespace fedgate::admin {
+
+class FakeHost final : public AdminHost {
+public:
+    void publish(const rules::Snapshot& snapshot) override {
+        published.push_back(snapshot.generation);
+        if (follow) oldest = snapshot.generation;
+    }
+    std::uint64_t oldest_generation() override { return oldest; }
+    Status status() override { return state; }
+    std::vector<Port> ports() override { return port_rows; }
+    std::vector<StreamRow> streams() override { return stream_rows; }
+    std::vector<Counter> counters() override { return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}}; }
+    void drain() override {
+        ++drains;
+        state.state = "draining";
+    }
+    bool drained() override { return may_end; }
+    Duration on_turn() override { return std::chrono::milliseconds(50); }
+    void on_reload() override { ++reloads; }
+
+    Status state;
+    std::vector<Port> port_rows;
+    std::vector<StreamRow> stream_rows;
+    std::vector<std::uint64_t> published;
+    std::uint64_t oldest = 0;
+    bool follow = true;    // every core takes a new snapshot at once
+    bool may_end = true;
+    int drains = 0;
+    int reloads = 0;
+};
+
+}  // namespace fedgate::admin
