@@ -32,13 +32,17 @@ namespace fedgate::xml {
 enum class Proof : std::uint8_t { kCertificate, kDialbackTls, kDialbackClear };
 
 // What one row of features.md A5 leaves open between a domain of ours and one of theirs. TLS is offered
-// when a method uses it, and insisted on unless dialback_clear. All false: nothing can work (refused).
+// when a method uses it, and insisted on unless dialback_clear. Not allowed, or no method: refused
+// with policy-violation.
 struct StreamPolicy {
-    bool allowed = false;           // false: policy-violation, whatever the methods are
+    bool allowed = false;
     bool external = false;          // SASL EXTERNAL over TLS
     bool dialback_tls = false;
     bool dialback_clear = false;
 
+    [[nodiscard]] bool possible() const {
+        return allowed && (external || dialback_tls || dialback_clear);
+    }
     [[nodiscard]] bool tls_offered() const { return external || dialback_tls; }
     [[nodiscard]] bool tls_required() const { return !dialback_clear; }
     [[nodiscard]] bool dialback(bool secured) const {

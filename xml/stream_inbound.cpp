@@ -67,7 +67,7 @@ StreamError Stream::check_header_in(const StreamHeader& header) {
     if (sasl_done_ && their_ != proved_domain) return StreamError::kInvalidFrom;
 
     policy_ = host_.policy(our_, their_);
-    if (!policy_.allowed) return StreamError::kPolicyViolation;
+    if (!policy_.possible()) return StreamError::kPolicyViolation;
     proved_ = encrypted() && !their_.empty() && covers(*peer_, their_, direct_tls_);    // CERT-1
     // S2S-5: without features there is neither TLS nor EXTERNAL.
     if (!peer_is_1_0_ && !policy_.dialback(encrypted())) return StreamError::kUnsupportedVersion;
@@ -164,7 +164,7 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
         return refuse_with(StanzaCondition::kItemNotFound);
     }
     const StreamPolicy policy = host_.policy(our, their);
-    if (!policy.allowed) return refuse_with(StanzaCondition::kPolicyViolation);
+    if (!policy.possible()) return refuse_with(StanzaCondition::kPolicyViolation);
     if (!encrypted() && policy.tls_required()) {    // S2S-40
         refuse_with(StanzaCondition::kPolicyViolation);
         return fail(StreamError::kPolicyViolation);

@@ -39,7 +39,7 @@ Verdict verdict_of(Bytes type) {
 void Stream::open(Instant now) {
     FEDGATE_CHECK(!inbound());
     if (state_ == StreamState::kClosed) return;
-    if (!policy_.allowed) return end(StreamEnd::Cause::kNoMethod);
+    if (!policy_.possible()) return end(StreamEnd::Cause::kNoMethod);
     write_header(our_, their_, false);
     if (state_ != StreamState::kClosed) enter(StreamState::kHeader, now + settings_.header_wait);
 }
@@ -276,7 +276,7 @@ bool Stream::request_pair(Bytes our, Instant now) {
     // DB-11: to a receiver that speaks dialback.
     if (!dialback_known_ || peer_id_.empty()) return false;
     const StreamPolicy policy = host_.policy(our, their_);
-    if (!policy.allowed || !policy.dialback(encrypted())) return false;
+    if (!policy.possible() || !policy.dialback(encrypted())) return false;
     if (find_pair(our, their_) != nullptr) return false;
     Pair* pair = make_pair(our, their_);
     if (pair == nullptr) return false;

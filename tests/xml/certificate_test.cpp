@@ -1,0 +1,87 @@
+#include "xml/certificate.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fedgate::xml {
+namespace {
+
+PeerIdentity valid() {
+    PeerIdentity identity;
+    identity.presented = true;
+    identity.chain_valid = true;
+    return identity;
+}
+
+// CERT-2
+TEST(Certificate, EachKindOfName) {
+    PeerIdentity dns = valid();
+    dns.dns_names = {"other.example", "a.example"};
+    EXPECT_TRUE(covers(dns, "a.example", false));
+
+    PeerIdentity srv = valid();
+    srv.srv_names = {"_xmpp-server.a.example"};
+    EXPECT_TRUE(covers(srv, "a.example", false));
+    EXPECT_FALSE(covers(srv, "b.example", false));
+    srv.srv_names = {"_xmpps-server.a.example"};
+    EXPECT_FALSE(covers(srv, "a.example", false));
+    EXPECT_TRUE(covers(srv, "a.example", true));
+    srv.srv_names = {"_xmpp-client.a.example", "_xmpp-server", "_xmpp-server."};
+    EXPECT_FALSE(covers(srv, "a.example", true));
+
+    PeerIdentity xmpp = valid();
+    xmpp.xmpp_addrs = {"a.example"};
+    EXPECT_TRUE(covers(xmpp, "a.example", false));
+    xmpp.xmpp_addrs = {"user@a.example", "a.example/resource"};
+    EXPECT_FALSE(covers(xmpp, "a.example", false));
+}
+
+// CERT-2: never the CN, never a URI.
+TEST(Certificate, OtherNamesDoNotCount) {
+    PeerIdentity identity = valid();
+    identity.subject = "CN=a.example";
+    identity.uris = {"xmpp:a.example", "a.example"};
+    EXPECT_FALSE(covers(identity, "a.example", true));
+}
+
+// CERT-1, CERT-5: the name is worth nothing without the chain.
+TEST(Certificate, ChainAndPresence) {
+    PeerIdentity identity = valid();
+    identity.dns_names = {"a.example"};
+    EXPECT_FALSE(covers(identity, "", false));
+    identity.chain_valid = false;
+    EXPECT_FALSE(covers(identity, "a.example", false));
+    identity.chain_valid = true;
+    identity.presented = false;
+    EXPECT_FALSE(covers(identity, "a.example", false));
+}
+
+// CERT-3
+TEST(Certificate, CaseAndRootDot) {
+    EXPECT_TRUE(dns_name_matches("A.Example", "a.example"));
+    EXPECT_TRUE(dns_name_matches("a.example.", "a.example"));
+    EXPECT_TRUE(dns_name_matches("XN--Bcher-KVA.example", "xn--bcher-kva.example"));
+    EXPECT_FALSE(dns_name_matches("a.example..", "a.example"));
+    EXPECT_FALSE(dns_name_matches("", "a.example"));
+    EXPECT_FALSE(dns_name_matches(std::string_view("a.example\0.evil.test", 20), "a.example"));
+}
+
+// CERT-4
+TEST(Certificate, Wildcards) {
+    EXPECT_TRUE(dns_name_matches("*.example.com", "a.example.com"));
+    EXPECT_FALSE(dns_name_matches("*.example.com", "example.com"));
+    EXPECT_FALSE(dns_name_matches("*.example.com", "a.b.example.com"));
+    EXPECT_FALSE(dns_name_matches("*.com", "example.com"));
+    EXPECT_FALSE(dns_name_matches("*.com.", "example.com"));
+    EXPECT_FALSE(dns_name_matches("*", "com"));
+    EXPECT_FALSE(dns_name_matches("a*.example.com", "ab.example.com"));
+    EXPECT_FALSE(dns_name_matches("*.*.example.com", "a.b.example.com"));
+    EXPECT_FALSE(dns_name_matches("a.*.example.com", "a.b.example.com"));
+    EXPECT_FALSE(dns_name_matches("*.example.com", ".example.com"));
+    PeerIdentity identity = valid();
+    identity.srv_names = {"_xmpp-server.*.example.com"};
+    identity.xmpp_addrs = {"*.example.com"};
+    EXPECT_FALSE(covers(identity, "a.example.com", true));
+}
+
+}  // namespace
+}  // namespace fedgate::xml
