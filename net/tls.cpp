@@ -178,12 +178,11 @@ bool use_credential(WOLFSSL_CTX* context, const std::string& certificate, const 
                                                     static_cast<long>(certificate.size())) ==
                WOLFSSL_SUCCESS &&
            wolfSSL_CTX_use_PrivateKey_buffer(context, secret, static_cast<long>(key.size()),
-                                             WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS &&
-           wolfSSL_CTX_check_private_key(context) == WOLFSSL_SUCCESS;
+                                             WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS;
 }
 
-bool prepare_client(TlsShared& shared) {
-    shared.client = make_context(wolfTLS_client_method());
+bool prepare_client(TlsShared& shared, bool tls13) {
+    shared.client = make_context(tls13 ? wolfTLS_client_method() : wolfTLSv1_2_client_method());
     if (shared.client == nullptr) return false;
     for (const word16 group : {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1}) {
         if (wolfSSL_CTX_UseSupportedCurve(shared.client, group) != WOLFSSL_SUCCESS) return false;
@@ -191,26 +190,49 @@ bool prepare_client(TlsShared& shared) {
     return true;
 }
 
-Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential& credential,
+std::string mismatch(const TlsCredential& credential) {
+    return "the certificate " + credential.certificate.path + " and the key " + credential.key.path +
+           " do not belong together or can't be used";
+}
+
+// A context with itself, in memory.
+bool shakes_hands(TlsContext& context) {
+    auto client = TlsSession::client(context, {}, {}, {});
+    auto server = TlsSession::server(context, {}, {});
+    Buffer to_client, to_server;
+    const auto step = [](TlsSession& session, Buffer& from, Buffer& to) {
+        Bytes input = from.bytes();
+        const auto outcome = session.handshake(input, to);
+        from.consume(from.size() - input.size());
+        return outcome;
+    };
+    constexpr int kFlightsMax = 5;
+    for (int flight = 0; flight < kFlightsMax; ++flight) {
+        const auto here = step(*client, to_client, to_server);
+        const auto there = step(*server, to_server, to_client);
+        using Outcome = TlsSession::Outcome;
+        if (here == Outcome::kFailed || there == Outcome::kFailed) return false;
+        if (here == Outcome::kDone && there == Outcome::kDone) return true;
+    }
+    return false;
+}
+
+Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential& credential, bool tls13,
                                           std::string* fault) {
     FEDGATE_TRY(certificate, read_pem(credential.certificate, "certificate", fault));
     FEDGATE_TRY(key, read_pem(credential.key, "private key", fault));
     FEDGATE_TRY(ders, parse_pem_certificates(certificate));
     FEDGATE_TRY(parsed, parse_certificate(ders[0]));
     TlsShared::Server server;
-    server.context = make_context(wolfTLS_server_method());
+    server.context = make_context(tls13 ? wolfTLS_server_method() : wolfTLSv1_2_server_method());
     if (server.context == nullptr) return failure(Errc::kTls, "TLS context");
     // A resumed session shows no certificate, and who is there must be known on every connection.
     wolfSSL_CTX_no_ticket_TLSv13(server.context);
     wolfSSL_CTX_NoTicketTLSv12(server.context);
-    const bool first = shared.servers.empty();
     if (!use_credential(server.context, certificate, key) ||
-        (first && !use_credential(shared.client, certificate, key))) {
+        !use_credential(shared.client, certificate, key)) {
         wolfSSL_CTX_free(server.context);
-        if (fault != nullptr) {
-            *fault = "the certificate " + credential.certificate.path + " and the key " +
-                     credential.key.path + " do not belong together or can't be used";
-        }
+        if (fault != nullptr) *fault = mismatch(credential);
         return failure(Errc::kCertificate, "certificate and key");
     }
     for (const Bytes name : parsed.dns_names) {
@@ -232,7 +254,7 @@ int seed_from_loop(OS_Seed*, byte* seed, word32 size) {
 
 void prepare_tls_library() {
     // Counted and locked by wolfSSL; it also sets its own source of seeds, the kernel.
-    if (seed_source == nullptr) wolfSSL_Init();
+    wolfSSL_Init();
 }
 
 WOLFSSL_CTX* TlsShared::server_for(Bytes name) const {
@@ -257,7 +279,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
     prepare_tls_library();
     std::unique_ptr<TlsContext> context(new TlsContext(*new TlsShared));
     TlsShared& shared = *context->shared_;
-    if (!prepare_client(shared)) return failure(Errc::kTls, "TLS context");
+    if (!prepare_client(shared, config.tls13)) return failure(Errc::kTls, "TLS context");
     if (!config.ca.empty()) {
         FEDGATE_TRY(pem, read_pem(config.ca, "authorities", fault));
         auto trust = TrustStore::parse(pem);
@@ -267,15 +289,22 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
         }
         shared.trust = std::move(*trust);
     }
-    for (const TlsCredential& credential : config.credentials) {
-        auto server = load_credential(shared, credential, fault);
+    // The last one first, so that the first one ends at the front and in the client's hands.
+    for (auto credential = config.credentials.rbegin(); credential != config.credentials.rend(); ++credential) {
+        auto server = load_credential(shared, *credential, config.tls13, fault);
         if (!server) {
             if (fault != nullptr && fault->empty()) {
-                *fault = "no usable certificate in " + credential.certificate.path;
+                *fault = "no usable certificate in " + credential->certificate.path;
             }
             return Failure{server.error()};
         }
-        shared.servers.push_back(std::move(*server));
+        shared.servers.insert(shared.servers.begin(), std::move(*server));
+        // Only a handshake proves that the key belongs to the certificate: wolfSSL's own check (5.5.4)
+        // refuses every certificate with a SAN otherName, as CERT-2 wants them.
+        if (!shakes_hands(*context)) {
+            if (fault != nullptr) *fault = mismatch(*credential);
+            return failure(Errc::kCertificate, "certificate and key");
+        }
     }
     return context;
 }

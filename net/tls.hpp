@@ -32,7 +32,8 @@ struct TlsCredential {
 struct TlsConfig {
     // The first one is the default; a server picks by the client's SNI among the dNSNames of each.
     std::vector<TlsCredential> credentials;
-    PemSource ca;    // roots that peers are verified against; empty: none, and no chain is valid
+    PemSource ca;         // roots that peers are verified against; empty: none, and no chain is valid
+    bool tls13 = true;    // no: TLS 1.2 only, for peers that stumble over 1.3
 };
 
 struct TlsShared;    // counted: sessions keep it alive after their context was swapped

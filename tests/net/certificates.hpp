@@ -1,0 +1,103 @@
+// Certificates for tests, made once per program by openssl(1) in a temporary directory: an authority, an
+// intermediate one, a foreign one, and end entities with each fault that CERT-5 and CERT-6 name.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "net/tls.hpp"
+
+namespace fedgate::net::test {
+
+class Certificates {
+public:
+    static const Certificates& get() {
+        static const Certificates made;
+        return made;
+    }
+    [[nodiscard]] std::string path(const std::string& file) const { return directory_ + "/" + file; }
+    [[nodiscard]] std::string text(const std::string& file) const {
+        std::ifstream in(path(file), std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    [[nodiscard]] TlsCredential credential(const std::string& name) const {
+        return {{path(name + ".pem"), {}}, {path(name + ".key"), {}}};
+    }
+    [[nodiscard]] std::unique_ptr<TlsContext> context(std::initializer_list<const char*> names,
+                                                      const char* ca = "ca.pem",
+                                                      bool tls13 = true) const {
+        TlsConfig config;
+        for (const char* name : names) config.credentials.push_back(credential(name));
+        if (ca != nullptr) config.ca.path = path(ca);
+        config.tls13 = tls13;
+        std::string fault;
+        auto context = TlsContext::load(config, &fault);
+        EXPECT_TRUE(context) << fault;
+        return std::move(*context);
+    }
+
+private:
+    Certificates() {
+        char name[] = "/tmp/fedgate-net-XXXXXX";
+        EXPECT_NE(mkdtemp(name), nullptr);
+        directory_ = name;
+        std::ofstream(path("make")) << kScript;
+        const std::string command = "cd " + directory_ + " && sh ./make >log 2>&1";
+        EXPECT_EQ(std::system(command.c_str()), 0) << text("log");
+    }
+    ~Certificates() { std::filesystem::remove_all(directory_); }
+
+    static constexpr char kScript[] = R"(set -e
+key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $1.key; }
+root() { openssl req -x509 -new -key $1.key -subj "/CN=$1" -days 3650 -out $1.pem \
+    -addext basicConstraints=critical,CA:TRUE; }
+# sign NAME ISSUER [OPTION...]: extensions come from NAME.ext
+sign() { n=$1; i=$2; shift 2
+    openssl req -new -key $n.key -subj "/CN=$n/O=Test" -out $n.csr
+    openssl x509 -req -in $n.csr -CA $i.pem -CAkey $i.key -CAcreateserial -days 365 -extfile $n.ext \
+        -out $n.pem "$@"; }
+for n in ca other inter short good second chained weak_ca wildcard client anyusage authority critical byleaf toolong sha1; do key $n; done
+root ca; root other
+echo "basicConstraints=critical,CA:TRUE,pathlen:0
+keyUsage=critical,keyCertSign,cRLSign" >inter.ext; sign inter ca
+echo "basicConstraints=critical,CA:TRUE" >short.ext; sign short inter
+cat >good.ext <<E
+basicConstraints=CA:FALSE
+keyUsage=digitalSignature
+extendedKeyUsage=serverAuth
+subjectAltName=@names
+[names]
+DNS.1=xmpp.example
+DNS.2=*.wild.example
+URI.1=sip:xmpp.example
+otherName.1=1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp-server.srv.example
+otherName.2=1.3.6.1.5.5.7.8.5;UTF8:addr.example
+otherName.3=1.2.3.4;UTF8:else
+E
+sign good ca
+echo "subjectAltName=DNS:second.example,DNS:*.second.example" >second.ext; sign second ca
+echo "subjectAltName=DNS:chained.example" >chained.ext; sign chained inter
+cp chained.pem lonely.pem; cp chained.key lonely.key; cat inter.pem >>chained.pem
+echo "subjectAltName=DNS:wrong.example" >weak_ca.ext; sign weak_ca other
+echo "extendedKeyUsage=clientAuth" >client.ext; sign client ca
+echo "extendedKeyUsage=anyExtendedKeyUsage" >anyusage.ext; sign anyusage ca
+echo "basicConstraints=CA:TRUE" >authority.ext; sign authority ca
+echo "1.2.3.4.5=critical,DER:0500" >critical.ext; sign critical ca
+echo "subjectAltName=DNS:byleaf.example" >byleaf.ext; sign byleaf good; cat good.pem >>byleaf.pem
+echo "subjectAltName=DNS:toolong.example" >toolong.ext; sign toolong short; cat short.pem inter.pem >>toolong.pem
+echo "subjectAltName=DNS:sha1.example" >sha1.ext; sign sha1 ca -sha1
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out rsa1024.key
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa2048.key
+openssl genpkey -algorithm ED25519 -out ed25519.key
+for n in rsa1024 rsa2048 ed25519; do echo "subjectAltName=DNS:$n.example" >$n.ext; sign $n ca; done
+for n in *.pem; do openssl x509 -in $n -outform DER -out ${n%.pem}.der; done
+)";
+    std::string directory_;
+};
+
+}  // namespace fedgate::net::test

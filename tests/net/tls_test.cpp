@@ -1,0 +1,279 @@
+#include "net/tls.hpp"
+
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "tests/net/certificates.hpp"
+
+namespace fedgate::net {
+namespace {
+
+using test::Certificates;
+using Outcome = TlsSession::Outcome;
+
+WallTime wall_now() {
+    return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+// Two sessions joined by buffers; bytes cross in pieces of `piece`.
+struct Pair {
+    Pair(TlsContext& client_context, TlsContext& server_context, const std::string& name,
+         Bytes alpn = "xmpp-server", WallTime now = wall_now())
+        : client(TlsSession::client(client_context, name, alpn, now)),
+          server(TlsSession::server(server_context, "xmpp-server", now)) {}
+
+    static Outcome feed(TlsSession& session, Buffer& from, Buffer& to, std::size_t piece) {
+        Outcome outcome = Outcome::kNeedInput;
+        do {
+            Bytes input = from.bytes().substr(0, piece);
+            const std::size_t before = input.size();
+            outcome = session.handshake(input, to);
+            from.consume(before - input.size());
+        } while (outcome == Outcome::kNeedInput && !from.empty());
+        return outcome;
+    }
+    bool shake_hands(std::size_t piece = 100'000) {
+        Outcome a = Outcome::kNeedInput;
+        Outcome b = Outcome::kNeedInput;
+        for (int i = 0; i < 10 && (a != Outcome::kDone || b != Outcome::kDone); ++i) {
+            if (a != Outcome::kDone) a = feed(*client, to_client, to_server, piece);
+            if (b != Outcome::kDone) b = feed(*server, to_server, to_client, piece);
+            if (a == Outcome::kFailed || b == Outcome::kFailed) return false;
+        }
+        return a == Outcome::kDone && b == Outcome::kDone;
+    }
+    static std::string receive(TlsSession& session, Buffer& from, Buffer& to, std::size_t piece,
+                               Outcome* last = nullptr) {
+        std::string all;
+        char memory[3'000];
+        while (true) {
+            Bytes input = from.bytes().substr(0, piece);
+            const std::size_t before = input.size();
+            std::size_t got = 0;
+            const Outcome outcome = session.read(input, memory, got, to);
+            from.consume(before - input.size());
+            all.append(memory, got);
+            if (last != nullptr) *last = outcome;
+            if (outcome == Outcome::kDone || (outcome == Outcome::kNeedInput && !from.empty())) continue;
+            return all;
+        }
+    }
+
+    std::unique_ptr<TlsSession> client;
+    std::unique_ptr<TlsSession> server;
+    Buffer to_client, to_server;
+};
+
+TEST(Tls, ShakesHandsAndTellsWhoIsThere) {
+    const auto& files = Certificates::get();
+    const auto context = files.context({"good"});
+    Pair pair(*context, *context, "xmpp.example");
+    ASSERT_TRUE(pair.shake_hands());
+    EXPECT_STREQ(pair.client->version(), "TLSv1.3");
+    EXPECT_STREQ(pair.server->version(), "TLSv1.3");
+    EXPECT_NE(std::string(pair.client->cipher()), "");
+    for (const TlsSession* session : {pair.client.get(), pair.server.get()}) {
+        EXPECT_TRUE(session->peer().presented);
+        EXPECT_TRUE(session->peer().chain_valid) << session->peer().fault;
+        EXPECT_EQ(session->peer().srv_names.size(), 1u);
+        EXPECT_EQ(session->alpn(), "xmpp-server");
+        EXPECT_EQ(session->server_name(), "xmpp.example");
+    }
+}
+
+// S2S-13: 1.2 and 1.3, each with each.
+TEST(Tls, VersionsMeet) {
+    const auto& files = Certificates::get();
+    const auto new_one = files.context({"good", "second"});
+    const auto old_one = files.context({"good", "second"}, "ca.pem", false);
+    for (TlsContext* client : {new_one.get(), old_one.get()}) {
+        for (TlsContext* server : {new_one.get(), old_one.get()}) {
+            Pair pair(*client, *server, "second.example");
+            ASSERT_TRUE(pair.shake_hands(100)) << pair.client->error().where;
+            const bool both = client == new_one.get() && server == new_one.get();
+            EXPECT_STREQ(pair.client->version(), both ? "TLSv1.3" : "TLSv1.2");
+            EXPECT_TRUE(pair.client->peer().chain_valid) << pair.client->peer().fault;
+            EXPECT_EQ(pair.client->peer().dns_names[0], "second.example");
+            EXPECT_TRUE(pair.server->peer().chain_valid) << pair.server->peer().fault;
+            EXPECT_NE(std::string(pair.server->cipher()).find("GCM"), std::string::npos);
+            EXPECT_EQ(pair.server->alpn(), "xmpp-server");
+            const std::string sent(50'000, 'x');
+            ASSERT_TRUE(pair.server->write(sent, pair.to_client));
+            EXPECT_EQ(Pair::receive(*pair.client, pair.to_client, pair.to_server, 1'000), sent);
+        }
+    }
+}
+
+TEST(Tls, EverySizeOfPiece) {
+    const auto context = Certificates::get().context({"good"});
+    for (const std::size_t piece : {1u, 2u, 3u, 5u, 7u, 64u, 999u}) {
+        Pair pair(*context, *context, "xmpp.example");
+        ASSERT_TRUE(pair.shake_hands(piece)) << piece;
+        std::string sent;
+        for (int i = 0; i < 40'000; ++i) sent += static_cast<char>('a' + i % 26);
+        ASSERT_TRUE(pair.client->write(sent, pair.to_server));
+        EXPECT_EQ(Pair::receive(*pair.server, pair.to_server, pair.to_client, piece), sent) << piece;
+    }
+}
+
+// S2S-13, S2S-44, S2S-54: a bad certificate does not end the handshake, in either role.
+TEST(Tls, ABadCertificateIsToldAndNotFatal) {
+    const auto& files = Certificates::get();
+    const auto good = files.context({"good"});
+    for (const char* name : {"weak_ca", "lonely", "chained", "byleaf", "client", "critical", "sha1", "authority", "rsa2048", "ed25519", "anyusage"}) {
+        const auto other = files.context({name});
+        const std::string text = name;
+        const bool valid = text == "chained" || text == "rsa2048" || text == "ed25519" || text == "anyusage";
+        Pair as_server(*good, *other, "wrong.example");
+        ASSERT_TRUE(as_server.shake_hands()) << name << " " << as_server.client->error().where;
+        EXPECT_EQ(as_server.client->peer().chain_valid, valid) << name << as_server.client->peer().fault;
+        Pair as_client(*other, *good, "xmpp.example");
+        ASSERT_TRUE(as_client.shake_hands()) << name << " " << as_client.server->error().where;
+        EXPECT_EQ(as_client.server->peer().chain_valid, valid) << name << as_client.server->peer().fault;
+    }
+}
+
+// An intermediate that one peer has shown must not make the chain of the next one valid.
+TEST(Tls, NothingIsLearntFromAPeer) {
+    const auto& files = Certificates::get();
+    const auto good = files.context({"good"});
+    const auto chained = files.context({"chained"});
+    const auto lonely = files.context({"lonely"});
+    Pair first(*good, *chained, "chained.example");
+    ASSERT_TRUE(first.shake_hands());
+    EXPECT_TRUE(first.client->peer().chain_valid);
+    Pair second(*good, *lonely, "chained.example");
+    ASSERT_TRUE(second.shake_hands());
+    EXPECT_FALSE(second.client->peer().chain_valid);
+}
+
+TEST(Tls, AClientMayShowNothing) {
+    const auto& files = Certificates::get();
+    const auto good = files.context({"good"});
+    const auto nobody = files.context({});
+    Pair pair(*nobody, *good, "xmpp.example");
+    ASSERT_TRUE(pair.shake_hands());
+    EXPECT_FALSE(pair.server->peer().presented);
+    EXPECT_FALSE(pair.server->peer().chain_valid);
+    EXPECT_TRUE(pair.client->peer().chain_valid);
+}
+
+TEST(Tls, AServerWithoutACertificateFails) {
+    const auto& files = Certificates::get();
+    const auto good = files.context({"good"});
+    const auto nobody = files.context({});
+    Pair pair(*good, *nobody, "xmpp.example");
+    EXPECT_FALSE(pair.shake_hands());
+    EXPECT_EQ(pair.server->error().code, Errc::kCertificate);
+}
+
+TEST(Tls, WithoutRootsNoChainIsValid) {
+    const auto context = Certificates::get().context({"good"}, nullptr);
+    Pair pair(*context, *context, "xmpp.example");
+    ASSERT_TRUE(pair.shake_hands());
+    EXPECT_TRUE(pair.client->peer().presented);
+    EXPECT_FALSE(pair.client->peer().chain_valid);
+}
+
+// S2S-13: the certificate is chosen by SNI; dates by the loop's clock.
+TEST(Tls, PicksTheCertificateByName) {
+    const auto context = Certificates::get().context({"good", "second"});
+    const std::pair<const char*, const char*> cases[] = {
+        {"second.example", "second.example"},  {"SECOND.example", "second.example"},
+        {"a.second.example", "second.example"}, {"a.b.second.example", "xmpp.example"},
+        {"xmpp.example", "xmpp.example"},       {"unknown.example", "xmpp.example"},
+        {"", "xmpp.example"},                   {"10.0.0.1", "xmpp.example"}};
+    for (const auto& [name, wanted] : cases) {
+        for (const std::size_t piece : {1u, 100'000u}) {
+            Pair pair(*context, *context, name);
+            ASSERT_TRUE(pair.shake_hands(piece)) << name;
+            EXPECT_EQ(pair.client->peer().dns_names[0], wanted) << name;
+        }
+    }
+    Pair late(*context, *context, "xmpp.example", "", wall_now() + std::chrono::days(400));
+    ASSERT_TRUE(late.shake_hands());
+    EXPECT_FALSE(late.client->peer().chain_valid);
+}
+
+TEST(Tls, AlpnIsOptional) {
+    const auto context = Certificates::get().context({"good"});
+    Pair without(*context, *context, "xmpp.example", "");
+    ASSERT_TRUE(without.shake_hands());
+    EXPECT_EQ(without.server->alpn(), "");
+}
+
+TEST(Tls, CloseNotify) {
+    const auto context = Certificates::get().context({"good"});
+    Pair pair(*context, *context, "xmpp.example");
+    ASSERT_TRUE(pair.shake_hands());
+    ASSERT_TRUE(pair.client->write("last", pair.to_server));
+    pair.client->close(pair.to_server);
+    Outcome last{};
+    EXPECT_EQ(Pair::receive(*pair.server, pair.to_server, pair.to_client, 100'000, &last), "last");
+    EXPECT_EQ(last, Outcome::kClosed);
+}
+
+TEST(Tls, GarbageAndTamperingFail) {
+    const auto context = Certificates::get().context({"good", "second"});
+    for (const std::string& garbage :
+         {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(600, '\0'), std::string(70'000, '\x16')}) {
+        auto server = TlsSession::server(*context, "", wall_now());
+        Buffer output;
+        Bytes input = garbage;
+        EXPECT_EQ(server->handshake(input, output), Outcome::kFailed);
+        EXPECT_EQ(server->error().code, Errc::kTls);
+    }
+    Pair pair(*context, *context, "xmpp.example");
+    ASSERT_TRUE(pair.shake_hands());
+    Pair::receive(*pair.client, pair.to_client, pair.to_server, 100'000);
+    ASSERT_TRUE(pair.client->write("message", pair.to_server));
+    pair.to_server.bytes_mutable()[8] = static_cast<char>(pair.to_server.bytes()[8] ^ 1);
+    Outcome last{};
+    EXPECT_EQ(Pair::receive(*pair.server, pair.to_server, pair.to_client, 100'000, &last), "");
+    EXPECT_EQ(last, Outcome::kFailed);
+}
+
+// A context may go while sessions run: certificates are swapped without dropping a stream.
+TEST(Tls, SessionsOutliveTheirContext) {
+    auto context = Certificates::get().context({"good", "second"});
+    Pair pair(*context, *context, "second.example");
+    Buffer ignored;
+    context.reset();
+    ASSERT_TRUE(pair.shake_hands());
+    ASSERT_TRUE(pair.server->write("still here", pair.to_client));
+    EXPECT_EQ(Pair::receive(*pair.client, pair.to_client, pair.to_server, 10), "still here");
+}
+
+TEST(Tls, FaultsOfConfigurationSayWhich) {
+    const auto& files = Certificates::get();
+    const auto load = [](const TlsConfig& config) {
+        std::string fault;
+        EXPECT_FALSE(TlsContext::load(config, &fault));
+        return fault;
+    };
+    EXPECT_NE(load({{{{"/nowhere.pem", {}}, {"/nowhere.key", {}}}}, {}}).find("/nowhere.pem"),
+              std::string::npos);
+    TlsConfig mismatch{{{{files.path("good.pem"), {}}, {files.path("second.key"), {}}}}, {}};
+    EXPECT_NE(load(mismatch).find("do not belong together"), std::string::npos);
+    TlsConfig no_ca{{}, {files.path("good.key"), {}}};
+    EXPECT_NE(load(no_ca).find("good.key"), std::string::npos);
+}
+
+TEST(Tls, SelfSigned) {
+    const auto made = make_self_signed({"localhost", "fedgate.example"}, 30);
+    ASSERT_TRUE(made) << made.error().where;
+    TlsConfig config{{{{{}, made->certificate}, {{}, made->key}}}, {{}, made->certificate}};
+    std::string fault;
+    auto context = TlsContext::load(config, &fault);
+    ASSERT_TRUE(context) << fault;
+    Pair pair(**context, **context, "fedgate.example");
+    ASSERT_TRUE(pair.shake_hands());
+    EXPECT_EQ(pair.client->peer().dns_names, (std::vector<std::string>{"localhost", "fedgate.example"}));
+    EXPECT_TRUE(pair.client->peer().chain_valid) << pair.client->peer().fault;
+    EXPECT_FALSE(make_self_signed({}, 1));
+    EXPECT_FALSE(make_self_signed({std::string(200, 'a')}, 1));
+}
+
+}  // namespace
+}  // namespace fedgate::net
