@@ -1,0 +1,32 @@
+// CPU time and memory of another process, from /proc.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace fedgate::load {
+
+// Nanoseconds on a CPU of all its threads; 0: no such process.
+inline std::uint64_t cpu_ns(int pid) {
+    std::uint64_t total = 0;
+    std::error_code error;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
+        std::ifstream file(task.path() / "schedstat");
+        std::uint64_t ns = 0;
+        if (file >> ns) total += ns;
+    }
+    return total;
+}
+
+inline std::uint64_t resident_kib(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6));
+    }
+    return 0;
+}
+
+}  // namespace fedgate::load

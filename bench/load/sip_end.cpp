@@ -1,0 +1,128 @@
+#include "bench/load/sip_end.hpp"
+
+#include <array>
+#include <utility>
+
+#include "sip/writer.hpp"
+
+namespace fedgate::load {
+
+namespace {
+
+constexpr net::ConnectionLimits kLimits{1 << 20, 4 << 20};
+constexpr std::size_t kBodyBytesMax = 65'536;
+
+}  // namespace
+
+SipEnd::SipEnd(Loop& loop, net::TlsContext* tls, Events events)
+    : loop_(loop), tls_(tls), events_(std::move(events)) {}
+
+SipEnd::~SipEnd() {
+    if (listener_) loop_.close(listener_);
+}
+
+Result<void> SipEnd::listen(const SocketAddress& address) {
+    FEDGATE_TRY(socket, loop_.listen(address, *this));
+    listener_ = socket;
+    return {};
+}
+
+Result<void> SipEnd::connect(const SocketAddress& target, const std::string& server_name) {
+    server_name_ = server_name;
+    FEDGATE_TRY(connection, net::Connection::connect(loop_, *this, kLimits, target));
+    out_ = connection.get();
+    peers_.emplace(out_, Peer{std::move(connection), sip::Framer(kBodyBytesMax)});
+    return {};
+}
+
+void SipEnd::on_accept(Socket, Socket accepted, const SocketAddress& peer) {
+    auto connection = std::make_unique<net::Connection>(loop_, *this, kLimits, accepted, peer);
+    net::Connection* raw = connection.get();
+    peers_.emplace(raw, Peer{std::move(connection), sip::Framer(kBodyBytesMax)});
+    if (tls_ != nullptr) raw->start_tls_server(*tls_);
+}
+
+void SipEnd::on_open(net::Connection& connection) {
+    if (tls_ != nullptr) return connection.start_tls_client(*tls_, server_name_, {});
+    out_ready_ = true;
+}
+
+void SipEnd::on_secured(net::Connection& connection) {
+    if (&connection == out_) out_ready_ = true;
+}
+
+std::size_t SipEnd::on_data(net::Connection& connection, MutableBytes input) {
+    const auto peer = peers_.find(&connection);
+    std::size_t consumed = 0;
+    for (;;) {
+        const sip::Frame frame = peer->second.framer.next(input.subspan(consumed), message_);
+        switch (frame.kind) {
+            case sip::FrameKind::kNeedMore:
+                return consumed;
+            case sip::FrameKind::kMessage:
+                handle(connection);
+                break;
+            case sip::FrameKind::kPing:
+                static_cast<void>(connection.write("\r\n"));
+                break;
+            case sip::FrameKind::kPong:
+                break;
+            case sip::FrameKind::kMalformed:
+                connection.abort({Errc::kMalformed, 0, frame.reason});
+                return input.size();
+        }
+        consumed += frame.consumed;
+    }
+}
+
+void SipEnd::handle(net::Connection& connection) {
+    if (!message_.is_request) {
+        if (message_.status >= 200) events_.on_response(message_.call_id, message_.status);
+        return;
+    }
+    unsigned status = 200;
+    if (message_.method == sip::Method::kMessage) status = events_.on_message(message_.body);
+    std::array<char, 4'096> memory;
+    Sink sink(memory);
+    sip::write_response_head(sink, message_,
+                             {.status = static_cast<std::uint16_t>(status), .to_tag = "load"});
+    sip::write_no_body(sink);
+    if (!connection.write(sink.written())) {
+        connection.abort({Errc::kLimit, 0, "target does not read its answers"});
+    }
+}
+
+bool SipEnd::send_message(Bytes from, Bytes to, Bytes call_id, Bytes body) {
+    if (!out_ready_) return false;
+    std::array<char, 8'192> memory;
+    Sink sink(memory);
+    char branch[64];
+    Sink branch_sink(branch);
+    branch_sink.append("z9hG4bKload");
+    branch_sink.append_number(++serial_);
+    sip::RequestHead head;
+    head.method = "MESSAGE";
+    head.uri = to;
+    head.via = {.transport = tls_ != nullptr ? sip::Transport::kTls : sip::Transport::kTcp,
+                .host = "load.invalid",
+                .port = 5060,
+                .branch = branch_sink.written()};
+    head.from = {.display = {}, .uri = from, .tag = "load"};
+    head.to = {.display = {}, .uri = to, .tag = {}};
+    head.call_id = call_id;
+    sip::write_request_head(sink, head);
+    sip::write_body(sink, "text/plain;charset=UTF-8", body);
+    return !sink.overflowed() && out_->write(sink.written());
+}
+
+void SipEnd::on_closed(net::Connection& connection, Error why) {
+    const bool ours = &connection == out_;
+    if (ours) {
+        out_ = nullptr;
+        out_ready_ = false;
+    }
+    peers_.erase(&connection);
+    if (ours) events_.on_broken(why.where);
+}
+
+}  // namespace fedgate::load

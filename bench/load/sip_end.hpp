@@ -1,0 +1,63 @@
+// The SIP side of a load: a server that answers each MESSAGE with 200, and a client that sends them.
+// Owner: fedload. Thread: its own. Bounded by the window of the load.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/run/loop.hpp"
+#include "net/connection.hpp"
+#include "net/tls.hpp"
+#include "sip/framer.hpp"
+#include "sip/message.hpp"
+
+namespace fedgate::load {
+
+class SipEnd final : SocketOwner, net::ConnectionOwner {
+public:
+    struct Events {
+        // A MESSAGE came in; it is answered with the status returned.
+        std::function<unsigned(Bytes body)> on_message;
+        // A final response to one of ours.
+        std::function<void(Bytes call_id, unsigned status)> on_response;
+        std::function<void(const char* what)> on_broken;    // our connection to the target
+    };
+
+    // `tls`: null for TCP.
+    SipEnd(Loop&, net::TlsContext* tls, Events);
+    ~SipEnd();
+
+    Result<void> listen(const SocketAddress&);
+    Result<void> connect(const SocketAddress& target, const std::string& server_name);
+    [[nodiscard]] bool connected() const { return out_ready_; }
+    // False: the connection has no room now.
+    [[nodiscard]] bool send_message(Bytes from, Bytes to, Bytes call_id, Bytes body);
+
+private:
+    void on_accept(Socket, Socket connection, const SocketAddress& peer) override;
+    void on_open(net::Connection&) override;
+    void on_secured(net::Connection&) override;
+    std::size_t on_data(net::Connection&, MutableBytes input) override;
+    void on_closed(net::Connection&, Error) override;
+    void handle(net::Connection&);
+
+    struct Peer {
+        std::unique_ptr<net::Connection> connection;
+        sip::Framer framer;
+    };
+
+    Loop& loop_;
+    net::TlsContext* tls_;
+    Events events_;
+    Socket listener_{};
+    std::map<net::Connection*, Peer> peers_;
+    net::Connection* out_ = nullptr;
+    std::string server_name_;
+    bool out_ready_ = false;
+    std::uint64_t serial_ = 0;
+    sip::Message message_;
+};
+
+}  // namespace fedgate::load

@@ -1,0 +1,245 @@
+// The edge against the edge of a partner, on the simulation: who gets in, what gets through, what is
+// told when it does not.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "tests/simulation/world.hpp"
+
+namespace fedgate::simulation {
+namespace {
+
+// A gateway that keeps what it is given.
+struct Door final : link::GatewayDoor {
+    struct Got {
+        std::string domain;
+        link::Proof proof;
+        std::string stanza;
+    };
+    bool take_stanza(const link::FromPartner& from) override {
+        if (!room) {
+            ++refused;
+            return false;
+        }
+        got.push_back({std::string(from.from_domain), from.proof, std::string(from.stanza)});
+        return true;
+    }
+    void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
+    [[nodiscard]] bool has(link::Ticket ticket, link::Fate fate) const {
+        for (const link::Outcome& outcome : outcomes) {
+            if (outcome.ticket == ticket && outcome.fate == fate) return true;
+        }
+        return false;
+    }
+    [[nodiscard]] link::Fault fault(link::Ticket ticket) const {
+        for (const link::Outcome& outcome : outcomes) {
+            if (outcome.ticket == ticket) return outcome.fault;
+        }
+        return link::Fault::kNone;
+    }
+
+    bool room = true;
+    unsigned refused = 0;
+    std::vector<Got> got;
+    std::vector<link::Outcome> outcomes;
+};
+
+class EdgePair : public testing::Test {
+protected:
+    void start(Settings ours = {}, Settings theirs = {}, std::uint32_t shards = 1) {
+        Settings a = server_rules("a.example", "b.example");
+        Settings b = server_rules("b.example", "a.example");
+        a.insert(a.end(), ours.begin(), ours.end());
+        b.insert(b.end(), theirs.begin(), theirs.end());
+        a_ = std::make_unique<Server>(simulation_, simulation_.make_node(), shards, a);
+        b_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, b);
+        a_->knows("b.example", simulation_, b_->node());
+        b_->knows("a.example", simulation_, a_->node());
+        for (auto& seat : a_->seats()) a_->start_edge(seat, door_a_);
+        b_->start_edge(b_->seats()[0], door_b_);
+    }
+    edge::Edge& a(std::size_t shard = 0) { return *a_->seats()[shard].edge; }
+    edge::Edge& b() { return *b_->seats()[0].edge; }
+
+    bool send_from_a(link::Ticket ticket, const std::string& text = "hello") {
+        return a().take_stanza({ticket, "a.example", "b.example",
+                                "<message from='u@a.example' to='v@b.example' id='m'><body>" + text +
+                                    "</body></message>"});
+    }
+    bool until(const std::function<bool()>& predicate, Duration time = 40s) {
+        return simulation_.run_for(predicate, time);
+    }
+
+    Simulation simulation_{{.seed = 5}};
+    Door door_a_;
+    Door door_b_;
+    std::unique_ptr<Server> a_;
+    std::unique_ptr<Server> b_;
+};
+
+TEST_F(EdgePair, AStanzaCrossesAsTheBytesItIs) {    // N4, N5: dialback over TLS
+    start();
+    ASSERT_TRUE(send_from_a(7));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); })) << a_->log() << b_->log();
+    EXPECT_EQ(door_b_.got[0].domain, "a.example");
+    EXPECT_EQ(door_b_.got[0].proof, link::Proof::kDialbackTls);
+    EXPECT_EQ(door_b_.got[0].stanza,
+              "<message from='u@a.example' to='v@b.example' id='m'><body>hello</body></message>");
+    EXPECT_TRUE(until([&] { return door_a_.has(7, link::Fate::kWritten); }));
+}
+
+TEST_F(EdgePair, OneStreamServesMany) {    // X3, S2S-20
+    start();
+    for (link::Ticket ticket = 1; ticket <= 200; ++ticket) ASSERT_TRUE(send_from_a(ticket));
+    ASSERT_TRUE(until([&] { return door_b_.got.size() == 200; }));
+    EXPECT_EQ(b_->count(Counter::kXmppInAccepted), 1U);
+}
+
+TEST_F(EdgePair, AStrangerIsRefused) {    // P1: default deny, ERR-46
+    start();
+    ASSERT_TRUE(a().take_stanza({3, "a.example", "c.example", "<message from='u@a.example' to='v@c.example'/>"}));
+    ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
+    EXPECT_EQ(door_a_.fault(3), link::Fault::kBlocked);
+}
+
+TEST_F(EdgePair, APartnerThatDoesNotKnowUsSaysSo) {    // ERR-44
+    start({}, {{"partner/a.example/enabled", "no"}});
+    ASSERT_TRUE(send_from_a(3));
+    ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
+    EXPECT_EQ(door_a_.fault(3), link::Fault::kRemoteDenied) << b_->log();
+    EXPECT_TRUE(door_b_.got.empty());
+}
+
+TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {    // ERR-40
+    start({{"partner/nowhere.example/type", "federated"}});
+    ASSERT_TRUE(a().take_stanza({3, "a.example", "nowhere.example", "<message from='u@a.example' to='v@nowhere.example'/>"}));
+    ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
+    EXPECT_EQ(door_a_.fault(3), link::Fault::kNoSuchDomain);
+}
+
+TEST_F(EdgePair, ADeadServerIsSaidSoInTimeAndTrafficIsBackSoon) {    // ERR-41, DNS-8
+    start();
+    const SocketAddress listener = simulation_.address(b_->node(), 5269);
+    simulation_.refuse_connects(listener, true);
+    ASSERT_TRUE(send_from_a(3));
+    ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }, 8s));
+    EXPECT_EQ(door_a_.fault(3), link::Fault::kUnreachable);
+    simulation_.refuse_connects(listener, false);
+    const Instant back = simulation_.now();
+    link::Ticket ticket = 10;
+    ASSERT_TRUE(until([&] {
+        static_cast<void>(send_from_a(++ticket));
+        return !door_b_.got.empty();
+    }));
+    EXPECT_LT(simulation_.now() - back, 5s);
+}
+
+TEST_F(EdgePair, WhatABrokenStreamCarriedIsInDoubt) {    // S2S-16 without XEP-0198
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kWritten); }));
+    ASSERT_TRUE(send_from_a(2));
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kWritten); }));
+    simulation_.kill(b_->node());
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }));
+}
+
+TEST_F(EdgePair, AnAnsweredPingEndsTheDoubt) {
+    start();
+    // Their side answers pings, as any server does.
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] {
+        return std::ranges::any_of(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
+    }));
+    const std::string ping = door_b_.got.back().stanza;
+    const std::string id = ping.substr(ping.find("id='") + 4, ping.find('\'', ping.find("id='") + 4) - ping.find("id='") - 4);
+    ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
+                                 "<iq type='result' from='b.example' to='a.example' id='" + id + "'/>"}));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }));
+    EXPECT_TRUE(door_a_.got.empty());    // it was the edge's own
+}
+
+TEST_F(EdgePair, AFullGatewayStopsTheReading) {    // back-pressure, nothing lost
+    start();
+    door_b_.room = false;
+    const unsigned count = 500;
+    for (link::Ticket ticket = 1; ticket <= count; ++ticket) {
+        ASSERT_TRUE(send_from_a(ticket, std::string(1'000, 'x')));
+    }
+    ASSERT_TRUE(until([&] { return door_b_.refused > 20; }));
+    EXPECT_TRUE(door_b_.got.empty());
+    door_b_.room = true;
+    ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }));
+}
+
+TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {    // S2S-62 at its default
+    start();
+    SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
+    struct Silent final : SocketOwner {
+        void on_end(Socket, int) override { ++ended; }
+        unsigned ended = 0;
+    } silent;
+    std::vector<Socket> sockets;
+    for (unsigned i = 0; i < 15; ++i) {
+        auto socket = loop.connect(simulation_.address(a_->node(), 5269), silent);
+        ASSERT_TRUE(socket.has_value());
+        sockets.push_back(*socket);
+    }
+    ASSERT_TRUE(until([&] { return silent.ended == 5; }, 5s));
+    // S2S-61: and those that say nothing are put out after a minute.
+    ASSERT_TRUE(until([&] { return silent.ended == 15; }, 70s));
+    for (const Socket socket : sockets) loop.close(socket);
+    until([] { return false; }, 1s);
+}
+
+TEST_F(EdgePair, NewConnectionsHaveARate) {    // S2S-63: 60 a minute, a bucket of 30
+    start({{"xmpp.rate.connections_per_address", "60/min"},
+           {"xmpp.limits.unauthenticated_per_address", "1000"}});
+    SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
+    struct Silent final : SocketOwner {
+        void on_end(Socket, int) override { ++ended; }
+        unsigned ended = 0;
+    } silent;
+    std::vector<Socket> sockets;
+    for (unsigned i = 0; i < 40; ++i) {
+        auto socket = loop.connect(simulation_.address(a_->node(), 5269), silent);
+        ASSERT_TRUE(socket.has_value());
+        sockets.push_back(*socket);
+    }
+    ASSERT_TRUE(until([&] { return silent.ended == 10; }, 5s));
+    for (const Socket socket : sockets) loop.close(socket);
+    until([] { return false; }, 1s);
+}
+
+TEST_F(EdgePair, ARateHoldsBackAndLosesNothing) {    // S2S-64
+    start({}, {{"partner/a.example/rate_stanzas", "100/s"}});
+    const unsigned count = 600;
+    for (link::Ticket ticket = 1; ticket <= count; ++ticket) ASSERT_TRUE(send_from_a(ticket));
+    const Instant start_time = simulation_.now();
+    ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }, 60s));
+    EXPECT_GT(simulation_.now() - start_time, 3s);    // 200 at once, then 100/s
+}
+
+TEST_F(EdgePair, DrainClosesCleanly) {    // X18, S2S-19
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    b().drain();
+    a().drain();
+    EXPECT_TRUE(until([&] { return a().drained() && b().drained(); }, 12s)) << a_->log() << b_->log();
+}
+
+TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {    // P9: live
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    Settings without = server_rules("b.example", "a.example");
+    without.emplace_back("partner/a.example/enabled", "no");
+    const auto rules = compile(without);
+    b().reload(*rules, *b_->seats()[0].tls);
+    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
+    b_->seats()[0].edge.reset();
+}
+
+}  // namespace
+}  // namespace fedgate::simulation
