@@ -131,4 +131,8 @@ bool SenderRates::take(const Key& key, double per_second, Instant now) {
     return sender->bucket.take(1, now);
 }
 
+void SenderRates::give_back(const Key& key, Instant now) {
+    if (const auto* known = index_.find(key)) slab_.find(*known)->bucket.charge(-1, now);
+}
+
 }  // namespace fedgate::gateway

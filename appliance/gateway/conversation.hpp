@@ -30,6 +30,13 @@ public:
     // False: it came more often than `repeats_max`; 0: no bound.
     [[nodiscard]] bool pass(std::uint64_t text, std::int64_t minute, std::uint32_t repeats_max);
 
+    // It was not taken after all, and will come again.
+    void forget(std::uint64_t text) {
+        for (Seen& seen : seen_) {
+            if (seen.text == text && seen.count > 0) --seen.count;
+        }
+    }
+
 private:
     struct Seen {
         std::uint64_t text = 0;
@@ -37,6 +44,21 @@ private:
     };
     std::array<Seen, 4> seen_{};
     std::int64_t minute_ = 0;
+};
+
+class KnownResource {
+public:
+    void learn(const Key& resource, Instant now) {
+        resource_ = resource;
+        learnt_at_ = now;
+    }
+    [[nodiscard]] bool is(const Key& resource, Instant now) const {
+        return learnt_at_ && resource_ == resource && now - *learnt_at_ < kResourceKnown;
+    }
+
+private:
+    Key resource_;
+    std::optional<Instant> learnt_at_;
 };
 
 struct Conversation {
@@ -55,11 +77,9 @@ struct Conversation {
     // IM-34: the thread behind a Call-ID that IM-5 had to make; empty: it is not one.
     void remember_thread(BlockPool&, Bytes call_id, Bytes thread);
     [[nodiscard]] Bytes find_thread(Bytes call_id) const;
-    // ADDR-8: the resource that the SIP user has shown.
-    void learn_resource(const Key& resource, Instant now) { sip_resource_ = resource, learnt_at_ = now; }
-    [[nodiscard]] bool knows_resource(const Key& resource, Instant now) const {
-        return sip_resource_ == resource && learnt_at_ && now - *learnt_at_ < kResourceKnown;
-    }
+    // The last resource that each of the two has shown: ADDR-8 and IM-30.
+    KnownResource sip_resource;
+    KnownResource xmpp_resource;
 
 private:
     friend class Conversations;
@@ -75,8 +95,6 @@ private:
     std::array<Thread, 2> threads_{};
     std::uint8_t next_dialogue_ = 0;
     std::uint8_t next_thread_ = 0;
-    Key sip_resource_;
-    std::optional<Instant> learnt_at_;
     // Least recently used first.
     Handle<Conversation> self_;
     Conversation* older_ = nullptr;
@@ -118,6 +136,8 @@ public:
     SenderRates() : slab_(kSenders), index_(kSenders) {}
     // `per_second` 0: no bound. Burst is three seconds' worth.
     [[nodiscard]] bool take(const Key& sender, double per_second, Instant now);
+    // The message could not go on now and will come again.
+    void give_back(const Key& sender, Instant now);
 
 private:
     struct Sender {

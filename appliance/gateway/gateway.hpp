@@ -86,8 +86,9 @@ public:
     [[nodiscard]] std::vector<TargetRow> targets() const;
     [[nodiscard]] GatewayStatus status() const;
 
+    class Engine;    // its inside: engine.hpp
+
 private:
-    class Engine;
     std::unique_ptr<Engine> engine_;
 };
 

@@ -1,0 +1,297 @@
+#include "appliance/gateway/engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "net/address.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+// Fixed fronts of records between shards; the same program writes and reads them.
+template <typename T>
+Bytes as_bytes(const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+template <typename T>
+T take_value(Bytes& record) {
+    T value;
+    FEDGATE_CHECK(record.size() >= sizeof value);
+    std::memcpy(&value, record.data(), sizeof value);
+    record.remove_prefix(sizeof value);
+    return value;
+}
+
+Bytes take_bytes(Bytes& record, std::size_t size) {
+    FEDGATE_CHECK(record.size() >= size);
+    const Bytes taken = record.substr(0, size);
+    record.remove_prefix(size);
+    return taken;
+}
+
+struct AnswerFront {
+    std::uint64_t transaction;
+    std::uint16_t status;
+    std::uint16_t retry_after;
+    std::uint32_t reason_bytes;
+};
+
+const char* text_of(sip::Transport transport) {
+    switch (transport) {
+        case sip::Transport::kUdp: return "udp";
+        case sip::Transport::kTls: return "tls";
+        default: return "tcp";
+    }
+}
+
+const char* verdict_of(const SipConnection& connection) {
+    if (!connection.ready()) return "being set up";
+    switch (connection.trust()) {
+        case SipTrust::kCertificate: return "trusted by certificate";
+        case SipTrust::kAddress: return "trusted by address";
+        case SipTrust::kNone: break;
+    }
+    return connection.leg() != nullptr ? "next hop" : "refused";
+}
+
+SipAgentSettings agent_settings(const Shard& shard, const GatewayOptions& options) {
+    return {{options.node, static_cast<std::uint16_t>(shard.index())}, options.secret, options.timing, options.host};
+}
+
+}  // namespace
+
+void Incoming::on_timer(Timer&) { engine.on_incoming_timer(*this); }
+
+Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
+                        net::TlsContext* tls, const GatewayOptions& options)
+    : shard_(shard), rules_(&rules), blocks_(kBlockBytesMax, kHeldBytes), random_(shard.loop()),
+      keys_(options.secret),
+      agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
+             agent_settings(shard, options)),
+      incoming_(kIncoming), bounce_index_(kIncoming), telling_(*this), housekeeping_(*this),
+      started_at_(shard.loop().now()), name_memory_(8 * xml::kJidBytes) {
+    size_memory();
+    for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest, GatewayRecord::kAnswer,
+                            GatewayRecord::kResponse}) {
+        shard_.set_handler(static_cast<std::uint32_t>(kind), *this);
+    }
+    shard_.loop().timers().arm(housekeeping_, now() + kHousekeeping);
+}
+
+Gateway::Engine::~Engine() = default;
+
+// A text grows on its way: line ends and quoting double it, a charset can triple it, escapes in XML make
+// up to six bytes of one.
+void Gateway::Engine::size_memory() {
+    const std::size_t body = rules_->settings.im.max_bytes;
+    text_memory_.resize(4 * body + 65'536);
+    scratch_memory_.resize(4 * body + 65'536);
+    request_memory_.resize(2 * body + 65'536);
+    stanza_memory_.resize(6 * body + 65'536);
+}
+
+Result<void> Gateway::Engine::start() { return agent_.listen(); }
+
+void Gateway::Engine::reload(const rules::Snapshot& rules) {
+    rules_ = &rules;
+    agent_.reload(rules);
+    size_memory();
+}
+
+void Gateway::Engine::drain() {
+    draining_ = true;
+    agent_.set_draining();
+}
+
+bool Gateway::Engine::drained() const {
+    return agent_.request_count() == agent_.probe_count() && agent_.unanswered_count() == 0 &&
+           unanswered_ == 0 && untold_.count == 0 && late_answers_.empty();
+}
+
+Key Gateway::Engine::pair_key(const Address& xmpp, const Address& sip) const {
+    return keys_.make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
+}
+
+void Gateway::Engine::drop(const char* what) {
+    count(Counter::kMapDropped);
+    shard_.log().event(EventId::kMapDropped, {{"what", what}});
+}
+
+bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
+    Sink names{MutableBytes(name_memory_)};
+    StanzaCall call{from_partner, xml::parse_stanza(from_partner.stanza, scope_), {}, {}, {}, {}, {}, false};
+    if (call.stanza.kind == xml::StanzaKind::kOther) {
+        drop("element");    // IQ-15 is the edge's
+        return true;
+    }
+    if (!read_call(call, names)) {
+        drop("address");
+        return true;
+    }
+    switch (call.stanza.kind) {
+        case xml::StanzaKind::kMessage: return take_message(call);
+        case xml::StanzaKind::kIq: return take_iq(call);
+        case xml::StanzaKind::kPresence: return take_presence(call);
+        case xml::StanzaKind::kOther: break;
+    }
+    return true;
+}
+
+// False: its mailbox is full, or the record can never be sent, which the caller's limits exclude.
+bool Gateway::Engine::send_to(std::uint32_t shard, GatewayRecord kind, std::initializer_list<Bytes> parts) {
+    const bool sent = shard_.send(shard, static_cast<std::uint32_t>(kind), parts);
+    if (!sent) count(Counter::kLinkBackPressure);
+    return sent;
+}
+
+bool Gateway::Engine::forward(std::uint32_t owner, const link::FromPartner& from_partner) {
+    const auto domain_bytes = static_cast<std::uint32_t>(from_partner.from_domain.size());
+    return send_to(owner, GatewayRecord::kStanza,
+                   {as_bytes(domain_bytes), as_bytes(from_partner.proof), from_partner.from_domain,
+                    from_partner.stanza});
+}
+
+bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, const Origin& origin) {
+    return send_to(owner, GatewayRecord::kRequest, {as_bytes(origin.transaction.pack()), request.bytes});
+}
+
+void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
+    if (origin.shard == shard_.index()) return agent_.answer(origin.transaction, answer, headers);
+    const AnswerFront front{origin.transaction.pack(), answer.status, answer.retry_after,
+                            static_cast<std::uint32_t>(answer.reason.size())};
+    if (late_answers_.empty() &&
+        send_to(origin.shard, GatewayRecord::kAnswer, {as_bytes(front), answer.reason, headers})) {
+        return;
+    }
+    // Never lost: as many at most as messages are held (kServerTransactions of each shard).
+    std::string record(as_bytes(origin.shard));
+    record.append(as_bytes(front)).append(answer.reason).append(headers);
+    late_answers_.push_back(std::move(record));
+    shard_.loop().timers().arm(telling_, now() + kRetryTelling);
+}
+
+bool Gateway::Engine::on_stray_response(std::uint16_t core, const sip::Message& message, const SipPeer& peer) {
+    if (core >= shard_.count()) return false;
+    return send_to(core, GatewayRecord::kResponse,
+                   {as_bytes(peer.socket), as_bytes(peer.address), message.bytes});
+}
+
+bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) {
+    switch (static_cast<GatewayRecord>(kind)) {
+        case GatewayRecord::kStanza: {
+            const auto domain_bytes = take_value<std::uint32_t>(record);
+            const auto proof = take_value<link::Proof>(record);
+            const Bytes domain = take_bytes(record, domain_bytes);
+            const link::FromPartner from_partner{domain, proof, record};
+            Sink names{MutableBytes(name_memory_)};
+            StanzaCall call{from_partner, xml::parse_stanza(record, scope_), {}, {}, {}, {}, {}, false};
+            if (!read_call(call, names) || call.malformed) return true;    // it was good where it came in
+            return own_message(call, pair_key(call.from, call.to));
+        }
+        case GatewayRecord::kRequest: {
+            const Origin origin{from_shard, Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
+            // It was parsed once, so nothing is left to unfold: the bytes stay as they are.
+            MutableBytes bytes(const_cast<char*>(record.data()), record.size());
+            const auto parsed =
+                sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
+            FEDGATE_CHECK(parsed.verdict == sip::Verdict::kDone);
+            RequestCall call;
+            read_call(message_, call);
+            if (call.refusal.status != 0) {    // the rules have changed on the way
+                answer(origin, call.refusal, call.headers());
+                return true;
+            }
+            return own_request(message_, call, pair_key(call.to, call.from), origin);
+        }
+        case GatewayRecord::kAnswer: {
+            const auto front = take_value<AnswerFront>(record);
+            const Bytes reason = take_bytes(record, front.reason_bytes);
+            agent_.answer(Handle<ServerTransaction>::unpack(front.transaction),
+                          {front.status, reason, front.retry_after}, record);
+            return true;
+        }
+        case GatewayRecord::kResponse: {
+            const auto socket = take_value<std::uint8_t>(record);
+            const auto address = take_value<SocketAddress>(record);
+            MutableBytes bytes(const_cast<char*>(record.data()), record.size());
+            return agent_.transport().take_datagram(socket, address, bytes);
+        }
+    }
+    return true;
+}
+
+void Gateway::Engine::on_timer(Timer& timer) {
+    if (&timer == &housekeeping_) {
+        conversations_.evict_idle(now(), kEvictionsAtOnce);
+        shard_.loop().timers().arm(housekeeping_, now() + kHousekeeping);
+        return;
+    }
+    std::size_t sent = 0;
+    for (; sent < late_answers_.size(); ++sent) {
+        Bytes record = late_answers_[sent];
+        const auto shard = take_value<std::uint32_t>(record);
+        if (!send_to(shard, GatewayRecord::kAnswer, {record})) break;
+    }
+    late_answers_.erase(late_answers_.begin(), late_answers_.begin() + static_cast<std::ptrdiff_t>(sent));
+    tell_untold();
+    if (!late_answers_.empty() || untold_.count != 0) {
+        shard_.loop().timers().arm(telling_, now() + kRetryTelling);
+    }
+}
+
+std::vector<PortRow> Gateway::Engine::ports() {
+    std::vector<PortRow> rows;
+    for (const SipListenerInfo& info : agent_.transport().listeners()) {
+        rows.push_back({true, text_of(info.transport), net::format_address(info.local), {}, "listener", {}});
+    }
+    agent_.transport().for_each_connection([&](SipConnection& connection) {
+        if (connection.stream() == nullptr) return;
+        rows.push_back({false, connection.tls() ? "tls" : "tcp",
+                        net::format_address(connection.stream()->local_address()),
+                        net::format_address(connection.stream()->peer_address()),
+                        connection.leg() != nullptr ? "next hop of " + connection.leg()->domain : "from SIP peer",
+                        verdict_of(connection)});
+    });
+    return rows;
+}
+
+std::vector<TargetRow> Gateway::Engine::targets() {
+    std::vector<TargetRow> rows;
+    for (const auto& route : agent_.routes()) {
+        for (const auto& leg : route->legs()) {
+            rows.push_back({route->domain(), leg->host + ":" + std::to_string(leg->target.port),
+                            text_of(leg->transport), net::format_address(leg->target.address),
+                            route->is_up(*leg), leg->requests.count});
+        }
+    }
+    return rows;
+}
+
+GatewayStatus Gateway::Engine::status() {
+    return {conversations_.count(), agent_.request_count(), agent_.transaction_count(), blocks_.used_bytes(),
+            blocks_.reserved_bytes(), draining_};
+}
+
+// ---- Gateway
+
+Gateway::Gateway(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver, net::TlsContext* tls,
+                 const GatewayOptions& options)
+    : engine_(std::make_unique<Engine>(shard, rules, resolver, tls, options)) {}
+
+Gateway::~Gateway() = default;
+
+void Gateway::attach(link::EdgeDoor& edge) { engine_->attach(edge); }
+Result<void> Gateway::start() { return engine_->start(); }
+void Gateway::reload(const rules::Snapshot& rules) { engine_->reload(rules); }
+void Gateway::set_tls(net::TlsContext* tls) { engine_->set_tls(tls); }
+void Gateway::drain() { engine_->drain(); }
+bool Gateway::drained() const { return engine_->drained(); }
+bool Gateway::take_stanza(const link::FromPartner& stanza) { return engine_->take_stanza(stanza); }
+void Gateway::on_outcome(const link::Outcome& outcome) { engine_->on_outcome(outcome); }
+std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }
+std::vector<TargetRow> Gateway::targets() const { return engine_->targets(); }
+GatewayStatus Gateway::status() const { return engine_->status(); }
+
+}  // namespace fedgate::gateway

@@ -1,0 +1,202 @@
+// The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp takes
+// stanzas to SIP, s2x.cpp takes SIP requests to stanzas. No mapping rule in it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "appliance/gateway/address.hpp"
+#include "appliance/gateway/block_pool.hpp"
+#include "appliance/gateway/conversation.hpp"
+#include "appliance/gateway/errors.hpp"
+#include "appliance/gateway/gateway.hpp"
+#include "appliance/gateway/key.hpp"
+#include "appliance/gateway/message.hpp"
+#include "appliance/gateway/random.hpp"
+#include "appliance/gateway/sip_agent.hpp"
+#include "xml/scope.hpp"
+#include "xml/stanza.hpp"
+
+namespace fedgate::gateway {
+
+constexpr std::size_t kBodyBytesMax = 1 << 20;           // bound of im.max_bytes
+constexpr std::size_t kBlockBytesMax = kBodyBytesMax + 65'536;
+constexpr std::size_t kHeldBytes = 256 << 20;            // of one shard: requests in flight and queued
+constexpr std::size_t kIncoming = 65'536;                // messages from SIP that can still bounce
+constexpr Duration kBounceWindow = std::chrono::seconds(60);     // GEN-3
+constexpr Duration kRetryTelling = std::chrono::milliseconds(2); // an error or an answer found no room
+constexpr Duration kHousekeeping = std::chrono::seconds(10);
+constexpr std::size_t kEvictionsAtOnce = 1'024;
+
+// Records between the gateways of one process.
+enum class GatewayRecord : std::uint32_t {
+    kStanza = static_cast<std::uint32_t>(link::RecordKind::kFirstOfGateway),    // to the owner of its pair
+    kRequest,     // SIP MESSAGE to the owner of its pair
+    kAnswer,      // to the shard that has the server transaction
+    kResponse,    // SIP response over UDP to the shard that sent the request
+};
+
+// Who waits for the answer to a MESSAGE.
+struct Origin {
+    std::uint32_t shard = 0;
+    Handle<ServerTransaction> transaction;
+};
+
+// A MESSAGE from SIP on its way to a partner, and a minute longer (IM-50).
+struct Incoming final : private TimerOwner {
+    explicit Incoming(Gateway::Engine& e) : engine(e), timer(*this) {}
+
+    enum class State : std::uint8_t {
+        kHeld,        // no outcome yet (IM-49)
+        kWritten,     // im.error_wait runs
+        kAnswered,    // 2xx was given
+    };
+    static constexpr std::size_t kTextBytes = 384;
+
+    [[nodiscard]] Bytes call_id() const { return {text, call_id_bytes}; }
+    void note(Bytes call_id, Bytes sip_jid, Bytes xmpp_jid);
+
+    Gateway::Engine& engine;
+    Handle<Incoming> self;
+    Timer timer;
+    Origin origin;
+    Key pair;
+    Key bounce;
+    Incoming* older = nullptr;     // of those that are answered
+    Incoming* newer = nullptr;
+    State state = State::kHeld;
+    bool indexed = false;
+    bool given = false;            // counted as unanswered
+    std::uint16_t call_id_bytes = 0;
+    std::uint16_t sip_jid_bytes = 0;      // 0: they did not fit, and no notice can be sent
+    std::uint16_t xmpp_jid_bytes = 0;
+    char text[kTextBytes];                // Call-ID, JID of the SIP user, JID of the XMPP user
+
+    [[nodiscard]] Bytes sip_jid() const { return {text + call_id_bytes, sip_jid_bytes}; }
+    [[nodiscard]] Bytes xmpp_jid() const { return {text + call_id_bytes + sip_jid_bytes, xmpp_jid_bytes}; }
+
+private:
+    void on_timer(Timer&) override;
+};
+
+class Gateway::Engine final : private SipAgentUser, private RecordHandler, private TimerOwner {
+public:
+    Engine(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext*, const GatewayOptions&);
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    void attach(link::EdgeDoor& edge) { edge_ = &edge; }
+    Result<void> start();
+    void reload(const rules::Snapshot&);
+    void set_tls(net::TlsContext* tls) { agent_.set_tls(tls); }
+    void drain();
+    [[nodiscard]] bool drained() const;
+
+    [[nodiscard]] bool take_stanza(const link::FromPartner&);
+    void on_outcome(const link::Outcome&);
+    void on_incoming_timer(Incoming&);
+
+    [[nodiscard]] std::vector<PortRow> ports();
+    [[nodiscard]] std::vector<TargetRow> targets();
+    [[nodiscard]] GatewayStatus status();
+
+private:
+    // One stanza on its way through X2S. The addresses hold text; views are valid for the call.
+    struct StanzaCall {
+        const link::FromPartner& from_partner;
+        xml::Stanza stanza;
+        Address from;
+        Address to;
+        Bytes from_text;    // decoded, as they came
+        Bytes to_text;
+        Bytes id;           // null: none
+        bool malformed = false;    // one of the addresses: ERR-L7
+    };
+    // One request on its way through S2X.
+    struct RequestCall {
+        Address from;    // the SIP user
+        Address to;      // the XMPP user
+        SipAnswer refusal{0, {}};    // status 0: none
+        std::array<char, 256> header_memory;
+        std::size_t header_bytes = 0;
+        [[nodiscard]] Bytes headers() const { return {header_memory.data(), header_bytes}; }
+    };
+
+    // engine.cpp
+    [[nodiscard]] bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
+    void on_timer(Timer&) override;
+    [[nodiscard]] Key pair_key(const Address& xmpp, const Address& sip) const;
+    [[nodiscard]] Key resource_key(Bytes resource) const { return keys_.make({resource}); }
+    [[nodiscard]] bool send_to(std::uint32_t shard, GatewayRecord, std::initializer_list<Bytes>);
+    void size_memory();
+    [[nodiscard]] Instant now() const { return shard_.loop().now(); }
+    void count(Counter counter) { shard_.stats().add(counter); }
+    void drop(const char* what);    // GEN-4
+    [[nodiscard]] bool forward(std::uint32_t owner, const link::FromPartner&);
+    [[nodiscard]] bool forward(std::uint32_t owner, const sip::Message&, const Origin&);
+    void answer(const Origin&, const SipAnswer&, Bytes headers = {});
+
+    // x2s.cpp
+    [[nodiscard]] bool read_call(StanzaCall&, Sink& memory);
+    [[nodiscard]] bool take_message(StanzaCall&);
+    [[nodiscard]] bool own_message(StanzaCall&, const Key& pair);
+    [[nodiscard]] bool take_iq(const StanzaCall&);
+    [[nodiscard]] bool take_presence(const StanzaCall&);
+    [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, const Text&);
+    [[nodiscard]] bool may_write(const StanzaCall&, const Key& pair);
+    [[nodiscard]] bool refuse(const StanzaCall&, LocalFault);
+    [[nodiscard]] bool reply(Bytes our_domain, Bytes their_domain, Bytes stanza);
+    void start_next(Conversation&);
+    void on_request_done(ClientRequest&, const sip::Message* response, LocalFault) override;
+    [[nodiscard]] bool report(ClientRequest&, const sip::Message* response);
+    void tell_untold();
+    void write_contact(const sip::Message& response, Sink&);
+
+    // s2x.cpp
+    [[nodiscard]] bool on_message_request(const sip::Message&, const SipPeer&) override;
+    bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
+    void read_call(const sip::Message&, RequestCall&);
+    [[nodiscard]] bool own_request(const sip::Message&, RequestCall&, const Key& pair, const Origin&);
+    [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&, Conversation&,
+                                    const Origin&);
+    void answer_written(Incoming&);
+    void refuse(Incoming&, const SipAnswer&, Bytes headers = {});
+    Incoming* make_incoming();
+    void free(Incoming&);
+    void take_bounce(const StanzaCall&, const Key& pair);
+    void send_notice(const Incoming&, Bytes reason);
+    [[nodiscard]] Key bounce_key(const Key& pair, Bytes id) const;
+
+    Shard& shard_;
+    const rules::Snapshot* rules_;
+    link::EdgeDoor* edge_ = nullptr;
+    BlockPool blocks_;    // before all that holds blocks
+    Random random_;
+    KeyMaker keys_;
+    xml::StreamScope scope_;
+    Conversations conversations_;
+    SenderRates senders_;
+    SipAgent agent_;
+    Slab<Incoming> incoming_;
+    sip::KeyIndex<Handle<Incoming>> bounce_index_;
+    Incoming* oldest_answered_ = nullptr;
+    Incoming* newest_answered_ = nullptr;
+    std::size_t unanswered_ = 0;
+    RequestList untold_;                     // ended, and their senders are not told yet
+    std::vector<std::string> late_answers_;  // kAnswer records that found no room, each behind its shard
+    Timer telling_;
+    Timer housekeeping_;
+    Instant started_at_;
+    sip::Message message_;                   // from another shard
+    // Where texts, requests and stanzas are built; sized by im.max_bytes.
+    std::vector<char> text_memory_;
+    std::vector<char> scratch_memory_;
+    std::vector<char> request_memory_;
+    std::vector<char> stanza_memory_;
+    std::vector<char> name_memory_;
+    bool draining_ = false;
+};
+
+}  // namespace fedgate::gateway

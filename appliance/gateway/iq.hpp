@@ -1,0 +1,24 @@
+// IQ requests at the gateway (interworking section 8). Pure.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bytes.hpp"
+#include "core/base/time.hpp"
+#include "xml/stanza.hpp"
+
+namespace fedgate::gateway {
+
+struct IqContext {
+    Bytes from;          // of the request, decoded
+    Bytes to;
+    Bytes id;            // null: the request has none
+    bool to_domain = false;    // to the bare domain, not to a user
+    WallTime now;
+    Duration uptime{};
+};
+
+// Writes the answer. False: there is none to give (IQ-12: a result or an error).
+[[nodiscard]] bool answer_iq(const xml::Stanza&, const IqContext&, Sink&);
+
+}  // namespace fedgate::gateway

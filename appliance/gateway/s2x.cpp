@@ -1,0 +1,403 @@
+// MESSAGE requests of SIP peers to partners.
+#include <algorithm>
+#include <cstring>
+
+#include "appliance/gateway/engine.hpp"
+#include "core/base/hash.hpp"
+#include "net/address.hpp"
+#include "xml/stanza_error.hpp"
+#include "xml/text.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+constexpr std::size_t kJidTextBytes = xml::kJidBytes;
+constexpr std::size_t kReasonBytesMax = 128;     // ERR-11
+constexpr std::size_t kNoticeBytes = 512;
+constexpr char kAcceptLine[] =    // IM-45
+    "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
+
+// ADDR-20, SIP-33: the asserted identity of a trusted peer, unless privacy is asked for.
+const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAddr& memory) {
+    if (sip::equal_ignoring_case(request.value(sip::HeaderName::kPrivacy), "id")) return nullptr;
+    for (const sip::Header* header = request.find(sip::HeaderName::kPAssertedIdentity); header != nullptr;
+         header = request.next(header)) {
+        Bytes list = header->value;
+        Bytes item;
+        while (sip::take_item(list, item)) {
+            const auto identity = sip::parse_name_addr(item);
+            if (!identity || identity->uri.scheme != sip::Scheme::kSip) continue;
+            memory = *identity;
+            return &memory;
+        }
+    }
+    return nullptr;
+}
+
+SipAnswer answer_of(AddressFault fault) {
+    switch (fault) {
+        case AddressFault::kScheme: return {416, {}};                                      // ADDR-21
+        case AddressFault::kSips: return {480, {}};                                        // ADDR-21
+        case AddressFault::kNotRepresentable: return {400, "Address Not Representable"};   // ADDR-30
+        case AddressFault::kNoUser:                                                        // ADDR-29
+        case AddressFault::kHostIsAddress: return {404, {}};                               // ADDR-26
+        case AddressFault::kNone: break;
+    }
+    return {0, {}};
+}
+
+// ERR-11: the first line, printable ASCII, not longer than it may be.
+Bytes first_line(Bytes text, Sink& sink) {
+    const std::size_t begin = sink.size();
+    for (const char c : text.substr(0, text.find_first_of("\r\n")).substr(0, kReasonBytesMax)) {
+        if (c >= 0x20 && c < 0x7F) sink.append(c);
+    }
+    return sink.written().substr(begin);
+}
+
+}  // namespace
+
+Key Gateway::Engine::bounce_key(const Key& pair, Bytes id) const {
+    return keys_.make({Bytes(reinterpret_cast<const char*>(&pair), sizeof pair), id});
+}
+
+// Fills the addresses, or the refusal.
+void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) {
+    AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips ? AddressFault::kSips
+                                                                     : read_uri(request.request_uri, call.to);
+    if (fault == AddressFault::kSips) {
+        Sink headers{MutableBytes(call.header_memory)};
+        headers.append("Warning: 380 ");
+        headers.append(agent_.transport().via(sip::Transport::kTcp).host);
+        headers.append(" \"SIPS Not Allowed\"\r\n");
+        if (!headers.overflowed()) call.header_bytes = headers.size();
+    }
+    if (fault != AddressFault::kNone) {
+        call.refusal = answer_of(fault);
+        return;
+    }
+    sip::NameAddr identity;
+    const sip::NameAddr* asserted = asserted_identity(request, identity);
+    const sip::Uri& sender = asserted != nullptr ? asserted->uri : request.from.uri;
+    fault = read_uri(sender, call.from);
+    if (fault == AddressFault::kNotRepresentable) {
+        call.refusal = answer_of(fault);
+        return;
+    }
+    // ADDR-27: an instance that only the Contact shows.
+    const auto contact = sip::parse_name_addr(request.value(sip::HeaderName::kContact));
+    if (fault == AddressFault::kNone && call.from.jid.resource.empty() && contact &&
+        sip::same_aor(contact->uri, sender) && read_uri(contact->uri, call.from) != AddressFault::kNone) {
+        fault = read_uri(sender, call.from);
+    }
+    // SIP-32, SEC-1; an anonymous sender (SIP-33) has none of our domains either.
+    if (fault != AddressFault::kNone || rules_->sip_domain(call.from.domain_ascii) == nullptr ||
+        rules_->sip_domain(call.to.domain_ascii) != nullptr) {
+        call.refusal = {403, {}};
+    }
+}
+
+bool Gateway::Engine::on_message_request(const sip::Message& request, const SipPeer& peer) {
+    RequestCall call;
+    read_call(request, call);
+    if (call.refusal.status != 0) {
+        count(Counter::kMessagesS2xRefused);
+        agent_.answer_at_once(request, peer, call.refusal, call.headers());
+        return true;
+    }
+    const Key pair = pair_key(call.to, call.from);
+    const Origin origin{shard_.index(), agent_.open(request, peer)};
+    if (!origin.transaction) return false;    // back-pressure
+    const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
+    const bool taken = owner == shard_.index() ? own_request(request, call, pair, origin)
+                                               : forward(owner, request, origin);
+    if (!taken) agent_.discard(origin.transaction);
+    return taken;
+}
+
+bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call, const Key& pair,
+                                  const Origin& origin) {
+    const auto refuse_with = [&](const SipAnswer& sip_answer, Bytes headers = {}) {
+        count(Counter::kMessagesS2xRefused);
+        answer(origin, sip_answer, headers);
+        return true;
+    };
+    const rules::Decision decision = rules_->may_converse(call.from.user, call.from.domain_ascii,
+                                                          call.to.domain_ascii, rules::Direction::kToXmpp);
+    if (!decision.allowed()) {    // ERR-46
+        count(Counter::kPolicyRefused);
+        shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},
+                                                     {"partner", call.to.domain_ascii},
+                                                     {"rule", rules::explain(decision.reason)}});
+        return refuse_with(sip_answer(link::Fault::kBlocked, false));
+    }
+    Sink memory{MutableBytes(text_memory_)};
+    const RequestText read = read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
+                                          MutableBytes(scratch_memory_), memory);
+    if (read.parts_dropped > 0) shard_.stats().add(Counter::kMapDropped, read.parts_dropped);
+    switch (read.use) {
+        case RequestUse::kStanza: break;
+        case RequestUse::kDrop: answer(origin, {200, {}}); return true;
+        case RequestUse::kUnsupportedType: return refuse_with({415, {}}, Bytes(kAcceptLine));
+        case RequestUse::kUnsupportedEncoding: return refuse_with({415, {}}, "Accept-Encoding: identity\r\n");
+        case RequestUse::kMalformed: return refuse_with({400, {}});
+        case RequestUse::kTooLarge: return refuse_with({413, {}});
+    }
+    Handle<Conversation> handle;
+    Conversation* conversation = conversations_.open(pair, now(), handle);
+    if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
+    return give_to_edge(request, call, read.text, *conversation, origin);
+}
+
+bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call, const Text& text,
+                                   Conversation& conversation, const Origin& origin) {
+    Incoming* incoming = make_incoming();
+    if (incoming == nullptr) {    // as many as may be are waiting for their partners
+        count(Counter::kMessagesS2xRefused);
+        answer(origin, {503, {}, kDownSeconds});
+        return true;
+    }
+    // SEC-3
+    const std::uint64_t digest = keys_.make({text.body, text.subject}).low;
+    const auto minute = std::chrono::floor<std::chrono::minutes>(now().time_since_epoch()).count();
+    if (!conversation.guard_s2x.pass(digest, minute, rules_->settings.loop_repeats)) {
+        free(*incoming);
+        count(Counter::kRateLimited);
+        count(Counter::kMessagesS2xRefused);
+        shard_.log().event(EventId::kRateLimited, {{"limit", "sec.loop_repeats"}, {"domain", call.from.domain_ascii}});
+        answer(origin, {482, {}});
+        return true;
+    }
+    char names_memory[3 * kJidTextBytes];
+    Sink names{MutableBytes(names_memory)};
+    xml::Jid to = call.to.jid;
+    if (!to.resource.empty() && !conversation.xmpp_resource.is(resource_key(to.resource), now())) {
+        to.resource = {};    // IM-30
+    }
+    xml::write_jid(names, call.from.jid);    // IM-31
+    const Bytes from_text = names.written();
+    xml::write_jid(names, to);
+    const Bytes to_text = names.written().substr(from_text.size());
+    StanzaHead head;
+    head.from = from_text;
+    head.to = to_text;
+    const auto fresh = to_hex(random_.bytes<16>());
+    head.id = stanza_id(request.via.branch);    // IM-35
+    if (head.id.empty()) head.id = Bytes(fresh.data(), fresh.size());
+    head.thread = conversation.find_thread(request.call_id);    // IM-34
+    if (head.thread.empty() && xml::is_xml_text(request.call_id)) head.thread = request.call_id;
+    head.our_domain = call.from.domain_ascii;
+    const rules::SipDomain* domain = rules_->sip_domain(call.from.domain_ascii);
+    head.chat = domain != nullptr && domain->sip2xmpp_chat;    // IM-38
+    Sink stanza{MutableBytes(stanza_memory_)};
+    write_stanza(head, text, stanza);
+    FEDGATE_CHECK(!names.overflowed());
+    if (stanza.overflowed()) {
+        free(*incoming);
+        count(Counter::kMessagesS2xRefused);
+        answer(origin, {413, {}});    // IM-19
+        return true;
+    }
+    incoming->origin = origin;
+    incoming->pair = conversation.pair;
+    incoming->bounce = bounce_key(conversation.pair, head.id);
+    incoming->indexed = bounce_index_.insert(incoming->bounce, incoming->self);
+    incoming->note(request.call_id, from_text, to_text);
+    incoming->given = true;
+    ++unanswered_;
+    const Handle<Incoming> self = incoming->self;
+    const link::Ticket ticket = link::make_ticket(
+        shard_.index(), (static_cast<std::uint64_t>(self.generation) << 16) | self.index);
+    shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
+    if (!edge_->take_stanza({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
+        count(Counter::kLinkBackPressure);
+        if (Incoming* still = incoming_.find(self)) free(*still);
+        conversation.guard_s2x.forget(digest);
+        return false;
+    }
+    conversation.sip_wrote = true;
+    if (!call.from.jid.resource.empty()) {
+        conversation.sip_resource.learn(resource_key(call.from.jid.resource), now());
+    }
+    count(Counter::kMessagesS2xAccepted);
+    return true;
+}
+
+void Incoming::note(Bytes id, Bytes sip, Bytes xmpp) {
+    Sink sink{MutableBytes(text)};
+    sink.append(id);
+    sink.append(sip);
+    sink.append(xmpp);
+    if (sink.overflowed()) return;
+    call_id_bytes = static_cast<std::uint16_t>(id.size());
+    sip_jid_bytes = static_cast<std::uint16_t>(sip.size());
+    xmpp_jid_bytes = static_cast<std::uint16_t>(xmpp.size());
+}
+
+// At the bound the message that was answered longest ago can't bounce any more.
+Incoming* Gateway::Engine::make_incoming() {
+    Handle<Incoming> handle;
+    Incoming* incoming = incoming_.make(handle, *this);
+    if (incoming == nullptr && oldest_answered_ != nullptr) {
+        free(*oldest_answered_);
+        incoming = incoming_.make(handle, *this);
+    }
+    if (incoming != nullptr) incoming->self = handle;
+    return incoming;
+}
+
+void Gateway::Engine::free(Incoming& incoming) {
+    if (incoming.state == Incoming::State::kAnswered) {
+        (incoming.older != nullptr ? incoming.older->newer : oldest_answered_) = incoming.newer;
+        (incoming.newer != nullptr ? incoming.newer->older : newest_answered_) = incoming.older;
+    } else if (incoming.given) {
+        --unanswered_;
+    }
+    if (incoming.indexed) bounce_index_.erase(incoming.bounce);
+    incoming_.free(incoming.self);
+}
+
+// IM-49.
+void Gateway::Engine::answer_written(Incoming& incoming) {
+    answer(incoming.origin, {200, {}});
+    count(Counter::kMessagesS2xDelivered);
+    --unanswered_;
+    incoming.state = Incoming::State::kAnswered;
+    incoming.older = newest_answered_;
+    (newest_answered_ != nullptr ? newest_answered_->newer : oldest_answered_) = &incoming;
+    newest_answered_ = &incoming;
+    shard_.loop().timers().arm(incoming.timer, now() + kBounceWindow);
+}
+
+void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, Bytes headers) {
+    answer(incoming.origin, sip_answer, headers);
+    count(Counter::kMessagesS2xRefused);
+    free(incoming);
+}
+
+void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
+    const std::uint64_t own = link::own_part(outcome.ticket);
+    const Handle<Incoming> handle{static_cast<std::uint32_t>(own & 0xFFFF), static_cast<std::uint32_t>(own >> 16)};
+    Incoming* incoming = incoming_.find(handle);
+    if (incoming == nullptr || link::shard_of(outcome.ticket) != shard_.index()) return;    // it has ended
+    switch (outcome.fate) {
+        case link::Fate::kWritten:
+            if (incoming->state != Incoming::State::kHeld) break;
+            if (rules_->settings.im.error_wait <= Duration::zero()) return answer_written(*incoming);
+            incoming->state = Incoming::State::kWritten;    // IM-50
+            shard_.loop().timers().arm(incoming->timer, now() + rules_->settings.im.error_wait);
+            break;
+        case link::Fate::kAcknowledged: break;
+        case link::Fate::kFailed:
+            if (incoming->state == Incoming::State::kAnswered) break;
+            refuse(*incoming, sip_answer(outcome.fault, false));    // after 8 s 504 was given already
+            break;
+        case link::Fate::kInDoubt:
+            count(Counter::kMessagesS2xInDoubt);
+            shard_.log().event(EventId::kStanzaInDoubt, {{"count", 1}});
+            if (incoming->state != Incoming::State::kAnswered) {
+                refuse(*incoming, sip_answer(link::Fault::kUnreachable, true));
+                break;
+            }
+            send_notice(*incoming, "the connection to the other side broke; it may or may not have arrived");
+            free(*incoming);
+            break;
+    }
+}
+
+void Gateway::Engine::on_incoming_timer(Incoming& incoming) {
+    if (incoming.state == Incoming::State::kWritten) return answer_written(incoming);
+    free(incoming);    // it can't bounce any more; one that is still held was answered 504 long ago
+}
+
+// IM-50, ERR-10. A stanza of type error that came back from the partner.
+void Gateway::Engine::take_bounce(const StanzaCall& call, const Key& pair) {
+    count(Counter::kXmppErrorsReceived);
+    const auto* handle = bounce_index_.find(bounce_key(pair, call.id));
+    Incoming* incoming = handle != nullptr ? incoming_.find(*handle) : nullptr;
+    if (incoming == nullptr) return drop("error that belongs to no message");
+    char text_memory[2'048];
+    Sink memory{MutableBytes(text_memory)};
+    xml::StanzaError error;
+    if (const auto parsed = xml::parse_stanza_error(call.stanza.root)) error = *parsed;
+    const std::size_t begin = memory.size();
+    Bytes reason;
+    if (!error.text.empty() && xml::decode_text(error.text, memory)) {
+        reason = first_line(memory.written().substr(begin), memory);
+    }
+    if (memory.overflowed()) reason = {};
+    if (incoming->state == Incoming::State::kAnswered) {
+        send_notice(*incoming, reason.empty() ? xml::name_of(error.condition) : reason);
+        return free(*incoming);
+    }
+    char header_memory[2 * kJidTextBytes + 64];
+    Sink headers{MutableBytes(header_memory)};
+    Address address;
+    bool mapped = false;
+    if (error.address.starts_with("xmpp:") && read_jid(error.address.substr(5), address)) {    // ERR-23, ERR-31
+        headers.append("Contact: <");
+        write_aor(address, headers);
+        headers.append(">\r\n");
+        mapped = !headers.overflowed();
+    }
+    SipAnswer sip_status = sip_answer(error.condition, !call.from.jid.resource.empty(), false, mapped);
+    sip_status.reason = reason;
+    refuse(*incoming, sip_status, mapped ? headers.written() : Bytes());
+}
+
+// IM-50: one MESSAGE to the sender, from the contact. It is in the pair's queue, and never answered by
+// another.
+void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
+    Address sip;
+    Address xmpp;
+    Handle<Conversation> handle;
+    Conversation* conversation = conversations_.open(incoming.pair, now(), handle);
+    const bool known = read_jid(incoming.sip_jid(), sip) && read_jid(incoming.xmpp_jid(), xmpp);
+    SipRoute* route = known ? agent_.find_route(sip.domain_ascii) : nullptr;
+    ClientRequest* notice = nullptr;
+    if (route != nullptr && conversation != nullptr &&
+        conversation->waiting.count < 2 * limits::kPairQueueStanzas) {
+        notice = agent_.make_request(*route);
+    }
+    if (notice == nullptr) {
+        shard_.log().event(EventId::kQueueFull, {{"queue", "notices"}, {"domain", sip.domain_ascii}});
+        return;
+    }
+    char names_memory[6 * kJidTextBytes];
+    Sink names{MutableBytes(names_memory)};
+    write_aor(xmpp, names);
+    const Bytes from_uri = names.written();
+    write_aor(sip, names);
+    const Bytes to_uri = names.written().substr(from_uri.size());
+    char body_memory[kNoticeBytes];
+    Sink body{MutableBytes(body_memory)};
+    body.append("Your message could not be delivered: ");
+    body.append(reason);
+    body.append('.');
+    const auto call_id = to_hex(random_.bytes<16>());
+    const auto tag = to_hex(random_.bytes<8>());
+    Envelope envelope;
+    envelope.request_uri = envelope.to_uri = to_uri;
+    envelope.from_uri = from_uri;
+    envelope.from_tag = Bytes(tag.data(), tag.size());
+    envelope.call_id = Bytes(call_id.data(), call_id.size());
+    envelope.in_reply_to = incoming.call_id();
+    envelope.via = agent_.likely_via(*route);
+    Text text;
+    text.body = body.written();
+    Sink request{MutableBytes(request_memory_)};
+    write_request(envelope, text, request);
+    FEDGATE_CHECK(!names.overflowed());
+    FEDGATE_CHECK(!request.overflowed());
+    notice->kind = RequestKind::kNotice;
+    if (!agent_.fill(*notice, {}, request.written())) {
+        agent_.release(*notice);
+        shard_.log().event(EventId::kQueueFull, {{"queue", "notices"}, {"domain", sip.domain_ascii}});
+        return;
+    }
+    notice->conversation = handle;
+    append(conversation->waiting, *notice);
+    start_next(*conversation);
+}
+
+}  // namespace fedgate::gateway

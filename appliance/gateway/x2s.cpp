@@ -1,0 +1,349 @@
+// Stanzas of partners to SIP.
+#include <algorithm>
+
+#include "appliance/gateway/engine.hpp"
+#include "appliance/gateway/iq.hpp"
+#include "core/base/hash.hpp"
+#include "xml/stanza_error.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+constexpr std::size_t kReasonCharactersMax = 256;    // ERR-2
+constexpr std::size_t kIdBytesMax = 1'024;             // a longer id is taken as none
+constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;    // every byte of a JID escaped
+
+double per_second(const config::Rate& rate) {
+    if (rate.none() || rate.per <= Duration::zero()) return 0;
+    return static_cast<double>(rate.count) / std::chrono::duration<double>(rate.per).count();
+}
+
+// ERR-2: the reason phrase where it says more than the code.
+Bytes reason_of(const sip::Message& response) {
+    if (response.reason == sip::reason_phrase(response.status)) return {};
+    if (response.reason.size() > kReasonCharactersMax) return {};
+    const bool plain = std::ranges::all_of(response.reason, [](char c) { return c >= 0x20 && c < 0x7F; });
+    return plain ? response.reason : Bytes();
+}
+
+// A `q` of 0..1 as thousandths; 1 when there is none or it is not one.
+int quality(Bytes params) {
+    const Bytes text = sip::find_parameter(params, "q").value;
+    if (text.empty() || text[0] != '0') return 1'000;
+    int value = 0;
+    int scale = 100;
+    for (std::size_t i = 2; i < text.size() && scale > 0; ++i, scale /= 10) {
+        if (text[i] < '0' || text[i] > '9') break;
+        value += (text[i] - '0') * scale;
+    }
+    return value;
+}
+
+}  // namespace
+
+// False: no addresses to speak of, or SEC-1 is broken; the edge lets no such stanza through.
+bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
+    call.from_text = xml::attribute_value(call.stanza.from, memory);
+    call.to_text = xml::attribute_value(call.stanza.to, memory);
+    if (call.stanza.id.data() != nullptr && call.stanza.id.size() <= kIdBytesMax) {
+        call.id = xml::attribute_value(call.stanza.id, memory);
+    }
+    if (memory.overflowed()) return false;
+    call.malformed = !read_jid(call.from_text, call.from) || !read_jid(call.to_text, call.to);
+    if (call.malformed) {    // ERR-L7. Our domain is needed for the answer at least.
+        const auto split = xml::split_jid(call.to_text);
+        if (!split) return false;
+        const std::size_t begin = memory.size();
+        if (!xml::domain_to_ascii(split->domain, memory)) return false;
+        call.to.domain_ascii = memory.written().substr(begin);
+    } else if (call.from.domain_ascii != call.from_partner.from_domain) {
+        return false;
+    }
+    return rules_->sip_domain(call.from_partner.from_domain) == nullptr &&
+           rules_->sip_domain(call.to.domain_ascii) != nullptr;
+}
+
+bool Gateway::Engine::take_message(StanzaCall& call) {
+    if (call.malformed) return refuse(call, LocalFault::kAddress);
+    if (call.to.jid.local.empty() || call.from.jid.local.empty()) {    // IM-20
+        if (call.stanza.type != "headline" && call.to.jid.local.empty()) return refuse(call, LocalFault::kPayload);
+        drop("message to or from a domain");
+        return true;
+    }
+    const Key pair = pair_key(call.from, call.to);
+    const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
+    const rules::Partner* partner = rules_->partner(call.from_partner.from_domain);
+    const Key sender = keys_.make({call.from.jid.local, call.from.jid.domain});
+    if (partner != nullptr && call.stanza.type != "error" &&
+        !senders_.take(sender, per_second(partner->rate_sender_messages), now())) {    // S2S-65
+        count(Counter::kRateLimited);
+        shard_.log().event(EventId::kRateLimited, {{"limit", "rate_sender_messages"},
+                                                   {"partner", call.from_partner.from_domain}});
+        return refuse(call, LocalFault::kRate);
+    }
+    const bool taken =
+        owner == shard_.index() ? own_message(call, pair) : forward(owner, call.from_partner);
+    if (!taken) senders_.give_back(sender, now());
+    return taken;
+}
+
+// features.md A6: a partner that is not verified may answer our user, and no more.
+bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
+    const rules::Decision decision =
+        rules_->may_converse(call.to.user, call.to.domain_ascii, call.from_partner.from_domain,
+                             rules::Direction::kFromXmpp);
+    if (decision.allowed()) return true;
+    if (decision.reason == rules::Reason::kApprovalNeeded) {
+        const Conversation* conversation = conversations_.peek(pair);
+        if (conversation != nullptr && conversation->sip_wrote) return true;
+    }
+    count(Counter::kPolicyRefused);
+    shard_.log().event(EventId::kPolicyRefused, {{"direction", "from XMPP"},
+                                                 {"partner", call.from_partner.from_domain},
+                                                 {"rule", rules::explain(decision.reason)}});
+    return false;
+}
+
+bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
+    if (call.stanza.type == "error") {    // ERR-5, IM-50
+        take_bounce(call, pair);
+        return true;
+    }
+    if (draining_) return refuse(call, LocalFault::kDraining);
+    if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);    // ERR-L5
+    Sink memory{MutableBytes(text_memory_)};
+    const StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
+    switch (read.use) {
+        case StanzaUse::kSend: break;
+        case StanzaUse::kGroupchat: return refuse(call, LocalFault::kPayload);
+        case StanzaUse::kTooLarge: return refuse(call, LocalFault::kTooLarge);
+        case StanzaUse::kError:
+        case StanzaUse::kDrop: drop("message without text"); return true;
+        case StanzaUse::kChatState: drop("chat state"); return true;
+        case StanzaUse::kReceipt: drop("receipt"); return true;
+    }
+    Handle<Conversation> handle;
+    Conversation* conversation = conversations_.open(pair, now(), handle);
+    if (conversation == nullptr) return refuse(call, LocalFault::kOverload);    // ERR-L4
+    if (conversation->waiting.count >= limits::kPairQueueStanzas) {    // GEN-5
+        shard_.log().event(EventId::kQueueFull, {{"queue", "pair"}, {"domain", call.to.domain_ascii}});
+        return refuse(call, LocalFault::kOverload);
+    }
+    return queue_message(call, *conversation, handle, read.text);
+}
+
+bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation, Handle<Conversation> handle,
+                                    const Text& text) {
+    const rules::SipDomain& domain = *rules_->sip_domain(call.to.domain_ascii);
+    SipRoute* route = agent_.find_route(domain.name);
+    FEDGATE_CHECK(route != nullptr);    // the agent has one for each domain of the rules
+    char names_memory[4 * kUriBytes];
+    Sink names{MutableBytes(names_memory)};
+    const auto note = [&](auto&& write) {
+        const std::size_t begin = names.size();
+        write();
+        return names.written().substr(begin);
+    };
+    Envelope envelope;
+    envelope.from_uri = note([&] { write_sender_uri(call.from, names); });    // ADDR-7
+    envelope.to_uri = note([&] { write_aor(call.to, names); });
+    envelope.request_uri = envelope.to_uri;
+    if (!call.to.jid.resource.empty() &&
+        conversation.sip_resource.is(resource_key(call.to.jid.resource), now())) {    // ADDR-8
+        envelope.request_uri = note([&] { write_sender_uri(call.to, names); });
+    }
+    if (domain.send_pai) {    // SIP-33
+        envelope.asserted = note([&] {
+            names.append('<');
+            write_aor(call.from, names);
+            names.append('>');
+        });
+    }
+    const auto fresh = to_hex(random_.bytes<16>());
+    envelope.call_id = note([&] { write_call_id(text.thread, Bytes(fresh.data(), fresh.size()), names); });
+    FEDGATE_CHECK(!names.overflowed());
+    const auto tag = to_hex(random_.bytes<8>());    // IM-2: new for each request
+    envelope.from_tag = Bytes(tag.data(), tag.size());
+    envelope.cseq = text.thread.empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
+    envelope.via = agent_.likely_via(*route);
+    Sink request_bytes{MutableBytes(request_memory_)};
+    write_request(envelope, text, request_bytes);
+    if (request_bytes.overflowed()) return refuse(call, LocalFault::kTooLarge);
+    if (domain.strict_1300 && request_bytes.size() > limits::kSipDatagramRequestBytes) {    // IM-18
+        return refuse(call, LocalFault::kTooLarge);
+    }
+    ClientRequest* request = agent_.make_request(*route);
+    if (request == nullptr) return false;    // back-pressure
+    if (!agent_.fill(*request, {call.from_text, call.to_text, call.id}, request_bytes.written())) {
+        agent_.release(*request);
+        return false;
+    }
+    // SEC-3; last, since only what is taken counts.
+    const std::uint64_t digest = keys_.make({text.body, text.subject}).low;
+    const auto minute = std::chrono::floor<std::chrono::minutes>(now().time_since_epoch()).count();
+    if (!conversation.guard_x2s.pass(digest, minute, rules_->settings.loop_repeats)) {
+        agent_.release(*request);
+        count(Counter::kRateLimited);
+        shard_.log().event(EventId::kRateLimited, {{"limit", "sec.loop_repeats"},
+                                                   {"partner", call.from_partner.from_domain}});
+        return refuse(call, LocalFault::kLoop);
+    }
+    conversation.remember_thread(blocks_, envelope.call_id, text.thread);
+    if (!call.from.jid.resource.empty()) {
+        conversation.xmpp_resource.learn(resource_key(call.from.jid.resource), now());
+    }
+    request->conversation = handle;
+    request->from_bytes = static_cast<std::uint16_t>(call.from_text.size());
+    request->to_bytes = static_cast<std::uint16_t>(call.to_text.size());
+    request->id_bytes = static_cast<std::uint16_t>(call.id.size());
+    count(Counter::kMessagesX2sAccepted);
+    append(conversation.waiting, *request);
+    start_next(conversation);
+    return true;
+}
+
+// GEN-5: one at a time. A loop, not a recursion: some requests end before send() returns.
+void Gateway::Engine::start_next(Conversation& conversation) {
+    if (conversation.starting) return;
+    conversation.starting = true;
+    while (!conversation.busy) {
+        ClientRequest* request = take_first(conversation.waiting);
+        if (request == nullptr) break;
+        conversation.busy = true;
+        agent_.send(*request);
+    }
+    conversation.starting = false;
+}
+
+void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message* response, LocalFault fault) {
+    Conversation* conversation = conversations_.find(request.conversation);
+    FEDGATE_CHECK(conversation != nullptr);    // one that is busy is never let go
+    request.status = response != nullptr ? response->status : std::uint16_t{0};
+    request.fault = fault;
+    const bool delivered = request.status >= 200 && request.status < 300;    // IM-16
+    if (request.kind == RequestKind::kNotice || delivered) {
+        if (request.kind == RequestKind::kMessage) count(Counter::kMessagesX2sDelivered);
+        agent_.release(request);
+    } else {
+        const bool in_doubt = response == nullptr && request.was_sent();
+        count(in_doubt ? Counter::kMessagesX2sInDoubt : Counter::kMessagesX2sRefused);
+        if (untold_.count == 0 && report(request, response)) {
+            agent_.release(request);
+        } else {
+            append(untold_, request);
+            shard_.loop().timers().arm(telling_, now() + kRetryTelling);
+        }
+    }
+    conversation->busy = false;
+    start_next(*conversation);
+}
+
+// IM-17. False: the edge has no room now.
+bool Gateway::Engine::report(ClientRequest& request, const sip::Message* response) {
+    Address from;
+    Address to;
+    FEDGATE_CHECK(read_jid(request.from(), from));    // they were read when the message came
+    FEDGATE_CHECK(read_jid(request.to(), to));
+    const ErrorKind kind = request.status != 0 ? stanza_error_of_status(request.status) : stanza_error(request.fault);
+    char contact_memory[kUriBytes];
+    Sink contact{MutableBytes(contact_memory)};
+    xml::StanzaError error;
+    error.condition = kind.condition;
+    error.type = kind.type;
+    error.by = to.domain_ascii;
+    if (response != nullptr) {
+        error.text = reason_of(*response);
+        if (response->status / 100 == 3 && response->status != 380) write_contact(*response, contact);
+        if (!contact.overflowed() && contact.size() > 0) error.address = contact.written();
+    } else if (request.status == 0) {
+        error.text = explain(request.fault);
+    }
+    const Bytes id = request.id_bytes == 0 ? Bytes() : request.id();
+    Sink stanza{MutableBytes(stanza_memory_)};
+    xml::write_stanza_error(stanza, xml::StanzaKind::kMessage, request.to(), request.from(), id, error);
+    FEDGATE_CHECK(!stanza.overflowed());
+    return reply(to.domain_ascii, from.domain_ascii, stanza.written());
+}
+
+void Gateway::Engine::tell_untold() {
+    while (ClientRequest* request = untold_.first) {
+        if (!report(*request, nullptr)) return;
+        remove(untold_, *request);
+        agent_.release(*request);
+    }
+}
+
+// ERR-300, ERR-301: the Contact with the highest q, the first one on a tie; as an `xmpp:` URI if it maps.
+void Gateway::Engine::write_contact(const sip::Message& response, Sink& sink) {
+    int best_quality = -1;
+    sip::Uri best;
+    for (const sip::Header* header = response.find(sip::HeaderName::kContact); header != nullptr;
+         header = response.next(header)) {
+        Bytes list = header->value;
+        Bytes item;
+        while (sip::take_item(list, item)) {
+            const auto contact = sip::parse_name_addr(item);
+            if (!contact || quality(contact->params) <= best_quality) continue;
+            best_quality = quality(contact->params);
+            best = contact->uri;
+        }
+    }
+    if (best_quality < 0) return;
+    Address address;
+    if (read_uri(best, address) == AddressFault::kNone) {
+        sink.append("xmpp:");
+        xml::write_jid(sink, address.jid);
+    } else {
+        sink.append(best.text);
+    }
+}
+
+bool Gateway::Engine::reply(Bytes our_domain, Bytes their_domain, Bytes stanza) {
+    if (!edge_->take_stanza({0, our_domain, their_domain, stanza})) {
+        count(Counter::kLinkBackPressure);
+        return false;
+    }
+    return true;
+}
+
+// An error for a stanza that goes no further. ERR-5: none for an error. False: the edge has no room now.
+bool Gateway::Engine::refuse(const StanzaCall& call, LocalFault fault) {
+    if (call.stanza.type == "error" || call.stanza.type == "result") return true;
+    const ErrorKind kind = stanza_error(fault);
+    xml::StanzaError error;
+    error.condition = kind.condition;
+    error.type = kind.type;
+    error.by = call.to.domain_ascii;
+    error.text = explain(fault);
+    Sink stanza{MutableBytes(stanza_memory_)};
+    xml::write_stanza_error(stanza, call.stanza.kind, call.to_text, call.from_text, call.id, error);
+    FEDGATE_CHECK(!stanza.overflowed());
+    if (!reply(call.to.domain_ascii, call.from_partner.from_domain, stanza.written())) return false;
+    if (call.stanza.kind == xml::StanzaKind::kMessage) count(Counter::kMessagesX2sRefused);
+    return true;
+}
+
+bool Gateway::Engine::take_iq(const StanzaCall& call) {
+    if (call.malformed) return refuse(call, LocalFault::kAddress);
+    IqContext context;
+    context.from = call.from_text;
+    context.to = call.to_text;
+    context.id = call.id;
+    context.to_domain = call.to.jid.local.empty() && call.to.jid.resource.empty();
+    context.now = shard_.loop().wall_now();
+    context.uptime = now() - started_at_;
+    Sink stanza{MutableBytes(stanza_memory_)};
+    if (!answer_iq(call.stanza, context, stanza)) return true;    // IQ-12
+    FEDGATE_CHECK(!stanza.overflowed());
+    return reply(call.to.domain_ascii, call.from_partner.from_domain, stanza.written());
+}
+
+// Presence is not carried: who asks for it is told, the rest is dropped.
+bool Gateway::Engine::take_presence(const StanzaCall& call) {
+    if (call.malformed) return refuse(call, LocalFault::kAddress);
+    if (call.stanza.type == "subscribe") return refuse(call, LocalFault::kPayload);
+    drop("presence");
+    return true;
+}
+
+}  // namespace fedgate::gateway
