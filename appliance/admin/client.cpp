@@ -1,12 +1,11 @@
 #include "appliance/admin/client.hpp"
 
+#include <cerrno>
+#include <cstring>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 namespace fedgate::admin {
 namespace {
@@ -52,7 +51,8 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
     const timeval patience{kAnswerSeconds, 0};
     setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
+        0) {
         why = cannot_connect(path, errno);
         return false;
     }
@@ -71,8 +71,8 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
     while (text.empty() || text.back() != '\n') {
         const ssize_t size = recv(connection.get(), buffer, sizeof buffer, 0);
         if (size <= 0) {
-            why = "fedgated did not answer" +
-                  (size < 0 ? std::string(": ") + std::strerror(errno) : std::string(" (too many clients?)"));
+            why = "fedgated did not answer" + (size < 0 ? std::string(": ") + std::strerror(errno)
+                                                        : std::string(" (too many clients?)"));
             return false;
         }
         text.append(buffer, static_cast<std::size_t>(size));

@@ -9,6 +9,7 @@
 namespace fedgate::admin {
 
 // False: `why` is a sentence for people, with what to do.
-[[nodiscard]] bool ask(const std::string& socket_path, const Json& request, Json& answer, std::string& why);
+[[nodiscard]] bool ask(const std::string& socket_path, const Json& request, Json& answer,
+                       std::string& why);
 
 }  // namespace fedgate::admin

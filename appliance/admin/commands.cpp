@@ -1,9 +1,8 @@
 #include "appliance/admin/commands.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <optional>
+#include <unistd.h>
 #include <utility>
 
 #include "core/config/domain.hpp"
@@ -200,7 +199,8 @@ Json changed(bool good, const Problems& problems, const std::vector<Change>& cha
             {"warnings", warnings_of(problems)}};
 }
 
-// Is `name` below `root`, as `partner/example.org/tls` is below `partner/example.org` and `partner/`?
+// Is `name` below `root`, as `partner/example.org/tls` is below `partner/example.org` and
+// `partner/`?
 bool is_below(std::string_view name, std::string_view root) {
     if (root.empty() || !name.starts_with(root) || name.size() == root.size()) return false;
     const auto separates = [](char c) { return c == '.' || c == '/'; };
@@ -234,7 +234,8 @@ Json all(const config::Tree& tree, bool differing_only) {
     for (const Entry& entry : tree.all()) {
         config::Value fallback;
         std::string why;
-        const bool known = config::parse_value(*entry.path.key, entry.path.key->fallback, fallback, why);
+        const bool known =
+            config::parse_value(*entry.path.key, entry.path.key->fallback, fallback, why);
         if (differing_only && known && fallback.text == entry.value.text) continue;
         rows.push_back(describe(entry));
     }
@@ -276,7 +277,8 @@ Json change(const Json& request, AdminHost& host, Configuration& configuration, 
             return refusal(problems);
         }
         // Whatever file it was read from, it is set at run time: a restart forgets it.
-        for (config::Setting& setting : settings) setting.origin.kind = config::Origin::Kind::kRuntime;
+        for (config::Setting& setting : settings)
+            setting.origin.kind = config::Origin::Kind::kRuntime;
     }
     const config::Origin origin{config::Origin::Kind::kRuntime, "", 0};
     for (const std::string& text : strings_of(request, "settings")) {
@@ -346,14 +348,16 @@ std::string metrics_of(AdminHost& host) {
     for (Counter& counter : rows) {
         std::string name = "fedgate_" + counter.name;
         for (char& c : name) {
-            const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+            const bool word =
+                (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
             if (!word) c = '_';
         }
         out += "# TYPE " + name + " counter\n" + name + " " + std::to_string(counter.value) + "\n";
     }
-    const std::pair<const char*, std::uint64_t> gauges[] = {{"streams_in", status.streams_in},
-                                                             {"streams_out", status.streams_out},
-                                                             {"sip_connections", status.sip_connections}};
+    const std::pair<const char*, std::uint64_t> gauges[] = {
+        {"streams_in", status.streams_in},
+        {"streams_out", status.streams_out},
+        {"sip_connections", status.sip_connections}};
     for (const auto& [name, value] : gauges) {
         out += "# TYPE fedgate_" + std::string(name) + " gauge\nfedgate_" + name + " " +
                std::to_string(value) + "\n";
@@ -378,7 +382,8 @@ Json answer_request(std::string_view line, AdminHost& host, Configuration& confi
     if (verb == "streams") return streams_of(host);
     if (verb == "counters") return counters_of(host);
     if (verb == "sysctl") return sysctl(request, host, configuration);
-    if (verb == "explain") return explain(strings_of(request, "arguments"), configuration.snapshot());
+    if (verb == "explain")
+        return explain(strings_of(request, "arguments"), configuration.snapshot());
     return refusal("there is no verb '" + verb.substr(0, 64) + "'");
 }
 
@@ -396,7 +401,8 @@ std::string answer_http(std::string_view request_line, AdminHost& host, Configur
     } else if (path == "/health") {
         const std::string state = host.status().state;
         // Draining: a load balancer should send nothing new.
-        out = http(state == "running" ? "200 OK" : "503 Service Unavailable", "text/plain", state + "\n");
+        out = http(state == "running" ? "200 OK" : "503 Service Unavailable", "text/plain",
+                   state + "\n");
     } else {
         out = http("404 Not Found", "text/plain", "/metrics and /health are here\n");
     }

@@ -10,8 +10,8 @@
 
 namespace fedgate::admin {
 
-// `{"verb": "status"}`, `{"verb": "sysctl", "action": "write", "settings": ["K=V"]}`, or words: `status`,
-// `sysctl KEY...`. The answer has `ok`, and `error` or `errors` where it is false.
+// `{"verb": "status"}`, `{"verb": "sysctl", "action": "write", "settings": ["K=V"]}`, or words:
+// `status`, `sysctl KEY...`. The answer has `ok`, and `error` or `errors` where it is false.
 [[nodiscard]] Json answer_request(std::string_view line, AdminHost&, Configuration&);
 
 // GET /metrics and /health for the HTTP listener: a whole HTTP/1.1 response.

@@ -64,7 +64,7 @@ bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& set
 bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys, Problems& problems,
                           std::vector<Change>& changes) {
     Tree filed;
-    Problems of_files;    // they were said at start and at each reload
+    Problems of_files;  // they were said at start and at each reload
     config::load(sources_, filed, of_files);
     Tree next = tree_;
     for (const std::string& key : keys) {

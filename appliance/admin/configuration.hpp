@@ -1,5 +1,5 @@
-// The configuration of the running daemon: files and command line below, what was set at run time on
-// top. Every change is validated as a whole and published as one snapshot, or nothing changes.
+// The configuration of the running daemon: files and command line below, what was set at run time
+// on top. Every change is validated as a whole and published as one snapshot, or nothing changes.
 // Control thread only.
 #pragma once
 
@@ -53,7 +53,7 @@ private:
     config::Tree tree_;
     std::size_t files_ = 0;
     std::uint64_t generation_ = 0;
-    std::vector<std::unique_ptr<const rules::Snapshot>> snapshots_;    // the last one is in force
+    std::vector<std::unique_ptr<const rules::Snapshot>> snapshots_;  // the last one is in force
 };
 
 }  // namespace fedgate::admin

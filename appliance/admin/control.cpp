@@ -1,6 +1,11 @@
 #include "appliance/admin/control.hpp"
 
 #include <arpa/inet.h>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,22 +15,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <cstdio>
-#include <cstring>
-
 #include "appliance/admin/commands.hpp"
 #include "appliance/admin/notify.hpp"
 
 namespace fedgate::admin {
 namespace {
 
-constexpr std::size_t kClients = 32;                // more are closed at once
-constexpr std::size_t kRequestBytes = 8 << 20;      // one line; a file for `sysctl -p` travels in it
+constexpr std::size_t kClients = 32;            // more are closed at once
+constexpr std::size_t kRequestBytes = 8 << 20;  // one line; a file for `sysctl -p` travels in it
 constexpr std::size_t kHttpRequestBytes = 16 << 10;
-constexpr auto kClientSilence = std::chrono::seconds(30);    // then it is closed
+constexpr auto kClientSilence = std::chrono::seconds(30);  // then it is closed
 
 using Clock = std::chrono::steady_clock;
 
@@ -52,9 +51,9 @@ std::string with_errno(std::string text) { return std::move(text) + ": " + std::
 struct Control::Client {
     int descriptor = -1;
     bool http = false;
-    bool finish = false;    // close when `output` is written
+    bool finish = false;  // close when `output` is written
     std::string input;
-    std::size_t searched = 0;    // this much of `input` has no line end in it
+    std::size_t searched = 0;  // this much of `input` has no line end in it
     std::string output;
     std::size_t written = 0;
     Clock::time_point active = Clock::now();
@@ -103,13 +102,13 @@ bool Control::open_socket(const std::string& path, std::string& why) {
     std::memcpy(address.sun_path, path.data(), path.size());
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     listener_ = make_socket(AF_UNIX);
-    const mode_t before = umask(0117);    // 0660: its owner and its group are the administrators
+    const mode_t before = umask(0117);  // 0660: its owner and its group are the administrators
     int bound = bind(listener_, generic, sizeof address);
     if (bound != 0 && errno == EADDRINUSE) {
         // Left over from a killed process, or a running one?
         int probe = make_socket(AF_UNIX);
         const bool alive = connect(probe, generic, sizeof address) == 0 || errno == EAGAIN;
-        struct stat info {};
+        struct stat info{};
         const bool is_socket = lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
         close_descriptor(probe);
         if (!alive && is_socket && unlink(path.c_str()) == 0) {
@@ -118,7 +117,8 @@ bool Control::open_socket(const std::string& path, std::string& why) {
             umask(before);
             close_descriptor(listener_);
             why = "admin.socket: " + path +
-                  (alive ? " is in use: another fedgated is running" : " is there and is not a socket");
+                  (alive ? " is in use: another fedgated is running"
+                         : " is there and is not a socket");
             return false;
         }
     }
@@ -156,7 +156,7 @@ bool Control::open_http(std::string& why) {
     sockaddr_in6 local{};
     socklen_t length = sizeof local;
     getsockname(http_, reinterpret_cast<sockaddr*>(&local), &length);
-    http_port_ = ntohs(local.sin6_port);    // at the same place in both families
+    http_port_ = ntohs(local.sin6_port);  // at the same place in both families
     return true;
 }
 
@@ -180,7 +180,7 @@ bool Control::run_turn(Duration wait_max) {
         const bool writing = client->written < client->output.size();
         polls.push_back({client->descriptor, static_cast<short>(writing ? POLLOUT : POLLIN), 0});
     }
-    constexpr auto kTick = std::chrono::milliseconds(1000);    // silent clients are looked at
+    constexpr auto kTick = std::chrono::milliseconds(1000);  // silent clients are looked at
     const auto wait = std::min<std::chrono::milliseconds>(
         kTick, std::chrono::ceil<std::chrono::milliseconds>(wait_max));
     poll(polls.data(), polls.size(), static_cast<int>(std::max<long>(wait.count(), 0)));
@@ -188,7 +188,8 @@ bool Control::run_turn(Duration wait_max) {
     for (std::size_t i = 0; i < clients_.size(); ++i) {
         const short events = polls[i + 3].revents;
         Client& client = *clients_[i];
-        const bool keep = events != 0 ? serve(client, events) : now - client.active < kClientSilence;
+        const bool keep =
+            events != 0 ? serve(client, events) : now - client.active < kClientSilence;
         if (!keep) clients_[i].reset();
     }
     std::erase(clients_, nullptr);
@@ -207,7 +208,7 @@ void Control::on_signal() {
             state_ = State::kDraining;
             host_.drain();
         } else {
-            state_ = State::kStopped;    // asked twice: do not wait for the drain
+            state_ = State::kStopped;  // asked twice: do not wait for the drain
         }
     }
 }
@@ -223,7 +224,8 @@ void Control::reload() {
         std::fprintf(stderr, "fedgated: reload: nothing was changed\n");
         return;
     }
-    std::fprintf(stderr, "fedgated: configuration read again, %zu values changed\n", changes.size());
+    std::fprintf(stderr, "fedgated: configuration read again, %zu values changed\n",
+                 changes.size());
     host_.on_reload();
 }
 
@@ -276,7 +278,8 @@ void Control::answer(Client& client) {
             client.input.find("\n\n") == std::string::npos) {
             return;
         }
-        client.output = answer_http(client.input.substr(0, client.input.find('\n')), host_, configuration_);
+        client.output =
+            answer_http(client.input.substr(0, client.input.find('\n')), host_, configuration_);
         client.finish = true;
         return;
     }

@@ -1,5 +1,5 @@
-// The control thread's loop: signals, the admin socket and HTTP for metrics and health. Plain poll(2);
-// nothing of a core runs here. One request line in, one line of JSON out.
+// The control thread's loop: signals, the admin socket and HTTP for metrics and health. Plain
+// poll(2); nothing of a core runs here. One request line in, one line of JSON out.
 #pragma once
 
 #include <memory>
@@ -17,12 +17,12 @@ class Configuration;
 class Control {
 public:
     Control(AdminHost&, Configuration&);
-    ~Control();    // removes the socket
+    ~Control();  // removes the socket
     Control(const Control&) = delete;
     Control& operator=(const Control&) = delete;
 
-    // Blocks SIGTERM, SIGINT, SIGHUP and SIGPIPE for this thread and all that it will start: call it
-    // before any core's thread exists.
+    // Blocks SIGTERM, SIGINT, SIGHUP and SIGPIPE for this thread and all that it will start: call
+    // it before any core's thread exists.
     static void block_signals();
 
     // Opens signals, admin.socket and admin.http.listen. On failure `why` is a sentence.
@@ -43,7 +43,7 @@ private:
     bool open_http(std::string& why);
     void on_signal();
     void accept_from(int listener, bool http);
-    bool serve(Client&, short events);    // false: done with it
+    bool serve(Client&, short events);  // false: done with it
     void answer(Client&);
     void reload();
 

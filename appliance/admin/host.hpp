@@ -1,5 +1,5 @@
-// What the control thread needs of the running daemon. Implemented by fedgated; every call comes from
-// the control thread, and must not wait for a core longer than a moment.
+// What the control thread needs of the running daemon. Implemented by fedgated; every call comes
+// from the control thread, and must not wait for a core longer than a moment.
 #pragma once
 
 #include <cstdint>
@@ -12,39 +12,39 @@
 namespace fedgate::admin {
 
 struct Counter {
-    std::string name;    // `xmpp.stanzas_in`
+    std::string name;  // `xmpp.stanzas_in`
     std::uint64_t value = 0;
 };
 
 struct Status {
-    std::string state = "running";       // or `draining`
+    std::string state = "running";  // or `draining`
     unsigned threads = 0;
-    std::uint64_t streams_in = 0;     // authenticated
+    std::uint64_t streams_in = 0;  // authenticated
     std::uint64_t streams_out = 0;
     std::uint64_t sip_connections = 0;
-    std::vector<std::string> remarks;    // what an administrator should know, one sentence each
+    std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
 
 // One listener, as netstat would show it, with who owns it.
 struct Port {
-    std::string service;     // `xmpp`, `xmpp-tls`, `link`, `sip`
-    std::string side;        // `external`, `internal`, `sip`
-    std::string protocol;    // `tcp`, `udp`, `tls`
-    std::string address;     // `[::]:5269`
-    std::string owner;       // `edge`, `gateway`
+    std::string service;   // `xmpp`, `xmpp-tls`, `link`, `sip`
+    std::string side;      // `external`, `internal`, `sip`
+    std::string protocol;  // `tcp`, `udp`, `tls`
+    std::string address;   // `[::]:5269`
+    std::string owner;     // `edge`, `gateway`
     bool listening = false;
-    std::string fault;       // why it does not listen
-    std::uint64_t inbound = 0;     // established, accepted here
-    std::uint64_t outbound = 0;    // established, opened by us for the same service
+    std::string fault;           // why it does not listen
+    std::uint64_t inbound = 0;   // established, accepted here
+    std::uint64_t outbound = 0;  // established, opened by us for the same service
 };
 
 struct StreamRow {
     bool outbound = false;
     std::string our_domain;
     std::string their_domain;
-    std::string state;     // `open`, `tls`, `authenticating`, ...
-    std::string proof;     // `certificate`, `dialback+tls`, `dialback`, or empty
-    std::string tls;       // `TLSv1.3 TLS_AES_128_GCM_SHA256`, or empty
+    std::string state;  // `open`, `tls`, `authenticating`, ...
+    std::string proof;  // `certificate`, `dialback+tls`, `dialback`, or empty
+    std::string tls;    // `TLSv1.3 TLS_AES_128_GCM_SHA256`, or empty
     std::string address;
     std::uint64_t age_s = 0;
     std::uint64_t idle_s = 0;
@@ -54,7 +54,8 @@ struct StreamRow {
 
 class AdminHost {
 public:
-    // A new set of rules for every core. The snapshot lives until oldest_generation() has passed it.
+    // A new set of rules for every core. The snapshot lives until oldest_generation() has passed
+    // it.
     virtual void publish(const rules::Snapshot&) = 0;
     // No core looks at a snapshot older than this one any more.
     [[nodiscard]] virtual std::uint64_t oldest_generation() = 0;
@@ -67,7 +68,8 @@ public:
     // SIGTERM: no new work is taken, what is under way is finished.
     virtual void drain() = 0;
     [[nodiscard]] virtual bool drained() = 0;
-    // Work of the control thread's own (logs, files), at every turn; says how long it may sleep now.
+    // Work of the control thread's own (logs, files), at every turn; says how long it may sleep
+    // now.
     virtual Duration on_turn() { return std::chrono::seconds(1); }
     // SIGHUP, after the configuration was read again: certificates and the like.
     virtual void on_reload() {}

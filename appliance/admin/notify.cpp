@@ -1,12 +1,11 @@
 #include "appliance/admin/notify.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 namespace fedgate::admin {
 
@@ -18,7 +17,7 @@ void notify_supervisor(std::string_view state) {
     const std::size_t size = std::strlen(path);
     if (size >= sizeof to.sun_path) return;
     std::memcpy(to.sun_path, path, size);
-    if (path[0] == '@') to.sun_path[0] = '\0';    // the abstract name space
+    if (path[0] == '@') to.sun_path[0] = '\0';  // the abstract name space
     const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return;
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);

@@ -34,7 +34,8 @@ std::string shown(const Json& row, const char* name) {
 }
 
 void append_row(std::string& out, const char* label, const std::string& text) {
-    out += "  " + std::string(label) + std::string(10 - std::string(label).size(), ' ') + text + "\n";
+    out +=
+        "  " + std::string(label) + std::string(10 - std::string(label).size(), ' ') + text + "\n";
 }
 
 std::string description(const Json& row) {
@@ -86,7 +87,8 @@ std::string show_status(const Json& answer) {
     }
     std::vector<std::vector<std::string>> rows{
         {"fedgated", string_of(answer, "version") + ", " + string_of(answer, "state") + ", pid " +
-                         count_of(answer, "pid") + ", up " + show_age(number_of(answer, "uptime_s"))},
+                         count_of(answer, "pid") + ", up " +
+                         show_age(number_of(answer, "uptime_s"))},
         {"threads", count_of(answer, "threads")},
         {"configuration", "generation " + count_of(answer, "generation") + ", from " +
                               count_of(answer, "configuration_files") + " files"},
@@ -104,12 +106,12 @@ std::string show_status(const Json& answer) {
 }
 
 std::string show_ports(const Json& answer) {
-    std::vector<std::vector<std::string>> rows{
-        {"SERVICE", "SIDE", "PROTO", "ADDRESS", "STATE", "ESTABLISHED", "IN/OUT", "OWNER", "VERDICT"}};
+    std::vector<std::vector<std::string>> rows{{"SERVICE", "SIDE", "PROTO", "ADDRESS", "STATE",
+                                                "ESTABLISHED", "IN/OUT", "OWNER", "VERDICT"}};
     for (const Json& row : array_of(answer, "ports")) {
-        rows.push_back({string_of(row, "service"), string_of(row, "side"), string_of(row, "protocol"),
-                        string_of(row, "address"), bool_of(row, "listening") ? "LISTENING" : "-",
-                        count_of(row, "established"),
+        rows.push_back({string_of(row, "service"), string_of(row, "side"),
+                        string_of(row, "protocol"), string_of(row, "address"),
+                        bool_of(row, "listening") ? "LISTENING" : "-", count_of(row, "established"),
                         count_of(row, "inbound") + "/" + count_of(row, "outbound"),
                         string_of(row, "owner") + " (pid " + count_of(answer, "pid") + ")",
                         string_of(row, "verdict")});
@@ -118,17 +120,17 @@ std::string show_ports(const Json& answer) {
 }
 
 std::string show_streams(const Json& answer) {
-    std::vector<std::vector<std::string>> rows{{"DIR", "OURS", "THEIRS", "STATE", "PROOF", "TLS",
-                                                "ADDRESS", "AGE", "IDLE", "IN", "OUT"}};
+    std::vector<std::vector<std::string>> rows{
+        {"DIR", "OURS", "THEIRS", "STATE", "PROOF", "TLS", "ADDRESS", "AGE", "IDLE", "IN", "OUT"}};
     for (const Json& row : array_of(answer, "streams")) {
         const auto cell = [&row](const char* name) {
             const std::string text = string_of(row, name);
             return text.empty() ? std::string("-") : text;
         };
         rows.push_back({cell("direction"), cell("our_domain"), cell("their_domain"), cell("state"),
-                        cell("proof"), cell("tls"), cell("address"), show_age(number_of(row, "age_s")),
-                        show_age(number_of(row, "idle_s")), count_of(row, "stanzas_in"),
-                        count_of(row, "stanzas_out")});
+                        cell("proof"), cell("tls"), cell("address"),
+                        show_age(number_of(row, "age_s")), show_age(number_of(row, "idle_s")),
+                        count_of(row, "stanzas_in"), count_of(row, "stanzas_out")});
     }
     return rows.size() == 1 ? "no streams\n" : show_table(rows);
 }
@@ -146,8 +148,10 @@ std::string show_explain(const Json& answer) {
     std::string out = bool_of(answer, "allowed") ? "yes" : "no";
     out += ": " + string_of(answer, "reason") + "\n";
     append_row(out, "direction", string_of(answer, "direction"));
-    if (answer.contains("policy")) append_row(out, "policy", "policy/" + string_of(answer, "policy"));
-    if (answer.contains("partner")) append_row(out, "partner", "partner/" + string_of(answer, "partner"));
+    if (answer.contains("policy"))
+        append_row(out, "policy", "policy/" + string_of(answer, "policy"));
+    if (answer.contains("partner"))
+        append_row(out, "partner", "partner/" + string_of(answer, "partner"));
     return out;
 }
 
@@ -165,9 +169,12 @@ std::string show_keys(const Json& answer, KeyStyle style) {
                 break;
             case KeyStyle::kNames: out += key + "\n"; break;
             case KeyStyle::kValues: out += value + "\n"; break;
-            case KeyStyle::kDescriptions: out += (out.empty() ? "" : "\n") + description(row); break;
+            case KeyStyle::kDescriptions:
+                out += (out.empty() ? "" : "\n") + description(row);
+                break;
             case KeyStyle::kDifferences:
-                rows.push_back({key, shown(row, "value"), shown(row, "default"), string_of(row, "origin")});
+                rows.push_back(
+                    {key, shown(row, "value"), shown(row, "default"), string_of(row, "origin")});
                 break;
         }
     }

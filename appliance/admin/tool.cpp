@@ -115,7 +115,8 @@ private:
         }
         if (verb == "sysctl") return sysctl(rest);
         if (verb == "explain") {
-            if (rest.size() != 2) return usage("explain takes two addresses: fedctl explain FROM TO");
+            if (rest.size() != 2)
+                return usage("explain takes two addresses: fedctl explain FROM TO");
             return tell({{"verb", "explain"}, {"arguments", rest}}, show_explain);
         }
         if (std::ranges::find(kVerbs, verb) == std::end(kVerbs)) return usage(unknown_verb(verb));
@@ -165,7 +166,7 @@ private:
     }
 
     struct Options {
-        std::string action;    // as the daemon knows it
+        std::string action;  // as the daemon knows it
         std::string file;
         KeyStyle style = KeyStyle::kAssignments;
         std::vector<std::string> words;
@@ -222,7 +223,9 @@ private:
     }
 
     static bool check_sysctl(Options& options, std::string& why) {
-        const auto assigns = [](const std::string& word) { return word.find('=') != std::string::npos; };
+        const auto assigns = [](const std::string& word) {
+            return word.find('=') != std::string::npos;
+        };
         const bool any = std::ranges::any_of(options.words, assigns);
         const bool every = std::ranges::all_of(options.words, assigns);
         // As sysctl(8): a word with an equals sign in it sets, with or without -w.
@@ -231,7 +234,8 @@ private:
                                  options.action == "reset" ||
                                  (options.action == "write" && options.file.empty());
         if (takes_words && options.words.empty()) {
-            why = options.action == "write" ? "-w needs KEY=VALUE" : "sysctl needs a key, or -a (fedctl help)";
+            why = options.action == "write" ? "-w needs KEY=VALUE"
+                                            : "sysctl needs a key, or -a (fedctl help)";
         } else if (!takes_words && !options.words.empty()) {
             why = "'" + options.words.front() + "' is one word too many";
         } else if (options.action == "write" ? !every : any) {
@@ -269,7 +273,8 @@ private:
             const bool dry = options.action == "check";
             return tell(request, [dry](const Json& answer) { return show_changes(answer, dry); });
         }
-        return tell(request, [&options](const Json& answer) { return show_keys(answer, options.style); });
+        return tell(request,
+                    [&options](const Json& answer) { return show_keys(answer, options.style); });
     }
 
     std::istream& in_;

@@ -12,7 +12,7 @@ constexpr int kExitRefused = 1;
 constexpr int kExitUsage = 2;
 
 // `arguments` without the program's name; `in` is read for `-p -`.
-[[nodiscard]] int run_tool(const std::vector<std::string>& arguments, std::istream& in, std::ostream& out,
-                           std::ostream& err);
+[[nodiscard]] int run_tool(const std::vector<std::string>& arguments, std::istream& in,
+                           std::ostream& out, std::ostream& err);
 
 }  // namespace fedgate::admin

@@ -1,8 +1,7 @@
 #include "core/config/address.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <charconv>
 #include <cstring>
 
@@ -30,7 +29,8 @@ bool parse_ip(std::string_view text, bool& v6, std::array<std::uint8_t, 16>& byt
 }
 
 // Cuts `host:port` or `[literal]:port`; the port may be missing.
-bool cut_port(std::string_view text, std::string_view& host, std::string_view& port, bool& bracket) {
+bool cut_port(std::string_view text, std::string_view& host, std::string_view& port,
+              bool& bracket) {
     bracket = text.starts_with('[');
     port = {};
     if (bracket) {

@@ -1,4 +1,5 @@
-// Addresses as configuration writes them. Plain data: no socket type in it, so that rules stay pure.
+// Addresses as configuration writes them. Plain data: no socket type in it, so that rules stay
+// pure.
 #pragma once
 
 #include <array>
@@ -12,9 +13,9 @@ namespace fedgate::config {
 // `127.0.0.1:5060`, `[::]:5269`.
 struct Address {
     bool v6 = false;
-    std::array<std::uint8_t, 16> bytes{};    // IPv4: the first four
+    std::array<std::uint8_t, 16> bytes{};  // IPv4: the first four
     std::uint16_t port = 0;
-    std::string text;                        // as normalised, with the port
+    std::string text;  // as normalised, with the port
 
     friend bool operator==(const Address&, const Address&) = default;
 };
@@ -39,7 +40,7 @@ struct SipListen {
 
 // `sip:pool.example:5061;transport=tls`. Port 0 and kAny: RFC 3263 decides.
 struct SipTarget {
-    std::string host;    // A-label, or IP literal without brackets
+    std::string host;  // A-label, or IP literal without brackets
     bool literal = false;
     std::uint16_t port = 0;
     Transport transport = Transport::kAny;

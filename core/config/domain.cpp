@@ -1,21 +1,19 @@
 #include "core/config/domain.hpp"
 
-#include <idn2.h>
-
 #include <algorithm>
+#include <idn2.h>
 
 namespace fedgate::config {
 namespace {
 
-constexpr std::size_t kDomainBytes = 253;    // RFC 1035 2.3.4, as text without the last dot
+constexpr std::size_t kDomainBytes = 253;  // RFC 1035 2.3.4, as text without the last dot
 constexpr std::size_t kLabelBytes = 63;
 
 bool is_label(std::string_view label) {
     if (label.empty() || label.size() > kLabelBytes) return false;
     if (label.front() == '-' || label.back() == '-') return false;
-    return std::ranges::all_of(label, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-    });
+    return std::ranges::all_of(
+        label, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
 bool is_domain(std::string_view name) {

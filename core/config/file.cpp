@@ -13,9 +13,9 @@
 namespace fedgate::config {
 namespace {
 
-constexpr std::size_t kFileBytes = 64 << 20;    // above: the file is refused
-constexpr std::size_t kLineBytes = 64 << 10;    // above: the line is refused
-constexpr std::size_t kProblems = 100;          // of one load; then one line says that there are more
+constexpr std::size_t kFileBytes = 64 << 20;  // above: the file is refused
+constexpr std::size_t kLineBytes = 64 << 10;  // above: the line is refused
+constexpr std::size_t kProblems = 100;        // of one load; then one line says that there are more
 
 struct CloseFile {
     void operator()(std::FILE* file) const { std::fclose(file); }
@@ -57,7 +57,8 @@ void parse_line(std::string_view line, const Origin& origin, std::vector<Setting
     const std::size_t equals = line.find('=');
     const std::string_view key = trim(line.substr(0, equals));
     if (equals == std::string_view::npos || key.empty()) {
-        problems.push_back({setting.forgiving, origin, "", in_quotes(line) + " is not 'key = value'"});
+        problems.push_back(
+            {setting.forgiving, origin, "", in_quotes(line) + " is not 'key = value'"});
         return;
     }
     setting.key = key;
@@ -69,7 +70,8 @@ void add_directory(const std::string& directory, std::map<std::string, std::stri
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
         const std::string name = entry.path().filename().string();
-        if (name.ends_with(".conf") && !name.starts_with('.')) by_name[name] = entry.path().string();
+        if (name.ends_with(".conf") && !name.starts_with('.'))
+            by_name[name] = entry.path().string();
     }
 }
 
@@ -85,7 +87,7 @@ void bound(Problems& problems) {
 
 void parse_settings(std::string_view text, const std::string& file, std::vector<Setting>& settings,
                     Problems& problems) {
-    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);    // an editor's byte order mark
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // an editor's byte order mark
     Origin origin{Origin::Kind::kFile, file, 0};
     while (!text.empty()) {
         ++origin.line;

@@ -13,12 +13,13 @@ namespace fedgate::config {
 struct Setting {
     std::string key;
     std::string value;
-    bool forgiving = false;    // leading `-`: an error is only a warning
+    bool forgiving = false;  // leading `-`: an error is only a warning
     Origin origin;
 };
 
 // `key = value` lines, `#` and `;` comments. Adds what it reads, and every line that it can't read.
-void parse_settings(std::string_view text, const std::string& file, std::vector<Setting>&, Problems&);
+void parse_settings(std::string_view text, const std::string& file, std::vector<Setting>&,
+                    Problems&);
 // `KEY=VALUE`, as --set and `sysctl -w` take it.
 [[nodiscard]] bool parse_assignment(std::string_view text, Origin, Setting&, std::string& why);
 
@@ -28,13 +29,13 @@ void parse_settings(std::string_view text, const std::string& file, std::vector<
 [[nodiscard]] std::vector<std::string> configuration_files(const std::string& root);
 
 struct Sources {
-    std::string file;                       // -c: instead of all others; empty: the directories
-    std::vector<std::string> assignments;    // --set
-    std::string root;                       // before every path of the directories; for tests
+    std::string file;                      // -c: instead of all others; empty: the directories
+    std::vector<std::string> assignments;  // --set
+    std::string root;                      // before every path of the directories; for tests
 };
 
-// Reads everything and applies all of it to `tree`. With any error in `problems` the tree must not be used.
-// Returns how many files were read.
+// Reads everything and applies all of it to `tree`. With any error in `problems` the tree must not
+// be used. Returns how many files were read.
 std::size_t load(const Sources&, Tree& tree, Problems& problems);
 // Applies settings in order, each error reported.
 void apply(const std::vector<Setting>&, Tree&, Problems&);

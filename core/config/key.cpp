@@ -32,19 +32,23 @@ constexpr Key kKeys[] = {
     {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
      "UNIX socket that fedctl talks to."},
     {"core.roles", kEnumList, kRestart, "words", 1, 2, "edge,gateway", "edge gateway",
-     "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or both."},
+     "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or "
+     "both."},
     {"core.threads", kInteger, kRestart, "threads", 0, 256, "0", "",
      "Threads that carry traffic, each pinned to a CPU. 0: one for each CPU."},
     {"dirs.state", kPath, kRestart, "path", 1, kPathBytes, "/var/lib/fedgate", "",
-     "Directory for what must outlive the process: database, dialback secret, certificate requests."},
+     "Directory for what must outlive the process: database, dialback secret, certificate "
+     "requests."},
     {"domain/*/next_hop", kSipUriList, kLive, "SIP URIs", 0, kItems, "", "",
-     "SIP pools that serve this domain of ours, in failover order. Empty: RFC 3263 on the domain's name."},
+     "SIP pools that serve this domain of ours, in failover order. Empty: RFC 3263 on the domain's "
+     "name."},
     {"domain/*/phone", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Add user=phone to SIP URIs whose user part is a telephone number like +15551234567."},
     {"domain/*/profile", kEnum, kNew, "word", 0, 2, "page", "page lync msrp",
      "How messages travel on the SIP side: page (RFC 7572), msrp (RFC 7573) or lync."},
     {"domain/*/send_pai", kBool, kLive, "yes or no", 0, 1, "no", "",
-     "Send P-Asserted-Identity with the sender's address to this domain's pool, which must be trusted."},
+     "Send P-Asserted-Identity with the sender's address to this domain's pool, which must be "
+     "trusted."},
     {"domain/*/sip2xmpp_type", kEnum, kLive, "word", 0, 1, "normal", "normal chat",
      "Type of the XMPP message made from a SIP MESSAGE: normal, as RFC 7572 demands, or chat."},
     {"domain/*/site", kString, kLive, "site name", 0, 64, "", "",
@@ -54,9 +58,11 @@ constexpr Key kKeys[] = {
     {"federation.allow", kBool, kLive, "yes or no", 0, 1, "no", "",
      "The organisation's switch: while it is off nothing passes in either direction."},
     {"federation.discovery", kBool, kLive, "yes or no", 0, 1, "no", "",
-     "no: only listed partners. yes: any domain that is not disabled, with the settings of partner/default."},
+     "no: only listed partners. yes: any domain that is not disabled, with the settings of "
+     "partner/default."},
     {"im.error_wait", kDuration, kLive, "duration", 0, 3 * kSecond, "0ms", "",
-     "How long a SIP MESSAGE waits for an error from the XMPP side before it is answered with 200."},
+     "How long a SIP MESSAGE waits for an error from the XMPP side before it is answered with "
+     "200."},
     {"im.max_bytes", kSize, kLive, "bytes", 1, 1 * kMiB, "32KiB", "",
      "Longest message text in either direction; a longer one is refused to its sender."},
     {"link.edges", kHostPortList, kRestart, "host:port", 0, kItems, "", "",
@@ -72,12 +78,15 @@ constexpr Key kKeys[] = {
     {"partner/*/additional_domains", kDomainList, kLive, "domains", 0, 1024, "", "",
      "Further domains of the same partner; sub-domains are not implied."},
     {"partner/*/ca", kPath, kNew, "path", 0, kPathBytes, "", "",
-     "PEM file with the roots that may have signed this partner's certificates. Empty: tls.external.ca."},
+     "PEM file with the roots that may have signed this partner's certificates. Empty: "
+     "tls.external.ca."},
     {"partner/*/connection_limit", kInteger, kNew, "connections", 0, kCount, "0", "",
      "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner."},
-    {"partner/*/description", kString, kLive, "text", 0, kTextBytes, "", "", "Free text for people."},
+    {"partner/*/description", kString, kLive, "text", 0, kTextBytes, "", "",
+     "Free text for people."},
     {"partner/*/dialback", kBool, kNew, "yes or no", 0, 1, "yes", "",
-     "Accept and attempt server dialback (XEP-0220) with this partner, where tls and sasl leave room for it."},
+     "Accept and attempt server dialback (XEP-0220) with this partner, where tls and sasl leave "
+     "room for it."},
     {"partner/*/enabled", kBool, kLive, "yes or no", 0, 1, "yes", "",
      "no: the partner stays listed and is blocked in both directions."},
     {"partner/*/keepalive", kBool, kLive, "yes or no", 0, 1, "yes", "",
@@ -96,8 +105,10 @@ constexpr Key kKeys[] = {
      "TLS on the streams with this partner."},
     {"partner/*/type", kEnum, kLive, "word", 0, 2, "public_unverified",
      "federated public_verified public_unverified",
-     "Trust: may the partner's users write to and see ours without having been added or written to first?"},
-    {"policy/*/description", kString, kLive, "text", 0, kTextBytes, "", "", "Free text for people."},
+     "Trust: may the partner's users write to and see ours without having been added or written to "
+     "first?"},
+    {"policy/*/description", kString, kLive, "text", 0, kTextBytes, "", "",
+     "Free text for people."},
     {"policy/*/federation_access", kBool, kLive, "yes or no", 0, 1, "no", "",
      "May its users converse with other organisations at all? XMPP needs xmpp_access as well."},
     {"policy/*/outside_access", kBool, kLive, "yes or no", 0, 1, "no", "",
@@ -149,7 +160,8 @@ constexpr Key kKeys[] = {
     {"user/*/site", kString, kLive, "site name", 0, 64, "", "",
      "Site to which this user belongs. Empty: that of the domain."},
     {"xmpp.dialback.secret", kString, kRestart, "text", 0, 256, "", "",
-     "Secret from which dialback keys are made. Empty: made at first start and kept in dirs.state.", true},
+     "Secret from which dialback keys are made. Empty: made at first start and kept in dirs.state.",
+     true},
     {"xmpp.keepalive.interval", kDuration, kLive, "duration", 1 * kSecond, 24 * kHour, "300s", "",
      "A stream on which nothing came for this long is pinged."},
     {"xmpp.limits.connections", kInteger, kNew, "connections", 1, kCount, "1000", "",
@@ -202,7 +214,8 @@ const Key* find_key(std::string_view root, std::string_view leaf) {
 
 const Key* find_plain(std::string_view name) {
     const auto found = std::ranges::lower_bound(kKeys, name, {}, &Key::name);
-    return found != std::end(kKeys) && found->name == name && !found->is_pattern() ? &*found : nullptr;
+    return found != std::end(kKeys) && found->name == name && !found->is_pattern() ? &*found
+                                                                                   : nullptr;
 }
 
 bool is_pattern_root(std::string_view root) {
@@ -391,7 +404,7 @@ std::vector<std::string> nearest(std::string_view typed) {
             found.emplace_back(bound, name);
         }
     }
-    std::ranges::stable_sort(found, {}, &std::pair<std::size_t, std::string>::first);
+    std::ranges::sort(found);
     std::vector<std::string> names;
     for (const auto& [edits, name] : found) {
         if (names.size() == kShown || edits > found.front().first + 1) break;

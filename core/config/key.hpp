@@ -11,15 +11,15 @@
 namespace fedgate::config {
 
 enum class Type : std::uint8_t {
-    kBool,           // yes no (on off true false 1 0)
+    kBool,  // yes no (on off true false 1 0)
     kInteger,
-    kDuration,       // 10us 5ms 60s 2min 1h; a bare number is seconds
-    kSize,           // 4096 64KiB 4MiB 1GiB; a bare number is bytes
-    kRate,           // 60/min 2000/s 512KiB/s none
+    kDuration,  // 10us 5ms 60s 2min 1h; a bare number is seconds
+    kSize,      // 4096 64KiB 4MiB 1GiB; a bare number is bytes
+    kRate,      // 60/min 2000/s 512KiB/s none
     kEnum,
     kEnumList,
     kString,
-    kPath,           // absolute
+    kPath,  // absolute
     kDomain,
     kDomainList,
     kHostPort,
@@ -33,23 +33,24 @@ enum class Type : std::uint8_t {
 
 // When a change takes effect.
 enum class Apply : std::uint8_t {
-    kLive,        // within a second, everywhere
-    kNew,         // for new connections and conversations
-    kListener,    // the listener is opened anew; established connections stay
-    kRestart,     // at the next start
+    kLive,      // within a second, everywhere
+    kNew,       // for new connections and conversations
+    kListener,  // the listener is opened anew; established connections stay
+    kRestart,   // at the next start
 };
 
 struct Key {
-    std::string_view name;    // `xmpp.listen`, or with one instance part: `partner/*/tls`
+    std::string_view name;  // `xmpp.listen`, or with one instance part: `partner/*/tls`
     Type type;
     Apply apply;
-    std::string_view unit;       // what a bare number counts, or what the text is
-    std::int64_t minimum;        // of numbers, in base units (ns, bytes, count); of texts: bytes; of lists: items
+    std::string_view unit;  // what a bare number counts, or what the text is
+    std::int64_t
+        minimum;  // of numbers, in base units (ns, bytes, count); of texts: bytes; of lists: items
     std::int64_t maximum;
-    std::string_view fallback;   // the default, as one would type it
-    std::string_view choices;    // kEnum, kEnumList: the words, blanks between
+    std::string_view fallback;  // the default, as one would type it
+    std::string_view choices;   // kEnum, kEnumList: the words, blanks between
     std::string_view description;
-    bool secret = false;         // never printed
+    bool secret = false;  // never printed
 
     [[nodiscard]] bool is_pattern() const { return name.find('*') != std::string_view::npos; }
     [[nodiscard]] std::string_view root() const { return name.substr(0, name.find_first_of("./")); }
@@ -62,8 +63,8 @@ struct Key {
 // A key as typed, resolved: `partner.example/org.tls` and `partner/example.org/tls` are the same.
 struct Path {
     const Key* key = nullptr;
-    std::string instance;    // normalised (A-label, lower case); empty without a `*`
-    std::string name;        // canonical: `xmpp.listen`, `partner/example.org/tls`
+    std::string instance;  // normalised (A-label, lower case); empty without a `*`
+    std::string name;      // canonical: `xmpp.listen`, `partner/example.org/tls`
 };
 
 // False: no such key, or an instance part that can't be; `why` says so, with the nearest key.

@@ -27,8 +27,10 @@ std::size_t sequence(std::string_view text) {
     const auto at = [text](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
     const std::uint8_t lead = at(0);
     if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
-    const std::size_t size = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
-                             : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    const std::size_t size = lead >= 0xc2 && lead < 0xe0   ? 2
+                             : lead >= 0xe0 && lead < 0xf0 ? 3
+                             : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                           : 0;
     if (size == 0 || text.size() < size) return 0;
     for (std::size_t i = 1; i < size; ++i) {
         if ((at(i) & 0xc0) != 0x80) return 0;

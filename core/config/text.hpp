@@ -6,7 +6,7 @@
 
 namespace fedgate::config {
 
-[[nodiscard]] std::string_view trim(std::string_view);    // blanks, tabs, CR at both ends
+[[nodiscard]] std::string_view trim(std::string_view);  // blanks, tabs, CR at both ends
 [[nodiscard]] std::string lower_ascii(std::string_view);
 // Valid UTF-8 without control characters.
 [[nodiscard]] bool is_text(std::string_view);

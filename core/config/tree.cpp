@@ -7,7 +7,7 @@
 namespace fedgate::config {
 namespace {
 
-constexpr std::size_t kEntries = 1'000'000;    // settings in one tree; above: refused
+constexpr std::size_t kEntries = 1'000'000;  // settings in one tree; above: refused
 
 Path path_of(const Key& key, std::string_view instance) {
     Path path{&key, std::string(instance), std::string(key.name)};

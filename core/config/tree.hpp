@@ -15,19 +15,19 @@ namespace fedgate::config {
 struct Origin {
     enum class Kind : std::uint8_t { kDefault, kFile, kCommandLine, kRuntime };
     Kind kind = Kind::kDefault;
-    std::string file;    // kFile; kRuntime: the file that was applied, or empty
+    std::string file;  // kFile; kRuntime: the file that was applied, or empty
     int line = 0;
 
-    [[nodiscard]] std::string text() const;    // "/etc/fedgate/fedgate.conf:12", "command line", ...
+    [[nodiscard]] std::string text() const;  // "/etc/fedgate/fedgate.conf:12", "command line", ...
 };
 
 struct Problem {
-    bool warning = false;    // said, not refused
+    bool warning = false;  // said, not refused
     Origin origin;
-    std::string key;         // as typed; may be empty
-    std::string text;        // what, what is allowed, nearest key
+    std::string key;   // as typed; may be empty
+    std::string text;  // what, what is allowed, nearest key
 
-    [[nodiscard]] std::string line() const;    // "file:12: error: key: text"
+    [[nodiscard]] std::string line() const;  // "file:12: error: key: text"
 };
 using Problems = std::vector<Problem>;
 [[nodiscard]] bool any_error(const Problems&);
@@ -46,22 +46,27 @@ public:
     bool reset(const Path&);
 
     // What is set, by canonical name; without the defaults.
-    [[nodiscard]] const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
+    [[nodiscard]] const std::map<std::string, Entry, std::less<>>& entries() const {
+        return entries_;
+    }
     [[nodiscard]] const Entry* find(std::string_view name) const;
-    // The value in force and where it comes from: set, else (partner/*) of partner/default, else the default.
+    // The value in force and where it comes from: set, else (partner/*) of partner/default, else
+    // the default.
     [[nodiscard]] Entry effective(const Path&) const;
     // Instances of a root that have at least one key set, sorted: `partner` -> example.org, ...
     [[nodiscard]] std::vector<std::string> instances(std::string_view root) const;
     // Everything: each plain key and each key of each instance, sorted by name.
     [[nodiscard]] std::vector<Entry> all() const;
 
-    // Typed reads by catalogue name (and instance). A name or type that is not in the catalogue is our bug.
+    // Typed reads by catalogue name (and instance). A name or type that is not in the catalogue is
+    // our bug.
     [[nodiscard]] bool flag(std::string_view name, std::string_view instance = {}) const;
     [[nodiscard]] std::int64_t number(std::string_view name, std::string_view instance = {}) const;
     [[nodiscard]] Duration duration(std::string_view name, std::string_view instance = {}) const;
     [[nodiscard]] Rate rate(std::string_view name, std::string_view instance = {}) const;
     [[nodiscard]] std::string text(std::string_view name, std::string_view instance = {}) const;
-    [[nodiscard]] std::vector<std::string> list(std::string_view name, std::string_view instance = {}) const;
+    [[nodiscard]] std::vector<std::string> list(std::string_view name,
+                                                std::string_view instance = {}) const;
 
 private:
     std::map<std::string, Entry, std::less<>> entries_;

@@ -129,8 +129,8 @@ bool parse_rate(const Key& key, std::string_view text, Value& value, std::string
     }
     if (!in_bounds(key, value.number, text, why)) return false;
     value.per = Duration(ns);
-    value.text = format_number(bytes ? Type::kSize : Type::kInteger, value.number) + "/" +
-                 std::string(per);
+    value.text =
+        format_number(bytes ? Type::kSize : Type::kInteger, value.number) + "/" + std::string(per);
     return true;
 }
 
@@ -146,7 +146,8 @@ bool parse_enum(const Key& key, std::string_view text, Value& value, std::string
 bool parse_text(const Key& key, std::string_view text, Value& value, std::string& why) {
     const auto size = static_cast<std::int64_t>(text.size());
     if (size < key.minimum || size > key.maximum) {
-        why = (text.empty() ? std::string("this must not be empty") : in_quotes(text) + " is too long") +
+        why = (text.empty() ? std::string("this must not be empty")
+                            : in_quotes(text) + " is too long") +
               "; allowed: " + format_bounds(key);
         return false;
     }
@@ -194,13 +195,13 @@ std::string parse_item(const Key& key, std::string_view text, std::string_view& 
         case Type::kSipListenList: {
             expected = "a SIP listener like udp:127.0.0.1:5060 or tls:[::]:5061";
             const auto listen = parse_sip_listen(text);
-            return listen ? std::string(name_of(listen->transport)) + ":" + listen->address.text : "";
+            return listen ? std::string(name_of(listen->transport)) + ":" + listen->address.text
+                          : "";
         }
         case Type::kSipUriList:
             expected = "a next hop like sip:pool.example or sip:192.0.2.1:5060;transport=tcp";
             return parse_sip_target(text) ? lower_ascii(text) : "";
-        default:
-            return "";
+        default: return "";
     }
 }
 
@@ -253,17 +254,16 @@ std::string format_number(Type type, std::int64_t number) {
 
 std::string format_bounds(const Key& key) {
     switch (key.type) {
-        case Type::kBool:
-            return "yes or no";
+        case Type::kBool: return "yes or no";
         case Type::kEnum:
-        case Type::kEnumList:
-            return std::string(key.choices);
+        case Type::kEnumList: return std::string(key.choices);
         case Type::kInteger:
             return format_number(key.type, key.minimum) + " to " +
                    format_number(key.type, key.maximum) + " " + std::string(key.unit);
         case Type::kDuration:
         case Type::kSize:
-            return format_number(key.type, key.minimum) + " to " + format_number(key.type, key.maximum);
+            return format_number(key.type, key.minimum) + " to " +
+                   format_number(key.type, key.maximum);
         case Type::kRate: {
             const Type type = key.unit == "bytes" ? Type::kSize : Type::kInteger;
             return format_number(type, key.minimum) + " to " + format_number(type, key.maximum) +
@@ -274,10 +274,11 @@ std::string format_bounds(const Key& key) {
             return (key.minimum > 0 ? std::to_string(key.minimum) + " to " : "at most ") +
                    std::to_string(key.maximum) + " bytes";
         default:
-            return key.maximum == 1 ? "one " + std::string(key.unit)
-                                    : (key.minimum > 0 ? std::to_string(key.minimum) + " to " : "at most ") +
-                                          std::to_string(key.maximum) + " " + std::string(key.unit) +
-                                          ", blanks between";
+            return key.maximum == 1
+                       ? "one " + std::string(key.unit)
+                       : (key.minimum > 0 ? std::to_string(key.minimum) + " to " : "at most ") +
+                             std::to_string(key.maximum) + " " + std::string(key.unit) +
+                             ", blanks between";
     }
 }
 

@@ -25,10 +25,10 @@ struct Rate {
 };
 
 struct Value {
-    std::string text;                  // canonical: reading it again gives the same value
-    std::int64_t number = 0;           // bool, integer, ns, bytes, index into choices, count of a rate
-    Duration per{};                    // kRate
-    std::vector<std::string> items;    // lists, normalised
+    std::string text;         // canonical: reading it again gives the same value
+    std::int64_t number = 0;  // bool, integer, ns, bytes, index into choices, count of a rate
+    Duration per{};           // kRate
+    std::vector<std::string> items;  // lists, normalised
 };
 
 // False: `why` says what is wrong, with bounds and unit.

@@ -1,5 +1,5 @@
-// The tree becomes a Snapshot: everything is checked as a whole, with the key and its origin in each
-// complaint; nothing is published when one check fails.
+// The tree becomes a Snapshot: everything is checked as a whole, with the key and its origin in
+// each complaint; nothing is published when one check fails.
 #include <algorithm>
 #include <map>
 
@@ -46,8 +46,9 @@ public:
         read_policies();
         read_partners();
         read_users();
-        const bool failed = std::any_of(problems_.begin() + static_cast<std::ptrdiff_t>(before),
-                                        problems_.end(), [](const Problem& p) { return !p.warning; });
+        const bool failed =
+            std::any_of(problems_.begin() + static_cast<std::ptrdiff_t>(before), problems_.end(),
+                        [](const Problem& p) { return !p.warning; });
         return failed ? nullptr : std::move(out_);
     }
 
@@ -157,10 +158,10 @@ private:
 
     // Two listeners on one port that would meet. `[::]` takes IPv4 too.
     void check_listeners() {
-        std::map<std::string, std::string> taken;    // "tcp 5269" -> key
+        std::map<std::string, std::string> taken;  // "tcp 5269" -> key
         const auto take = [&](const std::string& key, const std::string& protocol,
                               const config::Address& address) {
-            if (address.port == 0) return;    // the kernel picks
+            if (address.port == 0) return;  // the kernel picks
             const auto [at, fresh] = taken.emplace(protocol + " " + address.text, key);
             if (!fresh) complain(key, address.text + " is taken by " + at->second);
         };
@@ -247,7 +248,8 @@ private:
                             std::uint32_t index) {
         const std::string key = "partner/" + name + "/" + leaf;
         if (out_->sip_domain(domain) != nullptr) {
-            complain(key, domain + " is a domain of ours (domain/" + domain + "/...); it can't be a partner's");
+            complain(key, domain + " is a domain of ours (domain/" + domain +
+                              "/...); it can't be a partner's");
         }
         if (!out_->partner_index_.add(domain, index)) {
             const Partner& other = out_->partners_[out_->partner_index_.find(domain)];
@@ -280,8 +282,8 @@ private:
         return p;
     }
 
-    // features.md A5. A combination that nobody chose for this partner (all three are defaults or the
-    // template's) is not remarked on once more for each partner.
+    // features.md A5. A combination that nobody chose for this partner (all three are defaults or
+    // the template's) is not remarked on once more for each partner.
     void check_negotiation(const std::string& name, const Negotiation& row) {
         if (row.remark.empty()) return;
         std::string key;
@@ -312,8 +314,9 @@ private:
             if (!wanted.empty()) {
                 const auto found = policies_.find(wanted);
                 if (found == policies_.end()) {
-                    complain("user/" + user + "/policy",
-                             "there is no policy '" + wanted + "' (no policy/" + wanted + "/... key)");
+                    complain(
+                        "user/" + user + "/policy",
+                        "there is no policy '" + wanted + "' (no policy/" + wanted + "/... key)");
                     continue;
                 }
                 policy = found->second;

@@ -25,11 +25,11 @@ public:
 private:
     struct Slot {
         std::uint32_t hash = 0;
-        std::uint32_t entry = kNone;    // index into names_, numbers_
+        std::uint32_t entry = kNone;  // index into names_, numbers_
     };
     void rehash(std::size_t slots);
 
-    std::vector<Slot> slots_;    // power of two, at most half full
+    std::vector<Slot> slots_;  // power of two, at most half full
     std::vector<std::string> names_;
     std::vector<std::uint32_t> numbers_;
 };

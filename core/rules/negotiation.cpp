@@ -13,11 +13,14 @@ using namespace method;
 constexpr std::string_view kDialbackIdle =
     "dialback will not be used: a certificate is demanded. Set sasl = optional or dialback = no";
 constexpr std::string_view kSaslNeedsTls =
-    "SASL EXTERNAL needs TLS, which this partner may leave out; such streams may fail. Set tls = required";
+    "SASL EXTERNAL needs TLS, which this partner may leave out; such streams may fail. Set tls = "
+    "required";
 constexpr std::string_view kNoTlsNoSasl =
-    "SASL EXTERNAL needs TLS, which is off; only dialback in clear remains. Set sasl = none to say so";
+    "SASL EXTERNAL needs TLS, which is off; only dialback in clear remains. Set sasl = none to say "
+    "so";
 constexpr std::string_view kSaslWithoutTls =
-    "no method is left: SASL EXTERNAL needs TLS, and dialback is off. Set tls = required or dialback = yes";
+    "no method is left: SASL EXTERNAL needs TLS, and dialback is off. Set tls = required or "
+    "dialback = yes";
 constexpr std::string_view kNothingOn =
     "no method is left: SASL and dialback are both off. Set sasl = required or dialback = yes";
 constexpr std::string_view kClear =
@@ -47,7 +50,8 @@ constexpr Negotiation kRows[] = {
 };
 
 constexpr std::size_t index_of(Need tls, Need sasl, bool dialback) {
-    return static_cast<std::size_t>(sasl) * 6 + static_cast<std::size_t>(tls) * 2 + (dialback ? 0 : 1);
+    return static_cast<std::size_t>(sasl) * 6 + static_cast<std::size_t>(tls) * 2 +
+           (dialback ? 0 : 1);
 }
 
 constexpr bool each_in_its_place() {

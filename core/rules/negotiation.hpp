@@ -11,17 +11,17 @@ enum class Need : std::uint8_t { kRequired, kOptional, kNone };
 
 // Ways in which a partner may prove its domain, as a set of bits.
 namespace method {
-constexpr std::uint8_t kSaslTls = 1;          // S/TLS: SASL EXTERNAL over TLS
-constexpr std::uint8_t kDialbackTls = 2;      // D/TLS
-constexpr std::uint8_t kDialbackClear = 4;    // D/TCP
+constexpr std::uint8_t kSaslTls = 1;        // S/TLS: SASL EXTERNAL over TLS
+constexpr std::uint8_t kDialbackTls = 2;    // D/TLS
+constexpr std::uint8_t kDialbackClear = 4;  // D/TCP
 }  // namespace method
 
 struct Negotiation {
     Need tls;
     Need sasl;
     bool dialback;
-    std::uint8_t methods;        // 0: cannot work
-    std::string_view remark;     // invalid: the reason; else a warning, or empty
+    std::uint8_t methods;     // 0: cannot work
+    std::string_view remark;  // invalid: the reason; else a warning, or empty
 
     [[nodiscard]] constexpr bool valid() const { return methods != 0; }
     [[nodiscard]] constexpr bool allows(std::uint8_t one) const { return (methods & one) != 0; }

@@ -1,5 +1,5 @@
-// A partner: an XMPP domain with which the organisation federates, and on which terms (features.md A3, A6).
-// Immutable part of a Snapshot.
+// A partner: an XMPP domain with which the organisation federates, and on which terms (features.md
+// A3, A6). Immutable part of a Snapshot.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +26,13 @@ struct TypeEffects {
 [[nodiscard]] const TypeEffects& effects(PartnerType);
 
 struct Partner {
-    std::string domain;    // primary; empty: the template partner/default, applied to a discovered domain
+    std::string
+        domain;  // primary; empty: the template partner/default, applied to a discovered domain
     std::vector<std::string> additional_domains;
     std::string description;
     bool enabled = true;
     PartnerType type = PartnerType::kPublicUnverified;
-    Negotiation negotiation{};           // tls, sasl, dialback and what follows from them
+    Negotiation negotiation{};  // tls, sasl, dialback and what follows from them
     bool keepalive = true;
     std::uint32_t connection_limit = 0;  // effective; the key's 0 was replaced by the common limit
     config::HostPort proxy;              // host empty: SRV decides

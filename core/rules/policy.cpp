@@ -4,8 +4,7 @@ namespace fedgate::rules {
 
 std::string_view explain(Reason reason) {
     switch (reason) {
-        case Reason::kAllowed:
-            return "allowed";
+        case Reason::kAllowed: return "allowed";
         case Reason::kFederationOff:
             return "federation is off for the whole organisation (federation.allow = no)";
         case Reason::kNotOurDomain:
@@ -13,15 +12,15 @@ std::string_view explain(Reason reason) {
         case Reason::kOurDomain:
             return "the XMPP side's domain is one of ours (domain/<sip domain>/...)";
         case Reason::kPartnerUnknown:
-            return "the domain is not a listed partner (partner/<domain>/...) and federation.discovery = no";
+            return "the domain is not a listed partner (partner/<domain>/...) and "
+                   "federation.discovery = no";
         case Reason::kPartnerDisabled:
             return "the partner is blocked (partner/<domain>/enabled = no)";
-        case Reason::kFederationAccess:
-            return "the user's policy has federation_access = no";
-        case Reason::kXmppAccess:
-            return "the user's policy has xmpp_access = no";
+        case Reason::kFederationAccess: return "the user's policy has federation_access = no";
+        case Reason::kXmppAccess: return "the user's policy has xmpp_access = no";
         case Reason::kApprovalNeeded:
-            return "the partner's type is public_unverified: our user has to approve the contact first";
+            return "the partner's type is public_unverified: our user has to approve the contact "
+                   "first";
     }
     return "";
 }

@@ -8,7 +8,7 @@
 namespace fedgate::rules {
 
 struct Policy {
-    std::string name;    // `global`, `site:paris`, `press`
+    std::string name;  // `global`, `site:paris`, `press`
     std::string description;
     bool federation_access = false;
     bool xmpp_access = false;
@@ -22,19 +22,19 @@ enum class Direction : std::uint8_t { kToXmpp, kFromXmpp };
 // Which rule decided, in the order in which they are asked.
 enum class Reason : std::uint8_t {
     kAllowed,
-    kFederationOff,         // federation.allow
-    kNotOurDomain,          // the SIP side's domain is not one of domain/*
-    kOurDomain,             // SEC-1: the XMPP side's domain is one of domain/*
-    kPartnerUnknown,        // not listed, and federation.discovery is off
-    kPartnerDisabled,       // partner/X/enabled
-    kFederationAccess,      // the user's policy: federation_access
-    kXmppAccess,            // the user's policy: xmpp_access
-    kApprovalNeeded,        // partner type public_unverified: our user has to add or write first (A6)
+    kFederationOff,     // federation.allow
+    kNotOurDomain,      // the SIP side's domain is not one of domain/*
+    kOurDomain,         // SEC-1: the XMPP side's domain is one of domain/*
+    kPartnerUnknown,    // not listed, and federation.discovery is off
+    kPartnerDisabled,   // partner/X/enabled
+    kFederationAccess,  // the user's policy: federation_access
+    kXmppAccess,        // the user's policy: xmpp_access
+    kApprovalNeeded,    // partner type public_unverified: our user has to add or write first (A6)
 };
 
 struct Decision {
     Reason reason = Reason::kFederationOff;
-    const Policy* policy = nullptr;    // the one that was asked, if it came to that
+    const Policy* policy = nullptr;  // the one that was asked, if it came to that
 
     [[nodiscard]] bool allowed() const { return reason == Reason::kAllowed; }
 };

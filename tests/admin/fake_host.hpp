@@ -15,7 +15,9 @@ public:
     Status status() override { return state; }
     std::vector<Port> ports() override { return port_rows; }
     std::vector<StreamRow> streams() override { return stream_rows; }
-    std::vector<Counter> counters() override { return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}}; }
+    std::vector<Counter> counters() override {
+        return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}};
+    }
     void drain() override {
         ++drains;
         state.state = "draining";
@@ -29,7 +31,7 @@ public:
     std::vector<StreamRow> stream_rows;
     std::vector<std::uint64_t> published;
     std::uint64_t oldest = 0;
-    bool follow = true;    // every core takes a new snapshot at once
+    bool follow = true;  // every core takes a new snapshot at once
     bool may_end = true;
     int drains = 0;
     int reloads = 0;

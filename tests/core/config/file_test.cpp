@@ -1,10 +1,10 @@
 #include "core/config/file.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::config {
 namespace {
@@ -31,17 +31,18 @@ protected:
 };
 
 TEST_F(Files, ReadsSysctlSyntax) {
-    const std::string file = write("/f", "\xef\xbb\xbf# a comment\n"
-                                         "   ; another\r\n"
-                                         "\n"
-                                         "federation.allow = yes\r\n"
-                                         "  partner/example.org/tls=optional  \n"
-                                         "partner.example/net.tls = none\n"
-                                         "\tpartner/example.org/description = a = b ; c # d\n"
-                                         "xmpp.listen =\n"
-                                         "-no.such.key = 1\n"
-                                         "- core.threads = many\n"
-                                         "core/threads = 3");
+    const std::string file = write("/f",
+                                   "\xef\xbb\xbf# a comment\n"
+                                   "   ; another\r\n"
+                                   "\n"
+                                   "federation.allow = yes\r\n"
+                                   "  partner/example.org/tls=optional  \n"
+                                   "partner.example/net.tls = none\n"
+                                   "\tpartner/example.org/description = a = b ; c # d\n"
+                                   "xmpp.listen =\n"
+                                   "-no.such.key = 1\n"
+                                   "- core.threads = many\n"
+                                   "core/threads = 3");
     EXPECT_EQ(load({file, {}, ""}, tree_, problems_), 1U);
     EXPECT_FALSE(any_error(problems_));
     ASSERT_EQ(problems_.size(), 2U);
@@ -56,11 +57,12 @@ TEST_F(Files, ReadsSysctlSyntax) {
 }
 
 TEST_F(Files, ReportsEveryErrorWithFileAndLine) {
-    const std::string file = write("/f", "federation.alow = yes\n"
-                                         "just words\n"
-                                         "= 3\n"
-                                         "core.threads = 999\n"
-                                         "federation.allow = yes   # inline\n");
+    const std::string file = write("/f",
+                                   "federation.alow = yes\n"
+                                   "just words\n"
+                                   "= 3\n"
+                                   "core.threads = 999\n"
+                                   "federation.allow = yes   # inline\n");
     load({file, {"core.threads", "core.threads=x", "=1"}, ""}, tree_, problems_);
     ASSERT_EQ(problems_.size(), 8U);
     std::string all;
@@ -90,7 +92,7 @@ TEST_F(Files, DirectoriesHaveThePrecedenceOfSysctlD) {
     write("/usr/lib/fedgate/conf.d/90-late.conf", "xmpp.limits.connections = 90\n");
     write("/usr/lib/fedgate/conf.d/50-off.conf", "im.max_bytes = 1KiB\n");
     write("/run/fedgate/conf.d/20-run.conf", "core.threads = 2\nxmpp.limits.connections = 20\n");
-    write("/etc/fedgate/conf.d/10-vendor.conf", "sec.loop_repeats = 5\n");    // replaces the vendor's
+    write("/etc/fedgate/conf.d/10-vendor.conf", "sec.loop_repeats = 5\n");  // replaces the vendor's
     write("/etc/fedgate/conf.d/ignored.txt", "core.threads = 99\n");
     write("/etc/fedgate/conf.d/.hidden.conf", "core.threads = 98\n");
     std::filesystem::create_symlink("/dev/null", root_ + "/etc/fedgate/conf.d/50-off.conf");
@@ -114,7 +116,8 @@ TEST_F(Files, AMissingFileOrADirectoryIsAnError) {
     load({root_ + "/none.conf", {}, ""}, tree_, problems_);
     load({root_, {}, ""}, tree_, problems_);
     ASSERT_EQ(problems_.size(), 2U);
-    EXPECT_EQ(problems_[0].line(), "error: " + root_ + "/none.conf: can't be opened: No such file or directory");
+    EXPECT_EQ(problems_[0].line(),
+              "error: " + root_ + "/none.conf: can't be opened: No such file or directory");
     EXPECT_TRUE(any_error(problems_));
 }
 

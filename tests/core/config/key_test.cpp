@@ -1,8 +1,8 @@
 #include "core/config/key.hpp"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "core/config/value.hpp"
 
@@ -54,7 +54,7 @@ TEST(Key, EveryNameResolvesInBothSpellings) {
 
 struct Spelling {
     const char* typed;
-    const char* name;        // null: refused
+    const char* name;  // null: refused
     const char* in_reason = "";
 };
 
@@ -66,8 +66,12 @@ TEST(Key, TheFirstSeparatorDecides) {
         {"partner/example.org/tls", "partner/example.org/tls"},
         {"partner.example/org.tls", "partner/example.org/tls"},
         {"partner/EXAMPLE.org./tls", "partner/example.org/tls"},
-        {"partner/b\xc3\xbc" "cher.example/tls", "partner/xn--bcher-kva.example/tls"},
-        {"partner/B\xc3\x9c" "CHER.example/tls", "partner/xn--bcher-kva.example/tls"},
+        {"partner/b\xc3\xbc"
+         "cher.example/tls",
+         "partner/xn--bcher-kva.example/tls"},
+        {"partner/B\xc3\x9c"
+         "CHER.example/tls",
+         "partner/xn--bcher-kva.example/tls"},
         {"partner/xn--bcher-kva.example/tls", "partner/xn--bcher-kva.example/tls"},
         {"partner.default.tls", "partner/default/tls"},
         {"policy/site:paris/xmpp_access", "policy/site:paris/xmpp_access"},

@@ -41,7 +41,8 @@ TEST(Tree, ARefusedValueChangesNothing) {
     EXPECT_FALSE(tree.set("core.thread", "4", kRuntime, problems));
     EXPECT_EQ(tree.number("core.threads"), 2);
     ASSERT_EQ(problems.size(), 2U);
-    EXPECT_EQ(problems[1].line(), "runtime: error: core.thread: no such key; did you mean core.threads?");
+    EXPECT_EQ(problems[1].line(),
+              "runtime: error: core.thread: no such key; did you mean core.threads?");
 }
 
 TEST(Tree, InstancesAreFoundWhateverSortsBetweenThem) {
@@ -50,7 +51,8 @@ TEST(Tree, InstancesAreFoundWhateverSortsBetweenThem) {
     for (const char* name : {"a.example", "a-b.example", "a.b.example", "a0.example"}) {
         for (const char* leaf : {"tls", "description", "enabled"}) {
             const std::string value = std::string(leaf) == "tls" ? "none" : "yes";
-            ASSERT_TRUE(tree.set(std::string("partner/") + name + "/" + leaf, value, kRuntime, problems));
+            ASSERT_TRUE(
+                tree.set(std::string("partner/") + name + "/" + leaf, value, kRuntime, problems));
         }
     }
     EXPECT_EQ(tree.instances("partner").size(), 4U);
@@ -77,8 +79,12 @@ TEST(Tree, PrintedAndReadAgainIsTheSame) {
     const char* lines[][2] = {
         {"federation.allow", "on"},
         {"xmpp.listen", "127.0.0.1:0 [::1]:0"},
-        {"partner/b\xc3\xbc" "cher.example/type", "federated"},
-        {"partner/b\xc3\xbc" "cher.example/rate_bytes", "none"},
+        {"partner/b\xc3\xbc"
+         "cher.example/type",
+         "federated"},
+        {"partner/b\xc3\xbc"
+         "cher.example/rate_bytes",
+         "none"},
         {"policy/site:paris/xmpp_access", "yes"},
         {"user/sip:a/b@x.example/policy", "press"},
         {"domain/x.example/next_hop", "sip:a.example;transport=tls sip:[::1]:5060"},

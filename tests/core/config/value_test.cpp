@@ -20,7 +20,7 @@ const Key& key_of(std::string_view name) {
 struct Case {
     const char* key;
     std::string_view typed;
-    const char* text;    // canonical; null: refused
+    const char* text;  // canonical; null: refused
     std::int64_t number = 0;
     const char* in_reason = "";
 };
@@ -57,7 +57,8 @@ const Case kCases[] = {
     {"xmpp.limits.stanza_bytes", "262144", "256KiB", 262144},
     {"xmpp.limits.stanza_bytes", "1 MiB", "1MiB", 1 << 20},
     {"xmpp.limits.stanza_bytes", "10001", "10001", 10001},
-    {"xmpp.limits.stanza_bytes", "9999", nullptr, 0, "below the minimum 10000; allowed: 10000 to 16MiB"},
+    {"xmpp.limits.stanza_bytes", "9999", nullptr, 0,
+     "below the minimum 10000; allowed: 10000 to 16MiB"},
     {"xmpp.limits.stanza_bytes", "1MB", nullptr, 0, "a size like"},
     {"xmpp.limits.stanza_bytes", "9223372036854775807GiB", nullptr, 0, "a size like"},
     {"xmpp.rate.connections_per_address", "60/min", "60/min", 60},
@@ -78,7 +79,11 @@ const Case kCases[] = {
     {"dirs.state", "/var/lib/fedgate", "/var/lib/fedgate"},
     {"dirs.state", "var", nullptr, 0, "absolute path"},
     {"dirs.state", "", nullptr, 0, "must not be empty"},
-    {"partner/*/description", "Br\xc3\xbc" "cke = x", "Br\xc3\xbc" "cke = x"},
+    {"partner/*/description",
+     "Br\xc3\xbc"
+     "cke = x",
+     "Br\xc3\xbc"
+     "cke = x"},
     {"partner/*/description", "a\tb", nullptr, 0, "control character"},
     {"partner/*/description", "a\xc0\x80", nullptr, 0, "not UTF-8"},
     {"partner/*/description", std::string_view("a\0b", 3), nullptr, 0, "control character"},
@@ -146,12 +151,18 @@ TEST(Address, NetworksContainTheirAddresses) {
         const char* address;
         bool contained;
     } cases[] = {
-        {"127.0.0.0/8", "127.255.0.1:0", true}, {"127.0.0.0/8", "128.0.0.1:0", false},
-        {"10.1.2.3", "10.1.2.3:0", true},       {"10.1.2.3", "10.1.2.4:0", false},
-        {"0.0.0.0/0", "1.2.3.4:0", true},       {"0.0.0.0/0", "[::1]:0", false},
-        {"172.16.0.0/12", "172.31.1.1:0", true}, {"172.16.0.0/12", "172.32.1.1:0", false},
-        {"::1", "[::1]:0", true},               {"fe80::/10", "[febf::1]:0", true},
-        {"fe80::/10", "[fec0::1]:0", false},    {"127.0.0.0/8", "[::ffff:127.0.0.1]:0", true},
+        {"127.0.0.0/8", "127.255.0.1:0", true},
+        {"127.0.0.0/8", "128.0.0.1:0", false},
+        {"10.1.2.3", "10.1.2.3:0", true},
+        {"10.1.2.3", "10.1.2.4:0", false},
+        {"0.0.0.0/0", "1.2.3.4:0", true},
+        {"0.0.0.0/0", "[::1]:0", false},
+        {"172.16.0.0/12", "172.31.1.1:0", true},
+        {"172.16.0.0/12", "172.32.1.1:0", false},
+        {"::1", "[::1]:0", true},
+        {"fe80::/10", "[febf::1]:0", true},
+        {"fe80::/10", "[fec0::1]:0", false},
+        {"127.0.0.0/8", "[::ffff:127.0.0.1]:0", true},
         {"::ffff:10.0.0.0/104", "10.9.9.9:0", true},
     };
     for (const auto& c : cases) {
@@ -179,9 +190,9 @@ TEST(Address, TakesSipTargetsApart) {
 TEST(Domain, BecomesAnALabelInLowerCase) {
     EXPECT_EQ(normalise_domain("Example.ORG."), "example.org");
     EXPECT_EQ(normalise_domain("localhost"), "localhost");
-    EXPECT_EQ(normalise_domain("fa\xc3\x9f.example"), "xn--fa-hia.example");    // IDNA2008, not 2003
-    for (const std::string_view bad : {"", ".", "a..b", "a b", "-a.b", "a-.b", "1.2.3.4", "a/b", "a@b",
-                                       "a_b.c", "xn--\xc3\xbc.example", "\xff.example"}) {
+    EXPECT_EQ(normalise_domain("fa\xc3\x9f.example"), "xn--fa-hia.example");  // IDNA2008, not 2003
+    for (const std::string_view bad : {"", ".", "a..b", "a b", "-a.b", "a-.b", "1.2.3.4", "a/b",
+                                       "a@b", "a_b.c", "xn--\xc3\xbc.example", "\xff.example"}) {
         EXPECT_FALSE(normalise_domain(bad)) << bad;
     }
     EXPECT_FALSE(normalise_domain(std::string(64, 'a') + ".example"));

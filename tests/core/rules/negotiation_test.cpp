@@ -1,8 +1,8 @@
 #include "core/rules/negotiation.hpp"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "core/rules/partner.hpp"
 
@@ -15,7 +15,7 @@ struct Row {
     Need tls;
     Need sasl;
     bool dialback;
-    const char* methods;    // as features.md A5 prints them; null: invalid
+    const char* methods;  // as features.md A5 prints them; null: invalid
     bool remarked;
 };
 
@@ -56,8 +56,8 @@ TEST(Negotiation, HasTheEighteenRowsOfTheTable) {
     ASSERT_EQ(std::size(kTable), 18U);
     ASSERT_EQ(negotiations().size(), 18U);
     for (const Row& row : kTable) {
-        SCOPED_TRACE(testing::Message() << static_cast<int>(row.tls) << static_cast<int>(row.sasl)
-                                        << row.dialback);
+        SCOPED_TRACE(testing::Message()
+                     << static_cast<int>(row.tls) << static_cast<int>(row.sasl) << row.dialback);
         const Negotiation& got = negotiation(row.tls, row.sasl, row.dialback);
         EXPECT_EQ(got.tls, row.tls);
         EXPECT_EQ(got.sasl, row.sasl);
@@ -70,14 +70,25 @@ TEST(Negotiation, HasTheEighteenRowsOfTheTable) {
     }
 }
 
-// What no row may allow: SASL without TLS, clear text where TLS is demanded, dialback where it is off.
+// What no row may allow: SASL without TLS, clear text where TLS is demanded, dialback where it is
+// off.
 TEST(Negotiation, NeverAllowsWhatItsSettingsForbid) {
     for (const Negotiation& row : negotiations()) {
-        if (row.tls == kRequired) { EXPECT_FALSE(row.allows(method::kDialbackClear)); }
-        if (row.tls == kNone) { EXPECT_FALSE(row.allows(method::kSaslTls | method::kDialbackTls)); }
-        if (row.sasl == kNone) { EXPECT_FALSE(row.allows(method::kSaslTls)); }
-        if (!row.dialback) { EXPECT_FALSE(row.allows(method::kDialbackTls | method::kDialbackClear)); }
-        if (!row.valid()) { EXPECT_FALSE(row.remark.empty()); }
+        if (row.tls == kRequired) {
+            EXPECT_FALSE(row.allows(method::kDialbackClear));
+        }
+        if (row.tls == kNone) {
+            EXPECT_FALSE(row.allows(method::kSaslTls | method::kDialbackTls));
+        }
+        if (row.sasl == kNone) {
+            EXPECT_FALSE(row.allows(method::kSaslTls));
+        }
+        if (!row.dialback) {
+            EXPECT_FALSE(row.allows(method::kDialbackTls | method::kDialbackClear));
+        }
+        if (!row.valid()) {
+            EXPECT_FALSE(row.remark.empty());
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 #include "core/rules/snapshot.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <new>
+
+#include <gtest/gtest.h>
 
 #include "core/config/file.hpp"
 
@@ -59,8 +59,9 @@ TEST(Snapshot, WithoutConfigurationNothingPasses) {
     EXPECT_EQ(c.snapshot->generation, 7U);
     EXPECT_EQ(c.snapshot->partner("xmpp.example"), nullptr);
     EXPECT_EQ(c.snapshot->sip_domain("sip.example"), nullptr);
-    EXPECT_EQ(c.snapshot->may_converse("a", "sip.example", "xmpp.example", Direction::kToXmpp).reason,
-              Reason::kFederationOff);
+    EXPECT_EQ(
+        c.snapshot->may_converse("a", "sip.example", "xmpp.example", Direction::kToXmpp).reason,
+        Reason::kFederationOff);
 }
 
 TEST(Snapshot, HasTheDefaultsOfTheProduct) {
@@ -71,12 +72,12 @@ TEST(Snapshot, HasTheDefaultsOfTheProduct) {
     EXPECT_EQ(s.xmpp.listen_tls.at(0).text, "[::]:5270");
     EXPECT_EQ(s.link.listen.at(0).text, "[::]:23456");
     EXPECT_EQ(s.xmpp.connections, 1000U);
-    EXPECT_EQ(s.xmpp.unauthenticated_per_address, 10U);    // S2S-62
-    EXPECT_EQ(s.xmpp.streams_per_domain_pair, 4U);         // S2S-62
-    EXPECT_DOUBLE_EQ(s.xmpp.connections_per_address.per_second(), 1.0);    // S2S-63
+    EXPECT_EQ(s.xmpp.unauthenticated_per_address, 10U);                  // S2S-62
+    EXPECT_EQ(s.xmpp.streams_per_domain_pair, 4U);                       // S2S-62
+    EXPECT_DOUBLE_EQ(s.xmpp.connections_per_address.per_second(), 1.0);  // S2S-63
     EXPECT_EQ(s.xmpp.stanza_bytes, 262144U);
     EXPECT_EQ(s.sip.listen.size(), 3U);
-    EXPECT_EQ(s.im.max_bytes, 32768U);    // IM-19
+    EXPECT_EQ(s.im.max_bytes, 32768U);  // IM-19
     EXPECT_TRUE(s.edge && s.gateway);
     // features.md A3.
     const Partner* partner = c.snapshot->partner("xmpp.example");
@@ -87,14 +88,15 @@ TEST(Snapshot, HasTheDefaultsOfTheProduct) {
     EXPECT_EQ(partner->negotiation.sasl, Need::kRequired);
     EXPECT_EQ(partner->connection_limit, 20U);
     EXPECT_TRUE(partner->proxy.host.empty());
-    EXPECT_EQ(partner->rate_bytes.count, 512U << 10);           // S2S-64
-    EXPECT_EQ(partner->rate_stanzas.count, 2000U);              // S2S-64
-    EXPECT_EQ(partner->rate_sender_messages.count, 20U);        // S2S-65
+    EXPECT_EQ(partner->rate_bytes.count, 512U << 10);     // S2S-64
+    EXPECT_EQ(partner->rate_stanzas.count, 2000U);        // S2S-64
+    EXPECT_EQ(partner->rate_sender_messages.count, 20U);  // S2S-65
 }
 
 TEST(Snapshot, FindsPartnersByEveryNameOfTheirs) {
     const Compiled c = make(
-        "partner/a.example/additional_domains = b.example b\xc3\xbc" "cher.example\n"
+        "partner/a.example/additional_domains = b.example b\xc3\xbc"
+        "cher.example\n"
         "partner/c.example/enabled = no\n"
         "partner/c.example/proxy = [::1]:15269\n"
         "partner/c.example/connection_limit = 3\n"
@@ -118,17 +120,17 @@ TEST(Snapshot, FindsPartnersByEveryNameOfTheirs) {
 }
 
 TEST(Snapshot, DiscoveryGivesTheTemplateToAnyDomainThatIsNotDenied) {
-    const Compiled c = make(open_with(
-        "federation.discovery = yes\n"
-        "partner/default/type = public_verified\n"
-        "partner/bad.example/enabled = no\n"));
+    const Compiled c =
+        make(open_with("federation.discovery = yes\n"
+                       "partner/default/type = public_verified\n"
+                       "partner/bad.example/enabled = no\n"));
     ASSERT_TRUE(c.snapshot) << c.text();
     const Partner* found = c.snapshot->partner("new.example");
     ASSERT_NE(found, nullptr);
     EXPECT_TRUE(found->discovered());
     EXPECT_EQ(found->type, PartnerType::kPublicVerified);
     EXPECT_FALSE(c.snapshot->partner("bad.example")->enabled);
-    EXPECT_EQ(c.snapshot->partner("sip.example"), nullptr);    // SEC-1
+    EXPECT_EQ(c.snapshot->partner("sip.example"), nullptr);  // SEC-1
     EXPECT_FALSE(c.snapshot->partner("xmpp.example")->discovered());
 }
 
@@ -183,11 +185,14 @@ TEST(Snapshot, SaysWhoMayConverseAndWhichRuleDecides) {
         {two_sites, "a", "paris.example", "xmpp.example", kToXmpp, Reason::kAllowed, "site:paris"},
         {two_sites, "press", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "press"},
         {two_sites, "PRESS", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "press"},
-        {two_sites, "press", "paris.example", "xmpp.example", kToXmpp, Reason::kAllowed, "site:paris"},
-        {two_sites, "mute", "paris.example", "xmpp.example", kToXmpp, Reason::kFederationAccess, "mute"},
+        {two_sites, "press", "paris.example", "xmpp.example", kToXmpp, Reason::kAllowed,
+         "site:paris"},
+        {two_sites, "mute", "paris.example", "xmpp.example", kToXmpp, Reason::kFederationAccess,
+         "mute"},
         {two_sites, "rome", "paris.example", "xmpp.example", kToXmpp, Reason::kFederationAccess,
          "site:rome"},
-        {two_sites, "paris", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "site:paris"},
+        {two_sites, "paris", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed,
+         "site:paris"},
     };
     for (const Question& q : questions) {
         SCOPED_TRACE(q.settings + q.user + "@" + q.ours + " " + q.theirs);
@@ -215,11 +220,14 @@ struct Refusal {
 TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
     const Refusal refusals[] = {
         {"partner/x.example/tls = none\npartner/x.example/dialback = no\n",
-         "t:2: error: partner/x.example/dialback: tls = none, sasl = required, dialback = no: no method is left"},
+         "t:2: error: partner/x.example/dialback: tls = none, sasl = required, dialback = no: no "
+         "method is left"},
         {"partner/default/sasl = none\npartner/default/dialback = no\n", "no method is left"},
-        {"partner/x.example/tls = optional\n", "warning: partner/x.example/tls: tls = optional", true},
+        {"partner/x.example/tls = optional\n", "warning: partner/x.example/tls: tls = optional",
+         true},
         {"partner/x.example/dialback = yes\n", "dialback will not be used", true},
-        {"domain/x.example/profile = lync\n", "t:1: error: domain/x.example/profile: profile lync is not yet available"},
+        {"domain/x.example/profile = lync\n",
+         "t:1: error: domain/x.example/profile: profile lync is not yet available"},
         {"domain/x.example/profile = msrp\n", "profile msrp is not yet available"},
         {"core.roles = edge\n", "is not yet available"},
         {"link.edges = edge.example:23456\n", "is not yet available"},
@@ -230,14 +238,16 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"xmpp.retry.first = 10s\nxmpp.retry.max = 5s\n", "is above xmpp.retry.max"},
         {"xmpp.limits.connections = 10\n", "is above xmpp.limits.connections"},
         {"xmpp.listen = [::]:5270\n", "[::]:5270 is taken by xmpp.listen"},
-        {"sip.listen = tcp:127.0.0.1:5060 tls:127.0.0.1:5060\n", "127.0.0.1:5060 is taken by sip.listen"},
+        {"sip.listen = tcp:127.0.0.1:5060 tls:127.0.0.1:5060\n",
+         "127.0.0.1:5060 is taken by sip.listen"},
         {"partner/a.example/additional_domains = b.example\npartner/b.example/enabled = yes\n",
          "b.example belongs to partner a.example already"},
         {"domain/a.example/phone = yes\npartner/a.example/enabled = yes\n", "is a domain of ours"},
         {"domain/a.example/phone = yes\npartner/b.example/additional_domains = a.example\n",
          "is a domain of ours"},
         {"partner/default/proxy = a.example\n", "not to the template"},
-        {"domain/a.example/phone = yes\nuser/u@a.example/policy = none\n", "there is no policy 'none'"},
+        {"domain/a.example/phone = yes\nuser/u@a.example/policy = none\n",
+         "there is no policy 'none'"},
         {"user/u@a.example/policy = global\n", "is not a domain of ours", true},
         {"log.bodies = yes\n", "texts of messages will be logged", true},
     };
@@ -264,7 +274,8 @@ TEST(Snapshot, ListensTwiceWhereAddressesOrProtocolsDiffer) {
 }
 
 TEST(Snapshot, LookUpsDoNotAllocate) {
-    std::string text = open_with("federation.discovery = yes\nuser/u@sip.example/policy = global\n");
+    std::string text =
+        open_with("federation.discovery = yes\nuser/u@sip.example/policy = global\n");
     for (int i = 0; i < 1000; ++i) {
         text += "partner/p" + std::to_string(i) + ".example/type = federated\n";
     }
@@ -273,7 +284,8 @@ TEST(Snapshot, LookUpsDoNotAllocate) {
     const std::size_t before = allocations;
     int allowed = 0;
     for (const Bytes domain : {"p0.example", "p999.example", "unknown.example", "sip.example"}) {
-        allowed += c.snapshot->may_converse("u", "sip.example", domain, Direction::kToXmpp).allowed();
+        allowed +=
+            c.snapshot->may_converse("u", "sip.example", domain, Direction::kToXmpp).allowed();
         allowed += c.snapshot->sip_trusted(Bytes("\x7f\0\0\1", 4));
     }
     EXPECT_EQ(allocations, before);
