@@ -17,7 +17,7 @@ enum class Verdict : std::uint8_t {
     kUnreachable,    // DB-6: remote-connection-failed and the like
     kNoSuchDomain,   // DB-6: the sender's domain has no server
     kTimeout,
-    kDenied,         // our policy does not allow to ask
+    kDenied,         // policy, theirs or ours, says no
 };
 
 using DialbackKey = std::array<char, 64>;    // lower-case hex

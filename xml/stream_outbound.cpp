@@ -5,6 +5,7 @@
 
 #include "core/base/hash.hpp"
 #include "xml/sasl.hpp"
+#include "xml/stanza_error.hpp"
 #include "xml/stream.hpp"
 #include "xml/stream_parts.hpp"
 #include "xml/writer.hpp"
@@ -28,9 +29,22 @@ bool offers_external(const Element& features) {
     return false;
 }
 
-Verdict verdict_of(Bytes type) {
+Verdict verdict_of(const Element& answer) {
+    const Bytes type = answer.attribute("type");
     if (type == "valid") return Verdict::kValid;
     if (type == "invalid") return Verdict::kInvalid;
+    const Element error = answer.child("error", kServerNamespace);
+    if (!error) return Verdict::kError;
+    for (const Element& part : error.children()) {
+        if (part.namespace_uri() != kStanzasNamespace) continue;
+        switch (parse_stanza_condition(part.name()).value_or(StanzaCondition::kUndefinedCondition)) {
+            case StanzaCondition::kForbidden:
+            case StanzaCondition::kNotAllowed:
+            case StanzaCondition::kNotAuthorized:
+            case StanzaCondition::kPolicyViolation: return Verdict::kDenied;    // ERR-44
+            default: break;
+        }
+    }
     return Verdict::kError;
 }
 
@@ -151,7 +165,7 @@ void Stream::on_result_out(const Element& element, Action& action, Instant now) 
         ++counts_.answers_dropped;
         return;
     }
-    const Verdict verdict = verdict_of(element.attribute("type"));
+    const Verdict verdict = verdict_of(element);
     if (verdict == Verdict::kValid) return on_proved_out(*pair, now);
     pair->state = Pair::State::kFree;
     action.kind = Action::Kind::kPairRefused;
@@ -262,7 +276,7 @@ void Stream::on_verify_out(const Element& element, Action& action) {
         if (question.our != our || question.their != their || question.id != id.written()) continue;
         question.state = Question::State::kFree;
         action.kind = Action::Kind::kVerifyAnswer;
-        action.verdict = verdict_of(element.attribute("type"));
+        action.verdict = verdict_of(element);
         action.our = question.our;
         action.their = question.their;
         action.id = question.id;

@@ -229,6 +229,12 @@ TEST(StreamOutbound, DialbackRefused) {
     error.feed(answer("valid"));
     EXPECT_EQ(error.count(Kind::kPair), 1u);
 
+    Outbound denied(kClearOnly);    // ERR-44
+    denied.feed(reply() + std::string(kNoFeatures));
+    denied.feed("<db:result from='example.org' to='sip.example' type='error'><error type='auth'>"
+                "<forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
+    EXPECT_EQ(denied.last(Kind::kPairRefused)->verdict, Verdict::kDenied);
+
     Outbound mute(kClearOnly);
     mute.feed(reply() + std::string(kNoFeatures));
     mute.advance(30s);
