@@ -211,6 +211,7 @@ void Connection::Core::on_connect(Socket, int error) {
     state_ = State::kOpen;
     last_received_ = last_progress_ = loop_.now();
     if (paused_) loop_.pause_receive(socket_);
+    if (unsent() > 0) schedule();
     if (handle_ != nullptr) owner_->on_open(*handle_);
 }
 

@@ -6,6 +6,8 @@
 #include <wolfssl/wolfcrypt/random.h>
 
 #include <array>
+#include <chrono>
+#include <cstdio>
 #include <memory>
 
 #include "net/tls.hpp"
@@ -61,9 +63,29 @@ std::string alt_names_der(const std::vector<std::string>& names) {
     return der + list;
 }
 
+// RFC 5280 4.1.2.5: UTCTime up to 2049, then GeneralizedTime. Returns its size.
+int write_time(byte* into, WallTime time) {
+    using namespace std::chrono;
+    const auto day = floor<days>(time);
+    const year_month_day date{day};
+    const hh_mm_ss clock{time - day};
+    char text[32];
+    const int year = static_cast<int>(date.year());
+    const bool is_short = year < 2050;
+    const int size = std::snprintf(text, sizeof text, is_short ? "%02d%02u%02u%02d%02d%02dZ" : "%04d%02u%02u%02d%02d%02dZ",
+                                   is_short ? year % 100 : year, static_cast<unsigned>(date.month()),
+                                   static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
+                                   static_cast<int>(clock.minutes().count()),
+                                   static_cast<int>(clock.seconds().count()));
+    into[0] = is_short ? 0x17 : 0x18;
+    into[1] = static_cast<byte>(size);
+    std::memcpy(into + 2, text, static_cast<std::size_t>(size));
+    return size + 2;
+}
+
 }  // namespace
 
-Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days) {
+Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days, WallTime from) {
     std::size_t total = 0;
     for (const std::string& name : dns_names) {
         if (name.empty() || name.size() > 127) return failure(Errc::kMalformed, "certificate name");
@@ -82,6 +104,10 @@ Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, u
     std::memcpy(wanted->subject.commonName, first.data(), shown);
     wanted->sigType = CTC_SHA256wECDSA;
     wanted->daysValid = static_cast<int>(days);
+    if (from != WallTime{}) {
+        wanted->beforeDateSz = write_time(wanted->beforeDate, from);
+        wanted->afterDateSz = write_time(wanted->afterDate, from + std::chrono::days(days));
+    }
     wanted->isCA = 0;
 
     std::array<byte, kDerBytesMax> der{};

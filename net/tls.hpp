@@ -100,7 +100,9 @@ struct SelfSigned {
     std::string certificate;
     std::string key;
 };
-Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days);
+// Valid from `from` on, or from now on by the machine's clock; a simulation gives its own.
+Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days,
+                                    WallTime from = {});
 
 // Once, before any thread starts. For a simulation: all of TLS's randomness then comes from `loop`
 // (null: the kernel's again), which makes a run repeatable; single thread only.

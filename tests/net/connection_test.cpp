@@ -131,7 +131,9 @@ TEST_P(ConnectionTest, ManyWritesOfATurnAreOneSend) {
     connect_both();
     for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.connection->write("0123456789"));
     ASSERT_TRUE(world.run([this] { return server.received.size() == 1'000; }));
-    if (!GetParam()) EXPECT_EQ(server.shown, 1);    // the simulation cuts streams into pieces
+    if (!GetParam()) {    // the simulation cuts streams into pieces
+        EXPECT_EQ(server.shown, 1);
+    }
 }
 
 TEST_P(ConnectionTest, BigTransfers) {
@@ -147,8 +149,9 @@ TEST_P(ConnectionTest, BigTransfersOverTls) {
     EXPECT_TRUE(client.connection->secured());
     EXPECT_STREQ(client.connection->tls_version(), "TLSv1.3");
     EXPECT_EQ(server.connection->tls_alpn(), "xmpp-server");
-    EXPECT_TRUE(server.connection->peer().chain_valid) << server.connection->peer().fault;
-    EXPECT_TRUE(client.connection->peer().chain_valid) << client.connection->peer().fault;
+    // Dates are judged by the loop's clock, and the simulation's stands before the certificate's.
+    EXPECT_EQ(server.connection->peer().chain_valid, !GetParam()) << server.connection->peer().fault;
+    EXPECT_EQ(client.connection->peer().chain_valid, !GetParam()) << client.connection->peer().fault;
     send_all(client, server, pattern(5'000'000));
     send_all(server, client, pattern(3'000'000));
 }
@@ -300,6 +303,7 @@ TEST_P(ConnectionTest, MayBeDestroyedInAnyCallback) {
     ASSERT_TRUE(world.run([this] { return server.closed == 1; }));
     client = {};
     server = {};
+    acceptor.accepted_count = 0;
     // In on_data, with a send in flight.
     connect_both();
     ASSERT_TRUE(server.connection->write(pattern(500'000)));

@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "net/certificate.hpp"
 #include "tests/net/certificates.hpp"
 
 namespace fedgate::net {
@@ -271,6 +272,17 @@ TEST(Tls, SelfSigned) {
     ASSERT_TRUE(pair.shake_hands());
     EXPECT_EQ(pair.client->peer().dns_names, (std::vector<std::string>{"localhost", "fedgate.example"}));
     EXPECT_TRUE(pair.client->peer().chain_valid) << pair.client->peer().fault;
+    for (const int year : {2001, 2049, 2050, 2060}) {
+        const WallTime from = std::chrono::sys_days(std::chrono::year(year) / 12 / 31);
+        const auto other = make_self_signed({"localhost"}, 10, from);
+        ASSERT_TRUE(other);
+        const auto ders = parse_pem_certificates(other->certificate);
+        ASSERT_TRUE(ders);
+        const auto parsed = parse_certificate((*ders)[0]);
+        ASSERT_TRUE(parsed) << year;
+        EXPECT_EQ(parsed->not_before, from);
+        EXPECT_EQ(parsed->not_after, from + std::chrono::days(10));
+    }
     EXPECT_FALSE(make_self_signed({}, 1));
     EXPECT_FALSE(make_self_signed({std::string(200, 'a')}, 1));
 }

@@ -1,0 +1,256 @@
+#include "net/dialer.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/net/loops.hpp"
+
+namespace fedgate::net {
+namespace {
+
+// Connects from the first node; servers stand on others. All time is virtual.
+struct DialerTest : testing::Test, DialerOwner, ConnectionOwner, FinderOwner, SocketOwner {
+    void SetUp() override {
+        here = simulation.make_node();
+        loop = &simulation.make_loop(here);
+        there = simulation.make_node();
+        server_loop = &simulation.make_loop(there);
+        resolver = std::make_unique<SimulatedResolver>(*loop);
+        dialer = std::make_unique<Dialer>(*loop, *resolver, *this, &pool);
+    }
+    void TearDown() override {
+        dialer.reset();
+        finder.reset();
+        connection.reset();
+        resolver.reset();
+        run([] { return false; }, 1s);
+    }
+    template <typename Predicate>
+    bool run(Predicate&& predicate, Duration at_most = 60s) {
+        return simulation.run_for(predicate, at_most);
+    }
+    void serve(const SocketAddress& address) { ASSERT_TRUE(server_loop->listen(address, *this)); }
+    void dial(Lookup lookup) {
+        dialed = failed = 0;
+        dialer->start(std::move(lookup), *this, {65'536, 65'536});
+        EXPECT_EQ(dialed + failed, 0);
+        ASSERT_TRUE(run([this] { return dialed + failed > 0; }));
+    }
+
+    // DialerOwner
+    void on_dialed(Dialer&, std::unique_ptr<Connection> c, const Target& target) override {
+        ++dialed;
+        connection = std::move(c);
+        reached = target;
+    }
+    void on_dial_failed(Dialer&, DialFault why, Error error, Instant when) override {
+        ++failed;
+        fault = why;
+        last = error;
+        retry_at = when;
+        if (destroy_when_failed) dialer.reset();
+    }
+    // ConnectionOwner
+    std::size_t on_data(Connection&, MutableBytes input) override { return input.size(); }
+    void on_closed(Connection&, Error) override {}
+    // FinderOwner
+    void on_found(Finder&, LookupStatus how, std::vector<Target> targets, Duration time) override {
+        ++found;
+        status = how;
+        list = std::move(targets);
+        ttl = time;
+    }
+    // SocketOwner
+    void on_accept(Socket, Socket accepted, const SocketAddress&) override {
+        server_loop->adopt(accepted, *this);
+        ++accepted_count;
+    }
+    void on_end(Socket socket, int) override { server_loop->close(socket); }
+
+    Simulation simulation{SimulationSettings{}};
+    Simulation::Node here{}, there{};
+    SimulatedLoop* loop = nullptr;
+    SimulatedLoop* server_loop = nullptr;
+    TargetPool pool;
+    std::unique_ptr<SimulatedResolver> resolver;
+    std::unique_ptr<Dialer> dialer;
+    std::unique_ptr<Finder> finder;
+    std::unique_ptr<Connection> connection;
+    Target reached;
+    int dialed = 0, failed = 0, found = 0, accepted_count = 0;
+    DialFault fault{};
+    Error last{};
+    Instant retry_at{};
+    LookupStatus status{};
+    std::vector<Target> list;
+    Duration ttl{};
+    bool destroy_when_failed = false;
+};
+
+// DNS-1, DNS-2.
+TEST_F(DialerTest, WalksSrvTargets) {
+    serve(simulation.address(there, 5270));
+    resolver->add_srv("_xmpps-server._tcp.example.org", {1, 0, 5270, "good.example"});
+    resolver->add_srv("_xmpp-server._tcp.example.org", {0, 0, 5269, "dead.example"});
+    resolver->add_address("good.example", simulation.address(there, 0));
+    resolver->add_address("dead.example", simulation.address(there, 0));    // nobody on 5269
+    dial(Lookup::xmpp("example.org"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_EQ(reached.host, "good.example");
+    EXPECT_EQ(reached.transport, Transport::kTls);
+    EXPECT_TRUE(same_address(connection->peer_address(), simulation.address(there, 5270)));
+    EXPECT_TRUE(dialer->busy());
+    dialer->succeeded();
+    EXPECT_FALSE(dialer->busy());
+    // DNS-8: the dead one is not tried again now.
+    resolver->add_address("dead.example", simulation.address(there, 0));
+    const Instant start = loop->now();
+    dial(Lookup::xmpp("example.org"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_LT(loop->now() - start, 1s);
+    dialer->succeeded();
+}
+
+// DNS-4, ERR-40: neither SRV nor address.
+TEST_F(DialerTest, TellsNoDomainFromDnsFailureFromUnreachable) {
+    dial(Lookup::xmpp("nothing.example"));
+    EXPECT_EQ(failed, 1);
+    EXPECT_EQ(fault, DialFault::kNoDomain);
+
+    resolver->set_failing("_xmpps-server._tcp.broken.example", DnsStatus::kFailed);
+    resolver->set_failing("_xmpp-server._tcp.broken.example", DnsStatus::kFailed);
+    resolver->set_failing("broken.example", DnsStatus::kFailed);
+    dial(Lookup::xmpp("broken.example"));
+    EXPECT_EQ(fault, DialFault::kDnsFailed);
+
+    resolver->add_srv("_xmpp-server._tcp.none.example", {0, 0, 0, ""});    // DNS-3
+    dial(Lookup::xmpp("none.example"));
+    EXPECT_EQ(fault, DialFault::kNoDomain);
+
+    resolver->add_address("refusing.example", simulation.address(there, 0));
+    dial(Lookup::xmpp("refusing.example"));    // DNS-4: its own address, port 5269
+    EXPECT_EQ(fault, DialFault::kUnreachable);
+    EXPECT_EQ(last.code, Errc::kRefused);
+    // DNS-8: worth another try in 2-4 s, not before.
+    EXPECT_GE(retry_at, loop->now() + 1s);
+    EXPECT_LE(retry_at, loop->now() + 4s);
+    dial(Lookup::xmpp("refusing.example"));
+    EXPECT_EQ(fault, DialFault::kUnreachable);
+    serve(simulation.address(there, 5269));
+    ASSERT_TRUE(run([this] { return loop->now() >= retry_at; }) || true);
+    dial(Lookup::xmpp("refusing.example"));
+    EXPECT_EQ(dialed, 1);
+    dialer->succeeded();
+}
+
+// DNS-6: families raced, 250 ms apart, 3 s for each address.
+TEST_F(DialerTest, RacesAddresses) {
+    const auto hole = simulation.make_node();
+    simulation.make_loop(hole);
+    simulation.cut(here, hole);
+    serve(simulation.address(there, 5269));
+    resolver->add_address("example.org", simulation.address(hole, 0));
+    resolver->add_address("example.org", simulation.address(there, 0));
+    const Instant start = loop->now();
+    dial(Lookup::fixed("example.org", 5269, Transport::kTcp));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_GE(loop->now() - start, 250ms);
+    EXPECT_LT(loop->now() - start, 400ms);
+    dialer->succeeded();
+
+    resolver->clear("example.org");
+    resolver->add_address("example.org", simulation.address(hole, 0));
+    const Instant again = loop->now();
+    dial(Lookup::fixed("example.org", 5269, Transport::kTcp));
+    EXPECT_EQ(fault, DialFault::kUnreachable);
+    EXPECT_EQ(last.code, Errc::kTimeout);
+    EXPECT_GE(loop->now() - again, 3s);
+    EXPECT_LT(loop->now() - again, 3200ms);
+}
+
+// DNS-6: at most eight addresses for each attempt.
+TEST_F(DialerTest, BoundsTheAttempt) {
+    const auto hole = simulation.make_node();
+    simulation.make_loop(hole);
+    simulation.cut(here, hole);
+    for (int i = 0; i < 20; ++i) resolver->add_address("many.example", simulation.address(hole, 0));
+    const Instant start = loop->now();
+    dial(Lookup::fixed("many.example", 5269, Transport::kTcp));
+    EXPECT_EQ(failed, 1);
+    EXPECT_LE(loop->now() - start, 3s + 8 * 250ms);
+
+    resolver->set_delay(40s);
+    const Instant slow = loop->now();
+    dial(Lookup::xmpp("slow.example"));
+    EXPECT_EQ(fault, DialFault::kTimeout);
+    EXPECT_GE(loop->now() - slow, 30s);
+    EXPECT_LT(loop->now() - slow, 31s);
+}
+
+// DNS-7: a connection that opened but did not work out: the next target, in the same attempt.
+TEST_F(DialerTest, GoesOnAfterTheOwnerFoundAFault) {
+    serve(simulation.address(there, 1));
+    serve(simulation.address(there, 2));
+    resolver->add_srv("_xmpp-server._tcp.example.org", {1, 0, 1, "one.example"});
+    resolver->add_srv("_xmpp-server._tcp.example.org", {2, 0, 2, "two.example"});
+    resolver->add_address("one.example", simulation.address(there, 0));
+    resolver->add_address("two.example", simulation.address(there, 0));
+    dial(Lookup::xmpp("example.org"));
+    EXPECT_EQ(reached.host, "one.example");
+    connection.reset();
+    dialer->next({Errc::kTls, 0, "test"});
+    EXPECT_EQ(dialed, 1);
+    ASSERT_TRUE(run([this] { return dialed == 2; }));
+    EXPECT_EQ(reached.host, "two.example");
+    connection.reset();
+    dialer->next({Errc::kTls, 0, "test"});
+    ASSERT_TRUE(run([this] { return failed == 1; }));
+    EXPECT_EQ(fault, DialFault::kUnreachable);
+    EXPECT_EQ(last.code, Errc::kTls);
+}
+
+TEST_F(DialerTest, MayBeDestroyedAtAnyTime) {
+    resolver->add_address("refusing.example", simulation.address(there, 0));
+    dialer->start(Lookup::xmpp("refusing.example"), *this, {1'024, 1'024});
+    dialer.reset();
+    run([] { return false; }, 1s);
+    EXPECT_EQ(dialed + failed, 0);
+    dialer = std::make_unique<Dialer>(*loop, *resolver, *this);
+    destroy_when_failed = true;
+    dial(Lookup::xmpp("refusing.example"));
+    EXPECT_EQ(failed, 1);
+    EXPECT_EQ(dialer, nullptr);
+}
+
+// SIP-6: all addresses of all targets, in order.
+TEST_F(DialerTest, FinderListsAddresses) {
+    finder = std::make_unique<Finder>(*loop, *resolver, *this);
+    resolver->add_srv("_sip._udp.pool.example", {2, 0, 5060, "b.example"});
+    resolver->add_srv("_sip._udp.pool.example", {1, 0, 5070, "a.example"});
+    resolver->add_address("a.example", *parse_ip("10.0.0.1", 0));
+    resolver->add_address("a.example", *parse_ip("2001:db8::1", 0));
+    resolver->add_address("b.example", *parse_ip("10.0.0.2", 0));
+    const Transport udp[] = {Transport::kUdp};
+    finder->start(Lookup::sip("pool.example", 0, udp));
+    EXPECT_EQ(found, 0);
+    ASSERT_TRUE(run([this] { return found == 1; }));
+    EXPECT_EQ(status, LookupStatus::kFound);
+    std::vector<std::string> addresses;
+    for (const Target& target : list) addresses.push_back(format_address(target.address));
+    EXPECT_EQ(addresses,
+              (std::vector<std::string>{"[2001:db8::1]:5070", "10.0.0.1:5070", "10.0.0.2:5060"}));
+    EXPECT_GE(ttl, 30s);
+
+    finder->start(Lookup::sip("127.0.0.1", 5060, udp));
+    ASSERT_TRUE(run([this] { return found == 2; }));
+    ASSERT_EQ(list.size(), 1u);
+    finder->start(Lookup::sip("nothing.example", 5060, udp));
+    ASSERT_TRUE(run([this] { return found == 3; }));
+    EXPECT_EQ(status, LookupStatus::kNoDomain);
+    resolver->set_failing("broken.example", DnsStatus::kFailed);
+    finder->start(Lookup::sip("broken.example", 5060, udp));
+    ASSERT_TRUE(run([this] { return found == 4; }));
+    EXPECT_EQ(status, LookupStatus::kFailed);
+}
+
+}  // namespace
+}  // namespace fedgate::net
