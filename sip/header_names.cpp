@@ -1,6 +1,7 @@
 #include "sip/header_names.hpp"
 
 #include <array>
+#include <cstring>
 
 #include "sip/chars.hpp"
 
@@ -106,6 +107,29 @@ constexpr Index make_index() {
 constexpr Index kIndex = make_index();
 static_assert(kIndex.unique, "two header names share a slot: change the factors");
 
+template <typename Word>
+bool same_word(const char* a, const char* b) {
+    Word left;
+    Word right;
+    std::memcpy(&left, a, sizeof left);
+    std::memcpy(&right, b, sizeof right);
+    return ((left ^ right) & static_cast<Word>(0xdfdf'dfdf'dfdf'dfdfu)) == 0;
+}
+
+// Ours have letters and '-' only, and the other one is a token: what differs in bit 5 differs in case.
+bool same_name(const char* name, const char* text, std::size_t size) {
+    if (size >= 8) {
+        for (std::size_t i = 0; i + 8 < size; i += 8) {
+            if (!same_word<std::uint64_t>(name + i, text + i)) return false;
+        }
+        return same_word<std::uint64_t>(name + size - 8, text + size - 8);
+    }
+    if (size >= 4) {
+        return same_word<std::uint32_t>(name, text) && same_word<std::uint32_t>(name + size - 4, text + size - 4);
+    }
+    return same_word<std::uint16_t>(name, text) && same_word<std::uint16_t>(name + size - 2, text + size - 2);
+}
+
 }  // namespace
 
 HeaderName find_header_name(Bytes name) {
@@ -116,12 +140,7 @@ HeaderName find_header_name(Bytes name) {
     const std::size_t id = kIndex.slots[slot_of(name)];
     const Bytes text = kNames[id].text;
     if (id == 0 || text.size() != name.size()) return HeaderName::kOther;
-    if (text != name) {
-        for (std::size_t i = 0; i < name.size(); ++i) {
-            if (chars::lower(name[i]) != chars::lower(text[i])) return HeaderName::kOther;
-        }
-    }
-    return static_cast<HeaderName>(id);
+    return same_name(name.data(), text.data(), name.size()) ? static_cast<HeaderName>(id) : HeaderName::kOther;
 }
 
 Bytes header_text(HeaderName id) { return kNames[static_cast<std::size_t>(id)].text; }

@@ -75,7 +75,7 @@ enum class HeaderName : std::uint8_t {
 
 constexpr std::size_t kHeaderNameCount = static_cast<std::size_t>(HeaderName::kCount);
 
-// Any case, long or compact. kOther when it is none of ours.
+// Any case, long or compact. kOther when it is none of ours. The name must be a token.
 [[nodiscard]] HeaderName find_header_name(Bytes name);
 // The long name, as it is written. Empty for kOther.
 [[nodiscard]] Bytes header_text(HeaderName id);

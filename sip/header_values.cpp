@@ -1,6 +1,7 @@
 // The values of single header fields, each by its grammar in RFC 3261 25.1.
+#include "sip/header_values.hpp"
+
 #include "sip/chars.hpp"
-#include "sip/message.hpp"
 
 namespace fedgate::sip {
 namespace {
@@ -26,7 +27,7 @@ bool take_sent_protocol(Bytes& rest, Via& via) {
             rest = skip_space(rest.substr(part.size()));
         }
     }
-    const std::size_t size = span(rest, kToken);
+    const std::size_t size = span<kToken>(rest);
     if (size == 0 || size == rest.size() || !is(rest[size], kSpace)) return false;
     via.transport_name = rest.substr(0, size);
     via.transport = find_transport(via.transport_name);
@@ -40,7 +41,7 @@ bool take_sent_by(Bytes& rest, HostPort& out) {
     rest = skip_space(rest);
     if (out.port != 0 || rest.empty() || rest.front() != ':') return true;
     rest = skip_space(rest.substr(1));
-    const std::size_t size = span(rest, kDigit);
+    const std::size_t size = span<kDigit>(rest);
     std::uint64_t port = 0;
     if (!number(rest.substr(0, size), 65'535, port) || port == 0) return false;
     out.port = static_cast<std::uint16_t>(port);
@@ -50,7 +51,7 @@ bool take_sent_by(Bytes& rest, HostPort& out) {
 
 bool read_via_parameter(Bytes name, const Parameter& value, Via& via) {
     if (equal_ignoring_case(name, "branch")) {
-        if (!via.branch.empty() || value.value.empty() || !all(value.value, kToken)) return false;
+        if (!via.branch.empty() || value.value.empty() || !all<kToken>(value.value)) return false;
         via.branch = value.value;
     } else if (equal_ignoring_case(name, "received")) {
         // SIP-53, RFC 5118 4.5: with and without brackets.
@@ -110,29 +111,27 @@ Bytes without_quotes(Bytes value) {
 
 }  // namespace
 
-Result<Via> parse_via(Bytes value) {
-    Via via;
+Fault read_via(Bytes value, Via& via) {
     via.text = value = trim(value);
-    if (!take_sent_protocol(value, via)) return failure(Errc::kMalformed, "Via protocol");
-    if (!take_sent_by(value, via.sent_by)) return failure(Errc::kMalformed, "Via sent-by");
+    if (!take_sent_protocol(value, via)) return {"Via protocol"};
+    if (!take_sent_by(value, via.sent_by)) return {"Via sent-by"};
     const auto read = [&via](Bytes name, const Parameter& parameter) {
         return read_via_parameter(name, parameter, via);
     };
-    if (!read_parameters(value, via.params, read)) return failure(Errc::kMalformed, "Via parameters");
-    return via;
+    if (!read_parameters(value, via.params, read)) return {"Via parameters"};
+    return {};
 }
 
-Result<NameAddr> parse_name_addr(Bytes value) {
-    NameAddr out;
+Fault read_name_addr(Bytes value, NameAddr& out) {
     value = trim(value);
     const std::size_t open = find_angle(value);
     Bytes uri;
     Bytes rest;
     if (open != Bytes::npos) {
         out.display = trim(value.substr(0, open));
-        if (!valid_display(out.display)) return failure(Errc::kMalformed, "display name");
+        if (!valid_display(out.display)) return {"display name"};
         const std::size_t close = value.find('>', open);
-        if (close == Bytes::npos) return failure(Errc::kMalformed, "angle brackets");
+        if (close == Bytes::npos) return {"angle brackets"};
         uri = value.substr(open + 1, close - open - 1);
         rest = value.substr(close + 1);
     } else {
@@ -141,44 +140,59 @@ Result<NameAddr> parse_name_addr(Bytes value) {
         const std::size_t end = value.find(';');
         uri = trim(value.substr(0, end));
         rest = value.substr(uri.size());
-        if (uri.find_first_of("?,") != Bytes::npos) return failure(Errc::kMalformed, "URI needs <>");
+        if (uri.find_first_of("?,") != Bytes::npos) return {"URI needs <>"};
     }
     const auto read = [&out](Bytes name, const Parameter& parameter) {
         if (!equal_ignoring_case(name, "tag")) return true;
         if (!out.tag.empty() || parameter.value.empty()) return false;
         out.tag = parameter.value;
-        return all(out.tag, kToken);
+        return all<kToken>(out.tag);
     };
-    if (!read_parameters(rest, out.params, read)) return failure(Errc::kMalformed, "parameters");
-    FEDGATE_TRY(parsed, parse_uri(uri));
-    out.uri = parsed;
+    if (!read_parameters(rest, out.params, read)) return {"parameters"};
+    return read_uri(uri, out.uri);
+}
+
+Fault read_cseq(Bytes value, Cseq& out) {
+    const std::size_t digits = span<kDigit>(value);
+    std::uint64_t number_value = 0;
+    // RFC 3261 8.1.1.5: less than 2^31.
+    if (!number(value.substr(0, digits), 0x7fff'ffff, number_value)) return {"CSeq number"};
+    out.number = static_cast<std::uint32_t>(number_value);
+    const Bytes rest = value.substr(digits);
+    out.method_name = skip_space(rest);
+    if (out.method_name.size() == rest.size() || out.method_name.empty() || !all<kToken>(out.method_name)) {
+        return {"CSeq method"};
+    }
+    out.method = find_method(out.method_name);
+    return {};
+}
+
+Result<Via> parse_via(Bytes value) {
+    Via via;
+    if (const Fault fault = read_via(value, via)) return Failure{fault.error()};
+    return via;
+}
+
+Result<NameAddr> parse_name_addr(Bytes value) {
+    NameAddr out;
+    if (const Fault fault = read_name_addr(value, out)) return Failure{fault.error()};
     return out;
 }
 
 Result<Cseq> parse_cseq(Bytes value) {
     Cseq out;
-    const std::size_t digits = span(value, kDigit);
-    std::uint64_t number_value = 0;
-    // RFC 3261 8.1.1.5: less than 2^31.
-    if (!number(value.substr(0, digits), 0x7fff'ffff, number_value)) return failure(Errc::kMalformed, "CSeq number");
-    out.number = static_cast<std::uint32_t>(number_value);
-    const Bytes rest = value.substr(digits);
-    out.method_name = skip_space(rest);
-    if (out.method_name.size() == rest.size() || out.method_name.empty() || !all(out.method_name, kToken)) {
-        return failure(Errc::kMalformed, "CSeq method");
-    }
-    out.method = find_method(out.method_name);
+    if (const Fault fault = read_cseq(value, out)) return Failure{fault.error()};
     return out;
 }
 
 Result<ContentType> parse_content_type(Bytes value) {
     ContentType out;
     value = trim(value);
-    out.type = value.substr(0, span(value, kToken));
+    out.type = value.substr(0, span<kToken>(value));
     Bytes rest = skip_space(value.substr(out.type.size()));
     if (out.type.empty() || !take(rest, '/')) return failure(Errc::kMalformed, "Content-Type");
     rest = skip_space(rest);
-    out.subtype = rest.substr(0, span(rest, kToken));
+    out.subtype = rest.substr(0, span<kToken>(rest));
     if (out.subtype.empty()) return failure(Errc::kMalformed, "Content-Type");
     const auto read = [&out](Bytes name, const Parameter& parameter) {
         if (equal_ignoring_case(name, "charset")) out.charset = without_quotes(parameter.value);
@@ -193,7 +207,7 @@ Result<ContentType> parse_content_type(Bytes value) {
 
 Result<std::uint32_t> parse_seconds(Bytes value) {
     value = trim(value);
-    const std::size_t digits = span(value, kDigit);
+    const std::size_t digits = span<kDigit>(value);
     if (digits == 0) return failure(Errc::kMalformed, "delta-seconds");
     // Behind it: a comment or parameters (Retry-After), white space, or nothing.
     if (digits < value.size() && !is(value[digits], kSpace) && value[digits] != ';' && value[digits] != '(') {

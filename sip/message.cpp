@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "sip/chars.hpp"
+#include "sip/header_values.hpp"
 
 namespace fedgate::sip {
 namespace {
@@ -223,7 +224,7 @@ private:
     }
 
     void add_field(Bytes line, bool folded) {
-        const std::size_t size = span(line, kToken);
+        const std::size_t size = span<kToken>(line);
         std::size_t colon = size;
         while (colon < line.size() && is(line[colon], kSpace)) ++colon;
         if (size == 0 || colon == line.size() || line[colon] != ':') {
@@ -315,17 +316,16 @@ private:
         if (!message_.is_request) return fault(400, "request line");
         message_.method_name = line.substr(0, space);
         message_.method = find_method(message_.method_name);
-        if (message_.method_name.empty() || !all(message_.method_name, kToken)) return fault(501, "method");
+        if (message_.method_name.empty() || !all<kToken>(message_.method_name)) return fault(501, "method");
         if (last == space) return fault(400, "request line");
         const Bytes version = line.substr(last + 1);
         if (!equal_ignoring_case(version, "SIP/2.0")) {
             return fault(is_version(version) ? 505 : 400, "SIP version");    // SIP-45
         }
         message_.request_uri_text = line.substr(space + 1, last - space - 1);
-        const auto uri = parse_uri(message_.request_uri_text);
-        if (!uri) return fault(uri.error().code == Errc::kUnsupported ? 416 : 400, "Request-URI");    // SIP-46
-        message_.request_uri = *uri;
-        if (!uri->headers.empty()) fault(400, "Request-URI with headers");    // RFC 3261 19.1.1
+        const Fault wrong = read_uri(message_.request_uri_text, message_.request_uri);
+        if (wrong) return fault(wrong.unsupported ? 416 : 400, "Request-URI");    // SIP-46
+        if (!message_.request_uri.headers.empty()) fault(400, "Request-URI with headers");    // RFC 3261 19.1.1
     }
 
     // Something that only wants to be SIP is answered; anything else is not.
@@ -341,8 +341,8 @@ private:
     static bool is_version(Bytes version) {
         if (!equal_ignoring_case(version.substr(0, 4), "SIP/")) return false;
         const Bytes digits = version.substr(4);
-        const std::size_t dot = span(digits, kDigit);
-        return dot != 0 && dot + 1 < digits.size() && digits[dot] == '.' && all(digits.substr(dot + 1), kDigit);
+        const std::size_t dot = span<kDigit>(digits);
+        return dot != 0 && dot + 1 < digits.size() && digits[dot] == '.' && all<kDigit>(digits.substr(dot + 1));
     }
 
     void read_status_line(Bytes line) {
@@ -357,18 +357,18 @@ private:
 
     void read_field(const Header& header, std::size_t index) {
         switch (header.id) {
-            case HeaderName::kVia: return read_via(header, index);
-            case HeaderName::kFrom: return read_party(header, message_.from, "From");
-            case HeaderName::kTo: return read_party(header, message_.to, "To");
-            case HeaderName::kContact: return read_contact(header.value);
-            case HeaderName::kCallId: return read_call_id(header.value);
-            case HeaderName::kCseq: return read_cseq(header.value);
-            case HeaderName::kMaxForwards: return read_max_forwards(header.value);
+            case HeaderName::kVia: return add_via(header, index);
+            case HeaderName::kFrom: return add_party(header, message_.from, "From");
+            case HeaderName::kTo: return add_party(header, message_.to, "To");
+            case HeaderName::kContact: return check_contact(header.value);
+            case HeaderName::kCallId: return add_call_id(header.value);
+            case HeaderName::kCseq: return add_cseq(header.value);
+            case HeaderName::kMaxForwards: return add_max_forwards(header.value);
             default: return;
         }
     }
 
-    void read_via(const Header& header, std::size_t index) {
+    void add_via(const Header& header, std::size_t index) {
         Bytes list = header.value;
         Bytes item = list;
         const bool top = index == message_.first_[static_cast<std::size_t>(HeaderName::kVia)];
@@ -381,34 +381,31 @@ private:
             if (item.empty()) fault(400, "Via");
             if (!first) continue;    // those below are others' to read; they are only copied
             first = false;
-            const auto via = parse_via(item);
-            if (via) {
-                message_.via = *via;
-            } else {
-                fault(400, via.error().where);
+            if (const Fault wrong = read_via(item, message_.via)) {
+                message_.via = {};
+                fault(400, wrong.where);
             }
         }
     }
 
-    void read_party(const Header& header, NameAddr& out, const char* reason) {
-        const auto party = parse_name_addr(header.value);
-        if (party) {
-            out = *party;
-        } else {
-            fault(party.error().code == Errc::kUnsupported ? 416 : 400, reason);    // SIP-46: unksm2
+    void add_party(const Header& header, NameAddr& out, const char* reason) {
+        if (const Fault wrong = read_name_addr(header.value, out)) {
+            out = {};
+            fault(wrong.unsupported ? 416 : 400, reason);    // SIP-46: unksm2
         }
     }
 
-    void read_contact(Bytes list) {
+    void check_contact(Bytes list) {
         if (list == "*") return;
         Bytes item;
         while (take_item(list, item)) {
-            const auto contact = parse_name_addr(item);
-            if (!contact && contact.error().code != Errc::kUnsupported) return fault(400, "Contact");
+            NameAddr contact;
+            const Fault wrong = read_name_addr(item, contact);
+            if (wrong && !wrong.unsupported) return fault(400, "Contact");
         }
     }
 
-    void read_call_id(Bytes value) {
+    void add_call_id(Bytes value) {
         for (const char c : value) {
             if (c <= 0x20 || c >= 0x7f) return fault(400, "Call-ID");
         }
@@ -416,14 +413,16 @@ private:
         message_.call_id = value;
     }
 
-    void read_cseq(Bytes value) {
-        const auto cseq = parse_cseq(value);
-        if (!cseq) return fault(400, cseq.error().where);
-        message_.cseq = *cseq;
-        if (message_.is_request && cseq->method_name != message_.method_name) fault(400, "CSeq method mismatch");
+    void add_cseq(Bytes value) {
+        Cseq& cseq = message_.cseq;
+        if (const Fault wrong = read_cseq(value, cseq)) {
+            cseq = {};
+            return fault(400, wrong.where);
+        }
+        if (message_.is_request && cseq.method_name != message_.method_name) fault(400, "CSeq method mismatch");
     }
 
-    void read_max_forwards(Bytes value) {
+    void add_max_forwards(Bytes value) {
         std::uint64_t hops = 0;
         if (!number(value, 255, hops)) return fault(400, "Max-Forwards");    // RFC 3261 20.22
         message_.max_forwards = static_cast<std::uint32_t>(hops);

@@ -166,7 +166,7 @@ std::optional<Maker> maker_of_branch(Bytes branch) {
 }
 
 std::optional<Maker> maker_of_tag(Bytes tag) {
-    if (tag.size() != kTagBytes || !chars::all(tag, chars::kHex)) return std::nullopt;
+    if (tag.size() != kTagBytes || !chars::all<chars::kHex>(tag)) return std::nullopt;
     unsigned numbers[2] = {0, 0};
     for (std::size_t i = 0; i < 8; ++i) {
         numbers[i / 4] = numbers[i / 4] * 16 + static_cast<unsigned>(chars::hex_value(tag[i]));

@@ -1,6 +1,7 @@
 #include "sip/uri.hpp"
 
 #include "sip/chars.hpp"
+#include "sip/header_values.hpp"
 
 namespace fedgate::sip {
 namespace {
@@ -13,14 +14,19 @@ constexpr std::size_t kHostBytes = 255;    // RFC 1035 2.3.4
 bool is_host_name(Bytes host) {
     if (host.ends_with('.')) host.remove_suffix(1);
     if (host.empty() || host.size() > kHostBytes) return false;
-    std::size_t start = 0;
-    for (std::size_t i = 0; i <= host.size(); ++i) {
-        if (i < host.size() && host[i] != '.') continue;
-        if (i == start || host[start] == '-' || host[i - 1] == '-') return false;
-        if (i == host.size() && !is(host[start], kAlpha)) return false;
-        start = i + 1;
+    char before = '.';
+    std::size_t top = 0;
+    for (std::size_t i = 0; i < host.size(); ++i) {
+        const char c = host[i];
+        if (c == '.') {
+            if (before == '.' || before == '-') return false;
+            top = i + 1;
+        } else if (c == '-' && before == '.') {
+            return false;
+        }
+        before = c;
     }
-    return true;
+    return before != '.' && before != '-' && is(host[top], kAlpha);
 }
 
 Scheme find_scheme(Bytes name) {
@@ -35,10 +41,10 @@ Scheme find_scheme(Bytes name) {
 // *( ";" pname [ "=" pvalue ] ), without the first ';'.
 bool valid_params(Bytes params) {
     while (true) {
-        const std::size_t name = span_escaped(params, kParam);
+        const std::size_t name = span_escaped<kParam>(params);
         if (name == 0) return false;
         params.remove_prefix(name);
-        if (take(params, '=')) params.remove_prefix(span_escaped(params, kParam));
+        if (take(params, '=')) params.remove_prefix(span_escaped<kParam>(params));
         if (params.empty()) return true;
         if (!take(params, ';')) return false;
     }
@@ -65,10 +71,10 @@ bool parse_tel(Bytes rest, Uri& out) {
 
 bool parse_sip(Bytes rest, Uri& out) {
     // '@' is not allowed unescaped behind the host, so the first one, if any, ends the user part (ADDR-22).
-    const std::size_t user = span_escaped(rest, kUser);
+    const std::size_t user = span_escaped<kUser>(rest);
     if (user < rest.size() && (rest[user] == '@' || rest[user] == ':')) {
         const Bytes behind = rest.substr(user + 1);
-        const std::size_t password = rest[user] == ':' ? span_escaped(behind, kPassword) : 0;
+        const std::size_t password = rest[user] == ':' ? span_escaped<kPassword>(behind) : 0;
         if (rest[user] == '@') {
             out.has_user = true;
             out.user = rest.substr(0, user);
@@ -90,16 +96,17 @@ bool parse_sip(Bytes rest, Uri& out) {
     }
     if (take(rest, '?')) {
         out.headers = rest;
-        return !rest.empty() && span_escaped(rest, kUriHeader) == rest.size();
+        return !rest.empty() && span_escaped<kUriHeader>(rest) == rest.size();
     }
     return rest.empty();
 }
 
 constexpr char kHexDigits[] = "0123456789ABCDEF";
 
-void percent_encode(Bytes text, int keep, Sink& out) {
+template <int kKeep>
+void percent_encode(Bytes text, Sink& out) {
     while (!text.empty()) {
-        const std::size_t plain = span(text, keep);
+        const std::size_t plain = span<kKeep>(text);
         out.append(text.substr(0, plain));
         text.remove_prefix(plain);
         if (text.empty()) return;
@@ -169,17 +176,16 @@ bool headers_within(Bytes a, Bytes b) {
 
 }  // namespace
 
-bool equal_ignoring_case(Bytes a, Bytes b) {
-    if (a.size() != b.size()) return false;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        if (lower(a[i]) != lower(b[i])) return false;
+bool same_letters(const char* a, const char* b, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
     }
     return true;
 }
 
 bool is_ipv4(Bytes text) {
     for (int part = 0; part < 4; ++part) {
-        const std::size_t size = span(text, kDigit);
+        const std::size_t size = span<kDigit>(text);
         std::uint64_t value = 0;
         if (size > 3 || !number(text.substr(0, size), 255, value)) return false;
         text.remove_prefix(size);
@@ -198,7 +204,7 @@ bool is_ipv6(Bytes text) {
         if (text.empty()) return true;
     }
     while (true) {
-        const std::size_t size = span(text, kHex);
+        const std::size_t size = span<kHex>(text);
         if (size < text.size() && text[size] == '.') {
             groups += 2;
             return is_ipv4(text) && (gap ? groups < 8 : groups == 8);
@@ -226,7 +232,7 @@ bool take_host_port(Bytes& rest, HostPort& out) {
         out.kind = HostKind::kIpv6;
         rest.remove_prefix(size + 1);
     } else {
-        const std::size_t size = span(rest, kHost);
+        const std::size_t size = span<kHost>(rest);
         if (size == 0) return false;
         out.host = rest.substr(0, size);
         if (is_host_name(out.host)) {
@@ -239,7 +245,7 @@ bool take_host_port(Bytes& rest, HostPort& out) {
         rest.remove_prefix(size);
     }
     if (take(rest, ':')) {
-        const std::size_t size = span(rest, kDigit);
+        const std::size_t size = span<kDigit>(rest);
         std::uint64_t port = 0;
         if (!number(rest.substr(0, size), 65'535, port) || port == 0) return false;
         out.port = static_cast<std::uint16_t>(port);
@@ -258,26 +264,29 @@ void write_host(Sink& out, const HostPort& at) {
     }
 }
 
-Result<Uri> parse_uri(Bytes text) {
-    Uri uri;
+Fault read_uri(Bytes text, Uri& uri) {
     uri.text = text;
     if (text.starts_with("sip:")) {    // nearly always
         uri.scheme = Scheme::kSip;
-        if (!parse_sip(text.substr(4), uri)) return failure(Errc::kMalformed, "URI");
-        return uri;
+        return parse_sip(text.substr(4), uri) ? Fault{} : Fault{"URI"};
     }
     const std::size_t colon = text.find(':');
-    if (colon == Bytes::npos || colon == 0 || !is(text[0], kAlpha)) return failure(Errc::kMalformed, "URI scheme");
+    if (colon == Bytes::npos || colon == 0 || !is(text[0], kAlpha)) return {"URI scheme"};
     for (const char c : text.substr(0, colon)) {
-        if (!is(c, kAlpha | kDigit) && c != '+' && c != '-' && c != '.') return failure(Errc::kMalformed, "URI scheme");
+        if (!is(c, kAlpha | kDigit) && c != '+' && c != '-' && c != '.') return {"URI scheme"};
     }
     uri.scheme = find_scheme(text.substr(0, colon));
     const Bytes rest = text.substr(colon + 1);
     if (uri.scheme == Scheme::kOther) {
-        return failure(all(rest, kUri) ? Errc::kUnsupported : Errc::kMalformed, "URI scheme");
+        return {"URI scheme", all<kUri>(rest)};
     }
     const bool good = uri.scheme == Scheme::kTel ? parse_tel(rest, uri) : parse_sip(rest, uri);
-    if (!good) return failure(Errc::kMalformed, "URI");
+    return good ? Fault{} : Fault{"URI"};
+}
+
+Result<Uri> parse_uri(Bytes text) {
+    Uri uri;
+    if (const Fault fault = read_uri(text, uri)) return Failure{fault.error()};
     return uri;
 }
 
@@ -286,7 +295,7 @@ bool take_parameter(Bytes& rest, Bytes& name, Parameter& out) {
     rest = skip_space(rest);
     if (rest.empty()) return false;
     // URI parameter names may hold escapes and "[]/:&+$" (RFC 3261 25.1), those of header fields are tokens.
-    const std::size_t size = span(rest, kToken | kParam);
+    const std::size_t size = span<kToken | kParam>(rest);
     if (size == 0) return false;
     name = rest.substr(0, size);
     out.found = true;
@@ -294,7 +303,7 @@ bool take_parameter(Bytes& rest, Bytes& name, Parameter& out) {
     if (take(left, '=')) {
         left = skip_space(left);
         const bool quoted = !left.empty() && left.front() == '"';
-        const std::size_t length = quoted ? quoted_size(left) : span(left, kBare);
+        const std::size_t length = quoted ? quoted_size(left) : span<kBare>(left);
         if (quoted && length == 0) return false;
         out.has_value = true;
         out.value = left.substr(0, length);
@@ -332,8 +341,8 @@ bool percent_decode(Bytes text, Sink& out) {
     return !out.overflowed();
 }
 
-void percent_encode_user(Bytes text, Sink& out) { percent_encode(text, kUser, out); }
-void percent_encode_gr(Bytes text, Sink& out) { percent_encode(text, kParam, out); }
+void percent_encode_user(Bytes text, Sink& out) { percent_encode<kUser>(text, out); }
+void percent_encode_gr(Bytes text, Sink& out) { percent_encode<kParam>(text, out); }
 
 bool same_uri(const Uri& a, const Uri& b) {
     if (a.scheme != b.scheme || a.has_user != b.has_user) return false;

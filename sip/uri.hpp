@@ -62,6 +62,9 @@ void percent_encode_gr(Bytes text, Sink& out);
 // The same address of record (ADDR-32): user case-sensitive after decoding, host in any case, sip only.
 [[nodiscard]] bool same_aor(const Uri& a, const Uri& b);
 
-[[nodiscard]] bool equal_ignoring_case(Bytes a, Bytes b);    // ASCII
+[[nodiscard]] bool same_letters(const char* a, const char* b, std::size_t size);
+[[nodiscard]] inline bool equal_ignoring_case(Bytes a, Bytes b) {    // ASCII
+    return a.size() == b.size() && same_letters(a.data(), b.data(), a.size());
+}
 
 }  // namespace fedgate::sip
