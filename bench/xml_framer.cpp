@@ -1,7 +1,7 @@
 // Framing and routing view of a chat stanza of 300 bytes, its pieces, and long runs of text.
-#include <benchmark/benchmark.h>
-
 #include <string>
+
+#include <benchmark/benchmark.h>
 
 #include "xml/framer.hpp"
 #include "xml/stanza.hpp"
@@ -15,13 +15,14 @@ const std::string kHeader =
 
 const std::string kChat =
     "<message from='juliet@im.example.com/balcony' to='romeo@sip.example.net' type='chat' "
-    "id='ktx72v49' xml:lang='en'><body>Art thou not Romeo, and a Montague? Neither, fair saint</body>"
+    "id='ktx72v49' xml:lang='en'><body>Art thou not Romeo, and a Montague? Neither, fair "
+    "saint</body>"
     "<thread>e0ffe42b28561960c6b12b944a0927</thread>"
     "<active xmlns='http://jabber.org/protocol/chatstates'/></message>";
 
 std::string long_message(std::size_t size) {
-    return "<message from='a@im.example.com' to='b@sip.example.net'><body>" + std::string(size, 'x') +
-           "</body></message>";
+    return "<message from='a@im.example.com' to='b@sip.example.net'><body>" +
+           std::string(size, 'x') + "</body></message>";
 }
 
 void open(Framer& framer) {

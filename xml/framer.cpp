@@ -8,8 +8,8 @@
 namespace fedgate::xml {
 namespace {
 
-constexpr std::size_t kDeclarationBytes = 256;    // of an XML declaration; it needs 55
-constexpr std::ptrdiff_t kReferenceBytes = 16;    // of a character reference; it needs 10
+constexpr std::size_t kDeclarationBytes = 256;  // of an XML declaration; it needs 55
+constexpr std::ptrdiff_t kReferenceBytes = 16;  // of a character reference; it needs 10
 constexpr Bytes kCdataStart = "<![CDATA[";
 constexpr Bytes kXmlnsNamespace = "http://www.w3.org/2000/xmlns/";
 
@@ -31,7 +31,8 @@ const char* skip_space(const char* p, const char* end) {
 // ` name = 'value'` of an XML declaration, taken off `rest`. Null view: the next one is another.
 Bytes take_pseudo_attribute(Bytes& rest, Bytes name) {
     const auto skip = [](Bytes b) {
-        return b.substr(static_cast<std::size_t>(skip_space(b.data(), b.data() + b.size()) - b.data()));
+        return b.substr(
+            static_cast<std::size_t>(skip_space(b.data(), b.data() + b.size()) - b.data()));
     };
     Bytes at = skip(rest);
     if (at.size() == rest.size() || !at.starts_with(name)) return {};
@@ -55,7 +56,8 @@ XmlFault judge_declaration(Bytes inside) {
     if (version != "1.0") return XmlFault::kNotWellFormed;
     const Bytes encoding = take_pseudo_attribute(inside, "encoding");
     // S2S-7.
-    if (encoding.data() != nullptr && !is_utf8_label(encoding)) return XmlFault::kUnsupportedEncoding;
+    if (encoding.data() != nullptr && !is_utf8_label(encoding))
+        return XmlFault::kUnsupportedEncoding;
     const Bytes standalone = take_pseudo_attribute(inside, "standalone");
     if (standalone.data() != nullptr && standalone != "yes" && standalone != "no") {
         return XmlFault::kNotWellFormed;
@@ -69,7 +71,8 @@ int name_character_size(const char* p, const char* end, bool first) {
     const Utf8Character decoded = decode_utf8(p, end);
     if (decoded.status == Utf8Character::Status::kTruncated) return 0;
     if (decoded.status == Utf8Character::Status::kInvalid) return -1;
-    return (first ? is_name_start(decoded.value) : is_name_character(decoded.value)) ? decoded.size : -1;
+    return (first ? is_name_start(decoded.value) : is_name_character(decoded.value)) ? decoded.size
+                                                                                     : -1;
 }
 
 }  // namespace
@@ -98,7 +101,8 @@ FrameStatus Framer::next(Bytes input, Frame& frame) {
         declaration_count_ = 0;
         uses_stream_prefix_ = false;
     }
-    // S2S-8: what lies beyond the bound is not looked at, so the answer does not depend on the cuts.
+    // S2S-8: what lies beyond the bound is not looked at, so the answer does not depend on the
+    // cuts.
     const bool over = static_cast<std::size_t>(end - start) > element_bytes_max_;
     const FrameStatus status = scan(start, over ? start + element_bytes_max_ : end, frame);
     if (status == FrameStatus::kNeedMore && over) return fail(XmlFault::kTooBig);
@@ -140,10 +144,11 @@ FrameStatus Framer::declaration(const char*& p, const char* end) {
     const Bytes there = between(p, end).substr(0, kDeclarationBytes);
     if (!may_become(there, kStart)) return FrameStatus::kDone;
     if (there.size() <= kStart.size()) return FrameStatus::kNeedMore;
-    if (!is_space(there[kStart.size()])) return FrameStatus::kDone;    // <?xml-stylesheet ...?>
+    if (!is_space(there[kStart.size()])) return FrameStatus::kDone;  // <?xml-stylesheet ...?>
     const std::size_t close = there.find("?>");
     if (close == Bytes::npos) {
-        return there.size() < kDeclarationBytes ? FrameStatus::kNeedMore : fail(XmlFault::kNotWellFormed);
+        return there.size() < kDeclarationBytes ? FrameStatus::kNeedMore
+                                                : fail(XmlFault::kNotWellFormed);
     }
     const XmlFault fault = judge_declaration(there.substr(kStart.size(), close - kStart.size()));
     if (fault != XmlFault::kNone) return fail(fault);
@@ -151,8 +156,8 @@ FrameStatus Framer::declaration(const char*& p, const char* end) {
     return FrameStatus::kDone;
 }
 
-// One frame. It is a coroutine by hand: a `case` is a place where the bytes may end, and where the next
-// call goes on. Between them it runs straight through.
+// One frame. It is a coroutine by hand: a `case` is a place where the bytes may end, and where the
+// next call goes on. Between them it runs straight through.
 FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
     const char* p = start + position_;
     const auto offset = [&start](const char* at) { return static_cast<std::uint32_t>(at - start); };
@@ -169,20 +174,22 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
     switch (state_) {
         for (;;) {
             case State::kBetween:
-            case State::kMarkup:    // at '<'
+            case State::kMarkup:  // at '<'
                 if (end - p < 2) return wait(State::kMarkup);
                 if (p[1] == '/') {
-                    if (depth_ == 0 && phase_ != Phase::kOpen) return fail(XmlFault::kNotWellFormed);
+                    if (depth_ == 0 && phase_ != Phase::kOpen)
+                        return fail(XmlFault::kNotWellFormed);
                     p += 2;
                     mark_ = 0;
                     goto closing_name;
                 }
-                if (p[1] == '?') return fail(XmlFault::kRestrictedXml);    // RFC 6120 11.1
+                if (p[1] == '?') return fail(XmlFault::kRestrictedXml);  // RFC 6120 11.1
                 if (p[1] == '!') {
                     if (end - p < 3) return wait(State::kMarkup);
                     // RFC 6120 11.1: a comment, or a declaration of a document type.
                     if (p[2] != '[') return fail(XmlFault::kRestrictedXml);
-                    if (!may_become(between(p, end), kCdataStart)) return fail(XmlFault::kNotWellFormed);
+                    if (!may_become(between(p, end), kCdataStart))
+                        return fail(XmlFault::kNotWellFormed);
                     if (end - p < std::ssize(kCdataStart)) return wait(State::kMarkup);
                     if (depth_ == 0) {
                         return fail(phase_ == Phase::kOpen ? XmlFault::kBadFormat
@@ -191,14 +198,15 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                     p += kCdataStart.size();
                     goto cdata;
                 }
-                if (depth_ == limits::kXmlDepth) return fail(XmlFault::kTooDeep);    // S2S-7
+                if (depth_ == limits::kXmlDepth) return fail(XmlFault::kTooDeep);  // S2S-7
                 ++p;
                 begin_name(elements_[depth_], offset(p));
                 [[fallthrough]];
             case State::kElementName:
                 step = qualified_name(elements_[depth_], start, p, end);
                 p = step.p;
-                if (step.status != FrameStatus::kDone) return stop(State::kElementName, step.status);
+                if (step.status != FrameStatus::kDone)
+                    return stop(State::kElementName, step.status);
                 prefixed_ = elements_[depth_].prefix_size != 0;
                 attribute_count_ = 0;
                 attribute_filter_ = 0;
@@ -215,14 +223,15 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                         if (*p == '>' || *p == '/') break;
                         if (!spaced_) return fail(XmlFault::kNotWellFormed);
                         if (attribute_count_ == limits::kXmlAttributes) {
-                            return fail(XmlFault::kTooManyAttributes);    // S2S-7
+                            return fail(XmlFault::kTooManyAttributes);  // S2S-7
                         }
                         begin_name(attributes_[attribute_count_], offset(p));
                         [[fallthrough]];
                     case State::kAttributeName:
                         step = qualified_name(attributes_[attribute_count_], start, p, end);
                         p = step.p;
-                        if (step.status != FrameStatus::kDone) return stop(State::kAttributeName, step.status);
+                        if (step.status != FrameStatus::kDone)
+                            return stop(State::kAttributeName, step.status);
                         if (!attribute_named(start, p)) return fail(XmlFault::kNotWellFormed);
                         [[fallthrough]];
                     case State::kEquals:
@@ -246,9 +255,12 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                             if (*p == '<') return fail(XmlFault::kNotWellFormed);
                             step = character(p, end);
                             p = step.p;
-                            if (step.status != FrameStatus::kDone) return stop(State::kValue, step.status);
+                            if (step.status != FrameStatus::kDone)
+                                return stop(State::kValue, step.status);
                         }
-                        if (const XmlFault fault = attribute_valued(start, p); fault != XmlFault::kNone) return fail(fault);
+                        if (const XmlFault fault = attribute_valued(start, p);
+                            fault != XmlFault::kNone)
+                            return fail(fault);
                         ++p;
                         spaced_ = false;
                 }
@@ -258,15 +270,18 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                     case State::kEmptyTagEnd:
                         if (p == end) return wait(State::kEmptyTagEnd);
                         if (*p != '>') return fail(XmlFault::kNotWellFormed);
-                        if (const XmlFault fault = check_prefixes(start); fault != XmlFault::kNone) return fail(fault);
+                        if (const XmlFault fault = check_prefixes(start); fault != XmlFault::kNone)
+                            return fail(fault);
                         ++p;
                         if (phase_ != Phase::kOpen) return fail(XmlFault::kBadFormat);
                         leave_element();
                 } else {
-                    if (const XmlFault fault = check_prefixes(start); fault != XmlFault::kNone) return fail(fault);
+                    if (const XmlFault fault = check_prefixes(start); fault != XmlFault::kNone)
+                        return fail(fault);
                     ++p;
                     if (phase_ != Phase::kOpen) {
-                        if (const XmlFault fault = keep_header(start); fault != XmlFault::kNone) return fail(fault);
+                        if (const XmlFault fault = keep_header(start); fault != XmlFault::kNone)
+                            return fail(fault);
                         frame.kind = FrameKind::kStreamOpen;
                         position_ = static_cast<std::size_t>(p - start);
                         return FrameStatus::kDone;
@@ -282,8 +297,10 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                                               : elements_[depth_ - 1].whole;
                 const char* name = (depth_ == 0 ? root_name_.data() : start + open.offset) + mark_;
                 const char* name_end = depth_ == 0 ? root_name_.data() + kRootNameBytes : end;
-                const auto size = std::min<std::size_t>(open.size - mark_, static_cast<std::size_t>(end - p));
-                if (!same_bytes(name, name_end, p, end, size)) return fail(XmlFault::kNotWellFormed);
+                const auto size =
+                    std::min<std::size_t>(open.size - mark_, static_cast<std::size_t>(end - p));
+                if (!same_bytes(name, name_end, p, end, size))
+                    return fail(XmlFault::kNotWellFormed);
                 p += size;
                 mark_ += static_cast<std::uint32_t>(size);
                 if (mark_ != open.size) return wait(State::kClosingName);
@@ -337,7 +354,8 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                     if (p == end) return wait(State::kText);
                     if (*p == '<') break;
                     if (*p == '>') {
-                        // XML 1.0 2.4: no "]]>". Looking back ends at the '>' or ';' before the text.
+                        // XML 1.0 2.4: no "]]>". Looking back ends at the '>' or ';' before the
+                        // text.
                         if (p[-1] == ']' && p[-2] == ']') return fail(XmlFault::kNotWellFormed);
                         ++p;
                         continue;
@@ -356,8 +374,8 @@ void Framer::begin_name(Name& name, std::uint32_t offset) {
     name.prefix_size = 0;
 }
 
-// At a name, or inside one whose part at hand began at mark_. In line, and the name written where it
-// stays: one that is copied while its parts are still on their way to memory costs 5 ns.
+// At a name, or inside one whose part at hand began at mark_. In line, and the name written where
+// it stays: one that is copied while its parts are still on their way to memory costs 5 ns.
 [[gnu::always_inline]] inline Framer::Step Framer::qualified_name(Name& name, const char* start,
                                                                   const char* p, const char* end) {
     for (;;) {
@@ -425,14 +443,14 @@ XmlFault Framer::attribute_valued(const char* start, const char* p) {
         return XmlFault::kNone;
     }
     if (uri.empty()) return XmlFault::kNotWellFormed;
-    if (declaration_count_ == declarations_.size()) return XmlFault::kTooManyPrefixes;    // S2S-7
+    if (declaration_count_ == declarations_.size()) return XmlFault::kTooManyPrefixes;  // S2S-7
     declarations_[declaration_count_++] = {
         {attribute.whole.offset + 6, attribute.whole.size - 6}, value, depth_};
     return XmlFault::kNone;
 }
 
-// At a byte of text or value that stopped the search: a reference, a character that is not ASCII (then
-// also those that follow it), white space or what XML 1.0 forbids.
+// At a byte of text or value that stopped the search: a reference, a character that is not ASCII
+// (then also those that follow it), white space or what XML 1.0 forbids.
 Framer::Step Framer::character(const char* p, const char* end) {
     if (*p == '&') return reference(p, end);
     if (is_space(*p)) return {p + 1, FrameStatus::kDone};
@@ -454,7 +472,8 @@ Framer::Step Framer::reference(const char* p, const char* end) {
     if (there.empty()) return {p, FrameStatus::kNeedMore};
     if (there[0] != '#') {
         bool possible = false;
-        for (const Bytes name : {Bytes("amp;"), Bytes("lt;"), Bytes("gt;"), Bytes("quot;"), Bytes("apos;")}) {
+        for (const Bytes name :
+             {Bytes("amp;"), Bytes("lt;"), Bytes("gt;"), Bytes("quot;"), Bytes("apos;")}) {
             if (there.starts_with(name)) {
                 p += 1 + name.size();
                 return {p, FrameStatus::kDone};
@@ -490,16 +509,18 @@ Framer::Step Framer::reference(const char* p, const char* end) {
     return {p, end - p < kReferenceBytes ? FrameStatus::kNeedMore : fail(XmlFault::kRestrictedXml)};
 }
 
-// At the end of a start tag: each prefix is declared, and no two attributes have the same expanded name
-// (Namespaces in XML 1.0, 6.3).
+// At the end of a start tag: each prefix is declared, and no two attributes have the same expanded
+// name (Namespaces in XML 1.0, 6.3).
 XmlFault Framer::check_prefixes(const char* start) {
     if (!prefixed_) return XmlFault::kNone;
-    const auto prefix = [start](const Name& name) { return Bytes(start + name.whole.offset, name.prefix_size); };
+    const auto prefix = [start](const Name& name) {
+        return Bytes(start + name.whole.offset, name.prefix_size);
+    };
     const Name& element = elements_[depth_];
     if (element.prefix_size != 0 && resolve(start, prefix(element)).data() == nullptr) {
         return XmlFault::kBadNamespacePrefix;
     }
-    struct Expanded {    // without initial values: most tags use none of the 256
+    struct Expanded {  // without initial values: most tags use none of the 256
         const char* local;
         const char* uri;
         std::size_t local_size, uri_size;
@@ -539,7 +560,7 @@ Bytes Framer::resolve(const char* start, Bytes prefix) {
 // At the end of the root's start tag.
 XmlFault Framer::keep_header(const char* start) {
     const Span name = elements_[0].whole;
-    if (name.size > kRootNameBytes) return XmlFault::kBadFormat;    // S2S-6: it is not "stream"
+    if (name.size > kRootNameBytes) return XmlFault::kBadFormat;  // S2S-6: it is not "stream"
     std::memcpy(root_name_.data(), start + name.offset, name.size);
     root_name_size_ = name.size;
     const auto view = [start](Span span) { return Bytes(start + span.offset, span.size); };

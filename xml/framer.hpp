@@ -1,10 +1,10 @@
-// Where does a stanza end? Cuts the bytes of one direction of an XMPP stream into the stream header,
-// the elements below it and the closing tag, and is the only judge of well-formedness: whatever it
-// gives out is well-formed, namespace-well-formed, UTF-8, and free of the XML that RFC 6120 11.1
-// forbids. One pass: it goes on where the bytes ended, whatever the cuts between calls.
+// Where does a stanza end? Cuts the bytes of one direction of an XMPP stream into the stream
+// header, the elements below it and the closing tag, and is the only judge of well-formedness:
+// whatever it gives out is well-formed, namespace-well-formed, UTF-8, and free of the XML that RFC
+// 6120 11.1 forbids. One pass: it goes on where the bytes ended, whatever the cuts between calls.
 //
-// Owner: one direction of a stream. Thread: the owner's. It keeps offsets, not pointers: the input may
-// move between calls. Limits: S2S-7 (depth, attributes, prefixes), set_element_bytes_max().
+// Owner: one direction of a stream. Thread: the owner's. It keeps offsets, not pointers: the input
+// may move between calls. Limits: S2S-7 (depth, attributes, prefixes), set_element_bytes_max().
 #pragma once
 
 #include <array>
@@ -19,9 +19,9 @@
 namespace fedgate::xml {
 
 enum class FrameKind : std::uint8_t {
-    kStreamOpen,     // start tag of the root; bytes without the XML declaration
-    kElement,        // a whole child of the root
-    kStreamClose,    // closing tag of the root
+    kStreamOpen,   // start tag of the root; bytes without the XML declaration
+    kElement,      // a whole child of the root
+    kStreamClose,  // closing tag of the root
 };
 
 struct Frame {
@@ -29,8 +29,9 @@ struct Frame {
     // An element uses a prefix that only the stream header declares: its bytes mean something else,
     // or nothing, on another stream.
     bool uses_stream_prefix = false;
-    Bytes bytes;                 // into the input
-    std::size_t consumed = 0;    // drop so many bytes of input before the next call, with kNeedMore too
+    Bytes bytes;  // into the input
+    std::size_t consumed =
+        0;  // drop so many bytes of input before the next call, with kNeedMore too
 };
 
 enum class FrameStatus : std::uint8_t { kDone, kNeedMore, kMalformed };
@@ -40,7 +41,7 @@ enum class XmlFault : std::uint8_t {
     kNotWellFormed,
     kRestrictedXml,
     kUnsupportedEncoding,
-    kBadFormat,    // text or CDATA between stanzas, a root that ends in its own start tag
+    kBadFormat,  // text or CDATA between stanzas, a root that ends in its own start tag
     kTooBig,
     kTooDeep,
     kTooManyAttributes,
@@ -64,7 +65,8 @@ public:
     void set_element_bytes_max(std::size_t max) { element_bytes_max_ = max; }
     // A new stream begins with the next byte (STARTTLS, SASL). The limit stays.
     void reset();
-    // What the header declared; for Element and Stanza. Filled before the kStreamOpen frame is given out.
+    // What the header declared; for Element and Stanza. Filled before the kStreamOpen frame is
+    // given out.
     [[nodiscard]] const StreamScope& scope() const { return scope_; }
 
 private:
@@ -86,20 +88,20 @@ private:
         kText,
         kCdata,
     };
-    struct Span {    // offsets in the frame
+    struct Span {  // offsets in the frame
         std::uint32_t offset = 0;
         std::uint32_t size = 0;
     };
     struct Name {
         Span whole;
-        std::uint32_t prefix_size = 0;    // 0: no prefix
+        std::uint32_t prefix_size = 0;  // 0: no prefix
     };
     struct Declaration {
         Span prefix;
         Span uri;
         std::size_t depth = 0;
     };
-    struct Step {    // where it stopped, and why; by value, so that the position stays in a register
+    struct Step {  // where it stopped, and why; by value, so that the position stays in a register
         const char* p = nullptr;
         FrameStatus status = FrameStatus::kDone;
     };
@@ -132,17 +134,18 @@ private:
     // Of the frame at hand.
     State state_ = State::kBetween;
     char quote_ = 0;
-    bool spaced_ = false;          // white space before the next attribute was seen
-    bool prefixed_ = false;        // the tag at hand has a prefix to look up
+    bool spaced_ = false;    // white space before the next attribute was seen
+    bool prefixed_ = false;  // the tag at hand has a prefix to look up
     bool uses_stream_prefix_ = false;
     bool has_default_ = false;
-    std::size_t position_ = 0;     // the next byte to look at
-    std::uint32_t mark_ = 0;       // start of the name part or value at hand; bytes of a closing name seen
+    std::size_t position_ = 0;  // the next byte to look at
+    std::uint32_t mark_ =
+        0;  // start of the name part or value at hand; bytes of a closing name seen
     std::size_t depth_ = 0;
     std::size_t attribute_count_ = 0;
     std::size_t declaration_count_ = 0;
-    std::uint64_t attribute_filter_ = 0;    // a clear bit: no attribute with such a name yet
-    Span default_;                 // value of xmlns in the tag at hand
+    std::uint64_t attribute_filter_ = 0;  // a clear bit: no attribute with such a name yet
+    Span default_;                        // value of xmlns in the tag at hand
     std::array<Name, limits::kXmlDepth> elements_;
     std::array<Name, limits::kXmlAttributes> attributes_;
     std::array<Declaration, limits::kXmlPrefixes> declarations_;

@@ -1,8 +1,7 @@
 #include "xml/jid.hpp"
 
-#include <idn2.h>
-
 #include <cstring>
+#include <idn2.h>
 
 #include "xml/precis.hpp"
 
@@ -48,7 +47,8 @@ Form look_at(Bytes part, std::uint8_t allowed) {
         any |= bits;
     }
     if ((all & allowed) == 0) return Form::kRefused;
-    return (any & Bits::kUpper) != 0 && allowed != Bits::kResource ? Form::kUpperCase : Form::kEnforced;
+    return (any & Bits::kUpper) != 0 && allowed != Bits::kResource ? Form::kUpperCase
+                                                                   : Form::kEnforced;
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
@@ -58,17 +58,19 @@ bool write_lower(Bytes text, Sink& sink) {
     return !sink.overflowed();
 }
 
-// LDH labels (RFC 5890 2.3.1), of a domain that has only their characters. `idn`: one is an A-label.
+// LDH labels (RFC 5890 2.3.1), of a domain that has only their characters. `idn`: one is an
+// A-label.
 bool has_good_labels(Bytes domain, bool& idn) {
     if (domain.size() > kDomainBytes) return false;
     for (std::size_t begin = 0;;) {
         const std::size_t dot = std::min(domain.find('.', begin), domain.size());
         const Bytes label = domain.substr(begin, dot - begin);
-        if (label.empty() || label.size() > kLabelBytes || label.front() == '-' || label.back() == '-') {
+        if (label.empty() || label.size() > kLabelBytes || label.front() == '-' ||
+            label.back() == '-') {
             return false;
         }
-        idn = idn || (label.size() > 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' && label[2] == '-' &&
-                      label[3] == '-');
+        idn = idn || (label.size() > 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' &&
+                      label[2] == '-' && label[3] == '-');
         if (dot == domain.size()) return true;
         begin = dot + 1;
     }
@@ -82,7 +84,8 @@ Bytes without_root_dot(Bytes domain) {
 // RFC 3986 IP-literal of IPv6.
 bool is_ip_literal(Bytes domain) {
     return domain.size() > 3 && domain.front() == '[' && domain.back() == ']' &&
-           domain.substr(1, domain.size() - 2).find_first_not_of("0123456789abcdefABCDEF:.") == Bytes::npos &&
+           domain.substr(1, domain.size() - 2).find_first_not_of("0123456789abcdefABCDEF:.") ==
+               Bytes::npos &&
            domain.find(':') != Bytes::npos;
 }
 
@@ -97,7 +100,8 @@ bool write_idn(Bytes domain, bool unicode, Sink& sink) {
     char* result = nullptr;
     bool idn = false;
     bool done = has_good_labels(ascii, idn);
-    if (done && unicode) done = idn2_to_unicode_8z8z(ascii, &result, IDN2_NONTRANSITIONAL) == IDN2_OK;
+    if (done && unicode)
+        done = idn2_to_unicode_8z8z(ascii, &result, IDN2_NONTRANSITIONAL) == IDN2_OK;
     const Bytes out = unicode ? (done ? Bytes(result) : Bytes()) : Bytes(ascii);
     done = done && !out.empty() && out.size() <= limits::kJidPartBytes;
     if (done) sink.append(out);
@@ -116,7 +120,9 @@ bool write_domain(Bytes domain, bool unicode, Sink& sink) {
     return idn ? write_idn(domain, unicode, sink) : write_lower(domain, sink);
 }
 
-bool refused_in_local(Bytes enforced) { return enforced.find_first_of(kForbiddenInLocal) != Bytes::npos; }
+bool refused_in_local(Bytes enforced) {
+    return enforced.find_first_of(kForbiddenInLocal) != Bytes::npos;
+}
 
 // The two digits after a backslash, as the character that they escape; 0: none.
 char escaped_character(Bytes digits) {
@@ -143,7 +149,8 @@ std::optional<Bytes> enforced(Bytes part, bool is_enforced, Enforce&& enforce, S
 
 bool is_enforced_domain(Bytes domain) {
     bool idn = false;
-    return look_at(domain, Bits::kDomain) == Form::kEnforced && has_good_labels(domain, idn) && !idn;
+    return look_at(domain, Bits::kDomain) == Form::kEnforced && has_good_labels(domain, idn) &&
+           !idn;
 }
 
 }  // namespace
@@ -180,7 +187,8 @@ std::optional<Jid> parse_jid(Bytes text, Sink& sink) {
          take(jid->local, look_at(jid->local, Bits::kLocal) == Form::kEnforced, enforce_local)) &&
         take(jid->domain, is_enforced_domain(jid->domain), enforce_domain) &&
         (jid->resource.empty() ||
-         take(jid->resource, look_at(jid->resource, Bits::kResource) == Form::kEnforced, enforce_resource));
+         take(jid->resource, look_at(jid->resource, Bits::kResource) == Form::kEnforced,
+              enforce_resource));
     return good ? jid : std::nullopt;
 }
 
@@ -249,7 +257,8 @@ bool escape_local(Bytes text, Sink& sink) {
     while (!text.empty()) {
         const char c = text.front();
         text.remove_prefix(1);
-        // ADDR-24: a backslash only where it would be read as an escape; ADDR-25: the others always.
+        // ADDR-24: a backslash only where it would be read as an escape; ADDR-25: the others
+        // always.
         if (c == '\\' ? escaped_character(text) != 0 : kEscaped.find(c) != Bytes::npos) {
             write(c);
         } else {
@@ -266,7 +275,8 @@ bool is_canonical_local(Bytes local) {
     Sink unescaped{MutableBytes(plain)};
     unescape_local(local, unescaped);
     Sink escaped{MutableBytes(again)};
-    return !unescaped.overflowed() && escape_local(unescaped.written(), escaped) && escaped.written() == local;
+    return !unescaped.overflowed() && escape_local(unescaped.written(), escaped) &&
+           escaped.written() == local;
 }
 
 }  // namespace fedgate::xml

@@ -1,6 +1,7 @@
 // XMPP addresses (RFC 7622; interworking.md section 1): split, enforce, compare, XEP-0106 escaping.
-// ASCII is handled here, without a library. Beyond ASCII: libunistring for PRECIS (UsernameCaseMapped,
-// OpaqueString) and libidn2 for IDNA2008; those may allocate, and only such addresses pay for it.
+// ASCII is handled here, without a library. Beyond ASCII: libunistring for PRECIS
+// (UsernameCaseMapped, OpaqueString) and libidn2 for IDNA2008; those may allocate, and only such
+// addresses pay for it.
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ struct Jid {
     Bytes domain;
     Bytes resource;
 
-    friend bool operator==(const Jid&, const Jid&) = default;    // ADDR-32: after enforcement
+    friend bool operator==(const Jid&, const Jid&) = default;  // ADDR-32: after enforcement
     [[nodiscard]] Jid bare() const { return {local, domain, {}}; }
 };
 
@@ -35,7 +36,7 @@ void write_jid(Sink& sink, const Jid& jid);
 
 // ADDR-2 for one part: appends the enforced part; false: not allowed (or no room).
 bool enforce_local(Bytes local, Sink& sink);
-bool enforce_domain(Bytes domain, Sink& sink);      // U-labels, lower case
+bool enforce_domain(Bytes domain, Sink& sink);  // U-labels, lower case
 bool enforce_resource(Bytes resource, Sink& sink);
 
 // ADDR-5: A-labels, for SIP, DNS and certificates. Takes U- or A-labels, any case.

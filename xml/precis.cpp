@@ -1,13 +1,12 @@
 #include "xml/precis.hpp"
 
-#include <unicase.h>
-#include <unictype.h>
-#include <uninorm.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <span>
+#include <unicase.h>
+#include <unictype.h>
+#include <uninorm.h>
 #include <utility>
 
 #include "core/base/limits.hpp"
@@ -33,8 +32,8 @@ public:
         }
         return true;
     }
-    // transform(from, size, to, &room): as the functions of libunistring, which allocate when `to` is
-    // too small.
+    // transform(from, size, to, &room): as the functions of libunistring, which allocate when `to`
+    // is too small.
     template <typename Transform>
     bool apply(Transform&& transform) {
         std::array<std::uint32_t, limits::kJidPartBytes> from = buffer_;
@@ -56,7 +55,9 @@ private:
     std::size_t size_ = 0;
 };
 
-bool in(std::uint32_t c, std::uint32_t first, std::uint32_t last) { return c >= first && c <= last; }
+bool in(std::uint32_t c, std::uint32_t first, std::uint32_t last) {
+    return c >= first && c <= last;
+}
 
 bool is_script(std::uint32_t c, Bytes name) {
     const uc_script_t* script = uc_script(c);
@@ -91,39 +92,43 @@ bool context_allows(Characters text, std::size_t at) {
         case 0x05F4: return is_script(before, "Hebrew");
         case 0x30FB:
             return std::ranges::any_of(text, [](std::uint32_t other) {
-                return is_script(other, "Hiragana") || is_script(other, "Katakana") || is_script(other, "Han");
+                return is_script(other, "Hiragana") || is_script(other, "Katakana") ||
+                       is_script(other, "Han");
             });
         default: break;
     }
     const std::uint32_t other_digits = in(c, 0x660, 0x669) ? 0x6F0 : 0x660;
-    return std::ranges::none_of(text, [&](std::uint32_t other) {
-        return in(other, other_digits, other_digits + 9);
-    });
+    return std::ranges::none_of(
+        text, [&](std::uint32_t other) { return in(other, other_digits, other_digits + 9); });
 }
 
 bool is_contextual(std::uint32_t c) {
-    return c == 0x200C || c == 0x200D || c == 0xB7 || c == 0x375 || c == 0x5F3 || c == 0x5F4 || c == 0x30FB ||
-           in(c, 0x660, 0x669) || in(c, 0x6F0, 0x6F9);
+    return c == 0x200C || c == 0x200D || c == 0xB7 || c == 0x375 || c == 0x5F3 || c == 0x5F4 ||
+           c == 0x30FB || in(c, 0x660, 0x669) || in(c, 0x6F0, 0x6F9);
 }
 
 // RFC 8264 section 8, in its order.
 bool is_allowed(Characters text, std::size_t at, Class which) {
     const std::uint32_t c = text[at];
-    if (c == 0xDF || c == 0x3C2 || c == 0x6FD || c == 0x6FE || c == 0xF0B || c == 0x3007) return true;
-    if (c == 0x640 || c == 0x7FA || in(c, 0x302E, 0x302F) || in(c, 0x3031, 0x3035) || c == 0x303B) return false;
+    if (c == 0xDF || c == 0x3C2 || c == 0x6FD || c == 0x6FE || c == 0xF0B || c == 0x3007)
+        return true;
+    if (c == 0x640 || c == 0x7FA || in(c, 0x302E, 0x302F) || in(c, 0x3031, 0x3035) || c == 0x303B)
+        return false;
     if (is_contextual(c)) return context_allows(text, at);
     if (is_general_category(c, UC_CATEGORY_MASK_Cn)) return false;
     if (in(c, 0x21, 0x7E)) return true;
     if (in(c, 0x1100, 0x11FF) || in(c, 0xA960, 0xA97C) || in(c, 0xD7B0, 0xD7FB)) return false;
-    if (uc_is_property_default_ignorable_code_point(c) || uc_is_property_not_a_character(c)) return false;
+    if (uc_is_property_default_ignorable_code_point(c) || uc_is_property_not_a_character(c))
+        return false;
     if (is_general_category(c, UC_CATEGORY_MASK_Cc)) return false;
-    constexpr std::uint32_t kLetterDigits = UC_CATEGORY_MASK_Ll | UC_CATEGORY_MASK_Lu | UC_CATEGORY_MASK_Lo |
-                                            UC_CATEGORY_MASK_Nd | UC_CATEGORY_MASK_Lm | UC_CATEGORY_MASK_Mn |
-                                            UC_CATEGORY_MASK_Mc;
+    constexpr std::uint32_t kLetterDigits =
+        UC_CATEGORY_MASK_Ll | UC_CATEGORY_MASK_Lu | UC_CATEGORY_MASK_Lo | UC_CATEGORY_MASK_Nd |
+        UC_CATEGORY_MASK_Lm | UC_CATEGORY_MASK_Mn | UC_CATEGORY_MASK_Mc;
     if (which == Class::kFreeform) {
         return is_general_category(c, kLetterDigits | UC_CATEGORY_MASK_Lt | UC_CATEGORY_MASK_Nl |
-                                          UC_CATEGORY_MASK_No | UC_CATEGORY_MASK_Me | UC_CATEGORY_MASK_Zs |
-                                          UC_CATEGORY_MASK_S | UC_CATEGORY_MASK_P) ||
+                                          UC_CATEGORY_MASK_No | UC_CATEGORY_MASK_Me |
+                                          UC_CATEGORY_MASK_Zs | UC_CATEGORY_MASK_S |
+                                          UC_CATEGORY_MASK_P) ||
                has_compatibility_form(c);
     }
     return is_general_category(c, kLetterDigits) && !has_compatibility_form(c);
@@ -135,7 +140,8 @@ bool satisfies_bidi_rule(Characters text) {
     bool right_to_left = false;
     for (const std::uint32_t c : text) {
         const int direction = uc_bidi_category(c);
-        right_to_left = right_to_left || direction == UC_BIDI_R || direction == UC_BIDI_AL || direction == UC_BIDI_AN;
+        right_to_left = right_to_left || direction == UC_BIDI_R || direction == UC_BIDI_AL ||
+                        direction == UC_BIDI_AN;
     }
     if (!right_to_left) return true;
     const int first = category(0);

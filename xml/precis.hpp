@@ -1,7 +1,7 @@
 // PRECIS (RFC 8264, RFC 8265) for the parts of an address that are not ASCII. The only door to
-// libunistring; it may allocate. Unicode is that of the library. Where RFC 5892 A.1 would look at joining
-// types, a zero width non-joiner is allowed behind a virama only: some valid names are refused, no invalid
-// one is accepted.
+// libunistring; it may allocate. Unicode is that of the library. Where RFC 5892 A.1 would look at
+// joining types, a zero width non-joiner is allowed behind a virama only: some valid names are
+// refused, no invalid one is accepted.
 #pragma once
 
 #include "core/base/bytes.hpp"

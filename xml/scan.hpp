@@ -1,5 +1,5 @@
-// Finds the next byte that matters, 16 bytes at a time (SSE2, which every amd64 has) and 32 at a time
-// in long runs where the processor has AVX2.
+// Finds the next byte that matters, 16 bytes at a time (SSE2, which every amd64 has) and 32 at a
+// time in long runs where the processor has AVX2.
 #pragma once
 
 #include <bit>
@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #endif
 
+#include "core/base/bytes.hpp"
 #include "xml/utf8.hpp"
 
 namespace fedgate::xml {
@@ -75,8 +76,8 @@ inline FindSpecial resolve_find_special() { return find_special_bytewise; }
 #endif
 
 // The first 48 bytes in line: most runs of a stanza end there; a longer one is worth the call.
-inline const char* find_special(FindSpecial long_run, const char* p, const char* end, char a, char b,
-                                char c) {
+inline const char* find_special(FindSpecial long_run, const char* p, const char* end, char a,
+                                char b, char c) {
 #if defined(__SSE2__)
     const __m128i space = _mm_set1_epi8(0x20);
     const __m128i as = _mm_set1_epi8(a);
@@ -106,31 +107,23 @@ const char* find_any(const char* p, const char* end) {
     return p;
 }
 
-// Behind the ASCII name characters at p (letters, digits, - . _).
+// Behind the ASCII name characters at p. Byte by byte: names are short and much the same each time,
+// so the branches are foreseen, where a search by blocks has to wait for its own result (166
+// against 147 ns for a chat stanza).
 inline const char* skip_name(const char* p, const char* end) {
-#if defined(__SSE2__)
-    for (; end - p >= 16; p += 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-        const auto in_range = [](__m128i values, char first, char count) {
-            const __m128i from_first = _mm_sub_epi8(values, _mm_set1_epi8(first));
-            return _mm_cmpeq_epi8(_mm_min_epu8(from_first, _mm_set1_epi8(static_cast<char>(count - 1))),
-                                  from_first);
-        };
-        const __m128i letter = in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 26);
-        const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('/'));
-        const __m128i rest = _mm_andnot_si128(slash, in_range(bytes, '-', '9' - '-' + 1));
-        const __m128i name = _mm_or_si128(_mm_or_si128(letter, rest),
-                                          _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
-        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(name)) ^ 0xFFFFU;
-        if (mask != 0) return p + std::countr_zero(mask);
-    }
-#endif
-    while (p != end && static_cast<signed char>(*p) > 0 && kNameClass[static_cast<std::size_t>(*p)] != kNotName) ++p;
+    while (p != end && kNameByte[static_cast<unsigned char>(*p)]) ++p;
     return p;
 }
 
+// bytes == literal, compared in registers.
+template <std::size_t kSize>
+bool is_literal(Bytes bytes, const char (&literal)[kSize]) {
+    return bytes.size() == kSize - 1 && std::memcmp(bytes.data(), literal, kSize - 1) == 0;
+}
+
 // memcmp for the length of a name; up to `a_end` and `b_end` may be read.
-inline bool same_bytes(const char* a, const char* a_end, const char* b, const char* b_end, std::size_t size) {
+inline bool same_bytes(const char* a, const char* a_end, const char* b, const char* b_end,
+                       std::size_t size) {
 #if defined(__SSE2__)
     if (size <= 16 && a_end - a >= 16 && b_end - b >= 16) {
         const __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a)),

@@ -26,7 +26,8 @@ class StreamScope {
 public:
     // The default namespace of a stream without a header yet is jabber:server.
     [[nodiscard]] Bytes default_namespace() const {
-        return has_default_ ? Bytes(memory_.data() + default_.offset, default_.size) : kServerNamespace;
+        return has_default_ ? Bytes(memory_.data() + default_.offset, default_.size)
+                            : kServerNamespace;
     }
     // The namespace of `prefix`, or a null view. `xml` is always declared.
     [[nodiscard]] Bytes find(Bytes prefix) const {
@@ -60,7 +61,9 @@ private:
         Piece uri;
     };
 
-    [[nodiscard]] Bytes view(Piece piece) const { return {memory_.data() + piece.offset, piece.size}; }
+    [[nodiscard]] Bytes view(Piece piece) const {
+        return {memory_.data() + piece.offset, piece.size};
+    }
     bool keep(Bytes bytes, Piece& piece) {
         if (bytes.size() > memory_.size() - used_) return false;
         piece = {used_, static_cast<std::uint16_t>(bytes.size())};

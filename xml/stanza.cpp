@@ -16,11 +16,6 @@ Bytes between(const char* begin, const char* end) {
     return {begin, static_cast<std::size_t>(end - begin)};
 }
 
-const char* skip_space(const char* p, const char* end) {
-    while (p != end && is_space(*p)) ++p;
-    return p;
-}
-
 const char* name_end(const char* p, const char* end) {
     while (p != end && *p != '=' && *p != '>' && *p != '/' && !is_space(*p)) ++p;
     return p;
@@ -40,7 +35,7 @@ Tag next_tag(const char*& p, const char* end, const char*& begin) {
     const bool closing = begin[1] == '/';
     for (p = begin + 1; p != end && *p != '>'; ++p) {
         if (*p != '\'' && *p != '"') continue;
-        const std::size_t quote = between(p, end).find(*p, 1);    // a value may hold '>'
+        const std::size_t quote = between(p, end).find(*p, 1);  // a value may hold '>'
         if (quote == Bytes::npos) return p = end, Tag::kNone;
         p += quote;
     }
@@ -84,13 +79,14 @@ void write_reference(const char*& p, const char* end, Sink& sink) {
     const char* digits = p + (hex ? 3 : 2);
     if (there.starts_with("&#")) {
         const auto result = std::from_chars(digits, end, value, hex ? 16 : 10);
-        if (result.ec == std::errc() && result.ptr != end && *result.ptr == ';' && is_xml_character(value)) {
+        if (result.ec == std::errc() && result.ptr != end && *result.ptr == ';' &&
+            is_xml_character(value)) {
             write_utf8(sink, value);
             p = result.ptr + 1;
             return;
         }
     }
-    sink.append(*p++);    // the Framer lets no such thing through
+    sink.append(*p++);  // the Framer lets no such thing through
 }
 
 }  // namespace
@@ -105,7 +101,7 @@ bool decode_text(Bytes raw, Sink& sink) {
         if (p == end) break;
         if (*p == '&') {
             write_reference(p, end, sink);
-        } else if (*p == '\r') {    // XML 1.0 2.11
+        } else if (*p == '\r') {  // XML 1.0 2.11
             sink.append('\n');
             p += end - p > 1 && p[1] == '\n' ? 2 : 1;
         } else if (between(p, end).starts_with(kCdataStart)) {
@@ -138,7 +134,7 @@ bool decode_attribute(Bytes raw, Sink& sink) {
         if (p == end) break;
         if (*p == '&') {
             write_reference(p, end, sink);
-        } else {    // XML 1.0 2.11, 3.3.3
+        } else {  // XML 1.0 2.11, 3.3.3
             sink.append(' ');
             p += *p == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1;
         }
@@ -153,31 +149,6 @@ Bytes attribute_value(Bytes raw, Sink& sink) {
     return decode_attribute(raw, sink) ? sink.written().substr(before) : Bytes();
 }
 
-bool AttributeReader::next(Attribute& attribute) {
-    const char* p = skip_space(at_, end_);
-    at_ = end_;
-    if (p == end_) return false;
-    if (*p == '>' || *p == '/') {
-        empty_element_ = *p == '/';
-        at_ = empty_element_ && end_ - p > 1 ? p + 2 : p + 1;
-        return false;
-    }
-    const char* const name = p;
-    p = find_any<'='>(p, end_);
-    if (p == end_) return false;
-    const char* behind = p;
-    while (behind != name && is_space(behind[-1])) --behind;
-    attribute.name = between(name, behind);
-    p = skip_space(p + 1, end_);
-    if (p == end_) return false;
-    const bool apostrophe = *p++ == '\'';
-    const char* const quote = apostrophe ? find_any<'\''>(p, end_) : find_any<'"'>(p, end_);
-    if (quote == end_) return false;
-    attribute.value = between(p, quote);
-    at_ = quote + 1;
-    return true;
-}
-
 Element::Element(Bytes framed, const StreamScope& scope)
     : root_(framed.data()),
       end_(framed.data() + framed.size()),
@@ -187,7 +158,10 @@ Element::Element(Bytes framed, const StreamScope& scope)
 }
 
 Element::Element(const Element& relative, const char* begin, Bytes inherited_namespace)
-    : root_(relative.root_), end_(relative.end_), scope_(relative.scope_), inherited_(inherited_namespace) {
+    : root_(relative.root_),
+      end_(relative.end_),
+      scope_(relative.scope_),
+      inherited_(inherited_namespace) {
     open(begin);
 }
 
@@ -224,10 +198,12 @@ Bytes Element::default_namespace() const {
     return own.data() != nullptr ? own : inherited_;
 }
 
-Bytes Element::namespace_uri() const { return prefix_size_ == 0 ? default_namespace() : find_prefix(prefix()); }
+Bytes Element::namespace_uri() const {
+    return prefix_size_ == 0 ? default_namespace() : find_prefix(prefix());
+}
 
-// From the element outwards. The elements around it are found by walking down to it again: a prefix is
-// rare, a chain of parents in each view would be paid by all.
+// From the element outwards. The elements around it are found by walking down to it again: a prefix
+// is rare, a chain of parents in each view would be paid by all.
 Bytes Element::find_prefix(Bytes prefix) const {
     const auto declared_at = [&](const char* tag) -> Bytes {
         Attribute found;
@@ -337,35 +313,32 @@ Bytes stanza_kind_name(StanzaKind kind) {
 }
 
 Stanza parse_stanza(Bytes framed, const StreamScope& scope) {
-    Stanza stanza;
-    stanza.root = Element(framed, scope);
+    Stanza stanza{StanzaKind::kOther, {}, {}, {}, {}, {}, Element(framed, scope)};
     if (!stanza.root) return stanza;
     Bytes own_namespace = scope.default_namespace();
     Attribute found;
     for (AttributeReader reader = stanza.root.attributes(); reader.next(found);) {
-        switch (found.name.size()) {
-            case 2:
-                if (found.name == "to") stanza.to = found.value;
-                if (found.name == "id") stanza.id = found.value;
-                break;
-            case 4:
-                if (found.name == "from") stanza.from = found.value;
-                if (found.name == "type") stanza.type = found.value;
-                break;
-            case 5:
-                if (found.name == "xmlns") own_namespace = found.value;
-                break;
-            case 8:
-                if (found.name == "xml:lang") stanza.lang = found.value;
-                break;
-            default: break;
+        if (is_literal(found.name, "from")) {
+            stanza.from = found.value;
+        } else if (is_literal(found.name, "to")) {
+            stanza.to = found.value;
+        } else if (is_literal(found.name, "id")) {
+            stanza.id = found.value;
+        } else if (is_literal(found.name, "type")) {
+            stanza.type = found.value;
+        } else if (is_literal(found.name, "xml:lang")) {
+            stanza.lang = found.value;
+        } else if (is_literal(found.name, "xmlns")) {
+            own_namespace = found.value;
         }
     }
     if (!stanza.root.prefix().empty()) own_namespace = stanza.root.namespace_uri();
     if (own_namespace != kServerNamespace) return stanza;
-    for (const StanzaKind kind : {StanzaKind::kMessage, StanzaKind::kPresence, StanzaKind::kIq}) {
-        if (stanza.root.name() == stanza_kind_name(kind)) stanza.kind = kind;
-    }
+    const Bytes name = stanza.root.name();
+    stanza.kind = is_literal(name, "message")    ? StanzaKind::kMessage
+                  : is_literal(name, "presence") ? StanzaKind::kPresence
+                  : is_literal(name, "iq")       ? StanzaKind::kIq
+                                                 : StanzaKind::kOther;
     return stanza;
 }
 
@@ -374,10 +347,11 @@ StreamHeader parse_stream_header(Bytes framed, const StreamScope& scope) {
     const Element root(framed, scope);
     if (!root) return header;
     header.name = root.name();
-    header.stream_namespace = root.prefix().empty() ? root.attribute("xmlns") : root.namespace_uri();
+    header.stream_namespace =
+        root.prefix().empty() ? root.attribute("xmlns") : root.namespace_uri();
     struct Field {
         Bytes name;
-        Bytes StreamHeader::*value;
+        Bytes StreamHeader::* value;
     };
     constexpr Field kFields[] = {{"xmlns", &StreamHeader::default_namespace},
                                  {"from", &StreamHeader::from},
@@ -390,7 +364,8 @@ StreamHeader parse_stream_header(Bytes framed, const StreamScope& scope) {
         for (const Field& field : kFields) {
             if (found.name == field.name) header.*field.value = found.value;
         }
-        if (found.name.starts_with("xmlns:") && found.value == kDialbackNamespace) header.dialback = true;
+        if (found.name.starts_with("xmlns:") && found.value == kDialbackNamespace)
+            header.dialback = true;
     }
     return header;
 }

@@ -1,13 +1,15 @@
-// Views over one element that the Framer has cut: nothing is copied, children are looked for when asked.
-// Made for well-formed input; on other input the answers are arbitrary but stay inside the bytes.
-// Lifetime: views point into the framed bytes and the scope, and live as long as those.
+// Views over one element that the Framer has cut: nothing is copied, children are looked for when
+// asked. Made for well-formed input; on other input the answers are arbitrary but stay inside the
+// bytes. Lifetime: views point into the framed bytes and the scope, and live as long as those.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "core/base/bytes.hpp"
+#include "xml/scan.hpp"
 #include "xml/scope.hpp"
+#include "xml/utf8.hpp"
 
 namespace fedgate::xml {
 
@@ -16,19 +18,45 @@ namespace fedgate::xml {
 bool decode_text(Bytes raw, Sink& sink);
 // Attribute value as written -> the characters: references, white space to SP (XML 1.0 3.3.3).
 bool decode_attribute(Bytes raw, Sink& sink);
-// The value without a copy where nothing needs decoding; else decoded into `sink`. Null view: no room.
+// The value without a copy where nothing needs decoding; else decoded into `sink`. Null view: no
+// room.
 Bytes attribute_value(Bytes raw, Sink& sink);
 
 struct Attribute {
-    Bytes name;     // as written, with prefix
-    Bytes value;    // raw
+    Bytes name;   // as written, with prefix
+    Bytes value;  // raw
 };
 
-// Walks over the attributes of a start tag.
+// Walks over the attributes of a start tag. In line: each stanza's are walked several times on its
+// way.
 class AttributeReader {
 public:
     AttributeReader(const char* begin, const char* end) : at_(begin), end_(end) {}
-    bool next(Attribute& attribute);
+    [[gnu::always_inline]] bool next(Attribute& attribute) {
+        const char* p = at_;
+        while (p != end_ && is_space(*p)) ++p;
+        at_ = end_;
+        if (p == end_) return false;
+        if (*p == '>' || *p == '/') {
+            empty_element_ = *p == '/';
+            at_ = empty_element_ && end_ - p > 1 ? p + 2 : p + 1;
+            return false;
+        }
+        const char* const name = p;
+        while (p != end_ && *p != '=') ++p;  // names are short and much the same each time
+        if (p == end_) return false;
+        const char* behind = p++;
+        while (behind != name && is_space(behind[-1])) --behind;
+        while (p != end_ && is_space(*p)) ++p;
+        if (p == end_) return false;
+        const bool apostrophe = *p++ == '\'';
+        const char* const quote = apostrophe ? find_any<'\''>(p, end_) : find_any<'"'>(p, end_);
+        if (quote == end_) return false;
+        attribute = {Bytes(name, static_cast<std::size_t>(behind - name)),
+                     Bytes(p, static_cast<std::size_t>(quote - p))};
+        at_ = quote + 1;
+        return true;
+    }
     // After next() was false: behind the tag's '>'.
     [[nodiscard]] const char* tag_end() const { return at_; }
     [[nodiscard]] bool empty_element() const { return empty_element_; }
@@ -44,13 +72,13 @@ class ChildRange;
 class Element {
 public:
     Element() = default;
-    // The element that `framed` (Frame::bytes) is. Of Element::bytes() too, but what the elements around
-    // it declare is not known then.
+    // The element that `framed` (Frame::bytes) is. Of Element::bytes() too, but what the elements
+    // around it declare is not known then.
     Element(Bytes framed, const StreamScope& scope);
 
     explicit operator bool() const { return begin_ != nullptr; }
 
-    [[nodiscard]] Bytes name() const { return {name_, name_size_}; }          // local part
+    [[nodiscard]] Bytes name() const { return {name_, name_size_}; }  // local part
     [[nodiscard]] Bytes prefix() const {
         return prefix_size_ == 0 ? Bytes() : Bytes(begin_ + 1, prefix_size_);
     }
@@ -60,7 +88,8 @@ public:
         return name() == local && namespace_uri() == uri;
     }
 
-    // The raw value of the attribute with this name as written ("xml:lang"); null view: no such one.
+    // The raw value of the attribute with this name as written ("xml:lang"); null view: no such
+    // one.
     [[nodiscard]] Bytes attribute(Bytes name) const;
     // Decoded; false when there is none or no room.
     bool attribute(Bytes name, Sink& sink) const;
@@ -75,8 +104,8 @@ public:
 
     // The element's own character data, decoded; that of its children is skipped. False: no room.
     bool text(Sink& sink) const;
-    [[nodiscard]] Bytes bytes() const;      // the whole element, as on the wire
-    [[nodiscard]] Bytes content() const;    // between its tags, as on the wire
+    [[nodiscard]] Bytes bytes() const;    // the whole element, as on the wire
+    [[nodiscard]] Bytes content() const;  // between its tags, as on the wire
 
 private:
     Element(const Element& relative, const char* begin, Bytes inherited_namespace);
@@ -86,13 +115,13 @@ private:
     [[nodiscard]] const char* content_begin(bool& empty_element) const;
     [[nodiscard]] Bytes find_prefix(Bytes prefix) const;
 
-    const char* begin_ = nullptr;         // at '<'
+    const char* begin_ = nullptr;  // at '<'
     const char* name_ = nullptr;
-    const char* attributes_ = nullptr;    // behind the name
-    const char* root_ = nullptr;          // start of the framed bytes
-    const char* end_ = nullptr;           // end of the framed bytes
+    const char* attributes_ = nullptr;  // behind the name
+    const char* root_ = nullptr;        // start of the framed bytes
+    const char* end_ = nullptr;         // end of the framed bytes
     const StreamScope* scope_ = nullptr;
-    Bytes inherited_;                     // default namespace around this element
+    Bytes inherited_;  // default namespace around this element
     std::uint32_t name_size_ = 0;
     std::uint32_t prefix_size_ = 0;
 };
@@ -124,10 +153,10 @@ private:
 
 // kOther: not one of the three, or not in the stream's content namespace jabber:server.
 enum class StanzaKind : std::uint8_t { kMessage, kPresence, kIq, kOther };
-Bytes stanza_kind_name(StanzaKind kind);    // "message"; kOther: null
+Bytes stanza_kind_name(StanzaKind kind);  // "message"; kOther: null
 
-// What routing needs, from the start tag only. Values are raw: attribute_value() decodes where there
-// are references. Null views: attribute absent.
+// What routing needs, from the start tag only. Values are raw: attribute_value() decodes where
+// there are references. Null views: attribute absent.
 struct Stanza {
     StanzaKind kind = StanzaKind::kOther;
     Bytes from, to, id, type, lang;
@@ -137,11 +166,11 @@ Stanza parse_stanza(Bytes framed, const StreamScope& scope);
 
 // The attributes of a kStreamOpen frame, raw. Null views: attribute absent.
 struct StreamHeader {
-    Bytes name;                // local part of the root: "stream"
-    Bytes stream_namespace;    // of the root's prefix
+    Bytes name;              // local part of the root: "stream"
+    Bytes stream_namespace;  // of the root's prefix
     Bytes default_namespace;
     Bytes from, to, id, version, lang;
-    bool dialback = false;     // some prefix is declared as jabber:server:dialback
+    bool dialback = false;  // some prefix is declared as jabber:server:dialback
 };
 StreamHeader parse_stream_header(Bytes framed, const StreamScope& scope);
 

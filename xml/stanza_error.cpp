@@ -52,7 +52,9 @@ constexpr std::array<Bytes, 5> kTypes = {"auth", "cancel", "continue", "modify",
 }  // namespace
 
 Bytes name_of(ErrorType type) { return kTypes[static_cast<std::size_t>(type)]; }
-Bytes name_of(StanzaCondition condition) { return kConditions[static_cast<std::size_t>(condition)].name; }
+Bytes name_of(StanzaCondition condition) {
+    return kConditions[static_cast<std::size_t>(condition)].name;
+}
 ErrorType default_type(StanzaCondition condition) {
     return kConditions[static_cast<std::size_t>(condition)].type;
 }
@@ -118,7 +120,8 @@ std::optional<StanzaError> parse_stanza_error(const Element& stanza) {
                 error.address = part.content();
             }
         }
-        error.type = parse_error_type(child.attribute("type")).value_or(default_type(error.condition));
+        error.type =
+            parse_error_type(child.attribute("type")).value_or(default_type(error.condition));
         error.by = child.attribute("by");
         return error;
     }

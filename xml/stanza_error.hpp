@@ -1,5 +1,5 @@
-// Stanza errors (RFC 6120 8.3): conditions, their names and types, writing and reading; and what the
-// Framer refuses as a stream error.
+// Stanza errors (RFC 6120 8.3): conditions, their names and types, writing and reading; and what
+// the Framer refuses as a stream error.
 #pragma once
 
 #include <cstdint>
@@ -52,18 +52,18 @@ StreamError stream_error(XmlFault fault);
 struct StanzaError {
     StanzaCondition condition = StanzaCondition::kUndefinedCondition;
     ErrorType type = ErrorType::kCancel;
-    Bytes by;         // domain that made the error, or null
-    Bytes text;       // for people, English, or null
-    Bytes address;    // content of gone and redirect (new address), or null
+    Bytes by;       // domain that made the error, or null
+    Bytes text;     // for people, English, or null
+    Bytes address;  // content of gone and redirect (new address), or null
 };
 // ERR-1: a stanza of the same kind with type='error'. Addresses are those of the error (from = the
 // original `to`), decoded; `id` too, null if the original had none.
 void write_stanza_error(Sink& sink, StanzaKind kind, Bytes from, Bytes to, Bytes id,
                         const StanzaError& error);
 
-// Of a received stanza with type='error'. Texts are raw: decode_text(). A condition that we don't know
-// is undefined-condition; an unknown or missing type is the condition's default. Null optional: no
-// <error/> child.
+// Of a received stanza with type='error'. Texts are raw: decode_text(). A condition that we don't
+// know is undefined-condition; an unknown or missing type is the condition's default. Null
+// optional: no <error/> child.
 std::optional<StanzaError> parse_stanza_error(const Element& stanza);
 
 }  // namespace fedgate::xml

@@ -10,7 +10,8 @@ Bytes between(const char* begin, const char* end) {
     return {begin, static_cast<std::size_t>(end - begin)};
 }
 
-// Calls visit(character, its bytes) for what is not plain ASCII text, and plain(bytes) for the runs between.
+// Calls visit(character, its bytes) for what is not plain ASCII text, and plain(bytes) for the runs
+// between.
 template <typename Plain, typename Visit>
 bool walk(Bytes text, Plain&& plain, Visit&& visit) {
     const char* p = text.data();
@@ -24,7 +25,8 @@ bool walk(Bytes text, Plain&& plain, Visit&& visit) {
         plain(between(p, hit));
         if (hit == end) break;
         Utf8Character c = decode_utf8(hit, end);
-        if (c.status == Utf8Character::Status::kTruncated) c.status = Utf8Character::Status::kInvalid;
+        if (c.status == Utf8Character::Status::kTruncated)
+            c.status = Utf8Character::Status::kInvalid;
         if (!visit(c, Bytes(hit, c.size))) return false;
         p = hit + c.size;
     }
@@ -58,7 +60,7 @@ bool is_xml_text(Bytes text) {
 }
 
 void write_xml_text(Sink& sink, Bytes text) {
-    constexpr Bytes kReplacement = "\xEF\xBF\xBD";    // U+FFFD
+    constexpr Bytes kReplacement = "\xEF\xBF\xBD";  // U+FFFD
     walk(
         text, [&](Bytes plain) { sink.append(plain); },
         [&](const Utf8Character& c, Bytes bytes) {

@@ -75,10 +75,18 @@ constexpr bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c
 enum NameClass : std::uint8_t { kNotName = 0, kNameCharacter = 1, kNameStart = 2 };
 inline constexpr std::array<std::uint8_t, 128> kNameClass = [] {
     std::array<std::uint8_t, 128> table{};
-    for (std::size_t c = 'a'; c <= 'z'; ++c) table[c] = table[c - 'a' + 'A'] = kNameCharacter | kNameStart;
+    for (std::size_t c = 'a'; c <= 'z'; ++c)
+        table[c] = table[c - 'a' + 'A'] = kNameCharacter | kNameStart;
     for (std::size_t c = '0'; c <= '9'; ++c) table[c] = kNameCharacter;
     table['-'] = table['.'] = kNameCharacter;
     table['_'] = kNameCharacter | kNameStart;
+    return table;
+}();
+
+// The same for any byte: those beyond ASCII are not looked at here.
+inline constexpr std::array<bool, 256> kNameByte = [] {
+    std::array<bool, 256> table{};
+    for (std::size_t c = 0; c < kNameClass.size(); ++c) table[c] = kNameClass[c] != kNotName;
     return table;
 }();
 
@@ -87,10 +95,10 @@ constexpr bool is_name_start(char32_t c) {
     struct Range {
         char32_t first, last;
     };
-    constexpr Range kRanges[] = {
-        {0xC0, 0xD6},     {0xD8, 0xF6},     {0xF8, 0x2FF},    {0x370, 0x37D},
-        {0x37F, 0x1FFF},  {0x200C, 0x200D}, {0x2070, 0x218F}, {0x2C00, 0x2FEF},
-        {0x3001, 0xD7FF}, {0xF900, 0xFDCF}, {0xFDF0, 0xFFFD}, {0x10000, 0xEFFFF}};
+    constexpr Range kRanges[] = {{0xC0, 0xD6},     {0xD8, 0xF6},     {0xF8, 0x2FF},
+                                 {0x370, 0x37D},   {0x37F, 0x1FFF},  {0x200C, 0x200D},
+                                 {0x2070, 0x218F}, {0x2C00, 0x2FEF}, {0x3001, 0xD7FF},
+                                 {0xF900, 0xFDCF}, {0xFDF0, 0xFFFD}, {0x10000, 0xEFFFF}};
     if (c < 0x80) return (kNameClass[c] & kNameStart) != 0;
     for (const Range& range : kRanges) {
         if (c >= range.first && c <= range.last) return true;
@@ -99,7 +107,8 @@ constexpr bool is_name_start(char32_t c) {
 }
 constexpr bool is_name_character(char32_t c) {
     if (c < 0x80) return kNameClass[c] != kNotName;
-    return is_name_start(c) || c == 0xB7 || (c >= 0x300 && c <= 0x36F) || c == 0x203F || c == 0x2040;
+    return is_name_start(c) || c == 0xB7 || (c >= 0x300 && c <= 0x36F) || c == 0x203F ||
+           c == 0x2040;
 }
 
 }  // namespace fedgate::xml

@@ -34,7 +34,8 @@ void write_escaped(Sink& sink, Bytes text) {
 void write_tag(Sink& sink, Bytes name, std::initializer_list<Attribute> attributes) {
     sink.append('<');
     sink.append(name);
-    for (const Attribute& attribute : attributes) write_attribute(sink, attribute.name, attribute.value);
+    for (const Attribute& attribute : attributes)
+        write_attribute(sink, attribute.name, attribute.value);
 }
 
 }  // namespace
@@ -71,7 +72,8 @@ void write_end(Sink& sink, Bytes name) {
     sink.append('>');
 }
 
-void write_element(Sink& sink, Bytes name, std::initializer_list<Attribute> attributes, Bytes text) {
+void write_element(Sink& sink, Bytes name, std::initializer_list<Attribute> attributes,
+                   Bytes text) {
     write_start(sink, name, attributes);
     write_text(sink, text);
     write_end(sink, name);

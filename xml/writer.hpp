@@ -1,5 +1,5 @@
-// Writes XML into a Sink: ask the Sink once at the end whether all had room. Values come in decoded and
-// are escaped here; names come from literals of ours and are written as they are.
+// Writes XML into a Sink: ask the Sink once at the end whether all had room. Values come in decoded
+// and are escaped here; names come from literals of ours and are written as they are.
 #pragma once
 
 #include <initializer_list>

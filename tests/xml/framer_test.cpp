@@ -1,12 +1,12 @@
 #include "xml/framer.hpp"
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "xml/stanza_error.hpp"
 
@@ -46,7 +46,8 @@ public:
             }
             ASSERT_LE(frame.consumed, buffer_.size());
             if (status == FrameStatus::kDone) {
-                outcome.frames.push_back({frame.kind, frame.uses_stream_prefix, std::string(frame.bytes)});
+                outcome.frames.push_back(
+                    {frame.kind, frame.uses_stream_prefix, std::string(frame.bytes)});
             }
             buffer_.erase(0, frame.consumed);
             if (status == FrameStatus::kNeedMore) return;
@@ -87,17 +88,26 @@ struct Sample {
 
 std::vector<Sample> read_corpus(const char* folder) {
     std::vector<Sample> samples;
-    for (const auto& entry : std::filesystem::directory_iterator(std::string(FEDGATE_CORPUS "/xml/") + folder)) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(FEDGATE_CORPUS "/xml/") + folder)) {
         std::ifstream file(entry.path(), std::ios::binary);
-        samples.push_back({entry.path().filename().string(), std::string(std::istreambuf_iterator<char>(file), {})});
+        samples.push_back({entry.path().filename().string(),
+                           std::string(std::istreambuf_iterator<char>(file), {})});
     }
     return samples;
 }
 
 Bytes fault_name(XmlFault fault) {
-    constexpr Bytes kNames[] = {"none",       "not_well_formed", "restricted_xml", "unsupported_encoding",
-                                "bad_format", "too_big",         "too_deep",       "too_many_attributes",
-                                "too_many_prefixes", "bad_namespace_prefix"};
+    constexpr Bytes kNames[] = {"none",
+                                "not_well_formed",
+                                "restricted_xml",
+                                "unsupported_encoding",
+                                "bad_format",
+                                "too_big",
+                                "too_deep",
+                                "too_many_attributes",
+                                "too_many_prefixes",
+                                "bad_namespace_prefix"};
     return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -112,18 +122,20 @@ TEST(Framer, CutsTheGoodCorpus) {
     ASSERT_GE(samples.size(), 10U);
     for (const Sample& sample : samples) {
         const Outcome outcome = whole(sample.bytes);
-        EXPECT_EQ(outcome.fault, XmlFault::kNone) << sample.name << ": " << fault_name(outcome.fault);
+        EXPECT_EQ(outcome.fault, XmlFault::kNone)
+            << sample.name << ": " << fault_name(outcome.fault);
         ASSERT_GE(outcome.frames.size(), 2U) << sample.name;
         EXPECT_EQ(outcome.frames.front().kind, FrameKind::kStreamOpen) << sample.name;
         EXPECT_EQ(outcome.frames[1].kind, FrameKind::kElement) << sample.name;
     }
 }
 
-TEST(Framer, RefusesTheHostileCorpusForTheRightReason) {    // S2S-7
+TEST(Framer, RefusesTheHostileCorpusForTheRightReason) {  // S2S-7
     const auto samples = read_corpus("hostile");
     ASSERT_GE(samples.size(), 80U);
     for (const Sample& sample : samples) {
-        EXPECT_EQ(fault_name(whole(sample.bytes).fault), sample.name.substr(0, sample.name.find('.')))
+        EXPECT_EQ(fault_name(whole(sample.bytes).fault),
+                  sample.name.substr(0, sample.name.find('.')))
             << sample.name;
     }
 }
@@ -142,7 +154,9 @@ TEST(Framer, GivesTheSameAtEverySplitPoint) {
 
 TEST(Framer, GivesTheSameForMutatedInputWholeAndSplit) {
     std::mt19937 random(20'240);
-    const auto pick = [&random](std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random); };
+    const auto pick = [&random](std::size_t below) {
+        return std::uniform_int_distribution<std::size_t>(0, below - 1)(random);
+    };
     constexpr Bytes kSpice = "<>/!?&;='\"[]-: \n\x01\x80\xff\xe2#x";
     const auto samples = read_corpus("good");
     for (int round = 0; round < 4'000; ++round) {
@@ -204,7 +218,8 @@ TEST(Framer, KeepsWhatTheHeaderDeclares) {
 
 TEST(Framer, TellsWhetherAnElementLeansOnTheHeader) {
     const Outcome outcome =
-        of("<db:result/><a:b xmlns:a='urn:a'/><db:c xmlns:db='urn:own'/><d xml:lang='en'/><e db:f=''/>");
+        of("<db:result/><a:b xmlns:a='urn:a'/><db:c xmlns:db='urn:own'/><d xml:lang='en'/><e "
+           "db:f=''/>");
     ASSERT_EQ(outcome.frames.size(), 6U);
     EXPECT_TRUE(outcome.frames[1].uses_stream_prefix);
     EXPECT_FALSE(outcome.frames[2].uses_stream_prefix);
@@ -269,7 +284,8 @@ TEST(Framer, HoldsTheCountBounds) {
     EXPECT_EQ(of(attributes(limits::kXmlAttributes, "b")).frames.size(), 2U);
     EXPECT_EQ(of(attributes(limits::kXmlAttributes + 1, "b")).fault, XmlFault::kTooManyAttributes);
     EXPECT_EQ(of(attributes(limits::kXmlPrefixes, "xmlns:b")).frames.size(), 2U);
-    EXPECT_EQ(of(attributes(limits::kXmlPrefixes + 1, "xmlns:b")).fault, XmlFault::kTooManyPrefixes);
+    EXPECT_EQ(of(attributes(limits::kXmlPrefixes + 1, "xmlns:b")).fault,
+              XmlFault::kTooManyPrefixes);
     // Counted while in scope only.
     std::string brothers = "<a>";
     for (int i = 0; i < 100; ++i) brothers += "<b:c xmlns:b='urn:b'/>";
@@ -300,9 +316,12 @@ TEST(Framer, SearchesEveryPlaceOfABlock) {
         const std::string text(size, 'x');
         EXPECT_EQ(of("<a>" + text + "</a>").frames.size(), 2U) << size;
         EXPECT_EQ(of("<a b='" + text + "'/>").frames.size(), 2U) << size;
-        EXPECT_EQ(of("<a>" + text + "\x02" + text + "</a>").fault, XmlFault::kNotWellFormed) << size;
-        EXPECT_EQ(of("<a>" + text + "\xff" + text + "</a>").fault, XmlFault::kNotWellFormed) << size;
-        EXPECT_EQ(of("<a>" + text + "&bad;" + text + "</a>").fault, XmlFault::kRestrictedXml) << size;
+        EXPECT_EQ(of("<a>" + text + "\x02" + text + "</a>").fault, XmlFault::kNotWellFormed)
+            << size;
+        EXPECT_EQ(of("<a>" + text + "\xff" + text + "</a>").fault, XmlFault::kNotWellFormed)
+            << size;
+        EXPECT_EQ(of("<a>" + text + "&bad;" + text + "</a>").fault, XmlFault::kRestrictedXml)
+            << size;
         EXPECT_EQ(of("<a b='" + text + "<" + text + "'/>").fault, XmlFault::kNotWellFormed) << size;
     }
 }
@@ -312,7 +331,8 @@ TEST(Scan, AllVariantsFindTheSame) {
     const FindSpecial best = resolve_find_special();
     for (int round = 0; round < 2'000; ++round) {
         std::string text(random() % 150, 'x');
-        for (char& c : text) c = static_cast<char>(random() % 40 == 0 ? random() : 'a' + random() % 26);
+        for (char& c : text)
+            c = static_cast<char>(random() % 40 == 0 ? random() : 'a' + random() % 26);
         const char* const end = text.data() + text.size();
         const char* const expected = find_special_bytewise(text.data(), end, '<', '&', '>');
         EXPECT_EQ(best(text.data(), end, '<', '&', '>'), expected);
@@ -320,14 +340,15 @@ TEST(Scan, AllVariantsFindTheSame) {
     }
 }
 
-TEST(XmlFault, HasAStreamError) {    // S2S-7, S2S-8
+TEST(XmlFault, HasAStreamError) {  // S2S-7, S2S-8
     EXPECT_EQ(stream_error(XmlFault::kNotWellFormed), StreamError::kNotWellFormed);
     EXPECT_EQ(stream_error(XmlFault::kRestrictedXml), StreamError::kRestrictedXml);
     EXPECT_EQ(stream_error(XmlFault::kUnsupportedEncoding), StreamError::kUnsupportedEncoding);
     EXPECT_EQ(stream_error(XmlFault::kBadFormat), StreamError::kBadFormat);
     EXPECT_EQ(stream_error(XmlFault::kBadNamespacePrefix), StreamError::kBadNamespacePrefix);
     EXPECT_EQ(stream_error(XmlFault::kTooBig), StreamError::kStanzaTooBig);
-    for (const XmlFault fault : {XmlFault::kTooDeep, XmlFault::kTooManyAttributes, XmlFault::kTooManyPrefixes}) {
+    for (const XmlFault fault :
+         {XmlFault::kTooDeep, XmlFault::kTooManyAttributes, XmlFault::kTooManyPrefixes}) {
         EXPECT_EQ(stream_error(fault), StreamError::kPolicyViolation);
     }
 }

@@ -1,8 +1,8 @@
 #include "xml/jid.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::xml {
 namespace {
@@ -46,7 +46,7 @@ std::string unescaped(Bytes text) {
     });
 }
 
-TEST(Jid, Splits) {    // ADDR-1
+TEST(Jid, Splits) {  // ADDR-1
     struct Case {
         Bytes text;
         Jid jid;
@@ -65,10 +65,11 @@ TEST(Jid, Splits) {    // ADDR-1
         ASSERT_TRUE(jid) << c.text;
         EXPECT_EQ(*jid, c.jid) << c.text;
     }
-    for (const Bytes text : {"", "@b", "a@", "a@b/", "/c", "@", "/"}) EXPECT_FALSE(split_jid(text)) << text;
+    for (const Bytes text : {"", "@b", "a@", "a@b/", "/c", "@", "/"})
+        EXPECT_FALSE(split_jid(text)) << text;
 }
 
-TEST(Jid, HoldsTheBoundOfEachPart) {    // ADDR-1
+TEST(Jid, HoldsTheBoundOfEachPart) {  // ADDR-1
     const std::string longest(limits::kJidPartBytes, 'a');
     EXPECT_EQ(enforced(longest + "@b/" + longest), longest + "@b/" + longest);
     EXPECT_EQ(enforced(longest + "a@b"), "refused");
@@ -91,7 +92,7 @@ TEST(Jid, IsGivenBackUncopiedWhenNothingChanges) {
     EXPECT_EQ(jid->local.data(), text.data());
 }
 
-TEST(Jid, EnforcesAscii) {    // ADDR-2
+TEST(Jid, EnforcesAscii) {  // ADDR-2
     EXPECT_EQ(enforced("Romeo@SIP.Example.NET./Balcony"), "romeo@sip.example.net/Balcony");
     for (const char c : Bytes("\"&'/:<>@ ")) {
         EXPECT_EQ(local(std::string("a") + c + "b"), "refused") << c;
@@ -103,40 +104,42 @@ TEST(Jid, EnforcesAscii) {    // ADDR-2
     EXPECT_EQ(resource(" A<&>\"b "), " A<&>\"b ");
 }
 
-TEST(Jid, EnforcesUsernameCaseMapped) {    // ADDR-2; examples of RFC 8265 3.5 and RFC 7622 3.5
+TEST(Jid, EnforcesUsernameCaseMapped) {  // ADDR-2; examples of RFC 8265 3.5 and RFC 7622 3.5
     EXPECT_EQ(local("fußball"), "fußball");
     EXPECT_EQ(local("π"), "π");
     EXPECT_EQ(local("Σ"), "σ");
     EXPECT_EQ(local("ς"), "ς");
     EXPECT_EQ(local("FÜ"), "fü");
-    EXPECT_EQ(local("fu\xcc\x88"), "fü");             // NFC
-    EXPECT_EQ(local("ａＢｃ"), "abc");                // width
-    EXPECT_EQ(local("ａ＠ｂ"), "refused");            // forbidden only once it is mapped
-    EXPECT_EQ(local("henryⅣ"), "refused");            // compatibility form
-    EXPECT_EQ(local("♚"), "refused");                 // symbol
+    EXPECT_EQ(local("fu\xcc\x88"), "fü");   // NFC
+    EXPECT_EQ(local("ａＢｃ"), "abc");      // width
+    EXPECT_EQ(local("ａ＠ｂ"), "refused");  // forbidden only once it is mapped
+    EXPECT_EQ(local("henryⅣ"), "refused");  // compatibility form
+    EXPECT_EQ(local("♚"), "refused");       // symbol
     EXPECT_EQ(local("foo bär"), "refused");
-    EXPECT_EQ(local("a\xc2\xad"), "refused");         // soft hyphen: ignorable
+    EXPECT_EQ(local("a\xc2\xad"), "refused");  // soft hyphen: ignorable
     EXPECT_EQ(local("\xff"), "refused");
     EXPECT_EQ(local("\xf0\x9f\x98\x80"), "refused");  // emoji
     EXPECT_EQ(local("日本"), "日本");
     EXPECT_EQ(local("שלום"), "שלום");
-    EXPECT_EQ(local("שלוםa"), "refused");             // Bidi rule
-    EXPECT_EQ(local("a·b"), "refused");               // RFC 5892 A.3
+    EXPECT_EQ(local("שלוםa"), "refused");  // Bidi rule
+    EXPECT_EQ(local("a·b"), "refused");    // RFC 5892 A.3
     EXPECT_EQ(local("l·l"), "l·l");
-    EXPECT_EQ(local("क्‍ष"), "क्‍ष");                     // joiner behind a virama
-    EXPECT_EQ(local("a\xe2\x80\x8d""b"), "refused");
+    EXPECT_EQ(local("क्‍ष"), "क्‍ष");  // joiner behind a virama
+    EXPECT_EQ(local("a\xe2\x80\x8d"
+                    "b"),
+              "refused");
 }
 
-TEST(Jid, EnforcesOpaqueString) {    // ADDR-2
+TEST(Jid, EnforcesOpaqueString) {  // ADDR-2
     EXPECT_EQ(resource("Fü bar ♚"), "Fü bar ♚");
-    EXPECT_EQ(resource("a\xc2\xa0ü"), "a ü");    // no-break space
+    EXPECT_EQ(resource("a\xc2\xa0ü"), "a ü");  // no-break space
     EXPECT_EQ(resource("u\xcc\x88"), "ü");
     EXPECT_EQ(resource("ü\x01"), "refused");
     EXPECT_EQ(resource("\xc3"), "refused");
     EXPECT_EQ(resource(""), "refused");
 }
 
-TEST(Jid, EnforcesDomains) {    // ADDR-2, ADDR-5
+TEST(Jid, EnforcesDomains) {  // ADDR-2, ADDR-5
     EXPECT_EQ(domain("EXAMPLE.com."), "example.com");
     EXPECT_EQ(domain("xn--bcher-kva.Example"), "bücher.example");
     EXPECT_EQ(domain("BÜCHER.example"), "bücher.example");
@@ -146,8 +149,9 @@ TEST(Jid, EnforcesDomains) {    // ADDR-2, ADDR-5
     EXPECT_EQ(domain(ascii("straße.example")), "straße.example");
     EXPECT_EQ(domain("[2001:DB8::1]"), "[2001:db8::1]");
     EXPECT_EQ(domain("192.0.2.1"), "192.0.2.1");
-    for (const Bytes text : {"", ".", "a..b", ".a", "a b", "-a.example", "a-.example", "a_b.example", "a..", "xn--\x80",
-                             "a@b", "xn--a-ecp.example.\xff", "[::1", "[x]"}) {
+    for (const Bytes text :
+         {"", ".", "a..b", ".a", "a b", "-a.example", "a-.example", "a_b.example", "a..",
+          "xn--\x80", "a@b", "xn--a-ecp.example.\xff", "[::1", "[x]"}) {
         EXPECT_EQ(domain(text), "refused") << text;
     }
     EXPECT_EQ(domain(std::string(63, 'a') + ".example"), std::string(63, 'a') + ".example");
@@ -155,7 +159,7 @@ TEST(Jid, EnforcesDomains) {    // ADDR-2, ADDR-5
     EXPECT_EQ(domain(Bytes("ü\0.example", 11)), "refused");
 }
 
-TEST(Jid, ComparesAfterEnforcement) {    // ADDR-32
+TEST(Jid, ComparesAfterEnforcement) {  // ADDR-32
     char memory[2][kJidBytes];
     Sink first{MutableBytes(memory[0])};
     Sink second{MutableBytes(memory[1])};
@@ -163,34 +167,37 @@ TEST(Jid, ComparesAfterEnforcement) {    // ADDR-32
     EXPECT_NE(*parse_jid("romeo@example.net/a", first), *parse_jid("romeo@example.net/A", second));
 }
 
-TEST(Jid, UnescapesOnceFromLeftToRight) {    // ADDR-3
+TEST(Jid, UnescapesOnceFromLeftToRight) {  // ADDR-3
     EXPECT_EQ(unescaped("o\\27malley"), "o'malley");
     EXPECT_EQ(unescaped("\\20\\22\\26\\27\\2f\\3a\\3c\\3e\\40\\5c"), " \"&'/:<>@\\");
     EXPECT_EQ(unescaped("\\5c40"), "\\40");
     EXPECT_EQ(unescaped("\\41\\2F\\"), "\\41\\2F\\");
 }
 
-TEST(Jid, Escapes) {    // ADDR-24, ADDR-25
+TEST(Jid, Escapes) {  // ADDR-24, ADDR-25
     EXPECT_EQ(escaped("o'malley"), "o\\27malley");
     EXPECT_EQ(escaped("a \"&'/:<>@b"), "a\\20\\22\\26\\27\\2f\\3a\\3c\\3e\\40b");
-    EXPECT_EQ(escaped("\\3and\\2is\\5cool"), "\\5c3and\\2is\\5c5cool");    // ADDR-47
-    EXPECT_EQ(escaped("c:\\net"), "c\\3a\\net");                          // ADDR-49
+    EXPECT_EQ(escaped("\\3and\\2is\\5cool"), "\\5c3and\\2is\\5c5cool");  // ADDR-47
+    EXPECT_EQ(escaped("c:\\net"), "c\\3a\\net");                         // ADDR-49
     EXPECT_EQ(escaped(" a"), "refused");
     EXPECT_EQ(escaped("a "), "refused");
     EXPECT_EQ(escaped("fü"), "fü");
 }
 
-TEST(Jid, KnowsCanonicalLocalParts) {    // ADDR-31
-    for (const Bytes text : {"romeo", "o\\27malley", "\\5c3and\\2is\\5c5cool", "space\\20cadet", "c\\3a\\net",
-                             "user\\40host", "here\\27s_a_wild_\\26_\\2fcr%zy\\2f_address", "a\\"}) {
+TEST(Jid, KnowsCanonicalLocalParts) {  // ADDR-31
+    for (const Bytes text :
+         {"romeo", "o\\27malley", "\\5c3and\\2is\\5c5cool", "space\\20cadet", "c\\3a\\net",
+          "user\\40host", "here\\27s_a_wild_\\26_\\2fcr%zy\\2f_address", "a\\"}) {
         EXPECT_TRUE(is_canonical_local(text)) << text;
         EXPECT_EQ(escaped(unescaped(text)), text);
     }
-    for (const Bytes text : {"\\5cfoo", "\\20a", "a\\20"}) EXPECT_FALSE(is_canonical_local(text)) << text;
+    for (const Bytes text : {"\\5cfoo", "\\20a", "a\\20"})
+        EXPECT_FALSE(is_canonical_local(text)) << text;
 }
 
 TEST(Jid, EnforcingTwiceIsEnforcingOnce) {
-    for (const Bytes text : {"Fü@BÜCHER.example/Ａ", "ΑΣ@xn--bcher-kva.example/x", "İ@example.com"}) {
+    for (const Bytes text :
+         {"Fü@BÜCHER.example/Ａ", "ΑΣ@xn--bcher-kva.example/x", "İ@example.com"}) {
         const std::string once = enforced(text);
         EXPECT_EQ(enforced(once), once) << text;
     }

@@ -1,10 +1,10 @@
 #include "xml/stanza.hpp"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "xml/framer.hpp"
 
@@ -19,7 +19,8 @@ constexpr Bytes kHeader =
 // A stream on which kHeader came, and one element after it.
 class Stream {
 public:
-    explicit Stream(Bytes element, Bytes header = kHeader) : bytes_(std::string(header) + std::string(element)) {
+    explicit Stream(Bytes element, Bytes header = kHeader)
+        : bytes_(std::string(header) + std::string(element)) {
         Frame frame;
         EXPECT_EQ(framer_.next(bytes_, frame), FrameStatus::kDone);
         header_ = parse_stream_header(frame.bytes, framer_.scope());
@@ -56,7 +57,8 @@ std::string decoded(Decode&& decode, Bytes raw) {
 
 TEST(Stanza, ShowsWhatRoutingNeeds) {
     const Stream stream(
-        "<message type=\"chat\"\n from='a@b/c&amp;d' to = 'e@f' id='' xml:lang='de' other='x'><body/></message>");
+        "<message type=\"chat\"\n from='a@b/c&amp;d' to = 'e@f' id='' xml:lang='de' "
+        "other='x'><body/></message>");
     EXPECT_EQ(stream->kind, StanzaKind::kMessage);
     EXPECT_EQ(stream->from, "a@b/c&amp;d");
     EXPECT_EQ(stream->to, "e@f");
@@ -80,7 +82,7 @@ TEST(Stanza, IsAStanzaOnlyInTheContentNamespace) {
     EXPECT_EQ(Stream("<iq/>", "<stream xmlns='jabber:client'>")->kind, StanzaKind::kOther);
 }
 
-TEST(Stanza, HeaderAttributes) {    // S2S-2, S2S-6
+TEST(Stanza, HeaderAttributes) {  // S2S-2, S2S-6
     const Stream stream("");
     EXPECT_EQ(stream.header().name, "stream");
     EXPECT_EQ(stream.header().stream_namespace, kStreamNamespace);
@@ -98,17 +100,21 @@ TEST(Stanza, HeaderAttributes) {    // S2S-2, S2S-6
     EXPECT_FALSE(bare.header().dialback);
 }
 
-TEST(Stanza, DialbackIsFoundByItsNamespace) {    // DB-4
+TEST(Stanza, DialbackIsFoundByItsNamespace) {  // DB-4
     EXPECT_TRUE(Stream("<d:result/>").root().is("result", kDialbackNamespace));
-    EXPECT_TRUE(Stream("<x:result xmlns:x='jabber:server:dialback'/>").root().is("result", kDialbackNamespace));
-    EXPECT_TRUE(Stream("<result xmlns='jabber:server:dialback'/>").root().is("result", kDialbackNamespace));
+    EXPECT_TRUE(Stream("<x:result xmlns:x='jabber:server:dialback'/>")
+                    .root()
+                    .is("result", kDialbackNamespace));
+    EXPECT_TRUE(
+        Stream("<result xmlns='jabber:server:dialback'/>").root().is("result", kDialbackNamespace));
     EXPECT_FALSE(Stream("<d:result xmlns:d='urn:other'/>").root().is("result", kDialbackNamespace));
     EXPECT_FALSE(Stream("<s:result/>").root().is("result", kDialbackNamespace));
 }
 
 TEST(Element, NamespacesFollowTheScopes) {
     const Stream stream(
-        "<message xmlns:x='urn:1'><x:a/><b xmlns='urn:2'><c/><x:d xmlns:x='urn:3'><e/><x:f/></x:d><x:g/></b>"
+        "<message xmlns:x='urn:1'><x:a/><b xmlns='urn:2'><c/><x:d "
+        "xmlns:x='urn:3'><e/><x:f/></x:d><x:g/></b>"
         "<h/><d:i/><j xmlns=''><k/></j><xml:l/></message>");
     const Element root = stream.root();
     EXPECT_EQ(root.child("a", "urn:1").bytes(), "<x:a/>");
@@ -131,10 +137,12 @@ TEST(Element, NamespacesFollowTheScopes) {
 
 TEST(Element, WalksChildrenOverTextAndNesting) {
     const Stream stream(
-        "<iq> one <a x='>' y=\"'/>\"><a><a/></a></a> &lt; <![CDATA[<no/>]]><b >t</b ><c\n/>]] > end</iq>");
+        "<iq> one <a x='>' y=\"'/>\"><a><a/></a></a> &lt; <![CDATA[<no/>]]><b >t</b ><c\n/>]] > "
+        "end</iq>");
     std::vector<std::string> names;
     for (const Element& child : stream.root().children()) names.emplace_back(child.bytes());
-    EXPECT_EQ(names, (std::vector<std::string>{"<a x='>' y=\"'/>\"><a><a/></a></a>", "<b >t</b >", "<c\n/>"}));
+    EXPECT_EQ(names, (std::vector<std::string>{"<a x='>' y=\"'/>\"><a><a/></a></a>", "<b >t</b >",
+                                               "<c\n/>"}));
     EXPECT_EQ(stream.root().first_child().content(), "<a><a/></a>");
     EXPECT_EQ(stream.root().first_child().attribute("y"), "'/>");
     EXPECT_EQ(text_of(stream.root()), " one  < <no/>]] > end");
@@ -144,9 +152,11 @@ TEST(Element, WalksChildrenOverTextAndNesting) {
 }
 
 TEST(Element, TextIsDecoded) {
-    EXPECT_EQ(text_of(Stream("<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x1F600;&#xd;\r\n\r\n\rx</a>").root()),
-              "<>&\"'A😀\r\n\n\nx");
-    EXPECT_EQ(text_of(Stream("<a>1<![CDATA[&amp;\r\n]]]]><![CDATA[>]]><b>no</b>2</a>").root()), "1&amp;\n]]>2");
+    EXPECT_EQ(
+        text_of(Stream("<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x1F600;&#xd;\r\n\r\n\rx</a>").root()),
+        "<>&\"'A😀\r\n\n\nx");
+    EXPECT_EQ(text_of(Stream("<a>1<![CDATA[&amp;\r\n]]]]><![CDATA[>]]><b>no</b>2</a>").root()),
+              "1&amp;\n]]>2");
     EXPECT_EQ(text_of(Stream("<a/>").root()), "");
     EXPECT_EQ(text_of(Stream("<a></a>").root()), "");
     char memory[4];
@@ -168,14 +178,18 @@ TEST(Element, AttributesAreDecoded) {
 // Whatever the bytes: no read outside them (the sanitizers watch), and the walk ends.
 TEST(Element, StaysInsideBrokenBytes) {
     std::mt19937 random(99);
-    const auto pick = [&random](std::size_t below) { return static_cast<std::size_t>(random()) % below; };
+    const auto pick = [&random](std::size_t below) {
+        return static_cast<std::size_t>(random()) % below;
+    };
     const StreamScope scope;
     const std::string good =
-        "<x:message xmlns:x='urn:x' from='a'><body b=\"1\">t<![CDATA[x]]>&amp;</body><y:c/><d/></x:message>";
+        "<x:message xmlns:x='urn:x' from='a'><body "
+        "b=\"1\">t<![CDATA[x]]>&amp;</body><y:c/><d/></x:message>";
     constexpr Bytes kSpice = "<>/!='\" &;[]x:";
     for (int round = 0; round < 3'000; ++round) {
         std::string bytes = good.substr(0, 1 + pick(good.size()));
-        for (std::size_t edits = pick(5); edits > 0; --edits) bytes[pick(bytes.size())] = kSpice[pick(kSpice.size())];
+        for (std::size_t edits = pick(5); edits > 0; --edits)
+            bytes[pick(bytes.size())] = kSpice[pick(kSpice.size())];
         const std::vector<char> exact(bytes.begin(), bytes.end());
         const Stanza stanza = parse_stanza(Bytes(exact.data(), exact.size()), scope);
         char memory[256];

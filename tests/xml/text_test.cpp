@@ -1,8 +1,8 @@
 #include "xml/text.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "xml/utf8.hpp"
 
@@ -19,12 +19,14 @@ std::string written(Write&& write, Bytes text) {
 }
 
 TEST(Text, KnowsUtf8) {
-    for (const Bytes text : {"", "abc", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                             "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    for (const Bytes text :
+         {"", "abc", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+          "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
         EXPECT_TRUE(is_utf8(text)) << text;
     }
-    for (const Bytes text : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                             "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xe2\x28\xa1", "abc\xff"}) {
+    for (const Bytes text :
+         {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xe2\x28\xa1", "abc\xff"}) {
         EXPECT_FALSE(is_utf8(text)) << text;
     }
 }
@@ -43,7 +45,7 @@ TEST(Text, EachCodePointRoundTrips) {
     }
 }
 
-TEST(Text, ReplacesWhatXmlDoesNotAllow) {    // IM-24
+TEST(Text, ReplacesWhatXmlDoesNotAllow) {  // IM-24
     const std::string mark = "\xEF\xBF\xBD";
     EXPECT_EQ(written(write_xml_text, "a\tb\r\nü😀\x7f"), "a\tb\r\nü😀\x7f");
     EXPECT_EQ(written(write_xml_text, Bytes("a\0b", 3)), "a" + mark + "b");
@@ -58,7 +60,7 @@ TEST(Text, ReplacesWhatXmlDoesNotAllow) {    // IM-24
     EXPECT_FALSE(is_xml_text("\xef\xbf\xbf"));
 }
 
-TEST(Text, ChangesLineEnds) {    // IM-3, IM-32
+TEST(Text, ChangesLineEnds) {  // IM-3, IM-32
     EXPECT_EQ(written(write_crlf_lines, "a\nb\rc\r\nd\r\r\n"), "a\r\nb\r\nc\r\nd\r\n\r\n");
     EXPECT_EQ(written(write_lf_lines, "a\nb\rc\r\nd\r\r\n"), "a\nb\nc\nd\n\n");
     EXPECT_EQ(written(write_lf_lines, ""), "");

@@ -1,8 +1,8 @@
 #include "xml/writer.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "xml/framer.hpp"
 #include "xml/stanza_error.hpp"
@@ -19,8 +19,9 @@ std::string written(Write&& write) {
     return std::string(sink.written());
 }
 
-TEST(Writer, Escapes) {    // IM-32
-    EXPECT_EQ(written([](Sink& s) { write_text(s, "a<b>&\"'\r\n\t]]>"); }), "a&lt;b&gt;&amp;\"'&#13;\n\t]]&gt;");
+TEST(Writer, Escapes) {  // IM-32
+    EXPECT_EQ(written([](Sink& s) { write_text(s, "a<b>&\"'\r\n\t]]>"); }),
+              "a&lt;b&gt;&amp;\"'&#13;\n\t]]&gt;");
     EXPECT_EQ(written([](Sink& s) { write_attribute_value(s, "<>&'\"\r\n\t"); }),
               "&lt;&gt;&amp;&apos;&quot;&#13;&#10;&#9;");
     EXPECT_EQ(written([](Sink& s) { write_text(s, ""); }), "");
@@ -45,32 +46,41 @@ TEST(Writer, SaysWhenThereIsNoRoom) {
 
 TEST(Writer, WhatItWritesIsReadBack) {
     for (const Bytes text : {"plain", "<&>'\"", "\r\n\t x ", "]]>", "ü😀", "&amp;", ""}) {
-        const std::string element = written([&](Sink& s) { write_element(s, "m", {{"a", text}}, text); });
+        const std::string element =
+            written([&](Sink& s) { write_element(s, "m", {{"a", text}}, text); });
         const std::string bytes = "<s xmlns='jabber:server'>" + element;
         Framer framer;
         Frame frame;
         ASSERT_EQ(framer.next(bytes, frame), FrameStatus::kDone);
-        ASSERT_EQ(framer.next(Bytes(bytes).substr(frame.consumed), frame), FrameStatus::kDone) << element;
+        ASSERT_EQ(framer.next(Bytes(bytes).substr(frame.consumed), frame), FrameStatus::kDone)
+            << element;
         const Element read(frame.bytes, framer.scope());
         EXPECT_EQ(written([&](Sink& s) { read.text(s); }), text);
         EXPECT_EQ(written([&](Sink& s) { read.attribute("a", s); }), text);
     }
 }
 
-TEST(StanzaError, HasTheFormOfTheRule) {    // ERR-1
-    const StanzaError error{StanzaCondition::kItemNotFound, ErrorType::kCancel, "sip.example.net", "No <such> user", {}};
+TEST(StanzaError, HasTheFormOfTheRule) {  // ERR-1
+    const StanzaError error{StanzaCondition::kItemNotFound,
+                            ErrorType::kCancel,
+                            "sip.example.net",
+                            "No <such> user",
+                            {}};
     const std::string bytes = written([&](Sink& s) {
-        write_stanza_error(s, StanzaKind::kMessage, "romeo@sip.example.net", "juliet@im.example.com/x&y", "i1", error);
+        write_stanza_error(s, StanzaKind::kMessage, "romeo@sip.example.net",
+                           "juliet@im.example.com/x&y", "i1", error);
     });
     EXPECT_EQ(bytes,
-              "<message from='romeo@sip.example.net' to='juliet@im.example.com/x&amp;y' id='i1' type='error'>"
+              "<message from='romeo@sip.example.net' to='juliet@im.example.com/x&amp;y' id='i1' "
+              "type='error'>"
               "<error type='cancel' by='sip.example.net'>"
               "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
-              "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>No &lt;such&gt; user</text>"
+              "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>No &lt;such&gt; "
+              "user</text>"
               "</error></message>");
 }
 
-TEST(StanzaError, EachConditionRoundTrips) {    // ERR-20..36 read them
+TEST(StanzaError, EachConditionRoundTrips) {  // ERR-20..36 read them
     const StreamScope scope;
     for (std::size_t i = 0; i < kStanzaConditions; ++i) {
         const auto condition = static_cast<StanzaCondition>(i);
@@ -97,12 +107,15 @@ TEST(StanzaError, ReadsWhatOthersWrite) {
     const auto read = [&](Bytes bytes) { return parse_stanza_error(Element(bytes, scope)); };
     EXPECT_FALSE(read("<message type='error'><body/></message>"));
     EXPECT_FALSE(read("<message type='error'><error xmlns='urn:other'/></message>"));
-    const auto unknown = read("<message type='error'><error type='odd'><x xmlns='urn:x'/></error></message>");
+    const auto unknown =
+        read("<message type='error'><error type='odd'><x xmlns='urn:x'/></error></message>");
     ASSERT_TRUE(unknown);
     EXPECT_EQ(unknown->condition, StanzaCondition::kUndefinedCondition);
     const auto gone = read(
-        "<message type='error'><body>x</body><error><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>t</text>"
-        "<e:gone xmlns:e='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:a@b</e:gone></error></message>");
+        "<message type='error'><body>x</body><error><text "
+        "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>t</text>"
+        "<e:gone "
+        "xmlns:e='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:a@b</e:gone></error></message>");
     ASSERT_TRUE(gone);
     EXPECT_EQ(gone->condition, StanzaCondition::kGone);
     EXPECT_EQ(gone->type, ErrorType::kCancel);
