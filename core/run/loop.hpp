@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <sys/socket.h>
 
@@ -119,6 +120,11 @@ protected:
     ~TurnHook() = default;
 };
 
+// What must stay until the kernel has let go of a socket although its owner is gone: buffers, mostly.
+struct SocketRemains {
+    virtual ~SocketRemains() = default;
+};
+
 class Loop {
 public:
     virtual ~Loop() = default;
@@ -151,6 +157,9 @@ public:
     // Shuts down, cancels, and waits for the last completion; then on_closed(). No other callback
     // of this socket comes after close() was called.
     virtual void close(Socket) = 0;
+    // The same for an owner that goes at once, also when close() was called before: on_closed() does not
+    // come, and `remains` is destroyed after the last completion, or with the loop.
+    virtual void close(Socket, std::unique_ptr<SocketRemains> remains) = 0;
     [[nodiscard]] virtual SocketAddress local_address(Socket) const = 0;
 
     [[nodiscard]] virtual Timers& timers() = 0;

@@ -106,6 +106,7 @@ struct SimulatedSocket {
     Kind kind;
     Socket self;
     SocketOwner* owner = nullptr;
+    std::unique_ptr<SocketRemains> remains;
     SocketAddress local;
     SocketAddress peer_address;
     SimulatedRemote peer;
@@ -227,6 +228,7 @@ public:
     void resume_receive(Socket) override;
     void shutdown_send(Socket) override;
     void close(Socket) override;
+    void close(Socket, std::unique_ptr<SocketRemains>) override;
     [[nodiscard]] SocketAddress local_address(Socket) const override;
     [[nodiscard]] Timers& timers() override { return timers_; }
     void at_turn_end(TurnTask& task) override { tasks_.add(task); }
@@ -742,6 +744,14 @@ void SimulatedLoopImplementation::close(Socket handle) {
     }
     socket->closing = true;
     after_latency({.at = {}, .what = Happening::kClosed, .socket = handle, .sender = {}});
+}
+
+void SimulatedLoopImplementation::close(Socket handle, std::unique_ptr<SocketRemains> remains) {
+    SimulatedSocket* socket = sockets_.find(slot_of(handle));
+    if (socket == nullptr) return;
+    socket->owner = nullptr;
+    socket->remains = std::move(remains);
+    close(handle);
 }
 
 void SimulatedLoopImplementation::on_closed(Socket handle) {

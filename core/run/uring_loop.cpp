@@ -54,6 +54,7 @@ struct Held {
 struct alignas(16) UringSocket {
     Socket self;
     SocketOwner* owner = nullptr;
+    std::unique_ptr<SocketRemains> remains;
     int descriptor = -1;
     Kind kind;
     bool ipv6 = false;
@@ -133,6 +134,7 @@ public:
     void resume_receive(Socket) override;
     void shutdown_send(Socket) override;
     void close(Socket) override;
+    void close(Socket, std::unique_ptr<SocketRemains>) override;
     [[nodiscard]] SocketAddress local_address(Socket) const override;
     [[nodiscard]] Timers& timers() override { return timers_; }
     void at_turn_end(TurnTask& task) override { tasks_.add(task); }
@@ -468,6 +470,14 @@ void UringLoopImplementation::shutdown_send(Socket socket_handle) {
 
 void UringLoopImplementation::close(Socket socket_handle) {
     if (UringSocket* socket = find(socket_handle); socket != nullptr) begin_close(*socket);
+}
+
+void UringLoopImplementation::close(Socket socket_handle, std::unique_ptr<SocketRemains> remains) {
+    UringSocket* socket = sockets_.find(slot_of(socket_handle));
+    if (socket == nullptr) return;
+    socket->owner = nullptr;
+    socket->remains = std::move(remains);
+    begin_close(*socket);
 }
 
 // Shut down, cancel, wait for the last completion (check_closed), then free (run_lists).
