@@ -29,7 +29,9 @@ Result<SocketAddress> parse_ip(Bytes text, std::uint16_t port) {
         if (text.find(':') == Bytes::npos) return failure(Errc::kMalformed, "address");
     }
     char copy[kAddressTextMax + 1] = {};
-    if (text.empty() || text.size() > kAddressTextMax) return failure(Errc::kMalformed, "address");
+    if (text.empty() || text.size() > kAddressTextMax || text.find('\0') != Bytes::npos) {
+        return failure(Errc::kMalformed, "address");
+    }
     std::memcpy(copy, text.data(), text.size());
     SocketAddress address;
     sockaddr_in v4{};

@@ -30,7 +30,7 @@ Error error_of(int system, const char* where) {
 
 // Output: write() fills `plain_` (TLS) or `wire_`; at the end of the turn plain_ is encrypted behind
 // wire_, and wire_ and `sending_` change places. So one buffer fills while the other is in the kernel.
-class Connection::Core final : public SocketOwner, public TimerOwner, public TurnTask {
+class Connection::Core final : public SocketOwner, public TimerOwner, public TurnTask, public SocketRemains {
 public:
     Core(Loop& loop, Connection& handle, ConnectionOwner& owner, ConnectionLimits limits)
         : loop_(loop), handle_(&handle), owner_(&owner), limits_(limits), timer_(*this),
@@ -93,6 +93,7 @@ private:
     void show_again();
     void flush();
     void go_on_closing();
+    void stop();
     void die();
 
     Buffer input_;      // plain, not yet consumed
@@ -128,7 +129,8 @@ void Connection::Core::detach() {
         if (!finishing_) delete this;
         return;
     }
-    if (state_ != State::kDead) die();
+    stop();
+    loop_.close(socket_, std::unique_ptr<SocketRemains>(this));
 }
 
 void Connection::Core::schedule() {
@@ -197,11 +199,15 @@ void Connection::Core::abort(Error reason) {
     die();
 }
 
-void Connection::Core::die() {
+void Connection::Core::stop() {
     state_ = State::kDead;
     timer_.cancel();
     if (scheduled_) loop_.cancel_turn_task(*this);
     scheduled_ = false;
+}
+
+void Connection::Core::die() {
+    stop();
     loop_.close(socket_);
 }
 
@@ -212,7 +218,7 @@ void Connection::Core::on_connect(Socket, int error) {
     last_received_ = last_progress_ = loop_.now();
     if (paused_) loop_.pause_receive(socket_);
     if (unsent() > 0) schedule();
-    if (handle_ != nullptr) owner_->on_open(*handle_);
+    owner_->on_open(*handle_);
 }
 
 // Returns false when nothing may be shown any more, or TLS has begun meanwhile.
@@ -368,11 +374,9 @@ void Connection::Core::on_end(Socket, int error) {
 
 void Connection::Core::on_closed(Socket) {
     finished_ = true;
-    if (handle_ != nullptr) {
-        finishing_ = true;
-        owner_->on_closed(*handle_, reason_);
-        finishing_ = false;
-    }
+    finishing_ = true;
+    owner_->on_closed(*handle_, reason_);
+    finishing_ = false;
     if (handle_ == nullptr) delete this;
 }
 

@@ -96,11 +96,10 @@ DnsAnswer read_result(int error, const ub_result* result, DnsType type) {
 
 class UnboundResolver;
 
-// What the loop holds until it has let go of the descriptor, which is libunbound's.
-struct Watch final : SocketOwner {
+// What the loop keeps until it has let go of the descriptor, which is libunbound's.
+struct Watch final : SocketOwner, SocketRemains {
     explicit Watch(Context c) : context(std::move(c)) {}
     void on_readable(Socket) override;
-    void on_closed(Socket) override { delete this; }
 
     Context context;
     UnboundResolver* resolver = nullptr;
@@ -116,7 +115,7 @@ public:
             if (one.running) ub_cancel(watch_.context.get(), one.async_id);
         });
         watch_.resolver = nullptr;
-        loop_.close(watch_.socket);
+        loop_.close(watch_.socket, std::unique_ptr<SocketRemains>(&watch_));
     }
 
     QueryId query(const std::string& name, DnsType type, ResolverOwner& owner) override;

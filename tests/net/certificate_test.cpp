@@ -20,8 +20,9 @@ TrustStore trust(const char* file = "ca.pem") {
 }
 
 // The chain in a PEM file, judged.
-PeerIdentity identify(const std::string& file, WallTime now = wall_now(), const char* ca = "ca.pem") {
+PeerIdentity identify(const std::string& file, WallTime now = {}, const char* ca = "ca.pem") {
     auto ders = parse_pem_certificates(Certificates::get().text(file));
+    if (now == WallTime{}) now = wall_now();    // after they were made
     EXPECT_TRUE(ders) << file;
     std::vector<Bytes> chain(ders->begin(), ders->end());
     return identify_peer(chain, trust(ca), now);

@@ -145,7 +145,7 @@ TEST_F(DialerTest, TellsNoDomainFromDnsFailureFromUnreachable) {
 // DNS-6: families raced, 250 ms apart, 3 s for each address.
 TEST_F(DialerTest, RacesAddresses) {
     const auto hole = simulation.make_node();
-    simulation.make_loop(hole);
+    ASSERT_TRUE(simulation.make_loop(hole).listen(simulation.address(hole, 5269), *this));
     simulation.cut(here, hole);
     serve(simulation.address(there, 5269));
     resolver->add_address("example.org", simulation.address(hole, 0));
@@ -170,7 +170,7 @@ TEST_F(DialerTest, RacesAddresses) {
 // DNS-6: at most eight addresses for each attempt.
 TEST_F(DialerTest, BoundsTheAttempt) {
     const auto hole = simulation.make_node();
-    simulation.make_loop(hole);
+    ASSERT_TRUE(simulation.make_loop(hole).listen(simulation.address(hole, 5269), *this));
     simulation.cut(here, hole);
     for (int i = 0; i < 20; ++i) resolver->add_address("many.example", simulation.address(hole, 0));
     const Instant start = loop->now();
