@@ -48,7 +48,8 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
         if (dns_name_matches(name, domain)) return true;
     }
     for (const std::string& address : peer.xmpp_addrs) {
-        // CERT-2: the domain's own address only; a user's certificate does not speak for its domain.
+        // CERT-2: the domain's own address only; a user's certificate does not speak for its
+        // domain.
         if (address.find_first_of("@/") != std::string::npos) continue;
         if (equal_names(address, domain)) return true;
     }

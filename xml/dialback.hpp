@@ -13,14 +13,14 @@ namespace fedgate::xml {
 enum class Verdict : std::uint8_t {
     kValid,
     kInvalid,
-    kError,          // it answered with type='error'
-    kUnreachable,    // DB-6: remote-connection-failed and the like
-    kNoSuchDomain,   // DB-6: the sender's domain has no server
+    kError,         // it answered with type='error'
+    kUnreachable,   // DB-6: remote-connection-failed and the like
+    kNoSuchDomain,  // DB-6: the sender's domain has no server
     kTimeout,
-    kDenied,         // policy, theirs or ours, says no
+    kDenied,  // policy, theirs or ours, says no
 };
 
-using DialbackKey = std::array<char, 64>;    // lower-case hex
+using DialbackKey = std::array<char, 64>;  // lower-case hex
 
 // The HMAC keys made from the secrets: hex(SHA-256(secret)). `previous` verifies only (DB-3).
 struct DialbackSecrets {

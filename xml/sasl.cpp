@@ -18,7 +18,9 @@ Bytes condition_of(SaslOutcome outcome) {
 }
 
 bool equal_ignoring_case(Bytes a, Bytes b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+    const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    };
     if (a.size() != b.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i) {
         if (lower(a[i]) != lower(b[i])) return false;
@@ -58,9 +60,10 @@ SaslOutcome judge_sasl_auth(Bytes mechanism, Bytes text, Bytes their_domain, boo
     char authzid[limits::kJidPartBytes];
     const auto size = decode_base64(text, authzid);
     if (!size) return SaslOutcome::kIncorrectEncoding;
-    // S2S-14: nobody acts for another domain. The header's `from` may have been written in any case.
+    // S2S-14: nobody acts for another domain. The header's `from` may have been written in any
+    // case.
     return equal_ignoring_case(Bytes(authzid, *size), their_domain) ? SaslOutcome::kSuccess
-                                                                     : SaslOutcome::kInvalidAuthzid;
+                                                                    : SaslOutcome::kInvalidAuthzid;
 }
 
 }  // namespace fedgate::xml

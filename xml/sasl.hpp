@@ -9,7 +9,7 @@ namespace fedgate::xml {
 
 enum class SaslOutcome : std::uint8_t {
     kSuccess,
-    kNotAuthorized,        // the certificate does not prove the domain, or EXTERNAL was not offered
+    kNotAuthorized,  // the certificate does not prove the domain, or EXTERNAL was not offered
     kInvalidAuthzid,
     kInvalidMechanism,
     kIncorrectEncoding,
@@ -20,8 +20,8 @@ void write_sasl_auth(Sink&, Bytes our_domain);
 void write_sasl_success(Sink&);
 void write_sasl_failure(Sink&, SaslOutcome);
 
-// Judges a peer's <auth mechanism='..'>text</auth>. `their_domain` is the header's `from`, which the
-// certificate proves if `proved`. No text, "=" and their_domain are accepted as authzid.
+// Judges a peer's <auth mechanism='..'>text</auth>. `their_domain` is the header's `from`, which
+// the certificate proves if `proved`. No text, "=" and their_domain are accepted as authzid.
 SaslOutcome judge_sasl_auth(Bytes mechanism, Bytes text, Bytes their_domain, bool proved);
 
 }  // namespace fedgate::xml

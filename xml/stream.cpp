@@ -57,8 +57,8 @@ Stream::Stream(StreamHost& host, const StreamSettings& settings, Instant now)
     : host_(host),
       settings_(settings),
       role_(Role::kInbound),
-      establish_deadline_(now + settings.establish_max) {    // S2S-61
-    framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);    // S2S-8
+      establish_deadline_(now + settings.establish_max) {                 // S2S-61
+    framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);  // S2S-8
 }
 
 Stream::Stream(StreamHost& host, const StreamSettings& settings, Role role, Bytes our_domain,
@@ -169,7 +169,7 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
         case StreamRun::kProceedOut: return on_proceed_out(action, now);
         case StreamRun::kTlsRefused: return refuse(StreamEnd::Cause::kNoTls);
         case StreamRun::kSuccessOut: return on_success_out(now);
-        case StreamRun::kSaslFailureOut: return start_dialback(now);    // S2S-55
+        case StreamRun::kSaslFailureOut: return start_dialback(now);  // S2S-55
         case StreamRun::kResultOut: return on_result_out(element, action, now);
         case StreamRun::kVerifyOut: return on_verify_out(element, action);
         case StreamRun::kEnabledOut: return on_enabled_out(true);
@@ -177,7 +177,7 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
         case StreamRun::kAcknowledgedOut: return on_acknowledged_out(element, action);
         case StreamRun::kHeaderIn:
         case StreamRun::kHeaderOut:
-        case StreamRun::kStanzaIn: return;    // dispatch() has done these
+        case StreamRun::kStanzaIn: return;  // dispatch() has done these
     }
 }
 
@@ -229,9 +229,10 @@ void Stream::secured(const PeerIdentity& peer, bool direct_tls, Instant now) {
     direct_tls_ = direct_tls;
     restart();
     if (inbound()) return enter(StreamState::kHeader);
-    proved_ = covers(peer, their_, direct_tls);    // CERT-1
+    proved_ = covers(peer, their_, direct_tls);  // CERT-1
     // S2S-53: only a certificate would do.
     if (!proved_ && !policy_.dialback_tls) return end(StreamEnd::Cause::kCertificate);
+    enter(StreamState::kHeader);
     if (!direct_tls) open(now);
 }
 
@@ -248,7 +249,7 @@ void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
     if (state_ == StreamState::kClosed) return;
     // Nothing can be said during a TLS handshake, nor after our closing tag.
     if (state_ != StreamState::kTls && state_ != StreamState::kClosing) {
-        if (!header_sent_) {    // S2S-3
+        if (!header_sent_) {  // S2S-3
             write_header(our_.empty() ? Bytes(settings_.default_domain) : Bytes(our_), their_,
                          inbound());
         }
@@ -260,7 +261,7 @@ void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
         out.append(kStreamsNamespace);
         out.append("'/>");
         if (condition == StreamError::kStanzaTooBig) {
-            out.append("<stanza-too-big xmlns='urn:xmpp:errors'/>");    // S2S-8
+            out.append("<stanza-too-big xmlns='urn:xmpp:errors'/>");  // S2S-8
         }
         out.append("</stream:error>");
         out.append(kClosingTag);
@@ -369,7 +370,8 @@ Instant Stream::deadline() const {
         if (pair.state == Pair::State::kPending) earliest = std::min(earliest, pair.deadline);
     }
     for (const Question& question : questions_) {
-        if (question.state == Question::State::kQueued || question.state == Question::State::kAsked) {
+        if (question.state == Question::State::kQueued ||
+            question.state == Question::State::kAsked) {
             earliest = std::min(earliest, question.deadline);
         }
     }
@@ -388,13 +390,13 @@ void Stream::on_deadline(Instant now) {
         if (inbound()) {
             verified(pair.our, pair.their, Verdict::kTimeout, now);
         } else {
-            pair.deadline = Instant::min();    // take_pending() tells
+            pair.deadline = Instant::min();  // take_pending() tells
             attention_ = true;
         }
     }
     for (Question& question : questions_) {
-        const bool waits = question.state == Question::State::kQueued ||
-                           question.state == Question::State::kAsked;
+        const bool waits =
+            question.state == Question::State::kQueued || question.state == Question::State::kAsked;
         if (!waits || now < question.deadline) continue;
         question.state = Question::State::kExpired;
         attention_ = true;
@@ -403,7 +405,8 @@ void Stream::on_deadline(Instant now) {
 
 Stream::Pair* Stream::find_pair(Bytes our, Bytes their) {
     for (Pair& pair : pairs_) {
-        if (pair.state != Pair::State::kFree && pair.their == their && pair.our == our) return &pair;
+        if (pair.state != Pair::State::kFree && pair.their == their && pair.our == our)
+            return &pair;
     }
     return nullptr;
 }

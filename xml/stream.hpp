@@ -1,14 +1,15 @@
-// One XMPP server-to-server stream, from the first byte to the close: header, STARTTLS, SASL EXTERNAL,
-// dialback (all three roles), stanzas, acknowledgements, errors. RFC 6120, XEP-0220, XEP-0198.
-// Pure: bytes in through next(), work out as actions, output through StreamHost::write(). No clock, no socket.
+// One XMPP server-to-server stream, from the first byte to the close: header, STARTTLS, SASL
+// EXTERNAL, dialback (all three roles), stanzas, acknowledgements, errors. RFC 6120, XEP-0220,
+// XEP-0198. Pure: bytes in through next(), work out as actions, output through StreamHost::write().
+// No clock, no socket.
 //
 // The owner's loop, after received bytes and after any other call of this class:
 //     do { action = stream.next(input, now); drop action.consumed bytes from input; act on it; }
 //     while (action.kind != Action::Kind::kNone);
 //     arm a timer for stream.deadline();
 //
-// Owner: the shard's stream slab. Thread: that shard only. Views in an Action point into the input or
-// the stream and are valid until the next call of this class.
+// Owner: the shard's stream slab. Thread: that shard only. Views in an Action point into the input
+// or the stream and are valid until the next call of this class.
 #pragma once
 
 #include <array>
@@ -31,12 +32,12 @@ namespace fedgate::xml {
 // How a domain was proved on a stream. Same order as link::Proof.
 enum class Proof : std::uint8_t { kCertificate, kDialbackTls, kDialbackClear };
 
-// What one row of features.md A5 leaves open between a domain of ours and one of theirs. TLS is offered
-// when a method uses it, and insisted on unless dialback_clear. Not allowed, or no method: refused
-// with policy-violation.
+// What one row of features.md A5 leaves open between a domain of ours and one of theirs. TLS is
+// offered when a method uses it, and insisted on unless dialback_clear. Not allowed, or no method:
+// refused with policy-violation.
 struct StreamPolicy {
     bool allowed = false;
-    bool external = false;          // SASL EXTERNAL over TLS
+    bool external = false;  // SASL EXTERNAL over TLS
     bool dialback_tls = false;
     bool dialback_clear = false;
 
@@ -50,14 +51,16 @@ struct StreamPolicy {
     }
 };
 
-enum class Served : std::uint8_t { kNo, kGone, kYes };    // kGone: served earlier (S2S-4)
+enum class Served : std::uint8_t { kNo, kGone, kYes };  // kGone: served earlier (S2S-4)
 
-// What a stream needs from its owner. Called from within the stream's calls; must not call back into it.
+// What a stream needs from its owner. Called from within the stream's calls; must not call back
+// into it.
 class StreamHost {
 public:
     // Queues bytes to the peer. False: the send queue is full; the stream ends (kOutputFull).
     [[nodiscard]] virtual bool write(Bytes) = 0;
-    // Domains come as A-labels, lower case (ADDR-2). `their` is empty while the peer has not said who it is.
+    // Domains come as A-labels, lower case (ADDR-2). `their` is empty while the peer has not said
+    // who it is.
     virtual Served serves(Bytes our_domain) = 0;
     virtual StreamPolicy policy(Bytes our_domain, Bytes their_domain) = 0;
     virtual void fill_random(MutableBytes) = 0;
@@ -68,60 +71,62 @@ protected:
 
 // Shared by all streams of a shard; outlives them. May change between calls.
 struct StreamSettings {
-    std::string default_domain;            // `from` of a reply header when theirs named no domain of ours
+    std::string default_domain;  // `from` of a reply header when theirs named no domain of ours
     DialbackSecrets dialback;
-    std::size_t stanza_bytes_max = 262'144;       // S2S-8
-    Duration establish_max = 60s;                 // S2S-61
-    Duration header_wait = 10s;                   // S2S-60, and the three below
+    std::size_t stanza_bytes_max = 262'144;  // S2S-8
+    Duration establish_max = 60s;            // S2S-61
+    Duration header_wait = 10s;              // S2S-60, and the three below
     Duration tls_wait = 10s;
     Duration sasl_wait = 10s;
     Duration dialback_wait = 30s;
-    Duration close_wait = 5s;                     // S2S-18
-    bool sm = true;                               // XEP-0198: offer it, and ask for it
+    Duration close_wait = 5s;  // S2S-18
+    bool sm = true;            // XEP-0198: offer it, and ask for it
 };
 
 // Why a stream is over.
 struct StreamEnd {
     enum class Cause : std::uint8_t {
-        kClosedByPeer,       // </stream:stream> without an error
-        kClosedByUs,         // close() was called and the peer has answered, or did not in time
-        kErrorReceived,      // see `condition`
-        kErrorSent,          // see `condition`: what the peer did wrong
-        kNoTls,              // S2S-50: TLS is required and not offered (or refused)
-        kCertificate,        // S2S-53: certificate only, and it does not prove their domain
-        kNoMethod,           // S2S-52: no method that both sides allow
-        kRefused,            // S2S-55, DB-9: the peer did not accept our proof
-        kTimeout,            // S2S-60, S2S-61
+        kClosedByPeer,   // </stream:stream> without an error
+        kClosedByUs,     // close() was called and the peer has answered, or did not in time
+        kErrorReceived,  // see `condition`
+        kErrorSent,      // see `condition`: what the peer did wrong
+        kNoTls,          // S2S-50: TLS is required and not offered (or refused)
+        kCertificate,    // S2S-53: certificate only, and it does not prove their domain
+        kNoMethod,       // S2S-52: no method that both sides allow
+        kRefused,        // S2S-55, DB-9: the peer did not accept our proof
+        kTimeout,        // S2S-60, S2S-61
         kOutputFull,
     };
     Cause cause = Cause::kClosedByPeer;
-    StreamError condition = StreamError::kNone;    // of an error
-    // S2S-21, DNS-7: neither another target nor another try will help for a while. Otherwise what is
-    // queued may be tried once more.
+    StreamError condition = StreamError::kNone;  // of an error
+    // S2S-21, DNS-7: neither another target nor another try will help for a while. Otherwise what
+    // is queued may be tried once more.
     bool permanent = false;
 };
 
 struct Action {
     enum class Kind : std::uint8_t {
-        kNone,            // everything is done; more input is needed
-        kStartTls,        // start TLS now (server side if inbound), then call secured()
-        kPair,            // a pair was proved: inbound, their stanzas come; outbound, ours may go (send())
-        kPairRefused,     // outbound: our dialback was answered with `verdict` (invalid, error, timeout)
-        kStanza,          // `stanza` from a proved domain; take it, or put_back()
-        kVerify,          // ask the authoritative server of `their` for `id` and `key`, then call verified()
-        kVerifyAnswer,    // outbound: the answer to request_verify(our, their, id)
-        kAcknowledged,    // outbound: the peer has `count` more of our stanzas, oldest first
-        kClosed,          // over; flush and close the connection. Comes once, nothing follows
+        kNone,          // everything is done; more input is needed
+        kStartTls,      // start TLS now (server side if inbound), then call secured()
+        kPair,          // a pair was proved: their stanzas come, or ours may go (send())
+        kPairRefused,   // outbound: our dialback was answered with `verdict`
+        kStanza,        // `stanza` from a proved domain; take it, or put_back()
+        kVerify,        // ask the server of `their` for `id` and `key`, then call verified()
+        kVerifyAnswer,  // outbound: the answer to request_verify(our, their, id)
+        kAcknowledged,  // outbound: the peer has `count` more of our stanzas, oldest first
+        kClosed,        // over; flush and close the connection. Comes once, nothing follows
     };
     Kind kind = Kind::kNone;
-    Proof proof = Proof::kDialbackClear;          // kPair, kStanza
-    Verdict verdict = Verdict::kError;            // kPairRefused, kVerifyAnswer
-    std::size_t consumed = 0;                     // bytes at the front of the input that are done with
-    Bytes our;      // A-label, lower case. kStanza: domain of its `to`; empty: `to` is no JID (jid-malformed)
-    Bytes their;    // kStanza: domain of its `from`
-    Bytes stanza;                                 // kStanza: the element as received
-    Stanza view;                                  // kStanza: kind and raw attributes
-    bool uses_stream_prefix = false;              // kStanza: Frame::uses_stream_prefix
+    Proof proof = Proof::kDialbackClear;  // kPair, kStanza
+    Verdict verdict = Verdict::kError;    // kPairRefused, kVerifyAnswer
+    std::size_t consumed = 0;             // bytes at the front of the input that are done with
+    // A-labels, lower case. kStanza: domains of its `to` and `from`; an empty `our` says that `to`
+    // is no JID: answer jid-malformed.
+    Bytes our;
+    Bytes their;
+    Bytes stanza;                     // kStanza: the element as received
+    Stanza view;                      // kStanza: kind and raw attributes
+    bool uses_stream_prefix = false;  // kStanza: Frame::uses_stream_prefix
     Bytes id;
     Bytes key;
     std::uint32_t count = 0;
@@ -131,43 +136,46 @@ struct Action {
 class Stream {
 public:
     enum class Role : std::uint8_t {
-        kInbound,     // they send stanzas to us
-        kOutbound,    // we send stanzas to them
-        kVerify,      // outbound without a proof of ours: only request_verify() (DB-5)
+        kInbound,   // they send stanzas to us
+        kOutbound,  // we send stanzas to them
+        kVerify,    // outbound without a proof of ours: only request_verify() (DB-5)
     };
 
     struct Pair {
         enum class State : std::uint8_t { kFree, kPending, kValid };
         State state = State::kFree;
         Proof proof = Proof::kDialbackClear;
-        bool external = false;         // S2S-33: any domain of ours goes with it
-        bool announce = false;         // its kPair is still to be handed out
+        bool external = false;  // S2S-33: any domain of ours goes with it
+        bool announce = false;  // its kPair is still to be handed out
         std::string our;
         std::string their;
-        Instant deadline = kNever;     // of a pending one
+        Instant deadline = kNever;  // of a pending one
         std::uint64_t stanzas = 0;
     };
 
     struct Counts {
         std::uint64_t stanzas_in = 0;
         std::uint64_t stanzas_out = 0;
-        std::uint64_t answers_dropped = 0;    // DB-7: never asked for
+        std::uint64_t answers_dropped = 0;  // DB-7: never asked for
     };
 
-    // Inbound. Waits for their header; under direct TLS call secured() first.
+    // Inbound. Waits for their header; under direct TLS call expect_tls(), then secured() first.
     Stream(StreamHost&, const StreamSettings&, Instant now);
-    // Outbound or verify. Under direct TLS call secured() first; then open().
-    Stream(StreamHost&, const StreamSettings&, Role, Bytes our_domain, Bytes their_domain, Instant now);
+    // Outbound or verify. Under direct TLS call expect_tls(), then secured() first; then open().
+    Stream(StreamHost&, const StreamSettings&, Role, Bytes our_domain, Bytes their_domain,
+           Instant now);
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
-    void open(Instant now);    // outbound: sends the header
+    // Direct TLS, before anything else: a handshake runs, and has a time limit (S2S-60).
+    void expect_tls(Instant now) { enter(StreamState::kTls, now + settings_.tls_wait); }
+    void open(Instant now);  // outbound: sends the header
     // The TLS handshake is done. `peer` must stay until the stream is destroyed.
     void secured(const PeerIdentity& peer, bool direct_tls, Instant now);
 
     [[nodiscard]] Action next(Bytes input, Instant now);
-    // The stanza just handed out can't be taken now. Returns how many of that action's `consumed` bytes
-    // the owner must show again; then the stanza is handed out again.
+    // The stanza just handed out can't be taken now. Returns how many of that action's `consumed`
+    // bytes the owner must show again; then the stanza is handed out again.
     [[nodiscard]] std::size_t put_back();
 
     // Inbound: the outcome of kVerify.
@@ -175,8 +183,9 @@ public:
     // Outbound: asks the server of `their` whether it made `key` for stream `id` (of `our`). One
     // kVerifyAnswer follows unless the stream closes first. False: too many at once.
     [[nodiscard]] bool request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now);
-    // Outbound, after kPair: one more domain of ours on the same stream (DB-11). kPair or kPairRefused
-    // follows. False: policy or the peer does not allow it, or too many; use a stream of its own.
+    // Outbound, after kPair: one more domain of ours on the same stream (DB-11). kPair or
+    // kPairRefused follows. False: policy or the peer does not allow it, or too many; use a stream
+    // of its own.
     [[nodiscard]] bool request_pair(Bytes our, Instant now);
 
     // Outbound, after kPair: writes one stanza. False: no room, nothing was written.
@@ -186,18 +195,20 @@ public:
     [[nodiscard]] bool acknowledges() const { return !inbound() && sm_on_; }
     [[nodiscard]] std::uint32_t unacknowledged() const { return unacknowledged_; }
 
-    void close(Instant now);                         // clean: waits for their close
-    void fail(StreamError condition);                // with a stream error, at once
+    void close(Instant now);           // clean: waits for their close
+    void fail(StreamError condition);  // with a stream error, at once
 
     [[nodiscard]] Instant deadline() const;
     void on_deadline(Instant now);
 
     [[nodiscard]] Role role() const { return role_; }
     [[nodiscard]] StreamState state() const { return state_; }
-    [[nodiscard]] const char* state_name() const;    // for people
+    [[nodiscard]] const char* state_name() const;  // for people
     [[nodiscard]] bool encrypted() const { return peer_ != nullptr; }
-    [[nodiscard]] bool authenticated() const;        // at least one pair was proved
-    [[nodiscard]] Bytes our_domain() const { return our_; }    // of the header; may be empty (inbound)
+    [[nodiscard]] bool authenticated() const;  // at least one pair was proved
+    [[nodiscard]] Bytes our_domain() const {
+        return our_;
+    }  // of the header; may be empty (inbound)
     [[nodiscard]] Bytes their_domain() const { return their_; }
     [[nodiscard]] const std::vector<Pair>& pairs() const { return pairs_; }
     [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -219,7 +230,7 @@ private:
     void write_header(Bytes from, Bytes to, bool reply);
     void end(StreamEnd::Cause, StreamError condition = StreamError::kNone);
     void fail_as(StreamEnd::Cause, StreamError condition);
-    void refuse(StreamEnd::Cause);    // closes without a stream error
+    void refuse(StreamEnd::Cause);  // closes without a stream error
     void restart();
     void enter(StreamState, Instant phase_deadline = kNever);
     bool take_pending(Action&);
@@ -274,29 +285,29 @@ private:
     StreamPolicy policy_;
     std::string our_;
     std::string their_;
-    std::string peer_id_;                 // outbound: id of their header
-    std::array<char, 32> id_{};           // inbound: of ours, hex
+    std::string peer_id_;        // outbound: id of their header
+    std::array<char, 32> id_{};  // inbound: of ours, hex
     const PeerIdentity* peer_ = nullptr;
     bool direct_tls_ = false;
-    bool proved_ = false;                 // the certificate proves their_
+    bool proved_ = false;  // the certificate proves their_
     bool sasl_done_ = false;
     bool header_sent_ = false;
-    bool peer_is_1_0_ = true;             // S2S-5
-    bool dialback_known_ = false;         // the peer has shown that it speaks dialback
+    bool peer_is_1_0_ = true;      // S2S-5
+    bool dialback_known_ = false;  // the peer has shown that it speaks dialback
     bool sm_offered_ = false;
     bool sm_on_ = false;
-    bool attention_ = false;              // take_pending() has something to look for
-    bool ended_ = false;                  // end_ was not handed out yet
-    std::uint32_t sm_handled_ = 0;        // inbound: h
-    std::uint32_t sm_acknowledged_ = 0;   // outbound: last h
+    bool attention_ = false;             // take_pending() has something to look for
+    bool ended_ = false;                 // end_ was not handed out yet
+    std::uint32_t sm_handled_ = 0;       // inbound: h
+    std::uint32_t sm_acknowledged_ = 0;  // outbound: last h
     std::uint32_t unacknowledged_ = 0;
     std::uint32_t since_request_ = 0;
     std::size_t unauthenticated_bytes_ = 0;
-    std::size_t stanza_bytes_ = 0;        // of the stanza just handed out, for put_back()
-    std::size_t input_left_ = 0;          // behind the element that is being handled
+    std::size_t stanza_bytes_ = 0;  // of the stanza just handed out, for put_back()
+    std::size_t input_left_ = 0;    // behind the element that is being handled
     std::size_t last_pair_ = 0;
-    std::vector<Pair> pairs_;             // at most limits::kStreamPairs
-    std::vector<Question> questions_;     // at most limits::kStreamQuestions
+    std::vector<Pair> pairs_;          // at most limits::kStreamPairs
+    std::vector<Question> questions_;  // at most limits::kStreamQuestions
     Instant phase_deadline_ = kNever;
     Instant establish_deadline_;
     StreamEnd::Cause closing_cause_ = StreamEnd::Cause::kClosedByUs;

@@ -1,4 +1,5 @@
-// The stream error conditions of RFC 6120 4.9.3, as names on the wire and by what they mean for a retry.
+// The stream error conditions of RFC 6120 4.9.3, as names on the wire and by what they mean for a
+// retry.
 #pragma once
 
 #include <array>
@@ -36,13 +37,14 @@ enum class StreamError : std::uint8_t {
     kUnsupportedFeature,
     kUnsupportedStanzaType,
     kUnsupportedVersion,
-    kStanzaTooBig,    // on the wire: policy-violation with urn:xmpp:errors stanza-too-big (S2S-8)
+    kStanzaTooBig,  // on the wire: policy-violation with urn:xmpp:errors stanza-too-big (S2S-8)
 };
 
 struct StreamErrorRow {
     StreamError error;
     Bytes name;
-    bool permanent;    // S2S-21; what it does not name is permanent: the same bytes would be refused again
+    bool permanent;  // S2S-21; what it does not name is permanent: the same bytes would be refused
+                     // again
 };
 
 constexpr std::array kStreamErrors = {
@@ -83,7 +85,9 @@ consteval bool stream_errors_in_order() {
 }
 static_assert(stream_errors_in_order());
 
-constexpr Bytes name_of(StreamError error) { return kStreamErrors[static_cast<std::size_t>(error)].name; }
+constexpr Bytes name_of(StreamError error) {
+    return kStreamErrors[static_cast<std::size_t>(error)].name;
+}
 constexpr bool is_permanent(StreamError error) {
     return kStreamErrors[static_cast<std::size_t>(error)].permanent;
 }

@@ -45,7 +45,7 @@ StreamError Stream::check_header_in(const StreamHeader& header) {
     policy_ = StreamPolicy();
     peer_is_1_0_ = is_version_1(header.version);
 
-    if (header.name != "stream") return StreamError::kBadFormat;    // S2S-6
+    if (header.name != "stream") return StreamError::kBadFormat;  // S2S-6
     if (header.stream_namespace != kStreamNamespace) return StreamError::kInvalidNamespace;
     if (header.default_namespace != kServerNamespace) return StreamError::kInvalidNamespace;
 
@@ -54,7 +54,7 @@ StreamError Stream::check_header_in(const StreamHeader& header) {
     their_ = from;
     DomainBuffer to_memory;
     const Bytes to = attribute_to_domain(header.to, to_memory);
-    if (to.empty()) return StreamError::kImproperAddressing;    // S2S-4, and what is no domain
+    if (to.empty()) return StreamError::kImproperAddressing;  // S2S-4, and what is no domain
     switch (host_.serves(to)) {
         case Served::kNo: return StreamError::kHostUnknown;
         case Served::kGone: return StreamError::kHostGone;
@@ -62,13 +62,13 @@ StreamError Stream::check_header_in(const StreamHeader& header) {
     }
     if (from.empty()) {
         if (header.from.data() != nullptr) return StreamError::kInvalidFrom;
-        if (encrypted()) return StreamError::kImproperAddressing;    // S2S-4: before TLS only
+        if (encrypted()) return StreamError::kImproperAddressing;  // S2S-4: before TLS only
     }
     if (sasl_done_ && their_ != proved_domain) return StreamError::kInvalidFrom;
 
     policy_ = host_.policy(our_, their_);
     if (!policy_.possible()) return StreamError::kPolicyViolation;
-    proved_ = encrypted() && !their_.empty() && covers(*peer_, their_, direct_tls_);    // CERT-1
+    proved_ = encrypted() && !their_.empty() && covers(*peer_, their_, direct_tls_);  // CERT-1
     // S2S-5: without features there is neither TLS nor EXTERNAL.
     if (!peer_is_1_0_ && !policy_.dialback(encrypted())) return StreamError::kUnsupportedVersion;
     return StreamError::kNone;
@@ -83,7 +83,7 @@ void Stream::write_features_in() {
     if (sasl_done_) {
         if (settings_.sm) write_empty(out, "sm", {{"xmlns", kSmNamespace}});
     } else if (encrypted()) {
-        if (policy_.external && proved_) {    // N10, S2S-43
+        if (policy_.external && proved_) {  // N10, S2S-43
             write_start(out, "mechanisms", {{"xmlns", kSaslNamespace}});
             out.append("<mechanism>EXTERNAL</mechanism></mechanisms>");
         }
@@ -91,10 +91,10 @@ void Stream::write_features_in() {
     } else {
         if (policy_.tls_offered()) {
             write_start(out, "starttls", {{"xmlns", kTlsNamespace}});
-            if (policy_.tls_required()) out.append("<required/>");    // S2S-40, S2S-41
+            if (policy_.tls_required()) out.append("<required/>");  // S2S-40, S2S-41
             out.append("</starttls>");
         }
-        dialback = policy_.dialback_clear;    // S2S-42
+        dialback = policy_.dialback_clear;  // S2S-42
     }
     if (dialback) {
         write_start(out, "dialback", {{"xmlns", kDialbackFeature}});
@@ -113,13 +113,13 @@ void Stream::on_start_tls_in(Action& action, Instant now) {
     if (input_left_ != 0) return fail(StreamError::kPolicyViolation);
     write("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     if (state_ == StreamState::kClosed) return;
-    pairs_.clear();    // what was asked for in clear text is forgotten
+    pairs_.clear();  // what was asked for in clear text is forgotten
     enter(StreamState::kTls, now + settings_.tls_wait);
     action.kind = Action::Kind::kStartTls;
 }
 
 void Stream::on_auth_in(const Element& element) {
-    const bool offered = encrypted() && policy_.external && proved_;    // N10, N11
+    const bool offered = encrypted() && policy_.external && proved_;  // N10, N11
     char memory[2 * limits::kJidPartBytes];
     Sink text(memory);
     const bool fits = element.text(text);
@@ -143,7 +143,7 @@ void Stream::on_auth_in(const Element& element) {
     if (state_ == StreamState::kClosed) return;
     pair->external = true;
     prove(*pair, Proof::kCertificate);
-    for (Pair& other : pairs_) {    // asked for under a stream id that ends here
+    for (Pair& other : pairs_) {  // asked for under a stream id that ends here
         if (other.state == Pair::State::kPending) other.state = Pair::State::kFree;
     }
     sasl_done_ = true;
@@ -160,21 +160,21 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
     const auto refuse_with = [&](StanzaCondition condition) {
         answer_error("db:result", our, their, {}, condition);
     };
-    if (host_.serves(our) != Served::kYes) {    // DB-5
+    if (host_.serves(our) != Served::kYes) {  // DB-5
         return refuse_with(StanzaCondition::kItemNotFound);
     }
     const StreamPolicy policy = host_.policy(our, their);
     if (!policy.possible()) return refuse_with(StanzaCondition::kPolicyViolation);
-    if (!encrypted() && policy.tls_required()) {    // S2S-40
+    if (!encrypted() && policy.tls_required()) {  // S2S-40
         refuse_with(StanzaCondition::kPolicyViolation);
         return fail(StreamError::kPolicyViolation);
     }
     Pair* pair = find_pair(our, their);
-    if (pair != nullptr && pair->state == Pair::State::kPending) return;    // its answer will come
+    if (pair != nullptr && pair->state == Pair::State::kPending) return;  // its answer will come
     if (pair != nullptr) return answer("db:result", our, their, {}, "valid");
 
     const bool covered = encrypted() && covers(*peer_, their, direct_tls_);
-    if (!covered && !policy.dialback(encrypted())) {    // S2S-45, S2S-46
+    if (!covered && !policy.dialback(encrypted())) {  // S2S-45, S2S-46
         refuse_with(StanzaCondition::kNotAuthorized);
         if (!authenticated()) fail(StreamError::kNotAuthorized);
         return;
@@ -183,12 +183,12 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
     if (!element.text(key)) return fail(StreamError::kPolicyViolation);
     pair = make_pair(our, their);
     if (pair == nullptr) return refuse_with(StanzaCondition::kResourceConstraint);
-    if (covered) {    // S2S-43: no need to dial back
+    if (covered) {  // S2S-43: no need to dial back
         answer("db:result", our, their, {}, "valid");
         prove(*pair, Proof::kCertificate);
         return become_open();
     }
-    pair->deadline = now + settings_.dialback_wait;    // DB-5
+    pair->deadline = now + settings_.dialback_wait;  // DB-5
     action.kind = Action::Kind::kVerify;
     action.our = pair->our;
     action.their = pair->their;
@@ -202,7 +202,7 @@ void Stream::verified(Bytes our, Bytes their, Verdict verdict, Instant now) {
     if (pair->state != Pair::State::kPending) return;
     if (verdict == Verdict::kValid) {
         answer("db:result", pair->our, pair->their, {}, "valid");
-        prove(*pair, encrypted() ? Proof::kDialbackTls : Proof::kDialbackClear);    // S2S-42, S2S-44
+        prove(*pair, encrypted() ? Proof::kDialbackTls : Proof::kDialbackClear);  // S2S-42, S2S-44
         return become_open();
     }
     pair->state = Pair::State::kFree;
@@ -210,7 +210,7 @@ void Stream::verified(Bytes our, Bytes their, Verdict verdict, Instant now) {
         answer_error("db:result", pair->our, pair->their, {}, condition_of(verdict));
         return;
     }
-    answer("db:result", pair->our, pair->their, {}, "invalid");    // DB-6
+    answer("db:result", pair->our, pair->their, {}, "invalid");  // DB-6
     closing_cause_ = StreamEnd::Cause::kRefused;
     close(now);
 }
@@ -230,7 +230,7 @@ void Stream::on_verify_in(const Element& element) {
     if (host_.serves(our) != Served::kYes) {
         return answer_error("db:verify", our, asker, id.written(), StanzaCondition::kItemNotFound);
     }
-    if (!encrypted() && host_.policy(our, asker).tls_required()) {    // S2S-40
+    if (!encrypted() && host_.policy(our, asker).tls_required()) {  // S2S-40
         answer_error("db:verify", our, asker, id.written(), StanzaCondition::kPolicyViolation);
         return fail(StreamError::kPolicyViolation);
     }
@@ -241,7 +241,7 @@ void Stream::on_verify_in(const Element& element) {
 }
 
 void Stream::on_stanza_in(const Frame& frame, const Stanza& stanza, Action& action) {
-    if (stanza.from.data() == nullptr || stanza.to.data() == nullptr) {    // S2S-9
+    if (stanza.from.data() == nullptr || stanza.to.data() == nullptr) {  // S2S-9
         return fail(StreamError::kImproperAddressing);
     }
     JidBuffer from_memory;
@@ -272,8 +272,8 @@ void Stream::on_stanza_in(const Frame& frame, const Stanza& stanza, Action& acti
     action.uses_stream_prefix = frame.uses_stream_prefix;
 }
 
-// Which proved pair a stanza belongs to. An empty `to_domain` is a malformed address: the sender must
-// be proved all the same.
+// Which proved pair a stanza belongs to. An empty `to_domain` is a malformed address: the sender
+// must be proved all the same.
 StreamError Stream::find_sender(Bytes from_domain, Bytes to_domain, Pair*& pair) {
     DomainBuffer from_memory;
     DomainBuffer to_memory;
@@ -296,7 +296,8 @@ StreamError Stream::find_sender(Bytes from_domain, Bytes to_domain, Pair*& pair)
         if (candidate.external) external = &candidate;
     }
     // S2S-9, S2S-10
-    if (of_sender == nullptr) return pending ? StreamError::kNotAuthorized : StreamError::kInvalidFrom;
+    if (of_sender == nullptr)
+        return pending ? StreamError::kNotAuthorized : StreamError::kInvalidFrom;
     if (our.empty()) {
         pair = of_sender;
         return StreamError::kNone;
@@ -313,7 +314,8 @@ StreamError Stream::find_sender(Bytes from_domain, Bytes to_domain, Pair*& pair)
 Stream::Pair* Stream::derive_pair(Bytes our, Bytes their) {
     Pair* pair = make_pair(our, their);
     for (std::size_t i = pairs_.size(); pair == nullptr && i-- > 0;) {
-        // The header's pair was made first and stays; one more is always there when the table is full.
+        // The header's pair was made first and stays; one more is always there when the table is
+        // full.
         if (pairs_[i].external && (i > 0 || pairs_.size() == 1)) pair = &pairs_[i];
     }
     if (pair == nullptr) pair = find_pair(our_, their);
@@ -328,12 +330,13 @@ void Stream::on_enable_in() {
     if (sm_on_ || !settings_.sm) return refuse_sm();
     sm_on_ = true;
     sm_handled_ = 0;
-    write("<enabled xmlns='urn:xmpp:sm:3'/>");    // no `resume`: we do not keep the session
+    write("<enabled xmlns='urn:xmpp:sm:3'/>");  // no `resume`: we do not keep the session
 }
 
 void Stream::refuse_sm() {
-    write("<failed xmlns='urn:xmpp:sm:3'>"
-          "<unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>");
+    write(
+        "<failed xmlns='urn:xmpp:sm:3'>"
+        "<unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>");
 }
 
 void Stream::become_open() {
@@ -346,17 +349,23 @@ void Stream::become_open() {
 void Stream::answer(Bytes element, Bytes from, Bytes to, Bytes id, Bytes type) {
     char memory[4096];
     Sink out(memory);
-    write_empty(out, element,
-                {{"xmlns:db", kDialbackNamespace}, {"from", from}, {"to", to}, {"id", id}, {"type", type}});
+    write_empty(
+        out, element,
+        {{"xmlns:db", kDialbackNamespace}, {"from", from}, {"to", to}, {"id", id}, {"type", type}});
     if (out.overflowed()) return fail(StreamError::kPolicyViolation);
     write(out.written());
 }
 
-void Stream::answer_error(Bytes element, Bytes from, Bytes to, Bytes id, StanzaCondition condition) {
+void Stream::answer_error(Bytes element, Bytes from, Bytes to, Bytes id,
+                          StanzaCondition condition) {
     char memory[4096];
     Sink out(memory);
     write_start(out, element,
-                {{"xmlns:db", kDialbackNamespace}, {"from", from}, {"to", to}, {"id", id}, {"type", "error"}});
+                {{"xmlns:db", kDialbackNamespace},
+                 {"from", from},
+                 {"to", to},
+                 {"id", id},
+                 {"type", "error"}});
     write_start(out, "error", {{"type", name_of(default_type(condition))}});
     write_empty(out, name_of(condition), {{"xmlns", kStanzasNamespace}});
     out.append("</error>");

@@ -14,7 +14,7 @@ namespace fedgate::xml {
 
 namespace {
 
-constexpr std::uint32_t kStanzasForEachRequest = 50;    // S2S-16
+constexpr std::uint32_t kStanzasForEachRequest = 50;  // S2S-16
 constexpr Bytes kSmRequest = "<r xmlns='urn:xmpp:sm:3'/>";
 
 bool offers_external(const Element& features) {
@@ -37,11 +37,12 @@ Verdict verdict_of(const Element& answer) {
     if (!error) return Verdict::kError;
     for (const Element& part : error.children()) {
         if (part.namespace_uri() != kStanzasNamespace) continue;
-        switch (parse_stanza_condition(part.name()).value_or(StanzaCondition::kUndefinedCondition)) {
+        switch (
+            parse_stanza_condition(part.name()).value_or(StanzaCondition::kUndefinedCondition)) {
             case StanzaCondition::kForbidden:
             case StanzaCondition::kNotAllowed:
             case StanzaCondition::kNotAuthorized:
-            case StanzaCondition::kPolicyViolation: return Verdict::kDenied;    // ERR-44
+            case StanzaCondition::kPolicyViolation: return Verdict::kDenied;  // ERR-44
             default: break;
         }
     }
@@ -60,7 +61,8 @@ void Stream::open(Instant now) {
 
 void Stream::on_header_out(const StreamHeader& header, Instant now) {
     if (header.name != "stream") return fail(StreamError::kBadFormat);
-    if (header.stream_namespace != kStreamNamespace || header.default_namespace != kServerNamespace) {
+    if (header.stream_namespace != kStreamNamespace ||
+        header.default_namespace != kServerNamespace) {
         return fail(StreamError::kInvalidNamespace);
     }
     std::array<char, limits::kStreamIdBytes> memory;
@@ -108,7 +110,8 @@ void Stream::choose_method(bool external_offered, Instant now) {
         FEDGATE_CHECK(pair != nullptr);
         return on_proved_out(*pair, now);
     }
-    if (!encrypted() || !proved_ || !policy_.external || !external_offered) return start_dialback(now);
+    if (!encrypted() || !proved_ || !policy_.external || !external_offered)
+        return start_dialback(now);
     char memory[2 * limits::kJidPartBytes];
     Sink out(memory);
     write_sasl_auth(out, our_);
@@ -185,10 +188,12 @@ void Stream::on_result_out(const Element& element, Action& action, Instant now) 
 void Stream::on_proved_out(Pair& pair, Instant now) {
     const bool first = !authenticated();
     // S2S-54: what is told of them, not of us.
-    prove(pair, proved_ ? Proof::kCertificate : encrypted() ? Proof::kDialbackTls : Proof::kDialbackClear);
+    prove(pair, proved_       ? Proof::kCertificate
+                : encrypted() ? Proof::kDialbackTls
+                              : Proof::kDialbackClear);
     if (!first) return;
     if (sm_offered_ && settings_.sm) {
-        pair.announce = false;    // told when acknowledgements are on, so that every stanza counts
+        pair.announce = false;  // told when acknowledgements are on, so that every stanza counts
         write("<enable xmlns='urn:xmpp:sm:3'/>");
         if (state_ != StreamState::kClosed) enter(StreamState::kEnable, now + settings_.sasl_wait);
     } else {
@@ -212,9 +217,10 @@ void Stream::on_acknowledged_out(const Element& element, Action& action) {
     const Bytes text = element.attribute("h");
     std::uint32_t handled = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), handled);
-    const std::uint32_t count = handled - sm_acknowledged_;    // modulo 2^32, as XEP-0198 counts
+    const std::uint32_t count = handled - sm_acknowledged_;  // modulo 2^32, as XEP-0198 counts
     const bool number = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-    if (!sm_on_ || !number || count > unacknowledged_) return fail(StreamError::kUndefinedCondition);
+    if (!sm_on_ || !number || count > unacknowledged_)
+        return fail(StreamError::kUndefinedCondition);
     if (count == 0) return;
     sm_acknowledged_ = handled;
     unacknowledged_ -= count;
@@ -231,8 +237,8 @@ bool Stream::request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant
         if (questions_.size() == limits::kStreamQuestions) return false;
         free = questions_.emplace(questions_.end());
     }
-    *free = {Question::State::kQueued, std::string(our), std::string(their), std::string(id),
-             std::string(key),         now + settings_.dialback_wait};
+    *free = {Question::State::kQueued, std::string(our), std::string(their),
+             std::string(id),          std::string(key), now + settings_.dialback_wait};
     ask_queued();
     return true;
 }
@@ -254,7 +260,7 @@ void Stream::ask_queued() {
                        {"id", question.id}},
                       question.key);
         if (out.overflowed()) {
-            question.deadline = Instant::min();    // told at the next on_deadline()
+            question.deadline = Instant::min();  // told at the next on_deadline()
             continue;
         }
         question.state = Question::State::kAsked;

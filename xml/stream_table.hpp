@@ -1,6 +1,6 @@
-// The rows of the stream engine: in which state which first-level element (or tag) is handled, and how.
-// One table for each direction. The handler decides about the next state, since that depends on the
-// partner's policy and certificate as well; stream_inbound.cpp and stream_outbound.cpp.
+// The rows of the stream engine: in which state which first-level element (or tag) is handled, and
+// how. One table for each direction. The handler decides about the next state, since that depends
+// on the partner's policy and certificate as well; stream_inbound.cpp and stream_outbound.cpp.
 #pragma once
 
 #include <array>
@@ -11,16 +11,16 @@
 namespace fedgate::xml {
 
 enum class StreamState : std::uint8_t {
-    kHeader,         // their stream header must come next
-    kFeatures,       // outbound: their features must come next
-    kStartTls,       // outbound: <starttls/> sent
-    kTls,            // the owner's handshake runs; no byte is ours
-    kNegotiating,    // inbound: features sent, nothing proved yet
-    kSasl,           // outbound: <auth/> sent
-    kDialback,       // outbound: <db:result/> of the header's pair sent
-    kEnable,         // outbound: proved, <enable/> sent
-    kOpen,           // inbound: at least one pair is proved. outbound: negotiation is over
-    kClosing,        // our closing tag is sent
+    kHeader,       // their stream header must come next
+    kFeatures,     // outbound: their features must come next
+    kStartTls,     // outbound: <starttls/> sent
+    kTls,          // the owner's handshake runs; no byte is ours
+    kNegotiating,  // inbound: features sent, nothing proved yet
+    kSasl,         // outbound: <auth/> sent
+    kDialback,     // outbound: <db:result/> of the header's pair sent
+    kEnable,       // outbound: proved, <enable/> sent
+    kOpen,         // inbound: at least one pair is proved. outbound: negotiation is over
+    kClosing,      // our closing tag is sent
     kClosed,
 };
 inline constexpr std::size_t kStreamStates = 11;
@@ -36,8 +36,8 @@ enum class StreamEvent : std::uint8_t {
     kAuth,
     kSuccess,
     kSaslFailure,
-    kResult,          // <db:result>key</db:result>
-    kResultAnswer,    // <db:result type='..'/>
+    kResult,        // <db:result>key</db:result>
+    kResultAnswer,  // <db:result type='..'/>
     kVerify,
     kVerifyAnswer,
     kSmEnable,
@@ -52,12 +52,12 @@ enum class StreamEvent : std::uint8_t {
 inline constexpr std::size_t kStreamEvents = 22;
 
 enum class StreamRun : std::uint8_t {
-    kUnsupported,       // every pair that is not listed: unsupported-stanza-type
+    kUnsupported,  // every pair that is not listed: unsupported-stanza-type
     kIgnore,
     kPeerClosed,
-    kPeerError,         // S2S-21
-    kNotAuthorized,     // S2S-10
-    kDropAnswer,        // DB-7
+    kPeerError,      // S2S-21
+    kNotAuthorized,  // S2S-10
+    kDropAnswer,     // DB-7
     // inbound
     kHeaderIn,
     kStartTlsIn,

@@ -2,11 +2,11 @@
 
 #include <wolfssl/options.h>
 // options.h first: the other headers mean something else for every option.
+#include <algorithm>
+
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/sha.h>
 #include <wolfssl/wolfcrypt/sha256.h>
-
-#include <algorithm>
 
 namespace fedgate {
 

@@ -1,4 +1,5 @@
-// Digests and text encodings over bytes. The only door to wolfCrypt's hashes. Nothing here allocates.
+// Digests and text encodings over bytes. The only door to wolfCrypt's hashes. Nothing here
+// allocates.
 #pragma once
 
 #include <array>
@@ -33,14 +34,15 @@ std::array<char, 2 * N> to_hex(const std::array<std::uint8_t, N>& bytes) {
 // RFC 4648 section 4, with padding.
 constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
 void write_base64(Sink&, Bytes);
-// Strict: alphabet, padding and zero trailing bits are checked, no white space. Returns the decoded size, or
-// nothing if the text is wrong or `out` too small.
+// Strict: alphabet, padding and zero trailing bits are checked, no white space. Returns the decoded
+// size, or nothing if the text is wrong or `out` too small.
 std::optional<std::size_t> decode_base64(Bytes text, MutableBytes out);
 
 // Time does not depend on the contents (it does on the sizes).
 bool equal_constant_time(Bytes a, Bytes b);
 
-// For tables and shard choice; not for anything that a peer may attack with chosen keys unless seeded.
+// For tables and shard choice; not for anything that a peer may attack with chosen keys unless
+// seeded.
 constexpr std::uint64_t fnv1a(Bytes bytes, std::uint64_t seed = 0) {
     std::uint64_t hash = 0xcbf29ce484222325ull ^ seed;
     for (const char c : bytes) {

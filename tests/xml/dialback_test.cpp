@@ -1,8 +1,8 @@
 #include "xml/dialback.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::xml {
 namespace {

@@ -1,15 +1,17 @@
 #include "xml/sasl.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::xml {
 namespace {
 
 // S2S-14
 TEST(Sasl, AuthzidRules) {
-    const auto judge = [](Bytes text) { return judge_sasl_auth("EXTERNAL", text, "a.example", true); };
+    const auto judge = [](Bytes text) {
+        return judge_sasl_auth("EXTERNAL", text, "a.example", true);
+    };
     EXPECT_EQ(judge(""), SaslOutcome::kSuccess);
     EXPECT_EQ(judge("="), SaslOutcome::kSuccess);
     EXPECT_EQ(judge("YS5leGFtcGxl"), SaslOutcome::kSuccess);             // a.example
@@ -34,8 +36,9 @@ TEST(Sasl, Elements) {
     char memory[256];
     Sink out(memory);
     write_sasl_auth(out, "a.example");
-    EXPECT_EQ(out.written(),
-              "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>YS5leGFtcGxl</auth>");
+    EXPECT_EQ(
+        out.written(),
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>YS5leGFtcGxl</auth>");
     out.truncate(0);
     write_sasl_failure(out, SaslOutcome::kInvalidAuthzid);
     EXPECT_EQ(out.written(),

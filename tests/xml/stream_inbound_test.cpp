@@ -1,7 +1,7 @@
 // Streams that a scripted peer opens. Rule ids are those of the interworking rules.
 #include <gtest/gtest.h>
 
-#include "stream_support.hpp"
+#include "tests/xml/stream_support.hpp"
 
 namespace fedgate::xml {
 namespace {
@@ -31,7 +31,8 @@ struct Inbound : Owner {
     }
     void dial_back(Verdict verdict = Verdict::kValid, Bytes from = "example.org",
                    Bytes to = "sip.example") {
-        feed("<db:result from='" + std::string(from) + "' to='" + std::string(to) + "'>k</db:result>");
+        feed("<db:result from='" + std::string(from) + "' to='" + std::string(to) +
+             "'>k</db:result>");
         stream->verified(to, from, verdict, now);
         pump();
     }
@@ -76,15 +77,16 @@ TEST(StreamInbound, RefusesBadHeaders) {
         {header("u@example.org", "sip.example"), "invalid-from", "sip.example"},
         {header("denied.example", "voice.example"), "policy-violation", "voice.example"},
         {header("example.org", "sip.example", ""), "unsupported-version", "sip.example"},
-        {header("example.org", "sip.example", " version='0.9'"), "unsupported-version", "sip.example"},
+        {header("example.org", "sip.example", " version='0.9'"), "unsupported-version",
+         "sip.example"},
         {open + "urn:wrong' to='sip.example' version='1.0'>", "invalid-namespace", "sip.example"},
         {"<stream:stream xmlns='jabber:client' xmlns:stream='" + good +
              " to='sip.example' version='1.0'>",
          "invalid-namespace", "sip.example"},
         {"<stream:stream xmlns:stream='" + good + " to='sip.example' version='1.0'>",
          "invalid-namespace", "sip.example"},
-        {"<stream:other xmlns='jabber:server' xmlns:stream='" + good + " version='1.0'>", "bad-format",
-         "sip.example"},
+        {"<stream:other xmlns='jabber:server' xmlns:stream='" + good + " version='1.0'>",
+         "bad-format", "sip.example"},
         {"<!DOCTYPE x><a>", "restricted-xml", "sip.example"},
         {"<stream:stream xmlns=>", "not-well-formed", "sip.example"},
     };
@@ -108,20 +110,22 @@ TEST(StreamInbound, OffersByPolicyAndCertificate) {
         Bytes features;
     };
     const Bytes starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'></starttls>";
-    const Bytes required = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";
-    const Bytes external = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-                           "<mechanism>EXTERNAL</mechanism></mechanisms>";
+    const Bytes required =
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";
+    const Bytes external =
+        "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+        "<mechanism>EXTERNAL</mechanism></mechanisms>";
     const Bytes dialback = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
     const std::string both = std::string(external) + std::string(dialback);
     const std::string optional = std::string(starttls) + std::string(dialback);
     const Case cases[] = {
-        {kStrict, false, false, required},            // S2S-41
-        {kTlsRequired, false, false, required},       // S2S-40
-        {kAnyMethod, false, false, optional},         // S2S-42
+        {kStrict, false, false, required},       // S2S-41
+        {kTlsRequired, false, false, required},  // S2S-40
+        {kAnyMethod, false, false, optional},    // S2S-42
         {kClearOnly, false, false, dialback},
-        {kTlsRequired, true, true, both},             // S2S-43
-        {kTlsRequired, true, false, dialback},        // S2S-44
-        {kStrict, true, false, ""},                   // S2S-45
+        {kTlsRequired, true, true, both},       // S2S-43
+        {kTlsRequired, true, false, dialback},  // S2S-44
+        {kStrict, true, false, ""},             // S2S-45
         {{true, false, true, false}, true, true, dialback},
     };
     for (const Case& c : cases) {
@@ -159,7 +163,8 @@ TEST(StreamInbound, ExternalProvesTheDomain) {
 
 // N11: never EXTERNAL on clear text; N10, S2S-45: never without a proving certificate.
 TEST(StreamInbound, ExternalNeedsTlsAndCertificate) {
-    const Bytes failure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>";
+    const Bytes failure =
+        "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>";
     Inbound clear(kAnyMethod);
     clear.feed(header("example.org", "sip.example"));
     clear.take_out();
@@ -176,7 +181,7 @@ TEST(StreamInbound, ExternalNeedsTlsAndCertificate) {
     EXPECT_TRUE(strict.out.starts_with(failure));
     strict.expect_error("not-authorized");
 
-    Inbound dialback;    // S2S-44: dialback may follow on the same stream
+    Inbound dialback;  // S2S-44: dialback may follow on the same stream
     dialback.start_tls(certificate_of({"other.test"}));
     dialback.feed(header("example.org", "sip.example"));
     dialback.take_out();
@@ -192,7 +197,9 @@ TEST(StreamInbound, ExternalForAnotherDomain) {
     peer.start_tls(certificate_of({"example.org", "other.test"}));
     peer.feed(header("example.org", "sip.example"));
     peer.take_out();
-    peer.feed("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>b3RoZXIudGVzdA==</auth>");
+    peer.feed(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+        "mechanism='EXTERNAL'>b3RoZXIudGVzdA==</auth>");
     EXPECT_TRUE(contains(peer.take_out(), "<invalid-authzid/>"));
     peer.feed(kAuth);
     peer.feed(header("other.test", "sip.example"));
@@ -209,7 +216,7 @@ TEST(StreamInbound, BytesBehindStartTlsEndTheStream) {
     EXPECT_EQ(peer.count(Kind::kStartTls), 0u);
     EXPECT_TRUE(peer.input.empty());
 
-    Inbound late;    // shown between <proceed/> and the handshake
+    Inbound late;  // shown between <proceed/> and the handshake
     late.feed(header("example.org", "sip.example"));
     late.feed(kStartTls);
     late.take_out();
@@ -245,10 +252,12 @@ TEST(StreamInbound, NothingBeforeAuthentication) {
     result.feed(header("example.org", "sip.example"));
     result.take_out();
     result.feed("<db:result from='example.org' to='sip.example'>k</db:result>");
-    EXPECT_TRUE(result.out.starts_with(
-        "<db:result xmlns:db='jabber:server:dialback' from='sip.example' to='example.org' type='error'>"
-        "<error type='modify'><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
-        "</db:result>"))
+    EXPECT_TRUE(
+        result.out.starts_with("<db:result xmlns:db='jabber:server:dialback' from='sip.example' "
+                               "to='example.org' type='error'>"
+                               "<error type='modify'><policy-violation "
+                               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+                               "</db:result>"))
         << result.out;
     result.expect_error("policy-violation");
     EXPECT_EQ(result.count(Kind::kVerify), 0u);
@@ -306,7 +315,7 @@ TEST(StreamInbound, VerificationTimesOut) {
     peer.advance(30s);
     EXPECT_TRUE(contains(peer.out, "<remote-server-timeout "));
     peer.take_out();
-    peer.stream->verified("sip.example", "example.org", Verdict::kValid, peer.now);    // too late
+    peer.stream->verified("sip.example", "example.org", Verdict::kValid, peer.now);  // too late
     peer.pump();
     EXPECT_EQ(peer.out, "");
     peer.feed(kMessage);
@@ -348,15 +357,16 @@ TEST(StreamInbound, CertificateShortCut) {
     strict.feed(header("example.org", "sip.example"));
     strict.take_out();
     strict.feed("<db:result from='else.example' to='sip.example'>k</db:result>");
-    EXPECT_TRUE(contains(strict.out, "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"));
-    strict.expect_error("not-authorized");    // S2S-45
+    EXPECT_TRUE(
+        contains(strict.out, "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"));
+    strict.expect_error("not-authorized");  // S2S-45
 }
 
 // S2S-9, S2S-10, S2S-33, N9
 TEST(StreamInbound, SendersAndRecipientsOfStanzas) {
     struct Case {
         Bytes from, to;
-        Bytes condition;    // empty: passes
+        Bytes condition;  // empty: passes
     };
     const auto run = [](Inbound& peer, const Case& c) {
         std::string stanza = "<message";
@@ -464,9 +474,10 @@ TEST(StreamInbound, AnswersVerifyFromTheSecret) {
     const std::string start = "<x:verify xmlns:x='jabber:server:dialback' from='xmpp.example.com' ";
     const std::string key = "37c69b1cf07a3f67c04a5ef5902fa5114f2c76fe4a2686482ba5b89323075643";
     peer.feed(start + "to='example.org' id='D60000229F'>" + key + "</x:verify>");
-    EXPECT_EQ(peer.take_out(),
-              "<db:verify xmlns:db='jabber:server:dialback' from='example.org' to='xmpp.example.com' "
-              "id='D60000229F' type='valid'/>");
+    EXPECT_EQ(
+        peer.take_out(),
+        "<db:verify xmlns:db='jabber:server:dialback' from='example.org' to='xmpp.example.com' "
+        "id='D60000229F' type='valid'/>");
     peer.feed(start + "to='example.org' id='D60000229E'>" + key + "</x:verify>");
     EXPECT_TRUE(peer.take_out().ends_with("type='invalid'/>"));
     peer.feed(start + "to='example.org' id='D60000229F'>" + std::string(1000, 'a') + "</x:verify>");
@@ -492,8 +503,9 @@ TEST(StreamInbound, AnswersNeverAskedFor) {
     Inbound peer(kClearOnly);
     peer.feed(header("example.org", "sip.example"));
     peer.take_out();
-    peer.feed("<db:result from='example.org' to='sip.example' type='valid'/>"
-              "<db:verify from='example.org' to='sip.example' id='1' type='valid'/>");
+    peer.feed(
+        "<db:result from='example.org' to='sip.example' type='valid'/>"
+        "<db:verify from='example.org' to='sip.example' id='1' type='valid'/>");
     EXPECT_EQ(peer.stream->counts().answers_dropped, 2u);
     EXPECT_EQ(peer.out, "");
     EXPECT_TRUE(peer.seen.empty());
@@ -589,7 +601,7 @@ TEST(StreamInbound, MutePeers) {
     handshake.feed(kStartTls);
     handshake.take_out();
     handshake.advance(10s);
-    EXPECT_EQ(handshake.out, "");    // nothing can be said in the middle of a handshake
+    EXPECT_EQ(handshake.out, "");  // nothing can be said in the middle of a handshake
     EXPECT_EQ(handshake.last(Kind::kClosed)->end.cause, Cause::kTimeout);
 
     Inbound open;
@@ -655,11 +667,11 @@ TEST(StreamInbound, Closing) {
     ours.pump();
     EXPECT_EQ(ours.out, "</stream:stream>");
     EXPECT_EQ(ours.count(Kind::kClosed), 0u);
-    ours.feed(kMessage);    // under way when we closed
+    ours.feed(kMessage);  // under way when we closed
     EXPECT_EQ(ours.count(Kind::kStanza), 1u);
     ours.feed("<message from='a@evil.test' to='b@sip.example'/>");
     EXPECT_EQ(ours.count(Kind::kStanza), 1u);
-    EXPECT_EQ(ours.out, "</stream:stream>");    // nothing behind the closing tag
+    EXPECT_EQ(ours.out, "</stream:stream>");  // nothing behind the closing tag
 
     Inbound mute;
     mute.authenticate();
@@ -681,9 +693,9 @@ TEST(StreamInbound, ErrorsReceived) {
         EXPECT_EQ(peer.count(Kind::kClosed), 1u);
         return peer.last(Kind::kClosed)->end;
     };
-    for (const Bytes recoverable : {"reset", "conflict", "connection-timeout", "internal-server-error",
-                                    "resource-constraint", "system-shutdown",
-                                    "remote-connection-failed", "undefined-condition", "made-up"}) {
+    for (const Bytes recoverable :
+         {"reset", "conflict", "connection-timeout", "internal-server-error", "resource-constraint",
+          "system-shutdown", "remote-connection-failed", "undefined-condition", "made-up"}) {
         EXPECT_EQ(end_of(recoverable).cause, Cause::kErrorReceived);
         EXPECT_FALSE(end_of(recoverable).permanent) << recoverable;
     }
@@ -705,8 +717,9 @@ TEST(StreamInbound, BadElements) {
         const Seen* closed = peer.last(Kind::kClosed);
         return closed == nullptr ? Bytes() : name_of(closed->end.condition);
     };
-    EXPECT_EQ(condition_of("<message xmlns='jabber:client' from='a@example.org' to='b@sip.example'/>"),
-              "invalid-namespace");
+    EXPECT_EQ(
+        condition_of("<message xmlns='jabber:client' from='a@example.org' to='b@sip.example'/>"),
+        "invalid-namespace");
     EXPECT_EQ(condition_of("<foo xmlns='urn:x'/>"), "unsupported-stanza-type");
     EXPECT_EQ(condition_of("<foo/>"), "unsupported-stanza-type");
     EXPECT_EQ(condition_of("<!-- x -->"), "restricted-xml");

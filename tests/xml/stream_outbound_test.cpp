@@ -1,7 +1,7 @@
 // Streams that we open to a scripted peer. Rule ids are those of the interworking rules.
 #include <gtest/gtest.h>
 
-#include "stream_support.hpp"
+#include "tests/xml/stream_support.hpp"
 
 namespace fedgate::xml {
 namespace {
@@ -13,12 +13,14 @@ using Cause = StreamEnd::Cause;
 constexpr Bytes kStartTlsFeature =
     "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>";
 constexpr Bytes kExternalFeature =
-    "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>"
+    "<stream:features><mechanisms "
+    "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>"
     "<mechanism>EXTERNAL</mechanism></mechanisms></stream:features>";
 constexpr Bytes kSmFeature = "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>";
 constexpr Bytes kNoFeatures = "<stream:features/>";
-constexpr Bytes kOurAuth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
-                           "mechanism='EXTERNAL'>c2lwLmV4YW1wbGU=</auth>";
+constexpr Bytes kOurAuth =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+    "mechanism='EXTERNAL'>c2lwLmV4YW1wbGU=</auth>";
 constexpr Bytes kSaslFailure =
     "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>";
 
@@ -31,7 +33,8 @@ std::string reply(bool dialback = true) {
            " id='D60000229F' from='example.org' to='sip.example' version='1.0'>";
 }
 std::string answer(Bytes type, Bytes to = "sip.example") {
-    return "<db:result xmlns:db='jabber:server:dialback' from='example.org' to='" + std::string(to) + "' type='" + std::string(type) + "'/>";
+    return "<db:result xmlns:db='jabber:server:dialback' from='example.org' to='" +
+           std::string(to) + "' type='" + std::string(type) + "'/>";
 }
 std::string verify_answer(Bytes id, Bytes type) {
     return "<db:verify from='example.org' to='sip.example' id='" + std::string(id) + "' type='" +
@@ -39,7 +42,8 @@ std::string verify_answer(Bytes id, Bytes type) {
 }
 
 struct Outbound : Owner {
-    explicit Outbound(StreamPolicy policy = kTlsRequired, Stream::Role role = Stream::Role::kOutbound)
+    explicit Outbound(StreamPolicy policy = kTlsRequired,
+                      Stream::Role role = Stream::Role::kOutbound)
         : Owner(policy) {
         connect(role, "sip.example", "example.org");
     }
@@ -107,7 +111,7 @@ TEST(StreamOutbound, NoClearTextWhereTlsIsRequired) {
     stripped.feed(reply() + std::string(kExternalFeature));
     EXPECT_EQ(stripped.out, "</stream:stream>");
     stripped.expect_end(Cause::kNoTls);
-    EXPECT_FALSE(stripped.last(Kind::kClosed)->end.permanent);    // the next target may be better
+    EXPECT_FALSE(stripped.last(Kind::kClosed)->end.permanent);  // the next target may be better
 
     Outbound refused;
     refused.feed(reply() + std::string(kStartTlsFeature));
@@ -115,8 +119,9 @@ TEST(StreamOutbound, NoClearTextWhereTlsIsRequired) {
     refused.expect_end(Cause::kNoTls);
 
     Outbound old;
-    old.feed("<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-             "xmlns:db='jabber:server:dialback' id='1'>");
+    old.feed(
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+        "xmlns:db='jabber:server:dialback' id='1'>");
     old.expect_end(Cause::kNoTls);
 }
 
@@ -131,9 +136,10 @@ TEST(StreamOutbound, DialbackInClear) {
                       : reply() + std::string(kNoFeatures));
         const DialbackKey key =
             make_dialback_key(peer.settings.dialback, "example.org", "sip.example", "D60000229F");
-        EXPECT_EQ(peer.take_out(),
-                  "<db:result xmlns:db='jabber:server:dialback' from='sip.example' to='example.org'>" +
-                      std::string(key.data(), key.size()) + "</db:result>");
+        EXPECT_EQ(
+            peer.take_out(),
+            "<db:result xmlns:db='jabber:server:dialback' from='sip.example' to='example.org'>" +
+                std::string(key.data(), key.size()) + "</db:result>");
         EXPECT_EQ(peer.count(Kind::kPair), 0u);
         EXPECT_FALSE(peer.stream->send(kMessage));
         peer.feed(answer("valid"));
@@ -147,10 +153,10 @@ TEST(StreamOutbound, DialbackInClear) {
 TEST(StreamOutbound, TheirCertificateDecides) {
     Outbound strict(kStrict);
     strict.start_tls(certificate_of({"other.test"}));
-    EXPECT_EQ(strict.out, "");    // not even a header
+    EXPECT_EQ(strict.out, "");  // not even a header
     strict.expect_end(Cause::kCertificate);
 
-    Outbound weak;    // S2S-54: dialback even if EXTERNAL is offered, and marked
+    Outbound weak;  // S2S-54: dialback even if EXTERNAL is offered, and marked
     weak.start_tls(certificate_of({"other.test"}));
     weak.take_out();
     weak.feed(kExternalFeature);
@@ -158,16 +164,17 @@ TEST(StreamOutbound, TheirCertificateDecides) {
     weak.feed(answer("valid"));
     EXPECT_EQ(weak.last(Kind::kPair)->proof, Proof::kDialbackTls);
 
-    Outbound good;    // S2S-52: no EXTERNAL offered, dialback; they are proved all the same
+    Outbound good;  // S2S-52: no EXTERNAL offered, dialback; they are proved all the same
     good.start_tls(certificate_of({"example.org"}));
     good.feed(kNoFeatures);
     good.feed(answer("valid"));
     EXPECT_EQ(good.last(Kind::kPair)->proof, Proof::kCertificate);
 
-    Outbound feature;    // dialback by feature, without the namespace in the header
+    Outbound feature;  // dialback by feature, without the namespace in the header
     feature.start_tls(certificate_of({"other.test"}), false);
-    feature.feed("<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
-                 "</stream:features>");
+    feature.feed(
+        "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+        "</stream:features>");
     EXPECT_EQ(feature.stream->state(), StreamState::kDialback);
 
     Outbound neither;
@@ -218,10 +225,11 @@ TEST(StreamOutbound, DialbackRefused) {
     invalid.feed("</stream:stream>");
     invalid.expect_end(Cause::kRefused);
 
-    Outbound error(kClearOnly);    // the stream stays
+    Outbound error(kClearOnly);  // the stream stays
     error.feed(reply() + std::string(kNoFeatures));
-    error.feed("<db:result from='example.org' to='sip.example' type='error'><error type='cancel'>"
-               "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
+    error.feed(
+        "<db:result from='example.org' to='sip.example' type='error'><error type='cancel'>"
+        "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
     EXPECT_EQ(error.last(Kind::kPairRefused)->verdict, Verdict::kError);
     EXPECT_EQ(error.count(Kind::kClosed), 0u);
     EXPECT_EQ(error.count(Kind::kPair), 0u);
@@ -229,10 +237,11 @@ TEST(StreamOutbound, DialbackRefused) {
     error.feed(answer("valid"));
     EXPECT_EQ(error.count(Kind::kPair), 1u);
 
-    Outbound denied(kClearOnly);    // ERR-44
+    Outbound denied(kClearOnly);  // ERR-44
     denied.feed(reply() + std::string(kNoFeatures));
-    denied.feed("<db:result from='example.org' to='sip.example' type='error'><error type='auth'>"
-                "<forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
+    denied.feed(
+        "<db:result from='example.org' to='sip.example' type='error'><error type='auth'>"
+        "<forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
     EXPECT_EQ(denied.last(Kind::kPairRefused)->verdict, Verdict::kDenied);
 
     Outbound mute(kClearOnly);
@@ -244,20 +253,20 @@ TEST(StreamOutbound, DialbackRefused) {
 // DB-7
 TEST(StreamOutbound, AnswersNeverAskedFor) {
     Outbound peer;
-    peer.feed(reply() + answer("valid"));    // before features
+    peer.feed(reply() + answer("valid"));  // before features
     peer.feed(kStartTlsFeature);
     peer.feed(answer("valid") + std::string(kProceed));
     peer.secure(certificate_of({"other.test"}));
     peer.feed(reply() + std::string(kNoFeatures));
     EXPECT_EQ(peer.stream->counts().answers_dropped, 2u);
-    peer.feed(answer("valid", "voice.example"));                                       // to another
-    peer.feed("<db:result from='evil.test' to='sip.example' type='valid'/>");          // from another
+    peer.feed(answer("valid", "voice.example"));                               // to another
+    peer.feed("<db:result from='evil.test' to='sip.example' type='valid'/>");  // from another
     peer.feed(verify_answer("1", "valid"));
     EXPECT_EQ(peer.stream->counts().answers_dropped, 5u);
     EXPECT_EQ(peer.count(Kind::kPair), 0u);
     peer.feed(answer("valid"));
     EXPECT_EQ(peer.count(Kind::kPair), 1u);
-    peer.feed(answer("invalid"));    // once answered, no more
+    peer.feed(answer("invalid"));  // once answered, no more
     EXPECT_EQ(peer.stream->counts().answers_dropped, 6u);
     EXPECT_TRUE(peer.stream->send(kMessage));
 }
@@ -281,7 +290,7 @@ TEST(StreamOutbound, VerifyOnly) {
     ASSERT_EQ(peer.count(Kind::kVerifyAnswer), 2u);
     EXPECT_EQ(peer.last(Kind::kVerifyAnswer)->id, "a&b");
     EXPECT_EQ(peer.last(Kind::kVerifyAnswer)->verdict, Verdict::kValid);
-    peer.feed(verify_answer("2", "valid"));    // twice
+    peer.feed(verify_answer("2", "valid"));  // twice
     EXPECT_EQ(peer.count(Kind::kVerifyAnswer), 2u);
     EXPECT_EQ(peer.stream->counts().answers_dropped, 3u);
     EXPECT_FALSE(peer.stream->authenticated());
@@ -301,8 +310,8 @@ TEST(StreamOutbound, QuestionsTimeOutAndAreBounded) {
     Outbound peer(kClearOnly, Stream::Role::kVerify);
     peer.feed(reply() + std::string(kNoFeatures));
     for (std::size_t i = 0; i < limits::kStreamQuestions; ++i) {
-        ASSERT_TRUE(peer.stream->request_verify("sip.example", "example.org", std::to_string(i), "k",
-                                                peer.now));
+        ASSERT_TRUE(peer.stream->request_verify("sip.example", "example.org", std::to_string(i),
+                                                "k", peer.now));
     }
     EXPECT_FALSE(peer.stream->request_verify("sip.example", "example.org", "x", "k", peer.now));
     EXPECT_EQ(peer.stream->deadline(), peer.now + 30s);
@@ -327,15 +336,16 @@ TEST(StreamOutbound, VerifyOnAnAuthenticatedStream) {
 TEST(StreamOutbound, AnotherDomainOfOurs) {
     Outbound peer;
     peer.authenticate();
-    EXPECT_FALSE(peer.stream->request_pair("sip.example", peer.now));    // there already
+    EXPECT_FALSE(peer.stream->request_pair("sip.example", peer.now));  // there already
     ASSERT_TRUE(peer.stream->request_pair("voice.example", peer.now));
-    EXPECT_TRUE(contains(peer.out, "<db:result xmlns:db='jabber:server:dialback' from='voice.example' "));
+    EXPECT_TRUE(
+        contains(peer.out, "<db:result xmlns:db='jabber:server:dialback' from='voice.example' "));
     peer.feed(answer("valid", "voice.example"));
     EXPECT_EQ(peer.last(Kind::kPair)->our, "voice.example");
     ASSERT_TRUE(peer.stream->request_pair("third.example", peer.now));
     peer.feed(answer("invalid", "third.example"));
     EXPECT_EQ(peer.last(Kind::kPairRefused)->our, "third.example");
-    EXPECT_EQ(peer.stream->state(), StreamState::kOpen);    // the others go on
+    EXPECT_EQ(peer.stream->state(), StreamState::kOpen);  // the others go on
     ASSERT_TRUE(peer.stream->request_pair("fourth.example", peer.now));
     peer.advance(30s);
     EXPECT_EQ(peer.last(Kind::kPairRefused)->verdict, Verdict::kTimeout);
@@ -356,7 +366,7 @@ TEST(StreamOutbound, Acknowledgements) {
     ASSERT_EQ(peer.count(Kind::kPair), 1u);
     EXPECT_TRUE(peer.stream->acknowledges());
     peer.stream->request_acknowledgement();
-    EXPECT_EQ(peer.out, "");    // nothing to ask for
+    EXPECT_EQ(peer.out, "");  // nothing to ask for
     for (int i = 0; i < 49; ++i) EXPECT_TRUE(peer.stream->send("<iq/>"));
     EXPECT_FALSE(contains(peer.out, "<r "));
     EXPECT_TRUE(peer.stream->send("<iq/>"));
@@ -364,7 +374,7 @@ TEST(StreamOutbound, Acknowledgements) {
     peer.feed("<a xmlns='urn:xmpp:sm:3' h='30'/>");
     EXPECT_EQ(peer.last(Kind::kAcknowledged)->count, 30u);
     EXPECT_EQ(peer.stream->unacknowledged(), 20u);
-    peer.feed("<a xmlns='urn:xmpp:sm:3' h='30'/>");    // nothing new
+    peer.feed("<a xmlns='urn:xmpp:sm:3' h='30'/>");  // nothing new
     EXPECT_EQ(peer.count(Kind::kAcknowledged), 1u);
     peer.stream->request_acknowledgement();
     EXPECT_EQ(peer.take_out(), "<r xmlns='urn:xmpp:sm:3'/>");
@@ -373,7 +383,7 @@ TEST(StreamOutbound, Acknowledgements) {
     peer.feed("<r xmlns='urn:xmpp:sm:3'/>");
     EXPECT_EQ(peer.take_out(), "<a xmlns='urn:xmpp:sm:3' h='0'/>");
     EXPECT_EQ(peer.count(Kind::kClosed), 0u);
-    peer.feed("<a xmlns='urn:xmpp:sm:3' h='51'/>");    // more than we sent
+    peer.feed("<a xmlns='urn:xmpp:sm:3' h='51'/>");  // more than we sent
     EXPECT_EQ(peer.last(Kind::kClosed)->end.cause, Cause::kErrorSent);
 }
 
@@ -432,7 +442,7 @@ TEST(StreamOutbound, PhasesTimeOut) {
     Outbound features;
     features.advance(4s);
     features.feed(reply());
-    EXPECT_EQ(cause_after(features, 6s), Cause::kTimeout);    // one time for header and features
+    EXPECT_EQ(cause_after(features, 6s), Cause::kTimeout);  // one time for header and features
     Outbound proceed;
     proceed.feed(reply() + std::string(kStartTlsFeature));
     EXPECT_EQ(cause_after(proceed, 10s), Cause::kTimeout);
@@ -444,7 +454,7 @@ TEST(StreamOutbound, PhasesTimeOut) {
     sasl.start_tls(certificate_of({"example.org"}));
     sasl.feed(kExternalFeature);
     EXPECT_EQ(cause_after(sasl, 10s), Cause::kTimeout);
-    Outbound slow;    // each phase in time, all together not
+    Outbound slow;  // each phase in time, all together not
     slow.settings.header_wait = slow.settings.tls_wait = 40s;
     slow.connect(Stream::Role::kOutbound, "sip.example", "example.org");
     slow.advance(39s);
@@ -460,23 +470,28 @@ TEST(StreamOutbound, BadReplies) {
     EXPECT_TRUE(error.last(Kind::kClosed)->end.permanent);
 
     Outbound client;
-    client.feed("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
-                "id='1' version='1.0'>");
+    client.feed(
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+        "id='1' version='1.0'>");
     EXPECT_TRUE(client.out.ends_with(stream_error("invalid-namespace")));
 
     Outbound id;
-    id.feed("<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='" +
-            std::string(limits::kStreamIdBytes + 1, 'a') + "' version='1.0'>");
+    id.feed(
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+        "id='" +
+        std::string(limits::kStreamIdBytes + 1, 'a') + "' version='1.0'>");
     EXPECT_TRUE(id.out.ends_with(stream_error("policy-violation")));
 
     Outbound no_id(kClearOnly);
-    no_id.feed("<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-               "xmlns:db='jabber:server:dialback' version='1.0'><stream:features/>");
+    no_id.feed(
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+        "xmlns:db='jabber:server:dialback' version='1.0'><stream:features/>");
     no_id.expect_end(Cause::kNoMethod);
 
     Outbound must_tls(kClearOnly);
-    must_tls.feed(reply() + "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>"
-                            "<required/></starttls></stream:features>");
+    must_tls.feed(reply() +
+                  "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>"
+                  "<required/></starttls></stream:features>");
     must_tls.expect_end(Cause::kNoMethod);
 
     Outbound http;

@@ -1,20 +1,23 @@
-// A stream engine with its owner, for tests: keeps what came out, and shows input as a connection does.
+// A stream engine with its owner, for tests: keeps what came out, and shows input as a connection
+// does.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "xml/stream.hpp"
 
 namespace fedgate::xml::test {
 
 inline constexpr StreamPolicy kAnyMethod{true, true, true, true};
-inline constexpr StreamPolicy kStrict{true, true, false, false};          // S/TLS
-inline constexpr StreamPolicy kTlsRequired{true, true, true, false};      // S/TLS, D/TLS
-inline constexpr StreamPolicy kClearOnly{true, false, false, true};       // D/TCP
+inline constexpr StreamPolicy kStrict{true, true, false, false};      // S/TLS
+inline constexpr StreamPolicy kTlsRequired{true, true, true, false};  // S/TLS, D/TLS
+inline constexpr StreamPolicy kClearOnly{true, false, false, true};   // D/TCP
 
 struct Seen {
     Action::Kind kind{};
@@ -94,7 +97,8 @@ public:
             input.erase(0, consumed);
             if (refused) return;
             if (action.kind == Action::Kind::kNone) break;
-            // A stream that waits for TLS must not be shown what comes before the handshake is done.
+            // A stream that waits for TLS must not be shown what comes before the handshake is
+            // done.
             if (action.kind == Action::Kind::kStartTls) break;
         }
     }
@@ -144,9 +148,10 @@ public:
 };
 
 inline std::string header(Bytes from, Bytes to, Bytes more = " version='1.0'") {
-    std::string text = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
-                       "xmlns:stream='http://etherx.jabber.org/streams' "
-                       "xmlns:db='jabber:server:dialback'";
+    std::string text =
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+        "xmlns:stream='http://etherx.jabber.org/streams' "
+        "xmlns:db='jabber:server:dialback'";
     if (!from.empty()) text += " from='" + std::string(from) + "'";
     if (!to.empty()) text += " to='" + std::string(to) + "'";
     return text + std::string(more) + ">";
@@ -158,7 +163,8 @@ inline constexpr Bytes kAuth =
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
 inline constexpr Bytes kSuccess = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 inline constexpr Bytes kMessage =
-    "<message from='romeo@example.org/orchard' to='juliet@sip.example' id='m1'><body>x</body></message>";
+    "<message from='romeo@example.org/orchard' to='juliet@sip.example' "
+    "id='m1'><body>x</body></message>";
 
 inline std::string stream_error(Bytes condition) {
     return "<stream:error><" + std::string(condition) +

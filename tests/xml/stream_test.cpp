@@ -1,13 +1,13 @@
 // Two engines back to back, the table walked, and every cut of the bytes.
 #include "xml/stream.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <new>
 
+#include <gtest/gtest.h>
+
 #include "core/rules/negotiation.hpp"
-#include "stream_support.hpp"
+#include "tests/xml/stream_support.hpp"
 
 namespace {
 std::size_t allocation_count = 0;
@@ -35,7 +35,7 @@ struct Wire {
     PeerIdentity of_initiator = certificate_of({"example.org"});
     PeerIdentity of_receiver = certificate_of({"sip.example"});
     std::size_t next_verify = 0;
-    bool answer_verify = true;    // as the authoritative server of example.org
+    bool answer_verify = true;  // as the authoritative server of example.org
 
     void run() {
         while (!initiator.out.empty() || !receiver.out.empty() || verify()) {
@@ -56,8 +56,8 @@ struct Wire {
             const Seen asked = receiver.seen[next_verify];
             if (asked.kind != Kind::kVerify) continue;
             ++next_verify;
-            const bool valid = check_dialback_key(initiator.settings.dialback, asked.our, asked.their,
-                                                  asked.id, asked.key);
+            const bool valid = check_dialback_key(initiator.settings.dialback, asked.our,
+                                                  asked.their, asked.id, asked.key);
             receiver.stream->verified(asked.our, asked.their,
                                       valid ? Verdict::kValid : Verdict::kInvalid, receiver.now);
             receiver.pump();
@@ -94,8 +94,8 @@ StreamPolicy policy_of(const rules::Negotiation& row) {
             row.allows(rules::method::kDialbackClear)};
 }
 
-// features.md A5, N6: each row, both ways, against peers that know one method each. It works exactly
-// when the row lists that method, and gives that method's proof.
+// features.md A5, N6: each row, both ways, against peers that know one method each. It works
+// exactly when the row lists that method, and gives that method's proof.
 TEST(StreamMatrix, EachRowAllowsWhatItLists) {
     struct Peer {
         std::uint8_t method;
@@ -143,10 +143,10 @@ TEST(StreamMatrix, TheStrongestMethodIsTaken) {
     external.run();
     ASSERT_NE(external.wire.proved(), nullptr);
     EXPECT_EQ(external.wire.proved()->proof, Proof::kCertificate);
-    EXPECT_TRUE(external.initiator.stream->acknowledges());    // after EXTERNAL: sm:3
+    EXPECT_TRUE(external.initiator.stream->acknowledges());  // after EXTERNAL: sm:3
 
     Sides theirs_bad(kAnyMethod, kAnyMethod);
-    theirs_bad.wire.of_initiator = PeerIdentity{};    // no certificate shown
+    theirs_bad.wire.of_initiator = PeerIdentity{};  // no certificate shown
     theirs_bad.run();
     ASSERT_NE(theirs_bad.wire.proved(), nullptr);
     EXPECT_EQ(theirs_bad.wire.proved()->proof, Proof::kDialbackTls);
@@ -165,7 +165,8 @@ TEST(StreamMatrix, TheStrongestMethodIsTaken) {
     EXPECT_EQ(wrong_key.receiver.last(Kind::kClosed)->end.cause, Cause::kRefused);
 }
 
-// XEP-0220 whole: the question goes to the authoritative server on a stream of its own (DB-5, DB-8).
+// XEP-0220 whole: the question goes to the authoritative server on a stream of its own (DB-5,
+// DB-8).
 TEST(StreamMatrix, DialbackThroughTheAuthoritativeServer) {
     for (const bool same_secret : {true, false}) {
         Sides sides(kTlsRequired, kTlsRequired);
@@ -175,40 +176,52 @@ TEST(StreamMatrix, DialbackThroughTheAuthoritativeServer) {
         ASSERT_EQ(sides.receiver.count(Kind::kVerify), 1u);
         const Seen asked = *sides.receiver.last(Kind::kVerify);
 
-        Sides back(kTlsRequired, kTlsRequired);    // receiver and initiator have changed places
+        Sides back(kTlsRequired, kTlsRequired);  // receiver and initiator have changed places
         back.wire.of_initiator = back.wire.of_receiver = certificate_of({"other.test"});
         back.receiver.served = {"example.org"};
         back.receiver.settings.dialback = make_dialback_secrets(same_secret ? "theirs" : "else");
         back.receiver.accept();
         back.initiator.connect(Stream::Role::kVerify, asked.our, asked.their);
-        ASSERT_TRUE(back.initiator.stream->request_verify(asked.our, asked.their, asked.id, asked.key,
-                                                          back.initiator.now));
+        ASSERT_TRUE(back.initiator.stream->request_verify(asked.our, asked.their, asked.id,
+                                                          asked.key, back.initiator.now));
         back.wire.run();
         ASSERT_EQ(back.initiator.count(Kind::kVerifyAnswer), 1u);
         const Seen answer = *back.initiator.last(Kind::kVerifyAnswer);
         EXPECT_EQ(answer.verdict, same_secret ? Verdict::kValid : Verdict::kInvalid);
         EXPECT_FALSE(back.receiver.stream->authenticated());
 
-        sides.receiver.stream->verified(answer.our, answer.their, answer.verdict, sides.receiver.now);
+        sides.receiver.stream->verified(answer.our, answer.their, answer.verdict,
+                                        sides.receiver.now);
         sides.receiver.pump();
         sides.wire.run();
         EXPECT_EQ(sides.wire.proved() != nullptr, same_secret);
     }
 }
 
+// S2S-60: the handshake has its own limit here too.
 TEST(StreamMatrix, DirectTls) {
     Sides sides(kStrict, kStrict);
     sides.receiver.accept();
+    sides.receiver.stream->expect_tls(sides.receiver.now);
+    EXPECT_EQ(sides.receiver.stream->deadline(), sides.receiver.now + 10s);
     sides.receiver.secure(sides.wire.of_initiator, true);
-    sides.initiator.stream = std::make_unique<Stream>(sides.initiator, sides.initiator.settings,
-                                                      Stream::Role::kOutbound, "example.org",
-                                                      "sip.example", sides.initiator.now);
+    sides.initiator.stream =
+        std::make_unique<Stream>(sides.initiator, sides.initiator.settings, Stream::Role::kOutbound,
+                                 "example.org", "sip.example", sides.initiator.now);
+    sides.initiator.stream->expect_tls(sides.initiator.now);
     sides.initiator.secure(sides.wire.of_receiver, true);
     EXPECT_EQ(sides.initiator.out, "");
     sides.initiator.stream->open(sides.initiator.now);
     sides.wire.run();
     ASSERT_NE(sides.wire.proved(), nullptr);
     EXPECT_EQ(sides.initiator.count(Kind::kStartTls), 0u);
+
+    Owner mute(kStrict);
+    mute.accept();
+    mute.stream->expect_tls(mute.now);
+    mute.advance(10s);
+    EXPECT_EQ(mute.last(Kind::kClosed)->end.cause, Cause::kTimeout);
+    EXPECT_EQ(mute.out, "");
 }
 
 // S2S-16: what one side sends the other acknowledges, all of it.
@@ -350,11 +363,13 @@ bool bring_to(Owner& owner, bool inbound, StreamState state) {
     } else {
         owner.connect(Stream::Role::kOutbound, "sip.example", "example.org");
         const std::string reply = header("example.org", "sip.example", " id='1' version='1.0'");
-        const std::string features = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-                                     "<mechanism>EXTERNAL</mechanism></mechanisms></stream:features>";
-        const std::string steps[] = {
-            reply, "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>",
-            std::string(kProceed)};
+        const std::string features =
+            "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+            "<mechanism>EXTERNAL</mechanism></mechanisms></stream:features>";
+        const std::string steps[] = {reply,
+                                     "<stream:features><starttls "
+                                     "xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>",
+                                     std::string(kProceed)};
         if (at()) return true;
         if (state == StreamState::kDialback) {
             owner.feed(reply + "<stream:features/>");
@@ -365,9 +380,10 @@ bool bring_to(Owner& owner, bool inbound, StreamState state) {
             if (at()) return true;
         }
         owner.secure(certificate_of({"example.org"}));
-        const std::string more[] = {reply + features, std::string(kSuccess) + reply +
-                                                          "<stream:features><sm xmlns='urn:xmpp:sm:3'/>"
-                                                          "</stream:features>",
+        const std::string more[] = {reply + features,
+                                    std::string(kSuccess) + reply +
+                                        "<stream:features><sm xmlns='urn:xmpp:sm:3'/>"
+                                        "</stream:features>",
                                     "<enabled xmlns='urn:xmpp:sm:3'/>"};
         for (const std::string& step : more) {
             owner.feed(step);
@@ -391,7 +407,8 @@ struct Stimulus {
 const Stimulus kStimuli[] = {
     {StreamEvent::kHeader, header("example.org", "sip.example", " id='1' version='1.0'")},
     {StreamEvent::kEnd, "</stream:stream>"},
-    {StreamEvent::kError, "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"},
+    {StreamEvent::kError,
+     "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"},
     {StreamEvent::kFeatures, "<stream:features/>"},
     {StreamEvent::kStartTls, std::string(kStartTls)},
     {StreamEvent::kProceed, std::string(kProceed)},
@@ -402,7 +419,8 @@ const Stimulus kStimuli[] = {
     {StreamEvent::kResult, "<db:result from='b.example' to='sip.example'>k</db:result>"},
     {StreamEvent::kResultAnswer, "<db:result from='x.example' to='sip.example' type='valid'/>"},
     {StreamEvent::kVerify, "<db:verify from='example.org' to='sip.example' id='1'>k</db:verify>"},
-    {StreamEvent::kVerifyAnswer, "<db:verify from='x.example' to='sip.example' id='1' type='valid'/>"},
+    {StreamEvent::kVerifyAnswer,
+     "<db:verify from='x.example' to='sip.example' id='1' type='valid'/>"},
     {StreamEvent::kSmEnable, "<enable xmlns='urn:xmpp:sm:3'/>"},
     {StreamEvent::kSmEnabled, "<enabled xmlns='urn:xmpp:sm:3'/>"},
     {StreamEvent::kSmFailed, "<failed xmlns='urn:xmpp:sm:3'/>"},
@@ -421,8 +439,8 @@ TEST(StreamTable, EveryStateAndEvent) {
                                               StreamState::kNegotiating, StreamState::kOpen,
                                               StreamState::kClosing,     StreamState::kClosed};
     constexpr StreamState kOutboundStates[] = {
-        StreamState::kHeader, StreamState::kFeatures, StreamState::kStartTls, StreamState::kTls,
-        StreamState::kSasl,   StreamState::kDialback, StreamState::kEnable,   StreamState::kOpen,
+        StreamState::kHeader,  StreamState::kFeatures, StreamState::kStartTls, StreamState::kTls,
+        StreamState::kSasl,    StreamState::kDialback, StreamState::kEnable,   StreamState::kOpen,
         StreamState::kClosing, StreamState::kClosed};
     const auto walk = [](bool inbound, StreamState state, const Stimulus& stimulus) {
         Owner owner(kAnyMethod);
@@ -431,7 +449,8 @@ TEST(StreamTable, EveryStateAndEvent) {
         owner.take_seen();
         owner.feed(stimulus.bytes);
         EXPECT_TRUE(owner.input.empty() || owner.stream->state() == StreamState::kHeader);
-        const StreamRun run = find_run(inbound ? kInboundTable : kOutboundTable, state, stimulus.event);
+        const StreamRun run =
+            find_run(inbound ? kInboundTable : kOutboundTable, state, stimulus.event);
         const bool stanza = owner.count(Kind::kStanza) != 0;
         EXPECT_EQ(stanza, run == StreamRun::kStanzaIn);
         EXPECT_LE(owner.count(Kind::kClosed), 1u);
@@ -440,7 +459,7 @@ TEST(StreamTable, EveryStateAndEvent) {
             EXPECT_EQ(owner.count(Kind::kClosed), 1u);
             return;
         }
-        if (state == StreamState::kTls) {    // S2S-12
+        if (state == StreamState::kTls) {  // S2S-12
             EXPECT_EQ(owner.out, "");
             EXPECT_EQ(owner.last(Kind::kClosed)->end.condition, StreamError::kPolicyViolation);
             return;
@@ -460,7 +479,7 @@ TEST(StreamTable, EveryStateAndEvent) {
                 break;
             case StreamRun::kDropAnswer:
             case StreamRun::kResultOut:
-            case StreamRun::kVerifyOut:    // answers to nothing that was asked
+            case StreamRun::kVerifyOut:  // answers to nothing that was asked
                 EXPECT_EQ(owner.stream->counts().answers_dropped, 1u);
                 EXPECT_TRUE(owner.seen.empty());
                 break;

@@ -1,8 +1,8 @@
 #include "core/base/hash.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace fedgate {
 namespace {
@@ -69,8 +69,8 @@ TEST(Base64, RoundTripOfEveryByteAndLength) {
 
 TEST(Base64, RefusesWhatIsNotTheOneEncoding) {
     char memory[16];
-    for (const Bytes text : {"Zg=", "Zg", "Z===", "====", "=", "Zh==", "Zm9=", "Zm 8=", "Zm8=\n", "Zg==Zg==",
-                             "Z=g=", "Zm9v====", "Zm-_", "\xff\xff\xff\xff"}) {
+    for (const Bytes text : {"Zg=", "Zg", "Z===", "====", "=", "Zh==", "Zm9=", "Zm 8=", "Zm8=\n",
+                             "Zg==Zg==", "Z=g=", "Zm9v====", "Zm-_", "\xff\xff\xff\xff"}) {
         EXPECT_FALSE(decode_base64(text, memory)) << text;
     }
     EXPECT_FALSE(decode_base64("Zm9vYmFy", MutableBytes(memory, 5)));
@@ -81,7 +81,11 @@ TEST(Hash, ConstantTimeCompare) {
     EXPECT_TRUE(equal_constant_time("", ""));
     EXPECT_TRUE(equal_constant_time("abc", "abc"));
     EXPECT_FALSE(equal_constant_time("abc", "abd"));
-    EXPECT_FALSE(equal_constant_time("\x80" "bc", "\x01" "bc"));
+    EXPECT_FALSE(
+        equal_constant_time("\x80"
+                            "bc",
+                            "\x01"
+                            "bc"));
     EXPECT_FALSE(equal_constant_time("abc", "ab"));
 }
 
