@@ -1,5 +1,7 @@
 #include "sip/uri.hpp"
 
+#include <algorithm>
+
 #include "sip/chars.hpp"
 #include "sip/header_values.hpp"
 
@@ -40,7 +42,7 @@ Scheme find_scheme(Bytes name) {
 
 // *( ";" pname [ "=" pvalue ] ), without the first ';'.
 bool valid_params(Bytes params) {
-    while (true) {
+    for (std::size_t count = 0; count < kUriParameters; ++count) {
         const std::size_t name = span_escaped<kParam>(params);
         if (name == 0) return false;
         params.remove_prefix(name);
@@ -48,6 +50,7 @@ bool valid_params(Bytes params) {
         if (params.empty()) return true;
         if (!take(params, ';')) return false;
     }
+    return false;
 }
 
 // RFC 3966: a number with visual separators, or a local one; then parameters.
@@ -96,7 +99,8 @@ bool parse_sip(Bytes rest, Uri& out) {
     }
     if (take(rest, '?')) {
         out.headers = rest;
-        return !rest.empty() && span_escaped<kUriHeader>(rest) == rest.size();
+        return !rest.empty() && span_escaped<kUriHeader>(rest) == rest.size() &&
+               std::count(rest.begin(), rest.end(), '&') < static_cast<std::ptrdiff_t>(kUriParameters);
     }
     return rest.empty();
 }
@@ -345,6 +349,7 @@ void percent_encode_user(Bytes text, Sink& out) { percent_encode<kUser>(text, ou
 void percent_encode_gr(Bytes text, Sink& out) { percent_encode<kParam>(text, out); }
 
 bool same_uri(const Uri& a, const Uri& b) {
+    if (a.text == b.text) return true;
     if (a.scheme != b.scheme || a.has_user != b.has_user) return false;
     if (!same_escaped(a.user, b.user, false) || !same_escaped(a.password, b.password, false)) return false;
     if (!equal_ignoring_case(a.at.host, b.at.host) || a.at.port != b.at.port) return false;

@@ -2,6 +2,7 @@
 // Pure views into the given text; nothing is copied or decoded. Hosts are checked strictly (SIP-53).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/base/bytes.hpp"
@@ -11,6 +12,9 @@ namespace fedgate::sip {
 
 enum class Scheme : std::uint8_t { kSip, kSips, kIm, kPres, kTel, kOther };
 enum class HostKind : std::uint8_t { kNone, kName, kIpv4, kIpv6 };
+
+// Parameters, and headers, in one URI; above: malformed. Keeps the comparison of two URIs short.
+constexpr std::size_t kUriParameters = 64;
 
 struct HostPort {
     Bytes host;                           // IPv6 without its brackets

@@ -122,6 +122,19 @@ TEST(Uri, ComparesByTheRules) {    // RFC 3261 19.1.4, its own examples
     EXPECT_FALSE(same_aor(*parse_uri("sip:Ab@h"), *parse_uri("sip:ab@h")));
 }
 
+TEST(Uri, HasABoundOfParameters) {
+    const auto with = [](const char* start, const char* one, std::size_t count) {
+        std::string text = std::string("sip:h") + start;
+        for (std::size_t i = 1; i < count; ++i) text += one;
+        return parse_uri(text).has_value();
+    };
+    EXPECT_TRUE(with(";p", ";p", kUriParameters));
+    EXPECT_FALSE(with(";p", ";p", kUriParameters + 1));
+    EXPECT_TRUE(with("?a=b", "&a=b", kUriParameters));
+    EXPECT_FALSE(with("?a=b", "&a=b", kUriParameters + 1));
+    EXPECT_TRUE(same_uri(*parse_uri("sip:h;p=1;p=2"), *parse_uri("sip:h;p=1;p=2")));    // found by the fuzzer
+}
+
 TEST(Uri, EverySplitAndEveryByteIsSafe) {
     const std::string text = "sip:a%20b:p@[2001:db8::1]:5060;gr=%41;lr?h=%42";
     for (std::size_t size = 0; size <= text.size(); ++size) {
