@@ -43,7 +43,10 @@ InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& ga
       idle_(*this, kIdle),
       since_(context.loop.now()),
       direct_tls_(direct_tls) {
-    if (direct_tls) connection_.start_tls_server(*context.tls, "xmpp-server");    // XEP-0368
+    if (direct_tls) {    // XEP-0368
+        connection_.start_tls_server(*context.tls, "xmpp-server");
+        stream_.expect_tls(context.loop.now());
+    }
     context.loop.timers().arm(deadline_, stream_.deadline());
 }
 

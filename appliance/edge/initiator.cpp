@@ -85,6 +85,7 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     direct_tls_ = target.transport == net::Transport::kTls;
     if (direct_tls_) {
         connection_->start_tls_client(*context_.tls, their_, "xmpp-server");    // XEP-0368
+        stream_->expect_tls(context_.loop.now());
         context_.loop.timers().arm(deadline_, stream_->deadline());
         return;
     }
