@@ -27,6 +27,7 @@ enum Class : std::uint16_t {
     kUri = 512,           // anything that may stand in some URI: printable ASCII but SP " < > \ ^ ` { | }
     kSpace = 1024,        // SP, HT
     kBare = 2048,         // an unquoted parameter value: printable or UTF-8, but not SP , ; " < >
+    kLine = 4096,         // anything but NUL, CR, LF
 };
 
 constexpr std::array<std::uint16_t, 256> make_table() {
@@ -57,6 +58,9 @@ constexpr std::array<std::uint16_t, 256> make_table() {
         if (std::string_view(",;\"<>").find(one) == std::string_view::npos) add({&one, 1}, kBare);
     }
     for (std::size_t c = 0x80; c < 0x100; ++c) table[c] |= kBare;
+    for (std::size_t c = 0; c < 0x100; ++c) {
+        if (c != 0 && c != '\r' && c != '\n') table[c] |= kLine;
+    }
     return table;
 }
 inline constexpr std::array<std::uint16_t, 256> kTable = make_table();
@@ -87,7 +91,7 @@ inline std::size_t span(Bytes text) {
         const __m128i bit = _mm_shuffle_epi8(bits, _mm_and_si128(_mm_srli_epi16(block, 4), _mm_set1_epi8(15)));
         const __m128i out = _mm_cmpeq_epi8(_mm_and_si128(row, bit), _mm_setzero_si128());
         auto mask = static_cast<unsigned>(_mm_movemask_epi8(out));
-        if ((kClasses & kBare) != 0) mask &= ~static_cast<unsigned>(_mm_movemask_epi8(block));
+        if ((kClasses & (kBare | kLine)) != 0) mask &= ~static_cast<unsigned>(_mm_movemask_epi8(block));
         if (mask != 0) return i + static_cast<std::size_t>(std::countr_zero(mask));
     }
 #endif

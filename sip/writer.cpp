@@ -14,8 +14,7 @@ constexpr Bytes kEnd = "\r\n";
 // No value may end its line, whatever it is made of.
 void append_value(Sink& out, Bytes value) {
     while (true) {
-        std::size_t plain = 0;
-        while (plain < value.size() && value[plain] != '\r' && value[plain] != '\n' && value[plain] != '\0') ++plain;
+        const std::size_t plain = chars::span<chars::kLine>(value);
         out.append(value.substr(0, plain));
         if (plain == value.size()) return;
         out.append(' ');
