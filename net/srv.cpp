@@ -74,8 +74,8 @@ std::size_t pick_weighted(std::span<const Target* const> targets, Random& random
 }
 
 void order_targets(std::vector<Target>& targets, Random& random) {
-    std::stable_sort(targets.begin(), targets.end(),
-                     [](const Target& a, const Target& b) { return a.priority < b.priority; });
+    std::sort(targets.begin(), targets.end(),
+              [](const Target& a, const Target& b) { return a.priority < b.priority; });
     for (std::size_t at = 0; at < targets.size(); ++at) {    // DNS-2: repeat for the rest
         std::vector<const Target*> equals;
         for (std::size_t i = at; i < targets.size() && targets[i].priority == targets[at].priority; ++i) {

@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "core/run/simulation.hpp"
 #include "net/certificate.hpp"
 #include "tests/net/certificates.hpp"
 
@@ -259,6 +260,32 @@ TEST(Tls, FaultsOfConfigurationSayWhich) {
     EXPECT_NE(load(mismatch).find("do not belong together"), std::string::npos);
     TlsConfig no_ca{{}, {files.path("good.key"), {}}};
     EXPECT_NE(load(no_ca).find("good.key"), std::string::npos);
+}
+
+// A simulation gives TLS its randomness: the same seed, the same bytes on the wire.
+TEST(Tls, ASeedRepeatsAHandshake) {
+    const auto context = Certificates::get().context({"good"});
+    const auto wire = [&context](std::uint64_t seed) {
+        SimulationSettings settings;
+        settings.seed = seed;
+        Simulation simulation(settings);
+        seed_tls_from(&simulation.make_loop(simulation.make_node()));
+        Pair pair(*context, *context, "xmpp.example");
+        Buffer output;
+        Bytes nothing;
+        pair.client->handshake(nothing, output);
+        std::string bytes(output.bytes());
+        Bytes input = output.bytes();
+        Buffer answer;
+        pair.server->handshake(input, answer);
+        bytes += answer.bytes();
+        seed_tls_from(nullptr);
+        return bytes;
+    };
+    const std::string first = wire(1);
+    EXPECT_GT(first.size(), 500u);
+    EXPECT_TRUE(wire(1) == first);
+    EXPECT_FALSE(wire(2) == first);
 }
 
 TEST(Tls, SelfSigned) {

@@ -1,0 +1,15 @@
+// Whatever a peer shows as its certificate: it is told and judged, or it is malformed.
+#include <cstddef>
+#include <cstdint>
+
+#include "net/certificate.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+    using namespace fedgate;
+    using namespace fedgate::net;
+    static const TrustStore kNobody;
+    const Bytes chain[] = {Bytes(reinterpret_cast<const char*>(bytes), size)};
+    const PeerIdentity peer = identify_peer(chain, kNobody, WallTime{std::chrono::seconds(1'800'000'000)});
+    FEDGATE_CHECK(!peer.chain_valid);
+    return 0;
+}
