@@ -36,7 +36,7 @@ struct Options {
     bool check = false;
 };
 
-enum class Parsed { kRun, kDone, kUsage };
+enum class Parsed { kRun, kDone, kWrong };
 
 Parsed parse(int count, char** arguments, Options& options) {
     const auto value = [&](int& i, std::string_view name, std::string& into) {
@@ -72,7 +72,7 @@ Parsed parse(int count, char** arguments, Options& options) {
             std::fprintf(stderr, known ? "fedgated: %s needs a value; see fedgated --help\n"
                                        : "fedgated: unknown argument %s; see fedgated --help\n",
                          arguments[i]);
-            return Parsed::kUsage;
+            return Parsed::kWrong;
         }
     }
     return Parsed::kRun;
@@ -98,7 +98,7 @@ int main(int argument_count, char** arguments) {
     Options options;
     switch (parse(argument_count, arguments, options)) {
         case Parsed::kDone: return 0;
-        case Parsed::kUsage: return 2;
+        case Parsed::kWrong: return 2;
         case Parsed::kRun: break;
     }
     config::Problems problems;

@@ -1,9 +1,10 @@
-// One SIP message read: a 200 response of about 400 bytes and a MESSAGE of about 600; and one written.
-#include <benchmark/benchmark.h>
-
+// One SIP message read: a 200 response of about 400 bytes and a MESSAGE of about 600; and one
+// written.
 #include <array>
 #include <string>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 #include "sip/framer.hpp"
 #include "sip/transaction_key.hpp"
@@ -26,7 +27,8 @@ std::string crlf(std::string_view text) {
 std::string ok_response() {
     return crlf(
         "SIP/2.0 200 OK\n"
-        "Via: SIP/2.0/TCP gateway.sip.example:5060;branch=z9hG4bK0001000200010203040506070809abff;rport=5060\n"
+        "Via: SIP/2.0/TCP "
+        "gateway.sip.example:5060;branch=z9hG4bK0001000200010203040506070809abff;rport=5060\n"
         "From: <sip:juliet@xmpp.example;gr=balcony>;tag=00010002000102030405060708090a0b\n"
         "To: <sip:romeo@sip.example>;tag=b27e1a1d33761e85846fc98f5f3a7e58.2f8b\n"
         "Call-ID: 00010002aabbccddeeff00112233445566\n"
@@ -39,8 +41,10 @@ std::string ok_response() {
 std::string message_request() {
     return crlf(
                "MESSAGE sip:juliet@xmpp.example SIP/2.0\n"
-               "Via: SIP/2.0/TCP proxy.sip.example;branch=z9hG4bK9c1d.5a6f0e17c2a3b4d5e6f7a8b9c0d1e2f3.0;i=7\n"
-               "Via: SIP/2.0/TCP 192.0.2.17:54321;received=192.0.2.17;branch=z9hG4bKnashds8;rport=54321\n"
+               "Via: SIP/2.0/TCP "
+               "proxy.sip.example;branch=z9hG4bK9c1d.5a6f0e17c2a3b4d5e6f7a8b9c0d1e2f3.0;i=7\n"
+               "Via: SIP/2.0/TCP "
+               "192.0.2.17:54321;received=192.0.2.17;branch=z9hG4bKnashds8;rport=54321\n"
                "Max-Forwards: 69\n"
                "From: \"Romeo M.\" <sip:romeo@sip.example;gr=orchard>;tag=49583\n"
                "To: <sip:juliet@xmpp.example>\n"
@@ -83,7 +87,12 @@ void BM_WriteMessage(benchmark::State& state) {
     RequestHead head;
     head.method = method_text(Method::kMessage);
     head.uri = "sip:romeo@sip.example";
-    head.via = {Transport::kTcp, "gateway.sip.example", 5060, "z9hG4bK0001000200010203040506070809abff", false, false};
+    head.via = {Transport::kTcp,
+                "gateway.sip.example",
+                5060,
+                "z9hG4bK0001000200010203040506070809abff",
+                false,
+                false};
     head.from = {"", "sip:juliet@xmpp.example;gr=balcony", "00010002000102030405060708090a0b"};
     head.to = {"", "sip:romeo@sip.example", ""};
     head.call_id = "00010002aabbccddeeff00112233445566";
@@ -106,7 +115,8 @@ void BM_WriteResponse(benchmark::State& state) {
     std::array<char, 2'048> memory;
     for (auto _ : state) {
         Sink sink(memory);
-        write_response_head(sink, request, {200, "", "00010002000102030405060708090a0b", "192.0.2.9", 5060});
+        write_response_head(sink, request,
+                            {200, "", "00010002000102030405060708090a0b", "192.0.2.9", 5060});
         write_no_body(sink);
         benchmark::DoNotOptimize(memory.data());
         benchmark::ClobberMemory();

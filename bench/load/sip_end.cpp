@@ -84,8 +84,10 @@ void SipEnd::handle(net::Connection& connection) {
     if (message_.method == sip::Method::kMessage) status = events_.on_message(message_.body);
     std::array<char, 4'096> memory;
     Sink sink(memory);
-    sip::write_response_head(sink, message_,
-                             {.status = static_cast<std::uint16_t>(status), .to_tag = "load"});
+    sip::ResponseHead head;
+    head.status = static_cast<std::uint16_t>(status);
+    head.to_tag = "load";
+    sip::write_response_head(sink, message_, head);
     sip::write_no_body(sink);
     if (!connection.write(sink.written())) {
         connection.abort({Errc::kLimit, 0, "target does not read its answers"});
@@ -103,10 +105,10 @@ bool SipEnd::send_message(Bytes from, Bytes to, Bytes call_id, Bytes body) {
     sip::RequestHead head;
     head.method = "MESSAGE";
     head.uri = to;
-    head.via = {.transport = tls_ != nullptr ? sip::Transport::kTls : sip::Transport::kTcp,
-                .host = "load.invalid",
-                .port = 5060,
-                .branch = branch_sink.written()};
+    head.via.transport = tls_ != nullptr ? sip::Transport::kTls : sip::Transport::kTcp;
+    head.via.host = "load.invalid";
+    head.via.port = 5060;
+    head.via.branch = branch_sink.written();
     head.from = {.display = {}, .uri = from, .tag = "load"};
     head.to = {.display = {}, .uri = to, .tag = {}};
     head.call_id = call_id;

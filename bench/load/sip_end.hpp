@@ -15,7 +15,7 @@
 
 namespace fedgate::load {
 
-class SipEnd final : SocketOwner, net::ConnectionOwner {
+class SipEnd final : public net::ConnectionOwner, SocketOwner {
 public:
     struct Events {
         // A MESSAGE came in; it is answered with the status returned.

@@ -101,8 +101,10 @@ public:
     }
     void start_with_gateway() {
         for (Seat& seat : seats_) {
+            gateway::GatewayOptions options;
+            options.host = "gw.sip.example";
             seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver, nullptr,
-                                                              gateway::GatewayOptions{.host = "gw.sip.example"});
+                                                              options);
         }
         for (Seat& seat : seats_) {
             start_edge(seat, *seat.gateway);
@@ -162,7 +164,7 @@ private:
 };
 
 // A SIP pool of one node: answers MESSAGE as told, and sends.
-class Pool final : SocketOwner, net::ConnectionOwner {
+class Pool final : public net::ConnectionOwner, SocketOwner {
 public:
     Pool(SimulatedLoop& loop, Ledger& ledger, const SocketAddress& gateway)
         : loop_(loop), ledger_(ledger), gateway_(gateway) {
@@ -188,7 +190,10 @@ public:
         sip::RequestHead head;
         head.method = "MESSAGE";
         head.uri = to;
-        head.via = {.transport = sip::Transport::kTcp, .host = "pool.sip.example", .port = kSipPort, .branch = branch};
+        head.via.transport = sip::Transport::kTcp;
+        head.via.host = "pool.sip.example";
+        head.via.port = kSipPort;
+        head.via.branch = branch;
         const std::string tag = "t" + name;
         head.from = {.display = {}, .uri = from, .tag = tag};
         head.to = {.display = {}, .uri = to, .tag = {}};
@@ -248,7 +253,10 @@ private:
         }
         char memory[2048];
         Sink sink(memory);
-        sip::write_response_head(sink, message_, {.status = status, .to_tag = "pool"});
+        sip::ResponseHead head;
+        head.status = status;
+        head.to_tag = "pool";
+        sip::write_response_head(sink, message_, head);
         sip::write_no_body(sink);
         static_cast<void>(connection.write(sink.written()));
     }
