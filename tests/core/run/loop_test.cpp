@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -362,6 +363,25 @@ TYPED_TEST(LoopTest, CloseWhilePausedAndWhileSending) {
     this->loop().send(this->a_, "x");
     this->loop().pause_receive(this->b_);
     EXPECT_EQ(this->loop().local_address(this->a_).length, 0U);
+}
+
+TYPED_TEST(LoopTest, WhatRemainsOfAnOwnerStaysUntilTheKernelHasLetGo) {
+    struct Remains : SocketRemains {
+        explicit Remains(int& counter, std::string held) : gone(counter), bytes(std::move(held)) {}
+        ~Remains() override { ++gone; }
+        int& gone;
+        std::string bytes;
+    };
+    int gone = 0;
+    this->connect_pair();
+    this->server_->pause_at = 1;
+    auto remains = std::make_unique<Remains>(gone, this->noise(20'000'000, 11));
+    this->loop().send(this->a_, remains->bytes);
+    ASSERT_TRUE(this->run_until([&] { return this->server_->paused; }));
+    this->loop().close(this->a_, std::move(remains));
+    EXPECT_EQ(gone, 0);  // its bytes may be in the kernel
+    ASSERT_TRUE(this->run_until([&] { return gone == 1; }));
+    EXPECT_EQ(this->client_->closed, 0);
 }
 
 TYPED_TEST(LoopTest, NothingIsCalledAfterClose) {
