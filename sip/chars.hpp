@@ -18,16 +18,16 @@ enum Class : std::uint16_t {
     kAlpha = 1,
     kDigit = 2,
     kHex = 4,
-    kToken = 8,           // token
-    kUser = 16,           // user, without escapes; also the set of ADDR-4
-    kPassword = 32,       // password, without escapes
-    kParam = 64,          // paramchar, without escapes; also the set of ADDR-7
-    kUriHeader = 128,     // hname, hvalue with '=' and '&', without escapes
-    kHost = 256,          // letters, digits, '-', '.'
-    kUri = 512,           // anything that may stand in some URI: printable ASCII but SP " < > \ ^ ` { | }
-    kSpace = 1024,        // SP, HT
-    kBare = 2048,         // an unquoted parameter value: printable or UTF-8, but not SP , ; " < >
-    kLine = 4096,         // anything but NUL, CR, LF
+    kToken = 8,        // token
+    kUser = 16,        // user, without escapes; also the set of ADDR-4
+    kPassword = 32,    // password, without escapes
+    kParam = 64,       // paramchar, without escapes; also the set of ADDR-7
+    kUriHeader = 128,  // hname, hvalue with '=' and '&', without escapes
+    kHost = 256,       // letters, digits, '-', '.'
+    kUri = 512,     // anything that may stand in some URI: printable ASCII but SP " < > \ ^ ` { | }
+    kSpace = 1024,  // SP, HT
+    kBare = 2048,   // an unquoted parameter value: printable or UTF-8, but not SP , ; " < >
+    kLine = 4096,   // anything but NUL, CR, LF
 };
 
 constexpr std::array<std::uint16_t, 256> make_table() {
@@ -45,7 +45,7 @@ constexpr std::array<std::uint16_t, 256> make_table() {
     add(kDigits, kDigit | kHex | kEverywhere);
     add("abcdefABCDEF", kHex);
     add("-.!%*_+`'~", kToken);
-    add("-_.!~*'()", kUser | kPassword | kParam | kUriHeader);    // mark
+    add("-_.!~*'()", kUser | kPassword | kParam | kUriHeader);  // mark
     add("&=+$,;?/", kUser);
     add("&=+$,", kPassword);
     add("[]/:&+$", kParam);
@@ -54,7 +54,8 @@ constexpr std::array<std::uint16_t, 256> make_table() {
     add(" \t", kSpace);
     for (int c = 0x21; c < 0x7f; ++c) {
         const char one = static_cast<char>(c);
-        if (std::string_view("\"<>\\^`{|}").find(one) == std::string_view::npos) add({&one, 1}, kUri);
+        if (std::string_view("\"<>\\^`{|}").find(one) == std::string_view::npos)
+            add({&one, 1}, kUri);
         if (std::string_view(",;\"<>").find(one) == std::string_view::npos) add({&one, 1}, kBare);
     }
     for (std::size_t c = 0x80; c < 0x100; ++c) table[c] |= kBare;
@@ -65,14 +66,18 @@ constexpr std::array<std::uint16_t, 256> make_table() {
 }
 inline constexpr std::array<std::uint16_t, 256> kTable = make_table();
 
-constexpr bool is(char c, int classes) { return (kTable[static_cast<std::uint8_t>(c)] & classes) != 0; }
+constexpr bool is(char c, int classes) {
+    return (kTable[static_cast<std::uint8_t>(c)] & classes) != 0;
+}
 
-// For sixteen bytes at a time: bit h of entry l is set when the byte 0xhl, below 0x80, is of the classes.
+// For sixteen bytes at a time: bit h of entry l is set when the byte 0xhl, below 0x80, is of the
+// classes.
 template <int kClasses>
 inline constexpr std::array<std::uint8_t, 16> kNibbles = [] {
     std::array<std::uint8_t, 16> rows{};
     for (std::size_t c = 0; c < 0x80; ++c) {
-        if ((kTable[c] & kClasses) != 0) rows[c & 15] = static_cast<std::uint8_t>(rows[c & 15] | 1u << (c >> 4));
+        if ((kTable[c] & kClasses) != 0)
+            rows[c & 15] = static_cast<std::uint8_t>(rows[c & 15] | 1u << (c >> 4));
     }
     return rows;
 }();
@@ -82,16 +87,19 @@ template <int kClasses>
 inline std::size_t span(Bytes text) {
     std::size_t i = 0;
 #ifdef __SSSE3__
-    const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kNibbles<kClasses>.data()));
+    const __m128i rows =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(kNibbles<kClasses>.data()));
     const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
     for (; i + 16 <= text.size(); i += 16) {
         const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
         // A byte from 0x80 on picks 0 in the first look-up.
         const __m128i row = _mm_shuffle_epi8(rows, block);
-        const __m128i bit = _mm_shuffle_epi8(bits, _mm_and_si128(_mm_srli_epi16(block, 4), _mm_set1_epi8(15)));
+        const __m128i bit =
+            _mm_shuffle_epi8(bits, _mm_and_si128(_mm_srli_epi16(block, 4), _mm_set1_epi8(15)));
         const __m128i out = _mm_cmpeq_epi8(_mm_and_si128(row, bit), _mm_setzero_si128());
         auto mask = static_cast<unsigned>(_mm_movemask_epi8(out));
-        if ((kClasses & (kBare | kLine)) != 0) mask &= ~static_cast<unsigned>(_mm_movemask_epi8(block));
+        if ((kClasses & (kBare | kLine)) != 0)
+            mask &= ~static_cast<unsigned>(_mm_movemask_epi8(block));
         if (mask != 0) return i + static_cast<std::size_t>(std::countr_zero(mask));
     }
 #endif
@@ -113,7 +121,8 @@ inline int hex_value(char c) {
 template <int kClasses>
 inline std::size_t span_escaped(Bytes text) {
     std::size_t i = span<kClasses>(text);
-    while (i + 2 < text.size() && text[i] == '%' && is(text[i + 1], kHex) && is(text[i + 2], kHex)) {
+    while (i + 2 < text.size() && text[i] == '%' && is(text[i + 1], kHex) &&
+           is(text[i + 2], kHex)) {
         i += 3;
         i += span<kClasses>(text.substr(i));
     }
@@ -153,7 +162,7 @@ inline bool number(Bytes text, std::uint64_t max, std::uint64_t& out) {
     for (const char c : text) {
         if (!is(c, kDigit)) return false;
         value = value * 10 + static_cast<std::uint64_t>(c - '0');
-        if (value > max) return false;    // max is far below 2^60, so this comes before an overflow
+        if (value > max) return false;  // max is far below 2^60, so this comes before an overflow
     }
     out = value;
     return true;

@@ -7,7 +7,8 @@
 namespace fedgate::sip {
 namespace {
 
-// Behind the first empty line from `from` on, or 0. Only tells when to look closer: parse_message decides.
+// Behind the first empty line from `from` on, or 0. Only tells when to look closer: parse_message
+// decides.
 std::size_t find_header_end(Bytes text, std::size_t from) {
     for (std::size_t i = from; (i = text.find('\n', i)) != Bytes::npos; ++i) {
         if (i + 1 < text.size() && text[i + 1] == '\n') return i + 2;
@@ -64,13 +65,14 @@ Frame Framer::next(MutableBytes input, Message& message) {
 Frame read_datagram(MutableBytes input, std::size_t body_bytes_max, Message& message) {
     const Bytes text(input.data(), input.size());
     std::size_t skipped = 0;
-    while (text.substr(skipped).starts_with("\r\n")) skipped += 2;    // RFC 3261 7.5
+    while (text.substr(skipped).starts_with("\r\n")) skipped += 2;  // RFC 3261 7.5
     if (skipped == text.size()) {
         return {skipped >= 4 ? FrameKind::kPing : FrameKind::kPong, text.size(), 0, "", false};
     }
-    Frame frame = to_frame(parse_message(input.subspan(skipped), Carrier::kDatagram, body_bytes_max, message));
+    Frame frame = to_frame(
+        parse_message(input.subspan(skipped), Carrier::kDatagram, body_bytes_max, message));
     frame.consumed = text.size();
-    frame.close = false;    // there is nothing to close
+    frame.close = false;  // there is nothing to close
     return frame;
 }
 

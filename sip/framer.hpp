@@ -1,6 +1,7 @@
-// The boundary of messages on a stream, and of the one message in a datagram. Keepalives (RFC 5626 3.5.1)
-// are taken out here; all else is decided by parse_message, so that framing and meaning can't disagree.
-// Pure. Owner: the connection's. The view given to next() must begin at the first byte not consumed.
+// The boundary of messages on a stream, and of the one message in a datagram. Keepalives (RFC
+// 5626 3.5.1) are taken out here; all else is decided by parse_message, so that framing and meaning
+// can't disagree. Pure. Owner: the connection's. The view given to next() must begin at the first
+// byte not consumed.
 #pragma once
 
 #include <cstddef>
@@ -12,34 +13,36 @@
 namespace fedgate::sip {
 
 enum class FrameKind : std::uint8_t {
-    kNeedMore,     // nothing whole yet; `consumed` is 0
+    kNeedMore,  // nothing whole yet; `consumed` is 0
     kMessage,
-    kPing,         // CRLFCRLF: answer CRLF
-    kPong,         // CRLF: answer to our ping, or the first half of a ping; nothing to do
-    kMalformed,    // see the fields below
+    kPing,       // CRLFCRLF: answer CRLF
+    kPong,       // CRLF: answer to our ping, or the first half of a ping; nothing to do
+    kMalformed,  // see the fields below
 };
 
 struct Frame {
     FrameKind kind = FrameKind::kNeedMore;
-    std::size_t consumed = 0;     // bytes at the front that are done with, once the message was handled
-    // kMalformed only, as in Parsed: answer with `status` if message.answerable(), else drop in silence.
+    std::size_t consumed =
+        0;  // bytes at the front that are done with, once the message was handled
+    // kMalformed only, as in Parsed: answer with `status` if message.answerable(), else drop in
+    // silence.
     std::uint16_t status = 0;
     const char* reason = "";
-    bool close = false;           // stream: answer, then close; nothing behind it may be read
+    bool close = false;  // stream: answer, then close; nothing behind it may be read
 };
 
 class Framer {
 public:
     explicit Framer(std::size_t body_bytes_max) : body_bytes_max_(body_bytes_max) {}
 
-    // The next thing at the front of `input`: all bytes received and not yet consumed. Call again with
-    // the rest until kNeedMore. No byte is looked at more than a fixed number of times.
+    // The next thing at the front of `input`: all bytes received and not yet consumed. Call again
+    // with the rest until kNeedMore. No byte is looked at more than a fixed number of times.
     [[nodiscard]] Frame next(MutableBytes input, Message&);
 
 private:
     std::size_t body_bytes_max_;
-    std::size_t scanned_ = 0;          // no end of the header section before here
-    std::size_t wanted_ = 0;           // size of the message, once its header section was read
+    std::size_t scanned_ = 0;  // no end of the header section before here
+    std::size_t wanted_ = 0;   // size of the message, once its header section was read
     bool header_tried_ = false;
     bool after_crlf_ = false;
 };

@@ -10,7 +10,7 @@ namespace {
 
 struct Row {
     Bytes text;
-    char compact;    // 0: none
+    char compact;  // 0: none
 };
 
 // In the order of HeaderName. Compact forms: RFC 3261 7.3.3, 3515 r, 3892 b, 3841 a j d, 4028 x,
@@ -78,12 +78,13 @@ constexpr std::array<Row, kHeaderNameCount> kNames = {{
     {"WWW-Authenticate", 0},
 }};
 
-// Size, first, middle and last letter, case folded, into a table with room to spare: one look finds the
-// only candidate. That there is only one is checked when this is compiled.
+// Size, first, middle and last letter, case folded, into a table with room to spare: one look finds
+// the only candidate. That there is only one is checked when this is compiled.
 constexpr std::size_t kSlots = 512;
 constexpr std::size_t slot_of(Bytes name) {
     const auto at = [&name](std::size_t i) { return static_cast<std::size_t>(name[i]) & 0x1f; };
-    return (name.size() * 261 + at(0) * 56 + at(name.size() / 2) * 399 + at(name.size() - 1) * 84) % kSlots;
+    return (name.size() * 261 + at(0) * 56 + at(name.size() / 2) * 399 + at(name.size() - 1) * 84) %
+           kSlots;
 }
 
 struct Index {
@@ -98,8 +99,10 @@ constexpr Index make_index() {
         if (slot != 0) index.unique = false;
         slot = static_cast<std::uint8_t>(i);
         if (kNames[i].compact != 0) {
-            index.compact[static_cast<std::size_t>(kNames[i].compact)] = static_cast<std::uint8_t>(i);
-            index.compact[static_cast<std::size_t>(kNames[i].compact - 0x20)] = static_cast<std::uint8_t>(i);
+            index.compact[static_cast<std::size_t>(kNames[i].compact)] =
+                static_cast<std::uint8_t>(i);
+            index.compact[static_cast<std::size_t>(kNames[i].compact - 0x20)] =
+                static_cast<std::uint8_t>(i);
         }
     }
     return index;
@@ -116,7 +119,8 @@ bool same_word(const char* a, const char* b) {
     return ((left ^ right) & static_cast<Word>(0xdfdf'dfdf'dfdf'dfdfu)) == 0;
 }
 
-// Ours have letters and '-' only, and the other one is a token: what differs in bit 5 differs in case.
+// Ours have letters and '-' only, and the other one is a token: what differs in bit 5 differs in
+// case.
 bool same_name(const char* name, const char* text, std::size_t size) {
     if (size >= 8) {
         for (std::size_t i = 0; i + 8 < size; i += 8) {
@@ -125,9 +129,11 @@ bool same_name(const char* name, const char* text, std::size_t size) {
         return same_word<std::uint64_t>(name + size - 8, text + size - 8);
     }
     if (size >= 4) {
-        return same_word<std::uint32_t>(name, text) && same_word<std::uint32_t>(name + size - 4, text + size - 4);
+        return same_word<std::uint32_t>(name, text) &&
+               same_word<std::uint32_t>(name + size - 4, text + size - 4);
     }
-    return same_word<std::uint16_t>(name, text) && same_word<std::uint16_t>(name + size - 2, text + size - 2);
+    return same_word<std::uint16_t>(name, text) &&
+           same_word<std::uint16_t>(name + size - 2, text + size - 2);
 }
 
 }  // namespace
@@ -140,7 +146,8 @@ HeaderName find_header_name(Bytes name) {
     const std::size_t id = kIndex.slots[slot_of(name)];
     const Bytes text = kNames[id].text;
     if (id == 0 || text.size() != name.size()) return HeaderName::kOther;
-    return same_name(name.data(), text.data(), name.size()) ? static_cast<HeaderName>(id) : HeaderName::kOther;
+    return same_name(name.data(), text.data(), name.size()) ? static_cast<HeaderName>(id)
+                                                            : HeaderName::kOther;
 }
 
 Bytes header_text(HeaderName id) { return kNames[static_cast<std::size_t>(id)].text; }

@@ -1,5 +1,5 @@
-// The header fields that SIP knows by name: one id each, its long name (written) and compact form (read).
-// RFC 3261 7.3.3 and 20, RFC 3428, 6665, 3325, 3262, 4028, 5626.
+// The header fields that SIP knows by name: one id each, its long name (written) and compact form
+// (read). RFC 3261 7.3.3 and 20, RFC 3428, 6665, 3325, 3262, 4028, 5626.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 namespace fedgate::sip {
 
 enum class HeaderName : std::uint8_t {
-    kOther,    // any name that is not in the table
+    kOther,  // any name that is not in the table
     kAccept,
     kAcceptContact,
     kAcceptEncoding,

@@ -18,7 +18,7 @@ Transport find_transport(Bytes name) {
 
 // "SIP" LWS "/" LWS "2.0" LWS "/" LWS transport, with white space behind it.
 bool take_sent_protocol(Bytes& rest, Via& via) {
-    if (rest.starts_with("SIP/2.0/")) {    // nearly always
+    if (rest.starts_with("SIP/2.0/")) {  // nearly always
         rest.remove_prefix(8);
     } else {
         const Bytes parts[] = {"SIP", "/", "2.0", "/"};
@@ -85,8 +85,8 @@ bool read_parameters(Bytes rest, Bytes& params, Read read) {
     return rest.empty();
 }
 
-// Quoted string, or tokens, before '<'. Bytes beyond ASCII are let through without quotes, since many write
-// them so; a comma or anything else that separates is not (RFC 4475 3.1.2.15).
+// Quoted string, or tokens, before '<'. Bytes beyond ASCII are let through without quotes, since
+// many write them so; a comma or anything else that separates is not (RFC 4475 3.1.2.15).
 bool valid_display(Bytes display) {
     if (display.starts_with('"')) return quoted_size(display) == display.size();
     for (const char c : display) {
@@ -135,8 +135,8 @@ Fault read_name_addr(Bytes value, NameAddr& out) {
         uri = value.substr(open + 1, close - open - 1);
         rest = value.substr(close + 1);
     } else {
-        // RFC 3261 20.10: without <> the parameters are the header field's, and a URI with a comma or a
-        // question mark can't stand here.
+        // RFC 3261 20.10: without <> the parameters are the header field's, and a URI with a comma
+        // or a question mark can't stand here.
         const std::size_t end = value.find(';');
         uri = trim(value.substr(0, end));
         rest = value.substr(uri.size());
@@ -160,7 +160,8 @@ Fault read_cseq(Bytes value, Cseq& out) {
     out.number = static_cast<std::uint32_t>(number_value);
     const Bytes rest = value.substr(digits);
     out.method_name = skip_space(rest);
-    if (out.method_name.size() == rest.size() || out.method_name.empty() || !all<kToken>(out.method_name)) {
+    if (out.method_name.size() == rest.size() || out.method_name.empty() ||
+        !all<kToken>(out.method_name)) {
         return {"CSeq method"};
     }
     out.method = find_method(out.method_name);
@@ -210,11 +211,12 @@ Result<std::uint32_t> parse_seconds(Bytes value) {
     const std::size_t digits = span<kDigit>(value);
     if (digits == 0) return failure(Errc::kMalformed, "delta-seconds");
     // Behind it: a comment or parameters (Retry-After), white space, or nothing.
-    if (digits < value.size() && !is(value[digits], kSpace) && value[digits] != ';' && value[digits] != '(') {
+    if (digits < value.size() && !is(value[digits], kSpace) && value[digits] != ';' &&
+        value[digits] != '(') {
         return failure(Errc::kMalformed, "delta-seconds");
     }
     std::uint64_t seconds = 0;
-    if (!number(value.substr(0, digits), UINT32_MAX, seconds)) return UINT32_MAX;    // SIP-2
+    if (!number(value.substr(0, digits), UINT32_MAX, seconds)) return UINT32_MAX;  // SIP-2
     return static_cast<std::uint32_t>(seconds);
 }
 
@@ -236,7 +238,7 @@ bool take_item(Bytes& list, Bytes& item) {
     }
     item = trim(list.substr(0, i));
     if (i + 1 == list.size()) {
-        list = " ";    // a comma at the end has an empty value behind it: the next call gives it
+        list = " ";  // a comma at the end has an empty value behind it: the next call gives it
     } else {
         list.remove_prefix(i < list.size() ? i + 1 : i);
     }

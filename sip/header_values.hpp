@@ -1,5 +1,5 @@
-// The same readers as in message.hpp and uri.hpp, filling their result in place: for the parser, which reads
-// several of them for each message. Internal to sip/.
+// The same readers as in message.hpp and uri.hpp, filling their result in place: for the parser,
+// which reads several of them for each message. Internal to sip/.
 #pragma once
 
 #include "core/base/bytes.hpp"
@@ -8,10 +8,12 @@
 namespace fedgate::sip {
 
 struct Fault {
-    const char* where = nullptr;    // null: none
-    bool unsupported = false;       // well-formed, but with a URI scheme that is not ours
+    const char* where = nullptr;  // null: none
+    bool unsupported = false;     // well-formed, but with a URI scheme that is not ours
     explicit operator bool() const { return where != nullptr; }
-    [[nodiscard]] Error error() const { return {unsupported ? Errc::kUnsupported : Errc::kMalformed, 0, where}; }
+    [[nodiscard]] Error error() const {
+        return {unsupported ? Errc::kUnsupported : Errc::kMalformed, 0, where};
+    }
 };
 
 // `out` must be fresh; after a fault it holds what was read before it.

@@ -14,9 +14,9 @@ namespace {
 
 using namespace chars;
 
-constexpr std::array<Bytes, 15> kMethods = {"",        "ACK",     "BYE",   "CANCEL",  "INFO",
-                                            "INVITE",  "MESSAGE", "NOTIFY", "OPTIONS", "PRACK",
-                                            "PUBLISH", "REFER",   "REGISTER", "SUBSCRIBE", "UPDATE"};
+constexpr std::array<Bytes, 15> kMethods = {
+    "",        "ACK",   "BYE",     "CANCEL", "INFO",     "INVITE",    "MESSAGE", "NOTIFY",
+    "OPTIONS", "PRACK", "PUBLISH", "REFER",  "REGISTER", "SUBSCRIBE", "UPDATE"};
 
 // SIP-2, RFC 4475 3.3.8: header fields that stand once. Repeated, the message means two things.
 constexpr bool stands_once(HeaderName id) {
@@ -36,10 +36,8 @@ constexpr bool stands_once(HeaderName id) {
         case HeaderName::kReplaces:
         case HeaderName::kSubject:
         case HeaderName::kSubscriptionState:
-        case HeaderName::kTo:
-            return true;
-        default:
-            return false;
+        case HeaderName::kTo: return true;
+        default: return false;
     }
 }
 
@@ -117,7 +115,8 @@ bool valid_utf8(Bytes text) {
 bool controls_are_quoted(Bytes text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<std::uint8_t>(text[i]);
-        if (c < 0x20 && c != '\t' && c != '\r' && c != '\n' && (i == 0 || text[i - 1] != '\\')) return false;
+        if (c < 0x20 && c != '\t' && c != '\r' && c != '\n' && (i == 0 || text[i - 1] != '\\'))
+            return false;
     }
     return true;
 }
@@ -137,7 +136,8 @@ public:
         message_.reset();
         if (!split()) return {};
         if (!fault_close_) find_body();
-        if (!fault_close_ && text_.size() < total_) return {Verdict::kNeedMore, total_, 0, "", false};
+        if (!fault_close_ && text_.size() < total_)
+            return {Verdict::kNeedMore, total_, 0, "", false};
         message_.bytes = text_.substr(0, total_);
         read_meaning();
         if (fault_status_ == 0) return {Verdict::kDone, total_, 0, "", false};
@@ -166,7 +166,8 @@ private:
             at = find_line_end(area_, at, seen_);
             if (at == area_.size()) return false;
             if (area_[at] == '\n') {
-                // SIP-1: an LF alone ends a line in a datagram. On a stream others may see it otherwise.
+                // SIP-1: an LF alone ends a line in a datagram. On a stream others may see it
+                // otherwise.
                 if (stream_) fault_boundary(400, "bare LF");
                 i = at + 1;
                 break;
@@ -204,7 +205,8 @@ private:
                 if (!is(area_[i], kSpace)) break;
                 Bytes more;
                 if (!take_line(i, more)) return header_unfinished();
-                line = area_.substr(start, static_cast<std::size_t>(more.data() - area_.data()) + more.size() - start);
+                line = area_.substr(start, static_cast<std::size_t>(more.data() - area_.data()) +
+                                               more.size() - start);
                 folded = true;
             }
             add_field(line, folded);
@@ -214,7 +216,7 @@ private:
     bool header_unfinished() {
         header_size_ = total_ = area_.size();
         if (text_.size() >= limits::kSipHeaderBytes) {
-            fault_boundary(513, "header section too long");    // SIP-3
+            fault_boundary(513, "header section too long");  // SIP-3
         } else if (!stream_) {
             fault_boundary(400, "header section does not end");
         } else {
@@ -230,7 +232,8 @@ private:
         if (size == 0 || colon == line.size() || line[colon] != ':') {
             return fault_boundary(400, "header field without name");
         }
-        if (message_.header_count == limits::kSipHeaders) return fault_boundary(513, "too many header fields");
+        if (message_.header_count == limits::kSipHeaders)
+            return fault_boundary(513, "too many header fields");
         const std::size_t index = message_.header_count++;
         Header& header = message_.headers_[index];
         header.name = line.substr(0, size);
@@ -243,7 +246,8 @@ private:
             first = static_cast<std::uint8_t>(index);
         } else if (stands_once(header.id)) {
             // SIP-50: which length holds is anybody's guess.
-            if (header.id == HeaderName::kContentLength) return fault_boundary(400, "Content-Length repeated");
+            if (header.id == HeaderName::kContentLength)
+                return fault_boundary(400, "Content-Length repeated");
             fault(400, "header field repeated");
         }
     }
@@ -260,7 +264,8 @@ private:
             if (field->folded || !number(field->value, UINT32_MAX, length)) {
                 return fault_boundary(400, "bad Content-Length");
             }
-            if (!stream_ && length > size) return fault_boundary(400, "body shorter than Content-Length");
+            if (!stream_ && length > size)
+                return fault_boundary(400, "body shorter than Content-Length");
             size = length;
         }
         if (size > body_bytes_max_) return fault_boundary(413, "body too long");
@@ -268,8 +273,9 @@ private:
         message_.body = text_.substr(header_size_, size);
     }
 
-    // SIP-1: CRLF and the white space behind it become one SP. The text moves up; what becomes free at the
-    // end of the field is filled with SP, so that reading the same bytes again gives the same.
+    // SIP-1: CRLF and the white space behind it become one SP. The text moves up; what becomes free
+    // at the end of the field is filled with SP, so that reading the same bytes again gives the
+    // same.
     void unfold(Header& header) {
         char* const begin = input_.data() + (header.value.data() - text_.data());
         char* const end = begin + header.value.size();
@@ -287,7 +293,8 @@ private:
     }
 
     void read_meaning() {
-        // A fault in the start line tells more than any other (SIP-45, SIP-46), but for a lost boundary.
+        // A fault in the start line tells more than any other (SIP-45, SIP-46), but for a lost
+        // boundary.
         const std::uint16_t status = fault_status_;
         const char* const reason = fault_reason_;
         if (!fault_close_) fault_status_ = 0;
@@ -297,7 +304,7 @@ private:
             fault_reason_ = reason;
         }
         const Bytes head = text_.substr(0, header_size_);
-        if (seen_.beyond_ascii && !valid_utf8(head)) fault(400, "not UTF-8");    // GEN-6
+        if (seen_.beyond_ascii && !valid_utf8(head)) fault(400, "not UTF-8");  // GEN-6
         if (seen_.control && !controls_are_quoted(head)) fault(400, "control character");
         for (std::size_t i = 0; i < message_.header_count; ++i) {
             Header& header = message_.headers_[i];
@@ -316,16 +323,18 @@ private:
         if (!message_.is_request) return fault(400, "request line");
         message_.method_name = line.substr(0, space);
         message_.method = find_method(message_.method_name);
-        if (message_.method_name.empty() || !all<kToken>(message_.method_name)) return fault(501, "method");
+        if (message_.method_name.empty() || !all<kToken>(message_.method_name))
+            return fault(501, "method");
         if (last == space) return fault(400, "request line");
         const Bytes version = line.substr(last + 1);
         if (!equal_ignoring_case(version, "SIP/2.0")) {
-            return fault(is_version(version) ? 505 : 400, "SIP version");    // SIP-45
+            return fault(is_version(version) ? 505 : 400, "SIP version");  // SIP-45
         }
         message_.request_uri_text = line.substr(space + 1, last - space - 1);
         const Fault wrong = read_uri(message_.request_uri_text, message_.request_uri);
-        if (wrong) return fault(wrong.unsupported ? 416 : 400, "Request-URI");    // SIP-46
-        if (!message_.request_uri.headers.empty()) fault(400, "Request-URI with headers");    // RFC 3261 19.1.1
+        if (wrong) return fault(wrong.unsupported ? 416 : 400, "Request-URI");  // SIP-46
+        if (!message_.request_uri.headers.empty())
+            fault(400, "Request-URI with headers");  // RFC 3261 19.1.1
     }
 
     // Something that only wants to be SIP is answered; anything else is not.
@@ -342,7 +351,8 @@ private:
         if (!equal_ignoring_case(version.substr(0, 4), "SIP/")) return false;
         const Bytes digits = version.substr(4);
         const std::size_t dot = span<kDigit>(digits);
-        return dot != 0 && dot + 1 < digits.size() && digits[dot] == '.' && all<kDigit>(digits.substr(dot + 1));
+        return dot != 0 && dot + 1 < digits.size() && digits[dot] == '.' &&
+               all<kDigit>(digits.substr(dot + 1));
     }
 
     void read_status_line(Bytes line) {
@@ -350,7 +360,7 @@ private:
         const bool good = line.size() >= 11 && equal_ignoring_case(line.substr(0, 8), "SIP/2.0 ") &&
                           number(line.substr(8, 3), 699, status) && status >= 100 &&
                           (line.size() == 11 || line[11] == ' ');
-        if (!good) return fault(400, "status line");    // SIP-44
+        if (!good) return fault(400, "status line");  // SIP-44
         message_.status = static_cast<std::uint16_t>(status);
         message_.reason = line.size() > 12 ? line.substr(12) : Bytes{};
     }
@@ -377,9 +387,10 @@ private:
         const bool single = list.find(',') == Bytes::npos;
         while (single ? !list.empty() : take_item(list, item)) {
             if (single) list = {};
-            if (++message_.via_count > limits::kSipVias) return fault_boundary(513, "too many Via");    // SIP-3
+            if (++message_.via_count > limits::kSipVias)
+                return fault_boundary(513, "too many Via");  // SIP-3
             if (item.empty()) fault(400, "Via");
-            if (!first) continue;    // those below are others' to read; they are only copied
+            if (!first) continue;  // those below are others' to read; they are only copied
             first = false;
             if (const Fault wrong = read_via(item, message_.via)) {
                 message_.via = {};
@@ -391,7 +402,7 @@ private:
     void add_party(const Header& header, NameAddr& out, const char* reason) {
         if (const Fault wrong = read_name_addr(header.value, out)) {
             out = {};
-            fault(wrong.unsupported ? 416 : 400, reason);    // SIP-46: unksm2
+            fault(wrong.unsupported ? 416 : 400, reason);  // SIP-46: unksm2
         }
     }
 
@@ -419,25 +430,27 @@ private:
             cseq = {};
             return fault(400, wrong.where);
         }
-        if (message_.is_request && cseq.method_name != message_.method_name) fault(400, "CSeq method mismatch");
+        if (message_.is_request && cseq.method_name != message_.method_name)
+            fault(400, "CSeq method mismatch");
     }
 
     void add_max_forwards(Bytes value) {
         std::uint64_t hops = 0;
-        if (!number(value, 255, hops)) return fault(400, "Max-Forwards");    // RFC 3261 20.22
+        if (!number(value, 255, hops)) return fault(400, "Max-Forwards");  // RFC 3261 20.22
         message_.max_forwards = static_cast<std::uint32_t>(hops);
     }
 
     void check_required() {
-        for (const HeaderName id : {HeaderName::kVia, HeaderName::kFrom, HeaderName::kTo, HeaderName::kCallId,
-                                    HeaderName::kCseq}) {
-            if (message_.find(id) == nullptr) return fault(400, "a required header field is missing");    // SIP-2
+        for (const HeaderName id : {HeaderName::kVia, HeaderName::kFrom, HeaderName::kTo,
+                                    HeaderName::kCallId, HeaderName::kCseq}) {
+            if (message_.find(id) == nullptr)
+                return fault(400, "a required header field is missing");  // SIP-2
         }
     }
 
     MutableBytes input_;
     Bytes text_;
-    Bytes area_;                  // where the header section may be: SIP-3
+    Bytes area_;  // where the header section may be: SIP-3
     std::size_t body_bytes_max_;
     std::size_t header_size_ = 0;
     std::size_t total_ = 0;
@@ -484,7 +497,8 @@ const Header* Message::next(const Header* header) const {
     return nullptr;
 }
 
-Parsed parse_message(MutableBytes input, Carrier carrier, std::size_t body_bytes_max, Message& message) {
+Parsed parse_message(MutableBytes input, Carrier carrier, std::size_t body_bytes_max,
+                     Message& message) {
     return Reader(input, carrier, body_bytes_max, message).read();
 }
 

@@ -18,7 +18,7 @@
 namespace fedgate::sip {
 
 enum class Method : std::uint8_t {
-    kUnknown,    // a valid token that we have no id for: Message::method_name (405)
+    kUnknown,  // a valid token that we have no id for: Message::method_name (405)
     kAck,
     kBye,
     kCancel,
@@ -34,28 +34,28 @@ enum class Method : std::uint8_t {
     kSubscribe,
     kUpdate,
 };
-[[nodiscard]] Method find_method(Bytes name);    // case matters: RFC 3261 7.1
-[[nodiscard]] Bytes method_text(Method);         // empty for kUnknown
+[[nodiscard]] Method find_method(Bytes name);  // case matters: RFC 3261 7.1
+[[nodiscard]] Bytes method_text(Method);       // empty for kUnknown
 
 enum class Transport : std::uint8_t { kUdp, kTcp, kTls, kSctp, kOther };
 
 struct Via {
-    Bytes text;                   // this one value of the (comma-joined) list
+    Bytes text;  // this one value of the (comma-joined) list
     Bytes transport_name;
     HostPort sent_by;
-    Bytes branch;                 // empty: none written
-    Bytes received;               // without brackets; both forms are accepted (SIP-53)
-    Bytes params;                 // everything after the first ';', without it
-    std::uint16_t rport = 0;      // its value; 0: none
-    bool has_rport = false;       // with or without a value
+    Bytes branch;             // empty: none written
+    Bytes received;           // without brackets; both forms are accepted (SIP-53)
+    Bytes params;             // everything after the first ';', without it
+    std::uint16_t rport = 0;  // its value; 0: none
+    bool has_rport = false;   // with or without a value
     Transport transport = Transport::kOther;
 };
 
 struct NameAddr {
-    Bytes display;                // as written; with its quotes if it is a quoted string
+    Bytes display;  // as written; with its quotes if it is a quoted string
     Uri uri;
     Bytes tag;
-    Bytes params;                 // of the header field, without the first ';'
+    Bytes params;  // of the header field, without the first ';'
 };
 
 struct Cseq {
@@ -65,10 +65,10 @@ struct Cseq {
 };
 
 struct ContentType {
-    Bytes type;                   // "text"
-    Bytes subtype;                // "plain"
-    Bytes charset;                // without quotes; empty: none
-    Bytes boundary;               // without quotes; empty: none
+    Bytes type;      // "text"
+    Bytes subtype;   // "plain"
+    Bytes charset;   // without quotes; empty: none
+    Bytes boundary;  // without quotes; empty: none
     Bytes params;
     [[nodiscard]] bool is(Bytes type_name, Bytes subtype_name) const {
         return equal_ignoring_case(type, type_name) && equal_ignoring_case(subtype, subtype_name);
@@ -76,36 +76,37 @@ struct ContentType {
 };
 
 struct Header {
-    Bytes name;                   // as written
-    Bytes value;                  // unfolded, without white space around it
+    Bytes name;   // as written
+    Bytes value;  // unfolded, without white space around it
     HeaderName id = HeaderName::kOther;
     bool folded = false;
 };
 
 struct Message {
-    Bytes bytes;                  // the whole message
-    Bytes body;                   // Content-Length bytes of it
+    Bytes bytes;  // the whole message
+    Bytes body;   // Content-Length bytes of it
     Bytes start_line;
 
     bool is_request = false;
-    Method method = Method::kUnknown;          // of a request
+    Method method = Method::kUnknown;  // of a request
     Bytes method_name;
     Uri request_uri;
     Bytes request_uri_text;
-    std::uint16_t status = 0;                  // of a response: 100..699
+    std::uint16_t status = 0;  // of a response: 100..699
     Bytes reason;
 
-    Via via;                                   // the top one
+    Via via;  // the top one
     std::size_t via_count = 0;
     NameAddr from;
     NameAddr to;
     Bytes call_id;
     Cseq cseq;
-    std::uint32_t max_forwards = 70;           // missing: 70 (SIP-2)
+    std::uint32_t max_forwards = 70;  // missing: 70 (SIP-2)
 
     std::size_t header_count = 0;
     std::array<Header, limits::kSipHeaders> headers_;
-    std::array<std::uint8_t, kHeaderNameCount> first_;    // index of the first header of a name, or kNoHeader
+    std::array<std::uint8_t, kHeaderNameCount>
+        first_;  // index of the first header of a name, or kNoHeader
 
     static constexpr std::uint8_t kNoHeader = 0xff;
     static_assert(limits::kSipHeaders < kNoHeader);
@@ -113,7 +114,9 @@ struct Message {
     Message() { reset(); }
     void reset();
 
-    [[nodiscard]] std::span<const Header> headers() const { return {headers_.data(), header_count}; }
+    [[nodiscard]] std::span<const Header> headers() const {
+        return {headers_.data(), header_count};
+    }
     // The first header field of that name, or null.
     [[nodiscard]] const Header* find(HeaderName id) const {
         const std::uint8_t index = first_[static_cast<std::size_t>(id)];
@@ -126,7 +129,8 @@ struct Message {
         const Header* header = find(id);
         return header ? header->value : Bytes{};
     }
-    // A malformed request can be answered when its start line is a request's (not ACK) and it has a Via.
+    // A malformed request can be answered when its start line is a request's (not ACK) and it has a
+    // Via.
     [[nodiscard]] bool answerable() const {
         return is_request && method != Method::kAck && find(HeaderName::kVia) != nullptr;
     }
@@ -138,24 +142,27 @@ enum class Verdict : std::uint8_t { kDone, kNeedMore, kMalformed };
 
 struct Parsed {
     Verdict verdict = Verdict::kNeedMore;
-    // kDone: bytes of the message. kNeedMore: bytes that it will have, or 0 when its header section is not
-    // whole. kMalformed: bytes of it, to go on behind it; not to be used when `close` is set.
+    // kDone: bytes of the message. kNeedMore: bytes that it will have, or 0 when its header section
+    // is not whole. kMalformed: bytes of it, to go on behind it; not to be used when `close` is
+    // set.
     std::size_t size = 0;
-    // kMalformed: the status to answer a request with if message.answerable(); else (a response, an ACK)
-    // nothing is answered and it is dropped (SIP-2).
+    // kMalformed: the status to answer a request with if message.answerable(); else (a response, an
+    // ACK) nothing is answered and it is dropped (SIP-2).
     std::uint16_t status = 0;
-    const char* reason = "";      // a literal: why. For the answer's reason phrase use reason_phrase(status)
-    bool close = false;           // kMalformed: the boundary is not certain; a stream ends after the answer
+    const char* reason =
+        "";              // a literal: why. For the answer's reason phrase use reason_phrase(status)
+    bool close = false;  // kMalformed: the boundary is not certain; a stream ends after the answer
 };
 
-// Looks at the front of `input`, which begins with a start line (see sip/framer for what may come before).
-// Folded lines are unfolded in place (hence mutable), only once the message is whole. The message is
-// filled as far as it could be read, also when it is malformed.
-[[nodiscard]] Parsed parse_message(MutableBytes input, Carrier, std::size_t body_bytes_max, Message&);
+// Looks at the front of `input`, which begins with a start line (see sip/framer for what may come
+// before). Folded lines are unfolded in place (hence mutable), only once the message is whole. The
+// message is filled as far as it could be read, also when it is malformed.
+[[nodiscard]] Parsed parse_message(MutableBytes input, Carrier, std::size_t body_bytes_max,
+                                   Message&);
 
 // Values of single header fields, for those that the parser does not read beforehand.
-[[nodiscard]] Result<Via> parse_via(Bytes value);                  // one value, no list
-[[nodiscard]] Result<NameAddr> parse_name_addr(Bytes value);       // one value, no list
+[[nodiscard]] Result<Via> parse_via(Bytes value);             // one value, no list
+[[nodiscard]] Result<NameAddr> parse_name_addr(Bytes value);  // one value, no list
 [[nodiscard]] Result<Cseq> parse_cseq(Bytes value);
 [[nodiscard]] Result<ContentType> parse_content_type(Bytes value);
 // Delta-seconds at the front (Expires, Retry-After, Min-Expires); above 2^32-1: 2^32-1 (SIP-2).

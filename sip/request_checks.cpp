@@ -26,7 +26,8 @@ std::uint16_t check_request(const Message& request, MethodSet allowed) {
     // RFC 3261 8.2.1. An ACK is never answered, so it is not judged here.
     if (request.method == Method::kAck) return 0;
     if (request.method == Method::kUnknown || !allowed.has(request.method)) return 405;
-    if (request.max_forwards == 0 && request.method != Method::kOptions) return 483;    // SIP-17, SIP-51
+    if (request.max_forwards == 0 && request.method != Method::kOptions)
+        return 483;  // SIP-17, SIP-51
     bool unsupported = false;
     // RFC 3261 8.2.2.3: a CANCEL's Require is ignored.
     if (request.method != Method::kCancel) {

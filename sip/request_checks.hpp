@@ -21,11 +21,11 @@ struct MethodSet {
     }
 };
 
-// 0: go on. 405: not in `allowed`, answer with write_allow(). 483: hops are used up (SIP-17). 420: answer
-// with write_unsupported() (SIP-18, SIP-47).
+// 0: go on. 405: not in `allowed`, answer with write_allow(). 483: hops are used up (SIP-17). 420:
+// answer with write_unsupported() (SIP-18, SIP-47).
 [[nodiscard]] std::uint16_t check_request(const Message& request, MethodSet allowed);
 
-void write_allow(Sink&, MethodSet allowed);                    // the whole Allow line
-void write_unsupported(Sink&, const Message& request);         // the whole Unsupported line
+void write_allow(Sink&, MethodSet allowed);             // the whole Allow line
+void write_unsupported(Sink&, const Message& request);  // the whole Unsupported line
 
 }  // namespace fedgate::sip

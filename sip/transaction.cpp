@@ -88,7 +88,7 @@ Actions Transaction::on_time(Instant now) {
     if (linger_at_ <= now) return step(E::kLinger, now);
     if (answer_at_ <= now) {
         answer_at_ = kNever;
-        responded_ = true;    // the owner makes and stores the 100 (INVITE)
+        responded_ = true;  // the owner makes and stores the 100 (INVITE)
         return step(E::kAnswerDue, now);
     }
     if (retransmit_at_ <= now) {
@@ -105,7 +105,9 @@ Instant Transaction::deadline() const {
 }
 
 void Transaction::enter(TransactionState state, Instant now) {
-    const auto after = [&](Span span) { return span == Span::kNone ? kNever : now + length(span, *timing_); };
+    const auto after = [&](Span span) {
+        return span == Span::kNone ? kNever : now + length(span, *timing_);
+    };
     const Instant timeout_before = timeout_at_;
     state_ = state;
     retransmit_at_ = timeout_at_ = linger_at_ = answer_at_ = kNever;
@@ -117,7 +119,8 @@ void Transaction::enter(TransactionState state, Instant now) {
     }
     // Timer F runs on from Trying to Proceeding: RFC 3261 17.1.2.2.
     const bool runs_on = kind_ == TransactionKind::kClientOther && timeout_before != kNever;
-    timeout_at_ = runs_on && timers->timeout != Span::kNone ? timeout_before : after(timers->timeout);
+    timeout_at_ =
+        runs_on && timers->timeout != Span::kNone ? timeout_before : after(timers->timeout);
     answer_at_ = after(timers->answer);
     if (timers->linger != Span::kNone) {
         linger_at_ = reliable_ && !timers->linger_if_reliable ? now : after(timers->linger);

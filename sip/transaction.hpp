@@ -1,9 +1,9 @@
 // The four transaction machines of RFC 3261 section 17 with RFC 6026 (Accepted state) and RFC 4320
-// (non-INVITE). Pure and small: events and the present time in, actions and the next deadline out. The bytes
-// of the stored request or response are the owner's. Tables: transaction_tables.hpp.
+// (non-INVITE). Pure and small: events and the present time in, actions and the next deadline out.
+// The bytes of the stored request or response are the owner's. Tables: transaction_tables.hpp.
 //
-// Owner's loop: do what the returned Actions say, in the order of the bits, then put deadline() on a timer
-// and call on_time(now) when it has come. After kTerminated the object is done with.
+// Owner's loop: do what the returned Actions say, in the order of the bits, then put deadline() on
+// a timer and call on_time(now) when it has come. After kTerminated the object is done with.
 #pragma once
 
 #include <cstdint>
@@ -12,25 +12,31 @@
 
 namespace fedgate::sip {
 
-enum class TransactionKind : std::uint8_t { kClientInvite, kClientOther, kServerInvite, kServerOther };
+enum class TransactionKind : std::uint8_t {
+    kClientInvite,
+    kClientOther,
+    kServerInvite,
+    kServerOther
+};
 
 enum class TransactionState : std::uint8_t {
-    kCalling,       // client INVITE
-    kTrying,        // non-INVITE, both sides
+    kCalling,  // client INVITE
+    kTrying,   // non-INVITE, both sides
     kProceeding,
     kCompleted,
-    kConfirmed,     // server INVITE
-    kAccepted,      // INVITE, RFC 6026
+    kConfirmed,  // server INVITE
+    kAccepted,   // INVITE, RFC 6026
     kTerminated,
     kCount
 };
 
 enum class TransactionEvent : std::uint8_t {
     // Client: a response of that class came in.
-    kProvisional,        // 1xx
-    kSuccess,            // 2xx
-    kFailure,            // 3xx-6xx
-    // Server: the request came again, or its ACK; or the owner has a response (stored before the call).
+    kProvisional,  // 1xx
+    kSuccess,      // 2xx
+    kFailure,      // 3xx-6xx
+    // Server: the request came again, or its ACK; or the owner has a response (stored before the
+    // call).
     kRequestAgain,
     kAck,
     kSendProvisional,
@@ -39,22 +45,22 @@ enum class TransactionEvent : std::uint8_t {
     // Both.
     kTransportError,
     // Timers; from on_time() only.
-    kRetransmit,         // A, E, G
-    kTimeout,            // B, F, H; server non-INVITE: 64*T1 without an answer
-    kLinger,             // D, I, J, K, L, M
-    kAnswerDue,          // server INVITE: 200 ms without a response (SIP-19); non-INVITE: 8 s (SIP-12)
+    kRetransmit,  // A, E, G
+    kTimeout,     // B, F, H; server non-INVITE: 64*T1 without an answer
+    kLinger,      // D, I, J, K, L, M
+    kAnswerDue,   // server INVITE: 200 ms without a response (SIP-19); non-INVITE: 8 s (SIP-12)
     kCount
 };
 
 // Bits; the owner does them from the lowest up.
 enum class Actions : std::uint8_t {
     kNone = 0,
-    kSend = 1,               // client: the request; server: the last response that was given
-    kSendAck = 2,            // client INVITE: the ACK of a failure response (write_ack)
-    kPassUp = 4,             // the message is for the user
-    kSendTrying = 8,         // server INVITE: make and store a 100
-    kAnswerNow = 16,         // server non-INVITE: it is time for a final response (SIP-12)
-    kReportTimeout = 32,     // client: nothing came; server INVITE: no ACK came
+    kSend = 1,            // client: the request; server: the last response that was given
+    kSendAck = 2,         // client INVITE: the ACK of a failure response (write_ack)
+    kPassUp = 4,          // the message is for the user
+    kSendTrying = 8,      // server INVITE: make and store a 100
+    kAnswerNow = 16,      // server non-INVITE: it is time for a final response (SIP-12)
+    kReportTimeout = 32,  // client: nothing came; server INVITE: no ACK came
     kReportTransport = 64,
     kTerminated = 128,
 };
@@ -65,12 +71,12 @@ constexpr bool has(Actions set, Actions one) {
     return (static_cast<std::uint8_t>(set) & static_cast<std::uint8_t>(one)) != 0;
 }
 
-struct TransactionTiming {    // SIP-10; settings
+struct TransactionTiming {  // SIP-10; settings
     Duration t1 = 500ms;
     Duration t2 = 4s;
     Duration t4 = 5s;
-    Duration trying_after = 200ms;     // SIP-19
-    Duration answer_within = 8s;       // SIP-12
+    Duration trying_after = 200ms;  // SIP-19
+    Duration answer_within = 8s;    // SIP-12
     [[nodiscard]] constexpr Duration timeout() const { return t1 * 64; }
 };
 
@@ -83,10 +89,11 @@ public:
     [[nodiscard]] Actions start(Instant now);
     // A pair of state and event that is not in the tables does nothing.
     [[nodiscard]] Actions step(TransactionEvent, Instant now);
-    // Handles one timer that is due (the weightiest first); kNone when none is. Call while deadline() <= now.
+    // Handles one timer that is due (the weightiest first); kNone when none is. Call while
+    // deadline() <= now.
     [[nodiscard]] Actions on_time(Instant now);
 
-    [[nodiscard]] Instant deadline() const;    // kNever: none
+    [[nodiscard]] Instant deadline() const;  // kNever: none
     [[nodiscard]] TransactionState state() const { return state_; }
     [[nodiscard]] TransactionKind kind() const { return kind_; }
     [[nodiscard]] bool reliable() const { return reliable_; }
@@ -103,7 +110,7 @@ private:
     TransactionKind kind_;
     TransactionState state_;
     bool reliable_;
-    bool responded_ = false;    // server INVITE: there is a response to send again
+    bool responded_ = false;  // server INVITE: there is a response to send again
 };
 
 // The event of a response by its status: 1xx, 2xx, 3xx-6xx, for clients and for servers.

@@ -8,8 +8,8 @@
 namespace fedgate::sip {
 namespace {
 
-// SipHash-1-3 with 128 bits of output (Aumasson, Bernstein), fed field by field. Each field is ended by its
-// length, so that no two lists of fields look alike.
+// SipHash-1-3 with 128 bits of output (Aumasson, Bernstein), fed field by field. Each field is
+// ended by its length, so that no two lists of fields look alike.
 class Hasher {
 public:
     explicit Hasher(const KeySecret& secret)
@@ -104,8 +104,9 @@ bool has_branch_cookie(Bytes branch) {
 
 TransactionKey server_key(const KeySecret& secret, const Message& request) {
     // RFC 3261 17.2.3: an ACK belongs to its INVITE.
-    return server_key(secret, request,
-                      request.method == Method::kAck ? method_text(Method::kInvite) : request.method_name);
+    return server_key(
+        secret, request,
+        request.method == Method::kAck ? method_text(Method::kInvite) : request.method_name);
 }
 
 TransactionKey server_key(const KeySecret& secret, const Message& request, Bytes as_method) {

@@ -1,6 +1,7 @@
-// Which transaction does a message belong to? RFC 3261 17.1.3 and 17.2.3, with the RFC 2543 fallback for
-// branches without the cookie (SIP-48). A key is a 128-bit keyed hash (SipHash-1-3) of the matching fields, so
-// an index needs no second comparison and a peer can't aim at a bucket without knowing the secret.
+// Which transaction does a message belong to? RFC 3261 17.1.3 and 17.2.3, with the RFC 2543
+// fallback for branches without the cookie (SIP-48). A key is a 128-bit keyed hash (SipHash-1-3) of
+// the matching fields, so an index needs no second comparison and a peer can't aim at a bucket
+// without knowing the secret.
 #pragma once
 
 #include <array>
@@ -22,7 +23,7 @@ struct TransactionKey {
     friend bool operator==(const TransactionKey&, const TransactionKey&) = default;
 };
 
-struct KeySecret {    // random, one for each process or shard
+struct KeySecret {  // random, one for each process or shard
     std::uint64_t a = 0;
     std::uint64_t b = 0;
 };
@@ -31,17 +32,18 @@ constexpr Bytes kBranchCookie = "z9hG4bK";
 // RFC 3261 8.1.1.7. The cookie alone is no unique branch (SIP-48).
 [[nodiscard]] bool has_branch_cookie(Bytes branch);
 
-// Of a request from a peer: branch, sent-by, method; an ACK gets the key of its INVITE. For a CANCEL give
-// `as` = Method::kInvite to find what it cancels.
+// Of a request from a peer: branch, sent-by, method; an ACK gets the key of its INVITE. For a
+// CANCEL give `as` = Method::kInvite to find what it cancels.
 [[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request);
 [[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request, Bytes as_method);
 // Of a request of ours, and of a response by its top Via branch and CSeq method.
 [[nodiscard]] TransactionKey client_key(const KeySecret&, Bytes branch, Bytes cseq_method);
-// Merged requests (SIP-11, RFC 3261 8.2.2.2): From tag, Call-ID, CSeq; only for requests without a To tag.
+// Merged requests (SIP-11, RFC 3261 8.2.2.2): From tag, Call-ID, CSeq; only for requests without a
+// To tag.
 [[nodiscard]] TransactionKey merge_key(const KeySecret&, const Message& request);
 
-// Key -> Value, of fixed size: open addressing with linear probing, half full at most. Allocates when
-// made, never again. Owner and thread: one shard.
+// Key -> Value, of fixed size: open addressing with linear probing, half full at most. Allocates
+// when made, never again. Owner and thread: one shard.
 template <typename Value>
 class KeyIndex {
 public:
@@ -94,7 +96,9 @@ private:
         Value value{};
         bool used = false;
     };
-    [[nodiscard]] std::size_t home(const TransactionKey& key) const { return key.low & (slots_.size() - 1); }
+    [[nodiscard]] std::size_t home(const TransactionKey& key) const {
+        return key.low & (slots_.size() - 1);
+    }
     [[nodiscard]] std::size_t after(std::size_t i) const { return (i + 1) & (slots_.size() - 1); }
     [[nodiscard]] std::size_t distance(std::size_t from, std::size_t to) const {
         return (to - from) & (slots_.size() - 1);
@@ -111,7 +115,7 @@ struct Maker {
     std::uint16_t core = 0;
     friend bool operator==(const Maker&, const Maker&) = default;
 };
-constexpr std::size_t kTokenRandomBytes = 12;    // 96 bits: SIP-13
+constexpr std::size_t kTokenRandomBytes = 12;  // 96 bits: SIP-13
 using TokenRandom = std::span<const std::uint8_t, kTokenRandomBytes>;
 
 constexpr std::size_t kTagBytes = 8 + 2 * kTokenRandomBytes;

@@ -1,5 +1,5 @@
-// The rows of the four transaction machines, to be held against the figures of the RFCs. A pair of state and
-// event that is not listed is ignored. Timers: kTimers, armed when a state is entered.
+// The rows of the four transaction machines, to be held against the figures of the RFCs. A pair of
+// state and event that is not listed is ignored. Timers: kTimers, armed when a state is entered.
 #pragma once
 
 #include <cstddef>
@@ -21,10 +21,11 @@ struct Row {
     A run;
 };
 
+// clang-format off: one row, one line.
 // RFC 3261 figure 5, with RFC 6026 7.2.
 constexpr Row kClientInvite[] = {
-    {S::kCalling, E::kRetransmit, S::kCalling, A::kSend},                                          // timer A
-    {S::kCalling, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},                // timer B
+    {S::kCalling, E::kRetransmit, S::kCalling, A::kSend},  // timer A
+    {S::kCalling, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},  // timer B
     {S::kCalling, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
     {S::kCalling, E::kProvisional, S::kProceeding, A::kPassUp},
     {S::kCalling, E::kSuccess, S::kAccepted, A::kPassUp},
@@ -34,15 +35,15 @@ constexpr Row kClientInvite[] = {
     {S::kProceeding, E::kFailure, S::kCompleted, A::kSendAck | A::kPassUp},
     {S::kCompleted, E::kFailure, S::kCompleted, A::kSendAck},
     {S::kCompleted, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
-    {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},                                   // timer D
+    {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},  // timer D
     {S::kAccepted, E::kSuccess, S::kAccepted, A::kPassUp},
-    {S::kAccepted, E::kLinger, S::kTerminated, A::kTerminated},                                    // timer M
+    {S::kAccepted, E::kLinger, S::kTerminated, A::kTerminated},  // timer M
 };
 
 // RFC 3261 figure 6.
 constexpr Row kClientOther[] = {
-    {S::kTrying, E::kRetransmit, S::kTrying, A::kSend},                                            // timer E
-    {S::kTrying, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},                 // timer F
+    {S::kTrying, E::kRetransmit, S::kTrying, A::kSend},  // timer E
+    {S::kTrying, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},  // timer F
     {S::kTrying, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
     {S::kTrying, E::kProvisional, S::kProceeding, A::kPassUp},
     {S::kTrying, E::kSuccess, S::kCompleted, A::kPassUp},
@@ -53,27 +54,27 @@ constexpr Row kClientOther[] = {
     {S::kProceeding, E::kProvisional, S::kProceeding, A::kPassUp},
     {S::kProceeding, E::kSuccess, S::kCompleted, A::kPassUp},
     {S::kProceeding, E::kFailure, S::kCompleted, A::kPassUp},
-    {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},                                   // timer K
+    {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},  // timer K
 };
 
 // RFC 3261 figure 7, with RFC 6026 7.1.
 constexpr Row kServerInvite[] = {
     {S::kProceeding, E::kRequestAgain, S::kProceeding, A::kSend},
-    {S::kProceeding, E::kAnswerDue, S::kProceeding, A::kSendTrying},                               // SIP-19
+    {S::kProceeding, E::kAnswerDue, S::kProceeding, A::kSendTrying},  // SIP-19
     {S::kProceeding, E::kSendProvisional, S::kProceeding, A::kSend},
     {S::kProceeding, E::kSendSuccess, S::kAccepted, A::kSend},
     {S::kProceeding, E::kSendFailure, S::kCompleted, A::kSend},
     {S::kProceeding, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
     {S::kCompleted, E::kRequestAgain, S::kCompleted, A::kSend},
-    {S::kCompleted, E::kRetransmit, S::kCompleted, A::kSend},                                      // timer G
-    {S::kCompleted, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},              // timer H
+    {S::kCompleted, E::kRetransmit, S::kCompleted, A::kSend},  // timer G
+    {S::kCompleted, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},  // timer H
     {S::kCompleted, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
     {S::kCompleted, E::kAck, S::kConfirmed, A::kNone},
-    {S::kConfirmed, E::kLinger, S::kTerminated, A::kTerminated},                                   // timer I
+    {S::kConfirmed, E::kLinger, S::kTerminated, A::kTerminated},  // timer I
     {S::kAccepted, E::kSendSuccess, S::kAccepted, A::kSend},
     {S::kAccepted, E::kAck, S::kAccepted, A::kPassUp},
     {S::kAccepted, E::kTransportError, S::kAccepted, A::kReportTransport},
-    {S::kAccepted, E::kLinger, S::kTerminated, A::kTerminated},                                    // timer L
+    {S::kAccepted, E::kLinger, S::kTerminated, A::kTerminated},  // timer L
 };
 
 // RFC 3261 figure 8, with RFC 4320 4 (SIP-12): no provisional response, none after 64*T1, never 408.
@@ -82,10 +83,12 @@ constexpr Row kServerOther[] = {
     {S::kTrying, E::kSendSuccess, S::kCompleted, A::kSend},
     {S::kTrying, E::kSendFailure, S::kCompleted, A::kSend},
     {S::kTrying, E::kTimeout, S::kTerminated, A::kTerminated},
-    {S::kCompleted, E::kRequestAgain, S::kCompleted, A::kSend},                                    // SIP-11
+    {S::kCompleted, E::kRequestAgain, S::kCompleted, A::kSend},  // SIP-11
     {S::kCompleted, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
-    {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},                                   // timer J
+    {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},  // timer J
 };
+
+// clang-format on
 
 template <std::size_t kRows>
 constexpr bool each_pair_once(const Row (&rows)[kRows]) {
@@ -117,15 +120,16 @@ enum class Span : std::uint8_t { kNone, kT1, kT2, k64T1, kT4, kTryingAfter, kAns
 struct TimerRow {
     TransactionKind kind;
     S state;
-    Span retransmit;            // the first interval; only when not reliable
-    bool capped;                // doubles up to T2 (E, G); else without end (A)
+    Span retransmit;  // the first interval; only when not reliable
+    bool capped;      // doubles up to T2 (E, G); else without end (A)
     Span timeout;
     Span linger;
-    bool linger_if_reliable;    // else 0: the state is left at once (D, I, J, K)
+    bool linger_if_reliable;  // else 0: the state is left at once (D, I, J, K)
     Span answer;
 };
 
 using K = TransactionKind;
+// clang-format off
 constexpr TimerRow kTimers[] = {
     {K::kClientInvite, S::kCalling, Span::kT1, false, Span::k64T1, Span::kNone, false, Span::kNone},
     {K::kClientInvite, S::kCompleted, Span::kNone, false, Span::kNone, Span::k64T1, false, Span::kNone},
@@ -140,5 +144,6 @@ constexpr TimerRow kTimers[] = {
     {K::kServerOther, S::kTrying, Span::kNone, false, Span::k64T1, Span::kNone, false, Span::kAnswerWithin},
     {K::kServerOther, S::kCompleted, Span::kNone, false, Span::kNone, Span::k64T1, false, Span::kNone},
 };
+// clang-format on
 
 }  // namespace fedgate::sip::tables

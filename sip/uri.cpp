@@ -10,9 +10,10 @@ namespace {
 
 using namespace chars;
 
-constexpr std::size_t kHostBytes = 255;    // RFC 1035 2.3.4
+constexpr std::size_t kHostBytes = 255;  // RFC 1035 2.3.4
 
-// RFC 3261 25.1: hostname = *( domainlabel "." ) toplabel [ "." ]; the top label begins with a letter.
+// RFC 3261 25.1: hostname = *( domainlabel "." ) toplabel [ "." ]; the top label begins with a
+// letter.
 bool is_host_name(Bytes host) {
     if (host.ends_with('.')) host.remove_suffix(1);
     if (host.empty() || host.size() > kHostBytes) return false;
@@ -73,7 +74,8 @@ bool parse_tel(Bytes rest, Uri& out) {
 }
 
 bool parse_sip(Bytes rest, Uri& out) {
-    // '@' is not allowed unescaped behind the host, so the first one, if any, ends the user part (ADDR-22).
+    // '@' is not allowed unescaped behind the host, so the first one, if any, ends the user part
+    // (ADDR-22).
     const std::size_t user = span_escaped<kUser>(rest);
     if (user < rest.size() && (rest[user] == '@' || rest[user] == ':')) {
         const Bytes behind = rest.substr(user + 1);
@@ -100,7 +102,8 @@ bool parse_sip(Bytes rest, Uri& out) {
     if (take(rest, '?')) {
         out.headers = rest;
         return !rest.empty() && span_escaped<kUriHeader>(rest) == rest.size() &&
-               std::count(rest.begin(), rest.end(), '&') < static_cast<std::ptrdiff_t>(kUriParameters);
+               std::count(rest.begin(), rest.end(), '&') <
+                   static_cast<std::ptrdiff_t>(kUriParameters);
     }
     return rest.empty();
 }
@@ -121,7 +124,8 @@ void percent_encode(Bytes text, Sink& out) {
     }
 }
 
-// The next byte of an escaped text, decoded. The text has been checked: each '%' has two digits behind it.
+// The next byte of an escaped text, decoded. The text has been checked: each '%' has two digits
+// behind it.
 int take_decoded(Bytes& text) {
     int c = static_cast<std::uint8_t>(text.front());
     if (c == '%' && text.size() >= 3) {
@@ -198,7 +202,8 @@ bool is_ipv4(Bytes text) {
     return text.empty();
 }
 
-// RFC 5954 (RFC 3986's grammar): eight groups, one "::" at most, an IPv4 address as the last two. SIP-53.
+// RFC 5954 (RFC 3986's grammar): eight groups, one "::" at most, an IPv4 address as the last two.
+// SIP-53.
 bool is_ipv6(Bytes text) {
     int groups = 0;
     bool gap = false;
@@ -270,7 +275,7 @@ void write_host(Sink& out, const HostPort& at) {
 
 Fault read_uri(Bytes text, Uri& uri) {
     uri.text = text;
-    if (text.starts_with("sip:")) {    // nearly always
+    if (text.starts_with("sip:")) {  // nearly always
         uri.scheme = Scheme::kSip;
         return parse_sip(text.substr(4), uri) ? Fault{} : Fault{"URI"};
     }
@@ -298,8 +303,9 @@ bool take_parameter(Bytes& rest, Bytes& name, Parameter& out) {
     out = {};
     rest = skip_space(rest);
     if (rest.empty()) return false;
-    // URI parameter names may hold escapes and "[]/:&+$" (RFC 3261 25.1), those of header fields are tokens.
-    const std::size_t size = span<kToken | kParam>(rest);
+    // URI parameter names may hold escapes and "[]/:&+$" (RFC 3261 25.1), those of header fields
+    // are tokens.
+    const std::size_t size = span < kToken | kParam > (rest);
     if (size == 0) return false;
     name = rest.substr(0, size);
     out.found = true;
@@ -351,7 +357,8 @@ void percent_encode_gr(Bytes text, Sink& out) { percent_encode<kParam>(text, out
 bool same_uri(const Uri& a, const Uri& b) {
     if (a.text == b.text) return true;
     if (a.scheme != b.scheme || a.has_user != b.has_user) return false;
-    if (!same_escaped(a.user, b.user, false) || !same_escaped(a.password, b.password, false)) return false;
+    if (!same_escaped(a.user, b.user, false) || !same_escaped(a.password, b.password, false))
+        return false;
     if (!equal_ignoring_case(a.at.host, b.at.host) || a.at.port != b.at.port) return false;
     if (!params_agree(a.params, b.params) || !params_agree(b.params, a.params)) return false;
     return headers_within(a.headers, b.headers) && headers_within(b.headers, a.headers);

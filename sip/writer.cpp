@@ -70,15 +70,16 @@ void append_params_without(Sink& out, Bytes params, bool received, bool rport) {
     }
 }
 
-// SIP-13. RFC 3261 18.2.1: `received` when the sent-by host is not the source address. RFC 3581 4: with
-// rport always, and rport gets the source port.
+// SIP-13. RFC 3261 18.2.1: `received` when the sent-by host is not the source address. RFC 3581 4:
+// with rport always, and rport gets the source port.
 void append_top_via(Sink& out, const Via& via, const ResponseHead& head) {
     const bool rport = via.has_rport;
     const bool received = rport || !equal_ignoring_case(via.sent_by.host, head.source_host);
     if (head.source_host.empty() || via.text.empty() || !received) return out.append(via.text);
-    const Bytes before = via.params.empty()
-                             ? via.text
-                             : via.text.substr(0, static_cast<std::size_t>(via.params.data() - via.text.data()));
+    const Bytes before =
+        via.params.empty()
+            ? via.text
+            : via.text.substr(0, static_cast<std::size_t>(via.params.data() - via.text.data()));
     out.append(before.substr(0, before.find_last_not_of(" \t;") + 1));
     append_params_without(out, via.params, true, rport);
     out.append(";received=");
@@ -96,7 +97,8 @@ void append_vias(Sink& out, const Message& request, const ResponseHead& head) {
         if (header == top && !request.via.text.empty()) {
             append_top_via(out, request.via, head);
             const Bytes text = request.via.text;
-            const auto end = static_cast<std::size_t>(text.data() + text.size() - header->value.data());
+            const auto end =
+                static_cast<std::size_t>(text.data() + text.size() - header->value.data());
             append_value(out, header->value.substr(end));
         } else {
             append_value(out, header->value);
@@ -115,7 +117,8 @@ void append_to(Sink& out, const Message& request, const ResponseHead& head) {
     out.append("To: ");
     append_value(out, header->value);
     // RFC 3261 8.2.6.2: a tag in every response but 100. A To that could not be read gets none.
-    if (!head.to_tag.empty() && head.status != 100 && request.to.tag.empty() && !request.to.uri.text.empty()) {
+    if (!head.to_tag.empty() && head.status != 100 && request.to.tag.empty() &&
+        !request.to.uri.text.empty()) {
         out.append(";tag=");
         out.append(head.to_tag);
     }
@@ -166,7 +169,8 @@ void write_ack(Sink& out, const Message& invite, const Message& response) {
     out.append(" SIP/2.0\r\n");
     append_line(out, "Via", invite.via.text);
     append_line(out, "Max-Forwards", "70");
-    for (const Header* route = invite.find(HeaderName::kRoute); route != nullptr; route = invite.next(route)) {
+    for (const Header* route = invite.find(HeaderName::kRoute); route != nullptr;
+         route = invite.next(route)) {
         append_line(out, "Route", route->value);
     }
     copy(out, invite, HeaderName::kFrom);
@@ -178,7 +182,9 @@ void write_ack(Sink& out, const Message& invite, const Message& response) {
     write_no_body(out);
 }
 
-void write_header(Sink& out, HeaderName name, Bytes value) { append_line(out, header_text(name), value); }
+void write_header(Sink& out, HeaderName name, Bytes value) {
+    append_line(out, header_text(name), value);
+}
 void write_header(Sink& out, Bytes name, Bytes value) { append_line(out, name, value); }
 
 void write_header_number(Sink& out, HeaderName name, std::uint64_t value) {
@@ -193,7 +199,7 @@ void write_party(Sink& out, const Party& party) {
         append_quoted(out, party.display);
         out.append(' ');
     }
-    out.append('<');    // ADDR-9
+    out.append('<');  // ADDR-9
     append_value(out, party.uri);
     out.append('>');
     if (party.tag.empty()) return;
@@ -212,8 +218,9 @@ void write_body(Sink& out, Bytes content_type, Bytes body) {
 void write_no_body(Sink& out) { out.append("Content-Length: 0\r\n\r\n"); }
 
 Bytes reason_phrase(std::uint16_t status) {
-    const auto* row = std::lower_bound(std::begin(kReasons), std::end(kReasons), status,
-                                       [](const ReasonRow& one, std::uint16_t wanted) { return one.status < wanted; });
+    const auto* row = std::lower_bound(
+        std::begin(kReasons), std::end(kReasons), status,
+        [](const ReasonRow& one, std::uint16_t wanted) { return one.status < wanted; });
     if (row != std::end(kReasons) && row->status == status) return row->phrase;
     const std::size_t of_class = status / 100u;
     return of_class >= 1 && of_class <= 6 ? kReasonOfClass[of_class] : Bytes("Unknown");

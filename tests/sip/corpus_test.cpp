@@ -1,8 +1,8 @@
 // The torture messages of RFC 4475 and RFC 5118, with the outcomes of SIP-40..SIP-53.
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "sip/request_checks.hpp"
 #include "tests/sip/sip_support.hpp"
@@ -15,19 +15,21 @@ using test::feed;
 struct Row {
     const char* rule;
     const char* file;
-    int datagram;        // 0: read; else the status of the refusal
-    int checks;          // what check_request says of one that was read; 0: nothing
-    const char* what;    // why it is refused; "" is not compared
+    int datagram;      // 0: read; else the status of the refusal
+    int checks;        // what check_request says of one that was read; 0: nothing
+    const char* what;  // why it is refused; "" is not compared
 };
 
-constexpr MethodSet kAllowed = {Method::kAck,     Method::kBye,    Method::kCancel,   Method::kInvite, Method::kMessage,
-                                Method::kNotify,  Method::kOptions, Method::kSubscribe, Method::kRegister};
+constexpr MethodSet kAllowed = {Method::kAck,     Method::kBye,       Method::kCancel,
+                                Method::kInvite,  Method::kMessage,   Method::kNotify,
+                                Method::kOptions, Method::kSubscribe, Method::kRegister};
 
 constexpr Row kRows[] = {
     {"SIP-40", "rfc4475/wsinv.dat", 0, 0, ""},
     {"SIP-40", "rfc4475/intmeth.dat", 0, 405, ""},
     {"SIP-40", "rfc4475/esc01.dat", 0, 0, ""},
-    {"SIP-40", "rfc4475/escnull.dat", 0, 0, ""},    // the NUL is refused when the user is decoded: ADDR-23
+    {"SIP-40", "rfc4475/escnull.dat", 0, 0,
+     ""},  // the NUL is refused when the user is decoded: ADDR-23
     {"SIP-40", "rfc4475/esc02.dat", 0, 405, ""},
     {"SIP-40", "rfc4475/lwsdisp.dat", 0, 0, ""},
     {"SIP-40", "rfc4475/longreq.dat", 0, 0, ""},
@@ -49,7 +51,7 @@ constexpr Row kRows[] = {
     {"SIP-43", "rfc4475/baddn.dat", 400, 0, ""},
     {"SIP-43", "rfc4475/mismatch01.dat", 400, 0, "CSeq method mismatch"},
     {"SIP-43", "rfc4475/insuf.dat", 400, 0, "a required header field is missing"},
-    {"SIP-43", "rfc4475/invut.dat", 0, 0, ""},    // 415 by the rules of bodies
+    {"SIP-43", "rfc4475/invut.dat", 0, 0, ""},  // 415 by the rules of bodies
     {"SIP-43", "rfc4475/mismatch02.dat", 400, 0, "CSeq method mismatch"},
     {"SIP-43", "rfc4475/trws.dat", 400, 0, "SIP version"},
     {"SIP-43", "rfc4475/baddate.dat", 0, 0, ""},
@@ -87,20 +89,24 @@ constexpr Row kRows[] = {
     {"SIP-53", "rfc5118/ipv6-bug-abnf-3-colons.sip", 400, 0, "Request-URI"},
 };
 
-std::string load(const char* file) { return test::read_file(std::string(FEDGATE_CORPUS) + "/" + file); }
+std::string load(const char* file) {
+    return test::read_file(std::string(FEDGATE_CORPUS) + "/" + file);
+}
 
 TEST(Corpus, EachFileHasARow) {
     std::set<std::string> rows;
     for (const Row& row : kRows) EXPECT_TRUE(rows.insert(row.file).second) << row.file;
     for (const char* folder : {"rfc4475", "rfc5118"}) {
-        for (const auto& entry : std::filesystem::directory_iterator(std::string(FEDGATE_CORPUS) + "/" + folder)) {
+        for (const auto& entry :
+             std::filesystem::directory_iterator(std::string(FEDGATE_CORPUS) + "/" + folder)) {
             if (entry.path().extension() == ".md") continue;
-            EXPECT_EQ(rows.count(std::string(folder) + "/" + entry.path().filename().string()), 1u) << entry.path();
+            EXPECT_EQ(rows.count(std::string(folder) + "/" + entry.path().filename().string()), 1u)
+                << entry.path();
         }
     }
 }
 
-TEST(Corpus, EachMessageHasItsOutcomeAsADatagram) {    // SIP-40..SIP-53
+TEST(Corpus, EachMessageHasItsOutcomeAsADatagram) {  // SIP-40..SIP-53
     for (const Row& row : kRows) {
         SCOPED_TRACE(std::string(row.rule) + " " + row.file);
         test::Read read(load(row.file));
@@ -129,7 +135,8 @@ TEST(Corpus, EachSplitPointOfAStreamGivesTheSame) {
         SCOPED_TRACE(row.file);
         const std::string bytes = load(row.file);
         const std::vector<std::string> whole = feed(bytes, {});
-        for (std::size_t cut = 1; cut < bytes.size(); ++cut) ASSERT_EQ(feed(bytes, {cut}), whole) << cut;
+        for (std::size_t cut = 1; cut < bytes.size(); ++cut)
+            ASSERT_EQ(feed(bytes, {cut}), whole) << cut;
         std::vector<std::size_t> all;
         for (std::size_t cut = 1; cut < bytes.size(); ++cut) all.push_back(cut);
         EXPECT_EQ(feed(bytes, all), whole);
@@ -140,11 +147,13 @@ TEST(Corpus, OnAStreamTheLengthDecides) {
     // SIP-43: clerr waits for what it was promised.
     EXPECT_TRUE(feed(load("rfc4475/clerr.dat"), {}).empty());
     EXPECT_EQ(feed(load("rfc4475/ncl.dat"), {}).at(0), "400 bad Content-Length close answer");
-    EXPECT_EQ(feed(load("rfc4475/mcl01.dat"), {}).at(0), "400 Content-Length repeated close answer");    // SIP-50
-    EXPECT_EQ(feed(load("rfc4475/inv2543.dat"), {}).at(0), "400 no Content-Length close answer");        // SIP-2
+    EXPECT_EQ(feed(load("rfc4475/mcl01.dat"), {}).at(0),
+              "400 Content-Length repeated close answer");  // SIP-50
+    EXPECT_EQ(feed(load("rfc4475/inv2543.dat"), {}).at(0),
+              "400 no Content-Length close answer");  // SIP-2
     // SIP-41: the second request is the next message.
     const auto two = feed(load("rfc4475/dblreq.dat"), {});
-    ASSERT_EQ(two.size(), 3u);    // the second body is longer than it says: the rest is no message
+    ASSERT_EQ(two.size(), 3u);  // the second body is longer than it says: the rest is no message
     EXPECT_TRUE(two[0].starts_with("REGISTER sip:example.com|z9hG4bKkdjuw23492|")) << two[0];
     EXPECT_TRUE(two[1].starts_with("INVITE sip:joe@example.com|z9hG4bKkdjuw380234|")) << two[1];
     EXPECT_TRUE(two[2].ends_with(" close")) << two[2];
@@ -213,7 +222,7 @@ TEST(Corpus, TheOddButValidOnesKeepTheirParts) {
     EXPECT_EQ(unambiguous.message.request_uri.at.port, 5070);
 }
 
-TEST(Corpus, Bext01NamesEachUnknownOption) {    // SIP-47
+TEST(Corpus, Bext01NamesEachUnknownOption) {  // SIP-47
     test::Read read(load("rfc4475/bext01.dat"));
     ASSERT_EQ(read.datagram().kind, FrameKind::kMessage);
     char memory[200];

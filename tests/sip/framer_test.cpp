@@ -27,7 +27,7 @@ FrameKind one(Framer& framer, std::string bytes, std::size_t& consumed) {
     return frame.kind;
 }
 
-TEST(Framer, AnswersAPingAndSkipsAPong) {    // SIP-3
+TEST(Framer, AnswersAPingAndSkipsAPong) {  // SIP-3
     std::size_t consumed = 0;
     Framer whole(test::kBodyMax);
     EXPECT_EQ(one(whole, "\r\n\r\n", consumed), FrameKind::kPing);
@@ -51,10 +51,11 @@ TEST(Framer, WaitsForTheWholeMessageAtEachSplitPoint) {
     const std::string stream = "\r\n\r\n" + kOptions + "\r\n" + kOptions + kOptions;
     const auto whole = feed(stream, {});
     ASSERT_EQ(whole.size(), 3u);
-    for (std::size_t cut = 1; cut < stream.size(); ++cut) ASSERT_EQ(feed(stream, {cut}), whole) << cut;
+    for (std::size_t cut = 1; cut < stream.size(); ++cut)
+        ASSERT_EQ(feed(stream, {cut}), whole) << cut;
 }
 
-TEST(Framer, ClosesWhereTheBoundaryIsLost) {    // SIP-3
+TEST(Framer, ClosesWhereTheBoundaryIsLost) {  // SIP-3
     for (const char* const start : {"\n", "\rX", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"}) {
         const auto out = feed(start + kOptions + kOptions, {});
         ASSERT_EQ(out.size(), 1u) << start;
@@ -72,23 +73,25 @@ TEST(Framer, AWrongMessageWithASureBoundaryIsSkipped) {
     EXPECT_TRUE(out[1].starts_with("OPTIONS"));
 }
 
-TEST(Framer, ALongBodyIsRefusedBeforeItComes) {    // SIP-3, IM-19
+TEST(Framer, ALongBodyIsRefusedBeforeItComes) {  // SIP-3, IM-19
     std::string big = kOptions;
     big.replace(big.find("Length: 0"), 9, "Length: 101");
     EXPECT_EQ(feed(big, {}, 100).at(0), "413 body too long close answer");
     EXPECT_TRUE(feed(big, {}, 101).empty());
 }
 
-TEST(Framer, AnEndlessHeaderSectionIsRefusedAtTheBound) {    // SIP-3
+TEST(Framer, AnEndlessHeaderSectionIsRefusedAtTheBound) {  // SIP-3
     std::string endless = kOptions.substr(0, kOptions.size() - 2);
-    while (endless.size() < limits::kSipHeaderBytes + 10) endless += "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n";
+    while (endless.size() < limits::kSipHeaderBytes + 10)
+        endless += "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n";
     const auto whole = feed(endless, {});
     EXPECT_EQ(whole.at(0).substr(0, 4), "513 ");
     EXPECT_NE(whole.at(0).find("close answer"), std::string::npos);
 }
 
-// Reads of one byte must not cost a new look at all that is there: 30 KB a byte at a time, and no message
-// is parsed more than a few times. (Quadratic work would be 450 MB of scanning for the short reads alone.)
+// Reads of one byte must not cost a new look at all that is there: 30 KB a byte at a time, and no
+// message is parsed more than a few times. (Quadratic work would be 450 MB of scanning for the
+// short reads alone.)
 TEST(Framer, DoesNotStartAgainForEachRead) {
     std::string text = kOptions;
     text.insert(text.find("Call-ID"), "X: " + std::string(30'000, 'x') + "\r\n");
@@ -106,7 +109,7 @@ TEST(Framer, DoesNotStartAgainForEachRead) {
     EXPECT_EQ(messages, 1u);
 }
 
-TEST(Datagram, IsOneMessageWhateverFollows) {    // SIP-41
+TEST(Datagram, IsOneMessageWhateverFollows) {  // SIP-41
     test::Read read("\r\n" + kOptions + "INVITE ...");
     const Frame frame = read.datagram();
     EXPECT_EQ(frame.kind, FrameKind::kMessage);

@@ -5,7 +5,7 @@
 namespace fedgate::sip {
 namespace {
 
-TEST(HeaderValues, ListsAreCutAtCommasOutsideQuotesAndBrackets) {    // SIP-1
+TEST(HeaderValues, ListsAreCutAtCommasOutsideQuotesAndBrackets) {  // SIP-1
     Bytes list = R"("a, \"b" <sip:x,y@h>;q=1 , <sip:z@h>,, c ,)";
     Bytes item;
     const char* const wanted[] = {R"("a, \"b" <sip:x,y@h>;q=1)", "<sip:z@h>", "", "c", ""};
@@ -24,7 +24,7 @@ TEST(HeaderValues, ListsAreCutAtCommasOutsideQuotesAndBrackets) {    // SIP-1
     EXPECT_FALSE(take_item(one, item));
 }
 
-TEST(HeaderValues, NameAddrWithAndWithoutBrackets) {    // SIP-1
+TEST(HeaderValues, NameAddrWithAndWithoutBrackets) {  // SIP-1
     const auto full = parse_name_addr("\"B \\\" o\" <sip:b;x@h;gr=1>;tag=7;q");
     ASSERT_TRUE(full);
     EXPECT_EQ(full->display, "\"B \\\" o\"");
@@ -36,8 +36,9 @@ TEST(HeaderValues, NameAddrWithAndWithoutBrackets) {    // SIP-1
     EXPECT_EQ(bare->uri.text, "sip:b@h");
     EXPECT_EQ(bare->tag, "7");
     EXPECT_TRUE(parse_name_addr("J\xc3\xbcrgen K. <sip:b@h>"));
-    for (const char* const bad : {"", "<>", "<sip:b@h", "sip:b@h?x=y", "sip:b@h,", "a, b <sip:b@h>", "\"a <sip:b@h>",
-                                  "<sip:b@h>x", "<sip:b@h>;", "<sip:b@h>;;a", "\"a\" b <sip:b@h>", "\"a\""}) {
+    for (const char* const bad :
+         {"", "<>", "<sip:b@h", "sip:b@h?x=y", "sip:b@h,", "a, b <sip:b@h>", "\"a <sip:b@h>",
+          "<sip:b@h>x", "<sip:b@h>;", "<sip:b@h>;;a", "\"a\" b <sip:b@h>", "\"a\""}) {
         EXPECT_FALSE(parse_name_addr(bad)) << bad;
     }
     char memory[16];
@@ -47,7 +48,8 @@ TEST(HeaderValues, NameAddrWithAndWithoutBrackets) {    // SIP-1
 }
 
 TEST(HeaderValues, ViaInAllItsForms) {
-    const auto via = parse_via("SIP / 2.0 / tls  [2001:db8::1] : 99 ;branch=z9hG4bKx;rport=5;received=[::1];alias");
+    const auto via = parse_via(
+        "SIP / 2.0 / tls  [2001:db8::1] : 99 ;branch=z9hG4bKx;rport=5;received=[::1];alias");
     ASSERT_TRUE(via);
     EXPECT_EQ(via->transport, Transport::kTls);
     EXPECT_EQ(via->sent_by.host, "2001:db8::1");
@@ -55,9 +57,10 @@ TEST(HeaderValues, ViaInAllItsForms) {
     EXPECT_EQ(via->rport, 5);
     EXPECT_EQ(via->received, "::1");
     EXPECT_TRUE(find_parameter(via->params, "alias"));
-    for (const char* const bad : {"", "SIP/2.0/TCP", "SIP/2.0/TCPh", "SIP/2.0 TCP h", "SIP/2.0/TCP h;", "SIP/2.0/TCP h x",
-                                  "SIP/2.0/TCP h;branch=", "SIP/2.0/TCP h;rport=x", "SIP/2.0/TCP h;received=x y",
-                                  "SIP/2.0/TCP h:0", "SIP/2.0/TCP h : x", "SIP/2.0/ h"}) {
+    for (const char* const bad :
+         {"", "SIP/2.0/TCP", "SIP/2.0/TCPh", "SIP/2.0 TCP h", "SIP/2.0/TCP h;", "SIP/2.0/TCP h x",
+          "SIP/2.0/TCP h;branch=", "SIP/2.0/TCP h;rport=x", "SIP/2.0/TCP h;received=x y",
+          "SIP/2.0/TCP h:0", "SIP/2.0/TCP h : x", "SIP/2.0/ h"}) {
         EXPECT_FALSE(parse_via(bad)) << bad;
     }
 }
@@ -68,12 +71,13 @@ TEST(HeaderValues, ContentType) {
     EXPECT_TRUE(type->is("multipart", "MIXED"));
     EXPECT_EQ(type->boundary, "a b");
     EXPECT_EQ(type->charset, "utf-8");
-    for (const char* const bad : {"", "text", "text/", "/plain", "text/plain;", "text/plain x", "text/plain;a=\"b"}) {
+    for (const char* const bad :
+         {"", "text", "text/", "/plain", "text/plain;", "text/plain x", "text/plain;a=\"b"}) {
         EXPECT_FALSE(parse_content_type(bad)) << bad;
     }
 }
 
-TEST(HeaderValues, SecondsStopAtTheMaximum) {    // SIP-2
+TEST(HeaderValues, SecondsStopAtTheMaximum) {  // SIP-2
     EXPECT_EQ(parse_seconds("60"), 60u);
     EXPECT_EQ(parse_seconds("120 (busy);duration=60"), 120u);
     EXPECT_EQ(parse_seconds("4294967295"), UINT32_MAX);

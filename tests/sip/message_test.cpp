@@ -1,8 +1,8 @@
 #include "sip/message.hpp"
 
-#include <gtest/gtest.h>
-
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "tests/sip/sip_support.hpp"
 
@@ -71,7 +71,7 @@ TEST(Message, GivesViewsOfEachPart) {
     EXPECT_LT(m.body.data(), read.buffer.data() + read.buffer.size());
 }
 
-TEST(Message, AcceptsWhatIsOnlyUnusual) {    // SIP-1
+TEST(Message, AcceptsWhatIsOnlyUnusual) {  // SIP-1
     EXPECT_EQ(stream_status(with(kGood, "Via:", "v\t :\t")), 0);
     EXPECT_EQ(stream_status(with(kGood, "From:", "fROm:")), 0);
     EXPECT_EQ(stream_status(with(kGood, "Call-ID: x@y", "i:x@y")), 0);
@@ -79,13 +79,17 @@ TEST(Message, AcceptsWhatIsOnlyUnusual) {    // SIP-1
     EXPECT_EQ(stream_status(with(kGood, "Max-Forwards: 70\r\n", "")), 0);
     EXPECT_EQ(stream_status(with(kGood, "Max-Forwards: 70", "X-New: \xc3\xbc;;,\"\"")), 0);
     EXPECT_EQ(stream_status(with(kGood, "Max-Forwards: 70", "Subject:")), 0);
-    EXPECT_EQ(stream_status(with(kGood, ";rport", ";rport, SIP/2.0/UDP h, SIP/2.0/TCP [2001:db8::1]:99")), 0);
-    EXPECT_EQ(stream_status(with(kGood, "bob@xmpp.example SIP", "b%20b@[2001:db8::1]:5070;lr=on SIP")), 0);
+    EXPECT_EQ(
+        stream_status(with(kGood, ";rport", ";rport, SIP/2.0/UDP h, SIP/2.0/TCP [2001:db8::1]:99")),
+        0);
+    EXPECT_EQ(
+        stream_status(with(kGood, "bob@xmpp.example SIP", "b%20b@[2001:db8::1]:5070;lr=on SIP")),
+        0);
     EXPECT_EQ(datagram_status(with(kGood, "Call-ID: x@y\r\n", "Call-ID: x@y\n")), 0);
     EXPECT_EQ(datagram_status(with(kGood, "Content-Length: 5\r\n", "")), 0);
 }
 
-TEST(Message, ReadsEachCompactForm) {    // SIP-1
+TEST(Message, ReadsEachCompactForm) {  // SIP-1
     const std::string forms = "vftmilcskeouxbadjry";
     for (const char form : forms) {
         const std::string upper(1, static_cast<char>(form - 0x20));
@@ -105,7 +109,7 @@ TEST(Message, ReadsEachCompactForm) {    // SIP-1
     }
 }
 
-TEST(Message, UnfoldsInPlaceOnceAndForAll) {    // SIP-1
+TEST(Message, UnfoldsInPlaceOnceAndForAll) {  // SIP-1
     std::string text = with(kGood, "Max-Forwards: 70", "Subject: one\r\n \t two\r\n\tthree  ");
     test::Read read(text);
     read.parse(Carrier::kStream);
@@ -117,7 +121,7 @@ TEST(Message, UnfoldsInPlaceOnceAndForAll) {    // SIP-1
     EXPECT_EQ(test::describe({FrameKind::kMessage, 0, 0, "", false}, read.message), first);
 }
 
-TEST(Message, RefusesWhatIsWrong) {    // SIP-2
+TEST(Message, RefusesWhatIsWrong) {  // SIP-2
     struct Case {
         const char* from;
         const char* to;
@@ -156,8 +160,8 @@ TEST(Message, RefusesWhatIsWrong) {    // SIP-2
         {"SIP/2.0\r\nVia", "SIP/2.0 \r\nVia", 400},
         {"MESSAGE sip:", "MESS{AGE sip:", 501},
         {"sip:bob@xmpp.example SIP", "http://xmpp.example SIP", 416},
-        {"Max-Forwards: 70", "Subject: \xc3\x28", 400},              // GEN-6
-        {"Max-Forwards: 70", "Subject: \xed\xa0\x80", 400},          // GEN-6: a surrogate
+        {"Max-Forwards: 70", "Subject: \xc3\x28", 400},      // GEN-6
+        {"Max-Forwards: 70", "Subject: \xed\xa0\x80", 400},  // GEN-6: a surrogate
         {"Max-Forwards: 70", "Subject: a\x01z", 400},
     };
     for (const Case& one : cases) {
@@ -171,7 +175,7 @@ TEST(Message, RefusesWhatIsWrong) {    // SIP-2
     EXPECT_EQ(stream_status(nul), 400);
 }
 
-TEST(Message, AMalformedRequestCanStillBeAnswered) {    // SIP-2
+TEST(Message, AMalformedRequestCanStillBeAnswered) {  // SIP-2
     test::Read read(with(kGood, "CSeq: 1 MESSAGE", "CSeq: x"));
     read.parse(Carrier::kStream);
     ASSERT_EQ(read.parsed.verdict, Verdict::kMalformed);
@@ -188,18 +192,38 @@ TEST(Message, AMalformedRequestCanStillBeAnswered) {    // SIP-2
     EXPECT_EQ(other.parsed.verdict, Verdict::kMalformed);
     EXPECT_TRUE(other.parsed.close);
     EXPECT_FALSE(other.message.answerable());
-    test::Read response(std::string("SIP/2.0 999 x\r\nVia: SIP/2.0/TCP h\r\nContent-Length: 0\r\n\r\n"));
+    test::Read response(
+        std::string("SIP/2.0 999 x\r\nVia: SIP/2.0/TCP h\r\nContent-Length: 0\r\n\r\n"));
     response.parse(Carrier::kStream);
     EXPECT_EQ(response.parsed.verdict, Verdict::kMalformed);
     EXPECT_FALSE(response.message.answerable());
 }
 
-TEST(Message, OnlyAnExactContentLengthIsALength) {    // SIP-3; where parsers disagree, a body runs as a request
-    const char* const bad[] = {"",     "-5",  "+5",   "0 412", "5 5",        "5,5",  "5;x",         "0x5",
-                               "5 a",  "5.0", "\"5\"", "5\v",   "4294967296", "99999999999999999999", "\r\n 5", "5\r\n ",
-                               "5\r\nContent-Length: 5", "5\r\nl: 5", "5\r\nContent-Length : 6"};
+TEST(
+    Message,
+    OnlyAnExactContentLengthIsALength) {  // SIP-3; where parsers disagree, a body runs as a request
+    const char* const bad[] = {"",
+                               "-5",
+                               "+5",
+                               "0 412",
+                               "5 5",
+                               "5,5",
+                               "5;x",
+                               "0x5",
+                               "5 a",
+                               "5.0",
+                               "\"5\"",
+                               "5\v",
+                               "4294967296",
+                               "99999999999999999999",
+                               "\r\n 5",
+                               "5\r\n ",
+                               "5\r\nContent-Length: 5",
+                               "5\r\nl: 5",
+                               "5\r\nContent-Length : 6"};
     for (const char* const value : bad) {
-        const std::string bytes = with(kGood, "Content-Length: 5", std::string("Content-Length: ") + value);
+        const std::string bytes =
+            with(kGood, "Content-Length: 5", std::string("Content-Length: ") + value);
         bool close = false;
         EXPECT_EQ(stream_status(bytes, &close), 400) << value;
         EXPECT_TRUE(close) << value;
@@ -214,10 +238,10 @@ TEST(Message, OnlyAnExactContentLengthIsALength) {    // SIP-3; where parsers di
     test::Read shorter(with(kGood, "Content-Length: 5", "Content-Length: 4"));
     EXPECT_EQ(shorter.parse(Carrier::kStream).parsed.size, kGood.size() - 1);
     EXPECT_EQ(shorter.message.body, "hell");
-    EXPECT_EQ(shorter.parse(Carrier::kDatagram).message.body, "hell");    // SIP-41
+    EXPECT_EQ(shorter.parse(Carrier::kDatagram).message.body, "hell");  // SIP-41
 }
 
-TEST(Message, ABareLineEndOnAStreamEndsIt) {    // SIP-1
+TEST(Message, ABareLineEndOnAStreamEndsIt) {  // SIP-1
     const std::pair<const char*, const char*> cases[] = {
         {"Call-ID: x@y\r\n", "Call-ID: x@y\n"},
         {"Call-ID: x@y\r\n", "Call-ID: x@y\rContent-Length: 9\r\n"},
@@ -235,7 +259,7 @@ TEST(Message, ABareLineEndOnAStreamEndsIt) {    // SIP-1
     }
 }
 
-TEST(Message, BoundsHoldExactly) {    // SIP-3
+TEST(Message, BoundsHoldExactly) {  // SIP-3
     const auto with_vias = [](std::size_t count) {
         std::string vias;
         for (std::size_t i = 1; i < count; ++i) vias += "Via: SIP/2.0/TCP h\r\n";
@@ -259,7 +283,8 @@ TEST(Message, BoundsHoldExactly) {    // SIP-3
 
     const auto with_head_bytes = [](std::size_t size) {
         const std::size_t now = kGood.size() - 5;
-        return with(kGood, "Max-Forwards: 70", "Max-Forwards: 70\r\nX: " + std::string(size - now - 5, 'x'));
+        return with(kGood, "Max-Forwards: 70",
+                    "Max-Forwards: 70\r\nX: " + std::string(size - now - 5, 'x'));
     };
     EXPECT_EQ(stream_status(with_head_bytes(limits::kSipHeaderBytes)), 0);
     EXPECT_EQ(stream_status(with_head_bytes(limits::kSipHeaderBytes + 1), &close), 513);

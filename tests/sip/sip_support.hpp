@@ -1,5 +1,5 @@
-// What the tests of sip/ share: messages in memory of their own, so that a parser that reads beyond its
-// input is caught by the address sanitizer.
+// What the tests of sip/ share: messages in memory of their own, so that a parser that reads beyond
+// its input is caught by the address sanitizer.
 #pragma once
 
 #include <fstream>
@@ -40,7 +40,9 @@ struct Read {
         parsed = parse_message(buffer, carrier, body_max, message);
         return *this;
     }
-    Frame datagram(std::size_t body_max = kBodyMax) { return read_datagram(buffer, body_max, message); }
+    Frame datagram(std::size_t body_max = kBodyMax) {
+        return read_datagram(buffer, body_max, message);
+    }
 };
 
 // One thing that came out of a stream, as text that can be compared.
@@ -50,14 +52,16 @@ inline std::string describe(const Frame& frame, const Message& message) {
         case FrameKind::kPing: return "crlf crlf";
         case FrameKind::kPong: return "crlf";
         case FrameKind::kMalformed:
-            return std::to_string(frame.status) + " " + frame.reason + (frame.close ? " close" : "") +
-                   (message.answerable() ? " answer" : "");
+            return std::to_string(frame.status) + " " + frame.reason +
+                   (frame.close ? " close" : "") + (message.answerable() ? " answer" : "");
         case FrameKind::kMessage: break;
     }
-    std::string out = message.is_request ? std::string(message.method_name) + " " + std::string(message.request_uri_text)
+    std::string out = message.is_request ? std::string(message.method_name) + " " +
+                                               std::string(message.request_uri_text)
                                          : std::to_string(message.status);
-    for (const Bytes part : {message.via.branch, message.from.uri.text, message.from.tag, message.to.uri.text,
-                             message.to.tag, message.call_id, message.cseq.method_name, message.body}) {
+    for (const Bytes part :
+         {message.via.branch, message.from.uri.text, message.from.tag, message.to.uri.text,
+          message.to.tag, message.call_id, message.cseq.method_name, message.body}) {
         out += "|";
         out += part;
     }
@@ -68,8 +72,8 @@ inline std::string describe(const Frame& frame, const Message& message) {
     return out;
 }
 
-// Feeds `stream` in pieces that end at `cuts`, each into fresh memory of exactly its size, as a connection
-// would show it, and says what came out. Stops where the connection would be closed.
+// Feeds `stream` in pieces that end at `cuts`, each into fresh memory of exactly its size, as a
+// connection would show it, and says what came out. Stops where the connection would be closed.
 inline std::vector<std::string> feed(std::string_view stream, std::vector<std::size_t> cuts,
                                      std::size_t body_max = kBodyMax) {
     std::vector<std::string> out;
@@ -89,12 +93,14 @@ inline std::vector<std::string> feed(std::string_view stream, std::vector<std::s
                 pending = exact;
                 break;
             }
-            // How keepalives are cut is not to be seen: a ping in two halves looks like a pong first.
+            // How keepalives are cut is not to be seen: a ping in two halves looks like a pong
+            // first.
             if (frame.kind != FrameKind::kPing && frame.kind != FrameKind::kPong) {
                 out.push_back(describe(frame, message));
             }
             if (frame.close) return out;
-            pending.assign(exact.begin() + static_cast<std::ptrdiff_t>(frame.consumed), exact.end());
+            pending.assign(exact.begin() + static_cast<std::ptrdiff_t>(frame.consumed),
+                           exact.end());
         }
     }
     return out;

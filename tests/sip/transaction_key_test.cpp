@@ -1,9 +1,9 @@
 #include "sip/transaction_key.hpp"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "tests/sip/sip_support.hpp"
 
@@ -22,21 +22,22 @@ struct Fields {
 };
 
 test::Read make(const Fields& f) {
-    test::Read read(test::crlf(f.method + " sip:b@h SIP/2.0\nVia: " + f.via + "\nFrom: <sip:a@h>;tag=" + f.from_tag +
-                               "\nTo: <sip:b@h>" + (f.to_tag.empty() ? "" : ";tag=" + f.to_tag) + "\nCall-ID: " + f.call_id +
-                               "\nCSeq: 7 " + f.cseq_method + "\nContent-Length: 0\n\n"));
+    test::Read read(test::crlf(
+        f.method + " sip:b@h SIP/2.0\nVia: " + f.via + "\nFrom: <sip:a@h>;tag=" + f.from_tag +
+        "\nTo: <sip:b@h>" + (f.to_tag.empty() ? "" : ";tag=" + f.to_tag) +
+        "\nCall-ID: " + f.call_id + "\nCSeq: 7 " + f.cseq_method + "\nContent-Length: 0\n\n"));
     EXPECT_EQ(read.parse(Carrier::kStream).parsed.verdict, Verdict::kDone) << read.parsed.reason;
     return read;
 }
 TransactionKey key_of(const Fields& f) { return server_key(kSecret, make(f).message); }
 
-TEST(TransactionKey, MatchesByBranchSentByAndMethod) {    // RFC 3261 17.2.3
+TEST(TransactionKey, MatchesByBranchSentByAndMethod) {  // RFC 3261 17.2.3
     const Fields invite;
     EXPECT_EQ(key_of(invite), key_of(invite));
     Fields other = invite;
     other.call_id = "d";
     other.from_tag = "9";
-    EXPECT_EQ(key_of(invite), key_of(other));    // nothing else counts with the cookie
+    EXPECT_EQ(key_of(invite), key_of(other));  // nothing else counts with the cookie
     other = invite;
     other.via = "SIP/2.0/UDP hOST.example:5060;branch=z9hG4bKabc";
     EXPECT_EQ(key_of(invite), key_of(other));
@@ -54,7 +55,7 @@ TEST(TransactionKey, MatchesByBranchSentByAndMethod) {    // RFC 3261 17.2.3
     EXPECT_NE(key_of(invite), server_key({1, 3}, make(invite).message));
 }
 
-TEST(TransactionKey, WithoutTheCookieTheWholeRequestMatches) {    // SIP-48
+TEST(TransactionKey, WithoutTheCookieTheWholeRequestMatches) {  // SIP-48
     for (const char* const branch : {"", ";branch=1", ";branch=z9hG4bK"}) {
         Fields invite;
         invite.via = std::string("SIP/2.0/UDP h") + branch;
@@ -73,13 +74,16 @@ TEST(TransactionKey, WithoutTheCookieTheWholeRequestMatches) {    // SIP-48
     EXPECT_TRUE(has_branch_cookie("Z9HG4BKx"));
 }
 
-TEST(TransactionKey, AResponseFindsItsRequest) {    // RFC 3261 17.1.3
-    EXPECT_EQ(client_key(kSecret, "z9hG4bKx", "MESSAGE"), client_key(kSecret, "z9hG4bKx", "MESSAGE"));
-    EXPECT_NE(client_key(kSecret, "z9hG4bKx", "MESSAGE"), client_key(kSecret, "z9hG4bKx", "OPTIONS"));
-    EXPECT_NE(client_key(kSecret, "z9hG4bKxM", "ESSAGE"), client_key(kSecret, "z9hG4bKx", "MESSAGE"));
+TEST(TransactionKey, AResponseFindsItsRequest) {  // RFC 3261 17.1.3
+    EXPECT_EQ(client_key(kSecret, "z9hG4bKx", "MESSAGE"),
+              client_key(kSecret, "z9hG4bKx", "MESSAGE"));
+    EXPECT_NE(client_key(kSecret, "z9hG4bKx", "MESSAGE"),
+              client_key(kSecret, "z9hG4bKx", "OPTIONS"));
+    EXPECT_NE(client_key(kSecret, "z9hG4bKxM", "ESSAGE"),
+              client_key(kSecret, "z9hG4bKx", "MESSAGE"));
 }
 
-TEST(TransactionKey, MergedRequestsHaveOneKey) {    // SIP-11
+TEST(TransactionKey, MergedRequestsHaveOneKey) {  // SIP-11
     const Fields one;
     Fields two = one;
     two.via = "SIP/2.0/UDP other;branch=z9hG4bKzzz";
@@ -88,16 +92,18 @@ TEST(TransactionKey, MergedRequestsHaveOneKey) {    // SIP-11
     EXPECT_NE(merge_key(kSecret, make(one).message), merge_key(kSecret, make(two).message));
 }
 
-TEST(TransactionKey, BranchesAndTagsNameTheirMaker) {    // SIP-13
-    const std::array<std::uint8_t, kTokenRandomBytes> random = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xab, 0xff};
+TEST(TransactionKey, BranchesAndTagsNameTheirMaker) {  // SIP-13
+    const std::array<std::uint8_t, kTokenRandomBytes> random = {0, 1, 2, 3, 4,    5,
+                                                                6, 7, 8, 9, 0xab, 0xff};
     const Maker maker = {0x1234, 0xabcd};
     const Branch branch = make_branch(maker, random);
     EXPECT_EQ(branch.view(), "z9hG4bK1234abcd00010203040506070809abff");
     EXPECT_EQ(maker_of_branch(branch.view()), maker);
     EXPECT_EQ(maker_of_branch("z9hg4bk1234ABCD00010203040506070809ABFF"), maker);
     EXPECT_EQ(maker_of_tag(make_tag(maker, random).view()), maker);
-    for (const char* const foreign : {"", "z9hG4bK", "z9hG4bKx", "1234abcd00010203040506070809abff",
-                                      "z9hG4bK1234abcg00010203040506070809abff", "z9hG4bK1234abcd00010203040506070809abff0"}) {
+    for (const char* const foreign :
+         {"", "z9hG4bK", "z9hG4bKx", "1234abcd00010203040506070809abff",
+          "z9hG4bK1234abcg00010203040506070809abff", "z9hG4bK1234abcd00010203040506070809abff0"}) {
         EXPECT_EQ(maker_of_branch(foreign), std::nullopt) << foreign;
     }
 }
@@ -106,7 +112,9 @@ TEST(KeyIndex, DoesWhatAMapDoes) {
     KeyIndex<int> index(100);
     std::map<std::uint64_t, int> model;
     std::mt19937 random(7);
-    const auto key = [](std::uint64_t n) { return TransactionKey{n, n * 3 % 64}; };    // many meet in one place
+    const auto key = [](std::uint64_t n) {
+        return TransactionKey{n, n * 3 % 64};
+    };  // many meet in one place
     for (int i = 0; i < 20'000; ++i) {
         const std::uint64_t n = random() % 150;
         switch (random() % 3) {

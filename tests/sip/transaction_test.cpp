@@ -1,8 +1,8 @@
 #include "sip/transaction.hpp"
 
-#include <gtest/gtest.h>
-
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "sip/transaction_tables.hpp"
 
@@ -41,7 +41,7 @@ Story run_out(Transaction& t) {
     return run;
 }
 
-TEST(Transaction, TimerADoublesWithoutEndUntilTimerB) {    // SIP-10
+TEST(Transaction, TimerADoublesWithoutEndUntilTimerB) {  // SIP-10
     Transaction t(K::kClientInvite, kTiming, false);
     EXPECT_EQ(t.start(kStart), A::kSend);
     const Story run = run_out(t);
@@ -50,17 +50,17 @@ TEST(Transaction, TimerADoublesWithoutEndUntilTimerB) {    // SIP-10
     EXPECT_TRUE(has(run.last, A::kReportTimeout));
 }
 
-TEST(Transaction, TimerEDoublesUpToT2UntilTimerF) {    // SIP-10
+TEST(Transaction, TimerEDoublesUpToT2UntilTimerF) {  // SIP-10
     Transaction t(K::kClientOther, kTiming, false);
     EXPECT_EQ(t.start(kStart), A::kSend);
     const Story run = run_out(t);
-    EXPECT_EQ(run.sent,
-              (std::vector<std::int64_t>{500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500}));
+    EXPECT_EQ(run.sent, (std::vector<std::int64_t>{500, 1500, 3500, 7500, 11500, 15500, 19500,
+                                                   23500, 27500, 31500}));
     EXPECT_EQ(run.ended, 32'000);
     EXPECT_TRUE(has(run.last, A::kReportTimeout));
 }
 
-TEST(Transaction, AfterAProvisionalTimerERunsAtT2AndTimerFGoesOn) {    // RFC 3261 17.1.2.2
+TEST(Transaction, AfterAProvisionalTimerERunsAtT2AndTimerFGoesOn) {  // RFC 3261 17.1.2.2
     Transaction t(K::kClientOther, kTiming, false);
     (void)t.start(kStart);
     EXPECT_EQ(t.step(E::kProvisional, kStart + 600ms), A::kPassUp);
@@ -70,18 +70,18 @@ TEST(Transaction, AfterAProvisionalTimerERunsAtT2AndTimerFGoesOn) {    // RFC 32
     EXPECT_EQ(run.ended, 32'000);
 }
 
-TEST(Transaction, TimerGDoublesUpToT2UntilTimerH) {    // SIP-10
+TEST(Transaction, TimerGDoublesUpToT2UntilTimerH) {  // SIP-10
     Transaction t(K::kServerInvite, kTiming, false);
     EXPECT_EQ(t.start(kStart), A::kPassUp);
     EXPECT_EQ(t.step(E::kSendFailure, kStart), A::kSend);
     const Story run = run_out(t);
-    EXPECT_EQ(run.sent,
-              (std::vector<std::int64_t>{500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500}));
+    EXPECT_EQ(run.sent, (std::vector<std::int64_t>{500, 1500, 3500, 7500, 11500, 15500, 19500,
+                                                   23500, 27500, 31500}));
     EXPECT_EQ(run.ended, 32'000);
     EXPECT_TRUE(has(run.last, A::kReportTimeout));
 }
 
-TEST(Transaction, NothingIsSentAgainOnAReliableTransport) {    // SIP-10
+TEST(Transaction, NothingIsSentAgainOnAReliableTransport) {  // SIP-10
     for (const K kind : {K::kClientInvite, K::kClientOther}) {
         Transaction t(kind, kTiming, true);
         (void)t.start(kStart);
@@ -97,7 +97,7 @@ TEST(Transaction, NothingIsSentAgainOnAReliableTransport) {    // SIP-10
     EXPECT_EQ(run.ended, 32'000);
 }
 
-TEST(Transaction, LingersForWhatMayComeAgain) {    // SIP-10: D, I, J, K; L and M (RFC 6026)
+TEST(Transaction, LingersForWhatMayComeAgain) {  // SIP-10: D, I, J, K; L and M (RFC 6026)
     const auto lingers = [](K kind, std::vector<E> events, bool reliable) {
         Transaction t(kind, kTiming, reliable);
         (void)t.start(kStart);
@@ -106,16 +106,16 @@ TEST(Transaction, LingersForWhatMayComeAgain) {    // SIP-10: D, I, J, K; L and 
         if (has(did, A::kTerminated)) return std::int64_t{0};
         return run_out(t).ended;
     };
-    EXPECT_EQ(lingers(K::kClientInvite, {E::kFailure}, false), 32'000);           // D
+    EXPECT_EQ(lingers(K::kClientInvite, {E::kFailure}, false), 32'000);  // D
     EXPECT_EQ(lingers(K::kClientInvite, {E::kFailure}, true), 0);
-    EXPECT_EQ(lingers(K::kClientInvite, {E::kSuccess}, false), 32'000);           // M
+    EXPECT_EQ(lingers(K::kClientInvite, {E::kSuccess}, false), 32'000);  // M
     EXPECT_EQ(lingers(K::kClientInvite, {E::kSuccess}, true), 32'000);
-    EXPECT_EQ(lingers(K::kClientOther, {E::kSuccess}, false), 5'000);             // K
+    EXPECT_EQ(lingers(K::kClientOther, {E::kSuccess}, false), 5'000);  // K
     EXPECT_EQ(lingers(K::kClientOther, {E::kFailure}, true), 0);
-    EXPECT_EQ(lingers(K::kServerInvite, {E::kSendSuccess}, true), 32'000);        // L
-    EXPECT_EQ(lingers(K::kServerInvite, {E::kSendFailure, E::kAck}, false), 5'000);    // I
+    EXPECT_EQ(lingers(K::kServerInvite, {E::kSendSuccess}, true), 32'000);           // L
+    EXPECT_EQ(lingers(K::kServerInvite, {E::kSendFailure, E::kAck}, false), 5'000);  // I
     EXPECT_EQ(lingers(K::kServerInvite, {E::kSendFailure, E::kAck}, true), 0);
-    EXPECT_EQ(lingers(K::kServerOther, {E::kSendSuccess}, false), 32'000);        // J
+    EXPECT_EQ(lingers(K::kServerOther, {E::kSendSuccess}, false), 32'000);  // J
     EXPECT_EQ(lingers(K::kServerOther, {E::kSendFailure}, true), 0);
 }
 
@@ -127,27 +127,27 @@ TEST(Transaction, TheActionsOfAFinalResponseComeWithTheEnd) {
     EXPECT_EQ(t.step(E::kSuccess, kStart), A::kNone);
 }
 
-TEST(Transaction, ARequestThatComesAgainGetsTheStoredResponse) {    // SIP-11
+TEST(Transaction, ARequestThatComesAgainGetsTheStoredResponse) {  // SIP-11
     Transaction t(K::kServerOther, kTiming, false);
     EXPECT_EQ(t.start(kStart), A::kPassUp);
     EXPECT_EQ(t.step(E::kRequestAgain, kStart), A::kNone);
     EXPECT_EQ(t.step(E::kSendSuccess, kStart), A::kSend);
     EXPECT_EQ(t.step(E::kRequestAgain, kStart + 1s), A::kSend);
-    EXPECT_EQ(t.step(E::kSendFailure, kStart + 1s), A::kNone);    // only one final response
+    EXPECT_EQ(t.step(E::kSendFailure, kStart + 1s), A::kNone);  // only one final response
 }
 
-TEST(Transaction, NonInviteIsAnsweredInTimeOrNotAtAll) {    // SIP-12, RFC 4320
+TEST(Transaction, NonInviteIsAnsweredInTimeOrNotAtAll) {  // SIP-12, RFC 4320
     Transaction t(K::kServerOther, kTiming, false);
     (void)t.start(kStart);
     EXPECT_EQ(t.step(E::kSendProvisional, kStart), A::kNone);
     EXPECT_EQ(ms(t.deadline()), 8'000);
     EXPECT_EQ(t.on_time(t.deadline()), A::kAnswerNow);
     EXPECT_EQ(ms(t.deadline()), 32'000);
-    EXPECT_EQ(t.on_time(t.deadline()), A::kTerminated);    // no 408
+    EXPECT_EQ(t.on_time(t.deadline()), A::kTerminated);  // no 408
     EXPECT_EQ(t.step(E::kSendFailure, kStart + 33s), A::kNone);
 }
 
-TEST(Transaction, TryingComesAfter200msOnly) {    // SIP-19
+TEST(Transaction, TryingComesAfter200msOnly) {  // SIP-19
     Transaction t(K::kServerInvite, kTiming, false);
     (void)t.start(kStart);
     EXPECT_EQ(t.step(E::kRequestAgain, kStart + 100ms), A::kNone);
@@ -218,7 +218,8 @@ TEST(Transaction, EachPairOfStateAndEventDoesWhatTheTableSays) {
                 ++rows_met;
                 EXPECT_EQ(t.state(), wanted->to);
                 // Nothing to send again before there is a response.
-                const bool silent = kind == K::kServerInvite && state == S::kProceeding && event == E::kRequestAgain;
+                const bool silent = kind == K::kServerInvite && state == S::kProceeding &&
+                                    event == E::kRequestAgain;
                 EXPECT_EQ(did, silent ? A::kNone : wanted->run);
                 EXPECT_EQ(has(did, A::kTerminated), t.state() == S::kTerminated);
                 if (t.state() == S::kTerminated) {

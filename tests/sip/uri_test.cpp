@@ -1,8 +1,8 @@
 #include "sip/uri.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::sip {
 namespace {
@@ -24,7 +24,7 @@ TEST(Uri, GivesItsParts) {
     EXPECT_FALSE(find_parameter(uri->params, "l"));
 }
 
-TEST(Uri, ReadsEachScheme) {    // ADDR-21
+TEST(Uri, ReadsEachScheme) {  // ADDR-21
     EXPECT_EQ(parse_uri("SIPS:a@b")->scheme, Scheme::kSips);
     EXPECT_EQ(parse_uri("im:a@b")->scheme, Scheme::kIm);
     EXPECT_EQ(parse_uri("pres:a@b")->scheme, Scheme::kPres);
@@ -36,24 +36,57 @@ TEST(Uri, ReadsEachScheme) {    // ADDR-21
     EXPECT_EQ(parse_uri("http:// x").error().code, Errc::kMalformed);
 }
 
-TEST(Uri, UserEndsAtTheFirstAt) {    // ADDR-22
+TEST(Uri, UserEndsAtTheFirstAt) {  // ADDR-22
     EXPECT_EQ(parse_uri("sip:u;par=u%40x@h")->user, "u;par=u%40x");
     EXPECT_EQ(parse_uri("sip:h;p=1")->has_user, false);
     EXPECT_FALSE(parse_uri("sip:a@b@c"));
     EXPECT_EQ(parse_uri("sip:+1555;phone-context=+1@h;user=phone")->user, "+1555;phone-context=+1");
 }
 
-TEST(Uri, IsStrictAboutHosts) {    // SIP-53
-    for (const char* const good : {"sip:h", "sip:a.b.", "sip:1.2.3.4", "sip:a1-b.c2", "sip:[::1]", "sip:[::]:5060",
-                                   "sip:a@[2001:db8::192.0.2.1]", "sip:[1:2:3:4:5:6:7:8]", "sip:[1::8]", "sip:[1:2:3:4:5:6:7::]"}) {
+TEST(Uri, IsStrictAboutHosts) {  // SIP-53
+    for (const char* const good :
+         {"sip:h", "sip:a.b.", "sip:1.2.3.4", "sip:a1-b.c2", "sip:[::1]", "sip:[::]:5060",
+          "sip:a@[2001:db8::192.0.2.1]", "sip:[1:2:3:4:5:6:7:8]", "sip:[1::8]",
+          "sip:[1:2:3:4:5:6:7::]"}) {
         EXPECT_TRUE(parse_uri(good)) << good;
     }
-    for (const char* const bad :
-         {"sip:", "sip:@h", "sip:a@", "sip:-h", "sip:h-.x", "sip:a..b", "sip:.a", "sip:1.2.3.256", "sip:1.2.3", "sip:h:0",
-          "sip:h:", "sip:h:65536", "sip:h:1x", "sip:[::1", "sip:[:::1]", "sip:[2001:db8:::1]", "sip:[1:2:3:4:5:6:7]",
-          "sip:[1:2:3:4:5:6:7:8:9]", "sip:[1::2::3]", "sip:[12345::]", "sip:[::1%25eth0]", "sip:[]", "sip:2001:db8::10",
-          "sip:h;", "sip:h;;a", "sip:h;=a", "sip:h?", "sip:a b@h", "sip:a%2@h", "sip:a%zz@h", "sip:h_x.y", "<sip:a@h>",
-          "sip:a@h ", "sip", ":a@h", "", "1sip:a@h"}) {
+    for (const char* const bad : {"sip:",
+                                  "sip:@h",
+                                  "sip:a@",
+                                  "sip:-h",
+                                  "sip:h-.x",
+                                  "sip:a..b",
+                                  "sip:.a",
+                                  "sip:1.2.3.256",
+                                  "sip:1.2.3",
+                                  "sip:h:0",
+                                  "sip:h:",
+                                  "sip:h:65536",
+                                  "sip:h:1x",
+                                  "sip:[::1",
+                                  "sip:[:::1]",
+                                  "sip:[2001:db8:::1]",
+                                  "sip:[1:2:3:4:5:6:7]",
+                                  "sip:[1:2:3:4:5:6:7:8:9]",
+                                  "sip:[1::2::3]",
+                                  "sip:[12345::]",
+                                  "sip:[::1%25eth0]",
+                                  "sip:[]",
+                                  "sip:2001:db8::10",
+                                  "sip:h;",
+                                  "sip:h;;a",
+                                  "sip:h;=a",
+                                  "sip:h?",
+                                  "sip:a b@h",
+                                  "sip:a%2@h",
+                                  "sip:a%zz@h",
+                                  "sip:h_x.y",
+                                  "<sip:a@h>",
+                                  "sip:a@h ",
+                                  "sip",
+                                  ":a@h",
+                                  "",
+                                  "1sip:a@h"}) {
         EXPECT_FALSE(parse_uri(bad)) << bad;
     }
     EXPECT_FALSE(parse_uri("sip:" + std::string(256, 'a')));
@@ -73,18 +106,19 @@ std::string encode_gr(Bytes text) {
     return std::string(sink.written());
 }
 
-TEST(Uri, EscapesTheUserBySet) {    // ADDR-4
+TEST(Uri, EscapesTheUserBySet) {  // ADDR-4
     EXPECT_EQ(encode_user("azAZ09-_.!~*'()&=+$,;?/"), "azAZ09-_.!~*'()&=+$,;?/");
-    EXPECT_EQ(encode_user("#%[\\]^{}| \":<>@`"), "%23%25%5B%5C%5D%5E%7B%7D%7C%20%22%3A%3C%3E%40%60");
-    EXPECT_EQ(encode_user("tsch\xc3\xbcss"), "tsch%C3%BCss");    // ADDR-44
+    EXPECT_EQ(encode_user("#%[\\]^{}| \":<>@`"),
+              "%23%25%5B%5C%5D%5E%7B%7D%7C%20%22%3A%3C%3E%40%60");
+    EXPECT_EQ(encode_user("tsch\xc3\xbcss"), "tsch%C3%BCss");  // ADDR-44
 }
 
-TEST(Uri, EscapesTheResourceBySet) {    // ADDR-7
+TEST(Uri, EscapesTheResourceBySet) {  // ADDR-7
     EXPECT_EQ(encode_gr("az09-_.!~*'()[]/:&+$"), "az09-_.!~*'()[]/:&+$");
     EXPECT_EQ(encode_gr("a;b=c?,@ %"), "a%3Bb%3Dc%3F%2C%40%20%25");
 }
 
-TEST(Uri, DecodesBackEachByte) {    // ADDR-23
+TEST(Uri, DecodesBackEachByte) {  // ADDR-23
     std::string all;
     for (int c = 1; c < 256; ++c) all += static_cast<char>(c);
     for (const bool user : {true, false}) {
@@ -103,22 +137,27 @@ TEST(Uri, DecodesBackEachByte) {    // ADDR-23
     }
 }
 
-TEST(Uri, ComparesByTheRules) {    // RFC 3261 19.1.4, its own examples
-    const auto same = [](const char* a, const char* b) { return same_uri(*parse_uri(a), *parse_uri(b)); };
-    EXPECT_TRUE(same("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"));
+TEST(Uri, ComparesByTheRules) {  // RFC 3261 19.1.4, its own examples
+    const auto same = [](const char* a, const char* b) {
+        return same_uri(*parse_uri(a), *parse_uri(b));
+    };
+    EXPECT_TRUE(
+        same("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"));
     EXPECT_TRUE(same("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"));
     EXPECT_TRUE(same("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"));
     EXPECT_TRUE(same("sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
                      "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"));
     EXPECT_TRUE(same("sip:alice@atlanta.com?subject=project%20x&priority=urgent",
                      "sip:alice@atlanta.com?priority=urgent&subject=project%20x"));
-    EXPECT_FALSE(same("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"));
+    EXPECT_FALSE(
+        same("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"));
     EXPECT_FALSE(same("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
     EXPECT_FALSE(same("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
     EXPECT_FALSE(same("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"));
     EXPECT_FALSE(same("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"));
     EXPECT_FALSE(same("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"));
-    EXPECT_TRUE(same_aor(*parse_uri("sip:a%62@H.example:5;x"), *parse_uri("sip:ab@h.example")));    // ADDR-32
+    EXPECT_TRUE(
+        same_aor(*parse_uri("sip:a%62@H.example:5;x"), *parse_uri("sip:ab@h.example")));  // ADDR-32
     EXPECT_FALSE(same_aor(*parse_uri("sip:Ab@h"), *parse_uri("sip:ab@h")));
 }
 
@@ -132,7 +171,8 @@ TEST(Uri, HasABoundOfParameters) {
     EXPECT_FALSE(with(";p", ";p", kUriParameters + 1));
     EXPECT_TRUE(with("?a=b", "&a=b", kUriParameters));
     EXPECT_FALSE(with("?a=b", "&a=b", kUriParameters + 1));
-    EXPECT_TRUE(same_uri(*parse_uri("sip:h;p=1;p=2"), *parse_uri("sip:h;p=1;p=2")));    // found by the fuzzer
+    EXPECT_TRUE(
+        same_uri(*parse_uri("sip:h;p=1;p=2"), *parse_uri("sip:h;p=1;p=2")));  // found by the fuzzer
 }
 
 TEST(Uri, EverySplitAndEveryByteIsSafe) {

@@ -1,8 +1,8 @@
 #include "sip/writer.hpp"
 
-#include <gtest/gtest.h>
-
 #include <array>
+
+#include <gtest/gtest.h>
 
 #include "tests/sip/sip_support.hpp"
 
@@ -23,7 +23,7 @@ RequestHead message_head() {
     return head;
 }
 
-TEST(Writer, WritesARequestInOrder) {    // SIP-4, SIP-17, IM-15
+TEST(Writer, WritesARequestInOrder) {  // SIP-4, SIP-17, IM-15
     std::array<char, 2048> memory;
     Sink sink(memory);
     RequestHead head = message_head();
@@ -78,7 +78,8 @@ TEST(Writer, NoValueCanEndItsLine) {
 
 const std::string kRequest = crlf(
     "MESSAGE sip:bob@xmpp.example SIP/2.0\n"
-    "Via: SIP/2.0/UDP 192.0.2.1:5070 ;branch=z9hG4bKabc;rport;x=\"y;z\" , SIP/2.0/TCP two;branch=z9hG4bK2\n"
+    "Via: SIP/2.0/UDP 192.0.2.1:5070 ;branch=z9hG4bKabc;rport;x=\"y;z\" , SIP/2.0/TCP "
+    "two;branch=z9hG4bK2\n"
     "v: SIP/2.0/TLS three\n"
     "From: \"A\"  <sip:alice@sip.example>;tag=1\n"
     "t: <sip:bob@xmpp.example>\n"
@@ -98,10 +99,11 @@ std::string respond(const std::string& request, const ResponseHead& head) {
     return std::string(sink.written());
 }
 
-TEST(Writer, AResponseCopiesWhatItMust) {    // SIP-4, RFC 3261 8.2.6.2
+TEST(Writer, AResponseCopiesWhatItMust) {  // SIP-4, RFC 3261 8.2.6.2
     EXPECT_EQ(respond(kRequest, {200, "", "t9", "", 0}),
               crlf("SIP/2.0 200 OK\n"
-                   "Via: SIP/2.0/UDP 192.0.2.1:5070 ;branch=z9hG4bKabc;rport;x=\"y;z\" , SIP/2.0/TCP two;branch=z9hG4bK2\n"
+                   "Via: SIP/2.0/UDP 192.0.2.1:5070 ;branch=z9hG4bKabc;rport;x=\"y;z\" , "
+                   "SIP/2.0/TCP two;branch=z9hG4bK2\n"
                    "Via: SIP/2.0/TLS three\n"
                    "From: \"A\"  <sip:alice@sip.example>;tag=1\n"
                    "To: <sip:bob@xmpp.example>;tag=t9\n"
@@ -111,15 +113,18 @@ TEST(Writer, AResponseCopiesWhatItMust) {    // SIP-4, RFC 3261 8.2.6.2
                    "\n"));
 }
 
-TEST(Writer, AddsReceivedAndRport) {    // SIP-13, RFC 3581 4
+TEST(Writer, AddsReceivedAndRport) {  // SIP-13, RFC 3581 4
     const std::string asked = respond(kRequest, {200, "", "t9", "192.0.2.1", 4444});
-    EXPECT_NE(asked.find("Via: SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKabc;x=\"y;z\";received=192.0.2.1;rport=4444 , "
-                         "SIP/2.0/TCP two;branch=z9hG4bK2\r\nVia: SIP/2.0/TLS three\r\n"),
-              std::string::npos)
+    EXPECT_NE(
+        asked.find("Via: SIP/2.0/UDP "
+                   "192.0.2.1:5070;branch=z9hG4bKabc;x=\"y;z\";received=192.0.2.1;rport=4444 , "
+                   "SIP/2.0/TCP two;branch=z9hG4bK2\r\nVia: SIP/2.0/TLS three\r\n"),
+        std::string::npos)
         << asked;
     std::string plain = kRequest;
     plain.replace(plain.find(";rport"), 6, "");
-    EXPECT_NE(respond(plain, {200, "", "t", "192.0.2.1", 4444}).find("192.0.2.1:5070 ;branch=z9hG4bKabc;x=\"y;z\" ,"),
+    EXPECT_NE(respond(plain, {200, "", "t", "192.0.2.1", 4444})
+                  .find("192.0.2.1:5070 ;branch=z9hG4bKabc;x=\"y;z\" ,"),
               std::string::npos);
     EXPECT_NE(respond(plain, {200, "", "t", "2001:db8::9", 4444})
                   .find("192.0.2.1:5070;branch=z9hG4bKabc;x=\"y;z\";received=2001:db8::9 ,"),
@@ -134,11 +139,12 @@ TEST(Writer, AddsReceivedAndRport) {    // SIP-13, RFC 3581 4
 TEST(Writer, TheTagIsAddedOnlyWhereItIsMissing) {
     EXPECT_EQ(respond(kRequest, {100, "", "t9", "", 0}).find("tag=t9"), std::string::npos);
     std::string tagged = kRequest;
-    tagged.replace(tagged.find("<sip:bob@xmpp.example>\r\n"), 24, "<sip:bob@xmpp.example>;tag=old\r\n");
+    tagged.replace(tagged.find("<sip:bob@xmpp.example>\r\n"), 24,
+                   "<sip:bob@xmpp.example>;tag=old\r\n");
     EXPECT_EQ(respond(tagged, {200, "", "t9", "", 0}).find("tag=t9"), std::string::npos);
 }
 
-TEST(Writer, AnswersWhatIsMalformed) {    // SIP-2
+TEST(Writer, AnswersWhatIsMalformed) {  // SIP-2
     std::string bad = kRequest;
     bad.replace(bad.find("t: <sip:bob"), 6, "X: <si");
     bad.replace(bad.find("SIP/2.0/UDP 192"), 15, "SIP/2.0/UDP ???");
@@ -152,19 +158,22 @@ TEST(Writer, AnswersWhatIsMalformed) {    // SIP-2
     EXPECT_NE(sink.written().find("Call-ID: x@y\r\n"), Bytes::npos);
 }
 
-TEST(Writer, BuildsTheAckOfAFailure) {    // RFC 3261 17.1.1.3, ERT-3
-    test::Read invite(crlf("INVITE sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nRoute: <sip:p;lr>\n"
-                           "From: <sip:a@x>;tag=1\nTo: <sip:b@h>\nCall-ID: c\nCSeq: 5 INVITE\nContent-Length: 0\n\n"));
-    test::Read response(crlf("SIP/2.0 486 Busy\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nFrom: <sip:a@x>;tag=1\n"
-                             "To: <sip:b@h>;tag=2\nCall-ID: c\nCSeq: 5 INVITE\nContent-Length: 0\n\n"));
+TEST(Writer, BuildsTheAckOfAFailure) {  // RFC 3261 17.1.1.3, ERT-3
+    test::Read invite(crlf(
+        "INVITE sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nRoute: <sip:p;lr>\n"
+        "From: <sip:a@x>;tag=1\nTo: <sip:b@h>\nCall-ID: c\nCSeq: 5 INVITE\nContent-Length: 0\n\n"));
+    test::Read response(
+        crlf("SIP/2.0 486 Busy\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nFrom: <sip:a@x>;tag=1\n"
+             "To: <sip:b@h>;tag=2\nCall-ID: c\nCSeq: 5 INVITE\nContent-Length: 0\n\n"));
     ASSERT_EQ(invite.parse(Carrier::kStream).parsed.verdict, Verdict::kDone);
     ASSERT_EQ(response.parse(Carrier::kStream).parsed.verdict, Verdict::kDone);
     std::array<char, 1024> memory;
     Sink sink(memory);
     write_ack(sink, invite.message, response.message);
-    EXPECT_EQ(sink.written(), crlf("ACK sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nMax-Forwards: 70\n"
-                                   "Route: <sip:p;lr>\nFrom: <sip:a@x>;tag=1\nTo: <sip:b@h>;tag=2\nCall-ID: c\n"
-                                   "CSeq: 5 ACK\nContent-Length: 0\n\n"));
+    EXPECT_EQ(sink.written(),
+              crlf("ACK sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nMax-Forwards: 70\n"
+                   "Route: <sip:p;lr>\nFrom: <sip:a@x>;tag=1\nTo: <sip:b@h>;tag=2\nCall-ID: c\n"
+                   "CSeq: 5 ACK\nContent-Length: 0\n\n"));
 }
 
 TEST(Writer, SaysWhenThereIsNoRoom) {
@@ -180,7 +189,8 @@ TEST(Writer, EachStatusHasAPhrase) {
     EXPECT_EQ(reason_phrase(489), "Bad Event");
     EXPECT_EQ(reason_phrase(606), "Not Acceptable");
     EXPECT_EQ(reason_phrase(100), "Trying");
-    for (std::uint16_t status = 100; status < 700; ++status) EXPECT_FALSE(reason_phrase(status).empty());
+    for (std::uint16_t status = 100; status < 700; ++status)
+        EXPECT_FALSE(reason_phrase(status).empty());
 }
 
 }  // namespace

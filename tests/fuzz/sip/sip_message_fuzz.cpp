@@ -1,5 +1,5 @@
-// Whatever comes in: no crash, nothing read outside, the same verdicts whole and cut, and what was read can
-// be answered and the answer read.
+// Whatever comes in: no crash, nothing read outside, the same verdicts whole and cut, and what was
+// read can be answered and the answer read.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -52,14 +52,17 @@ std::vector<std::string> feed(const std::string& bytes, std::size_t cut) {
             if (frame.kind == FrameKind::kNeedMore) break;
             demand(frame.close || (frame.consumed > 0 && frame.consumed <= exact.size()));
             if (frame.kind == FrameKind::kMessage || frame.kind == FrameKind::kMalformed) {
-                out.push_back(std::to_string(frame.status) + frame.reason + std::string(message.call_id) +
-                              std::string(message.body));
+                out.push_back(std::to_string(frame.status) + frame.reason +
+                              std::string(message.call_id) + std::string(message.body));
             }
             if (frame.kind == FrameKind::kMessage) answer(message);
             if (frame.close) return out;
-            pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(frame.consumed));
+            pending.erase(pending.begin(),
+                          pending.begin() + static_cast<std::ptrdiff_t>(frame.consumed));
         }
-        if (piece == 0) pending.insert(pending.end(), bytes.begin() + static_cast<std::ptrdiff_t>(cut), bytes.end());
+        if (piece == 0)
+            pending.insert(pending.end(), bytes.begin() + static_cast<std::ptrdiff_t>(cut),
+                           bytes.end());
     }
     return out;
 }

@@ -27,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!back) std::abort();
     std::array<char, 1'000> twice;
     Sink second(twice);
-    if (!sip::percent_decode(back->user, second) || second.written() != plain.written()) std::abort();
+    if (!sip::percent_decode(back->user, second) || second.written() != plain.written())
+        std::abort();
     return 0;
 }
