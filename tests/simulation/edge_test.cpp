@@ -91,7 +91,7 @@ TEST_F(EdgePair, AStanzaCrossesAsTheBytesItIs) {    // N4, N5: dialback over TLS
 TEST_F(EdgePair, OneStreamServesMany) {    // X3, S2S-20
     start();
     for (link::Ticket ticket = 1; ticket <= 200; ++ticket) ASSERT_TRUE(send_from_a(ticket));
-    ASSERT_TRUE(until([&] { return door_b_.got.size() == 200; }));
+    ASSERT_TRUE(until([&] { return door_b_.got.size() >= 200; }));
     EXPECT_EQ(b_->count(Counter::kXmppInAccepted), 1U);
 }
 

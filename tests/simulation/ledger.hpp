@@ -13,7 +13,8 @@ struct Ledger {
         std::string pair;
         unsigned order = 0;         // within its pair
         unsigned delivered = 0;
-        unsigned refused = 0;
+        unsigned refused = 0;       // by Fedgate
+        bool own_doubt = false;     // the sender's own side broke off: it has told its user so
         bool accepted = false;      // SIP to XMPP: 2xx came
         bool never_left = false;    // the sender's own side gave up: not our message
     };
@@ -44,7 +45,7 @@ struct Ledger {
             ++totals.sent;
             if (entry.delivered > 1 || entry.refused > 1) {
                 ++totals.doubled;
-            } else if (entry.delivered == 1 && entry.refused == 1) {
+            } else if (entry.own_doubt || (entry.delivered == 1 && entry.refused == 1)) {
                 ++totals.in_doubt;
             } else if (entry.delivered == 1) {
                 ++totals.delivered;
@@ -59,7 +60,8 @@ struct Ledger {
     }
     [[nodiscard]] std::string first_open() const {
         for (const auto& [name, entry] : entries) {
-            if (!entry.never_left && entry.delivered + entry.refused == 0) return name;
+            if (entry.never_left || entry.own_doubt) continue;
+            if (entry.delivered + entry.refused == 0) return name;
         }
         return {};
     }

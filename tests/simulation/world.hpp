@@ -62,7 +62,8 @@ class Server {
 public:
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings)
         : node_(node), rules_(compile(settings)), group_(shards) {
-        auto self_signed = net::make_self_signed({kSipDomain, kXmppDomain}, 30);
+        // One for the whole program: keys come from the kernel, and their sizes would show in a trace.
+        static const auto self_signed = net::make_self_signed({kSipDomain, kXmppDomain}, 30);
         FEDGATE_CHECK(self_signed.has_value());
         for (std::uint32_t i = 0; i < shards; ++i) {
             Seat seat;
@@ -153,8 +154,7 @@ public:
         if (it == tickets.end()) return;
         Ledger::Entry& entry = ledger_.entries.at(it->second);
         if (outcome.fate == link::Fate::kFailed) entry.never_left = true;
-        // Their server tells their user, as Fedgate does: in doubt.
-        if (outcome.fate == link::Fate::kInDoubt && entry.refused == 0) ++entry.refused;
+        if (outcome.fate == link::Fate::kInDoubt) entry.own_doubt = true;
     }
 
     std::map<link::Ticket, std::string> tickets;
@@ -265,7 +265,7 @@ private:
         if (out_.get() == &connection) {
             out_.reset();
             // A user agent whose connection breaks has failed its transactions itself.
-            for (const auto& [name, where] : pending_) ledger_.on_refused(name);
+            for (const auto& [name, where] : pending_) ledger_.entries.at(name).own_doubt = true;
             pending_.clear();
             return;
         }
