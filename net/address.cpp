@@ -1,9 +1,8 @@
 #include "net/address.hpp"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <cstring>
+#include <netinet/in.h>
 
 namespace fedgate::net {
 namespace {
@@ -62,9 +61,10 @@ Result<HostPort> parse_host_port(Bytes text, std::uint16_t default_port) {
         if (end == Bytes::npos) return failure(Errc::kMalformed, "address: no ]");
         host = text.substr(1, end - 1);
         port = text.substr(end + 1);
-        if (!parse_ip(host, 0) || host.find(':') == Bytes::npos) return failure(Errc::kMalformed, "address");
+        if (!parse_ip(host, 0) || host.find(':') == Bytes::npos)
+            return failure(Errc::kMalformed, "address");
     } else if (const std::size_t colon = text.find(':'); colon != Bytes::npos) {
-        if (text.find(':', colon + 1) != Bytes::npos) {    // a bare IPv6 address
+        if (text.find(':', colon + 1) != Bytes::npos) {  // a bare IPv6 address
             if (!parse_ip(text, 0)) return failure(Errc::kMalformed, "address");
         } else {
             host = text.substr(0, colon);
@@ -73,7 +73,8 @@ Result<HostPort> parse_host_port(Bytes text, std::uint16_t default_port) {
     }
     if (host.empty() || host.size() > 255) return failure(Errc::kMalformed, "host");
     for (const char c : host) {
-        if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return failure(Errc::kMalformed, "host");
+        if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f)
+            return failure(Errc::kMalformed, "host");
     }
     if (!port.empty()) {
         if (port.front() != ':') return failure(Errc::kMalformed, "port");
@@ -110,7 +111,8 @@ void write_ip(Sink& out, const SocketAddress& address) {
     const IpKey key = ip_key(address);
     char text[kAddressTextMax + 1];
     const bool v4 = is_mapped(key);
-    if (inet_ntop(v4 ? AF_INET : AF_INET6, key.bytes + (v4 ? 12 : 0), text, sizeof text) == nullptr) return;
+    if (inet_ntop(v4 ? AF_INET : AF_INET6, key.bytes + (v4 ? 12 : 0), text, sizeof text) == nullptr)
+        return;
     out.append(Bytes(text));
 }
 
@@ -142,13 +144,16 @@ static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_por
 
 std::uint16_t port_of(const SocketAddress& address) {
     std::uint16_t port = 0;
-    std::memcpy(&port, reinterpret_cast<const char*>(&address.storage) + offsetof(sockaddr_in, sin_port), 2);
+    std::memcpy(&port,
+                reinterpret_cast<const char*>(&address.storage) + offsetof(sockaddr_in, sin_port),
+                2);
     return ntohs(port);
 }
 
 SocketAddress with_port(SocketAddress address, std::uint16_t port) {
     const std::uint16_t wire = htons(port);
-    std::memcpy(reinterpret_cast<char*>(&address.storage) + offsetof(sockaddr_in, sin_port), &wire, 2);
+    std::memcpy(reinterpret_cast<char*>(&address.storage) + offsetof(sockaddr_in, sin_port), &wire,
+                2);
     return address;
 }
 

@@ -27,7 +27,7 @@ Result<HostPort> parse_host_port(Bytes text, std::uint16_t default_port);
 
 // `127.0.0.1:5060`, `[::1]:5060`. A v4-mapped address is written as IPv4.
 void write_address(Sink&, const SocketAddress&);
-void write_ip(Sink&, const SocketAddress&);    // no port, no brackets
+void write_ip(Sink&, const SocketAddress&);  // no port, no brackets
 std::string format_address(const SocketAddress&);
 std::string format_ip(const SocketAddress&);
 
@@ -36,7 +36,7 @@ std::string format_ip(const SocketAddress&);
 [[nodiscard]] bool is_ipv6(const SocketAddress&);
 [[nodiscard]] bool is_loopback(const SocketAddress&);
 [[nodiscard]] bool same_ip(const SocketAddress&, const SocketAddress&);
-[[nodiscard]] bool same_address(const SocketAddress&, const SocketAddress&);    // and port
+[[nodiscard]] bool same_address(const SocketAddress&, const SocketAddress&);  // and port
 // The address without its port, as bytes of equal meaning for v4 and v4-mapped: a key for tables.
 struct IpKey {
     unsigned char bytes[16] = {};
@@ -52,7 +52,7 @@ public:
 
 private:
     IpKey prefix_;
-    unsigned bits_ = 128;    // counted in the mapped 16 bytes
+    unsigned bits_ = 128;  // counted in the mapped 16 bytes
 };
 
 [[nodiscard]] bool contains(const std::vector<AddressRange>&, const SocketAddress&);

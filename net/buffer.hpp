@@ -1,5 +1,5 @@
-// Bytes in one piece of heap memory: appended behind, consumed at the front. Grows by doubling and is
-// given back with release(), so that an idle connection costs nothing.
+// Bytes in one piece of heap memory: appended behind, consumed at the front. Grows by doubling and
+// is given back with release(), so that an idle connection costs nothing.
 #pragma once
 
 #include <algorithm>
@@ -61,7 +61,7 @@ private:
     static constexpr std::size_t kFirstBytes = 2'048;
 
     void make_room(std::size_t count) {
-        if (begin_ > 0) {    // only an unfinished tail is ever moved
+        if (begin_ > 0) {  // only an unfinished tail is ever moved
             std::memmove(memory_, memory_ + begin_, size());
             end_ -= begin_;
             begin_ = 0;
@@ -69,7 +69,7 @@ private:
         if (capacity_ - end_ >= count) return;
         const std::size_t wanted = std::max({kFirstBytes, capacity_ * 2, end_ + count});
         char* grown = static_cast<char*>(std::realloc(memory_, wanted));
-        FEDGATE_CHECK(grown != nullptr);    // out of memory ends the process
+        FEDGATE_CHECK(grown != nullptr);  // out of memory ends the process
         memory_ = grown;
         capacity_ = wanted;
     }

@@ -132,7 +132,8 @@ bool parse_public_key(Bytes whole, Certificate& out) {
     Der outer(whole);
     if (!outer.take(kSequence, content)) return false;
     Der key(content);
-    if (!key.take(kSequence, algorithm) || !key.take(kBitString, bits) || !key.at_end()) return false;
+    if (!key.take(kSequence, algorithm) || !key.take(kBitString, bits) || !key.at_end())
+        return false;
     if (bits.empty() || bits[0] != 0) return false;
     out.key_bits = bits.substr(1);
     Der parts(algorithm);
@@ -141,7 +142,7 @@ bool parse_public_key(Bytes whole, Certificate& out) {
         if (out.key_bits.size() == 32) out.key = KeyKind::kEd25519;
     } else if (object == kEcKey) {
         Bytes curve;
-        if (!parts.take(kObject, curve)) return true;    // explicit parameters: not a key we take
+        if (!parts.take(kObject, curve)) return true;  // explicit parameters: not a key we take
         if (curve == kCurveP256) out.key = KeyKind::kP256;
         if (curve == kCurveP384) out.key = KeyKind::kP384;
         if (curve == kCurveP521) out.key = KeyKind::kP521;
@@ -177,10 +178,10 @@ bool parse_other_name(Bytes content, Certificate& out) {
     Bytes object, wrapped, value;
     if (!parts.take(kObject, object) || !parts.take(0xa0, wrapped) || !parts.at_end()) return false;
     Der inner(wrapped);
-    if (object == kSrvName) {    // RFC 4985
+    if (object == kSrvName) {  // RFC 4985
         if (!inner.take(kIa5String, value) || !inner.at_end()) return false;
         if (is_clean(value, true)) out.srv_names.push_back(value);
-    } else if (object == kXmppAddr) {    // RFC 6120 13.7.1.4
+    } else if (object == kXmppAddr) {  // RFC 6120 13.7.1.4
         if (!inner.take(kUtf8String, value) || !inner.at_end()) return false;
         if (is_clean(value, false)) out.xmpp_addrs.push_back(value);
     }
@@ -213,7 +214,8 @@ bool parse_basic_constraints(Bytes value, Certificate& out) {
         out.is_ca = flag[0] != 0;
     }
     if (!parts.at_end()) {
-        if (!parts.take(kInteger, length) || length.size() != 1 || (length[0] & 0x80) != 0) return false;
+        if (!parts.take(kInteger, length) || length.size() != 1 || (length[0] & 0x80) != 0)
+            return false;
         out.path_length = length[0];
     }
     return parts.at_end();
@@ -223,7 +225,7 @@ bool parse_key_usage(Bytes value, Certificate& out) {
     Bytes bits;
     Der outer(value);
     if (!outer.take(kBitString, bits) || !outer.at_end() || bits.size() < 2) return false;
-    out.may_sign_certificates = (bits[1] & 0x04) != 0;    // bit 5, keyCertSign
+    out.may_sign_certificates = (bits[1] & 0x04) != 0;  // bit 5, keyCertSign
     return true;
 }
 
@@ -235,7 +237,8 @@ bool parse_extended_key_usage(Bytes value, Certificate& out) {
     out.usage_fits = false;
     for (Der usages(list); !usages.at_end();) {
         if (!usages.take(kObject, object)) return false;
-        if (object == kAnyUsage || object == kServerAuth || object == kXmppAddr) out.usage_fits = true;
+        if (object == kAnyUsage || object == kServerAuth || object == kXmppAddr)
+            out.usage_fits = true;
     }
     return true;
 }
@@ -273,10 +276,10 @@ bool parse_signed_part(Bytes content, Bytes outer_algorithm, Certificate& out) {
     Bytes ignored, algorithm, validity;
     out.version_1 = !parts.next_is(0xa0);
     if (!out.version_1 && !parts.take(0xa0, ignored)) return false;
-    if (!parts.take(kInteger, ignored)) return false;    // serial number
+    if (!parts.take(kInteger, ignored)) return false;  // serial number
     Bytes algorithm_content;
     if (!parts.take(kSequence, algorithm_content, &algorithm)) return false;
-    if (algorithm != outer_algorithm) return false;      // RFC 5280 4.1.1.2
+    if (algorithm != outer_algorithm) return false;  // RFC 5280 4.1.1.2
     if (!parts.take(kSequence, ignored, &out.issuer)) return false;
     if (!parts.take(kSequence, validity)) return false;
     Der times(validity);
@@ -285,7 +288,7 @@ bool parse_signed_part(Bytes content, Bytes outer_algorithm, Certificate& out) {
     if (!parts.take(kSequence, ignored, &out.subject)) return false;
     if (!parts.take(kSequence, ignored, &out.public_key)) return false;
     if (!parse_public_key(out.public_key, out)) return false;
-    if (parts.next_is(0x81) && !parts.take(0x81, ignored)) return false;    // unique ids
+    if (parts.next_is(0x81) && !parts.take(0x81, ignored)) return false;  // unique ids
     if (parts.next_is(0x82) && !parts.take(0x82, ignored)) return false;
     if (parts.next_is(0xa3)) {
         Bytes extensions;

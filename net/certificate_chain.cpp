@@ -1,6 +1,10 @@
 // The judgement of a chain, and the only place of net that calls wolfCrypt's signature checks.
+// clang-format off: wolfSSL's other headers mean something else without this one before them.
 #include <wolfssl/options.h>
-// options.h must come first
+// clang-format on
+
+#include <array>
+
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/coding.h>
 #include <wolfssl/wolfcrypt/ecc.h>
@@ -9,15 +13,13 @@
 #include <wolfssl/wolfcrypt/sha256.h>
 #include <wolfssl/wolfcrypt/signature.h>
 
-#include <array>
-
 #include "net/certificate.hpp"
 
 namespace fedgate::net {
 namespace {
 
-constexpr unsigned kRsaBitsMin = 2048;    // CERT-5
-constexpr unsigned kRsaBitsMax = 8192;    // a bigger one only costs us time
+constexpr unsigned kRsaBitsMin = 2048;  // CERT-5
+constexpr unsigned kRsaBitsMax = 8192;  // a bigger one only costs us time
 
 const byte* data(Bytes bytes) { return reinterpret_cast<const byte*>(bytes.data()); }
 word32 size(Bytes bytes) { return static_cast<word32>(bytes.size()); }
@@ -27,7 +29,8 @@ bool check_rsa(const Certificate& issuer, const Certificate& subject, wc_HashTyp
     if (wc_InitRsaKey(&key, nullptr) != 0) return false;
     word32 index = 0;
     const bool good =
-        wc_RsaPublicKeyDecode(data(issuer.public_key), &index, &key, size(issuer.public_key)) == 0 &&
+        wc_RsaPublicKeyDecode(data(issuer.public_key), &index, &key, size(issuer.public_key)) ==
+            0 &&
         wc_SignatureVerify(hash, WC_SIGNATURE_TYPE_RSA_W_ENC, data(subject.signed_part),
                            size(subject.signed_part), data(subject.signature),
                            size(subject.signature), &key, sizeof key) == 0;
@@ -39,11 +42,11 @@ bool check_ecdsa(const Certificate& issuer, const Certificate& subject, wc_HashT
     ecc_key key;
     if (wc_ecc_init(&key) != 0) return false;
     word32 index = 0;
-    const bool good =
-        wc_EccPublicKeyDecode(data(issuer.public_key), &index, &key, size(issuer.public_key)) == 0 &&
-        wc_SignatureVerify(hash, WC_SIGNATURE_TYPE_ECC, data(subject.signed_part),
-                           size(subject.signed_part), data(subject.signature),
-                           size(subject.signature), &key, sizeof key) == 0;
+    const bool good = wc_EccPublicKeyDecode(data(issuer.public_key), &index, &key,
+                                            size(issuer.public_key)) == 0 &&
+                      wc_SignatureVerify(hash, WC_SIGNATURE_TYPE_ECC, data(subject.signed_part),
+                                         size(subject.signed_part), data(subject.signature),
+                                         size(subject.signature), &key, sizeof key) == 0;
     wc_ecc_free(&key);
     return good;
 }
@@ -55,7 +58,8 @@ bool check_ed25519(const Certificate& issuer, const Certificate& subject) {
     const bool done =
         wc_ed25519_import_public(data(issuer.key_bits), size(issuer.key_bits), &key) == 0 &&
         wc_ed25519_verify_msg(data(subject.signature), size(subject.signature),
-                              data(subject.signed_part), size(subject.signed_part), &good, &key) == 0;
+                              data(subject.signed_part), size(subject.signed_part), &good,
+                              &key) == 0;
     wc_ed25519_free(&key);
     return done && good == 1;
 }
@@ -68,12 +72,18 @@ bool is_signed_by(const Certificate& subject, const Certificate& issuer) {
     const bool rsa = issuer.key == KeyKind::kRsa;
     const bool ec = is_ec(issuer.key);
     switch (subject.signature_kind) {
-        case SignatureKind::kRsaSha256: return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA256);
-        case SignatureKind::kRsaSha384: return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA384);
-        case SignatureKind::kRsaSha512: return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA512);
-        case SignatureKind::kEcdsaSha256: return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA256);
-        case SignatureKind::kEcdsaSha384: return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA384);
-        case SignatureKind::kEcdsaSha512: return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA512);
+        case SignatureKind::kRsaSha256:
+            return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA256);
+        case SignatureKind::kRsaSha384:
+            return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA384);
+        case SignatureKind::kRsaSha512:
+            return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA512);
+        case SignatureKind::kEcdsaSha256:
+            return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA256);
+        case SignatureKind::kEcdsaSha384:
+            return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA384);
+        case SignatureKind::kEcdsaSha512:
+            return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA512);
         case SignatureKind::kEd25519:
             return issuer.key == KeyKind::kEd25519 && check_ed25519(issuer, subject);
         case SignatureKind::kWeakOrUnknown: return false;
@@ -125,7 +135,8 @@ Result<std::vector<std::string>> parse_pem_certificates(Bytes pem) {
         const Bytes text = pem.substr(at, end - at);
         std::string der(text.size() * 3 / 4 + 4, '\0');
         auto length = static_cast<word32>(der.size());
-        if (Base64_Decode(data(text), size(text), reinterpret_cast<byte*>(der.data()), &length) != 0) {
+        if (Base64_Decode(data(text), size(text), reinterpret_cast<byte*>(der.data()), &length) !=
+            0) {
             return failure(Errc::kMalformed, "PEM: not base64");
         }
         der.resize(length);
@@ -157,7 +168,7 @@ const char* TrustStore::judge(std::span<const Bytes> chain, WallTime now) const 
         shown.push_back(std::move(*parsed));
     }
     if (shown.empty()) return "no certificate was shown";
-    if (shown[0].is_ca) return "the certificate is an authority's, not a server's";    // CERT-6
+    if (shown[0].is_ca) return "the certificate is an authority's, not a server's";  // CERT-6
     if (!shown[0].usage_fits) return "the certificate is not for servers (extended key usage)";
 
     std::vector<bool> used(shown.size());
@@ -167,19 +178,22 @@ const char* TrustStore::judge(std::span<const Bytes> chain, WallTime now) const 
         if (const char* fault = fault_of_any(*current, now)) return fault;
         const char* root_fault = nullptr;
         for (const Certificate& root : roots_) {
-            if (root.der == current->der) return nullptr;    // trusted as it is
-            if (root.subject != current->issuer || !(root.version_1 || may_issue(root, below))) continue;
+            if (root.der == current->der) return nullptr;  // trusted as it is
+            if (root.subject != current->issuer || !(root.version_1 || may_issue(root, below)))
+                continue;
             if (!is_signed_by(*current, root)) continue;
             root_fault = fault_of_any(root, now);
             if (root_fault == nullptr) return nullptr;
         }
         if (root_fault != nullptr) return root_fault;
         if (current->signature_kind == SignatureKind::kWeakOrUnknown) {
-            return "a certificate of the chain has a signature weaker than SHA-256, or an unknown one";
+            return "a certificate of the chain has a signature weaker than SHA-256, or an unknown "
+                   "one";
         }
         const Certificate* issuer = nullptr;
         for (std::size_t i = 1; i < shown.size() && issuer == nullptr; ++i) {
-            if (used[i] || shown[i].subject != current->issuer || !may_issue(shown[i], below)) continue;
+            if (used[i] || shown[i].subject != current->issuer || !may_issue(shown[i], below))
+                continue;
             used[i] = true;
             if (is_signed_by(*current, shown[i])) issuer = &shown[i];
         }

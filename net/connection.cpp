@@ -8,11 +8,12 @@
 namespace fedgate::net {
 namespace {
 
-constexpr Duration kFlushTime = 5s;          // close(): for what was written
-constexpr Duration kFinTime = 5s;            // close(): for the peer's FIN
-constexpr Duration kIdleTime = 10s;          // then buffers are given back
-constexpr std::size_t kReadBytes = 4'096;    // room for one call of the TLS reader, at least
-constexpr std::size_t kShowBytes = 32'768;   // decrypted bytes that are collected before they are shown
+constexpr Duration kFlushTime = 5s;        // close(): for what was written
+constexpr Duration kFinTime = 5s;          // close(): for the peer's FIN
+constexpr Duration kIdleTime = 10s;        // then buffers are given back
+constexpr std::size_t kReadBytes = 4'096;  // room for one call of the TLS reader, at least
+constexpr std::size_t kShowBytes =
+    32'768;  // decrypted bytes that are collected before they are shown
 constexpr std::size_t kSendBytes = 262'144;  // one send; a long queue so shows progress (S2S-66)
 
 Error error_of(int system, const char* where) {
@@ -28,30 +29,45 @@ Error error_of(int system, const char* where) {
 
 }  // namespace
 
-// Output: write() fills `plain_` (TLS) or `wire_`; at the end of the turn plain_ is encrypted behind
-// wire_, and wire_ and `sending_` change places. So one buffer fills while the other is in the kernel.
-class Connection::Core final : public SocketOwner, public TimerOwner, public TurnTask, public SocketRemains {
+// Output: write() fills `plain_` (TLS) or `wire_`; at the end of the turn plain_ is encrypted
+// behind wire_, and wire_ and `sending_` change places. So one buffer fills while the other is in
+// the kernel.
+class Connection::Core final : public SocketOwner,
+                               public TimerOwner,
+                               public TurnTask,
+                               public SocketRemains {
 public:
     Core(Loop& loop, Connection& handle, ConnectionOwner& owner, ConnectionLimits limits)
-        : loop_(loop), handle_(&handle), owner_(&owner), limits_(limits), timer_(*this),
-          last_received_(loop.now()), last_progress_(loop.now()) {}
+        : loop_(loop),
+          handle_(&handle),
+          owner_(&owner),
+          limits_(limits),
+          timer_(*this),
+          last_received_(loop.now()),
+          last_progress_(loop.now()) {}
     Core(Loop& loop, ConnectionOwner& owner, ConnectionLimits limits)
-        : loop_(loop), owner_(&owner), limits_(limits), timer_(*this),
-          last_received_(loop.now()), last_progress_(loop.now()) {}
+        : loop_(loop),
+          owner_(&owner),
+          limits_(limits),
+          timer_(*this),
+          last_received_(loop.now()),
+          last_progress_(loop.now()) {}
 
     enum class State : std::uint8_t {
         kConnecting,
         kOpen,
-        kFlushing,    // closing: what was written is on its way
-        kShut,        // our FIN is sent, the peer's is awaited
-        kDead,        // the loop is closing the socket
+        kFlushing,  // closing: what was written is on its way
+        kShut,      // our FIN is sent, the peer's is awaited
+        kDead,      // the loop is closing the socket
     };
 
     void adopt(Socket socket, const SocketAddress& peer);
     void detach();
 
     bool write(Bytes bytes);
-    [[nodiscard]] std::size_t unsent() const { return plain_.size() + wire_.size() + sending_.size(); }
+    [[nodiscard]] std::size_t unsent() const {
+        return plain_.size() + wire_.size() + sending_.size();
+    }
     void start_tls(std::unique_ptr<TlsSession> session);
     void pause();
     void resume();
@@ -69,7 +85,7 @@ public:
     void on_turn_end() override;
 
     Loop& loop_;
-    Connection* handle_ = nullptr;    // null: the Connection is gone, only the socket is left
+    Connection* handle_ = nullptr;  // null: the Connection is gone, only the socket is left
     ConnectionOwner* owner_;
     ConnectionLimits limits_;
     Socket socket_{};
@@ -96,23 +112,23 @@ private:
     void stop();
     void die();
 
-    Buffer input_;      // plain, not yet consumed
-    Buffer cipher_;     // received while paused
-    Buffer plain_;      // to be encrypted
-    Buffer wire_;       // to be sent
-    Buffer sending_;    // with the kernel while in_flight_
+    Buffer input_;    // plain, not yet consumed
+    Buffer cipher_;   // received while paused
+    Buffer plain_;    // to be encrypted
+    Buffer wire_;     // to be sent
+    Buffer sending_;  // with the kernel while in_flight_
     std::size_t in_flight_bytes_ = 0;
     Error reason_{Errc::kClosed, 0, "closed"};
     bool in_flight_ = false;
     bool scheduled_ = false;
-    bool active_ = false;        // since the idle timer looked
-    bool refused_ = false;       // a write(): on_writable() is owed
+    bool active_ = false;   // since the idle timer looked
+    bool refused_ = false;  // a write(): on_writable() is owed
     bool paused_ = false;
-    bool show_again_ = false;    // after resume()
-    bool ended_ = false;         // the peer's FIN has come
-    bool goodbye_ = false;       // close_notify is to be sent
-    bool finished_ = false;      // the loop has let go
-    bool finishing_ = false;     // on_closed() is on the stack
+    bool show_again_ = false;  // after resume()
+    bool ended_ = false;       // the peer's FIN has come
+    bool goodbye_ = false;     // close_notify is to be sent
+    bool finished_ = false;    // the loop has let go
+    bool finishing_ = false;   // on_closed() is on the stack
 };
 
 void Connection::Core::adopt(Socket socket, const SocketAddress& peer) {
@@ -141,7 +157,8 @@ void Connection::Core::schedule() {
 
 void Connection::Core::touch() {
     active_ = true;
-    if (!timer_.armed() && state_ == State::kOpen) loop_.timers().arm(timer_, loop_.now() + kIdleTime);
+    if (!timer_.armed() && state_ == State::kOpen)
+        loop_.timers().arm(timer_, loop_.now() + kIdleTime);
 }
 
 bool Connection::Core::write(Bytes bytes) {
@@ -162,7 +179,7 @@ void Connection::Core::start_tls(std::unique_ptr<TlsSession> session) {
     if (state_ != State::kOpen) return;
     FEDGATE_CHECK(!tls_);
     tls_ = std::move(session);
-    input_.clear();    // S2S-12: what came before is never fed to TLS
+    input_.clear();  // S2S-12: what came before is never fed to TLS
     Bytes nothing;
     shake_hands(nothing);
 }
@@ -176,7 +193,7 @@ void Connection::Core::pause() {
 void Connection::Core::resume() {
     if (!paused_) return;
     paused_ = false;
-    show_again_ = true;    // and only then receive again, in order
+    show_again_ = true;  // and only then receive again, in order
     schedule();
 }
 
@@ -187,7 +204,8 @@ void Connection::Core::close(Error reason, bool say_goodbye) {
     reason_ = reason;
     goodbye_ = say_goodbye && secured_;
     state_ = State::kFlushing;
-    if (paused_) loop_.resume_receive(socket_);    // the peer's FIN is to be seen; its bytes are dropped
+    if (paused_)
+        loop_.resume_receive(socket_);  // the peer's FIN is to be seen; its bytes are dropped
     paused_ = false;
     loop_.timers().arm(timer_, loop_.now() + kFlushTime);
     schedule();
@@ -245,7 +263,7 @@ void Connection::Core::on_receive(Socket, MutableBytes bytes) {
     touch();
     if (!tls_) return receive_plain(bytes);
     Bytes cipher(bytes.data(), bytes.size());
-    if (!cipher_.empty() || paused_) {    // in order behind what waits
+    if (!cipher_.empty() || paused_) {  // in order behind what waits
         cipher_.append(cipher);
         return;
     }
@@ -274,7 +292,7 @@ bool Connection::Core::shake_hands(Bytes& cipher) {
     if (!wire_.empty()) schedule();
     if (outcome == TlsSession::Outcome::kNeedInput) return false;
     if (outcome != TlsSession::Outcome::kDone) {
-        close(tls_->error(), false);    // the alert goes out first
+        close(tls_->error(), false);  // the alert goes out first
         return false;
     }
     secured_ = true;
@@ -300,7 +318,8 @@ void Connection::Core::receive_cipher(Bytes& cipher) {
         }
         if (more) continue;
         if (!wire_.empty()) schedule();
-        if (outcome == TlsSession::Outcome::kClosed) close({Errc::kClosed, 0, "the peer closed"}, true);
+        if (outcome == TlsSession::Outcome::kClosed)
+            close({Errc::kClosed, 0, "the peer closed"}, true);
         if (outcome == TlsSession::Outcome::kFailed) close(tls_->error(), false);
         return;
     }
@@ -357,7 +376,8 @@ void Connection::Core::on_sent(Socket, int error) {
     if (error != 0) return abort(error_of(error, "send"));
     last_progress_ = loop_.now();
     sending_.consume(in_flight_bytes_);
-    if (!sending_.empty() || !wire_.empty() || !plain_.empty() || state_ == State::kFlushing) schedule();
+    if (!sending_.empty() || !wire_.empty() || !plain_.empty() || state_ == State::kFlushing)
+        schedule();
     if (!refused_ || is_gone() || unsent() > limits_.unsent_bytes_max / 2) return;
     refused_ = false;
     owner_->on_writable(*handle_);
@@ -368,7 +388,7 @@ void Connection::Core::on_end(Socket, int error) {
     if (error != 0) return abort(error_of(error, "receive"));
     ended_ = true;
     if (state_ == State::kShut) return die();
-    if (paused_ || show_again_) return;    // show_again() goes on
+    if (paused_ || show_again_) return;  // show_again() goes on
     close({Errc::kClosed, 0, "the peer closed"}, true);
 }
 

@@ -1,6 +1,6 @@
 // One stream connection: TCP, with TLS from the start or from any later byte on, or without.
-// The owner sees plain text only. Output written during a turn leaves in as few sends as possible at its end.
-// Owner: whoever made it. Thread: the shard's.
+// The owner sees plain text only. Output written during a turn leaves in as few sends as possible
+// at its end. Owner: whoever made it. Thread: the shard's.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 namespace fedgate::net {
 
 class Connection;
-class TlsContext;    // net/tls.hpp
+class TlsContext;  // net/tls.hpp
 
 class ConnectionOwner {
 public:
@@ -29,8 +29,8 @@ public:
     virtual std::size_t on_data(Connection&, MutableBytes input) = 0;
     // The send queue has fallen below half after a write() was refused.
     virtual void on_writable(Connection&) {}
-    // It is over (closed by either side, broken, or TLS failed). Last call; the object may be destroyed
-    // from here on, also from within this call.
+    // It is over (closed by either side, broken, or TLS failed). Last call; the object may be
+    // destroyed from here on, also from within this call.
     virtual void on_closed(Connection&, Error reason) = 0;
 
 protected:
@@ -38,19 +38,21 @@ protected:
 };
 
 struct ConnectionLimits {
-    std::size_t input_bytes_max;     // unconsumed input; a full buffer that the owner does not consume closes with kLimit
-    std::size_t unsent_bytes_max;    // write() refuses above
+    std::size_t input_bytes_max;  // unconsumed input; a full buffer that the owner does not consume
+                                  // closes with kLimit
+    std::size_t unsent_bytes_max;  // write() refuses above
 };
 
 class Connection final {
 public:
     // Takes over an accepted socket.
-    Connection(Loop&, ConnectionOwner&, ConnectionLimits, Socket accepted, const SocketAddress& peer);
+    Connection(Loop&, ConnectionOwner&, ConnectionLimits, Socket accepted,
+               const SocketAddress& peer);
     // Connects. on_open() or on_closed() follows.
     static Result<std::unique_ptr<Connection>> connect(Loop&, ConnectionOwner&, ConnectionLimits,
                                                        const SocketAddress& to);
-    // If the socket is still open it is closed in the background, unsent bytes are dropped; no callback
-    // follows. Allowed from within any callback.
+    // If the socket is still open it is closed in the background, unsent bytes are dropped; no
+    // callback follows. Allowed from within any callback.
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -58,27 +60,27 @@ public:
     // Hands all further callbacks to another owner.
     void set_owner(ConnectionOwner&);
 
-    // Appends to the send queue. False: nothing was taken, because the queue is full (on_writable() will
-    // come) or the connection is closing (on_closed() will come).
+    // Appends to the send queue. False: nothing was taken, because the queue is full (on_writable()
+    // will come) or the connection is closing (on_closed() will come).
     [[nodiscard]] bool write(Bytes);
     [[nodiscard]] std::size_t unsent_bytes() const;
 
-    // From the next byte on, both ways. `server_name` is the SNI to send (client) and, on the server
-    // side, ignored (the client's SNI picks the certificate). Anything received before and not yet
-    // consumed is the owner's to judge (S2S-12): it is not fed to TLS.
+    // From the next byte on, both ways. `server_name` is the SNI to send (client) and, on the
+    // server side, ignored (the client's SNI picks the certificate). Anything received before and
+    // not yet consumed is the owner's to judge (S2S-12): it is not fed to TLS.
     void start_tls_client(TlsContext&, const std::string& server_name, Bytes alpn);
     void start_tls_server(TlsContext&, Bytes alpn = {});
     [[nodiscard]] bool secured() const;
     [[nodiscard]] const PeerIdentity& peer() const;
-    [[nodiscard]] const char* tls_version() const;      // "TLSv1.3", or "" without TLS
+    [[nodiscard]] const char* tls_version() const;  // "TLSv1.3", or "" without TLS
     [[nodiscard]] const char* tls_cipher() const;
-    [[nodiscard]] Bytes tls_alpn() const;               // what was agreed, or empty
+    [[nodiscard]] Bytes tls_alpn() const;  // what was agreed, or empty
 
-    void pause_input();     // back-pressure; already received bytes may still be shown once
+    void pause_input();  // back-pressure; already received bytes may still be shown once
     void resume_input();
     // Input that comes after this is dropped.
-    // Flushes what was written (at most 5 s), then TLS close_notify, FIN; waits for the peer's FIN (at
-    // most 5 s); on_closed() follows.
+    // Flushes what was written (at most 5 s), then TLS close_notify, FIN; waits for the peer's FIN
+    // (at most 5 s); on_closed() follows.
     void close();
     // Now; unsent bytes are dropped; on_closed() follows from the loop, not from within this call.
     void abort(Error reason);

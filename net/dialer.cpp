@@ -16,10 +16,10 @@ constexpr Duration kOtherFamilyTime = std::chrono::milliseconds(50);
 struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTask {
     enum class Step : std::uint8_t {
         kIdle,
-        kLookup,       // where is the service?
-        kAddresses,    // what are this target's addresses?
-        kRace,         // which address answers first?
-        kDialed,       // the owner has the connection
+        kLookup,     // where is the service?
+        kAddresses,  // what are this target's addresses?
+        kRace,       // which address answers first?
+        kDialed,     // the owner has the connection
     };
     struct Racer {
         std::unique_ptr<Connection> connection;
@@ -28,8 +28,14 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     enum Timers : std::uint32_t { kTotal, kStep };
 
     State(Dialer& d, Loop& l, Resolver& r, DialerOwner& o, TargetPool* p)
-        : dialer(d), loop(l), owner(o), pool(p != nullptr ? *p : own_pool), random(l), questions(r),
-          total(*this, kTotal), step_timer(*this, kStep) {}
+        : dialer(d),
+          loop(l),
+          owner(o),
+          pool(p != nullptr ? *p : own_pool),
+          random(l),
+          questions(r),
+          total(*this, kTotal),
+          step_timer(*this, kStep) {}
     ~State() { loop.cancel_turn_task(*this); }
 
     void begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits bounds);
@@ -67,7 +73,7 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     TargetPool::Tried tried;
     std::size_t target = 0;
     std::vector<SocketAddress> v4, v6;
-    std::vector<SocketAddress> waiting;    // addresses of the target, not yet tried, next one first
+    std::vector<SocketAddress> waiting;  // addresses of the target, not yet tried, next one first
     std::vector<Racer> racers;
     Instant next_launch{};
     std::size_t launched = 0;
@@ -88,13 +94,16 @@ void Dialer::State::begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits 
     last = {Errc::kNotFound, 0, "no address"};
     loop.timers().arm(total, loop.now() + kTotalTimeout);
     const auto list = lookup.questions();
-    for (std::size_t i = 0; i < list.size(); ++i) questions.ask(list[i].name, list[i].type, i, *this);
+    for (std::size_t i = 0; i < list.size(); ++i)
+        questions.ask(list[i].name, list[i].type, i, *this);
     if (list.empty()) loop.at_turn_end(*this);
 }
 
 void Dialer::State::on_turn_end() {
-    if (step == Step::kLookup) lookup_done();
-    else if (step == Step::kAddresses) next_target();
+    if (step == Step::kLookup)
+        lookup_done();
+    else if (step == Step::kAddresses)
+        next_target();
 }
 
 void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
@@ -104,7 +113,8 @@ void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
         if (lookup.complete()) lookup_done();
         return;
     }
-    if (answer.status == DnsStatus::kFailed || answer.status == DnsStatus::kBogus) saw_dns_failure = true;
+    if (answer.status == DnsStatus::kFailed || answer.status == DnsStatus::kBogus)
+        saw_dns_failure = true;
     (asked.type == DnsType::kAaaa ? v6 : v4) = answer.addresses;
     if (questions.empty()) return race();
     if (!answer.addresses.empty()) loop.timers().arm(step_timer, loop.now() + kOtherFamilyTime);
@@ -112,7 +122,8 @@ void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
 
 void Dialer::State::lookup_done() {
     const LookupStatus status = lookup.status();
-    if (status == LookupStatus::kFailed || status == LookupStatus::kBogus) return fail(DialFault::kDnsFailed);
+    if (status == LookupStatus::kFailed || status == LookupStatus::kBogus)
+        return fail(DialFault::kDnsFailed);
     if (status != LookupStatus::kFound) return fail(DialFault::kNoDomain);
     std::vector<Target> targets = lookup.targets(random);
     std::erase_if(targets, [](const Target& one) { return one.transport == Transport::kUdp; });
@@ -122,7 +133,8 @@ void Dialer::State::lookup_done() {
 }
 
 void Dialer::State::next_target() {
-    const auto picked = launched < kAddressesMax ? pool.pick(loop.now(), random, tried) : std::nullopt;
+    const auto picked =
+        launched < kAddressesMax ? pool.pick(loop.now(), random, tried) : std::nullopt;
     if (!picked) return fail(fault_of_all());
     step = Step::kAddresses;
     target = *picked;
@@ -192,8 +204,10 @@ void Dialer::State::on_open(Connection& connection) {
 
 void Dialer::State::on_closed(Connection& connection, Error reason) {
     last = reason;
-    std::erase_if(racers, [&connection](const Racer& racer) { return racer.connection.get() == &connection; });
-    launch();    // at once: waiting for the stagger would gain nothing
+    std::erase_if(racers, [&connection](const Racer& racer) {
+        return racer.connection.get() == &connection;
+    });
+    launch();  // at once: waiting for the stagger would gain nothing
 }
 
 void Dialer::State::on_timer(Timer& timer) {
@@ -203,7 +217,8 @@ void Dialer::State::on_timer(Timer& timer) {
     }
     if (step == Step::kAddresses) return race();
     const Instant now = loop.now();
-    const auto late = std::erase_if(racers, [now](const Racer& racer) { return racer.give_up <= now; });
+    const auto late =
+        std::erase_if(racers, [now](const Racer& racer) { return racer.give_up <= now; });
     if (late > 0) last = {Errc::kTimeout, 0, "connect"};
     if (racers.empty() || (!waiting.empty() && next_launch <= now)) return launch();
     arm_step();
@@ -231,7 +246,8 @@ void Dialer::State::fail(DialFault fault) {
     stop(Step::kIdle);
     const Instant now = loop.now();
     const bool dns = fault == DialFault::kNoDomain || fault == DialFault::kDnsFailed;
-    owner.on_dial_failed(dialer, fault, last, dns ? now : std::min(pool.next_pick(now), now + TargetPool::kHold));
+    owner.on_dial_failed(dialer, fault, last,
+                         dns ? now : std::min(pool.next_pick(now), now + TargetPool::kHold));
 }
 
 Dialer::Dialer(Loop& loop, Resolver& resolver, DialerOwner& owner, TargetPool* pool)

@@ -18,16 +18,16 @@ class Dialer;
 class Finder;
 
 enum class DialFault : std::uint8_t {
-    kNoDomain,       // ERR-40: no such domain, or the service is not offered there
-    kDnsFailed,      // DNS did not answer, or not truthfully
-    kUnreachable,    // ERR-42: addresses are known, none took the connection
-    kTimeout,        // the time of the whole attempt is over
+    kNoDomain,     // ERR-40: no such domain, or the service is not offered there
+    kDnsFailed,    // DNS did not answer, or not truthfully
+    kUnreachable,  // ERR-42: addresses are known, none took the connection
+    kTimeout,      // the time of the whole attempt is over
 };
 
 class DialerOwner {
 public:
-    // The connection is open (TCP); its owner is the one given to start(). Keep the dialer while the
-    // stream is being set up: Dialer::next() goes on with the next target (DNS-7).
+    // The connection is open (TCP); its owner is the one given to start(). Keep the dialer while
+    // the stream is being set up: Dialer::next() goes on with the next target (DNS-7).
     virtual void on_dialed(Dialer&, std::unique_ptr<Connection>, const Target&) = 0;
     // `last` is why the last address failed. Not before `retry_at` is it worth to dial again.
     virtual void on_dial_failed(Dialer&, DialFault, Error last, Instant retry_at) = 0;
@@ -45,8 +45,8 @@ public:
     static constexpr Duration kTotalTimeout = std::chrono::seconds(30);
     static constexpr std::size_t kAddressesMax = 8;
 
-    // `pool` keeps the targets' health from one attempt to the next, and must outlive the dialer; null:
-    // nothing is remembered.
+    // `pool` keeps the targets' health from one attempt to the next, and must outlive the dialer;
+    // null: nothing is remembered.
     Dialer(Loop&, Resolver&, DialerOwner&, TargetPool* pool = nullptr);
     ~Dialer();
     Dialer(const Dialer&) = delete;
@@ -54,8 +54,8 @@ public:
 
     // Targets over UDP are left out. on_dialed() or on_dial_failed() follows, never from within.
     void start(Lookup, ConnectionOwner&, ConnectionLimits);
-    // The connection that on_dialed() gave did not work out (TLS failed, stream error): marks its target
-    // and goes on within the same attempt.
+    // The connection that on_dialed() gave did not work out (TLS failed, stream error): marks its
+    // target and goes on within the same attempt.
     void next(Error why);
     // It did: its target is healthy. The dialer is free for the next start().
     void succeeded();
@@ -69,7 +69,8 @@ private:
 class FinderOwner {
 public:
     // Every address of every target, in order; `targets` is empty unless `status` is kFound.
-    virtual void on_found(Finder&, LookupStatus status, std::vector<Target> targets, Duration ttl) = 0;
+    virtual void on_found(Finder&, LookupStatus status, std::vector<Target> targets,
+                          Duration ttl) = 0;
 
 protected:
     ~FinderOwner() = default;
@@ -85,7 +86,7 @@ public:
     Finder(const Finder&) = delete;
     Finder& operator=(const Finder&) = delete;
 
-    void start(Lookup);    // on_found() follows, never from within
+    void start(Lookup);  // on_found() follows, never from within
     [[nodiscard]] bool busy() const;
 
 private:

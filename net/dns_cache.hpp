@@ -1,4 +1,5 @@
-// Answers for as long as DNS-8 lets them hold. Bounded; when it is full an answer is simply not kept.
+// Answers for as long as DNS-8 lets them hold. Bounded; when it is full an answer is simply not
+// kept.
 #pragma once
 
 #include <string>
@@ -14,7 +15,8 @@ class DnsCache {
 public:
     static constexpr std::size_t kEntriesMax = 4'096;
 
-    // Null: not known, or no longer. The ttl in the answer is what is left of it. Valid until put().
+    // Null: not known, or no longer. The ttl in the answer is what is left of it. Valid until
+    // put().
     const DnsAnswer* find(const std::string& name, DnsType type, Instant now) {
         const auto found = entries_.find(key(name, type));
         if (found == entries_.end() || found->second.until <= now) return nullptr;

@@ -39,7 +39,8 @@ void Finder::State::begin(Lookup wanted) {
     found.clear();
     lookup = std::move(wanted);
     const auto list = lookup.questions();
-    for (std::size_t i = 0; i < list.size(); ++i) questions.ask(list[i].name, list[i].type, i, *this);
+    for (std::size_t i = 0; i < list.size(); ++i)
+        questions.ask(list[i].name, list[i].type, i, *this);
     if (list.empty()) loop.at_turn_end(*this);
 }
 

@@ -12,7 +12,8 @@ namespace fedgate::net {
 
 // RFC 8305 4: families take turns, IPv6 first.
 inline std::vector<SocketAddress> interleave(const std::vector<SocketAddress>& v6,
-                                      const std::vector<SocketAddress>& v4, std::uint16_t port) {
+                                             const std::vector<SocketAddress>& v4,
+                                             std::uint16_t port) {
     std::vector<SocketAddress> mixed;
     for (std::size_t i = 0; i < std::max(v6.size(), v4.size()); ++i) {
         if (i < v6.size()) mixed.push_back(with_port(v6[i], port));

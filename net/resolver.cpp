@@ -7,7 +7,7 @@
 namespace fedgate::net {
 
 Duration clamp_ttl(DnsStatus status, Duration ttl) {
-    switch (status) {    // DNS-8
+    switch (status) {  // DNS-8
         case DnsStatus::kOk: return std::clamp<Duration>(ttl, 30s, 3600s);
         case DnsStatus::kNoData:
         case DnsStatus::kNoDomain: return std::clamp<Duration>(ttl, 30s, 300s);
@@ -57,7 +57,8 @@ DnsAnswer SimulatedResolver::State::look_up(const std::string& name, DnsType typ
         if (answer.status == DnsStatus::kOk) {
             if (type == DnsType::kSrv) answer.srv = entry.srv;
             for (const SocketAddress& address : entry.addresses) {
-                const DnsType has = address.storage.ss_family == AF_INET6 ? DnsType::kAaaa : DnsType::kA;
+                const DnsType has =
+                    address.storage.ss_family == AF_INET6 ? DnsType::kAaaa : DnsType::kA;
                 if (has == type) answer.addresses.push_back(address);
             }
             if (answer.srv.empty() && answer.addresses.empty()) answer.status = DnsStatus::kNoData;
@@ -98,7 +99,7 @@ void SimulatedResolver::set_delay(Duration delay) { state_->delay = delay; }
 QueryId SimulatedResolver::query(const std::string& name, DnsType type, ResolverOwner& owner) {
     Handle<State::Pending> handle;
     State::Pending* pending = state_->pending.make(handle, name, type, owner, *state_);
-    FEDGATE_CHECK(pending != nullptr);    // a test that asks more than that is wrong
+    FEDGATE_CHECK(pending != nullptr);  // a test that asks more than that is wrong
     pending->id = {handle.index, handle.generation};
     state_->loop.timers().arm(pending->timer, state_->loop.now() + state_->delay);
     return pending->id;

@@ -18,26 +18,26 @@ namespace fedgate::net {
 enum class DnsType : std::uint16_t { kA = 1, kAaaa = 28, kSrv = 33 };
 
 enum class DnsStatus : std::uint8_t {
-    kOk,          // there are records
-    kNoData,      // the name exists, without such records
-    kNoDomain,    // no such name
-    kFailed,      // servers failed or did not answer
-    kBogus,       // DNSSEC says that the answer is forged
+    kOk,        // there are records
+    kNoData,    // the name exists, without such records
+    kNoDomain,  // no such name
+    kFailed,    // servers failed or did not answer
+    kBogus,     // DNSSEC says that the answer is forged
 };
 
 struct SrvRecord {
     std::uint16_t priority = 0;
     std::uint16_t weight = 0;
     std::uint16_t port = 0;
-    std::string target;    // without the last dot; empty for "." (service not offered)
+    std::string target;  // without the last dot; empty for "." (service not offered)
 };
 
 struct DnsAnswer {
     DnsStatus status = DnsStatus::kFailed;
-    bool secure = false;    // validated by DNSSEC
-    Duration ttl{};         // clamped as DNS-8 says
+    bool secure = false;  // validated by DNSSEC
+    Duration ttl{};       // clamped as DNS-8 says
     std::vector<SrvRecord> srv;
-    std::vector<SocketAddress> addresses;    // port 0
+    std::vector<SocketAddress> addresses;  // port 0
 };
 
 struct QueryState;
@@ -57,15 +57,15 @@ public:
     virtual ~Resolver() = default;
     // At the bound of queries in progress the answer is kFailed, as any other failure.
     virtual QueryId query(const std::string& name, DnsType, ResolverOwner&) = 0;
-    virtual void cancel(QueryId) = 0;    // nothing happens when it is already over
+    virtual void cancel(QueryId) = 0;  // nothing happens when it is already over
 };
 
 // DNS-8: TTL honoured within 30 s..1 h, negative answers within 30 s..300 s, failures 10 s.
 [[nodiscard]] Duration clamp_ttl(DnsStatus, Duration ttl);
 
 struct ResolverOptions {
-    std::vector<SocketAddress> servers;    // net.dns.servers; empty: the system's
-    std::string trust_anchor_file;         // DNSSEC root key; empty: no validation
+    std::vector<SocketAddress> servers;  // net.dns.servers; empty: the system's
+    std::string trust_anchor_file;       // DNSSEC root key; empty: no validation
 };
 
 // The loop must outlive it. Destroying it drops all queries without a callback.
@@ -79,9 +79,9 @@ public:
 
     void add_srv(const std::string& name, SrvRecord);
     void add_address(const std::string& name, const SocketAddress&);
-    void set_failing(const std::string& name, DnsStatus);    // every type of this name
+    void set_failing(const std::string& name, DnsStatus);  // every type of this name
     void clear(const std::string& name);
-    void set_delay(Duration);    // of every answer; 0: the next turn
+    void set_delay(Duration);  // of every answer; 0: the next turn
 
     QueryId query(const std::string& name, DnsType, ResolverOwner&) override;
     void cancel(QueryId) override;

@@ -1,10 +1,10 @@
 // The only file that knows libunbound. Its own thread does the work; its descriptor wakes the loop.
-#include <netinet/in.h>
-#include <unbound.h>
-
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <netinet/in.h>
+
+#include <unbound.h>
 
 #include "net/address.hpp"
 #include "net/dns_cache.hpp"
@@ -13,8 +13,8 @@
 namespace fedgate::net {
 namespace {
 
-constexpr std::size_t kQueriesMax = 1'024;          // in progress; more fail at once
-constexpr std::size_t kRecordsMax = 64;             // of one answer; more are not looked at
+constexpr std::size_t kQueriesMax = 1'024;  // in progress; more fail at once
+constexpr std::size_t kRecordsMax = 64;     // of one answer; more are not looked at
 constexpr std::size_t kNameBytesMax = 253;
 constexpr Duration kQueryTime = std::chrono::seconds(10);
 
@@ -75,16 +75,21 @@ DnsAnswer read_result(int error, const ub_result* result, DnsType type) {
     DnsAnswer answer;
     if (error == 0 && result != nullptr) {
         constexpr int kNoError = 0, kNameError = 3;
-        for (std::size_t i = 0; result->havedata != 0 && result->data[i] != nullptr && i < kRecordsMax; ++i) {
+        for (std::size_t i = 0;
+             result->havedata != 0 && result->data[i] != nullptr && i < kRecordsMax; ++i) {
             read_record({result->data[i], static_cast<std::size_t>(result->len[i])}, type, answer);
         }
         const bool has_records = !answer.srv.empty() || !answer.addresses.empty();
         answer.secure = result->secure != 0;
         answer.ttl = std::chrono::seconds(result->ttl);
-        if (result->bogus != 0) answer.status = DnsStatus::kBogus;
-        else if (has_records) answer.status = DnsStatus::kOk;
-        else if (result->nxdomain != 0 || result->rcode == kNameError) answer.status = DnsStatus::kNoDomain;
-        else if (result->rcode == kNoError) answer.status = DnsStatus::kNoData;
+        if (result->bogus != 0)
+            answer.status = DnsStatus::kBogus;
+        else if (has_records)
+            answer.status = DnsStatus::kOk;
+        else if (result->nxdomain != 0 || result->rcode == kNameError)
+            answer.status = DnsStatus::kNoDomain;
+        else if (result->rcode == kNoError)
+            answer.status = DnsStatus::kNoData;
     }
     if (answer.status != DnsStatus::kOk) {
         answer.srv.clear();
@@ -108,7 +113,9 @@ struct Watch final : SocketOwner, SocketRemains {
 
 class UnboundResolver final : public Resolver, public TurnTask, public TimerOwner {
 public:
-    UnboundResolver(Loop& loop, Watch& watch) : loop_(loop), watch_(watch) { watch.resolver = this; }
+    UnboundResolver(Loop& loop, Watch& watch) : loop_(loop), watch_(watch) {
+        watch.resolver = this;
+    }
     ~UnboundResolver() override {
         if (scheduled_) loop_.cancel_turn_task(*this);
         pending_.for_each([this](Handle<Pending>, Pending& one) {
@@ -136,7 +143,7 @@ private:
         Timer timer;
         QueryId id{};
         int async_id = 0;
-        bool running = false;    // libunbound holds a pointer to this
+        bool running = false;  // libunbound holds a pointer to this
         DnsAnswer answer;
     };
 
@@ -151,9 +158,9 @@ private:
     Slab<Pending> pending_{kQueriesMax};
     struct Ready {
         QueryId id;
-        ResolverOwner* overflow_owner;    // at the bound there is no Pending
+        ResolverOwner* overflow_owner;  // at the bound there is no Pending
     };
-    std::deque<Ready> ready_;    // no more than queries in progress, and those refused in this turn
+    std::deque<Ready> ready_;  // no more than queries in progress, and those refused in this turn
     std::uint32_t refused_ = 0;
     bool scheduled_ = false;
 };
@@ -178,8 +185,8 @@ QueryId UnboundResolver::query(const std::string& name, DnsType type, ResolverOw
         return pending->id;
     }
     pending->running = !name.empty() && name.size() <= kNameBytesMax &&
-                       ub_resolve_async(watch_.context.get(), name.c_str(), static_cast<int>(type), 1,
-                                        pending, on_result, &pending->async_id) == 0;
+                       ub_resolve_async(watch_.context.get(), name.c_str(), static_cast<int>(type),
+                                        1, pending, on_result, &pending->async_id) == 0;
     if (pending->running) {
         loop_.timers().arm(pending->timer, loop_.now() + kQueryTime);
     } else {
@@ -261,7 +268,7 @@ bool set_options(ub_ctx* context, const ResolverOptions& options) {
         good = good && ub_ctx_add_ta_file(context, options.trust_anchor_file.c_str()) == 0;
     }
     if (options.servers.empty()) {
-        ub_ctx_resolvconf(context, nullptr);    // without one it asks the root servers itself
+        ub_ctx_resolvconf(context, nullptr);  // without one it asks the root servers itself
         ub_ctx_hosts(context, nullptr);
         return good && ub_ctx_async(context, 1) == 0;
     }
@@ -280,7 +287,8 @@ bool set_options(ub_ctx* context, const ResolverOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Resolver>> make_unbound_resolver(Loop& loop, const ResolverOptions& options) {
+Result<std::unique_ptr<Resolver>> make_unbound_resolver(Loop& loop,
+                                                        const ResolverOptions& options) {
     Context context(ub_ctx_create(), &ub_ctx_delete);
     if (!context) return failure(Errc::kSystem, "resolver");
     if (!set_options(context.get(), options)) return failure(Errc::kSystem, "resolver options");

@@ -1,20 +1,22 @@
 // A certificate for a daemon that has none configured.
+// clang-format off: wolfSSL's other headers mean something else without this one before them.
 #include <wolfssl/options.h>
-// options.h must come first
-#include <wolfssl/wolfcrypt/asn_public.h>
-#include <wolfssl/wolfcrypt/ecc.h>
-#include <wolfssl/wolfcrypt/random.h>
+// clang-format on
 
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 
+#include <wolfssl/wolfcrypt/asn_public.h>
+#include <wolfssl/wolfcrypt/ecc.h>
+#include <wolfssl/wolfcrypt/random.h>
+
 #include "net/tls.hpp"
 
 namespace fedgate::net {
 
-void prepare_tls_library();    // tls.cpp
+void prepare_tls_library();  // tls.cpp
 
 namespace {
 
@@ -41,8 +43,9 @@ struct Maker {
 
 std::string to_pem(const byte* der, int size, int type) {
     std::string pem(static_cast<std::size_t>(size) * 2 + 256, '\0');
-    const int length = wc_DerToPem(der, static_cast<word32>(size), reinterpret_cast<byte*>(pem.data()),
-                                   static_cast<word32>(pem.size()), type);
+    const int length =
+        wc_DerToPem(der, static_cast<word32>(size), reinterpret_cast<byte*>(pem.data()),
+                    static_cast<word32>(pem.size()), type);
     pem.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
     return pem;
 }
@@ -58,8 +61,10 @@ std::string alt_names_der(const std::vector<std::string>& names) {
     std::string der = "\x30\x82";
     der += static_cast<char>(list.size() >> 8);
     der += static_cast<char>(list.size() & 0xff);
-    if (list.size() < 128) der = std::string("\x30") + static_cast<char>(list.size());
-    else if (list.size() < 256) der = std::string("\x30\x81") + static_cast<char>(list.size());
+    if (list.size() < 128)
+        der = std::string("\x30") + static_cast<char>(list.size());
+    else if (list.size() < 256)
+        der = std::string("\x30\x81") + static_cast<char>(list.size());
     return der + list;
 }
 
@@ -72,11 +77,11 @@ int write_time(byte* into, WallTime time) {
     char text[32];
     const int year = static_cast<int>(date.year());
     const bool is_short = year < 2050;
-    const int size = std::snprintf(text, sizeof text, is_short ? "%02d%02u%02u%02d%02d%02dZ" : "%04d%02u%02u%02d%02d%02dZ",
-                                   is_short ? year % 100 : year, static_cast<unsigned>(date.month()),
-                                   static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                                   static_cast<int>(clock.minutes().count()),
-                                   static_cast<int>(clock.seconds().count()));
+    const int size = std::snprintf(
+        text, sizeof text, is_short ? "%02d%02u%02u%02d%02d%02dZ" : "%04d%02u%02u%02d%02d%02dZ",
+        is_short ? year % 100 : year, static_cast<unsigned>(date.month()),
+        static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
+        static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
     into[0] = is_short ? 0x17 : 0x18;
     into[1] = static_cast<byte>(size);
     std::memcpy(into + 2, text, static_cast<std::size_t>(size));
@@ -85,16 +90,19 @@ int write_time(byte* into, WallTime time) {
 
 }  // namespace
 
-Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days, WallTime from) {
+Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days,
+                                    WallTime from) {
     std::size_t total = 0;
     for (const std::string& name : dns_names) {
         if (name.empty() || name.size() > 127) return failure(Errc::kMalformed, "certificate name");
         total += name.size() + 2;
     }
-    if (dns_names.empty() || total > kNamesBytesMax) return failure(Errc::kLimit, "certificate names");
+    if (dns_names.empty() || total > kNamesBytesMax)
+        return failure(Errc::kLimit, "certificate names");
     Maker maker;
     const auto wanted = std::make_unique<Cert>();
-    if (!maker.ready || wc_InitCert(wanted.get()) != 0) return failure(Errc::kSystem, "key generation");
+    if (!maker.ready || wc_InitCert(wanted.get()) != 0)
+        return failure(Errc::kSystem, "key generation");
 
     const std::string names = alt_names_der(dns_names);
     const std::string& first = dns_names.front();
@@ -111,7 +119,8 @@ Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, u
     wanted->isCA = 0;
 
     std::array<byte, kDerBytesMax> der{};
-    const int body = wc_MakeCert(wanted.get(), der.data(), der.size(), nullptr, &maker.key, &maker.random);
+    const int body =
+        wc_MakeCert(wanted.get(), der.data(), der.size(), nullptr, &maker.key, &maker.random);
     if (body <= 0) return failure(Errc::kCertificate, "certificate generation");
     const int size = wc_SignCert(wanted->bodySz, wanted->sigType, der.data(), der.size(), nullptr,
                                  &maker.key, &maker.random);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint16_t kXmppPort = 5269;
 constexpr std::uint16_t kSipPort = 5060;
 constexpr std::uint16_t kSipsPort = 5061;
-constexpr std::size_t kTargetsMax = 64;    // of one look-up; more are not looked at
+constexpr std::size_t kTargetsMax = 64;  // of one look-up; more are not looked at
 
 const char* sip_service(Transport transport) {
     switch (transport) {
@@ -48,8 +48,8 @@ bool Target::same_place(const Target& other) const {
     return address.length == 0 || same_address(address, other.address);
 }
 
-// RFC 2782: weight 0 first in the running sum, draw 0..sum inclusive, the first whose running sum is
-// not less than it.
+// RFC 2782: weight 0 first in the running sum, draw 0..sum inclusive, the first whose running sum
+// is not less than it.
 std::size_t pick_weighted(std::span<const Target* const> targets, Random& random) {
     FEDGATE_CHECK(!targets.empty());
     std::uint32_t sum = 0;
@@ -59,7 +59,7 @@ std::size_t pick_weighted(std::span<const Target* const> targets, Random& random
         zeros += target->weight == 0 ? 1 : 0;
     }
     const std::uint32_t drawn = random.below(sum + 1);
-    if (drawn == 0 && zeros > 0) {    // those of weight 0 among themselves: any order will do
+    if (drawn == 0 && zeros > 0) {  // those of weight 0 among themselves: any order will do
         std::uint32_t skip = random.below(zeros);
         for (std::size_t i = 0; i < targets.size(); ++i) {
             if (targets[i]->weight == 0 && skip-- == 0) return i;
@@ -76,9 +76,10 @@ std::size_t pick_weighted(std::span<const Target* const> targets, Random& random
 void order_targets(std::vector<Target>& targets, Random& random) {
     std::sort(targets.begin(), targets.end(),
               [](const Target& a, const Target& b) { return a.priority < b.priority; });
-    for (std::size_t at = 0; at < targets.size(); ++at) {    // DNS-2: repeat for the rest
+    for (std::size_t at = 0; at < targets.size(); ++at) {  // DNS-2: repeat for the rest
         std::vector<const Target*> equals;
-        for (std::size_t i = at; i < targets.size() && targets[i].priority == targets[at].priority; ++i) {
+        for (std::size_t i = at; i < targets.size() && targets[i].priority == targets[at].priority;
+             ++i) {
             equals.push_back(&targets[i]);
         }
         std::swap(targets[at], targets[at + pick_weighted(equals, random)]);
@@ -90,9 +91,9 @@ Lookup Lookup::xmpp(const std::string& domain, bool allow_literal) {
     lookup.kind_ = Kind::kXmpp;
     lookup.host_ = domain;
     const bool is_literal = parse_ip(domain, 0).has_value();
-    if (is_literal || domain.empty()) {    // DNS-5
+    if (is_literal || domain.empty()) {  // DNS-5
         lookup.refused_ = !is_literal || !allow_literal;
-    } else {    // DNS-1
+    } else {  // DNS-1
         lookup.questions_ = {{"_xmpps-server._tcp." + domain, DnsType::kSrv},
                              {"_xmpp-server._tcp." + domain, DnsType::kSrv}};
         lookup.parts_.push_back({Transport::kTls, DnsStatus::kFailed, false, {}});
@@ -111,7 +112,8 @@ Lookup Lookup::fixed(const std::string& host, std::uint16_t port, Transport tran
 }
 
 // RFC 3263 4.1, 4.2 without NAPTR: numeric -> direct; port given -> A/AAAA; else SRV; else A/AAAA.
-Lookup Lookup::sip(const std::string& host, std::uint16_t port, std::span<const Transport> transports) {
+Lookup Lookup::sip(const std::string& host, std::uint16_t port,
+                   std::span<const Transport> transports) {
     Lookup lookup;
     lookup.kind_ = Kind::kSip;
     lookup.host_ = host;
@@ -169,7 +171,7 @@ std::vector<Target> Lookup::targets(Random& random) const {
             targets.push_back(std::move(target));
         }
     }
-    if (targets.empty()) return fallback_;    // DNS-4: only when there is no SRV
+    if (targets.empty()) return fallback_;  // DNS-4: only when there is no SRV
     order_targets(targets, random);
     return targets;
 }

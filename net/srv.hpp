@@ -16,7 +16,7 @@ namespace fedgate::net {
 // Where chance comes from: the loop, or a test.
 class Random {
 public:
-    virtual std::uint32_t below(std::uint32_t bound) = 0;    // 0..bound-1; bound > 0
+    virtual std::uint32_t below(std::uint32_t bound) = 0;  // 0..bound-1; bound > 0
 
 protected:
     ~Random() = default;
@@ -31,17 +31,17 @@ private:
     Loop& loop_;
 };
 
-enum class Transport : std::uint8_t { kUdp, kTcp, kTls };    // XMPP: kTls is direct TLS
+enum class Transport : std::uint8_t { kUdp, kTcp, kTls };  // XMPP: kTls is direct TLS
 
 struct Target {
-    std::string host;    // name or numeric address
+    std::string host;  // name or numeric address
     std::uint16_t port = 0;
     Transport transport = Transport::kTcp;
     std::uint16_t priority = 0;
     std::uint16_t weight = 0;
-    SocketAddress address;    // length 0 until it was resolved
+    SocketAddress address;  // length 0 until it was resolved
 
-    [[nodiscard]] bool same_place(const Target& other) const;    // host, port, transport, address
+    [[nodiscard]] bool same_place(const Target& other) const;  // host, port, transport, address
 };
 
 // RFC 2782 (DNS-2): which of `targets`, all of one priority, is next. `targets` is not empty.
@@ -51,9 +51,9 @@ void order_targets(std::vector<Target>&, Random&);
 
 enum class LookupStatus : std::uint8_t {
     kFound,
-    kNoDomain,      // no such name, or nothing behind it
-    kNotOffered,    // SRV target "." (DNS-3)
-    kFailed,        // DNS did not answer
+    kNoDomain,    // no such name, or nothing behind it
+    kNotOffered,  // SRV target "." (DNS-3)
+    kFailed,      // DNS did not answer
     kBogus,
 };
 
@@ -70,13 +70,14 @@ public:
     // A host of a static route, `host` or `host:port` already cut (DNS-1): no SRV.
     static Lookup fixed(const std::string& host, std::uint16_t port, Transport);
     // SIP-6. `port` 0: not given. `transports`: those that may be used, best first.
-    static Lookup sip(const std::string& host, std::uint16_t port, std::span<const Transport> transports);
+    static Lookup sip(const std::string& host, std::uint16_t port,
+                      std::span<const Transport> transports);
 
     [[nodiscard]] std::span<const Question> questions() const { return questions_; }
     void answer(std::size_t question, const DnsAnswer&);
     [[nodiscard]] bool complete() const { return answered_ == questions_.size(); }
     [[nodiscard]] LookupStatus status() const;
-    [[nodiscard]] bool has_srv() const;    // else targets() are the name's own addresses
+    [[nodiscard]] bool has_srv() const;  // else targets() are the name's own addresses
     // Ordered by priority and chance; addresses not yet resolved, except for literals.
     [[nodiscard]] std::vector<Target> targets(Random&) const;
     // How long the answers hold.
@@ -84,7 +85,7 @@ public:
 
 private:
     enum class Kind : std::uint8_t { kXmpp, kFixed, kSip };
-    struct Part {    // one question's meaning
+    struct Part {  // one question's meaning
         Transport transport;
         DnsStatus status = DnsStatus::kFailed;
         bool not_offered = false;
@@ -94,8 +95,8 @@ private:
     Kind kind_ = Kind::kFixed;
     std::string host_;
     std::vector<Question> questions_;
-    std::vector<Part> parts_;        // one for each question
-    std::vector<Target> fallback_;   // when there is no SRV
+    std::vector<Part> parts_;       // one for each question
+    std::vector<Target> fallback_;  // when there is no SRV
     std::size_t answered_ = 0;
     Duration ttl_ = std::chrono::hours(1);
     bool refused_ = false;

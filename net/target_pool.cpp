@@ -5,7 +5,7 @@
 namespace fedgate::net {
 namespace {
 
-constexpr Duration kProbeMin = std::chrono::seconds(2);     // DNS-8
+constexpr Duration kProbeMin = std::chrono::seconds(2);  // DNS-8
 constexpr std::uint32_t kProbeSpreadMs = 2'000;
 
 Duration probe_delay(Random& random) {
@@ -28,7 +28,9 @@ void TargetPool::set(std::span<const Target> targets) {
 }
 
 std::optional<std::size_t> TargetPool::pick(Instant now, Random& random, const Tried& tried) {
-    const auto is_open = [&tried](std::size_t index) { return index >= tried.size() || !tried[index]; };
+    const auto is_open = [&tried](std::size_t index) {
+        return index >= tried.size() || !tried[index];
+    };
     std::vector<const Target*> best;
     std::vector<std::size_t> indexes;
     for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -44,7 +46,7 @@ std::optional<std::size_t> TargetPool::pick(Instant now, Random& random, const T
     }
     if (!best.empty()) return indexes[pick_weighted(best, random)];
     if (any_up(now) || now < next_probe_) return std::nullopt;
-    for (std::size_t i = 1; i <= members_.size(); ++i) {    // all are down: each in its turn
+    for (std::size_t i = 1; i <= members_.size(); ++i) {  // all are down: each in its turn
         const std::size_t index = (last_probed_ + i) % members_.size();
         if (!is_open(index)) continue;
         last_probed_ = index;

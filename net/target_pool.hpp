@@ -1,7 +1,7 @@
-// An ordered set of endpoints with health and back-off: which one is next? Used for S2S targets, link
-// pools and SIP next hops. Pure: the time and chance are arguments.
-// DNS-8: a target that failed is skipped for 30 s unless all failed. When all failed, one of them is
-// tried every 2-4 s, if somebody asks.
+// An ordered set of endpoints with health and back-off: which one is next? Used for S2S targets,
+// link pools and SIP next hops. Pure: the time and chance are arguments. DNS-8: a target that
+// failed is skipped for 30 s unless all failed. When all failed, one of them is tried every 2-4 s,
+// if somebody asks.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,9 @@ public:
     [[nodiscard]] std::size_t count() const { return members_.size(); }
     [[nodiscard]] const Target& at(std::size_t index) const { return members_[index].target; }
 
-    // The best one that is up and not tried: lowest priority, by weight within it (RFC 2782). When all
-    // are down: one of them, but only if a probe is due, and the next probe is then 2-4 s later.
+    // The best one that is up and not tried: lowest priority, by weight within it (RFC 2782). When
+    // all are down: one of them, but only if a probe is due, and the next probe is then 2-4 s
+    // later.
     [[nodiscard]] std::optional<std::size_t> pick(Instant now, Random&, const Tried& tried = {});
     // Down until `now + hold` (SIP-8: Retry-After), or until it succeeds.
     void on_failure(std::size_t index, Instant now, Random&, Duration hold = kHold);
@@ -42,7 +43,7 @@ public:
 private:
     struct Member {
         Target target;
-        Instant down_until{};    // in the past: up
+        Instant down_until{};  // in the past: up
     };
 
     std::vector<Member> members_;

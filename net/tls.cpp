@@ -1,14 +1,16 @@
 #include "net/tls.hpp"
 
+// clang-format off: wolfSSL's other headers mean something else without this one before them.
 #include <wolfssl/options.h>
-// options.h must come first
-#include <wolfssl/error-ssl.h>
-#include <wolfssl/ssl.h>
-#include <wolfssl/wolfcrypt/random.h>
+// clang-format on
 
 #include <array>
 #include <fstream>
 #include <iterator>
+
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/random.h>
 
 #include "net/address.hpp"
 #include "net/certificate.hpp"
@@ -22,7 +24,7 @@ constexpr char kCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr std::size_t kRecordBytesMax = 16'384;        // RFC 8446 5.1
+constexpr std::size_t kRecordBytesMax = 16'384;  // RFC 8446 5.1
 constexpr std::size_t kRecordHeaderBytes = 5;
 constexpr std::size_t kPemBytesMax = 4 << 20;
 
@@ -63,7 +65,7 @@ const char* where_of(int error) {
 struct TlsShared {
     struct Server {
         WOLFSSL_CTX* context = nullptr;
-        std::vector<std::string> names;    // dNSNames of its certificate, lower-case
+        std::vector<std::string> names;  // dNSNames of its certificate, lower-case
     };
 
     ~TlsShared() {
@@ -90,9 +92,9 @@ struct TlsSession::State {
     WallTime wall_now{};
     std::string alpn_wanted;
     std::string server_name;
-    std::string hello;              // server: the first record, looked at for the name
+    std::string hello;  // server: the first record, looked at for the name
     std::size_t hello_read = 0;
-    Bytes* input = nullptr;         // of the call that is running
+    Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
     PeerIdentity peer;
     Error error{Errc::kTls, 0, "TLS"};
@@ -112,7 +114,7 @@ namespace {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool matches(Bytes pattern, Bytes name) {
-    if (pattern.starts_with("*.")) {    // CERT-4: one label
+    if (pattern.starts_with("*.")) {  // CERT-4: one label
         const std::size_t dot = name.find('.');
         if (dot == Bytes::npos || dot == 0) return false;
         pattern.remove_prefix(1);
@@ -124,7 +126,8 @@ bool matches(Bytes pattern, Bytes name) {
 int receive(WOLFSSL*, char* into, int count, void* context) {
     auto& state = *static_cast<TlsSession::State*>(context);
     if (state.hello_read < state.hello.size()) {
-        const std::size_t taken = state.hello.copy(into, static_cast<std::size_t>(count), state.hello_read);
+        const std::size_t taken =
+            state.hello.copy(into, static_cast<std::size_t>(count), state.hello_read);
         state.hello_read += taken;
         return static_cast<int>(taken);
     }
@@ -174,9 +177,8 @@ WOLFSSL_CTX* make_context(WOLFSSL_METHOD* method) {
 bool use_credential(WOLFSSL_CTX* context, const std::string& certificate, const std::string& key) {
     const auto* chain = reinterpret_cast<const unsigned char*>(certificate.data());
     const auto* secret = reinterpret_cast<const unsigned char*>(key.data());
-    return wolfSSL_CTX_use_certificate_chain_buffer(context, chain,
-                                                    static_cast<long>(certificate.size())) ==
-               WOLFSSL_SUCCESS &&
+    return wolfSSL_CTX_use_certificate_chain_buffer(
+               context, chain, static_cast<long>(certificate.size())) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_use_PrivateKey_buffer(context, secret, static_cast<long>(key.size()),
                                              WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS;
 }
@@ -191,8 +193,8 @@ bool prepare_client(TlsShared& shared, bool tls13) {
 }
 
 std::string mismatch(const TlsCredential& credential) {
-    return "the certificate " + credential.certificate.path + " and the key " + credential.key.path +
-           " do not belong together or can't be used";
+    return "the certificate " + credential.certificate.path + " and the key " +
+           credential.key.path + " do not belong together or can't be used";
 }
 
 // A context with itself, in memory.
@@ -217,8 +219,8 @@ bool shakes_hands(TlsContext& context) {
     return false;
 }
 
-Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential& credential, bool tls13,
-                                          std::string* fault) {
+Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential& credential,
+                                          bool tls13, std::string* fault) {
     FEDGATE_TRY(certificate, read_pem(credential.certificate, "certificate", fault));
     FEDGATE_TRY(key, read_pem(credential.key, "private key", fault));
     FEDGATE_TRY(ders, parse_pem_certificates(certificate));
@@ -290,7 +292,8 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
         shared.trust = std::move(*trust);
     }
     // The last one first, so that the first one ends at the front and in the client's hands.
-    for (auto credential = config.credentials.rbegin(); credential != config.credentials.rend(); ++credential) {
+    for (auto credential = config.credentials.rbegin(); credential != config.credentials.rend();
+         ++credential) {
         auto server = load_credential(shared, *credential, config.tls13, fault);
         if (!server) {
             if (fault != nullptr && fault->empty()) {
@@ -299,8 +302,8 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
             return Failure{server.error()};
         }
         shared.servers.insert(shared.servers.begin(), std::move(*server));
-        // Only a handshake proves that the key belongs to the certificate: wolfSSL's own check (5.5.4)
-        // refuses every certificate with a SAN otherName, as CERT-2 wants them.
+        // Only a handshake proves that the key belongs to the certificate: wolfSSL's own check
+        // (5.5.4) refuses every certificate with a SAN otherName, as CERT-2 wants them.
         if (!shakes_hands(*context)) {
             if (fault != nullptr) *fault = mismatch(*credential);
             return failure(Errc::kCertificate, "certificate and key");
@@ -351,7 +354,8 @@ bool TlsSession::State::begin() {
                           static_cast<unsigned short>(server_name.size())) == WOLFSSL_SUCCESS;
 }
 
-// Collects the first record, which holds the ClientHello, to read the name in it. True: begin() now.
+// Collects the first record, which holds the ClientHello, to read the name in it. True: begin()
+// now.
 bool TlsSession::State::choose_certificate(Bytes& bytes) {
     const auto take = [this, &bytes](std::size_t total) {
         const std::size_t count = std::min(bytes.size(), total - std::min(total, hello.size()));
@@ -362,7 +366,7 @@ bool TlsSession::State::choose_certificate(Bytes& bytes) {
     if (!take(kRecordHeaderBytes)) return false;
     const auto* record = reinterpret_cast<const unsigned char*>(hello.data());
     const std::size_t length = static_cast<std::size_t>(record[3] << 8 | record[4]);
-    if (record[0] != 22 || length > kRecordBytesMax) return true;    // not a handshake: it will fail
+    if (record[0] != 22 || length > kRecordBytesMax) return true;  // not a handshake: it will fail
     if (!take(kRecordHeaderBytes + length)) return false;
     record = reinterpret_cast<const unsigned char*>(hello.data());
     std::array<unsigned char, 256> name{};
@@ -381,7 +385,8 @@ TlsSession::Outcome TlsSession::State::fail(Errc code, const char* where) {
 
 TlsSession::Outcome TlsSession::State::fail() {
     const int code = wolfSSL_get_error(ssl, 0);
-    if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE) return Outcome::kNeedInput;
+    if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE)
+        return Outcome::kNeedInput;
     if (code == WOLFSSL_ERROR_ZERO_RETURN) {
         error = {Errc::kClosed, 0, "close_notify"};
         return Outcome::kClosed;

@@ -1,5 +1,5 @@
-// TLS as a byte transformer: ciphertext <-> plaintext, no descriptor. net/tls*.cpp are the only files
-// that know wolfSSL's TLS. TLS 1.2 and 1.3, AEAD suites, no renegotiation, no compression.
+// TLS as a byte transformer: ciphertext <-> plaintext, no descriptor. net/tls*.cpp are the only
+// files that know wolfSSL's TLS. TLS 1.2 and 1.3, AEAD suites, no renegotiation, no compression.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +25,18 @@ struct PemSource {
 };
 
 struct TlsCredential {
-    PemSource certificate;    // end-entity first, then its chain
+    PemSource certificate;  // end-entity first, then its chain
     PemSource key;
 };
 
 struct TlsConfig {
     // The first one is the default; a server picks by the client's SNI among the dNSNames of each.
     std::vector<TlsCredential> credentials;
-    PemSource ca;         // roots that peers are verified against; empty: none, and no chain is valid
-    bool tls13 = true;    // no: TLS 1.2 only, for peers that stumble over 1.3
+    PemSource ca;       // roots that peers are verified against; empty: none, and no chain is valid
+    bool tls13 = true;  // no: TLS 1.2 only, for peers that stumble over 1.3
 };
 
-struct TlsShared;    // counted: sessions keep it alive after their context was swapped
+struct TlsShared;  // counted: sessions keep it alive after their context was swapped
 
 // Certificates, keys and roots, for both roles. Loading is slow (control thread, before the shard
 // gets it); from then on one shard only. Destroying it leaves running sessions as they are.
@@ -58,15 +58,15 @@ private:
 class TlsSession {
 public:
     enum class Outcome : std::uint8_t {
-        kDone,         // handshake over, or bytes were read
-        kNeedInput,    // give more ciphertext
-        kClosed,       // the peer's close_notify
-        kFailed,       // see error(); output may hold the alert
+        kDone,       // handshake over, or bytes were read
+        kNeedInput,  // give more ciphertext
+        kClosed,     // the peer's close_notify
+        kFailed,     // see error(); output may hold the alert
     };
 
     // `server_name` is the SNI; empty: none. `alpn` empty: none. `wall_now` judges validity dates.
-    static std::unique_ptr<TlsSession> client(TlsContext&, const std::string& server_name, Bytes alpn,
-                                              WallTime wall_now);
+    static std::unique_ptr<TlsSession> client(TlsContext&, const std::string& server_name,
+                                              Bytes alpn, WallTime wall_now);
     static std::unique_ptr<TlsSession> server(TlsContext&, Bytes alpn, WallTime wall_now);
     ~TlsSession();
     TlsSession(const TlsSession&) = delete;
@@ -85,10 +85,10 @@ public:
     [[nodiscard]] const char* version() const;
     [[nodiscard]] const char* cipher() const;
     [[nodiscard]] Bytes alpn() const;
-    [[nodiscard]] const std::string& server_name() const;    // SNI asked for, either role
+    [[nodiscard]] const std::string& server_name() const;  // SNI asked for, either role
     [[nodiscard]] Error error() const;
 
-    struct State;    // tls.cpp
+    struct State;  // tls.cpp
 
 private:
     explicit TlsSession(std::unique_ptr<State>);

@@ -22,7 +22,7 @@ TrustStore trust(const char* file = "ca.pem") {
 // The chain in a PEM file, judged.
 PeerIdentity identify(const std::string& file, WallTime now = {}, const char* ca = "ca.pem") {
     auto ders = parse_pem_certificates(Certificates::get().text(file));
-    if (now == WallTime{}) now = wall_now();    // after they were made
+    if (now == WallTime{}) now = wall_now();  // after they were made
     EXPECT_TRUE(ders) << file;
     std::vector<Bytes> chain(ders->begin(), ders->end());
     return identify_peer(chain, trust(ca), now);
@@ -43,8 +43,8 @@ TEST(Certificate, ShowsEveryKindOfName) {
 
 // CERT-5, CERT-6.
 TEST(Certificate, ChainsThatHold) {
-    for (const char* file : {"good.pem", "second.pem", "chained.pem", "rsa2048.pem", "ed25519.pem",
-                             "anyusage.pem"}) {
+    for (const char* file :
+         {"good.pem", "second.pem", "chained.pem", "rsa2048.pem", "ed25519.pem", "anyusage.pem"}) {
         const PeerIdentity peer = identify(file);
         EXPECT_TRUE(peer.chain_valid) << file << ": " << peer.fault;
     }
@@ -55,15 +55,15 @@ TEST(Certificate, ChainsThatDoNotHold) {
         const char* file;
         const char* fault;
     } cases[] = {
-        {"weak_ca.pem", "issuer is not known"},   // another authority
-        {"lonely.pem", "issuer is not known"},    // its intermediate is missing
-        {"byleaf.pem", "issuer is not known"},    // signed by an end entity
-        {"toolong.pem", "issuer is not known"},   // path length
-        {"client.pem", "extended key usage"},     // CERT-6
-        {"authority.pem", "authority"},           // CERT-6: cA=TRUE
+        {"weak_ca.pem", "issuer is not known"},  // another authority
+        {"lonely.pem", "issuer is not known"},   // its intermediate is missing
+        {"byleaf.pem", "issuer is not known"},   // signed by an end entity
+        {"toolong.pem", "issuer is not known"},  // path length
+        {"client.pem", "extended key usage"},    // CERT-6
+        {"authority.pem", "authority"},          // CERT-6: cA=TRUE
         {"critical.pem", "critical"},
-        {"rsa1024.pem", "2048"},                  // CERT-5
-        {"sha1.pem", "SHA-256"},                  // CERT-5
+        {"rsa1024.pem", "2048"},  // CERT-5
+        {"sha1.pem", "SHA-256"},  // CERT-5
     };
     for (const auto& [file, fault] : cases) {
         const PeerIdentity peer = identify(file);
@@ -102,7 +102,7 @@ TEST(Certificate, ASignatureThatWasTouchedIsNotValid) {
     std::string der = (*ders)[0];
     const TrustStore store = trust();
     std::size_t valid = 0;
-    for (std::size_t i = 0; i < der.size(); ++i) {    // hostile input: every byte, one bit
+    for (std::size_t i = 0; i < der.size(); ++i) {  // hostile input: every byte, one bit
         der[i] = static_cast<char>(der[i] ^ 0x01);
         const Bytes chain[] = {der};
         if (store.judge(chain, wall_now()) == nullptr) ++valid;
@@ -153,8 +153,10 @@ TEST(Certificate, LeavesOutNamesWithControlCharacters) {
 TEST(Certificate, PemFaults) {
     EXPECT_FALSE(parse_pem_certificates(""));
     EXPECT_FALSE(parse_pem_certificates("-----BEGIN CERTIFICATE-----\nAAAA\n"));
-    EXPECT_FALSE(parse_pem_certificates("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"));
-    EXPECT_FALSE(TrustStore::parse("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+    EXPECT_FALSE(
+        parse_pem_certificates("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"));
+    EXPECT_FALSE(
+        TrustStore::parse("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
 }
 
 }  // namespace

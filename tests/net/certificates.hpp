@@ -1,14 +1,18 @@
-// Certificates for tests, made once per program by openssl(1) in a temporary directory: an authority, an
+// Certificates for tests, made by openssl(1) in a temporary directory: an authority, an
 // intermediate one, a foreign one, and end entities with each fault that CERT-5 and CERT-6 name.
 #pragma once
 
-#include <gtest/gtest.h>
-
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
+#include <string_view>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "net/tls.hpp"
 
@@ -20,7 +24,9 @@ public:
         static const Certificates made;
         return made;
     }
-    [[nodiscard]] std::string path(const std::string& file) const { return directory_ + "/" + file; }
+    [[nodiscard]] std::string path(const std::string& file) const {
+        return directory_ + "/" + file;
+    }
     [[nodiscard]] std::string text(const std::string& file) const {
         std::ifstream in(path(file), std::ios::binary);
         return {std::istreambuf_iterator<char>(in), {}};
@@ -42,15 +48,24 @@ public:
     }
 
 private:
+    // ctest runs each test in a process of its own: the first one makes the files, the others find
+    // them.
     Certificates() {
-        char name[] = "/tmp/fedgate-net-XXXXXX";
-        EXPECT_NE(mkdtemp(name), nullptr);
-        directory_ = name;
-        std::ofstream(path("make")) << kScript;
-        const std::string command = "cd " + directory_ + " && sh ./make >log 2>&1";
-        EXPECT_EQ(std::system(command.c_str()), 0) << text("log");
+        namespace fs = std::filesystem;
+        const std::string base = fs::temp_directory_path() / "fedgate-test-certificates-";
+        directory_ = base + std::to_string(getuid()) + "-" +
+                     std::to_string(std::hash<std::string_view>{}(kScript));
+        std::error_code none;
+        const auto made = fs::last_write_time(directory_ + "/ready", none);
+        if (!none && fs::file_time_type::clock::now() - made < std::chrono::days(30)) return;
+        fs::remove_all(directory_, none);
+        std::string work = base + "XXXXXX";
+        EXPECT_NE(mkdtemp(work.data()), nullptr);
+        std::ofstream(work + "/make") << kScript << "touch ready\n";
+        EXPECT_EQ(std::system(("cd " + work + " && sh ./make >log 2>&1").c_str()), 0);
+        fs::rename(work, directory_, none);
+        if (none) fs::remove_all(work, none);  // another process was faster
     }
-    ~Certificates() { std::filesystem::remove_all(directory_); }
 
     static constexpr char kScript[] = R"(set -e
 key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $1.key; }
@@ -59,9 +74,12 @@ root() { openssl req -x509 -new -key $1.key -subj "/CN=$1" -days 3650 -out $1.pe
 # sign NAME ISSUER [OPTION...]: extensions come from NAME.ext
 sign() { n=$1; i=$2; shift 2
     openssl req -new -key $n.key -subj "/CN=$n/O=Test" -out $n.csr
-    openssl x509 -req -in $n.csr -CA $i.pem -CAkey $i.key -CAcreateserial -days 365 -extfile $n.ext \
-        -out $n.pem "$@"; }
-for n in ca other inter short good second chained weak_ca wildcard client anyusage authority critical byleaf toolong sha1; do key $n; done
+    openssl x509 -req -in $n.csr -CA $i.pem -CAkey $i.key -CAcreateserial -days 365 \
+        -extfile $n.ext -out $n.pem "$@"; }
+for n in ca other inter short good second chained weak_ca client anyusage authority critical; do
+    key $n
+done
+for n in byleaf toolong sha1; do key $n; done
 root ca; root other
 echo "basicConstraints=critical,CA:TRUE,pathlen:0
 keyUsage=critical,keyCertSign,cRLSign" >inter.ext; sign inter ca

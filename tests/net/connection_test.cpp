@@ -1,8 +1,8 @@
 #include "net/connection.hpp"
 
-#include <gtest/gtest.h>
-
 #include <functional>
+
+#include <gtest/gtest.h>
 
 #include "net/tls.hpp"
 #include "tests/net/certificates.hpp"
@@ -74,16 +74,18 @@ protected:
         server.connection.reset();
         world.loop().close(listener);
         EXPECT_TRUE(world.run([this] { return acceptor.closed; }));
-        world.run_for(50ms);    // sockets that close in the background
+        world.run_for(50ms);  // sockets that close in the background
     }
     void connect(ConnectionLimits limits = kLimits) {
-        auto made = Connection::connect(world.loop(), client, limits, world.loop().local_address(listener));
+        auto made =
+            Connection::connect(world.loop(), client, limits, world.loop().local_address(listener));
         ASSERT_TRUE(made) << made.error().where;
         client.connection = std::move(*made);
     }
     void connect_both() {
         connect();
-        ASSERT_TRUE(world.run([this] { return client.opened == 1 && acceptor.accepted_count == 1; }));
+        ASSERT_TRUE(
+            world.run([this] { return client.opened == 1 && acceptor.accepted_count == 1; }));
     }
     // STARTTLS is agreed: both ends begin.
     void secure(TlsContext& client_context, TlsContext& server_context) {
@@ -123,7 +125,8 @@ TEST_P(ConnectionTest, CarriesBytesBothWays) {
     ASSERT_TRUE(world.run([this] { return server.received == "before it is open"; }));
     ASSERT_TRUE(server.connection->write("back"));
     ASSERT_TRUE(world.run([this] { return client.received == "back"; }));
-    EXPECT_TRUE(same_address(client.connection->peer_address(), server.connection->local_address()));
+    EXPECT_TRUE(
+        same_address(client.connection->peer_address(), server.connection->local_address()));
     EXPECT_EQ(client.connection->unsent_bytes(), 0u);
 }
 
@@ -131,7 +134,7 @@ TEST_P(ConnectionTest, ManyWritesOfATurnAreOneSend) {
     connect_both();
     for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.connection->write("0123456789"));
     ASSERT_TRUE(world.run([this] { return server.received.size() == 1'000; }));
-    if (!GetParam()) {    // the simulation cuts streams into pieces
+    if (!GetParam()) {  // the simulation cuts streams into pieces
         EXPECT_EQ(server.shown, 1);
     }
 }
@@ -150,8 +153,10 @@ TEST_P(ConnectionTest, BigTransfersOverTls) {
     EXPECT_STREQ(client.connection->tls_version(), "TLSv1.3");
     EXPECT_EQ(server.connection->tls_alpn(), "xmpp-server");
     // Dates are judged by the loop's clock, and the simulation's stands before the certificate's.
-    EXPECT_EQ(server.connection->peer().chain_valid, !GetParam()) << server.connection->peer().fault;
-    EXPECT_EQ(client.connection->peer().chain_valid, !GetParam()) << client.connection->peer().fault;
+    EXPECT_EQ(server.connection->peer().chain_valid, !GetParam())
+        << server.connection->peer().fault;
+    EXPECT_EQ(client.connection->peer().chain_valid, !GetParam())
+        << client.connection->peer().fault;
     send_all(client, server, pattern(5'000'000));
     send_all(server, client, pattern(3'000'000));
 }
@@ -333,8 +338,8 @@ TEST_P(ConnectionTest, MayBeDestroyedInAnyCallback) {
     ASSERT_TRUE(world.run([this] { return server.closed == 1 && client.closed == 1; }));
 }
 
-// STARTTLS: the answer leaves in clear, what follows is encrypted. S2S-12: bytes that came before the
-// handshake and were not consumed never reach TLS.
+// STARTTLS: the answer leaves in clear, what follows is encrypted. S2S-12: bytes that came before
+// the handshake and were not consumed never reach TLS.
 TEST_P(ConnectionTest, StartTlsFromWithinOnData) {
     const auto context = Certificates::get().context({"good"});
     connect_both();

@@ -92,7 +92,7 @@ TEST_F(DialerTest, WalksSrvTargets) {
     resolver->add_srv("_xmpps-server._tcp.example.org", {1, 0, 5270, "good.example"});
     resolver->add_srv("_xmpp-server._tcp.example.org", {0, 0, 5269, "dead.example"});
     resolver->add_address("good.example", simulation.address(there, 0));
-    resolver->add_address("dead.example", simulation.address(there, 0));    // nobody on 5269
+    resolver->add_address("dead.example", simulation.address(there, 0));  // nobody on 5269
     dial(Lookup::xmpp("example.org"));
     ASSERT_EQ(dialed, 1);
     EXPECT_EQ(reached.host, "good.example");
@@ -122,12 +122,12 @@ TEST_F(DialerTest, TellsNoDomainFromDnsFailureFromUnreachable) {
     dial(Lookup::xmpp("broken.example"));
     EXPECT_EQ(fault, DialFault::kDnsFailed);
 
-    resolver->add_srv("_xmpp-server._tcp.none.example", {0, 0, 0, ""});    // DNS-3
+    resolver->add_srv("_xmpp-server._tcp.none.example", {0, 0, 0, ""});  // DNS-3
     dial(Lookup::xmpp("none.example"));
     EXPECT_EQ(fault, DialFault::kNoDomain);
 
     resolver->add_address("refusing.example", simulation.address(there, 0));
-    dial(Lookup::xmpp("refusing.example"));    // DNS-4: its own address, port 5269
+    dial(Lookup::xmpp("refusing.example"));  // DNS-4: its own address, port 5269
     EXPECT_EQ(fault, DialFault::kUnreachable);
     EXPECT_EQ(last.code, Errc::kRefused);
     // DNS-8: worth another try in 2-4 s, not before.

@@ -1,9 +1,9 @@
 // One test, both loops: the kernel's sockets on loopback, and the simulation.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
+
+#include <gtest/gtest.h>
 
 #include "core/run/simulation.hpp"
 #include "core/run/uring_loop.hpp"

@@ -1,9 +1,9 @@
 #include "net/resolver.hpp"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "net/dns_cache.hpp"
 #include "tests/net/loops.hpp"
@@ -50,7 +50,8 @@ public:
         while (query[at] != 0) {
             const auto length = static_cast<std::size_t>(query[at]);
             if (!name.empty()) name += '.';
-            for (const char c : query.substr(at + 1, length)) name += static_cast<char>(std::tolower(c));
+            for (const char c : query.substr(at + 1, length))
+                name += static_cast<char>(std::tolower(c));
             at += length + 1;
         }
         const std::string question(query.substr(12, at + 5 - 12));
@@ -68,15 +69,16 @@ public:
         const bool known = names_.contains(name);
         const unsigned code = failing ? 2 : known ? 0 : 3;
         std::string authority;
-        if (count == 0 && !failing) {    // RFC 2308: negative answers carry the SOA
-            const std::string soa = wire_name("ns.test") + wire_name("admin.test") + std::string(16, '\0') +
-                                    std::string("\0\0\0\x3c", 4);
+        if (count == 0 && !failing) {  // RFC 2308: negative answers carry the SOA
+            const std::string soa = wire_name("ns.test") + wire_name("admin.test") +
+                                    std::string(16, '\0') + std::string("\0\0\0\x3c", 4);
             authority = wire_name("") + number(6) + number(1) + number(0) + number(60) +
                         number(static_cast<unsigned>(soa.size())) + soa;
         }
-        const std::string reply = std::string(query.substr(0, 2)) + number(0x8580 | code) + number(1) +
-                                  number(failing ? 0 : count) + number(authority.empty() ? 0 : 1) + number(0) +
-                                  question + (failing ? "" : answers) + authority;
+        const std::string reply = std::string(query.substr(0, 2)) + number(0x8580 | code) +
+                                  number(1) + number(failing ? 0 : count) +
+                                  number(authority.empty() ? 0 : 1) + number(0) + question +
+                                  (failing ? "" : answers) + authority;
         EXPECT_TRUE(loop_.send_datagram(socket_, from, reply));
     }
 
@@ -89,7 +91,8 @@ private:
     }
     Loop& loop_;
     Socket socket_;
-    std::map<std::pair<std::string, unsigned>, std::vector<std::pair<std::string, unsigned>>> records_;
+    std::map<std::pair<std::string, unsigned>, std::vector<std::pair<std::string, unsigned>>>
+        records_;
     std::set<std::string> names_;
 };
 
@@ -133,7 +136,8 @@ protected:
 };
 
 TEST_F(UnboundTest, AsksTheConfiguredServerForEverything) {
-    server.add("_xmpp-server._tcp.example.test", DnsType::kSrv, NameServer::srv(5, 7, 5269, "xmpp.example.test"));
+    server.add("_xmpp-server._tcp.example.test", DnsType::kSrv,
+               NameServer::srv(5, 7, 5269, "xmpp.example.test"));
     server.add("_xmpp-server._tcp.example.test", DnsType::kSrv, NameServer::srv(0, 0, 0, ""));
     server.add("xmpp.example.test", DnsType::kA, std::string("\x7f\0\0\x01", 4), 5);
     server.add("xmpp.example.test", DnsType::kAaaa, std::string(15, '\0') + '\x01');
@@ -154,7 +158,7 @@ TEST_F(UnboundTest, AsksTheConfiguredServerForEverything) {
     answer = ask("xmpp.example.test", DnsType::kA);
     ASSERT_EQ(answer.addresses.size(), 1u);
     EXPECT_EQ(format_ip(answer.addresses[0]), "127.0.0.1");
-    EXPECT_EQ(answer.ttl, 30s);    // DNS-8
+    EXPECT_EQ(answer.ttl, 30s);  // DNS-8
     answer = ask("xmpp.example.test", DnsType::kAaaa);
     ASSERT_EQ(answer.addresses.size(), 1u);
     EXPECT_EQ(format_ip(answer.addresses[0]), "::1");
@@ -198,7 +202,8 @@ TEST_F(UnboundTest, CancelledAndAbandonedQueriesAreSilent) {
 
 TEST_F(UnboundTest, QueriesAreBounded) {
     server.silent = true;
-    for (int i = 0; i < 1'100; ++i) resolver->query("n" + std::to_string(i) + ".test", DnsType::kA, asker);
+    for (int i = 0; i < 1'100; ++i)
+        resolver->query("n" + std::to_string(i) + ".test", DnsType::kA, asker);
     world.run_for(50ms);
     EXPECT_EQ(asker.count, 1'100 - 1'024);
     EXPECT_EQ(asker.last.status, DnsStatus::kFailed);
@@ -229,7 +234,8 @@ TEST(Resolver, TheCacheForgets) {
     for (std::size_t i = 0; i < DnsCache::kEntriesMax + 10; ++i) {
         cache.put("n" + std::to_string(i), DnsType::kA, answer, now);
     }
-    EXPECT_EQ(cache.find("n" + std::to_string(DnsCache::kEntriesMax + 9), DnsType::kA, now), nullptr);
+    EXPECT_EQ(cache.find("n" + std::to_string(DnsCache::kEntriesMax + 9), DnsType::kA, now),
+              nullptr);
     cache.put("later", DnsType::kA, answer, now + 31s);
     EXPECT_NE(cache.find("later", DnsType::kA, now + 31s), nullptr);
 }

@@ -1,8 +1,8 @@
 #include "net/srv.hpp"
 
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::net {
 namespace {
@@ -49,7 +49,8 @@ TEST(Srv, MergesDirectTlsAndStartTls) {
     ASSERT_EQ(lookup.questions().size(), 2u);
     EXPECT_EQ(lookup.questions()[0].name, "_xmpps-server._tcp.example.org");
     EXPECT_EQ(lookup.questions()[1].name, "_xmpp-server._tcp.example.org");
-    lookup = xmpp(records({{20, 0, 5270, "d20"}, {5, 0, 5270, "d5"}}), records({{10, 0, 5269, "s10"}}));
+    lookup =
+        xmpp(records({{20, 0, 5270, "d20"}, {5, 0, 5270, "d5"}}), records({{10, 0, 5269, "s10"}}));
     Seeded random;
     const auto targets = lookup.targets(random);
     EXPECT_EQ(hosts(targets), (std::vector<std::string>{"d5", "s10", "d20"}));
@@ -96,7 +97,8 @@ TEST(Srv, ADotIsNotOffered) {
     Seeded random;
     const DnsAnswer dot = records({{0, 0, 0, ""}});
     const DnsAnswer none = empty(DnsStatus::kNoData);
-    EXPECT_EQ(hosts(xmpp(dot, records({{0, 0, 5269, "s"}})).targets(random)), (std::vector<std::string>{"s"}));
+    EXPECT_EQ(hosts(xmpp(dot, records({{0, 0, 5269, "s"}})).targets(random)),
+              (std::vector<std::string>{"s"}));
     EXPECT_EQ(xmpp(none, dot).status(), LookupStatus::kNotOffered);
     EXPECT_EQ(xmpp(dot, dot).status(), LookupStatus::kNotOffered);
     // `_xmpps` only "." and no `_xmpp`: no fall-back to A and AAAA either.
@@ -120,7 +122,8 @@ TEST(Srv, FallsBackToTheDomain) {
     // With SRV: never.
     EXPECT_EQ(hosts(xmpp(empty(DnsStatus::kFailed), records({{0, 0, 1, "s"}})).targets(random)),
               (std::vector<std::string>{"s"}));
-    EXPECT_EQ(xmpp(empty(DnsStatus::kBogus), empty(DnsStatus::kNoData)).status(), LookupStatus::kBogus);
+    EXPECT_EQ(xmpp(empty(DnsStatus::kBogus), empty(DnsStatus::kNoData)).status(),
+              LookupStatus::kBogus);
 }
 
 // DNS-5.

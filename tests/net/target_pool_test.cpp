@@ -61,7 +61,7 @@ TEST_F(TargetPoolTest, ProbesWhenAllAreDown) {
     EXPECT_EQ(pick(), "");
     now += 1ms;
     EXPECT_EQ(pick(), "a");
-    EXPECT_EQ(pick(), "");    // only one
+    EXPECT_EQ(pick(), "");  // only one
     pool.on_failure(0, now, random);
     now += 2s;
     EXPECT_EQ(pick(), "b");

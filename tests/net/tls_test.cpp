@@ -1,8 +1,8 @@
 #include "net/tls.hpp"
 
-#include <gtest/gtest.h>
-
 #include <tuple>
+
+#include <gtest/gtest.h>
 
 #include "core/run/simulation.hpp"
 #include "net/certificate.hpp"
@@ -57,7 +57,8 @@ struct Pair {
             from.consume(before - input.size());
             all.append(memory, got);
             if (last != nullptr) *last = outcome;
-            if (outcome == Outcome::kDone || (outcome == Outcome::kNeedInput && !from.empty())) continue;
+            if (outcome == Outcome::kDone || (outcome == Outcome::kNeedInput && !from.empty()))
+                continue;
             return all;
         }
     }
@@ -115,7 +116,8 @@ TEST(Tls, EverySizeOfPiece) {
         std::string sent;
         for (int i = 0; i < 40'000; ++i) sent += static_cast<char>('a' + i % 26);
         ASSERT_TRUE(pair.client->write(sent, pair.to_server));
-        EXPECT_EQ(Pair::receive(*pair.server, pair.to_server, pair.to_client, piece), sent) << piece;
+        EXPECT_EQ(Pair::receive(*pair.server, pair.to_server, pair.to_client, piece), sent)
+            << piece;
     }
 }
 
@@ -123,16 +125,20 @@ TEST(Tls, EverySizeOfPiece) {
 TEST(Tls, ABadCertificateIsToldAndNotFatal) {
     const auto& files = Certificates::get();
     const auto good = files.context({"good"});
-    for (const char* name : {"weak_ca", "lonely", "chained", "byleaf", "client", "critical", "sha1", "authority", "rsa2048", "ed25519", "anyusage"}) {
+    for (const char* name : {"weak_ca", "lonely", "chained", "byleaf", "client", "critical", "sha1",
+                             "authority", "rsa2048", "ed25519", "anyusage"}) {
         const auto other = files.context({name});
         const std::string text = name;
-        const bool valid = text == "chained" || text == "rsa2048" || text == "ed25519" || text == "anyusage";
+        const bool valid =
+            text == "chained" || text == "rsa2048" || text == "ed25519" || text == "anyusage";
         Pair as_server(*good, *other, "wrong.example");
         ASSERT_TRUE(as_server.shake_hands()) << name << " " << as_server.client->error().where;
-        EXPECT_EQ(as_server.client->peer().chain_valid, valid) << name << as_server.client->peer().fault;
+        EXPECT_EQ(as_server.client->peer().chain_valid, valid)
+            << name << as_server.client->peer().fault;
         Pair as_client(*other, *good, "xmpp.example");
         ASSERT_TRUE(as_client.shake_hands()) << name << " " << as_client.server->error().where;
-        EXPECT_EQ(as_client.server->peer().chain_valid, valid) << name << as_client.server->peer().fault;
+        EXPECT_EQ(as_client.server->peer().chain_valid, valid)
+            << name << as_client.server->peer().fault;
     }
 }
 
@@ -181,11 +187,14 @@ TEST(Tls, WithoutRootsNoChainIsValid) {
 // S2S-13: the certificate is chosen by SNI; dates by the loop's clock.
 TEST(Tls, PicksTheCertificateByName) {
     const auto context = Certificates::get().context({"good", "second"});
-    const std::pair<const char*, const char*> cases[] = {
-        {"second.example", "second.example"},  {"SECOND.example", "second.example"},
-        {"a.second.example", "second.example"}, {"a.b.second.example", "xmpp.example"},
-        {"xmpp.example", "xmpp.example"},       {"unknown.example", "xmpp.example"},
-        {"", "xmpp.example"},                   {"10.0.0.1", "xmpp.example"}};
+    const std::pair<const char*, const char*> cases[] = {{"second.example", "second.example"},
+                                                         {"SECOND.example", "second.example"},
+                                                         {"a.second.example", "second.example"},
+                                                         {"a.b.second.example", "xmpp.example"},
+                                                         {"xmpp.example", "xmpp.example"},
+                                                         {"unknown.example", "xmpp.example"},
+                                                         {"", "xmpp.example"},
+                                                         {"10.0.0.1", "xmpp.example"}};
     for (const auto& [name, wanted] : cases) {
         for (const std::size_t piece : {1u, 100'000u}) {
             Pair pair(*context, *context, name);
@@ -218,8 +227,8 @@ TEST(Tls, CloseNotify) {
 
 TEST(Tls, GarbageAndTamperingFail) {
     const auto context = Certificates::get().context({"good", "second"});
-    for (const std::string& garbage :
-         {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(600, '\0'), std::string(70'000, '\x16')}) {
+    for (const std::string& garbage : {std::string("GET / HTTP/1.0\r\n\r\n"),
+                                       std::string(600, '\0'), std::string(70'000, '\x16')}) {
         auto server = TlsSession::server(*context, "", wall_now());
         Buffer output;
         Bytes input = garbage;
@@ -297,7 +306,8 @@ TEST(Tls, SelfSigned) {
     ASSERT_TRUE(context) << fault;
     Pair pair(**context, **context, "fedgate.example");
     ASSERT_TRUE(pair.shake_hands());
-    EXPECT_EQ(pair.client->peer().dns_names, (std::vector<std::string>{"localhost", "fedgate.example"}));
+    EXPECT_EQ(pair.client->peer().dns_names,
+              (std::vector<std::string>{"localhost", "fedgate.example"}));
     EXPECT_TRUE(pair.client->peer().chain_valid) << pair.client->peer().fault;
     for (const int year : {2001, 2049, 2050, 2060}) {
         const WallTime from = std::chrono::sys_days(std::chrono::year(year) / 12 / 31);
