@@ -25,13 +25,13 @@ BROKEN_STREAMS = {
                                  b"invalid-namespace"),
     "a host that is not ours": (STREAM.replace(SIP_DOMAIN.encode(), b"unknown.example"),
                                 b"host-unknown"),
-    "a stanza before authentication": (
+    "a stanza before TLS, which this partner must use": (  # S2S-40
         STREAM + f"<message from='a@{XMPP_DOMAIN}' to='{ROMEO}'><body>x</body></message>".encode(),
-        b"not-authorized"),
+        b"policy-violation"),
     "an element without an end": (STREAM + b"<a b='" + b"x" * 20000, b"policy-violation"),
 }
 BROKEN_REQUESTS = {
-    "not SIP": b"\x16\x03\x01\x02\x00" * 20,
+    "not SIP": b"\x16\x03\x01\x02\x00" * 20 + b"\r\n\r\n",
     "a negative length": REQUEST + b"Content-Length: -1\r\n\r\nx",
     "two lengths": REQUEST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
     "a length that is no number": REQUEST + b"Content-Length: 1x\r\n\r\nx",

@@ -99,9 +99,9 @@ class Messages(PeerTest):
         world = await self.world()
         await self.both_ways(world)
         ports = await world.fedgate.control("ports")
-        rows = [line.lower() for line in ports.splitlines() if "5269" in line]
-        self.assertTrue(any("listen" in row for row in rows), ports)
-        self.assertTrue(any("established" in row for row in rows), ports)
+        row = next(line.split() for line in ports.splitlines() if ":5269 " in line)
+        self.assertEqual(row[4], "LISTENING", ports)
+        self.assertGreaterEqual(int(row[5]), 1, ports)
 
     async def test_the_sender_must_be_of_a_domain_of_the_route(self):  # SIP-32
         world = await self.world()
