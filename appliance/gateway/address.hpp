@@ -19,7 +19,7 @@ struct Address {
     Bytes user;            // the unescaped local part (ADDR-3): whom policies and SIP know
     std::array<char, 2 * xml::kJidBytes> memory_;
 
-    Address() = default;
+    Address() {}    // not `= default`: `{}` would then clear 6 KiB for each message
     Address(const Address&) = delete;
     Address& operator=(const Address&) = delete;
 };

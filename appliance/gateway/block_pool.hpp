@@ -1,5 +1,6 @@
 // Memory for what has to wait: requests in flight, queued messages, stored responses. Blocks of a few
-// sizes on free lists; it grows by chunks up to its bound. Thread: the shard's.
+// sizes on free lists; each size grows by chunks up to its share of the bound, so that a flood of the one
+// can't starve the others for ever. Thread: the shard's.
 #pragma once
 
 #include <array>
@@ -68,7 +69,7 @@ public:
         Block block;
         for (std::size_t i = 0; i < kClasses; ++i) {
             if (size > sizes_[i]) continue;
-            if (free_[i] == nullptr && !grow(i)) return block;
+            if (free_[i] == nullptr && !grow(i)) continue;    // a larger one will do
             block.pool_ = this;
             block.data_ = reinterpret_cast<char*>(free_[i]);
             block.capacity_ = static_cast<std::uint32_t>(sizes_[i]);
@@ -104,7 +105,8 @@ private:
     bool grow(std::size_t i) {
         const std::size_t count = sizes_[i] >= kChunkBytes ? 1 : kChunkBytes / sizes_[i];
         const std::size_t stride = (sizes_[i] + 15) / 16 * 16;
-        if (reserved_bytes_ + count * stride > bytes_max_) return false;
+        if (reserved_[i] + count * stride > bytes_max_ / kClasses) return false;
+        reserved_[i] += count * stride;
         chunks_.push_back(std::make_unique_for_overwrite<char[]>(count * stride));
         reserved_bytes_ += count * stride;
         for (std::size_t n = count; n-- > 0;) {
@@ -123,6 +125,7 @@ private:
     std::array<std::size_t, kClasses> sizes_;
     std::array<Free*, kClasses> free_{};
     std::vector<std::unique_ptr<char[]>> chunks_;
+    std::array<std::size_t, kClasses> reserved_{};
     std::size_t used_bytes_ = 0;
     std::size_t reserved_bytes_ = 0;
 };

@@ -89,7 +89,7 @@ void Gateway::Engine::size_memory() {
     text_memory_.resize(4 * body + 65'536);
     scratch_memory_.resize(4 * body + 65'536);
     request_memory_.resize(2 * body + 65'536);
-    stanza_memory_.resize(6 * body + 65'536);
+    stanza_memory_.resize(6 * body + 262'144);
 }
 
 Result<void> Gateway::Engine::start() { return agent_.listen(); }
@@ -196,8 +196,11 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             MutableBytes bytes(const_cast<char*>(record.data()), record.size());
             const auto parsed =
                 sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
-            FEDGATE_CHECK(parsed.verdict == sip::Verdict::kDone);
             RequestCall call;
+            if (parsed.verdict != sip::Verdict::kDone) {
+                answer(origin, {400, {}});
+                return true;
+            }
             read_call(message_, call);
             if (call.refusal.status != 0) {    // the rules have changed on the way
                 answer(origin, call.refusal, call.headers());

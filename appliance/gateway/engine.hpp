@@ -21,8 +21,8 @@
 namespace fedgate::gateway {
 
 constexpr std::size_t kBodyBytesMax = 1 << 20;           // bound of im.max_bytes
-constexpr std::size_t kBlockBytesMax = kBodyBytesMax + 65'536;
-constexpr std::size_t kHeldBytes = 256 << 20;            // of one shard: requests in flight and queued
+constexpr std::size_t kBlockBytesMax = 2 * kBodyBytesMax + 131'072;    // all of it line ends (IM-3)
+constexpr std::size_t kHeldBytes = 192 << 20;            // of one shard: requests in flight and queued
 constexpr std::size_t kIncoming = 65'536;                // messages from SIP that can still bounce
 constexpr Duration kBounceWindow = std::chrono::seconds(60);     // GEN-3
 constexpr Duration kRetryTelling = std::chrono::milliseconds(2); // an error or an answer found no room

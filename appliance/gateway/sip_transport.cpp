@@ -200,7 +200,8 @@ private:
 
 SipTransport::SipTransport(Shard& shard, SipTransportUser& user, const rules::Snapshot& rules,
                            net::TlsContext* tls, std::string via_host)
-    : shard_(shard), user_(user), rules_(&rules), tls_(tls), via_host_(std::move(via_host)),
+    : shard_(shard), user_(user), rules_(&rules), tls_(tls),
+      via_host_(via_host.empty() ? "fedgate.invalid" : std::move(via_host)),
       via_hosts_(3, via_host_), connections_(kSipConnections) {}
 
 // Sockets end in the background; their owners are told nothing after close(), so they may go.

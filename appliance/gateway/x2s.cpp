@@ -10,6 +10,7 @@ namespace fedgate::gateway {
 namespace {
 
 constexpr std::size_t kReasonCharactersMax = 256;    // ERR-2
+constexpr std::size_t kRecordFrontBytes = 2'048;       // domain and proof, before the stanza
 constexpr std::size_t kIdBytesMax = 1'024;             // a longer id is taken as none
 constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;    // every byte of a JID escaped
 
@@ -69,6 +70,9 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
         if (call.stanza.type != "headline" && call.to.jid.local.empty()) return refuse(call, LocalFault::kPayload);
         drop("message to or from a domain");
         return true;
+    }
+    if (call.from_partner.stanza.size() + kRecordFrontBytes > shard_.record_bytes_max()) {
+        return refuse(call, LocalFault::kTooLarge);    // it could never go to another shard
     }
     const Key pair = pair_key(call.from, call.to);
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
