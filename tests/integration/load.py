@@ -37,7 +37,7 @@ class Message:
     delivered: int = 0
     refused: str = ""
     accepted: bool = False  # SIP to XMPP only: a 2xx came
-    in_kill: bool = False   # outstanding when a peer was killed
+    in_kill: str = ""       # the peer that was killed while it was outstanding
 
     @property
     def is_settled(self):
@@ -75,12 +75,17 @@ class Ledger:
         self.messages[key].refused = why
         self.settle(key)
 
-    def mark_kill(self):
+    def mark_kill(self, peer):
         """What is outstanding now may end in doubt; nobody waits for it any more."""
         for keys in self.open.values():
             for key in keys:
-                self.messages[key].in_kill = True
+                self.messages[key].in_kill = peer
             keys.clear()
+
+    def owed(self):
+        """What was outstanding at a kill and whose sender, still alive, heard nothing yet."""
+        return [m for m in self.messages.values() if m.in_kill and not m.refused and (
+            not m.delivered and m.in_kill == "SIP" if m.direction == "to SIP" else not m.accepted)]
 
     def report(self):
         """Prints the counts; returns what breaks the law."""
@@ -108,6 +113,8 @@ class Ledger:
             if once < DELIVERED_MIN * len(outside):
                 faults.append(f"{direction}: only {once} of {len(outside)} delivered")
         print(f"late notices to SIP senders: {sum(self.notices.values())}")
+        if owed := len(self.owed()):
+            faults.append(f"{owed} outstanding at a kill whose senders were told nothing")
         if self.unknown:
             faults.append(f"{self.unknown} messages that nobody sent")
         return faults
@@ -209,7 +216,7 @@ class Load:
 
     async def kill_prosody(self):
         self.may_send.clear()
-        self.ledger.mark_kill()
+        self.ledger.mark_kill("Prosody")
         await self.world.prosody.kill()
         await self.log_out()
         await self.world.prosody.start(self.world.dns)
@@ -217,13 +224,13 @@ class Load:
 
     async def kill_sip(self):
         self.may_send.clear()
-        self.ledger.mark_kill()
+        self.ledger.mark_kill("SIP")
         port = self.world.agent.port
         await self.world.agent.stop()
         self.world.agent = await LoadAgent(self.ledger, self.world.agent.transport).start(port)
         self.may_send.set()
 
-    async def probe(self):
+    async def probe(self, peer):
         """A message each way, so that a kill's window is closed only when both ways are open."""
         async def passes():
             sender = self.clients[0]
@@ -238,7 +245,7 @@ class Load:
                 pass
             done = all(self.ledger.messages[k].delivered for k in (key, back))
             if not done:
-                self.ledger.mark_kill()
+                self.ledger.mark_kill(peer)
             return done
         await wait_until(passes, "messages pass again after a kill", 120)
 
@@ -248,14 +255,17 @@ class Load:
             target = 2 * self.count * (number + 1) // (kills + 1)
             while len(self.ledger.messages) < target and not all(s.done() for s in senders):
                 await asyncio.sleep(0.01)
-            await (self.kill_prosody if number % 2 == 0 else self.kill_sip)()
+            peer, kill = (("Prosody", self.kill_prosody), ("SIP", self.kill_sip))[number % 2]
+            await kill()
             self.may_send.clear()
-            await self.probe()
+            await self.probe(peer)
             self.may_send.set()
         for sender in senders:
             await sender
         try:
-            await wait_until(lambda: not any(self.ledger.open.values()), "all settled", SETTLE_SECONDS)
+            await wait_until(
+                lambda: not any(self.ledger.open.values()) and not self.ledger.owed(),
+                "all settled", SETTLE_SECONDS)
         except Failed:
             print(f"not settled: {[sorted(keys)[:5] for keys in self.ledger.open.values()]}")
 

@@ -89,6 +89,7 @@ class SipAgent:
         self.arrived = asyncio.Condition()
         self.connections, self.tasks = {}, set()
         self.server = self.datagrams = None
+        self.connecting, self.is_stopped = asyncio.Lock(), False
         self.counter = itertools.count(1)
 
     @property
@@ -190,18 +191,25 @@ class SipAgent:
         if self.transport == "udp":
             self.datagrams.sendto(data, (address, port))
             return
-        writer = self.connections.get((address, port))
-        if writer is None or writer.is_closing():
-            context = None
-            if self.transport == "tls":
-                context = ssl.create_default_context(cafile=self.ca)
-                context.check_hostname = False
-                context.load_cert_chain(self.certificate.certificate, self.certificate.key)
-            reader, writer = await asyncio.open_connection(address, port, ssl=context)
-            self.connections[(address, port)] = writer
-            task = asyncio.get_running_loop().create_task(self.read_stream(reader, writer))
-            self.tasks.add(task)
+        async with self.connecting:
+            writer = self.connections.get((address, port))
+            if writer is None or writer.is_closing():
+                writer = await self.connect(address, port)
         writer.write(data)
+
+    async def connect(self, address, port):
+        if self.is_stopped:
+            raise ConnectionResetError("the agent was stopped")
+        context = None
+        if self.transport == "tls":
+            context = ssl.create_default_context(cafile=self.ca)
+            context.check_hostname = False
+            context.load_cert_chain(self.certificate.certificate, self.certificate.key)
+        reader, writer = await asyncio.open_connection(address, port, ssl=context)
+        self.connections[(address, port)] = writer
+        task = asyncio.get_running_loop().create_task(self.read_stream(reader, writer))
+        self.tasks.add(task)
+        return writer
 
     async def send_message(self, sender, target, body, to, seconds=WAIT_SECONDS, method="MESSAGE"):
         """Sends a request to the (address, port) and returns the final response."""
@@ -217,6 +225,7 @@ class SipAgent:
 
     async def stop(self):
         """Dies: no port, no connection."""
+        self.is_stopped = True
         if self.datagrams:
             self.datagrams.close()
         if self.server:
