@@ -113,6 +113,11 @@ class Ledger:
             if once < DELIVERED_MIN * len(outside):
                 faults.append(f"{direction}: only {once} of {len(outside)} delivered")
         print(f"late notices to SIP senders: {sum(self.notices.values())}")
+        # Accepted from SIP and then not delivered: a late notice for each (IM-50).
+        doubts = collections.Counter(m.pair for m in self.messages.values()
+                                     if m.accepted and not m.delivered)
+        if untold := sum(max(0, n - self.notices[pair]) for pair, n in doubts.items()):
+            faults.append(f"{untold} accepted from SIP, not delivered, and nobody was told")
         if owed := len(self.owed()):
             faults.append(f"{owed} outstanding at a kill whose senders were told nothing")
         if self.unknown:
