@@ -29,6 +29,7 @@ struct SimulationSettings {
     std::uint32_t datagram_reorder_permille = 0;  // delayed by up to 20 times latency_max
     Duration connect_timeout = 127s;    // on a link that is cut: ETIMEDOUT (as Linux does)
     std::size_t sockets_max = 100'000;  // of one loop
+    WallTime wall_start = std::chrono::sys_days{std::chrono::year{2026} / 1 / 1};  // certificates
 };
 
 // A node is a machine: it has one address, 10.0.x.y, and any number of loops (shards). 127.0.0.0/8

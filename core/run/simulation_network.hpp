@@ -17,8 +17,6 @@
 namespace fedgate {
 
 inline constexpr Instant kSimulatedStart{1s};
-inline constexpr WallTime kSimulatedWallStart{
-    std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}};
 inline constexpr std::uint16_t kSimulatedFirstPort = 40'000;
 inline constexpr std::uint32_t kSimulatedNoNode = UINT32_MAX;
 inline constexpr std::uint64_t kSimulatedHashStart = 0xcbf29ce484222325;  // FNV-1a
@@ -209,7 +207,7 @@ public:
 
     [[nodiscard]] Instant now() const override { return network_.now; }
     [[nodiscard]] WallTime wall_now() const override {
-        return kSimulatedWallStart +
+        return network_.settings.wall_start +
                std::chrono::floor<std::chrono::seconds>(network_.now - kSimulatedStart);
     }
     void fill_random(MutableBytes bytes) override {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/gateway/world.hpp"
+#include "tests/net/certificates.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -485,6 +486,51 @@ TEST(GatewayToXmpp, AnUnverifiedPartnerMayAnswer) {    // features.md A6
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
     ASSERT_TRUE(world.give(World::message("a2", "answer")));
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; })) << world.log();
+}
+
+// ---- TLS
+
+const test::Settings kTlsSettings = {{"sip.listen", "tls:0.0.0.0:5061"},
+                                     {"sip.trusted", "192.0.2.0/24"},
+                                     {"domain/sip.example/next_hop", "sip:second.example:5070;transport=tls"}};
+
+TEST(GatewayTls, ANextHopThatProvesItsNameIsUsed) {    // SIP-31
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    World world(kTlsSettings, 1, ours.get(), {{"second.example", "10.99.0.1"}});
+    auto peer = world.peer("10.99.0.1:5070", theirs.get());
+    ASSERT_TRUE(world.give(World::message("a1", "hello")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    EXPECT_TRUE(has(peer->requests[0], "Via: SIP/2.0/TLS gw.example:5061"));
+}
+
+TEST(GatewayTls, ANextHopThatDoesNotIsNot) {    // SIP-31, ERR-L3
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    for (const char* name : {"weak_ca", "client"}) {    // another authority; no such name
+        auto theirs = certificates.context({name});
+        World world(kTlsSettings, 1, ours.get(), {{"second.example", "10.99.0.1"}});
+        auto peer = world.peer("10.99.0.1:5070", theirs.get());
+        ASSERT_TRUE(world.give(World::message("a1", "hello")));
+        ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); })) << name;
+        EXPECT_TRUE(has(world.edge().stanzas[0], "<remote-server-timeout"));
+        EXPECT_TRUE(peer->requests.empty());
+        EXPECT_TRUE(has(world.log(), "FG-1302"));
+    }
+}
+
+TEST(GatewayTls, ACertificateMakesAPeerTrusted) {    // SIP-30
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    for (const auto& [name, status] : {std::pair{"second", "SIP/2.0 200 "}, std::pair{"client", "SIP/2.0 403 "}}) {
+        auto theirs = certificates.context({name});
+        World world(kTlsSettings, 1, ours.get());
+        auto peer = world.peer("10.99.0.1:5070", theirs.get());
+        peer->send_tls(world.sip_address(5061), World::request("b1", "hello", "", "TLS"));
+        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << name << world.log();
+        EXPECT_TRUE(peer->responses[0].starts_with(status)) << name << peer->responses[0];
+    }
 }
 
 // ---- several shards

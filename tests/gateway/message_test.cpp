@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "appliance/gateway/date.hpp"
-#include "appliance/gateway/iq.hpp"
 #include "xml/scope.hpp"
 
 namespace fedgate::gateway {
@@ -218,66 +216,6 @@ TEST(MessageToXmpp, TakesTheIdFromTheBranch) {    // IM-35
                                    std::string("z9hG4bKa/b"), "z9hG4bK" + std::string(65, 'a')}) {
         EXPECT_EQ(stanza_id(bad), "") << bad;
     }
-}
-
-TEST(Date, ReadsAndWritesBothForms) {    // IM-12, IM-46
-    const auto iso = parse_iso_date("2010-11-14T00:29:00.123+01:00");
-    ASSERT_TRUE(iso);
-    char memory[64];
-    Sink sink{MutableBytes(memory)};
-    write_sip_date(*iso, sink);
-    EXPECT_EQ(sink.written(), "Sat, 13 Nov 2010 23:29:00 GMT");
-    EXPECT_EQ(parse_sip_date(sink.written()), iso);
-    for (const char* bad : {"", "2010-02-30T00:00:00Z", "2010-1-1T00:00:00Z", "2010-01-01T24:00:00Z",
-                            "2010-01-01T00:00:00", "2010-01-01T00:00:00+1:00"}) {
-        EXPECT_FALSE(parse_iso_date(bad)) << bad;
-    }
-    for (const char* bad : {"", "Sat, 13 Nov 2010 23:29:00", "Sat, 13 Foo 2010 23:29:00 GMT", "13 Nov 2010 23:29:00 GMT"}) {
-        EXPECT_FALSE(parse_sip_date(bad)) << bad;
-    }
-}
-
-// ---- IQ
-
-std::string iq(const std::string& type, const std::string& content, bool domain = true, const char* id = "i1") {
-    const std::string text = "<iq from='a@x.example/r' to='sip.example' id='i1' type='" + type + "'>" + content + "</iq>";
-    IqContext context;
-    context.from = "a@x.example/r";
-    context.to = domain ? "sip.example" : "romeo@sip.example";
-    context.id = id;
-    context.to_domain = domain;
-    context.now = kNow;
-    context.uptime = 61s;
-    char memory[4'096];
-    Sink sink{MutableBytes(memory)};
-    if (!answer_iq(xml::parse_stanza(text, kScope), context, sink)) return "nothing";
-    return std::string(sink.written());
-}
-
-TEST(Iq, TheDomainAnswersWhatItKnows) {
-    EXPECT_EQ(iq("get", "<ping xmlns='urn:xmpp:ping'/>"),
-              "<iq from='sip.example' to='a@x.example/r' id='i1' type='result'></iq>");    // IQ-6
-    const std::string info = iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>");
-    EXPECT_TRUE(has(info, "<identity category='gateway' type='simple' name='Fedgate'/>")) << info;    // IQ-1
-    EXPECT_TRUE(has(info, "<feature var='jid\\20escaping'/>"));
-    EXPECT_TRUE(has(iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
-                    "<query xmlns='http://jabber.org/protocol/disco#items'/>"));    // IQ-2
-    EXPECT_TRUE(has(iq("get", "<query xmlns='jabber:iq:version'/>"), "<name>Fedgate</name>"));    // IQ-8
-    EXPECT_TRUE(has(iq("get", "<time xmlns='urn:xmpp:time'/>"), "<utc>2020-09-13T12:26:40Z</utc>"));    // IQ-9
-    EXPECT_TRUE(has(iq("get", "<query xmlns='jabber:iq:last'/>"), "seconds='61'"));    // IQ-9
-}
-
-TEST(Iq, TheRestIsRefusedAlike) {
-    EXPECT_TRUE(has(iq("get", "<query xmlns='http://jabber.org/protocol/disco#info' node='n'/>"), "<item-not-found"));    // IQ-5
-    EXPECT_TRUE(has(iq("get", "<ping xmlns='urn:xmpp:ping'/>", false), "<service-unavailable"));    // IQ-7
-    EXPECT_TRUE(has(iq("get", "<vCard xmlns='vcard-temp'/>"), "<service-unavailable"));             // IQ-10
-    EXPECT_TRUE(has(iq("set", "<ping xmlns='urn:xmpp:ping'/>"), "<service-unavailable"));
-    EXPECT_TRUE(has(iq("get", "<ping xmlns='urn:xmpp:ping'/>", true, ""), "<bad-request"));         // IQ-11
-    EXPECT_TRUE(has(iq("get", ""), "<bad-request"));
-    EXPECT_TRUE(has(iq("get", "<a xmlns='x'/><b xmlns='x'/>"), "<bad-request"));
-    EXPECT_TRUE(has(iq("other", "<a xmlns='x'/>"), "<bad-request"));
-    EXPECT_EQ(iq("result", ""), "nothing");                                                         // IQ-12
-    EXPECT_EQ(iq("error", ""), "nothing");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "net/address.hpp"
 #include "net/connection.hpp"
 #include "net/resolver.hpp"
+#include "net/tls.hpp"
 #include "sip/framer.hpp"
 #include "sip/writer.hpp"
 
@@ -72,7 +73,8 @@ public:
 // 0 is silence, -1 closes the connection.
 class SipPeer final : public net::ConnectionOwner, SocketOwner {
 public:
-    SipPeer(SimulatedLoop& loop, const char* address) : loop_(loop), address_(*net::parse_address(address)) {
+    SipPeer(SimulatedLoop& loop, const char* address, net::TlsContext* tls = nullptr)
+        : loop_(loop), address_(*net::parse_address(address)), tls_(tls) {
         listener_ = *loop_.listen(address_, *this);
         datagrams_ = *loop_.open_datagram(address_, *this);
     }
@@ -90,6 +92,10 @@ public:
         if (!out_) out_ = *net::Connection::connect(loop_, *this, {65'536, 1 << 20}, to);
         FEDGATE_CHECK(out_->write(bytes));
     }
+    void send_tls(const SocketAddress& to, const std::string& bytes) {
+        when_secured_ = bytes;
+        out_ = *net::Connection::connect(loop_, *this, {65'536, 1 << 20}, to);
+    }
     void send_udp(const SocketAddress& to, const std::string& bytes) {
         FEDGATE_CHECK(loop_.send_datagram(datagrams_, to, bytes));
     }
@@ -104,6 +110,13 @@ private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
         in_.push_back(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20},
                                                         connection, peer));
+        if (tls_ != nullptr) in_.back()->start_tls_server(*tls_);
+    }
+    void on_open(net::Connection& connection) override {
+        if (!when_secured_.empty()) connection.start_tls_client(*tls_, "gw.example", {});
+    }
+    void on_secured(net::Connection& connection) override {
+        if (&connection == out_.get()) FEDGATE_CHECK(connection.write(when_secured_));
     }
     std::size_t on_data(net::Connection& connection, MutableBytes input) override {
         sip::Framer& framer = framers_.try_emplace(&connection, 1 << 20).first->second;
@@ -159,6 +172,8 @@ private:
 
     SimulatedLoop& loop_;
     SocketAddress address_;
+    net::TlsContext* tls_;
+    std::string when_secured_;
     Socket listener_;
     Socket datagrams_;
     std::vector<std::unique_ptr<net::Connection>> in_;
@@ -170,24 +185,34 @@ private:
 
 class World {
 public:
-    explicit World(const Settings& more = {}, std::uint32_t shards = 1)
-        : node_(simulation.make_node()), rules_(compile(with(more))), group_(shards) {
+    explicit World(const Settings& more = {}, std::uint32_t shards = 1, net::TlsContext* tls = nullptr,
+                   const std::map<std::string, std::string>& names = {})
+        : simulation(settings_of(tls != nullptr)), node_(simulation.make_node()), rules_(compile(with(more))), group_(shards) {
         for (std::uint32_t i = 0; i < shards; ++i) {
             SimulatedLoop& loop = simulation.make_loop(node_);
             shards_.push_back(std::make_unique<Shard>(group_, i, loop));
             resolvers_.push_back(std::make_unique<net::SimulatedResolver>(loop));
+            for (const auto& [name, address] : names) {
+                resolvers_.back()->add_address(name, *net::parse_ip(address, 0));
+            }
         }
         for (std::uint32_t i = 0; i < shards; ++i) {
             GatewayOptions options;
             options.host = "gw.example";
             options.secret = {7, 11};
             gateways.push_back(
-                std::make_unique<Gateway>(*shards_[i], *rules_, *resolvers_[i], nullptr, options));
+                std::make_unique<Gateway>(*shards_[i], *rules_, *resolvers_[i], tls, options));
             edges.push_back(std::make_unique<FakeEdge>());
             edges.back()->door = gateways.back().get();
             gateways.back()->attach(*edges.back());
             FEDGATE_CHECK(gateways.back()->start().has_value());
         }
+    }
+    // Certificates of tests are valid now, whatever the simulation thinks.
+    static SimulationSettings settings_of(bool real_time) {
+        SimulationSettings settings;
+        if (real_time) settings.wall_start = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        return settings;
     }
     static Settings with(const Settings& more) {
         Settings settings = base_settings();
@@ -195,10 +220,10 @@ public:
         return settings;
     }
 
-    std::unique_ptr<SipPeer> peer(const char* address = "10.99.0.1:5070") {
-        return std::make_unique<SipPeer>(simulation.make_loop(simulation.make_node()), address);
+    std::unique_ptr<SipPeer> peer(const char* address = "10.99.0.1:5070", net::TlsContext* tls = nullptr) {
+        return std::make_unique<SipPeer>(simulation.make_loop(simulation.make_node()), address, tls);
     }
-    [[nodiscard]] SocketAddress sip_address() const { return simulation.address(node_, 5060); }
+    [[nodiscard]] SocketAddress sip_address(std::uint16_t port = 5060) const { return simulation.address(node_, port); }
 
     bool give(const std::string& stanza, std::uint32_t shard = 0) {
         return gateways[shard]->take_stanza({"xmpp.example", link::Proof::kCertificate, stanza});
