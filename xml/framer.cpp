@@ -198,7 +198,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                     p += kCdataStart.size();
                     goto cdata;
                 }
-                if (depth_ == limits::kXmlDepth) return fail(XmlFault::kTooDeep);  // S2S-7
+                if (depth_ >= depth_max_) return fail(XmlFault::kTooDeep);  // S2S-7
                 ++p;
                 begin_name(elements_[depth_], offset(p));
                 [[fallthrough]];

@@ -7,6 +7,7 @@
 // may move between calls. Limits: S2S-7 (depth, attributes, prefixes), set_element_bytes_max().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -63,6 +64,8 @@ public:
     [[nodiscard]] bool open() const { return phase_ == Phase::kOpen; }
     // Bytes of one element or of the header; more is kTooBig as soon as byte max + 1 is there.
     void set_element_bytes_max(std::size_t max) { element_bytes_max_ = max; }
+    // Levels below the root; more is kTooDeep. At most limits::kXmlDepth, which is the default.
+    void set_depth_max(std::size_t max) { depth_max_ = std::min(max, limits::kXmlDepth); }
     // A new stream begins with the next byte (STARTTLS, SASL). The limit stays.
     void reset();
     // What the header declared; for Element and Stanza. Filled before the kStreamOpen frame is
@@ -127,6 +130,7 @@ private:
 
     StreamScope scope_;
     std::size_t element_bytes_max_ = 262'144;
+    std::size_t depth_max_ = limits::kXmlDepth;
     FindSpecial find_;
     Phase phase_ = Phase::kStart;
     XmlFault fault_ = XmlFault::kNone;

@@ -59,6 +59,7 @@ Stream::Stream(StreamHost& host, const StreamSettings& settings, Instant now)
       role_(Role::kInbound),
       establish_deadline_(now + settings.establish_max) {                 // S2S-61
     framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);  // S2S-8
+    framer_.set_depth_max(settings.depth_max);
 }
 
 Stream::Stream(StreamHost& host, const StreamSettings& settings, Role role, Bytes our_domain,
@@ -72,6 +73,7 @@ Stream::Stream(StreamHost& host, const StreamSettings& settings, Role role, Byte
       establish_deadline_(now + settings.establish_max) {
     FEDGATE_CHECK(role != Role::kInbound);
     framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);
+    framer_.set_depth_max(settings.depth_max);
 }
 
 Action Stream::next(Bytes input, Instant now) {

@@ -34,4 +34,12 @@ xml::Served Context::serves(Bytes our) const {
     return rules->sip_domain(our) != nullptr ? xml::Served::kYes : xml::Served::kNo;
 }
 
+void Context::apply_rules() {
+    const rules::Settings::Xmpp& xmpp = rules->settings.xmpp;
+    settings.stanza_bytes_max = xmpp.stanza_bytes;
+    settings.depth_max = xmpp.depth;
+    settings.establish_max = xmpp.establish;
+    if (!rules->sip_domains().empty()) settings.default_domain = rules->sip_domains().front().name;
+}
+
 }  // namespace fedgate::edge

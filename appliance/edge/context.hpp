@@ -1,6 +1,7 @@
 // What every stream of one shard's edge stands on. Owner: the Edge. Thread: the shard's.
 #pragma once
 
+#include "appliance/edge/certificates.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
@@ -21,13 +22,19 @@ struct Context {
     Log& log;
     net::Resolver& resolver;
     const rules::Snapshot* rules = nullptr;    // swapped whole at a reload
-    net::TlsContext* tls = nullptr;            // external certificate; swapped whole
+    const Certificates* certificates = nullptr;    // swapped whole
     xml::StreamSettings settings;
 
     // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it is,
     // so the answer is what some partner may do.
     [[nodiscard]] xml::StreamPolicy stream_policy(Bytes our, Bytes their) const;
     [[nodiscard]] xml::Served serves(Bytes our) const;
+    // With the roots that judge this partner; `their` empty: not known yet.
+    [[nodiscard]] net::TlsContext& tls(Bytes their) const {
+        return certificates->of(their.empty() ? nullptr : rules->partner(their));
+    }
+    // What settings follow from the rules.
+    void apply_rules();
 };
 
 }  // namespace fedgate::edge

@@ -42,8 +42,8 @@ std::string tls_of(const net::Connection& connection) {
 
 }  // namespace
 
-Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver, net::TlsContext& tls,
-           link::GatewayDoor& gateway, Bytes dialback_secret)
+Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
+           const Certificates& certificates, link::GatewayDoor& gateway, Bytes dialback_secret)
     : context_(shard, resolver),
       gateway_(gateway),
       guard_(shard.count()),
@@ -52,13 +52,9 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver, 
       sweep_(*this),
       fates_again_(*this) {
     context_.rules = &rules;
-    context_.tls = &tls;
+    context_.certificates = &certificates;
     context_.settings.dialback = xml::make_dialback_secrets(dialback_secret);
-    context_.settings.stanza_bytes_max = static_cast<std::uint32_t>(rules.settings.xmpp.stanza_bytes);
-    context_.settings.establish_max = rules.settings.xmpp.establish;
-    if (!rules.sip_domains().empty()) {
-        context_.settings.default_domain = rules.sip_domains().front().name;
-    }
+    context_.apply_rules();
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kToPartner), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
@@ -92,14 +88,10 @@ Result<void> Edge::start() {
     return outcome;
 }
 
-void Edge::reload(const rules::Snapshot& rules, net::TlsContext& tls) {
+void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates) {
     context_.rules = &rules;
-    context_.tls = &tls;
-    context_.settings.stanza_bytes_max = static_cast<std::uint32_t>(rules.settings.xmpp.stanza_bytes);
-    context_.settings.establish_max = rules.settings.xmpp.establish;
-    if (!rules.sip_domains().empty()) {
-        context_.settings.default_domain = rules.sip_domains().front().name;
-    }
+    context_.certificates = &certificates;
+    context_.apply_rules();
     in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.recheck(); });
     for (auto& [key, stream] : out_streams_) stream->recheck();
 }

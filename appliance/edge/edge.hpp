@@ -47,9 +47,9 @@ class Edge final : public link::EdgeDoor,
                    TurnTask,
                    TimerOwner {
 public:
-    // `secret`: the dialback secret (DB-3). All references must outlive the edge; the snapshot and the
-    // TLS context until reload().
-    Edge(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext&, link::GatewayDoor&,
+    // All references must outlive the edge; the snapshot and the certificates until reload().
+    // `dialback_secret`: DB-3.
+    Edge(Shard&, const rules::Snapshot&, net::Resolver&, const Certificates&, link::GatewayDoor&,
          Bytes dialback_secret);
     ~Edge();
     Edge(const Edge&) = delete;
@@ -58,7 +58,7 @@ public:
     // Opens the listeners. What can't be opened is logged; the first such error is returned.
     Result<void> start();
     // Acts at once, but for xmpp.listen. Streams that the new rules do not allow are ended.
-    void reload(const rules::Snapshot&, net::TlsContext&);
+    void reload(const rules::Snapshot&, const Certificates&);
     void stop_accepting();
     // Flushes what waits for partners and closes those streams, then what partners have opened.
     void drain();

@@ -44,7 +44,7 @@ InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& ga
       since_(context.loop.now()),
       direct_tls_(direct_tls) {
     if (direct_tls) {    // XEP-0368
-        connection_.start_tls_server(*context.tls, "xmpp-server");
+        connection_.start_tls_server(context.tls({}), "xmpp-server");
         stream_.expect_tls(context.loop.now());
     }
     context.loop.timers().arm(deadline_, stream_.deadline());
@@ -97,7 +97,7 @@ std::size_t InStream::pump(Bytes input) {
 void InStream::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
-            connection_.start_tls_server(*context_.tls);
+            connection_.start_tls_server(context_.tls(stream_.their_domain()));
             return;
         case xml::Action::Kind::kPair:
             on_pair(action);

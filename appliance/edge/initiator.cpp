@@ -84,7 +84,7 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
                                             context_.loop.now());
     direct_tls_ = target.transport == net::Transport::kTls;
     if (direct_tls_) {
-        connection_->start_tls_client(*context_.tls, their_, "xmpp-server");    // XEP-0368
+        connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server");    // XEP-0368
         stream_->expect_tls(context_.loop.now());
         context_.loop.timers().arm(deadline_, stream_->deadline());
         return;
@@ -145,7 +145,7 @@ std::size_t Initiator::pump(Bytes input) {
 void Initiator::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
-            connection_->start_tls_client(*context_.tls, their_, {});    // S2S-13: SNI, no ALPN
+            connection_->start_tls_client(context_.tls(their_), their_, {});    // S2S-13: SNI, no ALPN
             return;
         case xml::Action::Kind::kPair:
             if (!proved_) {

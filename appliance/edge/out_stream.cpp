@@ -190,13 +190,22 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         const unsigned doublings = std::min(failures_ - 1, 6U);
         // S2S-21; otherwise DNS-8: traffic finds the first return within 5 s.
         retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
-                              : std::max(retry_at, now + context_.rules->settings.xmpp.retry_first);
+                              : retry_at_after(fault, retry_at);
         fail_waiting(fault);
     } else if (!waiting_.empty() && !draining_) {    // S2S-21: once more on a new stream
         initiator_started_ = true;
         initiator_.start();
     }
     arm();
+}
+
+// DNS-8 paces what can't be reached; a peer that is there and does not want us is asked less and less.
+Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
+    const auto& xmpp = context_.rules->settings.xmpp;
+    const Instant now = context_.loop.now();
+    if (fault == link::Fault::kUnreachable) return std::max(not_before, now + xmpp.retry_first);
+    const unsigned doublings = std::min(failures_ - 1, 16U);
+    return std::max(not_before, now + std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max));
 }
 
 void OutStream::fail_waiting(link::Fault fault) {

@@ -78,6 +78,7 @@ private:
     void ask_for_acknowledgement();
     void send_ping();
     void expire();
+    [[nodiscard]] Instant retry_at_after(link::Fault, Instant not_before) const;
     void fail_waiting(link::Fault);
     void refuse(link::Ticket, link::Fault);
     void arm();

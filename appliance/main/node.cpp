@@ -127,7 +127,14 @@ bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& 
     }
     auto loaded = net::TlsContext::load(external, &fault);
     if (!loaded) return false;
-    tls.external = std::move(*loaded);
+    tls.edge.external = std::move(*loaded);
+    for (const rules::Partner& partner : rules.partners()) {
+        if (partner.ca.empty() || tls.edge.by_ca.contains(partner.ca)) continue;
+        external.ca.path = partner.ca;
+        loaded = net::TlsContext::load(external, &fault);
+        if (!loaded) return false;
+        tls.edge.by_ca[partner.ca] = std::move(*loaded);
+    }
     if (settings.tls_sip.certificate.empty()) return true;
     net::TlsConfig sip;
     sip.ca.path = settings.tls_sip.ca;

@@ -36,7 +36,7 @@ Result<void> Worker::set_up() {
     resolver_ = std::move(resolver);
     gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),
                                                   gateway_options_);
-    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, *tls_.external, *gateway_,
+    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, *gateway_,
                                          dialback_secret_);
     gateway_->attach(*edge_);
     Result<void> gateway_started = gateway_->start();
@@ -61,13 +61,13 @@ void Worker::run() {
 void Worker::reload(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
     gateway_->reload(rules);
-    if (!tls.external) {    // the new certificates can't be used: the old ones stay
-        edge_->reload(rules, *tls_.external);
-        return;
+    // When the new certificates can't be used the old ones stay.
+    const bool usable = tls.edge.external != nullptr;
+    if (usable) {
+        gateway_->set_tls(tls.sip.get());
+        std::swap(tls_, tls);
     }
-    edge_->reload(rules, *tls.external);
-    gateway_->set_tls(tls.sip.get());
-    tls_ = std::move(tls);
+    edge_->reload(rules, tls_.edge);
 }
 
 }  // namespace fedgate

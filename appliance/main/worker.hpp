@@ -18,7 +18,7 @@ namespace fedgate {
 
 // Certificates of one shard: contexts are not shared between threads.
 struct ShardTls {
-    std::unique_ptr<net::TlsContext> external;
+    edge::Certificates edge;
     std::unique_ptr<net::TlsContext> sip;    // null: none configured
 };
 

@@ -180,7 +180,7 @@ private:
     std::unique_ptr<ShardGroup> group_;
     std::unique_ptr<Shard> shard_;
     std::unique_ptr<net::SimulatedResolver> resolver_;    // every address is numeric here
-    std::unique_ptr<net::TlsContext> tls_;
+    edge::Certificates certificates_;
     std::unique_ptr<edge::Edge> edge_;
     std::unique_ptr<SipEnd> sip_;
     std::string padding_;
@@ -219,11 +219,11 @@ bool Load::set_up() {
         std::fprintf(stderr, "fedload: %s\n", fault.c_str());
         return false;
     }
-    tls_ = std::move(*tls);
-    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, *tls_, *this,
+    certificates_.external = std::move(*tls);
+    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, certificates_, *this,
                                          "fedload's own dialback secret, good for one run");
     sip_ = std::make_unique<SipEnd>(
-        *loop_, options_.tls.empty() ? nullptr : tls_.get(),
+        *loop_, options_.tls.empty() ? nullptr : certificates_.external.get(),
         SipEnd::Events{[this](Bytes body) {
                            on_arrived(body);
                            return 200U;

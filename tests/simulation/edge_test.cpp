@@ -236,7 +236,7 @@ TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {    // P9: live
     Settings without = server_rules("b.example", "a.example");
     without.emplace_back("partner/a.example/enabled", "no");
     const auto rules = compile(without);
-    b().reload(*rules, *b_->seats()[0].tls);
+    b().reload(*rules, b_->seats()[0].certificates);
     ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
     b_->seats()[0].edge.reset();
 }

@@ -74,7 +74,7 @@ public:
             tls.credentials.push_back({{{}, self_signed->certificate}, {{}, self_signed->key}});
             auto context = net::TlsContext::load(tls);
             FEDGATE_CHECK(context.has_value());
-            seat.tls = std::move(*context);
+            seat.certificates.external = std::move(*context);
             seats_.push_back(std::move(seat));
         }
     }
@@ -90,13 +90,13 @@ public:
         SimulatedLoop* loop = nullptr;
         std::unique_ptr<Shard> shard;
         std::unique_ptr<net::SimulatedResolver> resolver;
-        std::unique_ptr<net::TlsContext> tls;
+        edge::Certificates certificates;
         std::unique_ptr<gateway::Gateway> gateway;
         std::unique_ptr<edge::Edge> edge;
     };
 
     void start_edge(Seat& seat, link::GatewayDoor& door) {
-        seat.edge = std::make_unique<edge::Edge>(*seat.shard, *rules_, *seat.resolver, *seat.tls, door,
+        seat.edge = std::make_unique<edge::Edge>(*seat.shard, *rules_, *seat.resolver, seat.certificates, door,
                                                  "a dialback secret of this server only " + std::to_string(node_));
         FEDGATE_CHECK(seat.edge->start().has_value());
     }
