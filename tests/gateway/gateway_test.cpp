@@ -131,6 +131,29 @@ TEST(GatewayToSip, AConnectionKilledInTheMiddleIsAnErrorForEach) {    // ERR-L3
     EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 10u);
 }
 
+TEST(GatewayToSip, AConnectionKilledInTheMiddleSendsItToTheNextHop) {    // SIP-8
+    World world(test::Settings{{"domain/sip.example/next_hop",
+                                "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
+    auto first = world.peer();
+    auto second = world.peer("10.99.0.2:5070");
+    first->answer = [](const sip::Message&) { return -1; };
+    ASSERT_TRUE(world.give(World::message("a1", "hello")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    EXPECT_EQ(first->requests.size(), 1u);
+    EXPECT_EQ(second->requests.size(), 1u);
+}
+
+TEST(GatewayToSip, AHopThatKillsIsNotAskedTwice) {    // SIP-8, ERR-L3
+    World world;
+    auto peer = world.peer();
+    peer->answer = [](const sip::Message& m) { return m.method == sip::Method::kMessage ? -1 : 200; };
+    ASSERT_TRUE(world.give(World::message("a1", "hello")));
+    ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }, 2s)) << world.log();
+    world.pass(40s);
+    EXPECT_EQ(peer->requests.size(), 1u);
+    EXPECT_EQ(world.edge().stanzas.size(), 1u);
+}
+
 TEST(GatewayToSip, RetransmitsOverUdpOnly) {    // SIP-10, SIP-13
     World world(test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}});
     auto peer = world.peer();
