@@ -74,7 +74,7 @@ Result<void> Edge::start() {
                                            : Result<Socket>(Failure{socket_address.error()});
         if (socket) {
             into.push_back(*socket);
-            context_.log.event(EventId::kListening, {{"protocol", "xmpp"}, {"address", address.text}});
+            if (context_.shard.index() == 0) context_.log.event(EventId::kListening, {{"protocol", "xmpp"}, {"address", address.text}});
             return;
         }
         context_.log.event(EventId::kListenFailed, {{"protocol", "xmpp"},

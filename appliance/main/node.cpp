@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -40,6 +41,13 @@ std::string hex(Bytes bytes) {
         text += kDigits[static_cast<unsigned char>(c) & 15];
     }
     return text;
+}
+
+// Empty where neither the administrator nor the system has any: then no chain is valid.
+std::string roots_or_system(const std::string& configured) {
+    constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
+    if (!configured.empty() || access(kSystemRoots, R_OK) != 0) return configured;
+    return kSystemRoots;
 }
 
 // log.level: 0 error .. 3 debug.
@@ -106,7 +114,7 @@ bool Node::find_dialback_secret(std::string& fault) {
 bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& tls) {
     const rules::Settings& settings = rules.settings;
     net::TlsConfig external;
-    external.ca.path = settings.tls_external.ca;
+    external.ca.path = roots_or_system(settings.tls_external.ca);
     if (!settings.tls_external.certificate.empty()) {
         external.credentials.push_back({{settings.tls_external.certificate, {}}, {settings.tls_external.key, {}}});
     } else {
@@ -128,6 +136,7 @@ bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& 
     auto loaded = net::TlsContext::load(external, &fault);
     if (!loaded) return false;
     tls.edge.external = std::move(*loaded);
+    const std::string external_roots = external.ca.path;
     for (const rules::Partner& partner : rules.partners()) {
         if (partner.ca.empty() || tls.edge.by_ca.contains(partner.ca)) continue;
         external.ca.path = partner.ca;
@@ -135,10 +144,13 @@ bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& 
         if (!loaded) return false;
         tls.edge.by_ca[partner.ca] = std::move(*loaded);
     }
-    if (settings.tls_sip.certificate.empty()) return true;
+    // Towards SIP the external certificate serves as well: it proves our SIP domains.
     net::TlsConfig sip;
-    sip.ca.path = settings.tls_sip.ca;
-    sip.credentials.push_back({{settings.tls_sip.certificate, {}}, {settings.tls_sip.key, {}}});
+    sip.credentials = external.credentials;
+    if (!settings.tls_sip.certificate.empty()) {
+        sip.credentials = {{{settings.tls_sip.certificate, {}}, {settings.tls_sip.key, {}}}};
+    }
+    sip.ca.path = settings.tls_sip.ca.empty() ? external_roots : settings.tls_sip.ca;
     loaded = net::TlsContext::load(sip, &fault);
     if (!loaded) return false;
     tls.sip = std::move(*loaded);
@@ -395,7 +407,17 @@ void Node::write_log() {
     if (group_) {
         for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(lines);
     }
-    if (!lines.empty()) std::fwrite(lines.data(), 1, lines.size(), stderr);
+    if (lines.empty()) return;
+    // Each shard's lines are in order; those of one second stand together.
+    constexpr std::size_t kTimeSize = std::char_traits<char>::length("2026-01-01T00:00:00Z");
+    std::vector<std::string_view> sorted;
+    for (std::string_view rest = lines; !rest.empty();) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
+        sorted.push_back(rest.substr(0, end));
+        rest.remove_prefix(end);
+    }
+    std::ranges::stable_sort(sorted, {}, [](std::string_view line) { return line.substr(0, kTimeSize); });
+    for (const std::string_view line : sorted) std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 }  // namespace fedgate

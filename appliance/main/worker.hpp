@@ -19,7 +19,7 @@ namespace fedgate {
 // Certificates of one shard: contexts are not shared between threads.
 struct ShardTls {
     edge::Certificates edge;
-    std::unique_ptr<net::TlsContext> sip;    // null: none configured
+    std::unique_ptr<net::TlsContext> sip;
 };
 
 class Worker {
