@@ -12,7 +12,8 @@ constexpr Duration kAcknowledgementDelay = 5s;
 // And a ping, where it has to serve, when so many were written after the last one.
 constexpr std::uint64_t kStanzasPerPing = 50;
 constexpr std::size_t kPingsMax = 32;
-// A partner that answers no ping: what is older than this is not held in doubt any more.
+// S2S-17: no acknowledgement for so long, and the stream is taken for dead. Only a partner that has never
+// answered a ping (it may not be able to reach us) is let off: what is older is not held in doubt then.
 constexpr Duration kPatience = 30s;
 // S2S-66: unsent bytes without progress.
 constexpr Duration kWriteTimeout = 30s;
@@ -95,13 +96,15 @@ void OutStream::acknowledge(std::size_t count) {
 
 void OutStream::ask_for_acknowledgement() {
     const Instant now = context_.loop.now();
+    const auto is_old = [now](const Written& one) { return now - one.at > kPatience; };
+    if (!unacknowledged_.empty() && is_old(unacknowledged_.front())) {
+        if (stream_->acknowledges() || answers_pings_) return initiator_.abort();
+        acknowledge(static_cast<std::size_t>(std::ranges::count_if(unacknowledged_, is_old)));
+    }
     if (stream_->acknowledges()) {
         stream_->request_acknowledgement();
-    } else {
-        std::size_t old = 0;
-        while (old < unacknowledged_.size() && now - unacknowledged_[old].at > kPatience) ++old;
-        if (old > 0) acknowledge(old);
-        if (!unacknowledged_.empty()) send_ping();
+    } else if (!unacknowledged_.empty()) {
+        send_ping();
     }
     acknowledgement_at_ = unacknowledged_.empty() ? kNever : now + kAcknowledgementDelay;
 }
@@ -125,6 +128,7 @@ void OutStream::send_ping() {
 void OutStream::on_pong(std::uint64_t number) {
     const auto ping = std::ranges::find(pings_, number, &Ping::number);
     if (stream_ == nullptr || ping == pings_.end()) return;
+    answers_pings_ = true;
     const std::uint64_t covers = ping->covers;
     pings_.erase(pings_.begin(), ping + 1);
     if (covers > acknowledged_count_) {

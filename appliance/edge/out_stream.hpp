@@ -106,6 +106,7 @@ private:
     link::Fault last_fault_ = link::Fault::kNone;
     std::uint32_t failures_ = 0;        // in a row
     xml::Proof proof_ = xml::Proof::kDialbackClear;
+    bool answers_pings_ = false;        // it has done so once
     bool initiator_started_ = false;
     bool draining_ = false;
 };
