@@ -100,6 +100,10 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
 bool Gateway::Engine::on_message_request(const sip::Message& request, const SipPeer& peer) {
     RequestCall call;
     read_call(request, call);
+    if (call.refusal.status == 0 &&
+        !agent_.transport().speaks_for(peer, *rules_->sip_domain(call.from.domain_ascii))) {    // SEC-1, SIP-32
+        call.refusal = {403, {}};
+    }
     if (call.refusal.status != 0) {
         count(Counter::kMessagesS2xRefused);
         agent_.answer_at_once(request, peer, call.refusal, call.headers());

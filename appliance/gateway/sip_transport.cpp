@@ -31,6 +31,13 @@ Bytes host_of_sip_uri(Bytes text) {
     return uri->at.host;
 }
 
+bool proves_domain(const PeerIdentity& identity, const rules::SipDomain& domain) {
+    return proves_sip_name(identity, domain.name) ||
+           std::ranges::any_of(domain.next_hops, [&](const config::SipTarget& hop) {
+               return !hop.literal && proves_sip_name(identity, hop.host);
+           });
+}
+
 }  // namespace
 
 bool proves_sip_name(const PeerIdentity& identity, Bytes name) {
@@ -65,6 +72,7 @@ void SipConnection::close() { stream_->close(); }
 void SipConnection::on_open(net::Connection& stream) {
     Loop& loop = transport_.shard_.loop();
     if (!tls_) return become_ready();
+    if (leg_ == nullptr) return;    // it is closing
     if (transport_.tls_ == nullptr) return stream.abort({Errc::kTls, 0, "no tls.sip certificate"});
     loop.timers().arm(watch_, loop.now() + kSipTlsTimeout);
     stream.start_tls_client(*transport_.tls_, leg_->host, {});
@@ -87,19 +95,28 @@ void SipConnection::become_ready() {
     Loop& loop = transport_.shard_.loop();
     ready_ = true;
     last_written_ = loop.now();
-    loop.timers().arm(watch_, loop.now() + kSipKeepalive);
     judge();
+    if (in_) return watch_peer();
+    loop.timers().arm(watch_, loop.now() + kSipKeepalive);
     if (leg_ != nullptr) transport_.user_.on_sip_connected(*leg_);
+}
+
+// Who connected to us: without trust it gets its 403 and no more; with it, no message takes for ever.
+void SipConnection::watch_peer() {
+    Loop& loop = transport_.shard_.loop();
+    loop.timers().arm(watch_, loop.now() + (trust_ == SipTrust::kNone ? kSipUntrustedTime : kSipMessageTime));
 }
 
 // SIP-30: by certificate first, else by address. Judged once for each generation of the rules.
 void SipConnection::judge() {
     judged_at_ = transport_.rules_->generation;
+    speaks_for_ = nullptr;
     if (tls_ && stream_->secured() && transport_.proves_a_peer(stream_->peer())) {
         trust_ = SipTrust::kCertificate;
     } else {
         trust_ = transport_.trusted_address(stream_->peer_address()) ? SipTrust::kAddress : SipTrust::kNone;
     }
+    if (in_) transport_.count_untrusted(*this, trust_ == SipTrust::kNone);
 }
 
 std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) {
@@ -110,7 +127,13 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
     while (true) {
         const sip::Frame frame = framer_.next(input.subspan(consumed), transport_.message_);
         switch (frame.kind) {
-            case sip::FrameKind::kNeedMore: return consumed;
+            case sip::FrameKind::kNeedMore:
+                if (consumed == input.size()) {
+                    unfinished_since_ = kNever;
+                } else if (consumed > 0 || unfinished_since_ == kNever) {
+                    unfinished_since_ = transport_.shard_.loop().now();
+                }
+                return consumed;
             case sip::FrameKind::kPong: break;
             case sip::FrameKind::kPing:    // SIP-3, SIP-15; a peer that does not read gets none
                 static_cast<void>(write("\r\n"));
@@ -144,10 +167,18 @@ void SipConnection::on_timer(Timer& timer) {
     Loop& loop = transport_.shard_.loop();
     if (&timer == &again_) return stream_->resume_input();
     if (!ready_) return stream_->abort({Errc::kTimeout, 0, "SIP connection set-up"});
+    if (in_) {
+        if (judged_at_ != transport_.rules_->generation) judge();
+        if (trust_ == SipTrust::kNone) return stream_->abort({Errc::kLimit, 0, "SIP peer without trust"});
+        if (unfinished_since_ != kNever && loop.now() - unfinished_since_ >= kSipMessageTime) {
+            return stream_->abort({Errc::kTimeout, 0, "SIP message without end"});
+        }
+        return watch_peer();
+    }
     // SIP-15: a ping after a minute without a request of ours; the pong within 10 s.
     if (awaiting_pong_) return stream_->abort({Errc::kTimeout, 0, "SIP keepalive"});
     const Instant due = last_written_ + kSipKeepalive;
-    if (leg_ == nullptr || loop.now() < due) {
+    if (loop.now() < due) {
         loop.timers().arm(watch_, std::max(due, loop.now() + 1s));
         return;
     }
@@ -158,7 +189,9 @@ void SipConnection::on_timer(Timer& timer) {
 void SipConnection::on_closed(net::Connection&, Error reason) {
     SipTransport& transport = transport_;
     Leg* leg = leg_;
-    transport.shard_.stats().subtract(leg != nullptr ? Counter::kSipOutConnections : Counter::kSipInConnections);
+    transport.count_untrusted(*this, false);
+    if (in_) --transport.in_connections_;
+    transport.shard_.stats().subtract(in_ ? Counter::kSipInConnections : Counter::kSipOutConnections);
     transport.connections_.free(self_);    // this object is gone from here on
     if (leg == nullptr) return;
     leg->connection = {};
@@ -212,8 +245,14 @@ SipTransport::~SipTransport() {
 
 std::size_t SipTransport::body_bytes_max() const { return rules_->settings.im.max_bytes + kFramingBytes; }
 
-net::ConnectionLimits SipTransport::limits() const {
-    return {limits::kSipHeaderBytes + body_bytes_max(), kSipUnsentBytes};
+net::ConnectionLimits SipTransport::limits(std::size_t unsent_bytes_max) const {
+    return {limits::kSipHeaderBytes + body_bytes_max(), unsent_bytes_max};
+}
+
+void SipTransport::count_untrusted(SipConnection& connection, bool untrusted) {
+    if (connection.counted_untrusted_ == untrusted) return;
+    connection.counted_untrusted_ = untrusted;
+    untrusted ? ++untrusted_connections_ : --untrusted_connections_;
 }
 
 Result<void> SipTransport::listen() {
@@ -275,7 +314,11 @@ sip::OwnVia SipTransport::via(sip::Transport transport) const {
 void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
     Handle<SipConnection> handle;
     SipConnection* connection = nullptr;
-    if (!tls || tls_ != nullptr) {
+    // Whoever can't be known yet must not take the places of those who are, nor of our own connections.
+    const bool untrusted = !trusted_address(peer);
+    const bool room = in_connections_ < kSipConnections - kSipOwnConnections &&
+                      (!untrusted || untrusted_connections_ < kSipUntrustedConnections);
+    if (room && (!tls || tls_ != nullptr)) {
         connection = connections_.make(handle, *this, Handle<SipConnection>{}, nullptr, tls, body_bytes_max());
     }
     if (connection == nullptr) {
@@ -284,9 +327,12 @@ void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
         return;
     }
     connection->self_ = handle;
+    connection->in_ = true;
+    ++in_connections_;
+    count_untrusted(*connection, untrusted);
     shard_.stats().add(Counter::kSipInConnections);
-    connection->stream_ =
-        std::make_unique<net::Connection>(shard_.loop(), *connection, limits(), socket, peer);
+    connection->stream_ = std::make_unique<net::Connection>(shard_.loop(), *connection,
+                                                            limits(kSipUnsentAnswerBytes), socket, peer);
     if (tls) {
         shard_.loop().timers().arm(connection->watch_, shard_.loop().now() + kSipTlsTimeout);
         connection->stream_->start_tls_server(*tls_);
@@ -303,7 +349,7 @@ SipConnection* SipTransport::connect(Leg& leg, const net::Target& target) {
         connections_.make(handle, *this, Handle<SipConnection>{}, &leg, tls, body_bytes_max());
     if (connection == nullptr) return nullptr;
     connection->self_ = handle;
-    auto stream = net::Connection::connect(shard_.loop(), *connection, limits(), target.address);
+    auto stream = net::Connection::connect(shard_.loop(), *connection, limits(kSipUnsentBytes), target.address);
     if (!stream) {
         connections_.free(handle);
         return nullptr;
@@ -329,6 +375,10 @@ void SipTransport::answer(const SipPeer& peer, Bytes bytes) {
     if (peer.connection) {
         SipConnection* connection = connections_.find(peer.connection);
         sent = connection != nullptr && connection->write(bytes);
+        // It asks and asks, and does not read the answers.
+        if (!sent && connection != nullptr && connection->in_) {
+            connection->stream_->abort({Errc::kLimit, 0, "SIP answers unread"});
+        }
     } else if (peer.socket < datagram_sockets_.size()) {
         sent = shard_.loop().send_datagram(datagram_sockets_[peer.socket]->socket, peer.address, bytes);
     }
@@ -341,6 +391,17 @@ SipTrust SipTransport::trust(const SipPeer& peer) {
     return connection != nullptr ? connection->trust_ : SipTrust::kNone;
 }
 
+bool SipTransport::speaks_for(const SipPeer& peer, const rules::SipDomain& domain) {
+    SipConnection* connection = connections_.find(peer.connection);
+    if (connection == nullptr || connection->trust_ != SipTrust::kCertificate) {
+        return trust(peer) == SipTrust::kAddress;
+    }
+    if (connection->speaks_for_ == &domain) return true;
+    if (!proves_domain(connection->stream_->peer(), domain)) return trusted_address(peer.address);
+    connection->speaks_for_ = &domain;
+    return true;
+}
+
 bool SipTransport::trusted_address(const SocketAddress& address) const {
     const net::IpKey key = net::ip_key(address);
     const Bytes bytes(reinterpret_cast<const char*>(key.bytes), sizeof key.bytes);
@@ -349,13 +410,9 @@ bool SipTransport::trusted_address(const SocketAddress& address) const {
 
 // SIP-30, SIP-31: a client certificate counts when it proves a domain of ours or the name of a next hop.
 bool SipTransport::proves_a_peer(const PeerIdentity& identity) const {
-    for (const rules::SipDomain& domain : rules_->sip_domains()) {
-        if (proves_sip_name(identity, domain.name)) return true;
-        for (const config::SipTarget& hop : domain.next_hops) {
-            if (!hop.literal && proves_sip_name(identity, hop.host)) return true;
-        }
-    }
-    return false;
+    return std::ranges::any_of(rules_->sip_domains(), [&](const rules::SipDomain& domain) {
+        return proves_domain(identity, domain);
+    });
 }
 
 bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes bytes) {

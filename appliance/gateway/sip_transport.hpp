@@ -33,11 +33,16 @@ struct Leg {
 };
 
 constexpr std::size_t kSipConnections = 1'024;             // of one shard, both ways; more are refused
+constexpr std::size_t kSipOwnConnections = 128;            // of those, kept for ours to next hops
+constexpr std::size_t kSipUntrustedConnections = 128;      // of those, at most from peers without trust
 constexpr std::size_t kSipUnsentBytes = 1 << 20;           // then requests wait for room
+constexpr std::size_t kSipUnsentAnswerBytes = 256 << 10;   // a peer that does not read is left
 constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);     // SIP-8
 constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
 constexpr Duration kSipKeepalive = std::chrono::seconds(60);         // SIP-15
 constexpr Duration kSipPongTimeout = std::chrono::seconds(10);       // SIP-15
+constexpr Duration kSipUntrustedTime = std::chrono::seconds(10);     // SIP-30: time enough for its 403
+constexpr Duration kSipMessageTime = std::chrono::seconds(32);       // from its first byte to its last
 constexpr Duration kSipRetryTaking = std::chrono::milliseconds(2);   // back-pressure: offered again
 
 // Where a message came from, and where its answer goes (SIP-13).
@@ -90,6 +95,7 @@ private:
     void on_timer(Timer&) override;
     void become_ready();
     void judge();
+    void watch_peer();
 
     SipTransport& transport_;
     Handle<SipConnection> self_;
@@ -99,8 +105,12 @@ private:
     Timer watch_;     // set-up, then keepalive
     Timer again_;     // a message was not taken
     Instant last_written_{};
-    std::uint64_t judged_at_ = 0;    // generation of the rules behind trust_
+    Instant unfinished_since_ = kNever;    // the beginning of a message is here, its end is not
+    std::uint64_t judged_at_ = 0;    // generation of the rules behind trust_ and speaks_for_
+    const rules::SipDomain* speaks_for_ = nullptr;    // the last one that was proved
     SipTrust trust_ = SipTrust::kNone;
+    bool counted_untrusted_ = false;
+    bool in_ = false;    // the peer connected to us
     bool tls_;
     bool ready_ = false;
     bool awaiting_pong_ = false;
@@ -134,6 +144,8 @@ public:
     // An answer. What can't be sent any more is dropped and counted.
     void answer(const SipPeer&, Bytes);
     [[nodiscard]] SipTrust trust(const SipPeer&);
+    // SEC-1, SIP-32: may this peer, which is trusted, send as a user of that domain?
+    [[nodiscard]] bool speaks_for(const SipPeer&, const rules::SipDomain&);
     [[nodiscard]] SocketAddress address_of(const SipPeer&);
     // A datagram that another shard has received.
     [[nodiscard]] bool take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes);
@@ -152,7 +164,8 @@ private:
     void accept(Socket, const SocketAddress& peer, bool tls);
     [[nodiscard]] bool proves_a_peer(const PeerIdentity&) const;
     [[nodiscard]] bool trusted_address(const SocketAddress&) const;
-    [[nodiscard]] net::ConnectionLimits limits() const;
+    [[nodiscard]] net::ConnectionLimits limits(std::size_t unsent_bytes_max) const;
+    void count_untrusted(SipConnection&, bool untrusted);
 
     Shard& shard_;
     SipTransportUser& user_;
@@ -165,6 +178,8 @@ private:
     std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
     std::vector<SipListenerInfo> infos_;
     Slab<SipConnection> connections_;
+    std::size_t in_connections_ = 0;
+    std::size_t untrusted_connections_ = 0;
     sip::Message message_;    // of what is being handled
 };
 

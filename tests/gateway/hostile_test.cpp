@@ -1,0 +1,88 @@
+// What peers do that they should not, and what ends badly: nobody else is harmed, nothing is lost in silence.
+#include <gtest/gtest.h>
+
+#include "appliance/gateway/gateway.hpp"
+#include "appliance/gateway/sip_transport.hpp"
+#include "tests/gateway/world.hpp"
+#include "tests/net/certificates.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+using test::World;
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// A connection that sends what it is told and reads what comes, or does not.
+class RawPeer final : public net::ConnectionOwner {
+public:
+    RawPeer(SimulatedLoop& loop, const SocketAddress& to)
+        : stream_(*net::Connection::connect(loop, *this, {1 << 20, 1 << 20}, to)) {}
+    void send(const std::string& bytes) { FEDGATE_CHECK(stream_->write(bytes)); }
+
+    std::string received;
+    bool is_open = false;
+    bool is_closed = false;
+
+private:
+    void on_open(net::Connection&) override { is_open = true; }
+    std::size_t on_data(net::Connection&, MutableBytes input) override {
+        received.append(input.data(), input.size());
+        return input.size();
+    }
+    void on_closed(net::Connection&, Error) override { is_closed = true; }
+
+    std::unique_ptr<net::Connection> stream_;
+};
+
+const test::Settings kNobodyTrusted = {{"sip.trusted", "192.0.2.0/24"}};
+
+TEST(HostilePeer, WithoutTrustItHasFewPlacesForAShortTime) {    // SIP-30
+    World world(kNobodyTrusted);
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    std::vector<std::unique_ptr<RawPeer>> peers;
+    for (std::size_t i = 0; i < kSipUntrustedConnections + 50; ++i) {
+        peers.push_back(std::make_unique<RawPeer>(loop, world.sip_address()));
+    }
+    world.pass(2s);
+    const auto closed = [&] { return std::ranges::count_if(peers, [](const auto& one) { return one->is_closed; }); };
+    EXPECT_EQ(closed(), 50);
+    peers[0]->send(World::request("b1", "hello"));
+    ASSERT_TRUE(world.until([&] { return has(peers[0]->received, "SIP/2.0 403 "); }, 2s));
+    EXPECT_TRUE(world.until([&] { return closed() == static_cast<std::ptrdiff_t>(peers.size()); },
+                            kSipUntrustedTime + 2s));
+}
+
+TEST(HostilePeer, AMessageHasToEnd) {    // slow loris
+    World world;
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    RawPeer half(loop, world.sip_address());
+    RawPeer idle(loop, world.sip_address());
+    half.send(World::request("b1", "hello").substr(0, 50));
+    idle.send(World::request("b2", "hello"));
+    world.pass(kSipMessageTime * 3);
+    EXPECT_TRUE(half.is_closed);
+    EXPECT_FALSE(idle.is_closed);
+}
+
+
+TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {    // SEC-1, SIP-32
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    const test::Settings settings = {{"sip.listen", "tls:0.0.0.0:5061"},
+                                     {"sip.trusted", "192.0.2.0/24"},
+                                     {"domain/other.example/next_hop", "sip:second.example:5070;transport=tls"}};
+    for (const auto& [from, status] : {std::pair{"sip:romeo@other.example", "SIP/2.0 200 "},
+                                       std::pair{"sip:romeo@sip.example", "SIP/2.0 403 "}}) {
+        World world(settings, 1, ours.get());
+        auto peer = world.peer("10.99.0.1:5070", theirs.get());
+        peer->send_tls(world.sip_address(5061),
+                       World::request("b1", "hello", "", "TLS", "sip:juliet@xmpp.example", from));
+        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << from << world.log();
+        EXPECT_TRUE(peer->responses[0].starts_with(status)) << from << peer->responses[0];
+    }
+}
+
+}  // namespace
+}  // namespace fedgate::gateway
