@@ -112,7 +112,8 @@ private:
         Bytes from_text;    // decoded, as they came
         Bytes to_text;
         Bytes id;           // null: none
-        bool malformed = false;    // one of the addresses: ERR-L7
+        bool malformed;     // one of the addresses: ERR-L7
+        const rules::SipDomain* domain;    // of `to`
     };
     // One request on its way through S2X.
     struct RequestCall {

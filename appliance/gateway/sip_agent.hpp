@@ -142,6 +142,12 @@ public:
 
     // Null: not a domain of ours.
     [[nodiscard]] SipRoute* find_route(Bytes domain);
+    // Of a domain of the present rules.
+    [[nodiscard]] SipRoute& route_of(const rules::SipDomain& domain) {
+        const auto index = static_cast<std::size_t>(&domain - rules_->sip_domains().data());
+        FEDGATE_CHECK(index < routes_.size());
+        return *routes_[index];
+    }
     // Null at the bound. It is the user's until send(), and again from on_request_done() on.
     [[nodiscard]] ClientRequest* make_request(SipRoute&);
     // Gives it `prefix` and `request`, a whole one with one Via. False: no memory now.

@@ -60,8 +60,8 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
     } else if (call.from.domain_ascii != call.from_partner.from_domain) {
         return false;
     }
-    return rules_->sip_domain(call.from_partner.from_domain) == nullptr &&
-           rules_->sip_domain(call.to.domain_ascii) != nullptr;
+    call.domain = rules_->sip_domain(call.to.domain_ascii);
+    return call.domain != nullptr && rules_->sip_domain(call.from_partner.from_domain) == nullptr;
 }
 
 bool Gateway::Engine::take_message(StanzaCall& call) {
@@ -138,9 +138,8 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
 
 bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation, Handle<Conversation> handle,
                                     const Text& text) {
-    const rules::SipDomain& domain = *rules_->sip_domain(call.to.domain_ascii);
-    SipRoute* route = agent_.find_route(domain.name);
-    FEDGATE_CHECK(route != nullptr);    // the agent has one for each domain of the rules
+    const rules::SipDomain& domain = *call.domain;
+    SipRoute* route = &agent_.route_of(domain);
     char names_memory[4 * kUriBytes];
     Sink names{MutableBytes(names_memory)};
     const auto note = [&](auto&& write) {
