@@ -55,13 +55,12 @@ Initiator::Initiator(Context& context, InitiatorOwner& owner, xml::Stream::Role 
       role_(role),
       our_(std::move(our)),
       their_(std::move(their)),
-      dialer_(context.loop, context.resolver, *this, &pool_),
       deadline_(*this) {}
 
 Initiator::~Initiator() = default;
 
 void Initiator::start() {
-    FEDGATE_CHECK(!connection_ && !dialer_.busy());
+    FEDGATE_CHECK(!connection_);
     fault_ = link::Fault::kUnreachable;
     permanent_ = false;
     proved_ = false;
@@ -72,7 +71,8 @@ void Initiator::start() {
         const std::uint16_t port = partner->proxy.port != 0 ? partner->proxy.port : kServerPort;
         lookup = net::Lookup::fixed(partner->proxy.host, port, net::Transport::kTcp);
     }
-    dialer_.start(std::move(lookup), *this,
+    dialer_.emplace(context_.loop, context_.resolver, static_cast<net::DialerOwner&>(*this), &pool_);
+    dialer_->start(std::move(lookup), *this,
                   {.input_bytes_max = context_.settings.stanza_bytes_max + kInputSlackBytes,
                    .unsent_bytes_max = limits::kUnsentBytes});
 }
@@ -150,7 +150,7 @@ void Initiator::act(const xml::Action& action) {
         case xml::Action::Kind::kPair:
             if (!proved_) {
                 proved_ = true;
-                dialer_.succeeded();
+                dialer_->succeeded();
                 context_.stats.add(Counter::kXmppOutEstablished);
             }
             owner_.on_action(action);
@@ -194,8 +194,8 @@ void Initiator::try_next_or_end(Error why) {
     stream_.reset();
     connection_.reset();
     closing_ = false;
-    if (!proved_ && !permanent_ && dialer_.busy()) {
-        dialer_.next(why);    // DNS-7
+    if (!proved_ && !permanent_ && dialer_->busy()) {
+        dialer_->next(why);    // DNS-7
         return;
     }
     end(context_.loop.now());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "appliance/edge/context.hpp"
@@ -44,7 +45,8 @@ public:
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
     // After calls of stream() that may have produced actions.
     void pump() { pump({}); }
-    void close();         // clean; nothing happens while no connection stands
+    // Clean, and no other target is tried; nothing happens while no connection stands.
+    void close();
     void abort();         // the peer does not read any more (S2S-66)
     void send_space();    // a white space keep-alive (RFC 6120 4.6.1)
 
@@ -73,13 +75,14 @@ private:
     const std::string our_;
     const std::string their_;
     net::TargetPool pool_;
-    net::Dialer dialer_;
+    std::optional<net::Dialer> dialer_;    // of this attempt
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<xml::Stream> stream_;
     Timer deadline_;
     link::Fault fault_ = link::Fault::kUnreachable;    // of the last target that failed
     bool permanent_ = false;
     bool proved_ = false;     // a pair was accepted: what fails now is not the target's fault
+    bool done_ = false;    // close() was called
     bool direct_tls_ = false;
     bool closing_ = false;
 };

@@ -65,7 +65,7 @@ bool OutStream::write(link::Ticket ticket, Bytes stanza) {
     if (!stream_->send(stanza)) return false;
     last_stanza_ = last_space_ = now;
     context_.stats.add(Counter::kXmppStanzasOut);
-    unacknowledged_.push_back({ticket, now});
+    unacknowledged_.push_back({ticket, now, ticket != 0 ? std::string() : std::string(stanza)});
     ++written_count_;
     if (acknowledgement_at_ == kNever) {
         acknowledgement_at_ = now + kAcknowledgementDelay;
@@ -160,7 +160,8 @@ void OutStream::on_action(const xml::Action& action) {
         case xml::Action::Kind::kPairRefused:
             // DB-9. The stream stays with the engine until it closes; nothing of ours may use it.
             fail_waiting(action.verdict == xml::Verdict::kInvalid ? link::Fault::kRemoteFailing
-                                                                  : link::Fault::kUnreachable);
+                                                                  : link::Fault::kUnreachable,
+                         false);
             initiator_.close();
             return;
         case xml::Action::Kind::kAcknowledged:
@@ -179,28 +180,44 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     initiator_started_ = false;
     acknowledgement_at_ = kNever;
     last_fault_ = fault;
-    // What was written and not acknowledged: nobody knows (S2S-16).
-    const std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
-    for (const Written& one : in_doubt) {
-        if (one.ticket != 0) owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
-    }
-    pings_.clear();
-    written_count_ = acknowledged_count_ = 0;
-    if (!in_doubt.empty()) {
-        context_.log.event(EventId::kStanzaInDoubt, {{"partner", their_}, {"count", in_doubt.size()}});
-    }
+    tell_doubts(fault);
     if (!was_proved || permanent) {
         ++failures_;
         const unsigned doublings = std::min(failures_ - 1, 6U);
         // S2S-21; otherwise DNS-8: traffic finds the first return within 5 s.
         retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
                               : retry_at_after(fault, retry_at);
-        fail_waiting(fault);
+        fail_waiting(fault, permanent);
     } else if (!waiting_.empty() && !draining_) {    // S2S-21: once more on a new stream
         initiator_started_ = true;
         initiator_.start();
     }
     arm();
+}
+
+// What was written and not acknowledged: nobody knows whether it came (S2S-16). Somebody waits for what
+// has a ticket, and is told. What has none is an answer of ours, an error as a rule: to say it twice does
+// no harm, not to say it would be silence.
+void OutStream::tell_doubts(link::Fault fault) {
+    std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
+    pings_.clear();
+    written_count_ = acknowledged_count_ = 0;
+    std::size_t count = 0;
+    const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
+    for (auto one = in_doubt.rbegin(); one != in_doubt.rend(); ++one) {
+        if (one->ticket != 0) continue;
+        if (waiting_.size() >= limits::kDomainPairQueueStanzas) break;
+        waiting_bytes_ += one->answer.size();
+        waiting_.push_front({0, until, std::move(one->answer)});
+    }
+    for (const Written& one : in_doubt) {
+        if (one.ticket == 0) continue;
+        owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
+        ++count;
+    }
+    if (count > 0) {
+        context_.log.event(EventId::kStanzaInDoubt, {{"partner", their_}, {"count", count}});
+    }
 }
 
 // DNS-8 paces what can't be reached; a peer that is there and does not want us is asked less and less.
@@ -212,10 +229,14 @@ Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
     return std::max(not_before, now + std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max));
 }
 
-void OutStream::fail_waiting(link::Fault fault) {
-    std::deque<Waiting> waiting = std::exchange(waiting_, {});
-    waiting_bytes_ = 0;
-    for (const Waiting& one : waiting) refuse(one.ticket, fault);
+// Our answers, which have no ticket, wait on for a stream unless the partner is gone for good.
+void OutStream::fail_waiting(link::Fault fault, bool answers_too) {
+    std::erase_if(waiting_, [&](const Waiting& one) {
+        if (one.ticket == 0 && !answers_too) return false;
+        waiting_bytes_ -= one.stanza.size();
+        refuse(one.ticket, fault);
+        return true;
+    });
 }
 
 void OutStream::refuse(link::Ticket ticket, link::Fault fault) {
@@ -253,6 +274,11 @@ void OutStream::on_timer(Timer&) {
             initiator_.send_space();
         }
     }
+    // Answers that wait want a stream too.
+    if (!waiting_.empty() && !initiator_started_ && !draining_ && now >= retry_at_) {
+        initiator_started_ = true;
+        initiator_.start();
+    }
     arm();
 }
 
@@ -272,14 +298,14 @@ void OutStream::drain() {
         if (stream_ != nullptr && !unacknowledged_.empty()) ask_for_acknowledgement();
         arm();
     } else if (!initiator_started_) {
-        fail_waiting(link::Fault::kRemoteFailing);
+        fail_waiting(link::Fault::kRemoteFailing, true);
     }
 }
 
 void OutStream::recheck() {
     retry_at_ = {};    // an administrator has changed something: try again
     if (context_.stream_policy(our_, their_).allowed) return;
-    fail_waiting(link::Fault::kBlocked);
+    fail_waiting(link::Fault::kBlocked, true);
     initiator_.close();
 }
 

@@ -61,6 +61,7 @@ private:
     struct Written {
         link::Ticket ticket;
         Instant at;
+        std::string answer;    // without a ticket: the stanza, to be written again if the stream breaks
     };
     struct Ping {
         std::uint64_t number;
@@ -79,7 +80,8 @@ private:
     void send_ping();
     void expire();
     [[nodiscard]] Instant retry_at_after(link::Fault, Instant not_before) const;
-    void fail_waiting(link::Fault);
+    void tell_doubts(link::Fault);
+    void fail_waiting(link::Fault, bool answers_too);
     void refuse(link::Ticket, link::Fault);
     void arm();
 

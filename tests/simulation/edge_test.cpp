@@ -110,6 +110,21 @@ TEST_F(EdgePair, APartnerThatDoesNotKnowUsSaysSo) {    // ERR-44
     EXPECT_TRUE(door_b_.got.empty());
 }
 
+// S2S-21: what was final is asked again when its time is over.
+TEST_F(EdgePair, ARefusalIsForgottenInTime) {
+    start({}, {{"partner/a.example/enabled", "no"}});
+    ASSERT_TRUE(send_from_a(3));
+    ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
+    const std::uint64_t asked = b_->count(Counter::kXmppInConnections);
+    ASSERT_TRUE(send_from_a(4));
+    ASSERT_TRUE(until([&] { return door_a_.has(4, link::Fate::kFailed); }));
+    EXPECT_EQ(b_->count(Counter::kXmppInConnections), asked);
+    until([] { return false; }, 61s);
+    ASSERT_TRUE(send_from_a(5));
+    ASSERT_TRUE(until([&] { return door_a_.has(5, link::Fate::kFailed); }));
+    EXPECT_EQ(b_->count(Counter::kXmppInConnections), asked + 1);
+}
+
 TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {    // ERR-40
     start({{"partner/nowhere.example/type", "federated"}});
     ASSERT_TRUE(a().take_stanza({3, "a.example", "nowhere.example", "<message from='u@a.example' to='v@nowhere.example'/>"}));
