@@ -35,6 +35,12 @@ void write_phone(Bytes user, Sink& sink) {
     }
 }
 
+// ADDR-28: ^\+[0-9]{3,15}$
+bool is_phone_number(Bytes user) {
+    if (user.size() < 4 || user.size() > 16 || user[0] != '+') return false;
+    return user.find_first_not_of("0123456789", 1) == Bytes::npos;
+}
+
 // ADDR-27: Lync's `;opaque=user:epid:X;gruu` -> X.
 Bytes lync_instance(Bytes params) {
     constexpr Bytes kPrefix = "user:epid:";
@@ -97,6 +103,11 @@ void write_aor(const Address& address, Sink& sink) {
         sink.append('@');
     }
     sink.append(address.domain_ascii);
+}
+
+void write_phone_aor(const Address& address, Sink& sink) {
+    write_aor(address, sink);
+    if (is_phone_number(address.user)) sink.append(";user=phone");
 }
 
 void write_sender_uri(const Address& address, Sink& sink) {

@@ -29,6 +29,8 @@ struct Address {
 
 // ADDR-4..ADDR-6: `sip:user@host`, a domain JID gives `sip:host`.
 void write_aor(const Address&, Sink&);
+// ADDR-28: the same, marked `;user=phone` if the user is a telephone number.
+void write_phone_aor(const Address&, Sink&);
 // ADDR-7: the AOR with `;gr=<resource>`.
 void write_sender_uri(const Address&, Sink&);
 

@@ -171,6 +171,7 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     sink.append("\r\n");
     sink.append(head);
     sink.append(headers);
+    if (answer.status == 405) sip::write_allow(sink, kAllowed);    // ERR-21
     if (answer.retry_after != 0) {
         sip::write_header_number(sink, sip::HeaderName::kRetryAfter, answer.retry_after);
     }

@@ -5,6 +5,7 @@
 #include "appliance/gateway/iq.hpp"
 #include "core/base/hash.hpp"
 #include "xml/stanza_error.hpp"
+#include "xml/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -19,12 +20,19 @@ double per_second(const config::Rate& rate) {
     return static_cast<double>(rate.count) / std::chrono::duration<double>(rate.per).count();
 }
 
-// ERR-2: the reason phrase where it says more than the code.
-Bytes reason_of(const sip::Message& response) {
+// ERR-2: the reason phrase where it says more than the code, without controls, cut at its bound.
+Bytes reason_of(const sip::Message& response, Sink& memory) {
     if (response.reason == sip::reason_phrase(response.status)) return {};
-    if (response.reason.size() > kReasonCharactersMax) return {};
-    const bool plain = std::ranges::all_of(response.reason, [](char c) { return c >= 0x20 && c < 0x7F; });
-    return plain ? response.reason : Bytes();
+    const std::size_t begin = memory.size();
+    std::size_t characters = 0;
+    for (const char c : response.reason) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7F) continue;
+        if ((byte & 0xC0) != 0x80 && ++characters > kReasonCharactersMax) break;
+        memory.append(c);
+    }
+    const Bytes reason = memory.written().substr(begin);
+    return !memory.overflowed() && xml::is_xml_text(reason) ? reason : Bytes();
 }
 
 // A `q` of 0..1 as thousandths; 1 when there is none or it is not one.
@@ -77,9 +85,11 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
     const Key pair = pair_key(call.from, call.to);
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
     const rules::Partner* partner = rules_->partner(call.from_partner.from_domain);
-    const Key sender = keys_.make({call.from.jid.local, call.from.jid.domain});
-    if (partner != nullptr && call.stanza.type != "error" &&
-        !senders_.take(sender, per_second(partner->rate_sender_messages), now())) {    // S2S-65
+    const double rate = partner != nullptr && call.stanza.type != "error"
+                            ? per_second(partner->rate_sender_messages)
+                            : 0;
+    const Key sender = rate > 0 ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
+    if (!senders_.take(sender, rate, now())) {    // S2S-65
         count(Counter::kRateLimited);
         shard_.log().event(EventId::kRateLimited, {{"limit", "rate_sender_messages"},
                                                    {"partner", call.from_partner.from_domain}});
@@ -87,7 +97,7 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
     }
     const bool taken =
         owner == shard_.index() ? own_message(call, pair) : forward(owner, call.from_partner);
-    if (!taken) senders_.give_back(sender, now());
+    if (!taken && rate > 0) senders_.give_back(sender, now());
     return taken;
 }
 
@@ -149,7 +159,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     };
     Envelope envelope;
     envelope.from_uri = note([&] { write_sender_uri(call.from, names); });    // ADDR-7
-    envelope.to_uri = note([&] { write_aor(call.to, names); });
+    envelope.to_uri = note([&] { domain.phone ? write_phone_aor(call.to, names) : write_aor(call.to, names); });
     envelope.request_uri = envelope.to_uri;
     if (!call.to.jid.resource.empty() &&
         conversation.sip_resource.is(resource_key(call.to.jid.resource), now())) {    // ADDR-8
@@ -250,12 +260,14 @@ bool Gateway::Engine::report(ClientRequest& request, const sip::Message* respons
     const ErrorKind kind = request.status != 0 ? stanza_error_of_status(request.status) : stanza_error(request.fault);
     char contact_memory[kUriBytes];
     Sink contact{MutableBytes(contact_memory)};
+    char reason_memory[4 * kReasonCharactersMax];
+    Sink reason{MutableBytes(reason_memory)};
     xml::StanzaError error;
     error.condition = kind.condition;
     error.type = kind.type;
     error.by = to.domain_ascii;
     if (response != nullptr) {
-        error.text = reason_of(*response);
+        error.text = reason_of(*response, reason);
         if (response->status / 100 == 3 && response->status != 380) write_contact(*response, contact);
         if (!contact.overflowed() && contact.size() > 0) error.address = contact.written();
     } else if (request.status == 0) {

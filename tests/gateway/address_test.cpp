@@ -69,6 +69,14 @@ TEST(Address, ExamplesHoldBothWays) {
     }
 }
 
+TEST(Address, TheSchemeIsAlwaysSip) {    // ADDR-6: whatever the address came with
+    for (const char* uri : {"sip:a@x.example", "im:a@x.example", "pres:a@x.example"}) {
+        EXPECT_EQ(to_sip(to_jid(uri)), "sip:a@x.example");
+    }
+    EXPECT_EQ(to_sip("x.example"), "sip:x.example");
+    EXPECT_EQ(to_sip("sips@x.example"), "sip:sips@x.example");
+}
+
 TEST(Address, ReadsWhatSipWrites) {
     const Pair rows[] = {
         {"ADDR-46", "here\\27s_a_wild_\\26_\\2fcr%zy\\2f_address@example.com",

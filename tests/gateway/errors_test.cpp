@@ -65,7 +65,7 @@ TEST(Errors, FaultsOfOursBecomeStanzaErrors) {
     EXPECT_EQ(text(stanza_error(LocalFault::kTooLarge)), "policy-violation/modify");            // IM-18, IM-19
 }
 
-TEST(Errors, StanzaErrorsBecomeSipStatus) {
+TEST(Errors, StanzaErrorsBecomeSipStatus) {    // ERR-12: the failing address was a full or a bare JID
     struct Row {
         Condition condition;
         std::uint16_t full;
@@ -103,7 +103,7 @@ TEST(Errors, StanzaErrorsBecomeSipStatus) {
 
 TEST(Errors, FaultsOfTheLinkBecomeSipStatus) {
     using link::Fault;
-    EXPECT_EQ(sip_answer(Fault::kNoSuchDomain, false), (SipAnswer{404, "Domain Not Found"}));         // ERR-40, 43
+    EXPECT_EQ(sip_answer(Fault::kNoSuchDomain, false), (SipAnswer{404, "Domain Not Found"}));         // ERR-40, ERR-43
     EXPECT_EQ(sip_answer(Fault::kUnreachable, false).status, 408);                                    // ERR-41
     EXPECT_EQ(sip_answer(Fault::kUnreachable, true).status, 504);                                     // ERR-41
     EXPECT_EQ(sip_answer(Fault::kNotTrusted, false), (SipAnswer{403, "Federation Not Possible"}));    // ERR-42

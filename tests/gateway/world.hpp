@@ -96,18 +96,25 @@ public:
         when_secured_ = bytes;
         out_ = *net::Connection::connect(loop_, *this, {65'536, 1 << 20}, to);
     }
+    // A request on a connection that the gateway opened.
+    void send_back(const std::string& bytes) { FEDGATE_CHECK(in_.at(0)->write(bytes)); }
+    [[nodiscard]] std::size_t accepted() const { return accepted_; }
     void send_udp(const SocketAddress& to, const std::string& bytes) {
         FEDGATE_CHECK(loop_.send_datagram(datagrams_, to, bytes));
     }
 
     std::function<int(const sip::Message&)> answer = [](const sip::Message&) { return 200; };
     std::string extra_headers;
+    std::string reason;    // of answers; empty: the usual one
+    bool pongs = true;
+    int pings = 0;
     std::vector<std::string> requests;    // MESSAGE only
     std::vector<std::string> responses;
     int options = 0;
 
 private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
+        ++accepted_;
         in_.push_back(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20},
                                                         connection, peer));
         if (tls_ != nullptr) in_.back()->start_tls_server(*tls_);
@@ -126,6 +133,10 @@ private:
             if (frame.kind == sip::FrameKind::kNeedMore) return consumed;
             FEDGATE_CHECK(frame.kind != sip::FrameKind::kMalformed);
             consumed += frame.consumed;
+            if (frame.kind == sip::FrameKind::kPing) {
+                ++pings;
+                if (pongs) static_cast<void>(connection.write("\r\n"));
+            }
             if (frame.kind != sip::FrameKind::kMessage) continue;
             if (!handle([&](Bytes bytes) { static_cast<void>(connection.write(bytes)); })) {
                 connection.abort({Errc::kReset, 0, "as told"});
@@ -154,6 +165,7 @@ private:
         Sink sink{MutableBytes(memory)};
         sip::ResponseHead head;
         head.status = static_cast<std::uint16_t>(status);
+        head.reason = reason;
         head.to_tag = "peer";
         sip::write_response_head(sink, message_, head);
         sink.append(extra_headers);
@@ -180,6 +192,7 @@ private:
     std::unique_ptr<net::Connection> out_;
     std::map<net::Connection*, sip::Framer> framers_;
     sip::Message message_;
+    std::size_t accepted_ = 0;
     bool stopped_ = false;
 };
 
