@@ -291,6 +291,7 @@ void Gateway::reload(const rules::Snapshot& rules) { engine_->reload(rules); }
 void Gateway::set_tls(net::TlsContext* tls) { engine_->set_tls(tls); }
 void Gateway::drain() { engine_->drain(); }
 bool Gateway::drained() const { return engine_->drained(); }
+void Gateway::give_up() { engine_->give_up(); }
 bool Gateway::take_stanza(const link::FromPartner& stanza) { return engine_->take_stanza(stanza); }
 void Gateway::on_outcome(const link::Outcome& outcome) { engine_->on_outcome(outcome); }
 std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }

@@ -93,6 +93,7 @@ public:
     void set_tls(net::TlsContext* tls) { agent_.set_tls(tls); }
     void drain();
     [[nodiscard]] bool drained() const;
+    void give_up() { agent_.give_up(); }
 
     [[nodiscard]] bool take_stanza(const link::FromPartner&);
     void on_outcome(const link::Outcome&);

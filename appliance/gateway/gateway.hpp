@@ -77,6 +77,8 @@ public:
     // Refuses what is new (stanzas: resource-constraint; SIP: 503 with Retry-After), ends what is pending.
     void drain();
     [[nodiscard]] bool drained() const;
+    // The time to drain is over: whoever still waits for a SIP server is told so, before the edge goes.
+    void give_up();
 
     // link::GatewayDoor. Outcomes reach the shard that is in their ticket.
     [[nodiscard]] bool take_stanza(const link::FromPartner&) override;

@@ -174,7 +174,17 @@ void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
     request.key = sip::client_key(settings_.secret, branch.view(), method);
 }
 
+void SipAgent::give_up() {
+    given_up_ = true;
+    // Those that wait in a pair's queue follow when the one before them has ended.
+    requests_.for_each([this](Handle<ClientRequest>, ClientRequest& request) {
+        if (request.leg == nullptr && !request.awaits_route) return;
+        finish(request, nullptr, request.sent ? LocalFault::kTimeout : LocalFault::kDraining);
+    });
+}
+
 void SipAgent::send(ClientRequest& request) {
+    if (given_up_) return finish(request, nullptr, LocalFault::kDraining);
     request.give_up_at = shard_.loop().now() + settings_.timing.timeout();    // SIP-8: 32 s in all
     dispatch(request);
 }

@@ -139,6 +139,8 @@ public:
     void reload(const rules::Snapshot&);
     void set_tls(net::TlsContext* tls) { transport_.set_tls(tls); }
     void set_draining() { draining_ = true; }
+    // Ends all requests, those to come too: in doubt if they were sent.
+    void give_up();
 
     // Null: not a domain of ours.
     [[nodiscard]] SipRoute* find_route(Bytes domain);
@@ -225,6 +227,7 @@ private:
     std::size_t probes_ = 0;
     std::size_t unanswered_ = 0;
     bool draining_ = false;
+    bool given_up_ = false;
 };
 
 }  // namespace fedgate::gateway

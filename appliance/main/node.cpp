@@ -24,6 +24,7 @@ namespace {
 
 constexpr Duration kShardAnswer = 2s;        // a shard that is slower than this is not waited for
 constexpr Duration kDrainStep = 5s;          // S2S-19; first what is pending on SIP, then the streams
+constexpr Duration kGiveUpStep = 1s;         // for the errors of what could not be ended by then
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
 constexpr Duration kDrainPause = std::chrono::milliseconds(20);
 constexpr unsigned kSelfSignedDays = 365;
@@ -389,6 +390,12 @@ bool Node::drained() {
         drain_ = Drain::kDone;
         log_.event(EventId::kStopped);
         return true;
+    }
+    if (drain_ == Drain::kGateways && late) {
+        drain_ = Drain::kGivingUp;
+        drain_step_until_ = std::chrono::steady_clock::now() + kGiveUpStep;
+        on_every_shard([](std::uint32_t, Worker& worker) { worker.gateway().give_up(); });
+        return false;
     }
     drain_ = Drain::kEdges;
     drain_step_until_ = std::chrono::steady_clock::now() + kDrainStep;

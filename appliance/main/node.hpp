@@ -39,7 +39,7 @@ public:
     void on_reload() override;
 
 private:
-    enum class Drain : std::uint8_t { kNo, kGateways, kEdges, kDone };
+    enum class Drain : std::uint8_t { kNo, kGateways, kGivingUp, kEdges, kDone };
 
     bool load_tls(const rules::Snapshot&, std::string& fault, ShardTls& tls);
     bool find_dialback_secret(std::string& fault);

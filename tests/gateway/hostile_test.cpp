@@ -84,5 +84,27 @@ TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {    // SEC-1, SIP-32
     }
 }
 
+// ---- nothing is lost in silence
+
+TEST(GatewayDrain, TellsThoseWhoseMessagesItCouldNotEnd) {    // IM-17
+    World world;
+    auto peer = world.peer();
+    peer->answer = [](const sip::Message&) { return 0; };
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello")));
+    ASSERT_TRUE(world.until([&] { return !peer->requests.empty(); }));
+    world.gateway().drain();
+    world.pass(5s);
+    EXPECT_FALSE(world.gateway().drained());
+    EXPECT_TRUE(world.edge().stanzas.empty());
+    world.gateway().give_up();
+    EXPECT_TRUE(world.gateway().drained());
+    ASSERT_EQ(world.edge().stanzas.size(), 3u);
+    EXPECT_TRUE(has(world.edge().stanzas[0], "id='a0'") && has(world.edge().stanzas[0], "<remote-server-timeout"));
+    EXPECT_TRUE(has(world.edge().stanzas[2], "id='a2'") && has(world.edge().stanzas[2], "<resource-constraint"));
+    EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);
+    EXPECT_EQ(world.count(Counter::kMessagesX2sRefused), 2u);
+    EXPECT_EQ(peer->requests.size(), 1u);
+}
+
 }  // namespace
 }  // namespace fedgate::gateway
