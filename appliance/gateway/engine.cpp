@@ -73,9 +73,12 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       incoming_(kIncoming), bounce_index_(kIncoming), telling_(*this), housekeeping_(*this),
       started_at_(shard.loop().now()), name_memory_(8 * xml::kJidBytes) {
     size_memory();
-    for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest, GatewayRecord::kAnswer,
-                            GatewayRecord::kResponse}) {
-        shard_.set_handler(static_cast<std::uint32_t>(kind), *this);
+    // What begins something needs room for what follows from it; what ends something needs none.
+    for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest}) {
+        shard_.set_handler(static_cast<std::uint32_t>(kind), *this, RecordUse::kMayWait);
+    }
+    for (const auto kind : {GatewayRecord::kAnswer, GatewayRecord::kResponse}) {
+        shard_.set_handler(static_cast<std::uint32_t>(kind), *this, RecordUse::kAlwaysTaken);
     }
     shard_.loop().timers().arm(housekeeping_, now() + kHousekeeping);
 }
@@ -219,7 +222,8 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             const auto socket = take_value<std::uint8_t>(record);
             const auto address = take_value<SocketAddress>(record);
             MutableBytes bytes(const_cast<char*>(record.data()), record.size());
-            return agent_.transport().take_datagram(socket, address, bytes);
+            static_cast<void>(agent_.transport().take_datagram(socket, address, bytes));
+            return true;
         }
     }
     return true;

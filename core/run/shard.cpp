@@ -29,7 +29,7 @@ ShardGroup::ShardGroup(std::uint32_t count, std::size_t mailbox_bytes)
     FEDGATE_CHECK(count > 0);
     for (std::uint32_t i = 0; i < count; ++i)
         seats_.push_back(std::make_unique<Seat>(static_cast<int>(i)));
-    for (std::uint32_t i = 0; i < count * count; ++i) {
+    for (std::uint32_t i = 0; i < count * count * 2; ++i) {
         mailboxes_.push_back(std::make_unique<Mailbox>(mailbox_bytes));
     }
 }
@@ -69,7 +69,7 @@ Shard::Shard(ShardGroup& group, std::uint32_t index, Loop& loop)
     : group_(group),
       index_(index),
       loop_(loop),
-      record_bytes_max_(group.mailbox(index, index).record_bytes_max()),
+      record_bytes_max_(group.mailbox(index, index, RecordUse::kMayWait).record_bytes_max()),
       again_(*this) {
     FEDGATE_CHECK(index < group.count());
     ShardGroup::Seat& seat = *group_.seats_[index_];
@@ -103,14 +103,15 @@ bool Shard::send(std::uint32_t to_shard, std::uint32_t kind, std::initializer_li
     FEDGATE_CHECK(kind < limits::kRecordKinds);
     // Also when it is full: the other shard must hear of what is in there.
     loop_.at_turn_end(*this);
-    if (group_.mailbox(index_, to_shard).push(kind, parts)) return true;
+    if (group_.mailbox(index_, to_shard, uses_[kind]).push(kind, parts)) return true;
     stats().add(Counter::kMailboxRefused);
     return false;
 }
 
-void Shard::set_handler(std::uint32_t kind, RecordHandler& handler) {
+void Shard::set_handler(std::uint32_t kind, RecordHandler& handler, RecordUse use) {
     FEDGATE_CHECK(kind < limits::kRecordKinds);
     handlers_[kind] = &handler;
+    uses_[kind] = use;
 }
 
 void Shard::run() {
@@ -141,16 +142,19 @@ void Shard::run_posted() {
 void Shard::take_records() {
     bool more = false;
     bool refused = false;
-    for (std::uint32_t from = 0; from < count(); ++from) {
-        const auto handle = [this, from, &refused](std::uint32_t kind, Bytes record) {
-            FEDGATE_CHECK(handlers_[kind] != nullptr);
-            if (handlers_[kind]->on_record(kind, from, record)) return true;
-            refused = true;
-            return false;
-        };
-        more = group_.mailbox(from, index_).pop(limits::kMailboxRecordsPerTurn, handle) ==
-                   limits::kMailboxRecordsPerTurn ||
-               more;
+    for (const RecordUse use : {RecordUse::kAlwaysTaken, RecordUse::kMayWait}) {
+        for (std::uint32_t from = 0; from < count(); ++from) {
+            const auto handle = [this, from, use, &refused](std::uint32_t kind, Bytes record) {
+                FEDGATE_CHECK(handlers_[kind] != nullptr);
+                if (handlers_[kind]->on_record(kind, from, record)) return true;
+                FEDGATE_CHECK(use == RecordUse::kMayWait);
+                refused = true;
+                return false;
+            };
+            Mailbox& mailbox = group_.mailbox(from, index_, use);
+            const std::size_t taken = mailbox.pop(limits::kMailboxRecordsPerTurn, handle);
+            more = taken == limits::kMailboxRecordsPerTurn || more;
+        }
     }
     if (more) {
         loop_.timers().arm(again_, loop_.now());
@@ -162,7 +166,9 @@ void Shard::take_records() {
 // Once a batch, not once a record: whoever was sent something in this turn is woken.
 void Shard::on_turn_end() {
     for (std::uint32_t to = 0; to < count(); ++to) {
-        if (!group_.mailbox(index_, to).take_wake_needed()) continue;
+        const bool taken = group_.mailbox(index_, to, RecordUse::kAlwaysTaken).take_wake_needed();
+        const bool waiting = group_.mailbox(index_, to, RecordUse::kMayWait).take_wake_needed();
+        if (!taken && !waiting) continue;
         if (to == index_) {
             loop_.timers().arm(again_, loop_.now());  // cheaper than to wake oneself
         } else if (Loop* loop = group_.seats_[to]->peer_loop; loop != nullptr) {

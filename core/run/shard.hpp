@@ -28,11 +28,16 @@ namespace fedgate {
 class Shard;
 using ShardFunction = std::move_only_function<void(Shard&)>;
 
+// May the handler of a kind refuse a record for now? Where one shard's refusal can wait for another
+// shard that waits for it, everything stands: so kinds that are always taken have mailboxes of their
+// own, and a record that waits may need no more than room in those to go on.
+enum class RecordUse : std::uint8_t { kAlwaysTaken, kMayWait };
+
 class RecordHandler {
 public:
     // A record from `from_shard` (it may be this one). The view is valid for the call only.
-    // False: it can't be taken now; it stays at the front of its mailbox and is offered again (next
-    // turn or after 1 ms); what that shard has sent after it waits too.
+    // False (kMayWait only): it can't be taken now; it stays at the front of its mailbox and is offered again (next
+    // turn or after 1 ms); what that shard has sent after it waits too, but for kAlwaysTaken.
     [[nodiscard]] virtual bool on_record(std::uint32_t kind, std::uint32_t from_shard,
                                          Bytes record) = 0;
 
@@ -65,12 +70,13 @@ public:
 private:
     friend class Shard;
     struct Seat;
-    [[nodiscard]] Mailbox& mailbox(std::uint32_t from, std::uint32_t to) {
-        return *mailboxes_[static_cast<std::size_t>(from) * count_ + to];
+    [[nodiscard]] Mailbox& mailbox(std::uint32_t from, std::uint32_t to, RecordUse use) {
+        const std::size_t pair = static_cast<std::size_t>(from) * count_ + to;
+        return *mailboxes_[pair * 2 + static_cast<std::size_t>(use)];
     }
 
     std::uint32_t count_;
-    std::vector<std::unique_ptr<Mailbox>> mailboxes_;  // [from * count + to]
+    std::vector<std::unique_ptr<Mailbox>> mailboxes_;  // [(from * count + to) * 2 + use]
     std::vector<std::unique_ptr<Seat>> seats_;
     std::atomic<bool> stopping_{false};
     std::latch all_here_;  // nobody wakes a loop that is not there yet
@@ -93,14 +99,15 @@ public:
     [[nodiscard]] ShardGroup& group() { return group_; }
 
     // Copies the parts into one record for `to_shard` (also to itself: it comes back from
-    // on_record(), never from within send()). Order is kept for each pair of shards. False: its
+    // on_record(), never from within send()). Order is kept for each pair of shards and use. False: its
     // mailbox is full, nothing was taken: stop reading from the source and try again later. A
     // record is at most record_bytes_max() long: a bigger one is refused for ever.
     [[nodiscard]] bool send(std::uint32_t to_shard, std::uint32_t kind,
                             std::initializer_list<Bytes> parts);
     [[nodiscard]] std::size_t record_bytes_max() const { return record_bytes_max_; }
-    // Who takes records of this kind (below limits::kRecordKinds). Set before the first turn.
-    void set_handler(std::uint32_t kind, RecordHandler&);
+    // Who takes records of this kind (below limits::kRecordKinds). Set before the first turn, and
+    // alike on all shards.
+    void set_handler(std::uint32_t kind, RecordHandler&, RecordUse = RecordUse::kAlwaysTaken);
 
     // Turns until ShardGroup::stop(). Waits at its start and at its end until all shards of the
     // group are there: every shard of the group must be run, each by a thread of its own.
@@ -118,6 +125,7 @@ private:
     Loop& loop_;
     std::size_t record_bytes_max_;
     std::array<RecordHandler*, limits::kRecordKinds> handlers_{};
+    std::array<RecordUse, limits::kRecordKinds> uses_{};
     Timer again_;  // there is more to do than was done in this turn
 };
 

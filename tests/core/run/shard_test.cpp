@@ -39,7 +39,7 @@ struct Shards {
             loops.push_back(&simulation.make_loop(node));
             shards.push_back(std::make_unique<Shard>(group, i, *loops.back()));
             records.push_back(std::make_unique<Records>());
-            shards.back()->set_handler(kData, *records.back());
+            shards.back()->set_handler(kData, *records.back(), RecordUse::kMayWait);
         }
     }
     Simulation simulation;
@@ -58,6 +58,42 @@ TEST(Shard, SendsRecordsToOthersAndToItself) {
     all.simulation.run_for([] { return false; }, 10ms);
     EXPECT_EQ(all.records[0]->seen, std::vector<std::string>{"3/0/self"});
     EXPECT_EQ(all.records[1]->seen, (std::vector<std::string>{"3/0/ab", "3/2/c"}));
+}
+
+// Takes a question only when there is room for the answer, and asks as much as it can.
+struct Asker final : RecordHandler {
+    explicit Asker(Shard& s) : shard(s) {
+        shard.set_handler(kData, *this, RecordUse::kMayWait);
+        shard.set_handler(kBack, *this);
+    }
+    void ask() {
+        while (shard.send(1 - shard.index(), kData, {std::string(500, 'q')})) ++asked;
+    }
+    bool on_record(std::uint32_t kind, std::uint32_t from, Bytes) override {
+        if (kind == kBack) {
+            ++answers;
+            return true;
+        }
+        ask();
+        return shard.send(from, kBack, {std::string(400, 'a')});
+    }
+    Shard& shard;
+    std::uint64_t asked = 0;
+    std::uint64_t answers = 0;
+};
+
+TEST(Shard, TwoThatWaitForRoomAtEachOtherGoOn) {
+    Simulation simulation;
+    ShardGroup group(2, 4'096);
+    const Simulation::Node node = simulation.make_node();
+    Shard first(group, 0, simulation.make_loop(node));
+    Shard second(group, 1, simulation.make_loop(node));
+    Asker a(first);
+    Asker b(second);
+    a.ask();
+    b.ask();
+    EXPECT_TRUE(simulation.run_for([&] { return a.answers > 1'000 && b.answers > 1'000; }, 60s))
+        << a.answers << " of " << a.asked << ", " << b.answers << " of " << b.asked;
 }
 
 TEST(Shard, ARefusedRecordIsOfferedAgain) {
