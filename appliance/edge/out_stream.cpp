@@ -42,9 +42,12 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     if (!context_.stream_policy(our_, their_).allowed) return refuse(ticket, link::Fault::kBlocked);
     if (stream_ != nullptr && waiting_.empty() && write(ticket, stanza)) return;
     if (stream_ == nullptr && !initiator_started_) {
-        if (now < retry_at_) return refuse(ticket, last_fault_);
-        initiator_started_ = true;
-        initiator_.start();
+        if (now >= retry_at_) {
+            initiator_started_ = true;
+            initiator_.start();
+        } else if (ticket != 0 || permanent_) {
+            return refuse(ticket, last_fault_);
+        }
     }
     if (waiting_.size() >= limits::kDomainPairQueueStanzas ||
         waiting_bytes_ + stanza.size() > context_.rules->settings.xmpp.queue_bytes) {
@@ -149,6 +152,10 @@ void OutStream::flush() {
 void OutStream::on_action(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kPair:
+            if (!context_.stream_policy(our_, their_).accepts(action.proof)) {
+                initiator_.close();    // the rules have changed meanwhile
+                return;
+            }
             stream_ = initiator_.stream();
             proof_ = action.proof;
             failures_ = 0;
@@ -180,6 +187,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     initiator_started_ = false;
     acknowledgement_at_ = kNever;
     last_fault_ = fault;
+    permanent_ = permanent;
     tell_doubts(fault);
     if (!was_proved || permanent) {
         ++failures_;
@@ -304,8 +312,9 @@ void OutStream::drain() {
 
 void OutStream::recheck() {
     retry_at_ = {};    // an administrator has changed something: try again
-    if (context_.stream_policy(our_, their_).allowed) return;
-    fail_waiting(link::Fault::kBlocked, true);
+    const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
+    if (policy.allowed && (stream_ == nullptr || policy.accepts(proof_))) return;
+    if (!policy.allowed) fail_waiting(link::Fault::kBlocked, true);
     initiator_.close();
 }
 

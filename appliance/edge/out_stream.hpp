@@ -108,6 +108,7 @@ private:
     link::Fault last_fault_ = link::Fault::kNone;
     std::uint32_t failures_ = 0;        // in a row
     xml::Proof proof_ = xml::Proof::kDialbackClear;
+    bool permanent_ = false;            // what last_fault_ says will hold for a while
     bool answers_pings_ = false;        // it has done so once
     bool initiator_started_ = false;
     bool draining_ = false;

@@ -70,7 +70,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       keys_(options.secret),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
              agent_settings(shard, options)),
-      incoming_(kIncoming), bounce_index_(kIncoming), telling_(*this), housekeeping_(*this),
+      incoming_(kIncoming), bounce_index_(kIncoming), telling_(*this), notices_again_(*this), housekeeping_(*this),
       started_at_(shard.loop().now()), name_memory_(8 * xml::kJidBytes) {
     size_memory();
     // What begins something needs room for what follows from it; what ends something needs none.
@@ -106,6 +106,7 @@ void Gateway::Engine::reload(const rules::Snapshot& rules) {
 void Gateway::Engine::drain() {
     draining_ = true;
     agent_.set_draining();
+    while (ClientRequest* notice = take_first(late_notices_)) end_notice(*notice);
 }
 
 bool Gateway::Engine::drained() const {
@@ -235,6 +236,7 @@ void Gateway::Engine::on_timer(Timer& timer) {
         shard_.loop().timers().arm(housekeeping_, now() + kHousekeeping);
         return;
     }
+    if (&timer == &notices_again_) return send_late_notices();
     std::size_t sent = 0;
     for (; sent < late_answers_.size(); ++sent) {
         Bytes record = late_answers_[sent];

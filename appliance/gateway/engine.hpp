@@ -26,6 +26,8 @@ constexpr std::size_t kHeldBytes = 192 << 20;            // of one shard: reques
 constexpr std::size_t kIncoming = 65'536;                // messages from SIP that can still bounce
 constexpr Duration kBounceWindow = std::chrono::seconds(60);     // GEN-3
 constexpr Duration kRetryTelling = std::chrono::milliseconds(2); // an error or an answer found no room
+constexpr Duration kNoticeRetry = std::chrono::seconds(5);       // IM-50: never silence
+constexpr unsigned kNoticeTries = 5;
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr std::size_t kEvictionsAtOnce = 1'024;
 
@@ -54,8 +56,10 @@ struct Incoming final : private TimerOwner {
     };
     static constexpr std::size_t kTextBytes = 384;
 
-    [[nodiscard]] Bytes call_id() const { return {text, call_id_bytes}; }
-    void note(Bytes call_id, Bytes sip_jid, Bytes xmpp_jid);
+    [[nodiscard]] Bytes call_id() const { return noted().substr(0, call_id_bytes); }
+    [[nodiscard]] Bytes sip_jid() const { return noted().substr(call_id_bytes, sip_jid_bytes); }
+    [[nodiscard]] Bytes xmpp_jid() const { return noted().substr(call_id_bytes + sip_jid_bytes, xmpp_jid_bytes); }
+    void note(BlockPool&, Bytes call_id, Bytes sip_jid, Bytes xmpp_jid);
 
     Gateway::Engine& engine;
     Handle<Incoming> self;
@@ -69,14 +73,13 @@ struct Incoming final : private TimerOwner {
     bool indexed = false;
     bool given = false;            // counted as unanswered
     std::uint16_t call_id_bytes = 0;
-    std::uint16_t sip_jid_bytes = 0;      // 0: they did not fit, and no notice can be sent
+    std::uint16_t sip_jid_bytes = 0;      // 0: there was no memory, and no notice can be sent
     std::uint16_t xmpp_jid_bytes = 0;
     char text[kTextBytes];                // Call-ID, JID of the SIP user, JID of the XMPP user
-
-    [[nodiscard]] Bytes sip_jid() const { return {text + call_id_bytes, sip_jid_bytes}; }
-    [[nodiscard]] Bytes xmpp_jid() const { return {text + call_id_bytes + sip_jid_bytes, xmpp_jid_bytes}; }
+    Block long_text;                      // where they did not fit
 
 private:
+    [[nodiscard]] Bytes noted() const { return long_text ? long_text.bytes() : Bytes(text, kTextBytes); }
     void on_timer(Timer&) override;
 };
 
@@ -169,6 +172,8 @@ private:
     void free(Incoming&);
     void take_bounce(const StanzaCall&, const Key& pair);
     void send_notice(const Incoming&, Bytes reason);
+    void send_late_notices();
+    void end_notice(ClientRequest&);
     [[nodiscard]] Key bounce_key(const Key& pair, Bytes id) const;
 
     Shard& shard_;
@@ -188,7 +193,9 @@ private:
     std::size_t unanswered_ = 0;
     RequestList untold_;                     // ended, and their senders are not told yet
     std::vector<std::string> late_answers_;  // kAnswer records that found no room, each behind its shard
+    RequestList late_notices_;               // found no next hop; their pairs wait behind them (GEN-5)
     Timer telling_;
+    Timer notices_again_;
     Timer housekeeping_;
     Instant started_at_;
     sip::Message message_;                   // from another shard

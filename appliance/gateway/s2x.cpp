@@ -1,6 +1,7 @@
 // MESSAGE requests of SIP peers to partners.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "appliance/gateway/engine.hpp"
 #include "core/base/hash.hpp"
@@ -17,9 +18,25 @@ constexpr std::size_t kNoticeBytes = 512;
 constexpr char kAcceptLine[] =    // IM-45
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
 
+// RFC 3323 4.2: Privacy is a list of values, ';' between them.
+bool wants_privacy(const sip::Message& request) {
+    for (const sip::Header* header = request.find(sip::HeaderName::kPrivacy); header != nullptr;
+         header = request.next(header)) {
+        Bytes list = header->value;
+        while (!list.empty()) {
+            Bytes one = list.substr(0, list.find_first_of(";,"));
+            list.remove_prefix(std::min(list.size(), one.size() + 1));
+            while (one.starts_with(' ')) one.remove_prefix(1);
+            while (one.ends_with(' ')) one.remove_suffix(1);
+            if (sip::equal_ignoring_case(one, "id")) return true;
+        }
+    }
+    return false;
+}
+
 // ADDR-20, SIP-33: the asserted identity of a trusted peer, unless privacy is asked for.
 const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAddr& memory) {
-    if (sip::equal_ignoring_case(request.value(sip::HeaderName::kPrivacy), "id")) return nullptr;
+    if (wants_privacy(request)) return nullptr;
     for (const sip::Header* header = request.find(sip::HeaderName::kPAssertedIdentity); header != nullptr;
          header = request.next(header)) {
         Bytes list = header->value;
@@ -206,7 +223,7 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     incoming->pair = conversation.pair;
     incoming->bounce = bounce_key(conversation.pair, head.id);
     incoming->indexed = bounce_index_.insert(incoming->bounce, incoming->self);
-    incoming->note(request.call_id, from_text, to_text);
+    incoming->note(blocks_, request.call_id, from_text, to_text);
     incoming->given = true;
     ++unanswered_;
     const Handle<Incoming> self = incoming->self;
@@ -227,12 +244,15 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     return true;
 }
 
-void Incoming::note(Bytes id, Bytes sip, Bytes xmpp) {
+void Incoming::note(BlockPool& blocks, Bytes id, Bytes sip, Bytes xmpp) {
     Sink sink{MutableBytes(text)};
     sink.append(id);
     sink.append(sip);
     sink.append(xmpp);
-    if (sink.overflowed()) return;
+    if (sink.overflowed()) {
+        long_text = blocks.copy({id, sip, xmpp});
+        if (!long_text) return;
+    }
     call_id_bytes = static_cast<std::uint16_t>(id.size());
     sip_jid_bytes = static_cast<std::uint16_t>(sip.size());
     xmpp_jid_bytes = static_cast<std::uint16_t>(xmpp.size());
@@ -401,6 +421,22 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     }
     notice->conversation = handle;
     append(conversation->waiting, *notice);
+    start_next(*conversation);
+}
+
+void Gateway::Engine::send_late_notices() {
+    RequestList again = std::exchange(late_notices_, {});
+    while (ClientRequest* notice = take_first(again)) agent_.send(*notice);
+}
+
+void Gateway::Engine::end_notice(ClientRequest& notice) {
+    Conversation* conversation = conversations_.find(notice.conversation);
+    FEDGATE_CHECK(conversation != nullptr);
+    if (notice.status == 0) {    // its sender could not be told
+        shard_.log().event(EventId::kSipTimeout, {{"request", "notice"}, {"tries", notice.tries}});
+    }
+    agent_.release(notice);
+    conversation->busy = false;
     start_next(*conversation);
 }
 

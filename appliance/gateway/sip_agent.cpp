@@ -10,7 +10,7 @@ namespace fedgate::gateway {
 namespace {
 
 constexpr std::size_t kViaBytesMax = 384;       // a host name of 253, a branch, the rest
-constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 4'096;
+constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 16'384;    // and a Contact of ERR-23
 
 }  // namespace
 
@@ -186,6 +186,8 @@ void SipAgent::give_up() {
 void SipAgent::send(ClientRequest& request) {
     if (given_up_) return finish(request, nullptr, LocalFault::kDraining);
     request.give_up_at = shard_.loop().now() + settings_.timing.timeout();    // SIP-8: 32 s in all
+    request.tried = 0;
+    request.sent = false;
     dispatch(request);
 }
 
@@ -265,7 +267,9 @@ void SipAgent::on_request_timer(ClientRequest& request) {
     if (now >= request.give_up_at) return time_is_up();
     if (now >= request.suspect_at) {
         request.suspect_at = kNever;
-        return fail_over(request, LocalFault::kTimeout);
+        // SIP-8: only where another is left by now; else it waits for Timer F.
+        const std::uint64_t tried = request.tried | (std::uint64_t{1} << request.leg->slot);
+        if (request.route->has_other(tried)) return fail_over(request, LocalFault::kTimeout);
     }
     while (request.machine && request.machine->deadline() <= now) {
         const sip::Actions actions = request.machine->on_time(now);

@@ -49,6 +49,7 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t to_bytes = 0;
     std::uint16_t id_bytes = 0;
     RequestKind kind = RequestKind::kMessage;
+    std::uint8_t tries = 0;           // of a notice
     // What its end was, while its sender can't be told yet.
     std::uint16_t status = 0;
     LocalFault fault = LocalFault::kUnreachable;
@@ -102,6 +103,8 @@ private:
     SipPeer peer;
     Block head;        // of its responses: Via to CSeq
     Block response;    // the whole last one, for a request that comes again
+    ServerTransaction* older = nullptr;    // of those that are answered
+    ServerTransaction* newer = nullptr;
     bool merge_indexed = false;
     bool answered = false;
 };
@@ -205,6 +208,7 @@ private:
     void on_transaction_timer(ServerTransaction&);
     void arm(ServerTransaction&);
     void end(ServerTransaction&);
+    ServerTransaction* make_transaction(Handle<ServerTransaction>&, bool reliable);
     void write_head(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes to_tag, Sink&);
 
     Shard& shard_;
@@ -226,6 +230,8 @@ private:
     std::vector<char> scratch_;    // heads of responses, probes
     std::size_t probes_ = 0;
     std::size_t unanswered_ = 0;
+    ServerTransaction* oldest_answered_ = nullptr;
+    ServerTransaction* newest_answered_ = nullptr;
     bool draining_ = false;
     bool given_up_ = false;
 };

@@ -35,7 +35,9 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         ServerTransaction& transaction = *transactions_.find(*known);
         shard_.stats().add(Counter::kSipRetransmissionsIn);
         const auto actions = transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
-        if (has(actions, sip::Actions::kSend)) transport_.answer(peer, transaction.response.bytes());
+        if (has(actions, sip::Actions::kSend) && transaction.response) {
+            transport_.answer(peer, transaction.response.bytes());
+        }
         return true;
     }
     if (transport_.trust(peer) == SipTrust::kNone) {    // SIP-30
@@ -113,6 +115,15 @@ void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer, 
     if (!sink.overflowed()) transport_.answer(peer, sink.written());
 }
 
+// Over UDP each stays for 32 s (timer J). At the bound the one that was answered longest ago goes: a request
+// of its that comes again so late is rarer than a new one.
+ServerTransaction* SipAgent::make_transaction(Handle<ServerTransaction>& handle, bool reliable) {
+    ServerTransaction* transaction = transactions_.make(handle, *this, settings_.timing, reliable);
+    if (transaction != nullptr || oldest_answered_ == nullptr) return transaction;
+    end(*oldest_answered_);
+    return transactions_.make(handle, *this, settings_.timing, reliable);
+}
+
 Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipPeer& peer) {
     Handle<ServerTransaction> handle;
     const bool reliable = static_cast<bool>(peer.connection);
@@ -123,7 +134,7 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
     const Bytes head = sink.written().substr(sink.written().find("\r\n") + 2);    // any status may follow
     Block block = blocks_.copy({head});
     if (!block) return {};
-    ServerTransaction* transaction = transactions_.make(handle, *this, settings_.timing, reliable);
+    ServerTransaction* transaction = make_transaction(handle, reliable);
     if (transaction == nullptr) return {};
     transaction->self = handle;
     transaction->peer = peer;
@@ -148,7 +159,12 @@ void SipAgent::arm(ServerTransaction& transaction) {
 }
 
 void SipAgent::end(ServerTransaction& transaction) {
-    if (!transaction.answered) --unanswered_;
+    if (transaction.answered) {
+        (transaction.older != nullptr ? transaction.older->newer : oldest_answered_) = transaction.newer;
+        (transaction.newer != nullptr ? transaction.newer->older : newest_answered_) = transaction.older;
+    } else {
+        --unanswered_;
+    }
     transaction_index_.erase(transaction.key);
     if (transaction.merge_indexed) merge_index_.erase(transaction.merge_key);
     transactions_.free(transaction.self);
@@ -180,6 +196,9 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     transport_.answer(transaction->peer, sink.written());
     --unanswered_;
     transaction->answered = true;
+    transaction->older = newest_answered_;
+    (newest_answered_ != nullptr ? newest_answered_->newer : oldest_answered_) = transaction;
+    newest_answered_ = transaction;
     transaction->head.reset();
     // On a stream nothing comes twice, and the machine ends here. No memory to keep the answer: a request
     // that comes again is then refused as a merged one, never delivered twice.

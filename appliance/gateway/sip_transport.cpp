@@ -417,7 +417,12 @@ bool SipTransport::proves_a_peer(const PeerIdentity& identity) const {
 
 bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes bytes) {
     const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message_);
-    const SipPeer peer{{}, socket, from};
+    SipPeer peer{{}, socket, from};
+    // SIP-13, RFC 3261 18.2.2: without rport the answer goes to the port that the Via names.
+    if (message_.is_request && !message_.via.has_rport && !message_.via.text.empty()) {
+        const std::uint16_t port = message_.via.sent_by.port;
+        peer.address = net::with_port(peer.address, port != 0 ? port : kSipPort);
+    }
     switch (frame.kind) {
         case sip::FrameKind::kMessage: return user_.on_sip_message(message_, peer);
         case sip::FrameKind::kMalformed: user_.on_sip_malformed(frame, message_, peer); return true;

@@ -32,6 +32,7 @@ struct Leg {
     Handle<SipConnection> connection;
 };
 
+constexpr std::uint16_t kSipPort = 5060;
 constexpr std::size_t kSipConnections = 1'024;             // of one shard, both ways; more are refused
 constexpr std::size_t kSipOwnConnections = 128;            // of those, kept for ours to next hops
 constexpr std::size_t kSipUntrustedConnections = 128;      // of those, at most from peers without trust

@@ -75,7 +75,10 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
 bool Gateway::Engine::take_message(StanzaCall& call) {
     if (call.malformed) return refuse(call, LocalFault::kAddress);
     if (call.to.jid.local.empty() || call.from.jid.local.empty()) {    // IM-20
-        if (call.stanza.type != "headline" && call.to.jid.local.empty()) return refuse(call, LocalFault::kPayload);
+        const bool to_domain = call.to.jid.local.empty();
+        if (call.stanza.type != "headline") {
+            return refuse(call, to_domain ? LocalFault::kPayload : LocalFault::kAddress);
+        }
         drop("message to or from a domain");
         return true;
     }
@@ -234,8 +237,14 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
     request.status = response != nullptr ? response->status : std::uint16_t{0};
     request.fault = fault;
     const bool delivered = request.status >= 200 && request.status < 300;    // IM-16
-    if (request.kind == RequestKind::kNotice || delivered) {
-        if (request.kind == RequestKind::kMessage) count(Counter::kMessagesX2sDelivered);
+    if (request.kind == RequestKind::kNotice) {
+        if (response != nullptr || draining_ || ++request.tries >= kNoticeTries) return end_notice(request);
+        append(late_notices_, request);
+        if (!notices_again_.armed()) shard_.loop().timers().arm(notices_again_, now() + kNoticeRetry);
+        return;
+    }
+    if (delivered) {
+        count(Counter::kMessagesX2sDelivered);
         agent_.release(request);
     } else {
         const bool in_doubt = response == nullptr && request.was_sent();

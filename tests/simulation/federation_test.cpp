@@ -125,10 +125,11 @@ TEST(Federation, AnyFaultLosesNothingInSilence) {
         }
         world.settle(300s);
         const auto totals = world.ledger.totals();
-        EXPECT_EQ(totals.open, 0U) << "seed " << seed << ", message " << world.ledger.first_open();
+        EXPECT_EQ(totals.open, 0U) << "seed " << seed << world.describe();
         EXPECT_EQ(totals.doubled, 0U) << "seed " << seed;
         EXPECT_EQ(totals.disordered, 0U) << "seed " << seed;
         // Healed: the next message crosses each way.
+        if (totals.open != 0) continue;
         pass(40s);
         const unsigned before = world.ledger.totals().delivered;
         world.send_to_sip(1);

@@ -331,6 +331,29 @@ public:
         return simulation.run_for([this] { return ledger.totals().open == 0; }, at_most);
     }
 
+    // For a test that failed: what is open, and how everybody stands.
+    std::string describe() {
+        std::string text = "\nopen:";
+        for (const auto& [name, entry] : ledger.entries) {
+            if (entry.delivered + entry.refused == 0 && !entry.own_doubt && !entry.never_left) text += ' ' + name;
+        }
+        text += "\nfedgate:\n" + fedgate.log() + "partner:\n" + partner.log() + "counters:";
+        for (const CounterInfo& info : counter_table()) {
+            if (const auto value = fedgate.count(info.counter)) {
+                text += ' ' + std::string(info.name) + '=' + std::to_string(value);
+            }
+        }
+        for (Server* server : {&fedgate, &partner}) {
+            for (auto& seat : server->seats()) {
+                for (const edge::StreamRow& row : seat.edge->rows()) {
+                    text += "\n" + row.local + (row.inbound ? " <- " : " -> ") + row.peer + ' ' + row.state +
+                            " stanzas " + std::to_string(row.stanzas) + " waiting " + std::to_string(row.waiting);
+                }
+            }
+        }
+        return text + '\n';
+    }
+
     Simulation simulation;
 
 private:
