@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/gateway/sip_agent.hpp"
 #include "appliance/gateway/sip_transport.hpp"
 #include "tests/gateway/world.hpp"
 #include "tests/net/certificates.hpp"
@@ -84,7 +85,90 @@ TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {    // SEC-1, SIP-32
     }
 }
 
+TEST(HostilePeer, AnswersToOldDatagramsMakeRoomForNewOnes) {    // SIP-10: timer J keeps each for 32 s
+    World world;
+    auto peer = world.peer();
+    const std::size_t count = kServerTransactions + 500;
+    for (std::size_t i = 0; i < count; ++i) {
+        peer->send_udp(world.sip_address(), World::request("u" + std::to_string(i), std::to_string(i), "", "UDP"));
+        if (i % 100 == 0) world.pass(std::chrono::milliseconds(1));
+    }
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() >= count; }, 5s)) << peer->responses.size();
+    EXPECT_EQ(world.edge().stanzas.size(), count);
+    // The last one is still known.
+    peer->send_udp(world.sip_address(),
+                   World::request("u" + std::to_string(count - 1), std::to_string(count - 1), "", "UDP"));
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() == count + 1; }, 5s));
+    EXPECT_EQ(world.edge().stanzas.size(), count);
+}
+
+TEST(HostilePeer, AHugeHeadAndAHugeContactDoNotMeet) {    // ERR-23, SIP-3
+    World world(test::Settings{{"im.error_wait", "1000ms"}});
+    RawPeer peer(world.simulation.make_loop(world.simulation.make_node()), world.sip_address());
+    std::string request = World::request("b1", "hello");
+    const std::string more = "Via: SIP/2.0/TCP h.example;branch=" + std::string(1'000, 'x') + "\r\n";
+    for (int i = 0; i < 31; ++i) request.insert(request.find("Max-Forwards"), more);
+    peer.send(request);
+    ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); })) << world.log();
+    std::string local;
+    for (int i = 0; i < 500; ++i) local += "\xC3\xBC";
+    ASSERT_TRUE(world.give(
+        "<message from='juliet@xmpp.example/x' to='romeo@sip.example' id='b1' type='error'><error type='cancel'>"
+        "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:" + local + "@new.example</gone></error></message>"));
+    ASSERT_TRUE(world.until([&] { return has(peer.received, "\r\n\r\n"); }));
+    EXPECT_TRUE(peer.received.starts_with("SIP/2.0 301 ")) << peer.received.substr(0, 80);
+    EXPECT_TRUE(has(peer.received, "Contact: <sip:%C3%BC%C3%BC"));
+}
+
+TEST(SipAnswer, WithoutRportGoesToThePortOfTheVia) {    // SIP-13, RFC 3261 18.2.2
+    World world;
+    auto peer = world.peer("10.99.0.1:5070");
+    auto other_socket = world.peer("10.99.0.1:6000");
+    std::string request = World::request("b1", "hello", "", "UDP");
+    other_socket->send_udp(world.sip_address(), request);
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }, 5s));
+    request = World::request("b2", "again", "", "UDP");
+    request.insert(request.find(";branch"), ";rport");
+    other_socket->send_udp(world.sip_address(), request);
+    ASSERT_TRUE(world.until([&] { return other_socket->responses.size() == 1; }, 5s));
+    EXPECT_EQ(peer->responses.size(), 1u);
+}
+
+TEST(AssertedIdentity, IsNotUsedWhereAmongOthersIdIsPrivate) {    // SIP-33, RFC 3323 4.2
+    World world;
+    auto peer = world.peer();
+    peer->send_tcp(world.sip_address(),
+                   World::request("b1", "hello", "P-Asserted-Identity: <sip:real@sip.example>\r\nPrivacy: user; id\r\n"));
+    ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }));
+    EXPECT_TRUE(has(world.edge().stanzas[0], "from='romeo@sip.example'")) << world.edge().stanzas[0];
+}
+
 // ---- nothing is lost in silence
+
+TEST(GatewayNotice, AlsoForALongCallId) {    // IM-50
+    World world;
+    auto peer = world.peer();
+    std::string request = World::request("b1", "hello");
+    const std::string call_id(400, 'c');
+    request.replace(request.find("call-b1"), 7, call_id);
+    peer->send_tcp(world.sip_address(), request);
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
+    ASSERT_TRUE(world.give(
+        "<message from='juliet@xmpp.example/x' to='romeo@sip.example' id='b1' type='error'><error type='cancel'>"
+        "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"));
+    ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; })) << world.log();
+    EXPECT_TRUE(has(peer->requests[0], "In-Reply-To: " + call_id));
+}
+
+TEST(GatewayToSip, ADomainThatWritesIsToldThatItCannot) {    // ERR-L7
+    World world;
+    ASSERT_TRUE(world.give("<message from='xmpp.example' to='romeo@sip.example' id='a1'><body>news</body></message>"));
+    ASSERT_EQ(world.edge().stanzas.size(), 1u);
+    EXPECT_TRUE(has(world.edge().stanzas[0], "<jid-malformed"));
+    ASSERT_TRUE(world.give("<message from='xmpp.example' to='romeo@sip.example' id='a2' type='headline'>"
+                           "<body>news</body></message>"));    // IM-20
+    EXPECT_EQ(world.edge().stanzas.size(), 1u);
+}
 
 TEST(GatewayDrain, TellsThoseWhoseMessagesItCouldNotEnd) {    // IM-17
     World world;
