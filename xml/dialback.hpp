@@ -17,7 +17,8 @@ enum class Verdict : std::uint8_t {
     kUnreachable,   // DB-6: remote-connection-failed and the like
     kNoSuchDomain,  // DB-6: the sender's domain has no server
     kTimeout,
-    kDenied,  // policy, theirs or ours, says no
+    kDenied,     // policy, theirs or ours, says no
+    kOverLimit,  // not asked: too many questions already
 };
 
 using DialbackKey = std::array<char, 64>;  // lower-case hex

@@ -370,4 +370,18 @@ StreamHeader parse_stream_header(Bytes framed, const StreamScope& scope) {
     return header;
 }
 
+std::string self_contained(Bytes framed, const StreamScope& scope) {
+    const Element element(framed, scope);
+    const char* const behind_name = name_end(framed.data() + 1, framed.data() + framed.size());
+    std::string text(framed.data(), behind_name);
+    for (std::size_t i = 0; i < scope.count(); ++i) {
+        const std::string name = "xmlns:" + std::string(scope.prefix(i));
+        if (element.attribute(name).data() != nullptr) continue;  // it says otherwise
+        const char quote = scope.uri(i).find('\'') == Bytes::npos ? '\'' : '"';  // as it came in
+        text.append(" ").append(name).append("=") += quote;
+        text.append(scope.uri(i)) += quote;
+    }
+    return text.append(behind_name, framed.data() + framed.size());
+}
+
 }  // namespace fedgate::xml

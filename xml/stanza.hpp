@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "core/base/bytes.hpp"
 #include "xml/scan.hpp"
@@ -173,5 +174,9 @@ struct StreamHeader {
     bool dialback = false;  // some prefix is declared as jabber:server:dialback
 };
 StreamHeader parse_stream_header(Bytes framed, const StreamScope& scope);
+
+// The same element with the prefixes declared that only its stream's header declares (RFC 6120
+// 4.8.5), so that it means the same anywhere. For the few elements with Frame::uses_stream_prefix.
+[[nodiscard]] std::string self_contained(Bytes framed, const StreamScope& scope);
 
 }  // namespace fedgate::xml

@@ -390,7 +390,7 @@ void Stream::on_deadline(Instant now) {
         Pair& pair = pairs_[i];
         if (pair.state != Pair::State::kPending || now < pair.deadline) continue;
         if (inbound()) {
-            verified(pair.our, pair.their, Verdict::kTimeout, now);
+            verified(pair.our, pair.their, id(), Verdict::kTimeout, now);
         } else {
             pair.deadline = Instant::min();  // take_pending() tells
             attention_ = true;

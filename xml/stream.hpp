@@ -49,6 +49,15 @@ struct StreamPolicy {
     [[nodiscard]] bool dialback(bool secured) const {
         return secured ? dialback_tls : dialback_clear;
     }
+    // Is a pair that was proved like this still good? S2S-43: a certificate always is.
+    [[nodiscard]] bool accepts(Proof proof) const {
+        switch (proof) {
+            case Proof::kCertificate: return possible();
+            case Proof::kDialbackTls: return allowed && dialback_tls;
+            case Proof::kDialbackClear: return allowed && dialback_clear;
+        }
+        return false;
+    }
 };
 
 enum class Served : std::uint8_t { kNo, kGone, kYes };  // kGone: served earlier (S2S-4)
@@ -63,6 +72,8 @@ public:
     // who it is.
     virtual Served serves(Bytes our_domain) = 0;
     virtual StreamPolicy policy(Bytes our_domain, Bytes their_domain) = 0;
+    // Inbound: was the certificate judged by the roots that are trusted for this domain?
+    virtual bool judges(Bytes /*their_domain*/) { return true; }
     virtual void fill_random(MutableBytes) = 0;
 
 protected:
@@ -179,8 +190,8 @@ public:
     // bytes the owner must show again; then the stanza is handed out again.
     [[nodiscard]] std::size_t put_back();
 
-    // Inbound: the outcome of kVerify.
-    void verified(Bytes our, Bytes their, Verdict, Instant now);
+    // Inbound: the outcome of the kVerify with these domains and this id.
+    void verified(Bytes our, Bytes their, Bytes id, Verdict, Instant now);
     // Outbound: asks the server of `their` whether it made `key` for stream `id` (of `our`). One
     // kVerifyAnswer follows unless the stream closes first. False: too many at once.
     [[nodiscard]] bool request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now);
@@ -211,6 +222,9 @@ public:
         return our_;
     }  // of the header; may be empty (inbound)
     [[nodiscard]] Bytes their_domain() const { return their_; }
+    [[nodiscard]] Bytes id() const { return {id_.data(), id_.size()}; }  // inbound: of our header
+    // What their header declares for all stanzas.
+    [[nodiscard]] const StreamScope& scope() const { return framer_.scope(); }
     [[nodiscard]] const std::vector<Pair>& pairs() const { return pairs_; }
     [[nodiscard]] const Counts& counts() const { return counts_; }
 
@@ -249,6 +263,7 @@ private:
     // stream_inbound.cpp
     void on_header_in(const StreamHeader&);
     StreamError check_header_in(const StreamHeader&);
+    [[nodiscard]] bool is_covered(Bytes their) const;
     void write_features_in();
     void on_start_tls_in(Action&, Instant now);
     void on_auth_in(const Element&);

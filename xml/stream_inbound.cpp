@@ -20,6 +20,7 @@ StanzaCondition condition_of(Verdict verdict) {
         case Verdict::kUnreachable:
         case Verdict::kTimeout: return StanzaCondition::kRemoteServerTimeout;
         case Verdict::kDenied: return StanzaCondition::kPolicyViolation;
+        case Verdict::kOverLimit: return StanzaCondition::kResourceConstraint;
     }
     return StanzaCondition::kRemoteServerNotFound;
 }
@@ -68,10 +69,16 @@ StreamError Stream::check_header_in(const StreamHeader& header) {
 
     policy_ = host_.policy(our_, their_);
     if (!policy_.possible()) return StreamError::kPolicyViolation;
-    proved_ = encrypted() && !their_.empty() && covers(*peer_, their_, direct_tls_);  // CERT-1
+    proved_ = is_covered(their_);
     // S2S-5: without features there is neither TLS nor EXTERNAL.
     if (!peer_is_1_0_ && !policy_.dialback(encrypted())) return StreamError::kUnsupportedVersion;
     return StreamError::kNone;
+}
+
+// CERT-1: with the roots that are good for that domain.
+bool Stream::is_covered(Bytes their) const {
+    return encrypted() && !their.empty() && host_.judges(their) &&
+           covers(*peer_, their, direct_tls_);
 }
 
 // S2S-11; the rows of section 10.3.
@@ -173,7 +180,7 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
     if (pair != nullptr && pair->state == Pair::State::kPending) return;  // its answer will come
     if (pair != nullptr) return answer("db:result", our, their, {}, "valid");
 
-    const bool covered = encrypted() && covers(*peer_, their, direct_tls_);
+    const bool covered = is_covered(their);
     if (!covered && !policy.dialback(encrypted())) {  // S2S-45, S2S-46
         refuse_with(StanzaCondition::kNotAuthorized);
         if (!authenticated()) fail(StreamError::kNotAuthorized);
@@ -196,7 +203,9 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
     action.key = key.written();
 }
 
-void Stream::verified(Bytes our, Bytes their, Verdict verdict, Instant now) {
+void Stream::verified(Bytes our, Bytes their, Bytes id, Verdict verdict, Instant now) {
+    // A restart has ended what was asked for the stream before it.
+    if (id != this->id()) return;
     Pair* pair = find_pair(our, their);
     if (state_ == StreamState::kClosed || pair == nullptr) return;
     if (pair->state != Pair::State::kPending) return;
@@ -309,16 +318,15 @@ StreamError Stream::find_sender(Bytes from_domain, Bytes to_domain, Pair*& pair)
     return StreamError::kNone;
 }
 
-// S2S-33: EXTERNAL holds for all our domains; a pair of its own makes the next stanza cheap. Only
-// what the certificate gave is ever replaced, and it is found again.
+// S2S-33: EXTERNAL holds for all our domains; a pair of its own makes the next stanza cheap. When
+// there is no room one of those that the certificate gave makes it: it is found again. The header's
+// pair, which was made first, goes last.
 Stream::Pair* Stream::derive_pair(Bytes our, Bytes their) {
     Pair* pair = make_pair(our, their);
     for (std::size_t i = pairs_.size(); pair == nullptr && i-- > 0;) {
-        // The header's pair was made first and stays; one more is always there when the table is
-        // full.
-        if (pairs_[i].external && (i > 0 || pairs_.size() == 1)) pair = &pairs_[i];
+        if (pairs_[i].external) pair = &pairs_[i];
     }
-    if (pair == nullptr) pair = find_pair(our_, their);
+    FEDGATE_CHECK(pair != nullptr);  // find_sender() has seen one
     pair->our = our;
     pair->external = true;
     pair->state = Pair::State::kValid;

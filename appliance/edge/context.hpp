@@ -33,6 +33,11 @@ struct Context {
     [[nodiscard]] net::TlsContext& tls(Bytes their) const {
         return certificates->of(their.empty() ? nullptr : rules->partner(their));
     }
+    // Names those roots.
+    [[nodiscard]] Bytes roots(Bytes their) const {
+        const rules::Partner* partner = their.empty() ? nullptr : rules->partner(their);
+        return partner != nullptr ? Bytes(partner->ca) : Bytes();
+    }
     // What settings follow from the rules.
     void apply_rules();
 };

@@ -16,6 +16,8 @@ TokenBucket bucket_of(const rules::Rate& rate, Instant now) {
 }
 
 constexpr Duration kQuiet = std::chrono::minutes(5);
+// The table is full: how often to look through it.
+constexpr Duration kForget = std::chrono::seconds(1);
 
 void release(std::unordered_map<std::string, std::uint32_t>& counts, const std::string& key) {
     const auto it = counts.find(key);
@@ -36,7 +38,7 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings, const
         if (addresses_.size() >= limits::kCountedAddresses) forget_quiet(now);
         if (addresses_.size() >= limits::kCountedAddresses) return Refusal::kTable;
         it = addresses_.emplace(key, Address{}).first;
-        it->second.rate = bucket_of(settings.connections_per_address, now);
+        it->second.rate = it->second.questions = bucket_of(settings.connections_per_address, now);
     }
     Address& address = it->second;
     address.last = now;
@@ -72,6 +74,11 @@ bool DoorGuard::authenticate(const rules::Settings::Xmpp& settings, std::uint32_
     return true;
 }
 
+bool DoorGuard::may_ask(const SocketAddress& peer, Instant now) {
+    const auto it = addresses_.find(net::ip_key(peer));
+    return it != addresses_.end() && it->second.questions.take(1, now);
+}
+
 void DoorGuard::leave(const SocketAddress& peer, const std::string& our, const std::string& their) {
     --connections_;
     const auto it = addresses_.find(net::ip_key(peer));
@@ -86,6 +93,8 @@ void DoorGuard::leave(const SocketAddress& peer, const std::string& our, const s
 }
 
 void DoorGuard::forget_quiet(Instant now) {
+    if (now < forget_at_) return;
+    forget_at_ = now + kForget;
     std::erase_if(addresses_, [now](const auto& entry) {
         return entry.second.connections == 0 && now - entry.second.last > kQuiet;
     });

@@ -25,6 +25,8 @@ public:
     [[nodiscard]] bool authenticate(const rules::Settings::Xmpp&, std::uint32_t partner_limit,
                                     const SocketAddress& peer, const std::string& our,
                                     const std::string& their);
+    // It wants a dialback question asked, which makes us connect: as many as it may connect itself.
+    [[nodiscard]] bool may_ask(const SocketAddress& peer, Instant now);
     // It is gone. The names are those given to authenticate(), empty if that never succeeded.
     void leave(const SocketAddress& peer, const std::string& our, const std::string& their);
 
@@ -36,6 +38,7 @@ private:
         std::uint32_t unauthenticated = 0;
         std::uint32_t connections = 0;
         TokenBucket rate;
+        TokenBucket questions;
         Instant last{};
     };
     struct KeyHash {
@@ -50,6 +53,7 @@ private:
     std::uint32_t shards_;
     std::uint32_t connections_ = 0;
     std::uint32_t unauthenticated_ = 0;
+    Instant forget_at_{};
     std::unordered_map<net::IpKey, Address, KeyHash> addresses_;
     std::unordered_map<std::string, std::uint32_t> pairs_;       // "our their"
     std::unordered_map<std::string, std::uint32_t> partners_;    // their

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/base/hash.hpp"
 #include "net/address.hpp"
@@ -103,7 +104,10 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
     if (refusal == DoorGuard::Refusal::kNone) {
         const bool direct_tls = std::ranges::find(tls_listeners_, listener) != tls_listeners_.end();
         Handle<InStream> handle;
-        if (in_streams_.make(handle, context_, *this, gateway_, connection, peer, direct_tls) != nullptr) {
+        InStream* stream =
+            in_streams_.make(handle, context_, *this, gateway_, connection, peer, direct_tls);
+        if (stream != nullptr) {
+            stream->set_handle(handle);
             return;
         }
         guard_.leave(peer, {}, {});
@@ -125,23 +129,25 @@ bool Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
 
 void Edge::on_gone(InStream& stream) {
     guard_.leave(stream.connection().peer_address(), stream.our(), stream.their());
-    sweep_soon();
+    for (const Asked& asked : asked_) {
+        if (asked.stream == stream.handle()) asked.verification->abandon();
+    }
+    gone_.push_back(stream.handle());
+    context_.loop.at_turn_end(*this);
 }
 
 void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
-    Handle<InStream> handle;
-    in_streams_.for_each([&](Handle<InStream> h, InStream& s) {
-        if (&s == &stream) handle = h;
-    });
-    asked_.push_back({handle, nullptr});
-    if (asked_.size() > limits::kVerifications) {
-        asked_.pop_back();
+    const SocketAddress& peer = stream.connection().peer_address();
+    if (asked_.size() >= limits::kVerifications || !guard_.may_ask(peer, context_.loop.now())) {
+        context_.log.event(EventId::kConnectionLimit,
+                           {{"peer", net::format_address(peer)}, {"limit", "dialback questions"}});
         // Told later: the stream's calls must not be re-entered.
-        refused_.push_back({handle, std::string(our), std::string(their)});
+        refused_.push_back({stream.handle(), std::string(our), std::string(their), std::string(id)});
         context_.loop.at_turn_end(*this);
         return;
     }
-    asked_.back().verification = std::make_unique<Verification>(context_, *this, our, their, id, key);
+    asked_.push_back({stream.handle(),
+                      std::make_unique<Verification>(context_, *this, our, their, id, key)});
 }
 
 void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
@@ -156,7 +162,7 @@ void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
         asked_, [&](const Asked& asked) { return asked.verification.get() == &verification; });
     if (it == asked_.end()) return;
     if (InStream* stream = in_streams_.find(it->stream)) {
-        stream->verified(verification.our(), verification.their(), verdict);
+        stream->verified(verification.our(), verification.their(), verification.id(), verdict);
     }
 }
 
@@ -243,9 +249,10 @@ void Edge::on_turn_end() {
     refused.swap(refused_);
     for (const Refused& one : refused) {
         if (InStream* stream = in_streams_.find(one.stream)) {
-            stream->verified(one.our, one.their, xml::Verdict::kError);
+            stream->verified(one.our, one.their, one.id, xml::Verdict::kOverLimit);
         }
     }
+    for (const Handle<InStream> handle : std::exchange(gone_, {})) in_streams_.free(handle);
     deliver_fates();
 }
 
@@ -286,11 +293,6 @@ void Edge::on_timer(Timer& timer) {
 void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()); }
 
 void Edge::sweep() {
-    std::vector<Handle<InStream>> gone;
-    in_streams_.for_each([&](Handle<InStream> handle, InStream& stream) {
-        if (stream.gone()) gone.push_back(handle);
-    });
-    for (const Handle<InStream> handle : gone) in_streams_.free(handle);
     std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
     std::erase_if(out_streams_, [](const auto& entry) { return entry.second->idle(); });
     // Their streams last longest: answers to our pings come on them.

@@ -78,6 +78,7 @@ private:
         Handle<InStream> stream;
         std::string our;
         std::string their;
+        std::string id;
     };
 
     void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
@@ -105,6 +106,7 @@ private:
     link::GatewayDoor& gateway_;
     DoorGuard guard_;
     Slab<InStream> in_streams_;
+    std::vector<Handle<InStream>> gone_;    // freed at the end of the turn
     std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;    // "our their"
     std::vector<Asked> asked_;
     std::vector<Refused> refused_;

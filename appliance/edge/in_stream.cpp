@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "net/address.hpp"
+#include "xml/jid.hpp"
 #include "xml/stanza.hpp"
 
 namespace fedgate::edge {
@@ -20,6 +21,14 @@ constexpr double kStanzasBurstSeconds = 2;
 TokenBucket bucket_of(const rules::Rate& rate, double burst_seconds, Instant now) {
     if (rate.none()) return {};
     return {rate.per_second(), rate.per_second() * burst_seconds, now};
+}
+
+// The attribute's value is a JID without local part and resource.
+bool is_domain(Bytes raw) {
+    char memory[limits::kJidPartBytes];
+    Sink sink(memory);
+    const auto jid = xml::split_jid(xml::attribute_value(raw, sink));
+    return jid && jid->local.empty() && jid->resource.empty();
 }
 
 link::Proof proof_of(xml::Proof proof) { return static_cast<link::Proof>(proof); }
@@ -97,6 +106,7 @@ std::size_t InStream::pump(Bytes input) {
 void InStream::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
+            roots_ = context_.roots(stream_.their_domain());
             connection_.start_tls_server(context_.tls(stream_.their_domain()));
             return;
         case xml::Action::Kind::kPair:
@@ -115,6 +125,10 @@ void InStream::act(const xml::Action& action) {
 
 void InStream::on_pair(const xml::Action& action) {
     const Instant now = context_.loop.now();
+    if (!is_good(action.our, action.their, action.proof)) {    // the rules have changed meanwhile
+        stream_.fail(xml::StreamError::kPolicyViolation);
+        return;
+    }
     if (!their_.empty()) return;    // one more pair on a stream that is counted already
     if (!owner_.on_authenticated(*this, action.our, action.their)) {
         context_.log.event(EventId::kConnectionLimit,
@@ -147,8 +161,11 @@ bool InStream::on_stanza(const xml::Action& action) {
         hold_until(stanzas_.available_at(1, now));
         return false;
     }
-    if (is_pong(action)) return true;
-    if (!gateway_.take_stanza({action.their, proof_of(action.proof), action.stanza})) {
+    std::string converted;
+    Bytes bytes = action.stanza;
+    if (action.uses_stream_prefix) bytes = converted = xml::self_contained(bytes, stream_.scope());
+    if (is_pong(action, bytes)) return true;
+    if (!gateway_.take_stanza({action.their, proof_of(action.proof), bytes})) {
         context_.stats.add(Counter::kLinkBackPressure);
         hold_until(now + kBackPressureRetry);
         return false;
@@ -157,16 +174,17 @@ bool InStream::on_stanza(const xml::Action& action) {
     return true;
 }
 
-bool InStream::is_pong(const xml::Action& action) {
-    if (!action.stanza.starts_with("<iq")) return false;
+bool InStream::is_pong(const xml::Action& action, Bytes bytes) {
+    if (!bytes.starts_with("<iq")) return false;
     const xml::StreamScope scope;
-    const xml::Stanza stanza = xml::parse_stanza(action.stanza, scope);
+    const xml::Stanza stanza = xml::parse_stanza(bytes, scope);
     if (stanza.type != "result" && stanza.type != "error") return false;    // S2S-17: an error counts
     if (!stanza.id.starts_with(kPingId)) return false;
     const Bytes digits = stanza.id.substr(kPingId.size());
     std::uint64_t number = 0;
     const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (end.ptr != digits.data() + digits.size()) return false;
+    if (!is_domain(stanza.from) || !is_domain(stanza.to)) return false;    // a user does not speak for the server
     owner_.on_pong(action.our, action.their, number);
     return true;
 }
@@ -241,9 +259,9 @@ void InStream::on_closed(net::Connection&, Error reason) {
     owner_.on_gone(*this);
 }
 
-void InStream::verified(Bytes our, Bytes their, xml::Verdict verdict) {
+void InStream::verified(Bytes our, Bytes their, Bytes id, xml::Verdict verdict) {
     if (closing_) return;
-    stream_.verified(our, their, verdict, context_.loop.now());
+    stream_.verified(our, their, id, verdict, context_.loop.now());
     pump({});
 }
 
@@ -260,8 +278,12 @@ void InStream::fail(xml::StreamError error) {
 }
 
 void InStream::recheck() {
-    if (closing_ || their_.empty()) return;
-    if (!context_.stream_policy(our_, their_).allowed) fail(xml::StreamError::kPolicyViolation);
+    if (closing_) return;
+    const bool good = std::ranges::all_of(stream_.pairs(), [this](const xml::Stream::Pair& pair) {
+        return pair.state != xml::Stream::Pair::State::kValid ||
+               is_good(pair.our, pair.their, pair.proof);
+    });
+    if (!good) fail(xml::StreamError::kPolicyViolation);
 }
 
 }  // namespace fedgate::edge

@@ -9,6 +9,7 @@
 
 #include "appliance/edge/context.hpp"
 #include "appliance/link/link.hpp"
+#include "core/base/slab.hpp"
 #include "core/base/token_bucket.hpp"
 #include "net/connection.hpp"
 
@@ -35,7 +36,9 @@ public:
     InStream(Context&, InStreamOwner&, link::GatewayDoor&, Socket accepted, const SocketAddress& peer,
              bool direct_tls);
 
-    void verified(Bytes our, Bytes their, xml::Verdict);
+    void set_handle(Handle<InStream> handle) { handle_ = handle; }
+    [[nodiscard]] Handle<InStream> handle() const { return handle_; }
+    void verified(Bytes our, Bytes their, Bytes id, xml::Verdict);
     void close();                           // clean
     void fail(xml::StreamError);
     // The rules have changed: ends a stream that they no longer allow.
@@ -61,14 +64,18 @@ private:
     xml::StreamPolicy policy(Bytes our, Bytes their) override {
         return context_.stream_policy(our, their);
     }
+    bool judges(Bytes their) override { return context_.roots(their) == roots_; }
     void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
     void on_timer(Timer&) override;
 
     std::size_t pump(Bytes input);
     void act(const xml::Action&);
     void on_pair(const xml::Action&);
+    [[nodiscard]] bool is_good(Bytes our, Bytes their, xml::Proof proof) const {
+        return context_.stream_policy(our, their).accepts(proof);
+    }
     [[nodiscard]] bool on_stanza(const xml::Action&);
-    [[nodiscard]] bool is_pong(const xml::Action&);
+    [[nodiscard]] bool is_pong(const xml::Action&, Bytes bytes);
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
 
@@ -83,6 +90,8 @@ private:
     TokenBucket bytes_;
     TokenBucket stanzas_;
     std::size_t charged_ = 0;    // bytes at the front of the input that bytes_ has paid for
+    Handle<InStream> handle_;
+    std::string roots_;    // that judge the peer's certificate: Context::roots()
     std::string our_;
     std::string their_;
     xml::Proof proof_ = xml::Proof::kDialbackClear;

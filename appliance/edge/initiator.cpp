@@ -64,6 +64,7 @@ void Initiator::start() {
     fault_ = link::Fault::kUnreachable;
     permanent_ = false;
     proved_ = false;
+    done_ = false;
     closing_ = false;
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup lookup = net::Lookup::xmpp(their_);
@@ -172,7 +173,7 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     permanent_ = stream_end.permanent;
     closing_ = true;
     deadline_.cancel();
-    const bool say_why = proved_ || stream_end.cause == Cause::kErrorSent;
+    const bool say_why = proved_ || done_ || stream_end.cause == Cause::kErrorSent;
     if (say_why) {
         connection_->close();
     } else {
@@ -194,7 +195,7 @@ void Initiator::try_next_or_end(Error why) {
     stream_.reset();
     connection_.reset();
     closing_ = false;
-    if (!proved_ && !permanent_ && dialer_->busy()) {
+    if (!proved_ && !permanent_ && !done_ && dialer_->busy()) {
         dialer_->next(why);    // DNS-7
         return;
     }
@@ -205,6 +206,7 @@ void Initiator::end(Instant retry_at) { owner_.on_over(fault_, permanent_, retry
 
 void Initiator::close() {
     if (closing_ || !stream_) return;
+    done_ = true;
     stream_->close(context_.loop.now());
     pump({});
 }

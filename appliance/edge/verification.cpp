@@ -10,7 +10,10 @@ Verification::Verification(Context& context, VerificationOwner& owner, Bytes our
       their_(their),
       id_(id),
       key_(key),
-      initiator_(context, *this, xml::Stream::Role::kVerify, our_, their_) {
+      initiator_(context, *this, xml::Stream::Role::kVerify, our_, their_),
+      deadline_(*this) {
+    // DB-5, S2S-60
+    context.loop.timers().arm(deadline_, context.loop.now() + context.settings.dialback_wait);
     initiator_.start();
 }
 
@@ -29,6 +32,11 @@ void Verification::on_action(const xml::Action& action) {
 void Verification::on_over(link::Fault fault, bool, Instant) {
     tell(fault == link::Fault::kNoSuchDomain ? xml::Verdict::kNoSuchDomain    // DB-6
                                              : xml::Verdict::kUnreachable);
+    over_ = true;
+}
+
+void Verification::on_timer(Timer&) {
+    tell(xml::Verdict::kTimeout);
     over_ = true;
 }
 

@@ -20,19 +20,23 @@ protected:
     ~VerificationOwner() = default;
 };
 
-class Verification final : InitiatorOwner {
+class Verification final : InitiatorOwner, TimerOwner {
 public:
     Verification(Context&, VerificationOwner&, Bytes our, Bytes their, Bytes id, Bytes key);
 
     [[nodiscard]] const std::string& our() const { return our_; }
     [[nodiscard]] const std::string& their() const { return their_; }
-    // Told, and its connection is gone.
+    [[nodiscard]] const std::string& id() const { return id_; }
+    // Nobody waits for the answer any more.
+    void abandon() { told_ = over_ = true; }
+    // May be destroyed.
     [[nodiscard]] bool over() const { return over_; }
 
 private:
     void on_stream_started() override;
     void on_action(const xml::Action&) override;
     void on_over(link::Fault, bool permanent, Instant retry_at) override;
+    void on_timer(Timer&) override;
     void tell(xml::Verdict);
 
     VerificationOwner& owner_;
@@ -42,6 +46,7 @@ private:
     const std::string id_;
     const std::string key_;
     Initiator initiator_;
+    Timer deadline_;    // of all targets together
     bool told_ = false;
     bool over_ = false;
 };

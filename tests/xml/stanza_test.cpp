@@ -16,6 +16,45 @@ constexpr Bytes kHeader =
     "xmlns:d='jabber:server:dialback' from=\"im.example.com\" to='sip.example.net' id = 's1' "
     "version='1.0' xml:lang='en'>";
 
+// RFC 6120 4.8.5: what leans on the header of a stream stands for itself afterwards.
+TEST(SelfContained, DeclaresWhatTheHeaderDeclares) {
+    const Bytes header =
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+        "xmlns:q=\"urn:it's\" xmlns:j='jabber:server'>";
+    const auto converted = [&header](const std::string& element) {
+        const std::string bytes = std::string(header) + element;
+        Framer framer;
+        Frame frame;
+        EXPECT_EQ(framer.next(bytes, frame), FrameStatus::kDone);
+        EXPECT_EQ(framer.next(Bytes(bytes).substr(frame.consumed), frame), FrameStatus::kDone);
+        EXPECT_TRUE(frame.uses_stream_prefix);
+        return self_contained(frame.bytes, framer.scope());
+    };
+    const auto alone = [](const std::string& element) {
+        const std::string bytes = "<s:stream xmlns:s='http://etherx.jabber.org/streams'>" + element;
+        Framer framer;
+        Frame frame;
+        EXPECT_EQ(framer.next(bytes, frame), FrameStatus::kDone);
+        EXPECT_EQ(framer.next(Bytes(bytes).substr(frame.consumed), frame), FrameStatus::kDone)
+            << element;
+        EXPECT_FALSE(frame.uses_stream_prefix);
+    };
+    const StreamScope none;
+    const std::string prefixed = converted("<j:message to='b'><j:body>x</j:body></j:message>");
+    alone(prefixed);
+    const Stanza stanza = parse_stanza(prefixed, none);
+    EXPECT_EQ(stanza.kind, StanzaKind::kMessage);
+    EXPECT_EQ(stanza.to, "b");
+    EXPECT_TRUE(stanza.root.child("body", "jabber:server"));
+    const std::string own = converted("<message xmlns:j='urn:mine'><j:a/><q:b/><stream:c/></message>");
+    alone(own);
+    const Stanza mine = parse_stanza(own, none);
+    EXPECT_TRUE(mine.root.child("a", "urn:mine"));
+    EXPECT_TRUE(mine.root.child("b", "urn:it's"));
+    EXPECT_TRUE(mine.root.child("c", kStreamNamespace));
+    alone(converted("<j:iq/>"));
+}
+
 // A stream on which kHeader came, and one element after it.
 class Stream {
 public:

@@ -33,7 +33,7 @@ struct Inbound : Owner {
                    Bytes to = "sip.example") {
         feed("<db:result from='" + std::string(from) + "' to='" + std::string(to) +
              "'>k</db:result>");
-        stream->verified(to, from, verdict, now);
+        stream->verified(to, from, stream->id(), verdict, now);
         pump();
     }
     void expect_error(Bytes condition) {
@@ -276,7 +276,8 @@ TEST(StreamInbound, DialbackInClear) {
     EXPECT_EQ(verify.id, "0102030405060708090a0b0c0d0e0f10");
     EXPECT_EQ(verify.key, "abc&d");
     EXPECT_EQ(peer.out, "");
-    peer.stream->verified("sip.example", "example.org", Verdict::kValid, peer.now);
+    peer.stream->verified("sip.example", "example.org", peer.stream->id(), Verdict::kValid,
+                          peer.now);
     peer.pump();
     EXPECT_EQ(peer.take_out(),
               "<db:result xmlns:db='jabber:server:dialback' from='sip.example' to='example.org' "
@@ -302,6 +303,7 @@ TEST(StreamInbound, VerdictsThatAreNotValid) {
     EXPECT_TRUE(contains(answer(Verdict::kNoSuchDomain, false), "<remote-server-not-found "));
     EXPECT_TRUE(contains(answer(Verdict::kTimeout, false), "<remote-server-timeout "));
     EXPECT_TRUE(contains(answer(Verdict::kUnreachable, false), "<remote-server-timeout "));
+    EXPECT_TRUE(contains(answer(Verdict::kOverLimit, false), "<resource-constraint "));
     EXPECT_FALSE(contains(answer(Verdict::kUnreachable, false), "</stream:stream>"));
 }
 
@@ -315,7 +317,8 @@ TEST(StreamInbound, VerificationTimesOut) {
     peer.advance(30s);
     EXPECT_TRUE(contains(peer.out, "<remote-server-timeout "));
     peer.take_out();
-    peer.stream->verified("sip.example", "example.org", Verdict::kValid, peer.now);  // too late
+    // Too late.
+    peer.stream->verified("sip.example", "example.org", peer.stream->id(), Verdict::kValid, peer.now);
     peer.pump();
     EXPECT_EQ(peer.out, "");
     peer.feed(kMessage);
@@ -450,6 +453,25 @@ TEST(StreamInbound, ManyDomainsOfOursOnAnExternalStream) {
     EXPECT_LE(peer.stream->pairs().size(), limits::kStreamPairs);
 }
 
+// The same when dialback has filled all the others: no stanza may find the header's pair gone.
+TEST(StreamInbound, ManyDomainsOfOursWhenThePairsAreTaken) {
+    Inbound peer;
+    for (int i = 0; i < 100; ++i) peer.served.insert("d" + std::to_string(i) + ".example");
+    peer.authenticate();
+    for (std::size_t i = 1; i < limits::kStreamPairs; ++i) {
+        peer.dial_back(Verdict::kValid, "p" + std::to_string(i) + ".example");
+    }
+    for (int i = 0; i < 200; ++i) {
+        const std::string domain = "d" + std::to_string(i % 100) + ".example";
+        peer.feed("<message from='a@example.org' to='b@" + domain + "'/>");
+        ASSERT_EQ(peer.last(Kind::kStanza)->our, domain);
+    }
+    peer.feed(kMessage);
+    EXPECT_EQ(peer.last(Kind::kStanza)->our, "sip.example");
+    EXPECT_EQ(peer.count(Kind::kStanza), 201u);
+    EXPECT_EQ(peer.count(Kind::kClosed), 0u);
+}
+
 TEST(StreamInbound, PairsAreBounded) {
     Inbound peer(kClearOnly);
     peer.settings.establish_max = 3600s;
@@ -520,12 +542,55 @@ TEST(StreamInbound, PendingDialbackDoesNotSurviveStartTls) {
     peer.feed("<db:result from='example.org' to='sip.example'>k</db:result>");
     peer.feed(kStartTls);
     peer.take_out();
-    peer.stream->verified("sip.example", "example.org", Verdict::kValid, peer.now);
+    peer.stream->verified("sip.example", "example.org", peer.stream->id(), Verdict::kValid,
+                          peer.now);
     peer.secure(certificate_of({}));
-    peer.stream->verified("sip.example", "example.org", Verdict::kValid, peer.now);
+    peer.stream->verified("sip.example", "example.org", peer.stream->id(), Verdict::kValid,
+                          peer.now);
     peer.pump();
     EXPECT_EQ(peer.out, "");
     EXPECT_FALSE(peer.stream->authenticated());
+}
+
+// Nor may its late verdict be taken for the answer to what is asked under TLS.
+TEST(StreamInbound, AVerdictIsForOneStreamId) {
+    Inbound peer(kAnyMethod);
+    peer.feed(header("example.org", "sip.example"));
+    peer.feed("<db:result from='example.org' to='sip.example'>k</db:result>");
+    const std::string id = peer.last(Kind::kVerify)->id;
+    peer.feed(kStartTls);
+    peer.secure(certificate_of({}));
+    peer.feed(header("example.org", "sip.example"));
+    peer.feed("<db:result from='example.org' to='sip.example'>other</db:result>");
+    EXPECT_NE(peer.last(Kind::kVerify)->id, id);
+    peer.stream->verified("sip.example", "example.org", id, Verdict::kValid, peer.now);
+    peer.pump();
+    EXPECT_FALSE(peer.stream->authenticated());
+    peer.feed(kMessage);
+    peer.expect_error("not-authorized");
+}
+
+// CERT-1: roots that one partner is judged by say nothing of another.
+TEST(StreamInbound, ACertificateIsJudgedByTheRootsOfItsDomain) {
+    Inbound peer(kStrict);
+    peer.not_judged = {"victim.example"};
+    peer.feed(header("example.org", "sip.example"));
+    peer.feed(kStartTls);
+    peer.secure(certificate_of({"example.org", "victim.example"}));
+    peer.take_out();
+    peer.feed(header("victim.example", "sip.example"));
+    EXPECT_FALSE(contains(peer.out, "EXTERNAL"));
+    peer.feed(kAuth);
+    EXPECT_TRUE(contains(peer.out, "<not-authorized/>"));
+    EXPECT_FALSE(peer.stream->authenticated());
+
+    Inbound result(kStrict);
+    result.not_judged = {"victim.example"};
+    result.start_tls(certificate_of({"example.org", "victim.example"}));
+    result.feed(header("example.org", "sip.example"));
+    result.feed("<db:result from='victim.example' to='sip.example'>k</db:result>");
+    EXPECT_FALSE(result.stream->authenticated());
+    EXPECT_FALSE(contains(result.out, "type='valid'"));
 }
 
 // S2S-4: `from` may be missing before TLS only.

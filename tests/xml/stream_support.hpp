@@ -68,6 +68,7 @@ public:
     StreamPolicy policy(Bytes, Bytes their) override {
         return denied.contains(std::string(their)) ? StreamPolicy{} : default_policy;
     }
+    bool judges(Bytes their) override { return !not_judged.contains(std::string(their)); }
     void fill_random(MutableBytes memory) override {
         for (char& c : memory) c = static_cast<char>(++random);
     }
@@ -136,6 +137,7 @@ public:
     std::set<std::string> served{"sip.example", "voice.example"};
     std::set<std::string> gone{"old.example"};
     std::set<std::string> denied;
+    std::set<std::string> not_judged;
     PeerIdentity peer;
     Instant now{};
     std::string input;

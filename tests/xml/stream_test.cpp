@@ -13,13 +13,14 @@ namespace {
 std::size_t allocation_count = 0;
 }
 
-void* operator new(std::size_t size) {
+// Not in line: the compiler would see free() of what new returned, and warn.
+[[gnu::noinline]] void* operator new(std::size_t size) {
     ++allocation_count;
     if (void* memory = std::malloc(size)) return memory;
     std::abort();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace fedgate::xml {
 namespace {
@@ -58,7 +59,7 @@ struct Wire {
             ++next_verify;
             const bool valid = check_dialback_key(initiator.settings.dialback, asked.our,
                                                   asked.their, asked.id, asked.key);
-            receiver.stream->verified(asked.our, asked.their,
+            receiver.stream->verified(asked.our, asked.their, asked.id,
                                       valid ? Verdict::kValid : Verdict::kInvalid, receiver.now);
             receiver.pump();
             return true;
@@ -157,7 +158,8 @@ TEST(StreamMatrix, TheStrongestMethodIsTaken) {
     wrong_key.wire.answer_verify = false;
     wrong_key.run();
     EXPECT_EQ(wrong_key.wire.proved(), nullptr);
-    wrong_key.receiver.stream->verified("sip.example", "example.org", Verdict::kInvalid,
+    wrong_key.receiver.stream->verified("sip.example", "example.org",
+                                        wrong_key.receiver.stream->id(), Verdict::kInvalid,
                                         wrong_key.receiver.now);
     wrong_key.receiver.pump();
     wrong_key.wire.run();
@@ -190,7 +192,7 @@ TEST(StreamMatrix, DialbackThroughTheAuthoritativeServer) {
         EXPECT_EQ(answer.verdict, same_secret ? Verdict::kValid : Verdict::kInvalid);
         EXPECT_FALSE(back.receiver.stream->authenticated());
 
-        sides.receiver.stream->verified(answer.our, answer.their, answer.verdict,
+        sides.receiver.stream->verified(answer.our, answer.their, answer.id, answer.verdict,
                                         sides.receiver.now);
         sides.receiver.pump();
         sides.wire.run();
@@ -359,7 +361,8 @@ bool bring_to(Owner& owner, bool inbound, StreamState state) {
             return at();
         }
         owner.feed("<db:result from='example.org' to='sip.example'>k</db:result>");
-        owner.stream->verified("sip.example", "example.org", Verdict::kValid, owner.now);
+        owner.stream->verified("sip.example", "example.org", owner.stream->id(), Verdict::kValid,
+                               owner.now);
     } else {
         owner.connect(Stream::Role::kOutbound, "sip.example", "example.org");
         const std::string reply = header("example.org", "sip.example", " id='1' version='1.0'");
@@ -532,7 +535,7 @@ TEST(StreamSpeed, StanzasAllocateNothing) {
     static_cast<void>(stream.next(header("example.org", "sip.example"), Instant{}));
     static_cast<void>(
         stream.next("<db:result from='example.org' to='sip.example'>k</db:result>", Instant{}));
-    stream.verified("sip.example", "example.org", Verdict::kValid, Instant{});
+    stream.verified("sip.example", "example.org", stream.id(), Verdict::kValid, Instant{});
     EXPECT_EQ(stream.next({}, Instant{}).kind, Kind::kPair);
     const std::size_t before = allocation_count;
     std::size_t stanzas = 0;

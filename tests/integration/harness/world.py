@@ -34,7 +34,7 @@ class World:
     """Starts all in the right order; stop() ends all. Parts may be replaced before start()."""
 
     def __init__(self, directory, variant="external", partner_certificate=None, agent=None,
-                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None):
+                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None, records=()):
         self.directory = pathlib.Path(directory)
         self.authority = Authority(self.directory / "ca")
         certificate = partner_certificate or (lambda authority: authority.issue(XMPP_DOMAIN))
@@ -44,6 +44,7 @@ class World:
         self.agent = agent or SipAgent("tcp")
         self.partner_keys = {**PARTNER_KEYS[variant], **(partner_keys or {})}
         self.domain_keys, self.keys = domain_keys or {}, keys or {}
+        self.records = list(records)    # more names in DNS
         self.dns = self.fedgate = self.juliet = None
 
     async def start(self):
@@ -52,7 +53,8 @@ class World:
                                {XMPP_DOMAIN: self.partner_keys}, {}, self.keys)
         self.dns = await Dns(self.directory / "dns",
                              server_records(XMPP_DOMAIN, self.prosody.address)
-                             + server_records(SIP_DOMAIN, self.fedgate.address)).start()
+                             + server_records(SIP_DOMAIN, self.fedgate.address)
+                             + self.records).start()
         if self.agent.transport == "tls":
             self.agent.certificate = self.authority.issue(SIP_DOMAIN, label="agent")
             self.agent.ca = self.authority.certificate

@@ -1,0 +1,279 @@
+"""What a partner's server, or somebody who says he is one, may try on port 5269. After each attempt the
+honest ones are served."""
+import asyncio
+import signal
+import ssl
+import unittest
+
+from harness.dns import server_records
+from harness.process import own_address, wait_until
+from harness.world import JULIET, ROMEO, SIP_DOMAIN, XMPP_DOMAIN, PeerTest
+from harness.xmpp_peer import AUTH, STARTTLS, XmppPeer, XmppServer, header
+
+EVIL = "evil.example"      # a partner, and no friend
+WEAK = {f"partner/{EVIL}/type": "federated", f"partner/{EVIL}/tls": "optional",
+        f"partner/{EVIL}/sasl": "optional", f"partner/{EVIL}/dialback": "yes"}
+STRICT = {**WEAK, f"partner/{EVIL}/tls": "required", f"partner/{EVIL}/sasl": "required",
+          f"partner/{EVIL}/dialback": "no"}
+ANY_RATE = {"xmpp.rate.connections_per_address": "none"}
+
+
+def message(sender, body, recipient=ROMEO, more=""):
+    return f"<message from='{sender}' to='{recipient}' id='h' type='chat'{more}><body>{body}</body></message>"
+
+
+class XmppHostile(PeerTest):
+    async def serves(self, world, body):
+        world.juliet.message(ROMEO, body)
+        await world.agent.wait_for_message(body)
+        self.assertEqual((await world.send_from_romeo(body)).status, 200)
+        await world.juliet.wait_for_body(body)
+
+    async def hostile_world(self, keys, **options):
+        self.evil = own_address(5269)
+        return await self.world(keys={**ANY_RATE, **keys}, records=server_records(EVIL, self.evil), **options)
+
+    def connect(self, world):
+        return XmppPeer.connect(world.fedgate.address, source=self.evil)
+
+    async def test_nothing_passes_before_tls_and_proof(self):
+        world = await self.hostile_world(STRICT)
+        ours = world.authority.issue(EVIL)
+        other = world.authority.issue("other.example")
+
+        async def external_in_clear():    # N11
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(AUTH + header(EVIL, SIP_DOMAIN) + message(f"a@{EVIL}", "in clear"))
+            self.assertIn("not-authorized", await peer.rest())
+
+        async def bytes_behind_starttls():    # S2S-12
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(STARTTLS + message(f"a@{EVIL}", "injected"))
+            answer = await peer.rest()
+            self.assertIn("policy-violation", answer)
+            self.assertNotIn("proceed", answer)
+
+        async def the_certificate_of_another():    # S2S-45
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            await peer.start_tls(other)
+            _, features = await peer.open(EVIL, SIP_DOMAIN)
+            self.assertNotIn("EXTERNAL", features)
+            peer.send(AUTH + message(f"a@{EVIL}", "with another's certificate"))
+            self.assertIn("not-authorized", await peer.rest())
+
+        async def another_authzid():    # S2S-14
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            await peer.start_tls(ours)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(AUTH.replace(">=<", ">cGFydG5lci5leGFtcGxl<"))    # partner.example
+            await peer.expect("invalid-authzid")
+            peer.send(message(f"a@{XMPP_DOMAIN}", "as another"))
+            self.assertIn("not-authorized", await peer.rest())
+
+        async def another_header_after_the_proof():
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            await peer.start_tls(ours)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(AUTH)
+            await peer.expect("<success [^>]*>")
+            peer.send(header(XMPP_DOMAIN, SIP_DOMAIN) + message(JULIET, "as juliet"))
+            self.assertIn("invalid-from", await peer.rest())
+
+        async def a_forged_sender():    # S2S-9
+            peer = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours)
+            peer.send(message(JULIET, "forged"))
+            self.assertIn("invalid-from", await peer.rest())
+
+        async def one_of_ours_as_sender():    # SEC-1
+            peer = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours)
+            peer.send(message(ROMEO, "loop"))
+            self.assertIn("invalid-from", await peer.rest())
+
+        async def answers_never_asked_for():    # DB-7
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(f"<db:result from='{EVIL}' to='{SIP_DOMAIN}' type='valid'/>"
+                      f"<db:verify from='{EVIL}' to='{SIP_DOMAIN}' id='1' type='valid'/>"
+                      + message(f"a@{EVIL}", "valid, says he"))
+            self.assertRegex(await peer.rest(), "policy-violation|not-authorized")
+
+        for attempt in (external_in_clear, bytes_behind_starttls, the_certificate_of_another, another_authzid,
+                        another_header_after_the_proof, a_forged_sender, one_of_ours_as_sender,
+                        answers_never_asked_for):
+            with self.subTest(attempt.__name__):
+                await attempt()
+        self.assertEqual(world.agent.received, [])
+        honest = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours)
+        honest.send(message(f"a@{EVIL}", "as himself"))
+        await world.agent.wait_for_message("as himself")
+        await self.serves(world, "and the others")
+
+    async def test_what_leans_on_the_header_of_the_stream(self):
+        world = await self.hostile_world(STRICT)
+        peer = await self.connect(world)
+        await peer.open(EVIL, SIP_DOMAIN)
+        await peer.start_tls(world.authority.issue(EVIL))
+        await peer.open(EVIL, SIP_DOMAIN)
+        peer.send(AUTH)
+        await peer.expect("<success [^>]*>")
+        await peer.open(EVIL, SIP_DOMAIN, " xmlns:p='jabber:server'")
+        peer.send(message(f"a@{EVIL}", "plain").replace("</message>", "<p:thread/><stream:x/></message>"))
+        await world.agent.wait_for_message("plain")
+        peer.send(f"<p:message from='a@{EVIL}' to='{ROMEO}' id='p'><p:body>prefixed</p:body></p:message>")
+        await world.agent.wait_for_message("prefixed")
+
+    async def test_dialback(self):
+        """Our own server confirms what we let it: an answer counts for the question it was asked."""
+        world = await self.hostile_world(WEAK)
+        asked, answer = [], {}
+
+        async def authority(peer):
+            await peer.expect(r"<stream:stream [^>]*>")
+            peer.send(header(EVIL, SIP_DOMAIN, " id='there'")
+                      + "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>")
+            found = await peer.expect(r"<db:verify [^>]*?id='(\w+)'>([^<]*)<")
+            asked.append((found[1], found[2]))
+            given = {"id": found[1], "type": "valid", "from": EVIL, "to": SIP_DOMAIN, **answer}
+            peer.send("<db:verify " + " ".join(f"{key}='{value}'" for key, value in given.items()) + "/>")
+            await peer.rest(30)
+        server = await XmppServer(self.evil, authority).start()
+        self.addAsyncCleanup(server.stop)
+
+        async def ask(key, body):
+            peer = await self.connect(world)
+            identifier, _ = await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(f"<db:result from='{EVIL}' to='{SIP_DOMAIN}'>{key}</db:result>")
+            return peer, identifier
+
+        for wrong in ({"type": "invalid"}, {"type": "nonsense"}):
+            answer = wrong
+            peer, identifier = await ask("key", "no")
+            await peer.expect("type='(invalid|error)'")
+            self.assertEqual(asked[-1], (identifier, "key"))
+            peer.send(message(f"a@{EVIL}", "refused and sent all the same"))
+            await peer.rest()
+        # Answers to another question are no answers.
+        for wrong in ({"id": "another"}, {"from": XMPP_DOMAIN}, {"to": "other.example"}):
+            answer = wrong
+            peer, _ = await ask("key", "no")
+            await wait_until(lambda: server.count, "the question")
+            peer.send(message(f"a@{EVIL}", "not answered yet"))
+            self.assertIn("not-authorized", await peer.rest())
+        self.assertEqual(world.agent.received, [])
+        answer = {}
+        peer, _ = await ask("key", "yes")
+        await peer.expect("type='valid'")
+        peer.send(message(f"a@{EVIL}", "confirmed"))
+        await world.agent.wait_for_message("confirmed")
+        # The pair that was proved is no proof for another.
+        peer.send(message(JULIET, "of another domain"))
+        self.assertIn("invalid-from", await peer.rest())
+        await self.serves(world, "after dialback")
+
+    async def test_dial_backs_have_a_rate(self):
+        """However often he asks, our questions to the server that he names are few."""
+        world = await self.hostile_world({**WEAK, "xmpp.rate.connections_per_address": "60/min"})
+
+        async def refuse(peer):
+            await peer.expect(r"<stream:stream [^>]*>")
+            peer.send("<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
+        server = await XmppServer(self.evil, refuse).start()
+        self.addAsyncCleanup(server.stop)
+        peer = await self.connect(world)
+        await peer.open(EVIL, SIP_DOMAIN)
+        for number in range(60):
+            peer.send(f"<db:result from='{EVIL}' to='{SIP_DOMAIN}'>{number}</db:result>")
+            answer = await peer.expect("<db:result .*?</db:result>")
+        self.assertIn("resource-constraint", answer[0])
+        self.assertLessEqual(server.count, 40)
+        await self.serves(world, "beside him")
+
+    async def test_handshakes_that_stall(self):
+        world = await self.hostile_world(STRICT)
+        stalled = []
+        for part in (b"", b"\x16", b"\x16\x03\x01\x40\x00", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 100):
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(STARTTLS)
+            await peer.expect("<proceed [^>]*>")
+            peer.send(part)
+            stalled.append(peer)
+        garbage = await self.connect(world)
+        await garbage.open(EVIL, SIP_DOMAIN)
+        garbage.send(STARTTLS)
+        await garbage.expect("<proceed [^>]*>")
+        garbage.send(b"\x16\x03\x01\xff\xff" + b"\xff" * 70000)
+        await garbage.rest(5)
+        await self.serves(world, "beside them")
+        for peer in stalled:    # S2S-60
+            await peer.rest(15)
+
+    async def test_a_flood_of_connections(self):
+        """S2S-62, S2S-63 at their defaults: nobody else notices."""
+        world = await self.hostile_world({**STRICT, "xmpp.rate.connections_per_address": "60/min"})
+        open_peers = []
+        for _ in range(300):
+            try:
+                open_peers.append(await self.connect(world))
+            except ConnectionError:
+                pass
+        await self.serves(world, "through the flood")
+        closed = await asyncio.gather(*(asyncio.wait_for(peer.reader.read(1), 0.5) for peer in open_peers),
+                                      return_exceptions=True)
+        self.assertLessEqual(sum(isinstance(one, asyncio.TimeoutError) for one in closed), 10)
+        for peer in open_peers:
+            peer.abort()
+
+    async def test_certificates_are_swapped_while_messages_cross(self):
+        world = await self.hostile_world(STRICT)
+        await self.serves(world, "before")
+        fresh = world.authority.issue(SIP_DOMAIN, label="fresh")
+        sending = [asyncio.create_task(world.send_from_romeo(f"crossing {number}")) for number in range(20)]
+        for number in range(20):
+            world.juliet.message(ROMEO, f"crossing too {number}")
+        for mine, new in ((world.fedgate.certificate.certificate, fresh.certificate),
+                          (world.fedgate.certificate.key, fresh.key)):
+            mine.write_bytes(new.read_bytes())
+        world.fedgate.process.child.send_signal(signal.SIGHUP)
+        self.assertEqual({(await task).status for task in sending}, {200})
+        for number in range(20):
+            await world.agent.wait_for_message(f"crossing too {number}")
+        await self.serves(world, "on the streams there are")
+
+        async def swapped():
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            await peer.start_tls()
+            shown = peer.writer.get_extra_info("ssl_object").getpeercert(True)
+            peer.close()
+            return ssl.DER_cert_to_PEM_cert(shown).strip() in fresh.certificate.read_text()
+        await wait_until(swapped, "new streams see the new certificate")
+
+    async def test_a_partner_is_disabled_live(self):    # P9
+        world = await self.hostile_world(STRICT)
+        ours = world.authority.issue(EVIL)
+        streams = [await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours) for _ in range(2)]
+        half_way = await self.connect(world)
+        await half_way.open(EVIL, SIP_DOMAIN)
+        await half_way.start_tls(ours)
+        await half_way.open(EVIL, SIP_DOMAIN)
+        streams[0].send(message(f"a@{EVIL}", "as a partner"))
+        await world.agent.wait_for_message("as a partner")    # takes it out
+        await world.fedgate.control("sysctl", "-w", f"partner/{EVIL}/enabled=no")
+        for stream in streams:
+            stream.send(message(f"a@{EVIL}", "as a former partner"))
+            self.assertIn("policy-violation", await stream.rest())
+        # Neither does he get in who had begun before.
+        half_way.send(AUTH + header(EVIL, SIP_DOMAIN) + message(f"a@{EVIL}", "as a former partner"))
+        self.assertIn("policy-violation", await half_way.rest())
+        self.assertEqual(world.agent.received, [])
+        await self.serves(world, "and the others")
+
+
+if __name__ == "__main__":
+    unittest.main()
