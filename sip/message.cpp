@@ -189,6 +189,12 @@ private:
         area_ = text_.substr(0, limits::kSipHeaderBytes);
         std::size_t i = 0;
         if (!take_line(i, message_.start_line)) return header_unfinished();
+        // Not SIP at all: nobody waits for the end of its header section.
+        if (stream_ && !looks_like_sip(message_.start_line)) {
+            fault_boundary(400, "start line");
+            header_size_ = total_ = i;
+            return true;
+        }
         while (true) {
             Bytes line;
             const std::size_t start = i;
@@ -335,6 +341,10 @@ private:
         if (wrong) return fault(wrong.unsupported ? 416 : 400, "Request-URI");  // SIP-46
         if (!message_.request_uri.headers.empty())
             fault(400, "Request-URI with headers");  // RFC 3261 19.1.1
+    }
+
+    static bool looks_like_sip(Bytes line) {
+        return equal_ignoring_case(line.substr(0, 4), "SIP/") || names_sip(line);
     }
 
     // Something that only wants to be SIP is answered; anything else is not.

@@ -66,7 +66,7 @@ void append_params_without(Sink& out, Bytes params, bool received, bool rport) {
         out.append(name);
         if (!value.has_value) continue;
         out.append('=');
-        out.append(value.value);
+        append_value(out, value.value);
     }
 }
 
@@ -75,12 +75,12 @@ void append_params_without(Sink& out, Bytes params, bool received, bool rport) {
 void append_top_via(Sink& out, const Via& via, const ResponseHead& head) {
     const bool rport = via.has_rport;
     const bool received = rport || !equal_ignoring_case(via.sent_by.host, head.source_host);
-    if (head.source_host.empty() || via.text.empty() || !received) return out.append(via.text);
+    if (head.source_host.empty() || via.text.empty() || !received) return append_value(out, via.text);
     const Bytes before =
         via.params.empty()
             ? via.text
             : via.text.substr(0, static_cast<std::size_t>(via.params.data() - via.text.data()));
-    out.append(before.substr(0, before.find_last_not_of(" \t;") + 1));
+    append_value(out, before.substr(0, before.find_last_not_of(" \t;") + 1));
     append_params_without(out, via.params, true, rport);
     out.append(";received=");
     out.append(head.source_host);

@@ -64,6 +64,18 @@ TEST(Framer, ClosesWhereTheBoundaryIsLost) {  // SIP-3
     }
 }
 
+TEST(Framer, WhatIsNotSipIsRefusedWithItsFirstLine) {
+    for (const char* line : {"hello\r\n", "GET / HTTP/1.1\r\n", "\x16\x03\x01\r\n", "MESSAGE sip:a@b\r\n"}) {
+        Framer framer(test::kBodyMax);
+        Message message;
+        std::string bytes = line;
+        const Frame frame = framer.next(bytes, message);
+        EXPECT_EQ(frame.kind, FrameKind::kMalformed) << line;
+        EXPECT_TRUE(frame.close) << line;
+        EXPECT_FALSE(message.answerable()) << line;
+    }
+}
+
 TEST(Framer, AWrongMessageWithASureBoundaryIsSkipped) {
     std::string bad = kOptions;
     bad.replace(bad.find("CSeq: 1"), 7, "CSeq: x");

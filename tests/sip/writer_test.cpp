@@ -158,6 +158,29 @@ TEST(Writer, AnswersWhatIsMalformed) {  // SIP-2
     EXPECT_NE(sink.written().find("Call-ID: x@y\r\n"), Bytes::npos);
 }
 
+TEST(Writer, NoViaBringsAControlIntoAnAnswer) {
+    for (const std::string& bad : {std::string("\r"), std::string(1, '\0')}) {
+        std::string bytes = crlf(
+            "OPTIONS sip:h.example SIP/2.0\nVia: SIP/2.0/UDP h.example;branch=z9hG4bK1;x=\"a@b\"\n\n");
+        bytes.replace(bytes.find('@', bytes.find("Via")), 1, bad);
+        Message message;
+        static_cast<void>(parse_message(bytes, Carrier::kDatagram, test::kBodyMax, message));
+        ASSERT_TRUE(message.answerable());
+        for (const char* source : {"", "192.0.2.7"}) {
+            char memory[1'024];
+            Sink sink{MutableBytes(memory)};
+            ResponseHead head;
+            head.status = 400;
+            head.source_host = source;
+            write_response_head(sink, message, head);
+            const Bytes answer = sink.written();
+            for (std::size_t at = answer.find(bad); at != Bytes::npos; at = answer.find(bad, at + 1)) {
+                EXPECT_EQ(answer[at + 1], '\n') << answer;
+            }
+        }
+    }
+}
+
 TEST(Writer, BuildsTheAckOfAFailure) {  // RFC 3261 17.1.1.3, ERT-3
     test::Read invite(crlf(
         "INVITE sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nRoute: <sip:p;lr>\n"
