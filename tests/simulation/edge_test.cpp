@@ -174,6 +174,70 @@ TEST_F(EdgePair, AnAnsweredPingEndsTheDoubt) {
     EXPECT_TRUE(door_a_.got.empty());    // it was the edge's own
 }
 
+TEST_F(EdgePair, AUserIsNotTheServerThatWasPinged) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] {
+        return std::ranges::any_of(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
+    }));
+    for (const char* from : {"u@b.example", "b.example/r", "u&#64;b.example"}) {
+        ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
+                                     std::string("<iq type='result' from='") + from +
+                                         "' to='a.example' id='fedgate-ping-1'/>"}));
+    }
+    ASSERT_TRUE(until([&] { return door_a_.got.size() == 3; }));
+    EXPECT_FALSE(door_a_.has(1, link::Fate::kAcknowledged));
+}
+
+// Listens and says nothing.
+struct Mute final : SocketOwner {
+    Mute(Simulation& simulation, Server& asker, const std::string& domain, std::uint16_t priority)
+        : node(simulation.make_node()), loop(simulation.make_loop(node)) {
+        auto socket = loop.listen(simulation.address(node, 5269), *this);
+        FEDGATE_CHECK(socket.has_value());
+        listener = *socket;
+        const std::string host = "mute" + std::to_string(node) + "." + domain;
+        asker.seats()[0].resolver->add_srv("_xmpp-server._tcp." + domain, {priority, 0, 5269, host});
+        asker.seats()[0].resolver->add_address(host, simulation.address(node, 0));
+    }
+    ~Mute() {
+        loop.close(listener);
+        for (const Socket socket : sockets) loop.close(socket);
+    }
+    void on_accept(Socket, Socket socket, const SocketAddress&) override {
+        sockets.push_back(socket);
+        loop.adopt(socket, *this);
+    }
+
+    Simulation::Node node;
+    SimulatedLoop& loop;
+    Socket listener{};
+    std::vector<Socket> sockets;
+};
+
+// DB-5: an answer is an answer; the other targets are not asked as well.
+TEST_F(EdgePair, ADialbackQuestionIsAskedOnce) {
+    start();
+    const Mute other(simulation_, *b_, "a.example", 20);
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    until([] { return false; }, 20s);
+    EXPECT_TRUE(other.sockets.empty());
+}
+
+// S2S-60: 30 s for all targets together, however many there are.
+TEST_F(EdgePair, ADialbackQuestionHasATimeLimit) {
+    start();
+    std::deque<Mute> mute;
+    for (int i = 0; i < 8; ++i) mute.emplace_back(simulation_, *b_, "a.example", 5);
+    ASSERT_TRUE(send_from_a(1));
+    until([] { return false; }, 100s);
+    std::size_t count = 0;
+    for (const Mute& one : mute) count += one.sockets.size();
+    EXPECT_GE(count, 2U);
+    EXPECT_LE(count, 4U);
+}
+
 TEST_F(EdgePair, AFullGatewayStopsTheReading) {    // back-pressure, nothing lost
     start();
     door_b_.room = false;
@@ -254,6 +318,37 @@ TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {    // P9: live
     b().reload(*rules, b_->seats()[0].certificates);
     ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
     b_->seats()[0].edge.reset();
+}
+
+// A5: neither side goes on with what its rules do not accept any more.
+TEST_F(EdgePair, AStreamWithAWeakerProofThanTheNewRulesIsEnded) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    Settings settings = server_rules("b.example", "a.example");
+    settings.emplace_back("partner/a.example/sasl", "required");
+    settings.emplace_back("partner/a.example/dialback", "no");
+    const auto rules = compile(settings);
+    b().reload(*rules, b_->seats()[0].certificates);
+    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
+    b_->seats()[0].edge.reset();
+}
+
+TEST_F(EdgePair, OurStreamWithAWeakerProofThanTheNewRulesIsEnded) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    Settings settings = server_rules("a.example", "b.example");
+    settings.emplace_back("partner/b.example/sasl", "required");
+    settings.emplace_back("partner/b.example/dialback", "no");
+    const auto rules = compile(settings);
+    a().reload(*rules, a_->seats()[0].certificates);
+    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
+    ASSERT_TRUE(send_from_a(2));
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kFailed); }));
+    EXPECT_EQ(door_a_.fault(2), link::Fault::kNotTrusted);
+    EXPECT_EQ(std::ranges::count_if(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<message"); }), 1);
+    a_->seats()[0].edge.reset();
 }
 
 }  // namespace
