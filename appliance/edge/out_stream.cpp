@@ -102,7 +102,10 @@ void OutStream::ask_for_acknowledgement() {
     const auto is_old = [now](const Written& one) { return now - one.at > kPatience; };
     if (!unacknowledged_.empty() && is_old(unacknowledged_.front())) {
         if (stream_->acknowledges() || answers_pings_) return initiator_.abort();
-        acknowledge(static_cast<std::size_t>(std::ranges::count_if(unacknowledged_, is_old)));
+        // What has not even left stays in doubt until S2S-66 ends the stream.
+        if (initiator_.connection()->unsent_bytes() == 0) {
+            acknowledge(static_cast<std::size_t>(std::ranges::count_if(unacknowledged_, is_old)));
+        }
     }
     if (stream_->acknowledges()) {
         stream_->request_acknowledgement();
