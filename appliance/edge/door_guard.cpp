@@ -79,6 +79,12 @@ bool DoorGuard::may_ask(const SocketAddress& peer, Instant now) {
     return it != addresses_.end() && it->second.questions.take(1, now);
 }
 
+void DoorGuard::set_rates(const rules::Settings::Xmpp& settings, Instant now) {
+    for (auto& [key, address] : addresses_) {
+        address.rate = address.questions = bucket_of(settings.connections_per_address, now);
+    }
+}
+
 void DoorGuard::leave(const SocketAddress& peer, const std::string& our, const std::string& their) {
     --connections_;
     const auto it = addresses_.find(net::ip_key(peer));

@@ -27,6 +27,8 @@ public:
                                     const std::string& their);
     // It wants a dialback question asked, which makes us connect: as many as it may connect itself.
     [[nodiscard]] bool may_ask(const SocketAddress& peer, Instant now);
+    // The rules have changed: their rates hold for everybody at once.
+    void set_rates(const rules::Settings::Xmpp&, Instant now);
     // It is gone. The names are those given to authenticate(), empty if that never succeeded.
     void leave(const SocketAddress& peer, const std::string& our, const std::string& their);
 

@@ -93,6 +93,7 @@ void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates
     context_.rules = &rules;
     context_.certificates = &certificates;
     context_.apply_rules();
+    guard_.set_rates(rules.settings.xmpp, context_.loop.now());
     in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.recheck(); });
     for (auto& [key, stream] : out_streams_) stream->recheck();
 }

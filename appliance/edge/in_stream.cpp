@@ -20,7 +20,8 @@ constexpr double kStanzasBurstSeconds = 2;
 
 TokenBucket bucket_of(const rules::Rate& rate, double burst_seconds, Instant now) {
     if (rate.none()) return {};
-    return {rate.per_second(), rate.per_second() * burst_seconds, now};
+    // One stanza must fit, or none ever passes.
+    return {rate.per_second(), std::max(1.0, rate.per_second() * burst_seconds), now};
 }
 
 // The attribute's value is a JID without local part and resource.
@@ -139,10 +140,7 @@ void InStream::on_pair(const xml::Action& action) {
     our_ = action.our;
     their_ = action.their;
     proof_ = action.proof;
-    if (const rules::Partner* partner = context_.rules->partner(their_)) {
-        bytes_ = bucket_of(partner->rate_bytes, kBytesBurstSeconds, now);
-        stanzas_ = bucket_of(partner->rate_stanzas, kStanzasBurstSeconds, now);
-    }
+    set_rates();
     context_.loop.timers().arm(idle_, now + context_.rules->settings.xmpp.inactivity);
     context_.stats.add(Counter::kXmppInAccepted);
     context_.stats.add(Counter::kXmppInEstablished);
@@ -152,6 +150,14 @@ void InStream::on_pair(const xml::Action& action) {
                         {"domain", our_},
                         {"peer", net::format_address(connection_.peer_address())},
                         {"tls", connection_.tls_version()}});
+}
+
+void InStream::set_rates() {
+    const Instant now = context_.loop.now();
+    if (const rules::Partner* partner = context_.rules->partner(their_)) {
+        bytes_ = bucket_of(partner->rate_bytes, kBytesBurstSeconds, now);
+        stanzas_ = bucket_of(partner->rate_stanzas, kStanzasBurstSeconds, now);
+    }
 }
 
 bool InStream::on_stanza(const xml::Action& action) {
@@ -283,7 +289,9 @@ void InStream::recheck() {
         return pair.state != xml::Stream::Pair::State::kValid ||
                is_good(pair.our, pair.their, pair.proof);
     });
-    if (!good) fail(xml::StreamError::kPolicyViolation);
+    if (!good) return fail(xml::StreamError::kPolicyViolation);
+    if (!their_.empty()) set_rates();
+    if (held_) hold_until(context_.loop.now());    // looks again
 }
 
 }  // namespace fedgate::edge

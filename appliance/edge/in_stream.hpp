@@ -41,7 +41,7 @@ public:
     void verified(Bytes our, Bytes their, Bytes id, xml::Verdict);
     void close();                           // clean
     void fail(xml::StreamError);
-    // The rules have changed: ends a stream that they no longer allow.
+    // The rules have changed: ends a stream that they no longer allow, and takes their rates.
     void recheck();
 
     [[nodiscard]] const net::Connection& connection() const { return connection_; }
@@ -76,6 +76,7 @@ private:
     }
     [[nodiscard]] bool on_stanza(const xml::Action&);
     [[nodiscard]] bool is_pong(const xml::Action&, Bytes bytes);
+    void set_rates();
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
 

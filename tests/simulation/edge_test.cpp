@@ -299,6 +299,35 @@ TEST_F(EdgePair, ARateHoldsBackAndLosesNothing) {    // S2S-64
     EXPECT_GT(simulation_.now() - start_time, 3s);    // 200 at once, then 100/s
 }
 
+TEST_F(EdgePair, ASlowRateIsARateAndNoStop) {
+    start({}, {{"partner/a.example/rate_stanzas", "20/min"}});
+    for (link::Ticket ticket = 1; ticket <= 4; ++ticket) ASSERT_TRUE(send_from_a(ticket));
+    ASSERT_TRUE(until([&] { return door_b_.got.size() >= 4; }, 20s));
+}
+
+TEST_F(EdgePair, NewRatesActAtOnce) {
+    start({}, {{"partner/a.example/rate_stanzas", "1/h"}, {"xmpp.rate.connections_per_address", "1/h"}});
+    const unsigned count = 100;
+    for (link::Ticket ticket = 1; ticket <= count; ++ticket) ASSERT_TRUE(send_from_a(ticket));
+    until([] { return false; }, 5s);
+    EXPECT_LE(door_b_.got.size(), 1U);
+    const auto rules = compile(server_rules("b.example", "a.example"));
+    b().reload(*rules, b_->seats()[0].certificates);
+    ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }, 5s));
+    SimulatedLoop& loop = simulation_.make_loop(a_->node());
+    struct Silent final : SocketOwner {
+        void on_end(Socket, int) override { ++ended; }
+        unsigned ended = 0;
+    } silent;
+    const auto socket = loop.connect(simulation_.address(b_->node(), 5269), silent);
+    ASSERT_TRUE(socket.has_value());
+    until([] { return false; }, 5s);
+    EXPECT_EQ(silent.ended, 0U);
+    loop.close(*socket);
+    until([] { return false; }, 1s);
+    b_->seats()[0].edge.reset();
+}
+
 TEST_F(EdgePair, DrainClosesCleanly) {    // X18, S2S-19
     start();
     ASSERT_TRUE(send_from_a(1));

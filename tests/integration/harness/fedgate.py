@@ -66,6 +66,7 @@ class Fedgate:
         self.process = await Process("fedgated",
                                      [self.binaries / "fedgated", "-c", self.configuration],
                                      self.directory / "fedgated.log").start()
+        await self.process.wait_for((self.directory / "admin.sock").exists, "admin socket")
         for port in (5269, self.sip[1]):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
