@@ -64,11 +64,15 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
     const Instant now = context_.loop.now();
     const bool counted = stream_->acknowledges();
-    if (counted && unacknowledged_.size() >= limits::kUnacknowledgedStanzas) return false;
+    if (unacknowledged_.size() >= limits::kUnacknowledgedStanzas &&
+        (counted || !has_left(unacknowledged_.front()))) {
+        return false;
+    }
     if (!stream_->send(stanza)) return false;
     last_stanza_ = last_space_ = now;
     context_.stats.add(Counter::kXmppStanzasOut);
-    unacknowledged_.push_back({ticket, now, ticket != 0 ? std::string() : std::string(stanza)});
+    written_bytes_ += stanza.size();
+    unacknowledged_.push_back({ticket, now, written_bytes_, ticket != 0 ? std::string() : std::string(stanza)});
     ++written_count_;
     if (acknowledgement_at_ == kNever) {
         acknowledgement_at_ = now + kAcknowledgementDelay;
@@ -102,10 +106,8 @@ void OutStream::ask_for_acknowledgement() {
     const auto is_old = [now](const Written& one) { return now - one.at > kPatience; };
     if (!unacknowledged_.empty() && is_old(unacknowledged_.front())) {
         if (stream_->acknowledges() || answers_pings_) return initiator_.abort();
-        // What has not even left stays in doubt until S2S-66 ends the stream.
-        if (initiator_.connection()->unsent_bytes() == 0) {
-            acknowledge(static_cast<std::size_t>(std::ranges::count_if(unacknowledged_, is_old)));
-        }
+        acknowledge(static_cast<std::size_t>(std::ranges::count_if(
+            unacknowledged_, [&](const Written& one) { return is_old(one) && has_left(one); })));
     }
     if (stream_->acknowledges()) {
         stream_->request_acknowledgement();
@@ -113,6 +115,11 @@ void OutStream::ask_for_acknowledgement() {
         send_ping();
     }
     acknowledgement_at_ = unacknowledged_.empty() ? kNever : now + kAcknowledgementDelay;
+}
+
+// What stands in the send queue may count for more bytes than the stanzas in it, never for less.
+bool OutStream::has_left(const Written& one) const {
+    return one.end + initiator_.connection()->unsent_bytes() <= written_bytes_;
 }
 
 void OutStream::send_ping() {
@@ -212,7 +219,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
 void OutStream::tell_doubts(link::Fault fault) {
     std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
     pings_.clear();
-    written_count_ = acknowledged_count_ = 0;
+    written_count_ = acknowledged_count_ = written_bytes_ = 0;
     std::size_t count = 0;
     const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
     for (auto one = in_doubt.rbegin(); one != in_doubt.rend(); ++one) {
@@ -272,6 +279,7 @@ void OutStream::on_timer(Timer&) {
     const net::Connection* connection = initiator_.connection();
     if (stream_ != nullptr && connection != nullptr) {
         if (now >= acknowledgement_at_) ask_for_acknowledgement();
+        flush();    // what waits for room among the unacknowledged
         if (connection->unsent_bytes() > 0 && now - connection->last_progress() > kWriteTimeout) {
             initiator_.abort();
         } else if (draining_ && now >= drain_until_) {

@@ -61,6 +61,7 @@ private:
     struct Written {
         link::Ticket ticket;
         Instant at;
+        std::uint64_t end;     // of it, in all the bytes of stanzas on this stream
         std::string answer;    // without a ticket: the stanza, to be written again if the stream breaks
     };
     struct Ping {
@@ -77,6 +78,8 @@ private:
     void flush();
     void acknowledge(std::size_t count);
     void ask_for_acknowledgement();
+    // It went out to the network, whatever became of it there.
+    [[nodiscard]] bool has_left(const Written&) const;
     void send_ping();
     void expire();
     [[nodiscard]] Instant retry_at_after(link::Fault, Instant not_before) const;
@@ -97,6 +100,7 @@ private:
     std::deque<Ping> pings_;
     std::uint64_t written_count_ = 0;         // on this stream
     std::uint64_t acknowledged_count_ = 0;
+    std::uint64_t written_bytes_ = 0;         // the same stanzas
     std::uint64_t next_ping_ = 1;
     Timer timer_;
     Instant since_{};                  // when the pair was proved

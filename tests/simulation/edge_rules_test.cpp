@@ -260,6 +260,20 @@ TEST_F(EdgeRules, WhoDoesNotReadIsPutOut) {    // S2S-66
     ASSERT_TRUE(until([&] { return door_.count(link::Fate::kInDoubt) > 100; }, 15s)) << server_->log();
 }
 
+TEST_F(EdgeRules, WhatHasNotLeftIsNotForgottenForWhatComes) {    // S2S-16, where there is no XEP-0198
+    start();
+    send(1);
+    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
+    partner_->accepted()[0]->connection->pause_input();
+    for (link::Ticket ticket = 2; ticket <= 2'500; ++ticket) send(ticket, std::string(1'000, 'x'));
+    pass(60s);
+    // Not more than two windows and a buffer can have left.
+    EXPECT_LT(door_.count(link::Fate::kAcknowledged), 250u);
+    EXPECT_EQ(door_.count(link::Fate::kAcknowledged) + door_.count(link::Fate::kInDoubt) +
+                  door_.count(link::Fate::kFailed),
+              2'500u);
+}
+
 TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {    // S2S-17: a space at a fifth of the interval
     start({{"xmpp.keepalive.interval", "50s"}});
     send(0);
