@@ -130,10 +130,7 @@ bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
         drop("element");    // IQ-15 is the edge's
         return true;
     }
-    if (!read_call(call, names)) {
-        drop("address");
-        return true;
-    }
+    if (!read_call(call, names)) return refuse_unknown(call);
     switch (call.stanza.kind) {
         case xml::StanzaKind::kMessage: return take_message(call);
         case xml::StanzaKind::kIq: return take_iq(call);
@@ -191,7 +188,8 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             const link::FromPartner from_partner{domain, proof, record};
             Sink names{MutableBytes(name_memory_)};
             StanzaCall call{from_partner, xml::parse_stanza(record, scope_), {}, {}, {}, {}, {}, false, nullptr};
-            if (!read_call(call, names) || call.malformed) return true;    // it was good where it came in
+            if (!read_call(call, names)) return refuse_unknown(call);
+            if (call.malformed) return true;    // it was not where it came in
             return own_message(call, pair_key(call.from, call.to));
         }
         case GatewayRecord::kRequest: {

@@ -145,6 +145,7 @@ private:
 
     // x2s.cpp
     [[nodiscard]] bool read_call(StanzaCall&, Sink& memory);
+    [[nodiscard]] bool refuse_unknown(const StanzaCall&);
     [[nodiscard]] bool take_message(StanzaCall&);
     [[nodiscard]] bool own_message(StanzaCall&, const Key& pair);
     [[nodiscard]] bool take_iq(const StanzaCall&);

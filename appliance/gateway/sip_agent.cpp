@@ -76,11 +76,12 @@ void SipAgent::build_routes() {
     }
     for (auto& route : routes_) {
         if (route == nullptr) continue;
-        route->retire();
+        route->retire(rules_->sip_domain(route->domain()) == nullptr);
         retired_routes_.push_back(std::move(route));
     }
     routes_ = std::move(routes);
     route_index_ = std::move(index);
+    end_requests([](const SipRoute& route) { return route.is_gone(); });
     drop_retired_routes();
 }
 
@@ -176,15 +177,24 @@ void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
 
 void SipAgent::give_up() {
     given_up_ = true;
-    // Those that wait in a pair's queue follow when the one before them has ended.
-    requests_.for_each([this](Handle<ClientRequest>, ClientRequest& request) {
-        if (request.leg == nullptr && !request.awaits_route) return;
-        finish(request, nullptr, request.sent ? LocalFault::kTimeout : LocalFault::kDraining);
+    end_requests([](const SipRoute&) { return true; });
+}
+
+// Those that wait in a pair's queue follow when the one before them has ended: send() ends them too.
+template <typename Concerns>
+void SipAgent::end_requests(Concerns concerns) {
+    requests_.for_each([&](Handle<ClientRequest>, ClientRequest& request) {
+        if ((request.leg == nullptr && !request.awaits_route) || !concerns(*request.route)) return;
+        finish(request, nullptr, request.sent ? LocalFault::kTimeout : unsent_fault(request));
     });
 }
 
+LocalFault SipAgent::unsent_fault(const ClientRequest& request) const {
+    return request.route->is_gone() ? LocalFault::kNoNextHop : LocalFault::kDraining;
+}
+
 void SipAgent::send(ClientRequest& request) {
-    if (given_up_) return finish(request, nullptr, LocalFault::kDraining);
+    if (given_up_ || request.route->is_gone()) return finish(request, nullptr, unsent_fault(request));
     request.give_up_at = shard_.loop().now() + settings_.timing.timeout();    // SIP-8: 32 s in all
     request.tried = 0;
     request.sent = false;

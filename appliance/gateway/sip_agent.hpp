@@ -196,6 +196,9 @@ private:
     void fail_over(ClientRequest&, LocalFault);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
     void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*);
+    template <typename Concerns>
+    void end_requests(Concerns);
+    [[nodiscard]] LocalFault unsent_fault(const ClientRequest&) const;
     void build_routes();
     void drop_retired_routes();
     void arm(ClientRequest&);

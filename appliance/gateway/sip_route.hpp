@@ -66,10 +66,13 @@ public:
     [[nodiscard]] bool ready() const { return ready_; }
     // No next hop is known at all (ERR-L2), as against known and down (ERR-L3).
     [[nodiscard]] bool empty() const { return legs_.empty(); }
+    // Its domain is ours no longer.
+    [[nodiscard]] bool is_gone() const { return is_gone_; }
     [[nodiscard]] bool same_hops(const rules::SipDomain&) const;
     void set_options_interval(Duration interval) { options_interval_ = interval; }
     // The configuration has another way now: only what is under way goes on here.
-    void retire() {
+    void retire(bool domain_is_gone) {
+        is_gone_ = domain_is_gone;
         look_up_timer_.cancel();
         probe_timer_.cancel();
     }
@@ -116,6 +119,7 @@ private:
     Duration found_ttl_{};
     bool failed_ = false;      // DNS did not answer for one of the hops
     bool ready_ = false;
+    bool is_gone_ = false;
     std::uint64_t slots_used_ = 0;
     Timer look_up_timer_;
     Timer probe_timer_;

@@ -72,6 +72,16 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
     return call.domain != nullptr && rules_->sip_domain(call.from_partner.from_domain) == nullptr;
 }
 
+// The rules have changed under it: the edge, or the shard that it came in on, still knew the domain.
+bool Gateway::Engine::refuse_unknown(const StanzaCall& call) {
+    const bool gone = !call.malformed && call.from.domain_ascii == call.from_partner.from_domain &&
+                      rules_->sip_domain(call.to.domain_ascii) == nullptr &&
+                      rules_->sip_domain(call.from.domain_ascii) == nullptr;
+    if (gone) return refuse(call, LocalFault::kNoNextHop);
+    drop("address");
+    return true;
+}
+
 bool Gateway::Engine::take_message(StanzaCall& call) {
     if (call.malformed) return refuse(call, LocalFault::kAddress);
     if (call.to.jid.local.empty() || call.from.jid.local.empty()) {    // IM-20

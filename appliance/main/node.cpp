@@ -233,9 +233,11 @@ bool Node::everywhere(const rules::Snapshot& rules) {
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
         group_->log(i).set_level(level_of(rules));
     }
-    return on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
-        worker.reload(rules, tls->empty() ? ShardTls{} : std::move((*tls)[i]));
+    const bool gateways = on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
+        worker.reload_gateway(rules, tls->empty() ? ShardTls{} : std::move((*tls)[i]));
     });
+    on_every_shard([](std::uint32_t, Worker&) {});    // a turn each, for what the gateways had to say
+    return on_every_shard([](std::uint32_t, Worker& worker) { worker.reload_edge(); }) && gateways;
 }
 
 void Node::publish(const rules::Snapshot& rules) {

@@ -58,7 +58,7 @@ void Worker::run() {
     loop_.reset();
 }
 
-void Worker::reload(const rules::Snapshot& rules, ShardTls tls) {
+void Worker::reload_gateway(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
     gateway_->reload(rules);
     // When the new certificates can't be used the old ones stay.
@@ -67,7 +67,6 @@ void Worker::reload(const rules::Snapshot& rules, ShardTls tls) {
         gateway_->set_tls(tls.sip.get());
         std::swap(tls_, tls);
     }
-    edge_->reload(rules, tls_.edge);
 }
 
 }  // namespace fedgate

@@ -36,7 +36,10 @@ public:
     // On the shard's thread, from a posted function.
     [[nodiscard]] edge::Edge& edge() { return *edge_; }
     [[nodiscard]] gateway::Gateway& gateway() { return *gateway_; }
-    void reload(const rules::Snapshot&, ShardTls);
+    // In this order, with what has passed between shards in between: the gateway tells those whose
+    // messages can't go on, and the edge must still carry that.
+    void reload_gateway(const rules::Snapshot&, ShardTls);
+    void reload_edge() { edge_->reload(*rules_, tls_.edge); }
 
 private:
     Result<void> set_up();

@@ -145,6 +145,32 @@ TEST(AssertedIdentity, IsNotUsedWhereAmongOthersIdIsPrivate) {    // SIP-33, RFC
 
 // ---- nothing is lost in silence
 
+TEST(GatewayReload, TellsThoseWhoseDomainIsGone) {    // IM-17
+    for (const std::uint32_t shards : {1u, 2u}) {
+        World world({}, shards);
+        auto peer = world.peer();
+        peer->answer = [](const sip::Message&) { return 0; };
+        for (int i = 0; i < 3; ++i) ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello")));
+        ASSERT_TRUE(world.until([&] { return !peer->requests.empty(); }));
+        const auto rules = test::compile({{"federation.allow", "yes"},
+                                          {"sip.trusted", "10.0.0.0/8"},
+                                          {"domain/other.example/next_hop", "sip:10.99.0.1:5070;transport=tcp"},
+                                          {"partner/xmpp.example/type", "federated"},
+                                          {"policy/global/federation_access", "yes"},
+                                          {"policy/global/xmpp_access", "yes"}});
+        for (auto& gateway : world.gateways) gateway->reload(*rules);
+        ASSERT_TRUE(world.give(World::message("a3", "hello")));    // the edge does not know yet
+        std::string all;
+        for (const auto& edge : world.edges) {
+            for (const std::string& stanza : edge->stanzas) all += stanza + "\n";
+        }
+        EXPECT_TRUE(has(all, "id='a0' type='error'><error type='wait' by='sip.example'><remote-server-timeout")) << all;
+        EXPECT_TRUE(has(all, "id='a1' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
+        EXPECT_TRUE(has(all, "id='a2' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
+        EXPECT_TRUE(has(all, "id='a3' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
+    }
+}
+
 TEST(GatewayNotice, AlsoForALongCallId) {    // IM-50
     World world;
     auto peer = world.peer();
