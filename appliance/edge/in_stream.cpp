@@ -141,6 +141,7 @@ void InStream::on_pair(const xml::Action& action) {
     their_ = action.their;
     proof_ = action.proof;
     set_rates();
+    last_stanza_ = now;
     context_.loop.timers().arm(idle_, now + context_.rules->settings.xmpp.inactivity);
     context_.stats.add(Counter::kXmppInAccepted);
     context_.stats.add(Counter::kXmppInEstablished);
@@ -170,6 +171,7 @@ bool InStream::on_stanza(const xml::Action& action) {
     std::string converted;
     Bytes bytes = action.stanza;
     if (action.uses_stream_prefix) bytes = converted = xml::self_contained(bytes, stream_.scope());
+    last_stanza_ = now;
     if (is_pong(action, bytes)) return true;
     if (!gateway_.take_stanza({action.their, proof_of(action.proof), bytes})) {
         context_.stats.add(Counter::kLinkBackPressure);
@@ -213,7 +215,7 @@ void InStream::on_timer(Timer& timer) {
             connection_.resume_input();    // shows again what was left over
             return;
         case kIdle: {
-            const Instant due = connection_.last_received() + context_.rules->settings.xmpp.inactivity;
+            const Instant due = last_stanza_ + context_.rules->settings.xmpp.inactivity;
             if (now < due) {
                 context_.loop.timers().arm(idle_, due);
                 return;

@@ -97,6 +97,7 @@ private:
     std::string their_;
     xml::Proof proof_ = xml::Proof::kDialbackClear;
     const Instant since_;
+    Instant last_stanza_{};    // S2S-18: spaces are none
     const bool direct_tls_;
     bool held_ = false;
     bool closing_ = false;

@@ -298,6 +298,22 @@ TEST_F(EdgeRules, AStreamWithoutStanzasIsClosed) {    // S2S-18
     EXPECT_TRUE(theirs.gone);
 }
 
+TEST_F(EdgeRules, SpacesAreNoStanzas) {    // S2S-18
+    start({{"xmpp.timeouts.inactivity", "60s"}});
+    Partner::Stream& stream = authenticated();
+    for (int i = 0; i < 5; ++i) {
+        pass(20s);
+        stream.write("<message from='v@b.example' to='u@a.example'/>");
+    }
+    for (int i = 0; i < 4; ++i) {
+        pass(10s);
+        EXPECT_FALSE(has(stream.text, "</stream:stream>"));
+        stream.write(" ");
+    }
+    pass(25s);
+    EXPECT_TRUE(stream.text.ends_with("</stream:stream>")) << stream.text;
+}
+
 TEST_F(EdgeRules, StreamsOfOnePairAreCounted) {    // S2S-32, S2S-62, S2S-20: four, and they may be at once
     start();
     for (int i = 0; i < 4; ++i) authenticated();
