@@ -249,7 +249,9 @@ class Load:
             except Failed:
                 pass
             done = all(self.ledger.messages[k].delivered for k in (key, back))
-            if not done:
+            if not done:    # the window is still open: these belong to it
+                for k in (key, back):
+                    self.ledger.messages[k].in_kill = peer
                 self.ledger.mark_kill(peer)
             return done
         await wait_until(passes, "messages pass again after a kill", 120)
