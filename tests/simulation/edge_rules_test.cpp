@@ -314,6 +314,22 @@ TEST_F(EdgeRules, SpacesAreNoStanzas) {    // S2S-18
     EXPECT_TRUE(stream.text.ends_with("</stream:stream>")) << stream.text;
 }
 
+TEST_F(EdgeRules, BytesHaveARate) {    // S2S-64: a burst of 8 s, then the rate; nothing is dropped
+    start({{"partner/b.example/rate_bytes", "100KiB/s"}});
+    Partner::Stream& stream = authenticated();
+    const std::string stanza = "<message from='v@b.example' to='u@a.example'><body>" +
+                               std::string(8'000, 'x') + "</body></message>";
+    std::size_t written = 0;
+    until([&] {
+        if (written < 200 && stream.connection->write(stanza)) ++written;
+        return written == 200;
+    });
+    const Instant begin = simulation_.now();
+    ASSERT_TRUE(until([&] { return door_.got.size() == 200; }, 60s)) << door_.got.size();
+    EXPECT_GT(simulation_.now() - begin, 6s);    // 1.6 MB, of which 800 KiB at once
+    EXPECT_LT(simulation_.now() - begin, 12s);
+}
+
 TEST_F(EdgeRules, StreamsOfOnePairAreCounted) {    // S2S-32, S2S-62, S2S-20: four, and they may be at once
     start();
     for (int i = 0; i < 4; ++i) authenticated();
