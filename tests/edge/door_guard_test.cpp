@@ -26,13 +26,15 @@ rules::Settings::Xmpp without_rate() {
     return settings;
 }
 
-TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {    // S2S-62: 10 for each address, 10 % in all
+TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {  // S2S-62: 10 for each address, 10 % in all
     rules::Settings::Xmpp settings = without_rate();
     settings.connections = 250;
     DoorGuard guard(1);
-    for (int i = 0; i < 10; ++i) EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
     EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kUnauthenticated);
-    for (int i = 0; i < 15; ++i) EXPECT_EQ(guard.enter(settings, address(2 + i), kStart), Refusal::kNone);
+    for (int i = 0; i < 15; ++i)
+        EXPECT_EQ(guard.enter(settings, address(2 + i), kStart), Refusal::kNone);
     EXPECT_NE(guard.enter(settings, address(100), kStart), Refusal::kNone);
     // Whoever proves itself or leaves makes room.
     EXPECT_TRUE(guard.authenticate(settings, 100, address(1), "a.example", "b.example"));
@@ -43,7 +45,7 @@ TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {    // S2S-62: 10 for each addres
     EXPECT_EQ(guard.connections(), 26u);
 }
 
-TEST(DoorGuard, BoundsAll) {    // features.md X7
+TEST(DoorGuard, BoundsAll) {  // features.md X7
     rules::Settings::Xmpp settings = without_rate();
     settings.connections = 20;
     settings.streams_per_domain_pair = 1'000;
@@ -57,7 +59,7 @@ TEST(DoorGuard, BoundsAll) {    // features.md X7
     EXPECT_EQ(guard.enter(settings, address(2), kStart), Refusal::kNone);
 }
 
-TEST(DoorGuard, BoundsThePairAndThePartner) {    // S2S-62: four of a pair
+TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
     const auto prove = [&](const char* our, const char* their, std::uint32_t partner_limit) {
@@ -70,13 +72,13 @@ TEST(DoorGuard, BoundsThePairAndThePartner) {    // S2S-62: four of a pair
     for (int i = 0; i < 4; ++i) EXPECT_TRUE(prove("a.example", "b.example", 6));
     EXPECT_FALSE(prove("a.example", "b.example", 6));
     for (int i = 0; i < 2; ++i) EXPECT_TRUE(prove("other.example", "b.example", 6));
-    EXPECT_FALSE(prove("other.example", "b.example", 6));    // six of a partner
+    EXPECT_FALSE(prove("other.example", "b.example", 6));  // six of a partner
     EXPECT_TRUE(prove("a.example", "c.example", 6));
     guard.leave(address(1), "a.example", "b.example");
     EXPECT_TRUE(prove("a.example", "b.example", 6));
 }
 
-TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {    // S2S-63: 60 a minute, a bucket of 30
+TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {  // S2S-63: 60 a minute, a bucket of 30
     const rules::Settings::Xmpp settings = defaults();
     DoorGuard guard(1);
     const auto come = [&](int who, Instant now) {
@@ -95,7 +97,8 @@ TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {    // S2S-63: 60 a minute, a 
 TEST(DoorGuard, SharesItsBoundsAmongShards) {
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(4);
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
     EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kUnauthenticated);
 }
 

@@ -9,65 +9,74 @@ namespace {
 using test::Settings;
 using test::World;
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-std::string bounce(const std::string& from, const std::string& id, const std::string& condition) {
-    return "<message type='error' from='" + from + "' to='romeo@sip.example' id='" + id + "'><error type='cancel'>" +
-           condition + "</error></message>";
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
 }
 
-TEST(S2x, ConfigurationDecidesTheDirection) {    // GEN-1: no name is looked up to know it
+std::string bounce(const std::string& from, const std::string& id, const std::string& condition) {
+    return "<message type='error' from='" + from + "' to='romeo@sip.example' id='" + id +
+           "'><error type='cancel'>" + condition + "</error></message>";
+}
+
+TEST(S2x, ConfigurationDecidesTheDirection) {  // GEN-1: no name is looked up to know it
     World world(Settings{{"federation.discovery", "yes"}});
     auto peer = world.peer();
     peer->send_tcp(world.sip_address(), World::request("b1", "x"));
-    peer->send_tcp(world.sip_address(), World::request("b2", "x", "", "TCP", "sip:a@in-no-set.example"));
+    peer->send_tcp(world.sip_address(),
+                   World::request("b2", "x", "", "TCP", "sip:a@in-no-set.example"));
     peer->send_tcp(world.sip_address(), World::request("b3", "x", "", "TCP", "sip:a@sip.example"));
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 3; })) << world.log();
-    EXPECT_TRUE(peer->responses[2].starts_with("SIP/2.0 403 "));    // ours: never by XMPP
+    EXPECT_TRUE(peer->responses[2].starts_with("SIP/2.0 403 "));  // ours: never by XMPP
     EXPECT_EQ(world.edge().their_domains.at(0), "xmpp.example");
     // What is in no set is looked up as XMPP.
     ASSERT_EQ(world.edge().their_domains.size(), 2u) << peer->responses[1];
     EXPECT_EQ(world.edge().their_domains[1], "in-no-set.example");
 }
 
-TEST(S2x, WhoSendsToWhom) {    // ADDR-20, ADDR-21, ADDR-27, SIP-33
+TEST(S2x, WhoSendsToWhom) {  // ADDR-20, ADDR-21, ADDR-27, SIP-33
     struct Row {
         const char* rule;
-        const char* to;    // the To header
+        const char* to;  // the To header
         const char* headers;
-        const char* expected;    // of the stanza, or of the answer
+        const char* expected;  // of the stanza, or of the answer
     };
     const Row rows[] = {
         {"ADDR-20: To is not looked at", "<sip:other@elsewhere.example>", "",
          "from='romeo@sip.example' to='juliet@xmpp.example'"},
-        {"ADDR-20", "<sip:juliet@xmpp.example>", "P-Asserted-Identity: \"R\" <sip:boss@sip.example>\r\n",
+        {"ADDR-20", "<sip:juliet@xmpp.example>",
+         "P-Asserted-Identity: \"R\" <sip:boss@sip.example>\r\n",
          "from='boss@sip.example' to='juliet@xmpp.example'"},
         {"ADDR-20: a sip URI", "<sip:juliet@xmpp.example>",
-         "P-Asserted-Identity: <tel:+15551234>, <sip:boss@sip.example>\r\n", "from='boss@sip.example' to="},
-        {"ADDR-20: no sip URI", "<sip:juliet@xmpp.example>", "P-Asserted-Identity: <tel:+15551234>\r\n",
-         "from='romeo@sip.example' to="},
+         "P-Asserted-Identity: <tel:+15551234>, <sip:boss@sip.example>\r\n",
+         "from='boss@sip.example' to="},
+        {"ADDR-20: no sip URI", "<sip:juliet@xmpp.example>",
+         "P-Asserted-Identity: <tel:+15551234>\r\n", "from='romeo@sip.example' to="},
         {"SIP-33", "<sip:juliet@xmpp.example>",
-         "P-Asserted-Identity: <sip:boss@sip.example>\r\nPrivacy: id\r\n", "from='romeo@sip.example' to="},
-        {"SIP-32", "<sip:juliet@xmpp.example>", "P-Asserted-Identity: <sip:boss@evil.example>\r\n", "SIP/2.0 403 "},
+         "P-Asserted-Identity: <sip:boss@sip.example>\r\nPrivacy: id\r\n",
+         "from='romeo@sip.example' to="},
+        {"SIP-32", "<sip:juliet@xmpp.example>", "P-Asserted-Identity: <sip:boss@evil.example>\r\n",
+         "SIP/2.0 403 "},
         {"ADDR-21", "<sips:juliet@xmpp.example>", "", "SIP/2.0 480 "},
         {"ADDR-27", "<sip:juliet@xmpp.example>", "Contact: <sip:romeo@sip.example;gr=desk>\r\n",
          "from='romeo@sip.example/desk' to="},
-        {"ADDR-27: another AOR", "<sip:juliet@xmpp.example>", "Contact: <sip:else@sip.example;gr=desk>\r\n",
-         "from='romeo@sip.example' to="},
+        {"ADDR-27: another AOR", "<sip:juliet@xmpp.example>",
+         "Contact: <sip:else@sip.example;gr=desk>\r\n", "from='romeo@sip.example' to="},
     };
     for (const Row& row : rows) {
         World world;
         auto peer = world.peer();
         std::string request = World::request("b1", "x", row.headers);
-        request.replace(request.find("To: ") + 4, std::string("<sip:juliet@xmpp.example>").size(), row.to);
+        request.replace(request.find("To: ") + 4, std::string("<sip:juliet@xmpp.example>").size(),
+                        row.to);
         peer->send_tcp(world.sip_address(), request);
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << row.rule;
-        const std::string& got = world.edge().stanzas.empty() ? peer->responses[0] : world.edge().stanzas[0];
+        const std::string& got =
+            world.edge().stanzas.empty() ? peer->responses[0] : world.edge().stanzas[0];
         EXPECT_TRUE(has(got, row.expected)) << row.rule << '\n' << got;
     }
 }
 
-TEST(S2x, ErrorsOfTheOtherSideWithinTheWait) {    // ERR-10, ERR-12, ERR-21, ERR-23, ERR-24, ERR-31
+TEST(S2x, ErrorsOfTheOtherSideWithinTheWait) {  // ERR-10, ERR-12, ERR-21, ERR-23, ERR-24, ERR-31
     struct Row {
         const char* from;
         const char* condition;
@@ -81,13 +90,15 @@ TEST(S2x, ErrorsOfTheOtherSideWithinTheWait) {    // ERR-10, ERR-12, ERR-21, ERR
         {bare, "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "604 ", ""},
         {full, "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "405 ", ""},
         {bare, "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "403 ", ""},
-        {bare, "<made-up xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "400 ", ""},    // ERR-20
-        {bare, "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:new@xmpp.example</gone>", "301 ",
-         "Contact: <sip:new@xmpp.example>\r\n"},
-        {bare, "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>mailto:new@xmpp.example</gone>", "410 ", ""},
+        {bare, "<made-up xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "400 ", ""},  // ERR-20
+        {bare, "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:new@xmpp.example</gone>",
+         "301 ", "Contact: <sip:new@xmpp.example>\r\n"},
+        {bare, "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>mailto:new@xmpp.example</gone>",
+         "410 ", ""},
         {bare, "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "410 ", ""},
-        {bare, "<redirect xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:new@xmpp.example</redirect>", "302 ",
-         "Contact: <sip:new@xmpp.example>\r\n"},
+        {bare,
+         "<redirect xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:new@xmpp.example</redirect>",
+         "302 ", "Contact: <sip:new@xmpp.example>\r\n"},
         {bare, "<redirect xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "480 ", ""},
         {bare, "<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", "500 ", ""},
     };
@@ -99,15 +110,17 @@ TEST(S2x, ErrorsOfTheOtherSideWithinTheWait) {    // ERR-10, ERR-12, ERR-21, ERR
         ASSERT_TRUE(world.give(bounce(row.from, "b1", row.condition)));
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << row.condition;
         EXPECT_TRUE(peer->responses[0].starts_with(std::string("SIP/2.0 ") + row.status))
-            << row.from << row.condition << '\n' << peer->responses[0];
+            << row.from << row.condition << '\n'
+            << peer->responses[0];
         EXPECT_EQ(has(peer->responses[0], "Contact: "), *row.contact != '\0');
         EXPECT_TRUE(has(peer->responses[0], row.contact)) << peer->responses[0];
-        EXPECT_EQ(has(peer->responses[0], "Retry-After: 30\r\n"), has(row.status, "500"));    // ERR-25
-        EXPECT_EQ(has(peer->responses[0], "Allow: "), has(row.status, "405"));                // ERR-21
+        EXPECT_EQ(has(peer->responses[0], "Retry-After: 30\r\n"),
+                  has(row.status, "500"));                                      // ERR-25
+        EXPECT_EQ(has(peer->responses[0], "Allow: "), has(row.status, "405"));  // ERR-21
     }
 }
 
-TEST(S2x, AMessageIsRememberedForAMinute) {    // GEN-3, IM-50
+TEST(S2x, AMessageIsRememberedForAMinute) {  // GEN-3, IM-50
     World world;
     auto peer = world.peer();
     const std::string gone = "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>";
@@ -121,7 +134,7 @@ TEST(S2x, AMessageIsRememberedForAMinute) {    // GEN-3, IM-50
     ASSERT_TRUE(world.give(bounce("juliet@xmpp.example", "never-sent", gone)));
     world.pass(2s);
     EXPECT_EQ(peer->requests.size(), 1u);
-    EXPECT_EQ(world.edge().stanzas.size(), 2u);    // ERR-5: and no error answers an error
+    EXPECT_EQ(world.edge().stanzas.size(), 2u);  // ERR-5: and no error answers an error
 }
 
 }  // namespace

@@ -9,13 +9,15 @@ namespace {
 using test::Settings;
 using test::World;
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 std::string options(const std::string& branch, const std::string& uri) {
     return World::request(branch, "", "", "TCP", uri, "sip:romeo@sip.example", "OPTIONS");
 }
 
-TEST(SipAgent, NoDialogIsOurs) {    // SIP-22
+TEST(SipAgent, NoDialogIsOurs) {  // SIP-22
     World world;
     auto peer = world.peer();
     std::string request = World::request("b1", "x");
@@ -26,7 +28,7 @@ TEST(SipAgent, NoDialogIsOurs) {    // SIP-22
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
-TEST(SipAgent, OptionsTellThatItLives) {    // SIP-25, IQ-13
+TEST(SipAgent, OptionsTellThatItLives) {  // SIP-25, IQ-13
     World world;
     auto peer = world.peer();
     peer->send_tcp(world.sip_address(), options("o1", "sip:gw.example"));
@@ -47,31 +49,34 @@ TEST(SipAgent, OptionsTellThatItLives) {    // SIP-25, IQ-13
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
-TEST(SipAgent, OtherMethodsAreNotAllowed) {    // IQ-14
-    for (const char* method : {"INVITE", "INFO", "REFER", "PUBLISH", "REGISTER", "UPDATE", "PRACK", "SUBSCRIBE",
-                               "NOTIFY", "BENOTIFY"}) {
+TEST(SipAgent, OtherMethodsAreNotAllowed) {  // IQ-14
+    for (const char* method : {"INVITE", "INFO", "REFER", "PUBLISH", "REGISTER", "UPDATE", "PRACK",
+                               "SUBSCRIBE", "NOTIFY", "BENOTIFY"}) {
         World world;
         auto peer = world.peer();
-        peer->send_tcp(world.sip_address(), World::request("b1", "", "", "TCP", "sip:juliet@xmpp.example",
-                                                           "sip:romeo@sip.example", method));
+        peer->send_tcp(world.sip_address(),
+                       World::request("b1", "", "", "TCP", "sip:juliet@xmpp.example",
+                                      "sip:romeo@sip.example", method));
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << method;
         EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 405 ")) << peer->responses[0];
-        EXPECT_TRUE(has(peer->responses[0], "\r\nAllow: MESSAGE, OPTIONS\r\n")) << peer->responses[0];
+        EXPECT_TRUE(has(peer->responses[0], "\r\nAllow: MESSAGE, OPTIONS\r\n"))
+            << peer->responses[0];
         EXPECT_TRUE(world.edge().stanzas.empty());
     }
 }
 
-TEST(SipAgent, ATargetThatIsSuspectIsNotWaitedFor) {    // SIP-8: 4 s instead of Timer F
+TEST(SipAgent, ATargetThatIsSuspectIsNotWaitedFor) {  // SIP-8: 4 s instead of Timer F
     World world(Settings{{"domain/sip.example/next_hop",
                           "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
     auto silent = world.peer();
     auto second = world.peer("10.99.0.2:5070");
     silent->answer = [](const sip::Message&) { return 0; };
-    world.pass(11s);    // an OPTIONS after 5 s, which has no answer when the next is due
+    world.pass(11s);  // an OPTIONS after 5 s, which has no answer when the next is due
     EXPECT_GE(silent->options, 1);
     const Instant begin = world.simulation.now();
     ASSERT_TRUE(world.give(World::message("a1", "x")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
     EXPECT_EQ(silent->requests.size(), 1u);
     EXPECT_EQ(second->requests.size(), 1u);
     EXPECT_GE(world.simulation.now() - begin, 4s);
@@ -79,27 +84,30 @@ TEST(SipAgent, ATargetThatIsSuspectIsNotWaitedFor) {    // SIP-8: 4 s instead of
     // Timer F of the OPTIONS: it is down, and not even asked.
     world.pass(30s);
     ASSERT_TRUE(world.give(World::message("a2", "y")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 2; }, 1s)) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 2; }, 1s))
+        << world.log();
     EXPECT_EQ(silent->requests.size(), 1u);
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
-TEST(SipAgent, ATargetThatIsNotSuspectHasItsTime) {    // SIP-8, SIP-10
+TEST(SipAgent, ATargetThatIsNotSuspectHasItsTime) {  // SIP-8, SIP-10
     World world(Settings{{"domain/sip.example/next_hop",
                           "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
     auto slow = world.peer();
     auto second = world.peer("10.99.0.2:5070");
-    slow->answer = [](const sip::Message& m) { return m.method == sip::Method::kMessage ? 0 : 200; };
+    slow->answer = [](const sip::Message& m) {
+        return m.method == sip::Method::kMessage ? 0 : 200;
+    };
     ASSERT_TRUE(world.give(World::message("a1", "x")));
     world.pass(31s);
-    EXPECT_TRUE(second->requests.empty());    // it could arrive twice
+    EXPECT_TRUE(second->requests.empty());  // it could arrive twice
     EXPECT_TRUE(world.edge().stanzas.empty());
     world.pass(2s);
     ASSERT_EQ(world.edge().stanzas.size(), 1u);
     EXPECT_TRUE(has(world.edge().stanzas[0], "<remote-server-timeout"));
 }
 
-TEST(SipAgent, OneConnectionServesBothWays) {    // SIP-14
+TEST(SipAgent, OneConnectionServesBothWays) {  // SIP-14
     World world;
     auto peer = world.peer();
     for (const char* id : {"a1", "a2", "a3"}) {
@@ -114,7 +122,7 @@ TEST(SipAgent, OneConnectionServesBothWays) {    // SIP-14
     EXPECT_EQ(world.edge().stanzas.size(), 1u);
 }
 
-TEST(SipAgent, AQuietConnectionIsPinged) {    // SIP-15
+TEST(SipAgent, AQuietConnectionIsPinged) {  // SIP-15
     for (const bool pongs : {true, false}) {
         World world(Settings{{"sip.options_interval", "1h"}});
         auto peer = world.peer();
@@ -128,7 +136,7 @@ TEST(SipAgent, AQuietConnectionIsPinged) {    // SIP-15
         world.pass(11s);
         ASSERT_TRUE(world.give(World::message("a2", "y")));
         ASSERT_TRUE(world.until([&] { return peer->requests.size() == 2; }));
-        EXPECT_EQ(peer->accepted(), pongs ? 1u : 2u);    // closed without its pong
+        EXPECT_EQ(peer->accepted(), pongs ? 1u : 2u);  // closed without its pong
         EXPECT_TRUE(world.edge().stanzas.empty());
     }
 }

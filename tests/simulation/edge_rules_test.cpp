@@ -1,5 +1,5 @@
-// The edge against a partner that is scripted: rules that a well-behaved server never shows. In clear
-// text with dialback, so that a test can read and write what crosses.
+// The edge against a partner that is scripted: rules that a well-behaved server never shows. In
+// clear text with dialback, so that a test can read and write what crosses.
 #include <gtest/gtest.h>
 
 #include "tests/simulation/world.hpp"
@@ -7,22 +7,26 @@
 namespace fedgate::simulation {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 std::size_t count_of(const std::string& text, const std::string& part) {
     std::size_t count = 0;
-    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+        ++count;
     return count;
 }
 
-// The XMPP server of b.example. It answers headers, keys and questions as told, on every connection.
+// The XMPP server of b.example. It answers headers, keys and questions as told, on every
+// connection.
 class Partner final : public net::ConnectionOwner, SocketOwner {
 public:
     struct Stream {
         std::unique_ptr<net::Connection> connection;
-        bool ours = false;     // that we opened
+        bool ours = false;  // that we opened
         bool gone = false;
-        std::string text;      // all that came
+        std::string text;  // all that came
         std::size_t done = 0;
         void write(const std::string& bytes) const { FEDGATE_CHECK(connection->write(bytes)); }
     };
@@ -40,7 +44,9 @@ public:
     }
     static std::string header(const std::string& attributes) {
         return "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
-               "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' " + attributes + ">";
+               "xmlns:stream='http://etherx.jabber.org/streams' "
+               "xmlns:db='jabber:server:dialback' " +
+               attributes + ">";
     }
     static std::string result(const std::string& rest) {
         return "<db:result from='b.example' to='a.example'" + rest;
@@ -49,14 +55,16 @@ public:
         return "<db:result from='b.example' to='" + to + "' type='valid'/>";
     }
     static std::string error(const std::string& condition) {
-        return "<stream:error><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+        return "<stream:error><" + condition +
+               " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
                "</stream:stream>";
     }
     // Those that the edge opened to us for its stanzas; questions come on others.
     [[nodiscard]] std::vector<Stream*> accepted() {
         std::vector<Stream*> found;
         for (auto& stream : streams) {
-            if (!stream->ours && has(stream->text, "<stream:stream") && !has(stream->text, "<db:verify")) {
+            if (!stream->ours && has(stream->text, "<stream:stream") &&
+                !has(stream->text, "<db:verify")) {
                 found.push_back(stream.get());
             }
         }
@@ -76,12 +84,15 @@ private:
         return *streams.back();
     }
     void on_accept(Socket, Socket socket, const SocketAddress& peer) override {
-        add(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20}, socket, peer));
+        add(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20},
+                                              socket, peer));
     }
     std::size_t on_data(net::Connection& connection, MutableBytes input) override {
-        Stream& stream = *std::ranges::find_if(streams, [&](auto& s) { return s->connection.get() == &connection; })->get();
+        Stream& stream = *std::ranges::find_if(streams, [&](auto& s) {
+                              return s->connection.get() == &connection;
+                          })->get();
         stream.text.append(input.data(), input.size());
-        const auto take = [&](const char* part) {    // each once, in the order in which they come
+        const auto take = [&](const char* part) {  // each once, in the order in which they come
             const std::size_t at = stream.text.find(part, stream.done);
             if (at == std::string::npos) return false;
             stream.done = at + 1;
@@ -92,13 +103,15 @@ private:
             return input.size();
         }
         if (take("<stream:stream")) {
-            stream.write(header("from='b.example' to='a.example' id='i1' version='1.0'") + features);
+            stream.write(header("from='b.example' to='a.example' id='i1' version='1.0'") +
+                         features);
         }
         if (take("</db:result>") && !answer_to_key.empty()) stream.write(answer_to_key);
         if (take("</db:verify>")) {
             const std::size_t at = stream.text.find(" id='", stream.text.find("<db:verify")) + 5;
             stream.write("<db:verify from='b.example' to='a.example' id='" +
-                         stream.text.substr(at, stream.text.find('\'', at) - at) + "' type='valid'/>");
+                         stream.text.substr(at, stream.text.find('\'', at) - at) +
+                         "' type='valid'/>");
         }
         return input.size();
     }
@@ -120,9 +133,11 @@ struct Door final : link::GatewayDoor {
     }
     void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
     [[nodiscard]] std::size_t count(link::Fate fate, link::Fault fault = link::Fault::kNone) const {
-        return static_cast<std::size_t>(std::ranges::count_if(outcomes, [&](const link::Outcome& outcome) {
-            return outcome.fate == fate && (fault == link::Fault::kNone || outcome.fault == fault);
-        }));
+        return static_cast<std::size_t>(
+            std::ranges::count_if(outcomes, [&](const link::Outcome& outcome) {
+                return outcome.fate == fate &&
+                       (fault == link::Fault::kNone || outcome.fault == fault);
+            }));
     }
     std::vector<std::string> got;
     std::vector<link::Outcome> outcomes;
@@ -132,13 +147,15 @@ class EdgeRules : public testing::Test {
 protected:
     void start(const Settings& more = {}) {
         Settings settings = server_rules("a.example", "b.example");
-        settings.insert(settings.end(), {{"partner/b.example/tls", "none"}, {"partner/b.example/sasl", "none"}});
+        settings.insert(settings.end(),
+                        {{"partner/b.example/tls", "none"}, {"partner/b.example/sasl", "none"}});
         settings.insert(settings.end(), more.begin(), more.end());
         server_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, settings);
         const auto node = simulation_.make_node();
         server_->knows("b.example", simulation_, node);
         server_->start_edge(server_->seats()[0], door_);
-        partner_ = std::make_unique<Partner>(simulation_.make_loop(node), simulation_.address(server_->node(), 5269));
+        partner_ = std::make_unique<Partner>(simulation_.make_loop(node),
+                                             simulation_.address(server_->node(), 5269));
     }
     void send(link::Ticket ticket, const std::string& text = "x") {
         ASSERT_TRUE(server_->seats()[0].edge->take_stanza(
@@ -148,13 +165,16 @@ protected:
     // A stream of the partner's, proved.
     Partner::Stream& authenticated() {
         Partner::Stream& stream = partner_->open();
-        EXPECT_TRUE(until([&] { return has(stream.text, "type='valid'"); }, 5s)) << stream.text << server_->log();
+        EXPECT_TRUE(until([&] { return has(stream.text, "type='valid'"); }, 5s))
+            << stream.text << server_->log();
         return stream;
     }
     bool until(const std::function<bool()>& predicate, Duration time = 40s) {
         return simulation_.run_for(predicate, time);
     }
-    void pass(Duration time) { until([] { return false; }, time); }
+    void pass(Duration time) {
+        until([] { return false; }, time);
+    }
 
     Simulation simulation_{{.seed = 11}};
     Door door_;
@@ -162,10 +182,11 @@ protected:
     std::unique_ptr<Partner> partner_;
 };
 
-TEST_F(EdgeRules, StanzasWaitForTheProof) {    // DB-10, DB-9
+TEST_F(EdgeRules, StanzasWaitForTheProof) {  // DB-10, DB-9
     start();
     partner_->answer_to_key.clear();
-    for (link::Ticket ticket = 1; ticket <= 3; ++ticket) send(ticket, "text" + std::to_string(ticket));
+    for (link::Ticket ticket = 1; ticket <= 3; ++ticket)
+        send(ticket, "text" + std::to_string(ticket));
     ASSERT_TRUE(until([&] { return partner_->accepted().size() == 1; }));
     pass(2s);
     Partner::Stream& stream = *partner_->accepted()[0];
@@ -175,7 +196,7 @@ TEST_F(EdgeRules, StanzasWaitForTheProof) {    // DB-10, DB-9
     // Another pair goes on meanwhile: theirs.
     authenticated().write("<message from='v@b.example' to='u@a.example'/>");
     ASSERT_TRUE(until([&] { return door_.got.size() == 1; }, 5s));
-    stream.write(Partner::valid("elsewhere.example"));    // DB-7: not what was asked
+    stream.write(Partner::valid("elsewhere.example"));  // DB-7: not what was asked
     pass(1s);
     EXPECT_FALSE(has(stream.text, "<message"));
     stream.write(Partner::valid());
@@ -185,7 +206,7 @@ TEST_F(EdgeRules, StanzasWaitForTheProof) {    // DB-10, DB-9
     EXPECT_LT(stream.text.find("text2"), stream.text.find("text3"));
 }
 
-TEST_F(EdgeRules, TheQueueOfAPairIsBounded) {    // DNS-9, ERR-45
+TEST_F(EdgeRules, TheQueueOfAPairIsBounded) {  // DNS-9, ERR-45
     start();
     partner_->answer_to_key.clear();
     for (link::Ticket ticket = 1; ticket <= 1'001; ++ticket) send(ticket);
@@ -194,14 +215,15 @@ TEST_F(EdgeRules, TheQueueOfAPairIsBounded) {    // DNS-9, ERR-45
     EXPECT_EQ(door_.outcomes[0].fault, link::Fault::kQueueFull);
     pass(5s);
     EXPECT_EQ(door_.outcomes.size(), 1u);
-    ASSERT_TRUE(until([&] { return door_.outcomes.size() == 1'001; }, 30s));    // and nobody waits for ever
+    ASSERT_TRUE(
+        until([&] { return door_.outcomes.size() == 1'001; }, 30s));  // and nobody waits for ever
 }
 
-TEST_F(EdgeRules, AStreamIsReopenedWhenThereIsSomethingToSend) {    // DNS-9, S2S-21
+TEST_F(EdgeRules, AStreamIsReopenedWhenThereIsSomethingToSend) {  // DNS-9, S2S-21
     start();
     send(1);
     ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
-    partner_->accepted()[0]->write(Partner::error("reset"));    // recoverable
+    partner_->accepted()[0]->write(Partner::error("reset"));  // recoverable
     pass(60s);
     EXPECT_EQ(partner_->accepted().size(), 1u);
     send(2);
@@ -209,38 +231,41 @@ TEST_F(EdgeRules, AStreamIsReopenedWhenThereIsSomethingToSend) {    // DNS-9, S2
     EXPECT_EQ(partner_->accepted().size(), 2u);
 }
 
-TEST_F(EdgeRules, APartnerThatTurnsUsAwayIsAskedLessAndLess) {    // DNS-9: back-off
+TEST_F(EdgeRules, APartnerThatTurnsUsAwayIsAskedLessAndLess) {  // DNS-9: back-off
     start();
     partner_->features = "</stream:stream>";
     std::vector<Instant> attempts;
-    for (link::Ticket ticket = 1; ticket < 600; ++ticket) {    // ten a second
+    for (link::Ticket ticket = 1; ticket < 600; ++ticket) {  // ten a second
         send(ticket);
         pass(100ms);
         if (partner_->accepted().size() > attempts.size()) attempts.push_back(simulation_.now());
     }
     ASSERT_GE(attempts.size(), 6u);
-    for (std::size_t i = 0; i < 5; ++i) EXPECT_GE(attempts[i + 1] - attempts[i], 1s * (1 << i)) << i;
-    EXPECT_LT(attempts[5] - attempts[0], 45s);    // 31 s, and what the targets' own hold adds
+    for (std::size_t i = 0; i < 5; ++i)
+        EXPECT_GE(attempts[i + 1] - attempts[i], 1s * (1 << i)) << i;
+    EXPECT_LT(attempts[5] - attempts[0], 45s);  // 31 s, and what the targets' own hold adds
 }
 
-TEST_F(EdgeRules, ARefusalForGoodIsRemembered) {    // S2S-21, ERR-43, DNS-7
+TEST_F(EdgeRules, ARefusalForGoodIsRemembered) {  // S2S-21, ERR-43, DNS-7
     start();
     partner_->features = Partner::error("host-unknown");
     link::Ticket ticket = 0;
     const auto refused = [&] {
         const std::size_t before = door_.count(link::Fate::kFailed, link::Fault::kNoSuchDomain);
         send(++ticket);
-        return until([&] { return door_.count(link::Fate::kFailed, link::Fault::kNoSuchDomain) > before; }, 3s);
+        return until(
+            [&] { return door_.count(link::Fate::kFailed, link::Fault::kNoSuchDomain) > before; },
+            3s);
     };
     ASSERT_TRUE(refused());
     EXPECT_EQ(partner_->accepted().size(), 1u);
     pass(50s);
     ASSERT_TRUE(refused());
-    EXPECT_EQ(partner_->accepted().size(), 1u);    // not asked again
+    EXPECT_EQ(partner_->accepted().size(), 1u);  // not asked again
     pass(15s);
     ASSERT_TRUE(refused());
     EXPECT_EQ(partner_->accepted().size(), 2u);
-    pass(100s);    // 60 s, doubled
+    pass(100s);  // 60 s, doubled
     ASSERT_TRUE(refused());
     EXPECT_EQ(partner_->accepted().size(), 2u);
     pass(30s);
@@ -248,7 +273,7 @@ TEST_F(EdgeRules, ARefusalForGoodIsRemembered) {    // S2S-21, ERR-43, DNS-7
     EXPECT_EQ(partner_->accepted().size(), 3u);
 }
 
-TEST_F(EdgeRules, WhoDoesNotReadIsPutOut) {    // S2S-66
+TEST_F(EdgeRules, WhoDoesNotReadIsPutOut) {  // S2S-66
     start();
     send(1);
     ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
@@ -257,10 +282,11 @@ TEST_F(EdgeRules, WhoDoesNotReadIsPutOut) {    // S2S-66
     pass(25s);
     EXPECT_EQ(server_->count(Counter::kXmppOutEstablished), 1u);
     EXPECT_EQ(door_.count(link::Fate::kInDoubt), 0u);
-    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kInDoubt) > 100; }, 15s)) << server_->log();
+    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kInDoubt) > 100; }, 15s))
+        << server_->log();
 }
 
-TEST_F(EdgeRules, WhatHasNotLeftIsNotForgottenForWhatComes) {    // S2S-16, where there is no XEP-0198
+TEST_F(EdgeRules, WhatHasNotLeftIsNotForgottenForWhatComes) {  // S2S-16, where there is no XEP-0198
     start();
     send(1);
     ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
@@ -274,11 +300,13 @@ TEST_F(EdgeRules, WhatHasNotLeftIsNotForgottenForWhatComes) {    // S2S-16, wher
               2'500u);
 }
 
-TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {    // S2S-17: a space at a fifth of the interval
+TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {  // S2S-17: a space at a fifth of the interval
     start({{"xmpp.keepalive.interval", "50s"}});
     send(0);
-    ASSERT_TRUE(until([&] { return partner_->accepted().size() == 1 && has(partner_->accepted()[0]->text, "<message"); }));
-    pass(60s);    // the ping behind the message was given up by now
+    ASSERT_TRUE(until([&] {
+        return partner_->accepted().size() == 1 && has(partner_->accepted()[0]->text, "<message");
+    }));
+    pass(60s);  // the ping behind the message was given up by now
     Partner::Stream& stream = *partner_->accepted()[0];
     stream.text.clear();
     pass(50s);
@@ -287,7 +315,7 @@ TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {    // S2S-17: a space at a fifth of
     EXPECT_EQ(stream.text.find_first_not_of(' '), std::string::npos) << stream.text;
 }
 
-TEST_F(EdgeRules, AStreamWithoutStanzasIsClosed) {    // S2S-18
+TEST_F(EdgeRules, AStreamWithoutStanzasIsClosed) {  // S2S-18
     start({{"xmpp.timeouts.inactivity", "60s"}});
     send(0);
     ASSERT_TRUE(until([&] { return partner_->accepted().size() == 1; }));
@@ -298,7 +326,7 @@ TEST_F(EdgeRules, AStreamWithoutStanzasIsClosed) {    // S2S-18
     EXPECT_TRUE(theirs.gone);
 }
 
-TEST_F(EdgeRules, SpacesAreNoStanzas) {    // S2S-18
+TEST_F(EdgeRules, SpacesAreNoStanzas) {  // S2S-18
     start({{"xmpp.timeouts.inactivity", "60s"}});
     Partner::Stream& stream = authenticated();
     for (int i = 0; i < 5; ++i) {
@@ -314,7 +342,7 @@ TEST_F(EdgeRules, SpacesAreNoStanzas) {    // S2S-18
     EXPECT_TRUE(stream.text.ends_with("</stream:stream>")) << stream.text;
 }
 
-TEST_F(EdgeRules, BytesHaveARate) {    // S2S-64: a burst of 8 s, then the rate; nothing is dropped
+TEST_F(EdgeRules, BytesHaveARate) {  // S2S-64: a burst of 8 s, then the rate; nothing is dropped
     start({{"partner/b.example/rate_bytes", "100KiB/s"}});
     Partner::Stream& stream = authenticated();
     const std::string stanza = "<message from='v@b.example' to='u@a.example'><body>" +
@@ -326,30 +354,35 @@ TEST_F(EdgeRules, BytesHaveARate) {    // S2S-64: a burst of 8 s, then the rate;
     });
     const Instant begin = simulation_.now();
     ASSERT_TRUE(until([&] { return door_.got.size() == 200; }, 60s)) << door_.got.size();
-    EXPECT_GT(simulation_.now() - begin, 6s);    // 1.6 MB, of which 800 KiB at once
+    EXPECT_GT(simulation_.now() - begin, 6s);  // 1.6 MB, of which 800 KiB at once
     EXPECT_LT(simulation_.now() - begin, 12s);
 }
 
-TEST_F(EdgeRules, StreamsOfOnePairAreCounted) {    // S2S-32, S2S-62, S2S-20: four, and they may be at once
+TEST_F(EdgeRules,
+       StreamsOfOnePairAreCounted) {  // S2S-32, S2S-62, S2S-20: four, and they may be at once
     start();
     for (int i = 0; i < 4; ++i) authenticated();
     Partner::Stream& fifth = authenticated();
     ASSERT_TRUE(until([&] { return fifth.gone; }, 15s)) << fifth.text;
-    EXPECT_TRUE(has(fifth.text, "<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")) << fifth.text;
-    for (std::size_t i = 0; i < 4; ++i) EXPECT_FALSE(partner_->streams[i]->ours && partner_->streams[i]->gone);
+    EXPECT_TRUE(
+        has(fifth.text, "<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"))
+        << fifth.text;
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_FALSE(partner_->streams[i]->ours && partner_->streams[i]->gone);
 }
 
-TEST_F(EdgeRules, ADomainThatIsNotOursEndsTheStream) {    // ERR-L1, S2S-33
+TEST_F(EdgeRules, ADomainThatIsNotOursEndsTheStream) {  // ERR-L1, S2S-33
     start();
     Partner::Stream& stream = authenticated();
-    stream.write("<message from='v@b.example' to='u@nowhere.example' id='m'><body>x</body></message>");
+    stream.write(
+        "<message from='v@b.example' to='u@nowhere.example' id='m'><body>x</body></message>");
     ASSERT_TRUE(until([&] { return stream.gone; }, 15s)) << stream.text;
     EXPECT_TRUE(has(stream.text, "<stream:error><host-unknown ")) << stream.text;
-    EXPECT_FALSE(has(stream.text, "type='error'"));    // no error of the stanza
+    EXPECT_FALSE(has(stream.text, "type='error'"));  // no error of the stanza
     EXPECT_TRUE(door_.got.empty());
 }
 
-TEST_F(EdgeRules, AnElementThatIsNoStanzaEndsTheStream) {    // IQ-15
+TEST_F(EdgeRules, AnElementThatIsNoStanzaEndsTheStream) {  // IQ-15
     start();
     Partner::Stream& stream = authenticated();
     stream.write("<query xmlns='jabber:iq:version'/>");
@@ -358,7 +391,7 @@ TEST_F(EdgeRules, AnElementThatIsNoStanzaEndsTheStream) {    // IQ-15
     EXPECT_TRUE(door_.got.empty());
 }
 
-TEST_F(EdgeRules, AHandshakeThatFailsEndsWithoutAWord) {    // S2S-47
+TEST_F(EdgeRules, AHandshakeThatFailsEndsWithoutAWord) {  // S2S-47
     start({{"partner/b.example/tls", "required"}, {"partner/b.example/sasl", "optional"}});
     partner_->sends_keys = false;
     Partner::Stream& stream = partner_->open();
@@ -369,7 +402,8 @@ TEST_F(EdgeRules, AHandshakeThatFailsEndsWithoutAWord) {    // S2S-47
     stream.write("<stream:stream>this is no TLS");
     ASSERT_TRUE(until([&] { return stream.gone; }, 15s));
     EXPECT_FALSE(has(stream.text, "<")) << stream.text;
-    EXPECT_TRUE(until([&] { return server_->count(Counter::kXmppTlsFailed) == 1; }, 15s)) << server_->log();
+    EXPECT_TRUE(until([&] { return server_->count(Counter::kXmppTlsFailed) == 1; }, 15s))
+        << server_->log();
 }
 
 }  // namespace
