@@ -40,6 +40,7 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     const Instant now = context_.loop.now();
     if (draining_) return refuse(ticket, link::Fault::kRemoteFailing);
     if (!context_.stream_policy(our_, their_).allowed) return refuse(ticket, link::Fault::kBlocked);
+    if (stream_ != nullptr && !waiting_.empty()) flush();
     if (stream_ != nullptr && waiting_.empty() && write(ticket, stanza)) return;
     if (stream_ == nullptr && !initiator_started_) {
         if (now >= retry_at_) {
@@ -146,6 +147,7 @@ void OutStream::on_pong(std::uint64_t number) {
     pings_.erase(pings_.begin(), ping + 1);
     if (covers > acknowledged_count_) {
         acknowledge(static_cast<std::size_t>(covers - acknowledged_count_));
+        flush();
     }
 }
 
@@ -172,6 +174,8 @@ void OutStream::on_action(const xml::Action& action) {
             last_fault_ = link::Fault::kNone;
             since_ = last_stanza_ = last_space_ = context_.loop.now();
             flush();
+            // At once, to learn whether it answers at all before it matters (S2S-17).
+            if (stream_ != nullptr && !stream_->acknowledges()) send_ping();
             arm();
             return;
         case xml::Action::Kind::kPairRefused:
