@@ -45,9 +45,10 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings, const
     if (!address.rate.take(1, now)) return Refusal::kRate;
     if (connections_ >= share(settings.connections)) return Refusal::kTotal;
     // S2S-62: 10 for each address, 10 % of the connection limit in all.
-    if (address.unauthenticated >= share(settings.unauthenticated_per_address) ||
-        unauthenticated_ >= share(std::max(1U, settings.connections / 10))) {
-        return Refusal::kUnauthenticated;
+    if (address.unauthenticated >= share(settings.unauthenticated_per_address)) return Refusal::kUnauthenticated;
+    if (unauthenticated_ >= share(std::max(1U, settings.connections / 10))) {
+        address.rate.charge(-1, now);    // it may come again at once
+        return Refusal::kAllUnauthenticated;
     }
     ++address.connections;
     ++address.unauthenticated;
@@ -111,6 +112,7 @@ const char* DoorGuard::name_of(Refusal refusal) {
         case Refusal::kNone: return "";
         case Refusal::kRate: return "xmpp.rate.connections_per_address";
         case Refusal::kUnauthenticated: return "xmpp.limits.unauthenticated_per_address";
+        case Refusal::kAllUnauthenticated: return "a tenth of xmpp.limits.connections";
         case Refusal::kTotal: return "xmpp.limits.connections";
         case Refusal::kTable: return "counted addresses";
     }

@@ -17,9 +17,10 @@ class DoorGuard {
 public:
     explicit DoorGuard(std::uint32_t shards) : shards_(shards) {}
 
-    enum class Refusal : std::uint8_t { kNone, kRate, kUnauthenticated, kTotal, kTable };
+    enum class Refusal : std::uint8_t { kNone, kRate, kUnauthenticated, kAllUnauthenticated, kTotal, kTable };
 
-    // A connection came in. kNone: it counts from now on; leave() must follow.
+    // A connection came in. kNone: it counts from now on; leave() must follow. kAllUnauthenticated: when
+    // one of those leave()s, it may enter.
     Refusal enter(const rules::Settings::Xmpp&, const SocketAddress& peer, Instant now);
     // It proved a domain. False: the pair or the partner has its share already.
     [[nodiscard]] bool authenticate(const rules::Settings::Xmpp&, std::uint32_t partner_limit,

@@ -102,6 +102,9 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
     const Instant now = context_.loop.now();
     context_.stats.add(Counter::kXmppInConnections);
     auto refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
+    if (refusal == DoorGuard::Refusal::kAllUnauthenticated && make_room()) {
+        refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
+    }
     if (refusal == DoorGuard::Refusal::kNone) {
         const bool direct_tls = std::ranges::find(tls_listeners_, listener) != tls_listeners_.end();
         Handle<InStream> handle;
@@ -121,6 +124,19 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
     context_.loop.close(connection);
 }
 
+// Nobody may keep others out with connections that prove nothing: the one that has had most time goes.
+bool Edge::make_room() {
+    InStream* oldest = nullptr;
+    in_streams_.for_each([&](Handle<InStream>, InStream& stream) {
+        if (!stream.their().empty() || stream.gone() || stream.abandoned()) return;
+        if (oldest == nullptr || stream.since() < oldest->since()) oldest = &stream;
+    });
+    if (oldest == nullptr) return false;
+    guard_.leave(oldest->connection().peer_address(), {}, {});
+    oldest->abandon();
+    return true;
+}
+
 bool Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
     const rules::Partner* partner = context_.rules->partner(their);
     if (partner == nullptr) return false;
@@ -129,7 +145,9 @@ bool Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
 }
 
 void Edge::on_gone(InStream& stream) {
-    guard_.leave(stream.connection().peer_address(), stream.our(), stream.their());
+    if (!stream.abandoned()) {
+        guard_.leave(stream.connection().peer_address(), stream.our(), stream.their());
+    }
     for (const Asked& asked : asked_) {
         if (asked.stream == stream.handle()) asked.verification->abandon();
     }

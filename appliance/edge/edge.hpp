@@ -84,6 +84,7 @@ private:
     void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
     bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
     void on_turn_end() override;
+    [[nodiscard]] bool make_room();
     void on_timer(Timer&) override;
     bool on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;

@@ -285,6 +285,14 @@ void InStream::fail(xml::StreamError error) {
     pump({});
 }
 
+void InStream::abandon() {
+    abandoned_ = closing_ = true;
+    deadline_.cancel();
+    resume_.cancel();
+    idle_.cancel();
+    connection_.abort({Errc::kLimit, 0, "makes room"});
+}
+
 void InStream::recheck() {
     if (closing_) return;
     const bool good = std::ranges::all_of(stream_.pairs(), [this](const xml::Stream::Pair& pair) {

@@ -41,6 +41,7 @@ public:
     void verified(Bytes our, Bytes their, Bytes id, xml::Verdict);
     void close();                           // clean
     void fail(xml::StreamError);
+    void abandon();    // at once, without a word
     // The rules have changed: ends a stream that they no longer allow, and takes their rates.
     void recheck();
 
@@ -51,6 +52,7 @@ public:
     [[nodiscard]] const std::string& their() const { return their_; }
     [[nodiscard]] xml::Proof proof() const { return proof_; }
     [[nodiscard]] bool gone() const { return gone_; }
+    [[nodiscard]] bool abandoned() const { return abandoned_; }
     [[nodiscard]] Instant since() const { return since_; }
 
 private:
@@ -102,6 +104,7 @@ private:
     bool held_ = false;
     bool closing_ = false;
     bool gone_ = false;
+    bool abandoned_ = false;
 };
 
 }  // namespace fedgate::edge

@@ -66,6 +66,12 @@ protected:
                                 "<message from='u@a.example' to='v@b.example' id='m'><body>" + text +
                                     "</body></message>"});
     }
+    // Answers that were passed on; pings are as well.
+    [[nodiscard]] std::ptrdiff_t results_at_a() const {
+        return std::ranges::count_if(door_a_.got, [](const Door::Got& got) {
+            return got.stanza.starts_with("<iq type='result'");
+        });
+    }
     bool until(const std::function<bool()>& predicate, Duration time = 40s) {
         return simulation_.run_for(predicate, time);
     }
@@ -171,7 +177,21 @@ TEST_F(EdgePair, AnAnsweredPingEndsTheDoubt) {
     ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
                                  "<iq type='result' from='b.example' to='a.example' id='" + id + "'/>"}));
     ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }));
-    EXPECT_TRUE(door_a_.got.empty());    // it was the edge's own
+    EXPECT_EQ(results_at_a(), 0);    // it was the edge's own
+}
+
+// S2S-17: who answers is known from the start, so that its silence soon after says something.
+TEST_F(EdgePair, APartnerThatHangsSoonIsFoundOut) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] {
+        return std::ranges::any_of(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
+    }, 2s));
+    ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
+                                 "<iq type='result' from='b.example' to='a.example' id='fedgate-ping-1'/>"}));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
+    ASSERT_TRUE(send_from_a(2));    // nobody answers any more
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }, 40s));
 }
 
 TEST_F(EdgePair, AUserIsNotTheServerThatWasPinged) {
@@ -185,7 +205,7 @@ TEST_F(EdgePair, AUserIsNotTheServerThatWasPinged) {
                                      std::string("<iq type='result' from='") + from +
                                          "' to='a.example' id='fedgate-ping-1'/>"}));
     }
-    ASSERT_TRUE(until([&] { return door_a_.got.size() == 3; }));
+    ASSERT_TRUE(until([&] { return results_at_a() == 3; }));
     EXPECT_FALSE(door_a_.has(1, link::Fate::kAcknowledged));
 }
 
@@ -268,6 +288,28 @@ TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {    // S2S-62 at its defa
     // S2S-61: and those that say nothing are put out after a minute.
     ASSERT_TRUE(until([&] { return silent.ended == 15; }, 70s));
     for (const Socket socket : sockets) loop.close(socket);
+    until([] { return false; }, 1s);
+}
+
+// S2S-62: whoever comes from many addresses and proves nothing makes room for the next.
+TEST_F(EdgePair, SilentConnectionsFromEverywhereKeepNobodyOut) {
+    start({}, {{"xmpp.limits.connections", "50"}});
+    struct Silent final : SocketOwner {
+        void on_end(Socket, int) override { ++ended; }
+        unsigned ended = 0;
+    } silent;
+    std::vector<std::pair<SimulatedLoop*, Socket>> sockets;
+    for (unsigned i = 0; i < 30; ++i) {
+        SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
+        const auto socket = loop.connect(simulation_.address(b_->node(), 5269), silent);
+        ASSERT_TRUE(socket.has_value());
+        sockets.emplace_back(&loop, *socket);
+    }
+    ASSERT_TRUE(until([&] { return silent.ended == 25; }, 5s));
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }, 5s)) << b_->log();
+    EXPECT_EQ(silent.ended, 26U);
+    for (const auto& [loop, socket] : sockets) loop->close(socket);
     until([] { return false; }, 1s);
 }
 
