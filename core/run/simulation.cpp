@@ -47,6 +47,9 @@ bool SimulatedNetwork::step(Instant deadline) {
     return true;
 }
 
+SimulatedNetwork::SimulatedNetwork(const SimulationSettings& with) : settings(with), random(with.seed) {}
+SimulatedNetwork::~SimulatedNetwork() = default;
+
 // ---- what the tests hold
 
 Simulation::Simulation(const SimulationSettings& settings)

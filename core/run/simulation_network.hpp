@@ -158,7 +158,8 @@ struct SimulatedEvent {
 // What all loops share: time, chance, and who listens where.
 class SimulatedNetwork {
 public:
-    explicit SimulatedNetwork(const SimulationSettings& with) : settings(with), random(with.seed) {}
+    explicit SimulatedNetwork(const SimulationSettings& with);
+    ~SimulatedNetwork();    // where what it owns is known
 
     using Bound = std::pair<SimulatedLoopImplementation*, Socket>;
     Bound find_bound(const SocketAddress& to, const SocketAddress& from, std::uint32_t from_node,
