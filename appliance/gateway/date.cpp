@@ -37,7 +37,7 @@ struct Fields {
 };
 
 std::optional<WallTime> join(const Fields& f) {
-    if (f.year < 0 || f.month < 1 || f.day < 1 || f.hour < 0 || f.hour > 23 || f.minute < 0 ||
+    if (f.year < 1 || f.month < 1 || f.day < 1 || f.hour < 0 || f.hour > 23 || f.minute < 0 ||
         f.minute > 59 || f.second < 0 || f.second > 60) {
         return std::nullopt;
     }

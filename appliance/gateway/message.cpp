@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kSubjectCharactersMax = 256;    // IM-4
 constexpr std::size_t kCallIdBytesMax = 128;          // IM-5
 constexpr std::size_t kStanzaIdBytesMax = 64;         // IM-35
-constexpr Duration kFreshFor = 60s;                   // IM-46
+constexpr std::chrono::seconds kFreshFor = 60s;       // IM-46; a Duration can't hold all that a Date can tell
 
 constexpr Bytes kChatStates = "http://jabber.org/protocol/chatstates";
 constexpr Bytes kReceipts = "urn:xmpp:receipts";

@@ -192,6 +192,8 @@ TEST(MessageToXmpp, MapsSubjectLanguageAndDate) {
     EXPECT_TRUE(has(to_xmpp("Date: Sun, 13 Sep 2020 12:25:39 GMT\r\n", "x"),              // IM-46
                     "<delay xmlns='urn:xmpp:delay' stamp='2020-09-13T12:25:39Z' from='sip.example'/>"));
     EXPECT_FALSE(has(to_xmpp("Date: Sun, 13 Sep 2020 12:25:41 GMT\r\n", "x"), "delay"));
+    EXPECT_TRUE(has(to_xmpp("Date: Sat, 01 Jan 0001 00:00:00 GMT\r\n", "x"), "stamp='0001-01-01T00:00:00Z'"));
+    EXPECT_FALSE(has(to_xmpp("Date: Fri, 31 Dec 9999 23:59:59 GMT\r\nExpires: 4294967295\r\n", "x"), "delay"));
     EXPECT_TRUE(has(to_xmpp("Content-Type: message/cpim\r\n",
                             "Subject: in\r\nDateTime: 2020-01-01T00:00:00Z\r\n\r\nContent-Type: text/plain\r\n\r\nx"),
                     "<subject>in</subject><body>x</body>"));    // IM-42
