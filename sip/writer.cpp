@@ -75,7 +75,8 @@ void append_params_without(Sink& out, Bytes params, bool received, bool rport) {
 void append_top_via(Sink& out, const Via& via, const ResponseHead& head) {
     const bool rport = via.has_rport;
     const bool received = rport || !equal_ignoring_case(via.sent_by.host, head.source_host);
-    if (head.source_host.empty() || via.text.empty() || !received) return append_value(out, via.text);
+    if (head.source_host.empty() || via.text.empty() || !received)
+        return append_value(out, via.text);
     const Bytes before =
         via.params.empty()
             ? via.text

@@ -29,15 +29,16 @@ class Shard;
 using ShardFunction = std::move_only_function<void(Shard&)>;
 
 // May the handler of a kind refuse a record for now? Where one shard's refusal can wait for another
-// shard that waits for it, everything stands: so kinds that are always taken have mailboxes of their
-// own, and a record that waits may need no more than room in those to go on.
+// shard that waits for it, everything stands: so kinds that are always taken have mailboxes of
+// their own, and a record that waits may need no more than room in those to go on.
 enum class RecordUse : std::uint8_t { kAlwaysTaken, kMayWait };
 
 class RecordHandler {
 public:
     // A record from `from_shard` (it may be this one). The view is valid for the call only.
-    // False (kMayWait only): it can't be taken now; it stays at the front of its mailbox and is offered again (next
-    // turn or after 1 ms); what that shard has sent after it waits too, but for kAlwaysTaken.
+    // False (kMayWait only): it can't be taken now; it stays at the front of its mailbox and is
+    // offered again (next turn or after 1 ms); what that shard has sent after it waits too, but for
+    // kAlwaysTaken.
     [[nodiscard]] virtual bool on_record(std::uint32_t kind, std::uint32_t from_shard,
                                          Bytes record) = 0;
 
@@ -99,8 +100,8 @@ public:
     [[nodiscard]] ShardGroup& group() { return group_; }
 
     // Copies the parts into one record for `to_shard` (also to itself: it comes back from
-    // on_record(), never from within send()). Order is kept for each pair of shards and use. False: its
-    // mailbox is full, nothing was taken: stop reading from the source and try again later. A
+    // on_record(), never from within send()). Order is kept for each pair of shards and use. False:
+    // its mailbox is full, nothing was taken: stop reading from the source and try again later. A
     // record is at most record_bytes_max() long: a bigger one is refused for ever.
     [[nodiscard]] bool send(std::uint32_t to_shard, std::uint32_t kind,
                             std::initializer_list<Bytes> parts);

@@ -47,7 +47,8 @@ bool SimulatedNetwork::step(Instant deadline) {
     return true;
 }
 
-SimulatedNetwork::SimulatedNetwork(const SimulationSettings& with) : settings(with), random(with.seed) {}
+SimulatedNetwork::SimulatedNetwork(const SimulationSettings& with)
+    : settings(with), random(with.seed) {}
 SimulatedNetwork::~SimulatedNetwork() = default;
 
 // ---- what the tests hold

@@ -65,7 +65,8 @@ TEST(Framer, ClosesWhereTheBoundaryIsLost) {  // SIP-3
 }
 
 TEST(Framer, WhatIsNotSipIsRefusedWithItsFirstLine) {
-    for (const char* line : {"hello\r\n", "GET / HTTP/1.1\r\n", "\x16\x03\x01\r\n", "MESSAGE sip:a@b\r\n"}) {
+    for (const char* line :
+         {"hello\r\n", "GET / HTTP/1.1\r\n", "\x16\x03\x01\r\n", "MESSAGE sip:a@b\r\n"}) {
         Framer framer(test::kBodyMax);
         Message message;
         std::string bytes = line;

@@ -161,7 +161,8 @@ TEST(Writer, AnswersWhatIsMalformed) {  // SIP-2
 TEST(Writer, NoViaBringsAControlIntoAnAnswer) {
     for (const std::string& bad : {std::string("\r"), std::string(1, '\0')}) {
         std::string bytes = crlf(
-            "OPTIONS sip:h.example SIP/2.0\nVia: SIP/2.0/UDP h.example;branch=z9hG4bK1;x=\"a@b\"\n\n");
+            "OPTIONS sip:h.example SIP/2.0\nVia: SIP/2.0/UDP "
+            "h.example;branch=z9hG4bK1;x=\"a@b\"\n\n");
         bytes.replace(bytes.find('@', bytes.find("Via")), 1, bad);
         Message message;
         static_cast<void>(parse_message(bytes, Carrier::kDatagram, test::kBodyMax, message));
@@ -174,7 +175,8 @@ TEST(Writer, NoViaBringsAControlIntoAnAnswer) {
             head.source_host = source;
             write_response_head(sink, message, head);
             const Bytes answer = sink.written();
-            for (std::size_t at = answer.find(bad); at != Bytes::npos; at = answer.find(bad, at + 1)) {
+            for (std::size_t at = answer.find(bad); at != Bytes::npos;
+                 at = answer.find(bad, at + 1)) {
                 EXPECT_EQ(answer[at + 1], '\n') << answer;
             }
         }
