@@ -109,11 +109,15 @@ IpKey ip_key(const SocketAddress& address) {
 
 void write_ip(Sink& out, const SocketAddress& address) {
     const IpKey key = ip_key(address);
-    char text[kAddressTextMax + 1];
-    const bool v4 = is_mapped(key);
-    if (inet_ntop(v4 ? AF_INET : AF_INET6, key.bytes + (v4 ? 12 : 0), text, sizeof text) == nullptr)
+    if (is_mapped(key)) {  // by hand: a response to each message names its source
+        for (std::size_t i = 12; i < 16; ++i) {
+            if (i > 12) out.append('.');
+            out.append_number(unsigned{key.bytes[i]});
+        }
         return;
-    out.append(Bytes(text));
+    }
+    char text[kAddressTextMax + 1];
+    if (inet_ntop(AF_INET6, key.bytes, text, sizeof text) != nullptr) out.append(Bytes(text));
 }
 
 void write_address(Sink& out, const SocketAddress& address) {

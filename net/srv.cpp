@@ -52,6 +52,7 @@ bool Target::same_place(const Target& other) const {
 // is not less than it.
 std::size_t pick_weighted(std::span<const Target* const> targets, Random& random) {
     FEDGATE_CHECK(!targets.empty());
+    if (targets.size() == 1) return 0;
     std::uint32_t sum = 0;
     std::uint32_t zeros = 0;
     for (const Target* target : targets) {

@@ -1,6 +1,7 @@
 #include "net/target_pool.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace fedgate::net {
 namespace {
@@ -31,20 +32,18 @@ std::optional<std::size_t> TargetPool::pick(Instant now, Random& random, const T
     const auto is_open = [&tried](std::size_t index) {
         return index >= tried.size() || !tried[index];
     };
-    std::vector<const Target*> best;
-    std::vector<std::size_t> indexes;
+    std::array<const Target*, kTargetsMax> best;
+    std::array<std::size_t, kTargetsMax> indexes;
+    std::size_t count = 0;
     for (std::size_t i = 0; i < members_.size(); ++i) {
         if (!is_open(i) || !is_up(i, now)) continue;
         const Target& target = members_[i].target;
-        if (!best.empty() && target.priority > best.front()->priority) continue;
-        if (!best.empty() && target.priority < best.front()->priority) {
-            best.clear();
-            indexes.clear();
-        }
-        best.push_back(&target);
-        indexes.push_back(i);
+        if (count > 0 && target.priority > best[0]->priority) continue;
+        if (count > 0 && target.priority < best[0]->priority) count = 0;
+        best[count] = &target;
+        indexes[count++] = i;
     }
-    if (!best.empty()) return indexes[pick_weighted(best, random)];
+    if (count > 0) return indexes[pick_weighted({best.data(), count}, random)];
     if (any_up(now) || now < next_probe_) return std::nullopt;
     for (std::size_t i = 1; i <= members_.size(); ++i) {  // all are down: each in its turn
         const std::size_t index = (last_probed_ + i) % members_.size();
