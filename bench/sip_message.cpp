@@ -75,12 +75,11 @@ void BM_ReadMessage(benchmark::State& state) { read(state, message_request()); }
 BENCHMARK(BM_ReadResponse);
 BENCHMARK(BM_ReadMessage);
 
-void BM_ClientKey(benchmark::State& state) {
-    const KeySecret secret = {1, 2};
-    const std::string branch = "z9hG4bK0001000200010203040506070809abff";
-    for (auto _ : state) benchmark::DoNotOptimize(client_key(secret, branch, "MESSAGE"));
+void BM_ReadBranch(benchmark::State& state) {
+    const std::string branch = "z9hG4bK000100020000002a00010203040506070809abff";
+    for (auto _ : state) benchmark::DoNotOptimize(read_branch(branch));
 }
-BENCHMARK(BM_ClientKey);
+BENCHMARK(BM_ReadBranch);
 
 void BM_WriteMessage(benchmark::State& state) {
     std::array<char, 2'048> memory;

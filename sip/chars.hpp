@@ -111,7 +111,7 @@ inline bool all(Bytes text) {
     return span<kClasses>(text) == text.size();
 }
 
-inline int hex_value(char c) {
+constexpr int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     const char lower = static_cast<char>(c | 0x20);
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;

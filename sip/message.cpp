@@ -378,8 +378,12 @@ private:
     void read_field(const Header& header, std::size_t index) {
         switch (header.id) {
             case HeaderName::kVia: return add_via(header, index);
-            case HeaderName::kFrom: return add_party(header, message_.from, "From");
-            case HeaderName::kTo: return add_party(header, message_.to, "To");
+            case HeaderName::kFrom:
+                if (message_.is_request) add_party(header, message_.from, "From");
+                return;
+            case HeaderName::kTo:
+                if (message_.is_request) add_party(header, message_.to, "To");
+                return;
             case HeaderName::kContact: return check_contact(header.value);
             case HeaderName::kCallId: return add_call_id(header.value);
             case HeaderName::kCseq: return add_cseq(header.value);
@@ -485,14 +489,16 @@ Bytes method_text(Method method) { return kMethods[static_cast<std::size_t>(meth
 
 void Message::reset() {
     bytes = body = start_line = method_name = request_uri_text = reason = call_id = {};
+    if (is_request) {  // a response fills none of these
+        request_uri = {};
+        from = {};
+        to = {};
+    }
     is_request = false;
     method = Method::kUnknown;
-    request_uri = {};
     status = 0;
     via = {};
     via_count = 0;
-    from = {};
-    to = {};
     cseq = {};
     max_forwards = 70;
     header_count = 0;

@@ -1,6 +1,7 @@
 #include "sip/transaction_key.hpp"
 
 #include <bit>
+#include <concepts>
 #include <cstring>
 
 #include "sip/chars.hpp"
@@ -26,7 +27,15 @@ public:
             absorb(word);
         }
         std::uint64_t last = 0;
-        if (i < field.size()) std::memcpy(&last, field.data() + i, field.size() - i);
+        const std::size_t left = field.size() - i;
+        if (left > 0 && i > 0) {  // one load of fixed size, of which the end counts
+            std::memcpy(&last, field.data() + field.size() - 8, 8);
+            last >>= 8 * (8 - left);
+        } else {
+            for (std::size_t k = 0; k < left; ++k) {
+                last |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(field[k])) << 8 * k;
+            }
+        }
         absorb(last | static_cast<std::uint64_t>(field.size()) << 56);
         absorb(field.size());
     }
@@ -78,21 +87,54 @@ private:
 };
 
 // What kind of key it is, so that those of different kinds never meet in one index.
-enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kClient = 3, kMerge = 4 };
+enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kMerge = 3 };
 
-char* write_hex(char* out, std::uint8_t byte) {
+void write_hex(char*& out, std::span<const std::uint8_t> bytes) {
     constexpr char kDigits[] = "0123456789abcdef";
-    *out++ = kDigits[byte >> 4];
-    *out++ = kDigits[byte & 15];
-    return out;
+    for (const std::uint8_t byte : bytes) {
+        *out++ = kDigits[byte >> 4];
+        *out++ = kDigits[byte & 15];
+    }
 }
 
-void write_token(char* out, Maker maker, TokenRandom random) {
-    for (const std::uint16_t number : {maker.node, maker.core}) {
-        out = write_hex(out, static_cast<std::uint8_t>(number >> 8));
-        out = write_hex(out, static_cast<std::uint8_t>(number & 0xff));
+template <std::unsigned_integral Number>
+void write_hex(char*& out, Number number) {
+    std::array<std::uint8_t, sizeof number> bytes{};
+    for (std::size_t i = sizeof number; i-- > 0; number = static_cast<Number>(number >> 4 >> 4)) {
+        bytes[i] = static_cast<std::uint8_t>(number & 0xff);
     }
-    for (const std::uint8_t byte : random) out = write_hex(out, byte);
+    write_hex(out, bytes);
+}
+
+// Takes two digits for each byte off the front of `text`. False: not hexadecimal.
+bool take_hex(Bytes& text, std::span<std::uint8_t> bytes) {
+    static constexpr std::array<std::int8_t, 256> kValues = [] {
+        std::array<std::int8_t, 256> values{};
+        for (int c = 0; c < 256; ++c) {
+            values[static_cast<std::size_t>(c)] =
+                static_cast<std::int8_t>(chars::hex_value(static_cast<char>(c)));
+        }
+        return values;
+    }();
+    if (text.size() < 2 * bytes.size()) return false;
+    int all = 0;    // negative when one was: not a digit
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        const int high = kValues[static_cast<std::uint8_t>(text[2 * i])];
+        const int low = kValues[static_cast<std::uint8_t>(text[2 * i + 1])];
+        all |= high | low;
+        bytes[i] = static_cast<std::uint8_t>(high << 4 | (low & 15));
+    }
+    text.remove_prefix(2 * bytes.size());
+    return all >= 0;
+}
+
+template <std::unsigned_integral Number>
+bool take_hex(Bytes& text, Number& number) {
+    std::array<std::uint8_t, sizeof number> bytes{};
+    if (!take_hex(text, std::span<std::uint8_t>(bytes))) return false;
+    number = 0;
+    for (const std::uint8_t byte : bytes) number = static_cast<Number>(number << 4 << 4 | byte);
+    return true;
 }
 
 }  // namespace
@@ -130,14 +172,6 @@ TransactionKey server_key(const KeySecret& secret, const Message& request, Bytes
     return hasher.finish();
 }
 
-TransactionKey client_key(const KeySecret& secret, Bytes branch, Bytes cseq_method) {
-    Hasher hasher(secret);
-    hasher.add(kClient);
-    hasher.add(branch);
-    hasher.add(cseq_method);
-    return hasher.finish();
-}
-
 TransactionKey merge_key(const KeySecret& secret, const Message& request) {
     Hasher hasher(secret);
     hasher.add(kMerge);
@@ -148,31 +182,41 @@ TransactionKey merge_key(const KeySecret& secret, const Message& request) {
     return hasher.finish();
 }
 
-Branch make_branch(Maker maker, TokenRandom random) {
+Branch make_branch(const BranchParts& parts) {
     Branch branch;
     std::memcpy(branch.text.data(), kBranchCookie.data(), kBranchCookie.size());
-    write_token(branch.text.data() + kBranchCookie.size(), maker, random);
+    char* out = branch.text.data() + kBranchCookie.size();
+    write_hex(out, parts.maker.node);
+    write_hex(out, parts.maker.core);
+    write_hex(out, parts.place);
+    write_hex(out, parts.random);
     return branch;
 }
 
-Tag make_tag(Maker maker, TokenRandom random) {
+Tag make_tag(Maker maker, const TokenRandom& random) {
     Tag tag;
-    write_token(tag.text.data(), maker, random);
+    char* out = tag.text.data();
+    write_hex(out, maker.node);
+    write_hex(out, maker.core);
+    write_hex(out, random);
     return tag;
 }
 
-std::optional<Maker> maker_of_branch(Bytes branch) {
-    if (!has_branch_cookie(branch)) return std::nullopt;
-    return maker_of_tag(branch.substr(kBranchCookie.size()));
+std::optional<BranchParts> read_branch(Bytes branch) {
+    if (branch.size() != kBranchBytes || !has_branch_cookie(branch)) return std::nullopt;
+    branch.remove_prefix(kBranchCookie.size());
+    BranchParts parts;
+    const bool good = take_hex(branch, parts.maker.node) && take_hex(branch, parts.maker.core) &&
+                      take_hex(branch, parts.place) &&
+                      take_hex(branch, std::span<std::uint8_t>(parts.random));
+    return good ? std::optional(parts) : std::nullopt;
 }
 
 std::optional<Maker> maker_of_tag(Bytes tag) {
     if (tag.size() != kTagBytes || !chars::all<chars::kHex>(tag)) return std::nullopt;
-    unsigned numbers[2] = {0, 0};
-    for (std::size_t i = 0; i < 8; ++i) {
-        numbers[i / 4] = numbers[i / 4] * 16 + static_cast<unsigned>(chars::hex_value(tag[i]));
-    }
-    return Maker{static_cast<std::uint16_t>(numbers[0]), static_cast<std::uint16_t>(numbers[1])};
+    Maker maker;
+    const bool good = take_hex(tag, maker.node) && take_hex(tag, maker.core);
+    return good ? std::optional(maker) : std::nullopt;
 }
 
 }  // namespace fedgate::sip

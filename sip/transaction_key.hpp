@@ -36,8 +36,6 @@ constexpr Bytes kBranchCookie = "z9hG4bK";
 // CANCEL give `as` = Method::kInvite to find what it cancels.
 [[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request);
 [[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request, Bytes as_method);
-// Of a request of ours, and of a response by its top Via branch and CSeq method.
-[[nodiscard]] TransactionKey client_key(const KeySecret&, Bytes branch, Bytes cseq_method);
 // Merged requests (SIP-11, RFC 3261 8.2.2.2): From tag, Call-ID, CSeq; only for requests without a
 // To tag.
 [[nodiscard]] TransactionKey merge_key(const KeySecret&, const Message& request);
@@ -63,6 +61,8 @@ public:
         ++count_;
         return true;
     }
+    // It is looked for soon: fetches the place from memory meanwhile.
+    void prefetch(const TransactionKey& key) const { __builtin_prefetch(&slots_[home(key)]); }
     // Null when it is not there. Valid until the next insert or erase.
     [[nodiscard]] Value* find(const TransactionKey& key) {
         for (std::size_t i = home(key); slots_[i].used; i = after(i)) {
@@ -91,7 +91,7 @@ public:
     [[nodiscard]] std::size_t count_max() const { return count_max_; }
 
 private:
-    struct Slot {
+    struct alignas(32) Slot {  // never across two cache lines
         TransactionKey key;
         Value value{};
         bool used = false;
@@ -116,10 +116,19 @@ struct Maker {
     friend bool operator==(const Maker&, const Maker&) = default;
 };
 constexpr std::size_t kTokenRandomBytes = 12;  // 96 bits: SIP-13
-using TokenRandom = std::span<const std::uint8_t, kTokenRandomBytes>;
+using TokenRandom = std::array<std::uint8_t, kTokenRandomBytes>;
+
+// A branch also tells where its maker keeps the transaction, so that a response finds it without a
+// search. The random part proves that it is the answer (RFC 3261 17.1.3, together with the method).
+struct BranchParts {
+    Maker maker;
+    std::uint32_t place = 0;
+    TokenRandom random{};
+    friend bool operator==(const BranchParts&, const BranchParts&) = default;
+};
 
 constexpr std::size_t kTagBytes = 8 + 2 * kTokenRandomBytes;
-constexpr std::size_t kBranchBytes = kBranchCookie.size() + kTagBytes;
+constexpr std::size_t kBranchBytes = kBranchCookie.size() + 16 + 2 * kTokenRandomBytes;
 
 // Text of fixed size that one can keep: hexadecimal, since peers may change the case of tokens.
 template <std::size_t kSize>
@@ -130,10 +139,10 @@ struct Token {
 using Branch = Token<kBranchBytes>;
 using Tag = Token<kTagBytes>;
 
-[[nodiscard]] Branch make_branch(Maker, TokenRandom);
-[[nodiscard]] Tag make_tag(Maker, TokenRandom);
+[[nodiscard]] Branch make_branch(const BranchParts&);
+[[nodiscard]] Tag make_tag(Maker, const TokenRandom&);
 // The reverse; nothing when we can't have made it.
-[[nodiscard]] std::optional<Maker> maker_of_branch(Bytes branch);
+[[nodiscard]] std::optional<BranchParts> read_branch(Bytes branch);
 [[nodiscard]] std::optional<Maker> maker_of_tag(Bytes tag);
 
 }  // namespace fedgate::sip

@@ -125,7 +125,7 @@ void Gateway::Engine::drop(const char* what) {
 
 bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
     Sink names{MutableBytes(name_memory_)};
-    StanzaCall call{from_partner, xml::parse_stanza(from_partner.stanza, scope_), {}, {}, {}, {}, {}, false, nullptr};
+    StanzaCall call(from_partner, xml::parse_stanza(from_partner.stanza, scope_));
     if (call.stanza.kind == xml::StanzaKind::kOther) {
         drop("element");    // IQ-15 is the edge's
         return true;
@@ -187,7 +187,7 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             const Bytes domain = take_bytes(record, domain_bytes);
             const link::FromPartner from_partner{domain, proof, record};
             Sink names{MutableBytes(name_memory_)};
-            StanzaCall call{from_partner, xml::parse_stanza(record, scope_), {}, {}, {}, {}, {}, false, nullptr};
+            StanzaCall call(from_partner, xml::parse_stanza(record, scope_));
             if (!read_call(call, names)) return refuse_unknown(call);
             if (call.malformed) return true;    // it was not where it came in
             return own_message(call, pair_key(call.from, call.to));

@@ -109,6 +109,10 @@ public:
 private:
     // One stanza on its way through X2S. The addresses hold text; views are valid for the call.
     struct StanzaCall {
+        // Not an aggregate: its list of values would clear the addresses' 12 KiB for each message.
+        StanzaCall(const link::FromPartner& from_whom, const xml::Stanza& view)
+            : from_partner(from_whom), stanza(view) {}
+
         const link::FromPartner& from_partner;
         xml::Stanza stanza;
         Address from;
@@ -116,13 +120,15 @@ private:
         Bytes from_text;    // decoded, as they came
         Bytes to_text;
         Bytes id;           // null: none
-        bool malformed;     // one of the addresses: ERR-L7
-        const rules::SipDomain* domain;    // of `to`
+        bool malformed = false;    // one of the addresses: ERR-L7
+        const rules::SipDomain* domain = nullptr;    // of `to`
+        const rules::Partner* partner = nullptr;     // null: the rules know it no longer
     };
     // One request on its way through S2X.
     struct RequestCall {
         Address from;    // the SIP user
         Address to;      // the XMPP user
+        const rules::SipDomain* domain = nullptr;    // of `from`
         SipAnswer refusal{0, {}};    // status 0: none
         std::array<char, 256> header_memory;
         std::size_t header_bytes = 0;

@@ -40,23 +40,28 @@ private:
         const Wide product = static_cast<Wide>(a) * b;
         return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     }
-    static std::uint64_t read(const char* bytes, std::size_t count) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, bytes, count);
+    template <typename Word>
+    static std::uint64_t read(const char* bytes) {
+        Word word;
+        std::memcpy(&word, bytes, sizeof word);
         return word;
     }
+    void add(Key& key, std::uint64_t a, std::uint64_t b) const {
+        key.low = mix(a ^ key.low ^ seed_high_, b ^ kPrimeA ^ seed_low_);
+        key.high = mix(a ^ kPrimeB ^ seed_low_, b ^ key.high ^ seed_high_);
+    }
+    // The end of a part is read from both its ends: words of fixed size, which may overlap. With the
+    // part's length nothing is lost by that.
     void add(Key& key, Bytes bytes) const {
         const char* at = bytes.data();
         std::size_t left = bytes.size();
-        while (left > 0) {
-            const std::size_t first = left < 8 ? left : 8;
-            const std::size_t second = left < 16 ? left - first : 8;
-            const std::uint64_t a = read(at, first);
-            const std::uint64_t b = second > 0 ? read(at + first, second) : 0;
-            key.low = mix(a ^ key.low ^ seed_high_, b ^ kPrimeA ^ seed_low_);
-            key.high = mix(a ^ kPrimeB ^ seed_low_, b ^ key.high ^ seed_high_);
-            at += first + second;
-            left -= first + second;
+        for (; left > 16; at += 16, left -= 16) add(key, read<std::uint64_t>(at), read<std::uint64_t>(at + 8));
+        if (left >= 8) {
+            add(key, read<std::uint64_t>(at), read<std::uint64_t>(at + left - 8));
+        } else if (left >= 4) {
+            add(key, read<std::uint32_t>(at), read<std::uint32_t>(at + left - 4));
+        } else if (left > 0) {
+            add(key, read<std::uint8_t>(at), read<std::uint8_t>(at + left / 2) << 8 | read<std::uint8_t>(at + left - 1));
         }
     }
 

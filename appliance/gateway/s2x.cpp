@@ -108,8 +108,8 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
         fault = read_uri(sender, call.from);
     }
     // SIP-32, SEC-1; an anonymous sender (SIP-33) has none of our domains either.
-    if (fault != AddressFault::kNone || rules_->sip_domain(call.from.domain_ascii) == nullptr ||
-        rules_->sip_domain(call.to.domain_ascii) != nullptr) {
+    if (fault == AddressFault::kNone) call.domain = rules_->sip_domain(call.from.domain_ascii);
+    if (call.domain == nullptr || rules_->sip_domain(call.to.domain_ascii) != nullptr) {
         call.refusal = {403, {}};
     }
 }
@@ -117,8 +117,7 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
 bool Gateway::Engine::on_message_request(const sip::Message& request, const SipPeer& peer) {
     RequestCall call;
     read_call(request, call);
-    if (call.refusal.status == 0 &&
-        !agent_.transport().speaks_for(peer, *rules_->sip_domain(call.from.domain_ascii))) {    // SEC-1, SIP-32
+    if (call.refusal.status == 0 && !agent_.transport().speaks_for(peer, *call.domain)) {    // SEC-1, SIP-32
         call.refusal = {403, {}};
     }
     if (call.refusal.status != 0) {
@@ -127,6 +126,7 @@ bool Gateway::Engine::on_message_request(const sip::Message& request, const SipP
         return true;
     }
     const Key pair = pair_key(call.to, call.from);
+    conversations_.prefetch(pair);
     const Origin origin{shard_.index(), agent_.open(request, peer)};
     if (!origin.transaction) return false;    // back-pressure
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
@@ -143,8 +143,10 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
         answer(origin, sip_answer, headers);
         return true;
     };
-    const rules::Decision decision = rules_->may_converse(call.from.user, call.from.domain_ascii,
-                                                          call.to.domain_ascii, rules::Direction::kToXmpp);
+    rules::Decision decision{rules::Reason::kPartnerUnknown};
+    if (const rules::Partner* partner = rules_->partner(call.to.domain_ascii)) {
+        decision = rules_->may_converse(call.from.user, *call.domain, *partner, rules::Direction::kToXmpp);
+    }
     if (!decision.allowed()) {    // ERR-46
         count(Counter::kPolicyRefused);
         shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},
@@ -202,14 +204,16 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     StanzaHead head;
     head.from = from_text;
     head.to = to_text;
-    const auto fresh = to_hex(random_.bytes<16>());
+    std::array<char, 32> fresh;
     head.id = stanza_id(request.via.branch);    // IM-35
-    if (head.id.empty()) head.id = Bytes(fresh.data(), fresh.size());
+    if (head.id.empty()) {
+        fresh = to_hex(random_.bytes<16>());
+        head.id = Bytes(fresh.data(), fresh.size());
+    }
     head.thread = conversation.find_thread(request.call_id);    // IM-34
     if (head.thread.empty() && xml::is_xml_text(request.call_id)) head.thread = request.call_id;
     head.our_domain = call.from.domain_ascii;
-    const rules::SipDomain* domain = rules_->sip_domain(call.from.domain_ascii);
-    head.chat = domain != nullptr && domain->sip2xmpp_chat;    // IM-38
+    head.chat = call.domain->sip2xmpp_chat;    // IM-38
     Sink stanza{MutableBytes(stanza_memory_)};
     write_stanza(head, text, stanza);
     FEDGATE_CHECK(!names.overflowed());

@@ -40,7 +40,7 @@ void ClientRequest::on_timer(Timer&) { agent.on_request_timer(*this); }
 SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rules, net::Resolver& resolver,
                    net::TlsContext* tls, BlockPool& blocks, Random& random, const SipAgentSettings& settings)
     : shard_(shard), user_(user), rules_(&rules), resolver_(resolver), blocks_(blocks), random_(random),
-      settings_(settings), requests_(kClientRequests), request_index_(kClientInFlight),
+      settings_(settings), requests_(kClientRequests),
       transactions_(kServerTransactions), transaction_index_(kServerTransactions),
       merge_index_(kServerTransactions),
       transport_(shard, *this, rules, tls, settings.via_host), scratch_(kScratchBytes) {
@@ -142,7 +142,8 @@ sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
 
 // The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size allows.
 void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
-    const sip::Branch branch = sip::make_branch(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    request.branch_random = random_.bytes<sip::kTokenRandomBytes>();
+    const sip::Branch branch = sip::make_branch({settings_.maker, request.self.index, request.branch_random});
     char line_memory[kViaBytesMax];
     Sink line{MutableBytes(line_memory)};
     const sip::OwnVia via = transport_.via(transport);
@@ -171,8 +172,6 @@ void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
     std::memcpy(memory + at, line.written().data(), line.size());
     request.memory.set_size(size);
     request.via_end = request.via_begin + static_cast<std::uint32_t>(line.size());
-    const Bytes method = request.kind == RequestKind::kProbe ? Bytes("OPTIONS") : Bytes("MESSAGE");
-    request.key = sip::client_key(settings_.secret, branch.view(), method);
 }
 
 void SipAgent::give_up() {
@@ -231,20 +230,13 @@ void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
     if (!transmit(request, leg)) arm(request);    // on_sip_writable() goes on
 }
 
-// False: the connection has no room now. A request that can't be watched ends here.
+// False: the connection has no room now.
 bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
     write_via(request, leg.transport);
-    if (!request_index_.insert(request.key, request.self)) {
-        finish(request, nullptr, LocalFault::kOverload);
-        return true;
-    }
     const bool reliable = leg.transport != sip::Transport::kUdp;
     if (reliable) {
         SipConnection* connection = transport_.find(leg.connection);
-        if (connection == nullptr || !connection->write(request.request())) {
-            request_index_.erase(request.key);
-            return false;
-        }
+        if (connection == nullptr || !connection->write(request.request())) return false;
     } else {
         // No room in the socket is as good as lost on the way: timer E sends it again.
         static_cast<void>(transport_.send_datagram(leg.target.address, request.request()));
@@ -298,10 +290,7 @@ void SipAgent::leave_leg(ClientRequest& request) {
         request.awaits_route = false;
         remove(request.route->waiting, request);
     }
-    if (request.machine) {
-        request_index_.erase(request.key);
-        request.machine.reset();
-    }
+    request.machine.reset();
     if (request.leg != nullptr) {
         remove(request.leg->requests, request);
         request.leg = nullptr;
@@ -325,17 +314,24 @@ void SipAgent::finish(ClientRequest& request, const sip::Message* response, Loca
     user_.on_request_done(request, response, fault);
 }
 
+// RFC 3261 17.1.3. Null: it has ended, or has gone to another leg since.
+ClientRequest* SipAgent::find_request(const sip::BranchParts& branch, sip::Method method) {
+    ClientRequest* const request = requests_.find_at(branch.place);
+    if (request == nullptr || !request->machine || request->branch_random != branch.random) return nullptr;
+    const auto own = request->kind == RequestKind::kProbe ? sip::Method::kOptions : sip::Method::kMessage;
+    return method == own ? request : nullptr;
+}
+
 bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     shard_.stats().add(Counter::kSipResponsesIn);
-    const auto maker = sip::maker_of_branch(message.via.branch);
-    if (!maker || maker->node != settings_.maker.node || message.via_count != 1) return true;    // not ours
-    if (maker->core != settings_.maker.core) {
-        return peer.connection ? true : user_.on_stray_response(maker->core, message, peer);
+    const auto branch = sip::read_branch(message.via.branch);
+    if (!branch || branch->maker.node != settings_.maker.node || message.via_count != 1) return true;    // not ours
+    if (branch->maker.core != settings_.maker.core) {
+        return peer.connection ? true : user_.on_stray_response(branch->maker.core, message, peer);
     }
-    const auto* handle = request_index_.find(
-        sip::client_key(settings_.secret, message.via.branch, message.cseq.method_name));
-    if (handle == nullptr) return true;    // late: its request has ended
-    ClientRequest& request = *requests_.find(*handle);
+    ClientRequest* const found = find_request(*branch, message.cseq.method);
+    if (found == nullptr) return true;    // late: its request has ended
+    ClientRequest& request = *found;
     const sip::Actions actions =
         request.machine->step(sip::received_event(message.status), shard_.loop().now());
     if (message.status < 200 || !has(actions, sip::Actions::kPassUp)) {

@@ -27,7 +27,6 @@ struct Conversation;
 
 // At the bound of requests the source is held back (edge) or the sender is told (ERR-L4).
 constexpr std::size_t kClientRequests = 65'536;        // in flight, or waiting in a pair's queue
-constexpr std::size_t kClientInFlight = 16'384;
 constexpr std::size_t kServerTransactions = 16'384;
 constexpr Duration kSuspectWait = std::chrono::seconds(4);     // SIP-8
 constexpr std::uint16_t kDownSeconds = 30;                     // SIP-8: 503 without Retry-After
@@ -72,7 +71,7 @@ private:
     Handle<ClientRequest> self;
     Timer timer;
     std::optional<sip::Transaction> machine;    // none until it was sent to the present leg
-    sip::TransactionKey key;
+    sip::TokenRandom branch_random{};           // of the Via of that leg
     SipRoute* route = nullptr;
     RouteLeg* leg = nullptr;
     std::uint64_t tried = 0;
@@ -192,6 +191,7 @@ private:
     [[nodiscard]] bool transmit(ClientRequest&, RouteLeg&);
     void send_bytes(ClientRequest&);
     void write_via(ClientRequest&, sip::Transport);
+    [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
     void fail_over(ClientRequest&, LocalFault);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
@@ -222,7 +222,6 @@ private:
     Random& random_;
     SipAgentSettings settings_;
     Slab<ClientRequest> requests_;
-    sip::KeyIndex<Handle<ClientRequest>> request_index_;
     Slab<ServerTransaction> transactions_;
     sip::KeyIndex<Handle<ServerTransaction>> transaction_index_;
     sip::KeyIndex<Handle<ServerTransaction>> merge_index_;

@@ -69,6 +69,7 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
         return false;
     }
     call.domain = rules_->sip_domain(call.to.domain_ascii);
+    call.partner = rules_->partner(call.from_partner.from_domain);
     return call.domain != nullptr && rules_->sip_domain(call.from_partner.from_domain) == nullptr;
 }
 
@@ -97,9 +98,9 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
     }
     const Key pair = pair_key(call.from, call.to);
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
-    const rules::Partner* partner = rules_->partner(call.from_partner.from_domain);
-    const double rate = partner != nullptr && call.stanza.type != "error"
-                            ? per_second(partner->rate_sender_messages)
+    conversations_.prefetch(pair);
+    const double rate = call.partner != nullptr && call.stanza.type != "error"
+                            ? per_second(call.partner->rate_sender_messages)
                             : 0;
     const Key sender = rate > 0 ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
     if (!senders_.take(sender, rate, now())) {    // S2S-65
@@ -116,9 +117,10 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
 
 // features.md A6: a partner that is not verified may answer our user, and no more.
 bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
-    const rules::Decision decision =
-        rules_->may_converse(call.to.user, call.to.domain_ascii, call.from_partner.from_domain,
-                             rules::Direction::kFromXmpp);
+    rules::Decision decision{rules::Reason::kPartnerUnknown};
+    if (call.partner != nullptr) {
+        decision = rules_->may_converse(call.to.user, *call.domain, *call.partner, rules::Direction::kFromXmpp);
+    }
     if (decision.allowed()) return true;
     if (decision.reason == rules::Reason::kApprovalNeeded) {
         const Conversation* conversation = conversations_.peek(pair);

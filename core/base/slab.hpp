@@ -59,6 +59,14 @@ public:
         return slot.used && slot.generation == handle.generation ? slot.object() : nullptr;
     }
 
+    // What lives at that index now; null: nothing. For whoever can tell by other means that it is the
+    // one that is meant.
+    T* find_at(std::uint32_t index) {
+        if (index >= slots_) return nullptr;
+        Slot& slot = at(index);
+        return slot.used ? slot.object() : nullptr;
+    }
+
     void free(Handle<T> handle) {
         T* object = find(handle);
         FEDGATE_CHECK(object != nullptr);

@@ -30,13 +30,19 @@ Decision Snapshot::may_converse(Bytes user, Bytes our_domain, Bytes xmpp_domain,
     if (theirs == nullptr) {
         return {sip_domain(xmpp_domain) != nullptr ? Reason::kOurDomain : Reason::kPartnerUnknown};
     }
-    if (!theirs->enabled) return {Reason::kPartnerDisabled};
-    const Policy& policy = policy_of(user, *ours);
+    return may_converse(user, *ours, *theirs, direction);
+}
+
+Decision Snapshot::may_converse(Bytes user, const SipDomain& ours, const Partner& theirs,
+                                Direction direction) const {
+    if (!settings.federation_allow) return {Reason::kFederationOff};
+    if (!theirs.enabled) return {Reason::kPartnerDisabled};
+    const Policy& policy = policy_of(user, ours);
     // features.md A7: XMPP needs both.
     if (!policy.federation_access) return {Reason::kFederationAccess, &policy};
     if (!policy.xmpp_access) return {Reason::kXmppAccess, &policy};
     // features.md A6.
-    if (direction == Direction::kFromXmpp && !effects(theirs->type).may_message_unapproved) {
+    if (direction == Direction::kFromXmpp && !effects(theirs.type).may_message_unapproved) {
         return {Reason::kApprovalNeeded, &policy};
     }
     return {Reason::kAllowed, &policy};

@@ -104,6 +104,9 @@ public:
     // unescaped user part (ASCII case does not count), domains are A-labels in lower case.
     [[nodiscard]] Decision may_converse(Bytes user, Bytes sip_domain, Bytes xmpp_domain,
                                         Direction) const;
+    // The same when both are known.
+    [[nodiscard]] Decision may_converse(Bytes user, const SipDomain&, const Partner&,
+                                        Direction) const;
     // The policy in force for a SIP user: user > site > global.
     [[nodiscard]] const Policy& policy_of(Bytes user, const SipDomain&) const;
     // May this address (4 or 16 bytes, network order) send us SIP without a certificate?
