@@ -70,7 +70,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       keys_(options.secret),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
              agent_settings(shard, options)),
-      incoming_(kIncoming), bounce_index_(kIncoming), telling_(*this), notices_again_(*this), housekeeping_(*this),
+      incoming_(kIncoming), bounce_index_(kIncoming), merge_index_(kIncoming), telling_(*this), notices_again_(*this), housekeeping_(*this),
       started_at_(shard.loop().now()), name_memory_(8 * xml::kJidBytes) {
     size_memory();
     // What begins something needs room for what follows from it; what ends something needs none.

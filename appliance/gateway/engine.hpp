@@ -67,10 +67,12 @@ struct Incoming final : private TimerOwner {
     Origin origin;
     Key pair;
     Key bounce;
+    sip::TransactionKey merge;    // SIP-11
     Incoming* older = nullptr;     // of those that are answered
     Incoming* newer = nullptr;
     State state = State::kHeld;
     bool indexed = false;
+    bool merge_indexed = false;
     bool given = false;            // counted as unanswered
     std::uint16_t call_id_bytes = 0;
     std::uint16_t sip_jid_bytes = 0;      // 0: there was no memory, and no notice can be sent
@@ -195,6 +197,7 @@ private:
     SipAgent agent_;
     Slab<Incoming> incoming_;
     sip::KeyIndex<Handle<Incoming>> bounce_index_;
+    sip::KeyIndex<Handle<Incoming>> merge_index_;
     Incoming* oldest_answered_ = nullptr;
     Incoming* newest_answered_ = nullptr;
     std::size_t unanswered_ = 0;

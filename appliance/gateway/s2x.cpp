@@ -174,6 +174,13 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
 
 bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call, const Text& text,
                                    Conversation& conversation, const Origin& origin) {
+    // SIP-11: the same message by another way, perhaps to another shard. Here, where its pair is at home, and
+    // for as long as it may bounce: also a proxy that lost our answer and goes elsewhere makes no second stanza.
+    const sip::TransactionKey merge = agent_.merge_key(request);
+    if (merge_index_.find(merge) != nullptr) {
+        answer(origin, {482, {}});
+        return true;
+    }
     Incoming* incoming = make_incoming();
     if (incoming == nullptr) {    // as many as may be are waiting for their partners
         count(Counter::kMessagesS2xRefused);
@@ -227,6 +234,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     incoming->pair = conversation.pair;
     incoming->bounce = bounce_key(conversation.pair, head.id);
     incoming->indexed = bounce_index_.insert(incoming->bounce, incoming->self);
+    incoming->merge = merge;
+    incoming->merge_indexed = merge_index_.insert(merge, incoming->self);
     incoming->note(blocks_, request.call_id, from_text, to_text);
     incoming->given = true;
     ++unanswered_;
@@ -282,6 +291,7 @@ void Gateway::Engine::free(Incoming& incoming) {
         --unanswered_;
     }
     if (incoming.indexed) bounce_index_.erase(incoming.bounce);
+    if (incoming.merge_indexed) merge_index_.erase(incoming.merge);
     incoming_.free(incoming.self);
 }
 

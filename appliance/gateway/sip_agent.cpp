@@ -42,7 +42,6 @@ SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rule
     : shard_(shard), user_(user), rules_(&rules), resolver_(resolver), blocks_(blocks), random_(random),
       settings_(settings), requests_(kClientRequests),
       transactions_(kServerTransactions), transaction_index_(kServerTransactions),
-      merge_index_(kServerTransactions),
       transport_(shard, *this, rules, tls, settings.via_host), scratch_(kScratchBytes) {
     build_routes();
 }

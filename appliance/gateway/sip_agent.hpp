@@ -98,13 +98,11 @@ private:
     Timer timer;
     sip::Transaction machine;
     sip::TransactionKey key;
-    sip::TransactionKey merge_key;
     SipPeer peer;
     Block head;        // of its responses: Via to CSeq
     Block response;    // the whole last one, for a request that comes again
     ServerTransaction* older = nullptr;    // of those that are answered
     ServerTransaction* newer = nullptr;
-    bool merge_indexed = false;
     bool answered = false;
 };
 
@@ -163,6 +161,9 @@ public:
 
     // The new server transaction of a MESSAGE; null handle at the bound.
     [[nodiscard]] Handle<ServerTransaction> open(const sip::Message&, const SipPeer&);
+    [[nodiscard]] sip::TransactionKey merge_key(const sip::Message& request) const {    // SIP-11
+        return sip::merge_key(settings_.secret, request);
+    }
     void discard(Handle<ServerTransaction>);    // as if it had never been
     // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty.
     void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {});
@@ -224,7 +225,6 @@ private:
     Slab<ClientRequest> requests_;
     Slab<ServerTransaction> transactions_;
     sip::KeyIndex<Handle<ServerTransaction>> transaction_index_;
-    sip::KeyIndex<Handle<ServerTransaction>> merge_index_;
     SipTransport transport_;
     std::vector<std::unique_ptr<SipRoute>> routes_;
     std::vector<std::unique_ptr<SipRoute>> retired_routes_;

@@ -70,10 +70,6 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         answer_at_once(request, peer, {503, {}, kDownSeconds});
         return true;
     }
-    if (merge_index_.find(sip::merge_key(settings_.secret, request)) != nullptr) {    // SIP-11
-        answer_at_once(request, peer, {482, {}});
-        return true;
-    }
     return user_.on_message_request(request, peer);
 }
 
@@ -140,12 +136,10 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
     transaction->peer = peer;
     transaction->head = std::move(block);
     transaction->key = sip::server_key(settings_.secret, request);
-    transaction->merge_key = sip::merge_key(settings_.secret, request);
     if (!transaction_index_.insert(transaction->key, handle)) {
         transactions_.free(handle);
         return {};
     }
-    transaction->merge_indexed = merge_index_.insert(transaction->merge_key, handle);
     ++unanswered_;
     static_cast<void>(transaction->machine.start(shard_.loop().now()));
     arm(*transaction);
@@ -166,7 +160,6 @@ void SipAgent::end(ServerTransaction& transaction) {
         --unanswered_;
     }
     transaction_index_.erase(transaction.key);
-    if (transaction.merge_indexed) merge_index_.erase(transaction.merge_key);
     transactions_.free(transaction.self);
 }
 
@@ -200,8 +193,8 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     (newest_answered_ != nullptr ? newest_answered_->newer : oldest_answered_) = transaction;
     newest_answered_ = transaction;
     transaction->head.reset();
-    // On a stream nothing comes twice, and the machine ends here. No memory to keep the answer: a request
-    // that comes again is then refused as a merged one, never delivered twice.
+    // On a stream nothing comes twice, and the machine ends here. Without memory to keep the answer a request
+    // that comes again gets none; it is not delivered twice.
     if (!transaction->machine.reliable()) transaction->response = blocks_.copy({sink.written()});
     const auto actions = transaction->machine.step(sip::sending_event(answer.status), shard_.loop().now());
     if (has(actions, sip::Actions::kTerminated)) return end(*transaction);

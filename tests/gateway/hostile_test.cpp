@@ -102,6 +102,23 @@ TEST(HostilePeer, AnswersToOldDatagramsMakeRoomForNewOnes) {    // SIP-10: timer
     EXPECT_EQ(world.edge().stanzas.size(), count);
 }
 
+TEST(MergedRequest, IsRefusedOnWhateverShardItComes) {    // SIP-11
+    constexpr std::uint32_t kShards = 3;
+    World world({}, kShards);
+    std::vector<std::unique_ptr<test::SipPeer>> proxies;
+    for (int i = 0; i < 6; ++i) {    // connections are spread over the shards
+        proxies.push_back(world.peer(("10.99.0." + std::to_string(i + 1) + ":5070").c_str()));
+        std::string request = World::request("same", "hello");
+        request.replace(request.find("z9hG4bKsame"), 11, "z9hG4bKway" + std::to_string(i));
+        proxies.back()->send_tcp(world.sip_address(), request);
+        ASSERT_TRUE(world.until([&] { return proxies.back()->responses.size() == 1; }));
+        EXPECT_TRUE(proxies.back()->responses[0].starts_with(i == 0 ? "SIP/2.0 200 " : "SIP/2.0 482 "));
+    }
+    std::size_t stanzas = 0;
+    for (const auto& edge : world.edges) stanzas += edge->stanzas.size();
+    EXPECT_EQ(stanzas, 1u);
+}
+
 TEST(HostilePeer, AHugeHeadAndAHugeContactDoNotMeet) {    // ERR-23, SIP-3
     World world(test::Settings{{"im.error_wait", "1000ms"}});
     RawPeer peer(world.simulation.make_loop(world.simulation.make_node()), world.sip_address());
