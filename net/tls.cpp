@@ -97,6 +97,7 @@ struct TlsSession::State {
     Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
     PeerIdentity peer;
+    std::vector<std::string> shown;  // server: the peer's chain, for judge_with()
     Error error{Errc::kTls, 0, "TLS"};
 
     ~State() {
@@ -156,6 +157,9 @@ int on_certificates(int, WOLFSSL_X509_STORE_CTX* store) {
         chain[i] = {reinterpret_cast<const char*>(store->certs[i].buffer), store->certs[i].length};
     }
     state.peer = identify_peer(std::span(chain).first(count), state.shared->trust, state.wall_now);
+    if (state.is_server) {
+        state.shown.assign(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(count));
+    }
     return 1;
 }
 
@@ -459,6 +463,12 @@ void TlsSession::close(Buffer& output) {
 }
 
 const PeerIdentity& TlsSession::peer() const { return state_->peer; }
+void TlsSession::judge_with(const TlsContext& context) {
+    State& state = *state_;
+    if (state.shown.empty()) return;
+    const std::vector<Bytes> chain(state.shown.begin(), state.shown.end());
+    state.peer = identify_peer(chain, context.shared_->trust, state.wall_now);
+}
 const char* TlsSession::version() const {
     return state_->secured ? wolfSSL_get_version(state_->ssl) : "";
 }

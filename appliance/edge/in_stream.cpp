@@ -267,6 +267,14 @@ void InStream::on_closed(net::Connection&, Error reason) {
     owner_.on_gone(*this);
 }
 
+// CERT-1, partner/*/ca. Who it says it is may differ from what was said before TLS, or come after it.
+bool InStream::judges(Bytes their) {
+    if (context_.roots(their) == roots_) return true;
+    connection_.judge_with(context_.tls(their));
+    roots_ = context_.roots(their);
+    return true;
+}
+
 void InStream::verified(Bytes our, Bytes their, Bytes id, xml::Verdict verdict) {
     if (closing_) return;
     stream_.verified(our, their, id, verdict, context_.loop.now());

@@ -66,7 +66,7 @@ private:
     xml::StreamPolicy policy(Bytes our, Bytes their) override {
         return context_.stream_policy(our, their);
     }
-    bool judges(Bytes their) override { return context_.roots(their) == roots_; }
+    bool judges(Bytes their) override;
     void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
     void on_timer(Timer&) override;
 

@@ -5,6 +5,7 @@ import signal
 import ssl
 import unittest
 
+from harness.certificates import Authority
 from harness.dns import server_records
 from harness.process import own_address, wait_until
 from harness.world import JULIET, ROMEO, SIP_DOMAIN, XMPP_DOMAIN, PeerTest
@@ -16,6 +17,22 @@ WEAK = {f"partner/{EVIL}/type": "federated", f"partner/{EVIL}/tls": "optional",
 STRICT = {**WEAK, f"partner/{EVIL}/tls": "required", f"partner/{EVIL}/sasl": "required",
           f"partner/{EVIL}/dialback": "no"}
 ANY_RATE = {"xmpp.rate.connections_per_address": "none"}
+
+
+MALFORMED = {    # S2S-7, S2S-8: behind `<message` come the right addresses
+    "<message" + "".join(f" a{number}=''" for number in range(300)) + "/>": "policy-violation",
+    "<message" + "".join(f" xmlns:p{number}='u'" for number in range(40)) + "/>": "policy-violation",
+    "<message>" + "<a>" * 70: "policy-violation",
+    "<message><body>" + "x" * 300_000: "stanza-too-big",
+    "<message from='b@other.example'/>": "not-well-formed",
+    "<message><body>\0</body></message>": "not-well-formed",
+    "<message><body>&#xD800;</body></message>": "not-well-formed",
+    "<message><body>]]></body></message>": "not-well-formed",
+    "<message><p:a/></message>": "bad-namespace-prefix",
+    "<message xmlns='jabber:client'/>": "invalid-namespace",
+    "text<message/>": "bad-format",
+    "<stream:features/>": "unsupported-stanza-type",
+}
 
 
 def message(sender, body, recipient=ROMEO, more=""):
@@ -33,8 +50,8 @@ class XmppHostile(PeerTest):
         self.evil = own_address(5269)
         return await self.world(keys={**ANY_RATE, **keys}, records=server_records(EVIL, self.evil), **options)
 
-    def connect(self, world):
-        return XmppPeer.connect(world.fedgate.address, source=self.evil)
+    def connect(self, world, port=5269):
+        return XmppPeer.connect(world.fedgate.address, port, source=self.evil)
 
     async def test_nothing_passes_before_tls_and_proof(self):
         world = await self.hostile_world(STRICT)
@@ -112,6 +129,45 @@ class XmppHostile(PeerTest):
         honest.send(message(f"a@{EVIL}", "as himself"))
         await world.agent.wait_for_message("as himself")
         await self.serves(world, "and the others")
+
+    async def test_the_roots_of_one_partner(self):    # partner/*/ca
+        """They vouch for him and for nobody else, and nobody else vouches for him."""
+        own = Authority(self.directory / "own")
+        world = await self.hostile_world({**STRICT, f"partner/{EVIL}/ca": own.certificate})
+
+        async def features(said_before, said_after, certificate):
+            peer = await self.connect(world)
+            await peer.open(said_before, SIP_DOMAIN)
+            await peer.start_tls(certificate)
+            _, found = await peer.open(said_after, SIP_DOMAIN)
+            peer.close()
+            return found
+        self.assertNotIn("EXTERNAL", await features(EVIL, XMPP_DOMAIN, own.issue(XMPP_DOMAIN)))
+        self.assertNotIn("EXTERNAL", await features(EVIL, EVIL, world.authority.issue(EVIL)))
+        self.assertNotIn("EXTERNAL", await features(XMPP_DOMAIN, EVIL, world.authority.issue(EVIL)))
+        self.assertIn("EXTERNAL", await features(XMPP_DOMAIN, EVIL, own.issue(EVIL)))
+        # Direct TLS: who he is comes after the handshake.
+        peer = await self.connect(world, 5270)
+        await peer.shake_hands(own.issue(EVIL))
+        await peer.open(EVIL, SIP_DOMAIN)
+        peer.send(AUTH)
+        await peer.expect("<success [^>]*>")
+        await peer.open(EVIL, SIP_DOMAIN)
+        peer.send(message(f"a@{EVIL}", "over direct TLS"))
+        await world.agent.wait_for_message("over direct TLS")
+        await self.serves(world, "under the common roots")
+
+    async def test_malformed_stanzas_of_a_partner(self):
+        world = await self.hostile_world(STRICT)
+        ours = world.authority.issue(EVIL)
+        start = f"<message from='a@{EVIL}' to='{ROMEO}'"
+        for stanza, condition in MALFORMED.items():
+            with self.subTest(condition, stanza=stanza[:40]):
+                peer = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours)
+                peer.send(stanza.replace("<message", start, 1))
+                self.assertIn(condition, await peer.rest())
+        self.assertEqual(world.agent.received, [])
+        await self.serves(world, "after all of them")
 
     async def test_what_leans_on_the_header_of_the_stream(self):
         world = await self.hostile_world(STRICT)

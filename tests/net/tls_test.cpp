@@ -214,6 +214,22 @@ TEST(Tls, AlpnIsOptional) {
     EXPECT_EQ(without.server->alpn(), "");
 }
 
+// partner/*/ca: who it says it is comes after the handshake.
+TEST(Tls, AnotherContextMayJudge) {
+    const auto& files = Certificates::get();
+    const auto context = files.context({"good"});
+    const auto none = files.context({"good"}, nullptr);
+    Pair pair(*context, *none, "xmpp.example");
+    ASSERT_TRUE(pair.shake_hands());
+    EXPECT_FALSE(pair.server->peer().chain_valid);
+    const PeerIdentity& peer = pair.server->peer();
+    pair.server->judge_with(*context);
+    EXPECT_TRUE(peer.chain_valid) << peer.fault;
+    EXPECT_EQ(peer.srv_names.size(), 1u);
+    pair.server->judge_with(*none);
+    EXPECT_FALSE(peer.chain_valid);
+}
+
 TEST(Tls, CloseNotify) {
     const auto context = Certificates::get().context({"good"});
     Pair pair(*context, *context, "xmpp.example");
