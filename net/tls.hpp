@@ -82,7 +82,8 @@ public:
     void close(Buffer& output);
 
     [[nodiscard]] const PeerIdentity& peer() const;
-    // Server: judges what the peer has shown again, with the roots of another context. peer() changes.
+    // Server: judges what the peer has shown again, with the roots of another context. peer()
+    // changes.
     void judge_with(const TlsContext&);
     [[nodiscard]] const char* version() const;
     [[nodiscard]] const char* cipher() const;

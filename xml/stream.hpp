@@ -85,10 +85,10 @@ protected:
 struct StreamSettings {
     std::string default_domain;  // `from` of a reply header when theirs named no domain of ours
     DialbackSecrets dialback;
-    std::size_t stanza_bytes_max = 262'144;  // S2S-8
+    std::size_t stanza_bytes_max = 262'144;     // S2S-8
     std::size_t depth_max = limits::kXmlDepth;  // S2S-7
-    Duration establish_max = 60s;            // S2S-61
-    Duration header_wait = 10s;              // S2S-60, and the three below
+    Duration establish_max = 60s;               // S2S-61
+    Duration header_wait = 10s;                 // S2S-60, and the three below
     Duration tls_wait = 10s;
     Duration sasl_wait = 10s;
     Duration dialback_wait = 30s;

@@ -46,7 +46,8 @@ TEST(SelfContained, DeclaresWhatTheHeaderDeclares) {
     EXPECT_EQ(stanza.kind, StanzaKind::kMessage);
     EXPECT_EQ(stanza.to, "b");
     EXPECT_TRUE(stanza.root.child("body", "jabber:server"));
-    const std::string own = converted("<message xmlns:j='urn:mine'><j:a/><q:b/><stream:c/></message>");
+    const std::string own =
+        converted("<message xmlns:j='urn:mine'><j:a/><q:b/><stream:c/></message>");
     alone(own);
     const Stanza mine = parse_stanza(own, none);
     EXPECT_TRUE(mine.root.child("a", "urn:mine"));

@@ -318,7 +318,8 @@ TEST(StreamInbound, VerificationTimesOut) {
     EXPECT_TRUE(contains(peer.out, "<remote-server-timeout "));
     peer.take_out();
     // Too late.
-    peer.stream->verified("sip.example", "example.org", peer.stream->id(), Verdict::kValid, peer.now);
+    peer.stream->verified("sip.example", "example.org", peer.stream->id(), Verdict::kValid,
+                          peer.now);
     peer.pump();
     EXPECT_EQ(peer.out, "");
     peer.feed(kMessage);
