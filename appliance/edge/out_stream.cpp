@@ -18,6 +18,8 @@ constexpr Duration kPatience = 30s;
 // S2S-66: unsent bytes without progress.
 constexpr Duration kWriteTimeout = 30s;
 constexpr Duration kTick = 1s;
+// Room among the unacknowledged comes when what was written leaves, which nobody tells.
+constexpr Duration kRoomTick = 2ms;
 // Draining: how long to wait for what was written to be acknowledged.
 constexpr Duration kDrainMax = 3s;
 // S2S-21: a refusal is remembered.
@@ -310,7 +312,9 @@ void OutStream::arm() {
         timer_.cancel();
         return;
     }
-    context_.loop.timers().arm(timer_, std::min(context_.loop.now() + kTick, acknowledgement_at_));
+    const bool awaits_room = stream_ != nullptr && !waiting_.empty() && !stream_->acknowledges();
+    const Duration tick = awaits_room ? kRoomTick : kTick;
+    context_.loop.timers().arm(timer_, std::min(context_.loop.now() + tick, acknowledgement_at_));
 }
 
 void OutStream::drain() {

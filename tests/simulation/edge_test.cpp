@@ -101,6 +101,20 @@ TEST_F(EdgePair, OneStreamServesMany) {    // X3, S2S-20
     EXPECT_EQ(b_->count(Counter::kXmppInAccepted), 1U);
 }
 
+TEST_F(EdgePair, ABurstBeyondTheUnacknowledgedGoesOnAtOnce) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    constexpr std::size_t kBurst = limits::kUnacknowledgedStanzas + 500;
+    for (link::Ticket ticket = 2; ticket <= kBurst; ++ticket) ASSERT_TRUE(send_from_a(ticket));
+    const auto messages = [&] {
+        return std::ranges::count_if(door_b_.got, [](const Door::Got& got) {
+            return got.stanza.starts_with("<message");
+        });
+    };
+    EXPECT_TRUE(until([&] { return messages() == kBurst; }, 200ms)) << messages();
+}
+
 TEST_F(EdgePair, AStrangerIsRefused) {    // P1: default deny, ERR-46
     start();
     ASSERT_TRUE(a().take_stanza({3, "a.example", "c.example", "<message from='u@a.example' to='v@c.example'/>"}));
