@@ -169,12 +169,14 @@ private:
     void write_contact(const sip::Message& response, Sink&);
 
     // s2x.cpp
-    [[nodiscard]] bool on_message_request(const sip::Message&, const SipPeer&) override;
+    [[nodiscard]] bool on_message_request(const sip::Message&, const SipPeer&,
+                                          const sip::TransactionKey&) override;
     bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
     [[nodiscard]] bool own_request(const sip::Message&, RequestCall&, const Key& pair, const Origin&);
     [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&, Conversation&,
-                                    const Origin&);
+                                    const Origin&,
+                                    const sip::TransactionKey& merge);
     void answer_written(Incoming&);
     void refuse(Incoming&, const SipAnswer&, Bytes headers = {});
     Incoming* make_incoming();

@@ -114,7 +114,8 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
     }
 }
 
-bool Gateway::Engine::on_message_request(const sip::Message& request, const SipPeer& peer) {
+bool Gateway::Engine::on_message_request(const sip::Message& request, const SipPeer& peer,
+                                         const sip::TransactionKey& key) {
     RequestCall call;
     read_call(request, call);
     if (call.refusal.status == 0 && !agent_.transport().speaks_for(peer, *call.domain)) {    // SEC-1, SIP-32
@@ -127,7 +128,7 @@ bool Gateway::Engine::on_message_request(const sip::Message& request, const SipP
     }
     const Key pair = pair_key(call.to, call.from);
     conversations_.prefetch(pair);
-    const Origin origin{shard_.index(), agent_.open(request, peer)};
+    const Origin origin{shard_.index(), agent_.open(request, peer, key)};
     if (!origin.transaction) return false;    // back-pressure
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
     const bool taken = owner == shard_.index() ? own_request(request, call, pair, origin)
@@ -154,6 +155,8 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
                                                      {"rule", rules::explain(decision.reason)}});
         return refuse_with(sip_answer(link::Fault::kBlocked, false));
     }
+    const sip::TransactionKey merge = agent_.merge_key(request);
+    merge_index_.prefetch(merge);
     Sink memory{MutableBytes(text_memory_)};
     const RequestText read = read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
                                           MutableBytes(scratch_memory_), memory);
@@ -169,14 +172,14 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(pair, now(), handle);
     if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
-    return give_to_edge(request, call, read.text, *conversation, origin);
+    return give_to_edge(request, call, read.text, *conversation, origin, merge);
 }
 
 bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call, const Text& text,
-                                   Conversation& conversation, const Origin& origin) {
+                                   Conversation& conversation, const Origin& origin,
+                                   const sip::TransactionKey& merge) {
     // SIP-11: the same message by another way, perhaps to another shard. Here, where its pair is at home, and
     // for as long as it may bounce: also a proxy that lost our answer and goes elsewhere makes no second stanza.
-    const sip::TransactionKey merge = agent_.merge_key(request);
     if (merge_index_.find(merge) != nullptr) {
         answer(origin, {482, {}});
         return true;
@@ -217,6 +220,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
         fresh = to_hex(random_.bytes<16>());
         head.id = Bytes(fresh.data(), fresh.size());
     }
+    const Key bounce = bounce_key(conversation.pair, head.id);
+    bounce_index_.prefetch(bounce);
     head.thread = conversation.find_thread(request.call_id);    // IM-34
     if (head.thread.empty() && xml::is_xml_text(request.call_id)) head.thread = request.call_id;
     head.our_domain = call.from.domain_ascii;
@@ -232,8 +237,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     }
     incoming->origin = origin;
     incoming->pair = conversation.pair;
-    incoming->bounce = bounce_key(conversation.pair, head.id);
-    incoming->indexed = bounce_index_.insert(incoming->bounce, incoming->self);
+    incoming->bounce = bounce;
+    incoming->indexed = bounce_index_.insert(bounce, incoming->self);
     incoming->merge = merge;
     incoming->merge_indexed = merge_index_.insert(merge, incoming->self);
     incoming->note(blocks_, request.call_id, from_text, to_text);

@@ -111,8 +111,10 @@ public:
     // The end of a request: `response` is its final response, or null and `fault` says why. The user
     // calls release() sooner or later.
     virtual void on_request_done(ClientRequest&, const sip::Message* response, LocalFault fault) = 0;
-    // A MESSAGE from a trusted peer that is new. False: no room now (nothing was kept).
-    [[nodiscard]] virtual bool on_message_request(const sip::Message&, const SipPeer&) = 0;
+    // A MESSAGE from a trusted peer that is new, with the key of its transaction. False: no room now
+    // (nothing was kept).
+    [[nodiscard]] virtual bool on_message_request(const sip::Message&, const SipPeer&,
+                                                  const sip::TransactionKey&) = 0;
     // A response over UDP that belongs to another shard. False: dropped.
     virtual bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) = 0;
 
@@ -160,7 +162,8 @@ public:
     [[nodiscard]] sip::OwnVia likely_via(const SipRoute&) const;
 
     // The new server transaction of a MESSAGE; null handle at the bound.
-    [[nodiscard]] Handle<ServerTransaction> open(const sip::Message&, const SipPeer&);
+    [[nodiscard]] Handle<ServerTransaction> open(const sip::Message&, const SipPeer&,
+                                                 const sip::TransactionKey&);
     [[nodiscard]] sip::TransactionKey merge_key(const sip::Message& request) const {    // SIP-11
         return sip::merge_key(settings_.secret, request);
     }

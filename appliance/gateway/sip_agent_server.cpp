@@ -31,7 +31,8 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
     shard_.stats().add(Counter::kSipRequestsIn);
     if (request.method == sip::Method::kAck) return true;
     // SIP-11: what came before gets what it got before.
-    if (const auto* known = transaction_index_.find(sip::server_key(settings_.secret, request))) {
+    const sip::TransactionKey key = sip::server_key(settings_.secret, request);
+    if (const auto* known = transaction_index_.find(key)) {
         ServerTransaction& transaction = *transactions_.find(*known);
         shard_.stats().add(Counter::kSipRetransmissionsIn);
         const auto actions = transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
@@ -70,7 +71,7 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         answer_at_once(request, peer, {503, {}, kDownSeconds});
         return true;
     }
-    return user_.on_message_request(request, peer);
+    return user_.on_message_request(request, peer, key);
 }
 
 // SIP-25, IQ-13.
@@ -120,7 +121,8 @@ ServerTransaction* SipAgent::make_transaction(Handle<ServerTransaction>& handle,
     return transactions_.make(handle, *this, settings_.timing, reliable);
 }
 
-Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipPeer& peer) {
+Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipPeer& peer,
+                                         const sip::TransactionKey& key) {
     Handle<ServerTransaction> handle;
     const bool reliable = static_cast<bool>(peer.connection);
     const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
@@ -135,7 +137,7 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
     transaction->self = handle;
     transaction->peer = peer;
     transaction->head = std::move(block);
-    transaction->key = sip::server_key(settings_.secret, request);
+    transaction->key = key;
     if (!transaction_index_.insert(transaction->key, handle)) {
         transactions_.free(handle);
         return {};
