@@ -28,6 +28,7 @@ constexpr Duration kBounceWindow = std::chrono::seconds(60);     // GEN-3
 constexpr Duration kRetryTelling = std::chrono::milliseconds(2); // an error or an answer found no room
 constexpr Duration kNoticeRetry = std::chrono::seconds(5);       // IM-50: never silence
 constexpr unsigned kNoticeTries = 5;
+constexpr Duration kPairWaitMax = std::chrono::seconds(32);     // in a pair's queue
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr std::size_t kEvictionsAtOnce = 1'024;
 

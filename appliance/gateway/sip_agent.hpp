@@ -49,6 +49,7 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t id_bytes = 0;
     RequestKind kind = RequestKind::kMessage;
     std::uint8_t tries = 0;           // of a notice
+    Instant queued_at{};              // of a message
     // What its end was, while its sender can't be told yet.
     std::uint16_t status = 0;
     LocalFault fault = LocalFault::kUnreachable;

@@ -225,6 +225,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     request->to_bytes = static_cast<std::uint16_t>(call.to_text.size());
     request->id_bytes = static_cast<std::uint16_t>(call.id.size());
     count(Counter::kMessagesX2sAccepted);
+    request->queued_at = now();
     append(conversation.waiting, *request);
     start_next(conversation);
     return true;
@@ -238,7 +239,13 @@ void Gateway::Engine::start_next(Conversation& conversation) {
         ClientRequest* request = take_first(conversation.waiting);
         if (request == nullptr) break;
         conversation.busy = true;
-        agent_.send(*request);
+        // SIP-8: 32 s in all, the time behind others included. A silent server must not hold up a whole
+        // queue one Timer F after the other.
+        if (now() - request->queued_at >= kPairWaitMax && request->kind == RequestKind::kMessage) {
+            on_request_done(*request, nullptr, LocalFault::kTimeout);
+        } else {
+            agent_.send(*request);
+        }
     }
     conversation.starting = false;
 }

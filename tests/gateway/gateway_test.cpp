@@ -117,6 +117,21 @@ TEST(GatewayToSip, SilenceEndsAfterTimerF) {    // ERR-408, SIP-10
     EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);
 }
 
+TEST(GatewayToSip, ASilentServerDoesNotHoldUpAQueue) {    // SIP-8: 32 s in all, GEN-5
+    World world;
+    auto peer = world.peer();
+    peer->answer = [](const sip::Message&) { return 0; };
+    const Instant begin = world.simulation.now();
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello " + std::to_string(i))));
+    }
+    ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 20; }));
+    EXPECT_LT(world.simulation.now() - begin, 34s);
+    for (const std::string& error : world.edge().stanzas) EXPECT_TRUE(has(error, "<remote-server-timeout"));
+    EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);    // the others never left
+    EXPECT_EQ(world.count(Counter::kMessagesX2sRefused), 19u);
+}
+
 TEST(GatewayToSip, AConnectionKilledInTheMiddleIsAnErrorForEach) {    // ERR-L3
     World world;
     auto peer = world.peer();
