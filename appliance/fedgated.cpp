@@ -1,9 +1,9 @@
-// fedgated: the daemon. Reads the configuration, starts one shard for each core, serves until SIGTERM.
-#include <unistd.h>
-
+// fedgated: the daemon. Reads the configuration, starts one shard for each core, serves until
+// SIGTERM.
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/control.hpp"
@@ -41,7 +41,8 @@ enum class Parsed { kRun, kDone, kWrong };
 Parsed parse(int count, char** arguments, Options& options) {
     const auto value = [&](int& i, std::string_view name, std::string& into) {
         const std::string_view argument = arguments[i];
-        if (argument.size() > name.size() && argument.starts_with(name) && argument[name.size()] == '=') {
+        if (argument.size() > name.size() && argument.starts_with(name) &&
+            argument[name.size()] == '=') {
             into = argument.substr(name.size() + 1);
             return true;
         }
@@ -69,8 +70,9 @@ Parsed parse(int count, char** arguments, Options& options) {
             options.sources.assignments.push_back(text);
         } else {
             const bool known = argument == "-c" || argument == "--config" || argument == "--set";
-            std::fprintf(stderr, known ? "fedgated: %s needs a value; see fedgated --help\n"
-                                       : "fedgated: unknown argument %s; see fedgated --help\n",
+            std::fprintf(stderr,
+                         known ? "fedgated: %s needs a value; see fedgated --help\n"
+                               : "fedgated: unknown argument %s; see fedgated --help\n",
                          arguments[i]);
             return Parsed::kWrong;
         }
@@ -108,9 +110,10 @@ int main(int argument_count, char** arguments) {
     if (rules != nullptr && !configured) {
         configuration = admin::Configuration(on_loopback(options.sources));
         rules = configuration.load(problems);
-        std::fputs("fedgated: no configuration found: listening on loopback only, with a self-signed "
-                   "certificate; nothing is let through. Configure /etc/fedgate/fedgate.conf\n",
-                   stderr);
+        std::fputs(
+            "fedgated: no configuration found: listening on loopback only, with a self-signed "
+            "certificate; nothing is let through. Configure /etc/fedgate/fedgate.conf\n",
+            stderr);
     }
     print(problems);
     if (rules == nullptr) return 1;

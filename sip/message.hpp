@@ -97,8 +97,8 @@ struct Message {
 
     Via via;  // the top one
     std::size_t via_count = 0;
-    // Of a request. In a response they are what we wrote ourselves, and branch and method tell which
-    // request it answers: parse_name_addr(value(kTo)) where its tag matters.
+    // Of a request. In a response they are what we wrote ourselves, and branch and method tell
+    // which request it answers: parse_name_addr(value(kTo)) where its tag matters.
     NameAddr from;
     NameAddr to;
     Bytes call_id;

@@ -117,7 +117,7 @@ bool take_hex(Bytes& text, std::span<std::uint8_t> bytes) {
         return values;
     }();
     if (text.size() < 2 * bytes.size()) return false;
-    int all = 0;    // negative when one was: not a digit
+    int all = 0;  // negative when one was: not a digit
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         const int high = kValues[static_cast<std::uint8_t>(text[2 * i])];
         const int low = kValues[static_cast<std::uint8_t>(text[2 * i + 1])];

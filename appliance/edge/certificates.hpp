@@ -1,5 +1,5 @@
-// The TLS contexts of one shard's edge: ours towards everybody, and the same with another set of roots
-// for each partner that has one (partner/*/ca). Made on the control thread, swapped whole.
+// The TLS contexts of one shard's edge: ours towards everybody, and the same with another set of
+// roots for each partner that has one (partner/*/ca). Made on the control thread, swapped whole.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@ namespace fedgate::edge {
 
 struct Certificates {
     std::unique_ptr<net::TlsContext> external;
-    std::map<std::string, std::unique_ptr<net::TlsContext>> by_ca;    // path of the roots
+    std::map<std::string, std::unique_ptr<net::TlsContext>> by_ca;  // path of the roots
 
     // `partner` null: not known yet, so the common roots judge.
     [[nodiscard]] net::TlsContext& of(const rules::Partner* partner) const {

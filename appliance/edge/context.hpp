@@ -14,19 +14,20 @@ namespace fedgate::edge {
 constexpr Bytes kPingId = "fedgate-ping-";
 
 struct Context {
-    Context(Shard& on, net::Resolver& names) : shard(on), loop(on.loop()), stats(on.stats()), log(on.log()), resolver(names) {}
+    Context(Shard& on, net::Resolver& names)
+        : shard(on), loop(on.loop()), stats(on.stats()), log(on.log()), resolver(names) {}
 
     Shard& shard;
     Loop& loop;
     Stats& stats;
     Log& log;
     net::Resolver& resolver;
-    const rules::Snapshot* rules = nullptr;    // swapped whole at a reload
-    const Certificates* certificates = nullptr;    // swapped whole
+    const rules::Snapshot* rules = nullptr;      // swapped whole at a reload
+    const Certificates* certificates = nullptr;  // swapped whole
     xml::StreamSettings settings;
 
-    // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it is,
-    // so the answer is what some partner may do.
+    // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it
+    // is, so the answer is what some partner may do.
     [[nodiscard]] xml::StreamPolicy stream_policy(Bytes our, Bytes their) const;
     [[nodiscard]] xml::Served serves(Bytes our) const;
     // With the roots that judge this partner; `their` empty: not known yet.

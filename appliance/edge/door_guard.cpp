@@ -30,8 +30,8 @@ std::size_t DoorGuard::KeyHash::operator()(const net::IpKey& key) const {
     return fnv1a({reinterpret_cast<const char*>(key.bytes), sizeof key.bytes});
 }
 
-DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings, const SocketAddress& peer,
-                                    Instant now) {
+DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings,
+                                    const SocketAddress& peer, Instant now) {
     const net::IpKey key = net::ip_key(peer);
     auto it = addresses_.find(key);
     if (it == addresses_.end()) {
@@ -45,9 +45,10 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings, const
     if (!address.rate.take(1, now)) return Refusal::kRate;
     if (connections_ >= share(settings.connections)) return Refusal::kTotal;
     // S2S-62: 10 for each address, 10 % of the connection limit in all.
-    if (address.unauthenticated >= share(settings.unauthenticated_per_address)) return Refusal::kUnauthenticated;
+    if (address.unauthenticated >= share(settings.unauthenticated_per_address))
+        return Refusal::kUnauthenticated;
     if (unauthenticated_ >= share(std::max(1U, settings.connections / 10))) {
-        address.rate.charge(-1, now);    // it may come again at once
+        address.rate.charge(-1, now);  // it may come again at once
         return Refusal::kAllUnauthenticated;
     }
     ++address.connections;

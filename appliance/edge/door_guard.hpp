@@ -1,6 +1,6 @@
-// Who may open a connection to us at all: S2S-62, S2S-63, and the limits of features.md X7. Each shard
-// guards its share of a limit (limit / shards, rounded up): shards share nothing.
-// Owner: the Edge. Thread: the shard's. Not on the message path.
+// Who may open a connection to us at all: S2S-62, S2S-63, and the limits of features.md X7. Each
+// shard guards its share of a limit (limit / shards, rounded up): shards share nothing. Owner: the
+// Edge. Thread: the shard's. Not on the message path.
 #pragma once
 
 #include <string>
@@ -17,10 +17,17 @@ class DoorGuard {
 public:
     explicit DoorGuard(std::uint32_t shards) : shards_(shards) {}
 
-    enum class Refusal : std::uint8_t { kNone, kRate, kUnauthenticated, kAllUnauthenticated, kTotal, kTable };
+    enum class Refusal : std::uint8_t {
+        kNone,
+        kRate,
+        kUnauthenticated,
+        kAllUnauthenticated,
+        kTotal,
+        kTable
+    };
 
-    // A connection came in. kNone: it counts from now on; leave() must follow. kAllUnauthenticated: when
-    // one of those leave()s, it may enter.
+    // A connection came in. kNone: it counts from now on; leave() must follow. kAllUnauthenticated:
+    // when one of those leave()s, it may enter.
     Refusal enter(const rules::Settings::Xmpp&, const SocketAddress& peer, Instant now);
     // It proved a domain. False: the pair or the partner has its share already.
     [[nodiscard]] bool authenticate(const rules::Settings::Xmpp&, std::uint32_t partner_limit,
@@ -58,8 +65,8 @@ private:
     std::uint32_t unauthenticated_ = 0;
     Instant forget_at_{};
     std::unordered_map<net::IpKey, Address, KeyHash> addresses_;
-    std::unordered_map<std::string, std::uint32_t> pairs_;       // "our their"
-    std::unordered_map<std::string, std::uint32_t> partners_;    // their
+    std::unordered_map<std::string, std::uint32_t> pairs_;     // "our their"
+    std::unordered_map<std::string, std::uint32_t> partners_;  // their
 };
 
 }  // namespace fedgate::edge

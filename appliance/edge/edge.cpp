@@ -17,15 +17,17 @@ constexpr Duration kDrainSweep = 10ms;
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
 
-// A ToPartner (or a pong: its number) on its way to the shard that owns the pair: this, then the two
-// domains, then the stanza.
+// A ToPartner (or a pong: its number) on its way to the shard that owns the pair: this, then the
+// two domains, then the stanza.
 struct PairRecord {
-    std::uint64_t number;    // link::Ticket, or the ping's
+    std::uint64_t number;  // link::Ticket, or the ping's
     std::uint32_t our_size;
     std::uint32_t their_size;
 };
 
-Bytes bytes_of(const auto& record) { return {reinterpret_cast<const char*>(&record), sizeof record}; }
+Bytes bytes_of(const auto& record) {
+    return {reinterpret_cast<const char*>(&record), sizeof record};
+}
 
 const char* name_of(xml::Proof proof) {
     switch (proof) {
@@ -75,16 +77,20 @@ Result<void> Edge::start() {
                                            : Result<Socket>(Failure{socket_address.error()});
         if (socket) {
             into.push_back(*socket);
-            if (context_.shard.index() == 0) context_.log.event(EventId::kListening, {{"protocol", "xmpp"}, {"address", address.text}});
+            if (context_.shard.index() == 0)
+                context_.log.event(EventId::kListening,
+                                   {{"protocol", "xmpp"}, {"address", address.text}});
             return;
         }
-        context_.log.event(EventId::kListenFailed, {{"protocol", "xmpp"},
-                                                    {"address", address.text},
-                                                    {"error", std::strerror(socket.error().system)}});
+        context_.log.event(EventId::kListenFailed,
+                           {{"protocol", "xmpp"},
+                            {"address", address.text},
+                            {"error", std::strerror(socket.error().system)}});
         if (outcome) outcome = Failure{socket.error()};
     };
     for (const auto& address : context_.rules->settings.xmpp.listen) open(address, listeners_);
-    for (const auto& address : context_.rules->settings.xmpp.listen_tls) open(address, tls_listeners_);
+    for (const auto& address : context_.rules->settings.xmpp.listen_tls)
+        open(address, tls_listeners_);
     context_.loop.timers().arm(sweep_, context_.loop.now() + kSweep);
     return outcome;
 }
@@ -119,12 +125,13 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
     }
     // XEP-0205 4.1: closed without a word of XMPP.
     context_.stats.add(Counter::kXmppInRefused);
-    context_.log.event(EventId::kConnectionLimit,
-                       {{"peer", net::format_address(peer)}, {"limit", DoorGuard::name_of(refusal)}});
+    context_.log.event(EventId::kConnectionLimit, {{"peer", net::format_address(peer)},
+                                                   {"limit", DoorGuard::name_of(refusal)}});
     context_.loop.close(connection);
 }
 
-// Nobody may keep others out with connections that prove nothing: the one that has had most time goes.
+// Nobody may keep others out with connections that prove nothing: the one that has had most time
+// goes.
 bool Edge::make_room() {
     InStream* oldest = nullptr;
     in_streams_.for_each([&](Handle<InStream>, InStream& stream) {
@@ -141,7 +148,8 @@ bool Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
     const rules::Partner* partner = context_.rules->partner(their);
     if (partner == nullptr) return false;
     return guard_.authenticate(context_.rules->settings.xmpp, partner->connection_limit,
-                               stream.connection().peer_address(), std::string(our), std::string(their));
+                               stream.connection().peer_address(), std::string(our),
+                               std::string(their));
 }
 
 void Edge::on_gone(InStream& stream) {
@@ -161,12 +169,13 @@ void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes k
         context_.log.event(EventId::kConnectionLimit,
                            {{"peer", net::format_address(peer)}, {"limit", "dialback questions"}});
         // Told later: the stream's calls must not be re-entered.
-        refused_.push_back({stream.handle(), std::string(our), std::string(their), std::string(id)});
+        refused_.push_back(
+            {stream.handle(), std::string(our), std::string(their), std::string(id)});
         context_.loop.at_turn_end(*this);
         return;
     }
-    asked_.push_back({stream.handle(),
-                      std::make_unique<Verification>(context_, *this, our, their, id, key)});
+    asked_.push_back(
+        {stream.handle(), std::make_unique<Verification>(context_, *this, our, their, id, key)});
 }
 
 void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
@@ -197,8 +206,9 @@ bool Edge::take_stanza(const link::ToPartner& stanza) {
     }
     const PairRecord record{stanza.ticket, static_cast<std::uint32_t>(stanza.our_domain.size()),
                             static_cast<std::uint32_t>(stanza.their_domain.size())};
-    return context_.shard.send(owner, static_cast<std::uint32_t>(link::RecordKind::kToPartner),
-                               {bytes_of(record), stanza.our_domain, stanza.their_domain, stanza.stanza});
+    return context_.shard.send(
+        owner, static_cast<std::uint32_t>(link::RecordKind::kToPartner),
+        {bytes_of(record), stanza.our_domain, stanza.their_domain, stanza.stanza});
 }
 
 bool Edge::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
@@ -227,7 +237,8 @@ void Edge::on_pong(Bytes our, Bytes their, std::uint64_t number) {
     const PairRecord record{number, static_cast<std::uint32_t>(our.size()),
                             static_cast<std::uint32_t>(their.size())};
     // Without room it is dropped: a later pong covers it.
-    static_cast<void>(context_.shard.send(owner, static_cast<std::uint32_t>(link::RecordKind::kPong),
+    static_cast<void>(context_.shard.send(owner,
+                                          static_cast<std::uint32_t>(link::RecordKind::kPong),
                                           {bytes_of(record), our, their}));
 }
 
@@ -254,7 +265,8 @@ OutStream* Edge::find_out_stream(Bytes our, Bytes their) {
 OutStream* Edge::make_out_stream(Bytes our, Bytes their) {
     if (out_streams_.size() >= limits::kOutStreams) return nullptr;
     key_.assign(our).append(1, ' ').append(their);
-    auto stream = std::make_unique<OutStream>(context_, *this, std::string(our), std::string(their));
+    auto stream =
+        std::make_unique<OutStream>(context_, *this, std::string(our), std::string(their));
     return out_streams_.emplace(key_, std::move(stream)).first->second.get();
 }
 
@@ -335,7 +347,8 @@ void Edge::drain() {
 }
 
 bool Edge::out_streams_drained() const {
-    return std::ranges::all_of(out_streams_, [](const auto& entry) { return entry.second->drained(); });
+    return std::ranges::all_of(out_streams_,
+                               [](const auto& entry) { return entry.second->drained(); });
 }
 
 bool Edge::drained() const { return in_streams_.count() == 0 && out_streams_drained(); }
@@ -343,7 +356,8 @@ bool Edge::drained() const { return in_streams_.count() == 0 && out_streams_drai
 std::vector<StreamRow> Edge::rows() const {
     std::vector<StreamRow> rows;
     const auto seconds_since = [this](Instant then) {
-        const auto passed = std::chrono::duration_cast<std::chrono::seconds>(context_.loop.now() - then);
+        const auto passed =
+            std::chrono::duration_cast<std::chrono::seconds>(context_.loop.now() - then);
         return static_cast<std::uint64_t>(std::max<std::int64_t>(passed.count(), 0));
     };
     for (const auto* listeners : {&listeners_, &tls_listeners_}) {
@@ -357,8 +371,8 @@ std::vector<StreamRow> Edge::rows() const {
             rows.push_back(std::move(row));
         }
     }
-    const auto add = [&](const net::Connection& connection, const xml::Stream* stream, Instant since,
-                         StreamRow row) {
+    const auto add = [&](const net::Connection& connection, const xml::Stream* stream,
+                         Instant since, StreamRow row) {
         row.local = net::format_address(connection.local_address());
         row.peer = net::format_address(connection.peer_address());
         row.tls = tls_of(connection);
@@ -374,7 +388,8 @@ std::vector<StreamRow> Edge::rows() const {
         StreamRow row;
         row.inbound = true;
         row.our = stream.their().empty() ? std::string(stream.stream().our_domain()) : stream.our();
-        row.their = stream.their().empty() ? std::string(stream.stream().their_domain()) : stream.their();
+        row.their =
+            stream.their().empty() ? std::string(stream.stream().their_domain()) : stream.their();
         row.state = stream.their().empty() ? stream.stream().state_name() : "established";
         if (!stream.their().empty()) row.proof = name_of(stream.proof());
         add(stream.connection(), &stream.stream(), stream.since(), std::move(row));

@@ -1,10 +1,10 @@
-// The edge on one shard: XMPP server-to-server with partners. It accepts their streams and opens ours,
-// proves who is who, and passes stanzas on to the gateway and to partners as the bytes they are.
-// It knows nothing of SIP.
-// Owner: the program, one for each shard. Thread: the shard's. Nothing here blocks.
+// The edge on one shard: XMPP server-to-server with partners. It accepts their streams and opens
+// ours, proves who is who, and passes stanzas on to the gateway and to partners as the bytes they
+// are. It knows nothing of SIP. Owner: the program, one for each shard. Thread: the shard's.
+// Nothing here blocks.
 //
-// Order of life: make one for each shard, start(), turns of the loop, stop_accepting(), drain(), turns
-// until drained(), destroy before the shard, the resolver and the TLS context.
+// Order of life: make one for each shard, start(), turns of the loop, stop_accepting(), drain(),
+// turns until drained(), destroy before the shard, the resolver and the TLS context.
 #pragma once
 
 #include <memory>
@@ -25,16 +25,16 @@ namespace fedgate::edge {
 struct StreamRow {
     bool listening = false;
     bool inbound = false;
-    std::string local;      // address:port
-    std::string peer;       // empty for a listener
+    std::string local;  // address:port
+    std::string peer;   // empty for a listener
     std::string our;
     std::string their;
-    std::string state;      // "listening", "established", "tls", "sasl", ...
-    std::string proof;      // "certificate", "dialback over TLS", "dialback in clear", or empty
-    std::string tls;        // "TLSv1.3 ...", or empty
+    std::string state;  // "listening", "established", "tls", "sasl", ...
+    std::string proof;  // "certificate", "dialback over TLS", "dialback in clear", or empty
+    std::string tls;    // "TLSv1.3 ...", or empty
     std::uint64_t stanzas = 0;
     std::uint64_t age_s = 0;
-    std::uint64_t idle_s = 0;    // since bytes last came in
+    std::uint64_t idle_s = 0;  // since bytes last came in
     std::size_t waiting = 0;
 };
 
@@ -69,12 +69,12 @@ public:
     [[nodiscard]] std::vector<StreamRow> rows() const;
 
 private:
-    struct Asked {    // a dialback question and the stream that it is for
+    struct Asked {  // a dialback question and the stream that it is for
         Handle<InStream> stream;
         std::unique_ptr<Verification> verification;
     };
 
-    struct Refused {    // a question that was not asked, told at the end of the turn
+    struct Refused {  // a question that was not asked, told at the end of the turn
         Handle<InStream> stream;
         std::string our;
         std::string their;
@@ -107,12 +107,12 @@ private:
     link::GatewayDoor& gateway_;
     DoorGuard guard_;
     Slab<InStream> in_streams_;
-    std::vector<Handle<InStream>> gone_;    // freed at the end of the turn
-    std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;    // "our their"
+    std::vector<Handle<InStream>> gone_;  // freed at the end of the turn
+    std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;  // "our their"
     std::vector<Asked> asked_;
     std::vector<Refused> refused_;
-    std::vector<std::vector<link::Outcome>> fates_;    // by shard; told at the end of the turn
-    std::string key_;                                  // scratch for look-ups
+    std::vector<std::vector<link::Outcome>> fates_;  // by shard; told at the end of the turn
+    std::string key_;                                // scratch for look-ups
     Timer sweep_;
     Timer fates_again_;
     std::vector<Socket> listeners_;

@@ -38,8 +38,8 @@ static_assert(static_cast<int>(xml::Proof::kDialbackClear) ==
 
 }  // namespace
 
-InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& gateway, Socket accepted,
-                   const SocketAddress& peer, bool direct_tls)
+InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& gateway,
+                   Socket accepted, const SocketAddress& peer, bool direct_tls)
     : context_(context),
       owner_(owner),
       gateway_(gateway),
@@ -53,7 +53,7 @@ InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& ga
       idle_(*this, kIdle),
       since_(context.loop.now()),
       direct_tls_(direct_tls) {
-    if (direct_tls) {    // XEP-0368
+    if (direct_tls) {  // XEP-0368
         connection_.start_tls_server(context.tls({}), "xmpp-server");
         stream_.expect_tls(context.loop.now());
     }
@@ -73,7 +73,7 @@ std::size_t InStream::on_data(net::Connection&, MutableBytes input) {
     }
     const std::size_t consumed = held_ ? 0 : pump(Bytes(input.data(), input.size()));
     charged_ -= std::min(charged_, consumed);
-    if (bytes_.in_debt() && !held_ && !closing_) {    // S2S-64: stop reading, never drop
+    if (bytes_.in_debt() && !held_ && !closing_) {  // S2S-64: stop reading, never drop
         context_.stats.add(Counter::kRateLimited);
         hold_until(bytes_.available_at(1, now));
     }
@@ -110,31 +110,27 @@ void InStream::act(const xml::Action& action) {
             roots_ = context_.roots(stream_.their_domain());
             connection_.start_tls_server(context_.tls(stream_.their_domain()));
             return;
-        case xml::Action::Kind::kPair:
-            on_pair(action);
-            return;
+        case xml::Action::Kind::kPair: on_pair(action); return;
         case xml::Action::Kind::kVerify:
             owner_.on_verify(*this, action.our, action.their, action.id, action.key);
             return;
-        case xml::Action::Kind::kClosed:
-            on_stream_end(action.end);
-            return;
-        default:
-            return;
+        case xml::Action::Kind::kClosed: on_stream_end(action.end); return;
+        default: return;
     }
 }
 
 void InStream::on_pair(const xml::Action& action) {
     const Instant now = context_.loop.now();
-    if (!is_good(action.our, action.their, action.proof)) {    // the rules have changed meanwhile
+    if (!is_good(action.our, action.their, action.proof)) {  // the rules have changed meanwhile
         stream_.fail(xml::StreamError::kPolicyViolation);
         return;
     }
-    if (!their_.empty()) return;    // one more pair on a stream that is counted already
+    if (!their_.empty()) return;  // one more pair on a stream that is counted already
     if (!owner_.on_authenticated(*this, action.our, action.their)) {
-        context_.log.event(EventId::kConnectionLimit,
-                           {{"partner", action.their}, {"limit", "xmpp.limits.streams_per_domain_pair"}});
-        stream_.fail(xml::StreamError::kResourceConstraint);    // S2S-32
+        context_.log.event(
+            EventId::kConnectionLimit,
+            {{"partner", action.their}, {"limit", "xmpp.limits.streams_per_domain_pair"}});
+        stream_.fail(xml::StreamError::kResourceConstraint);  // S2S-32
         return;
     }
     our_ = action.our;
@@ -163,7 +159,7 @@ void InStream::set_rates() {
 
 bool InStream::on_stanza(const xml::Action& action) {
     const Instant now = context_.loop.now();
-    if (!stanzas_.take(1, now)) {    // S2S-64
+    if (!stanzas_.take(1, now)) {  // S2S-64
         context_.stats.add(Counter::kRateLimited);
         hold_until(stanzas_.available_at(1, now));
         return false;
@@ -186,13 +182,14 @@ bool InStream::is_pong(const xml::Action& action, Bytes bytes) {
     if (!bytes.starts_with("<iq")) return false;
     const xml::StreamScope scope;
     const xml::Stanza stanza = xml::parse_stanza(bytes, scope);
-    if (stanza.type != "result" && stanza.type != "error") return false;    // S2S-17: an error counts
+    if (stanza.type != "result" && stanza.type != "error") return false;  // S2S-17: an error counts
     if (!stanza.id.starts_with(kPingId)) return false;
     const Bytes digits = stanza.id.substr(kPingId.size());
     std::uint64_t number = 0;
     const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (end.ptr != digits.data() + digits.size()) return false;
-    if (!is_domain(stanza.from) || !is_domain(stanza.to)) return false;    // a user does not speak for the server
+    if (!is_domain(stanza.from) || !is_domain(stanza.to))
+        return false;  // a user does not speak for the server
     owner_.on_pong(action.our, action.their, number);
     return true;
 }
@@ -212,7 +209,7 @@ void InStream::on_timer(Timer& timer) {
             return;
         case kResume:
             held_ = false;
-            connection_.resume_input();    // shows again what was left over
+            connection_.resume_input();  // shows again what was left over
             return;
         case kIdle: {
             const Instant due = last_stanza_ + context_.rules->settings.xmpp.inactivity;
@@ -220,11 +217,10 @@ void InStream::on_timer(Timer& timer) {
                 context_.loop.timers().arm(idle_, due);
                 return;
             }
-            close();    // S2S-18
+            close();  // S2S-18
             return;
         }
-        default:
-            return;
+        default: return;
     }
 }
 
@@ -233,7 +229,8 @@ void InStream::on_stream_end(const xml::StreamEnd& end) {
     closing_ = true;
     if (end.cause == Cause::kErrorSent || end.cause == Cause::kErrorReceived) {
         const bool sent = end.cause == Cause::kErrorSent;
-        context_.stats.add(sent ? Counter::kXmppStreamErrorsSent : Counter::kXmppStreamErrorsReceived);
+        context_.stats.add(sent ? Counter::kXmppStreamErrorsSent
+                                : Counter::kXmppStreamErrorsReceived);
         context_.log.event(sent ? EventId::kStreamErrorSent : EventId::kStreamErrorReceived,
                            {{"direction", "in"},
                             {"partner", stream_.their_domain()},
@@ -247,7 +244,7 @@ void InStream::on_stream_end(const xml::StreamEnd& end) {
 }
 
 void InStream::on_closed(net::Connection&, Error reason) {
-    if (reason.code == Errc::kTls) {    // S2S-47
+    if (reason.code == Errc::kTls) {  // S2S-47
         context_.stats.add(Counter::kXmppTlsFailed);
         context_.log.event(EventId::kTlsFailed,
                            {{"direction", "in"},
@@ -267,7 +264,8 @@ void InStream::on_closed(net::Connection&, Error reason) {
     owner_.on_gone(*this);
 }
 
-// CERT-1, partner/*/ca. Who it says it is may differ from what was said before TLS, or come after it.
+// CERT-1, partner/*/ca. Who it says it is may differ from what was said before TLS, or come after
+// it.
 bool InStream::judges(Bytes their) {
     if (context_.roots(their) == roots_) return true;
     connection_.judge_with(context_.tls(their));
@@ -309,7 +307,7 @@ void InStream::recheck() {
     });
     if (!good) return fail(xml::StreamError::kPolicyViolation);
     if (!their_.empty()) set_rates();
-    if (held_) hold_until(context_.loop.now());    // looks again
+    if (held_) hold_until(context_.loop.now());  // looks again
 }
 
 }  // namespace fedgate::edge

@@ -33,15 +33,15 @@ protected:
 
 class InStream final : net::ConnectionOwner, xml::StreamHost, TimerOwner {
 public:
-    InStream(Context&, InStreamOwner&, link::GatewayDoor&, Socket accepted, const SocketAddress& peer,
-             bool direct_tls);
+    InStream(Context&, InStreamOwner&, link::GatewayDoor&, Socket accepted,
+             const SocketAddress& peer, bool direct_tls);
 
     void set_handle(Handle<InStream> handle) { handle_ = handle; }
     [[nodiscard]] Handle<InStream> handle() const { return handle_; }
     void verified(Bytes our, Bytes their, Bytes id, xml::Verdict);
-    void close();                           // clean
+    void close();  // clean
     void fail(xml::StreamError);
-    void abandon();    // at once, without a word
+    void abandon();  // at once, without a word
     // The rules have changed: ends a stream that they no longer allow, and takes their rates.
     void recheck();
 
@@ -92,14 +92,14 @@ private:
     Timer idle_;
     TokenBucket bytes_;
     TokenBucket stanzas_;
-    std::size_t charged_ = 0;    // bytes at the front of the input that bytes_ has paid for
+    std::size_t charged_ = 0;  // bytes at the front of the input that bytes_ has paid for
     Handle<InStream> handle_;
-    std::string roots_;    // that judge the peer's certificate: Context::roots()
+    std::string roots_;  // that judge the peer's certificate: Context::roots()
     std::string our_;
     std::string their_;
     xml::Proof proof_ = xml::Proof::kDialbackClear;
     const Instant since_;
-    Instant last_stanza_{};    // S2S-18: spaces are none
+    Instant last_stanza_{};  // S2S-18: spaces are none
     const bool direct_tls_;
     bool held_ = false;
     bool closing_ = false;

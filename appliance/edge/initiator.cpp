@@ -17,26 +17,21 @@ link::Fault fault_of(const xml::StreamEnd& end) {
         case Cause::kErrorReceived:
             switch (end.condition) {
                 case xml::StreamError::kHostUnknown:
-                case xml::StreamError::kHostGone:
-                    return link::Fault::kNoSuchDomain;    // ERR-43
+                case xml::StreamError::kHostGone: return link::Fault::kNoSuchDomain;  // ERR-43
                 case xml::StreamError::kNotAuthorized:
                 case xml::StreamError::kPolicyViolation:
-                    return link::Fault::kRemoteDenied;    // ERR-44
-                default:
-                    return link::Fault::kRemoteFailing;    // ERR-45
+                    return link::Fault::kRemoteDenied;        // ERR-44
+                default: return link::Fault::kRemoteFailing;  // ERR-45
             }
         case Cause::kNoTls:
         case Cause::kCertificate:
         case Cause::kNoMethod:
-        case Cause::kRefused:
-            return link::Fault::kNotTrusted;    // ERR-42
+        case Cause::kRefused: return link::Fault::kNotTrusted;  // ERR-42
         case Cause::kTimeout:
-        case Cause::kOutputFull:
-            return link::Fault::kUnreachable;    // ERR-41
+        case Cause::kOutputFull: return link::Fault::kUnreachable;  // ERR-41
         case Cause::kErrorSent:
         case Cause::kClosedByPeer:
-        case Cause::kClosedByUs:
-            break;
+        case Cause::kClosedByUs: break;
     }
     return link::Fault::kRemoteFailing;
 }
@@ -68,14 +63,15 @@ void Initiator::start() {
     closing_ = false;
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup lookup = net::Lookup::xmpp(their_);
-    if (partner != nullptr && !partner->proxy.host.empty()) {    // DNS-1
+    if (partner != nullptr && !partner->proxy.host.empty()) {  // DNS-1
         const std::uint16_t port = partner->proxy.port != 0 ? partner->proxy.port : kServerPort;
         lookup = net::Lookup::fixed(partner->proxy.host, port, net::Transport::kTcp);
     }
-    dialer_.emplace(context_.loop, context_.resolver, static_cast<net::DialerOwner&>(*this), &pool_);
+    dialer_.emplace(context_.loop, context_.resolver, static_cast<net::DialerOwner&>(*this),
+                    &pool_);
     dialer_->start(std::move(lookup), *this,
-                  {.input_bytes_max = context_.settings.stanza_bytes_max + kInputSlackBytes,
-                   .unsent_bytes_max = limits::kUnsentBytes});
+                   {.input_bytes_max = context_.settings.stanza_bytes_max + kInputSlackBytes,
+                    .unsent_bytes_max = limits::kUnsentBytes});
 }
 
 void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connection,
@@ -85,7 +81,7 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
                                             context_.loop.now());
     direct_tls_ = target.transport == net::Transport::kTls;
     if (direct_tls_) {
-        connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server");    // XEP-0368
+        connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server");  // XEP-0368
         stream_->expect_tls(context_.loop.now());
         context_.loop.timers().arm(deadline_, stream_->deadline());
         return;
@@ -146,7 +142,8 @@ std::size_t Initiator::pump(Bytes input) {
 void Initiator::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
-            connection_->start_tls_client(context_.tls(their_), their_, {});    // S2S-13: SNI, no ALPN
+            connection_->start_tls_client(context_.tls(their_), their_,
+                                          {});  // S2S-13: SNI, no ALPN
             return;
         case xml::Action::Kind::kPair:
             if (!proved_) {
@@ -156,15 +153,11 @@ void Initiator::act(const xml::Action& action) {
             }
             owner_.on_action(action);
             return;
-        case xml::Action::Kind::kClosed:
-            on_stream_end(action.end);
-            return;
+        case xml::Action::Kind::kClosed: on_stream_end(action.end); return;
         case xml::Action::Kind::kStanza:
             // Nobody may send stanzas to us on a stream that we opened without XEP-0288.
             return;
-        default:
-            owner_.on_action(action);
-            return;
+        default: owner_.on_action(action); return;
     }
 }
 
@@ -183,7 +176,7 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
 
 void Initiator::on_closed(net::Connection&, Error reason) {
     deadline_.cancel();
-    if (!closing_) {    // the connection broke under the stream
+    if (!closing_) {  // the connection broke under the stream
         fault_ = reason.code == Errc::kTls || reason.code == Errc::kCertificate
                      ? link::Fault::kNotTrusted
                      : link::Fault::kUnreachable;
@@ -196,7 +189,7 @@ void Initiator::try_next_or_end(Error why) {
     connection_.reset();
     closing_ = false;
     if (!proved_ && !permanent_ && !done_ && dialer_->busy()) {
-        dialer_->next(why);    // DNS-7
+        dialer_->next(why);  // DNS-7
         return;
     }
     end(context_.loop.now());

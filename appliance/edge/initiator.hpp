@@ -24,8 +24,9 @@ public:
     virtual void on_stream_started() {}
     // Bytes that write() had refused may be tried again.
     virtual void on_room() {}
-    // Over: no target worked, or the stream ended. Not before `retry_at` is it worth to start again.
-    // The Initiator may be destroyed or started again from here on, not from within this call.
+    // Over: no target worked, or the stream ended. Not before `retry_at` is it worth to start
+    // again. The Initiator may be destroyed or started again from here on, not from within this
+    // call.
     virtual void on_over(link::Fault, bool permanent, Instant retry_at) = 0;
 
 protected:
@@ -47,8 +48,8 @@ public:
     void pump() { pump({}); }
     // Clean, and no other target is tried; nothing happens while no connection stands.
     void close();
-    void abort();         // the peer does not read any more (S2S-66)
-    void send_space();    // a white space keep-alive (RFC 6120 4.6.1)
+    void abort();       // the peer does not read any more (S2S-66)
+    void send_space();  // a white space keep-alive (RFC 6120 4.6.1)
 
 private:
     void on_dialed(net::Dialer&, std::unique_ptr<net::Connection>, const net::Target&) override;
@@ -75,13 +76,13 @@ private:
     const std::string our_;
     const std::string their_;
     net::TargetPool pool_;
-    std::optional<net::Dialer> dialer_;    // of this attempt
+    std::optional<net::Dialer> dialer_;  // of this attempt
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<xml::Stream> stream_;
     Timer deadline_;
-    link::Fault fault_ = link::Fault::kUnreachable;    // of the last target that failed
+    link::Fault fault_ = link::Fault::kUnreachable;  // of the last target that failed
     bool permanent_ = false;
-    bool proved_ = false;     // a pair was accepted: what fails now is not the target's fault
+    bool proved_ = false;  // a pair was accepted: what fails now is not the target's fault
     bool done_ = false;    // close() was called
     bool direct_tls_ = false;
     bool closing_ = false;

@@ -12,8 +12,9 @@ constexpr Duration kAcknowledgementDelay = 5s;
 // And a ping, where it has to serve, when so many were written after the last one.
 constexpr std::uint64_t kStanzasPerPing = 50;
 constexpr std::size_t kPingsMax = 32;
-// S2S-17: no acknowledgement for so long, and the stream is taken for dead. Only a partner that has never
-// answered a ping (it may not be able to reach us) is let off: what is older is not held in doubt then.
+// S2S-17: no acknowledgement for so long, and the stream is taken for dead. Only a partner that has
+// never answered a ping (it may not be able to reach us) is let off: what is older is not held in
+// doubt then.
 constexpr Duration kPatience = 30s;
 // S2S-66: unsent bytes without progress.
 constexpr Duration kWriteTimeout = 30s;
@@ -75,7 +76,8 @@ bool OutStream::write(link::Ticket ticket, Bytes stanza) {
     last_stanza_ = last_space_ = now;
     context_.stats.add(Counter::kXmppStanzasOut);
     written_bytes_ += stanza.size();
-    unacknowledged_.push_back({ticket, now, written_bytes_, ticket != 0 ? std::string() : std::string(stanza)});
+    unacknowledged_.push_back(
+        {ticket, now, written_bytes_, ticket != 0 ? std::string() : std::string(stanza)});
     ++written_count_;
     if (acknowledgement_at_ == kNever) {
         acknowledgement_at_ = now + kAcknowledgementDelay;
@@ -126,17 +128,17 @@ bool OutStream::has_left(const Written& one) const {
 }
 
 void OutStream::send_ping() {
-    if (pings_.size() >= kPingsMax) pings_.pop_front();    // a later one covers it
+    if (pings_.size() >= kPingsMax) pings_.pop_front();  // a later one covers it
     char memory[limits::kJidPartBytes * 2 + 256];
     Sink out(memory);
-    out.append("<iq type='get' from='");    // domains are A-labels: nothing to escape
+    out.append("<iq type='get' from='");  // domains are A-labels: nothing to escape
     out.append(our_);
     out.append("' to='");
     out.append(their_);
     out.append("' id='");
     out.append(kPingId);
     out.append_number(next_ping_);
-    out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");    // XEP-0199
+    out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");  // XEP-0199
     if (out.overflowed() || !stream_->send(out.written())) return;
     pings_.push_back({next_ping_++, written_count_});
 }
@@ -167,7 +169,7 @@ void OutStream::on_action(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kPair:
             if (!context_.stream_policy(our_, their_).accepts(action.proof)) {
-                initiator_.close();    // the rules have changed meanwhile
+                initiator_.close();  // the rules have changed meanwhile
                 return;
             }
             stream_ = initiator_.stream();
@@ -191,8 +193,7 @@ void OutStream::on_action(const xml::Action& action) {
             acknowledge(action.count);
             flush();
             return;
-        default:
-            return;
+        default: return;
     }
 }
 
@@ -212,16 +213,16 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
                               : retry_at_after(fault, retry_at);
         fail_waiting(fault, permanent);
-    } else if (!waiting_.empty() && !draining_) {    // S2S-21: once more on a new stream
+    } else if (!waiting_.empty() && !draining_) {  // S2S-21: once more on a new stream
         initiator_started_ = true;
         initiator_.start();
     }
     arm();
 }
 
-// What was written and not acknowledged: nobody knows whether it came (S2S-16). Somebody waits for what
-// has a ticket, and is told. What has none is an answer of ours, an error as a rule: to say it twice does
-// no harm, not to say it would be silence.
+// What was written and not acknowledged: nobody knows whether it came (S2S-16). Somebody waits for
+// what has a ticket, and is told. What has none is an answer of ours, an error as a rule: to say it
+// twice does no harm, not to say it would be silence.
 void OutStream::tell_doubts(link::Fault fault) {
     std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
     pings_.clear();
@@ -244,13 +245,15 @@ void OutStream::tell_doubts(link::Fault fault) {
     }
 }
 
-// DNS-8 paces what can't be reached; a peer that is there and does not want us is asked less and less.
+// DNS-8 paces what can't be reached; a peer that is there and does not want us is asked less and
+// less.
 Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
     const auto& xmpp = context_.rules->settings.xmpp;
     const Instant now = context_.loop.now();
     if (fault == link::Fault::kUnreachable) return std::max(not_before, now + xmpp.retry_first);
     const unsigned doublings = std::min(failures_ - 1, 16U);
-    return std::max(not_before, now + std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max));
+    return std::max(not_before,
+                    now + std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max));
 }
 
 // Our answers, which have no ticket, wait on for a stream unless the partner is gone for good.
@@ -285,14 +288,14 @@ void OutStream::on_timer(Timer&) {
     const net::Connection* connection = initiator_.connection();
     if (stream_ != nullptr && connection != nullptr) {
         if (now >= acknowledgement_at_) ask_for_acknowledgement();
-        flush();    // what waits for room among the unacknowledged
+        flush();  // what waits for room among the unacknowledged
         if (connection->unsent_bytes() > 0 && now - connection->last_progress() > kWriteTimeout) {
             initiator_.abort();
         } else if (draining_ && now >= drain_until_) {
             initiator_.close();
         } else if (waiting_.empty() && unacknowledged_.empty() &&
                    now - last_stanza_ > context_.rules->settings.xmpp.inactivity) {
-            initiator_.close();    // S2S-18
+            initiator_.close();  // S2S-18
         } else if (now - last_space_ >
                    context_.rules->settings.xmpp.keepalive_interval / kSpacesPerInterval) {
             last_space_ = now;
@@ -330,7 +333,7 @@ void OutStream::drain() {
 }
 
 void OutStream::recheck() {
-    retry_at_ = {};    // an administrator has changed something: try again
+    retry_at_ = {};  // an administrator has changed something: try again
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
     if (policy.allowed && (stream_ == nullptr || policy.accepts(proof_))) return;
     if (!policy.allowed) fail_waiting(link::Fault::kBlocked, true);

@@ -1,9 +1,9 @@
-// Our stanzas to one partner: the stream of one domain pair (S2S-20: one at most), what waits for it
-// (DNS-9), and what was written and is not acknowledged yet. Every stanza that comes in with a ticket has
-// its fate told: written, failed, or, when the stream breaks, in doubt.
-// Acknowledged: by XEP-0198 where the partner has it (S2S-16); else a ping (XEP-0199) follows the stanzas,
-// and since servers handle a stream in order, its answer says that what went before it has arrived.
-// Owner: the Edge of shard hash(pair) % shards. Thread: that shard's.
+// Our stanzas to one partner: the stream of one domain pair (S2S-20: one at most), what waits for
+// it (DNS-9), and what was written and is not acknowledged yet. Every stanza that comes in with a
+// ticket has its fate told: written, failed, or, when the stream breaks, in doubt. Acknowledged: by
+// XEP-0198 where the partner has it (S2S-16); else a ping (XEP-0199) follows the stanzas, and since
+// servers handle a stream in order, its answer says that what went before it has arrived. Owner:
+// the Edge of shard hash(pair) % shards. Thread: that shard's.
 #pragma once
 
 #include <deque>
@@ -61,12 +61,13 @@ private:
     struct Written {
         link::Ticket ticket;
         Instant at;
-        std::uint64_t end;     // of it, in all the bytes of stanzas on this stream
-        std::string answer;    // without a ticket: the stanza, to be written again if the stream breaks
+        std::uint64_t end;  // of it, in all the bytes of stanzas on this stream
+        std::string
+            answer;  // without a ticket: the stanza, to be written again if the stream breaks
     };
     struct Ping {
         std::uint64_t number;
-        std::uint64_t covers;    // stanzas written before it, since the stream began
+        std::uint64_t covers;  // stanzas written before it, since the stream began
     };
 
     void on_action(const xml::Action&) override;
@@ -93,27 +94,27 @@ private:
     const std::string our_;
     const std::string their_;
     Initiator initiator_;
-    xml::Stream* stream_ = nullptr;    // once the pair was proved
+    xml::Stream* stream_ = nullptr;  // once the pair was proved
     std::deque<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::deque<Written> unacknowledged_;
     std::deque<Ping> pings_;
-    std::uint64_t written_count_ = 0;         // on this stream
+    std::uint64_t written_count_ = 0;  // on this stream
     std::uint64_t acknowledged_count_ = 0;
-    std::uint64_t written_bytes_ = 0;         // the same stanzas
+    std::uint64_t written_bytes_ = 0;  // the same stanzas
     std::uint64_t next_ping_ = 1;
     Timer timer_;
-    Instant since_{};                  // when the pair was proved
+    Instant since_{};  // when the pair was proved
     Instant last_stanza_{};
     Instant last_space_{};
     Instant acknowledgement_at_ = kNever;
     Instant retry_at_{};
     Instant drain_until_ = kNever;
     link::Fault last_fault_ = link::Fault::kNone;
-    std::uint32_t failures_ = 0;        // in a row
+    std::uint32_t failures_ = 0;  // in a row
     xml::Proof proof_ = xml::Proof::kDialbackClear;
-    bool permanent_ = false;            // what last_fault_ says will hold for a while
-    bool answers_pings_ = false;        // it has done so once
+    bool permanent_ = false;      // what last_fault_ says will hold for a while
+    bool answers_pings_ = false;  // it has done so once
     bool initiator_started_ = false;
     bool draining_ = false;
 };

@@ -30,7 +30,7 @@ void Verification::on_action(const xml::Action& action) {
 }
 
 void Verification::on_over(link::Fault fault, bool, Instant) {
-    tell(fault == link::Fault::kNoSuchDomain ? xml::Verdict::kNoSuchDomain    // DB-6
+    tell(fault == link::Fault::kNoSuchDomain ? xml::Verdict::kNoSuchDomain  // DB-6
                                              : xml::Verdict::kUnreachable);
     over_ = true;
 }

@@ -1,6 +1,6 @@
-// One dialback question (XEP-0220 2.2): asks the authoritative server of a sender's domain whether it
-// made a key. A connection of its own, never the one that the key came on (S2S-15, DB-5).
-// Owner: the Edge. Thread: the shard's.
+// One dialback question (XEP-0220 2.2): asks the authoritative server of a sender's domain whether
+// it made a key. A connection of its own, never the one that the key came on (S2S-15, DB-5). Owner:
+// the Edge. Thread: the shard's.
 #pragma once
 
 #include <string>
@@ -46,7 +46,7 @@ private:
     const std::string id_;
     const std::string key_;
     Initiator initiator_;
-    Timer deadline_;    // of all targets together
+    Timer deadline_;  // of all targets together
     bool told_ = false;
     bool over_ = false;
 };

@@ -83,7 +83,7 @@ bool write_local(const sip::Uri& uri, Sink& sink, Bytes& local) {
     const std::size_t begin = sink.size();
     if (!xml::enforce_local(escaped.written(), sink)) return false;
     local = sink.written().substr(begin);
-    return xml::is_canonical_local(local);    // ADDR-31
+    return xml::is_canonical_local(local);  // ADDR-31
 }
 
 }  // namespace
@@ -119,7 +119,8 @@ void write_sender_uri(const Address& address, Sink& sink) {
 
 AddressFault read_uri(const sip::Uri& uri, Address& address) {
     if (uri.scheme == sip::Scheme::kSips) return AddressFault::kSips;
-    if (uri.scheme == sip::Scheme::kTel || uri.scheme == sip::Scheme::kOther) return AddressFault::kScheme;
+    if (uri.scheme == sip::Scheme::kTel || uri.scheme == sip::Scheme::kOther)
+        return AddressFault::kScheme;
     if (uri.at.kind != sip::HostKind::kName) return AddressFault::kHostIsAddress;
     if (!uri.has_user || uri.user.empty()) return AddressFault::kNoUser;
     Sink sink{MutableBytes(address.memory_)};

@@ -1,5 +1,5 @@
-// XMPP addresses <-> SIP addresses: RFC 7247 section 6, XEP-0106; interworking rules ADDR-1..ADDR-50.
-// Pure: views in, text into a Sink.
+// XMPP addresses <-> SIP addresses: RFC 7247 section 6, XEP-0106; interworking rules
+// ADDR-1..ADDR-50. Pure: views in, text into a Sink.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 namespace fedgate::gateway {
 
-// An enforced JID and what the other side and the rules want to know of it. Views into its own memory
-// or into the text it was made from: neither copied nor kept.
+// An enforced JID and what the other side and the rules want to know of it. Views into its own
+// memory or into the text it was made from: neither copied nor kept.
 struct Address {
     xml::Jid jid;
-    Bytes domain_ascii;    // ADDR-5
-    Bytes user;            // the unescaped local part (ADDR-3): whom policies and SIP know
+    Bytes domain_ascii;  // ADDR-5
+    Bytes user;          // the unescaped local part (ADDR-3): whom policies and SIP know
     std::array<char, 2 * xml::kJidBytes> memory_;
 
-    Address() {}    // not `= default`: `{}` would then clear 6 KiB for each message
+    Address() {}  // not `= default`: `{}` would then clear 6 KiB for each message
     Address(const Address&) = delete;
     Address& operator=(const Address&) = delete;
 };
@@ -36,15 +36,15 @@ void write_sender_uri(const Address&, Sink&);
 
 enum class AddressFault : std::uint8_t {
     kNone,
-    kScheme,              // ADDR-21: 416
-    kSips,                // ADDR-21: 480 with Warning 380
-    kNotRepresentable,    // ADDR-30: 400
-    kNoUser,              // ADDR-29: 404
-    kHostIsAddress,       // ADDR-26: 404
+    kScheme,            // ADDR-21: 416
+    kSips,              // ADDR-21: 480 with Warning 380
+    kNotRepresentable,  // ADDR-30: 400
+    kNoUser,            // ADDR-29: 404
+    kHostIsAddress,     // ADDR-26: 404
 };
 
-// ADDR-21..ADDR-28: the JID of a SIP URI. `field_params` are the parameters of the header field around it
-// (a `gr` out of place there is not one). Without an instance the JID is bare.
+// ADDR-21..ADDR-28: the JID of a SIP URI. `field_params` are the parameters of the header field
+// around it (a `gr` out of place there is not one). Without an instance the JID is bare.
 [[nodiscard]] AddressFault read_uri(const sip::Uri&, Address&);
 
 }  // namespace fedgate::gateway

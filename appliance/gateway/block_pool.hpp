@@ -1,6 +1,6 @@
-// Memory for what has to wait: requests in flight, queued messages, stored responses. Blocks of a few
-// sizes on free lists; each size grows by chunks up to its share of the bound, so that a flood of the one
-// can't starve the others for ever. Thread: the shard's.
+// Memory for what has to wait: requests in flight, queued messages, stored responses. Blocks of a
+// few sizes on free lists; each size grows by chunks up to its share of the bound, so that a flood
+// of the one can't starve the others for ever. Thread: the shard's.
 #pragma once
 
 #include <array>
@@ -69,7 +69,7 @@ public:
         Block block;
         for (std::size_t i = 0; i < kClasses; ++i) {
             if (size > sizes_[i]) continue;
-            if (free_[i] == nullptr && !grow(i)) continue;    // a larger one will do
+            if (free_[i] == nullptr && !grow(i)) continue;  // a larger one will do
             block.pool_ = this;
             block.data_ = reinterpret_cast<char*>(free_[i]);
             block.capacity_ = static_cast<std::uint32_t>(sizes_[i]);

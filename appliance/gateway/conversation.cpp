@@ -22,7 +22,7 @@ bool LoopGuard::pass(std::uint64_t text, std::int64_t minute, std::uint32_t repe
 std::uint32_t Conversation::next_cseq(std::uint64_t call_id) {
     for (Dialogue& dialogue : dialogues_) {
         if (dialogue.cseq > 0 && dialogue.call_id == call_id) {
-            if (dialogue.cseq == INT32_MAX) dialogue.cseq = 0;    // SIP-2: below 2^31
+            if (dialogue.cseq == INT32_MAX) dialogue.cseq = 0;  // SIP-2: below 2^31
             return ++dialogue.cseq;
         }
     }
@@ -35,14 +35,15 @@ void Conversation::remember_thread(BlockPool& blocks, Bytes call_id, Bytes threa
     if (call_id == thread || thread.empty() || thread.size() > kThreadBytesMax) return;
     if (!find_thread(call_id).empty()) return;
     Thread& place = threads_[next_thread_];
-    place.memory = blocks.copy({call_id, thread});    // without memory it is not remembered
+    place.memory = blocks.copy({call_id, thread});  // without memory it is not remembered
     place.call_id_bytes = call_id.size();
     next_thread_ = static_cast<std::uint8_t>((next_thread_ + 1u) % threads_.size());
 }
 
 Bytes Conversation::find_thread(Bytes call_id) const {
     for (const Thread& thread : threads_) {
-        if (!thread.memory || thread.memory.bytes().substr(0, thread.call_id_bytes) != call_id) continue;
+        if (!thread.memory || thread.memory.bytes().substr(0, thread.call_id_bytes) != call_id)
+            continue;
         return thread.memory.bytes().substr(thread.call_id_bytes);
     }
     return {};
@@ -89,7 +90,7 @@ void Conversations::drop(Conversation& conversation) {
 }
 
 bool Conversations::drop_oldest_idle() {
-    constexpr std::size_t kLookAtMax = 64;    // those with something pending are few
+    constexpr std::size_t kLookAtMax = 64;  // those with something pending are few
     Conversation* conversation = oldest_;
     for (std::size_t i = 0; i < kLookAtMax && conversation != nullptr; ++i) {
         if (!conversation->busy && conversation->waiting.count == 0) {
@@ -103,7 +104,9 @@ bool Conversations::drop_oldest_idle() {
 
 void Conversations::evict_idle(Instant now, std::size_t count_max) {
     while (count_max-- > 0 && oldest_ != nullptr) {
-        if (now - oldest_->used_at_ < kConversationIdle || oldest_->busy || oldest_->waiting.count > 0) return;
+        if (now - oldest_->used_at_ < kConversationIdle || oldest_->busy ||
+            oldest_->waiting.count > 0)
+            return;
         drop(*oldest_);
     }
 }
@@ -114,7 +117,8 @@ bool SenderRates::take(const Key& key, double per_second, Instant now) {
     if (known != nullptr) return slab_.find(*known)->bucket.take(1, now);
     Handle<Sender> handle;
     Sender* sender = slab_.make(handle);
-    if (sender == nullptr) {    // the one that came first makes room: it starts anew when it comes again
+    if (sender ==
+        nullptr) {  // the one that came first makes room: it starts anew when it comes again
         Sender* oldest = slab_.find(first_);
         const Handle<Sender> freed = first_;
         first_ = oldest->next;

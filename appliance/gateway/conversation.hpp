@@ -1,7 +1,7 @@
-// What is known of the pair of an XMPP user and a SIP user, page-mode messages included: the queue of
-// GEN-5, threads and Call-IDs (IM-5, IM-34), who spoke first, the loop guard of SEC-3. One shard owns a
-// pair: owner_of(pair). Idle pairs leave; when all places are taken the one longest idle leaves first.
-// Thread: the shard's.
+// What is known of the pair of an XMPP user and a SIP user, page-mode messages included: the queue
+// of GEN-5, threads and Call-IDs (IM-5, IM-34), who spoke first, the loop guard of SEC-3. One shard
+// owns a pair: owner_of(pair). Idle pairs leave; when all places are taken the one longest idle
+// leaves first. Thread: the shard's.
 #pragma once
 
 #include <array>
@@ -18,11 +18,12 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kConversations = 65'536;      // of one shard
-constexpr Duration kConversationIdle = std::chrono::hours(1);       // IM-5
-constexpr Duration kResourceKnown = std::chrono::hours(24);         // ADDR-8; not longer than the pair itself
-constexpr std::size_t kThreadBytesMax = 1'024;      // a longer one is not remembered
-constexpr std::size_t kSenders = 32'768;            // S2S-65, of one shard
+constexpr std::size_t kConversations = 65'536;                 // of one shard
+constexpr Duration kConversationIdle = std::chrono::hours(1);  // IM-5
+constexpr Duration kResourceKnown =
+    std::chrono::hours(24);                     // ADDR-8; not longer than the pair itself
+constexpr std::size_t kThreadBytesMax = 1'024;  // a longer one is not remembered
+constexpr std::size_t kSenders = 32'768;        // S2S-65, of one shard
 
 // SEC-3: how often one text came within a minute. Keeps the last few texts of a pair.
 class LoopGuard {
@@ -65,10 +66,10 @@ struct Conversation {
     explicit Conversation(const Key& k) : pair(k) {}
 
     Key pair;
-    RequestList waiting;                // GEN-5: not more than limits::kPairQueueStanzas
-    bool busy = false;                  // one MESSAGE is pending
-    bool starting = false;              // the engine's: not from within itself
-    bool sip_wrote = false;             // features.md A6: our user has written first
+    RequestList waiting;     // GEN-5: not more than limits::kPairQueueStanzas
+    bool busy = false;       // one MESSAGE is pending
+    bool starting = false;   // the engine's: not from within itself
+    bool sip_wrote = false;  // features.md A6: our user has written first
     LoopGuard guard_x2s;
     LoopGuard guard_s2x;
 
@@ -88,7 +89,7 @@ private:
         std::uint32_t cseq = 0;
     };
     struct Thread {
-        Block memory;    // call_id, thread
+        Block memory;  // call_id, thread
         std::size_t call_id_bytes = 0;
     };
     std::array<Dialogue, 2> dialogues_{};
@@ -131,8 +132,8 @@ private:
     Conversation* newest_ = nullptr;
 };
 
-// S2S-65: messages of one XMPP user. On the shard where they come in: a partner's few streams may be on
-// different shards, each with its own count.
+// S2S-65: messages of one XMPP user. On the shard where they come in: a partner's few streams may
+// be on different shards, each with its own count.
 class SenderRates {
 public:
     SenderRates() : slab_(kSenders), index_(kSenders) {}
@@ -145,7 +146,7 @@ private:
     struct Sender {
         Key key;
         TokenBucket bucket;
-        Handle<Sender> next;    // in the order in which they came
+        Handle<Sender> next;  // in the order in which they came
     };
     Slab<Sender> slab_;
     sip::KeyIndex<Handle<Sender>> index_;

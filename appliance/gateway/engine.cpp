@@ -57,7 +57,10 @@ const char* verdict_of(const SipConnection& connection) {
 }
 
 SipAgentSettings agent_settings(const Shard& shard, const GatewayOptions& options) {
-    return {{options.node, static_cast<std::uint16_t>(shard.index())}, options.secret, options.timing, options.host};
+    return {{options.node, static_cast<std::uint16_t>(shard.index())},
+            options.secret,
+            options.timing,
+            options.host};
 }
 
 }  // namespace
@@ -66,12 +69,21 @@ void Incoming::on_timer(Timer&) { engine.on_incoming_timer(*this); }
 
 Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
                         net::TlsContext* tls, const GatewayOptions& options)
-    : shard_(shard), rules_(&rules), blocks_(kBlockBytesMax, kHeldBytes), random_(shard.loop()),
+    : shard_(shard),
+      rules_(&rules),
+      blocks_(kBlockBytesMax, kHeldBytes),
+      random_(shard.loop()),
       keys_(options.secret),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
              agent_settings(shard, options)),
-      incoming_(kIncoming), bounce_index_(kIncoming), merge_index_(kIncoming), telling_(*this), notices_again_(*this), housekeeping_(*this),
-      started_at_(shard.loop().now()), name_memory_(8 * xml::kJidBytes) {
+      incoming_(kIncoming),
+      bounce_index_(kIncoming),
+      merge_index_(kIncoming),
+      telling_(*this),
+      notices_again_(*this),
+      housekeeping_(*this),
+      started_at_(shard.loop().now()),
+      name_memory_(8 * xml::kJidBytes) {
     size_memory();
     // What begins something needs room for what follows from it; what ends something needs none.
     for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest}) {
@@ -85,8 +97,8 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
 
 Gateway::Engine::~Engine() = default;
 
-// A text grows on its way: line ends and quoting double it, a charset can triple it, escapes in XML make
-// up to six bytes of one.
+// A text grows on its way: line ends and quoting double it, a charset can triple it, escapes in XML
+// make up to six bytes of one.
 void Gateway::Engine::size_memory() {
     const std::size_t body = rules_->settings.im.max_bytes;
     text_memory_.resize(4 * body + 65'536);
@@ -127,7 +139,7 @@ bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
     Sink names{MutableBytes(name_memory_)};
     StanzaCall call(from_partner, xml::parse_stanza(from_partner.stanza, scope_));
     if (call.stanza.kind == xml::StanzaKind::kOther) {
-        drop("element");    // IQ-15 is the edge's
+        drop("element");  // IQ-15 is the edge's
         return true;
     }
     if (!read_call(call, names)) return refuse_unknown(call);
@@ -141,7 +153,8 @@ bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
 }
 
 // False: its mailbox is full, or the record can never be sent, which the caller's limits exclude.
-bool Gateway::Engine::send_to(std::uint32_t shard, GatewayRecord kind, std::initializer_list<Bytes> parts) {
+bool Gateway::Engine::send_to(std::uint32_t shard, GatewayRecord kind,
+                              std::initializer_list<Bytes> parts) {
     const bool sent = shard_.send(shard, static_cast<std::uint32_t>(kind), parts);
     if (!sent) count(Counter::kLinkBackPressure);
     return sent;
@@ -154,8 +167,10 @@ bool Gateway::Engine::forward(std::uint32_t owner, const link::FromPartner& from
                     from_partner.stanza});
 }
 
-bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, const Origin& origin) {
-    return send_to(owner, GatewayRecord::kRequest, {as_bytes(origin.transaction.pack()), request.bytes});
+bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request,
+                              const Origin& origin) {
+    return send_to(owner, GatewayRecord::kRequest,
+                   {as_bytes(origin.transaction.pack()), request.bytes});
 }
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
@@ -173,7 +188,8 @@ void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Byte
     shard_.loop().timers().arm(telling_, now() + kRetryTelling);
 }
 
-bool Gateway::Engine::on_stray_response(std::uint16_t core, const sip::Message& message, const SipPeer& peer) {
+bool Gateway::Engine::on_stray_response(std::uint16_t core, const sip::Message& message,
+                                        const SipPeer& peer) {
     if (core >= shard_.count()) return false;
     return send_to(core, GatewayRecord::kResponse,
                    {as_bytes(peer.socket), as_bytes(peer.address), message.bytes});
@@ -189,11 +205,12 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             Sink names{MutableBytes(name_memory_)};
             StanzaCall call(from_partner, xml::parse_stanza(record, scope_));
             if (!read_call(call, names)) return refuse_unknown(call);
-            if (call.malformed) return true;    // it was not where it came in
+            if (call.malformed) return true;  // it was not where it came in
             return own_message(call, pair_key(call.from, call.to));
         }
         case GatewayRecord::kRequest: {
-            const Origin origin{from_shard, Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
+            const Origin origin{
+                from_shard, Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
             // It was parsed once, so nothing is left to unfold: the bytes stay as they are.
             MutableBytes bytes(const_cast<char*>(record.data()), record.size());
             const auto parsed =
@@ -204,7 +221,7 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
                 return true;
             }
             read_call(message_, call);
-            if (call.refusal.status != 0) {    // the rules have changed on the way
+            if (call.refusal.status != 0) {  // the rules have changed on the way
                 answer(origin, call.refusal, call.headers());
                 return true;
             }
@@ -241,7 +258,8 @@ void Gateway::Engine::on_timer(Timer& timer) {
         const auto shard = take_value<std::uint32_t>(record);
         if (!send_to(shard, GatewayRecord::kAnswer, {record})) break;
     }
-    late_answers_.erase(late_answers_.begin(), late_answers_.begin() + static_cast<std::ptrdiff_t>(sent));
+    late_answers_.erase(late_answers_.begin(),
+                        late_answers_.begin() + static_cast<std::ptrdiff_t>(sent));
     tell_untold();
     if (!late_answers_.empty() || untold_.count != 0) {
         shard_.loop().timers().arm(telling_, now() + kRetryTelling);
@@ -251,14 +269,16 @@ void Gateway::Engine::on_timer(Timer& timer) {
 std::vector<PortRow> Gateway::Engine::ports() {
     std::vector<PortRow> rows;
     for (const SipListenerInfo& info : agent_.transport().listeners()) {
-        rows.push_back({true, text_of(info.transport), net::format_address(info.local), {}, "listener", {}});
+        rows.push_back(
+            {true, text_of(info.transport), net::format_address(info.local), {}, "listener", {}});
     }
     agent_.transport().for_each_connection([&](SipConnection& connection) {
         if (connection.stream() == nullptr) return;
         rows.push_back({false, connection.tls() ? "tls" : "tcp",
                         net::format_address(connection.stream()->local_address()),
                         net::format_address(connection.stream()->peer_address()),
-                        connection.leg() != nullptr ? "next hop of " + connection.leg()->domain : "from SIP peer",
+                        connection.leg() != nullptr ? "next hop of " + connection.leg()->domain
+                                                    : "from SIP peer",
                         verdict_of(connection)});
     });
     return rows;
@@ -277,14 +297,14 @@ std::vector<TargetRow> Gateway::Engine::targets() {
 }
 
 GatewayStatus Gateway::Engine::status() {
-    return {conversations_.count(), agent_.request_count(), agent_.transaction_count(), blocks_.used_bytes(),
-            blocks_.reserved_bytes(), draining_};
+    return {conversations_.count(), agent_.request_count(),   agent_.transaction_count(),
+            blocks_.used_bytes(),   blocks_.reserved_bytes(), draining_};
 }
 
 // ---- Gateway
 
-Gateway::Gateway(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver, net::TlsContext* tls,
-                 const GatewayOptions& options)
+Gateway::Gateway(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
+                 net::TlsContext* tls, const GatewayOptions& options)
     : engine_(std::make_unique<Engine>(shard, rules, resolver, tls, options)) {}
 
 Gateway::~Gateway() = default;

@@ -1,5 +1,5 @@
-// The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp takes
-// stanzas to SIP, s2x.cpp takes SIP requests to stanzas. No mapping rule in it.
+// The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
+// takes stanzas to SIP, s2x.cpp takes SIP requests to stanzas. No mapping rule in it.
 #pragma once
 
 #include <cstdint>
@@ -20,24 +20,26 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kBodyBytesMax = 1 << 20;           // bound of im.max_bytes
-constexpr std::size_t kBlockBytesMax = 2 * kBodyBytesMax + 131'072;    // all of it line ends (IM-3)
-constexpr std::size_t kHeldBytes = 192 << 20;            // of one shard: requests in flight and queued
-constexpr std::size_t kIncoming = 65'536;                // messages from SIP that can still bounce
-constexpr Duration kBounceWindow = std::chrono::seconds(60);     // GEN-3
-constexpr Duration kRetryTelling = std::chrono::milliseconds(2); // an error or an answer found no room
-constexpr Duration kNoticeRetry = std::chrono::seconds(5);       // IM-50: never silence
+constexpr std::size_t kBodyBytesMax = 1 << 20;                       // bound of im.max_bytes
+constexpr std::size_t kBlockBytesMax = 2 * kBodyBytesMax + 131'072;  // all of it line ends (IM-3)
+constexpr std::size_t kHeldBytes = 192 << 20;  // of one shard: requests in flight and queued
+constexpr std::size_t kIncoming = 65'536;      // messages from SIP that can still bounce
+constexpr Duration kBounceWindow = std::chrono::seconds(60);  // GEN-3
+constexpr Duration kRetryTelling =
+    std::chrono::milliseconds(2);                           // an error or an answer found no room
+constexpr Duration kNoticeRetry = std::chrono::seconds(5);  // IM-50: never silence
 constexpr unsigned kNoticeTries = 5;
-constexpr Duration kPairWaitMax = std::chrono::seconds(32);     // in a pair's queue
+constexpr Duration kPairWaitMax = std::chrono::seconds(32);  // in a pair's queue
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr std::size_t kEvictionsAtOnce = 1'024;
 
 // Records between the gateways of one process.
 enum class GatewayRecord : std::uint32_t {
-    kStanza = static_cast<std::uint32_t>(link::RecordKind::kFirstOfGateway),    // to the owner of its pair
-    kRequest,     // SIP MESSAGE to the owner of its pair
-    kAnswer,      // to the shard that has the server transaction
-    kResponse,    // SIP response over UDP to the shard that sent the request
+    kStanza =
+        static_cast<std::uint32_t>(link::RecordKind::kFirstOfGateway),  // to the owner of its pair
+    kRequest,   // SIP MESSAGE to the owner of its pair
+    kAnswer,    // to the shard that has the server transaction
+    kResponse,  // SIP response over UDP to the shard that sent the request
 };
 
 // Who waits for the answer to a MESSAGE.
@@ -51,15 +53,17 @@ struct Incoming final : private TimerOwner {
     explicit Incoming(Gateway::Engine& e) : engine(e), timer(*this) {}
 
     enum class State : std::uint8_t {
-        kHeld,        // no outcome yet (IM-49)
-        kWritten,     // im.error_wait runs
-        kAnswered,    // 2xx was given
+        kHeld,      // no outcome yet (IM-49)
+        kWritten,   // im.error_wait runs
+        kAnswered,  // 2xx was given
     };
     static constexpr std::size_t kTextBytes = 384;
 
     [[nodiscard]] Bytes call_id() const { return noted().substr(0, call_id_bytes); }
     [[nodiscard]] Bytes sip_jid() const { return noted().substr(call_id_bytes, sip_jid_bytes); }
-    [[nodiscard]] Bytes xmpp_jid() const { return noted().substr(call_id_bytes + sip_jid_bytes, xmpp_jid_bytes); }
+    [[nodiscard]] Bytes xmpp_jid() const {
+        return noted().substr(call_id_bytes + sip_jid_bytes, xmpp_jid_bytes);
+    }
     void note(BlockPool&, Bytes call_id, Bytes sip_jid, Bytes xmpp_jid);
 
     Gateway::Engine& engine;
@@ -68,21 +72,23 @@ struct Incoming final : private TimerOwner {
     Origin origin;
     Key pair;
     Key bounce;
-    sip::TransactionKey merge;    // SIP-11
-    Incoming* older = nullptr;     // of those that are answered
+    sip::TransactionKey merge;  // SIP-11
+    Incoming* older = nullptr;  // of those that are answered
     Incoming* newer = nullptr;
     State state = State::kHeld;
     bool indexed = false;
     bool merge_indexed = false;
-    bool given = false;            // counted as unanswered
+    bool given = false;  // counted as unanswered
     std::uint16_t call_id_bytes = 0;
-    std::uint16_t sip_jid_bytes = 0;      // 0: there was no memory, and no notice can be sent
+    std::uint16_t sip_jid_bytes = 0;  // 0: there was no memory, and no notice can be sent
     std::uint16_t xmpp_jid_bytes = 0;
-    char text[kTextBytes];                // Call-ID, JID of the SIP user, JID of the XMPP user
-    Block long_text;                      // where they did not fit
+    char text[kTextBytes];  // Call-ID, JID of the SIP user, JID of the XMPP user
+    Block long_text;        // where they did not fit
 
 private:
-    [[nodiscard]] Bytes noted() const { return long_text ? long_text.bytes() : Bytes(text, kTextBytes); }
+    [[nodiscard]] Bytes noted() const {
+        return long_text ? long_text.bytes() : Bytes(text, kTextBytes);
+    }
     void on_timer(Timer&) override;
 };
 
@@ -120,26 +126,27 @@ private:
         xml::Stanza stanza;
         Address from;
         Address to;
-        Bytes from_text;    // decoded, as they came
+        Bytes from_text;  // decoded, as they came
         Bytes to_text;
-        Bytes id;           // null: none
-        bool malformed = false;    // one of the addresses: ERR-L7
-        const rules::SipDomain* domain = nullptr;    // of `to`
-        const rules::Partner* partner = nullptr;     // null: the rules know it no longer
+        Bytes id;                                  // null: none
+        bool malformed = false;                    // one of the addresses: ERR-L7
+        const rules::SipDomain* domain = nullptr;  // of `to`
+        const rules::Partner* partner = nullptr;   // null: the rules know it no longer
     };
     // One request on its way through S2X.
     struct RequestCall {
-        Address from;    // the SIP user
-        Address to;      // the XMPP user
-        const rules::SipDomain* domain = nullptr;    // of `from`
-        SipAnswer refusal{0, {}};    // status 0: none
+        Address from;                              // the SIP user
+        Address to;                                // the XMPP user
+        const rules::SipDomain* domain = nullptr;  // of `from`
+        SipAnswer refusal{0, {}};                  // status 0: none
         std::array<char, 256> header_memory;
         std::size_t header_bytes = 0;
         [[nodiscard]] Bytes headers() const { return {header_memory.data(), header_bytes}; }
     };
 
     // engine.cpp
-    [[nodiscard]] bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
+    [[nodiscard]] bool on_record(std::uint32_t kind, std::uint32_t from_shard,
+                                 Bytes record) override;
     void on_timer(Timer&) override;
     [[nodiscard]] Key pair_key(const Address& xmpp, const Address& sip) const;
     [[nodiscard]] Key resource_key(Bytes resource) const { return keys_.make({resource}); }
@@ -147,7 +154,7 @@ private:
     void size_memory();
     [[nodiscard]] Instant now() const { return shard_.loop().now(); }
     void count(Counter counter) { shard_.stats().add(counter); }
-    void drop(const char* what);    // GEN-4
+    void drop(const char* what);  // GEN-4
     [[nodiscard]] bool forward(std::uint32_t owner, const link::FromPartner&);
     [[nodiscard]] bool forward(std::uint32_t owner, const sip::Message&, const Origin&);
     void answer(const Origin&, const SipAnswer&, Bytes headers = {});
@@ -174,10 +181,10 @@ private:
                                           const sip::TransactionKey&) override;
     bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
-    [[nodiscard]] bool own_request(const sip::Message&, RequestCall&, const Key& pair, const Origin&);
-    [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&, Conversation&,
-                                    const Origin&,
-                                    const sip::TransactionKey& merge);
+    [[nodiscard]] bool own_request(const sip::Message&, RequestCall&, const Key& pair,
+                                   const Origin&);
+    [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&,
+                                    Conversation&, const Origin&, const sip::TransactionKey& merge);
     void answer_written(Incoming&);
     void refuse(Incoming&, const SipAnswer&, Bytes headers = {});
     Incoming* make_incoming();
@@ -191,7 +198,7 @@ private:
     Shard& shard_;
     const rules::Snapshot* rules_;
     link::EdgeDoor* edge_ = nullptr;
-    BlockPool blocks_;    // before all that holds blocks
+    BlockPool blocks_;  // before all that holds blocks
     Random random_;
     KeyMaker keys_;
     xml::StreamScope scope_;
@@ -204,14 +211,15 @@ private:
     Incoming* oldest_answered_ = nullptr;
     Incoming* newest_answered_ = nullptr;
     std::size_t unanswered_ = 0;
-    RequestList untold_;                     // ended, and their senders are not told yet
-    std::vector<std::string> late_answers_;  // kAnswer records that found no room, each behind its shard
-    RequestList late_notices_;               // found no next hop; their pairs wait behind them (GEN-5)
+    RequestList untold_;  // ended, and their senders are not told yet
+    std::vector<std::string>
+        late_answers_;          // kAnswer records that found no room, each behind its shard
+    RequestList late_notices_;  // found no next hop; their pairs wait behind them (GEN-5)
     Timer telling_;
     Timer notices_again_;
     Timer housekeeping_;
     Instant started_at_;
-    sip::Message message_;                   // from another shard
+    sip::Message message_;  // from another shard
     // Where texts, requests and stanzas are built; sized by im.max_bytes.
     std::vector<char> text_memory_;
     std::vector<char> scratch_memory_;

@@ -1,5 +1,5 @@
-// Errors at the border: SIP status <-> XMPP stanza error, and what a stanza's way through the link comes
-// to (RFC 7247 section 7; interworking section 7). Tables only.
+// Errors at the border: SIP status <-> XMPP stanza error, and what a stanza's way through the link
+// comes to (RFC 7247 section 7; interworking section 7). Tables only.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ struct ErrorKind {
 
 // Failures of ours on the SIP side.
 enum class LocalFault : std::uint8_t {
-    kNoNextHop,          // ERR-L2
-    kUnreachable,        // ERR-L3: refused, reset or timed out
-    kTimeout,            // ERR-408: Timer F
-    kOverload,           // ERR-L4
-    kPolicy,             // ERR-L5
-    kRate,               // ERR-L5
-    kLoop,               // SEC-3
-    kPayload,            // ERR-L6
-    kAddress,            // ERR-L7
-    kTooLarge,           // IM-18, IM-19
-    kDraining,           // we are going down: try again
+    kNoNextHop,    // ERR-L2
+    kUnreachable,  // ERR-L3: refused, reset or timed out
+    kTimeout,      // ERR-408: Timer F
+    kOverload,     // ERR-L4
+    kPolicy,       // ERR-L5
+    kRate,         // ERR-L5
+    kLoop,         // SEC-3
+    kPayload,      // ERR-L6
+    kAddress,      // ERR-L7
+    kTooLarge,     // IM-18, IM-19
+    kDraining,     // we are going down: try again
 };
 [[nodiscard]] ErrorKind stanza_error(LocalFault);
 [[nodiscard]] Bytes explain(LocalFault);
@@ -37,14 +37,16 @@ enum class LocalFault : std::uint8_t {
 
 struct SipAnswer {
     std::uint16_t status;
-    Bytes reason;                  // empty: the default phrase
-    std::uint16_t retry_after = 0;    // seconds; 0: none
+    Bytes reason;                   // empty: the default phrase
+    std::uint16_t retry_after = 0;  // seconds; 0: none
     friend bool operator==(const SipAnswer&, const SipAnswer&) = default;
 };
 
 // ERR-20..ERR-36 for a MESSAGE. `full`: the failing address was a full JID (ERR-12). `waited`: the
-// request is older than 8 s (ERR-34). Gone and redirect: `address_mapped` when their new address maps.
-[[nodiscard]] SipAnswer sip_answer(xml::StanzaCondition, bool full, bool waited, bool address_mapped);
+// request is older than 8 s (ERR-34). Gone and redirect: `address_mapped` when their new address
+// maps.
+[[nodiscard]] SipAnswer sip_answer(xml::StanzaCondition, bool full, bool waited,
+                                   bool address_mapped);
 
 // ERR-40..ERR-46.
 [[nodiscard]] SipAnswer sip_answer(link::Fault, bool waited);

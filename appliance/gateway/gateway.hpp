@@ -1,9 +1,10 @@
-// The gateway on one shard: XMPP stanzas from partners become SIP requests, and the other way round.
-// It wires net, xml and sip; the mapping rules are in address, errors, message and iq.
+// The gateway on one shard: XMPP stanzas from partners become SIP requests, and the other way
+// round. It wires net, xml and sip; the mapping rules are in address, errors, message and iq.
 // Owner: the program, one for each shard. Thread: the shard's. Nothing here blocks.
 //
-// Order of life: make one for each shard, attach() the edge of the same shard, start(), turns of the
-// loop, drain(), turns until drained(), destroy before the shard, the resolver and the TLS context.
+// Order of life: make one for each shard, attach() the edge of the same shard, start(), turns of
+// the loop, drain(), turns until drained(), destroy before the shard, the resolver and the TLS
+// context.
 #pragma once
 
 #include <cstdint>
@@ -23,37 +24,38 @@
 namespace fedgate::gateway {
 
 struct GatewayOptions {
-    std::uint16_t node = 0;       // number in the pool; in every branch and tag that we make
-    std::string host;             // what Via says where sip.listen has no address of its own: FQDN or IP
-    sip::KeySecret secret;        // random; the same on all shards of the process
+    std::uint16_t node = 0;  // number in the pool; in every branch and tag that we make
+    std::string host;        // what Via says where sip.listen has no address of its own: FQDN or IP
+    sip::KeySecret secret;   // random; the same on all shards of the process
     sip::TransactionTiming timing{};
 };
 
 // For `fedctl ports`.
 struct PortRow {
-    bool listening = false;       // else established or being set up
-    std::string transport;        // udp, tcp, tls
-    std::string local;            // address:port
-    std::string peer;             // empty for a listener
-    std::string purpose;          // "listener", "from SIP peer", "next hop of sip.example"
-    std::string verdict;          // "trusted by address", "trusted by certificate", "refused", "connecting", ...
+    bool listening = false;  // else established or being set up
+    std::string transport;   // udp, tcp, tls
+    std::string local;       // address:port
+    std::string peer;        // empty for a listener
+    std::string purpose;     // "listener", "from SIP peer", "next hop of sip.example"
+    std::string
+        verdict;  // "trusted by address", "trusted by certificate", "refused", "connecting", ...
 };
 
 // For `fedctl status`.
 struct TargetRow {
-    std::string domain;           // whose next hop it is
-    std::string target;           // host:port
+    std::string domain;  // whose next hop it is
+    std::string target;  // host:port
     std::string transport;
-    std::string address;          // resolved, or empty
+    std::string address;  // resolved, or empty
     bool up = false;
-    std::uint32_t pending = 0;    // requests without a final response
+    std::uint32_t pending = 0;  // requests without a final response
 };
 
 struct GatewayStatus {
     std::size_t conversations = 0;
     std::size_t client_transactions = 0;
     std::size_t server_transactions = 0;
-    std::size_t held_bytes = 0;       // requests in flight or queued, stored responses
+    std::size_t held_bytes = 0;  // requests in flight or queued, stored responses
     std::size_t reserved_bytes = 0;
     bool draining = false;
 };
@@ -62,22 +64,26 @@ class Gateway final : public link::GatewayDoor {
 public:
     // `sip_tls`: null without tls.sip.*: no TLS listener or next hop is served. All references must
     // outlive the gateway; the snapshot until reload().
-    Gateway(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext* sip_tls, const GatewayOptions&);
+    Gateway(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext* sip_tls,
+            const GatewayOptions&);
     ~Gateway();
     Gateway(const Gateway&) = delete;
     Gateway& operator=(const Gateway&) = delete;
 
     // Where stanzas for partners go. Before start().
     void attach(link::EdgeDoor&);
-    // Opens the listeners of sip.listen. What can't be opened is logged; the first such error is returned.
+    // Opens the listeners of sip.listen. What can't be opened is logged; the first such error is
+    // returned.
     Result<void> start();
     // Acts at once, but for sip.listen.
     void reload(const rules::Snapshot&);
     void set_tls(net::TlsContext* sip_tls);
-    // Refuses what is new (stanzas: resource-constraint; SIP: 503 with Retry-After), ends what is pending.
+    // Refuses what is new (stanzas: resource-constraint; SIP: 503 with Retry-After), ends what is
+    // pending.
     void drain();
     [[nodiscard]] bool drained() const;
-    // The time to drain is over: whoever still waits for a SIP server is told so, before the edge goes.
+    // The time to drain is over: whoever still waits for a SIP server is told so, before the edge
+    // goes.
     void give_up();
 
     // link::GatewayDoor. Outcomes reach the shard that is in their ticket.
@@ -88,7 +94,7 @@ public:
     [[nodiscard]] std::vector<TargetRow> targets() const;
     [[nodiscard]] GatewayStatus status() const;
 
-    class Engine;    // its inside: engine.hpp
+    class Engine;  // its inside: engine.hpp
 
 private:
     std::unique_ptr<Engine> engine_;

@@ -18,30 +18,33 @@ constexpr Bytes kVersion = "jabber:iq:version";
 constexpr Bytes kTime = "urn:xmpp:time";
 constexpr Bytes kLast = "jabber:iq:last";
 
-void write_disco_info(const xml::Element&, const IqContext&, Sink& sink) {    // IQ-1
+void write_disco_info(const xml::Element&, const IqContext&, Sink& sink) {  // IQ-1
     xml::write_start(sink, "query", {{"xmlns", kDiscoInfo}});
-    xml::write_empty(sink, "identity", {{"category", "gateway"}, {"type", "simple"}, {"name", "Fedgate"}});
-    xml::write_empty(sink, "identity", {{"category", "server"}, {"type", "im"}, {"name", "Fedgate"}});
-    for (const Bytes feature : {kDiscoInfo, kDiscoItems, kPing, kVersion, kTime, kLast, Bytes("jid\\20escaping")}) {
+    xml::write_empty(sink, "identity",
+                     {{"category", "gateway"}, {"type", "simple"}, {"name", "Fedgate"}});
+    xml::write_empty(sink, "identity",
+                     {{"category", "server"}, {"type", "im"}, {"name", "Fedgate"}});
+    for (const Bytes feature :
+         {kDiscoInfo, kDiscoItems, kPing, kVersion, kTime, kLast, Bytes("jid\\20escaping")}) {
         xml::write_empty(sink, "feature", {{"var", feature}});
     }
     xml::write_end(sink, "query");
 }
 
-void write_disco_items(const xml::Element&, const IqContext&, Sink& sink) {    // IQ-2
+void write_disco_items(const xml::Element&, const IqContext&, Sink& sink) {  // IQ-2
     xml::write_empty(sink, "query", {{"xmlns", kDiscoItems}});
 }
 
-void write_ping(const xml::Element&, const IqContext&, Sink&) {}    // IQ-6: an empty result
+void write_ping(const xml::Element&, const IqContext&, Sink&) {}  // IQ-6: an empty result
 
-void write_version(const xml::Element&, const IqContext&, Sink& sink) {    // IQ-8
+void write_version(const xml::Element&, const IqContext&, Sink& sink) {  // IQ-8
     xml::write_start(sink, "query", {{"xmlns", kVersion}});
     xml::write_element(sink, "name", {}, "Fedgate");
     xml::write_element(sink, "version", {}, FEDGATE_VERSION);
     xml::write_end(sink, "query");
 }
 
-void write_time(const xml::Element&, const IqContext& context, Sink& sink) {    // IQ-9
+void write_time(const xml::Element&, const IqContext& context, Sink& sink) {  // IQ-9
     char utc_memory[32];
     Sink utc{MutableBytes(utc_memory)};
     write_iso_date(context.now, utc);
@@ -51,7 +54,7 @@ void write_time(const xml::Element&, const IqContext& context, Sink& sink) {    
     xml::write_end(sink, "time");
 }
 
-void write_last(const xml::Element&, const IqContext& context, Sink& sink) {    // IQ-9
+void write_last(const xml::Element&, const IqContext& context, Sink& sink) {  // IQ-9
     char seconds_memory[24];
     Sink seconds{MutableBytes(seconds_memory)};
     seconds.append_number(std::chrono::duration_cast<std::chrono::seconds>(context.uptime).count());
@@ -65,42 +68,50 @@ struct Row {
     void (*write)(const xml::Element&, const IqContext&, Sink&);
 };
 constexpr Row kRows[] = {
-    {"query", kDiscoInfo, write_disco_info}, {"query", kDiscoItems, write_disco_items},
-    {"ping", kPing, write_ping},             {"query", kVersion, write_version},
-    {"time", kTime, write_time},             {"query", kLast, write_last},
+    {"query", kDiscoInfo, write_disco_info},
+    {"query", kDiscoItems, write_disco_items},
+    {"ping", kPing, write_ping},
+    {"query", kVersion, write_version},
+    {"time", kTime, write_time},
+    {"query", kLast, write_last},
 };
 
 bool write_error(const IqContext& context, Condition condition, Sink& sink) {
     xml::StanzaError error;
     error.condition = condition;
     error.type = xml::default_type(condition);
-    xml::write_stanza_error(sink, xml::StanzaKind::kIq, context.to, context.from, context.id, error);
+    xml::write_stanza_error(sink, xml::StanzaKind::kIq, context.to, context.from, context.id,
+                            error);
     return true;
 }
 
 }  // namespace
 
 bool answer_iq(const xml::Stanza& stanza, const IqContext& context, Sink& sink) {
-    if (stanza.type == "result" || stanza.type == "error") return false;    // IQ-12
+    if (stanza.type == "result" || stanza.type == "error") return false;  // IQ-12
     const bool get = stanza.type == "get";
     const xml::Element payload = stanza.root.first_child();
     // IQ-11
-    if ((!get && stanza.type != "set") || context.id.empty() || !payload || payload.next_sibling()) {
+    if ((!get && stanza.type != "set") || context.id.empty() || !payload ||
+        payload.next_sibling()) {
         return write_error(context, Condition::kBadRequest, sink);
     }
-    if (!get || !context.to_domain) return write_error(context, Condition::kServiceUnavailable, sink);    // IQ-7, IQ-10
+    if (!get || !context.to_domain)
+        return write_error(context, Condition::kServiceUnavailable, sink);  // IQ-7, IQ-10
     for (const Row& row : kRows) {
         if (!payload.is(row.name, row.uri)) continue;
-        if (payload.attribute("node").data() != nullptr && (row.uri == kDiscoInfo || row.uri == kDiscoItems)) {
-            return write_error(context, Condition::kItemNotFound, sink);    // IQ-5
+        if (payload.attribute("node").data() != nullptr &&
+            (row.uri == kDiscoInfo || row.uri == kDiscoItems)) {
+            return write_error(context, Condition::kItemNotFound, sink);  // IQ-5
         }
-        xml::write_start(sink, "iq",
-                         {{"from", context.to}, {"to", context.from}, {"id", context.id}, {"type", "result"}});
+        xml::write_start(
+            sink, "iq",
+            {{"from", context.to}, {"to", context.from}, {"id", context.id}, {"type", "result"}});
         row.write(payload, context, sink);
         xml::write_end(sink, "iq");
         return true;
     }
-    return write_error(context, Condition::kServiceUnavailable, sink);    // IQ-10
+    return write_error(context, Condition::kServiceUnavailable, sink);  // IQ-10
 }
 
 }  // namespace fedgate::gateway

@@ -10,10 +10,10 @@
 namespace fedgate::gateway {
 
 struct IqContext {
-    Bytes from;          // of the request, decoded
+    Bytes from;  // of the request, decoded
     Bytes to;
-    Bytes id;            // null: the request has none
-    bool to_domain = false;    // to the bare domain, not to a user
+    Bytes id;                // null: the request has none
+    bool to_domain = false;  // to the bare domain, not to a user
     WallTime now;
     Duration uptime{};
 };

@@ -1,6 +1,6 @@
-// 128-bit keys made from names by a seeded hash. The seed is the process's secret, so a peer can't make
-// two names meet; that is why the key alone is the identity and the names need not be kept. Every shard
-// uses the same seed: a key also tells the owner's shard.
+// 128-bit keys made from names by a seeded hash. The seed is the process's secret, so a peer can't
+// make two names meet; that is why the key alone is the identity and the names need not be kept.
+// Every shard uses the same seed: a key also tells the owner's shard.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace fedgate::gateway {
 
-using Key = sip::TransactionKey;    // 128 bits; sip::KeyIndex takes it
+using Key = sip::TransactionKey;  // 128 bits; sip::KeyIndex takes it
 
 class KeyMaker {
 public:
@@ -50,18 +50,20 @@ private:
         key.low = mix(a ^ key.low ^ seed_high_, b ^ kPrimeA ^ seed_low_);
         key.high = mix(a ^ kPrimeB ^ seed_low_, b ^ key.high ^ seed_high_);
     }
-    // The end of a part is read from both its ends: words of fixed size, which may overlap. With the
-    // part's length nothing is lost by that.
+    // The end of a part is read from both its ends: words of fixed size, which may overlap. With
+    // the part's length nothing is lost by that.
     void add(Key& key, Bytes bytes) const {
         const char* at = bytes.data();
         std::size_t left = bytes.size();
-        for (; left > 16; at += 16, left -= 16) add(key, read<std::uint64_t>(at), read<std::uint64_t>(at + 8));
+        for (; left > 16; at += 16, left -= 16)
+            add(key, read<std::uint64_t>(at), read<std::uint64_t>(at + 8));
         if (left >= 8) {
             add(key, read<std::uint64_t>(at), read<std::uint64_t>(at + left - 8));
         } else if (left >= 4) {
             add(key, read<std::uint32_t>(at), read<std::uint32_t>(at + left - 4));
         } else if (left > 0) {
-            add(key, read<std::uint8_t>(at), read<std::uint8_t>(at + left / 2) << 8 | read<std::uint8_t>(at + left - 1));
+            add(key, read<std::uint8_t>(at),
+                read<std::uint8_t>(at + left / 2) << 8 | read<std::uint8_t>(at + left - 1));
         }
     }
 

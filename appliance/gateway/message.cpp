@@ -14,10 +14,11 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kSubjectCharactersMax = 256;    // IM-4
-constexpr std::size_t kCallIdBytesMax = 128;          // IM-5
-constexpr std::size_t kStanzaIdBytesMax = 64;         // IM-35
-constexpr std::chrono::seconds kFreshFor = 60s;       // IM-46; a Duration can't hold all that a Date can tell
+constexpr std::size_t kSubjectCharactersMax = 256;  // IM-4
+constexpr std::size_t kCallIdBytesMax = 128;        // IM-5
+constexpr std::size_t kStanzaIdBytesMax = 64;       // IM-35
+constexpr std::chrono::seconds kFreshFor =
+    60s;  // IM-46; a Duration can't hold all that a Date can tell
 
 constexpr Bytes kChatStates = "http://jabber.org/protocol/chatstates";
 constexpr Bytes kReceipts = "urn:xmpp:receipts";
@@ -98,7 +99,8 @@ Children look_at_children(const xml::Stanza& stanza) {
     if (found.body.rank > 0 && found.body.rank < 3 && found.subject.element) {
         const Bytes wanted = found.body.element.attribute("xml:lang");
         for (const xml::Element& child : stanza.root.children()) {
-            if (child.is("subject", xml::kServerNamespace) && child.attribute("xml:lang") == wanted) {
+            if (child.is("subject", xml::kServerNamespace) &&
+                child.attribute("xml:lang") == wanted) {
                 found.subject.element = child;
                 break;
             }
@@ -132,13 +134,14 @@ Bytes clean_line(Bytes text, Sink& memory) {
 
 // IM-3. Most texts have no line end, and stay where they are.
 Bytes crlf_lines(Bytes text, Sink& memory) {
-    if (text.find('\n') == Bytes::npos && text.find('\r') == Bytes::npos) return text;    // two fast scans
+    if (text.find('\n') == Bytes::npos && text.find('\r') == Bytes::npos)
+        return text;  // two fast scans
     const std::size_t begin = memory.size();
     xml::write_crlf_lines(memory, text);
     return memory.written().substr(begin);
 }
 
-bool is_word_character(char c) {    // RFC 3261 25.1, word
+bool is_word_character(char c) {  // RFC 3261 25.1, word
     return is_letter(c) || is_digit(c) || Bytes("-.!%*_+`'~()<>:\\\"/[]?{}").find(c) != Bytes::npos;
 }
 
@@ -147,7 +150,7 @@ StanzaUse use_without_text(const Children& found) {
     return found.chat_state ? StanzaUse::kChatState : StanzaUse::kDrop;
 }
 
-Bytes first_language(Bytes list) {    // IM-36
+Bytes first_language(Bytes list) {  // IM-36
     Bytes tag;
     if (!sip::take_item(list, tag) || !is_language_tag(tag)) return {};
     return tag;
@@ -164,22 +167,22 @@ bool has_expired(const sip::Message& request, std::optional<WallTime> written_at
 
 StanzaText read_stanza(const xml::Stanza& stanza, std::size_t body_bytes_max, Sink& memory) {
     StanzaText read;
-    if (stanza.type == "error") {    // ERR-5
+    if (stanza.type == "error") {  // ERR-5
         read.use = StanzaUse::kError;
         return read;
     }
-    if (stanza.type == "groupchat") {    // IM-7
+    if (stanza.type == "groupchat") {  // IM-7
         read.use = StanzaUse::kGroupchat;
         return read;
     }
     const Children found = look_at_children(stanza);
     const Bytes body = text_of(found.body.element, memory);
     const Bytes subject = text_of(found.subject.element, memory);
-    if (memory.overflowed() || body.size() > body_bytes_max) {    // IM-19
+    if (memory.overflowed() || body.size() > body_bytes_max) {  // IM-19
         read.use = StanzaUse::kTooLarge;
         return read;
     }
-    if (body.empty() && subject.empty()) {    // IM-10
+    if (body.empty() && subject.empty()) {  // IM-10
         read.use = use_without_text(found);
         return read;
     }
@@ -220,28 +223,31 @@ void write_call_id(Bytes thread, Bytes fresh, Sink& sink) {
 void write_request(const Envelope& envelope, const Text& text, Sink& sink) {
     sip::RequestHead head;
     head.method = sip::method_text(sip::Method::kMessage);
-    head.uri = envelope.request_uri;    // IM-1
+    head.uri = envelope.request_uri;  // IM-1
     head.via = envelope.via;
-    head.from = {text.nick, envelope.from_uri, envelope.from_tag};    // IM-2, IM-13
+    head.from = {text.nick, envelope.from_uri, envelope.from_tag};  // IM-2, IM-13
     head.to = {{}, envelope.to_uri, {}};
     head.call_id = envelope.call_id;
     head.cseq = envelope.cseq;
     sip::write_request_head(sink, head);
     using sip::HeaderName;
-    if (text.written_at) {    // IM-12
+    if (text.written_at) {  // IM-12
         sink.append("Date: ");
         write_sip_date(*text.written_at, sink);
         sink.append("\r\n");
     }
-    if (!text.subject.empty()) sip::write_header(sink, HeaderName::kSubject, text.subject);    // IM-4
-    if (!text.language.empty()) sip::write_header(sink, HeaderName::kContentLanguage, text.language);
-    if (!envelope.in_reply_to.empty()) sip::write_header(sink, HeaderName::kInReplyTo, envelope.in_reply_to);
-    if (!envelope.asserted.empty()) sip::write_header(sink, HeaderName::kPAssertedIdentity, envelope.asserted);
-    sink.append("User-Agent: Fedgate\r\n");    // IM-15
+    if (!text.subject.empty()) sip::write_header(sink, HeaderName::kSubject, text.subject);  // IM-4
+    if (!text.language.empty())
+        sip::write_header(sink, HeaderName::kContentLanguage, text.language);
+    if (!envelope.in_reply_to.empty())
+        sip::write_header(sink, HeaderName::kInReplyTo, envelope.in_reply_to);
+    if (!envelope.asserted.empty())
+        sip::write_header(sink, HeaderName::kPAssertedIdentity, envelope.asserted);
+    sink.append("User-Agent: Fedgate\r\n");  // IM-15
     if (text.body.empty()) {
-        sip::write_no_body(sink);    // IM-10
+        sip::write_no_body(sink);  // IM-10
     } else {
-        sip::write_body(sink, "text/plain;charset=UTF-8", text.body);    // IM-3
+        sip::write_body(sink, "text/plain;charset=UTF-8", text.body);  // IM-3
     }
 }
 
@@ -276,17 +282,17 @@ RequestText read_request(const sip::Message& request, WallTime now, std::size_t 
     read.text.body = memory.written().substr(begin);
     const std::size_t subject_begin = memory.size();
     Bytes subject = request.value(HeaderName::kSubject);
-    if (subject.empty()) subject = found.cpim_subject;    // IM-42
+    if (subject.empty()) subject = found.cpim_subject;  // IM-42
     write_clean(Charset::kUtf8, subject, memory);
     read.text.subject = memory.written().substr(subject_begin);
     read.text.language = first_language(request.value(HeaderName::kContentLanguage));
     auto written_at = parse_sip_date(request.value(HeaderName::kDate));
     if (!written_at) written_at = parse_iso_date(found.cpim_date);
-    if (written_at && now - *written_at > kFreshFor) read.text.written_at = written_at;    // IM-46
+    if (written_at && now - *written_at > kFreshFor) read.text.written_at = written_at;  // IM-46
     if (memory.overflowed()) {
         read.use = RequestUse::kTooLarge;
-    } else if (has_expired(request, written_at, now) ||                            // IM-47
-               (read.text.body.empty() && read.text.subject.empty())) {            // IM-48
+    } else if (has_expired(request, written_at, now) ||                  // IM-47
+               (read.text.body.empty() && read.text.subject.empty())) {  // IM-48
         read.use = RequestUse::kDrop;
     } else {
         read.use = RequestUse::kStanza;
@@ -309,17 +315,18 @@ void write_stanza(const StanzaHead& head, const Text& text, Sink& sink) {
                      {{"from", head.from},
                       {"to", head.to},
                       {"id", head.id},
-                      {"type", head.chat ? Bytes("chat") : Bytes()},    // IM-38
+                      {"type", head.chat ? Bytes("chat") : Bytes()},  // IM-38
                       {"xml:lang", optional(text.language)}});
-    if (!text.subject.empty()) xml::write_element(sink, "subject", {}, text.subject);    // IM-33
-    if (!text.body.empty()) xml::write_element(sink, "body", {}, text.body);             // IM-32
-    if (!head.thread.empty()) xml::write_element(sink, "thread", {}, head.thread);       // IM-34
-    if (text.written_at) {                                                               // IM-46
+    if (!text.subject.empty()) xml::write_element(sink, "subject", {}, text.subject);  // IM-33
+    if (!text.body.empty()) xml::write_element(sink, "body", {}, text.body);           // IM-32
+    if (!head.thread.empty()) xml::write_element(sink, "thread", {}, head.thread);     // IM-34
+    if (text.written_at) {                                                             // IM-46
         char stamp_memory[32];
         Sink stamp{MutableBytes(stamp_memory)};
         write_iso_date(*text.written_at, stamp);
-        xml::write_empty(sink, "delay",
-                         {{"xmlns", kDelay}, {"stamp", stamp.written()}, {"from", head.our_domain}});
+        xml::write_empty(
+            sink, "delay",
+            {{"xmlns", kDelay}, {"stamp", stamp.written()}, {"from", head.our_domain}});
     }
     xml::write_end(sink, "message");
 }

@@ -1,5 +1,6 @@
-// Single messages: RFC 7572; interworking rules IM-1..IM-51. Pure: a view of the one form in, the other
-// form into a Sink. One Text between the two halves, so that neither half knows the other protocol.
+// Single messages: RFC 7572; interworking rules IM-1..IM-51. Pure: a view of the one form in, the
+// other form into a Sink. One Text between the two halves, so that neither half knows the other
+// protocol.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +14,27 @@
 
 namespace fedgate::gateway {
 
-// What a message says, decoded: UTF-8 of XML characters. Line ends are those of the side it goes to.
+// What a message says, decoded: UTF-8 of XML characters. Line ends are those of the side it goes
+// to.
 struct Text {
     Bytes body;
     Bytes subject;
-    Bytes language;    // a valid tag, or empty
+    Bytes language;  // a valid tag, or empty
     Bytes thread;
     Bytes nick;
-    std::optional<WallTime> written_at;    // <delay/>, Date
+    std::optional<WallTime> written_at;  // <delay/>, Date
 };
 
 // ---- XMPP -> SIP
 
 enum class StanzaUse : std::uint8_t {
     kSend,
-    kError,           // IM-7: type='error'; ERR-5
-    kGroupchat,       // IM-7: service-unavailable
-    kDrop,            // IM-10, IM-14: nothing in it for SIP; the next two are such, counted apart
+    kError,      // IM-7: type='error'; ERR-5
+    kGroupchat,  // IM-7: service-unavailable
+    kDrop,       // IM-10, IM-14: nothing in it for SIP; the next two are such, counted apart
     kChatState,
     kReceipt,
-    kTooLarge,        // IM-19
+    kTooLarge,  // IM-19
 };
 
 struct StanzaText {
@@ -43,19 +45,20 @@ struct StanzaText {
 // Decoded text goes into `memory`, and the views point there or into the stanza.
 [[nodiscard]] StanzaText read_stanza(const xml::Stanza&, std::size_t body_bytes_max, Sink& memory);
 
-// IM-5: the thread itself where it may be a Call-ID, `t-` and a digest otherwise; without a thread `fresh`.
+// IM-5: the thread itself where it may be a Call-ID, `t-` and a digest otherwise; without a thread
+// `fresh`.
 void write_call_id(Bytes thread, Bytes fresh, Sink&);
 [[nodiscard]] bool may_be_call_id(Bytes thread);
 
 struct Envelope {
     Bytes request_uri;
-    Bytes from_uri;      // ADDR-7
+    Bytes from_uri;  // ADDR-7
     Bytes from_tag;
-    Bytes to_uri;        // AOR
+    Bytes to_uri;  // AOR
     Bytes call_id;
     std::uint32_t cseq = 1;
-    Bytes asserted;      // SIP-33: P-Asserted-Identity, or empty
-    Bytes in_reply_to;   // IM-50: of a notice, or empty
+    Bytes asserted;     // SIP-33: P-Asserted-Identity, or empty
+    Bytes in_reply_to;  // IM-50: of a notice, or empty
     sip::OwnVia via;
 };
 // The whole MESSAGE request. IM-1..IM-4, IM-8, IM-12, IM-13, IM-15.
@@ -65,25 +68,27 @@ void write_request(const Envelope&, const Text&, Sink&);
 
 enum class RequestUse : std::uint8_t {
     kStanza,
-    kDrop,              // IM-47, IM-48: 200 and nothing more
-    kUnsupportedType,   // IM-45: 415 with Accept
-    kUnsupportedEncoding,    // IM-45: 415 with Accept-Encoding
-    kMalformed,         // 400
-    kTooLarge,          // IM-19: 413
+    kDrop,                 // IM-47, IM-48: 200 and nothing more
+    kUnsupportedType,      // IM-45: 415 with Accept
+    kUnsupportedEncoding,  // IM-45: 415 with Accept-Encoding
+    kMalformed,            // 400
+    kTooLarge,             // IM-19: 413
 };
 
 struct RequestText {
     RequestUse use = RequestUse::kMalformed;
     Text text;
-    std::uint32_t parts_dropped = 0;    // IM-41
+    std::uint32_t parts_dropped = 0;  // IM-41
 };
 
 // `scratch` needs the size of the body and more: see write_body_text().
-[[nodiscard]] RequestText read_request(const sip::Message&, WallTime now, std::size_t body_bytes_max,
-                                       MutableBytes scratch, Sink& memory);
+[[nodiscard]] RequestText read_request(const sip::Message&, WallTime now,
+                                       std::size_t body_bytes_max, MutableBytes scratch,
+                                       Sink& memory);
 
 // IM-45: what we take.
-constexpr Bytes kAcceptedTypes = "text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim";
+constexpr Bytes kAcceptedTypes =
+    "text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim";
 
 // IM-35: the id from the top Via branch; empty: it does not make one.
 [[nodiscard]] Bytes stanza_id(Bytes branch);
@@ -92,9 +97,9 @@ struct StanzaHead {
     Bytes from;
     Bytes to;
     Bytes id;
-    Bytes thread;        // IM-34
-    Bytes our_domain;    // IM-46
-    bool chat = false;   // IM-38
+    Bytes thread;       // IM-34
+    Bytes our_domain;   // IM-46
+    bool chat = false;  // IM-38
 };
 void write_stanza(const StanzaHead&, const Text&, Sink&);
 

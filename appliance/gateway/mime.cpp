@@ -7,9 +7,9 @@ namespace {
 
 using sip::equal_ignoring_case;
 
-constexpr unsigned kDepthMax = 4;     // SIP-5
-constexpr unsigned kPartsMax = 32;    // SIP-5
-constexpr std::size_t kBoundaryBytesMax = 70;    // RFC 2046 5.1.1
+constexpr unsigned kDepthMax = 4;              // SIP-5
+constexpr unsigned kPartsMax = 32;             // SIP-5
+constexpr std::size_t kBoundaryBytesMax = 70;  // RFC 2046 5.1.1
 
 Bytes trim(Bytes text) {
     const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
@@ -40,7 +40,7 @@ void note_header(PartHeaders& headers, Bytes line) {
     if (colon == Bytes::npos) return;
     struct Row {
         Bytes name;
-        Bytes PartHeaders::*field;
+        Bytes PartHeaders::* field;
     };
     static constexpr Row kRows[] = {
         {"Content-Type", &PartHeaders::content_type},
@@ -56,7 +56,8 @@ void note_header(PartHeaders& headers, Bytes line) {
 }
 
 // Headers up to the empty line; `text` is then the content. A folded line is one with the line
-// before it (RFC 5322 2.2.3): the view spans both, and a value with a line end inside is legal here.
+// before it (RFC 5322 2.2.3): the view spans both, and a value with a line end inside is legal
+// here.
 PartHeaders take_headers(Bytes& text) {
     PartHeaders headers;
     while (!text.empty()) {
@@ -78,9 +79,12 @@ bool set_transfer(BodyText& found, Bytes encoding) {
         BodyText::Transfer transfer;
     };
     static constexpr Row kRows[] = {
-        {"", BodyText::Transfer::kPlain},           {"binary", BodyText::Transfer::kPlain},
-        {"8bit", BodyText::Transfer::kPlain},       {"7bit", BodyText::Transfer::kPlain},
-        {"base64", BodyText::Transfer::kBase64},    {"quoted-printable", BodyText::Transfer::kQuotedPrintable},
+        {"", BodyText::Transfer::kPlain},
+        {"binary", BodyText::Transfer::kPlain},
+        {"8bit", BodyText::Transfer::kPlain},
+        {"7bit", BodyText::Transfer::kPlain},
+        {"base64", BodyText::Transfer::kBase64},
+        {"quoted-printable", BodyText::Transfer::kQuotedPrintable},
     };
     for (const Row& row : kRows) {
         if (equal_ignoring_case(row.name, encoding)) {
@@ -93,8 +97,8 @@ bool set_transfer(BodyText& found, Bytes encoding) {
 
 struct Search {
     unsigned parts = 0;
-    bool malformed = false;      // 400
-    bool unsupported = false;    // 415
+    bool malformed = false;    // 400
+    bool unsupported = false;  // 415
 };
 
 BodyText find_in(const PartHeaders&, Bytes content, unsigned depth, Search&);
@@ -109,10 +113,10 @@ bool for_each_part(Bytes content, Bytes boundary, Search& search, Visit&& visit)
         const Bytes line = take_line(rest);
         if (!line.starts_with("--") || !line.substr(2).starts_with(boundary)) continue;
         const Bytes tail = trim(line.substr(2 + boundary.size()));
-        if (!tail.empty() && tail != "--") continue;    // a longer boundary of an inner part
+        if (!tail.empty() && tail != "--") continue;  // a longer boundary of an inner part
         if (part_begin != nullptr) {
             Bytes part(part_begin, static_cast<std::size_t>(line_begin - part_begin));
-            if (part.ends_with('\n')) part.remove_suffix(1);    // belongs to the boundary
+            if (part.ends_with('\n')) part.remove_suffix(1);  // belongs to the boundary
             if (part.ends_with('\r')) part.remove_suffix(1);
             if (++search.parts > kPartsMax) {
                 search.unsupported = true;
@@ -140,15 +144,18 @@ BodyText find_in_multipart(Bytes content_type, Bytes content, unsigned depth, Se
     const bool whole = for_each_part(content, boundary, search, [&](Bytes part) {
         const PartHeaders headers = take_headers(part);
         const BodyText found = find_in(headers, part, depth + 1, search);
-        const bool required = equal_ignoring_case(find_parameter(headers.disposition, "handling"), "required");
+        const bool required =
+            equal_ignoring_case(find_parameter(headers.disposition, "handling"), "required");
         if (found.verdict != BodyVerdict::kFound) {
             ++best.parts_dropped;
-            if (required) search.unsupported = true;    // SIP-5: an unknown part that must be understood
+            if (required)
+                search.unsupported = true;  // SIP-5: an unknown part that must be understood
             return;
         }
         // IM-40, IM-41: the first text/plain, else the first text/html.
         const bool better = best.verdict != BodyVerdict::kFound || (best.html && !found.html);
-        const std::uint32_t dropped = best.parts_dropped + (best.verdict == BodyVerdict::kFound ? 1 : 0);
+        const std::uint32_t dropped =
+            best.parts_dropped + (best.verdict == BodyVerdict::kFound ? 1 : 0);
         if (better) best = found;
         best.parts_dropped = dropped;
     });
@@ -162,7 +169,7 @@ BodyText find_in(const PartHeaders& headers, Bytes content, unsigned depth, Sear
     if (type.size() > 10 && equal_ignoring_case(type.substr(0, 10), "multipart/")) {
         return find_in_multipart(headers.content_type, content, depth, search);
     }
-    if (equal_ignoring_case(type, "message/cpim")) {    // IM-42
+    if (equal_ignoring_case(type, "message/cpim")) {  // IM-42
         if (depth == kDepthMax) return found;
         const PartHeaders message = take_headers(content);
         const PartHeaders inner = take_headers(content);
@@ -189,7 +196,9 @@ BodyText find_in(const PartHeaders& headers, Bytes content, unsigned depth, Sear
 
 }  // namespace
 
-Bytes media_type(Bytes content_type) { return trim(content_type.substr(0, content_type.find(';'))); }
+Bytes media_type(Bytes content_type) {
+    return trim(content_type.substr(0, content_type.find(';')));
+}
 
 Bytes find_parameter(Bytes field, Bytes name) {
     std::size_t at = field.find(';');
@@ -197,7 +206,7 @@ Bytes find_parameter(Bytes field, Bytes name) {
         Bytes rest = field.substr(at + 1);
         const std::size_t equals = rest.find_first_of("=;");
         if (equals == Bytes::npos) return {};
-        if (rest[equals] == ';') {    // a parameter without value
+        if (rest[equals] == ';') {  // a parameter without value
             at += 1 + equals;
             continue;
         }
@@ -222,7 +231,8 @@ Bytes find_parameter(Bytes field, Bytes name) {
 
 BodyText find_text(const BodyFields& fields, Bytes body) {
     Search search;
-    const PartHeaders headers{fields.content_type, fields.transfer_encoding, fields.disposition, {}, {}};
+    const PartHeaders headers{
+        fields.content_type, fields.transfer_encoding, fields.disposition, {}, {}};
     BodyText found = find_in(headers, body, 0, search);
     if (search.unsupported) found.verdict = BodyVerdict::kUnsupported;
     if (search.malformed) found.verdict = BodyVerdict::kMalformed;

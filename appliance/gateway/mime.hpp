@@ -11,19 +11,23 @@ namespace fedgate::gateway {
 
 enum class BodyVerdict : std::uint8_t {
     kFound,
-    kUnsupported,    // IM-45: 415
-    kMalformed,      // 400
+    kUnsupported,  // IM-45: 415
+    kMalformed,    // 400
 };
 
 struct BodyText {
     BodyVerdict verdict = BodyVerdict::kUnsupported;
     bool html = false;
     Charset charset = Charset::kUtf8;
-    enum class Transfer : std::uint8_t { kPlain, kBase64, kQuotedPrintable } transfer = Transfer::kPlain;
-    Bytes data;            // as in the body, before Transfer and Charset
-    Bytes cpim_subject;    // IM-42
+    enum class Transfer : std::uint8_t {
+        kPlain,
+        kBase64,
+        kQuotedPrintable
+    } transfer = Transfer::kPlain;
+    Bytes data;          // as in the body, before Transfer and Charset
+    Bytes cpim_subject;  // IM-42
     Bytes cpim_date;
-    std::uint32_t parts_dropped = 0;    // IM-41
+    std::uint32_t parts_dropped = 0;  // IM-41
 };
 
 // Values of the header fields; an empty type means text/plain in UTF-8 (IM-32).

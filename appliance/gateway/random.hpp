@@ -1,4 +1,5 @@
-// Random bytes of the loop, fetched many at a time: a message needs some dozens of them. Thread: the shard's.
+// Random bytes of the loop, fetched many at a time: a message needs some dozens of them. Thread:
+// the shard's.
 #pragma once
 
 #include <array>

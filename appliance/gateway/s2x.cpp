@@ -13,9 +13,9 @@ namespace fedgate::gateway {
 namespace {
 
 constexpr std::size_t kJidTextBytes = xml::kJidBytes;
-constexpr std::size_t kReasonBytesMax = 128;     // ERR-11
+constexpr std::size_t kReasonBytesMax = 128;  // ERR-11
 constexpr std::size_t kNoticeBytes = 512;
-constexpr char kAcceptLine[] =    // IM-45
+constexpr char kAcceptLine[] =  // IM-45
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
 
 // RFC 3323 4.2: Privacy is a list of values, ';' between them.
@@ -37,8 +37,8 @@ bool wants_privacy(const sip::Message& request) {
 // ADDR-20, SIP-33: the asserted identity of a trusted peer, unless privacy is asked for.
 const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAddr& memory) {
     if (wants_privacy(request)) return nullptr;
-    for (const sip::Header* header = request.find(sip::HeaderName::kPAssertedIdentity); header != nullptr;
-         header = request.next(header)) {
+    for (const sip::Header* header = request.find(sip::HeaderName::kPAssertedIdentity);
+         header != nullptr; header = request.next(header)) {
         Bytes list = header->value;
         Bytes item;
         while (sip::take_item(list, item)) {
@@ -53,11 +53,11 @@ const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAdd
 
 SipAnswer answer_of(AddressFault fault) {
     switch (fault) {
-        case AddressFault::kScheme: return {416, {}};                                      // ADDR-21
-        case AddressFault::kSips: return {480, {}};                                        // ADDR-21
-        case AddressFault::kNotRepresentable: return {400, "Address Not Representable"};   // ADDR-30
-        case AddressFault::kNoUser:                                                        // ADDR-29
-        case AddressFault::kHostIsAddress: return {404, {}};                               // ADDR-26
+        case AddressFault::kScheme: return {416, {}};                                     // ADDR-21
+        case AddressFault::kSips: return {480, {}};                                       // ADDR-21
+        case AddressFault::kNotRepresentable: return {400, "Address Not Representable"};  // ADDR-30
+        case AddressFault::kNoUser:                                                       // ADDR-29
+        case AddressFault::kHostIsAddress: return {404, {}};                              // ADDR-26
         case AddressFault::kNone: break;
     }
     return {0, {}};
@@ -80,8 +80,9 @@ Key Gateway::Engine::bounce_key(const Key& pair, Bytes id) const {
 
 // Fills the addresses, or the refusal.
 void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) {
-    AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips ? AddressFault::kSips
-                                                                     : read_uri(request.request_uri, call.to);
+    AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips
+                             ? AddressFault::kSips
+                             : read_uri(request.request_uri, call.to);
     if (fault == AddressFault::kSips) {
         Sink headers{MutableBytes(call.header_memory)};
         headers.append("Warning: 380 ");
@@ -104,7 +105,8 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
     // ADDR-27: an instance that only the Contact shows.
     const auto contact = sip::parse_name_addr(request.value(sip::HeaderName::kContact));
     if (fault == AddressFault::kNone && call.from.jid.resource.empty() && contact &&
-        sip::same_aor(contact->uri, sender) && read_uri(contact->uri, call.from) != AddressFault::kNone) {
+        sip::same_aor(contact->uri, sender) &&
+        read_uri(contact->uri, call.from) != AddressFault::kNone) {
         fault = read_uri(sender, call.from);
     }
     // SIP-32, SEC-1; an anonymous sender (SIP-33) has none of our domains either.
@@ -118,7 +120,8 @@ bool Gateway::Engine::on_message_request(const sip::Message& request, const SipP
                                          const sip::TransactionKey& key) {
     RequestCall call;
     read_call(request, call);
-    if (call.refusal.status == 0 && !agent_.transport().speaks_for(peer, *call.domain)) {    // SEC-1, SIP-32
+    if (call.refusal.status == 0 &&
+        !agent_.transport().speaks_for(peer, *call.domain)) {  // SEC-1, SIP-32
         call.refusal = {403, {}};
     }
     if (call.refusal.status != 0) {
@@ -129,7 +132,7 @@ bool Gateway::Engine::on_message_request(const sip::Message& request, const SipP
     const Key pair = pair_key(call.to, call.from);
     conversations_.prefetch(pair);
     const Origin origin{shard_.index(), agent_.open(request, peer, key)};
-    if (!origin.transaction) return false;    // back-pressure
+    if (!origin.transaction) return false;  // back-pressure
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
     const bool taken = owner == shard_.index() ? own_request(request, call, pair, origin)
                                                : forward(owner, request, origin);
@@ -146,9 +149,10 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
     };
     rules::Decision decision{rules::Reason::kPartnerUnknown};
     if (const rules::Partner* partner = rules_->partner(call.to.domain_ascii)) {
-        decision = rules_->may_converse(call.from.user, *call.domain, *partner, rules::Direction::kToXmpp);
+        decision =
+            rules_->may_converse(call.from.user, *call.domain, *partner, rules::Direction::kToXmpp);
     }
-    if (!decision.allowed()) {    // ERR-46
+    if (!decision.allowed()) {  // ERR-46
         count(Counter::kPolicyRefused);
         shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},
                                                      {"partner", call.to.domain_ascii},
@@ -158,14 +162,16 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
     const sip::TransactionKey merge = agent_.merge_key(request);
     merge_index_.prefetch(merge);
     Sink memory{MutableBytes(text_memory_)};
-    const RequestText read = read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
-                                          MutableBytes(scratch_memory_), memory);
+    const RequestText read =
+        read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
+                     MutableBytes(scratch_memory_), memory);
     if (read.parts_dropped > 0) shard_.stats().add(Counter::kMapDropped, read.parts_dropped);
     switch (read.use) {
         case RequestUse::kStanza: break;
         case RequestUse::kDrop: answer(origin, {200, {}}); return true;
         case RequestUse::kUnsupportedType: return refuse_with({415, {}}, Bytes(kAcceptLine));
-        case RequestUse::kUnsupportedEncoding: return refuse_with({415, {}}, "Accept-Encoding: identity\r\n");
+        case RequestUse::kUnsupportedEncoding:
+            return refuse_with({415, {}}, "Accept-Encoding: identity\r\n");
         case RequestUse::kMalformed: return refuse_with({400, {}});
         case RequestUse::kTooLarge: return refuse_with({413, {}});
     }
@@ -175,17 +181,18 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
     return give_to_edge(request, call, read.text, *conversation, origin, merge);
 }
 
-bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call, const Text& text,
-                                   Conversation& conversation, const Origin& origin,
-                                   const sip::TransactionKey& merge) {
-    // SIP-11: the same message by another way, perhaps to another shard. Here, where its pair is at home, and
-    // for as long as it may bounce: also a proxy that lost our answer and goes elsewhere makes no second stanza.
+bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call,
+                                   const Text& text, Conversation& conversation,
+                                   const Origin& origin, const sip::TransactionKey& merge) {
+    // SIP-11: the same message by another way, perhaps to another shard. Here, where its pair is at
+    // home, and for as long as it may bounce: also a proxy that lost our answer and goes elsewhere
+    // makes no second stanza.
     if (merge_index_.find(merge) != nullptr) {
         answer(origin, {482, {}});
         return true;
     }
     Incoming* incoming = make_incoming();
-    if (incoming == nullptr) {    // as many as may be are waiting for their partners
+    if (incoming == nullptr) {  // as many as may be are waiting for their partners
         count(Counter::kMessagesS2xRefused);
         answer(origin, {503, {}, kDownSeconds});
         return true;
@@ -197,7 +204,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
         free(*incoming);
         count(Counter::kRateLimited);
         count(Counter::kMessagesS2xRefused);
-        shard_.log().event(EventId::kRateLimited, {{"limit", "sec.loop_repeats"}, {"domain", call.from.domain_ascii}});
+        shard_.log().event(EventId::kRateLimited,
+                           {{"limit", "sec.loop_repeats"}, {"domain", call.from.domain_ascii}});
         answer(origin, {482, {}});
         return true;
     }
@@ -205,9 +213,9 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     Sink names{MutableBytes(names_memory)};
     xml::Jid to = call.to.jid;
     if (!to.resource.empty() && !conversation.xmpp_resource.is(resource_key(to.resource), now())) {
-        to.resource = {};    // IM-30
+        to.resource = {};  // IM-30
     }
-    xml::write_jid(names, call.from.jid);    // IM-31
+    xml::write_jid(names, call.from.jid);  // IM-31
     const Bytes from_text = names.written();
     xml::write_jid(names, to);
     const Bytes to_text = names.written().substr(from_text.size());
@@ -215,24 +223,24 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     head.from = from_text;
     head.to = to_text;
     std::array<char, 32> fresh;
-    head.id = stanza_id(request.via.branch);    // IM-35
+    head.id = stanza_id(request.via.branch);  // IM-35
     if (head.id.empty()) {
         fresh = to_hex(random_.bytes<16>());
         head.id = Bytes(fresh.data(), fresh.size());
     }
     const Key bounce = bounce_key(conversation.pair, head.id);
     bounce_index_.prefetch(bounce);
-    head.thread = conversation.find_thread(request.call_id);    // IM-34
+    head.thread = conversation.find_thread(request.call_id);  // IM-34
     if (head.thread.empty() && xml::is_xml_text(request.call_id)) head.thread = request.call_id;
     head.our_domain = call.from.domain_ascii;
-    head.chat = call.domain->sip2xmpp_chat;    // IM-38
+    head.chat = call.domain->sip2xmpp_chat;  // IM-38
     Sink stanza{MutableBytes(stanza_memory_)};
     write_stanza(head, text, stanza);
     FEDGATE_CHECK(!names.overflowed());
     if (stanza.overflowed()) {
         free(*incoming);
         count(Counter::kMessagesS2xRefused);
-        answer(origin, {413, {}});    // IM-19
+        answer(origin, {413, {}});  // IM-19
         return true;
     }
     incoming->origin = origin;
@@ -248,7 +256,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     const link::Ticket ticket = link::make_ticket(
         shard_.index(), (static_cast<std::uint64_t>(self.generation) << 16) | self.index);
     shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
-    if (!edge_->take_stanza({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
+    if (!edge_->take_stanza(
+            {ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
         count(Counter::kLinkBackPressure);
         if (Incoming* still = incoming_.find(self)) free(*still);
         conversation.guard_s2x.forget(digest);
@@ -320,20 +329,23 @@ void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, By
 
 void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
     const std::uint64_t own = link::own_part(outcome.ticket);
-    const Handle<Incoming> handle{static_cast<std::uint32_t>(own & 0xFFFF), static_cast<std::uint32_t>(own >> 16)};
+    const Handle<Incoming> handle{static_cast<std::uint32_t>(own & 0xFFFF),
+                                  static_cast<std::uint32_t>(own >> 16)};
     Incoming* incoming = incoming_.find(handle);
-    if (incoming == nullptr || link::shard_of(outcome.ticket) != shard_.index()) return;    // it has ended
+    if (incoming == nullptr || link::shard_of(outcome.ticket) != shard_.index())
+        return;  // it has ended
     switch (outcome.fate) {
         case link::Fate::kWritten:
             if (incoming->state != Incoming::State::kHeld) break;
-            if (rules_->settings.im.error_wait <= Duration::zero()) return answer_written(*incoming);
-            incoming->state = Incoming::State::kWritten;    // IM-50
+            if (rules_->settings.im.error_wait <= Duration::zero())
+                return answer_written(*incoming);
+            incoming->state = Incoming::State::kWritten;  // IM-50
             shard_.loop().timers().arm(incoming->timer, now() + rules_->settings.im.error_wait);
             break;
         case link::Fate::kAcknowledged: break;
         case link::Fate::kFailed:
             if (incoming->state == Incoming::State::kAnswered) break;
-            refuse(*incoming, sip_answer(outcome.fault, false));    // after 8 s 504 was given already
+            refuse(*incoming, sip_answer(outcome.fault, false));  // after 8 s 504 was given already
             break;
         case link::Fate::kInDoubt:
             count(Counter::kMessagesS2xInDoubt);
@@ -342,7 +354,8 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
                 refuse(*incoming, sip_answer(link::Fault::kUnreachable, true));
                 break;
             }
-            send_notice(*incoming, "the connection to the other side broke; it may or may not have arrived");
+            send_notice(*incoming,
+                        "the connection to the other side broke; it may or may not have arrived");
             free(*incoming);
             break;
     }
@@ -350,7 +363,7 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
 
 void Gateway::Engine::on_incoming_timer(Incoming& incoming) {
     if (incoming.state == Incoming::State::kWritten) return answer_written(incoming);
-    free(incoming);    // it can't bounce any more; one that is still held was answered 504 long ago
+    free(incoming);  // it can't bounce any more; one that is still held was answered 504 long ago
 }
 
 // IM-50, ERR-10. A stanza of type error that came back from the partner.
@@ -377,19 +390,21 @@ void Gateway::Engine::take_bounce(const StanzaCall& call, const Key& pair) {
     Sink headers{MutableBytes(header_memory)};
     Address address;
     bool mapped = false;
-    if (error.address.starts_with("xmpp:") && read_jid(error.address.substr(5), address)) {    // ERR-23, ERR-31
+    if (error.address.starts_with("xmpp:") &&
+        read_jid(error.address.substr(5), address)) {  // ERR-23, ERR-31
         headers.append("Contact: <");
         write_aor(address, headers);
         headers.append(">\r\n");
         mapped = !headers.overflowed();
     }
-    SipAnswer sip_status = sip_answer(error.condition, !call.from.jid.resource.empty(), false, mapped);
+    SipAnswer sip_status =
+        sip_answer(error.condition, !call.from.jid.resource.empty(), false, mapped);
     sip_status.reason = reason;
     refuse(*incoming, sip_status, mapped ? headers.written() : Bytes());
 }
 
-// IM-50: one MESSAGE to the sender, from the contact. It is in the pair's queue, and never answered by
-// another.
+// IM-50: one MESSAGE to the sender, from the contact. It is in the pair's queue, and never answered
+// by another.
 void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     Address sip;
     Address xmpp;
@@ -403,7 +418,8 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
         notice = agent_.make_request(*route);
     }
     if (notice == nullptr) {
-        shard_.log().event(EventId::kQueueFull, {{"queue", "notices"}, {"domain", sip.domain_ascii}});
+        shard_.log().event(EventId::kQueueFull,
+                           {{"queue", "notices"}, {"domain", sip.domain_ascii}});
         return;
     }
     char names_memory[6 * kJidTextBytes];
@@ -435,7 +451,8 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     notice->kind = RequestKind::kNotice;
     if (!agent_.fill(*notice, {}, request.written())) {
         agent_.release(*notice);
-        shard_.log().event(EventId::kQueueFull, {{"queue", "notices"}, {"domain", sip.domain_ascii}});
+        shard_.log().event(EventId::kQueueFull,
+                           {{"queue", "notices"}, {"domain", sip.domain_ascii}});
         return;
     }
     notice->conversation = handle;
@@ -451,7 +468,7 @@ void Gateway::Engine::send_late_notices() {
 void Gateway::Engine::end_notice(ClientRequest& notice) {
     Conversation* conversation = conversations_.find(notice.conversation);
     FEDGATE_CHECK(conversation != nullptr);
-    if (notice.status == 0) {    // its sender could not be told
+    if (notice.status == 0) {  // its sender could not be told
         shard_.log().event(EventId::kSipTimeout, {{"request", "notice"}, {"tries", notice.tries}});
     }
     agent_.release(notice);

@@ -9,8 +9,8 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kViaBytesMax = 384;       // a host name of 253, a branch, the rest
-constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 16'384;    // and a Contact of ERR-23
+constexpr std::size_t kViaBytesMax = 384;  // a host name of 253, a branch, the rest
+constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 16'384;  // and a Contact of ERR-23
 
 }  // namespace
 
@@ -37,12 +37,21 @@ ClientRequest* take_first(RequestList& list) {
 
 void ClientRequest::on_timer(Timer&) { agent.on_request_timer(*this); }
 
-SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rules, net::Resolver& resolver,
-                   net::TlsContext* tls, BlockPool& blocks, Random& random, const SipAgentSettings& settings)
-    : shard_(shard), user_(user), rules_(&rules), resolver_(resolver), blocks_(blocks), random_(random),
-      settings_(settings), requests_(kClientRequests),
-      transactions_(kServerTransactions), transaction_index_(kServerTransactions),
-      transport_(shard, *this, rules, tls, settings.via_host), scratch_(kScratchBytes) {
+SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rules,
+                   net::Resolver& resolver, net::TlsContext* tls, BlockPool& blocks, Random& random,
+                   const SipAgentSettings& settings)
+    : shard_(shard),
+      user_(user),
+      rules_(&rules),
+      resolver_(resolver),
+      blocks_(blocks),
+      random_(random),
+      settings_(settings),
+      requests_(kClientRequests),
+      transactions_(kServerTransactions),
+      transaction_index_(kServerTransactions),
+      transport_(shard, *this, rules, tls, settings.via_host),
+      scratch_(kScratchBytes) {
     build_routes();
 }
 
@@ -68,9 +77,9 @@ void SipAgent::build_routes() {
             (*old)->set_options_interval(interval);
             routes.push_back(std::move(*old));
         } else {
-            routes.push_back(
-                std::make_unique<SipRoute>(shard_, resolver_, random_, transport_,
-                                                        static_cast<SipRouteOwner&>(*this), domain, interval));
+            routes.push_back(std::make_unique<SipRoute>(shard_, resolver_, random_, transport_,
+                                                        static_cast<SipRouteOwner&>(*this), domain,
+                                                        interval));
         }
     }
     for (auto& route : routes_) {
@@ -139,10 +148,12 @@ sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
     return via;
 }
 
-// The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size allows.
+// The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size
+// allows.
 void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
     request.branch_random = random_.bytes<sip::kTokenRandomBytes>();
-    const sip::Branch branch = sip::make_branch({settings_.maker, request.self.index, request.branch_random});
+    const sip::Branch branch =
+        sip::make_branch({settings_.maker, request.self.index, request.branch_random});
     char line_memory[kViaBytesMax];
     Sink line{MutableBytes(line_memory)};
     const sip::OwnVia via = transport_.via(transport);
@@ -162,7 +173,7 @@ void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
     const std::size_t old_size = request.via_end - request.via_begin;
     const std::size_t at = request.request_begin + request.via_begin;
     const std::size_t size = request.memory.bytes().size() - old_size + line.size();
-    FEDGATE_CHECK(size <= request.memory.memory().size());    // fill() has left room for any Via
+    FEDGATE_CHECK(size <= request.memory.memory().size());  // fill() has left room for any Via
     char* const memory = request.memory.memory().data();
     if (line.size() != old_size) {
         std::memmove(memory + at + line.size(), memory + at + old_size,
@@ -178,7 +189,8 @@ void SipAgent::give_up() {
     end_requests([](const SipRoute&) { return true; });
 }
 
-// Those that wait in a pair's queue follow when the one before them has ended: send() ends them too.
+// Those that wait in a pair's queue follow when the one before them has ended: send() ends them
+// too.
 template <typename Concerns>
 void SipAgent::end_requests(Concerns concerns) {
     requests_.for_each([&](Handle<ClientRequest>, ClientRequest& request) {
@@ -192,8 +204,9 @@ LocalFault SipAgent::unsent_fault(const ClientRequest& request) const {
 }
 
 void SipAgent::send(ClientRequest& request) {
-    if (given_up_ || request.route->is_gone()) return finish(request, nullptr, unsent_fault(request));
-    request.give_up_at = shard_.loop().now() + settings_.timing.timeout();    // SIP-8: 32 s in all
+    if (given_up_ || request.route->is_gone())
+        return finish(request, nullptr, unsent_fault(request));
+    request.give_up_at = shard_.loop().now() + settings_.timing.timeout();  // SIP-8: 32 s in all
     request.tried = 0;
     request.sent = false;
     dispatch(request);
@@ -207,10 +220,11 @@ void SipAgent::dispatch(ClientRequest& request) {
         return arm(request);
     }
     if (route.empty()) return finish(request, nullptr, LocalFault::kNoNextHop);    // ERR-L2
-    const bool big = request.request().size() > limits::kSipDatagramRequestBytes;    // SIP-7
-    if (big && !route.has_stream()) return finish(request, nullptr, LocalFault::kTooLarge);    // IM-18
+    const bool big = request.request().size() > limits::kSipDatagramRequestBytes;  // SIP-7
+    if (big && !route.has_stream())
+        return finish(request, nullptr, LocalFault::kTooLarge);  // IM-18
     RouteLeg* leg = route.pick(request.tried, big);
-    if (leg == nullptr) return finish(request, nullptr, LocalFault::kUnreachable);    // ERR-L3
+    if (leg == nullptr) return finish(request, nullptr, LocalFault::kUnreachable);  // ERR-L3
     offer(request, *leg);
 }
 
@@ -224,9 +238,9 @@ void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
             leg.route->on_failure(leg, "no connection");
             return fail_over(request, LocalFault::kUnreachable);
         }
-        if (!connection->ready()) return arm(request);    // on_sip_connected() goes on
+        if (!connection->ready()) return arm(request);  // on_sip_connected() goes on
     }
-    if (!transmit(request, leg)) arm(request);    // on_sip_writable() goes on
+    if (!transmit(request, leg)) arm(request);  // on_sip_writable() goes on
 }
 
 // False: the connection has no room now.
@@ -246,7 +260,8 @@ bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
     request.machine.emplace(sip::TransactionKind::kClientOther, settings_.timing, reliable);
     static_cast<void>(request.machine->start(now));
     const std::uint64_t tried = request.tried | (std::uint64_t{1} << leg.slot);
-    const bool hurry = leg.suspect && request.kind != RequestKind::kProbe && leg.route->has_other(tried);
+    const bool hurry =
+        leg.suspect && request.kind != RequestKind::kProbe && leg.route->has_other(tried);
     request.suspect_at = hurry ? now + kSuspectWait : kNever;
     arm(request);
     return true;
@@ -276,7 +291,8 @@ void SipAgent::on_request_timer(ClientRequest& request) {
         const sip::Actions actions = request.machine->on_time(now);
         if (has(actions, sip::Actions::kSend)) {
             shard_.stats().add(Counter::kSipRetransmissionsOut);
-            static_cast<void>(transport_.send_datagram(request.leg->target.address, request.request()));
+            static_cast<void>(
+                transport_.send_datagram(request.leg->target.address, request.request()));
         }
         if (has(actions, sip::Actions::kReportTimeout)) return time_is_up();
     }
@@ -316,20 +332,23 @@ void SipAgent::finish(ClientRequest& request, const sip::Message* response, Loca
 // RFC 3261 17.1.3. Null: it has ended, or has gone to another leg since.
 ClientRequest* SipAgent::find_request(const sip::BranchParts& branch, sip::Method method) {
     ClientRequest* const request = requests_.find_at(branch.place);
-    if (request == nullptr || !request->machine || request->branch_random != branch.random) return nullptr;
-    const auto own = request->kind == RequestKind::kProbe ? sip::Method::kOptions : sip::Method::kMessage;
+    if (request == nullptr || !request->machine || request->branch_random != branch.random)
+        return nullptr;
+    const auto own =
+        request->kind == RequestKind::kProbe ? sip::Method::kOptions : sip::Method::kMessage;
     return method == own ? request : nullptr;
 }
 
 bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     shard_.stats().add(Counter::kSipResponsesIn);
     const auto branch = sip::read_branch(message.via.branch);
-    if (!branch || branch->maker.node != settings_.maker.node || message.via_count != 1) return true;    // not ours
+    if (!branch || branch->maker.node != settings_.maker.node || message.via_count != 1)
+        return true;  // not ours
     if (branch->maker.core != settings_.maker.core) {
         return peer.connection ? true : user_.on_stray_response(branch->maker.core, message, peer);
     }
     ClientRequest* const found = find_request(*branch, message.cseq.method);
-    if (found == nullptr) return true;    // late: its request has ended
+    if (found == nullptr) return true;  // late: its request has ended
     ClientRequest& request = *found;
     const sip::Actions actions =
         request.machine->step(sip::received_event(message.status), shard_.loop().now());
@@ -345,7 +364,8 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     }
     // SIP-8: 503 marks the target down for its Retry-After, and the request goes elsewhere.
     const auto retry_after = sip::parse_seconds(message.value(sip::HeaderName::kRetryAfter));
-    const std::uint32_t seconds = retry_after ? std::min<std::uint32_t>(*retry_after, 3'600) : kDownSeconds;
+    const std::uint32_t seconds =
+        retry_after ? std::min<std::uint32_t>(*retry_after, 3'600) : kDownSeconds;
     leg.route->mark_down(leg, std::chrono::seconds(seconds), "503");
     if (leg.route->has_other(request.tried | (std::uint64_t{1} << leg.slot))) {
         fail_over(request, LocalFault::kUnreachable);
@@ -371,7 +391,7 @@ void SipAgent::on_sip_writable(Leg& leg) { send_waiting(static_cast<RouteLeg&>(l
 // ERR-L3: each request on it goes elsewhere or ends.
 void SipAgent::on_sip_disconnected(Leg& base, const Error& error) {
     RouteLeg& leg = static_cast<RouteLeg&>(base);
-    if (leg.requests.first == nullptr) return;    // an idle connection may end
+    if (leg.requests.first == nullptr) return;  // an idle connection may end
     leg.route->on_failure(leg, error.where);
     RequestList all;
     while (ClientRequest* request = leg.requests.first) {
@@ -400,10 +420,11 @@ void SipAgent::on_route_ready(SipRoute& route) {
 void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
     drop_retired_routes();
     ClientRequest* probe = make_request(route);
-    if (probe == nullptr) return;    // busy enough to know
+    if (probe == nullptr) return;  // busy enough to know
     probe->kind = RequestKind::kProbe;
     const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
-    const sip::Tag call_id = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    const sip::Tag call_id =
+        sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
     char uri_memory[300];
     Sink uri{MutableBytes(uri_memory)};
     uri.append("sip:");
@@ -419,7 +440,8 @@ void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
     sip::write_request_head(sink, head);
     sink.append("User-Agent: Fedgate\r\n");
     sip::write_no_body(sink);
-    if (uri.overflowed() || sink.overflowed() || !fill(*probe, {}, sink.written())) return release(*probe);
+    if (uri.overflowed() || sink.overflowed() || !fill(*probe, {}, sink.written()))
+        return release(*probe);
     ++probes_;
     leg.probing = true;
     probe->give_up_at = shard_.loop().now() + settings_.timing.timeout();

@@ -1,7 +1,6 @@
-// SIP user agent of one shard: client and server transactions outside a dialog, over sip_transport and
-// sip_route. It retransmits, fails over (SIP-8), absorbs what comes again (SIP-11) and never leaves a
-// request without an end: a response, or a fault.
-// Owner: the engine. Thread: the shard's.
+// SIP user agent of one shard: client and server transactions outside a dialog, over sip_transport
+// and sip_route. It retransmits, fails over (SIP-8), absorbs what comes again (SIP-11) and never
+// leaves a request without an end: a response, or a fault. Owner: the engine. Thread: the shard's.
 #pragma once
 
 #include <cstdint>
@@ -26,30 +25,30 @@ class SipAgent;
 struct Conversation;
 
 // At the bound of requests the source is held back (edge) or the sender is told (ERR-L4).
-constexpr std::size_t kClientRequests = 65'536;        // in flight, or waiting in a pair's queue
+constexpr std::size_t kClientRequests = 65'536;  // in flight, or waiting in a pair's queue
 constexpr std::size_t kServerTransactions = 16'384;
-constexpr Duration kSuspectWait = std::chrono::seconds(4);     // SIP-8
-constexpr std::uint16_t kDownSeconds = 30;                     // SIP-8: 503 without Retry-After
+constexpr Duration kSuspectWait = std::chrono::seconds(4);  // SIP-8
+constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 without Retry-After
 
 enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe };
 
-// One request of ours, from when it is written until its end is told. Its memory holds what the user
-// wants to know later, and behind that the request.
+// One request of ours, from when it is written until its end is told. Its memory holds what the
+// user wants to know later, and behind that the request.
 struct ClientRequest final : private TimerOwner {
     explicit ClientRequest(SipAgent& a) : agent(a), timer(*this) {}
 
     // The user's.
     Block memory;
     std::uint32_t request_begin = 0;
-    std::uint32_t via_begin = 0;      // of the Via line, relative to the request
+    std::uint32_t via_begin = 0;  // of the Via line, relative to the request
     std::uint32_t via_end = 0;
     Handle<Conversation> conversation;
-    std::uint16_t from_bytes = 0;     // at the front of the memory: original `from`, `to`, `id`
+    std::uint16_t from_bytes = 0;  // at the front of the memory: original `from`, `to`, `id`
     std::uint16_t to_bytes = 0;
     std::uint16_t id_bytes = 0;
     RequestKind kind = RequestKind::kMessage;
-    std::uint8_t tries = 0;           // of a notice
-    Instant queued_at{};              // of a message
+    std::uint8_t tries = 0;  // of a notice
+    Instant queued_at{};     // of a message
     // What its end was, while its sender can't be told yet.
     std::uint16_t status = 0;
     LocalFault fault = LocalFault::kUnreachable;
@@ -58,7 +57,9 @@ struct ClientRequest final : private TimerOwner {
     [[nodiscard]] Bytes from() const { return memory.bytes().substr(0, from_bytes); }
     [[nodiscard]] Bytes to() const { return memory.bytes().substr(from_bytes, to_bytes); }
     [[nodiscard]] bool was_sent() const { return sent; }
-    [[nodiscard]] Bytes id() const { return memory.bytes().substr(from_bytes + to_bytes, id_bytes); }
+    [[nodiscard]] Bytes id() const {
+        return memory.bytes().substr(from_bytes + to_bytes, id_bytes);
+    }
 
     // One list at a time: a pair's queue, a route's, a leg's, or the engine's.
     ClientRequest* next = nullptr;
@@ -71,14 +72,14 @@ private:
     SipAgent& agent;
     Handle<ClientRequest> self;
     Timer timer;
-    std::optional<sip::Transaction> machine;    // none until it was sent to the present leg
-    sip::TokenRandom branch_random{};           // of the Via of that leg
+    std::optional<sip::Transaction> machine;  // none until it was sent to the present leg
+    sip::TokenRandom branch_random{};         // of the Via of that leg
     SipRoute* route = nullptr;
     RouteLeg* leg = nullptr;
     std::uint64_t tried = 0;
     Instant give_up_at = kNever;
     Instant suspect_at = kNever;
-    bool sent = false;         // some leg may have it
+    bool sent = false;  // some leg may have it
     bool awaits_route = false;
 };
 
@@ -100,20 +101,21 @@ private:
     sip::Transaction machine;
     sip::TransactionKey key;
     SipPeer peer;
-    Block head;        // of its responses: Via to CSeq
-    Block response;    // the whole last one, for a request that comes again
-    ServerTransaction* older = nullptr;    // of those that are answered
+    Block head;                          // of its responses: Via to CSeq
+    Block response;                      // the whole last one, for a request that comes again
+    ServerTransaction* older = nullptr;  // of those that are answered
     ServerTransaction* newer = nullptr;
     bool answered = false;
 };
 
 class SipAgentUser {
 public:
-    // The end of a request: `response` is its final response, or null and `fault` says why. The user
-    // calls release() sooner or later.
-    virtual void on_request_done(ClientRequest&, const sip::Message* response, LocalFault fault) = 0;
-    // A MESSAGE from a trusted peer that is new, with the key of its transaction. False: no room now
-    // (nothing was kept).
+    // The end of a request: `response` is its final response, or null and `fault` says why. The
+    // user calls release() sooner or later.
+    virtual void on_request_done(ClientRequest&, const sip::Message* response,
+                                 LocalFault fault) = 0;
+    // A MESSAGE from a trusted peer that is new, with the key of its transaction. False: no room
+    // now (nothing was kept).
     [[nodiscard]] virtual bool on_message_request(const sip::Message&, const SipPeer&,
                                                   const sip::TransactionKey&) = 0;
     // A response over UDP that belongs to another shard. False: dropped.
@@ -132,8 +134,8 @@ struct SipAgentSettings {
 
 class SipAgent final : private SipTransportUser, private SipRouteOwner {
 public:
-    SipAgent(Shard&, SipAgentUser&, const rules::Snapshot&, net::Resolver&, net::TlsContext*, BlockPool&,
-             Random&, const SipAgentSettings&);
+    SipAgent(Shard&, SipAgentUser&, const rules::Snapshot&, net::Resolver&, net::TlsContext*,
+             BlockPool&, Random&, const SipAgentSettings&);
     ~SipAgent();
     SipAgent(const SipAgent&) = delete;
     SipAgent& operator=(const SipAgent&) = delete;
@@ -159,16 +161,17 @@ public:
     [[nodiscard]] bool fill(ClientRequest&, std::initializer_list<Bytes> prefix, Bytes request);
     void send(ClientRequest&);
     void release(ClientRequest&);
-    // The Via to write into a request before it is sent: right for the leg that is likely to take it.
+    // The Via to write into a request before it is sent: right for the leg that is likely to take
+    // it.
     [[nodiscard]] sip::OwnVia likely_via(const SipRoute&) const;
 
     // The new server transaction of a MESSAGE; null handle at the bound.
     [[nodiscard]] Handle<ServerTransaction> open(const sip::Message&, const SipPeer&,
                                                  const sip::TransactionKey&);
-    [[nodiscard]] sip::TransactionKey merge_key(const sip::Message& request) const {    // SIP-11
+    [[nodiscard]] sip::TransactionKey merge_key(const sip::Message& request) const {  // SIP-11
         return sip::merge_key(settings_.secret, request);
     }
-    void discard(Handle<ServerTransaction>);    // as if it had never been
+    void discard(Handle<ServerTransaction>);  // as if it had never been
     // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty.
     void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {});
     void answer_at_once(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes headers = {});
@@ -233,7 +236,7 @@ private:
     std::vector<std::unique_ptr<SipRoute>> routes_;
     std::vector<std::unique_ptr<SipRoute>> retired_routes_;
     rules::NameIndex route_index_;
-    std::vector<char> scratch_;    // heads of responses, probes
+    std::vector<char> scratch_;  // heads of responses, probes
     std::size_t probes_ = 0;
     std::size_t unanswered_ = 0;
     ServerTransaction* oldest_answered_ = nullptr;

@@ -1,9 +1,8 @@
 // Server half: requests of peers. The client half is sip_agent.cpp.
-#include "appliance/gateway/sip_agent.hpp"
-
 #include <algorithm>
 
 #include "appliance/gateway/message.hpp"
+#include "appliance/gateway/sip_agent.hpp"
 #include "net/address.hpp"
 
 namespace fedgate::gateway {
@@ -20,7 +19,8 @@ bool SipAgent::on_sip_message(const sip::Message& message, const SipPeer& peer) 
     return message.is_request ? on_request(message, peer) : on_response(message, peer);
 }
 
-void SipAgent::on_sip_malformed(const sip::Frame& frame, const sip::Message& message, const SipPeer& peer) {
+void SipAgent::on_sip_malformed(const sip::Frame& frame, const sip::Message& message,
+                                const SipPeer& peer) {
     shard_.stats().add(Counter::kSipBad);
     shard_.log().event(EventId::kSipMalformed,
                        {{"peer", net::format_address(peer.address)}, {"reason", frame.reason}});
@@ -35,35 +35,37 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
     if (const auto* known = transaction_index_.find(key)) {
         ServerTransaction& transaction = *transactions_.find(*known);
         shard_.stats().add(Counter::kSipRetransmissionsIn);
-        const auto actions = transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
+        const auto actions =
+            transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
         if (has(actions, sip::Actions::kSend) && transaction.response) {
             transport_.answer(peer, transaction.response.bytes());
         }
         return true;
     }
-    if (transport_.trust(peer) == SipTrust::kNone) {    // SIP-30
+    if (transport_.trust(peer) == SipTrust::kNone) {  // SIP-30
         shard_.log().event(EventId::kSipPeerRefused, {{"peer", net::format_address(peer.address)}});
         answer_at_once(request, peer, {403, {}});
         return true;
     }
-    if (request.method == sip::Method::kCancel) {    // nothing here can be cancelled
+    if (request.method == sip::Method::kCancel) {  // nothing here can be cancelled
         answer_at_once(request, peer, {481, {}});
         return true;
     }
     const std::uint16_t refused = sip::check_request(request, kAllowed);
-    if (refused != 0) {    // SIP-17, SIP-18, IM-51, IQ-14
+    if (refused != 0) {  // SIP-17, SIP-18, IM-51, IQ-14
         char header_memory[1'024];
         Sink headers{MutableBytes(header_memory)};
         if (refused == 405) sip::write_allow(headers, kAllowed);
         if (refused == 420) sip::write_unsupported(headers, request);
-        answer_at_once(request, peer, {refused, {}}, headers.overflowed() ? Bytes() : headers.written());
+        answer_at_once(request, peer, {refused, {}},
+                       headers.overflowed() ? Bytes() : headers.written());
         return true;
     }
     if (request.method == sip::Method::kOptions) {
         on_options(request, peer);
         return true;
     }
-    if (!request.to.tag.empty()) {    // SIP-22: no dialog of ours
+    if (!request.to.tag.empty()) {  // SIP-22: no dialog of ours
         answer_at_once(request, peer, {481, {}});
         return true;
     }
@@ -94,13 +96,13 @@ void SipAgent::write_head(const sip::Message& request, const SipPeer& peer, cons
     head.status = answer.status;
     head.reason = answer.reason;
     head.to_tag = to_tag;
-    head.source_host = host.written();    // SIP-13
+    head.source_host = host.written();  // SIP-13
     head.source_port = net::port_of(peer.address);
     sip::write_response_head(sink, request, head);
 }
 
-void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer, const SipAnswer& answer,
-                              Bytes headers) {
+void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer,
+                              const SipAnswer& answer, Bytes headers) {
     const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
     Sink sink{MutableBytes(scratch_)};
     write_head(request, peer, answer, tag.view(), sink);
@@ -112,8 +114,8 @@ void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer, 
     if (!sink.overflowed()) transport_.answer(peer, sink.written());
 }
 
-// Over UDP each stays for 32 s (timer J). At the bound the one that was answered longest ago goes: a request
-// of its that comes again so late is rarer than a new one.
+// Over UDP each stays for 32 s (timer J). At the bound the one that was answered longest ago goes:
+// a request of its that comes again so late is rarer than a new one.
 ServerTransaction* SipAgent::make_transaction(Handle<ServerTransaction>& handle, bool reliable) {
     ServerTransaction* transaction = transactions_.make(handle, *this, settings_.timing, reliable);
     if (transaction != nullptr || oldest_answered_ == nullptr) return transaction;
@@ -129,7 +131,8 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
     Sink sink{MutableBytes(scratch_)};
     write_head(request, peer, {200, {}}, tag.view(), sink);
     if (sink.overflowed()) return {};
-    const Bytes head = sink.written().substr(sink.written().find("\r\n") + 2);    // any status may follow
+    const Bytes head =
+        sink.written().substr(sink.written().find("\r\n") + 2);  // any status may follow
     Block block = blocks_.copy({head});
     if (!block) return {};
     ServerTransaction* transaction = make_transaction(handle, reliable);
@@ -156,8 +159,10 @@ void SipAgent::arm(ServerTransaction& transaction) {
 
 void SipAgent::end(ServerTransaction& transaction) {
     if (transaction.answered) {
-        (transaction.older != nullptr ? transaction.older->newer : oldest_answered_) = transaction.newer;
-        (transaction.newer != nullptr ? transaction.newer->older : newest_answered_) = transaction.older;
+        (transaction.older != nullptr ? transaction.older->newer : oldest_answered_) =
+            transaction.newer;
+        (transaction.newer != nullptr ? transaction.newer->older : newest_answered_) =
+            transaction.older;
     } else {
         --unanswered_;
     }
@@ -182,12 +187,12 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     sink.append("\r\n");
     sink.append(head);
     sink.append(headers);
-    if (answer.status == 405) sip::write_allow(sink, kAllowed);    // ERR-21
+    if (answer.status == 405) sip::write_allow(sink, kAllowed);  // ERR-21
     if (answer.retry_after != 0) {
         sip::write_header_number(sink, sip::HeaderName::kRetryAfter, answer.retry_after);
     }
     sip::write_no_body(sink);
-    FEDGATE_CHECK(!sink.overflowed());    // the head has been in there, with more room behind it
+    FEDGATE_CHECK(!sink.overflowed());  // the head has been in there, with more room behind it
     transport_.answer(transaction->peer, sink.written());
     --unanswered_;
     transaction->answered = true;
@@ -195,10 +200,11 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     (newest_answered_ != nullptr ? newest_answered_->newer : oldest_answered_) = transaction;
     newest_answered_ = transaction;
     transaction->head.reset();
-    // On a stream nothing comes twice, and the machine ends here. Without memory to keep the answer a request
-    // that comes again gets none; it is not delivered twice.
+    // On a stream nothing comes twice, and the machine ends here. Without memory to keep the answer
+    // a request that comes again gets none; it is not delivered twice.
     if (!transaction->machine.reliable()) transaction->response = blocks_.copy({sink.written()});
-    const auto actions = transaction->machine.step(sip::sending_event(answer.status), shard_.loop().now());
+    const auto actions =
+        transaction->machine.step(sip::sending_event(answer.status), shard_.loop().now());
     if (has(actions, sip::Actions::kTerminated)) return end(*transaction);
     arm(*transaction);
 }
@@ -210,7 +216,7 @@ void SipAgent::on_transaction_timer(ServerTransaction& transaction) {
         const auto actions = transaction.machine.on_time(now);
         if (has(actions, sip::Actions::kTerminated)) return end(transaction);
         if (has(actions, sip::Actions::kAnswerNow)) {
-            answer(self, sip_answer(link::Fault::kExpired, true));    // IM-49, ERR-34, SIP-12
+            answer(self, sip_answer(link::Fault::kExpired, true));  // IM-49, ERR-34, SIP-12
             if (transactions_.find(self) == nullptr) return;
         }
     }

@@ -17,14 +17,15 @@ sip::Transport to_sip(net::Transport transport) {
     return sip::Transport::kTcp;
 }
 
-// SIP-7: without a transport in the configuration TLS is tried first, if we have it; UDP only where it is
-// asked for.
+// SIP-7: without a transport in the configuration TLS is tried first, if we have it; UDP only where
+// it is asked for.
 net::Lookup look_up(const config::SipTarget& hop, bool has_tls) {
     static constexpr net::Transport kAny[] = {net::Transport::kTls, net::Transport::kTcp};
     static constexpr net::Transport kUdp[] = {net::Transport::kUdp};
     static constexpr net::Transport kTcp[] = {net::Transport::kTcp};
     static constexpr net::Transport kTls[] = {net::Transport::kTls};
-    std::span<const net::Transport> transports = has_tls ? std::span<const net::Transport>(kAny) : kTcp;
+    std::span<const net::Transport> transports =
+        has_tls ? std::span<const net::Transport>(kAny) : kTcp;
     switch (hop.transport) {
         case config::Transport::kUdp: transports = kUdp; break;
         case config::Transport::kTcp: transports = kTcp; break;
@@ -46,11 +47,19 @@ std::vector<config::SipTarget> hops_of(const rules::SipDomain& domain) {
 
 }  // namespace
 
-SipRoute::SipRoute(Shard& shard, net::Resolver& resolver, net::Random& random, SipTransport& transport,
-                   SipRouteOwner& owner, const rules::SipDomain& domain, Duration options_interval)
-    : shard_(shard), random_(random), transport_(transport), owner_(owner), domain_(domain.name),
-      hops_(hops_of(domain)), options_interval_(options_interval), finder_(shard.loop(), resolver, *this),
-      look_up_timer_(*this), probe_timer_(*this) {
+SipRoute::SipRoute(Shard& shard, net::Resolver& resolver, net::Random& random,
+                   SipTransport& transport, SipRouteOwner& owner, const rules::SipDomain& domain,
+                   Duration options_interval)
+    : shard_(shard),
+      random_(random),
+      transport_(transport),
+      owner_(owner),
+      domain_(domain.name),
+      hops_(hops_of(domain)),
+      options_interval_(options_interval),
+      finder_(shard.loop(), resolver, *this),
+      look_up_timer_(*this),
+      probe_timer_(*this) {
     look_up_next();
     shard_.loop().timers().arm(probe_timer_, shard_.loop().now() + options_interval_);
 }
@@ -90,7 +99,8 @@ bool SipRoute::has_other(std::uint64_t tried) const {
 }
 
 bool SipRoute::has_stream() const {
-    return std::ranges::any_of(legs_, [](const auto& leg) { return leg->transport != sip::Transport::kUdp; });
+    return std::ranges::any_of(
+        legs_, [](const auto& leg) { return leg->transport != sip::Transport::kUdp; });
 }
 
 std::size_t SipRoute::index_of(const RouteLeg& leg) const {
@@ -110,8 +120,9 @@ void SipRoute::on_alive(RouteLeg& leg) {
     if (leg.down_told) {
         leg.down_told = false;
         pool_.on_success(index_of(leg));
-        shard_.log().event(EventId::kSipNextHopUp,
-                           {{"domain", domain_}, {"next_hop", net::format_address(leg.target.address)}});
+        shard_.log().event(
+            EventId::kSipNextHopUp,
+            {{"domain", domain_}, {"next_hop", net::format_address(leg.target.address)}});
     }
 }
 
@@ -129,9 +140,10 @@ void SipRoute::mark_down(RouteLeg& leg, Duration hold, const char* why) {
     pool_.on_failure(index_of(leg), shard_.loop().now(), random_, hold);
     if (leg.down_told) return;
     leg.down_told = true;
-    shard_.log().event(EventId::kSipNextHopDown, {{"domain", domain_},
-                                                  {"next_hop", net::format_address(leg.target.address)},
-                                                  {"reason", why}});
+    shard_.log().event(EventId::kSipNextHopDown,
+                       {{"domain", domain_},
+                        {"next_hop", net::format_address(leg.target.address)},
+                        {"reason", why}});
 }
 
 void SipRoute::look_up_next() {
@@ -139,8 +151,10 @@ void SipRoute::look_up_next() {
     finish_look_up();
 }
 
-void SipRoute::on_found(net::Finder&, net::LookupStatus status, std::vector<net::Target> targets, Duration ttl) {
-    const bool known = status == net::LookupStatus::kFound || status == net::LookupStatus::kNoDomain ||
+void SipRoute::on_found(net::Finder&, net::LookupStatus status, std::vector<net::Target> targets,
+                        Duration ttl) {
+    const bool known = status == net::LookupStatus::kFound ||
+                       status == net::LookupStatus::kNoDomain ||
                        status == net::LookupStatus::kNotOffered;
     if (!known) {
         failed_ = true;
@@ -149,7 +163,8 @@ void SipRoute::on_found(net::Finder&, net::LookupStatus status, std::vector<net:
     found_ttl_ = found_hosts_.empty() && hop_ == 0 ? ttl : std::min(found_ttl_, ttl);
     for (net::Target& target : targets) {
         // The configured order comes before that of the records.
-        target.priority = static_cast<std::uint16_t>(hop_ * 1'024 + std::min<unsigned>(target.priority, 1'023));
+        target.priority =
+            static_cast<std::uint16_t>(hop_ * 1'024 + std::min<unsigned>(target.priority, 1'023));
         found_.push_back(target);
         found_hosts_.push_back(hops_[hop_].host);
     }
@@ -178,8 +193,9 @@ void SipRoute::replace_legs() {
     std::vector<std::unique_ptr<RouteLeg>> legs;
     for (std::size_t i = 0; i < pool_.count(); ++i) {
         const net::Target& target = pool_.at(i);
-        const auto old = std::ranges::find_if(
-            legs_, [&](const auto& leg) { return leg != nullptr && leg->target.same_place(target); });
+        const auto old = std::ranges::find_if(legs_, [&](const auto& leg) {
+            return leg != nullptr && leg->target.same_place(target);
+        });
         if (old != legs_.end()) {
             legs.push_back(std::move(*old));
             legs.back()->target = target;
@@ -188,7 +204,8 @@ void SipRoute::replace_legs() {
         auto leg = std::make_unique<RouteLeg>();
         leg->target = target;
         leg->domain = domain_;
-        const auto source = std::ranges::find_if(found_, [&](const auto& t) { return t.same_place(target); });
+        const auto source =
+            std::ranges::find_if(found_, [&](const auto& t) { return t.same_place(target); });
         leg->host = found_hosts_[static_cast<std::size_t>(source - found_.begin())];
         leg->route = this;
         leg->transport = to_sip(target.transport);
@@ -224,7 +241,7 @@ void SipRoute::on_timer(Timer& timer) {
     // By index: what a probe leads to may not touch the list, but must not rely on that either.
     for (std::size_t i = 0; i < legs_.size(); ++i) {
         RouteLeg& leg = *legs_[i];
-        if (leg.probing) leg.suspect = true;    // SIP-8
+        if (leg.probing) leg.suspect = true;  // SIP-8
         if (!leg.probing) owner_.on_probe_due(*this, leg);
     }
 }

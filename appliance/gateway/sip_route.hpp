@@ -17,12 +17,12 @@
 
 namespace fedgate::gateway {
 
-struct ClientRequest;    // sip_agent
+struct ClientRequest;  // sip_agent
 class SipRoute;
 
-constexpr std::uint32_t kLegFailuresMax = 3;                   // SIP-8: in
+constexpr std::uint32_t kLegFailuresMax = 3;  // SIP-8: in
 constexpr Duration kLegFailuresWithin = std::chrono::seconds(10);
-constexpr Duration kRouteRetry = std::chrono::seconds(10);     // after a look-up that found nothing
+constexpr Duration kRouteRetry = std::chrono::seconds(10);  // after a look-up that found nothing
 
 // Requests in a row; the links are in ClientRequest.
 struct RequestList {
@@ -34,14 +34,14 @@ struct RequestList {
 struct RouteLeg final : Leg {
     SipRoute* route = nullptr;
     sip::Transport transport = sip::Transport::kTcp;
-    std::uint8_t slot = 0;          // its bit in ClientRequest::tried
-    RequestList requests;           // given to it, without a final response
+    std::uint8_t slot = 0;  // its bit in ClientRequest::tried
+    RequestList requests;   // given to it, without a final response
     std::uint32_t failures = 0;
     Instant failures_since{};
-    bool probing = false;           // an OPTIONS of ours is not answered yet
-    bool suspect = false;           // the one before it never was
+    bool probing = false;  // an OPTIONS of ours is not answered yet
+    bool suspect = false;  // the one before it never was
     bool down_told = false;
-    bool retired = false;           // no longer a target; goes when its last request has ended
+    bool retired = false;  // no longer a target; goes when its last request has ended
 };
 
 class SipRouteOwner {
@@ -56,8 +56,8 @@ protected:
 
 class SipRoute final : private net::FinderOwner, private TimerOwner {
 public:
-    SipRoute(Shard&, net::Resolver&, net::Random&, SipTransport&, SipRouteOwner&, const rules::SipDomain&,
-             Duration options_interval);
+    SipRoute(Shard&, net::Resolver&, net::Random&, SipTransport&, SipRouteOwner&,
+             const rules::SipDomain&, Duration options_interval);
     ~SipRoute();
     SipRoute(const SipRoute&) = delete;
     SipRoute& operator=(const SipRoute&) = delete;
@@ -77,17 +77,18 @@ public:
         probe_timer_.cancel();
     }
 
-    // The next leg for a request that has tried `tried`; `streams_only`: it is too big for a datagram.
+    // The next leg for a request that has tried `tried`; `streams_only`: it is too big for a
+    // datagram.
     [[nodiscard]] RouteLeg* pick(std::uint64_t tried, bool streams_only);
     [[nodiscard]] bool has_other(std::uint64_t tried) const;
     [[nodiscard]] bool has_stream() const;
 
     void on_alive(RouteLeg&);
-    void on_failure(RouteLeg&, const char* why);              // counted: three in ten seconds are too many
+    void on_failure(RouteLeg&, const char* why);  // counted: three in ten seconds are too many
     void mark_down(RouteLeg&, Duration hold, const char* why);
 
-    RequestList waiting;        // came before ready()
-    std::uint32_t users = 0;    // requests that name it
+    RequestList waiting;      // came before ready()
+    std::uint32_t users = 0;  // requests that name it
 
     [[nodiscard]] const std::vector<std::unique_ptr<RouteLeg>>& legs() const { return legs_; }
     [[nodiscard]] bool is_up(const RouteLeg&) const;
@@ -110,14 +111,14 @@ private:
     Duration options_interval_;
     net::Finder finder_;
     net::TargetPool pool_;
-    std::vector<std::unique_ptr<RouteLeg>> legs_;       // in the order of the pool
+    std::vector<std::unique_ptr<RouteLeg>> legs_;  // in the order of the pool
     std::vector<std::unique_ptr<RouteLeg>> retired_;
     // The look-up in progress.
     std::size_t hop_ = 0;
     std::vector<net::Target> found_;
     std::vector<std::string> found_hosts_;
     Duration found_ttl_{};
-    bool failed_ = false;      // DNS did not answer for one of the hops
+    bool failed_ = false;  // DNS did not answer for one of the hops
     bool ready_ = false;
     bool is_gone_ = false;
     std::uint64_t slots_used_ = 0;

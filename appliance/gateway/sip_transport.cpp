@@ -8,11 +8,12 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kFramingBytes = 16'384;    // SIP-3: multipart and CPIM around a text of im.max_bytes
+constexpr std::size_t kFramingBytes =
+    16'384;  // SIP-3: multipart and CPIM around a text of im.max_bytes
 
 SocketAddress to_socket_address(const config::Address& address) {
     auto parsed = net::parse_address(address.text);
-    FEDGATE_CHECK(parsed.has_value());    // configuration has normalised it
+    FEDGATE_CHECK(parsed.has_value());  // configuration has normalised it
     return *parsed;
 }
 
@@ -50,15 +51,21 @@ bool proves_sip_name(const PeerIdentity& identity, Bytes name) {
         if (sip::equal_ignoring_case(host, name)) return true;
     }
     if (has_sip_uri) return false;
-    return std::ranges::any_of(identity.dns_names,
-                               [&](const std::string& dns) { return sip::equal_ignoring_case(dns, name); });
+    return std::ranges::any_of(identity.dns_names, [&](const std::string& dns) {
+        return sip::equal_ignoring_case(dns, name);
+    });
 }
 
 // ---- SipConnection
 
-SipConnection::SipConnection(SipTransport& transport, Handle<SipConnection> self, Leg* leg, bool tls,
-                             std::size_t body_bytes_max)
-    : transport_(transport), self_(self), leg_(leg), framer_(body_bytes_max), watch_(*this), again_(*this),
+SipConnection::SipConnection(SipTransport& transport, Handle<SipConnection> self, Leg* leg,
+                             bool tls, std::size_t body_bytes_max)
+    : transport_(transport),
+      self_(self),
+      leg_(leg),
+      framer_(body_bytes_max),
+      watch_(*this),
+      again_(*this),
       tls_(tls) {}
 
 bool SipConnection::write(Bytes bytes) {
@@ -72,7 +79,7 @@ void SipConnection::close() { stream_->close(); }
 void SipConnection::on_open(net::Connection& stream) {
     Loop& loop = transport_.shard_.loop();
     if (!tls_) return become_ready();
-    if (leg_ == nullptr) return;    // it is closing
+    if (leg_ == nullptr) return;  // it is closing
     if (transport_.tls_ == nullptr) return stream.abort({Errc::kTls, 0, "no tls.sip certificate"});
     loop.timers().arm(watch_, loop.now() + kSipTlsTimeout);
     stream.start_tls_client(*transport_.tls_, leg_->host, {});
@@ -83,9 +90,9 @@ void SipConnection::on_secured(net::Connection& stream) {
     // SIP-31: a next hop has to prove the domain or the name that it is configured with.
     if (leg_ != nullptr && !proves_sip_name(stream.peer(), leg_->domain) &&
         !proves_sip_name(stream.peer(), leg_->host)) {
-        transport_.shard_.log().event(EventId::kCertificateRefused,
-                                      {{"peer", net::format_address(stream.peer_address())},
-                                       {"fault", stream.peer().fault}});
+        transport_.shard_.log().event(
+            EventId::kCertificateRefused,
+            {{"peer", net::format_address(stream.peer_address())}, {"fault", stream.peer().fault}});
         return stream.abort({Errc::kCertificate, 0, "SIP next hop certificate"});
     }
     become_ready();
@@ -101,10 +108,12 @@ void SipConnection::become_ready() {
     if (leg_ != nullptr) transport_.user_.on_sip_connected(*leg_);
 }
 
-// Who connected to us: without trust it gets its 403 and no more; with it, no message takes for ever.
+// Who connected to us: without trust it gets its 403 and no more; with it, no message takes for
+// ever.
 void SipConnection::watch_peer() {
     Loop& loop = transport_.shard_.loop();
-    loop.timers().arm(watch_, loop.now() + (trust_ == SipTrust::kNone ? kSipUntrustedTime : kSipMessageTime));
+    loop.timers().arm(
+        watch_, loop.now() + (trust_ == SipTrust::kNone ? kSipUntrustedTime : kSipMessageTime));
 }
 
 // SIP-30: by certificate first, else by address. Judged once for each generation of the rules.
@@ -114,7 +123,8 @@ void SipConnection::judge() {
     if (tls_ && stream_->secured() && transport_.proves_a_peer(stream_->peer())) {
         trust_ = SipTrust::kCertificate;
     } else {
-        trust_ = transport_.trusted_address(stream_->peer_address()) ? SipTrust::kAddress : SipTrust::kNone;
+        trust_ = transport_.trusted_address(stream_->peer_address()) ? SipTrust::kAddress
+                                                                     : SipTrust::kNone;
     }
     if (in_) transport_.count_untrusted(*this, trust_ == SipTrust::kNone);
 }
@@ -135,7 +145,7 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
                 }
                 return consumed;
             case sip::FrameKind::kPong: break;
-            case sip::FrameKind::kPing:    // SIP-3, SIP-15; a peer that does not read gets none
+            case sip::FrameKind::kPing:  // SIP-3, SIP-15; a peer that does not read gets none
                 static_cast<void>(write("\r\n"));
                 break;
             case sip::FrameKind::kMessage:
@@ -169,7 +179,8 @@ void SipConnection::on_timer(Timer& timer) {
     if (!ready_) return stream_->abort({Errc::kTimeout, 0, "SIP connection set-up"});
     if (in_) {
         if (judged_at_ != transport_.rules_->generation) judge();
-        if (trust_ == SipTrust::kNone) return stream_->abort({Errc::kLimit, 0, "SIP peer without trust"});
+        if (trust_ == SipTrust::kNone)
+            return stream_->abort({Errc::kLimit, 0, "SIP peer without trust"});
         if (unfinished_since_ != kNever && loop.now() - unfinished_since_ >= kSipMessageTime) {
             return stream_->abort({Errc::kTimeout, 0, "SIP message without end"});
         }
@@ -191,8 +202,9 @@ void SipConnection::on_closed(net::Connection&, Error reason) {
     Leg* leg = leg_;
     transport.count_untrusted(*this, false);
     if (in_) --transport.in_connections_;
-    transport.shard_.stats().subtract(in_ ? Counter::kSipInConnections : Counter::kSipOutConnections);
-    transport.connections_.free(self_);    // this object is gone from here on
+    transport.shard_.stats().subtract(in_ ? Counter::kSipInConnections
+                                          : Counter::kSipOutConnections);
+    transport.connections_.free(self_);  // this object is gone from here on
     if (leg == nullptr) return;
     leg->connection = {};
     transport.user_.on_sip_disconnected(*leg, reason);
@@ -215,7 +227,8 @@ private:
 
 class SipTransport::DatagramSocket final : public SocketOwner {
 public:
-    DatagramSocket(SipTransport& transport, std::uint8_t index) : transport_(transport), index_(index) {}
+    DatagramSocket(SipTransport& transport, std::uint8_t index)
+        : transport_(transport), index_(index) {}
     void on_datagram(Socket, const SocketAddress& from, MutableBytes bytes) override {
         if (!transport_.take_datagram(index_, from, bytes)) {
             transport_.shard_.stats().add(Counter::kSipDatagramsDropped);
@@ -233,9 +246,13 @@ private:
 
 SipTransport::SipTransport(Shard& shard, SipTransportUser& user, const rules::Snapshot& rules,
                            net::TlsContext* tls, std::string via_host)
-    : shard_(shard), user_(user), rules_(&rules), tls_(tls),
+    : shard_(shard),
+      user_(user),
+      rules_(&rules),
+      tls_(tls),
       via_host_(via_host.empty() ? "fedgate.invalid" : std::move(via_host)),
-      via_hosts_(3, via_host_), connections_(kSipConnections) {}
+      via_hosts_(3, via_host_),
+      connections_(kSipConnections) {}
 
 // Sockets end in the background; their owners are told nothing after close(), so they may go.
 SipTransport::~SipTransport() {
@@ -243,7 +260,9 @@ SipTransport::~SipTransport() {
     for (auto& socket : datagram_sockets_) shard_.loop().close(socket->socket);
 }
 
-std::size_t SipTransport::body_bytes_max() const { return rules_->settings.im.max_bytes + kFramingBytes; }
+std::size_t SipTransport::body_bytes_max() const {
+    return rules_->settings.im.max_bytes + kFramingBytes;
+}
 
 net::ConnectionLimits SipTransport::limits(std::size_t unsent_bytes_max) const {
     return {limits::kSipHeaderBytes + body_bytes_max(), unsent_bytes_max};
@@ -279,12 +298,15 @@ Result<void> SipTransport::listen() {
                 stream_listeners_.push_back(std::move(owner));
             }
         }
-        const auto transport = udp ? sip::Transport::kUdp : tls ? sip::Transport::kTls : sip::Transport::kTcp;
+        const auto transport = udp   ? sip::Transport::kUdp
+                               : tls ? sip::Transport::kTls
+                                     : sip::Transport::kTcp;
         if (!opened) {
-            shard_.log().event(EventId::kListenFailed, {{"listen", listen.address.text},
-                                                        {"transport", sip::transport_text(transport)},
-                                                        {"where", opened.error().where},
-                                                        {"errno", opened.error().system}});
+            shard_.log().event(EventId::kListenFailed,
+                               {{"listen", listen.address.text},
+                                {"transport", sip::transport_text(transport)},
+                                {"where", opened.error().where},
+                                {"errno", opened.error().system}});
             if (result) result = Failure{opened.error()};
             continue;
         }
@@ -293,7 +315,7 @@ Result<void> SipTransport::listen() {
                                                  {"transport", sip::transport_text(transport)}});
         infos_.push_back({transport, local});
         const auto index = static_cast<std::size_t>(transport);
-        if (via_ports_[index] != 0) continue;    // the first one of a kind is where answers may come
+        if (via_ports_[index] != 0) continue;  // the first one of a kind is where answers may come
         via_ports_[index] = net::port_of(local);
         if (!is_wildcard(local)) via_hosts_[index] = via_text(local);
     }
@@ -314,16 +336,19 @@ sip::OwnVia SipTransport::via(sip::Transport transport) const {
 void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
     Handle<SipConnection> handle;
     SipConnection* connection = nullptr;
-    // Whoever can't be known yet must not take the places of those who are, nor of our own connections.
+    // Whoever can't be known yet must not take the places of those who are, nor of our own
+    // connections.
     const bool untrusted = !trusted_address(peer);
     const bool room = in_connections_ < kSipConnections - kSipOwnConnections &&
                       (!untrusted || untrusted_connections_ < kSipUntrustedConnections);
     if (room && (!tls || tls_ != nullptr)) {
-        connection = connections_.make(handle, *this, Handle<SipConnection>{}, nullptr, tls, body_bytes_max());
+        connection = connections_.make(handle, *this, Handle<SipConnection>{}, nullptr, tls,
+                                       body_bytes_max());
     }
     if (connection == nullptr) {
         shard_.loop().close(socket);
-        shard_.log().event(EventId::kConnectionLimit, {{"what", "SIP"}, {"limit", kSipConnections}});
+        shard_.log().event(EventId::kConnectionLimit,
+                           {{"what", "SIP"}, {"limit", kSipConnections}});
         return;
     }
     connection->self_ = handle;
@@ -331,8 +356,8 @@ void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
     ++in_connections_;
     count_untrusted(*connection, untrusted);
     shard_.stats().add(Counter::kSipInConnections);
-    connection->stream_ = std::make_unique<net::Connection>(shard_.loop(), *connection,
-                                                            limits(kSipUnsentAnswerBytes), socket, peer);
+    connection->stream_ = std::make_unique<net::Connection>(
+        shard_.loop(), *connection, limits(kSipUnsentAnswerBytes), socket, peer);
     if (tls) {
         shard_.loop().timers().arm(connection->watch_, shard_.loop().now() + kSipTlsTimeout);
         connection->stream_->start_tls_server(*tls_);
@@ -349,7 +374,8 @@ SipConnection* SipTransport::connect(Leg& leg, const net::Target& target) {
         connections_.make(handle, *this, Handle<SipConnection>{}, &leg, tls, body_bytes_max());
     if (connection == nullptr) return nullptr;
     connection->self_ = handle;
-    auto stream = net::Connection::connect(shard_.loop(), *connection, limits(kSipUnsentBytes), target.address);
+    auto stream = net::Connection::connect(shard_.loop(), *connection, limits(kSipUnsentBytes),
+                                           target.address);
     if (!stream) {
         connections_.free(handle);
         return nullptr;
@@ -380,13 +406,15 @@ void SipTransport::answer(const SipPeer& peer, Bytes bytes) {
             connection->stream_->abort({Errc::kLimit, 0, "SIP answers unread"});
         }
     } else if (peer.socket < datagram_sockets_.size()) {
-        sent = shard_.loop().send_datagram(datagram_sockets_[peer.socket]->socket, peer.address, bytes);
+        sent = shard_.loop().send_datagram(datagram_sockets_[peer.socket]->socket, peer.address,
+                                           bytes);
     }
     shard_.stats().add(sent ? Counter::kSipResponsesOut : Counter::kSipDatagramsDropped);
 }
 
 SipTrust SipTransport::trust(const SipPeer& peer) {
-    if (!peer.connection) return trusted_address(peer.address) ? SipTrust::kAddress : SipTrust::kNone;
+    if (!peer.connection)
+        return trusted_address(peer.address) ? SipTrust::kAddress : SipTrust::kNone;
     const SipConnection* connection = connections_.find(peer.connection);
     return connection != nullptr ? connection->trust_ : SipTrust::kNone;
 }
@@ -408,14 +436,16 @@ bool SipTransport::trusted_address(const SocketAddress& address) const {
     return rules_->sip_trusted(bytes);
 }
 
-// SIP-30, SIP-31: a client certificate counts when it proves a domain of ours or the name of a next hop.
+// SIP-30, SIP-31: a client certificate counts when it proves a domain of ours or the name of a next
+// hop.
 bool SipTransport::proves_a_peer(const PeerIdentity& identity) const {
     return std::ranges::any_of(rules_->sip_domains(), [&](const rules::SipDomain& domain) {
         return proves_domain(identity, domain);
     });
 }
 
-bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes bytes) {
+bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from,
+                                 MutableBytes bytes) {
     const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message_);
     SipPeer peer{{}, socket, from};
     // SIP-13, RFC 3261 18.2.2: without rport the answer goes to the port that the Via names.

@@ -1,6 +1,6 @@
-// SIP on sockets: the listeners of sip.listen, connections in and out, datagrams. It frames and sends,
-// and knows whom to trust (SIP-30); what a message means is its user's business.
-// Owner: the engine. Thread: the shard's. Views are valid for the call only.
+// SIP on sockets: the listeners of sip.listen, connections in and out, datagrams. It frames and
+// sends, and knows whom to trust (SIP-30); what a message means is its user's business. Owner: the
+// engine. Thread: the shard's. Views are valid for the call only.
 #pragma once
 
 #include <cstdint>
@@ -27,29 +27,29 @@ class SipConnection;
 // One target of a next hop, as the transport sees it. Owner: sip_route.
 struct Leg {
     net::Target target;
-    std::string domain;    // whose next hop it is, and
-    std::string host;      // as configured: its certificate has to prove one of the two (SIP-31)
+    std::string domain;  // whose next hop it is, and
+    std::string host;    // as configured: its certificate has to prove one of the two (SIP-31)
     Handle<SipConnection> connection;
 };
 
 constexpr std::uint16_t kSipPort = 5060;
-constexpr std::size_t kSipConnections = 1'024;             // of one shard, both ways; more are refused
-constexpr std::size_t kSipOwnConnections = 128;            // of those, kept for ours to next hops
-constexpr std::size_t kSipUntrustedConnections = 128;      // of those, at most from peers without trust
-constexpr std::size_t kSipUnsentBytes = 1 << 20;           // then requests wait for room
-constexpr std::size_t kSipUnsentAnswerBytes = 256 << 10;   // a peer that does not read is left
-constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);     // SIP-8
+constexpr std::size_t kSipConnections = 1'024;         // of one shard, both ways; more are refused
+constexpr std::size_t kSipOwnConnections = 128;        // of those, kept for ours to next hops
+constexpr std::size_t kSipUntrustedConnections = 128;  // of those, at most from peers without trust
+constexpr std::size_t kSipUnsentBytes = 1 << 20;       // then requests wait for room
+constexpr std::size_t kSipUnsentAnswerBytes = 256 << 10;  // a peer that does not read is left
+constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);  // SIP-8
 constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
-constexpr Duration kSipKeepalive = std::chrono::seconds(60);         // SIP-15
-constexpr Duration kSipPongTimeout = std::chrono::seconds(10);       // SIP-15
-constexpr Duration kSipUntrustedTime = std::chrono::seconds(10);     // SIP-30: time enough for its 403
-constexpr Duration kSipMessageTime = std::chrono::seconds(32);       // from its first byte to its last
-constexpr Duration kSipRetryTaking = std::chrono::milliseconds(2);   // back-pressure: offered again
+constexpr Duration kSipKeepalive = std::chrono::seconds(60);      // SIP-15
+constexpr Duration kSipPongTimeout = std::chrono::seconds(10);    // SIP-15
+constexpr Duration kSipUntrustedTime = std::chrono::seconds(10);  // SIP-30: time enough for its 403
+constexpr Duration kSipMessageTime = std::chrono::seconds(32);    // from its first byte to its last
+constexpr Duration kSipRetryTaking = std::chrono::milliseconds(2);  // back-pressure: offered again
 
 // Where a message came from, and where its answer goes (SIP-13).
 struct SipPeer {
-    Handle<SipConnection> connection;    // a stream; else a datagram:
-    std::uint8_t socket = 0;             // which of our UDP sockets
+    Handle<SipConnection> connection;  // a stream; else a datagram:
+    std::uint8_t socket = 0;           // which of our UDP sockets
     SocketAddress address;
 };
 
@@ -57,12 +57,13 @@ enum class SipTrust : std::uint8_t { kNone, kAddress, kCertificate };
 
 class SipTransportUser {
 public:
-    // False: no room now. A stream is paused and the message comes again; a datagram is dropped, which
-    // its sender repairs by sending again.
+    // False: no room now. A stream is paused and the message comes again; a datagram is dropped,
+    // which its sender repairs by sending again.
     [[nodiscard]] virtual bool on_sip_message(const sip::Message&, const SipPeer&) = 0;
     // What `frame` refuses; the message is as far as it could be read.
     virtual void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) = 0;
-    // Outgoing connections: it can be written to; or it has room again; or it is over (also: never stood).
+    // Outgoing connections: it can be written to; or it has room again; or it is over (also: never
+    // stood).
     virtual void on_sip_connected(Leg&) = 0;
     virtual void on_sip_writable(Leg&) = 0;
     virtual void on_sip_disconnected(Leg&, const Error&) = 0;
@@ -73,7 +74,8 @@ protected:
 
 class SipConnection final : public net::ConnectionOwner, private TimerOwner {
 public:
-    SipConnection(SipTransport&, Handle<SipConnection> self, Leg*, bool tls, std::size_t body_bytes_max);
+    SipConnection(SipTransport&, Handle<SipConnection> self, Leg*, bool tls,
+                  std::size_t body_bytes_max);
 
     [[nodiscard]] bool ready() const { return ready_; }
     [[nodiscard]] bool tls() const { return tls_; }
@@ -100,18 +102,18 @@ private:
 
     SipTransport& transport_;
     Handle<SipConnection> self_;
-    Leg* leg_;    // null: the peer connected to us
+    Leg* leg_;  // null: the peer connected to us
     std::unique_ptr<net::Connection> stream_;
     sip::Framer framer_;
-    Timer watch_;     // set-up, then keepalive
-    Timer again_;     // a message was not taken
+    Timer watch_;  // set-up, then keepalive
+    Timer again_;  // a message was not taken
     Instant last_written_{};
-    Instant unfinished_since_ = kNever;    // the beginning of a message is here, its end is not
-    std::uint64_t judged_at_ = 0;    // generation of the rules behind trust_ and speaks_for_
-    const rules::SipDomain* speaks_for_ = nullptr;    // the last one that was proved
+    Instant unfinished_since_ = kNever;  // the beginning of a message is here, its end is not
+    std::uint64_t judged_at_ = 0;        // generation of the rules behind trust_ and speaks_for_
+    const rules::SipDomain* speaks_for_ = nullptr;  // the last one that was proved
     SipTrust trust_ = SipTrust::kNone;
     bool counted_untrusted_ = false;
-    bool in_ = false;    // the peer connected to us
+    bool in_ = false;  // the peer connected to us
     bool tls_;
     bool ready_ = false;
     bool awaiting_pong_ = false;
@@ -124,7 +126,8 @@ struct SipListenerInfo {
 
 class SipTransport final {
 public:
-    SipTransport(Shard&, SipTransportUser&, const rules::Snapshot&, net::TlsContext*, std::string via_host);
+    SipTransport(Shard&, SipTransportUser&, const rules::Snapshot&, net::TlsContext*,
+                 std::string via_host);
     ~SipTransport();
     SipTransport(const SipTransport&) = delete;
     SipTransport& operator=(const SipTransport&) = delete;
@@ -140,7 +143,9 @@ public:
     // An outgoing connection for the leg, or null: no TLS, at the bound, or the kernel refused.
     // on_sip_connected() or on_sip_disconnected() follows.
     SipConnection* connect(Leg&, const net::Target&);
-    [[nodiscard]] SipConnection* find(Handle<SipConnection> handle) { return connections_.find(handle); }
+    [[nodiscard]] SipConnection* find(Handle<SipConnection> handle) {
+        return connections_.find(handle);
+    }
     [[nodiscard]] bool send_datagram(const SocketAddress& to, Bytes);
     // An answer. What can't be sent any more is dropped and counted.
     void answer(const SipPeer&, Bytes);
@@ -173,7 +178,7 @@ private:
     const rules::Snapshot* rules_;
     net::TlsContext* tls_;
     std::string via_host_;
-    std::vector<std::string> via_hosts_;    // of udp, tcp, tls
+    std::vector<std::string> via_hosts_;  // of udp, tcp, tls
     std::uint16_t via_ports_[3] = {};
     std::vector<std::unique_ptr<StreamListener>> stream_listeners_;
     std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
@@ -181,11 +186,11 @@ private:
     Slab<SipConnection> connections_;
     std::size_t in_connections_ = 0;
     std::size_t untrusted_connections_ = 0;
-    sip::Message message_;    // of what is being handled
+    sip::Message message_;  // of what is being handled
 };
 
-// SIP-31: does the certificate prove this domain or host? A SIP URI in it decides alone; without one the
-// dNSNames do; no wildcard.
+// SIP-31: does the certificate prove this domain or host? A SIP URI in it decides alone; without
+// one the dNSNames do; no wildcard.
 [[nodiscard]] bool proves_sip_name(const PeerIdentity&, Bytes name);
 
 }  // namespace fedgate::gateway

@@ -54,8 +54,8 @@ Decoded decode_utf8(Bytes text) {
     } else if (lead >= 0xE0 && lead <= 0xEF) {
         size = 3;
         c = lead & 0x0F;
-        if (lead == 0xE0) low = 0xA0;     // no overlong form
-        if (lead == 0xED) high = 0x9F;    // no surrogate
+        if (lead == 0xE0) low = 0xA0;   // no overlong form
+        if (lead == 0xED) high = 0x9F;  // no surrogate
     } else if (lead >= 0xF0 && lead <= 0xF4) {
         size = 4;
         c = lead & 0x07;
@@ -107,13 +107,13 @@ struct Entity {
 };
 
 constexpr Entity kEntities[] = {
-    {"amp", '&'},     {"lt", '<'},       {"gt", '>'},       {"quot", '"'},     {"apos", '\''},
-    {"nbsp", 0xA0},   {"copy", 0xA9},    {"reg", 0xAE},     {"deg", 0xB0},     {"euro", 0x20AC},
+    {"amp", '&'},       {"lt", '<'},       {"gt", '>'},       {"quot", '"'},     {"apos", '\''},
+    {"nbsp", 0xA0},     {"copy", 0xA9},    {"reg", 0xAE},     {"deg", 0xB0},     {"euro", 0x20AC},
     {"hellip", 0x2026}, {"ndash", 0x2013}, {"mdash", 0x2014}, {"lsquo", 0x2018}, {"rsquo", 0x2019},
-    {"ldquo", 0x201C}, {"rdquo", 0x201D}, {"bull", 0x2022},  {"trade", 0x2122}, {"laquo", 0xAB},
-    {"raquo", 0xBB},  {"auml", 0xE4},    {"ouml", 0xF6},    {"uuml", 0xFC},    {"Auml", 0xC4},
-    {"Ouml", 0xD6},   {"Uuml", 0xDC},    {"szlig", 0xDF},   {"eacute", 0xE9},  {"egrave", 0xE8},
-    {"agrave", 0xE0}, {"ccedil", 0xE7},
+    {"ldquo", 0x201C},  {"rdquo", 0x201D}, {"bull", 0x2022},  {"trade", 0x2122}, {"laquo", 0xAB},
+    {"raquo", 0xBB},    {"auml", 0xE4},    {"ouml", 0xF6},    {"uuml", 0xFC},    {"Auml", 0xC4},
+    {"Ouml", 0xD6},     {"Uuml", 0xDC},    {"szlig", 0xDF},   {"eacute", 0xE9},  {"egrave", 0xE8},
+    {"agrave", 0xE0},   {"ccedil", 0xE7},
 };
 
 constexpr std::size_t kEntityNameBytes = 10;
@@ -143,7 +143,7 @@ Decoded decode_entity(Bytes text) {
     return {allowed_in_xml(value) ? static_cast<char32_t>(value) : kReplacement, end + 1};
 }
 
-constexpr Bytes kBreaking[] = {"br", "p",  "div", "li", "ul", "ol", "tr", "table", "blockquote",
+constexpr Bytes kBreaking[] = {"br", "p",  "div", "li", "ul", "ol", "tr",  "table", "blockquote",
                                "h1", "h2", "h3",  "h4", "h5", "h6", "pre", "hr"};
 constexpr Bytes kHidden[] = {"script", "style", "head", "title"};
 
@@ -254,10 +254,10 @@ std::optional<Charset> find_charset(Bytes name) {
         Charset charset;
     };
     static constexpr Row kRows[] = {
-        {"", Charset::kUtf8},           {"utf-8", Charset::kUtf8},
-        {"utf8", Charset::kUtf8},       {"us-ascii", Charset::kUtf8},
-        {"ascii", Charset::kUtf8},      {"iso-8859-1", Charset::kLatin1},
-        {"latin1", Charset::kLatin1},   {"windows-1252", Charset::kWindows1252},
+        {"", Charset::kUtf8},         {"utf-8", Charset::kUtf8},
+        {"utf8", Charset::kUtf8},     {"us-ascii", Charset::kUtf8},
+        {"ascii", Charset::kUtf8},    {"iso-8859-1", Charset::kLatin1},
+        {"latin1", Charset::kLatin1}, {"windows-1252", Charset::kWindows1252},
         {"utf-16", Charset::kUtf16},
     };
     for (const Row& row : kRows) {
@@ -267,15 +267,16 @@ std::optional<Charset> find_charset(Bytes name) {
 }
 
 void write_clean(Charset charset, Bytes text, Sink& out) {
-    bool big_endian = true;    // RFC 2781 4.3: without a mark
+    bool big_endian = true;  // RFC 2781 4.3: without a mark
     if (charset == Charset::kUtf16 && text.size() >= 2) {
         if (text.starts_with("\xFF\xFE")) big_endian = false;
         if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) text.remove_prefix(2);
     }
     while (!text.empty()) {
-        if (charset != Charset::kUtf16) {    // a run of plain ASCII at once
+        if (charset != Charset::kUtf16) {  // a run of plain ASCII at once
             const auto stop = std::ranges::find_if(text, [](char c) {
-                return static_cast<unsigned char>(c) >= 0x80 || (c < 0x20 && c != '\n' && c != '\t');
+                return static_cast<unsigned char>(c) >= 0x80 ||
+                       (c < 0x20 && c != '\n' && c != '\t');
             });
             const auto run = static_cast<std::size_t>(stop - text.begin());
             out.append(text.substr(0, run));
@@ -285,8 +286,9 @@ void write_clean(Charset charset, Bytes text, Sink& out) {
         auto [c, size] = decode_one(charset, text, big_endian);
         text.remove_prefix(size);
         if (c == '\r') {
-            const Bytes line_feed =
-                charset != Charset::kUtf16 ? Bytes("\n") : big_endian ? Bytes("\0\n", 2) : Bytes("\n\0", 2);
+            const Bytes line_feed = charset != Charset::kUtf16 ? Bytes("\n")
+                                    : big_endian               ? Bytes("\0\n", 2)
+                                                               : Bytes("\n\0", 2);
             if (text.starts_with(line_feed)) text.remove_prefix(line_feed.size());
             c = '\n';
         }
@@ -313,7 +315,7 @@ bool decode_base64(Bytes text, Sink& out) {
             out.append(static_cast<char>((bits >> count) & 0xFFu));
         }
     }
-    return count != 6;    // one digit alone carries no byte
+    return count != 6;  // one digit alone carries no byte
 }
 
 bool decode_quoted_printable(Bytes text, Sink& out) {
@@ -322,7 +324,7 @@ bool decode_quoted_printable(Bytes text, Sink& out) {
             out.append(text[i]);
             continue;
         }
-        std::size_t next = i + 1;    // soft line break: "=" blanks CRLF
+        std::size_t next = i + 1;  // soft line break: "=" blanks CRLF
         while (next < text.size() && (text[next] == ' ' || text[next] == '\t')) ++next;
         if (next < text.size() && text[next] == '\r') ++next;
         if (next == text.size() || text[next] == '\n') {
@@ -356,15 +358,18 @@ void write_plain_of_html(Bytes html, Sink& out) {
         } else if (html.starts_with("<!--")) {
             const std::size_t end = html.find("-->", 4);
             html.remove_prefix(end == Bytes::npos ? html.size() : end + 3);
-        } else if (c == '<' && html.size() > 1 && (is_alnum(html[1]) || html[1] == '/' || html[1] == '!')) {
+        } else if (c == '<' && html.size() > 1 &&
+                   (is_alnum(html[1]) || html[1] == '/' || html[1] == '!')) {
             const Bytes tag = html.substr(0, tag_end(html));
             const Bytes name = tag_name(tag);
             html.remove_prefix(tag.size());
             if (one_of(kBreaking, name)) plain.line_break(equal_ignoring_case(name, "br"));
-            if (tag[1] != '/' && one_of(kHidden, name)) html.remove_prefix(after_closing(html, name));
+            if (tag[1] != '/' && one_of(kHidden, name))
+                html.remove_prefix(after_closing(html, name));
         } else {
             std::size_t end = 1;
-            while (end < html.size() && html[end] != '<' && html[end] != '&' && !is_space(html[end])) {
+            while (end < html.size() && html[end] != '<' && html[end] != '&' &&
+                   !is_space(html[end])) {
                 ++end;
             }
             plain.text(html.substr(0, end));

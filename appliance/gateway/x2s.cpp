@@ -10,10 +10,10 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kReasonCharactersMax = 256;    // ERR-2
-constexpr std::size_t kRecordFrontBytes = 2'048;       // domain and proof, before the stanza
-constexpr std::size_t kIdBytesMax = 1'024;             // a longer id is taken as none
-constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;    // every byte of a JID escaped
+constexpr std::size_t kReasonCharactersMax = 256;            // ERR-2
+constexpr std::size_t kRecordFrontBytes = 2'048;             // domain and proof, before the stanza
+constexpr std::size_t kIdBytesMax = 1'024;                   // a longer id is taken as none
+constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;  // every byte of a JID escaped
 
 double per_second(const config::Rate& rate) {
     if (rate.none() || rate.per <= Duration::zero()) return 0;
@@ -59,7 +59,7 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
     }
     if (memory.overflowed()) return false;
     call.malformed = !read_jid(call.from_text, call.from) || !read_jid(call.to_text, call.to);
-    if (call.malformed) {    // ERR-L7. Our domain is needed for the answer at least.
+    if (call.malformed) {  // ERR-L7. Our domain is needed for the answer at least.
         const auto split = xml::split_jid(call.to_text);
         if (!split) return false;
         const std::size_t begin = memory.size();
@@ -73,7 +73,8 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
     return call.domain != nullptr && rules_->sip_domain(call.from_partner.from_domain) == nullptr;
 }
 
-// The rules have changed under it: the edge, or the shard that it came in on, still knew the domain.
+// The rules have changed under it: the edge, or the shard that it came in on, still knew the
+// domain.
 bool Gateway::Engine::refuse_unknown(const StanzaCall& call) {
     const bool gone = !call.malformed && call.from.domain_ascii == call.from_partner.from_domain &&
                       rules_->sip_domain(call.to.domain_ascii) == nullptr &&
@@ -85,7 +86,7 @@ bool Gateway::Engine::refuse_unknown(const StanzaCall& call) {
 
 bool Gateway::Engine::take_message(StanzaCall& call) {
     if (call.malformed) return refuse(call, LocalFault::kAddress);
-    if (call.to.jid.local.empty() || call.from.jid.local.empty()) {    // IM-20
+    if (call.to.jid.local.empty() || call.from.jid.local.empty()) {  // IM-20
         const bool to_domain = call.to.jid.local.empty();
         if (call.stanza.type != "headline") {
             return refuse(call, to_domain ? LocalFault::kPayload : LocalFault::kAddress);
@@ -94,7 +95,7 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
         return true;
     }
     if (call.from_partner.stanza.size() + kRecordFrontBytes > shard_.record_bytes_max()) {
-        return refuse(call, LocalFault::kTooLarge);    // it could never go to another shard
+        return refuse(call, LocalFault::kTooLarge);  // it could never go to another shard
     }
     const Key pair = pair_key(call.from, call.to);
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
@@ -103,7 +104,7 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
                             ? per_second(call.partner->rate_sender_messages)
                             : 0;
     const Key sender = rate > 0 ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
-    if (!senders_.take(sender, rate, now())) {    // S2S-65
+    if (!senders_.take(sender, rate, now())) {  // S2S-65
         count(Counter::kRateLimited);
         shard_.log().event(EventId::kRateLimited, {{"limit", "rate_sender_messages"},
                                                    {"partner", call.from_partner.from_domain}});
@@ -119,7 +120,8 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
 bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
     rules::Decision decision{rules::Reason::kPartnerUnknown};
     if (call.partner != nullptr) {
-        decision = rules_->may_converse(call.to.user, *call.domain, *call.partner, rules::Direction::kFromXmpp);
+        decision = rules_->may_converse(call.to.user, *call.domain, *call.partner,
+                                        rules::Direction::kFromXmpp);
     }
     if (decision.allowed()) return true;
     if (decision.reason == rules::Reason::kApprovalNeeded) {
@@ -134,12 +136,12 @@ bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
 }
 
 bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
-    if (call.stanza.type == "error") {    // ERR-5, IM-50
+    if (call.stanza.type == "error") {  // ERR-5, IM-50
         take_bounce(call, pair);
         return true;
     }
     if (draining_) return refuse(call, LocalFault::kDraining);
-    if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);    // ERR-L5
+    if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);  // ERR-L5
     Sink memory{MutableBytes(text_memory_)};
     const StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
     switch (read.use) {
@@ -153,16 +155,17 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
     }
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(pair, now(), handle);
-    if (conversation == nullptr) return refuse(call, LocalFault::kOverload);    // ERR-L4
-    if (conversation->waiting.count >= limits::kPairQueueStanzas) {    // GEN-5
-        shard_.log().event(EventId::kQueueFull, {{"queue", "pair"}, {"domain", call.to.domain_ascii}});
+    if (conversation == nullptr) return refuse(call, LocalFault::kOverload);  // ERR-L4
+    if (conversation->waiting.count >= limits::kPairQueueStanzas) {           // GEN-5
+        shard_.log().event(EventId::kQueueFull,
+                           {{"queue", "pair"}, {"domain", call.to.domain_ascii}});
         return refuse(call, LocalFault::kOverload);
     }
     return queue_message(call, *conversation, handle, read.text);
 }
 
-bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation, Handle<Conversation> handle,
-                                    const Text& text) {
+bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation,
+                                    Handle<Conversation> handle, const Text& text) {
     const rules::SipDomain& domain = *call.domain;
     SipRoute* route = &agent_.route_of(domain);
     char names_memory[4 * kUriBytes];
@@ -173,14 +176,15 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
         return names.written().substr(begin);
     };
     Envelope envelope;
-    envelope.from_uri = note([&] { write_sender_uri(call.from, names); });    // ADDR-7
-    envelope.to_uri = note([&] { domain.phone ? write_phone_aor(call.to, names) : write_aor(call.to, names); });
+    envelope.from_uri = note([&] { write_sender_uri(call.from, names); });  // ADDR-7
+    envelope.to_uri =
+        note([&] { domain.phone ? write_phone_aor(call.to, names) : write_aor(call.to, names); });
     envelope.request_uri = envelope.to_uri;
     if (!call.to.jid.resource.empty() &&
-        conversation.sip_resource.is(resource_key(call.to.jid.resource), now())) {    // ADDR-8
+        conversation.sip_resource.is(resource_key(call.to.jid.resource), now())) {  // ADDR-8
         envelope.request_uri = note([&] { write_sender_uri(call.to, names); });
     }
-    if (domain.send_pai) {    // SIP-33
+    if (domain.send_pai) {  // SIP-33
         envelope.asserted = note([&] {
             names.append('<');
             write_aor(call.from, names);
@@ -188,20 +192,22 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
         });
     }
     const auto fresh = to_hex(random_.bytes<16>());
-    envelope.call_id = note([&] { write_call_id(text.thread, Bytes(fresh.data(), fresh.size()), names); });
+    envelope.call_id =
+        note([&] { write_call_id(text.thread, Bytes(fresh.data(), fresh.size()), names); });
     FEDGATE_CHECK(!names.overflowed());
-    const auto tag = to_hex(random_.bytes<8>());    // IM-2: new for each request
+    const auto tag = to_hex(random_.bytes<8>());  // IM-2: new for each request
     envelope.from_tag = Bytes(tag.data(), tag.size());
-    envelope.cseq = text.thread.empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
+    envelope.cseq =
+        text.thread.empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
     envelope.via = agent_.likely_via(*route);
     Sink request_bytes{MutableBytes(request_memory_)};
     write_request(envelope, text, request_bytes);
     if (request_bytes.overflowed()) return refuse(call, LocalFault::kTooLarge);
-    if (domain.strict_1300 && request_bytes.size() > limits::kSipDatagramRequestBytes) {    // IM-18
+    if (domain.strict_1300 && request_bytes.size() > limits::kSipDatagramRequestBytes) {  // IM-18
         return refuse(call, LocalFault::kTooLarge);
     }
     ClientRequest* request = agent_.make_request(*route);
-    if (request == nullptr) return false;    // back-pressure
+    if (request == nullptr) return false;  // back-pressure
     if (!agent_.fill(*request, {call.from_text, call.to_text, call.id}, request_bytes.written())) {
         agent_.release(*request);
         return false;
@@ -239,8 +245,8 @@ void Gateway::Engine::start_next(Conversation& conversation) {
         ClientRequest* request = take_first(conversation.waiting);
         if (request == nullptr) break;
         conversation.busy = true;
-        // SIP-8: 32 s in all, the time behind others included. A silent server must not hold up a whole
-        // queue one Timer F after the other.
+        // SIP-8: 32 s in all, the time behind others included. A silent server must not hold up a
+        // whole queue one Timer F after the other.
         if (now() - request->queued_at >= kPairWaitMax && request->kind == RequestKind::kMessage) {
             on_request_done(*request, nullptr, LocalFault::kTimeout);
         } else {
@@ -250,16 +256,19 @@ void Gateway::Engine::start_next(Conversation& conversation) {
     conversation.starting = false;
 }
 
-void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message* response, LocalFault fault) {
+void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message* response,
+                                      LocalFault fault) {
     Conversation* conversation = conversations_.find(request.conversation);
-    FEDGATE_CHECK(conversation != nullptr);    // one that is busy is never let go
+    FEDGATE_CHECK(conversation != nullptr);  // one that is busy is never let go
     request.status = response != nullptr ? response->status : std::uint16_t{0};
     request.fault = fault;
-    const bool delivered = request.status >= 200 && request.status < 300;    // IM-16
+    const bool delivered = request.status >= 200 && request.status < 300;  // IM-16
     if (request.kind == RequestKind::kNotice) {
-        if (response != nullptr || draining_ || ++request.tries >= kNoticeTries) return end_notice(request);
+        if (response != nullptr || draining_ || ++request.tries >= kNoticeTries)
+            return end_notice(request);
         append(late_notices_, request);
-        if (!notices_again_.armed()) shard_.loop().timers().arm(notices_again_, now() + kNoticeRetry);
+        if (!notices_again_.armed())
+            shard_.loop().timers().arm(notices_again_, now() + kNoticeRetry);
         return;
     }
     if (delivered) {
@@ -283,9 +292,10 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
 bool Gateway::Engine::report(ClientRequest& request, const sip::Message* response) {
     Address from;
     Address to;
-    FEDGATE_CHECK(read_jid(request.from(), from));    // they were read when the message came
+    FEDGATE_CHECK(read_jid(request.from(), from));  // they were read when the message came
     FEDGATE_CHECK(read_jid(request.to(), to));
-    const ErrorKind kind = request.status != 0 ? stanza_error_of_status(request.status) : stanza_error(request.fault);
+    const ErrorKind kind =
+        request.status != 0 ? stanza_error_of_status(request.status) : stanza_error(request.fault);
     char contact_memory[kUriBytes];
     Sink contact{MutableBytes(contact_memory)};
     char reason_memory[4 * kReasonCharactersMax];
@@ -296,14 +306,16 @@ bool Gateway::Engine::report(ClientRequest& request, const sip::Message* respons
     error.by = to.domain_ascii;
     if (response != nullptr) {
         error.text = reason_of(*response, reason);
-        if (response->status / 100 == 3 && response->status != 380) write_contact(*response, contact);
+        if (response->status / 100 == 3 && response->status != 380)
+            write_contact(*response, contact);
         if (!contact.overflowed() && contact.size() > 0) error.address = contact.written();
     } else if (request.status == 0) {
         error.text = explain(request.fault);
     }
     const Bytes id = request.id_bytes == 0 ? Bytes() : request.id();
     Sink stanza{MutableBytes(stanza_memory_)};
-    xml::write_stanza_error(stanza, xml::StanzaKind::kMessage, request.to(), request.from(), id, error);
+    xml::write_stanza_error(stanza, xml::StanzaKind::kMessage, request.to(), request.from(), id,
+                            error);
     FEDGATE_CHECK(!stanza.overflowed());
     return reply(to.domain_ascii, from.domain_ascii, stanza.written());
 }
@@ -316,7 +328,8 @@ void Gateway::Engine::tell_untold() {
     }
 }
 
-// ERR-300, ERR-301: the Contact with the highest q, the first one on a tie; as an `xmpp:` URI if it maps.
+// ERR-300, ERR-301: the Contact with the highest q, the first one on a tie; as an `xmpp:` URI if it
+// maps.
 void Gateway::Engine::write_contact(const sip::Message& response, Sink& sink) {
     int best_quality = -1;
     sip::Uri best;
@@ -349,7 +362,8 @@ bool Gateway::Engine::reply(Bytes our_domain, Bytes their_domain, Bytes stanza) 
     return true;
 }
 
-// An error for a stanza that goes no further. ERR-5: none for an error. False: the edge has no room now.
+// An error for a stanza that goes no further. ERR-5: none for an error. False: the edge has no room
+// now.
 bool Gateway::Engine::refuse(const StanzaCall& call, LocalFault fault) {
     if (call.stanza.type == "error" || call.stanza.type == "result") return true;
     const ErrorKind kind = stanza_error(fault);
@@ -376,7 +390,7 @@ bool Gateway::Engine::take_iq(const StanzaCall& call) {
     context.now = shard_.loop().wall_now();
     context.uptime = now() - started_at_;
     Sink stanza{MutableBytes(stanza_memory_)};
-    if (!answer_iq(call.stanza, context, stanza)) return true;    // IQ-12
+    if (!answer_iq(call.stanza, context, stanza)) return true;  // IQ-12
     FEDGATE_CHECK(!stanza.overflowed());
     return reply(call.to.domain_ascii, call.from_partner.from_domain, stanza.written());
 }

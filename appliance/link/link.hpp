@@ -1,6 +1,6 @@
-// The link: the door between edge and gateway. In one process it is a function call (across shards: a
-// mailbox record) with this interface; between machines it will be an acknowledged stream on 23456.
-// Views are valid for the call only. Thread: the shard's.
+// The link: the door between edge and gateway. In one process it is a function call (across shards:
+// a mailbox record) with this interface; between machines it will be an acknowledged stream on
+// 23456. Views are valid for the call only. Thread: the shard's.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@ namespace fedgate::link {
 enum class Proof : std::uint8_t { kCertificate, kDialbackTls, kDialbackClear };
 
 struct FromPartner {
-    Bytes from_domain;    // verified; A-label, lower case
+    Bytes from_domain;  // verified; A-label, lower case
     Proof proof;
-    Bytes stanza;         // one whole, well-formed first-level element, as received
+    Bytes stanza;  // one whole, well-formed first-level element, as received
 };
 
-// Names one stanza given to the edge, so that its fate can be told. 0: nobody asks. The upper 16 bits
-// are the number of the shard that asked, the lower 48 are the gateway's own.
+// Names one stanza given to the edge, so that its fate can be told. 0: nobody asks. The upper 16
+// bits are the number of the shard that asked, the lower 48 are the gateway's own.
 using Ticket = std::uint64_t;
 constexpr Ticket make_ticket(std::uint32_t shard, std::uint64_t own) {
     return (static_cast<Ticket>(shard) << 48) | (own & ((Ticket{1} << 48) - 1));
@@ -28,41 +28,49 @@ constexpr Ticket make_ticket(std::uint32_t shard, std::uint64_t own) {
 constexpr std::uint32_t shard_of(Ticket ticket) { return static_cast<std::uint32_t>(ticket >> 48); }
 constexpr std::uint64_t own_part(Ticket ticket) { return ticket & ((Ticket{1} << 48) - 1); }
 
-// Kinds of the records between shards (core/run/shard): the edge's below 16, the gateway's from 16 on.
-enum class RecordKind : std::uint32_t { kToPartner = 1, kOutcome = 2, kPong = 3, kFirstOfGateway = 16 };
+// Kinds of the records between shards (core/run/shard): the edge's below 16, the gateway's from 16
+// on.
+enum class RecordKind : std::uint32_t {
+    kToPartner = 1,
+    kOutcome = 2,
+    kPong = 3,
+    kFirstOfGateway = 16
+};
 
 struct ToPartner {
     Ticket ticket;
-    Bytes our_domain;      // A-label, lower case: domain of the stanza's `from`
-    Bytes their_domain;    // of its `to`
+    Bytes our_domain;    // A-label, lower case: domain of the stanza's `from`
+    Bytes their_domain;  // of its `to`
     Bytes stanza;
 };
 
 // Why a stanza did not reach the partner; rows ERR-40..ERR-46 and S2S-66 of the interworking rules.
 enum class Fault : std::uint8_t {
     kNone,
-    kNoSuchDomain,        // ERR-40, also ERR-43: remote host-unknown
-    kUnreachable,         // ERR-41
-    kNotTrusted,          // ERR-42
-    kRemoteDenied,        // ERR-44
-    kRemoteFailing,       // ERR-45
-    kBlocked,             // ERR-46: our policy
-    kQueueFull,           // ERR-45, local bound
-    kExpired,             // waited too long for a stream
+    kNoSuchDomain,   // ERR-40, also ERR-43: remote host-unknown
+    kUnreachable,    // ERR-41
+    kNotTrusted,     // ERR-42
+    kRemoteDenied,   // ERR-44
+    kRemoteFailing,  // ERR-45
+    kBlocked,        // ERR-46: our policy
+    kQueueFull,      // ERR-45, local bound
+    kExpired,        // waited too long for a stream
 };
 
 enum class Fate : std::uint8_t {
-    kWritten,         // given to an authenticated stream; kAcknowledged or kInDoubt follows if `acknowledges`
-    kAcknowledged,    // XEP-0198: the partner has it
-    kInDoubt,         // written, and the stream broke before an acknowledgement
-    kFailed,          // not written: see fault
+    kWritten,       // given to an authenticated stream; kAcknowledged or kInDoubt follows if
+                    // `acknowledges`
+    kAcknowledged,  // XEP-0198: the partner has it
+    kInDoubt,       // written, and the stream broke before an acknowledgement
+    kFailed,        // not written: see fault
 };
 
 struct Outcome {
     Ticket ticket;
     Fate fate;
     Fault fault = Fault::kNone;
-    bool acknowledges = false;    // with kWritten: the stream has XEP-0198, one more outcome will come
+    bool acknowledges =
+        false;  // with kWritten: the stream has XEP-0198, one more outcome will come
 };
 
 // The gateway as the edge sees it.
@@ -79,8 +87,8 @@ protected:
 // A stanza with a ticket has its first fate within this time.
 constexpr Duration kFateWithin = std::chrono::milliseconds(7'500);
 
-// The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a ticket
-// other than 0; it may come before the call returns.
+// The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a
+// ticket other than 0; it may come before the call returns.
 class EdgeDoor {
 public:
     [[nodiscard]] virtual bool take_stanza(const ToPartner&) = 0;

@@ -1,19 +1,18 @@
 #include "appliance/main/node.hpp"
 
-#include <fcntl.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <future>
 #include <map>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/hash.hpp"
 #include "core/run/uring_loop.hpp"
@@ -22,13 +21,13 @@ namespace fedgate {
 
 namespace {
 
-constexpr Duration kShardAnswer = 2s;        // a shard that is slower than this is not waited for
-constexpr Duration kDrainStep = 5s;          // S2S-19; first what is pending on SIP, then the streams
-constexpr Duration kGiveUpStep = 1s;         // for the errors of what could not be ended by then
+constexpr Duration kShardAnswer = 2s;  // a shard that is slower than this is not waited for
+constexpr Duration kDrainStep = 5s;    // S2S-19; first what is pending on SIP, then the streams
+constexpr Duration kGiveUpStep = 1s;   // for the errors of what could not be ended by then
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
 constexpr Duration kDrainPause = std::chrono::milliseconds(20);
 constexpr unsigned kSelfSignedDays = 365;
-constexpr std::size_t kSecretBytes = 32;     // DB-3
+constexpr std::size_t kSecretBytes = 32;  // DB-3
 
 bool fill_random(char* memory, std::size_t size) {
     return getrandom(memory, size, 0) == static_cast<ssize_t>(size);
@@ -74,9 +73,11 @@ std::string read_or_make_secret(const std::string& path, std::string& fault) {
         const ssize_t size = read(file, text.data(), text.size());
         close(file);
         std::string secret(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-        while (!secret.empty() && (secret.back() == '\n' || secret.back() == ' ')) secret.pop_back();
+        while (!secret.empty() && (secret.back() == '\n' || secret.back() == ' '))
+            secret.pop_back();
         if (secret.size() >= kSecretBytes) return secret;
-        fault = path + ": holds no dialback secret of at least 32 characters; remove it and start again";
+        fault = path +
+                ": holds no dialback secret of at least 32 characters; remove it and start again";
         return {};
     }
     std::array<char, kSecretBytes> random{};
@@ -85,8 +86,9 @@ std::string read_or_make_secret(const std::string& path, std::string& fault) {
     file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0) return give_up("can't be made");
     const std::string line = secret + '\n';
-    const bool written = write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
-                         fsync(file) == 0;
+    const bool written =
+        write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
+        fsync(file) == 0;
     close(file);
     return written ? secret : give_up("can't be written");
 }
@@ -117,7 +119,8 @@ bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& 
     net::TlsConfig external;
     external.ca.path = roots_or_system(settings.tls_external.ca);
     if (!settings.tls_external.certificate.empty()) {
-        external.credentials.push_back({{settings.tls_external.certificate, {}}, {settings.tls_external.key, {}}});
+        external.credentials.push_back(
+            {{settings.tls_external.certificate, {}}, {settings.tls_external.key, {}}});
     } else {
         if (self_signed_certificate_.empty()) {
             std::vector<std::string> names;
@@ -182,7 +185,8 @@ bool Node::start(std::string& fault) {
         const Result<void> outcome = worker->ready();
         if (outcome || !fault.empty()) continue;
         fault = outcome.error().where;
-        if (outcome.error().system != 0) fault += std::string(": ") + std::strerror(outcome.error().system);
+        if (outcome.error().system != 0)
+            fault += std::string(": ") + std::strerror(outcome.error().system);
     }
     return fault.empty();
 }
@@ -210,7 +214,8 @@ template <typename Row, typename Collect>
 std::vector<Row> Node::gather(Collect collect) {
     // Counted: a shard that answers too late still has somewhere to write.
     auto rows = std::make_shared<std::vector<std::vector<Row>>>(workers_.size());
-    if (!on_every_shard([rows, collect](std::uint32_t i, Worker& worker) { (*rows)[i] = collect(worker); })) {
+    if (!on_every_shard(
+            [rows, collect](std::uint32_t i, Worker& worker) { (*rows)[i] = collect(worker); })) {
         return {};
     }
     std::vector<Row> all;
@@ -236,7 +241,7 @@ bool Node::everywhere(const rules::Snapshot& rules) {
     const bool gateways = on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
         worker.reload_gateway(rules, tls->empty() ? ShardTls{} : std::move((*tls)[i]));
     });
-    on_every_shard([](std::uint32_t, Worker&) {});    // a turn each, for what the gateways had to say
+    on_every_shard([](std::uint32_t, Worker&) {});  // a turn each, for what the gateways had to say
     return on_every_shard([](std::uint32_t, Worker& worker) { worker.reload_edge(); }) && gateways;
 }
 
@@ -261,8 +266,9 @@ admin::Status Node::status() {
         status.remarks.emplace_back("federation.allow is off: nothing passes");
     }
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
-    const auto targets = gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); });
-    std::map<std::string, bool> up;    // a hop is up when some shard finds it so
+    const auto targets =
+        gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); });
+    std::map<std::string, bool> up;  // a hop is up when some shard finds it so
     for (const gateway::TargetRow& target : targets) {
         bool& some = up[target.transport + ' ' + target.target + " of " + target.domain];
         some = some || target.up;
@@ -274,9 +280,10 @@ admin::Status Node::status() {
 }
 
 std::vector<admin::Port> Node::ports() {
-    std::map<std::pair<std::string, std::string>, admin::Port> ports;    // by service and address
-    const auto port = [&](const std::string& service, const std::string& side, const std::string& protocol,
-                          const std::string& address, const std::string& owner) -> admin::Port& {
+    std::map<std::pair<std::string, std::string>, admin::Port> ports;  // by service and address
+    const auto port = [&](const std::string& service, const std::string& side,
+                          const std::string& protocol, const std::string& address,
+                          const std::string& owner) -> admin::Port& {
         admin::Port& one = ports[{service, address}];
         one.service = service;
         one.side = side;
@@ -293,10 +300,14 @@ std::vector<admin::Port> Node::ports() {
     }
     for (const config::SipListen& listen : rules_->settings.sip.listen) {
         const std::string protocol(config::name_of(listen.transport));
-        port("sip/" + protocol, "internal", protocol, listen.address.text, "gateway").fault = "not open";
+        port("sip/" + protocol, "internal", protocol, listen.address.text, "gateway").fault =
+            "not open";
     }
-    const auto count = [](admin::Port& one, bool inbound) { ++(inbound ? one.inbound : one.outbound); };
-    const auto find = [&](const std::string& service, const std::string& local, bool inbound) -> admin::Port* {
+    const auto count = [](admin::Port& one, bool inbound) {
+        ++(inbound ? one.inbound : one.outbound);
+    };
+    const auto find = [&](const std::string& service, const std::string& local,
+                          bool inbound) -> admin::Port* {
         admin::Port* any = nullptr;
         const std::string number = local.substr(local.rfind(':') + 1);
         for (auto& [key, one] : ports) {
@@ -425,7 +436,8 @@ void Node::write_log() {
         sorted.push_back(rest.substr(0, end));
         rest.remove_prefix(end);
     }
-    std::ranges::stable_sort(sorted, {}, [](std::string_view line) { return line.substr(0, kTimeSize); });
+    std::ranges::stable_sort(sorted, {},
+                             [](std::string_view line) { return line.substr(0, kTimeSize); });
     for (const std::string_view line : sorted) std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

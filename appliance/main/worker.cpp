@@ -45,7 +45,7 @@ Result<void> Worker::set_up() {
 }
 
 void Worker::run() {
-    static_cast<void>(pin_to_cpu(index_));    // refused where the CPU set is not ours: then unpinned
+    static_cast<void>(pin_to_cpu(index_));  // refused where the CPU set is not ours: then unpinned
     const Result<void> outcome = set_up();
     const bool usable = shard_ != nullptr;
     started_.set_value(outcome);

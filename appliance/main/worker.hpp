@@ -26,7 +26,7 @@ class Worker {
 public:
     Worker(ShardGroup&, std::uint32_t index, const rules::Snapshot&, ShardTls,
            std::string dialback_secret, gateway::GatewayOptions);
-    ~Worker();    // joins: stop the group first
+    ~Worker();  // joins: stop the group first
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 

@@ -13,7 +13,8 @@ namespace fedgate::load {
 inline std::uint64_t cpu_ns(int pid) {
     std::uint64_t total = 0;
     std::error_code error;
-    for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
+    for (const auto& task :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
         std::ifstream file(task.path() / "schedstat");
         std::uint64_t ns = 0;
         if (file >> ns) total += ns;

@@ -1,5 +1,6 @@
-// fedload: load against a running fedgated, from both worlds at once. It is the partner's XMPP server
-// (the product's own edge) and the SIP pool; every message carries a number and is counted at the far end.
+// fedload: load against a running fedgated, from both worlds at once. It is the partner's XMPP
+// server (the product's own edge) and the SIP pool; every message carries a number and is counted
+// at the far end.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -54,13 +55,14 @@ struct Options {
 
 bool parse(int count, char** arguments, Options& options) {
     const std::map<std::string, std::string*> texts = {
-        {"--xmpp", &options.xmpp},       {"--xmpp-listen", &options.xmpp_listen},
-        {"--sip", &options.sip},         {"--sip-listen", &options.sip_listen},
-        {"--tls", &options.tls},         {"--partner", &options.partner},
+        {"--xmpp", &options.xmpp},    {"--xmpp-listen", &options.xmpp_listen},
+        {"--sip", &options.sip},      {"--sip-listen", &options.sip_listen},
+        {"--tls", &options.tls},      {"--partner", &options.partner},
         {"--domain", &options.domain}};
     const std::map<std::string, unsigned*> numbers = {
-        {"--count", &options.count},   {"--warm-up", &options.warm_up}, {"--pairs", &options.pairs},
-        {"--window", &options.window}, {"--body", &options.body},       {"--limit", &options.limit_s}};
+        {"--count", &options.count}, {"--warm-up", &options.warm_up},
+        {"--pairs", &options.pairs}, {"--window", &options.window},
+        {"--body", &options.body},   {"--limit", &options.limit_s}};
     unsigned pid = 0;
     const auto number = [](const char* text, unsigned& into) {
         const char* end = text + std::strlen(text);
@@ -84,15 +86,16 @@ bool parse(int count, char** arguments, Options& options) {
         }
     }
     options.pid = static_cast<int>(pid);
-    return pid != 0 && !options.xmpp.empty() && !options.xmpp_listen.empty() && !options.sip.empty() &&
-           !options.sip_listen.empty() && options.pairs > 0 && options.window > 0 && options.count > 0;
+    return pid != 0 && !options.xmpp.empty() && !options.xmpp_listen.empty() &&
+           !options.sip.empty() && !options.sip_listen.empty() && options.pairs > 0 &&
+           options.window > 0 && options.count > 0;
 }
 
 // Log-linear buckets: 64 for each doubling, so within 1.6 %.
 class Histogram {
 public:
     void add(std::uint64_t ns) { ++buckets_[std::min(index(ns), kBuckets - 1)], ++count_; }
-    [[nodiscard]] double at(double part) const {    // in microseconds
+    [[nodiscard]] double at(double part) const {  // in microseconds
         std::uint64_t left = static_cast<std::uint64_t>(part * static_cast<double>(count_));
         for (std::size_t i = 0; i < kBuckets; ++i) {
             if (buckets_[i] > left) return static_cast<double>(value(i)) / 1'000;
@@ -166,7 +169,8 @@ private:
     void report(double seconds, std::uint64_t cpu) const;
 
     static std::uint64_t now() {
-        return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+        return static_cast<std::uint64_t>(
+            std::chrono::steady_clock::now().time_since_epoch().count());
     }
     static std::size_t number_of(Bytes text) {
         std::size_t number = SIZE_MAX;
@@ -179,7 +183,7 @@ private:
     std::unique_ptr<const rules::Snapshot> rules_;
     std::unique_ptr<ShardGroup> group_;
     std::unique_ptr<Shard> shard_;
-    std::unique_ptr<net::SimulatedResolver> resolver_;    // every address is numeric here
+    std::unique_ptr<net::SimulatedResolver> resolver_;  // every address is numeric here
     edge::Certificates certificates_;
     std::unique_ptr<edge::Edge> edge_;
     std::unique_ptr<SipEnd> sip_;
@@ -210,7 +214,8 @@ bool Load::set_up() {
         if (!self_signed) return false;
         config.credentials.push_back({{{}, self_signed->certificate}, {{}, self_signed->key}});
     } else {
-        config.credentials.push_back({{options_.tls + "/cert.pem", {}}, {options_.tls + "/key.pem", {}}});
+        config.credentials.push_back(
+            {{options_.tls + "/cert.pem", {}}, {options_.tls + "/key.pem", {}}});
         config.ca.path = options_.tls + "/ca.pem";
     }
     std::string fault;
@@ -224,14 +229,15 @@ bool Load::set_up() {
                                          "fedload's own dialback secret, good for one run");
     sip_ = std::make_unique<SipEnd>(
         *loop_, options_.tls.empty() ? nullptr : certificates_.external.get(),
-        SipEnd::Events{[this](Bytes body) {
-                           on_arrived(body);
-                           return 200U;
-                       },
-                       [this](Bytes call_id, unsigned status) {
-                           if (status >= 300) on_refused(call_id);
-                       },
-                       [this](const char* what) { broken_ = std::string("SIP connection: ") + what; }});
+        SipEnd::Events{
+            [this](Bytes body) {
+                on_arrived(body);
+                return 200U;
+            },
+            [this](Bytes call_id, unsigned status) {
+                if (status >= 300) on_refused(call_id);
+            },
+            [this](const char* what) { broken_ = std::string("SIP connection: ") + what; }});
     const auto listen = net::parse_address(options_.sip_listen);
     const auto target = net::parse_address(options_.sip);
     const bool loopback = target && net::is_loopback(*target);
@@ -250,7 +256,7 @@ bool Load::set_up() {
 bool Load::take_stanza(const link::FromPartner& from) {
     const xml::StreamScope scope;
     const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
-    if (stanza.kind == xml::StanzaKind::kIq && stanza.type == "get") {    // their pings
+    if (stanza.kind == xml::StanzaKind::kIq && stanza.type == "get") {  // their pings
         std::string answer = "<iq type='result' from='" + std::string(stanza.to) + "' to='" +
                              std::string(stanza.from) + "' id='" + std::string(stanza.id) + "'/>";
         return edge_->take_stanza({0, options_.partner, options_.domain, answer});
@@ -302,13 +308,15 @@ bool Load::send(unsigned number) {
     const std::string pair = std::to_string(number % options_.pairs);
     const std::string text = std::to_string(number);
     if (options_.to_sip) {
-        const std::string stanza = "<message from='u" + pair + "@" + options_.partner + "/load' to='s" + pair +
-                                   "@" + options_.domain + "' type='chat' id='" + text + "'><body>" + text +
-                                   padding_ + "</body></message>";
-        return edge_->take_stanza({link::make_ticket(0, number + 1), options_.partner, options_.domain, stanza});
+        const std::string stanza = "<message from='u" + pair + "@" + options_.partner +
+                                   "/load' to='s" + pair + "@" + options_.domain +
+                                   "' type='chat' id='" + text + "'><body>" + text + padding_ +
+                                   "</body></message>";
+        return edge_->take_stanza(
+            {link::make_ticket(0, number + 1), options_.partner, options_.domain, stanza});
     }
-    return sip_->send_message("sip:s" + pair + "@" + options_.domain, "sip:u" + pair + "@" + options_.partner,
-                              text, text + padding_);
+    return sip_->send_message("sip:s" + pair + "@" + options_.domain,
+                              "sip:u" + pair + "@" + options_.partner, text, text + padding_);
 }
 
 void Load::send_more() {
@@ -350,14 +358,18 @@ int Load::run() {
 }
 
 void Load::report(double seconds, std::uint64_t cpu) const {
-    const double count = std::max(1.0, static_cast<double>(delivered_ + refused_) - options_.warm_up);
+    const double count =
+        std::max(1.0, static_cast<double>(delivered_ + refused_) - options_.warm_up);
     std::printf("%s, %s: sent %u, delivered %u, refused %u, open %u, doubled %u\n",
-                options_.to_sip ? "XMPP to SIP" : "SIP to XMPP", options_.tls.empty() ? "clear" : "TLS", next_,
-                delivered_, refused_, open_, doubled_);
-    std::printf("%.0f messages/s, %.0f ns of fedgated's CPU for each, latency us p50 %.0f p99 %.0f p99.9 %.0f, "
-                "peak memory %llu KiB\n",
-                count / seconds, static_cast<double>(cpu) / count, latency_.at(0.5), latency_.at(0.99),
-                latency_.at(0.999), static_cast<unsigned long long>(resident_kib(options_.pid)));
+                options_.to_sip ? "XMPP to SIP" : "SIP to XMPP",
+                options_.tls.empty() ? "clear" : "TLS", next_, delivered_, refused_, open_,
+                doubled_);
+    std::printf(
+        "%.0f messages/s, %.0f ns of fedgated's CPU for each, latency us p50 %.0f p99 %.0f p99.9 "
+        "%.0f, "
+        "peak memory %llu KiB\n",
+        count / seconds, static_cast<double>(cpu) / count, latency_.at(0.5), latency_.at(0.99),
+        latency_.at(0.999), static_cast<unsigned long long>(resident_kib(options_.pid)));
 }
 
 }  // namespace
@@ -365,7 +377,8 @@ void Load::report(double seconds, std::uint64_t cpu) const {
 
 int main(int count, char** arguments) {
     fedgate::load::Options options;
-    if (count == 2 && (std::strcmp(arguments[1], "--help") == 0 || std::strcmp(arguments[1], "-h") == 0)) {
+    if (count == 2 &&
+        (std::strcmp(arguments[1], "--help") == 0 || std::strcmp(arguments[1], "-h") == 0)) {
         std::fputs(fedgate::load::kUsage, stdout);
         return 0;
     }

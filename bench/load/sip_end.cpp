@@ -57,16 +57,10 @@ std::size_t SipEnd::on_data(net::Connection& connection, MutableBytes input) {
     for (;;) {
         const sip::Frame frame = peer->second.framer.next(input.subspan(consumed), message_);
         switch (frame.kind) {
-            case sip::FrameKind::kNeedMore:
-                return consumed;
-            case sip::FrameKind::kMessage:
-                handle(connection);
-                break;
-            case sip::FrameKind::kPing:
-                static_cast<void>(connection.write("\r\n"));
-                break;
-            case sip::FrameKind::kPong:
-                break;
+            case sip::FrameKind::kNeedMore: return consumed;
+            case sip::FrameKind::kMessage: handle(connection); break;
+            case sip::FrameKind::kPing: static_cast<void>(connection.write("\r\n")); break;
+            case sip::FrameKind::kPong: break;
             case sip::FrameKind::kMalformed:
                 connection.abort({Errc::kMalformed, 0, frame.reason});
                 return input.size();

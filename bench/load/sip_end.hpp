@@ -1,5 +1,5 @@
-// The SIP side of a load: a server that answers each MESSAGE with 200, and a client that sends them.
-// Owner: fedload. Thread: its own. Bounded by the window of the load.
+// The SIP side of a load: a server that answers each MESSAGE with 200, and a client that sends
+// them. Owner: fedload. Thread: its own. Bounded by the window of the load.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ public:
         std::function<unsigned(Bytes body)> on_message;
         // A final response to one of ours.
         std::function<void(Bytes call_id, unsigned status)> on_response;
-        std::function<void(const char* what)> on_broken;    // our connection to the target
+        std::function<void(const char* what)> on_broken;  // our connection to the target
     };
 
     // `tls`: null for TCP.

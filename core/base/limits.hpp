@@ -45,7 +45,8 @@ constexpr std::size_t kVerifications = 1'024;
 // refused.
 constexpr std::size_t kCountedAddresses = 65'536;
 
-// run: two mailboxes for each ordered pair of shards (RecordUse). At the bound: back-pressure on the producer.
+// run: two mailboxes for each ordered pair of shards (RecordUse). At the bound: back-pressure on
+// the producer.
 constexpr std::size_t kMailboxBytes = 4 << 20;
 // At the bound: the rest of the records waits for the next turn (which follows at once).
 constexpr std::size_t kMailboxRecordsPerTurn = 256;

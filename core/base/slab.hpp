@@ -59,8 +59,8 @@ public:
         return slot.used && slot.generation == handle.generation ? slot.object() : nullptr;
     }
 
-    // What lives at that index now; null: nothing. For whoever can tell by other means that it is the
-    // one that is meant.
+    // What lives at that index now; null: nothing. For whoever can tell by other means that it is
+    // the one that is meant.
     T* find_at(std::uint32_t index) {
         if (index >= slots_) return nullptr;
         Slot& slot = at(index);

@@ -1,4 +1,5 @@
-// A rate limit: tokens come at a steady rate up to a burst. No clock: the present time is an argument.
+// A rate limit: tokens come at a steady rate up to a burst. No clock: the present time is an
+// argument.
 #pragma once
 
 #include <algorithm>

@@ -120,7 +120,8 @@ protected:
     ~TurnHook() = default;
 };
 
-// What must stay until the kernel has let go of a socket although its owner is gone: buffers, mostly.
+// What must stay until the kernel has let go of a socket although its owner is gone: buffers,
+// mostly.
 struct SocketRemains {
     virtual ~SocketRemains() = default;
 };
@@ -157,8 +158,8 @@ public:
     // Shuts down, cancels, and waits for the last completion; then on_closed(). No other callback
     // of this socket comes after close() was called.
     virtual void close(Socket) = 0;
-    // The same for an owner that goes at once, also when close() was called before: on_closed() does not
-    // come, and `remains` is destroyed after the last completion, or with the loop.
+    // The same for an owner that goes at once, also when close() was called before: on_closed()
+    // does not come, and `remains` is destroyed after the last completion, or with the loop.
     virtual void close(Socket, std::unique_ptr<SocketRemains> remains) = 0;
     [[nodiscard]] virtual SocketAddress local_address(Socket) const = 0;
 

@@ -159,7 +159,7 @@ struct SimulatedEvent {
 class SimulatedNetwork {
 public:
     explicit SimulatedNetwork(const SimulationSettings& with);
-    ~SimulatedNetwork();    // where what it owns is known
+    ~SimulatedNetwork();  // where what it owns is known
 
     using Bound = std::pair<SimulatedLoopImplementation*, Socket>;
     Bound find_bound(const SocketAddress& to, const SocketAddress& from, std::uint32_t from_node,

@@ -1,9 +1,9 @@
 #include "appliance/gateway/address.hpp"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "sip/uri.hpp"
 
@@ -69,7 +69,7 @@ TEST(Address, ExamplesHoldBothWays) {
     }
 }
 
-TEST(Address, TheSchemeIsAlwaysSip) {    // ADDR-6: whatever the address came with
+TEST(Address, TheSchemeIsAlwaysSip) {  // ADDR-6: whatever the address came with
     for (const char* uri : {"sip:a@x.example", "im:a@x.example", "pres:a@x.example"}) {
         EXPECT_EQ(to_sip(to_jid(uri)), "sip:a@x.example");
     }
@@ -98,7 +98,8 @@ TEST(Address, ReadsWhatSipWrites) {
         {"ADDR-27", "a@x.example", "sip:a@x.example;gr"},
         {"ADDR-27", "a@x.example/x:y", "sip:a@x.example;gr=x%3Ay"},
         {"ADDR-27", "a@x.example/QW12", "sip:a@x.example;opaque=user:epid:QW12;gruu"},
-        {"ADDR-28", "+15551234567@x.example", "sip:+1-(555).123-4567;phone-context=x@x.example;user=phone"},
+        {"ADDR-28", "+15551234567@x.example",
+         "sip:+1-(555).123-4567;phone-context=x@x.example;user=phone"},
         {"ADDR-29", "404 no user", "sip:x.example"},
     };
     for (const Pair& row : rows) EXPECT_EQ(to_jid(row.uri), row.jid) << row.rule << ' ' << row.uri;
@@ -106,35 +107,41 @@ TEST(Address, ReadsWhatSipWrites) {
 
 TEST(Address, RefusesJidsThatAreNotOne) {
     // ADDR-1, ADDR-2, ADDR-31: empty parts, spaces, and local parts that would share a SIP URI.
-    for (const char* jid : {"@x.example", "a@", "a@x.example/", "a b@x.example", "\\5cfoo@x.example",
-                            "\\20a@x.example", "a\\20@x.example", ""}) {
+    for (const char* jid : {"@x.example", "a@", "a@x.example/", "a b@x.example",
+                            "\\5cfoo@x.example", "\\20a@x.example", "a\\20@x.example", ""}) {
         EXPECT_EQ(to_sip(jid), "jid-malformed") << jid;
     }
-    EXPECT_EQ(to_sip(std::string(1'024, 'a') + "@x.example"), "jid-malformed");    // ADDR-1
-    EXPECT_EQ(to_sip(std::string(1'023, 'a') + "@x.example"), "sip:" + std::string(1'023, 'a') + "@x.example");
+    EXPECT_EQ(to_sip(std::string(1'024, 'a') + "@x.example"), "jid-malformed");  // ADDR-1
+    EXPECT_EQ(to_sip(std::string(1'023, 'a') + "@x.example"),
+              "sip:" + std::string(1'023, 'a') + "@x.example");
 }
 
-TEST(Address, NamesTheUserUnescaped) {    // ADDR-3: one pass, lower-case hex only
+TEST(Address, NamesTheUserUnescaped) {  // ADDR-3: one pass, lower-case hex only
     Address address;
     ASSERT_TRUE(read_jid("d\\27artagnan\\41@x.example", address));
     EXPECT_EQ(address.user, "d'artagnan\\41");
     EXPECT_EQ(address.domain_ascii, "x.example");
 }
 
-// ADDR-31: for every accepted JID j, S2X(X2S(j)) = j; and for every accepted URI u of ours the reverse.
+// ADDR-31: for every accepted JID j, S2X(X2S(j)) = j; and for every accepted URI u of ours the
+// reverse.
 TEST(Address, RoundTripKeepsEveryAcceptedJid) {
     std::mt19937 random(20260101);
-    const std::string pieces[] = {"a", "B", "7", "\\20", "\\22", "\\26", "\\27", "\\2f", "\\3a", "\\3c",
-                                  "\\3e", "\\40", "\\5c", "\\", "\\41", "%", "%20", "#", "+", ";", "?", "=",
-                                  "ü", "ß", "é", "日本", "😀", "~", "^", "`", "{", "|", "!", "*", "(", ")"};
+    const std::string pieces[] = {"a",    "B",    "7",    "\\20", "\\22", "\\26", "\\27", "\\2f",
+                                  "\\3a", "\\3c", "\\3e", "\\40", "\\5c", "\\",   "\\41", "%",
+                                  "%20",  "#",    "+",    ";",    "?",    "=",    "ü",    "ß",
+                                  "é",    "日本", "😀",   "~",    "^",    "`",    "{",    "|",
+                                  "!",    "*",    "(",    ")"};
     std::size_t accepted = 0;
     for (int i = 0; i < 20'000; ++i) {
         std::string jid;
-        for (std::size_t n = 1 + random() % 6; n > 0; --n) jid += pieces[random() % std::size(pieces)];
+        for (std::size_t n = 1 + random() % 6; n > 0; --n)
+            jid += pieces[random() % std::size(pieces)];
         jid += "@x.example";
         if (random() % 3 == 0) {
             jid += "/";
-            for (std::size_t n = 1 + random() % 4; n > 0; --n) jid += pieces[random() % std::size(pieces)];
+            for (std::size_t n = 1 + random() % 4; n > 0; --n)
+                jid += pieces[random() % std::size(pieces)];
         }
         Address address;
         if (!read_jid(jid, address)) continue;

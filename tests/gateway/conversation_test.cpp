@@ -1,9 +1,9 @@
 #include "appliance/gateway/conversation.hpp"
 
-#include <gtest/gtest.h>
-
 #include <set>
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace fedgate::gateway {
 namespace {
@@ -31,12 +31,12 @@ TEST(Key, KeepsPartsApart) {
 }
 
 TEST(BlockPool, TakesFromALargerSizeAndStopsAtItsBound) {
-    BlockPool pool(65'536, 6 * 131'072);    // of each size 128 KiB: two of the largest
+    BlockPool pool(65'536, 6 * 131'072);  // of each size 128 KiB: two of the largest
     Block first = pool.take(60'000);
     Block second = pool.take(60'000);
     ASSERT_TRUE(first && second);
     EXPECT_FALSE(pool.take(60'000));
-    EXPECT_FALSE(pool.take(70'000));    // never fits
+    EXPECT_FALSE(pool.take(70'000));  // never fits
     first.reset();
     EXPECT_TRUE(pool.take(60'000));
     std::vector<Block> small;
@@ -46,24 +46,24 @@ TEST(BlockPool, TakesFromALargerSizeAndStopsAtItsBound) {
         ASSERT_EQ(block.bytes(), "abcdef");
         small.push_back(std::move(block));
     }
-    EXPECT_GT(small.size(), 131'072u / 512);    // its own share and what larger ones had left
+    EXPECT_GT(small.size(), 131'072u / 512);  // its own share and what larger ones had left
     EXPECT_LE(pool.reserved_bytes(), 6u * 131'072);
     small.clear();
     second.reset();
     EXPECT_EQ(pool.used_bytes(), 0u);
 }
 
-TEST(LoopGuard, CountsWithinAMinute) {    // SEC-3
+TEST(LoopGuard, CountsWithinAMinute) {  // SEC-3
     LoopGuard guard;
     for (int i = 0; i < 8; ++i) EXPECT_TRUE(guard.pass(1, 7, 8));
     EXPECT_FALSE(guard.pass(1, 7, 8));
     EXPECT_TRUE(guard.pass(2, 7, 8));
-    EXPECT_TRUE(guard.pass(1, 8, 8));    // the next minute
-    for (int i = 0; i < 100; ++i) EXPECT_TRUE(guard.pass(1, 8, 0));    // no bound
+    EXPECT_TRUE(guard.pass(1, 8, 8));                                // the next minute
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(guard.pass(1, 8, 0));  // no bound
     guard.forget(2);
 }
 
-TEST(Conversation, CountsCseqForEachCallId) {    // IM-5
+TEST(Conversation, CountsCseqForEachCallId) {  // IM-5
     Conversation conversation(key(1));
     EXPECT_EQ(conversation.next_cseq(11), 1u);
     EXPECT_EQ(conversation.next_cseq(11), 2u);
@@ -71,15 +71,15 @@ TEST(Conversation, CountsCseqForEachCallId) {    // IM-5
     EXPECT_EQ(conversation.next_cseq(11), 3u);
 }
 
-TEST(Conversation, RemembersThreadsBehindCallIds) {    // IM-34
+TEST(Conversation, RemembersThreadsBehindCallIds) {  // IM-34
     BlockPool pool(65'536, 1 << 20);
     Conversation conversation(key(1));
-    conversation.remember_thread(pool, "same", "same");    // nothing to remember
+    conversation.remember_thread(pool, "same", "same");  // nothing to remember
     EXPECT_EQ(conversation.find_thread("same"), "");
     conversation.remember_thread(pool, "t-1", "one thread");
     conversation.remember_thread(pool, "t-2", "another");
     EXPECT_EQ(conversation.find_thread("t-1"), "one thread");
-    conversation.remember_thread(pool, "t-3", "a third");    // two at most
+    conversation.remember_thread(pool, "t-3", "a third");  // two at most
     EXPECT_EQ(conversation.find_thread("t-1"), "");
     EXPECT_EQ(conversation.find_thread("t-3"), "a third");
     conversation.remember_thread(pool, "t-4", std::string(kThreadBytesMax + 1, 'x'));
@@ -107,7 +107,7 @@ TEST(Conversations, TheOneLongestIdleMakesRoom) {
         ASSERT_NE(conversations.open(key(i), kStart, handle), nullptr);
     }
     conversations.peek(key(0))->busy = true;
-    ASSERT_NE(conversations.open(key(1), kStart + 1s, handle), nullptr);    // used again
+    ASSERT_NE(conversations.open(key(1), kStart + 1s, handle), nullptr);  // used again
     ASSERT_NE(conversations.open(key(-1), kStart + 2s, handle), nullptr);
     EXPECT_EQ(conversations.count(), kConversations);
     EXPECT_NE(conversations.peek(key(0)), nullptr);
@@ -115,7 +115,7 @@ TEST(Conversations, TheOneLongestIdleMakesRoom) {
     EXPECT_EQ(conversations.peek(key(2)), nullptr);
 }
 
-TEST(SenderRates, BoundEachSender) {    // S2S-65
+TEST(SenderRates, BoundEachSender) {  // S2S-65
     SenderRates rates;
     for (int i = 0; i < 60; ++i) EXPECT_TRUE(rates.take(key(1), 20, kStart));
     EXPECT_FALSE(rates.take(key(1), 20, kStart));
@@ -124,9 +124,10 @@ TEST(SenderRates, BoundEachSender) {    // S2S-65
     EXPECT_TRUE(rates.take(key(1), 20, kStart));
     EXPECT_FALSE(rates.take(key(1), 20, kStart));
     EXPECT_TRUE(rates.take(key(1), 20, kStart + 1s));
-    EXPECT_TRUE(rates.take(key(3), 0, kStart));    // none
-    for (int i = 10; i < 10 + static_cast<int>(kSenders) + 5; ++i) EXPECT_TRUE(rates.take(key(i), 20, kStart));
-    EXPECT_TRUE(rates.take(key(1), 20, kStart));    // it had to make room
+    EXPECT_TRUE(rates.take(key(3), 0, kStart));  // none
+    for (int i = 10; i < 10 + static_cast<int>(kSenders) + 5; ++i)
+        EXPECT_TRUE(rates.take(key(i), 20, kStart));
+    EXPECT_TRUE(rates.take(key(1), 20, kStart));  // it had to make room
 }
 
 }  // namespace

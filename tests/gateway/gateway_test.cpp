@@ -11,30 +11,38 @@ namespace {
 
 using test::World;
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 // ---- XMPP -> SIP
 
-TEST(GatewayToSip, AMessageIsDeliveredAndNobodyIsTold) {    // IM-1, IM-2, IM-3, IM-16
+TEST(GatewayToSip, AMessageIsDeliveredAndNobodyIsTold) {  // IM-1, IM-2, IM-3, IM-16
     World world;
     auto peer = world.peer();
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
     ASSERT_EQ(peer->requests.size(), 1u);
-    EXPECT_TRUE(peer->requests[0].starts_with("MESSAGE sip:romeo@sip.example SIP/2.0\r\nVia: SIP/2.0/TCP "));
+    EXPECT_TRUE(peer->requests[0].starts_with(
+        "MESSAGE sip:romeo@sip.example SIP/2.0\r\nVia: SIP/2.0/TCP "));
     EXPECT_TRUE(has(peer->requests[0], "From: <sip:juliet@xmpp.example;gr=balcony>;tag="));
     EXPECT_TRUE(has(peer->requests[0], "\r\n\r\nhello"));
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
-TEST(GatewayToSip, AnErrorComesBackOnItsOwnSide) {    // IM-17, ERR-1, ERR-2
-    const std::pair<int, const char*> rows[] = {{404, "<item-not-found"}, {486, "<recipient-unavailable"},
-                                                {503, "<internal-server-error"}, {301, "<gone"}};
+TEST(GatewayToSip, AnErrorComesBackOnItsOwnSide) {  // IM-17, ERR-1, ERR-2
+    const std::pair<int, const char*> rows[] = {{404, "<item-not-found"},
+                                                {486, "<recipient-unavailable"},
+                                                {503, "<internal-server-error"},
+                                                {301, "<gone"}};
     for (const auto& [status, condition] : rows) {
         World world;
         auto peer = world.peer();
         peer->extra_headers = status == 301 ? "Contact: <sip:new@xmpp.example>\r\n" : "";
-        peer->answer = [s = status](const sip::Message& m) { return m.method == sip::Method::kMessage ? s : 200; };
+        peer->answer = [s = status](const sip::Message& m) {
+            return m.method == sip::Method::kMessage ? s : 200;
+        };
         ASSERT_TRUE(world.give(World::message("a1", "hello")));
         ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); })) << status;
         const std::string& error = world.edge().stanzas[0];
@@ -45,24 +53,28 @@ TEST(GatewayToSip, AnErrorComesBackOnItsOwnSide) {    // IM-17, ERR-1, ERR-2
         EXPECT_TRUE(has(error, "by='sip.example'"));
         EXPECT_TRUE(has(error, condition)) << error;
         EXPECT_FALSE(has(error, "hello"));
-        EXPECT_FALSE(has(error, "<text"));    // the default phrase says no more than the code
-        EXPECT_EQ(has(error, "xmpp:new@xmpp.example"), status == 301) << error;    // ERR-301
+        EXPECT_FALSE(has(error, "<text"));  // the default phrase says no more than the code
+        EXPECT_EQ(has(error, "xmpp:new@xmpp.example"), status == 301) << error;  // ERR-301
         EXPECT_EQ(world.edge().their_domains[0], "xmpp.example");
         EXPECT_EQ(world.count(Counter::kMessagesX2sRefused), 1u);
     }
 }
 
-TEST(GatewayToSip, A503GoesToTheNextHop) {    // SIP-8: new branch, same Call-ID, From tag, CSeq
-    World world(test::Settings{{"domain/sip.example/next_hop",
-                  "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
+TEST(GatewayToSip, A503GoesToTheNextHop) {  // SIP-8: new branch, same Call-ID, From tag, CSeq
+    World world(
+        test::Settings{{"domain/sip.example/next_hop",
+                        "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
     auto first = world.peer();
     auto second = world.peer("10.99.0.2:5070");
     first->answer = [](const sip::Message&) { return 503; };
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
     ASSERT_EQ(first->requests.size(), 1u);
     ASSERT_EQ(second->requests.size(), 1u);
-    const auto via_end = [](const std::string& request) { return request.find("\r\n", request.find("\r\n") + 2); };
+    const auto via_end = [](const std::string& request) {
+        return request.find("\r\n", request.find("\r\n") + 2);
+    };
     EXPECT_EQ(first->requests[0].substr(via_end(first->requests[0])),
               second->requests[0].substr(via_end(second->requests[0])));
     EXPECT_NE(first->requests[0], second->requests[0]);
@@ -72,39 +84,43 @@ TEST(GatewayToSip, A503GoesToTheNextHop) {    // SIP-8: new branch, same Call-ID
     EXPECT_EQ(first->requests.size(), 1u);
 }
 
-TEST(GatewayToSip, ADeadHopIsPassedOverAndComesBack) {    // SIP-8
-    World world(test::Settings{{"domain/sip.example/next_hop",
-                  "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
+TEST(GatewayToSip, ADeadHopIsPassedOverAndComesBack) {  // SIP-8
+    World world(
+        test::Settings{{"domain/sip.example/next_hop",
+                        "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
     auto second = world.peer("10.99.0.2:5070");
     for (int i = 0; i < 5; ++i) {
-        ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello " + std::to_string(i))));
+        ASSERT_TRUE(
+            world.give(World::message("a" + std::to_string(i), "hello " + std::to_string(i))));
         world.pass(100ms);
     }
     EXPECT_EQ(second->requests.size(), 5u) << world.log();
     EXPECT_TRUE(world.edge().stanzas.empty());
     auto first = world.peer();
-    world.pass(40s);    // OPTIONS finds it
+    world.pass(40s);  // OPTIONS finds it
     EXPECT_GT(first->options, 0);
     ASSERT_TRUE(world.give(World::message("b", "back")));
     ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 6; }));
     EXPECT_EQ(first->requests.size(), 1u) << world.log();
 }
 
-TEST(GatewayToSip, NoHopAtAllIsAnError) {    // ERR-L3
+TEST(GatewayToSip, NoHopAtAllIsAnError) {  // ERR-L3
     World world;
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
     ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }));
     EXPECT_TRUE(has(world.edge().stanzas[0], "<remote-server-timeout")) << world.edge().stanzas[0];
 }
 
-TEST(GatewayToSip, ANameThatIsNotThereIsAnError) {    // ERR-L2
-    World world(test::Settings{{"domain/sip.example/next_hop", "sip:nowhere.example;transport=tcp"}});
+TEST(GatewayToSip, ANameThatIsNotThereIsAnError) {  // ERR-L2
+    World world(
+        test::Settings{{"domain/sip.example/next_hop", "sip:nowhere.example;transport=tcp"}});
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
     ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }));
-    EXPECT_TRUE(has(world.edge().stanzas[0], "<remote-server-not-found")) << world.edge().stanzas[0];
+    EXPECT_TRUE(has(world.edge().stanzas[0], "<remote-server-not-found"))
+        << world.edge().stanzas[0];
 }
 
-TEST(GatewayToSip, SilenceEndsAfterTimerF) {    // ERR-408, SIP-10
+TEST(GatewayToSip, SilenceEndsAfterTimerF) {  // ERR-408, SIP-10
     World world;
     auto peer = world.peer();
     peer->answer = [](const sip::Message&) { return 0; };
@@ -117,51 +133,61 @@ TEST(GatewayToSip, SilenceEndsAfterTimerF) {    // ERR-408, SIP-10
     EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);
 }
 
-TEST(GatewayToSip, ASilentServerDoesNotHoldUpAQueue) {    // SIP-8: 32 s in all, GEN-5
+TEST(GatewayToSip, ASilentServerDoesNotHoldUpAQueue) {  // SIP-8: 32 s in all, GEN-5
     World world;
     auto peer = world.peer();
     peer->answer = [](const sip::Message&) { return 0; };
     const Instant begin = world.simulation.now();
     for (int i = 0; i < 20; ++i) {
-        ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello " + std::to_string(i))));
+        ASSERT_TRUE(
+            world.give(World::message("a" + std::to_string(i), "hello " + std::to_string(i))));
     }
     ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 20; }));
     EXPECT_LT(world.simulation.now() - begin, 34s);
-    for (const std::string& error : world.edge().stanzas) EXPECT_TRUE(has(error, "<remote-server-timeout"));
-    EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);    // the others never left
+    for (const std::string& error : world.edge().stanzas)
+        EXPECT_TRUE(has(error, "<remote-server-timeout"));
+    EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);  // the others never left
     EXPECT_EQ(world.count(Counter::kMessagesX2sRefused), 19u);
 }
 
-TEST(GatewayToSip, AConnectionKilledInTheMiddleIsAnErrorForEach) {    // ERR-L3
+TEST(GatewayToSip, AConnectionKilledInTheMiddleIsAnErrorForEach) {  // ERR-L3
     World world;
     auto peer = world.peer();
-    peer->answer = [](const sip::Message& m) { return m.method == sip::Method::kMessage ? 0 : 200; };
+    peer->answer = [](const sip::Message& m) {
+        return m.method == sip::Method::kMessage ? 0 : 200;
+    };
     for (int i = 0; i < 10; ++i) {
-        ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello", "user" + std::to_string(i))));
+        ASSERT_TRUE(world.give(
+            World::message("a" + std::to_string(i), "hello", "user" + std::to_string(i))));
     }
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 10; }));
     peer->stop();
     ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 10; }, 5s)) << world.log();
-    for (const std::string& error : world.edge().stanzas) EXPECT_TRUE(has(error, "<remote-server-timeout"));
+    for (const std::string& error : world.edge().stanzas)
+        EXPECT_TRUE(has(error, "<remote-server-timeout"));
     EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 10u);
 }
 
-TEST(GatewayToSip, AConnectionKilledInTheMiddleSendsItToTheNextHop) {    // SIP-8
-    World world(test::Settings{{"domain/sip.example/next_hop",
-                                "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
+TEST(GatewayToSip, AConnectionKilledInTheMiddleSendsItToTheNextHop) {  // SIP-8
+    World world(
+        test::Settings{{"domain/sip.example/next_hop",
+                        "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});
     auto first = world.peer();
     auto second = world.peer("10.99.0.2:5070");
     first->answer = [](const sip::Message&) { return -1; };
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
     EXPECT_EQ(first->requests.size(), 1u);
     EXPECT_EQ(second->requests.size(), 1u);
 }
 
-TEST(GatewayToSip, AHopThatKillsIsNotAskedTwice) {    // SIP-8, ERR-L3
+TEST(GatewayToSip, AHopThatKillsIsNotAskedTwice) {  // SIP-8, ERR-L3
     World world;
     auto peer = world.peer();
-    peer->answer = [](const sip::Message& m) { return m.method == sip::Method::kMessage ? -1 : 200; };
+    peer->answer = [](const sip::Message& m) {
+        return m.method == sip::Method::kMessage ? -1 : 200;
+    };
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
     ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }, 2s)) << world.log();
     world.pass(40s);
@@ -169,20 +195,25 @@ TEST(GatewayToSip, AHopThatKillsIsNotAskedTwice) {    // SIP-8, ERR-L3
     EXPECT_EQ(world.edge().stanzas.size(), 1u);
 }
 
-TEST(GatewayToSip, RetransmitsOverUdpOnly) {    // SIP-10, SIP-13
-    World world(test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}});
+TEST(GatewayToSip, RetransmitsOverUdpOnly) {  // SIP-10, SIP-13
+    World world(
+        test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}});
     auto peer = world.peer();
     int seen = 0;
-    peer->answer = [&](const sip::Message& m) { return m.method != sip::Method::kMessage || ++seen == 3 ? 200 : 0; };
+    peer->answer = [&](const sip::Message& m) {
+        return m.method != sip::Method::kMessage || ++seen == 3 ? 200 : 0;
+    };
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
     ASSERT_EQ(peer->requests.size(), 3u);
     EXPECT_EQ(peer->requests[0], peer->requests[2]);
     EXPECT_TRUE(has(peer->requests[0], ";rport\r\n"));
 }
 
-TEST(GatewayToSip, WhatIsTooBigForUdpIsRefused) {    // IM-18
-    World world(test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}});
+TEST(GatewayToSip, WhatIsTooBigForUdpIsRefused) {  // IM-18
+    World world(
+        test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}});
     auto peer = world.peer();
     ASSERT_TRUE(world.give(World::message("a1", std::string(1'300, 'x'))));
     ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }));
@@ -190,30 +221,34 @@ TEST(GatewayToSip, WhatIsTooBigForUdpIsRefused) {    // IM-18
     EXPECT_TRUE(has(world.edge().stanzas[0], "type='modify'"));
 }
 
-TEST(GatewayToSip, OneOfAPairIsPendingAndOrderIsKept) {    // GEN-5
+TEST(GatewayToSip, OneOfAPairIsPendingAndOrderIsKept) {  // GEN-5
     World world(test::Settings{{"partner/xmpp.example/rate_sender_messages", "none"}});
     auto peer = world.peer();
     for (int i = 0; i < 100; ++i) {
-        ASSERT_TRUE(world.give(World::message("m" + std::to_string(i), "text " + std::to_string(i))));
+        ASSERT_TRUE(
+            world.give(World::message("m" + std::to_string(i), "text " + std::to_string(i))));
         if (i % 25 == 24) world.pass(200ms);
     }
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 100; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 100; }))
+        << world.log();
     for (int i = 0; i < 100; ++i) {
-        EXPECT_TRUE(peer->requests[static_cast<std::size_t>(i)].ends_with("\r\n\r\ntext " + std::to_string(i)));
+        EXPECT_TRUE(peer->requests[static_cast<std::size_t>(i)].ends_with("\r\n\r\ntext " +
+                                                                          std::to_string(i)));
     }
 }
 
-TEST(GatewayToSip, AFullQueueIsToldAtOnce) {    // GEN-5: 50 wait behind the one that is pending
+TEST(GatewayToSip, AFullQueueIsToldAtOnce) {  // GEN-5: 50 wait behind the one that is pending
     World world(test::Settings{{"partner/xmpp.example/rate_sender_messages", "none"}});
     auto peer = world.peer();
     peer->answer = [](const sip::Message&) { return 0; };
-    for (int i = 0; i < 52; ++i) ASSERT_TRUE(world.give(World::message("m" + std::to_string(i), "t" + std::to_string(i))));
+    for (int i = 0; i < 52; ++i)
+        ASSERT_TRUE(world.give(World::message("m" + std::to_string(i), "t" + std::to_string(i))));
     ASSERT_EQ(world.edge().stanzas.size(), 1u);
     EXPECT_TRUE(has(world.edge().stanzas[0], "<resource-constraint"));
     EXPECT_TRUE(has(world.edge().stanzas[0], "id='m51'"));
 }
 
-TEST(GatewayToSip, ASenderHasARate) {    // S2S-65: 20/s, burst 60
+TEST(GatewayToSip, ASenderHasARate) {  // S2S-65: 20/s, burst 60
     World world;
     auto peer = world.peer();
     for (int i = 0; i < 61; ++i) {
@@ -226,7 +261,7 @@ TEST(GatewayToSip, ASenderHasARate) {    // S2S-65: 20/s, burst 60
     EXPECT_TRUE(has(world.edge().stanzas[0], "type='wait'"));
 }
 
-TEST(GatewayToSip, ARingIsBroken) {    // SEC-3
+TEST(GatewayToSip, ARingIsBroken) {  // SEC-3
     World world;
     auto peer = world.peer();
     for (int i = 0; i < 9; ++i) {
@@ -248,36 +283,55 @@ TEST(GatewayToSip, RefusesWhatRulesRefuse) {
         return world.edge().stanzas.empty() ? std::string("nothing") : world.edge().stanzas[0];
     };
     const std::string message = World::message("a", "x");
-    EXPECT_TRUE(has(refused({{"federation.allow", "no"}}, message), "<policy-violation"));               // ERR-L5
+    EXPECT_TRUE(
+        has(refused({{"federation.allow", "no"}}, message), "<policy-violation"));  // ERR-L5
     EXPECT_TRUE(has(refused({{"policy/global/xmpp_access", "no"}}, message), "<policy-violation"));
-    EXPECT_TRUE(has(refused({{"partner/xmpp.example/enabled", "no"}}, message), "<policy-violation"));
-    EXPECT_TRUE(has(refused({{"partner/xmpp.example/type", "public_unverified"}}, message), "<policy-violation"));    // A6
-    EXPECT_TRUE(has(refused({}, World::message("a", "x", "juliet", "groupchat")), "<service-unavailable"));    // IM-7
-    EXPECT_TRUE(has(refused({{"im.max_bytes", "8"}}, World::message("a", "123456789")), "<policy-violation"));    // IM-19
-    EXPECT_TRUE(has(refused({{"domain/sip.example/strict_1300", "yes"}}, World::message("a", std::string(1'300, 'x'))),
-                    "<policy-violation"));    // IM-18
-    EXPECT_TRUE(has(refused({}, "<message from='j@xmpp.example/r' to='sip.example' id='a'><body>x</body></message>"),
-                    "<service-unavailable"));    // IM-20
-    EXPECT_EQ(refused({}, "<message from='j@xmpp.example' to='sip.example' type='headline'><body>x</body></message>"),
-              "nothing");    // IM-20
-    EXPECT_TRUE(has(refused({}, "<message from='j@xmpp.example' to='\\20x@sip.example' id='a'><body>x</body></message>"),
-                    "<jid-malformed"));    // ERR-L7, ADDR-31
-    EXPECT_EQ(refused({}, World::message("a", "x", "juliet", "error")), "nothing");    // ERR-5
-    EXPECT_TRUE(has(refused({}, "<presence from='j@xmpp.example' to='romeo@sip.example' type='subscribe' id='p'/>"),
-                    "<presence "));
+    EXPECT_TRUE(
+        has(refused({{"partner/xmpp.example/enabled", "no"}}, message), "<policy-violation"));
+    EXPECT_TRUE(has(refused({{"partner/xmpp.example/type", "public_unverified"}}, message),
+                    "<policy-violation"));  // A6
+    EXPECT_TRUE(has(refused({}, World::message("a", "x", "juliet", "groupchat")),
+                    "<service-unavailable"));  // IM-7
+    EXPECT_TRUE(has(refused({{"im.max_bytes", "8"}}, World::message("a", "123456789")),
+                    "<policy-violation"));  // IM-19
+    EXPECT_TRUE(has(refused({{"domain/sip.example/strict_1300", "yes"}},
+                            World::message("a", std::string(1'300, 'x'))),
+                    "<policy-violation"));  // IM-18
+    EXPECT_TRUE(has(
+        refused(
+            {},
+            "<message from='j@xmpp.example/r' to='sip.example' id='a'><body>x</body></message>"),
+        "<service-unavailable"));  // IM-20
+    EXPECT_EQ(refused({},
+                      "<message from='j@xmpp.example' to='sip.example' "
+                      "type='headline'><body>x</body></message>"),
+              "nothing");  // IM-20
+    EXPECT_TRUE(has(refused({},
+                            "<message from='j@xmpp.example' to='\\20x@sip.example' "
+                            "id='a'><body>x</body></message>"),
+                    "<jid-malformed"));  // ERR-L7, ADDR-31
+    EXPECT_EQ(refused({}, World::message("a", "x", "juliet", "error")), "nothing");  // ERR-5
+    EXPECT_TRUE(has(
+        refused({},
+                "<presence from='j@xmpp.example' to='romeo@sip.example' type='subscribe' id='p'/>"),
+        "<presence "));
     EXPECT_EQ(refused({}, "<presence from='j@xmpp.example/r' to='romeo@sip.example'/>"), "nothing");
-    EXPECT_TRUE(has(refused({}, "<iq from='j@xmpp.example/r' to='sip.example' id='i' type='get'><ping xmlns='urn:xmpp:ping'/></iq>"),
-                    "type='result'"));    // IQ-6
+    EXPECT_TRUE(has(refused({},
+                            "<iq from='j@xmpp.example/r' to='sip.example' id='i' type='get'><ping "
+                            "xmlns='urn:xmpp:ping'/></iq>"),
+                    "type='result'"));  // IQ-6
 }
 
 TEST(GatewayToSip, BackPressureOfTheEdgeLosesNothing) {
     World world;
     auto peer = world.peer();
     world.edge().refuse = 1;
-    EXPECT_FALSE(world.give(World::message("a", "x", "juliet", "groupchat")));    // comes again
+    EXPECT_FALSE(world.give(World::message("a", "x", "juliet", "groupchat")));  // comes again
     EXPECT_TRUE(world.give(World::message("a", "x", "juliet", "groupchat")));
     EXPECT_EQ(world.edge().stanzas.size(), 1u);
-    peer->answer = [](const sip::Message& m) { return m.method == sip::Method::kMessage ? 404 : 200; };
+    peer->answer = [](const sip::Message& m) {
+        return m.method == sip::Method::kMessage ? 404 : 200;
+    };
     world.edge().refuse = 3;
     ASSERT_TRUE(world.give(World::message("b", "x")));
     ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 2; }));
@@ -301,29 +355,37 @@ TEST(GatewayToSip, DrainingRefusesWhatIsNewAndEndsWhatIsPending) {
 
 // ---- SIP -> XMPP
 
-TEST(GatewayToXmpp, AMessageIsAnsweredWhenItWasWritten) {    // IM-30..IM-38, IM-49
+TEST(GatewayToXmpp, AMessageIsAnsweredWhenItWasWritten) {  // IM-30..IM-38, IM-49
     World world;
     auto peer = world.peer();
     world.edge().at_once = false;
-    peer->send_tcp(world.sip_address(), World::request("b1", "hello", "Content-Type: text/plain\r\n"));
+    peer->send_tcp(world.sip_address(),
+                   World::request("b1", "hello", "Content-Type: text/plain\r\n"));
     ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 1; })) << world.log();
-    EXPECT_EQ(world.edge().stanzas[0],
-              "<message from='romeo@sip.example' to='juliet@xmpp.example' id='b1'><body>hello</body>"
-              "<thread>call-b1</thread></message>");
+    EXPECT_EQ(
+        world.edge().stanzas[0],
+        "<message from='romeo@sip.example' to='juliet@xmpp.example' id='b1'><body>hello</body>"
+        "<thread>call-b1</thread></message>");
     world.pass(1s);
     EXPECT_TRUE(peer->responses.empty());
-    world.gateway().on_outcome({world.edge().tickets[0], link::Fate::kWritten, link::Fault::kNone, false});
+    world.gateway().on_outcome(
+        {world.edge().tickets[0], link::Fate::kWritten, link::Fault::kNone, false});
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
-    EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP ua.sip.example:5070"));
+    EXPECT_TRUE(
+        peer->responses[0].starts_with("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP ua.sip.example:5070"));
     EXPECT_TRUE(has(peer->responses[0], "To: <sip:juliet@xmpp.example>;tag="));
     EXPECT_FALSE(has(peer->responses[0], "Contact"));
 }
 
-TEST(GatewayToXmpp, FaultsOfTheLinkAreAnswered) {    // ERR-40..ERR-46
+TEST(GatewayToXmpp, FaultsOfTheLinkAreAnswered) {  // ERR-40..ERR-46
     const std::pair<link::Fault, const char*> rows[] = {
-        {link::Fault::kNoSuchDomain, "404 Domain Not Found"}, {link::Fault::kUnreachable, "408 "},
-        {link::Fault::kNotTrusted, "403 Federation Not Possible"}, {link::Fault::kRemoteDenied, "403 "},
-        {link::Fault::kRemoteFailing, "500 "}, {link::Fault::kBlocked, "403 "}, {link::Fault::kQueueFull, "500 "}};
+        {link::Fault::kNoSuchDomain, "404 Domain Not Found"},
+        {link::Fault::kUnreachable, "408 "},
+        {link::Fault::kNotTrusted, "403 Federation Not Possible"},
+        {link::Fault::kRemoteDenied, "403 "},
+        {link::Fault::kRemoteFailing, "500 "},
+        {link::Fault::kBlocked, "403 "},
+        {link::Fault::kQueueFull, "500 "}};
     for (const auto& [fault, answer] : rows) {
         World world;
         auto peer = world.peer();
@@ -332,13 +394,14 @@ TEST(GatewayToXmpp, FaultsOfTheLinkAreAnswered) {    // ERR-40..ERR-46
         ASSERT_TRUE(world.until([&] { return world.edge().tickets.size() == 1; }));
         world.gateway().on_outcome({world.edge().tickets[0], link::Fate::kFailed, fault, false});
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
-        EXPECT_TRUE(peer->responses[0].starts_with(std::string("SIP/2.0 ") + answer)) << peer->responses[0];
+        EXPECT_TRUE(peer->responses[0].starts_with(std::string("SIP/2.0 ") + answer))
+            << peer->responses[0];
         EXPECT_EQ(has(peer->responses[0], "Retry-After: 30"), has(answer, "500"));
         EXPECT_EQ(world.count(Counter::kMessagesS2xRefused), 1u);
     }
 }
 
-TEST(GatewayToXmpp, HoldsEightSecondsAtMost) {    // IM-49, ERR-34, SIP-12
+TEST(GatewayToXmpp, HoldsEightSecondsAtMost) {  // IM-49, ERR-34, SIP-12
     World world;
     auto peer = world.peer();
     world.edge().at_once = false;
@@ -348,19 +411,21 @@ TEST(GatewayToXmpp, HoldsEightSecondsAtMost) {    // IM-49, ERR-34, SIP-12
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 504 "));
     EXPECT_GE(world.simulation.now() - begin, 8s);
     EXPECT_LT(world.simulation.now() - begin, 9s);
-    world.gateway().on_outcome({world.edge().tickets[0], link::Fate::kFailed, link::Fault::kExpired, false});
+    world.gateway().on_outcome(
+        {world.edge().tickets[0], link::Fate::kFailed, link::Fault::kExpired, false});
     world.pass(1s);
     EXPECT_EQ(peer->responses.size(), 1u);
     EXPECT_TRUE(world.gateway().drained());
 }
 
-TEST(GatewayToXmpp, ALateBounceBecomesOneNotice) {    // IM-50
+TEST(GatewayToXmpp, ALateBounceBecomesOneNotice) {  // IM-50
     World world;
     auto peer = world.peer();
     peer->send_tcp(world.sip_address(), World::request("b1", "hello"));
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
     const std::string bounce =
-        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='b1'><error type='cancel'>"
+        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='b1'><error "
+        "type='cancel'>"
         "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text "
         "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no such user</text></error></message>";
     ASSERT_TRUE(world.give(bounce));
@@ -375,28 +440,32 @@ TEST(GatewayToXmpp, ALateBounceBecomesOneNotice) {    // IM-50
     EXPECT_EQ(peer->requests.size(), 1u);
 }
 
-TEST(GatewayToXmpp, ANoticeThatFailsIsNotAnsweredByAnother) {    // IM-50, SEC-2
+TEST(GatewayToXmpp, ANoticeThatFailsIsNotAnsweredByAnother) {  // IM-50, SEC-2
     World world;
     auto peer = world.peer();
-    peer->answer = [](const sip::Message& m) { return m.method == sip::Method::kMessage ? 404 : 200; };
+    peer->answer = [](const sip::Message& m) {
+        return m.method == sip::Method::kMessage ? 404 : 200;
+    };
     peer->send_tcp(world.sip_address(), World::request("b1", "hello"));
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
-    world.gateway().on_outcome({world.edge().tickets[0], link::Fate::kInDoubt, link::Fault::kNone, false});
+    world.gateway().on_outcome(
+        {world.edge().tickets[0], link::Fate::kInDoubt, link::Fault::kNone, false});
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
     EXPECT_TRUE(has(peer->requests[0], "may or may not have arrived"));
     world.pass(5s);
-    EXPECT_EQ(world.edge().stanzas.size(), 1u);    // only the message itself
+    EXPECT_EQ(world.edge().stanzas.size(), 1u);  // only the message itself
     EXPECT_EQ(world.count(Counter::kMessagesS2xInDoubt), 1u);
 }
 
-TEST(GatewayToXmpp, ABounceWithinTheWaitIsTheAnswer) {    // IM-50, ERR-10, ERR-11, ERR-26
+TEST(GatewayToXmpp, ABounceWithinTheWaitIsTheAnswer) {  // IM-50, ERR-10, ERR-11, ERR-26
     World world(test::Settings{{"im.error_wait", "500ms"}});
     auto peer = world.peer();
     peer->send_tcp(world.sip_address(), World::request("b1", "hello"));
     ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 1; }));
-    ASSERT_TRUE(world.give("<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='b1'>"
-                           "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
-                           "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>not here</text></error></message>"));
+    ASSERT_TRUE(world.give(
+        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='b1'>"
+        "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>not here</text></error></message>"));
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 604 not here\r\n")) << peer->responses[0];
     peer->send_tcp(world.sip_address(), World::request("b2", "hello"));
@@ -404,7 +473,7 @@ TEST(GatewayToXmpp, ABounceWithinTheWaitIsTheAnswer) {    // IM-50, ERR-10, ERR-
     EXPECT_TRUE(peer->responses[1].starts_with("SIP/2.0 200 "));
 }
 
-TEST(GatewayToXmpp, ARequestThatComesAgainIsAbsorbed) {    // SIP-11
+TEST(GatewayToXmpp, ARequestThatComesAgainIsAbsorbed) {  // SIP-11
     World world;
     auto peer = world.peer();
     const std::string request = World::request("b1", "hello", "", "UDP");
@@ -416,7 +485,7 @@ TEST(GatewayToXmpp, ARequestThatComesAgainIsAbsorbed) {    // SIP-11
     ASSERT_EQ(peer->responses.size(), 3u);
     EXPECT_EQ(peer->responses[0], peer->responses[2]);
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 "));
-    EXPECT_TRUE(has(peer->responses[0], ";received=10.99.0.1")) << peer->responses[0];    // SIP-13
+    EXPECT_TRUE(has(peer->responses[0], ";received=10.99.0.1")) << peer->responses[0];  // SIP-13
     // Merged: the same request by another way.
     std::string merged = request;
     merged.replace(merged.find("z9hG4bKb1"), 9, "z9hG4bKb9");
@@ -433,33 +502,49 @@ TEST(GatewayToXmpp, RefusesWhatItMust) {
         const char* header;
     };
     const Row rows[] = {
-        {"ADDR-21", World::request("b", "x", "", "TCP", "sips:juliet@xmpp.example"), "480 ", "Warning: 380 "},
+        {"ADDR-21", World::request("b", "x", "", "TCP", "sips:juliet@xmpp.example"), "480 ",
+         "Warning: 380 "},
         {"ADDR-21", World::request("b", "x", "", "TCP", "tel:+15551234"), "416 ", ""},
-        {"ADDR-30", World::request("b", "x", "", "TCP", "sip:%20a@xmpp.example"), "400 Address Not Representable", ""},
+        {"ADDR-30", World::request("b", "x", "", "TCP", "sip:%20a@xmpp.example"),
+         "400 Address Not Representable", ""},
         {"ADDR-29", World::request("b", "x", "", "TCP", "sip:xmpp.example"), "404 ", ""},
-        {"SIP-32", World::request("b", "x", "", "TCP", "sip:juliet@xmpp.example", "sip:m@evil.example"), "403 ", ""},
+        {"SIP-32",
+         World::request("b", "x", "", "TCP", "sip:juliet@xmpp.example", "sip:m@evil.example"),
+         "403 ", ""},
         {"SEC-1", World::request("b", "x", "", "TCP", "sip:juliet@sip.example"), "403 ", ""},
         {"ERR-46", World::request("b", "x", "", "TCP", "sip:juliet@unknown.example"), "403 ", ""},
-        {"SIP-33", World::request("b", "x", "", "TCP", "sip:juliet@xmpp.example", "sip:anonymous@anonymous.invalid"), "403 ", ""},
-        {"IM-45", World::request("b", "x", "Content-Type: image/png\r\n"), "415 ", "Accept: text/plain, "},
-        {"IM-45", World::request("b", "x", "Content-Encoding: gzip\r\n"), "415 ", "Accept-Encoding: identity"},
+        {"SIP-33",
+         World::request("b", "x", "", "TCP", "sip:juliet@xmpp.example",
+                        "sip:anonymous@anonymous.invalid"),
+         "403 ", ""},
+        {"IM-45", World::request("b", "x", "Content-Type: image/png\r\n"), "415 ",
+         "Accept: text/plain, "},
+        {"IM-45", World::request("b", "x", "Content-Encoding: gzip\r\n"), "415 ",
+         "Accept-Encoding: identity"},
         {"IM-51", World::request("b", "x", "Require: 100rel\r\n"), "420 ", "Unsupported: 100rel"},
         {"IM-48", World::request("b", ""), "200 ", ""},
-        {"IQ-14", World::request("b", "", "", "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example", "INFO"), "405 ", "Allow: "},
-        {"IQ-13", World::request("b", "", "", "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example", "OPTIONS"), "200 ", "Allow: "},
+        {"IQ-14",
+         World::request("b", "", "", "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example",
+                        "INFO"),
+         "405 ", "Allow: "},
+        {"IQ-13",
+         World::request("b", "", "", "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example",
+                        "OPTIONS"),
+         "200 ", "Allow: "},
     };
     for (const Row& row : rows) {
         World world;
         auto peer = world.peer();
         peer->send_tcp(world.sip_address(), row.request);
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << row.rule;
-        EXPECT_TRUE(peer->responses[0].starts_with(std::string("SIP/2.0 ") + row.status)) << row.rule << peer->responses[0];
+        EXPECT_TRUE(peer->responses[0].starts_with(std::string("SIP/2.0 ") + row.status))
+            << row.rule << peer->responses[0];
         EXPECT_TRUE(has(peer->responses[0], row.header)) << row.rule << peer->responses[0];
         EXPECT_TRUE(world.edge().stanzas.empty()) << row.rule;
     }
 }
 
-TEST(GatewayToXmpp, HopsThatAreUsedUpAre483) {    // SIP-17, ERR-47
+TEST(GatewayToXmpp, HopsThatAreUsedUpAre483) {  // SIP-17, ERR-47
     World world;
     auto peer = world.peer();
     std::string request = World::request("b", "x");
@@ -469,7 +554,7 @@ TEST(GatewayToXmpp, HopsThatAreUsedUpAre483) {    // SIP-17, ERR-47
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 483 "));
 }
 
-TEST(GatewayToXmpp, AStrangerIsRefused) {    // SIP-30
+TEST(GatewayToXmpp, AStrangerIsRefused) {  // SIP-30
     World world(test::Settings{{"sip.trusted", "192.0.2.0/24"}});
     auto peer = world.peer();
     peer->send_tcp(world.sip_address(), World::request("b", "x"));
@@ -482,40 +567,46 @@ TEST(GatewayToXmpp, BackPressureHoldsTheConnectionBack) {
     World world;
     auto peer = world.peer();
     world.edge().refuse = 20;
-    for (int i = 0; i < 5; ++i) peer->send_tcp(world.sip_address(), World::request("b" + std::to_string(i), "same"));
+    for (int i = 0; i < 5; ++i)
+        peer->send_tcp(world.sip_address(), World::request("b" + std::to_string(i), "same"));
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 5; })) << world.log();
     ASSERT_EQ(world.edge().stanzas.size(), 5u);
     for (int i = 0; i < 5; ++i) {
-        EXPECT_TRUE(has(world.edge().stanzas[static_cast<std::size_t>(i)], "id='b" + std::to_string(i) + "'"));
+        EXPECT_TRUE(has(world.edge().stanzas[static_cast<std::size_t>(i)],
+                        "id='b" + std::to_string(i) + "'"));
         EXPECT_TRUE(peer->responses[static_cast<std::size_t>(i)].starts_with("SIP/2.0 200 "));
     }
 }
 
-TEST(GatewayToXmpp, TheAnswerKeepsTheThread) {    // IM-5, IM-34, ADDR-8, IM-30
+TEST(GatewayToXmpp, TheAnswerKeepsTheThread) {  // IM-5, IM-34, ADDR-8, IM-30
     World world;
     auto peer = world.peer();
-    ASSERT_TRUE(world.give(World::message("a1", "x", "juliet", "chat", "<thread>two words</thread>")));
+    ASSERT_TRUE(
+        world.give(World::message("a1", "x", "juliet", "chat", "<thread>two words</thread>")));
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
     const std::size_t at = peer->requests[0].find("Call-ID: ") + 9;
-    const std::string call_id = peer->requests[0].substr(at, peer->requests[0].find("\r\n", at) - at);
+    const std::string call_id =
+        peer->requests[0].substr(at, peer->requests[0].find("\r\n", at) - at);
     EXPECT_TRUE(call_id.starts_with("t-"));
     std::string reply = World::request("b1", "y", "", "TCP", "sip:juliet@xmpp.example;gr=balcony",
                                        "sip:romeo@sip.example;gr=desk");
     reply.replace(reply.find("call-b1"), 7, call_id);
     peer->send_tcp(world.sip_address(), reply);
     ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 1; }));
-    EXPECT_TRUE(has(world.edge().stanzas[0], "<thread>two words</thread>")) << world.edge().stanzas[0];
-    EXPECT_TRUE(has(world.edge().stanzas[0], "from='romeo@sip.example/desk' to='juliet@xmpp.example/balcony'"));
+    EXPECT_TRUE(has(world.edge().stanzas[0], "<thread>two words</thread>"))
+        << world.edge().stanzas[0];
+    EXPECT_TRUE(has(world.edge().stanzas[0],
+                    "from='romeo@sip.example/desk' to='juliet@xmpp.example/balcony'"));
     std::string direct = World::message("a2", "z", "juliet", "chat", "<thread>two words</thread>");
     direct.replace(direct.find("to='romeo@sip.example'"), 22, "to='romeo@sip.example/desk'");
     ASSERT_TRUE(world.give(direct));
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 2; }));
     EXPECT_TRUE(peer->requests[1].starts_with("MESSAGE sip:romeo@sip.example;gr=desk SIP/2.0"));
     EXPECT_TRUE(has(peer->requests[1], "CSeq: 2 MESSAGE"));
-    EXPECT_TRUE(has(peer->requests[1], "To: <sip:romeo@sip.example>\r\n"));    // ADDR-8
+    EXPECT_TRUE(has(peer->requests[1], "To: <sip:romeo@sip.example>\r\n"));  // ADDR-8
 }
 
-TEST(GatewayToXmpp, AnUnverifiedPartnerMayAnswer) {    // features.md A6
+TEST(GatewayToXmpp, AnUnverifiedPartnerMayAnswer) {  // features.md A6
     World world(test::Settings{{"partner/xmpp.example/type", "public_unverified"}});
     auto peer = world.peer();
     ASSERT_TRUE(world.give(World::message("a1", "first")));
@@ -528,25 +619,27 @@ TEST(GatewayToXmpp, AnUnverifiedPartnerMayAnswer) {    // features.md A6
 
 // ---- TLS
 
-const test::Settings kTlsSettings = {{"sip.listen", "tls:0.0.0.0:5061"},
-                                     {"sip.trusted", "192.0.2.0/24"},
-                                     {"domain/sip.example/next_hop", "sip:second.example:5070;transport=tls"}};
+const test::Settings kTlsSettings = {
+    {"sip.listen", "tls:0.0.0.0:5061"},
+    {"sip.trusted", "192.0.2.0/24"},
+    {"domain/sip.example/next_hop", "sip:second.example:5070;transport=tls"}};
 
-TEST(GatewayTls, ANextHopThatProvesItsNameIsUsed) {    // SIP-31
+TEST(GatewayTls, ANextHopThatProvesItsNameIsUsed) {  // SIP-31
     const auto& certificates = net::test::Certificates::get();
     auto ours = certificates.context({"chained"});
     auto theirs = certificates.context({"second"});
     World world(kTlsSettings, 1, ours.get(), {{"second.example", "10.99.0.1"}});
     auto peer = world.peer("10.99.0.1:5070", theirs.get());
     ASSERT_TRUE(world.give(World::message("a1", "hello")));
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; })) << world.log();
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
     EXPECT_TRUE(has(peer->requests[0], "Via: SIP/2.0/TLS gw.example:5061"));
 }
 
-TEST(GatewayTls, ANextHopThatDoesNotIsNot) {    // SIP-31, ERR-L3
+TEST(GatewayTls, ANextHopThatDoesNotIsNot) {  // SIP-31, ERR-L3
     const auto& certificates = net::test::Certificates::get();
     auto ours = certificates.context({"chained"});
-    for (const char* name : {"weak_ca", "client"}) {    // another authority; no such name
+    for (const char* name : {"weak_ca", "client"}) {  // another authority; no such name
         auto theirs = certificates.context({name});
         World world(kTlsSettings, 1, ours.get(), {{"second.example", "10.99.0.1"}});
         auto peer = world.peer("10.99.0.1:5070", theirs.get());
@@ -558,36 +651,43 @@ TEST(GatewayTls, ANextHopThatDoesNotIsNot) {    // SIP-31, ERR-L3
     }
 }
 
-TEST(GatewayTls, ACertificateMakesAPeerTrusted) {    // SIP-30
+TEST(GatewayTls, ACertificateMakesAPeerTrusted) {  // SIP-30
     const auto& certificates = net::test::Certificates::get();
     auto ours = certificates.context({"chained"});
-    for (const auto& [name, status] : {std::pair{"second", "SIP/2.0 200 "}, std::pair{"client", "SIP/2.0 403 "}}) {
+    for (const auto& [name, status] :
+         {std::pair{"second", "SIP/2.0 200 "}, std::pair{"client", "SIP/2.0 403 "}}) {
         auto theirs = certificates.context({name});
         World world(kTlsSettings, 1, ours.get());
         auto peer = world.peer("10.99.0.1:5070", theirs.get());
         peer->send_tls(world.sip_address(5061), World::request("b1", "hello", "", "TLS"));
-        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << name << world.log();
+        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }))
+            << name << world.log();
         EXPECT_TRUE(peer->responses[0].starts_with(status)) << name << peer->responses[0];
     }
 }
 
 // ---- several shards
 
-TEST(GatewayShards, EachPairHasOneOwnerAndAllArrives) {    // GEN-5 across shards; SIP-13: branches lead home
-    World world(test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}}, 3);
+TEST(GatewayShards,
+     EachPairHasOneOwnerAndAllArrives) {  // GEN-5 across shards; SIP-13: branches lead home
+    World world(test::Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"}},
+                3);
     auto peer = world.peer();
     constexpr int kPairs = 30;
     for (int round = 0; round < 3; ++round) {
         for (int i = 0; i < kPairs; ++i) {
-            ASSERT_TRUE(world.give(World::message("m" + std::to_string(i), "round " + std::to_string(round),
-                                                  "user" + std::to_string(i)),
-                                   static_cast<std::uint32_t>(i + round) % 3));
+            ASSERT_TRUE(
+                world.give(World::message("m" + std::to_string(i), "round " + std::to_string(round),
+                                          "user" + std::to_string(i)),
+                           static_cast<std::uint32_t>(i + round) % 3));
         }
         world.pass(50ms);
     }
-    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 3 * kPairs; })) << world.log();
+    ASSERT_TRUE(world.until([&] {
+        return world.count(Counter::kMessagesX2sDelivered) == 3 * kPairs;
+    })) << world.log();
     std::map<std::string, int> rounds;
-    std::map<std::string, std::string> seen;    // retransmissions are not new
+    std::map<std::string, std::string> seen;  // retransmissions are not new
     for (const std::string& request : peer->requests) {
         const std::string from = request.substr(request.find("From: "), 30);
         if (seen[from] == request) continue;
@@ -605,7 +705,8 @@ TEST(GatewayShards, AnswersGoBackToTheShardOfTheRequest) {
                                       "sip:user" + std::to_string(i) + "@xmpp.example"));
     }
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 30; })) << world.log();
-    for (const std::string& response : peer->responses) EXPECT_TRUE(response.starts_with("SIP/2.0 200 "));
+    for (const std::string& response : peer->responses)
+        EXPECT_TRUE(response.starts_with("SIP/2.0 200 "));
     std::size_t owners = 0;
     std::size_t stanzas = 0;
     for (const auto& edge : world.edges) {
@@ -615,9 +716,11 @@ TEST(GatewayShards, AnswersGoBackToTheShardOfTheRequest) {
     EXPECT_EQ(stanzas, 30u);
     EXPECT_EQ(owners, 3u);
     // A late bounce finds the owner from any shard.
-    ASSERT_TRUE(world.give("<message type='error' from='user7@xmpp.example' to='romeo@sip.example' id='b7'>"
-                           "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
-                           2));
+    ASSERT_TRUE(
+        world.give("<message type='error' from='user7@xmpp.example' to='romeo@sip.example' id='b7'>"
+                   "<error type='cancel'><gone "
+                   "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+                   2));
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
     EXPECT_TRUE(has(peer->requests[0], "In-Reply-To: call-b7"));
 }

@@ -1,4 +1,5 @@
-// What peers do that they should not, and what ends badly: nobody else is harmed, nothing is lost in silence.
+// What peers do that they should not, and what ends badly: nobody else is harmed, nothing is lost
+// in silence.
 #include <gtest/gtest.h>
 
 #include "appliance/gateway/gateway.hpp"
@@ -12,7 +13,9 @@ namespace {
 
 using test::World;
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 // A connection that sends what it is told and reads what comes, or does not.
 class RawPeer final : public net::ConnectionOwner {
@@ -38,7 +41,7 @@ private:
 
 const test::Settings kNobodyTrusted = {{"sip.trusted", "192.0.2.0/24"}};
 
-TEST(HostilePeer, WithoutTrustItHasFewPlacesForAShortTime) {    // SIP-30
+TEST(HostilePeer, WithoutTrustItHasFewPlacesForAShortTime) {  // SIP-30
     World world(kNobodyTrusted);
     auto& loop = world.simulation.make_loop(world.simulation.make_node());
     std::vector<std::unique_ptr<RawPeer>> peers;
@@ -46,7 +49,9 @@ TEST(HostilePeer, WithoutTrustItHasFewPlacesForAShortTime) {    // SIP-30
         peers.push_back(std::make_unique<RawPeer>(loop, world.sip_address()));
     }
     world.pass(2s);
-    const auto closed = [&] { return std::ranges::count_if(peers, [](const auto& one) { return one->is_closed; }); };
+    const auto closed = [&] {
+        return std::ranges::count_if(peers, [](const auto& one) { return one->is_closed; });
+    };
     EXPECT_EQ(closed(), 50);
     peers[0]->send(World::request("b1", "hello"));
     ASSERT_TRUE(world.until([&] { return has(peers[0]->received, "SIP/2.0 403 "); }, 2s));
@@ -54,7 +59,7 @@ TEST(HostilePeer, WithoutTrustItHasFewPlacesForAShortTime) {    // SIP-30
                             kSipUntrustedTime + 2s));
 }
 
-TEST(HostilePeer, AMessageHasToEnd) {    // slow loris
+TEST(HostilePeer, AMessageHasToEnd) {  // slow loris
     World world;
     auto& loop = world.simulation.make_loop(world.simulation.make_node());
     RawPeer half(loop, world.sip_address());
@@ -66,78 +71,85 @@ TEST(HostilePeer, AMessageHasToEnd) {    // slow loris
     EXPECT_FALSE(idle.is_closed);
 }
 
-
-TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {    // SEC-1, SIP-32
+TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {  // SEC-1, SIP-32
     const auto& certificates = net::test::Certificates::get();
     auto ours = certificates.context({"chained"});
     auto theirs = certificates.context({"second"});
-    const test::Settings settings = {{"sip.listen", "tls:0.0.0.0:5061"},
-                                     {"sip.trusted", "192.0.2.0/24"},
-                                     {"domain/other.example/next_hop", "sip:second.example:5070;transport=tls"}};
+    const test::Settings settings = {
+        {"sip.listen", "tls:0.0.0.0:5061"},
+        {"sip.trusted", "192.0.2.0/24"},
+        {"domain/other.example/next_hop", "sip:second.example:5070;transport=tls"}};
     for (const auto& [from, status] : {std::pair{"sip:romeo@other.example", "SIP/2.0 200 "},
                                        std::pair{"sip:romeo@sip.example", "SIP/2.0 403 "}}) {
         World world(settings, 1, ours.get());
         auto peer = world.peer("10.99.0.1:5070", theirs.get());
         peer->send_tls(world.sip_address(5061),
                        World::request("b1", "hello", "", "TLS", "sip:juliet@xmpp.example", from));
-        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << from << world.log();
+        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }))
+            << from << world.log();
         EXPECT_TRUE(peer->responses[0].starts_with(status)) << from << peer->responses[0];
     }
 }
 
-TEST(HostilePeer, AnswersToOldDatagramsMakeRoomForNewOnes) {    // SIP-10: timer J keeps each for 32 s
+TEST(HostilePeer, AnswersToOldDatagramsMakeRoomForNewOnes) {  // SIP-10: timer J keeps each for 32 s
     World world;
     auto peer = world.peer();
     const std::size_t count = kServerTransactions + 500;
     for (std::size_t i = 0; i < count; ++i) {
-        peer->send_udp(world.sip_address(), World::request("u" + std::to_string(i), std::to_string(i), "", "UDP"));
+        peer->send_udp(world.sip_address(),
+                       World::request("u" + std::to_string(i), std::to_string(i), "", "UDP"));
         if (i % 100 == 0) world.pass(std::chrono::milliseconds(1));
     }
-    ASSERT_TRUE(world.until([&] { return peer->responses.size() >= count; }, 5s)) << peer->responses.size();
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() >= count; }, 5s))
+        << peer->responses.size();
     EXPECT_EQ(world.edge().stanzas.size(), count);
     // The last one is still known.
-    peer->send_udp(world.sip_address(),
-                   World::request("u" + std::to_string(count - 1), std::to_string(count - 1), "", "UDP"));
+    peer->send_udp(world.sip_address(), World::request("u" + std::to_string(count - 1),
+                                                       std::to_string(count - 1), "", "UDP"));
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == count + 1; }, 5s));
     EXPECT_EQ(world.edge().stanzas.size(), count);
 }
 
-TEST(MergedRequest, IsRefusedOnWhateverShardItComes) {    // SIP-11
+TEST(MergedRequest, IsRefusedOnWhateverShardItComes) {  // SIP-11
     constexpr std::uint32_t kShards = 3;
     World world({}, kShards);
     std::vector<std::unique_ptr<test::SipPeer>> proxies;
-    for (int i = 0; i < 6; ++i) {    // connections are spread over the shards
+    for (int i = 0; i < 6; ++i) {  // connections are spread over the shards
         proxies.push_back(world.peer(("10.99.0." + std::to_string(i + 1) + ":5070").c_str()));
         std::string request = World::request("same", "hello");
         request.replace(request.find("z9hG4bKsame"), 11, "z9hG4bKway" + std::to_string(i));
         proxies.back()->send_tcp(world.sip_address(), request);
         ASSERT_TRUE(world.until([&] { return proxies.back()->responses.size() == 1; }));
-        EXPECT_TRUE(proxies.back()->responses[0].starts_with(i == 0 ? "SIP/2.0 200 " : "SIP/2.0 482 "));
+        EXPECT_TRUE(
+            proxies.back()->responses[0].starts_with(i == 0 ? "SIP/2.0 200 " : "SIP/2.0 482 "));
     }
     std::size_t stanzas = 0;
     for (const auto& edge : world.edges) stanzas += edge->stanzas.size();
     EXPECT_EQ(stanzas, 1u);
 }
 
-TEST(HostilePeer, AHugeHeadAndAHugeContactDoNotMeet) {    // ERR-23, SIP-3
+TEST(HostilePeer, AHugeHeadAndAHugeContactDoNotMeet) {  // ERR-23, SIP-3
     World world(test::Settings{{"im.error_wait", "1000ms"}});
     RawPeer peer(world.simulation.make_loop(world.simulation.make_node()), world.sip_address());
     std::string request = World::request("b1", "hello");
-    const std::string more = "Via: SIP/2.0/TCP h.example;branch=" + std::string(1'000, 'x') + "\r\n";
+    const std::string more =
+        "Via: SIP/2.0/TCP h.example;branch=" + std::string(1'000, 'x') + "\r\n";
     for (int i = 0; i < 31; ++i) request.insert(request.find("Max-Forwards"), more);
     peer.send(request);
     ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); })) << world.log();
     std::string local;
     for (int i = 0; i < 500; ++i) local += "\xC3\xBC";
-    ASSERT_TRUE(world.give(
-        "<message from='juliet@xmpp.example/x' to='romeo@sip.example' id='b1' type='error'><error type='cancel'>"
-        "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:" + local + "@new.example</gone></error></message>"));
+    ASSERT_TRUE(
+        world.give("<message from='juliet@xmpp.example/x' to='romeo@sip.example' id='b1' "
+                   "type='error'><error type='cancel'>"
+                   "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:" +
+                   local + "@new.example</gone></error></message>"));
     ASSERT_TRUE(world.until([&] { return has(peer.received, "\r\n\r\n"); }));
     EXPECT_TRUE(peer.received.starts_with("SIP/2.0 301 ")) << peer.received.substr(0, 80);
     EXPECT_TRUE(has(peer.received, "Contact: <sip:%C3%BC%C3%BC"));
 }
 
-TEST(SipAnswer, WithoutRportGoesToThePortOfTheVia) {    // SIP-13, RFC 3261 18.2.2
+TEST(SipAnswer, WithoutRportGoesToThePortOfTheVia) {  // SIP-13, RFC 3261 18.2.2
     World world;
     auto peer = world.peer("10.99.0.1:5070");
     auto other_socket = world.peer("10.99.0.1:6000");
@@ -151,44 +163,57 @@ TEST(SipAnswer, WithoutRportGoesToThePortOfTheVia) {    // SIP-13, RFC 3261 18.2
     EXPECT_EQ(peer->responses.size(), 1u);
 }
 
-TEST(AssertedIdentity, IsNotUsedWhereAmongOthersIdIsPrivate) {    // SIP-33, RFC 3323 4.2
+TEST(AssertedIdentity, IsNotUsedWhereAmongOthersIdIsPrivate) {  // SIP-33, RFC 3323 4.2
     World world;
     auto peer = world.peer();
-    peer->send_tcp(world.sip_address(),
-                   World::request("b1", "hello", "P-Asserted-Identity: <sip:real@sip.example>\r\nPrivacy: user; id\r\n"));
+    peer->send_tcp(
+        world.sip_address(),
+        World::request("b1", "hello",
+                       "P-Asserted-Identity: <sip:real@sip.example>\r\nPrivacy: user; id\r\n"));
     ASSERT_TRUE(world.until([&] { return !world.edge().stanzas.empty(); }));
-    EXPECT_TRUE(has(world.edge().stanzas[0], "from='romeo@sip.example'")) << world.edge().stanzas[0];
+    EXPECT_TRUE(has(world.edge().stanzas[0], "from='romeo@sip.example'"))
+        << world.edge().stanzas[0];
 }
 
 // ---- nothing is lost in silence
 
-TEST(GatewayReload, TellsThoseWhoseDomainIsGone) {    // IM-17
+TEST(GatewayReload, TellsThoseWhoseDomainIsGone) {  // IM-17
     for (const std::uint32_t shards : {1u, 2u}) {
         World world({}, shards);
         auto peer = world.peer();
         peer->answer = [](const sip::Message&) { return 0; };
-        for (int i = 0; i < 3; ++i) ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello")));
+        for (int i = 0; i < 3; ++i)
+            ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello")));
         ASSERT_TRUE(world.until([&] { return !peer->requests.empty(); }));
-        const auto rules = test::compile({{"federation.allow", "yes"},
-                                          {"sip.trusted", "10.0.0.0/8"},
-                                          {"domain/other.example/next_hop", "sip:10.99.0.1:5070;transport=tcp"},
-                                          {"partner/xmpp.example/type", "federated"},
-                                          {"policy/global/federation_access", "yes"},
-                                          {"policy/global/xmpp_access", "yes"}});
+        const auto rules =
+            test::compile({{"federation.allow", "yes"},
+                           {"sip.trusted", "10.0.0.0/8"},
+                           {"domain/other.example/next_hop", "sip:10.99.0.1:5070;transport=tcp"},
+                           {"partner/xmpp.example/type", "federated"},
+                           {"policy/global/federation_access", "yes"},
+                           {"policy/global/xmpp_access", "yes"}});
         for (auto& gateway : world.gateways) gateway->reload(*rules);
-        ASSERT_TRUE(world.give(World::message("a3", "hello")));    // the edge does not know yet
+        ASSERT_TRUE(world.give(World::message("a3", "hello")));  // the edge does not know yet
         std::string all;
         for (const auto& edge : world.edges) {
             for (const std::string& stanza : edge->stanzas) all += stanza + "\n";
         }
-        EXPECT_TRUE(has(all, "id='a0' type='error'><error type='wait' by='sip.example'><remote-server-timeout")) << all;
-        EXPECT_TRUE(has(all, "id='a1' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
-        EXPECT_TRUE(has(all, "id='a2' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
-        EXPECT_TRUE(has(all, "id='a3' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
+        EXPECT_TRUE(has(
+            all, "id='a0' type='error'><error type='wait' by='sip.example'><remote-server-timeout"))
+            << all;
+        EXPECT_TRUE(has(
+            all,
+            "id='a1' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
+        EXPECT_TRUE(has(
+            all,
+            "id='a2' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
+        EXPECT_TRUE(has(
+            all,
+            "id='a3' type='error'><error type='cancel' by='sip.example'><remote-server-not-found"));
     }
 }
 
-TEST(GatewayNotice, AlsoForALongCallId) {    // IM-50
+TEST(GatewayNotice, AlsoForALongCallId) {  // IM-50
     World world;
     auto peer = world.peer();
     std::string request = World::request("b1", "hello");
@@ -197,27 +222,31 @@ TEST(GatewayNotice, AlsoForALongCallId) {    // IM-50
     peer->send_tcp(world.sip_address(), request);
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }));
     ASSERT_TRUE(world.give(
-        "<message from='juliet@xmpp.example/x' to='romeo@sip.example' id='b1' type='error'><error type='cancel'>"
+        "<message from='juliet@xmpp.example/x' to='romeo@sip.example' id='b1' type='error'><error "
+        "type='cancel'>"
         "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"));
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; })) << world.log();
     EXPECT_TRUE(has(peer->requests[0], "In-Reply-To: " + call_id));
 }
 
-TEST(GatewayToSip, ADomainThatWritesIsToldThatItCannot) {    // ERR-L7
+TEST(GatewayToSip, ADomainThatWritesIsToldThatItCannot) {  // ERR-L7
     World world;
-    ASSERT_TRUE(world.give("<message from='xmpp.example' to='romeo@sip.example' id='a1'><body>news</body></message>"));
+    ASSERT_TRUE(world.give(
+        "<message from='xmpp.example' to='romeo@sip.example' id='a1'><body>news</body></message>"));
     ASSERT_EQ(world.edge().stanzas.size(), 1u);
     EXPECT_TRUE(has(world.edge().stanzas[0], "<jid-malformed"));
-    ASSERT_TRUE(world.give("<message from='xmpp.example' to='romeo@sip.example' id='a2' type='headline'>"
-                           "<body>news</body></message>"));    // IM-20
+    ASSERT_TRUE(
+        world.give("<message from='xmpp.example' to='romeo@sip.example' id='a2' type='headline'>"
+                   "<body>news</body></message>"));  // IM-20
     EXPECT_EQ(world.edge().stanzas.size(), 1u);
 }
 
-TEST(GatewayDrain, TellsThoseWhoseMessagesItCouldNotEnd) {    // IM-17
+TEST(GatewayDrain, TellsThoseWhoseMessagesItCouldNotEnd) {  // IM-17
     World world;
     auto peer = world.peer();
     peer->answer = [](const sip::Message&) { return 0; };
-    for (int i = 0; i < 3; ++i) ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello")));
+    for (int i = 0; i < 3; ++i)
+        ASSERT_TRUE(world.give(World::message("a" + std::to_string(i), "hello")));
     ASSERT_TRUE(world.until([&] { return !peer->requests.empty(); }));
     world.gateway().drain();
     world.pass(5s);
@@ -226,8 +255,10 @@ TEST(GatewayDrain, TellsThoseWhoseMessagesItCouldNotEnd) {    // IM-17
     world.gateway().give_up();
     EXPECT_TRUE(world.gateway().drained());
     ASSERT_EQ(world.edge().stanzas.size(), 3u);
-    EXPECT_TRUE(has(world.edge().stanzas[0], "id='a0'") && has(world.edge().stanzas[0], "<remote-server-timeout"));
-    EXPECT_TRUE(has(world.edge().stanzas[2], "id='a2'") && has(world.edge().stanzas[2], "<resource-constraint"));
+    EXPECT_TRUE(has(world.edge().stanzas[0], "id='a0'") &&
+                has(world.edge().stanzas[0], "<remote-server-timeout"));
+    EXPECT_TRUE(has(world.edge().stanzas[2], "id='a2'") &&
+                has(world.edge().stanzas[2], "<resource-constraint"));
     EXPECT_EQ(world.count(Counter::kMessagesX2sInDoubt), 1u);
     EXPECT_EQ(world.count(Counter::kMessagesX2sRefused), 2u);
     EXPECT_EQ(peer->requests.size(), 1u);

@@ -1,9 +1,9 @@
 #include "appliance/gateway/message.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "xml/scope.hpp"
 
@@ -43,15 +43,20 @@ std::string to_sip(const std::string& text, std::size_t body_bytes_max = 32'768)
 }
 
 std::string stanza(const std::string& content, const std::string& attributes = "") {
-    return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' id='1'" + attributes + ">" + content +
-           "</message>";
+    return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' id='1'" +
+           attributes + ">" + content + "</message>";
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
-std::string body_of(const std::string& request) { return request.substr(request.find("\r\n\r\n") + 4); }
+std::string body_of(const std::string& request) {
+    return request.substr(request.find("\r\n\r\n") + 4);
+}
 
-TEST(MessageToSip, WritesTheRequestOfTheStandard) {    // RFC 7572 example 1 -> 2: IM-1, IM-2, IM-3, IM-15
+TEST(MessageToSip,
+     WritesTheRequestOfTheStandard) {  // RFC 7572 example 1 -> 2: IM-1, IM-2, IM-3, IM-15
     EXPECT_EQ(to_sip(stanza("<body>Art thou not Romeo, and a Montague?</body>")),
               "MESSAGE sip:romeo@sip.example SIP/2.0\r\n"
               "Via: SIP/2.0/TCP gw.example:5060;branch=z9hG4bKb\r\n"
@@ -66,92 +71,120 @@ TEST(MessageToSip, WritesTheRequestOfTheStandard) {    // RFC 7572 example 1 -> 
               "Art thou not Romeo, and a Montague?");
 }
 
-TEST(MessageToSip, KeepsTheTextButForLineEnds) {    // IM-3, IM-25
+TEST(MessageToSip, KeepsTheTextButForLineEnds) {  // IM-3, IM-25
     EXPECT_EQ(body_of(to_sip(stanza("<body> a\nb&#13;c&#13;\nd </body>"))), " a\r\nb\r\nc\r\nd ");
-    EXPECT_EQ(body_of(to_sip(stanza("<body>&lt;&amp;&gt;&quot;&apos;&#x9;😀</body>"))), "<&>\"'\t😀");
+    EXPECT_EQ(body_of(to_sip(stanza("<body>&lt;&amp;&gt;&quot;&apos;&#x9;😀</body>"))),
+              "<&>\"'\t😀");
     EXPECT_EQ(body_of(to_sip(stanza("<body><![CDATA[<b>]]></body>"))), "<b>");
 }
 
 TEST(MessageToSip, MapsSubjectThreadAndLanguage) {
-    EXPECT_TRUE(has(to_sip(stanza("<subject>a&#9;\nb</subject><body>x</body>")), "\r\nSubject: a b\r\n"));    // IM-4
-    const std::string cut = to_sip(stanza("<subject>" + std::string(255, 'a') + "üü</subject><body>x</body>"));
-    EXPECT_TRUE(has(cut, "Subject: " + std::string(255, 'a') + "ü\r\n"));    // IM-4: characters, not bytes
-    EXPECT_TRUE(has(to_sip(stanza("<thread>711609sa@x</thread><body>x</body>")), "Call-ID: 711609sa@x\r\n"));    // IM-5
-    EXPECT_TRUE(has(to_sip(stanza("<thread>two words</thread><body>x</body>")), "Call-ID: t-"));    // IM-5
-    EXPECT_TRUE(has(to_sip(stanza("<body>x</body>", " xml:lang='cs'")), "Content-Language: cs\r\n"));    // IM-8
-    EXPECT_TRUE(has(to_sip(stanza("<body xml:lang='de-CH'>x</body>", " xml:lang='cs'")), "Content-Language: de-CH\r\n"));
+    EXPECT_TRUE(has(to_sip(stanza("<subject>a&#9;\nb</subject><body>x</body>")),
+                    "\r\nSubject: a b\r\n"));  // IM-4
+    const std::string cut =
+        to_sip(stanza("<subject>" + std::string(255, 'a') + "üü</subject><body>x</body>"));
+    EXPECT_TRUE(
+        has(cut, "Subject: " + std::string(255, 'a') + "ü\r\n"));  // IM-4: characters, not bytes
+    EXPECT_TRUE(has(to_sip(stanza("<thread>711609sa@x</thread><body>x</body>")),
+                    "Call-ID: 711609sa@x\r\n"));  // IM-5
+    EXPECT_TRUE(
+        has(to_sip(stanza("<thread>two words</thread><body>x</body>")), "Call-ID: t-"));  // IM-5
+    EXPECT_TRUE(has(to_sip(stanza("<body>x</body>", " xml:lang='cs'")),
+                    "Content-Language: cs\r\n"));  // IM-8
+    EXPECT_TRUE(has(to_sip(stanza("<body xml:lang='de-CH'>x</body>", " xml:lang='cs'")),
+                    "Content-Language: de-CH\r\n"));
     EXPECT_FALSE(has(to_sip(stanza("<body>x</body>", " xml:lang='no_good'")), "Content-Language"));
-    EXPECT_TRUE(has(to_sip(stanza("<nick xmlns='http://jabber.org/protocol/nick'>Ju \"J\"</nick><body>x</body>")),
-                    "From: \"Ju \\\"J\\\"\" <sip:"));    // IM-13, ADDR-9
-    EXPECT_TRUE(has(to_sip(stanza("<delay xmlns='urn:xmpp:delay' stamp='2010-11-13T23:29:00Z'/><body>x</body>")),
-                    "Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"));    // IM-12
+    EXPECT_TRUE(has(
+        to_sip(
+            stanza("<nick xmlns='http://jabber.org/protocol/nick'>Ju \"J\"</nick><body>x</body>")),
+        "From: \"Ju \\\"J\\\"\" <sip:"));  // IM-13, ADDR-9
+    EXPECT_TRUE(has(
+        to_sip(
+            stanza("<delay xmlns='urn:xmpp:delay' stamp='2010-11-13T23:29:00Z'/><body>x</body>")),
+        "Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"));  // IM-12
 }
 
-TEST(MessageToSip, MakesCallIdsOfThreads) {    // IM-5
+TEST(MessageToSip, MakesCallIdsOfThreads) {  // IM-5
     EXPECT_TRUE(may_be_call_id("a.b-c!%*_+`'~()<>:\\\"/[]?{}@x"));
-    for (const char* bad : {"", "a b", "@x", "a@", "a@b@c", "ü", "a;b"}) EXPECT_FALSE(may_be_call_id(bad)) << bad;
+    for (const char* bad : {"", "a b", "@x", "a@", "a@b@c", "ü", "a;b"})
+        EXPECT_FALSE(may_be_call_id(bad)) << bad;
     EXPECT_TRUE(may_be_call_id(std::string(128, 'a')));
     EXPECT_FALSE(may_be_call_id(std::string(129, 'a')));
     char memory[64];
     Sink sink{MutableBytes(memory)};
     write_call_id("a b", "fresh", sink);
-    EXPECT_EQ(sink.written(), "t-c8687a08aa5d6ed2044328fa6a697ab8");    // sha256("a b")
+    EXPECT_EQ(sink.written(), "t-c8687a08aa5d6ed2044328fa6a697ab8");  // sha256("a b")
 }
 
-TEST(MessageToSip, ChoosesOneBody) {    // IM-9
-    EXPECT_EQ(body_of(to_sip(stanza("<body xml:lang='de'>de</body><body>none</body>", " xml:lang='de'"))), "none");
-    EXPECT_EQ(body_of(to_sip(stanza("<body xml:lang='fr'>fr</body><body xml:lang='de'>de</body>", " xml:lang='de'"))), "de");
-    EXPECT_EQ(body_of(to_sip(stanza("<body xml:lang='fr'>fr</body><body xml:lang='de'>de</body>"))), "fr");
+TEST(MessageToSip, ChoosesOneBody) {  // IM-9
+    EXPECT_EQ(
+        body_of(to_sip(stanza("<body xml:lang='de'>de</body><body>none</body>", " xml:lang='de'"))),
+        "none");
+    EXPECT_EQ(body_of(to_sip(stanza("<body xml:lang='fr'>fr</body><body xml:lang='de'>de</body>",
+                                    " xml:lang='de'"))),
+              "de");
+    EXPECT_EQ(body_of(to_sip(stanza("<body xml:lang='fr'>fr</body><body xml:lang='de'>de</body>"))),
+              "fr");
     EXPECT_TRUE(has(to_sip(stanza("<subject>none</subject><subject xml:lang='de'>ja</subject>"
-                                  "<body xml:lang='de'>de</body>", " xml:lang='de'")),
+                                  "<body xml:lang='de'>de</body>",
+                                  " xml:lang='de'")),
                     "Subject: ja\r\n"));
 }
 
 TEST(MessageToSip, KnowsWhatIsNotAMessage) {
-    EXPECT_EQ(to_sip(stanza("<body>x</body>", " type='error'")), "error");              // ERR-5, IM-7
-    EXPECT_EQ(to_sip(stanza("<body>x</body>", " type='groupchat'")), "groupchat");      // IM-7, MUC-1
-    EXPECT_EQ(to_sip(stanza("<composing xmlns='http://jabber.org/protocol/chatstates'/>")), "chat state");    // IM-10
+    EXPECT_EQ(to_sip(stanza("<body>x</body>", " type='error'")), "error");          // ERR-5, IM-7
+    EXPECT_EQ(to_sip(stanza("<body>x</body>", " type='groupchat'")), "groupchat");  // IM-7, MUC-1
+    EXPECT_EQ(to_sip(stanza("<composing xmlns='http://jabber.org/protocol/chatstates'/>")),
+              "chat state");  // IM-10
     EXPECT_EQ(to_sip(stanza("<received xmlns='urn:xmpp:receipts' id='a'/>")), "receipt");
     EXPECT_EQ(to_sip(stanza("")), "drop");
     EXPECT_EQ(to_sip(stanza("<body/>")), "drop");
-    EXPECT_EQ(to_sip(stanza("<forwarded xmlns='urn:xmpp:forward:0'><message><body>x</body></message></forwarded>")),
-              "drop");    // IM-14
+    EXPECT_EQ(
+        to_sip(stanza(
+            "<forwarded xmlns='urn:xmpp:forward:0'><message><body>x</body></message></forwarded>")),
+        "drop");  // IM-14
     const std::string subject_only = to_sip(stanza("<subject>s</subject>"));
-    EXPECT_TRUE(has(subject_only, "Content-Length: 0\r\n"));    // IM-10
+    EXPECT_TRUE(has(subject_only, "Content-Length: 0\r\n"));  // IM-10
     EXPECT_FALSE(has(subject_only, "Content-Type"));
-    for (const char* type : {"normal", "chat", "headline", "whatever"}) {    // IM-7
-        EXPECT_EQ(body_of(to_sip(stanza("<body>x</body>", std::string(" type='") + type + "'"))), "x");
+    for (const char* type : {"normal", "chat", "headline", "whatever"}) {  // IM-7
+        EXPECT_EQ(body_of(to_sip(stanza("<body>x</body>", std::string(" type='") + type + "'"))),
+                  "x");
     }
 }
 
-TEST(MessageToSip, IgnoresWhatHasNoRule) {    // IM-11, IM-14, GEN-4
-    EXPECT_EQ(body_of(to_sip(stanza("<html xmlns='http://jabber.org/protocol/xhtml-im'><body "
-                                    "xmlns='http://www.w3.org/1999/xhtml'><p>html</p></body></html><body>plain</body>"
-                                    "<encrypted xmlns='eu.siacs.conversations.axolotl'/>"))),
+TEST(MessageToSip, IgnoresWhatHasNoRule) {  // IM-11, IM-14, GEN-4
+    EXPECT_EQ(body_of(to_sip(stanza(
+                  "<html xmlns='http://jabber.org/protocol/xhtml-im'><body "
+                  "xmlns='http://www.w3.org/1999/xhtml'><p>html</p></body></html><body>plain</body>"
+                  "<encrypted xmlns='eu.siacs.conversations.axolotl'/>"))),
               "plain");
 }
 
-TEST(MessageToSip, BoundsTheBody) {    // IM-19
+TEST(MessageToSip, BoundsTheBody) {  // IM-19
     EXPECT_EQ(to_sip(stanza("<body>123456789</body>"), 8), "too large");
     EXPECT_EQ(body_of(to_sip(stanza("<body>12345678</body>"), 8)), "12345678");
 }
 
 // ---- the other way
 
-constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};    // Sun, 13 Sep 2020 12:26:40 GMT
+constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};  // Sun, 13 Sep 2020 12:26:40 GMT
 
 std::string to_xmpp(const std::string& headers, const std::string& body, bool chat = false,
                     std::size_t body_bytes_max = 32'768) {
-    std::string text = "MESSAGE sip:juliet@xmpp.example SIP/2.0\r\nVia: SIP/2.0/TCP s;branch=z9hG4bKeskdgs\r\n"
-                       "From: <sip:romeo@sip.example>;tag=1\r\nTo: <sip:juliet@xmpp.example>\r\nCall-ID: c1\r\n"
-                       "CSeq: 1 MESSAGE\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    std::string text =
+        "MESSAGE sip:juliet@xmpp.example SIP/2.0\r\nVia: SIP/2.0/TCP s;branch=z9hG4bKeskdgs\r\n"
+        "From: <sip:romeo@sip.example>;tag=1\r\nTo: <sip:juliet@xmpp.example>\r\nCall-ID: c1\r\n"
+        "CSeq: 1 MESSAGE\r\n" +
+        headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     sip::Message message;
-    const auto parsed = sip::parse_message(MutableBytes(text), sip::Carrier::kStream, 1 << 20, message);
+    const auto parsed =
+        sip::parse_message(MutableBytes(text), sip::Carrier::kStream, 1 << 20, message);
     if (parsed.verdict != sip::Verdict::kDone) return "not SIP";
     std::vector<char> scratch(4 * text.size() + 1'024);
     std::vector<char> memory(4 * text.size() + 1'024);
     Sink sink{MutableBytes(memory)};
-    const RequestText read = read_request(message, kNow, body_bytes_max, MutableBytes(scratch), sink);
+    const RequestText read =
+        read_request(message, kNow, body_bytes_max, MutableBytes(scratch), sink);
     switch (read.use) {
         case RequestUse::kStanza: break;
         case RequestUse::kDrop: return "200";
@@ -175,43 +208,54 @@ std::string to_xmpp(const std::string& headers, const std::string& body, bool ch
 
 const std::string kFront = "<message from='romeo@sip.example' to='juliet@xmpp.example' id='eskdgs'";
 
-TEST(MessageToXmpp, WritesTheStanzaOfTheStandard) {    // RFC 7572 example 4 -> 5: IM-30..IM-38
-    EXPECT_EQ(to_xmpp("Content-Type: text/plain\r\n", "Neither, fair saint, if either thee dislike."),
-              kFront + "><body>Neither, fair saint, if either thee dislike.</body><thread>c1</thread></message>");
-    EXPECT_EQ(to_xmpp("", "x", true), kFront + " type='chat'><body>x</body><thread>c1</thread></message>");    // IM-38
+TEST(MessageToXmpp, WritesTheStanzaOfTheStandard) {  // RFC 7572 example 4 -> 5: IM-30..IM-38
+    EXPECT_EQ(
+        to_xmpp("Content-Type: text/plain\r\n", "Neither, fair saint, if either thee dislike."),
+        kFront +
+            "><body>Neither, fair saint, if either thee "
+            "dislike.</body><thread>c1</thread></message>");
+    EXPECT_EQ(to_xmpp("", "x", true),
+              kFront + " type='chat'><body>x</body><thread>c1</thread></message>");  // IM-38
 }
 
-TEST(MessageToXmpp, EscapesAndCleans) {    // IM-32, IM-24
-    EXPECT_TRUE(has(to_xmpp("", "a<b>&]]>\r\nc\rd\x01"), "<body>a&lt;b&gt;&amp;]]&gt;\nc\nd\uFFFD</body>"));
+TEST(MessageToXmpp, EscapesAndCleans) {  // IM-32, IM-24
+    EXPECT_TRUE(
+        has(to_xmpp("", "a<b>&]]>\r\nc\rd\x01"), "<body>a&lt;b&gt;&amp;]]&gt;\nc\nd\uFFFD</body>"));
 }
 
 TEST(MessageToXmpp, MapsSubjectLanguageAndDate) {
-    EXPECT_TRUE(has(to_xmpp("Subject: s & t\r\n", "x"), "<subject>s &amp; t</subject>"));    // IM-33
+    EXPECT_TRUE(has(to_xmpp("Subject: s & t\r\n", "x"), "<subject>s &amp; t</subject>"));  // IM-33
     EXPECT_FALSE(has(to_xmpp("Subject: \r\n", "x"), "subject"));
-    EXPECT_TRUE(has(to_xmpp("Content-Language: cs, de\r\n", "x"), " xml:lang='cs'>"));    // IM-36
-    EXPECT_TRUE(has(to_xmpp("Date: Sun, 13 Sep 2020 12:25:39 GMT\r\n", "x"),              // IM-46
-                    "<delay xmlns='urn:xmpp:delay' stamp='2020-09-13T12:25:39Z' from='sip.example'/>"));
+    EXPECT_TRUE(has(to_xmpp("Content-Language: cs, de\r\n", "x"), " xml:lang='cs'>"));  // IM-36
+    EXPECT_TRUE(
+        has(to_xmpp("Date: Sun, 13 Sep 2020 12:25:39 GMT\r\n", "x"),  // IM-46
+            "<delay xmlns='urn:xmpp:delay' stamp='2020-09-13T12:25:39Z' from='sip.example'/>"));
     EXPECT_FALSE(has(to_xmpp("Date: Sun, 13 Sep 2020 12:25:41 GMT\r\n", "x"), "delay"));
-    EXPECT_TRUE(has(to_xmpp("Date: Sat, 01 Jan 0001 00:00:00 GMT\r\n", "x"), "stamp='0001-01-01T00:00:00Z'"));
-    EXPECT_FALSE(has(to_xmpp("Date: Fri, 31 Dec 9999 23:59:59 GMT\r\nExpires: 4294967295\r\n", "x"), "delay"));
+    EXPECT_TRUE(has(to_xmpp("Date: Sat, 01 Jan 0001 00:00:00 GMT\r\n", "x"),
+                    "stamp='0001-01-01T00:00:00Z'"));
+    EXPECT_FALSE(has(to_xmpp("Date: Fri, 31 Dec 9999 23:59:59 GMT\r\nExpires: 4294967295\r\n", "x"),
+                     "delay"));
     EXPECT_TRUE(has(to_xmpp("Content-Type: message/cpim\r\n",
-                            "Subject: in\r\nDateTime: 2020-01-01T00:00:00Z\r\n\r\nContent-Type: text/plain\r\n\r\nx"),
-                    "<subject>in</subject><body>x</body>"));    // IM-42
+                            "Subject: in\r\nDateTime: 2020-01-01T00:00:00Z\r\n\r\nContent-Type: "
+                            "text/plain\r\n\r\nx"),
+                    "<subject>in</subject><body>x</body>"));  // IM-42
 }
 
 TEST(MessageToXmpp, DropsOrRefusesWhatMakesNoStanza) {
-    EXPECT_EQ(to_xmpp("Date: Sun, 13 Sep 2020 12:00:00 GMT\r\nExpires: 60\r\n", "x"), "200");    // IM-47
+    EXPECT_EQ(to_xmpp("Date: Sun, 13 Sep 2020 12:00:00 GMT\r\nExpires: 60\r\n", "x"),
+              "200");  // IM-47
     EXPECT_NE(to_xmpp("Date: Sun, 13 Sep 2020 12:00:00 GMT\r\nExpires: 7200\r\n", "x"), "200");
-    EXPECT_EQ(to_xmpp("", ""), "200");                                                           // IM-48
+    EXPECT_EQ(to_xmpp("", ""), "200");  // IM-48
     EXPECT_TRUE(has(to_xmpp("Subject: s\r\n", ""), "><subject>s</subject><thread>"));
-    EXPECT_EQ(to_xmpp("Content-Type: application/im-iscomposing+xml\r\n", "<x/>"), "415 type");  // IM-45
-    EXPECT_EQ(to_xmpp("Content-Encoding: gzip\r\n", "x"), "415 encoding");                       // IM-45
+    EXPECT_EQ(to_xmpp("Content-Type: application/im-iscomposing+xml\r\n", "<x/>"),
+              "415 type");                                                  // IM-45
+    EXPECT_EQ(to_xmpp("Content-Encoding: gzip\r\n", "x"), "415 encoding");  // IM-45
     EXPECT_NE(to_xmpp("Content-Encoding: identity\r\n", "x"), "415 encoding");
     EXPECT_EQ(to_xmpp("Content-Type: multipart/mixed\r\n", "x"), "400");
-    EXPECT_EQ(to_xmpp("", "123456789", false, 8), "413");                                        // IM-19
+    EXPECT_EQ(to_xmpp("", "123456789", false, 8), "413");  // IM-19
 }
 
-TEST(MessageToXmpp, TakesTheIdFromTheBranch) {    // IM-35
+TEST(MessageToXmpp, TakesTheIdFromTheBranch) {  // IM-35
     EXPECT_EQ(stanza_id("z9hG4bKa.B_9~-"), "a.B_9~-");
     EXPECT_EQ(stanza_id("z9hG4bK" + std::string(64, 'a')), std::string(64, 'a'));
     for (const std::string& bad : {std::string(""), std::string("z9hG4bK"), std::string("other"),

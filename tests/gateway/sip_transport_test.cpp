@@ -14,14 +14,15 @@ PeerIdentity identity(std::vector<std::string> uris, std::vector<std::string> dn
     return identity;
 }
 
-TEST(SipName, IsProvedByACertificate) {    // SIP-31
+TEST(SipName, IsProvedByACertificate) {  // SIP-31
     EXPECT_TRUE(proves_sip_name(identity({"sip:sip.example"}, {}), "sip.example"));
     EXPECT_TRUE(proves_sip_name(identity({"sip:SIP.example"}, {}), "sip.example"));
     EXPECT_TRUE(proves_sip_name(identity({}, {"Sip.Example"}), "sip.example"));
     EXPECT_TRUE(proves_sip_name(identity({"http://x"}, {"sip.example"}), "sip.example"));
-    EXPECT_FALSE(proves_sip_name(identity({"sip:other.example"}, {"sip.example"}), "sip.example"));    // URIs decide
+    EXPECT_FALSE(proves_sip_name(identity({"sip:other.example"}, {"sip.example"}),
+                                 "sip.example"));  // URIs decide
     EXPECT_FALSE(proves_sip_name(identity({"sip:user@sip.example"}, {}), "sip.example"));
-    EXPECT_FALSE(proves_sip_name(identity({}, {"*.example"}), "sip.example"));    // no wildcard
+    EXPECT_FALSE(proves_sip_name(identity({}, {"*.example"}), "sip.example"));  // no wildcard
     EXPECT_FALSE(proves_sip_name(identity({}, {"sip.example"}), ""));
     PeerIdentity invalid = identity({}, {"sip.example"});
     invalid.chain_valid = false;

@@ -1,5 +1,5 @@
-// One gateway of some shards on the simulation, with an edge that does what a test says and SIP servers
-// that answer as scripted.
+// One gateway of some shards on the simulation, with an edge that does what a test says and SIP
+// servers that answer as scripted.
 #pragma once
 
 #include <functional>
@@ -57,7 +57,8 @@ public:
         their_domains.emplace_back(to.their_domain);
         if (to.ticket != 0) {
             tickets.push_back(to.ticket);
-            if (at_once) door->on_outcome({to.ticket, link::Fate::kWritten, link::Fault::kNone, false});
+            if (at_once)
+                door->on_outcome({to.ticket, link::Fate::kWritten, link::Fault::kNone, false});
         }
         return true;
     }
@@ -69,8 +70,8 @@ public:
     std::vector<link::Ticket> tickets;
 };
 
-// A SIP server and user agent. Each request is shown to `answer`, which gives the whole answer's status:
-// 0 is silence, -1 closes the connection.
+// A SIP server and user agent. Each request is shown to `answer`, which gives the whole answer's
+// status: 0 is silence, -1 closes the connection.
 class SipPeer final : public net::ConnectionOwner, SocketOwner {
 public:
     SipPeer(SimulatedLoop& loop, const char* address, net::TlsContext* tls = nullptr)
@@ -105,18 +106,18 @@ public:
 
     std::function<int(const sip::Message&)> answer = [](const sip::Message&) { return 200; };
     std::string extra_headers;
-    std::string reason;    // of answers; empty: the usual one
+    std::string reason;  // of answers; empty: the usual one
     bool pongs = true;
     int pings = 0;
-    std::vector<std::string> requests;    // MESSAGE only
+    std::vector<std::string> requests;  // MESSAGE only
     std::vector<std::string> responses;
     int options = 0;
 
 private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
         ++accepted_;
-        in_.push_back(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20},
-                                                        connection, peer));
+        in_.push_back(std::make_unique<net::Connection>(
+            loop_, *this, net::ConnectionLimits{65'536, 1 << 20}, connection, peer));
         if (tls_ != nullptr) in_.back()->start_tls_server(*tls_);
     }
     void on_open(net::Connection& connection) override {
@@ -147,7 +148,9 @@ private:
     void on_datagram(Socket, const SocketAddress& from, MutableBytes bytes) override {
         const sip::Frame frame = sip::read_datagram(bytes, 1 << 20, message_);
         FEDGATE_CHECK(frame.kind == sip::FrameKind::kMessage);
-        handle([&](Bytes answer_bytes) { static_cast<void>(loop_.send_datagram(datagrams_, from, answer_bytes)); });
+        handle([&](Bytes answer_bytes) {
+            static_cast<void>(loop_.send_datagram(datagrams_, from, answer_bytes));
+        });
     }
     bool handle(const std::function<void(Bytes)>& write) {
         if (!message_.is_request) {
@@ -198,9 +201,13 @@ private:
 
 class World {
 public:
-    explicit World(const Settings& more = {}, std::uint32_t shards = 1, net::TlsContext* tls = nullptr,
+    explicit World(const Settings& more = {}, std::uint32_t shards = 1,
+                   net::TlsContext* tls = nullptr,
                    const std::map<std::string, std::string>& names = {})
-        : simulation(settings_of(tls != nullptr)), node_(simulation.make_node()), rules_(compile(with(more))), group_(shards) {
+        : simulation(settings_of(tls != nullptr)),
+          node_(simulation.make_node()),
+          rules_(compile(with(more))),
+          group_(shards) {
         for (std::uint32_t i = 0; i < shards; ++i) {
             SimulatedLoop& loop = simulation.make_loop(node_);
             shards_.push_back(std::make_unique<Shard>(group_, i, loop));
@@ -224,7 +231,9 @@ public:
     // Certificates of tests are valid now, whatever the simulation thinks.
     static SimulationSettings settings_of(bool real_time) {
         SimulationSettings settings;
-        if (real_time) settings.wall_start = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        if (real_time)
+            settings.wall_start =
+                std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
         return settings;
     }
     static Settings with(const Settings& more) {
@@ -233,27 +242,34 @@ public:
         return settings;
     }
 
-    std::unique_ptr<SipPeer> peer(const char* address = "10.99.0.1:5070", net::TlsContext* tls = nullptr) {
-        return std::make_unique<SipPeer>(simulation.make_loop(simulation.make_node()), address, tls);
+    std::unique_ptr<SipPeer> peer(const char* address = "10.99.0.1:5070",
+                                  net::TlsContext* tls = nullptr) {
+        return std::make_unique<SipPeer>(simulation.make_loop(simulation.make_node()), address,
+                                         tls);
     }
-    [[nodiscard]] SocketAddress sip_address(std::uint16_t port = 5060) const { return simulation.address(node_, port); }
+    [[nodiscard]] SocketAddress sip_address(std::uint16_t port = 5060) const {
+        return simulation.address(node_, port);
+    }
 
     bool give(const std::string& stanza, std::uint32_t shard = 0) {
         return gateways[shard]->take_stanza({"xmpp.example", link::Proof::kCertificate, stanza});
     }
-    static std::string message(const std::string& id, const std::string& body, const std::string& from = "juliet",
-                               const std::string& type = "chat", const std::string& content = {}) {
-        return "<message from='" + from + "@xmpp.example/balcony' to='romeo@sip.example' id='" + id + "' type='" +
-               type + "'><body>" + body + "</body>" + content + "</message>";
+    static std::string message(const std::string& id, const std::string& body,
+                               const std::string& from = "juliet", const std::string& type = "chat",
+                               const std::string& content = {}) {
+        return "<message from='" + from + "@xmpp.example/balcony' to='romeo@sip.example' id='" +
+               id + "' type='" + type + "'><body>" + body + "</body>" + content + "</message>";
     }
     static std::string request(const std::string& branch, const std::string& body,
-                               const std::string& headers = {}, const std::string& transport = "TCP",
+                               const std::string& headers = {},
+                               const std::string& transport = "TCP",
                                const std::string& uri = "sip:juliet@xmpp.example",
                                const std::string& from = "sip:romeo@sip.example",
                                const std::string& method = "MESSAGE") {
-        return method + " " + uri + " SIP/2.0\r\nVia: SIP/2.0/" + transport + " ua.sip.example:5070;branch=z9hG4bK" +
-               branch + "\r\nMax-Forwards: 70\r\nFrom: <" + from + ">;tag=f" + branch + "\r\nTo: <" + uri +
-               ">\r\nCall-ID: call-" + branch + "\r\nCSeq: 1 " + method + "\r\n" + headers +
+        return method + " " + uri + " SIP/2.0\r\nVia: SIP/2.0/" + transport +
+               " ua.sip.example:5070;branch=z9hG4bK" + branch + "\r\nMax-Forwards: 70\r\nFrom: <" +
+               from + ">;tag=f" + branch + "\r\nTo: <" + uri + ">\r\nCall-ID: call-" + branch +
+               "\r\nCSeq: 1 " + method + "\r\n" + headers +
                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     }
 

@@ -1,8 +1,8 @@
-// The edge against the edge of a partner, on the simulation: who gets in, what gets through, what is
-// told when it does not.
-#include <gtest/gtest.h>
-
+// The edge against the edge of a partner, on the simulation: who gets in, what gets through, what
+// is told when it does not.
 #include <deque>
+
+#include <gtest/gtest.h>
 
 #include "tests/simulation/world.hpp"
 
@@ -63,8 +63,8 @@ protected:
 
     bool send_from_a(link::Ticket ticket, const std::string& text = "hello") {
         return a().take_stanza({ticket, "a.example", "b.example",
-                                "<message from='u@a.example' to='v@b.example' id='m'><body>" + text +
-                                    "</body></message>"});
+                                "<message from='u@a.example' to='v@b.example' id='m'><body>" +
+                                    text + "</body></message>"});
     }
     // Answers that were passed on; pings are as well.
     [[nodiscard]] std::ptrdiff_t results_at_a() const {
@@ -83,7 +83,7 @@ protected:
     std::unique_ptr<Server> b_;
 };
 
-TEST_F(EdgePair, AStanzaCrossesAsTheBytesItIs) {    // N4, N5: dialback over TLS
+TEST_F(EdgePair, AStanzaCrossesAsTheBytesItIs) {  // N4, N5: dialback over TLS
     start();
     ASSERT_TRUE(send_from_a(7));
     ASSERT_TRUE(until([&] { return !door_b_.got.empty(); })) << a_->log() << b_->log();
@@ -94,7 +94,7 @@ TEST_F(EdgePair, AStanzaCrossesAsTheBytesItIs) {    // N4, N5: dialback over TLS
     EXPECT_TRUE(until([&] { return door_a_.has(7, link::Fate::kWritten); }));
 }
 
-TEST_F(EdgePair, OneStreamServesMany) {    // X3, S2S-20
+TEST_F(EdgePair, OneStreamServesMany) {  // X3, S2S-20
     start();
     for (link::Ticket ticket = 1; ticket <= 200; ++ticket) ASSERT_TRUE(send_from_a(ticket));
     ASSERT_TRUE(until([&] { return door_b_.got.size() >= 200; }));
@@ -108,21 +108,21 @@ TEST_F(EdgePair, ABurstBeyondTheUnacknowledgedGoesOnAtOnce) {
     constexpr std::size_t kBurst = limits::kUnacknowledgedStanzas + 500;
     for (link::Ticket ticket = 2; ticket <= kBurst; ++ticket) ASSERT_TRUE(send_from_a(ticket));
     const auto messages = [&] {
-        return std::ranges::count_if(door_b_.got, [](const Door::Got& got) {
-            return got.stanza.starts_with("<message");
-        });
+        return std::ranges::count_if(
+            door_b_.got, [](const Door::Got& got) { return got.stanza.starts_with("<message"); });
     };
     EXPECT_TRUE(until([&] { return messages() == kBurst; }, 200ms)) << messages();
 }
 
-TEST_F(EdgePair, AStrangerIsRefused) {    // P1: default deny, ERR-46
+TEST_F(EdgePair, AStrangerIsRefused) {  // P1: default deny, ERR-46
     start();
-    ASSERT_TRUE(a().take_stanza({3, "a.example", "c.example", "<message from='u@a.example' to='v@c.example'/>"}));
+    ASSERT_TRUE(a().take_stanza(
+        {3, "a.example", "c.example", "<message from='u@a.example' to='v@c.example'/>"}));
     ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
     EXPECT_EQ(door_a_.fault(3), link::Fault::kBlocked);
 }
 
-TEST_F(EdgePair, APartnerThatDoesNotKnowUsSaysSo) {    // ERR-44
+TEST_F(EdgePair, APartnerThatDoesNotKnowUsSaysSo) {  // ERR-44
     start({}, {{"partner/a.example/enabled", "no"}});
     ASSERT_TRUE(send_from_a(3));
     ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
@@ -145,14 +145,15 @@ TEST_F(EdgePair, ARefusalIsForgottenInTime) {
     EXPECT_EQ(b_->count(Counter::kXmppInConnections), asked + 1);
 }
 
-TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {    // ERR-40
+TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {  // ERR-40
     start({{"partner/nowhere.example/type", "federated"}});
-    ASSERT_TRUE(a().take_stanza({3, "a.example", "nowhere.example", "<message from='u@a.example' to='v@nowhere.example'/>"}));
+    ASSERT_TRUE(a().take_stanza({3, "a.example", "nowhere.example",
+                                 "<message from='u@a.example' to='v@nowhere.example'/>"}));
     ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
     EXPECT_EQ(door_a_.fault(3), link::Fault::kNoSuchDomain);
 }
 
-TEST_F(EdgePair, ADeadServerIsSaidSoInTimeAndTrafficIsBackSoon) {    // ERR-41, DNS-8
+TEST_F(EdgePair, ADeadServerIsSaidSoInTimeAndTrafficIsBackSoon) {  // ERR-41, DNS-8
     start();
     const SocketAddress listener = simulation_.address(b_->node(), 5269);
     simulation_.refuse_connects(listener, true);
@@ -169,7 +170,7 @@ TEST_F(EdgePair, ADeadServerIsSaidSoInTimeAndTrafficIsBackSoon) {    // ERR-41, 
     EXPECT_LT(simulation_.now() - back, 5s);
 }
 
-TEST_F(EdgePair, WhatABrokenStreamCarriedIsInDoubt) {    // S2S-16 without XEP-0198
+TEST_F(EdgePair, WhatABrokenStreamCarriedIsInDoubt) {  // S2S-16 without XEP-0198
     start();
     ASSERT_TRUE(send_from_a(1));
     ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kWritten); }));
@@ -184,27 +185,34 @@ TEST_F(EdgePair, AnAnsweredPingEndsTheDoubt) {
     // Their side answers pings, as any server does.
     ASSERT_TRUE(send_from_a(1));
     ASSERT_TRUE(until([&] {
-        return std::ranges::any_of(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
+        return std::ranges::any_of(door_b_.got,
+                                   [](const auto& got) { return got.stanza.starts_with("<iq"); });
     }));
     const std::string ping = door_b_.got.back().stanza;
-    const std::string id = ping.substr(ping.find("id='") + 4, ping.find('\'', ping.find("id='") + 4) - ping.find("id='") - 4);
-    ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
-                                 "<iq type='result' from='b.example' to='a.example' id='" + id + "'/>"}));
+    const std::string id = ping.substr(
+        ping.find("id='") + 4, ping.find('\'', ping.find("id='") + 4) - ping.find("id='") - 4);
+    ASSERT_TRUE(
+        b().take_stanza({0, "b.example", "a.example",
+                         "<iq type='result' from='b.example' to='a.example' id='" + id + "'/>"}));
     ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }));
-    EXPECT_EQ(results_at_a(), 0);    // it was the edge's own
+    EXPECT_EQ(results_at_a(), 0);  // it was the edge's own
 }
 
 // S2S-17: who answers is known from the start, so that its silence soon after says something.
 TEST_F(EdgePair, APartnerThatHangsSoonIsFoundOut) {
     start();
     ASSERT_TRUE(send_from_a(1));
-    ASSERT_TRUE(until([&] {
-        return std::ranges::any_of(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
-    }, 2s));
-    ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
-                                 "<iq type='result' from='b.example' to='a.example' id='fedgate-ping-1'/>"}));
+    ASSERT_TRUE(until(
+        [&] {
+            return std::ranges::any_of(
+                door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
+        },
+        2s));
+    ASSERT_TRUE(b().take_stanza(
+        {0, "b.example", "a.example",
+         "<iq type='result' from='b.example' to='a.example' id='fedgate-ping-1'/>"}));
     ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
-    ASSERT_TRUE(send_from_a(2));    // nobody answers any more
+    ASSERT_TRUE(send_from_a(2));  // nobody answers any more
     ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }, 40s));
 }
 
@@ -212,7 +220,8 @@ TEST_F(EdgePair, AUserIsNotTheServerThatWasPinged) {
     start();
     ASSERT_TRUE(send_from_a(1));
     ASSERT_TRUE(until([&] {
-        return std::ranges::any_of(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<iq"); });
+        return std::ranges::any_of(door_b_.got,
+                                   [](const auto& got) { return got.stanza.starts_with("<iq"); });
     }));
     for (const char* from : {"u@b.example", "b.example/r", "u&#64;b.example"}) {
         ASSERT_TRUE(b().take_stanza({0, "b.example", "a.example",
@@ -231,7 +240,8 @@ struct Mute final : SocketOwner {
         FEDGATE_CHECK(socket.has_value());
         listener = *socket;
         const std::string host = "mute" + std::to_string(node) + "." + domain;
-        asker.seats()[0].resolver->add_srv("_xmpp-server._tcp." + domain, {priority, 0, 5269, host});
+        asker.seats()[0].resolver->add_srv("_xmpp-server._tcp." + domain,
+                                           {priority, 0, 5269, host});
         asker.seats()[0].resolver->add_address(host, simulation.address(node, 0));
     }
     ~Mute() {
@@ -272,7 +282,7 @@ TEST_F(EdgePair, ADialbackQuestionHasATimeLimit) {
     EXPECT_LE(count, 4U);
 }
 
-TEST_F(EdgePair, AFullGatewayStopsTheReading) {    // back-pressure, nothing lost
+TEST_F(EdgePair, AFullGatewayStopsTheReading) {  // back-pressure, nothing lost
     start();
     door_b_.room = false;
     const unsigned count = 500;
@@ -285,7 +295,7 @@ TEST_F(EdgePair, AFullGatewayStopsTheReading) {    // back-pressure, nothing los
     ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }));
 }
 
-TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {    // S2S-62 at its default
+TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {  // S2S-62 at its default
     start();
     SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
     struct Silent final : SocketOwner {
@@ -327,7 +337,7 @@ TEST_F(EdgePair, SilentConnectionsFromEverywhereKeepNobodyOut) {
     until([] { return false; }, 1s);
 }
 
-TEST_F(EdgePair, NewConnectionsHaveARate) {    // S2S-63: 60 a minute, a bucket of 30
+TEST_F(EdgePair, NewConnectionsHaveARate) {  // S2S-63: 60 a minute, a bucket of 30
     start({{"xmpp.rate.connections_per_address", "60/min"},
            {"xmpp.limits.unauthenticated_per_address", "1000"}});
     SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
@@ -346,13 +356,13 @@ TEST_F(EdgePair, NewConnectionsHaveARate) {    // S2S-63: 60 a minute, a bucket 
     until([] { return false; }, 1s);
 }
 
-TEST_F(EdgePair, ARateHoldsBackAndLosesNothing) {    // S2S-64
+TEST_F(EdgePair, ARateHoldsBackAndLosesNothing) {  // S2S-64
     start({}, {{"partner/a.example/rate_stanzas", "100/s"}});
     const unsigned count = 600;
     for (link::Ticket ticket = 1; ticket <= count; ++ticket) ASSERT_TRUE(send_from_a(ticket));
     const Instant start_time = simulation_.now();
     ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }, 60s));
-    EXPECT_GT(simulation_.now() - start_time, 3s);    // 200 at once, then 100/s
+    EXPECT_GT(simulation_.now() - start_time, 3s);  // 200 at once, then 100/s
 }
 
 TEST_F(EdgePair, ASlowRateIsARateAndNoStop) {
@@ -362,7 +372,8 @@ TEST_F(EdgePair, ASlowRateIsARateAndNoStop) {
 }
 
 TEST_F(EdgePair, NewRatesActAtOnce) {
-    start({}, {{"partner/a.example/rate_stanzas", "1/h"}, {"xmpp.rate.connections_per_address", "1/h"}});
+    start({}, {{"partner/a.example/rate_stanzas", "1/h"},
+               {"xmpp.rate.connections_per_address", "1/h"}});
     const unsigned count = 100;
     for (link::Ticket ticket = 1; ticket <= count; ++ticket) ASSERT_TRUE(send_from_a(ticket));
     until([] { return false; }, 5s);
@@ -384,16 +395,17 @@ TEST_F(EdgePair, NewRatesActAtOnce) {
     b_->seats()[0].edge.reset();
 }
 
-TEST_F(EdgePair, DrainClosesCleanly) {    // X18, S2S-19
+TEST_F(EdgePair, DrainClosesCleanly) {  // X18, S2S-19
     start();
     ASSERT_TRUE(send_from_a(1));
     ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
     b().drain();
     a().drain();
-    EXPECT_TRUE(until([&] { return a().drained() && b().drained(); }, 12s)) << a_->log() << b_->log();
+    EXPECT_TRUE(until([&] { return a().drained() && b().drained(); }, 12s))
+        << a_->log() << b_->log();
 }
 
-TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {    // P9: live
+TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {  // P9: live
     start();
     ASSERT_TRUE(send_from_a(1));
     ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
@@ -401,7 +413,8 @@ TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {    // P9: live
     without.emplace_back("partner/a.example/enabled", "no");
     const auto rules = compile(without);
     b().reload(*rules, b_->seats()[0].certificates);
-    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
+    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s))
+        << b_->log();
     b_->seats()[0].edge.reset();
 }
 
@@ -415,7 +428,8 @@ TEST_F(EdgePair, AStreamWithAWeakerProofThanTheNewRulesIsEnded) {
     settings.emplace_back("partner/a.example/dialback", "no");
     const auto rules = compile(settings);
     b().reload(*rules, b_->seats()[0].certificates);
-    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
+    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s))
+        << b_->log();
     b_->seats()[0].edge.reset();
 }
 
@@ -428,11 +442,14 @@ TEST_F(EdgePair, OurStreamWithAWeakerProofThanTheNewRulesIsEnded) {
     settings.emplace_back("partner/b.example/dialback", "no");
     const auto rules = compile(settings);
     a().reload(*rules, a_->seats()[0].certificates);
-    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s)) << b_->log();
+    ASSERT_TRUE(until([&] { return b_->count(Counter::kXmppInEstablished) == 0; }, 10s))
+        << b_->log();
     ASSERT_TRUE(send_from_a(2));
     ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kFailed); }));
     EXPECT_EQ(door_a_.fault(2), link::Fault::kNotTrusted);
-    EXPECT_EQ(std::ranges::count_if(door_b_.got, [](const auto& got) { return got.stanza.starts_with("<message"); }), 1);
+    EXPECT_EQ(std::ranges::count_if(
+                  door_b_.got, [](const auto& got) { return got.stanza.starts_with("<message"); }),
+              1);
     a_->seats()[0].edge.reset();
 }
 

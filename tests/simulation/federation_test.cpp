@@ -1,5 +1,5 @@
-// Edge and gateway, whole, on the simulation: what is promised about every message holds for any seed,
-// and a seed replays a run (architecture: "One seam for the outside world").
+// Edge and gateway, whole, on the simulation: what is promised about every message holds for any
+// seed, and a seed replays a run (architecture: "One seam for the outside world").
 #include <gtest/gtest.h>
 
 #include "tests/simulation/world.hpp"
@@ -23,7 +23,7 @@ TEST(Federation, AMessageCrossesBothWays) {
     EXPECT_EQ(totals.delivered, 2U) << world.fedgate.log();
 }
 
-TEST(Federation, ManyPairsKeepTheirOrder) {    // GEN-5
+TEST(Federation, ManyPairsKeepTheirOrder) {  // GEN-5
     World world(2);
     for (unsigned round = 0; round < 20; ++round) {
         for (unsigned i = 0; i < 25; ++i) {
@@ -46,7 +46,7 @@ TEST(Federation, RefusalsComeBackToTheirSenders) {
     EXPECT_EQ(world.ledger.totals().refused, 10U);
 }
 
-TEST(Federation, ASilentPoolIsAnError) {    // ERR-408: local Timer F
+TEST(Federation, ASilentPoolIsAnError) {  // ERR-408: local Timer F
     World world(4);
     world.pool->silent = true;
     world.send_to_sip(1);
@@ -57,7 +57,8 @@ TEST(Federation, ASilentPoolIsAnError) {    // ERR-408: local Timer F
 // Runs traffic with connections breaking at random bytes; returns the trace.
 std::uint64_t run_with_faults(std::uint64_t seed, Ledger::Totals& totals, std::string& open) {
     World world(seed);
-    world.ledger.allowed_refusals = 4;    // an error is said again for each stream that breaks under it
+    world.ledger.allowed_refusals =
+        4;  // an error is said again for each stream that breaks under it
     unsigned faults = 0;
     for (unsigned round = 0; round < 30; ++round) {
         for (unsigned i = 0; i < 5; ++i) {
@@ -91,7 +92,8 @@ TEST(Federation, AnyFaultLosesNothingInSilence) {
     constexpr unsigned kRounds = 12;
     for (std::uint64_t seed = 200; seed < 260; ++seed) {
         World world(seed);
-        world.ledger.allowed_refusals = kRounds;    // an answer is written again for each break, at most
+        world.ledger.allowed_refusals =
+            kRounds;  // an answer is written again for each break, at most
         Simulation& simulation = world.simulation;
         const auto pass = [&](Duration time) { simulation.run_for([] { return false; }, time); };
         const Simulation::Node far[] = {world.partner.node(), world.pool_node};
@@ -116,11 +118,8 @@ TEST(Federation, AnyFaultLosesNothingInSilence) {
                     pass(pause);
                     simulation.refuse_connects(doors[side], false);
                     break;
-                case 2:
-                    static_cast<void>(simulation.break_connection(500));
-                    break;
-                default:
-                    break;
+                case 2: static_cast<void>(simulation.break_connection(500)); break;
+                default: break;
             }
             pass(300ms);
         }
@@ -136,7 +135,8 @@ TEST(Federation, AnyFaultLosesNothingInSilence) {
         world.send_to_sip(1);
         world.send_to_xmpp(1);
         EXPECT_TRUE(world.settle());
-        EXPECT_EQ(world.ledger.totals().delivered, before + 2) << "seed " << seed << world.fedgate.log();
+        EXPECT_EQ(world.ledger.totals().delivered, before + 2)
+            << "seed " << seed << world.fedgate.log();
     }
 }
 

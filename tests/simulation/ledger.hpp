@@ -1,5 +1,6 @@
-// Counts every message that goes in, and demands that it ends as the product promises: delivered once,
-// refused to its sender once, or in doubt (refused, and nobody knows whether it was delivered).
+// Counts every message that goes in, and demands that it ends as the product promises: delivered
+// once, refused to its sender once, or in doubt (refused, and nobody knows whether it was
+// delivered).
 #pragma once
 
 #include <map>
@@ -11,15 +12,16 @@ struct Ledger {
     struct Entry {
         bool to_sip = false;
         std::string pair;
-        unsigned order = 0;         // within its pair
+        unsigned order = 0;  // within its pair
         unsigned delivered = 0;
-        unsigned refused = 0;       // by Fedgate
-        bool own_doubt = false;     // the sender's own side broke off: it has told its user so
-        bool accepted = false;      // SIP to XMPP: 2xx came
-        bool never_left = false;    // the sender's own side gave up: not our message
+        unsigned refused = 0;     // by Fedgate
+        bool own_doubt = false;   // the sender's own side broke off: it has told its user so
+        bool accepted = false;    // SIP to XMPP: 2xx came
+        bool never_left = false;  // the sender's own side gave up: not our message
     };
     struct Totals {
-        unsigned sent = 0, delivered = 0, refused = 0, in_doubt = 0, open = 0, doubled = 0, disordered = 0;
+        unsigned sent = 0, delivered = 0, refused = 0, in_doubt = 0, open = 0, doubled = 0,
+                 disordered = 0;
     };
 
     Entry& add(const std::string& name, bool to_sip, const std::string& pair) {
@@ -70,7 +72,8 @@ struct Ledger {
     std::map<std::string, unsigned> sent_in_pair;
     std::map<std::string, unsigned> delivered_in_pair;
     unsigned disordered = 0;
-    unsigned allowed_refusals = 1;    // with faults 2: an error is said again when a stream breaks under it
+    unsigned allowed_refusals =
+        1;  // with faults 2: an error is said again when a stream breaks under it
 };
 
 }  // namespace fedgate::simulation

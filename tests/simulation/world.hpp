@@ -1,5 +1,6 @@
-// A whole federation on the simulation: a Fedgate of several shards, a partner's XMPP server and a SIP
-// pool, in one thread, from one seed. Product code on all sides of XMPP; the SIP pool is scripted here.
+// A whole federation on the simulation: a Fedgate of several shards, a partner's XMPP server and a
+// SIP pool, in one thread, from one seed. Product code on all sides of XMPP; the SIP pool is
+// scripted here.
 #pragma once
 
 #include <map>
@@ -62,7 +63,8 @@ class Server {
 public:
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings)
         : node_(node), rules_(compile(settings)), group_(shards) {
-        // One for the whole program: keys come from the kernel, and their sizes would show in a trace.
+        // One for the whole program: keys come from the kernel, and their sizes would show in a
+        // trace.
         static const auto self_signed = net::make_self_signed({kSipDomain, kXmppDomain}, 30);
         FEDGATE_CHECK(self_signed.has_value());
         for (std::uint32_t i = 0; i < shards; ++i) {
@@ -96,16 +98,17 @@ public:
     };
 
     void start_edge(Seat& seat, link::GatewayDoor& door) {
-        seat.edge = std::make_unique<edge::Edge>(*seat.shard, *rules_, *seat.resolver, seat.certificates, door,
-                                                 "a dialback secret of this server only " + std::to_string(node_));
+        seat.edge = std::make_unique<edge::Edge>(
+            *seat.shard, *rules_, *seat.resolver, seat.certificates, door,
+            "a dialback secret of this server only " + std::to_string(node_));
         FEDGATE_CHECK(seat.edge->start().has_value());
     }
     void start_with_gateway() {
         for (Seat& seat : seats_) {
             gateway::GatewayOptions options;
             options.host = "gw.sip.example";
-            seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver, nullptr,
-                                                              options);
+            seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver,
+                                                              nullptr, options);
         }
         for (Seat& seat : seats_) {
             start_edge(seat, *seat.gateway);
@@ -213,8 +216,8 @@ public:
 
 private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
-        in_.push_back(std::make_unique<net::Connection>(loop_, *this, net::ConnectionLimits{65'536, 1 << 20},
-                                                        connection, peer));
+        in_.push_back(std::make_unique<net::Connection>(
+            loop_, *this, net::ConnectionLimits{65'536, 1 << 20}, connection, peer));
         framers_.emplace(in_.back().get(), sip::Framer(65'536));
     }
     std::size_t on_data(net::Connection& connection, MutableBytes input) override {
@@ -246,7 +249,7 @@ private:
             status = answer;
             if (const sip::Header* about = message_.find(sip::HeaderName::kInReplyTo)) {
                 status = 200;
-                ledger_.on_refused(std::string(about->value));    // IM-50
+                ledger_.on_refused(std::string(about->value));  // IM-50
             } else if (status < 300) {
                 ledger_.on_delivered(std::string(message_.body.substr(0, message_.body.find(' '))));
             }
@@ -295,7 +298,8 @@ public:
     explicit World(std::uint64_t seed, std::uint32_t shards = 2, Settings more = {})
         : simulation({.seed = seed}),
           seeded_(simulation.make_loop(simulation.make_node())),
-          fedgate(simulation, simulation.make_node(), shards, with(server_rules(kSipDomain, kXmppDomain), more)),
+          fedgate(simulation, simulation.make_node(), shards,
+                  with(server_rules(kSipDomain, kXmppDomain), more)),
           partner(simulation, simulation.make_node(), 1, server_rules(kXmppDomain, kSipDomain)),
           users(ledger),
           pool_node(simulation.make_node()),
@@ -315,10 +319,12 @@ public:
         ledger.add(name, true, std::to_string(i));
         const link::Ticket ticket = link::make_ticket(0, serial_);
         users.tickets[ticket] = name;
-        const std::string stanza = "<message from='u" + std::to_string(i) + "@" + kXmppDomain + "/home' to='s" +
-                                   std::to_string(i) + "@" + kSipDomain + "' id='" + name +
-                                   "' type='chat'><body>" + name + " from XMPP</body></message>";
-        FEDGATE_CHECK(partner.seats()[0].edge->take_stanza({ticket, kXmppDomain, kSipDomain, stanza}));
+        const std::string stanza = "<message from='u" + std::to_string(i) + "@" + kXmppDomain +
+                                   "/home' to='s" + std::to_string(i) + "@" + kSipDomain +
+                                   "' id='" + name + "' type='chat'><body>" + name +
+                                   " from XMPP</body></message>";
+        FEDGATE_CHECK(
+            partner.seats()[0].edge->take_stanza({ticket, kXmppDomain, kSipDomain, stanza}));
     }
     void send_to_xmpp(unsigned i) {
         const std::string name = "s" + std::to_string(++serial_);
@@ -335,7 +341,8 @@ public:
     std::string describe() {
         std::string text = "\nopen:";
         for (const auto& [name, entry] : ledger.entries) {
-            if (entry.delivered + entry.refused == 0 && !entry.own_doubt && !entry.never_left) text += ' ' + name;
+            if (entry.delivered + entry.refused == 0 && !entry.own_doubt && !entry.never_left)
+                text += ' ' + name;
         }
         text += "\nfedgate:\n" + fedgate.log() + "partner:\n" + partner.log() + "counters:";
         for (const CounterInfo& info : counter_table()) {
@@ -346,8 +353,9 @@ public:
         for (Server* server : {&fedgate, &partner}) {
             for (auto& seat : server->seats()) {
                 for (const edge::StreamRow& row : seat.edge->rows()) {
-                    text += "\n" + row.local + (row.inbound ? " <- " : " -> ") + row.peer + ' ' + row.state +
-                            " stanzas " + std::to_string(row.stanzas) + " waiting " + std::to_string(row.waiting);
+                    text += "\n" + row.local + (row.inbound ? " <- " : " -> ") + row.peer + ' ' +
+                            row.state + " stanzas " + std::to_string(row.stanzas) + " waiting " +
+                            std::to_string(row.waiting);
                 }
             }
         }

@@ -106,8 +106,8 @@ TEST(TransactionKey, TagsTellTheirMaker) {  // SIP-13
     const Tag tag = make_tag(maker, random);
     EXPECT_EQ(tag.view(), "1234abcd00010203040506070809abff");
     EXPECT_EQ(maker_of_tag(tag.view()), maker);
-    for (const char* const foreign : {"", "1234", "1234abcd00010203040506070809abf",
-                                      "1234abcd00010203040506070809abfg"}) {
+    for (const char* const foreign :
+         {"", "1234", "1234abcd00010203040506070809abf", "1234abcd00010203040506070809abfg"}) {
         EXPECT_EQ(maker_of_tag(foreign), std::nullopt) << foreign;
     }
 }

@@ -1,5 +1,5 @@
-// Whatever MESSAGE the gateway takes: its stanza is well-formed XML that the other side would take, and
-// that stanza becomes a MESSAGE that a SIP server would take, with the same addresses and text.
+// Whatever MESSAGE the gateway takes: its stanza is well-formed XML that the other side would take,
+// and that stanza becomes a MESSAGE that a SIP server would take, with the same addresses and text.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -27,8 +27,8 @@ std::array<char, 262'144> request_memory;
 std::array<char, 16'384> names_memory;
 sip::Message message;
 
-void there_and_back(const gateway::Address& from, const gateway::Address& to, const xml::Stanza& stanza,
-                    const gateway::Text& sent) {
+void there_and_back(const gateway::Address& from, const gateway::Address& to,
+                    const xml::Stanza& stanza, const gateway::Text& sent) {
     Sink memory(text_memory);
     const gateway::StanzaText read = gateway::read_stanza(stanza, kBodyBytesMax * 6, memory);
     FEDGATE_CHECK(read.use == gateway::StanzaUse::kSend);
@@ -51,11 +51,13 @@ void there_and_back(const gateway::Address& from, const gateway::Address& to, co
     gateway::write_request(envelope, read.text, request);
     FEDGATE_CHECK(!request.overflowed());
     const MutableBytes bytes(request_memory.data(), request.size());
-    const sip::Parsed parsed = sip::parse_message(bytes, sip::Carrier::kStream, request_memory.size(), message);
+    const sip::Parsed parsed =
+        sip::parse_message(bytes, sip::Carrier::kStream, request_memory.size(), message);
     FEDGATE_CHECK(parsed.verdict == sip::Verdict::kDone && parsed.size == bytes.size());
     FEDGATE_CHECK(message.method == sip::Method::kMessage);
     static gateway::Address again;
-    FEDGATE_CHECK(gateway::read_uri(message.from.uri, again) == gateway::AddressFault::kNone);    // ADDR-31
+    FEDGATE_CHECK(gateway::read_uri(message.from.uri, again) ==
+                  gateway::AddressFault::kNone);  // ADDR-31
     FEDGATE_CHECK(again.jid.local == from.jid.local && again.jid.domain == from.jid.domain &&
                   again.jid.resource == from.jid.resource);
     FEDGATE_CHECK(gateway::read_uri(message.request_uri, again) == gateway::AddressFault::kNone);
@@ -68,8 +70,8 @@ void there_and_back(const gateway::Address& from, const gateway::Address& to, co
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size > 8'192) return 0;
     std::string bytes(reinterpret_cast<const char*>(data), size);
-    const sip::Parsed parsed =
-        sip::parse_message({bytes.data(), bytes.size()}, sip::Carrier::kDatagram, kBodyBytesMax, message);
+    const sip::Parsed parsed = sip::parse_message({bytes.data(), bytes.size()},
+                                                  sip::Carrier::kDatagram, kBodyBytesMax, message);
     if (parsed.verdict != sip::Verdict::kDone || !message.is_request) return 0;
     static gateway::Address from;
     static gateway::Address to;
@@ -78,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static std::array<char, 65'536> memory;
     Sink text(memory);
     const WallTime now{std::chrono::seconds(1'700'000'000)};
-    const gateway::RequestText read = gateway::read_request(message, now, kBodyBytesMax, scratch_memory, text);
+    const gateway::RequestText read =
+        gateway::read_request(message, now, kBodyBytesMax, scratch_memory, text);
     if (read.use != gateway::RequestUse::kStanza) return 0;
 
     static std::array<char, 4 * xml::kJidBytes> jid_memory;

@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     using namespace fedgate::net;
     static const TrustStore kNobody;
     const Bytes chain[] = {Bytes(reinterpret_cast<const char*>(bytes), size)};
-    const PeerIdentity peer = identify_peer(chain, kNobody, WallTime{std::chrono::seconds(1'800'000'000)});
+    const PeerIdentity peer =
+        identify_peer(chain, kNobody, WallTime{std::chrono::seconds(1'800'000'000)});
     FEDGATE_CHECK(!peer.chain_valid);
     return 0;
 }
