@@ -66,8 +66,10 @@ async def to_juliet(world, sipp, ladder, body):
                      f"{answer.first_line if answer else 'no answer'}")
     arrived = await arrival
     ladder.step(2, 1, "stanza, S2S TLS")
-    ladder.step(2, 3, answer.first_line[len("SIP/2.0 "):], answer.time)
-    ladder.step(1, 0, "message", arrived)
+    # Fedgate answers once the stanza is written; Prosody may be faster or slower.
+    for moment, arrow in sorted([(answer.time, (2, 3, answer.first_line[len("SIP/2.0 "):])),
+                                 (arrived, (1, 0, "message"))]):
+        ladder.step(*arrow, moment)
 
 
 async def timed(waiting):
