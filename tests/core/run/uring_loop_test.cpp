@@ -93,6 +93,10 @@ TEST(UringLoop, TellsThatAWatchedDescriptorIsReadable) {
 }
 
 TEST(UringLoop, AcceptingGoesOnWhenDescriptorsAreBackAgain) {
+#ifdef __SANITIZE_ADDRESS__
+    // The sanitizer's vptr check looks at memory through a pipe, and there is no descriptor left for one.
+    GTEST_SKIP() << "not with the sanitizers";
+#endif
     const auto loop = UringLoop::make().value();
     Owner server(*loop), client(*loop);
     const Socket listener = loop->listen(loopback(), server).value();
