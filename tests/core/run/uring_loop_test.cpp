@@ -94,7 +94,8 @@ TEST(UringLoop, TellsThatAWatchedDescriptorIsReadable) {
 
 TEST(UringLoop, AcceptingGoesOnWhenDescriptorsAreBackAgain) {
 #ifdef __SANITIZE_ADDRESS__
-    // The sanitizer's vptr check looks at memory through a pipe, and there is no descriptor left for one.
+    // The sanitizer's vptr check looks at memory through a pipe, and there is no descriptor left
+    // for one.
     GTEST_SKIP() << "not with the sanitizers";
 #endif
     const auto loop = UringLoop::make().value();
