@@ -299,7 +299,8 @@ void OutStream::on_timer(Timer&) {
         } else if (now - last_space_ >
                    context_.rules->settings.xmpp.keepalive_interval / kSpacesPerInterval) {
             last_space_ = now;
-            initiator_.send_space();
+            const rules::Partner* partner = context_.rules->partner(their_);
+            if (partner != nullptr && partner->keepalive) initiator_.send_space();  // X10
         }
     }
     // Answers that wait want a stream too.

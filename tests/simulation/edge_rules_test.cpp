@@ -315,6 +315,19 @@ TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {  // S2S-17: a space at a fifth of t
     EXPECT_EQ(stream.text.find_first_not_of(' '), std::string::npos) << stream.text;
 }
 
+TEST_F(EdgeRules, APartnerWithoutKeepAliveHearsNoSpaces) {  // S2S-17, partner/*/keepalive
+    start({{"xmpp.keepalive.interval", "50s"}, {"partner/b.example/keepalive", "no"}});
+    send(0);
+    ASSERT_TRUE(until([&] {
+        return partner_->accepted().size() == 1 && has(partner_->accepted()[0]->text, "<message");
+    }));
+    pass(60s);
+    Partner::Stream& stream = *partner_->accepted()[0];
+    stream.text.clear();
+    pass(50s);
+    EXPECT_EQ(stream.text, "");
+}
+
 TEST_F(EdgeRules, AStreamWithoutStanzasIsClosed) {  // S2S-18
     start({{"xmpp.timeouts.inactivity", "60s"}});
     send(0);
