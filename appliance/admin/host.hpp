@@ -52,6 +52,18 @@ struct StreamRow {
     std::uint64_t stanzas_out = 0;
 };
 
+// What went wrong last with a partner's domain, in one direction.
+struct FailureRow {
+    std::string their_domain;
+    bool outbound = false;
+    std::string kind;  // `certificate`, `tls`, `sasl`, `dialback`, `dns`, `unreachable`,
+                       // `stream error sent`, `stream error received`
+    WallTime at{};
+    std::string address;      // empty: none was reached
+    std::string text;         // a sentence without a full stop
+    std::uint64_t count = 0;  // since the start
+};
+
 class AdminHost {
 public:
     // A new set of rules for every core. The snapshot lives until oldest_generation() has passed
@@ -64,6 +76,8 @@ public:
     [[nodiscard]] virtual std::vector<Port> ports() = 0;
     [[nodiscard]] virtual std::vector<StreamRow> streams() = 0;
     [[nodiscard]] virtual std::vector<Counter> counters() = 0;
+    // At most one row for each domain and direction.
+    [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
 
     // SIGTERM: no new work is taken, what is under way is finished.
     virtual void drain() = 0;

@@ -34,7 +34,14 @@ xml::Served Context::serves(Bytes our) const {
     return rules->sip_domain(our) != nullptr ? xml::Served::kYes : xml::Served::kNo;
 }
 
+void Context::note_failure(FailureKind kind, bool inbound, Bytes their, std::string peer,
+                           std::string text) {
+    failures.note(*rules, {std::string(their), inbound, kind, loop.wall_now(), std::move(peer),
+                           std::move(text)});
+}
+
 void Context::apply_rules() {
+    failures.recheck(*rules);
     const rules::Settings::Xmpp& xmpp = rules->settings.xmpp;
     settings.stanza_bytes_max = xmpp.stanza_bytes;
     settings.depth_max = xmpp.depth;

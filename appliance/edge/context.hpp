@@ -2,6 +2,7 @@
 #pragma once
 
 #include "appliance/edge/certificates.hpp"
+#include "appliance/edge/failures.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
@@ -25,6 +26,7 @@ struct Context {
     const rules::Snapshot* rules = nullptr;      // swapped whole at a reload
     const Certificates* certificates = nullptr;  // swapped whole
     xml::StreamSettings settings;
+    Failures failures;
 
     // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it
     // is, so the answer is what some partner may do.
@@ -39,6 +41,8 @@ struct Context {
         const rules::Partner* partner = their.empty() ? nullptr : rules->partner(their);
         return partner != nullptr ? Bytes(partner->ca) : Bytes();
     }
+    // The partner's last failure from now on. `peer`: its address, or empty.
+    void note_failure(FailureKind, bool inbound, Bytes their, std::string peer, std::string text);
     // What settings follow from the rules.
     void apply_rules();
 };

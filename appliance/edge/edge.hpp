@@ -67,6 +67,7 @@ public:
     [[nodiscard]] bool take_stanza(const link::ToPartner&) override;
 
     [[nodiscard]] std::vector<StreamRow> rows() const;
+    [[nodiscard]] std::vector<LastFailure> failures() const { return context_.failures.rows(); }
 
 private:
     struct Asked {  // a dialback question and the stream that it is for

@@ -368,6 +368,25 @@ std::vector<admin::StreamRow> Node::streams() {
     return rows;
 }
 
+std::vector<admin::FailureRow> Node::failures() {
+    std::map<std::pair<std::string, bool>, admin::FailureRow> rows;  // the latest of all cores
+    for (edge::LastFailure& one :
+         gather<edge::LastFailure>([](Worker& worker) { return worker.edge().failures(); })) {
+        admin::FailureRow& row = rows[{one.their, !one.inbound}];
+        row.count += one.count;
+        if (one.at < row.at) continue;
+        row.their_domain = std::move(one.their);
+        row.outbound = !one.inbound;
+        row.kind = edge::name_of(one.kind);
+        row.at = one.at;
+        row.address = std::move(one.peer);
+        row.text = std::move(one.text);
+    }
+    std::vector<admin::FailureRow> all;
+    for (auto& [key, row] : rows) all.push_back(std::move(row));
+    return all;
+}
+
 std::vector<admin::Counter> Node::counters() {
     std::vector<admin::Counter> counters;
     for (const CounterInfo& info : counter_table()) {

@@ -33,6 +33,7 @@ public:
     [[nodiscard]] std::vector<admin::Port> ports() override;
     [[nodiscard]] std::vector<admin::StreamRow> streams() override;
     [[nodiscard]] std::vector<admin::Counter> counters() override;
+    [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     void drain() override;
     [[nodiscard]] bool drained() override;
     Duration on_turn() override;

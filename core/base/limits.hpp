@@ -41,6 +41,9 @@ constexpr std::size_t kUnacknowledgedStanzas = 1'000;
 constexpr std::size_t kOutStreams = 65'536;
 // edge: dialback questions in progress, for each shard. At the bound: answered with an error.
 constexpr std::size_t kVerifications = 1'024;
+// edge: last failures of partners, for each shard and direction. At the bound: the oldest one of a
+// domain that is only discovered is forgotten.
+constexpr std::size_t kRememberedFailures = 1'024;
 // edge: addresses whose connections are counted, for each shard. At the bound: new ones are
 // refused.
 constexpr std::size_t kCountedAddresses = 65'536;

@@ -18,6 +18,7 @@ public:
     std::vector<Counter> counters() override {
         return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}};
     }
+    std::vector<FailureRow> failures() override { return failure_rows; }
     void drain() override {
         ++drains;
         state.state = "draining";
@@ -29,6 +30,7 @@ public:
     Status state;
     std::vector<Port> port_rows;
     std::vector<StreamRow> stream_rows;
+    std::vector<FailureRow> failure_rows;
     std::vector<std::uint64_t> published;
     std::uint64_t oldest = 0;
     bool follow = true;  // every core takes a new snapshot at once
