@@ -50,6 +50,23 @@ std::string roots_or_system(const std::string& configured) {
     return kSystemRoots;
 }
 
+// Everything that load_tls() reads.
+std::vector<std::string> files_of(const rules::Snapshot& rules) {
+    const rules::Settings& settings = rules.settings;
+    std::vector<std::string> files{roots_or_system(settings.tls_external.ca),
+                                   settings.tls_external.certificate,
+                                   settings.tls_external.key,
+                                   settings.tls_sip.ca,
+                                   settings.tls_sip.certificate,
+                                   settings.tls_sip.key};
+    for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
+    std::ranges::sort(files);
+    const auto repeated = std::ranges::unique(files);
+    files.erase(repeated.begin(), repeated.end());
+    std::erase(files, "");
+    return files;
+}
+
 // log.level: 0 error .. 3 debug.
 Severity level_of(const rules::Snapshot& rules) {
     return static_cast<Severity>(3 - std::min<unsigned>(rules.settings.log_level, 3));
@@ -171,6 +188,7 @@ bool Node::start(std::string& fault) {
         fault = "no random numbers";
         return false;
     }
+    certificate_files_.watch(files_of(*rules_));
     std::vector<ShardTls> tls(count);
     for (ShardTls& one : tls) {
         if (!load_tls(*rules_, fault, one)) return false;
@@ -225,16 +243,36 @@ std::vector<Row> Node::gather(Collect collect) {
     return all;
 }
 
-bool Node::everywhere(const rules::Snapshot& rules) {
-    auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
-    for (ShardTls& one : *tls) {
-        std::string fault;
-        if (load_tls(rules, fault, one)) continue;
+std::vector<ShardTls> Node::load_certificates(const rules::Snapshot& rules) {
+    certificate_files_.watch(files_of(rules));
+    std::vector<ShardTls> tls(workers_.size());
+    certificate_fault_.clear();
+    for (ShardTls& one : tls) {
+        if (load_tls(rules, certificate_fault_, one)) continue;
         // The shards go on with the certificates that they have.
-        log_.event(EventId::kCertificateLoadFailed, {{"fault", fault}});
-        tls->clear();
-        break;
+        log_.event(EventId::kCertificateLoadFailed, {{"fault", certificate_fault_}});
+        return {};
     }
+    return tls;
+}
+
+void Node::look_at_certificates() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - looked_at_ < kLogPause || drain_ != Drain::kNo || !group_) return;
+    looked_at_ = now;
+    if (!certificate_files_.look()) return;
+    std::vector<ShardTls> tls = load_certificates(*rules_);
+    if (tls.empty()) return;
+    log_.event(EventId::kCertificateLoaded);
+    everywhere(*rules_, std::move(tls));
+}
+
+bool Node::everywhere(const rules::Snapshot& rules) {
+    return everywhere(rules, load_certificates(rules));
+}
+
+bool Node::everywhere(const rules::Snapshot& rules, std::vector<ShardTls> loaded) {
+    const auto tls = std::make_shared<std::vector<ShardTls>>(std::move(loaded));
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
         group_->log(i).set_level(level_of(rules));
     }
@@ -264,6 +302,9 @@ admin::Status Node::status() {
         group_->sum(Counter::kSipInConnections) + group_->sum(Counter::kSipOutConnections);
     if (!rules_->settings.federation_allow) {
         status.remarks.emplace_back("federation.allow is off: nothing passes");
+    }
+    if (!certificate_fault_.empty()) {
+        status.remarks.push_back(certificate_fault_ + "; the earlier certificates stay in use");
     }
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
     const auto targets =
@@ -436,6 +477,7 @@ bool Node::drained() {
 }
 
 Duration Node::on_turn() {
+    look_at_certificates();
     write_log();
     return drain_ == Drain::kNo ? kLogPause : kDrainPause;
 }

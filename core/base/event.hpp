@@ -40,6 +40,7 @@ enum class EventId : std::uint16_t {
     kCertificateRefused,
     kCertificateExpires,
     kCertificateLoadFailed,
+    kCertificateLoaded,
     kStreamEstablished,
     kStreamClosed,
     kStreamErrorSent,
@@ -153,6 +154,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kCertificateLoadFailed, 1304, Severity::kError,
      {"A certificate or key can't be used", "The file is missing, unreadable, or key and certificate don't match.", "Correct the path or the files."},
      {"Un certificat ou une clé est inutilisable", "Fichier absent, illisible, ou clé et certificat discordants.", "Corriger le chemin ou les fichiers."}},
+    {EventId::kCertificateLoaded, 1305, Severity::kInfo,
+     {"Certificates were read again", "A file has changed; new connections use it, streams go on.", "None."},
+     {"Les certificats ont été relus", "Un fichier a changé ; les nouvelles connexions l'utilisent, les flux continuent.", "Aucune action."}},
     // 20xx: XMPP streams
     {EventId::kStreamEstablished, 2001, Severity::kInfo,
      {"A stream with a partner is established", "The peer proved its domain.", "None."},
