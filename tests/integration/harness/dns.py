@@ -57,3 +57,8 @@ def server_records(domain, address, port=5269, service="xmpp-server", host=None)
     """The lines that lead to one server of a domain."""
     host = host or f"server.{domain}"
     return [f"_{service}._tcp.{domain}. IN SRV 0 0 {port} {host}.", f"{host}. IN A {address}"]
+
+
+def at_address(domain, address, port=5269, service="xmpp-server"):
+    """The same with the address as the host's name: for peers that ask the C library about hosts."""
+    return server_records(domain, address, port, service, host=address)

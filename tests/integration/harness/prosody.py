@@ -36,6 +36,9 @@ unbound = {{
     options = {{ ["do-not-query-localhost:"] = "no", ["module-config:"] = "iterator" }}
 }}
 ssl = {{ cafile = "{ca}", capath = "{directory}/no-capath" }}
+"""
+
+HOST = """\
 VirtualHost "{domain}"
     ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}",
             capath = "{directory}/no-capath", {tls} }}
@@ -59,34 +62,41 @@ def lua(value):
 class Prosody:
     """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
 
-    tls: more of its `ssl` options, as protocol.
+    tls: more of its `ssl` options, as protocol. more: further domains, with all of that the same.
     """
 
     def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
-                 tls=None):
+                 tls=None, more=()):
         self.directory = pathlib.Path(directory)
         self.domain, self.certificate, self.ca = domain, certificate, ca
+        self.domains = [domain, *more]
         self.accounts, self.variant, self.tls = accounts, variant, tls or {}
         self.address = own_address(5222, 5269)
         self.process = None
 
     def write(self, dns):
-        folder = self.directory / "data" / "".join(
-            c if c.isalnum() else f"%{ord(c):02x}" for c in self.domain) / "accounts"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, password in self.accounts.items():
-            (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
+        for domain in self.domains:
+            self.write_accounts(domain)
         variant = VARIANTS[self.variant]
         path = self.directory / "prosody.cfg.lua"
         path.write_text(CONFIGURATION.format(
             as_root=lua(os.getuid() == 0), directory=self.directory, address=self.address,
-            domain=self.domain, ca=self.ca, certificate=self.certificate.certificate,
-            key=self.certificate.key, dns_address=dns.address, dns_port=dns.port,
-            tls=", ".join(f"{key} = {json.dumps(value)}" for key, value in self.tls.items()),
+            ca=self.ca, dns_address=dns.address, dns_port=dns.port,
             modules=", ".join(json.dumps(m) for m in variant["modules"]),
             secure_auth=lua(variant["secure_auth"]),
-            require_encryption=lua(variant["require_encryption"])))
+            require_encryption=lua(variant["require_encryption"])) + "".join(HOST.format(
+                directory=self.directory, domain=domain, ca=self.ca,
+                certificate=self.certificate.certificate, key=self.certificate.key,
+                tls=", ".join(f"{key} = {json.dumps(value)}" for key, value in self.tls.items()))
+                for domain in self.domains))
         return path
+
+    def write_accounts(self, domain):
+        folder = self.directory / "data" / "".join(
+            c if c.isalnum() else f"%{ord(c):02x}" for c in domain) / "accounts"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, password in self.accounts.items():
+            (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
 
     async def start(self, dns):
         path = self.write(dns)

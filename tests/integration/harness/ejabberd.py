@@ -1,0 +1,94 @@
+"""A real ejabberd with a configuration, accounts and ports of its own, without Erlang distribution."""
+import glob
+import json
+import os
+import pathlib
+
+from .process import Process, is_listening, own_address
+
+# How a domain of it proves itself and what it asks of others; names as prosody.VARIANTS.
+VARIANTS = {
+    "external": {"tls": "required", "dialback": False},
+    "dialback": {"tls": False, "dialback": True},
+    "tls-dialback": {"tls": "required", "dialback": True},
+    "tls-optional": {"tls": "optional", "dialback": True},
+}
+
+# It resolves SRV by Erlang's resolver, which can be led to the test's server. The target's address it
+# asks of the C library, which can't: in the test's DNS a target must be an address (dns.at_address).
+RESOLVER = """\
+{{resolv_conf, ""}}.
+{{lookup, [dns]}}.
+{{nameserver, {{{address}}}, {port}}}.
+"""
+
+
+def erlang(text):
+    return f"<<{json.dumps(text)}/utf8>>"
+
+
+class Ejabberd:
+    """hosts: domain -> (certificates.Certificate, variant); ca: the root it trusts;
+    accounts: name -> password, the same on each domain."""
+
+    def __init__(self, directory, hosts, ca, accounts):
+        self.directory = pathlib.Path(directory)
+        self.hosts, self.ca, self.accounts = dict(hosts), ca, accounts
+        self.address = own_address(5222, 5269)
+        self.process = None
+
+    def configuration(self):
+        dialback = {"modules": {"mod_s2s_dialback": {}}}
+        return {
+            "hosts": list(self.hosts), "loglevel": "info", "ca_file": str(self.ca),
+            "certfiles": sorted({str(self.whole(certificate)) for certificate, _ in self.hosts.values()}),
+            "listen": [
+                {"port": 5222, "ip": self.address, "module": "ejabberd_c2s", "max_stanza_size": 1048576},
+                {"port": 5269, "ip": self.address, "module": "ejabberd_s2s_in",
+                 "max_stanza_size": 1048576}],
+            "host_config": {domain: {"s2s_use_starttls": VARIANTS[variant]["tls"]}
+                            for domain, (_, variant) in self.hosts.items()},
+            "append_host_config": {domain: dialback for domain, (_, variant) in self.hosts.items()
+                                   if VARIANTS[variant]["dialback"]},
+            "modules": {"mod_ping": {}},
+        }
+
+    def whole(self, certificate):
+        """Certificate and key in one file: it looks for a key in the files that it was given."""
+        path = self.directory / f"{certificate.certificate.stem}.both.pem"
+        path.write_bytes(certificate.key.read_bytes() + certificate.certificate.read_bytes())
+        return path
+
+    async def start(self, dns):
+        (self.directory / "db").mkdir(parents=True, exist_ok=True)
+        # JSON is YAML.
+        (self.directory / "ejabberd.yml").write_text(json.dumps(self.configuration(), indent=1))
+        (self.directory / "inetrc").write_text(RESOLVER.format(
+            address=dns.address.replace(".", ","), port=dns.port))
+        register = ", ".join(f"ok = ejabberd_auth:try_register({erlang(name)}, {erlang(domain)}, "
+                             f"{erlang(password)})"
+                             for domain in self.hosts for name, password in self.accounts.items())
+        # Debian keeps some of its Erlang libraries beside the machine's own.
+        libraries = pathlib.Path(glob.glob("/usr/lib/*/ejabberd-*/ebin")[0]).parent.parent
+        environment = {
+            "PATH": os.environ["PATH"], "ERL_LIBS": str(libraries), "HOME": str(self.directory), "ERL_CRASH_DUMP_BYTES": "0",
+            "ERL_INETRC": str(self.directory / "inetrc"),
+            "EJABBERD_CONFIG_PATH": str(self.directory / "ejabberd.yml"),
+            "EJABBERD_LOG_PATH": str(self.directory / "log" / "ejabberd.log")}
+        # Not by ejabberdctl: that wants a user of its own and starts epmd.
+        self.process = await Process(
+            "ejabberd", ["/usr/bin/erl", "-noinput", "+S", "2", "+sbwt", "none",
+                         "-mnesia", "dir", json.dumps(str(self.directory / "db")),
+                         "-s", "ejabberd", "-eval", f"{register}, io:format(\"accounts made~n\")."],
+            self.directory / "ejabberd.log", env=environment).start()
+        await self.process.wait_for_log("accounts made")
+        for port in (5222, 5269):
+            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+        return self
+
+    async def stop(self):
+        await self.process.stop()
+
+    async def kill(self):
+        if self.process:
+            await self.process.kill()

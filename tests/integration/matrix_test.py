@@ -1,0 +1,186 @@
+"""Every row of the negotiation matrix (features.md A5) against real servers, in both directions: the
+message crosses by the best method that the row lists and the peer has, or its sender is told."""
+import asyncio
+import json
+import subprocess
+import unittest
+from dataclasses import dataclass
+
+from harness.certificates import Authority
+from harness.dns import Dns, at_address
+from harness.ejabberd import Ejabberd
+from harness.fedgate import Fedgate
+from harness.process import Failed, wait_until
+from harness.prosody import Prosody
+from harness.sip_agent import SipAgent
+from harness.world import SIP_DOMAIN, PeerTest, binaries
+from harness.xmpp_client import XmppClient
+
+STLS, DTLS, DTCP = "S/TLS", "D/TLS", "D/TCP"
+
+# features.md A5, the rows with a method: tls, sasl, dialback -> the expected methods.
+ROWS = {
+    ("required", "required", "yes"): (STLS,),
+    ("required", "required", "no"): (STLS,),
+    ("optional", "required", "yes"): (STLS, DTLS, DTCP),
+    ("optional", "required", "no"): (STLS,),
+    ("none", "required", "yes"): (DTCP,),
+    ("required", "optional", "yes"): (STLS, DTLS),
+    ("required", "optional", "no"): (STLS,),
+    ("optional", "optional", "yes"): (STLS, DTLS, DTCP),
+    ("optional", "optional", "no"): (STLS,),
+    ("none", "optional", "yes"): (DTCP,),
+    ("required", "none", "yes"): (DTLS,),
+    ("optional", "none", "yes"): (DTLS, DTCP),
+    ("none", "none", "yes"): (DTCP,),
+}
+INVALID = [("none", "required", "no"), ("none", "optional", "no"), ("required", "none", "no"),
+           ("optional", "none", "no"), ("none", "none", "no")]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """variant: of the harness; methods: what it can do, the best first."""
+    variant: str
+    methods: tuple
+    trusted: bool = True
+
+
+PEERS = {
+    # TLS and the certificate, nothing else.
+    "certificate": Peer("external", (STLS,)),
+    # A certificate that nobody knows: dialback, over TLS.
+    "stranger": Peer("tls-dialback", (DTLS,), trusted=False),
+    # No TLS.
+    "clear": Peer("dialback", (DTCP,)),
+    # All of it, and nothing insisted on.
+    "any": Peer("tls-optional", (STLS, DTLS, DTCP)),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    row: tuple
+    peer: str
+    domain: str
+    server: object
+
+    @property
+    def method(self):
+        """The one that must be used, or None."""
+        return next((m for m in PEERS[self.peer].methods if m in ROWS[self.row]), None)
+
+    @property
+    def seen(self):
+        """(proof, TLS) in fedctl streams."""
+        if self.method == DTLS and PEERS[self.peer].trusted:
+            return "certificate", True     # S2S-43, S2S-54: it proves the domain, by whatever element
+        return {STLS: ("certificate", True), DTLS: ("dialback over TLS", True),
+                DTCP: ("dialback in clear", False)}[self.method]
+
+    def __str__(self):
+        return f"{'/'.join(self.row)} with {self.domain}"
+
+
+def domain_of(row, peer, server):
+    return f"{'-'.join(row)}.{peer}.{server}.example"
+
+
+class Matrix(PeerTest):
+    async def start(self, make_servers, server):
+        """make_servers(authority, domains): the servers for peer -> its domains."""
+        authority, self.agent = Authority(self.directory / "ca"), SipAgent("tcp")
+        strangers = Authority(self.directory / "strangers")
+        domains = {peer: [domain_of(row, peer, server) for row in ROWS] for peer in PEERS}
+        certificates = {peer: (authority if PEERS[peer].trusted else strangers).issue(
+            f"*.{peer}.{server}.example", label=f"{peer}.{server}") for peer in PEERS}
+        servers = make_servers(authority, domains, certificates)
+        self.cells = [Cell(row, peer, domain_of(row, peer, server), servers[peer])
+                      for row in ROWS for peer in PEERS]
+        self.addAsyncCleanup(self.agent.stop)
+        await self.agent.start()
+        self.fedgate = Fedgate(
+            self.directory / "fedgate", binaries(), authority.issue(SIP_DOMAIN), authority.certificate,
+            None, {cell.domain: dict(zip(("tls", "sasl", "dialback"), cell.row)) for cell in self.cells},
+            {SIP_DOMAIN: {"next_hop": self.agent.uri}},
+            {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100})
+        records = at_address(SIP_DOMAIN, self.fedgate.address)
+        for cell in self.cells:
+            records += at_address(cell.domain, cell.server.address)
+        self.fedgate.dns = await Dns(self.directory / "dns", dict.fromkeys(records)).start()
+        self.addAsyncCleanup(self.fedgate.dns.stop)
+        self.addAsyncCleanup(self.fedgate.kill)
+        for one in set(servers.values()):
+            self.addAsyncCleanup(one.kill)
+        await asyncio.gather(self.fedgate.start(),
+                             *(one.start(self.fedgate.dns) for one in set(servers.values())))
+
+    async def crosses(self, cell):
+        juliet = await XmppClient(cell.server.address, cell.domain, "juliet", "secret").start()
+        self.addAsyncCleanup(juliet.stop)
+        romeo = f"romeo.{cell.domain}"
+        body = f"between {romeo} and {juliet.jid}"
+        response = await self.agent.send_message(f"sip:{romeo}@{SIP_DOMAIN}", f"sip:{juliet.jid}", body,
+                                                 self.fedgate.sip)
+        if cell.method:
+            self.assertEqual(response.status, 200)
+            await juliet.wait_for_body(body)
+        else:
+            self.assertEqual(response.status, 403)    # ERR-42, ERR-44
+        stanza_id = juliet.message(f"{romeo}@{SIP_DOMAIN}", body)
+        if cell.method:
+            await self.agent.wait_for_message(body)
+        else:
+            kind, condition = await juliet.wait_for_error(stanza_id)
+            self.assertIn(condition, ("remote-server-not-found", "remote-server-timeout",
+                                      "not-authorized", "internal-server-error"), kind)
+        self.assertEqual([s for s in juliet.received if s.tag.endswith("}message")], [])
+
+    async def streams(self):
+        """(their domain, direction) -> the (proof, TLS) of its streams."""
+        found = {}
+        for row in json.loads(await self.fedgate.control("--json", "streams"))["streams"]:
+            if row["proof"]:
+                found.setdefault((row["their_domain"], row["direction"]), set()).add(
+                    (row["proof"], bool(row["tls"])))
+        return found
+
+    async def check(self):
+        gate = asyncio.Semaphore(8)
+
+        async def one(cell):
+            async with gate:
+                await self.crosses(cell)
+        results = await asyncio.gather(*map(one, self.cells), return_exceptions=True)
+        streams = await self.streams()
+        for cell, result in zip(self.cells, results):
+            with self.subTest(str(cell), method=cell.method):
+                if isinstance(result, BaseException):
+                    raise result
+                for direction in ("in", "out"):
+                    self.assertEqual(streams.get((cell.domain, direction), set()),
+                                     {cell.seen} if cell.method else set(), direction)
+        self.assertEqual(self.agent.received, [])
+        await self.fedgate.stop()
+
+    async def test_prosody(self):
+        def one_for_each_peer(authority, domains, certificates):
+            return {peer: Prosody(self.directory / peer, domains[peer][0], certificates[peer],
+                                  authority.certificate, {"juliet": "secret"}, PEERS[peer].variant,
+                                  more=domains[peer][1:]) for peer in PEERS}
+        await self.start(one_for_each_peer, "prosody")
+        await self.check()
+
+    async def test_ejabberd(self):
+        def one_for_all_peers(authority, domains, certificates):
+            ejabberd = Ejabberd(self.directory / "ejabberd",
+                                {domain: (certificates[peer], PEERS[peer].variant)
+                                 for peer in PEERS for domain in domains[peer]},
+                                authority.certificate, {"juliet": "secret"})
+            return dict.fromkeys(PEERS, ejabberd)
+        await self.start(one_for_all_peers, "ejabberd")
+        await self.check()
+
+
+if __name__ == "__main__":
+    unittest.main()
