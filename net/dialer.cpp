@@ -1,6 +1,7 @@
 #include "net/dialer.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "net/address.hpp"
 #include "net/questions.hpp"
@@ -24,6 +25,7 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     struct Racer {
         std::unique_ptr<Connection> connection;
         Instant give_up;
+        std::size_t target;
     };
     enum Timers : std::uint32_t { kTotal, kStep };
 
@@ -43,8 +45,13 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     void next_target();
     void race();
     void launch();
-    void target_failed();
+    void go_on();
+    void settle(std::size_t which);
     void arm_step();
+    [[nodiscard]] bool more_addresses() const {
+        return !waiting.empty() && launched < kAddressesMax;
+    }
+    [[nodiscard]] bool more_targets() const;
     void stop(Step to);
     void fail(DialFault fault);
     [[nodiscard]] DialFault fault_of_all() const;
@@ -71,12 +78,14 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     ConnectionOwner* connection_owner = nullptr;
     ConnectionLimits limits{};
     TargetPool::Tried tried;
-    std::size_t target = 0;
+    std::size_t target = 0;  // whose addresses are looked for or tried; then the one reached
     std::vector<SocketAddress> v4, v6;
     std::vector<SocketAddress> waiting;  // addresses of the target, not yet tried, next one first
     std::vector<Racer> racers;
     Instant next_launch{};
+    Instant give_up{};  // on the whole attempt
     std::size_t launched = 0;
+    bool probing = false;  // all targets are down: they are raced as if they were one
     bool saw_address = false;
     bool saw_dns_failure = false;
     Error last{Errc::kNotFound, 0, "no address"};
@@ -90,9 +99,11 @@ void Dialer::State::begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits 
     limits = bounds;
     tried.clear();
     launched = 0;
+    probing = false;
     saw_address = saw_dns_failure = false;
     last = {Errc::kNotFound, 0, "no address"};
-    loop.timers().arm(total, loop.now() + kTotalTimeout);
+    give_up = loop.now() + kTotalTimeout;
+    loop.timers().arm(total, give_up);
     const auto list = lookup.questions();
     for (std::size_t i = 0; i < list.size(); ++i)
         questions.ask(list[i].name, list[i].type, i, *this);
@@ -102,6 +113,8 @@ void Dialer::State::begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits 
 void Dialer::State::on_turn_end() {
     if (step == Step::kLookup)
         lookup_done();
+    else if (step == Step::kAddresses && loop.now() >= give_up)
+        fail(DialFault::kTimeout);
     else if (step == Step::kAddresses)
         next_target();
 }
@@ -133,9 +146,17 @@ void Dialer::State::lookup_done() {
 }
 
 void Dialer::State::next_target() {
-    const auto picked =
-        launched < kAddressesMax ? pool.pick(loop.now(), random, tried) : std::nullopt;
-    if (!picked) return fail(fault_of_all());
+    const Instant now = loop.now();
+    std::optional<std::size_t> picked;
+    if (launched < kAddressesMax) picked = pool.pick(now, random, tried);
+    const bool begun = std::ranges::find(tried, true) != tried.end();
+    probing = probing || !pool.any_up(now);
+    if (!picked && begun && launched < kAddressesMax) picked = pool.pick_down(now, random, tried);
+    if (!picked) {
+        if (racers.empty()) return fail(fault_of_all());
+        step = Step::kRace;
+        return arm_step();
+    }
     step = Step::kAddresses;
     target = *picked;
     tried[target] = true;
@@ -148,45 +169,55 @@ void Dialer::State::next_target() {
     }
     questions.ask(chosen.host, DnsType::kAaaa, 0, *this);
     questions.ask(chosen.host, DnsType::kA, 0, *this);
+    loop.timers().arm(step_timer, now + kResolveTimeout);
+}
+
+bool Dialer::State::more_targets() const {
+    return launched < kAddressesMax && std::ranges::find(tried, false) != tried.end();
 }
 
 void Dialer::State::race() {
     questions.cancel_all();
     waiting = interleave(v6, v4, pool.at(target).port);
+    if (more_targets() && waiting.size() > kAddressesOfTargetMax) {
+        waiting.resize(kAddressesOfTargetMax);
+    }
     if (!waiting.empty()) saw_address = true;
     step = Step::kRace;
     launch();
 }
 
-// Starts with the next address, or notices that there is none.
+// With the next address of this target, if it has one.
 void Dialer::State::launch() {
-    while (!waiting.empty() && launched < kAddressesMax) {
+    while (more_addresses()) {
         const SocketAddress address = waiting.front();
         waiting.erase(waiting.begin());
         ++launched;
         auto connection = Connection::connect(loop, *this, limits, address);
         if (connection) {
-            racers.push_back({std::move(*connection), loop.now() + kAddressTimeout});
+            racers.push_back({std::move(*connection), loop.now() + kAddressTimeout, target});
             next_launch = loop.now() + kStagger;
             return arm_step();
         }
         last = connection.error();
     }
-    if (racers.empty()) return target_failed();
-    arm_step();
+    waiting.clear();
+    settle(target);
+    go_on();
 }
 
 void Dialer::State::arm_step() {
     Instant next = kNever;
-    if (!waiting.empty() && launched < kAddressesMax) next = next_launch;
+    if (more_addresses() || (probing && more_targets())) next = next_launch;
     for (const Racer& racer : racers) next = std::min(next, racer.give_up);
     loop.timers().arm(step_timer, next);
 }
 
-void Dialer::State::target_failed() {
-    step_timer.cancel();
-    pool.on_failure(target, loop.now(), random);
-    next_target();
+// Nothing is left to try of this target: it is down.
+void Dialer::State::settle(std::size_t which) {
+    if (which == target && (step != Step::kRace || more_addresses())) return;
+    const bool runs = std::ranges::find(racers, which, &Racer::target) != racers.end();
+    if (!runs) pool.on_failure(which, loop.now(), random);
 }
 
 void Dialer::State::on_open(Connection& connection) {
@@ -195,6 +226,7 @@ void Dialer::State::on_open(Connection& connection) {
     });
     FEDGATE_CHECK(won != racers.end());
     std::unique_ptr<Connection> winner = std::move(won->connection);
+    target = won->target;
     racers.erase(won);
     stop(Step::kDialed);
     winner->set_owner(*connection_owner);
@@ -204,10 +236,14 @@ void Dialer::State::on_open(Connection& connection) {
 
 void Dialer::State::on_closed(Connection& connection, Error reason) {
     last = reason;
-    std::erase_if(racers, [&connection](const Racer& racer) {
-        return racer.connection.get() == &connection;
-    });
-    launch();  // at once: waiting for the stagger would gain nothing
+    const auto lost = std::ranges::find(racers, &connection,
+                                        [](const Racer& racer) { return racer.connection.get(); });
+    FEDGATE_CHECK(lost != racers.end());
+    const std::size_t whose = lost->target;
+    racers.erase(lost);
+    settle(whose);
+    // At once: waiting for the stagger would gain nothing.
+    if (step == Step::kRace) go_on();
 }
 
 void Dialer::State::on_timer(Timer& timer) {
@@ -215,12 +251,25 @@ void Dialer::State::on_timer(Timer& timer) {
         last = {Errc::kTimeout, 0, "the whole attempt"};
         return fail(DialFault::kTimeout);
     }
-    if (step == Step::kAddresses) return race();
+    if (step == Step::kAddresses) {
+        if (v4.empty() && v6.empty()) saw_dns_failure = true;
+        return race();
+    }
     const Instant now = loop.now();
-    const auto late =
-        std::erase_if(racers, [now](const Racer& racer) { return racer.give_up <= now; });
-    if (late > 0) last = {Errc::kTimeout, 0, "connect"};
-    if (racers.empty() || (!waiting.empty() && next_launch <= now)) return launch();
+    while (!racers.empty() && racers.front().give_up <= now) {  // in the order of their starts
+        const std::size_t whose = racers.front().target;
+        racers.erase(racers.begin());
+        last = {Errc::kTimeout, 0, "connect"};
+        settle(whose);
+    }
+    if (racers.empty() || next_launch <= now) return go_on();
+    arm_step();
+}
+
+// With the next address, of this target or of the next one.
+void Dialer::State::go_on() {
+    if (more_addresses()) return launch();
+    if (racers.empty() || (probing && more_targets())) return next_target();
     arm_step();
 }
 
@@ -264,7 +313,7 @@ void Dialer::next(Error why) {
     state.last = why;
     state.pool.on_failure(state.target, state.loop.now(), state.random);
     state.step = State::Step::kAddresses;
-    state.loop.timers().arm(state.total, state.loop.now() + kTotalTimeout);
+    state.loop.timers().arm(state.total, std::max(state.give_up, state.loop.now()));
     state.loop.at_turn_end(state);
 }
 

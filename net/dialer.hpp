@@ -44,6 +44,10 @@ public:
     static constexpr Duration kAddressTimeout = std::chrono::seconds(3);
     static constexpr Duration kTotalTimeout = std::chrono::seconds(30);
     static constexpr std::size_t kAddressesMax = 8;
+    // Of one target while others wait: it leaves some of the eight to them.
+    static constexpr std::size_t kAddressesOfTargetMax = 4;
+    // For a target's addresses; then they are unknown, and the next target is tried.
+    static constexpr Duration kResolveTimeout = std::chrono::seconds(3);
 
     // `pool` keeps the targets' health from one attempt to the next, and must outlive the dialer;
     // null: nothing is remembered.
@@ -55,7 +59,7 @@ public:
     // Targets over UDP are left out. on_dialed() or on_dial_failed() follows, never from within.
     void start(Lookup, ConnectionOwner&, ConnectionLimits);
     // The connection that on_dialed() gave did not work out (TLS failed, stream error): marks its
-    // target and goes on within the same attempt.
+    // target and goes on within the same attempt, as far as its 30 s reach.
     void next(Error why);
     // It did: its target is healthy. The dialer is free for the next start().
     void succeeded();

@@ -87,9 +87,10 @@ void order_targets(std::vector<Target>& targets, Random& random) {
     }
 }
 
-Lookup Lookup::xmpp(const std::string& domain, bool allow_literal) {
+Lookup Lookup::xmpp(const std::string& domain, bool allow_literal, bool prefer_direct) {
     Lookup lookup;
     lookup.kind_ = Kind::kXmpp;
+    lookup.prefer_direct_ = prefer_direct;
     lookup.host_ = domain;
     const bool is_literal = parse_ip(domain, 0).has_value();
     if (is_literal || domain.empty()) {  // DNS-5
@@ -148,13 +149,17 @@ LookupStatus Lookup::status() const {
     if (parts_.empty()) return LookupStatus::kFound;
     bool bogus = false;
     bool not_offered = false;
+    bool failed = false;
     for (const Part& part : parts_) {
         if (!part.records.empty()) return LookupStatus::kFound;
         bogus = bogus || part.status == DnsStatus::kBogus;
+        failed = failed || part.status == DnsStatus::kFailed;
         not_offered = not_offered || part.not_offered;
     }
-    // A forged answer is not "no answer": falling back would do what the forger wants.
+    // D8. A forged answer is not "no answer": falling back would do what the forger wants.
     if (bogus) return LookupStatus::kBogus;
+    // Half an answer: what could not be asked may be what is offered.
+    if (not_offered && failed) return LookupStatus::kFailed;
     // DNS-3: a "." and nothing else. DNS-4: no SRV or no answer: the domain's addresses.
     return not_offered ? LookupStatus::kNotOffered : LookupStatus::kFound;
 }
@@ -168,6 +173,9 @@ std::vector<Target> Lookup::targets(Random& random) const {
         for (const SrvRecord& record : part.records) {
             Target target = make_target(record.target, record.port, part.transport);
             target.priority = record.priority;
+            if (prefer_direct_) {
+                target.priority = 2 * target.priority + (part.transport == Transport::kTls ? 0 : 1);
+            }
             target.weight = record.weight;
             targets.push_back(std::move(target));
         }

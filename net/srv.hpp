@@ -37,7 +37,7 @@ struct Target {
     std::string host;  // name or numeric address
     std::uint16_t port = 0;
     Transport transport = Transport::kTcp;
-    std::uint16_t priority = 0;
+    std::uint32_t priority = 0;  // lower is first; twice that of the record where kinds are ranked
     std::uint16_t weight = 0;
     SocketAddress address;  // length 0 until it was resolved
 
@@ -66,7 +66,9 @@ public:
     };
 
     // DNS-1..DNS-4. An IP literal is refused (kNoDomain) unless `allow_literal` (DNS-5).
-    static Lookup xmpp(const std::string& domain, bool allow_literal = false);
+    // `prefer_direct`: of two targets of one priority the one with direct TLS is first (DNS-2).
+    static Lookup xmpp(const std::string& domain, bool allow_literal = false,
+                       bool prefer_direct = false);
     // A host of a static route, `host` or `host:port` already cut (DNS-1): no SRV.
     static Lookup fixed(const std::string& host, std::uint16_t port, Transport);
     // SIP-6. `port` 0: not given. `transports`: those that may be used, best first.
@@ -100,6 +102,7 @@ private:
     std::size_t answered_ = 0;
     Duration ttl_ = std::chrono::hours(1);
     bool refused_ = false;
+    bool prefer_direct_ = false;
 };
 
 }  // namespace fedgate::net

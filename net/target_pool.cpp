@@ -45,11 +45,15 @@ std::optional<std::size_t> TargetPool::pick(Instant now, Random& random, const T
     }
     if (count > 0) return indexes[pick_weighted({best.data(), count}, random)];
     if (any_up(now) || now < next_probe_) return std::nullopt;
-    for (std::size_t i = 1; i <= members_.size(); ++i) {  // all are down: each in its turn
+    return pick_down(now, random, tried);
+}
+
+std::optional<std::size_t> TargetPool::pick_down(Instant now, Random& random, const Tried& tried) {
+    for (std::size_t i = 1; i <= members_.size(); ++i) {
         const std::size_t index = (last_probed_ + i) % members_.size();
-        if (!is_open(index)) continue;
+        if (index < tried.size() && tried[index]) continue;
         last_probed_ = index;
-        next_probe_ = now + probe_delay(random);
+        if (next_probe_ <= now) next_probe_ = now + probe_delay(random);
         return index;
     }
     return std::nullopt;

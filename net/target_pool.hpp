@@ -1,7 +1,7 @@
 // An ordered set of endpoints with health and back-off: which one is next? Used for S2S targets,
 // link pools and SIP next hops. Pure: the time and chance are arguments. DNS-8: a target that
-// failed is skipped for 30 s unless all failed. When all failed, one of them is tried every 2-4 s,
-// if somebody asks.
+// failed is skipped for 30 s unless all failed. When all failed, the next attempt is due every
+// 2-4 s, if somebody asks.
 #pragma once
 
 #include <cstddef>
@@ -31,6 +31,10 @@ public:
     // all are down: one of them, but only if a probe is due, and the next probe is then 2-4 s
     // later.
     [[nodiscard]] std::optional<std::size_t> pick(Instant now, Random&, const Tried& tried = {});
+    // An attempt is under way and pick() has nothing: one that is down and not tried, each in its
+    // turn. So one attempt every 2-4 s asks all of them, and none that returns waits for the
+    // others.
+    [[nodiscard]] std::optional<std::size_t> pick_down(Instant now, Random&, const Tried& tried);
     // Down until `now + hold` (SIP-8: Retry-After), or until it succeeds.
     void on_failure(std::size_t index, Instant now, Random&, Duration hold = kHold);
     void on_success(std::size_t index);

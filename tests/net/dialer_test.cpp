@@ -186,6 +186,196 @@ TEST_F(DialerTest, BoundsTheAttempt) {
     EXPECT_LT(loop->now() - slow, 31s);
 }
 
+// DNS-6: the whole set-up has 30 s, also when each target opens and then disappoints.
+TEST_F(DialerTest, TheWholeSetUpHasItsTime) {
+    serve(simulation.address(there, 5269));
+    for (std::uint16_t i = 0; i < 8; ++i) {
+        const std::string host = "t" + std::to_string(i) + ".example";
+        resolver->add_srv("_xmpp-server._tcp.example.org", {i, 0, 5269, host});
+        resolver->add_address(host, simulation.address(there, 0));
+    }
+    const Instant start = loop->now();
+    dial(Lookup::xmpp("example.org"));
+    int mute = 0;
+    while (failed == 0) {
+        ++mute;
+        run([] { return false; }, 10s);  // S2S-60: no stream header
+        connection.reset();
+        const int before = dialed;
+        dialer->next({Errc::kTimeout, 0, "test"});
+        ASSERT_TRUE(run([&] { return dialed > before || failed > 0; }));
+    }
+    EXPECT_EQ(mute, 3);
+    EXPECT_EQ(fault, DialFault::kTimeout);
+    EXPECT_LT(loop->now() - start, 31s);
+    // Those that were asked are skipped: the next attempt goes on behind them.
+    dial(Lookup::xmpp("example.org"));
+    EXPECT_EQ(reached.host, "t3.example");
+    dialer->succeeded();
+}
+
+// DNS-6: IPv6 first, IPv4 250 ms later; a refusal does not wait for that.
+TEST_F(DialerTest, RacesTheFamilies) {
+    const SocketAddress v6 = *parse_ip("2001:db8::5", 5269);
+    const auto six = simulation.make_node();
+    ASSERT_TRUE(simulation.make_loop(six).listen(v6, *this));
+    serve(simulation.address(there, 5269));
+    resolver->add_address("both.example", simulation.address(there, 0));
+    resolver->add_address("both.example", *parse_ip("2001:db8::5", 0));
+    const Lookup both = Lookup::fixed("both.example", 5269, Transport::kTcp);
+    dial(both);
+    ASSERT_EQ(dialed, 1);
+    EXPECT_TRUE(same_address(connection->peer_address(), v6));
+    dialer->succeeded();
+    simulation.cut(here, six);
+    Instant start = loop->now();
+    dial(both);
+    ASSERT_EQ(dialed, 1);
+    EXPECT_TRUE(same_address(connection->peer_address(), simulation.address(there, 5269)));
+    EXPECT_GE(loop->now() - start, 250ms);
+    EXPECT_LT(loop->now() - start, 400ms);
+    dialer->succeeded();
+    simulation.heal(here, six);
+    simulation.refuse_connects(v6, true);
+    start = loop->now();
+    dial(both);
+    ASSERT_EQ(dialed, 1);
+    EXPECT_LT(loop->now() - start, 100ms);
+    dialer->succeeded();
+    simulation.refuse_connects(v6, false);
+
+    // X2: there may be no IPv4 at all.
+    resolver->add_address("six.example", *parse_ip("2001:db8::5", 0));
+    dial(Lookup::xmpp("six.example"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_TRUE(same_address(connection->peer_address(), v6));
+    dialer->succeeded();
+}
+
+// DNS-4: SRV leads nowhere: the domain's own address is not tried instead.
+TEST_F(DialerTest, SrvThatFailsIsNotReplacedByTheDomainsAddress) {
+    serve(simulation.address(there, 5269));
+    resolver->add_address("example.org", simulation.address(there, 0));
+    resolver->add_srv("_xmpp-server._tcp.example.org", {0, 0, 5000, "dead.example"});
+    resolver->add_srv("_xmpp-server._tcp.example.org", {0, 0, 5269, "nameless.example"});
+    resolver->add_address("dead.example", simulation.address(there, 0));
+    dial(Lookup::xmpp("example.org"));
+    EXPECT_EQ(failed, 1);
+    EXPECT_EQ(fault, DialFault::kUnreachable);
+    EXPECT_EQ(accepted_count, 0);
+}
+
+// The next target within 1 s of a refusal and 5 s of a black hole, however many addresses it has.
+TEST_F(DialerTest, FailsOverInTime) {
+    const auto hole = simulation.make_node();
+    ASSERT_TRUE(simulation.make_loop(hole).listen(simulation.address(hole, 5269), *this));
+    serve(simulation.address(there, 5269));
+    resolver->add_srv("_xmpp-server._tcp.example.org", {1, 0, 5269, "first.example"});
+    resolver->add_srv("_xmpp-server._tcp.example.org", {2, 0, 5269, "second.example"});
+    for (int i = 0; i < 8; ++i) resolver->add_address("first.example", simulation.address(hole, 0));
+    resolver->add_address("second.example", simulation.address(there, 0));
+    simulation.refuse_connects(simulation.address(hole, 5269), true);
+    Instant start = loop->now();
+    dial(Lookup::xmpp("example.org"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_EQ(reached.host, "second.example");
+    EXPECT_LT(loop->now() - start, 1s);
+    dialer->succeeded();
+    simulation.refuse_connects(simulation.address(hole, 5269), false);
+    simulation.cut(here, hole);
+    pool = {};
+    start = loop->now();
+    dial(Lookup::xmpp("example.org"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_EQ(reached.host, "second.example");
+    EXPECT_LT(loop->now() - start, 5s);
+    dialer->succeeded();
+}
+
+// Nor may a name that nobody answers for hold up the targets behind it.
+TEST_F(DialerTest, ATargetWhoseNameIsNotAnsweredIsPassedOver) {
+    struct Slow final : Resolver {
+        explicit Slow(Resolver& r) : behind(r) {}
+        QueryId query(const std::string& name, DnsType type, ResolverOwner& owner) override {
+            if (name == "silent.example") return {99, ++count};
+            return behind.query(name, type, owner);
+        }
+        void cancel(QueryId id) override {
+            if (id.index != 99) behind.cancel(id);
+        }
+        Resolver& behind;
+        std::uint32_t count = 0;
+    } slow(*resolver);
+    dialer = std::make_unique<Dialer>(*loop, slow, *this, &pool);
+    serve(simulation.address(there, 5269));
+    resolver->add_srv("_xmpp-server._tcp.example.org", {1, 0, 5269, "silent.example"});
+    resolver->add_srv("_xmpp-server._tcp.example.org", {2, 0, 5269, "second.example"});
+    resolver->add_address("second.example", simulation.address(there, 0));
+    const Instant start = loop->now();
+    dial(Lookup::xmpp("example.org"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_EQ(reached.host, "second.example");
+    EXPECT_LT(loop->now() - start, 5s);
+    dialer.reset();
+}
+
+// DNS-8: all targets are black holes; whichever returns first, traffic is back within 5 s.
+TEST_F(DialerTest, WhicheverReturnsFirstIsFound) {
+    constexpr std::uint16_t kTargets = 5;
+    std::vector<Simulation::Node> nodes;
+    for (std::uint16_t i = 0; i < kTargets; ++i) {
+        nodes.push_back(simulation.make_node());
+        ASSERT_TRUE(simulation.make_loop(nodes.back())
+                        .listen(simulation.address(nodes.back(), 5269), *this));
+        const std::string host = "t" + std::to_string(i) + ".example";
+        resolver->add_srv("_xmpp-server._tcp.example.org", {i, 0, 5269, host});
+        resolver->add_address(host, simulation.address(nodes.back(), 0));
+    }
+    const auto cut_all = [&] {
+        for (const auto node : nodes) simulation.cut(here, node);
+    };
+    for (const bool refusing : {false, true}) {
+        for (std::size_t first = 0; first < kTargets; ++first) {
+            pool = {};
+            if (refusing) {
+                for (const auto node : nodes)
+                    simulation.refuse_connects(simulation.address(node, 5269), true);
+            } else {
+                cut_all();
+            }
+            dial(Lookup::xmpp("example.org"));
+            EXPECT_EQ(failed, 1);
+            // The same again, as traffic does it, until this one is there again.
+            const Instant returns = loop->now() + 20s + 700ms * first;
+            bool healed = false;
+            dialed = 0;
+            Instant last_start{};
+            while (dialed == 0 && loop->now() < returns + 20s) {
+                if (!dialer->busy() && loop->now() >= retry_at) {
+                    dialer->start(Lookup::xmpp("example.org"), *this, {65'536, 65'536});
+                    EXPECT_GE(loop->now() - last_start, 2s);  // and not asked more often than that
+                    last_start = loop->now();
+                }
+                run([] { return false; }, 100ms);
+                if (!healed && loop->now() >= returns) {
+                    healed = true;
+                    simulation.heal(here, nodes[first]);
+                    simulation.refuse_connects(simulation.address(nodes[first], 5269), false);
+                }
+            }
+            ASSERT_EQ(dialed, 1);
+            EXPECT_EQ(reached.host, "t" + std::to_string(first) + ".example");
+            EXPECT_LT(loop->now() - returns, 5s) << first << refusing;
+            dialer->succeeded();
+            connection.reset();
+            for (const auto node : nodes) {
+                simulation.heal(here, node);
+                simulation.refuse_connects(simulation.address(node, 5269), false);
+            }
+        }
+    }
+}
+
 // DNS-7: a connection that opened but did not work out: the next target, in the same attempt.
 TEST_F(DialerTest, GoesOnAfterTheOwnerFoundAFault) {
     serve(simulation.address(there, 1));

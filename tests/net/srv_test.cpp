@@ -104,6 +104,42 @@ TEST(Srv, ADotIsNotOffered) {
     // `_xmpps` only "." and no `_xmpp`: no fall-back to A and AAAA either.
     EXPECT_EQ(xmpp(dot, none).status(), LookupStatus::kNotOffered);
     EXPECT_TRUE(xmpp(dot, none).targets(random).empty());
+    EXPECT_EQ(xmpp(dot, empty(DnsStatus::kNoDomain)).status(), LookupStatus::kNotOffered);
+    EXPECT_EQ(hosts(xmpp(records({{0, 0, 5270, "d"}}), dot).targets(random)),
+              (std::vector<std::string>{"d"}));
+    // The other half could not be asked: that is no answer, and no reason for A and AAAA.
+    for (const auto& half :
+         {xmpp(dot, empty(DnsStatus::kFailed)), xmpp(empty(DnsStatus::kFailed), dot)}) {
+        EXPECT_EQ(half.status(), LookupStatus::kFailed);
+        EXPECT_TRUE(half.targets(random).empty());
+    }
+    // A "." beside targets says nothing (RFC 2782 has it alone).
+    EXPECT_EQ(hosts(xmpp(none, records({{0, 0, 0, ""}, {0, 0, 1, "s"}})).targets(random)),
+              (std::vector<std::string>{"s"}));
+}
+
+// DNS-2: prefer_direct ranks the two kinds within one priority, and never against it.
+TEST(Srv, PrefersDirectTlsWhenTold) {
+    Seeded random;
+    for (const bool prefer : {false, true}) {
+        int direct_first = 0;
+        for (int i = 0; i < 100; ++i) {
+            Lookup lookup = Lookup::xmpp("example.org", false, prefer);
+            lookup.answer(0, records({{10, 1, 5270, "d"}, {5, 1, 5270, "d5"}, {65535, 1, 1, "z"}}));
+            lookup.answer(1, records({{10, 9, 5269, "s"}, {9, 0, 5269, "s9"}}));
+            const auto targets = lookup.targets(random);
+            ASSERT_EQ(targets.size(), 5u);
+            EXPECT_EQ(targets[0].host, "d5");
+            EXPECT_EQ(targets[1].host, "s9");
+            EXPECT_EQ(targets[4].host, "z");
+            direct_first += targets[2].host == "d" ? 1 : 0;
+        }
+        if (prefer) {
+            EXPECT_EQ(direct_first, 100);
+        } else {
+            EXPECT_NEAR(direct_first, 15, 12);
+        }
+    }
 }
 
 // DNS-4: without SRV, or without an answer to SRV, the domain's own addresses.
