@@ -37,6 +37,7 @@ constexpr EventRow kEvents[] = {
     {kSmNamespace, "r", StreamEvent::kSmRequest},
     {kSmNamespace, "a", StreamEvent::kSmAck},
     {kSmNamespace, "resume", StreamEvent::kSmResume},
+    {kSmNamespace, "resumed", StreamEvent::kSmResumed},
 };
 
 StreamEvent classify(const Element& element) {
@@ -86,6 +87,7 @@ Action Stream::next(Bytes input, Instant now) {
             consumed = input.size();
             break;
         }
+        if (resuming_ && inbound()) break;  // where the stanzas that follow count from is not known
         if (state_ == StreamState::kTls) {
             // S2S-12: clear text behind <starttls/> or <proceed/>.
             fail(StreamError::kPolicyViolation);
@@ -164,7 +166,8 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
         case StreamRun::kAuthIn: return on_auth_in(element);
         case StreamRun::kResultIn: return on_result_in(element, action, now);
         case StreamRun::kVerifyIn: return on_verify_in(element);
-        case StreamRun::kEnableIn: return on_enable_in();
+        case StreamRun::kEnableIn: return on_enable_in(element, action);
+        case StreamRun::kResumeIn: return on_resume_in(element, action, now);
         case StreamRun::kSmUnexpected: return refuse_sm();
         case StreamRun::kAcknowledge: return acknowledge();
         case StreamRun::kFeaturesOut: return on_features_out(element, now);
@@ -174,8 +177,9 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
         case StreamRun::kSaslFailureOut: return start_dialback(now);  // S2S-55
         case StreamRun::kResultOut: return on_result_out(element, action, now);
         case StreamRun::kVerifyOut: return on_verify_out(element, action);
-        case StreamRun::kEnabledOut: return on_enabled_out(true);
-        case StreamRun::kEnableFailedOut: return on_enabled_out(false);
+        case StreamRun::kEnabledOut: return on_enabled_out(element);
+        case StreamRun::kEnableFailedOut: return on_enable_failed_out(element, action, now);
+        case StreamRun::kResumedOut: return on_resumed_out(element, action);
         case StreamRun::kAcknowledgedOut: return on_acknowledged_out(element, action);
         case StreamRun::kHeaderIn:
         case StreamRun::kHeaderOut:
@@ -241,6 +245,7 @@ void Stream::secured(const PeerIdentity& peer, bool direct_tls, Instant now) {
 void Stream::close(Instant now) {
     if (state_ >= StreamState::kClosing) return;
     if (state_ == StreamState::kTls || !header_sent_) return end(closing_cause_);
+    acknowledge_last();
     write(kClosingTag);
     if (state_ != StreamState::kClosed) enter(StreamState::kClosing, now + settings_.close_wait);
 }
@@ -255,6 +260,7 @@ void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
             write_header(our_.empty() ? Bytes(settings_.default_domain) : Bytes(our_), their_,
                          inbound());
         }
+        acknowledge_last();
         char memory[512];
         Sink out(memory);
         out.append("<stream:error><");
@@ -264,6 +270,12 @@ void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
         out.append("'/>");
         if (condition == StreamError::kStanzaTooBig) {
             out.append("<stanza-too-big xmlns='urn:xmpp:errors'/>");  // S2S-8
+        } else if (condition == StreamError::kHandledTooHigh) {
+            out.append("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='");
+            out.append_number(sm_claimed_);
+            out.append("' send-count='");
+            out.append_number(sm_acknowledged_ + unacknowledged_);
+            out.append("'/>");
         }
         out.append("</stream:error>");
         out.append(kClosingTag);
@@ -273,6 +285,7 @@ void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
 }
 
 void Stream::refuse(StreamEnd::Cause cause) {
+    acknowledge_last();
     write(kClosingTag);
     end(cause);
 }
@@ -302,7 +315,10 @@ void Stream::on_peer_error(const Element& element) {
         condition = parse_stream_error(child.name());
         break;
     }
-    if (state_ != StreamState::kClosing) write(kClosingTag);
+    if (state_ != StreamState::kClosing) {
+        acknowledge_last();
+        write(kClosingTag);
+    }
     end(StreamEnd::Cause::kErrorReceived, condition);
 }
 
@@ -310,19 +326,6 @@ void Stream::on_unsupported(const Element& element) {
     // S2S-6: a client's stanza on a stream between servers.
     fail(element.namespace_uri() == "jabber:client" ? StreamError::kInvalidNamespace
                                                     : StreamError::kUnsupportedStanzaType);
-}
-
-// XEP-0198: how many stanzas we have handled since <enable/>. On a stream that we opened: none.
-void Stream::acknowledge() {
-    if (!sm_on_) return refuse_sm();
-    char memory[96];
-    Sink out(memory);
-    out.append("<a xmlns='");
-    out.append(kSmNamespace);
-    out.append("' h='");
-    out.append_number(sm_handled_);
-    out.append("'/>");
-    write(out.written());
 }
 
 void Stream::write(Bytes bytes) {
@@ -382,6 +385,10 @@ Instant Stream::deadline() const {
 
 void Stream::on_deadline(Instant now) {
     if (state_ == StreamState::kClosing && now >= phase_deadline_) return end(closing_cause_);
+    if (resuming_ && inbound() && now >= phase_deadline_) {
+        answer_resume(false, {});
+        return;
+    }
     if (now >= std::min(phase_deadline_, establish_deadline_)) {
         // S2S-60, S2S-61
         return fail_as(StreamEnd::Cause::kTimeout, StreamError::kConnectionTimeout);

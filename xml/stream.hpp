@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,8 @@ struct StreamSettings {
     Duration dialback_wait = 30s;
     Duration close_wait = 5s;  // S2S-18
     bool sm = true;            // XEP-0198: offer it, and ask for it
+    // Inbound: for how long the owner keeps what resumption needs. 0: not offered, nor asked for.
+    Duration resume_max{};
 };
 
 // Why a stream is over.
@@ -117,6 +120,14 @@ struct StreamEnd {
     bool permanent = false;
 };
 
+// XEP-0198: what an outbound stream leaves behind when its connection breaks.
+struct Session {
+    std::string id;
+    Duration keep{};                 // how long the peer keeps it
+    std::uint32_t acknowledged = 0;  // their last h
+    std::uint32_t unacknowledged = 0;
+};
+
 struct Action {
     enum class Kind : std::uint8_t {
         kNone,          // everything is done; more input is needed
@@ -127,6 +138,11 @@ struct Action {
         kVerify,        // ask the server of `their` for `id` and `key`, then call verified()
         kVerifyAnswer,  // outbound: the answer to request_verify(our, their, id)
         kAcknowledged,  // outbound: the peer has `count` more of our stanzas, oldest first
+        kResumable,     // inbound: session `id` begins; keep it when the connection breaks
+        kResume,        // inbound: the peer wants session `id` back: call answer_resume()
+        kResumed,       // outbound: resume() was granted; the peer has `count` more of the old
+                        // stream's stanzas. send() the others again, first, after kPair
+        kResumeFailed,  // outbound: it was not; the peer has `count` more, the rest is in doubt
         kClosed,        // over; flush and close the connection. Comes once, nothing follows
     };
     Kind kind = Kind::kNone;
@@ -183,6 +199,9 @@ public:
     // Direct TLS, before anything else: a handshake runs, and has a time limit (S2S-60).
     void expect_tls(Instant now) { enter(StreamState::kTls, now + settings_.tls_wait); }
     void open(Instant now);  // outbound: sends the header
+    // Outbound, before open(): asks for this session instead of a new one. kResumed or
+    // kResumeFailed comes before kPair; neither where the peer does not offer XEP-0198 any more.
+    void resume(Session session) { lost_ = std::move(session); }
     // The TLS handshake is done. `peer` must stay until the stream is destroyed.
     void secured(const PeerIdentity& peer, bool direct_tls, Instant now);
 
@@ -207,6 +226,14 @@ public:
     void request_acknowledgement();
     [[nodiscard]] bool acknowledges() const { return !inbound() && sm_on_; }
     [[nodiscard]] std::uint32_t unacknowledged() const { return unacknowledged_; }
+    // The session can be resumed.
+    [[nodiscard]] bool resumable() const { return sm_on_ && !session_.id.empty(); }
+    [[nodiscard]] Session session() const;
+    // Inbound: how many stanzas were handed out and not put back, since the session began.
+    [[nodiscard]] std::uint32_t handled() const { return sm_handled_; }
+    // Inbound, after kResume, until which no input is taken. `handled`: of that session, where it
+    // is known. False: too late.
+    bool answer_resume(bool granted, std::optional<std::uint32_t> handled);
 
     void close(Instant now);           // clean: waits for their close
     void fail(StreamError condition);  // with a stream error, at once
@@ -256,7 +283,6 @@ private:
     void on_peer_error(const Element&);
     void on_peer_closed();
     void on_unsupported(const Element&);
-    void acknowledge();
     [[nodiscard]] Pair* find_pair(Bytes our, Bytes their);
     Pair* make_pair(Bytes our, Bytes their);
     void prove(Pair&, Proof);
@@ -273,8 +299,6 @@ private:
     void on_stanza_in(const Frame&, const Stanza&, Action&);
     StreamError find_sender(Bytes from_domain, Bytes to_domain, Pair*& pair);
     Pair* derive_pair(Bytes our, Bytes their);
-    void on_enable_in();
-    void refuse_sm();
     void answer(Bytes element, Bytes from, Bytes to, Bytes id, Bytes type);
     void answer_error(Bytes element, Bytes from, Bytes to, Bytes id, StanzaCondition);
     void become_open();
@@ -290,9 +314,22 @@ private:
     void on_result_out(const Element&, Action&, Instant now);
     void on_verify_out(const Element&, Action&);
     void on_proved_out(Pair&, Instant now);
-    void on_enabled_out(bool enabled);
-    void on_acknowledged_out(const Element&, Action&);
     void ask_queued();
+
+    // stream_management.cpp: XEP-0198
+    void on_enable_in(const Element&, Action&);
+    void on_resume_in(const Element&, Action&, Instant now);
+    void refuse_sm();
+    void acknowledge();
+    void acknowledge_last();
+    void start_sm_out(Instant now);
+    void write_enable(Instant now);
+    void on_enabled_out(const Element&);
+    void on_enable_failed_out(const Element&, Action&, Instant now);
+    void on_resumed_out(const Element&, Action&);
+    void on_acknowledged_out(const Element&, Action&);
+    [[nodiscard]] bool read_handled(const Element&, std::uint32_t& count);
+    void finish_sm_out();
 
     StreamHost& host_;
     const StreamSettings& settings_;
@@ -313,12 +350,18 @@ private:
     bool dialback_known_ = false;  // the peer has shown that it speaks dialback
     bool sm_offered_ = false;
     bool sm_on_ = false;
+    bool resuming_ = false;              // <resume/> waits for its answer: ours (inbound) or theirs
+    bool resume_asked_ = false;          // inbound: once for each stream
     bool attention_ = false;             // take_pending() has something to look for
     bool ended_ = false;                 // end_ was not handed out yet
     std::uint32_t sm_handled_ = 0;       // inbound: h
+    std::uint32_t sm_told_ = 0;          // inbound: the h that the peer has heard last
     std::uint32_t sm_acknowledged_ = 0;  // outbound: last h
     std::uint32_t unacknowledged_ = 0;
     std::uint32_t since_request_ = 0;
+    std::uint32_t sm_claimed_ = 0;  // of handled-count-too-high
+    Session session_;               // of this stream; its counts stand above
+    std::optional<Session> lost_;   // outbound: to resume
     std::size_t unauthenticated_bytes_ = 0;
     std::size_t stanza_bytes_ = 0;  // of the stanza just handed out, for put_back()
     std::size_t input_left_ = 0;    // behind the element that is being handled

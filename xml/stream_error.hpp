@@ -37,7 +37,8 @@ enum class StreamError : std::uint8_t {
     kUnsupportedFeature,
     kUnsupportedStanzaType,
     kUnsupportedVersion,
-    kStanzaTooBig,  // on the wire: policy-violation with urn:xmpp:errors stanza-too-big (S2S-8)
+    kStanzaTooBig,    // on the wire: policy-violation with urn:xmpp:errors stanza-too-big (S2S-8)
+    kHandledTooHigh,  // on the wire: undefined-condition with handled-count-too-high (XEP-0198)
 };
 
 struct StreamErrorRow {
@@ -75,6 +76,7 @@ constexpr std::array kStreamErrors = {
     StreamErrorRow{StreamError::kUnsupportedStanzaType, "unsupported-stanza-type", true},
     StreamErrorRow{StreamError::kUnsupportedVersion, "unsupported-version", true},
     StreamErrorRow{StreamError::kStanzaTooBig, "policy-violation", true},
+    StreamErrorRow{StreamError::kHandledTooHigh, "undefined-condition", false},
 };
 
 consteval bool stream_errors_in_order() {

@@ -334,19 +334,6 @@ Stream::Pair* Stream::derive_pair(Bytes our, Bytes their) {
     return pair;
 }
 
-void Stream::on_enable_in() {
-    if (sm_on_ || !settings_.sm) return refuse_sm();
-    sm_on_ = true;
-    sm_handled_ = 0;
-    write("<enabled xmlns='urn:xmpp:sm:3'/>");  // no `resume`: we do not keep the session
-}
-
-void Stream::refuse_sm() {
-    write(
-        "<failed xmlns='urn:xmpp:sm:3'>"
-        "<unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>");
-}
-
 void Stream::become_open() {
     if (state_ != StreamState::kNegotiating) return;
     establish_deadline_ = kNever;

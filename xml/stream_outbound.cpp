@@ -1,7 +1,6 @@
 // Streams that we opened: we prove ourselves, then our stanzas go out; or we only ask the
 // authoritative server about a dialback key.
 #include <algorithm>
-#include <charconv>
 
 #include "core/base/hash.hpp"
 #include "xml/sasl.hpp"
@@ -13,9 +12,6 @@
 namespace fedgate::xml {
 
 namespace {
-
-constexpr std::uint32_t kStanzasForEachRequest = 50;  // S2S-16
-constexpr Bytes kSmRequest = "<r xmlns='urn:xmpp:sm:3'/>";
 
 bool offers_external(const Element& features) {
     const Element mechanisms = features.child("mechanisms", kSaslNamespace);
@@ -194,38 +190,12 @@ void Stream::on_proved_out(Pair& pair, Instant now) {
     if (!first) return;
     if (sm_offered_ && settings_.sm) {
         pair.announce = false;  // told when acknowledgements are on, so that every stanza counts
-        write("<enable xmlns='urn:xmpp:sm:3'/>");
-        if (state_ != StreamState::kClosed) enter(StreamState::kEnable, now + settings_.sasl_wait);
+        start_sm_out(now);
     } else {
         enter(StreamState::kOpen);
         establish_deadline_ = kNever;
     }
     ask_queued();
-}
-
-void Stream::on_enabled_out(bool enabled) {
-    sm_on_ = enabled;
-    enter(StreamState::kOpen);
-    establish_deadline_ = kNever;
-    Pair* pair = find_pair(our_, their_);
-    FEDGATE_CHECK(pair != nullptr);
-    pair->announce = true;
-    attention_ = true;
-}
-
-void Stream::on_acknowledged_out(const Element& element, Action& action) {
-    const Bytes text = element.attribute("h");
-    std::uint32_t handled = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), handled);
-    const std::uint32_t count = handled - sm_acknowledged_;  // modulo 2^32, as XEP-0198 counts
-    const bool number = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-    if (!sm_on_ || !number || count > unacknowledged_)
-        return fail(StreamError::kUndefinedCondition);
-    if (count == 0) return;
-    sm_acknowledged_ = handled;
-    unacknowledged_ -= count;
-    action.kind = Action::Kind::kAcknowledged;
-    action.count = count;
 }
 
 bool Stream::request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now) {
@@ -303,21 +273,6 @@ bool Stream::request_pair(Bytes our, Instant now) {
     pair->deadline = now + settings_.dialback_wait;
     write_result(our);
     return true;
-}
-
-bool Stream::send(Bytes stanza) {
-    if (state_ != StreamState::kOpen || !host_.write(stanza)) return false;
-    ++counts_.stanzas_out;
-    if (!sm_on_) return true;
-    ++unacknowledged_;
-    if (++since_request_ >= kStanzasForEachRequest) request_acknowledgement();
-    return true;
-}
-
-void Stream::request_acknowledgement() {
-    if (!sm_on_ || unacknowledged_ == 0 || state_ != StreamState::kOpen) return;
-    // A full queue is no reason to end: the owner asks again.
-    if (host_.write(kSmRequest)) since_request_ = 0;
 }
 
 }  // namespace fedgate::xml

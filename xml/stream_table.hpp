@@ -46,10 +46,11 @@ enum class StreamEvent : std::uint8_t {
     kSmRequest,
     kSmAck,
     kSmResume,
+    kSmResumed,
     kStanza,
     kUnknown,
 };
-inline constexpr std::size_t kStreamEvents = 22;
+inline constexpr std::size_t kStreamEvents = 23;
 
 enum class StreamRun : std::uint8_t {
     kUnsupported,  // every pair that is not listed: unsupported-stanza-type
@@ -66,6 +67,7 @@ enum class StreamRun : std::uint8_t {
     kVerifyIn,
     kStanzaIn,
     kEnableIn,
+    kResumeIn,
     kSmUnexpected,
     kAcknowledge,
     // outbound
@@ -79,6 +81,7 @@ enum class StreamRun : std::uint8_t {
     kVerifyOut,
     kEnabledOut,
     kEnableFailedOut,
+    kResumedOut,
     kAcknowledgedOut,
 };
 
@@ -107,7 +110,7 @@ inline constexpr StreamRow kInboundRows[] = {
     {StreamState::kOpen,        StreamEvent::kSmEnable,     StreamRun::kEnableIn},
     {StreamState::kOpen,        StreamEvent::kSmRequest,    StreamRun::kAcknowledge},
     {StreamState::kOpen,        StreamEvent::kSmAck,        StreamRun::kIgnore},
-    {StreamState::kOpen,        StreamEvent::kSmResume,     StreamRun::kSmUnexpected},
+    {StreamState::kOpen,        StreamEvent::kSmResume,     StreamRun::kResumeIn},
 
     // We ask nothing on a stream that they opened.
     {StreamState::kNegotiating, StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
@@ -138,6 +141,7 @@ inline constexpr StreamRow kOutboundRows[] = {
     {StreamState::kDialback,    StreamEvent::kVerifyAnswer, StreamRun::kVerifyOut},
     {StreamState::kEnable,      StreamEvent::kSmEnabled,    StreamRun::kEnabledOut},
     {StreamState::kEnable,      StreamEvent::kSmFailed,     StreamRun::kEnableFailedOut},
+    {StreamState::kEnable,      StreamEvent::kSmResumed,    StreamRun::kResumedOut},
     {StreamState::kEnable,      StreamEvent::kVerifyAnswer, StreamRun::kVerifyOut},
     {StreamState::kEnable,      StreamEvent::kSmRequest,    StreamRun::kAcknowledge},
     {StreamState::kOpen,        StreamEvent::kResultAnswer, StreamRun::kResultOut},
