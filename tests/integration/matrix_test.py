@@ -10,7 +10,7 @@ from harness.certificates import Authority
 from harness.dns import Dns, at_address
 from harness.ejabberd import Ejabberd
 from harness.fedgate import Fedgate
-from harness.process import Failed, wait_until
+from harness.process import Failed
 from harness.prosody import Prosody
 from harness.sip_agent import SipAgent
 from harness.world import SIP_DOMAIN, PeerTest, binaries
@@ -36,6 +36,10 @@ ROWS = {
 }
 INVALID = [("none", "required", "no"), ("none", "optional", "no"), ("required", "none", "no"),
            ("optional", "none", "no"), ("none", "none", "no")]
+# The rows with "warn", and those that leave clear text to the peer.
+WARNED = [("required", "required", "yes"), ("optional", "required", "yes"), ("optional", "required", "no"),
+          ("none", "required", "yes"), ("optional", "optional", "yes"), ("optional", "optional", "no"),
+          ("none", "optional", "yes"), ("optional", "none", "yes"), ("none", "none", "yes")]
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,9 @@ class Matrix(PeerTest):
                 for direction in ("in", "out"):
                     self.assertEqual(streams.get((cell.domain, direction), set()),
                                      {cell.seen} if cell.method else set(), direction)
+                mechanism = {"EXTERNAL" if cell.method == STLS else "dialback"}
+                self.assertEqual(cell.server.mechanisms(cell.domain),
+                                 {"in": mechanism, "out": mechanism} if cell.method else {})
         self.assertEqual(self.agent.received, [])
         await self.fedgate.stop()
 
@@ -180,6 +187,48 @@ class Matrix(PeerTest):
             return dict.fromkeys(PEERS, ejabberd)
         await self.start(one_for_all_peers, "ejabberd")
         await self.check()
+
+
+class Settings(PeerTest):
+    """What A5 calls invalid is refused before it holds, and what it warns of is warned of (N7)."""
+
+    def keys(self, row):
+        return dict(zip(("tls", "sasl", "dialback"), row))
+
+    def fedgate(self, row):
+        certificate = Authority(self.directory / "ca").issue(SIP_DOMAIN)
+        return Fedgate(self.directory / "fedgate", binaries(), certificate, self.directory / "ca/ca.pem",
+                       Dns(self.directory / "dns", []), {"partner.example": self.keys(row)},
+                       {SIP_DOMAIN: {"next_hop": "sip:127.0.0.1:9"}})
+
+    def test_a_check_of_the_file_says_which_rows_are_none(self):
+        for row in [*ROWS, *INVALID]:
+            with self.subTest("/".join(row)):
+                path = self.directory / "fedgate.conf"
+                path.write_text("\n".join(f"partner/partner.example/{key} = {value}" for key, value
+                                          in {"type": "federated", **self.keys(row)}.items()) + "\n")
+                done = subprocess.run([binaries() / "fedgated", "-c", path, "--check"],
+                                      capture_output=True, text=True)
+                text = done.stdout + done.stderr
+                self.assertEqual(done.returncode, 1 if row in INVALID else 0, text)
+                self.assertEqual("error: " in text, row in INVALID, text)
+                self.assertEqual("no method is left" in text, row in INVALID, text)
+                self.assertEqual("warning: " in text, row in WARNED, text)
+
+    async def test_a_live_change_to_no_method_is_refused(self):
+        fedgate = self.fedgate(("required", "required", "no"))
+        await fedgate.dns.start()
+        self.addAsyncCleanup(fedgate.dns.stop)
+        self.addAsyncCleanup(fedgate.kill)
+        await fedgate.start()
+        before = await fedgate.control("sysctl", "partner/partner.example")
+        for row in INVALID:
+            with self.subTest("/".join(row)):
+                with self.assertRaisesRegex(Failed, "no method is left"):
+                    await fedgate.control("sysctl", "-w", *(
+                        f"partner/partner.example/{key}={value}" for key, value in self.keys(row).items()))
+                self.assertEqual(await fedgate.control("sysctl", "partner/partner.example"), before)
+        await fedgate.stop()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 
 from .process import Process, is_listening, own_address
 
@@ -85,6 +86,15 @@ class Ejabberd:
         for port in (5222, 5269):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
+
+    def mechanisms(self, domain):
+        """How a domain of it and the others have proved themselves: direction -> EXTERNAL or dialback."""
+        found = {}
+        for line in self.process.log.read_text(errors="replace").splitlines():
+            match = re.search(r"Accepted (in|out)bound s2s (\w+) authentication (\S+) -> (\S+)", line)
+            if match and domain == match[4 if match[1] == "in" else 3]:
+                found.setdefault(match[1], set()).add(match[2])
+        return found
 
     async def stop(self):
         await self.process.stop()

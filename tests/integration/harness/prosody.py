@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 
 from .process import Process, is_listening, own_address
@@ -106,6 +107,19 @@ class Prosody:
         for port in (5222, 5269):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
+
+    def mechanisms(self, domain):
+        """How a domain of it and the others have proved themselves: direction -> EXTERNAL or dialback."""
+        log = self.process.log.read_text(errors="replace")
+        found, name = {}, re.escape(domain)
+        for direction, complete, external in (
+                ("in", rf"Incoming s2s connection \S+->{name} complete",
+                 rf"{name}:saslauth\s+info\s+Accepting SASL EXTERNAL"),
+                ("out", rf"Outgoing s2s connection {name}->\S+ complete",
+                 rf"{name}:saslauth\s+debug\s+SASL EXTERNAL with \S+ succeeded")):
+            if re.search(complete, log):
+                found[direction] = {"EXTERNAL" if re.search(external, log) else "dialback"}
+        return found
 
     async def stop(self):
         await self.process.stop(signal.SIGTERM)
