@@ -17,6 +17,7 @@ from harness.world import SIP_DOMAIN, PeerTest, binaries
 from harness.xmpp_client import XmppClient
 
 STLS, DTLS, DTCP = "S/TLS", "D/TLS", "D/TCP"
+DIRECT_DOMAIN = "direct.example"    # a domain of ours that DNS announces as _xmpps-server only
 
 # features.md A5, the rows with a method: tls, sasl, dialback -> the expected methods.
 ROWS = {
@@ -44,10 +45,16 @@ WARNED = [("required", "required", "yes"), ("optional", "required", "yes"), ("op
 
 @dataclass(frozen=True)
 class Peer:
-    """variant: of the harness; methods: what it can do, the best first."""
+    """variant: of the harness; methods: what it can do, the best first. direct: by TLS without STARTTLS,
+    in both directions (XEP-0368)."""
     variant: str
     methods: tuple
     trusted: bool = True
+    direct: bool = False
+
+    @property
+    def ours(self):
+        return DIRECT_DOMAIN if self.direct else SIP_DOMAIN
 
 
 PEERS = {
@@ -59,6 +66,10 @@ PEERS = {
     "clear": Peer("dialback", (DTCP,)),
     # All of it, and nothing insisted on.
     "any": Peer("tls-optional", (STLS, DTLS, DTCP)),
+    # It insists on certificates and shows one that proves nothing.
+    "impostor": Peer("external", (), trusted=False),
+    # Without STARTTLS, from the first byte.
+    "direct": Peer("tls-optional", (STLS, DTLS), direct=True),
 }
 
 
@@ -100,17 +111,21 @@ class Matrix(PeerTest):
             f"*.{peer}.{server}.example", label=f"{peer}.{server}") for peer in PEERS}
         servers = make_servers(authority, domains, certificates)
         self.cells = [Cell(row, peer, domain_of(row, peer, server), servers[peer])
-                      for row in ROWS for peer in PEERS]
+                      for row in ROWS for peer in PEERS
+                      if not (PEERS[peer].direct and row[0] == "none")]
         self.addAsyncCleanup(self.agent.stop)
         await self.agent.start()
         self.fedgate = Fedgate(
-            self.directory / "fedgate", binaries(), authority.issue(SIP_DOMAIN), authority.certificate,
+            self.directory / "fedgate", binaries(), authority.issue(SIP_DOMAIN, DIRECT_DOMAIN),
+            authority.certificate,
             None, {cell.domain: dict(zip(("tls", "sasl", "dialback"), cell.row)) for cell in self.cells},
-            {SIP_DOMAIN: {"next_hop": self.agent.uri}},
+            {domain: {"next_hop": self.agent.uri} for domain in (SIP_DOMAIN, DIRECT_DOMAIN)},
             {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100})
-        records = at_address(SIP_DOMAIN, self.fedgate.address)
+        records = (at_address(SIP_DOMAIN, self.fedgate.address)
+                   + at_address(DIRECT_DOMAIN, self.fedgate.address, 5270, "xmpps-server"))
         for cell in self.cells:
-            records += at_address(cell.domain, cell.server.address)
+            service = (5270, "xmpps-server") if PEERS[cell.peer].direct else ()
+            records += at_address(cell.domain, cell.server.address, *service)
         self.fedgate.dns = await Dns(self.directory / "dns", dict.fromkeys(records)).start()
         self.addAsyncCleanup(self.fedgate.dns.stop)
         self.addAsyncCleanup(self.fedgate.kill)
@@ -122,16 +137,16 @@ class Matrix(PeerTest):
     async def crosses(self, cell):
         juliet = await XmppClient(cell.server.address, cell.domain, "juliet", "secret").start()
         self.addAsyncCleanup(juliet.stop)
-        romeo = f"romeo.{cell.domain}"
+        romeo = f"romeo.{cell.domain}@{PEERS[cell.peer].ours}"
         body = f"between {romeo} and {juliet.jid}"
-        response = await self.agent.send_message(f"sip:{romeo}@{SIP_DOMAIN}", f"sip:{juliet.jid}", body,
+        response = await self.agent.send_message(f"sip:{romeo}", f"sip:{juliet.jid}", body,
                                                  self.fedgate.sip)
         if cell.method:
             self.assertEqual(response.status, 200)
             await juliet.wait_for_body(body)
         else:
             self.assertEqual(response.status, 403)    # ERR-42, ERR-44
-        stanza_id = juliet.message(f"{romeo}@{SIP_DOMAIN}", body)
+        stanza_id = juliet.message(romeo, body)
         if cell.method:
             await self.agent.wait_for_message(body)
         else:
@@ -174,7 +189,8 @@ class Matrix(PeerTest):
         def one_for_each_peer(authority, domains, certificates):
             return {peer: Prosody(self.directory / peer, domains[peer][0], certificates[peer],
                                   authority.certificate, {"juliet": "secret"}, PEERS[peer].variant,
-                                  more=domains[peer][1:]) for peer in PEERS}
+                                  more=domains[peer][1:], direct_tls=PEERS[peer].direct)
+                    for peer in PEERS}
         await self.start(one_for_each_peer, "prosody")
         await self.check()
 

@@ -35,7 +35,7 @@ class Ejabberd:
     def __init__(self, directory, hosts, ca, accounts):
         self.directory = pathlib.Path(directory)
         self.hosts, self.ca, self.accounts = dict(hosts), ca, accounts
-        self.address = own_address(5222, 5269)
+        self.address = own_address(5222, 5269, 5270)
         self.process = None
 
     def configuration(self):
@@ -46,6 +46,8 @@ class Ejabberd:
             "listen": [
                 {"port": 5222, "ip": self.address, "module": "ejabberd_c2s", "max_stanza_size": 1048576},
                 {"port": 5269, "ip": self.address, "module": "ejabberd_s2s_in",
+                 "max_stanza_size": 1048576},
+                {"port": 5270, "ip": self.address, "module": "ejabberd_s2s_in", "tls": True,
                  "max_stanza_size": 1048576}],
             "host_config": {domain: {"s2s_use_starttls": VARIANTS[variant]["tls"]}
                             for domain, (_, variant) in self.hosts.items()},
@@ -83,7 +85,7 @@ class Ejabberd:
                          "-s", "ejabberd", "-eval", f"{register}, io:format(\"accounts made~n\")."],
             self.directory / "ejabberd.log", env=environment).start()
         await self.process.wait_for_log("accounts made")
-        for port in (5222, 5269):
+        for port in (5222, 5269, 5270):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
 

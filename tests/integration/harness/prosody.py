@@ -26,7 +26,9 @@ allow_unencrypted_plain_auth = true
 c2s_stanza_size_limit = 1048576
 s2s_interfaces = {{ "{address}" }}
 s2s_ports = {{ 5269 }}
-s2s_direct_tls_ports = {{}}
+s2s_direct_tls_interfaces = {{ "{address}" }}
+s2s_direct_tls_ports = {{ {direct_tls_port} }}
+s2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 s2s_stanza_size_limit = 1048576
 s2s_require_encryption = {require_encryption}
 s2s_secure_auth = {secure_auth}
@@ -64,15 +66,17 @@ class Prosody:
     """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
 
     tls: more of its `ssl` options, as protocol. more: further domains, with all of that the same.
+    direct_tls: listens for TLS without STARTTLS, on 5270.
     """
 
     def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
-                 tls=None, more=()):
+                 tls=None, more=(), direct_tls=False):
         self.directory = pathlib.Path(directory)
         self.domain, self.certificate, self.ca = domain, certificate, ca
         self.domains = [domain, *more]
         self.accounts, self.variant, self.tls = accounts, variant, tls or {}
-        self.address = own_address(5222, 5269)
+        self.direct_tls = direct_tls
+        self.address = own_address(5222, 5269, 5270)
         self.process = None
 
     def write(self, dns):
@@ -82,7 +86,8 @@ class Prosody:
         path = self.directory / "prosody.cfg.lua"
         path.write_text(CONFIGURATION.format(
             as_root=lua(os.getuid() == 0), directory=self.directory, address=self.address,
-            ca=self.ca, dns_address=dns.address, dns_port=dns.port,
+            direct_tls_port=5270 if self.direct_tls else "", ca=self.ca,
+            certificate=self.certificate.certificate, key=self.certificate.key, dns_address=dns.address, dns_port=dns.port,
             modules=", ".join(json.dumps(m) for m in variant["modules"]),
             secure_auth=lua(variant["secure_auth"]),
             require_encryption=lua(variant["require_encryption"])) + "".join(HOST.format(
@@ -104,7 +109,7 @@ class Prosody:
         self.process = await Process(f"prosody {self.domain}",
                                      ["/usr/bin/prosody", "-F", "--config", path],
                                      self.directory / "prosody.log").start()
-        for port in (5222, 5269):
+        for port in (5222, 5269, *((5270,) if self.direct_tls else ())):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
 

@@ -1,4 +1,5 @@
 """Everything that one conversation needs: a Prosody with juliet, a SIP user romeo, Fedgate between."""
+import asyncio
 import os
 import pathlib
 import shutil
@@ -101,6 +102,7 @@ class PeerTest(unittest.IsolatedAsyncioTestCase):
     """A test with a directory of its own; on failure it prints the ends of the logs."""
 
     async def asyncSetUp(self):
+        asyncio.get_running_loop().set_debug(False)    # unittest sets it: slow, and loud
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="fedgate-test-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.worlds = []
