@@ -17,8 +17,8 @@ constexpr Duration kDrainSweep = 10ms;
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
 
-// A ToPartner (or a pong: its number) on its way to the shard that owns the pair: this, then the
-// two domains, then the stanza.
+// A ToPartner (or a pong: its number; or the wish for a ping) on its way to the shard that owns the
+// pair: this, then the two domains, then the stanza.
 struct PairRecord {
     std::uint64_t number;  // link::Ticket, or the ping's
     std::uint32_t our_size;
@@ -61,6 +61,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kToPartner), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPing), *this);
 }
 
 Edge::~Edge() {
@@ -225,25 +226,39 @@ bool Edge::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
     const Bytes their = record.substr(header.our_size, header.their_size);
     if (kind == static_cast<std::uint32_t>(link::RecordKind::kPong)) {
         pong_here(our, their, header.number);
+    } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kPing)) {
+        ping_here(our, their);
     } else {
         send_here({header.number, our, their, record.substr(our.size() + their.size())});
     }
     return true;
 }
 
+// Without room a pong is dropped: a later one covers it.
 void Edge::on_pong(Bytes our, Bytes their, std::uint64_t number) {
-    const std::uint32_t owner = owner_of(our, their);
-    if (owner == context_.shard.index()) return pong_here(our, their, number);
+    if (owner_of(our, their) == context_.shard.index()) return pong_here(our, their, number);
+    tell_owner(link::RecordKind::kPong, our, their, number);
+}
+
+void Edge::on_silence(InStream& stream) {
+    tell_owner(link::RecordKind::kPing, stream.our(), stream.their(), 0);
+}
+
+void Edge::tell_owner(link::RecordKind kind, Bytes our, Bytes their, std::uint64_t number) {
     const PairRecord record{number, static_cast<std::uint32_t>(our.size()),
                             static_cast<std::uint32_t>(their.size())};
-    // Without room it is dropped: a later pong covers it.
-    static_cast<void>(context_.shard.send(owner,
-                                          static_cast<std::uint32_t>(link::RecordKind::kPong),
+    static_cast<void>(context_.shard.send(owner_of(our, their), static_cast<std::uint32_t>(kind),
                                           {bytes_of(record), our, their}));
 }
 
 void Edge::pong_here(Bytes our, Bytes their, std::uint64_t number) {
     if (OutStream* stream = find_out_stream(our, their)) stream->on_pong(number);
+}
+
+void Edge::ping_here(Bytes our, Bytes their) {
+    OutStream* stream = find_out_stream(our, their);
+    if (stream == nullptr) stream = make_out_stream(our, their);
+    if (stream != nullptr) stream->ping();
 }
 
 void Edge::send_here(const link::ToPartner& stanza) {

@@ -90,6 +90,7 @@ private:
     bool on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
+    void on_silence(InStream&) override;
     void on_gone(InStream&) override;
     void on_fate(const link::Outcome&) override;
     void on_verdict(Verification&, xml::Verdict) override;
@@ -97,6 +98,8 @@ private:
     [[nodiscard]] std::uint32_t owner_of(Bytes our, Bytes their) const;
     void send_here(const link::ToPartner&);
     void pong_here(Bytes our, Bytes their, std::uint64_t number);
+    void ping_here(Bytes our, Bytes their);
+    void tell_owner(link::RecordKind, Bytes our, Bytes their, std::uint64_t number);
     [[nodiscard]] OutStream* find_out_stream(Bytes our, Bytes their);
     [[nodiscard]] OutStream* make_out_stream(Bytes our, Bytes their);
     void deliver_fates();

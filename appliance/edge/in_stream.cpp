@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "appliance/edge/between_servers.hpp"
 #include "net/address.hpp"
-#include "xml/jid.hpp"
 #include "xml/stanza.hpp"
 
 namespace fedgate::edge {
@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kInputSlackBytes = 16'384;
 // How soon to offer a stanza again that the gateway had no room for.
 constexpr Duration kBackPressureRetry = 1ms;
+// S2S-17: how long the answer to a ping may take.
+constexpr Duration kPongWait = 30s;
 // S2S-64: bursts, in seconds of the rate.
 constexpr double kBytesBurstSeconds = 8;
 constexpr double kStanzasBurstSeconds = 2;
@@ -22,14 +24,6 @@ TokenBucket bucket_of(const rules::Rate& rate, double burst_seconds, Instant now
     if (rate.none()) return {};
     // One stanza must fit, or none ever passes.
     return {rate.per_second(), std::max(1.0, rate.per_second() * burst_seconds), now};
-}
-
-// The attribute's value is a JID without local part and resource.
-bool is_domain(Bytes raw) {
-    char memory[limits::kJidPartBytes];
-    Sink sink(memory);
-    const auto jid = xml::split_jid(xml::attribute_value(raw, sink));
-    return jid && jid->local.empty() && jid->resource.empty();
 }
 
 link::Proof proof_of(xml::Proof proof) { return static_cast<link::Proof>(proof); }
@@ -138,7 +132,7 @@ void InStream::on_pair(const xml::Action& action) {
     proof_ = action.proof;
     set_rates();
     last_stanza_ = now;
-    context_.loop.timers().arm(idle_, now + context_.rules->settings.xmpp.inactivity);
+    watch();
     context_.stats.add(Counter::kXmppInAccepted);
     context_.stats.add(Counter::kXmppInEstablished);
     context_.log.event(EventId::kStreamEstablished,
@@ -167,13 +161,13 @@ bool InStream::on_stanza(const xml::Action& action) {
     std::string converted;
     Bytes bytes = action.stanza;
     if (action.uses_stream_prefix) bytes = converted = xml::self_contained(bytes, stream_.scope());
-    last_stanza_ = now;
     if (is_pong(action, bytes)) return true;
     if (!gateway_.take_stanza({action.their, proof_of(action.proof), bytes})) {
         context_.stats.add(Counter::kLinkBackPressure);
         hold_until(now + kBackPressureRetry);
         return false;
     }
+    if (!is_between_servers(action.view)) last_stanza_ = now;
     context_.stats.add(Counter::kXmppStanzasIn);
     return true;
 }
@@ -211,17 +205,34 @@ void InStream::on_timer(Timer& timer) {
             held_ = false;
             connection_.resume_input();  // shows again what was left over
             return;
-        case kIdle: {
-            const Instant due = last_stanza_ + context_.rules->settings.xmpp.inactivity;
-            if (now < due) {
-                context_.loop.timers().arm(idle_, due);
-                return;
-            }
-            close();  // S2S-18
-            return;
-        }
+        case kIdle: watch(); return;
         default: return;
     }
+}
+
+// S2S-17, S2S-18, X10.
+void InStream::watch() {
+    const Instant now = context_.loop.now();
+    const rules::Settings::Xmpp& xmpp = context_.rules->settings.xmpp;
+    if (now >= last_stanza_ + xmpp.inactivity) return close();
+    Instant due = last_stanza_ + xmpp.inactivity;
+    const rules::Partner* partner = context_.rules->partner(their_);
+    if (partner != nullptr && partner->keepalive) {
+        // While we do not read, its silence says nothing.
+        if (held_) silent_since_ = now;
+        silent_since_ = std::max(silent_since_, connection_.last_received());
+        if (pinged_at_ != kNever && silent_since_ <= pinged_at_) {
+            if (now >= pinged_at_ + kPongWait) return fail(xml::StreamError::kConnectionTimeout);
+        } else if (now >= silent_since_ + xmpp.keepalive_interval) {
+            pinged_at_ = now;
+            owner_.on_silence(*this);
+        } else {
+            pinged_at_ = kNever;
+        }
+        due = std::min(due, pinged_at_ != kNever ? pinged_at_ + kPongWait
+                                                 : silent_since_ + xmpp.keepalive_interval);
+    }
+    context_.loop.timers().arm(idle_, due);
 }
 
 void InStream::on_stream_end(const xml::StreamEnd& end) {
@@ -306,7 +317,10 @@ void InStream::recheck() {
                is_good(pair.our, pair.their, pair.proof);
     });
     if (!good) return fail(xml::StreamError::kPolicyViolation);
-    if (!their_.empty()) set_rates();
+    if (!their_.empty()) {
+        set_rates();
+        watch();
+    }
     if (held_) hold_until(context_.loop.now());  // looks again
 }
 

@@ -24,6 +24,9 @@ public:
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
     // An answer to ping `number` of our stream for this pair (OutStream::on_pong).
     virtual void on_pong(Bytes our, Bytes their, std::uint64_t number) = 0;
+    // Nothing has come in for long: a ping on our stream for this pair is wanted, whose answer
+    // comes in on this one.
+    virtual void on_silence(InStream&) = 0;
     // The connection is gone; destroy it later, not from within this call.
     virtual void on_gone(InStream&) = 0;
 
@@ -79,6 +82,7 @@ private:
     [[nodiscard]] bool on_stanza(const xml::Action&);
     [[nodiscard]] bool is_pong(const xml::Action&, Bytes bytes);
     void set_rates();
+    void watch();
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
 
@@ -99,7 +103,9 @@ private:
     std::string their_;
     xml::Proof proof_ = xml::Proof::kDialbackClear;
     const Instant since_;
-    Instant last_stanza_{};  // S2S-18: spaces are none
+    Instant last_stanza_{};       // S2S-18: neither spaces nor pings
+    Instant silent_since_{};      // S2S-17: at the last look
+    Instant pinged_at_ = kNever;  // since that silence
     const bool direct_tls_;
     bool held_ = false;
     bool closing_ = false;

@@ -30,6 +30,8 @@ link::Fault fault_of(const xml::StreamEnd& end) {
         case Cause::kTimeout:
         case Cause::kOutputFull: return link::Fault::kUnreachable;  // ERR-41
         case Cause::kErrorSent:
+            if (end.condition != xml::StreamError::kConnectionTimeout) break;
+            return link::Fault::kUnreachable;
         case Cause::kClosedByPeer:
         case Cause::kClosedByUs: break;
     }
@@ -201,6 +203,12 @@ void Initiator::close() {
     if (closing_ || !stream_) return;
     done_ = true;
     stream_->close(context_.loop.now());
+    pump({});
+}
+
+void Initiator::fail(xml::StreamError condition) {
+    if (closing_ || !stream_) return;
+    stream_->fail(condition);
     pump({});
 }
 

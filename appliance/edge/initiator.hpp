@@ -48,6 +48,7 @@ public:
     void pump() { pump({}); }
     // Clean, and no other target is tried; nothing happens while no connection stands.
     void close();
+    void fail(xml::StreamError);
     void abort();       // the peer does not read any more (S2S-66)
     void send_space();  // a white space keep-alive (RFC 6120 4.6.1)
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "appliance/edge/between_servers.hpp"
+
 namespace fedgate::edge {
 
 namespace {
@@ -73,11 +75,17 @@ bool OutStream::write(link::Ticket ticket, Bytes stanza) {
         return false;
     }
     if (!stream_->send(stanza)) return false;
-    last_stanza_ = last_space_ = now;
+    last_space_ = now;
+    const bool aside = is_between_servers(stanza);
+    if (!aside) last_stanza_ = now;
     context_.stats.add(Counter::kXmppStanzasOut);
     written_bytes_ += stanza.size();
+    // Nobody asks what became of the answer to a ping: or two servers would ask each other for
+    // ever.
+    const bool forget = aside && ticket == 0 && is_empty_answer(stanza);
+    if (forget && !counted) return true;
     unacknowledged_.push_back(
-        {ticket, now, written_bytes_, ticket != 0 ? std::string() : std::string(stanza)});
+        {ticket, now, written_bytes_, ticket != 0 || forget ? std::string() : std::string(stanza)});
     ++written_count_;
     if (acknowledgement_at_ == kNever) {
         acknowledgement_at_ = now + kAcknowledgementDelay;
@@ -140,12 +148,32 @@ void OutStream::send_ping() {
     out.append_number(next_ping_);
     out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");  // XEP-0199
     if (out.overflowed() || !stream_->send(out.written())) return;
+    if (stream_->acknowledges()) {  // it counts as any stanza does
+        unacknowledged_.push_back({0, context_.loop.now(), written_bytes_, {}});
+        ++written_count_;
+        stream_->request_acknowledgement();
+    }
     pings_.push_back({next_ping_++, written_count_});
+}
+
+void OutStream::ping() {
+    if (draining_) return;
+    if (stream_ != nullptr) return send_ping();
+    ping_wanted_ = true;
+    if (!initiator_started_ && context_.loop.now() >= retry_at_) {
+        initiator_started_ = true;
+        initiator_.start();
+    }
 }
 
 void OutStream::on_pong(std::uint64_t number) {
     const auto ping = std::ranges::find(pings_, number, &Ping::number);
     if (stream_ == nullptr || ping == pings_.end()) return;
+    heard_at_ = context_.loop.now();
+    if (stream_->acknowledges()) {
+        pings_.erase(pings_.begin(), ping + 1);
+        return;
+    }
     answers_pings_ = true;
     const std::uint64_t covers = ping->covers;
     pings_.erase(pings_.begin(), ping + 1);
@@ -176,10 +204,12 @@ void OutStream::on_action(const xml::Action& action) {
             proof_ = action.proof;
             failures_ = 0;
             last_fault_ = link::Fault::kNone;
-            since_ = last_stanza_ = last_space_ = context_.loop.now();
+            since_ = last_stanza_ = last_space_ = heard_at_ = context_.loop.now();
+            pinged_at_ = kNever;
             flush();
             // At once, to learn whether it answers at all before it matters (S2S-17).
-            if (stream_ != nullptr && !stream_->acknowledges()) send_ping();
+            if (stream_ != nullptr && (ping_wanted_ || !stream_->acknowledges())) send_ping();
+            ping_wanted_ = false;
             arm();
             return;
         case xml::Action::Kind::kPairRefused:
@@ -203,6 +233,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     stream_ = nullptr;
     initiator_started_ = false;
     acknowledgement_at_ = kNever;
+    ping_wanted_ = false;
     last_fault_ = fault;
     permanent_ = permanent;
     tell_doubts(fault);
@@ -230,7 +261,7 @@ void OutStream::tell_doubts(link::Fault fault) {
     std::size_t count = 0;
     const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
     for (auto one = in_doubt.rbegin(); one != in_doubt.rend(); ++one) {
-        if (one->ticket != 0) continue;
+        if (one->ticket != 0 || one->answer.empty()) continue;  // a ping is not sent again
         if (waiting_.size() >= limits::kDomainPairQueueStanzas) break;
         waiting_bytes_ += one->answer.size();
         waiting_.push_front({0, until, std::move(one->answer)});
@@ -296,11 +327,8 @@ void OutStream::on_timer(Timer&) {
         } else if (waiting_.empty() && unacknowledged_.empty() &&
                    now - last_stanza_ > context_.rules->settings.xmpp.inactivity) {
             initiator_.close();  // S2S-18
-        } else if (now - last_space_ >
-                   context_.rules->settings.xmpp.keepalive_interval / kSpacesPerInterval) {
-            last_space_ = now;
-            const rules::Partner* partner = context_.rules->partner(their_);
-            if (partner != nullptr && partner->keepalive) initiator_.send_space();  // X10
+        } else {
+            keep_alive();
         }
     }
     // Answers that wait want a stream too.
@@ -309,6 +337,31 @@ void OutStream::on_timer(Timer&) {
         initiator_.start();
     }
     arm();
+}
+
+// S2S-17, X10.
+void OutStream::keep_alive() {
+    const Instant now = context_.loop.now();
+    const Duration interval = context_.rules->settings.xmpp.keepalive_interval;
+    const rules::Partner* partner = context_.rules->partner(their_);
+    if (partner == nullptr || !partner->keepalive) return;
+    if (now - last_space_ > interval / kSpacesPerInterval) {
+        last_space_ = now;
+        initiator_.send_space();
+    }
+    heard_at_ = std::max(heard_at_, initiator_.connection()->last_received());
+    if (pinged_at_ != kNever && heard_at_ > pinged_at_) pinged_at_ = kNever;
+    if (pinged_at_ == kNever) {
+        if (now - heard_at_ <= interval) return;
+        pinged_at_ = now;
+        send_ping();
+    } else if (now - pinged_at_ > kPatience) {
+        if (stream_->acknowledges() || answers_pings_) {
+            return initiator_.fail(xml::StreamError::kConnectionTimeout);
+        }
+        heard_at_ = now;  // it never answers: asked again after the next interval
+        pinged_at_ = kNever;
+    }
 }
 
 void OutStream::arm() {

@@ -34,6 +34,8 @@ public:
     void send(link::Ticket, Bytes stanza);
     // Their answer to our ping `number` has come in, on a stream of theirs.
     void on_pong(std::uint64_t number);
+    // Something of the partner's is silent: is it there? Its answer comes in where it was missed.
+    void ping();
     // Flushes what waits, then closes; nothing new is taken.
     void drain();
     // The rules have changed: ends a stream that they no longer allow.
@@ -82,6 +84,7 @@ private:
     // It went out to the network, whatever became of it there.
     [[nodiscard]] bool has_left(const Written&) const;
     void send_ping();
+    void keep_alive();
     void expire();
     [[nodiscard]] Instant retry_at_after(link::Fault, Instant not_before) const;
     void tell_doubts(link::Fault);
@@ -107,6 +110,8 @@ private:
     Instant since_{};  // when the pair was proved
     Instant last_stanza_{};
     Instant last_space_{};
+    Instant heard_at_{};          // S2S-17: when the partner last gave a sign
+    Instant pinged_at_ = kNever;  // since then
     Instant acknowledgement_at_ = kNever;
     Instant retry_at_{};
     Instant drain_until_ = kNever;
@@ -115,6 +120,7 @@ private:
     xml::Proof proof_ = xml::Proof::kDialbackClear;
     bool permanent_ = false;      // what last_fault_ says will hold for a while
     bool answers_pings_ = false;  // it has done so once
+    bool ping_wanted_ = false;    // as soon as a stream stands
     bool initiator_started_ = false;
     bool draining_ = false;
 };

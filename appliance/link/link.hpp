@@ -34,6 +34,7 @@ enum class RecordKind : std::uint32_t {
     kToPartner = 1,
     kOutcome = 2,
     kPong = 3,
+    kPing = 4,
     kFirstOfGateway = 16
 };
 

@@ -306,13 +306,56 @@ TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {  // S2S-17: a space at a fifth of t
     ASSERT_TRUE(until([&] {
         return partner_->accepted().size() == 1 && has(partner_->accepted()[0]->text, "<message");
     }));
-    pass(60s);  // the ping behind the message was given up by now
+    pass(85s);  // the pings behind the message and the first for silence were given up by now
     Partner::Stream& stream = *partner_->accepted()[0];
     stream.text.clear();
     pass(50s);
+    EXPECT_EQ(count_of(stream.text, "<ping"), 1u) << stream.text;
+    const std::size_t ping = stream.text.find("<iq");
+    ASSERT_NE(ping, std::string::npos);
+    stream.text.erase(ping, stream.text.find("</iq>") + 5 - ping);
     EXPECT_GE(count_of(stream.text, " "), 4u);
     EXPECT_LE(count_of(stream.text, " "), 6u);
     EXPECT_EQ(stream.text.find_first_not_of(' '), std::string::npos) << stream.text;
+}
+
+// S2S-17, X10: a stream of theirs that has gone silent is pinged for, on ours; nothing comes, and
+// it is closed with connection-timeout.
+TEST_F(EdgeRules, ASilentStreamOfTheirsIsGivenUp) {
+    start({{"xmpp.keepalive.interval", "50s"}});
+    Partner::Stream& stream = authenticated();
+    pass(48s);
+    EXPECT_TRUE(partner_->accepted().empty());
+    pass(4s);
+    ASSERT_EQ(partner_->accepted().size(), 1u);
+    EXPECT_TRUE(has(partner_->accepted()[0]->text, "<ping"));
+    pass(24s);
+    EXPECT_FALSE(has(stream.text, "connection-timeout"));
+    pass(8s);
+    EXPECT_TRUE(has(stream.text, "connection-timeout")) << stream.text;
+    EXPECT_TRUE(stream.gone);
+    // It has never answered a ping, so our own stream is left alone.
+    pass(200s);
+    EXPECT_FALSE(has(partner_->accepted()[0]->text, "connection-timeout"));
+}
+
+TEST_F(EdgeRules, ASpaceIsASignOfLife) {  // S2S-17
+    start({{"xmpp.keepalive.interval", "50s"}});
+    Partner::Stream& stream = authenticated();
+    for (int i = 0; i < 10; ++i) {
+        pass(40s);
+        stream.write(" ");
+    }
+    EXPECT_TRUE(partner_->accepted().empty());
+    EXPECT_FALSE(stream.gone);
+}
+
+TEST_F(EdgeRules, ASilentStreamWithoutKeepAliveIsLeftAlone) {  // X10
+    start({{"xmpp.keepalive.interval", "50s"}, {"partner/b.example/keepalive", "no"}});
+    const Partner::Stream& stream = authenticated();
+    pass(500s);
+    EXPECT_TRUE(partner_->accepted().empty());
+    EXPECT_FALSE(stream.gone);
 }
 
 TEST_F(EdgeRules, APartnerWithoutKeepAliveHearsNoSpaces) {  // S2S-17, partner/*/keepalive

@@ -22,6 +22,7 @@ struct Door final : link::GatewayDoor {
             return false;
         }
         got.push_back({std::string(from.from_domain), from.proof, std::string(from.stanza)});
+        answer(from);
         return true;
     }
     void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
@@ -38,7 +39,21 @@ struct Door final : link::GatewayDoor {
         return link::Fault::kNone;
     }
 
+    // What servers do: `to` answers a ping.
+    void answer(const link::FromPartner& from) {
+        const xml::StreamScope scope;
+        const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
+        if (pings_go_to == nullptr || !stanza.root.child("ping", "urn:xmpp:ping")) return;
+        ++pings;
+        FEDGATE_CHECK(pings_go_to->take_stanza(
+            {0, stanza.to, stanza.from,
+             "<iq type='result' from='" + std::string(stanza.to) + "' to='" +
+                 std::string(stanza.from) + "' id='" + std::string(stanza.id) + "'/>"}));
+    }
+
     bool room = true;
+    edge::Edge* pings_go_to = nullptr;
+    unsigned pings = 0;
     unsigned refused = 0;
     std::vector<Got> got;
     std::vector<link::Outcome> outcomes;
@@ -214,6 +229,47 @@ TEST_F(EdgePair, APartnerThatHangsSoonIsFoundOut) {
     ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
     ASSERT_TRUE(send_from_a(2));  // nobody answers any more
     ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }, 40s));
+}
+
+// S2S-17, S2S-18: a stream without traffic is pinged, and the pings keep nothing open.
+TEST_F(EdgePair, ASilentPairIsPingedUntilItIsIdle) {
+    for (const std::uint32_t shards : {1u, 3u}) {
+        start({}, {}, shards);
+        door_a_.pings_go_to = &a();
+        door_b_.pings_go_to = &b();
+        ASSERT_TRUE(send_from_a(1));
+        ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
+        until([] { return false; }, 290s);
+        EXPECT_EQ(door_b_.pings, 1u);
+        until([] { return false; }, 25s);
+        EXPECT_GE(door_b_.pings, 2u);
+        until([] { return false; }, 270s);
+        EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
+        until([] { return false; }, 30s);
+        EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 0u);
+        EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 0u);
+        EXPECT_EQ(a_->log().find("connection-timeout"), std::string::npos);
+        EXPECT_EQ(b_->log().find("connection-timeout"), std::string::npos);
+        door_a_ = door_b_ = Door{};
+    }
+}
+
+// X10: the cable is pulled; neither side learns it from its network.
+TEST_F(EdgePair, ADeadPartnerIsFoundOut) {
+    start();
+    door_a_.pings_go_to = &a();
+    door_b_.pings_go_to = &b();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
+    until([] { return false; }, 1s);  // both have learnt that the other answers pings
+    simulation_.cut(a_->node(), b_->node());
+    until([] { return false; }, 320s);
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
+    const auto nothing_left = [&] {
+        return std::ranges::none_of(a().rows(), [](const auto& row) { return !row.listening; }) &&
+               std::ranges::none_of(b().rows(), [](const auto& row) { return !row.listening; });
+    };
+    EXPECT_TRUE(until(nothing_left, 25s)) << a_->log() << b_->log();
 }
 
 TEST_F(EdgePair, AUserIsNotTheServerThatWasPinged) {
