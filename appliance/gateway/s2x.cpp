@@ -147,11 +147,11 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
         answer(origin, sip_answer, headers);
         return true;
     };
-    rules::Decision decision{rules::Reason::kPartnerUnknown};
-    if (const rules::Partner* partner = rules_->partner(call.to.domain_ascii)) {
-        decision =
-            rules_->may_converse(call.from.user, *call.domain, *partner, rules::Direction::kToXmpp);
-    }
+    const rules::Partner* partner = rules_->partner(call.to.domain_ascii);
+    const rules::Decision decision =
+        partner == nullptr ? rules::Decision{rules_->why_no_partner(call.to.domain_ascii)}
+                           : rules_->may_converse(call.from.user, *call.domain, *partner,
+                                                  rules::Direction::kToXmpp);
     if (!decision.allowed()) {  // ERR-46
         count(Counter::kPolicyRefused);
         shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},

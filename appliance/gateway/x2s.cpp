@@ -118,11 +118,11 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
 
 // features.md A6: a partner that is not verified may answer our user, and no more.
 bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
-    rules::Decision decision{rules::Reason::kPartnerUnknown};
-    if (call.partner != nullptr) {
-        decision = rules_->may_converse(call.to.user, *call.domain, *call.partner,
-                                        rules::Direction::kFromXmpp);
-    }
+    const rules::Decision decision =
+        call.partner == nullptr
+            ? rules::Decision{rules_->why_no_partner(call.from_partner.from_domain)}
+            : rules_->may_converse(call.to.user, *call.domain, *call.partner,
+                                   rules::Direction::kFromXmpp);
     if (decision.allowed()) return true;
     if (decision.reason == rules::Reason::kApprovalNeeded) {
         const Conversation* conversation = conversations_.peek(pair);

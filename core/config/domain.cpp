@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <idn2.h>
 
+#include "core/config/timestamp.hpp"
+
 namespace fedgate::config {
 namespace {
 
@@ -46,6 +48,30 @@ std::optional<std::string> normalise_domain(std::string_view text) {
     });
     if (!is_domain(name)) return std::nullopt;
     return name;
+}
+
+std::optional<std::string> normalise_pattern(std::string_view text) {
+    if (!text.starts_with("*.")) return normalise_domain(text);
+    auto name = normalise_domain(text.substr(2));
+    if (!name || name->size() > kDomainBytes - 2) return std::nullopt;
+    return "*." + *name;
+}
+
+std::optional<Denied> parse_denied(std::string_view text) {
+    const std::size_t at = text.find('@');
+    auto pattern = normalise_pattern(text.substr(0, at));
+    if (!pattern) return std::nullopt;
+    Denied denied{std::move(*pattern)};
+    if (at == std::string_view::npos) return denied;
+    const auto until = parse_time(text.substr(at + 1));
+    if (!until) return std::nullopt;
+    denied.until = *until;
+    return denied;
+}
+
+std::string format_denied(const Denied& denied) {
+    return denied.until == WallTime::max() ? denied.pattern
+                                           : denied.pattern + "@" + format_time(denied.until);
 }
 
 }  // namespace fedgate::config

@@ -14,7 +14,7 @@ namespace fedgate::config {
 namespace {
 
 constexpr std::size_t kFileBytes = 64 << 20;  // above: the file is refused
-constexpr std::size_t kLineBytes = 64 << 10;  // above: the line is refused
+constexpr std::size_t kLineBytes = 2 << 20;   // above: the line is refused
 constexpr std::size_t kProblems = 100;        // of one load; then one line says that there are more
 
 struct CloseFile {
@@ -47,7 +47,7 @@ void parse_line(std::string_view line, const Origin& origin, std::vector<Setting
     line = trim(line);
     if (line.empty() || line.front() == '#' || line.front() == ';') return;
     if (line.size() > kLineBytes) {
-        problems.push_back({false, origin, "", "the line is longer than 64KiB"});
+        problems.push_back({false, origin, "", "the line is longer than 2MiB"});
         return;
     }
     Setting setting;

@@ -57,8 +57,11 @@ constexpr Key kKeys[] = {
      "Refuse SIP MESSAGE requests above 1300 bytes on TCP and TLS too, not only on UDP."},
     {"federation.allow", kBool, kLive, "yes or no", 0, 1, "no", "",
      "The organisation's switch: while it is off nothing passes in either direction."},
+    {"federation.deny", kDenyList, kLive, "domains", 0, 4096, "", "",
+     "Domains that nothing passes with, whatever else is set; *.domain means its sub-domains. With "
+     "@2026-12-31T12:00:00Z behind it, until then."},
     {"federation.discovery", kBool, kLive, "yes or no", 0, 1, "no", "",
-     "no: only listed partners. yes: any domain that is not disabled, with the settings of "
+     "no: only listed partners. yes: any domain that is not denied, with the settings of "
      "partner/default."},
     {"im.error_wait", kDuration, kLive, "duration", 0, 3 * kSecond, "0ms", "",
      "How long a SIP MESSAGE waits for an error from the XMPP side before it is answered with "
@@ -75,8 +78,8 @@ constexpr Key kKeys[] = {
      "The least important events that are logged."},
     {"net.dns.servers", kAddressList, kRestart, "address:port", 0, kItems, "", "",
      "DNS servers to ask. Empty: those of the system."},
-    {"partner/*/additional_domains", kDomainList, kLive, "domains", 0, 1024, "", "",
-     "Further domains of the same partner; sub-domains are not implied."},
+    {"partner/*/additional_domains", kPatternList, kLive, "domains", 0, 1024, "", "",
+     "Further domains of the same partner; sub-domains are not implied, *.domain means them."},
     {"partner/*/ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots that may have signed this partner's certificates. Empty: "
      "tls.external.ca."},
@@ -248,7 +251,7 @@ bool normalise_instance(std::string_view root, std::string_view typed, std::stri
             out = typed;
             return true;
         }
-        const auto domain = normalise_domain(typed);
+        const auto domain = root == "partner" ? normalise_pattern(typed) : normalise_domain(typed);
         why = in_quotes(typed) + " is not a domain name";
         if (domain) out = *domain;
         return domain.has_value();
@@ -311,6 +314,8 @@ std::string_view name_of(Type type) {
         case kPath: return "path";
         case kDomain: return "domain";
         case kDomainList: return "domain list";
+        case kPatternList: return "domain pattern list";
+        case kDenyList: return "deny list";
         case kHostPort: return "host:port";
         case kHostPortList: return "host:port list";
         case kAddress: return "address";

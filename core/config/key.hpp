@@ -22,6 +22,8 @@ enum class Type : std::uint8_t {
     kPath,  // absolute
     kDomain,
     kDomainList,
+    kPatternList,  // domains, and *.domains
+    kDenyList,     // the same, each with an end or without
     kHostPort,
     kHostPortList,
     kAddress,

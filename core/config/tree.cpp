@@ -29,6 +29,7 @@ std::string Origin::text() const {
         case Kind::kDefault: return "default";
         case Kind::kFile: return file + ":" + std::to_string(line);
         case Kind::kCommandLine: return "command line";
+        case Kind::kCommit: return "commit " + std::to_string(commit);
         case Kind::kRuntime:
             return file.empty() ? "runtime" : "runtime, from " + file + ":" + std::to_string(line);
     }
@@ -37,7 +38,7 @@ std::string Origin::text() const {
 
 std::string Problem::line() const {
     std::string out;
-    if (!origin.file.empty()) {
+    if (!origin.file.empty() && origin.line != 0) {
         out = origin.file + ":" + std::to_string(origin.line) + ": ";
     } else if (origin.kind != Origin::Kind::kDefault) {
         out = origin.text() + ": ";
@@ -70,6 +71,10 @@ bool Tree::set(std::string_view typed, std::string_view text, const Origin& orig
     entry.origin = origin;
     entries_.insert_or_assign(entry.path.name, std::move(entry));
     return true;
+}
+
+void Tree::overlay(const Tree& above) {
+    for (const auto& [name, entry] : above.entries_) entries_.insert_or_assign(name, entry);
 }
 
 bool Tree::reset(const Path& path) { return entries_.erase(path.name) != 0; }

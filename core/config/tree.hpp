@@ -13,12 +13,14 @@
 namespace fedgate::config {
 
 struct Origin {
-    enum class Kind : std::uint8_t { kDefault, kFile, kCommandLine, kRuntime };
+    // In this order: what was said later holds.
+    enum class Kind : std::uint8_t { kDefault, kFile, kCommandLine, kCommit, kRuntime };
     Kind kind = Kind::kDefault;
-    std::string file;  // kFile; kRuntime: the file that was applied, or empty
+    std::string file;  // kFile, kCommit; kRuntime: the file that was applied, or empty
     int line = 0;
+    std::uint64_t commit = 0;  // kCommit: its number
 
-    [[nodiscard]] std::string text() const;  // "/etc/fedgate/fedgate.conf:12", "command line", ...
+    [[nodiscard]] std::string text() const;  // "/etc/fedgate/fedgate.conf:12", "commit 7", ...
 };
 
 struct Problem {
@@ -42,6 +44,8 @@ class Tree {
 public:
     // False: nothing was changed and `problems` has one more.
     bool set(std::string_view typed, std::string_view text, const Origin&, Problems& problems);
+    // Everything that is set in `above` holds over what is set here.
+    void overlay(const Tree& above);
     // Back to the default. False: it was not set.
     bool reset(const Path&);
 

@@ -175,6 +175,14 @@ std::string parse_item(const Key& key, std::string_view text, std::string_view& 
         case Type::kDomainList:
             expected = "a domain name";
             return normalise_domain(text).value_or("");
+        case Type::kPatternList:
+            expected = "a domain name, or *. and one";
+            return normalise_pattern(text).value_or("");
+        case Type::kDenyList: {
+            expected = "a domain name or *. and one, with @2026-12-31T12:00:00Z if it ends";
+            const auto denied = parse_denied(text);
+            return denied ? format_denied(*denied) : "";
+        }
         case Type::kHostPort:
         case Type::kHostPortList: {
             expected = "a host like server.example:5269";

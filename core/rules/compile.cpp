@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/config/domain.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate::rules {
@@ -32,8 +33,8 @@ std::uint32_t count(const Tree& tree, std::string_view name, std::string_view in
 
 class Compiler {
 public:
-    Compiler(const Tree& tree, Problems& problems)
-        : tree_(tree), problems_(problems), out_(std::make_unique<Snapshot>()) {}
+    Compiler(const Tree& tree, Problems& problems, WallTime now)
+        : tree_(tree), problems_(problems), now_(now), out_(std::make_unique<Snapshot>()) {}
 
     std::unique_ptr<const Snapshot> run(std::uint64_t generation) {
         const std::size_t before = problems_.size();
@@ -45,6 +46,7 @@ public:
         read_sip_domains();
         read_policies();
         read_partners();
+        read_denied();
         read_users();
         const bool failed =
             std::any_of(problems_.begin() + static_cast<std::ptrdiff_t>(before), problems_.end(),
@@ -245,6 +247,15 @@ private:
         }
     }
 
+    void read_denied() {
+        for (const std::string& item : tree_.list("federation.deny")) {
+            const config::Denied denied = *config::parse_denied(item);
+            if (denied.until <= now_) continue;
+            out_->deny_index_.add(denied.pattern, 0);
+            out_->valid_until = std::min(out_->valid_until, denied.until);
+        }
+    }
+
     void add_partner_domain(const std::string& name, const char* leaf, const std::string& domain,
                             std::uint32_t index) {
         const std::string key = "partner/" + name + "/" + leaf;
@@ -328,13 +339,14 @@ private:
 
     const Tree& tree_;
     Problems& problems_;
+    const WallTime now_;
     std::unique_ptr<Snapshot> out_;
     std::map<std::string, std::uint32_t, std::less<>> policies_;
 };
 
 std::unique_ptr<const Snapshot> compile(const Tree& tree, std::uint64_t generation,
-                                        Problems& problems) {
-    return Compiler(tree, problems).run(generation);
+                                        Problems& problems, WallTime now) {
+    return Compiler(tree, problems, now).run(generation);
 }
 
 }  // namespace fedgate::rules

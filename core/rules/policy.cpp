@@ -11,6 +11,7 @@ std::string_view explain(Reason reason) {
             return "the SIP user's domain is not one of ours (no domain/<sip domain>/... key)";
         case Reason::kOurDomain:
             return "the XMPP side's domain is one of ours (domain/<sip domain>/...)";
+        case Reason::kPartnerDenied: return "the domain is denied (federation.deny)";
         case Reason::kPartnerUnknown:
             return "the domain is not a listed partner (partner/<domain>/...) and "
                    "federation.discovery = no";

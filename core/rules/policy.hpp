@@ -25,6 +25,7 @@ enum class Reason : std::uint8_t {
     kFederationOff,     // federation.allow
     kNotOurDomain,      // the SIP side's domain is not one of domain/*
     kOurDomain,         // SEC-1: the XMPP side's domain is one of domain/*
+    kPartnerDenied,     // federation.deny
     kPartnerUnknown,    // not listed, and federation.discovery is off
     kPartnerDisabled,   // partner/X/enabled
     kFederationAccess,  // the user's policy: federation_access

@@ -2,12 +2,38 @@
 
 namespace fedgate::rules {
 
+namespace {
+
+// The domain itself, else the longest `*.domain` above it.
+std::uint32_t find_pattern(const NameIndex& index, Bytes domain) {
+    std::uint32_t found = index.find(domain);
+    for (std::size_t dot = domain.find('.'); found == NameIndex::kNone && dot != Bytes::npos;
+         dot = domain.find('.', dot + 1)) {
+        found = index.find("*", domain.substr(dot), {});
+    }
+    return found;
+}
+
+}  // namespace
+
 const Partner* Snapshot::partner(Bytes domain) const {
-    const std::uint32_t found = partner_index_.find(domain);
+    if (denied(domain)) return nullptr;
+    std::uint32_t found = partner_index_.find(domain);
     if (found != NameIndex::kNone) return &partners_[found];
     // SEC-1: a domain of ours is never a partner.
-    if (!settings.federation_discovery || sip_domain(domain) != nullptr) return nullptr;
-    return &partners_.front();
+    if (sip_domain(domain) != nullptr) return nullptr;
+    found = find_pattern(partner_index_, domain);
+    if (found != NameIndex::kNone) return &partners_[found];
+    return settings.federation_discovery ? &partners_.front() : nullptr;
+}
+
+bool Snapshot::denied(Bytes domain) const {
+    return deny_index_.count() != 0 && find_pattern(deny_index_, domain) != NameIndex::kNone;
+}
+
+Reason Snapshot::why_no_partner(Bytes domain) const {
+    if (sip_domain(domain) != nullptr) return Reason::kOurDomain;
+    return denied(domain) ? Reason::kPartnerDenied : Reason::kPartnerUnknown;
 }
 
 const SipDomain* Snapshot::sip_domain(Bytes domain) const {
@@ -27,9 +53,7 @@ Decision Snapshot::may_converse(Bytes user, Bytes our_domain, Bytes xmpp_domain,
     const SipDomain* ours = sip_domain(our_domain);
     if (ours == nullptr) return {Reason::kNotOurDomain};
     const Partner* theirs = partner(xmpp_domain);
-    if (theirs == nullptr) {
-        return {sip_domain(xmpp_domain) != nullptr ? Reason::kOurDomain : Reason::kPartnerUnknown};
-    }
+    if (theirs == nullptr) return {why_no_partner(xmpp_domain)};
     return may_converse(user, *ours, *theirs, direction);
 }
 

@@ -93,11 +93,18 @@ struct Settings {
 class Snapshot {
 public:
     std::uint64_t generation = 0;
+    // From then on the same tree makes other rules: an item of federation.deny ends.
+    WallTime valid_until = WallTime::max();
     Settings settings;
 
-    // The partner that `domain` belongs to: its own or an additional domain, else with
-    // federation.discovery the template, else null. May be disabled. Null for a domain of ours.
+    // The partner that `domain` belongs to: its own or an additional domain, else the longest
+    // *.domain above it, else with federation.discovery the template, else null. May be disabled.
+    // Null for a domain of ours and for one that is denied.
     [[nodiscard]] const Partner* partner(Bytes domain) const;
+    // Is it, or a *.domain above it, in federation.deny?
+    [[nodiscard]] bool denied(Bytes domain) const;
+    // Where partner() gives null.
+    [[nodiscard]] Reason why_no_partner(Bytes domain) const;
     // Null: not a domain of ours.
     [[nodiscard]] const SipDomain* sip_domain(Bytes domain) const;
     // May this SIP user and a user of this XMPP domain converse, in this direction? `user` is the
@@ -120,14 +127,17 @@ private:
     std::vector<Partner> partners_;  // [0] is the template
     std::vector<SipDomain> sip_domains_;
     std::vector<Policy> policies_;  // [0] is global
-    NameIndex partner_index_;
+    NameIndex partner_index_;       // the names may be patterns
+    NameIndex deny_index_;          // the same
     NameIndex sip_domain_index_;
     NameIndex user_index_;                        // user@domain -> index into policies_
     std::vector<std::uint32_t> domain_policies_;  // of sip_domains_: by site, else global
 };
 
 // Validates the tree as a whole. Null when there is an error in `problems`; warnings do not refuse.
+// What has ended by `now` is left out.
 [[nodiscard]] std::unique_ptr<const Snapshot> compile(const config::Tree&, std::uint64_t generation,
-                                                      config::Problems& problems);
+                                                      config::Problems& problems,
+                                                      WallTime now = {});
 
 }  // namespace fedgate::rules

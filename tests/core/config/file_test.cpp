@@ -132,7 +132,7 @@ TEST_F(Files, HostileFilesEndInBoundedComplaints) {
         return text;
     }();
     for (const std::string& text :
-         {noise, std::string(100'000, '\0'), std::string(100'000, '='), std::string(100'000, '-'),
+         {noise, std::string(100'000, '\0'), std::string(100'000, '='), std::string(3'000'000, '-'),
           "core.threads = " + std::string(100'000, '9'), std::string(50'000, '.') + "= 1",
           "partner/" + std::string(60'000, 'a') + "/tls = none"}) {
         Tree tree;

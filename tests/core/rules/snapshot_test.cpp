@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/config/file.hpp"
+#include "core/config/timestamp.hpp"
 
 namespace {
 std::size_t allocations = 0;
@@ -135,6 +136,77 @@ TEST(Snapshot, DiscoveryGivesTheTemplateToAnyDomainThatIsNotDenied) {
     EXPECT_FALSE(c.snapshot->partner("xmpp.example")->discovered());
 }
 
+// The rule: the domain itself before every wildcard, the longest wildcard before a shorter one, and
+// none for the domain right under its asterisk.
+TEST(Snapshot, AWildcardIsForAllSubDomainsAndTheLongestHolds) {
+    const Compiled c = make(
+        "federation.discovery = no\n"
+        "partner/*.example.org/description = short\n"
+        "partner/*.deep.example.org/description = long\n"
+        "partner/one.example.org/description = exact\n"
+        "partner/main.example/additional_domains = *.main.example *.B\xc3\xbc"
+        "cher.example\n"
+        "domain/ours.example.org/phone = no\n");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    const auto found = [&c](std::string_view domain) {
+        const Partner* partner = c.snapshot->partner(domain);
+        return partner == nullptr ? std::string("none") : partner->domain;
+    };
+    EXPECT_EQ(found("example.org"), "none");
+    EXPECT_EQ(found("a.example.org"), "*.example.org");
+    EXPECT_EQ(found("A.B.Example.org"), "*.example.org");
+    EXPECT_EQ(found("one.example.org"), "one.example.org");
+    EXPECT_EQ(found("x.one.example.org"), "*.example.org");
+    EXPECT_EQ(found("deep.example.org"), "*.example.org");
+    EXPECT_EQ(found("x.deep.example.org"), "*.deep.example.org");
+    EXPECT_EQ(found("x.y.deep.example.org"), "*.deep.example.org");
+    EXPECT_EQ(found("badexample.org"), "none");
+    EXPECT_EQ(found("ours.example.org"), "none");  // SEC-1
+    EXPECT_EQ(found("x.main.example"), "main.example");
+    EXPECT_EQ(found("x.xn--bcher-kva.example"), "main.example");
+    EXPECT_EQ(found("*.example.org"), "*.example.org");  // nobody can be called that
+    EXPECT_EQ(found("."), "none");
+    EXPECT_EQ(found(".example.org"), "*.example.org");
+}
+
+TEST(Snapshot, TheDenyListStandsOverEverything) {
+    const Compiled c =
+        make(open_with("federation.deny = xmpp.example *.evil.example\n"
+                       "partner/good.evil.example/type = federated\n"
+                       "federation.discovery = yes\n"));
+    ASSERT_TRUE(c.snapshot) << c.text();
+    EXPECT_EQ(c.snapshot->partner("xmpp.example"), nullptr);
+    EXPECT_EQ(c.snapshot->partner("good.evil.example"), nullptr);
+    EXPECT_EQ(c.snapshot->partner("a.b.evil.example"), nullptr);
+    EXPECT_NE(c.snapshot->partner("evil.example"), nullptr);
+    EXPECT_NE(c.snapshot->partner("sub.xmpp.example"), nullptr);
+    for (const Direction direction : {Direction::kToXmpp, Direction::kFromXmpp}) {
+        EXPECT_EQ(c.snapshot->may_converse("a", "sip.example", "xmpp.example", direction).reason,
+                  Reason::kPartnerDenied);
+    }
+}
+
+TEST(Snapshot, ADenialMayEndByItself) {
+    config::Tree tree;
+    config::Problems problems;
+    tree.set("federation.discovery", "yes", {}, problems);
+    tree.set("federation.deny",
+             "a.example@2026-11-25T12:00:00Z b.example@2026-11-25T13:00:00Z c.example", {},
+             problems);
+    const WallTime noon = *config::parse_time("2026-11-25T12:00:00Z");
+    const auto at = [&](WallTime now) { return compile(tree, 1, problems, now); };
+    const auto before = at(noon - 1s);
+    EXPECT_TRUE(before->denied("a.example") && before->denied("b.example"));
+    EXPECT_EQ(before->valid_until, noon);
+    const auto then = at(noon);
+    EXPECT_FALSE(then->denied("a.example"));
+    EXPECT_TRUE(then->denied("b.example") && then->denied("c.example"));
+    EXPECT_EQ(then->valid_until, noon + 1h);
+    EXPECT_EQ(at(noon + 1h)->valid_until, WallTime::max());
+    EXPECT_TRUE(at(noon + 1h)->denied("c.example"));
+    EXPECT_TRUE(problems.empty());
+}
+
 struct Question {
     std::string settings;
     const char* user;
@@ -168,6 +240,8 @@ TEST(Snapshot, SaysWhoMayConverseAndWhichRuleDecides) {
         {open_with(""), "a", "other.example", "xmpp.example", kToXmpp, Reason::kNotOurDomain},
         {open_with(""), "a", "sip.example", "sip.example", kToXmpp, Reason::kOurDomain},
         {open_with(""), "a", "sip.example", "other.example", kToXmpp, Reason::kPartnerUnknown},
+        {open_with("federation.deny = other.example"), "a", "sip.example", "other.example", kToXmpp,
+         Reason::kPartnerDenied},
         {open_with("partner/xmpp.example/enabled = no\n"), "a", "sip.example", "xmpp.example",
          kFromXmpp, Reason::kPartnerDisabled},
         {open_with("policy/global/federation_access = no\n"), "a", "sip.example", "xmpp.example",
