@@ -189,7 +189,8 @@ class Matrix(PeerTest):
         def one_for_each_peer(authority, domains, certificates):
             return {peer: Prosody(self.directory / peer, domains[peer][0], certificates[peer],
                                   authority.certificate, {"juliet": "secret"}, PEERS[peer].variant,
-                                  more=domains[peer][1:], direct_tls=PEERS[peer].direct)
+                                  more=dict.fromkeys(domains[peer], certificates[peer]),
+                                  direct_tls=PEERS[peer].direct)
                     for peer in PEERS}
         await self.start(one_for_each_peer, "prosody")
         await self.check()

@@ -65,22 +65,22 @@ def lua(value):
 class Prosody:
     """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
 
-    tls: more of its `ssl` options, as protocol. more: further domains, with all of that the same.
-    direct_tls: listens for TLS without STARTTLS, on 5270.
+    tls: more of its `ssl` options, as protocol. more: further domains, each with its certificate, and
+    all the rest the same. direct_tls: listens for TLS without STARTTLS, on 5270.
     """
 
     def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
-                 tls=None, more=(), direct_tls=False):
+                 tls=None, more=None, direct_tls=False):
         self.directory = pathlib.Path(directory)
         self.domain, self.certificate, self.ca = domain, certificate, ca
-        self.domains = [domain, *more]
+        self.certificates = {domain: certificate, **(more or {})}
         self.accounts, self.variant, self.tls = accounts, variant, tls or {}
         self.direct_tls = direct_tls
         self.address = own_address(5222, 5269, 5270)
         self.process = None
 
     def write(self, dns):
-        for domain in self.domains:
+        for domain in self.certificates:
             self.write_accounts(domain)
         variant = VARIANTS[self.variant]
         path = self.directory / "prosody.cfg.lua"
@@ -92,9 +92,9 @@ class Prosody:
             secure_auth=lua(variant["secure_auth"]),
             require_encryption=lua(variant["require_encryption"])) + "".join(HOST.format(
                 directory=self.directory, domain=domain, ca=self.ca,
-                certificate=self.certificate.certificate, key=self.certificate.key,
+                certificate=certificate.certificate, key=certificate.key,
                 tls=", ".join(f"{key} = {json.dumps(value)}" for key, value in self.tls.items()))
-                for domain in self.domains))
+                for domain, certificate in self.certificates.items()))
         return path
 
     def write_accounts(self, domain):
