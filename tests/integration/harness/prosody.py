@@ -47,6 +47,17 @@ VirtualHost "{domain}"
             capath = "{directory}/no-capath", {tls} }}
 """
 
+LEGACY = """\
+openssl_conf = all
+[all]
+ssl_conf = tls
+[tls]
+system_default = old
+[old]
+MinProtocol = TLSv1
+CipherString = ALL:@SECLEVEL=0
+"""
+
 # How it proves itself and what it asks of others: TLS, then SASL EXTERNAL or dialback.
 VARIANTS = {
     "external": {"modules": ["tls"], "secure_auth": True, "require_encryption": True},
@@ -66,16 +77,17 @@ class Prosody:
     """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
 
     tls: more of its `ssl` options, as protocol. more: further domains, each with its certificate, and
-    all the rest the same. direct_tls: listens for TLS without STARTTLS, on 5270.
+    all the rest the same. direct_tls: listens for TLS without STARTTLS, on 5270. legacy: with all that
+    OpenSSL has ever thought good enough.
     """
 
     def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
-                 tls=None, more=None, direct_tls=False):
+                 tls=None, more=None, direct_tls=False, legacy=False):
         self.directory = pathlib.Path(directory)
         self.domain, self.certificate, self.ca = domain, certificate, ca
         self.certificates = {domain: certificate, **(more or {})}
         self.accounts, self.variant, self.tls = accounts, variant, tls or {}
-        self.direct_tls = direct_tls
+        self.direct_tls, self.legacy = direct_tls, legacy
         self.address = own_address(5222, 5269, 5270)
         self.process = None
 
@@ -105,10 +117,13 @@ class Prosody:
             (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
 
     async def start(self, dns):
-        path = self.write(dns)
+        path, environment = self.write(dns), dict(os.environ)
+        if self.legacy:
+            environment["OPENSSL_CONF"] = str(self.directory / "openssl.cnf")
+            (self.directory / "openssl.cnf").write_text(LEGACY)
         self.process = await Process(f"prosody {self.domain}",
                                      ["/usr/bin/prosody", "-F", "--config", path],
-                                     self.directory / "prosody.log").start()
+                                     self.directory / "prosody.log", env=environment).start()
         for port in (5222, 5269, *((5270,) if self.direct_tls else ())):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
