@@ -1,23 +1,19 @@
 """Every row of the negotiation matrix (features.md A5) against real servers, in both directions: the
 message crosses by the best method that the row lists and the peer has, or its sender is told."""
-import asyncio
-import json
 import subprocess
 import unittest
 from dataclasses import dataclass
 
 from harness.certificates import Authority
-from harness.dns import Dns, at_address
+from harness.dns import Dns
 from harness.ejabberd import Ejabberd
 from harness.fedgate import Fedgate
+from harness.partners import ACCOUNTS, Partners
 from harness.process import Failed
 from harness.prosody import Prosody
-from harness.sip_agent import SipAgent
 from harness.world import SIP_DOMAIN, PeerTest, binaries
-from harness.xmpp_client import XmppClient
 
 STLS, DTLS, DTCP = "S/TLS", "D/TLS", "D/TCP"
-DIRECT_DOMAIN = "direct.example"    # a domain of ours that DNS announces as _xmpps-server only
 
 # features.md A5, the rows with a method: tls, sasl, dialback -> the expected methods.
 ROWS = {
@@ -52,10 +48,6 @@ class Peer:
     trusted: bool = True
     direct: bool = False
 
-    @property
-    def ours(self):
-        return DIRECT_DOMAIN if self.direct else SIP_DOMAIN
-
 
 PEERS = {
     # TLS and the certificate, nothing else.
@@ -78,7 +70,6 @@ class Cell:
     row: tuple
     peer: str
     domain: str
-    server: object
 
     @property
     def method(self):
@@ -87,11 +78,11 @@ class Cell:
 
     @property
     def seen(self):
-        """(proof, TLS) in fedctl streams."""
+        """(proof, TLS) in fedctl streams, or None."""
         if self.method == DTLS and PEERS[self.peer].trusted:
             return "certificate", True     # S2S-43, S2S-54: it proves the domain, by whatever element
         return {STLS: ("certificate", True), DTLS: ("dialback over TLS", True),
-                DTCP: ("dialback in clear", False)}[self.method]
+                DTCP: ("dialback in clear", False)}.get(self.method)
 
     def __str__(self):
         return f"{'/'.join(self.row)} with {self.domain}"
@@ -101,109 +92,43 @@ def domain_of(row, peer, server):
     return f"{'-'.join(row)}.{peer}.{server}.example"
 
 
-class Matrix(PeerTest):
-    async def start(self, make_servers, server):
-        """make_servers(authority, domains): the servers for peer -> its domains."""
-        authority, self.agent = Authority(self.directory / "ca"), SipAgent("tcp")
+class Matrix(Partners):
+    def prepare(self, server):
+        """Certificates and domains for each peer, and all cells."""
         strangers = Authority(self.directory / "strangers")
-        domains = {peer: [domain_of(row, peer, server) for row in ROWS] for peer in PEERS}
-        certificates = {peer: (authority if PEERS[peer].trusted else strangers).issue(
+        self.domains = {peer: [domain_of(row, peer, server) for row in ROWS] for peer in PEERS}
+        self.certificates = {peer: (self.authority if PEERS[peer].trusted else strangers).issue(
             f"*.{peer}.{server}.example", label=f"{peer}.{server}") for peer in PEERS}
-        servers = make_servers(authority, domains, certificates)
-        self.cells = [Cell(row, peer, domain_of(row, peer, server), servers[peer])
-                      for row in ROWS for peer in PEERS
+        # With direct TLS there is nothing to say about a partner that has none.
+        self.cells = [Cell(row, peer, domain_of(row, peer, server)) for row in ROWS for peer in PEERS
                       if not (PEERS[peer].direct and row[0] == "none")]
-        self.addAsyncCleanup(self.agent.stop)
-        await self.agent.start()
-        self.fedgate = Fedgate(
-            self.directory / "fedgate", binaries(), authority.issue(SIP_DOMAIN, DIRECT_DOMAIN),
-            authority.certificate,
-            None, {cell.domain: dict(zip(("tls", "sasl", "dialback"), cell.row)) for cell in self.cells},
-            {domain: {"next_hop": self.agent.uri} for domain in (SIP_DOMAIN, DIRECT_DOMAIN)},
-            {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100})
-        records = (at_address(SIP_DOMAIN, self.fedgate.address)
-                   + at_address(DIRECT_DOMAIN, self.fedgate.address, 5270, "xmpps-server"))
-        for cell in self.cells:
-            service = (5270, "xmpps-server") if PEERS[cell.peer].direct else ()
-            records += at_address(cell.domain, cell.server.address, *service)
-        self.fedgate.dns = await Dns(self.directory / "dns", dict.fromkeys(records)).start()
-        self.addAsyncCleanup(self.fedgate.dns.stop)
-        self.addAsyncCleanup(self.fedgate.kill)
-        for one in set(servers.values()):
-            self.addAsyncCleanup(one.kill)
-        await asyncio.gather(self.fedgate.start(),
-                             *(one.start(self.fedgate.dns) for one in set(servers.values())))
 
-    async def crosses(self, cell):
-        juliet = await XmppClient(cell.server.address, cell.domain, "juliet", "secret").start()
-        self.addAsyncCleanup(juliet.stop)
-        romeo = f"romeo.{cell.domain}@{PEERS[cell.peer].ours}"
-        body = f"between {romeo} and {juliet.jid}"
-        response = await self.agent.send_message(f"sip:{romeo}", f"sip:{juliet.jid}", body,
-                                                 self.fedgate.sip)
-        if cell.method:
-            self.assertEqual(response.status, 200)
-            await juliet.wait_for_body(body)
-        else:
-            self.assertEqual(response.status, 403)    # ERR-42, ERR-44
-        stanza_id = juliet.message(romeo, body)
-        if cell.method:
-            await self.agent.wait_for_message(body)
-        else:
-            kind, condition = await juliet.wait_for_error(stanza_id)
-            self.assertIn(condition, ("remote-server-not-found", "remote-server-timeout",
-                                      "not-authorized", "internal-server-error"), kind)
-        self.assertEqual([s for s in juliet.received if s.tag.endswith("}message")], [])
+    async def run_all(self, servers):
+        await self.start(
+            {cell.domain: dict(zip(("tls", "sasl", "dialback"), cell.row)) for cell in self.cells},
+            {cell.domain: servers[cell.peer] for cell in self.cells},
+            [cell.domain for cell in self.cells if PEERS[cell.peer].direct])
 
-    async def streams(self):
-        """(their domain, direction) -> the (proof, TLS) of its streams."""
-        found = {}
-        for row in json.loads(await self.fedgate.control("--json", "streams"))["streams"]:
-            if row["proof"]:
-                found.setdefault((row["their_domain"], row["direction"]), set()).add(
-                    (row["proof"], bool(row["tls"])))
-        return found
-
-    async def check(self):
-        gate = asyncio.Semaphore(8)
-
-        async def one(cell):
-            async with gate:
-                await self.crosses(cell)
-        results = await asyncio.gather(*map(one, self.cells), return_exceptions=True)
-        streams = await self.streams()
-        for cell, result in zip(self.cells, results):
-            with self.subTest(str(cell), method=cell.method):
-                if isinstance(result, BaseException):
-                    raise result
-                for direction in ("in", "out"):
-                    self.assertEqual(streams.get((cell.domain, direction), set()),
-                                     {cell.seen} if cell.method else set(), direction)
-                mechanism = {"EXTERNAL" if cell.method == STLS else "dialback"}
-                self.assertEqual(cell.server.mechanisms(cell.domain),
-                                 {"in": mechanism, "out": mechanism} if cell.method else {})
-        self.assertEqual(self.agent.received, [])
-        await self.fedgate.stop()
+        def the_peer_saw_the_same(cell):
+            mechanism = {"EXTERNAL" if cell.method == STLS else "dialback"}
+            self.assertEqual(servers[cell.peer].mechanisms(cell.domain),
+                             {"in": mechanism, "out": mechanism} if cell.method else {})
+        await self.check(self.cells, the_peer_saw_the_same)
 
     async def test_prosody(self):
-        def one_for_each_peer(authority, domains, certificates):
-            return {peer: Prosody(self.directory / peer, domains[peer][0], certificates[peer],
-                                  authority.certificate, {"juliet": "secret"}, PEERS[peer].variant,
-                                  more=dict.fromkeys(domains[peer], certificates[peer]),
-                                  direct_tls=PEERS[peer].direct)
-                    for peer in PEERS}
-        await self.start(one_for_each_peer, "prosody")
-        await self.check()
+        self.prepare("prosody")
+        await self.run_all({
+            peer: Prosody(self.directory / peer, self.domains[peer][0], self.certificates[peer],
+                          self.authority.certificate, ACCOUNTS, PEERS[peer].variant,
+                          more=dict.fromkeys(self.domains[peer], self.certificates[peer]),
+                          direct_tls=PEERS[peer].direct) for peer in PEERS})
 
     async def test_ejabberd(self):
-        def one_for_all_peers(authority, domains, certificates):
-            ejabberd = Ejabberd(self.directory / "ejabberd",
-                                {domain: (certificates[peer], PEERS[peer].variant)
-                                 for peer in PEERS for domain in domains[peer]},
-                                authority.certificate, {"juliet": "secret"})
-            return dict.fromkeys(PEERS, ejabberd)
-        await self.start(one_for_all_peers, "ejabberd")
-        await self.check()
+        self.prepare("ejabberd")
+        await self.run_all(dict.fromkeys(PEERS, Ejabberd(
+            self.directory / "ejabberd", {domain: (self.certificates[peer], PEERS[peer].variant)
+                                          for peer in PEERS for domain in self.domains[peer]},
+            self.authority.certificate, ACCOUNTS)))
 
 
 class Settings(PeerTest):

@@ -23,6 +23,24 @@ default_crl_days = 20
 commonName = optional
 """
 
+# For a program under OpenSSL: all that was ever thought good enough.
+LEGACY = """\
+openssl_conf = all
+[all]
+ssl_conf = tls
+[tls]
+system_default = old
+[old]
+MinProtocol = TLSv1
+CipherString = ALL:@SECLEVEL=0
+"""
+
+
+def legacy_environment(directory):
+    path = pathlib.Path(directory) / "openssl.cnf"
+    path.write_text(LEGACY)
+    return {"OPENSSL_CONF": str(path)}
+
 
 @dataclass(frozen=True)
 class Certificate:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 
+from .certificates import legacy_environment
 from .process import Process, is_listening, own_address
 
 # How a domain of it proves itself and what it asks of others; names as prosody.VARIANTS.
@@ -30,9 +31,10 @@ def erlang(text):
 
 class Ejabberd:
     """hosts: domain -> (certificates.Certificate, variant); ca: the root it trusts;
-    accounts: name -> password, the same on each domain."""
+    accounts: name -> password, the same on each domain. legacy: as Prosody's."""
 
-    def __init__(self, directory, hosts, ca, accounts):
+    def __init__(self, directory, hosts, ca, accounts, legacy=False):
+        self.legacy = legacy
         self.directory = pathlib.Path(directory)
         self.hosts, self.ca, self.accounts = dict(hosts), ca, accounts
         self.address = own_address(5222, 5269, 5270)
@@ -78,6 +80,8 @@ class Ejabberd:
             "ERL_INETRC": str(self.directory / "inetrc"),
             "EJABBERD_CONFIG_PATH": str(self.directory / "ejabberd.yml"),
             "EJABBERD_LOG_PATH": str(self.directory / "log" / "ejabberd.log")}
+        if self.legacy:
+            environment.update(legacy_environment(self.directory))
         # Not by ejabberdctl: that wants a user of its own and starts epmd.
         self.process = await Process(
             "ejabberd", ["/usr/bin/erl", "-noinput", "+S", "2", "+sbwt", "none",

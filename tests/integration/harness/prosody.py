@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 
+from .certificates import legacy_environment
 from .process import Process, is_listening, own_address
 
 CONFIGURATION = """\
@@ -45,17 +46,6 @@ HOST = """\
 VirtualHost "{domain}"
     ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}",
             capath = "{directory}/no-capath", {tls} }}
-"""
-
-LEGACY = """\
-openssl_conf = all
-[all]
-ssl_conf = tls
-[tls]
-system_default = old
-[old]
-MinProtocol = TLSv1
-CipherString = ALL:@SECLEVEL=0
 """
 
 # How it proves itself and what it asks of others: TLS, then SASL EXTERNAL or dialback.
@@ -117,10 +107,8 @@ class Prosody:
             (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
 
     async def start(self, dns):
-        path, environment = self.write(dns), dict(os.environ)
-        if self.legacy:
-            environment["OPENSSL_CONF"] = str(self.directory / "openssl.cnf")
-            (self.directory / "openssl.cnf").write_text(LEGACY)
+        path = self.write(dns)
+        environment = {**os.environ, **(legacy_environment(self.directory) if self.legacy else {})}
         self.process = await Process(f"prosody {self.domain}",
                                      ["/usr/bin/prosody", "-F", "--config", path],
                                      self.directory / "prosody.log", env=environment).start()

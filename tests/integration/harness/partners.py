@@ -1,0 +1,97 @@
+"""One Fedgate with many partners, each a domain of a few real servers: tests of who is let through how."""
+import asyncio
+import json
+
+from .certificates import Authority
+from .dns import Dns, at_address
+from .fedgate import Fedgate
+from .sip_agent import SipAgent
+from .world import SIP_DOMAIN, PeerTest, binaries
+from .xmpp_client import XmppClient
+
+DIRECT_DOMAIN = "direct.example"    # a domain of ours that DNS announces as _xmpps-server only
+ACCOUNTS = {"juliet": "secret"}
+AT_ONCE = 8    # conversations
+
+
+class Partners(PeerTest):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.authority = Authority(self.directory / "ca")
+        self.agent = SipAgent("tcp")
+
+    async def start(self, partners, servers, direct=(), certificate=None):
+        """partners: domain -> its keys; servers: domain -> its server; direct: domains with direct TLS."""
+        self.servers, self.direct = servers, set(direct)
+        self.addAsyncCleanup(self.agent.stop)
+        await self.agent.start()
+        self.fedgate = Fedgate(
+            self.directory / "fedgate", binaries(),
+            certificate or self.authority.issue(SIP_DOMAIN, DIRECT_DOMAIN), self.authority.certificate,
+            None, partners,
+            {domain: {"next_hop": self.agent.uri} for domain in (SIP_DOMAIN, DIRECT_DOMAIN)},
+            # All partners come from one address.
+            {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100})
+        self.fedgate.dns = await Dns(self.directory / "dns", dict.fromkeys(self.records())).start()
+        self.addAsyncCleanup(self.fedgate.dns.stop)
+        self.addAsyncCleanup(self.fedgate.kill)
+        for server in set(servers.values()):
+            self.addAsyncCleanup(server.kill)
+        await asyncio.gather(self.fedgate.start(),
+                             *(server.start(self.fedgate.dns) for server in set(servers.values())))
+
+    def records(self):
+        yield from at_address(SIP_DOMAIN, self.fedgate.address)
+        yield from at_address(DIRECT_DOMAIN, self.fedgate.address, 5270, "xmpps-server")
+        for domain, server in self.servers.items():
+            yield from at_address(domain, server.address,
+                                  *((5270, "xmpps-server") if domain in self.direct else ()))
+
+    async def converse(self, domain, passes, status=403):
+        """A message each way between a romeo of ours and the juliet of that domain, or an error for each;
+        status: what romeo's server is told then."""
+        juliet = await XmppClient(self.servers[domain].address, domain, "juliet", "secret").start()
+        self.addAsyncCleanup(juliet.stop)
+        romeo = f"romeo.{domain}@{DIRECT_DOMAIN if domain in self.direct else SIP_DOMAIN}"
+        body = f"between {romeo} and {juliet.jid}"
+        response = await self.agent.send_message(f"sip:{romeo}", f"sip:{juliet.jid}", body,
+                                                 self.fedgate.sip)
+        self.assertEqual(response.status, 200 if passes else status)
+        stanza_id = juliet.message(romeo, body)
+        if passes:
+            await juliet.wait_for_body(body)
+            await self.agent.wait_for_message(body)
+        else:
+            kind, condition = await juliet.wait_for_error(stanza_id)
+            self.assertIn(condition, ("remote-server-not-found", "remote-server-timeout",
+                                      "not-authorized", "internal-server-error"), kind)
+        self.assertEqual([s for s in juliet.received if s.tag.endswith("}message")], [])
+
+    async def streams(self):
+        """(their domain, direction) -> the (proof, TLS) of its streams."""
+        found = {}
+        for row in json.loads(await self.fedgate.control("--json", "streams"))["streams"]:
+            if row["proof"]:
+                found.setdefault((row["their_domain"], row["direction"]), set()).add(
+                    (row["proof"], bool(row["tls"])))
+        return found
+
+    async def check(self, cases, more=lambda case: None):
+        """Each case has a domain, and `seen`: the (proof, TLS) of its streams, or None: none may stand."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(case):
+            async with gate:
+                await self.converse(case.domain, case.seen is not None)
+        results = await asyncio.gather(*map(one, cases), return_exceptions=True)
+        streams = await self.streams()
+        for case, result in zip(cases, results):
+            with self.subTest(str(case), seen=case.seen):
+                if isinstance(result, BaseException):
+                    raise result
+                for direction in ("in", "out"):
+                    self.assertEqual(streams.get((case.domain, direction), set()),
+                                     {case.seen} if case.seen else set(), direction)
+                more(case)
+        self.assertEqual(self.agent.received, [])
+        await self.fedgate.stop()
