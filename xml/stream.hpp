@@ -234,6 +234,7 @@ public:
     // Inbound, after kResume, until which no input is taken. `handled`: of that session, where it
     // is known. False: too late.
     bool answer_resume(bool granted, std::optional<std::uint32_t> handled);
+    [[nodiscard]] bool resuming() const { return resuming_; }
 
     void close(Instant now);           // clean: waits for their close
     void fail(StreamError condition);  // with a stream error, at once

@@ -1,5 +1,7 @@
 #include "appliance/edge/context.hpp"
 
+#include "appliance/edge/sessions.hpp"
+
 namespace fedgate::edge {
 
 namespace {
@@ -46,6 +48,7 @@ void Context::apply_rules() {
     settings.stanza_bytes_max = xmpp.stanza_bytes;
     settings.depth_max = xmpp.depth;
     settings.establish_max = xmpp.establish;
+    settings.resume_max = kSessionKept;
     if (!rules->sip_domains().empty()) settings.default_domain = rules->sip_domains().front().name;
 }
 

@@ -50,6 +50,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     : context_(shard, resolver),
       gateway_(gateway),
       guard_(shard.count()),
+      sessions_(shard, *this),
       in_streams_(rules.settings.xmpp.connections),
       fates_(shard.count()),
       sweep_(*this),
@@ -162,6 +163,32 @@ void Edge::on_gone(InStream& stream) {
     }
     gone_.push_back(stream.handle());
     context_.loop.at_turn_end(*this);
+}
+
+void Edge::on_session_begun(InStream& stream, Bytes id) {
+    sessions_.begin(id, stream.pairs_text(), stream.handle().pack());
+}
+
+void Edge::on_session_wanted(InStream& stream, Bytes id) {
+    sessions_.resume(id, stream.pairs_text(), stream.handle().pack());
+}
+
+void Edge::on_session_ended(InStream& stream, Bytes id, bool broken) {
+    sessions_.end(id, stream.pairs_text(), stream.handle().pack(), stream.stream().handled(),
+                  broken);
+}
+
+bool Edge::on_session(std::uint64_t handle, bool granted, std::optional<std::uint32_t> handled) {
+    InStream* stream = in_streams_.find(Handle<InStream>::unpack(handle));
+    return stream != nullptr && stream->answer_session(granted, handled);
+}
+
+std::optional<SessionsOwner::Left> Edge::take_session(std::uint64_t handle) {
+    InStream* stream = in_streams_.find(Handle<InStream>::unpack(handle));
+    if (stream == nullptr) return {};
+    Left left{stream->pairs_text(), stream->stream().handled()};
+    if (!stream->give_up_session()) return {};
+    return left;
 }
 
 void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
@@ -340,6 +367,7 @@ void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()
 
 void Edge::sweep() {
     std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
+    sessions_.sweep();
     std::erase_if(out_streams_, [](const auto& entry) { return entry.second->idle(); });
     // Their streams last longest: answers to our pings come on them.
     if (draining_ && out_streams_drained()) {

@@ -16,6 +16,7 @@
 #include "appliance/edge/door_guard.hpp"
 #include "appliance/edge/in_stream.hpp"
 #include "appliance/edge/out_stream.hpp"
+#include "appliance/edge/sessions.hpp"
 #include "appliance/edge/verification.hpp"
 #include "appliance/link/link.hpp"
 
@@ -42,6 +43,7 @@ class Edge final : public link::EdgeDoor,
                    public InStreamOwner,
                    public OutStreamOwner,
                    public VerificationOwner,
+                   public SessionsOwner,
                    SocketOwner,
                    RecordHandler,
                    TurnTask,
@@ -92,6 +94,12 @@ private:
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
     void on_silence(InStream&) override;
     void on_gone(InStream&) override;
+    void on_session_begun(InStream&, Bytes id) override;
+    void on_session_wanted(InStream&, Bytes id) override;
+    void on_session_ended(InStream&, Bytes id, bool broken) override;
+    bool on_session(std::uint64_t stream, bool granted,
+                    std::optional<std::uint32_t> handled) override;
+    std::optional<Left> take_session(std::uint64_t stream) override;
     void on_fate(const link::Outcome&) override;
     void on_verdict(Verification&, xml::Verdict) override;
 
@@ -110,6 +118,7 @@ private:
     Context context_;
     link::GatewayDoor& gateway_;
     DoorGuard guard_;
+    Sessions sessions_;
     Slab<InStream> in_streams_;
     std::vector<Handle<InStream>> gone_;  // freed at the end of the turn
     std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;  // "our their"

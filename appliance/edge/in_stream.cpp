@@ -92,6 +92,10 @@ std::size_t InStream::pump(Bytes input) {
         act(action);
     }
     if (closing_) return input.size();
+    if (session_awaited_ && !stream_.resuming()) {
+        session_awaited_ = false;
+        read_on();
+    }
     if (deadline_.deadline() != stream_.deadline() || !deadline_.armed()) {
         context_.loop.timers().arm(deadline_, stream_.deadline());
     }
@@ -107,6 +111,15 @@ void InStream::act(const xml::Action& action) {
         case xml::Action::Kind::kPair: on_pair(action); return;
         case xml::Action::Kind::kVerify:
             owner_.on_verify(*this, action.our, action.their, action.id, action.key);
+            return;
+        case xml::Action::Kind::kResumable:
+            session_ = true;
+            owner_.on_session_begun(*this, action.id);
+            return;
+        case xml::Action::Kind::kResume:
+            session_awaited_ = true;
+            connection_.pause_input();
+            owner_.on_session_wanted(*this, action.id);
             return;
         case xml::Action::Kind::kClosed: on_stream_end(action.end); return;
         default: return;
@@ -194,6 +207,44 @@ void InStream::hold_until(Instant when) {
     context_.loop.timers().arm(resume_, when);
 }
 
+void InStream::read_on() {
+    if (held_ || session_awaited_) return;
+    connection_.resume_input();  // shows again what was left over
+}
+
+bool InStream::answer_session(bool granted, std::optional<std::uint32_t> handled) {
+    if (closing_ || !stream_.answer_resume(granted, handled)) return false;
+    if (granted) {
+        session_ = true;
+        context_.stats.add(Counter::kXmppInResumed);
+    }
+    pump({});
+    return true;
+}
+
+bool InStream::give_up_session() {
+    if (!session_) return false;
+    session_ = false;
+    fail(xml::StreamError::kConflict);
+    return true;
+}
+
+void InStream::end_session(bool broken) {
+    if (!session_) return;
+    session_ = false;
+    owner_.on_session_ended(*this, stream_.session().id, broken);
+}
+
+std::string InStream::pairs_text() const {
+    std::string text;
+    for (const xml::Stream::Pair& pair : stream_.pairs()) {
+        if (pair.state != xml::Stream::Pair::State::kValid) continue;
+        const std::string line = (pair.external ? "*" : pair.our) + ' ' + pair.their + '\n';
+        if (!pair.external || text.find(line) == std::string::npos) text += line;
+    }
+    return text;
+}
+
 void InStream::on_timer(Timer& timer) {
     const Instant now = context_.loop.now();
     switch (timer.kind) {
@@ -203,7 +254,7 @@ void InStream::on_timer(Timer& timer) {
             return;
         case kResume:
             held_ = false;
-            connection_.resume_input();  // shows again what was left over
+            read_on();
             return;
         case kIdle: watch(); return;
         default: return;
@@ -262,6 +313,7 @@ void InStream::on_closed(net::Connection&, Error reason) {
                             {"peer", net::format_address(connection_.peer_address())},
                             {"where", reason.where}});
     }
+    end_session(!closing_);
     closing_ = true;
     deadline_.cancel();
     resume_.cancel();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "appliance/edge/context.hpp"
@@ -27,6 +28,11 @@ public:
     // Nothing has come in for long: a ping on our stream for this pair is wanted, whose answer
     // comes in on this one.
     virtual void on_silence(InStream&) = 0;
+    // XEP-0198: its session can be resumed from here on; the peer asks for that of another stream
+    // (answer_session() follows); the stream is over, `broken` if nobody has closed it.
+    virtual void on_session_begun(InStream&, Bytes id) = 0;
+    virtual void on_session_wanted(InStream&, Bytes id) = 0;
+    virtual void on_session_ended(InStream&, Bytes id, bool broken) = 0;
     // The connection is gone; destroy it later, not from within this call.
     virtual void on_gone(InStream&) = 0;
 
@@ -42,6 +48,12 @@ public:
     void set_handle(Handle<InStream> handle) { handle_ = handle; }
     [[nodiscard]] Handle<InStream> handle() const { return handle_; }
     void verified(Bytes our, Bytes their, Bytes id, xml::Verdict);
+    // False: it is too late.
+    [[nodiscard]] bool answer_session(bool granted, std::optional<std::uint32_t> handled);
+    // Another stream goes on with its session: it ends. False: it has none (any more).
+    [[nodiscard]] bool give_up_session();
+    // What it has proved, as Sessions wants it.
+    [[nodiscard]] std::string pairs_text() const;
     void close();  // clean
     void fail(xml::StreamError);
     void abandon();  // at once, without a word
@@ -85,6 +97,8 @@ private:
     void watch();
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
+    void read_on();
+    void end_session(bool broken);
 
     Context& context_;
     InStreamOwner& owner_;
@@ -108,6 +122,8 @@ private:
     Instant pinged_at_ = kNever;  // since that silence
     const bool direct_tls_;
     bool held_ = false;
+    bool session_ = false;  // it has one, and nobody else wants it
+    bool session_awaited_ = false;
     bool closing_ = false;
     bool gone_ = false;
     bool abandoned_ = false;

@@ -35,6 +35,7 @@ enum class RecordKind : std::uint32_t {
     kOutcome = 2,
     kPong = 3,
     kPing = 4,
+    kSession = 5,
     kFirstOfGateway = 16
 };
 

@@ -39,6 +39,12 @@ constexpr std::size_t kUnsentBytes = 4 << 20;
 constexpr std::size_t kUnacknowledgedStanzas = 1'000;
 // edge: pairs of domains with an outbound stream or a queue, for each shard. At the bound: refused.
 constexpr std::size_t kOutStreams = 65'536;
+// edge: sessions of partners that can be resumed (XEP-0198), for each shard: in all (one more can't
+// be), and without a stream for each partner (its oldest goes). Records about them that wait for a
+// mailbox: one more is not sent.
+constexpr std::size_t kSessions = 16'384;
+constexpr std::size_t kSessionsPerPartner = 64;
+constexpr std::size_t kSessionRecords = 16'384;
 // edge: dialback questions in progress, for each shard. At the bound: answered with an error.
 constexpr std::size_t kVerifications = 1'024;
 // edge: last failures of partners, for each shard and direction. At the bound: the oldest one of a

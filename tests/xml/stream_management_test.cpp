@@ -1,5 +1,6 @@
 // XEP-0198 (S2S-16): what is told about stanzas when a stream ends, and sessions that go on after
-// their connection broke. Plain acknowledgements: stream_inbound_test.cpp, stream_outbound_test.cpp.
+// their connection broke. Plain acknowledgements: stream_inbound_test.cpp,
+// stream_outbound_test.cpp.
 #include <gtest/gtest.h>
 
 #include "tests/xml/stream_support.hpp"
@@ -78,9 +79,8 @@ TEST(StreamManagement, ASessionGoesOnWhereItWas) {
     EXPECT_TRUE(peer.stream->answer_resume(true, 0xFFFFFFFFu));
     peer.pump();
     // h is modulo 2^32.
-    EXPECT_EQ(peer.take_out(),
-              sm("resumed previd='" + std::string(kOldId) + "' h='4294967295'/>") +
-                  sm("a h='0'/>"));
+    EXPECT_EQ(peer.take_out(), sm("resumed previd='" + std::string(kOldId) + "' h='4294967295'/>") +
+                                   sm("a h='0'/>"));
     EXPECT_EQ(peer.count(Kind::kStanza), 1u);
     EXPECT_TRUE(peer.stream->resumable());
     EXPECT_EQ(peer.stream->session().id, kOldId);
@@ -231,7 +231,8 @@ TEST(StreamManagement, WeAskForASession) {
     const std::string long_id(limits::kStreamIdBytes + 1, 'x');
     for (const std::string& no :
          {sm("enabled resume='true'/>"), sm("enabled id='x'/>"), sm("enabled id='x' resume='0'/>"),
-          sm("enabled resume='true' id=''/>"), sm("enabled resume='true' id='" + long_id + "'/>")}) {
+          sm("enabled resume='true' id=''/>"),
+          sm("enabled resume='true' id='" + long_id + "'/>")}) {
         Outbound plain;
         plain.feed(no);
         EXPECT_TRUE(plain.stream->acknowledges());
@@ -277,11 +278,14 @@ TEST(StreamManagement, ARefusedResumptionMayStillSayWhatArrived) {
 }
 
 TEST(StreamManagement, AResumptionThatCantBeTrueEndsTheStream) {
-    const std::string wrong[] = {
-        sm("resumed previd='s' h='16'/>"), sm("resumed previd='s' h='9'/>"),
-        sm("resumed previd='s'/>"),        sm("resumed previd='t' h='12'/>"),
-        sm("resumed h='12'/>"),            sm("enabled id='s' resume='true'/>"),
-        sm("failed h='16'/>"),             sm("failed h='x'/>")};
+    const std::string wrong[] = {sm("resumed previd='s' h='16'/>"),
+                                 sm("resumed previd='s' h='9'/>"),
+                                 sm("resumed previd='s'/>"),
+                                 sm("resumed previd='t' h='12'/>"),
+                                 sm("resumed h='12'/>"),
+                                 sm("enabled id='s' resume='true'/>"),
+                                 sm("failed h='16'/>"),
+                                 sm("failed h='x'/>")};
     for (const std::string& answer : wrong) {
         Outbound peer(Session{"s", 30s, 10, 5});
         peer.feed(answer);

@@ -32,7 +32,10 @@ TEST(Timestamp, ADenialIsAPatternAndPerhapsAnEnd) {
         ASSERT_TRUE(denied) << text;
         EXPECT_EQ(format_denied(*denied), text);
     }
-    EXPECT_EQ(parse_denied("*.B\xc3\xbc" "cher.example")->pattern, "*.xn--bcher-kva.example");
+    EXPECT_EQ(parse_denied("*.B\xc3\xbc"
+                           "cher.example")
+                  ->pattern,
+              "*.xn--bcher-kva.example");
     for (const char* text : {"", "*", "*.", "a.*.example", "**.example", "a.example@",
                              "a.example@tomorrow", "@2026-11-25T18:29:39Z", "*a.example"}) {
         EXPECT_FALSE(parse_denied(text)) << text;

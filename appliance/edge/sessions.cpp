@@ -1,0 +1,218 @@
+#include "appliance/edge/sessions.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/hash.hpp"
+
+namespace fedgate::edge {
+
+namespace {
+
+constexpr std::uint32_t kKind = static_cast<std::uint32_t>(link::RecordKind::kSession);
+// Another shard's mailbox was full: how soon to try again.
+constexpr Duration kMailboxRetry = 1ms;
+
+// Is every line of `old` one of `proved` too?
+bool covers(Bytes proved, Bytes old) {
+    while (!old.empty()) {
+        const Bytes line = old.substr(0, old.find('\n') + 1);
+        if (line.empty()) return false;
+        std::size_t at = proved.find(line);
+        while (at != Bytes::npos && at != 0 && proved[at - 1] != '\n')
+            at = proved.find(line, at + 1);
+        if (at == Bytes::npos) return false;
+        old.remove_prefix(line.size());
+    }
+    return true;
+}
+
+Bytes their_domain(Bytes pairs) {
+    pairs.remove_prefix(std::min(pairs.size(), pairs.find(' ') + 1));
+    return pairs.substr(0, pairs.find_first_of(" \n"));
+}
+
+}  // namespace
+
+Sessions::Sessions(Shard& shard, SessionsOwner& owner)
+    : shard_(shard), owner_(owner), again_(*this) {
+    shard.set_handler(kKind, *this);
+}
+
+void Sessions::begin(Bytes id, Bytes pairs, std::uint64_t stream) {
+    say_home(id, {.say = Say::kBegin, .stream = stream}, pairs);
+}
+
+void Sessions::end(Bytes id, Bytes pairs, std::uint64_t stream, std::uint32_t handled,
+                   bool broken) {
+    say_home(id, {.say = Say::kEnd, .handled = handled, .stream = stream, .broken = broken}, pairs);
+}
+
+void Sessions::resume(Bytes id, Bytes pairs, std::uint64_t stream) {
+    say_home(id, {.say = Say::kResume, .stream = stream}, pairs);
+}
+
+void Sessions::say_home(Bytes id, Record record, Bytes pairs) {
+    FEDGATE_CHECK(id.size() == kIdBytes);
+    std::memcpy(record.id, id.data(), kIdBytes);
+    say(static_cast<std::uint32_t>(fnv1a(id) % shard_.count()), record, pairs);
+}
+
+void Sessions::say(std::uint32_t to, const Record& record, Bytes pairs) {
+    if (unsent_.empty() && try_send(to, record, pairs)) return;
+    // At the bound it is not said: that session can't be resumed, or its asker is told no in time.
+    if (unsent_.size() >= limits::kSessionRecords) return;
+    unsent_.push_back({to, record, std::string(pairs)});
+    shard_.loop().timers().arm(again_, shard_.loop().now() + kMailboxRetry);
+}
+
+bool Sessions::try_send(std::uint32_t to, const Record& record, Bytes pairs) {
+    return shard_.send(to, kKind, {{reinterpret_cast<const char*>(&record), sizeof record}, pairs});
+}
+
+void Sessions::send_waiting() {
+    while (!unsent_.empty()) {
+        const Unsent& first = unsent_.front();
+        if (!try_send(first.to, first.record, first.pairs)) {
+            shard_.loop().timers().arm(again_, shard_.loop().now() + kMailboxRetry);
+            return;
+        }
+        unsent_.pop_front();
+    }
+}
+
+bool Sessions::on_record(std::uint32_t, std::uint32_t from_shard, Bytes bytes) {
+    Record record;
+    std::memcpy(&record, bytes.data(), sizeof record);
+    const Bytes id(record.id, kIdBytes);
+    const Bytes pairs = bytes.substr(sizeof record);
+    const Seat seat{from_shard, record.stream};
+    switch (record.say) {
+        case Say::kBegin: on_begin(id, seat, pairs); break;
+        case Say::kEnd: on_end(id, seat, record, pairs); break;
+        case Say::kResume: on_resume(id, seat, pairs); break;
+        case Say::kGone: on_gone(id, seat); break;
+        case Say::kTake:
+            if (const auto left = owner_.take_session(record.stream)) {
+                end(id, left->pairs, record.stream, left->handled, true);
+            } else {
+                say_home(id, {.say = Say::kGone, .stream = record.stream}, {});
+            }
+            break;
+        case Say::kAnswer: {
+            std::optional<std::uint32_t> handled;
+            if (record.has_handled) handled = record.handled;
+            if (!owner_.on_session(record.stream, record.granted, handled) && record.granted) {
+                end(id, pairs, record.stream, record.handled, true);  // nobody has used it
+            }
+            break;
+        }
+    }
+    return true;
+}
+
+void Sessions::answer(const Seat& seat, Bytes id, bool granted,
+                      std::optional<std::uint32_t> handled, Bytes pairs) {
+    Record record{.say = Say::kAnswer,
+                  .handled = handled.value_or(0),
+                  .stream = seat.stream,
+                  .granted = granted,
+                  .has_handled = handled.has_value()};
+    std::memcpy(record.id, id.data(), kIdBytes);
+    say(seat.shard, record, pairs);
+}
+
+void Sessions::on_begin(Bytes id, const Seat& seat, Bytes pairs) {
+    if (sessions_.size() >= limits::kSessions) return;  // it can't be resumed
+    Session session;
+    session.seat = seat;
+    session.pairs = pairs;
+    sessions_.emplace(id, std::move(session));
+}
+
+void Sessions::on_end(Bytes id, const Seat& seat, const Record& record, Bytes pairs) {
+    const auto it = sessions_.find(std::string(id));
+    if (it == sessions_.end()) return;
+    Session& session = it->second;
+    if (session.state != Session::State::kLive || session.seat != seat) return;
+    keep_partner_within_bounds(pairs);
+    session.state = record.broken ? Session::State::kBroken : Session::State::kOver;
+    session.handled = record.handled;
+    session.until = shard_.loop().now() + kSessionKept;
+    session.pairs = pairs;
+    if (!session.wanted_by) return;
+    const Seat asker = *session.wanted_by;
+    session.wanted_by.reset();
+    settle(id, session, asker, session.wanted_pairs);
+}
+
+// At the bound of one partner its oldest session goes. The one that is about to be kept is live.
+void Sessions::keep_partner_within_bounds(Bytes pairs) {
+    const Bytes partner = their_domain(pairs);
+    auto oldest = sessions_.end();
+    std::size_t count = 0;
+    for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+        if (it->second.state == Session::State::kLive) continue;
+        if (their_domain(it->second.pairs) != partner) continue;
+        ++count;
+        if (oldest == sessions_.end() || it->second.until < oldest->second.until) oldest = it;
+    }
+    if (count >= limits::kSessionsPerPartner) sessions_.erase(oldest);
+}
+
+void Sessions::on_resume(Bytes id, const Seat& asker, Bytes pairs) {
+    const auto it = sessions_.find(std::string(id));
+    // Who has not proved the same is not told more than who made the id up.
+    if (it == sessions_.end() || !covers(pairs, it->second.pairs)) {
+        return answer(asker, id, false, {}, {});
+    }
+    Session& session = it->second;
+    if (session.state != Session::State::kLive) return settle(id, session, asker, pairs);
+    if (session.wanted_by) answer(*session.wanted_by, id, false, {}, {});
+    session.wanted_by = asker;
+    session.wanted_pairs = pairs;
+    Record take{.say = Say::kTake, .stream = session.seat.stream};
+    std::memcpy(take.id, id.data(), kIdBytes);
+    say(session.seat.shard, take, {});
+}
+
+// A stream that ended has said so before; only what was not kept then is unknown now.
+void Sessions::on_gone(Bytes id, const Seat& seat) {
+    const auto it = sessions_.find(std::string(id));
+    if (it == sessions_.end()) return;
+    const Session& session = it->second;
+    if (session.state != Session::State::kLive || session.seat != seat) return;
+    if (session.wanted_by) answer(*session.wanted_by, id, false, {}, {});
+    sessions_.erase(it);
+}
+
+// A session without a stream, and who wants it.
+void Sessions::settle(Bytes id, Session& session, const Seat& asker, Bytes pairs) {
+    const bool good = covers(pairs, session.pairs);
+    const bool granted = good && session.state == Session::State::kBroken;
+    std::optional<std::uint32_t> handled;
+    if (good) handled = session.handled;
+    answer(asker, id, granted, handled, session.pairs);
+    if (!granted) return;
+    session.state = Session::State::kLive;
+    session.seat = asker;
+    session.until = kNever;
+    session.wanted_pairs.clear();
+}
+
+void Sessions::sweep() {
+    const Instant now = shard_.loop().now();
+    for (auto it = sessions_.begin(); it != sessions_.end();) {
+        Session& session = it->second;
+        if (session.state == Session::State::kLive || session.until > now) {
+            ++it;
+        } else if (session.state == Session::State::kOver) {
+            it = sessions_.erase(it);
+        } else {
+            session.state = Session::State::kOver;
+            session.until = now + kSessionKept;
+        }
+    }
+}
+
+}  // namespace fedgate::edge
