@@ -23,13 +23,13 @@ class Partners(PeerTest):
     async def start(self, partners, servers, direct=(), certificate=None):
         """partners: domain -> its keys; servers: domain -> its server; direct: domains with direct TLS."""
         self.servers, self.direct = servers, set(direct)
+        ours = dict.fromkeys(map(self.ours, partners))
         self.addAsyncCleanup(self.agent.stop)
         await self.agent.start()
         self.fedgate = Fedgate(
             self.directory / "fedgate", binaries(),
-            certificate or self.authority.issue(SIP_DOMAIN, DIRECT_DOMAIN), self.authority.certificate,
-            None, partners,
-            {domain: {"next_hop": self.agent.uri} for domain in (SIP_DOMAIN, DIRECT_DOMAIN)},
+            certificate or self.authority.issue(*ours), self.authority.certificate,
+            None, partners, {domain: {"next_hop": self.agent.uri} for domain in ours},
             # All partners come from one address.
             {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100})
         self.fedgate.dns = await Dns(self.directory / "dns", dict.fromkeys(self.records())).start()
@@ -39,6 +39,10 @@ class Partners(PeerTest):
             self.addAsyncCleanup(server.kill)
         await asyncio.gather(self.fedgate.start(),
                              *(server.start(self.fedgate.dns) for server in set(servers.values())))
+
+    def ours(self, domain):
+        """The domain of ours that converses with a partner's."""
+        return DIRECT_DOMAIN if domain in self.direct else SIP_DOMAIN
 
     def records(self):
         yield from at_address(SIP_DOMAIN, self.fedgate.address)
@@ -52,7 +56,7 @@ class Partners(PeerTest):
         status: what romeo's server is told then."""
         juliet = await XmppClient(self.servers[domain].address, domain, "juliet", "secret").start()
         self.addAsyncCleanup(juliet.stop)
-        romeo = f"romeo.{domain}@{DIRECT_DOMAIN if domain in self.direct else SIP_DOMAIN}"
+        romeo = f"romeo.{domain}@{self.ours(domain)}"
         body = f"between {romeo} and {juliet.jid}"
         response = await self.agent.send_message(f"sip:{romeo}", f"sip:{juliet.jid}", body,
                                                  self.fedgate.sip)
@@ -77,12 +81,13 @@ class Partners(PeerTest):
         return found
 
     async def check(self, cases, more=lambda case: None):
-        """Each case has a domain, and `seen`: the (proof, TLS) of its streams, or None: none may stand."""
+        """Each case has a domain, and `seen`: the (proof, TLS) of its streams, or None: none may stand
+        (`status`: converse)."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(case):
             async with gate:
-                await self.converse(case.domain, case.seen is not None)
+                await self.converse(case.domain, case.seen is not None, getattr(case, "status", 403))
         results = await asyncio.gather(*map(one, cases), return_exceptions=True)
         streams = await self.streams()
         for case, result in zip(cases, results):
