@@ -138,5 +138,64 @@ class Identity(Partners):
             self.authority.certificate, ACCOUNTS, legacy=True))
 
 
+@dataclass(frozen=True)
+class Partner:
+    domain: str
+    seen: tuple = None
+    mechanisms: tuple = ()    # that the peer has seen: of us, of itself
+    row: str = "lenient"
+
+
+class OurOwn(Partners):
+    """The partner does not know the authority of our certificate."""
+
+    CASES = (Partner("demanding.example"),
+             # We are proved by dialback, he by his certificate.
+             Partner("generous.example", ("certificate", True), ("dialback", "EXTERNAL")))
+    VARIANTS = {"demanding.example": "external", "generous.example": "tls-dialback"}
+
+    async def run_all(self, servers):
+        await self.start({case.domain: MODES[case.row] for case in self.CASES}, servers)
+
+        def the_peer_saw_the_same(case):
+            self.assertEqual(servers[case.domain].mechanisms(case.domain),
+                             {way: {how} for way, how in zip(("in", "out"), case.mechanisms)})
+        await self.check(self.CASES, the_peer_saw_the_same)
+
+    async def test_prosody(self):
+        stranger = Authority(self.directory / "stranger")
+        await self.run_all({domain: Prosody(self.directory / domain, domain, self.authority.issue(domain),
+                                            stranger.certificate, ACCOUNTS, variant)
+                            for domain, variant in self.VARIANTS.items()})
+
+    async def test_ejabberd(self):
+        stranger = Authority(self.directory / "stranger")
+        hosts = {domain: (self.authority.issue(domain), variant) for domain, variant in self.VARIANTS.items()}
+        await self.run_all(dict.fromkeys(hosts, Ejabberd(self.directory / "ejabberd", hosts,
+                                                         stranger.certificate, ACCOUNTS)))
+
+
+class Strength(Partners):
+    """S2S-13: TLS 1.2 at least, and AEAD; less is no TLS, and no reason to do without."""
+
+    PEERS = {"today": {}, "tls-1-2": {"protocol": "tlsv1_2"}, "tls-1-1": {"protocol": "tlsv1_1"},
+             "no-aead": {"protocol": "tlsv1_2", "ciphers": "ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0"}}
+
+    async def test_prosody(self):
+        cases = [Partner(f"{row}.{peer}.example", ("certificate", True) if peer in ("today", "tls-1-2") else None,
+                         row=row) for peer in self.PEERS for row in (*MODES, "open")]
+        modes = {**MODES, "open": {"tls": "optional", "sasl": "optional", "dialback": "yes"}}
+        servers = {}
+        for peer, tls in self.PEERS.items():
+            domains = [case.domain for case in cases if f".{peer}." in case.domain]
+            certificate = self.authority.issue(*domains)
+            servers.update(dict.fromkeys(domains, Prosody(
+                self.directory / peer, domains[0], certificate, self.authority.certificate, ACCOUNTS,
+                "tls-optional", more=dict.fromkeys(domains, certificate), legacy=True,
+                tls={"ciphers": "ALL:@SECLEVEL=0", **tls})))
+        await self.start({case.domain: modes[case.row] for case in cases}, servers)
+        await self.check(cases)
+
+
 if __name__ == "__main__":
     unittest.main()
