@@ -56,6 +56,9 @@ VARIANTS = {
                      "require_encryption": True},
     "tls-optional": {"modules": ["tls", "dialback"], "secure_auth": False,
                      "require_encryption": False},
+    # XEP-0198 and XEP-0288.
+    "modern": {"modules": ["tls", "dialback", "smacks", "s2s_bidi"], "secure_auth": False,
+               "require_encryption": True},
 }
 
 
