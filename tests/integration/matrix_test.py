@@ -1,5 +1,6 @@
 """Every row of the negotiation matrix (features.md A5) against real servers, in both directions: the
 message crosses by the best method that the row lists and the peer has, or its sender is told."""
+import json
 import subprocess
 import unittest
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from harness.dns import Dns
 from harness.ejabberd import Ejabberd
 from harness.fedgate import Fedgate
 from harness.partners import ACCOUNTS, Partners
-from harness.process import Failed
+from harness.process import Failed, wait_until
 from harness.prosody import Prosody
 from harness.world import SIP_DOMAIN, PeerTest, binaries
+from harness.xmpp_client import XmppClient
 
 STLS, DTLS, DTCP = "S/TLS", "D/TLS", "D/TCP"
 
@@ -132,6 +134,67 @@ class Matrix(Partners):
             self.directory / "ejabberd", {domain: (self.certificates[peer], PEERS[peer].variant)
                                           for peer in peers for domain in self.domains[peer]},
             self.authority.certificate, ACCOUNTS)))
+
+
+class LiveChange(Partners):
+    """P9: another row holds at once, for new streams and for those that stand; nobody else notices."""
+
+    async def rows(self):
+        """The streams of each domain, so that a new one is seen to be another."""
+        return {(row["their_domain"], row["direction"]): row["address"] for row in
+                json.loads(await self.fedgate.control("--json", "streams"))["streams"] if row["proof"]}
+
+    async def change(self, **keys):
+        await self.fedgate.control("sysctl", "-w", *(f"partner/{domain}/{key}={value}" for domain in self.CHANGED
+                                                     for key, value in keys.items()))
+
+    CHANGED = ("changed.prosody.example", "changed.ejabberd.example")
+
+    async def test_from_dialback_to_certificates_and_back(self):
+        other = "other.prosody.example"
+        stranger = Authority(self.directory / "stranger").issue(*self.CHANGED, other)
+        prosody = Prosody(self.directory / "prosody", other, stranger, self.authority.certificate, ACCOUNTS,
+                          "tls-dialback", more={self.CHANGED[0]: stranger})
+        ejabberd = Ejabberd(self.directory / "ejabberd", {self.CHANGED[1]: (stranger, "tls-dialback")},
+                            self.authority.certificate, ACCOUNTS)
+        domains = (*self.CHANGED, other)
+        await self.start(dict.fromkeys(domains, {"tls": "required", "sasl": "optional", "dialback": "yes"}),
+                         dict(zip(domains, (prosody, ejabberd, prosody))))
+        for domain in domains:
+            await self.converse(domain, True)
+        before = await self.rows()
+        self.assertEqual(len(before), 6, before)
+
+        await self.change(sasl="required", dialback="no")
+
+        async def only_the_other():
+            return {domain for domain, _ in await self.rows()} == {other}
+        await wait_until(only_the_other, "the streams that the row forbids are closed", 1)
+        for domain in self.CHANGED:
+            await self.converse(domain, False)
+        await self.converse(other, True)
+
+        await self.change(sasl="optional", dialback="yes")
+        for domain in self.CHANGED:
+            juliet = await XmppClient(self.servers[domain].address, domain, "juliet", "secret").start()
+            self.addAsyncCleanup(juliet.stop)
+            response = await self.agent.send_message(f"sip:back@{SIP_DOMAIN}", f"sip:{juliet.jid}", "back",
+                                                     self.fedgate.sip)
+            self.assertEqual(response.status, 200, domain)
+
+            def is_in():
+                return any(message.body == domain for message in self.agent.received)
+
+            async def comes_in():
+                stanza_id = juliet.message(f"back@{SIP_DOMAIN}", domain)
+                await wait_until(lambda: is_in() or any(s.get("id") == stanza_id for s in juliet.received),
+                                 "the message, or an error")
+                return is_in()
+            await wait_until(comes_in, "their server tries again")    # it has a back-off of its own
+        after = await self.rows()
+        self.assertEqual({key: after.get(key) for key in before if key[0] == other},
+                         {key: address for key, address in before.items() if key[0] == other})
+        await self.fedgate.stop()
 
 
 class Settings(PeerTest):

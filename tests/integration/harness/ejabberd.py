@@ -44,6 +44,7 @@ class Ejabberd:
         dialback = {"modules": {"mod_s2s_dialback": {}}}
         return {
             "hosts": list(self.hosts), "loglevel": "info", "ca_file": str(self.ca),
+            "s2s_max_retry_delay": 1,    # seconds; it refuses by itself for up to five minutes
             "certfiles": sorted({str(self.whole(certificate)) for certificate, _ in self.hosts.values()}),
             "listen": [
                 {"port": 5222, "ip": self.address, "module": "ejabberd_c2s", "max_stanza_size": 1048576},
