@@ -170,7 +170,6 @@ WOLFSSL_CTX* make_context(WOLFSSL_METHOD* method) {
     wolfSSL_CTX_SetIOSend(context, send);
     // S2S-13: a certificate is always asked for, and not demanded.
     wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, on_certificates);
-    wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
     const bool good = wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
                       wolfSSL_CTX_set_cipher_list(context, kCiphers) == WOLFSSL_SUCCESS;
     if (good) return context;
@@ -232,9 +231,6 @@ Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential
     TlsShared::Server server;
     server.context = make_context(tls13 ? wolfTLS_server_method() : wolfTLSv1_2_server_method());
     if (server.context == nullptr) return failure(Errc::kTls, "TLS context");
-    // A resumed session shows no certificate, and who is there must be known on every connection.
-    wolfSSL_CTX_no_ticket_TLSv13(server.context);
-    wolfSSL_CTX_NoTicketTLSv12(server.context);
     if (!use_credential(server.context, certificate, key) ||
         !use_credential(shared.client, certificate, key)) {
         wolfSSL_CTX_free(server.context);
