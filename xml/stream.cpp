@@ -1,6 +1,7 @@
 #include "xml/stream.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "core/base/hash.hpp"
@@ -39,6 +40,19 @@ constexpr EventRow kEvents[] = {
     {kSmNamespace, "resume", StreamEvent::kSmResume},
     {kSmNamespace, "resumed", StreamEvent::kSmResumed},
 };
+
+// The whole number that a child element holds; 0: none that can be meant.
+std::uint64_t number_in(const Element& parent, Bytes name, std::uint64_t max) {
+    char memory[32];
+    Sink sink(memory);
+    const Element child = parent.child(name, kLimitsNamespace);
+    if (!child || !child.text(sink)) return 0;
+    const Bytes text = sink.written();
+    std::uint64_t value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+    return whole ? std::min(value, max) : 0;
+}
 
 StreamEvent classify(const Element& element) {
     const Bytes uri = element.namespace_uri();
@@ -331,6 +345,30 @@ void Stream::on_unsupported(const Element& element) {
 void Stream::write(Bytes bytes) {
     if (state_ == StreamState::kClosed) return;
     if (!host_.write(bytes)) end(StreamEnd::Cause::kOutputFull);
+}
+
+// XEP-0478.
+void Stream::write_limits(Sink& out) const {
+    out.append("<limits xmlns='");
+    out.append(kLimitsNamespace);
+    out.append("'><max-bytes>");
+    out.append_number(settings_.stanza_bytes_max);
+    out.append("</max-bytes>");
+    const auto idle = std::chrono::duration_cast<std::chrono::seconds>(settings_.idle_max).count();
+    if (idle > 0) {
+        out.append("<idle-seconds>");
+        out.append_number(static_cast<std::uint64_t>(idle));
+        out.append("</idle-seconds>");
+    }
+    out.append("</limits>");
+}
+
+void Stream::read_limits(const Element& parent) {
+    limits_ = {};
+    const Element limits = parent.child("limits", kLimitsNamespace);
+    if (!limits) return;
+    limits_.stanza_bytes = number_in(limits, "max-bytes", UINT32_MAX);
+    limits_.idle = std::chrono::seconds(number_in(limits, "idle-seconds", UINT32_MAX));
 }
 
 // S2S-2, S2S-3.

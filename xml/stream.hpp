@@ -95,6 +95,7 @@ struct StreamSettings {
     Duration dialback_wait = 30s;
     Duration close_wait = 5s;  // S2S-18
     bool sm = true;            // XEP-0198: offer it, and ask for it
+    Duration idle_max{};       // XEP-0478: told to peers, as stanza_bytes_max is. 0: not told
     // Inbound: for how long the owner keeps what resumption needs. 0: not offered, nor asked for.
     Duration resume_max{};
 };
@@ -118,6 +119,12 @@ struct StreamEnd {
     // S2S-21, DNS-7: neither another target nor another try will help for a while. Otherwise what
     // is queued may be tried once more.
     bool permanent = false;
+};
+
+// XEP-0478: what the peer takes. 0: it did not say.
+struct StreamLimits {
+    std::uint64_t stanza_bytes = 0;
+    Duration idle{};  // silence for so long may end the stream
 };
 
 // XEP-0198: what an outbound stream leaves behind when its connection breaks.
@@ -222,6 +229,11 @@ public:
 
     // Outbound, after kPair: writes one stanza. False: no room, nothing was written.
     [[nodiscard]] bool send(Bytes stanza);
+    // The peer has not said that it refuses so long a stanza.
+    [[nodiscard]] bool fits(std::size_t stanza_bytes) const {
+        return limits_.stanza_bytes == 0 || stanza_bytes <= limits_.stanza_bytes;
+    }
+    [[nodiscard]] const StreamLimits& limits() const { return limits_; }
     // Asks for an acknowledgement if anything is unacknowledged (S2S-16: 5 s after the oldest).
     void request_acknowledgement();
     [[nodiscard]] bool acknowledges() const { return !inbound() && sm_on_; }
@@ -284,6 +296,8 @@ private:
     void on_peer_error(const Element&);
     void on_peer_closed();
     void on_unsupported(const Element&);
+    void write_limits(Sink&) const;
+    void read_limits(const Element& parent);
     [[nodiscard]] Pair* find_pair(Bytes our, Bytes their);
     Pair* make_pair(Bytes our, Bytes their);
     void prove(Pair&, Proof);
@@ -338,6 +352,7 @@ private:
     const Role role_;
     StreamState state_ = StreamState::kHeader;
     StreamPolicy policy_;
+    StreamLimits limits_;
     std::string our_;
     std::string their_;
     std::string peer_id_;        // outbound: id of their header

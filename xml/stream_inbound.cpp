@@ -107,6 +107,7 @@ void Stream::write_features_in() {
         write_start(out, "dialback", {{"xmlns", kDialbackFeature}});
         out.append("<errors/></dialback>");
     }
+    if (sasl_done_ || encrypted() || dialback) write_limits(out);
     out.append("</stream:features>");
     write(out.written());
 }

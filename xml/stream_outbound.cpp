@@ -91,6 +91,7 @@ void Stream::on_features_out(const Element& features, Instant now) {
     }
     if (features.child("dialback", kDialbackFeature)) dialback_known_ = true;
     sm_offered_ = static_cast<bool>(features.child("sm", kSmNamespace));
+    read_limits(features);
     choose_method(offers_external(features), now);
 }
 

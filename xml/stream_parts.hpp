@@ -14,6 +14,7 @@ inline constexpr Bytes kTlsNamespace = "urn:ietf:params:xml:ns:xmpp-tls";
 inline constexpr Bytes kSaslNamespace = "urn:ietf:params:xml:ns:xmpp-sasl";
 inline constexpr Bytes kDialbackFeature = "urn:xmpp:features:dialback";
 inline constexpr Bytes kSmNamespace = "urn:xmpp:sm:3";
+inline constexpr Bytes kLimitsNamespace = "urn:xmpp:stream-limits:0";
 inline constexpr Bytes kClosingTag = "</stream:stream>";
 
 using DomainBuffer = std::array<char, limits::kJidPartBytes>;

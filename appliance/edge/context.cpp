@@ -1,5 +1,7 @@
 #include "appliance/edge/context.hpp"
 
+#include <algorithm>
+
 #include "appliance/edge/sessions.hpp"
 
 namespace fedgate::edge {
@@ -47,6 +49,7 @@ void Context::apply_rules() {
     const rules::Settings::Xmpp& xmpp = rules->settings.xmpp;
     settings.stanza_bytes_max = xmpp.stanza_bytes;
     settings.depth_max = xmpp.depth;
+    settings.idle_max = std::min(xmpp.keepalive_interval, xmpp.inactivity);
     settings.establish_max = xmpp.establish;
     settings.resume_max = kSessionKept;
     if (!rules->sip_domains().empty()) settings.default_domain = rules->sip_domains().front().name;

@@ -68,6 +68,10 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
 }
 
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
+    if (!stream_->fits(stanza.size())) {  // XEP-0478
+        refuse(ticket, link::Fault::kTooLong);
+        return true;
+    }
     const Instant now = context_.loop.now();
     const bool counted = stream_->acknowledges();
     if (unacknowledged_.size() >= limits::kUnacknowledgedStanzas &&
@@ -85,7 +89,7 @@ bool OutStream::write(link::Ticket ticket, Bytes stanza) {
     const bool forget = aside && ticket == 0 && is_empty_answer(stanza);
     if (forget && !counted) return true;
     unacknowledged_.push_back(
-        {ticket, now, written_bytes_, ticket != 0 || forget ? std::string() : std::string(stanza)});
+        {ticket, now, written_bytes_, forget, ticket != 0 ? std::string() : std::string(stanza)});
     ++written_count_;
     if (acknowledgement_at_ == kNever) {
         acknowledgement_at_ = now + kAcknowledgementDelay;
@@ -149,7 +153,8 @@ void OutStream::send_ping() {
     out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");  // XEP-0199
     if (out.overflowed() || !stream_->send(out.written())) return;
     if (stream_->acknowledges()) {  // it counts as any stanza does
-        unacknowledged_.push_back({0, context_.loop.now(), written_bytes_, {}});
+        unacknowledged_.push_back(
+            {0, context_.loop.now(), written_bytes_, true, std::string(out.written())});
         ++written_count_;
         stream_->request_acknowledgement();
     }
@@ -261,7 +266,7 @@ void OutStream::tell_doubts(link::Fault fault) {
     std::size_t count = 0;
     const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
     for (auto one = in_doubt.rbegin(); one != in_doubt.rend(); ++one) {
-        if (one->ticket != 0 || one->answer.empty()) continue;  // a ping is not sent again
+        if (one->ticket != 0 || one->forget) continue;
         if (waiting_.size() >= limits::kDomainPairQueueStanzas) break;
         waiting_bytes_ += one->answer.size();
         waiting_.push_front({0, until, std::move(one->answer)});
@@ -345,7 +350,10 @@ void OutStream::keep_alive() {
     const Duration interval = context_.rules->settings.xmpp.keepalive_interval;
     const rules::Partner* partner = context_.rules->partner(their_);
     if (partner == nullptr || !partner->keepalive) return;
-    if (now - last_space_ > interval / kSpacesPerInterval) {
+    Duration pause = interval / kSpacesPerInterval;
+    const Duration their_idle = stream_->limits().idle;  // XEP-0478
+    if (their_idle != Duration{}) pause = std::min(pause, their_idle / 2);
+    if (now - last_space_ > pause) {
         last_space_ = now;
         initiator_.send_space();
     }

@@ -64,6 +64,7 @@ private:
         link::Ticket ticket;
         Instant at;
         std::uint64_t end;  // of it, in all the bytes of stanzas on this stream
+        bool forget;        // a ping or its answer: of this stream only
         std::string
             answer;  // without a ticket: the stanza, to be written again if the stream breaks
     };

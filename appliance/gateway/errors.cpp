@@ -161,6 +161,7 @@ SipAnswer sip_answer(link::Fault fault, bool waited) {
         case link::Fault::kNotTrusted: return {403, "Federation Not Possible"};  // ERR-42
         case link::Fault::kRemoteDenied: return {403, {}};                       // ERR-44
         case link::Fault::kBlocked: return {403, {}};                            // ERR-46
+        case link::Fault::kTooLong: return {413, {}};                            // as IM-19
         case link::Fault::kRemoteFailing:                                        // ERR-45
         case link::Fault::kQueueFull: return {500, {}, 30};
         case link::Fault::kNone: break;

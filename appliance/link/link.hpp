@@ -57,6 +57,7 @@ enum class Fault : std::uint8_t {
     kBlocked,        // ERR-46: our policy
     kQueueFull,      // ERR-45, local bound
     kExpired,        // waited too long for a stream
+    kTooLong,        // the partner has said that it refuses stanzas of this size (XEP-0478)
 };
 
 enum class Fate : std::uint8_t {

@@ -153,6 +153,7 @@ TEST(Errors, FaultsOfTheLinkBecomeSipStatus) {
     EXPECT_EQ(sip_answer(Fault::kQueueFull, false), (SipAnswer{500, {}, 30}));      // ERR-45
     EXPECT_EQ(sip_answer(Fault::kBlocked, false).status, 403);                      // ERR-46
     EXPECT_EQ(sip_answer(Fault::kExpired, true).status, 504);                       // ERR-34
+    EXPECT_EQ(sip_answer(Fault::kTooLong, false).status, 413);                      // XEP-0478
 }
 
 }  // namespace

@@ -319,6 +319,27 @@ TEST_F(EdgeRules, AQuietStreamIsKeptAwake) {  // S2S-17: a space at a fifth of t
     EXPECT_EQ(stream.text.find_first_not_of(' '), std::string::npos) << stream.text;
 }
 
+// XEP-0478: what a partner refuses is not written, and its sender is told.
+TEST_F(EdgeRules, AStanzaThatThePartnerRefusesIsNotSent) {
+    start();
+    partner_->features =
+        "<stream:features><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>500</max-bytes>"
+        "<idle-seconds>20</idle-seconds></limits></stream:features>";
+    send(1);
+    send(2, std::string(500, 'x'));
+    ASSERT_TRUE(until([&] { return door_.outcomes.size() == 2; }));
+    send(3, std::string(500, 'x'));
+    ASSERT_TRUE(
+        until([&] { return door_.count(link::Fate::kFailed, link::Fault::kTooLong) == 2; }));
+    EXPECT_EQ(door_.count(link::Fate::kWritten), 1u);
+    pass(45s);
+    Partner::Stream& stream = *partner_->accepted()[0];
+    EXPECT_FALSE(has(stream.text, "xxxxx"));
+    stream.text.clear();
+    pass(40s);  // and it never thinks the stream idle
+    EXPECT_GE(count_of(stream.text, " "), 3u) << stream.text;
+}
+
 // S2S-17, X10: a stream of theirs that has gone silent is pinged for, on ours; nothing comes, and
 // it is closed with connection-timeout.
 TEST_F(EdgeRules, ASilentStreamOfTheirsIsGivenUp) {

@@ -232,26 +232,26 @@ TEST_F(EdgePair, APartnerThatHangsSoonIsFoundOut) {
 }
 
 // S2S-17, S2S-18: a stream without traffic is pinged, and the pings keep nothing open.
-TEST_F(EdgePair, ASilentPairIsPingedUntilItIsIdle) {
-    for (const std::uint32_t shards : {1u, 3u}) {
-        start({}, {}, shards);
-        door_a_.pings_go_to = &a();
-        door_b_.pings_go_to = &b();
-        ASSERT_TRUE(send_from_a(1));
-        ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
-        until([] { return false; }, 290s);
-        EXPECT_EQ(door_b_.pings, 1u);
-        until([] { return false; }, 25s);
-        EXPECT_GE(door_b_.pings, 2u);
-        until([] { return false; }, 270s);
-        EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
-        until([] { return false; }, 30s);
-        EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 0u);
-        EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 0u);
-        EXPECT_EQ(a_->log().find("connection-timeout"), std::string::npos);
-        EXPECT_EQ(b_->log().find("connection-timeout"), std::string::npos);
-        door_a_ = door_b_ = Door{};
-    }
+class SilentPair : public EdgePair, public testing::WithParamInterface<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Shards, SilentPair, testing::Values(1u, 3u));
+
+TEST_P(SilentPair, IsPingedUntilItIsIdle) {
+    start({}, {}, GetParam());
+    door_a_.pings_go_to = &a();
+    door_b_.pings_go_to = &b();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }, 2s));
+    until([] { return false; }, 290s);
+    EXPECT_EQ(door_b_.pings, 1u);
+    until([] { return false; }, 25s);
+    EXPECT_GE(door_b_.pings, 2u);
+    until([] { return false; }, 270s);
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
+    until([] { return false; }, 30s);
+    EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 0u);
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 0u);
+    EXPECT_EQ(a_->log().find("connection-timeout"), std::string::npos);
+    EXPECT_EQ(b_->log().find("connection-timeout"), std::string::npos);
 }
 
 // X10: the cable is pulled; neither side learns it from its network.

@@ -132,10 +132,22 @@ TEST(StreamInbound, OffersByPolicyAndCertificate) {
         Inbound peer(c.policy);
         if (c.tls) peer.start_tls(certificate_of({c.certificate ? "example.org" : "other.test"}));
         peer.feed(header("example.org", "sip.example"));
+        const bool more = c.tls || c.policy.dialback_clear;
         EXPECT_TRUE(peer.out.ends_with("<stream:features>" + std::string(c.features) +
-                                       "</stream:features>"))
+                                       std::string(more ? kOurLimits : "") + "</stream:features>"))
             << peer.out;
     }
+}
+
+TEST(StreamInbound, TellsItsLimits) {  // XEP-0478
+    Inbound peer(kClearOnly);
+    peer.settings.idle_max = 300s;
+    peer.settings.stanza_bytes_max = 20'000;
+    peer.feed(header("example.org", "sip.example"));
+    EXPECT_TRUE(
+        peer.out.ends_with("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>20000</max-bytes>"
+                           "<idle-seconds>300</idle-seconds></limits></stream:features>"))
+        << peer.out;
 }
 
 // S2S-14, S2S-43, S2S-16
@@ -150,8 +162,8 @@ TEST(StreamInbound, ExternalProvesTheDomain) {
     EXPECT_EQ(peer.last(Kind::kPair)->their, "example.org");
     EXPECT_EQ(peer.last(Kind::kPair)->proof, Proof::kCertificate);
     peer.feed(header("example.org", "sip.example"));
-    EXPECT_TRUE(peer.take_out().ends_with(
-        "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>"));
+    EXPECT_TRUE(peer.take_out().ends_with("<stream:features><sm xmlns='urn:xmpp:sm:3'/>" +
+                                          std::string(kOurLimits) + "</stream:features>"));
     peer.feed(kMessage);
     ASSERT_EQ(peer.count(Kind::kStanza), 1u);
     EXPECT_EQ(peer.last(Kind::kStanza)->stanza, kMessage);

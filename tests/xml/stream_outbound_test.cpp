@@ -430,6 +430,33 @@ TEST(StreamOutbound, StanzasFromThePeer) {
 }
 
 // S2S-60
+TEST(StreamOutbound, KnowsWhatThePeerTakes) {  // XEP-0478
+    struct Case {
+        Bytes limits;
+        std::uint64_t bytes;
+        Duration idle;
+    };
+    for (const Case& c : {
+             Case{"<max-bytes>10000</max-bytes><idle-seconds>60</idle-seconds>", 10'000, 60s},
+             Case{"<idle-seconds>60</idle-seconds>", 0, 60s},
+             Case{"<max-bytes>-1</max-bytes><idle-seconds>6 0</idle-seconds>", 0, 0s},
+             Case{"<max-bytes>99999999999999999999999</max-bytes>", 0, 0s},
+             Case{"<max-bytes>9999999999</max-bytes>", UINT32_MAX, 0s},
+             Case{"<max-bytes/><idle-seconds>1<x/></idle-seconds>", 0, 1s},
+             Case{"<max-bytes xmlns='other'>1</max-bytes>", 0, 0s},
+             Case{"", 0, 0s},
+         }) {
+        Outbound peer;
+        peer.authenticate(
+            std::string("<stream:features><limits xmlns='urn:xmpp:stream-limits:0'>") +
+            std::string(c.limits) + "</limits></stream:features>");
+        EXPECT_EQ(peer.stream->limits().stanza_bytes, c.bytes) << c.limits;
+        EXPECT_EQ(peer.stream->limits().idle, c.idle) << c.limits;
+        EXPECT_TRUE(peer.stream->fits(c.bytes));
+        EXPECT_EQ(peer.stream->fits(c.bytes + 1), c.bytes == 0);
+    }
+}
+
 TEST(StreamOutbound, PhasesTimeOut) {
     const auto cause_after = [](Outbound& peer, Duration wait) {
         peer.advance(wait - 1ns);

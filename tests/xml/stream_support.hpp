@@ -164,6 +164,8 @@ inline constexpr Bytes kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-t
 inline constexpr Bytes kAuth =
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
 inline constexpr Bytes kSuccess = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+inline constexpr Bytes kOurLimits =
+    "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes></limits>";
 inline constexpr Bytes kMessage =
     "<message from='romeo@example.org/orchard' to='juliet@sip.example' "
     "id='m1'><body>x</body></message>";
