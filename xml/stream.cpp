@@ -72,8 +72,10 @@ Stream::Stream(StreamHost& host, const StreamSettings& settings, Instant now)
     : host_(host),
       settings_(settings),
       role_(Role::kInbound),
-      establish_deadline_(now + settings.establish_max) {                 // S2S-61
-    framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);  // S2S-8
+      phase_deadline_(now + settings.header_wait),  // S2S-60
+      begun_(now),
+      establish_deadline_(now + std::min(settings.login_wait, settings.establish_max)) {  // S2S-61
+    framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);                  // S2S-8
     framer_.set_depth_max(settings.depth_max);
 }
 
@@ -85,6 +87,7 @@ Stream::Stream(StreamHost& host, const StreamSettings& settings, Role role, Byte
       policy_(host.policy(our_domain, their_domain)),
       our_(our_domain),
       their_(their_domain),
+      begun_(now),
       establish_deadline_(now + settings.establish_max) {
     FEDGATE_CHECK(role != Role::kInbound);
     framer_.set_element_bytes_max(limits::kUnauthenticatedElementBytes);
@@ -177,7 +180,7 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
                             : StreamError::kNotAuthorized);
         case StreamRun::kDropAnswer: ++counts_.answers_dropped; return;
         case StreamRun::kStartTlsIn: return on_start_tls_in(action, now);
-        case StreamRun::kAuthIn: return on_auth_in(element);
+        case StreamRun::kAuthIn: return on_auth_in(element, now);
         case StreamRun::kResultIn: return on_result_in(element, action, now);
         case StreamRun::kVerifyIn: return on_verify_in(element);
         case StreamRun::kEnableIn: return on_enable_in(element, action);
@@ -248,7 +251,7 @@ void Stream::secured(const PeerIdentity& peer, bool direct_tls, Instant now) {
     peer_ = &peer;
     direct_tls_ = direct_tls;
     restart();
-    if (inbound()) return enter(StreamState::kHeader);
+    if (inbound()) return enter(StreamState::kHeader, now + settings_.header_wait);
     proved_ = covers(peer, their_, direct_tls);  // CERT-1
     // S2S-53: only a certificate would do.
     if (!proved_ && !policy_.dialback_tls) return end(StreamEnd::Cause::kCertificate);

@@ -89,7 +89,10 @@ struct StreamSettings {
     std::size_t stanza_bytes_max = 262'144;     // S2S-8
     std::size_t depth_max = limits::kXmlDepth;  // S2S-7
     Duration establish_max = 60s;               // S2S-61
-    Duration header_wait = 10s;                 // S2S-60, and the three below
+    // Inbound: a peer's own time to prove itself. Asking back takes dialback_wait more; with it
+    // establish_max is the bound.
+    Duration login_wait = 30s;
+    Duration header_wait = 10s;  // S2S-60, and the three below
     Duration tls_wait = 10s;
     Duration sasl_wait = 10s;
     Duration dialback_wait = 30s;
@@ -308,7 +311,7 @@ private:
     [[nodiscard]] bool is_covered(Bytes their) const;
     void write_features_in();
     void on_start_tls_in(Action&, Instant now);
-    void on_auth_in(const Element&);
+    void on_auth_in(const Element&, Instant now);
     void on_result_in(const Element&, Action&, Instant now);
     void on_verify_in(const Element&);
     void on_stanza_in(const Frame&, const Stanza&, Action&);
@@ -385,6 +388,7 @@ private:
     std::vector<Pair> pairs_;          // at most limits::kStreamPairs
     std::vector<Question> questions_;  // at most limits::kStreamQuestions
     Instant phase_deadline_ = kNever;
+    const Instant begun_;
     Instant establish_deadline_;
     StreamEnd::Cause closing_cause_ = StreamEnd::Cause::kClosedByUs;
     StreamEnd end_;

@@ -126,7 +126,7 @@ void Stream::on_start_tls_in(Action& action, Instant now) {
     action.kind = Action::Kind::kStartTls;
 }
 
-void Stream::on_auth_in(const Element& element) {
+void Stream::on_auth_in(const Element& element, Instant now) {
     const bool offered = encrypted() && policy_.external && proved_;  // N10, N11
     char memory[2 * limits::kJidPartBytes];
     Sink text(memory);
@@ -156,7 +156,7 @@ void Stream::on_auth_in(const Element& element) {
     }
     sasl_done_ = true;
     restart();
-    enter(StreamState::kHeader);
+    enter(StreamState::kHeader, now + settings_.header_wait);
 }
 
 void Stream::on_result_in(const Element& element, Action& action, Instant now) {
@@ -197,6 +197,10 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
         return become_open();
     }
     pair->deadline = now + settings_.dialback_wait;  // DB-5
+    if (!authenticated()) {  // what we ask does not count as the peer's time
+        establish_deadline_ = begun_ + std::min(settings_.establish_max,
+                                                settings_.login_wait + settings_.dialback_wait);
+    }
     action.kind = Action::Kind::kVerify;
     action.our = pair->our;
     action.their = pair->their;

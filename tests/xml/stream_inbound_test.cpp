@@ -667,7 +667,7 @@ TEST(StreamInbound, SizesBeforeAuthentication) {
 // S2S-60, S2S-61
 TEST(StreamInbound, MutePeers) {
     Inbound mute;
-    mute.advance(59s);
+    mute.advance(9s);
     EXPECT_EQ(mute.out, "");
     mute.advance(1s);
     EXPECT_TRUE(mute.out.ends_with(stream_error("connection-timeout")));
@@ -685,6 +685,80 @@ TEST(StreamInbound, MutePeers) {
     Inbound open;
     open.authenticate();
     EXPECT_EQ(open.stream->deadline(), kNever);
+}
+
+// S2S-60, S2S-61: bytes that come one a second move no deadline, in whatever phase they come.
+TEST(StreamInbound, DrippingPeers) {
+    const auto lasts = [](Inbound& peer, Bytes bytes) {
+        const Instant begun = peer.now;
+        for (std::size_t i = 0; peer.count(Kind::kClosed) == 0 && i < 100; ++i) {
+            peer.feed(i < bytes.size() ? bytes.substr(i, 1) : Bytes(" "));
+            peer.advance(1s);
+        }
+        EXPECT_EQ(peer.last(Kind::kClosed)->end.cause, Cause::kTimeout);
+        EXPECT_TRUE(peer.out.ends_with(stream_error("connection-timeout")));
+        return peer.now - begun;
+    };
+    const std::string long_header = header("example.org", "sip.example", std::string(99, ' '));
+    const std::string slow_proof = std::string(kAuth.substr(0, 20)) + std::string(99, ' ');
+    Inbound first;
+    EXPECT_EQ(lasts(first, long_header), 10s);
+    Inbound features;
+    features.feed(header("example.org", "sip.example"));
+    EXPECT_EQ(lasts(features, {}), 30s);
+    Inbound over_tls;
+    over_tls.feed(header("example.org", "sip.example"));
+    over_tls.feed(kStartTls);
+    over_tls.secure(certificate_of({"example.org"}));
+    EXPECT_EQ(lasts(over_tls, long_header), 10s);
+    Inbound sasl;
+    sasl.feed(header("example.org", "sip.example"));
+    sasl.feed(kStartTls);
+    sasl.secure(certificate_of({"example.org"}));
+    sasl.feed(header("example.org", "sip.example"));
+    EXPECT_EQ(lasts(sasl, slow_proof), 30s);
+    Inbound restarted;
+    restarted.feed(header("example.org", "sip.example"));
+    restarted.feed(kStartTls);
+    restarted.secure(certificate_of({"example.org"}));
+    restarted.feed(header("example.org", "sip.example"));
+    restarted.feed(kAuth);
+    EXPECT_EQ(lasts(restarted, long_header), 10s);
+
+    // As late as each phase allows, and no later in all.
+    Inbound slow;
+    slow.advance(9s);
+    slow.feed(header("example.org", "sip.example"));
+    slow.feed(kStartTls);
+    slow.advance(9s);
+    slow.secure(certificate_of({"example.org"}));
+    slow.advance(9s);
+    slow.feed(header("example.org", "sip.example"));
+    EXPECT_EQ(lasts(slow, slow_proof), 3s);
+
+    // What we ask another server is not the peer's time, and has an end as well.
+    Inbound dialback;
+    dialback.default_policy = kAnyMethod;
+    dialback.feed(header("example.org", "sip.example"));
+    dialback.advance(20s);
+    dialback.feed("<db:result from='example.org' to='sip.example'>key</db:result>");
+    EXPECT_EQ(lasts(dialback, {}), 40s);
+    Inbound again;
+    again.default_policy = kAnyMethod;
+    again.feed(header("example.org", "sip.example"));
+    again.advance(5s);
+    while (again.count(Kind::kClosed) == 0) {
+        again.feed("<db:result from='example.org' to='sip.example'>key</db:result>");
+        again.advance(5s);
+    }
+    EXPECT_EQ(again.now - Instant{}, 60s);
+
+    // The key of the configuration may make it shorter.
+    Inbound shorter;
+    shorter.settings.establish_max = 15s;
+    shorter.accept();
+    shorter.feed(header("example.org", "sip.example"));
+    EXPECT_EQ(lasts(shorter, {}), 15s);
 }
 
 // S2S-16
