@@ -26,6 +26,7 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
         std::unique_ptr<Connection> connection;
         Instant give_up;
         std::size_t target;
+        std::vector<TlsaRecord> tlsa;
     };
     enum Timers : std::uint32_t { kTotal, kStep };
 
@@ -44,6 +45,7 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     void lookup_done();
     void next_target();
     void race();
+    [[nodiscard]] bool judge_tlsa();
     void launch();
     void go_on();
     void settle(std::size_t which);
@@ -80,6 +82,11 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     TargetPool::Tried tried;
     std::size_t target = 0;  // whose addresses are looked for or tried; then the one reached
     std::vector<SocketAddress> v4, v6;
+    bool addresses_secure = false;
+    bool awaits_tlsa = false;
+    std::optional<DnsAnswer> tlsa_answer;  // nothing: not asked, or not there yet
+    std::vector<TlsaRecord> tlsa;          // of the target, to be matched
+    Instant resolve_until{};
     std::vector<SocketAddress> waiting;  // addresses of the target, not yet tried, next one first
     std::vector<Racer> racers;
     Instant next_launch{};
@@ -88,6 +95,7 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
     bool probing = false;  // all targets are down: they are raced as if they were one
     bool saw_address = false;
     bool saw_dns_failure = false;
+    bool saw_bogus = false;
     Error last{Errc::kNotFound, 0, "no address"};
 };
 
@@ -100,7 +108,7 @@ void Dialer::State::begin(Lookup wanted, ConnectionOwner& who, ConnectionLimits 
     tried.clear();
     launched = 0;
     probing = false;
-    saw_address = saw_dns_failure = false;
+    saw_address = saw_dns_failure = saw_bogus = false;
     last = {Errc::kNotFound, 0, "no address"};
     give_up = loop.now() + kTotalTimeout;
     loop.timers().arm(total, give_up);
@@ -126,17 +134,26 @@ void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
         if (lookup.complete()) lookup_done();
         return;
     }
-    if (answer.status == DnsStatus::kFailed || answer.status == DnsStatus::kBogus)
-        saw_dns_failure = true;
-    (asked.type == DnsType::kAaaa ? v6 : v4) = answer.addresses;
+    saw_dns_failure = saw_dns_failure || answer.status == DnsStatus::kFailed;
+    saw_bogus = saw_bogus || answer.status == DnsStatus::kBogus;
+    if (asked.type == DnsType::kTlsa) {
+        awaits_tlsa = false;
+        tlsa_answer = answer;
+    } else {
+        (asked.type == DnsType::kAaaa ? v6 : v4) = answer.addresses;
+        if (!answer.addresses.empty()) addresses_secure = addresses_secure && answer.secure;
+    }
     if (questions.empty()) return race();
-    if (!answer.addresses.empty()) loop.timers().arm(step_timer, loop.now() + kOtherFamilyTime);
+    if (!v4.empty() || !v6.empty()) {
+        const Instant soon = loop.now() + kOtherFamilyTime;
+        loop.timers().arm(step_timer, awaits_tlsa ? resolve_until : std::min(soon, resolve_until));
+    }
 }
 
 void Dialer::State::lookup_done() {
     const LookupStatus status = lookup.status();
-    if (status == LookupStatus::kFailed || status == LookupStatus::kBogus)
-        return fail(DialFault::kDnsFailed);
+    if (status == LookupStatus::kBogus) return fail(DialFault::kBogus);
+    if (status == LookupStatus::kFailed) return fail(DialFault::kDnsFailed);
     if (status != LookupStatus::kFound) return fail(DialFault::kNoDomain);
     std::vector<Target> targets = lookup.targets(random);
     std::erase_if(targets, [](const Target& one) { return one.transport == Transport::kUdp; });
@@ -162,14 +179,25 @@ void Dialer::State::next_target() {
     tried[target] = true;
     v4.clear();
     v6.clear();
+    tlsa.clear();
+    tlsa_answer.reset();
+    awaits_tlsa = false;
+    addresses_secure = true;
     const Target& chosen = pool.at(target);
     if (chosen.address.length != 0) {
         (is_ipv6(chosen.address) ? v6 : v4).push_back(chosen.address);
+        addresses_secure = false;  // no name, so no TLSA
         return race();
     }
     questions.ask(chosen.host, DnsType::kAaaa, 0, *this);
     questions.ask(chosen.host, DnsType::kA, 0, *this);
-    loop.timers().arm(step_timer, now + kResolveTimeout);
+    if (chosen.secure) {  // RFC 7673 3.3
+        awaits_tlsa = true;
+        questions.ask("_" + std::to_string(chosen.port) + "._tcp." + chosen.host, DnsType::kTlsa, 0,
+                      *this);
+    }
+    resolve_until = now + kResolveTimeout;
+    loop.timers().arm(step_timer, resolve_until);
 }
 
 bool Dialer::State::more_targets() const {
@@ -179,12 +207,28 @@ bool Dialer::State::more_targets() const {
 void Dialer::State::race() {
     questions.cancel_all();
     waiting = interleave(v6, v4, pool.at(target).port);
+    if (!judge_tlsa()) {
+        last = {Errc::kCertificate, 0, "DNS does not tell its TLSA records"};
+        waiting.clear();
+    }
     if (more_targets() && waiting.size() > kAddressesOfTargetMax) {
         waiting.resize(kAddressesOfTargetMax);
     }
     if (!waiting.empty()) saw_address = true;
     step = Step::kRace;
     launch();
+}
+
+// CERT-8, RFC 7673 3.3: false where TLSA might be there and is kept from us. An address that DNSSEC
+// does not vouch for has none.
+bool Dialer::State::judge_tlsa() {
+    if (!pool.at(target).secure || !addresses_secure || waiting.empty()) return true;
+    if (!tlsa_answer || tlsa_answer->status == DnsStatus::kFailed ||
+        tlsa_answer->status == DnsStatus::kBogus) {
+        return false;
+    }
+    if (tlsa_answer->secure) tlsa = std::move(tlsa_answer->tlsa);
+    return true;
 }
 
 // With the next address of this target, if it has one.
@@ -195,7 +239,7 @@ void Dialer::State::launch() {
         ++launched;
         auto connection = Connection::connect(loop, *this, limits, address);
         if (connection) {
-            racers.push_back({std::move(*connection), loop.now() + kAddressTimeout, target});
+            racers.push_back({std::move(*connection), loop.now() + kAddressTimeout, target, tlsa});
             next_launch = loop.now() + kStagger;
             return arm_step();
         }
@@ -227,10 +271,12 @@ void Dialer::State::on_open(Connection& connection) {
     FEDGATE_CHECK(won != racers.end());
     std::unique_ptr<Connection> winner = std::move(won->connection);
     target = won->target;
+    tlsa = std::move(won->tlsa);
     racers.erase(won);
     stop(Step::kDialed);
     winner->set_owner(*connection_owner);
-    const Target reached = pool.at(target);
+    Target reached = pool.at(target);
+    reached.tlsa = std::move(tlsa);
     owner.on_dialed(dialer, std::move(winner), reached);
 }
 
@@ -253,7 +299,7 @@ void Dialer::State::on_timer(Timer& timer) {
     }
     if (step == Step::kAddresses) {
         if (v4.empty() && v6.empty()) saw_dns_failure = true;
-        return race();
+        return race();  // with what there is
     }
     const Instant now = loop.now();
     while (!racers.empty() && racers.front().give_up <= now) {  // in the order of their starts
@@ -285,6 +331,7 @@ void Dialer::State::stop(Step to) {
 
 DialFault Dialer::State::fault_of_all() const {
     if (saw_address || last.code != Errc::kNotFound) return DialFault::kUnreachable;
+    if (saw_bogus) return DialFault::kBogus;
     if (saw_dns_failure) return DialFault::kDnsFailed;
     // DNS-4: no SRV and no address: there is no such domain.
     const bool asked_any = std::find(tried.begin(), tried.end(), true) != tried.end();
@@ -294,7 +341,9 @@ DialFault Dialer::State::fault_of_all() const {
 void Dialer::State::fail(DialFault fault) {
     stop(Step::kIdle);
     const Instant now = loop.now();
-    const bool dns = fault == DialFault::kNoDomain || fault == DialFault::kDnsFailed;
+    const bool dns = fault == DialFault::kNoDomain || fault == DialFault::kDnsFailed ||
+                     fault == DialFault::kBogus;
+    if (fault == DialFault::kBogus) last = {Errc::kDenied, 0, "DNSSEC: a forged answer"};
     owner.on_dial_failed(dialer, fault, last,
                          dns ? now : std::min(pool.next_pick(now), now + TargetPool::kHold));
 }

@@ -19,7 +19,8 @@ class Finder;
 
 enum class DialFault : std::uint8_t {
     kNoDomain,     // ERR-40: no such domain, or the service is not offered there
-    kDnsFailed,    // DNS did not answer, or not truthfully
+    kDnsFailed,    // DNS did not answer
+    kBogus,        // D8: DNSSEC says that its answers are forged
     kUnreachable,  // ERR-42: addresses are known, none took the connection
     kTimeout,      // the time of the whole attempt is over
 };

@@ -21,7 +21,9 @@ struct SimulatedResolver::State final : TimerOwner {
     struct Entry {
         std::vector<SrvRecord> srv;
         std::vector<SocketAddress> addresses;
+        std::vector<TlsaRecord> tlsa;
         DnsStatus failing = DnsStatus::kOk;
+        bool secure = false;
     };
     struct Pending {
         std::string name;
@@ -54,14 +56,18 @@ DnsAnswer SimulatedResolver::State::look_up(const std::string& name, DnsType typ
     if (found != table.end()) {
         const Entry& entry = found->second;
         answer.status = entry.failing;
+        answer.secure = entry.secure;
         if (answer.status == DnsStatus::kOk) {
             if (type == DnsType::kSrv) answer.srv = entry.srv;
+            if (type == DnsType::kTlsa) answer.tlsa = entry.tlsa;
             for (const SocketAddress& address : entry.addresses) {
                 const DnsType has =
                     address.storage.ss_family == AF_INET6 ? DnsType::kAaaa : DnsType::kA;
                 if (has == type) answer.addresses.push_back(address);
             }
-            if (answer.srv.empty() && answer.addresses.empty()) answer.status = DnsStatus::kNoData;
+            if (answer.srv.empty() && answer.addresses.empty() && answer.tlsa.empty()) {
+                answer.status = DnsStatus::kNoData;
+            }
         }
     }
     answer.ttl = clamp_ttl(answer.status, 60s);
@@ -90,6 +96,10 @@ void SimulatedResolver::add_srv(const std::string& name, SrvRecord record) {
 void SimulatedResolver::add_address(const std::string& name, const SocketAddress& address) {
     state_->table[name].addresses.push_back(address);
 }
+void SimulatedResolver::add_tlsa(const std::string& name, TlsaRecord record) {
+    state_->table[name].tlsa.push_back(std::move(record));
+}
+void SimulatedResolver::set_secure(const std::string& name) { state_->table[name].secure = true; }
 void SimulatedResolver::set_failing(const std::string& name, DnsStatus status) {
     state_->table[name].failing = status;
 }

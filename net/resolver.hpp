@@ -15,7 +15,7 @@
 
 namespace fedgate::net {
 
-enum class DnsType : std::uint16_t { kA = 1, kAaaa = 28, kSrv = 33 };
+enum class DnsType : std::uint16_t { kA = 1, kAaaa = 28, kSrv = 33, kTlsa = 52 };
 
 enum class DnsStatus : std::uint8_t {
     kOk,        // there are records
@@ -32,12 +32,21 @@ struct SrvRecord {
     std::string target;  // without the last dot; empty for "." (service not offered)
 };
 
+// RFC 6698 2.1. What the numbers mean is net/dane's to say.
+struct TlsaRecord {
+    std::uint8_t usage = 0;
+    std::uint8_t selector = 0;
+    std::uint8_t matching = 0;
+    std::string data;
+};
+
 struct DnsAnswer {
     DnsStatus status = DnsStatus::kFailed;
-    bool secure = false;  // validated by DNSSEC
+    bool secure = false;  // validated by DNSSEC; also that there is nothing
     Duration ttl{};       // clamped as DNS-8 says
     std::vector<SrvRecord> srv;
     std::vector<SocketAddress> addresses;  // port 0
+    std::vector<TlsaRecord> tlsa;
 };
 
 struct QueryState;
@@ -65,7 +74,7 @@ public:
 
 struct ResolverOptions {
     std::vector<SocketAddress> servers;  // net.dns.servers; empty: the system's
-    std::string trust_anchor_file;       // DNSSEC root key; empty: no validation
+    std::string trust_anchor_file;       // net.dns.trust_anchor; empty: no validation
 };
 
 // The loop must outlive it. Destroying it drops all queries without a callback.
@@ -79,7 +88,9 @@ public:
 
     void add_srv(const std::string& name, SrvRecord);
     void add_address(const std::string& name, const SocketAddress&);
+    void add_tlsa(const std::string& name, TlsaRecord);
     void set_failing(const std::string& name, DnsStatus);  // every type of this name
+    void set_secure(const std::string& name);  // what is there, and that there is nothing else
     void clear(const std::string& name);
     void set_delay(Duration);  // of every answer; 0: the next turn
 

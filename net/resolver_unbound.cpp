@@ -1,8 +1,10 @@
 // The only file that knows libunbound. Its own thread does the work; its descriptor wakes the loop.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <netinet/in.h>
+#include <unistd.h>
 
 #include <unbound.h>
 
@@ -52,6 +54,12 @@ void read_record(Bytes data, DnsType type, DnsAnswer& answer) {
         if (record.port != 0 || record.target.empty()) answer.srv.push_back(std::move(record));
         return;
     }
+    if (type == DnsType::kTlsa) {
+        const auto octet = [data](std::size_t at) { return static_cast<std::uint8_t>(data[at]); };
+        if (data.size() < 4) return;
+        answer.tlsa.push_back({octet(0), octet(1), octet(2), std::string(data.substr(3))});
+        return;
+    }
     const bool v6 = type == DnsType::kAaaa;
     if (data.size() != (v6 ? 16u : 4u)) return;
     SocketAddress address;
@@ -79,7 +87,8 @@ DnsAnswer read_result(int error, const ub_result* result, DnsType type) {
              result->havedata != 0 && result->data[i] != nullptr && i < kRecordsMax; ++i) {
             read_record({result->data[i], static_cast<std::size_t>(result->len[i])}, type, answer);
         }
-        const bool has_records = !answer.srv.empty() || !answer.addresses.empty();
+        const bool has_records =
+            !answer.srv.empty() || !answer.addresses.empty() || !answer.tlsa.empty();
         answer.secure = result->secure != 0;
         answer.ttl = std::chrono::seconds(result->ttl);
         if (result->bogus != 0)
@@ -94,6 +103,7 @@ DnsAnswer read_result(int error, const ub_result* result, DnsType type) {
     if (answer.status != DnsStatus::kOk) {
         answer.srv.clear();
         answer.addresses.clear();
+        answer.tlsa.clear();
     }
     answer.ttl = clamp_ttl(answer.status, answer.ttl);
     return answer;
@@ -262,10 +272,11 @@ bool set_options(ub_ctx* context, const ResolverOptions& options) {
     // DNS-8, in its own cache as well as in ours. A server that was down is tried again soon.
     bool good = set("cache-min-ttl:", "30") && set("cache-max-ttl:", "3600") &&
                 set("cache-max-negative-ttl:", "300") && set("infra-host-ttl:", "60") &&
-                set("infra-keep-probing:", "yes") && set("msg-cache-size:", "1m") &&
-                set("rrset-cache-size:", "2m");
+                set("infra-keep-probing:", "yes") && set("val-bogus-ttl:", "10") &&
+                set("msg-cache-size:", "1m") && set("rrset-cache-size:", "2m");
     if (!options.trust_anchor_file.empty()) {
-        good = good && ub_ctx_add_ta_file(context, options.trust_anchor_file.c_str()) == 0;
+        good = good && ub_ctx_add_ta_file(context, options.trust_anchor_file.c_str()) == 0 &&
+               set("val-permissive-mode:", "no");
     }
     if (options.servers.empty()) {
         ub_ctx_resolvconf(context, nullptr);  // without one it asks the root servers itself
@@ -289,6 +300,11 @@ bool set_options(ub_ctx* context, const ResolverOptions& options) {
 
 Result<std::unique_ptr<Resolver>> make_unbound_resolver(Loop& loop,
                                                         const ResolverOptions& options) {
+    // libunbound would notice with the first question, and fail them all.
+    const std::string& anchor = options.trust_anchor_file;
+    if (!anchor.empty() && access(anchor.c_str(), R_OK) != 0) {
+        return failure(Errc::kNotFound, "net.dns.trust_anchor can't be read", errno);
+    }
     Context context(ub_ctx_create(), &ub_ctx_delete);
     if (!context) return failure(Errc::kSystem, "resolver");
     if (!set_options(context.get(), options)) return failure(Errc::kSystem, "resolver options");

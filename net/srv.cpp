@@ -87,19 +87,19 @@ void order_targets(std::vector<Target>& targets, Random& random) {
     }
 }
 
-Lookup Lookup::xmpp(const std::string& domain, bool allow_literal, bool prefer_direct) {
+Lookup Lookup::xmpp(const std::string& domain, Options options) {
     Lookup lookup;
     lookup.kind_ = Kind::kXmpp;
-    lookup.prefer_direct_ = prefer_direct;
+    lookup.options_ = options;
     lookup.host_ = domain;
     const bool is_literal = parse_ip(domain, 0).has_value();
     if (is_literal || domain.empty()) {  // DNS-5
-        lookup.refused_ = !is_literal || !allow_literal;
+        lookup.refused_ = !is_literal || !options.allow_literal;
     } else {  // DNS-1
         lookup.questions_ = {{"_xmpps-server._tcp." + domain, DnsType::kSrv},
                              {"_xmpp-server._tcp." + domain, DnsType::kSrv}};
-        lookup.parts_.push_back({Transport::kTls, DnsStatus::kFailed, false, {}});
-        lookup.parts_.push_back({Transport::kTcp, DnsStatus::kFailed, false, {}});
+        lookup.parts_.push_back({Transport::kTls, DnsStatus::kFailed, false, false, {}});
+        lookup.parts_.push_back({Transport::kTcp, DnsStatus::kFailed, false, false, {}});
     }
     lookup.fallback_.push_back(make_target(domain, kXmppPort, Transport::kTcp));
     return lookup;
@@ -126,7 +126,7 @@ Lookup Lookup::sip(const std::string& host, std::uint16_t port,
     if (port != 0 || lookup.fallback_.front().address.length != 0) return lookup;
     for (const Transport transport : transports) {
         lookup.questions_.push_back({sip_service(transport) + host, DnsType::kSrv});
-        lookup.parts_.push_back({transport, DnsStatus::kFailed, false, {}});
+        lookup.parts_.push_back({transport, DnsStatus::kFailed, false, false, {}});
     }
     return lookup;
 }
@@ -135,6 +135,7 @@ void Lookup::answer(std::size_t question, const DnsAnswer& answer) {
     FEDGATE_CHECK(question < parts_.size());
     Part& part = parts_[question];
     part.status = answer.status;
+    part.secure = answer.secure;
     part.records = answer.srv;
     if (part.records.size() > kTargetsMax) part.records.resize(kTargetsMax);
     // DNS-3, RFC 2782: the only record, with target ".".
@@ -173,14 +174,21 @@ std::vector<Target> Lookup::targets(Random& random) const {
         for (const SrvRecord& record : part.records) {
             Target target = make_target(record.target, record.port, part.transport);
             target.priority = record.priority;
-            if (prefer_direct_) {
+            if (options_.prefer_direct) {
                 target.priority = 2 * target.priority + (part.transport == Transport::kTls ? 0 : 1);
             }
             target.weight = record.weight;
+            target.secure = options_.dane && part.secure;
             targets.push_back(std::move(target));
         }
     }
-    if (targets.empty()) return fallback_;  // DNS-4: only when there is no SRV
+    if (targets.empty()) {  // DNS-4: only when there is no SRV
+        targets = fallback_;
+        // A secure "there is no SRV" makes the domain its own target.
+        const bool secure = !parts_.empty() && std::ranges::all_of(parts_, &Part::secure);
+        for (Target& target : targets) target.secure = options_.dane && secure;
+        return targets;
+    }
     order_targets(targets, random);
     return targets;
 }

@@ -39,7 +39,9 @@ struct Target {
     Transport transport = Transport::kTcp;
     std::uint32_t priority = 0;  // lower is first; twice that of the record where kinds are ranked
     std::uint16_t weight = 0;
-    SocketAddress address;  // length 0 until it was resolved
+    SocketAddress address;           // length 0 until it was resolved
+    bool secure = false;             // DNSSEC vouches for it: TLSA may be asked for (RFC 7673 3)
+    std::vector<TlsaRecord> tlsa{};  // of what was reached; any: the peer must match (CERT-8)
 
     [[nodiscard]] bool same_place(const Target& other) const;  // host, port, transport, address
 };
@@ -65,10 +67,13 @@ public:
         DnsType type;
     };
 
-    // DNS-1..DNS-4. An IP literal is refused (kNoDomain) unless `allow_literal` (DNS-5).
-    // `prefer_direct`: of two targets of one priority the one with direct TLS is first (DNS-2).
-    static Lookup xmpp(const std::string& domain, bool allow_literal = false,
-                       bool prefer_direct = false);
+    struct Options {
+        bool allow_literal = false;  // DNS-5: else an IP literal is refused (kNoDomain)
+        bool prefer_direct = false;  // DNS-2: of one priority, direct TLS is first
+        bool dane = false;           // CERT-8: mark what is secure
+    };
+    static Lookup xmpp(const std::string& domain) { return xmpp(domain, Options{}); }
+    static Lookup xmpp(const std::string& domain, Options);  // DNS-1..DNS-4
     // A host of a static route, `host` or `host:port` already cut (DNS-1): no SRV.
     static Lookup fixed(const std::string& host, std::uint16_t port, Transport);
     // SIP-6. `port` 0: not given. `transports`: those that may be used, best first.
@@ -91,6 +96,7 @@ private:
         Transport transport;
         DnsStatus status = DnsStatus::kFailed;
         bool not_offered = false;
+        bool secure = false;
         std::vector<SrvRecord> records;
     };
 
@@ -102,7 +108,7 @@ private:
     std::size_t answered_ = 0;
     Duration ttl_ = std::chrono::hours(1);
     bool refused_ = false;
-    bool prefer_direct_ = false;
+    Options options_;
 };
 
 }  // namespace fedgate::net

@@ -32,6 +32,7 @@ Result<void> Worker::set_up() {
         FEDGATE_TRY(address, net::parse_address(server.text));
         names.servers.push_back(address);
     }
+    names.trust_anchor_file = rules_->settings.dns_trust_anchor;
     FEDGATE_TRY(resolver, net::make_unbound_resolver(*loop_, names));
     resolver_ = std::move(resolver);
     gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),

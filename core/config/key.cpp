@@ -78,6 +78,9 @@ constexpr Key kKeys[] = {
      "The least important events that are logged."},
     {"net.dns.servers", kAddressList, kRestart, "address:port", 0, kItems, "", "",
      "DNS servers to ask. Empty: those of the system."},
+    {"net.dns.trust_anchor", kPath, kRestart, "path", 0, kPathBytes, "", "",
+     "File with the DNSSEC root key, as /usr/share/dns/root.key: forged answers are refused, TLSA "
+     "records count. Empty: no DNSSEC; the servers must pass it on."},
     {"partner/*/additional_domains", kPatternList, kLive, "domains", 0, 1024, "", "",
      "Further domains of the same partner; sub-domains are not implied, *.domain means them."},
     {"partner/*/ca", kPath, kNew, "path", 0, kPathBytes, "", "",
@@ -85,6 +88,10 @@ constexpr Key kKeys[] = {
      "tls.external.ca."},
     {"partner/*/connection_limit", kInteger, kNew, "connections", 0, kCount, "0", "",
      "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner."},
+    {"partner/*/dane", kBool, kNew, "yes or no", 0, 1, "yes", "",
+     "Let this partner's TLSA records (RFC 7673) say which certificate is its, where DNSSEC "
+     "vouches "
+     "for them."},
     {"partner/*/description", kString, kLive, "text", 0, kTextBytes, "", "",
      "Free text for people."},
     {"partner/*/dialback", kBool, kNew, "yes or no", 0, 1, "yes", "",
@@ -94,6 +101,8 @@ constexpr Key kKeys[] = {
      "no: the partner stays listed and is blocked in both directions."},
     {"partner/*/keepalive", kBool, kLive, "yes or no", 0, 1, "yes", "",
      "Ping this partner's silent streams every xmpp.keepalive.interval."},
+    {"partner/*/prefer_direct", kBool, kNew, "yes or no", 0, 1, "no", "",
+     "Of this partner's servers of one priority, try those with TLS from the first byte on first."},
     {"partner/*/proxy", kHostPort, kNew, "host:port", 0, 1, "", "",
      "Connect here instead of asking DNS for the partner's server. Without a port: 5269."},
     {"partner/*/rate_bytes", kRate, kLive, "bytes", 1, kRateCount, "512KiB/s", "",

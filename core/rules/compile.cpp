@@ -77,6 +77,7 @@ private:
         const auto http = addresses(tree_, "admin.http.listen");
         if (!http.empty()) s.admin_http = http.front();
         s.dns_servers = addresses(tree_, "net.dns.servers");
+        s.dns_trust_anchor = tree_.text("net.dns.trust_anchor");
         s.tls_external = tls_files("tls.external");
         s.tls_internal = tls_files("tls.internal");
         s.tls_sip = tls_files("tls.sip");
@@ -287,6 +288,8 @@ private:
         }
         const auto proxy = tree_.list("partner/*/proxy", name);
         if (!proxy.empty()) p.proxy = *config::parse_host_port(proxy.front());
+        p.prefer_direct = tree_.flag("partner/*/prefer_direct", name);
+        p.dane = tree_.flag("partner/*/dane", name);
         p.ca = tree_.text("partner/*/ca", name);
         p.rate_bytes = tree_.rate("partner/*/rate_bytes", name);
         p.rate_stanzas = tree_.rate("partner/*/rate_stanzas", name);

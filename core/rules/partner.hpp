@@ -36,6 +36,8 @@ struct Partner {
     bool keepalive = true;
     std::uint32_t connection_limit = 0;  // effective; the key's 0 was replaced by the common limit
     config::HostPort proxy;              // host empty: SRV decides
+    bool prefer_direct = false;          // DNS-2
+    bool dane = true;                    // CERT-8
     std::string ca;                      // PEM path; empty: tls.external.ca
     Rate rate_bytes;                     // S2S-64
     Rate rate_stanzas;                   // S2S-64

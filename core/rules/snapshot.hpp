@@ -45,6 +45,7 @@ struct Settings {
     std::string admin_socket;
     config::Address admin_http;
     std::vector<config::Address> dns_servers;
+    std::string dns_trust_anchor;  // path; empty: no DNSSEC
     TlsFiles tls_external;
     TlsFiles tls_internal;
     TlsFiles tls_sip;

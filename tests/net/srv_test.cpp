@@ -124,7 +124,7 @@ TEST(Srv, PrefersDirectTlsWhenTold) {
     for (const bool prefer : {false, true}) {
         int direct_first = 0;
         for (int i = 0; i < 100; ++i) {
-            Lookup lookup = Lookup::xmpp("example.org", false, prefer);
+            Lookup lookup = Lookup::xmpp("example.org", {.prefer_direct = prefer});
             lookup.answer(0, records({{10, 1, 5270, "d"}, {5, 1, 5270, "d5"}, {65535, 1, 1, "z"}}));
             lookup.answer(1, records({{10, 9, 5269, "s"}, {9, 0, 5269, "s9"}}));
             const auto targets = lookup.targets(random);
@@ -167,7 +167,7 @@ TEST(Srv, AnIpLiteralOnlyWhenAllowed) {
     Seeded random;
     EXPECT_EQ(Lookup::xmpp("192.0.2.1").status(), LookupStatus::kNoDomain);
     EXPECT_EQ(Lookup::xmpp("").status(), LookupStatus::kNoDomain);
-    const Lookup allowed = Lookup::xmpp("192.0.2.1", true);
+    const Lookup allowed = Lookup::xmpp("192.0.2.1", {.allow_literal = true});
     EXPECT_TRUE(allowed.complete());
     ASSERT_EQ(allowed.targets(random).size(), 1u);
     EXPECT_NE(allowed.targets(random)[0].address.length, 0u);
