@@ -60,6 +60,9 @@ struct Certificate {
 
 Result<Certificate> parse_certificate(Bytes der);
 
+// CERT-5.
+bool has_strong_key(const Certificate&);
+
 // The DER of each certificate in a PEM text.
 Result<std::vector<std::string>> parse_pem_certificates(Bytes pem);
 
@@ -70,6 +73,9 @@ public:
     // error.
     static Result<TrustStore> parse(Bytes pem);
 
+    // Each a whole certificate.
+    static Result<TrustStore> of(std::vector<std::string> ders);
+
     TrustStore() = default;
     TrustStore(TrustStore&&) = default;
     TrustStore& operator=(TrustStore&&) = default;
@@ -77,6 +83,7 @@ public:
     // `chain` as shown: end entity first. Null: valid. Else why not, for people; a literal.
     [[nodiscard]] const char* judge(std::span<const Bytes> chain, WallTime now) const;
     [[nodiscard]] std::size_t count() const { return roots_.size(); }
+    [[nodiscard]] std::span<const Certificate> roots() const { return roots_; }
 
 private:
     std::vector<std::string> ders_;   // strings move with their bytes' owner, so:

@@ -112,6 +112,11 @@ bool may_issue(const Certificate& issuer, int below) {
 
 }  // namespace
 
+bool has_strong_key(const Certificate& certificate) {
+    if (certificate.key != KeyKind::kRsa) return certificate.key != KeyKind::kOther;
+    return certificate.rsa_bits >= kRsaBitsMin && certificate.rsa_bits <= kRsaBitsMax;
+}
+
 std::string certificate_fingerprint(Bytes der) {
     std::array<byte, WC_SHA256_DIGEST_SIZE> digest{};
     std::string text;
@@ -149,6 +154,10 @@ Result<std::vector<std::string>> parse_pem_certificates(Bytes pem) {
 
 Result<TrustStore> TrustStore::parse(Bytes pem) {
     FEDGATE_TRY(ders, parse_pem_certificates(pem));
+    return of(std::move(ders));
+}
+
+Result<TrustStore> TrustStore::of(std::vector<std::string> ders) {
     TrustStore store;
     store.ders_ = std::move(ders);
     for (const std::string& der : store.ders_) {

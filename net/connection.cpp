@@ -441,8 +441,10 @@ void Connection::set_owner(ConnectionOwner& owner) { core_->owner_ = &owner; }
 bool Connection::write(Bytes bytes) { return core_->write(bytes); }
 std::size_t Connection::unsent_bytes() const { return core_->unsent(); }
 
-void Connection::start_tls_client(TlsContext& context, const std::string& server_name, Bytes alpn) {
-    core_->start_tls(TlsSession::client(context, server_name, alpn, core_->loop_.wall_now()));
+void Connection::start_tls_client(TlsContext& context, const std::string& server_name, Bytes alpn,
+                                  DaneQuestion dane) {
+    core_->start_tls(
+        TlsSession::client(context, server_name, alpn, core_->loop_.wall_now(), std::move(dane)));
 }
 void Connection::start_tls_server(TlsContext& context, Bytes alpn) {
     core_->start_tls(TlsSession::server(context, alpn, core_->loop_.wall_now()));

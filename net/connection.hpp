@@ -11,6 +11,7 @@
 #include "core/base/error.hpp"
 #include "core/base/peer_identity.hpp"
 #include "core/run/loop.hpp"
+#include "net/dane.hpp"
 
 namespace fedgate::net {
 
@@ -67,8 +68,9 @@ public:
 
     // From the next byte on, both ways. `server_name` is the SNI to send (client) and, on the
     // server side, ignored (the client's SNI picks the certificate). Anything received before and
-    // not yet consumed is the owner's to judge (S2S-12): it is not fed to TLS.
-    void start_tls_client(TlsContext&, const std::string& server_name, Bytes alpn);
+    // not yet consumed is the owner's to judge (S2S-12): it is not fed to TLS. `dane`: CERT-8.
+    void start_tls_client(TlsContext&, const std::string& server_name, Bytes alpn,
+                          DaneQuestion dane = {});
     void start_tls_server(TlsContext&, Bytes alpn = {});
     [[nodiscard]] bool secured() const;
     [[nodiscard]] const PeerIdentity& peer() const;

@@ -97,6 +97,7 @@ struct TlsSession::State {
     Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
     PeerIdentity peer;
+    DaneQuestion dane;               // client: until the peer has shown its chain
     std::vector<std::string> shown;  // server: the peer's chain, for judge_with()
     Error error{Errc::kTls, 0, "TLS"};
 
@@ -156,7 +157,10 @@ int on_certificates(int, WOLFSSL_X509_STORE_CTX* store) {
     for (std::size_t i = 0; i < count; ++i) {
         chain[i] = {reinterpret_cast<const char*>(store->certs[i].buffer), store->certs[i].length};
     }
-    state.peer = identify_peer(std::span(chain).first(count), state.shared->trust, state.wall_now);
+    const auto shown = std::span(chain).first(count);
+    state.peer = identify_peer(shown, state.shared->trust, state.wall_now);
+    judge_dane(std::exchange(state.dane, {}), shown, state.shared->trust, state.wall_now,
+               state.peer);
     if (state.is_server) {
         state.shown.assign(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(count));
     }
@@ -318,13 +322,14 @@ TlsSession::TlsSession(std::unique_ptr<State> state) : state_(std::move(state)) 
 TlsSession::~TlsSession() = default;
 
 std::unique_ptr<TlsSession> TlsSession::client(TlsContext& context, const std::string& server_name,
-                                               Bytes alpn, WallTime wall_now) {
+                                               Bytes alpn, WallTime wall_now, DaneQuestion dane) {
     auto state = std::make_unique<State>();
     state->shared = context.shared_;
     ++state->shared->count;
     state->wall_now = wall_now;
     state->alpn_wanted = alpn;
     state->server_name = server_name;
+    state->dane = std::move(dane);
     return std::unique_ptr<TlsSession>(new TlsSession(std::move(state)));
 }
 

@@ -13,6 +13,7 @@
 #include "core/base/time.hpp"
 #include "core/run/loop.hpp"
 #include "net/buffer.hpp"
+#include "net/dane.hpp"
 
 namespace fedgate::net {
 
@@ -66,7 +67,8 @@ public:
 
     // `server_name` is the SNI; empty: none. `alpn` empty: none. `wall_now` judges validity dates.
     static std::unique_ptr<TlsSession> client(TlsContext&, const std::string& server_name,
-                                              Bytes alpn, WallTime wall_now);
+                                              Bytes alpn, WallTime wall_now,
+                                              DaneQuestion dane = {});
     static std::unique_ptr<TlsSession> server(TlsContext&, Bytes alpn, WallTime wall_now);
     ~TlsSession();
     TlsSession(const TlsSession&) = delete;

@@ -39,13 +39,20 @@ bool dns_name_matches(Bytes presented, Bytes domain) {
 }
 
 bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
-    if (!peer.presented || !peer.chain_valid || domain.empty()) return false;
+    using Dane = PeerIdentity::Dane;
+    if (!peer.presented || domain.empty()) return false;
+    // CERT-8: what TLSA says, it says of one domain.
+    const Dane dane = peer.dane_domain == domain ? peer.dane : Dane::kNone;
+    if (dane == Dane::kRefused) return false;
+    if (dane == Dane::kServer) return true;
+    if (!peer.chain_valid && dane != Dane::kAnchor) return false;
     for (const std::string& name : peer.srv_names) {
         if (srv_name_matches(name, "_xmpp-server", domain)) return true;
         if (direct_tls && srv_name_matches(name, "_xmpps-server", domain)) return true;
     }
     for (const std::string& name : peer.dns_names) {
         if (dns_name_matches(name, domain)) return true;
+        if (dane != Dane::kNone && dns_name_matches(name, peer.dane_host)) return true;
     }
     for (const std::string& address : peer.xmpp_addrs) {
         // CERT-2: the domain's own address only; a user's certificate does not speak for its

@@ -6,8 +6,8 @@
 
 namespace fedgate::xml {
 
-// `domain`: A-label, lower case. True only for a valid chain. `direct_tls` also admits
-// _xmpps-server SRV names. The subject's CN is never looked at.
+// `domain`: A-label, lower case. True only for a valid chain, or where DANE says so. `direct_tls`
+// also admits _xmpps-server SRV names. The subject's CN is never looked at.
 bool covers(const PeerIdentity&, Bytes domain, bool direct_tls);
 
 // One presented name against a domain; exposed for the certificate tools.

@@ -64,7 +64,13 @@ void Initiator::start() {
     done_ = false;
     closing_ = false;
     const rules::Partner* partner = context_.rules->partner(their_);
-    net::Lookup lookup = net::Lookup::xmpp(their_);
+    net::Lookup::Options options;
+    options.dane = true;
+    if (partner != nullptr) {
+        options.prefer_direct = partner->prefer_direct;
+        options.dane = partner->dane;
+    }
+    net::Lookup lookup = net::Lookup::xmpp(their_, options);
     if (partner != nullptr && !partner->proxy.host.empty()) {  // DNS-1
         const std::uint16_t port = partner->proxy.port != 0 ? partner->proxy.port : kServerPort;
         lookup = net::Lookup::fixed(partner->proxy.host, port, net::Transport::kTcp);
@@ -82,8 +88,11 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     stream_ = std::make_unique<xml::Stream>(*this, context_.settings, role_, our_, their_,
                                             context_.loop.now());
     direct_tls_ = target.transport == net::Transport::kTls;
+    dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
+    demands_tls_ = !dane_.records.empty();
     if (direct_tls_) {
-        connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server");  // XEP-0368
+        connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server",
+                                      std::move(dane_));  // XEP-0368
         stream_->expect_tls(context_.loop.now());
         context_.loop.timers().arm(deadline_, stream_->deadline());
         return;
@@ -102,6 +111,11 @@ void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error, Instan
 }
 
 void Initiator::on_secured(net::Connection& connection) {
+    if (connection.peer().dane == PeerIdentity::Dane::kRefused) {
+        // CERT-8: no other proof makes up for that, dialback neither.
+        connection_->abort(Error{Errc::kCertificate, 0, "TLSA"});
+        return;
+    }
     stream_->secured(connection.peer(), direct_tls_, context_.loop.now());
     if (direct_tls_) {
         stream_->open(context_.loop.now());
@@ -119,7 +133,9 @@ void Initiator::on_writable(net::Connection&) { owner_.on_room(); }
 bool Initiator::write(Bytes bytes) { return connection_ && connection_->write(bytes); }
 
 xml::StreamPolicy Initiator::policy(Bytes our, Bytes their) {
-    return context_.stream_policy(our, their);
+    xml::StreamPolicy policy = context_.stream_policy(our, their);
+    if (demands_tls_) policy.dialback_clear = false;  // RFC 7673 4.2: it is told to be there
+    return policy;
 }
 
 void Initiator::on_timer(Timer&) {
@@ -144,8 +160,8 @@ std::size_t Initiator::pump(Bytes input) {
 void Initiator::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
-            connection_->start_tls_client(context_.tls(their_), their_,
-                                          {});  // S2S-13: SNI, no ALPN
+            connection_->start_tls_client(context_.tls(their_), their_, {},
+                                          std::move(dane_));  // S2S-13: SNI, no ALPN
             return;
         case xml::Action::Kind::kPair:
             if (!proved_) {

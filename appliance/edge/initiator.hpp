@@ -86,6 +86,8 @@ private:
     bool proved_ = false;  // a pair was accepted: what fails now is not the target's fault
     bool done_ = false;    // close() was called
     bool direct_tls_ = false;
+    net::DaneQuestion dane_;    // until TLS begins
+    bool demands_tls_ = false;  // it has TLSA records
     bool closing_ = false;
 };
 

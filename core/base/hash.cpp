@@ -7,6 +7,7 @@
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/sha.h>
 #include <wolfssl/wolfcrypt/sha256.h>
+#include <wolfssl/wolfcrypt/sha512.h>
 
 namespace fedgate {
 
@@ -55,6 +56,18 @@ Sha256Digest sha256(std::initializer_list<Bytes> parts) {
     }
     FEDGATE_CHECK(wc_Sha256Final(&state, digest.data()) == 0);
     wc_Sha256Free(&state);
+    return digest;
+}
+
+Sha512Digest sha512(std::initializer_list<Bytes> parts) {
+    Sha512Digest digest;
+    wc_Sha512 state;
+    FEDGATE_CHECK(wc_InitSha512(&state) == 0);
+    for (const Bytes part : parts) {
+        FEDGATE_CHECK(wc_Sha512Update(&state, data_of(part), size_of(part)) == 0);
+    }
+    FEDGATE_CHECK(wc_Sha512Final(&state, digest.data()) == 0);
+    wc_Sha512Free(&state);
     return digest;
 }
 

@@ -14,10 +14,12 @@ namespace fedgate {
 
 using Sha1Digest = std::array<std::uint8_t, 20>;
 using Sha256Digest = std::array<std::uint8_t, 32>;
+using Sha512Digest = std::array<std::uint8_t, 64>;
 
 // Each hashes the parts one after the other.
 Sha1Digest sha1(std::initializer_list<Bytes> parts);
 Sha256Digest sha256(std::initializer_list<Bytes> parts);
+Sha512Digest sha512(std::initializer_list<Bytes> parts);
 Sha256Digest hmac_sha256(Bytes key, std::initializer_list<Bytes> parts);
 
 template <std::size_t N>

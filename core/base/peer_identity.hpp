@@ -2,6 +2,7 @@
 // engines (xml: RFC 6120 13.7, sip: RFC 5922). Plain data.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,18 @@ struct PeerIdentity {
     std::vector<std::string> uris;        // SAN URI, as shown
     std::string fingerprint_sha256;       // lower-case hex of the certificate
     std::string subject;                  // for people
+
+    // What TLSA records that DNSSEC vouches for say of it (CERT-8), as the server of one domain.
+    enum class Dane : std::uint8_t {
+        kNone,          // nothing: the chain decides
+        kRefused,       // it is another's, whatever the chain says
+        kServer,        // usage 3: it is the one, and its names and dates do not count
+        kAnchor,        // usage 2: its chain is good, its names count
+        kBesidesChain,  // usage 0 or 1: it is right, if the chain is valid, too
+    };
+    Dane dane = Dane::kNone;
+    std::string dane_domain;  // for this domain only
+    std::string dane_host;    // the SRV target: a certificate may be for it, too
 };
 
 }  // namespace fedgate

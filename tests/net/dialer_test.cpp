@@ -376,6 +376,72 @@ TEST_F(DialerTest, WhicheverReturnsFirstIsFound) {
     }
 }
 
+// CERT-8, RFC 7673 3: TLSA counts where SRV, address and itself are secure.
+TEST_F(DialerTest, TlsaIsToldWhereDnssecVouchesForAllOfIt) {
+    const std::string srv = "_xmpp-server._tcp.example.org";
+    const std::string tlsa = "_5300._tcp.host.example";
+    serve(simulation.address(there, 5300));
+    resolver->add_srv(srv, {1, 0, 5300, "host.example"});
+    resolver->add_address("host.example", simulation.address(there, 0));
+    resolver->add_tlsa(tlsa, {3, 1, 1, std::string(32, 'x')});
+    const auto reach = [&](const char* domain) {
+        pool = {};
+        dial(Lookup::xmpp(domain, {.dane = true}));
+        if (dialed == 1) dialer->succeeded();
+        return dialed == 1 ? static_cast<int>(reached.tlsa.size()) : -1;
+    };
+    EXPECT_EQ(reach("example.org"), 0);
+    resolver->set_secure(tlsa);
+    EXPECT_EQ(reach("example.org"), 0);
+    resolver->set_secure(srv);
+    EXPECT_EQ(reach("example.org"), 0);  // the address could be anybody's
+    resolver->set_secure("host.example");
+    EXPECT_EQ(reach("example.org"), 1);
+    EXPECT_EQ(reached.tlsa[0].data, std::string(32, 'x'));
+    pool = {};
+    dial(Lookup::xmpp("example.org"));  // partner/*/dane = no
+    EXPECT_TRUE(reached.tlsa.empty());
+    dialer->succeeded();
+
+    // Kept from us: the server is not used, as if there was none.
+    for (const DnsStatus how : {DnsStatus::kFailed, DnsStatus::kBogus}) {
+        resolver->set_failing(tlsa, how);
+        EXPECT_EQ(reach("example.org"), -1);
+        EXPECT_EQ(fault, DialFault::kUnreachable);
+        EXPECT_EQ(last.code, Errc::kCertificate);
+    }
+    // Securely absent: PKIX as ever.
+    resolver->clear(tlsa);
+    resolver->set_secure(tlsa);
+    EXPECT_EQ(reach("example.org"), 0);
+
+    // No SRV, which is secure as well: the domain is the server.
+    serve(simulation.address(there, 5269));
+    resolver->add_address("alone.example", simulation.address(there, 0));
+    resolver->add_tlsa("_5269._tcp.alone.example", {3, 1, 1, std::string(32, 'y')});
+    resolver->set_secure("alone.example");
+    resolver->set_secure("_5269._tcp.alone.example");
+    resolver->set_secure("_xmpp-server._tcp.alone.example");
+    EXPECT_EQ(reach("alone.example"), 0);
+    resolver->set_secure("_xmpps-server._tcp.alone.example");
+    EXPECT_EQ(reach("alone.example"), 1);
+}
+
+// D8.
+TEST_F(DialerTest, AForgedAnswerIsRefusedAndSaidSo) {
+    serve(simulation.address(there, 5269));
+    resolver->add_address("forged.example", simulation.address(there, 0));
+    resolver->set_failing("_xmpp-server._tcp.forged.example", DnsStatus::kBogus);
+    dial(Lookup::xmpp("forged.example"));
+    EXPECT_EQ(fault, DialFault::kBogus);
+    EXPECT_STREQ(last.where, "DNSSEC: a forged answer");
+    resolver->add_srv("_xmpp-server._tcp.other.example", {1, 0, 5269, "host.other.example"});
+    resolver->set_failing("host.other.example", DnsStatus::kBogus);
+    dial(Lookup::xmpp("other.example"));
+    EXPECT_EQ(fault, DialFault::kBogus);
+    EXPECT_EQ(accepted_count, 0);
+}
+
 // DNS-7: a connection that opened but did not work out: the next target, in the same attempt.
 TEST_F(DialerTest, GoesOnAfterTheOwnerFoundAFault) {
     serve(simulation.address(there, 1));

@@ -43,6 +43,43 @@ TEST(Certificate, OtherNamesDoNotCount) {
     EXPECT_FALSE(covers(identity, "a.example", true));
 }
 
+// CERT-8, S2S-56: what DANE says counts as a certificate, for the domain that it was asked for.
+TEST(Certificate, Dane) {
+    using Dane = PeerIdentity::Dane;
+    PeerIdentity identity = valid();
+    identity.dane_domain = "a.example";
+    identity.dane_host = "host.example";
+    // Usage 3: neither names nor chain.
+    identity.dane = Dane::kServer;
+    identity.chain_valid = false;
+    identity.dns_names = {"b.example"};
+    EXPECT_TRUE(covers(identity, "a.example", false));
+    EXPECT_FALSE(covers(identity, "b.example", false));
+    // Usage 2: its own chain, the name of the domain or of the server.
+    identity.dane = Dane::kAnchor;
+    EXPECT_FALSE(covers(identity, "a.example", false));
+    identity.dns_names = {"host.example"};
+    EXPECT_TRUE(covers(identity, "a.example", false));
+    EXPECT_FALSE(covers(identity, "host.example", false));
+    identity.dns_names = {"a.example"};
+    EXPECT_TRUE(covers(identity, "a.example", false));
+    // Usages 0 and 1: the chain, too.
+    identity.dane = Dane::kBesidesChain;
+    EXPECT_FALSE(covers(identity, "a.example", false));
+    identity.chain_valid = true;
+    EXPECT_TRUE(covers(identity, "a.example", false));
+    // The server's name counts only where DNSSEC vouches for it.
+    identity.dns_names = {"host.example"};
+    EXPECT_TRUE(covers(identity, "a.example", false));
+    identity.dane = Dane::kNone;
+    EXPECT_FALSE(covers(identity, "a.example", false));
+    // Refused: whatever the chain says.
+    identity.dns_names = {"a.example", "b.example"};
+    identity.dane = Dane::kRefused;
+    EXPECT_FALSE(covers(identity, "a.example", false));
+    EXPECT_TRUE(covers(identity, "b.example", false));
+}
+
 // CERT-1, CERT-5: the name is worth nothing without the chain.
 TEST(Certificate, ChainAndPresence) {
     PeerIdentity identity = valid();

@@ -1,0 +1,102 @@
+#include "net/dane.hpp"
+
+#include <algorithm>
+
+#include "core/base/hash.hpp"
+
+namespace fedgate::net {
+namespace {
+
+enum Usage : std::uint8_t { kPkixAnchor, kPkixServer, kDaneAnchor, kDaneServer };
+constexpr std::size_t kRecordsMax = 16;  // of one server; more are not looked at
+
+// RFC 6698 2.1.2, 2.1.3.
+bool matches(const TlsaRecord& record, const Certificate& certificate) {
+    const Bytes selected = record.selector == 0 ? certificate.der : certificate.public_key;
+    const auto is_digest = [&record](const auto& digest) {
+        return std::ranges::equal(record.data, digest, {},
+                                  [](char c) { return static_cast<std::uint8_t>(c); });
+    };
+    switch (record.matching) {
+        case 0: return record.data == selected;
+        case 1: return is_digest(sha256({selected}));
+        case 2: return is_digest(sha512({selected}));
+        default: return false;
+    }
+}
+
+bool is_usable(const TlsaRecord& record) {
+    if (record.usage > kDaneServer || record.selector > 1) return false;
+    switch (record.matching) {
+        case 0: return !record.data.empty() && record.data.size() <= kCertificateBytesMax;
+        case 1: return record.data.size() == sizeof(Sha256Digest);
+        case 2: return record.data.size() == sizeof(Sha512Digest);
+        default: return false;
+    }
+}
+
+// Is the chain good when nothing but `root` is trusted?
+bool leads_to(Bytes root, std::span<const Bytes> chain, WallTime now) {
+    const auto store = TrustStore::of({std::string(root)});
+    return store && store->judge(chain, now) == nullptr;
+}
+
+// An authority that the record names, shown in the chain or, for usage 2, in the record itself.
+bool anchored(const TlsaRecord& record, std::span<const Bytes> chain,
+              std::span<const Certificate> roots, WallTime now) {
+    for (const Bytes der : chain.subspan(1)) {
+        const auto shown = parse_certificate(der);
+        if (shown && matches(record, *shown) && leads_to(der, chain, now)) return true;
+    }
+    for (const Certificate& root : roots) {
+        if (matches(record, root) && leads_to(root.der, chain, now)) return true;
+    }
+    const bool holds_it = record.usage == kDaneAnchor && record.selector == 0 && record.matching == 0;
+    return holds_it && leads_to(record.data, chain, now);
+}
+
+}  // namespace
+
+std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord> records) {
+    std::vector<TlsaRecord> usable;
+    for (const TlsaRecord& record : records) {
+        if (usable.size() < kRecordsMax && is_usable(record)) usable.push_back(record);
+    }
+    return usable;
+}
+
+void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, const TrustStore& trust,
+                WallTime now, PeerIdentity& peer) {
+    const auto records = usable_tlsa(question.records);
+    if (records.empty()) return;
+    peer.dane_domain = question.domain;
+    peer.dane_host = question.host;
+    peer.dane = PeerIdentity::Dane::kRefused;
+    chain = chain.first(std::min(chain.size(), kChainCertificatesMax));
+    const auto server = chain.empty() ? failure(Errc::kNotFound, "no certificate")
+                                      : parse_certificate(chain[0]);
+    if (server) {
+        const auto any = [&](std::uint8_t usage, auto&& holds) {
+            return std::ranges::any_of(records, [&](const TlsaRecord& record) {
+                return record.usage == usage && holds(record);
+            });
+        };
+        const auto is_server = [&](const TlsaRecord& r) { return matches(r, *server); };
+        if (any(kDaneServer, is_server) && has_strong_key(*server)) {
+            peer.dane = PeerIdentity::Dane::kServer;
+        } else if (any(kDaneAnchor,
+                       [&](const TlsaRecord& r) { return anchored(r, chain, {}, now); })) {
+            peer.dane = PeerIdentity::Dane::kAnchor;
+        } else if (peer.chain_valid && (any(kPkixServer, is_server) ||
+                                        any(kPkixAnchor, [&](const TlsaRecord& r) {
+                                            return anchored(r, chain, trust.roots(), now);
+                                        }))) {
+            peer.dane = PeerIdentity::Dane::kBesidesChain;
+        }
+    }
+    if (peer.dane == PeerIdentity::Dane::kRefused) {
+        peer.fault = "the certificate is not one that the domain's TLSA records in DNS name";
+    }
+}
+
+}  // namespace fedgate::net
