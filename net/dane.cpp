@@ -51,7 +51,8 @@ bool anchored(const TlsaRecord& record, std::span<const Bytes> chain,
     for (const Certificate& root : roots) {
         if (matches(record, root) && leads_to(root.der, chain, now)) return true;
     }
-    const bool holds_it = record.usage == kDaneAnchor && record.selector == 0 && record.matching == 0;
+    const bool holds_it =
+        record.usage == kDaneAnchor && record.selector == 0 && record.matching == 0;
     return holds_it && leads_to(record.data, chain, now);
 }
 
@@ -73,8 +74,8 @@ void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, cons
     peer.dane_host = question.host;
     peer.dane = PeerIdentity::Dane::kRefused;
     chain = chain.first(std::min(chain.size(), kChainCertificatesMax));
-    const auto server = chain.empty() ? failure(Errc::kNotFound, "no certificate")
-                                      : parse_certificate(chain[0]);
+    const auto server =
+        chain.empty() ? failure(Errc::kNotFound, "no certificate") : parse_certificate(chain[0]);
     if (server) {
         const auto any = [&](std::uint8_t usage, auto&& holds) {
             return std::ranges::any_of(records, [&](const TlsaRecord& record) {
@@ -87,10 +88,10 @@ void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, cons
         } else if (any(kDaneAnchor,
                        [&](const TlsaRecord& r) { return anchored(r, chain, {}, now); })) {
             peer.dane = PeerIdentity::Dane::kAnchor;
-        } else if (peer.chain_valid && (any(kPkixServer, is_server) ||
-                                        any(kPkixAnchor, [&](const TlsaRecord& r) {
-                                            return anchored(r, chain, trust.roots(), now);
-                                        }))) {
+        } else if (peer.chain_valid &&
+                   (any(kPkixServer, is_server) || any(kPkixAnchor, [&](const TlsaRecord& r) {
+                        return anchored(r, chain, trust.roots(), now);
+                    }))) {
             peer.dane = PeerIdentity::Dane::kBesidesChain;
         }
     }

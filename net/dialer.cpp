@@ -54,6 +54,9 @@ struct Dialer::State final : ConnectionOwner, ResolverOwner, TimerOwner, TurnTas
         return !waiting.empty() && launched < kAddressesMax;
     }
     [[nodiscard]] bool more_targets() const;
+    [[nodiscard]] bool more_allowed() const {
+        return launched < kAddressesMax && std::ranges::count(tried, true) < kTargetsMax;
+    }
     void stop(Step to);
     void fail(DialFault fault);
     [[nodiscard]] DialFault fault_of_all() const;
@@ -165,10 +168,10 @@ void Dialer::State::lookup_done() {
 void Dialer::State::next_target() {
     const Instant now = loop.now();
     std::optional<std::size_t> picked;
-    if (launched < kAddressesMax) picked = pool.pick(now, random, tried);
+    if (more_allowed()) picked = pool.pick(now, random, tried);
     const bool begun = std::ranges::find(tried, true) != tried.end();
     probing = probing || !pool.any_up(now);
-    if (!picked && begun && launched < kAddressesMax) picked = pool.pick_down(now, random, tried);
+    if (!picked && begun && more_allowed()) picked = pool.pick_down(now, random, tried);
     if (!picked) {
         if (racers.empty()) return fail(fault_of_all());
         step = Step::kRace;
@@ -201,7 +204,7 @@ void Dialer::State::next_target() {
 }
 
 bool Dialer::State::more_targets() const {
-    return launched < kAddressesMax && std::ranges::find(tried, false) != tried.end();
+    return more_allowed() && std::ranges::find(tried, false) != tried.end();
 }
 
 void Dialer::State::race() {

@@ -1,6 +1,7 @@
 // From a name to an open connection: look-up, targets, addresses, happy eyeballs, failover.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -45,6 +46,8 @@ public:
     static constexpr Duration kAddressTimeout = std::chrono::seconds(3);
     static constexpr Duration kTotalTimeout = std::chrono::seconds(30);
     static constexpr std::size_t kAddressesMax = 8;
+    // Nor more targets: each costs up to three queries. The next attempt goes on behind those.
+    static constexpr std::ptrdiff_t kTargetsMax = 8;
     // Of one target while others wait: it leaves some of the eight to them.
     static constexpr std::size_t kAddressesOfTargetMax = 4;
     // For a target's addresses; then they are unknown, and the next target is tried.

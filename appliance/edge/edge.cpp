@@ -159,7 +159,9 @@ void Edge::on_gone(InStream& stream) {
         guard_.leave(stream.connection().peer_address(), stream.our(), stream.their());
     }
     for (const Asked& asked : asked_) {
-        if (asked.stream == stream.handle()) asked.verification->abandon();
+        if (asked.stream != stream.handle()) continue;
+        asked.verification->abandon();
+        sweep_soon();  // with its connection
     }
     gone_.push_back(stream.handle());
     context_.loop.at_turn_end(*this);
@@ -193,17 +195,37 @@ std::optional<SessionsOwner::Left> Edge::take_session(std::uint64_t handle) {
 
 void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
     const SocketAddress& peer = stream.connection().peer_address();
-    if (asked_.size() >= limits::kVerifications || !guard_.may_ask(peer, context_.loop.now())) {
+    if (const char* limit = refusal_to_ask(stream)) {
         context_.log.event(EventId::kConnectionLimit,
-                           {{"peer", net::format_address(peer)}, {"limit", "dialback questions"}});
+                           {{"peer", net::format_address(peer)}, {"limit", limit}});
         // Told later: the stream's calls must not be re-entered.
         refused_.push_back(
             {stream.handle(), std::string(our), std::string(their), std::string(id)});
         context_.loop.at_turn_end(*this);
         return;
     }
-    asked_.push_back(
-        {stream.handle(), std::make_unique<Verification>(context_, *this, our, their, id, key)});
+    asked_.push_back({stream.handle(), net::ip_key(peer),
+                      std::make_unique<Verification>(context_, *this, our, their, id, key)});
+}
+
+// Each question makes us ask DNS and connect, for whoever wants it. Null: it may.
+const char* Edge::refusal_to_ask(const InStream& stream) {
+    const SocketAddress& peer = stream.connection().peer_address();
+    const net::IpKey address = net::ip_key(peer);
+    std::size_t of_stream = 0;
+    std::size_t of_address = 0;
+    for (const Asked& asked : asked_) {
+        if (asked.verification->over()) continue;
+        of_stream += asked.stream == stream.handle() ? 1U : 0U;
+        of_address += asked.address == address ? 1U : 0U;
+    }
+    const std::size_t shards = context_.shard.count();
+    if (of_stream >= limits::kVerificationsPerStream) return "dialback questions of one stream";
+    if (of_address >= (limits::kVerificationsPerAddress + shards - 1) / shards)
+        return "dialback questions of one address";
+    if (asked_.size() >= limits::kVerifications || !guard_.may_ask(peer, context_.loop.now()))
+        return "dialback questions";
+    return nullptr;
 }
 
 void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {

@@ -74,6 +74,7 @@ public:
 private:
     struct Asked {  // a dialback question and the stream that it is for
         Handle<InStream> stream;
+        net::IpKey address;  // of the stream's peer
         std::unique_ptr<Verification> verification;
     };
 
@@ -88,6 +89,7 @@ private:
     bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
     void on_turn_end() override;
     [[nodiscard]] bool make_room();
+    [[nodiscard]] const char* refusal_to_ask(const InStream&);
     void on_timer(Timer&) override;
     bool on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;

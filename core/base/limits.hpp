@@ -45,8 +45,11 @@ constexpr std::size_t kOutStreams = 65'536;
 constexpr std::size_t kSessions = 16'384;
 constexpr std::size_t kSessionsPerPartner = 64;
 constexpr std::size_t kSessionRecords = 16'384;
-// edge: dialback questions in progress, for each shard. At the bound: answered with an error.
+// edge: dialback questions in progress: for each shard, for one stream that asks for them, for one
+// address (the shards share that). At the bound: answered with resource-constraint.
 constexpr std::size_t kVerifications = 1'024;
+constexpr std::size_t kVerificationsPerStream = 8;
+constexpr std::size_t kVerificationsPerAddress = 32;
 // edge: last failures of partners, for each shard and direction. At the bound: the oldest one of a
 // domain that is only discovered is forgotten.
 constexpr std::size_t kRememberedFailures = 1'024;

@@ -35,9 +35,9 @@ TlsaRecord record(std::uint8_t usage, std::uint8_t selector, std::uint8_t matchi
 }
 
 // What is said of a peer that shows these, against this root.
-PeerIdentity judge(std::vector<TlsaRecord> records, const std::vector<std::string>& shown,
-                   const std::string& root, WallTime now = std::chrono::floor<WallTime::duration>(
-                                                std::chrono::system_clock::now())) {
+PeerIdentity judge(
+    std::vector<TlsaRecord> records, const std::vector<std::string>& shown, const std::string& root,
+    WallTime now = std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now())) {
     std::vector<std::string> ders;
     for (const std::string& name : shown) ders.push_back(der(name));
     const std::vector<Bytes> chain(ders.begin(), ders.end());
@@ -90,8 +90,9 @@ TEST(Dane, AnAnchorOfItsOwn) {
     // The authority in the chain, an intermediate one, or in the record itself.
     EXPECT_EQ(judge({record(kDaneTa, kKey, kSha256, "ca")}, {"good", "ca"}, "other").dane,
               Dane::kAnchor);
-    EXPECT_EQ(judge({record(kDaneTa, kWhole, kSha512, "inter")}, {"chained", "inter"}, "other").dane,
-              Dane::kAnchor);
+    EXPECT_EQ(
+        judge({record(kDaneTa, kWhole, kSha512, "inter")}, {"chained", "inter"}, "other").dane,
+        Dane::kAnchor);
     EXPECT_EQ(judge({record(kDaneTa, kWhole, kFull, "ca")}, {"good"}, "other").dane, Dane::kAnchor);
     // Not shown; not above it; above another; the server is no authority; out of date.
     EXPECT_EQ(judge({record(kDaneTa, kKey, kSha256, "ca")}, {"good"}, "ca").dane, Dane::kRefused);
@@ -126,10 +127,14 @@ TEST(Dane, BesidesAValidChain) {
 // RFC 7671 4: as if they were not there.
 TEST(Dane, RecordsThatCanNotBeUnderstoodDoNotCount) {
     const std::vector<TlsaRecord> odd = {
-        {4, 0, 1, std::string(32, 'x')},   {255, 0, 1, std::string(32, 'x')},
-        {3, 2, 1, std::string(32, 'x')},   {3, 1, 3, std::string(32, 'x')},
-        {3, 1, 1, std::string(31, 'x')},   {3, 1, 2, std::string(32, 'x')},
-        {3, 1, 0, ""},                     {3, 0, 0, std::string(100'000, 'x')},
+        {4, 0, 1, std::string(32, 'x')},
+        {255, 0, 1, std::string(32, 'x')},
+        {3, 2, 1, std::string(32, 'x')},
+        {3, 1, 3, std::string(32, 'x')},
+        {3, 1, 1, std::string(31, 'x')},
+        {3, 1, 2, std::string(32, 'x')},
+        {3, 1, 0, ""},
+        {3, 0, 0, std::string(100'000, 'x')},
     };
     EXPECT_TRUE(usable_tlsa(odd).empty());
     const PeerIdentity peer = judge(odd, {"good"}, "ca");

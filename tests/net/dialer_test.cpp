@@ -319,6 +319,29 @@ TEST_F(DialerTest, ATargetWhoseNameIsNotAnsweredIsPassedOver) {
     dialer.reset();
 }
 
+// DNS-6: a thousand targets without an address cost a bounded number of questions.
+TEST_F(DialerTest, AFloodOfTargetsIsBounded) {
+    struct Counting final : Resolver {
+        explicit Counting(Resolver& r) : behind(r) {}
+        QueryId query(const std::string& name, DnsType type, ResolverOwner& owner) override {
+            ++count;
+            return behind.query(name, type, owner);
+        }
+        void cancel(QueryId id) override { behind.cancel(id); }
+        Resolver& behind;
+        int count = 0;
+    } counting(*resolver);
+    dialer = std::make_unique<Dialer>(*loop, counting, *this, &pool);
+    for (std::uint16_t i = 0; i < 1'000; ++i) {
+        resolver->add_srv("_xmpp-server._tcp.evil.example", {1, 0, 1, "t" + std::to_string(i)});
+    }
+    dial(Lookup::xmpp("evil.example"));
+    EXPECT_EQ(failed, 1);
+    EXPECT_EQ(fault, DialFault::kUnreachable);
+    EXPECT_EQ(counting.count, 2 + 8 * 2);
+    dialer.reset();
+}
+
 // DNS-8: all targets are black holes; whichever returns first, traffic is back within 5 s.
 TEST_F(DialerTest, WhicheverReturnsFirstIsFound) {
     constexpr std::uint16_t kTargets = 5;

@@ -1,0 +1,220 @@
+// Finding the partner, as the whole edge does it: what dialback costs an attacker and us, names
+// that lead back to ourselves, DANE, and names that are not ASCII.
+#include <gtest/gtest.h>
+
+#include "net/dane.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace fedgate::simulation {
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+struct Door final : link::GatewayDoor {
+    bool take_stanza(const link::FromPartner& from) override {
+        got.emplace_back(from.stanza);
+        return true;
+    }
+    void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
+    std::vector<std::string> got;
+    std::vector<link::Outcome> outcomes;
+};
+
+// Opens streams in clear and sends keys for whatever domain; also a server that takes connections
+// and says nothing.
+class Attacker final : public net::ConnectionOwner, SocketOwner {
+public:
+    Attacker(SimulatedLoop& loop, const SocketAddress& edge) : loop_(loop), edge_(edge) {
+        listener_ = *loop_.listen(*net::parse_address("0.0.0.0:5269"), *this);
+    }
+    ~Attacker() {
+        loop_.close(listener_);
+        for (const Socket socket : taken) loop_.close(socket);
+    }
+
+    struct Stream {
+        std::unique_ptr<net::Connection> connection;
+        std::string text;
+        bool gone = false;
+        void claim(const std::string& domain) const {
+            FEDGATE_CHECK(connection->write("<db:result from='" + domain +
+                                            "' to='a.example'>key</db:result>"));
+        }
+        // The condition of the error that answered this claim; empty: none yet.
+        [[nodiscard]] std::string answer(const std::string& domain) const {
+            const std::size_t at = text.find("to='" + domain + "'");
+            if (at == std::string::npos || text.find("type='error'", at) == std::string::npos)
+                return {};
+            const std::size_t error = text.find("<error ", at);
+            const std::size_t name = text.find('<', error + 1) + 1;
+            return text.substr(name, text.find(' ', name) - name);
+        }
+    };
+
+    Stream& open() {
+        streams.push_back(std::make_unique<Stream>());
+        Stream& stream = *streams.back();
+        stream.connection = *net::Connection::connect(loop_, *this, {65'536, 1 << 20}, edge_);
+        FEDGATE_CHECK(stream.connection->write(
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:"
+            "dialback' xmlns:stream='http://etherx.jabber.org/streams' to='a.example' "
+            "version='1.0'>"));
+        return stream;
+    }
+    std::vector<std::unique_ptr<Stream>> streams;
+    std::vector<Socket> taken;  // that the edge opened to us
+
+private:
+    void on_accept(Socket, Socket socket, const SocketAddress&) override {
+        taken.push_back(socket);
+        loop_.adopt(socket, *this);
+    }
+    void on_end(Socket socket, int) override {
+        std::erase(taken, socket);
+        loop_.close(socket);
+    }
+    std::size_t on_data(net::Connection& connection, MutableBytes input) override {
+        for (auto& stream : streams) {
+            if (stream->connection.get() == &connection)
+                stream->text.append(input.data(), input.size());
+        }
+        return input.size();
+    }
+    void on_closed(net::Connection& connection, Error) override {
+        for (auto& stream : streams) {
+            if (stream->connection.get() == &connection) stream->gone = true;
+        }
+    }
+
+    SimulatedLoop& loop_;
+    SocketAddress edge_;
+    Socket listener_;
+};
+
+class Names : public testing::Test {
+protected:
+    void start(const Settings& more = {}) {
+        Settings settings = server_rules("a.example", "b.example");
+        settings.insert(settings.end(), {{"federation.discovery", "yes"},
+                                         {"partner/default/tls", "optional"},
+                                         {"partner/default/sasl", "optional"}});
+        settings.insert(settings.end(), more.begin(), more.end());
+        server_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, settings);
+        Server::Seat& seat = server_->seats()[0];
+        server_->start_edge(seat, door_);
+        attacker_node_ = simulation_.make_node();
+        attacker_ = std::make_unique<Attacker>(simulation_.make_loop(attacker_node_),
+                                               simulation_.address(server_->node(), 5269));
+    }
+    net::SimulatedResolver& dns() { return *server_->seats()[0].resolver; }
+    void lead(const std::string& domain, Simulation::Node node, std::uint16_t port = 5269) {
+        dns().add_srv("_xmpp-server._tcp." + domain, {0, 0, port, "host." + domain});
+        dns().add_address("host." + domain, simulation_.address(node, 0));
+    }
+    bool until(const std::function<bool()>& predicate, Duration time = 40s) {
+        return simulation_.run_for(predicate, time);
+    }
+    std::string claim(const std::string& domain, Duration within) {
+        Attacker::Stream& stream = attacker_->open();
+        EXPECT_TRUE(until([&] { return has(stream.text, "</stream:features>"); }, 5s));
+        stream.claim(domain);
+        until([&] { return !stream.answer(domain).empty(); }, within);
+        const std::string answer = stream.answer(domain);
+        stream.connection->abort({Errc::kClosed, 0, "test"});
+        until([&] { return stream.gone; }, 5s);
+        return answer;
+    }
+
+    Simulation simulation_{{.seed = 23}};
+    Door door_;
+    std::unique_ptr<Server> server_;
+    Simulation::Node attacker_node_{};
+    std::unique_ptr<Attacker> attacker_;
+};
+
+// DB-6: each with the right error, and in time.
+TEST_F(Names, DialbackToNowhereIsAnswered) {
+    start();
+    EXPECT_EQ(claim("nowhere.example", 2s), "remote-server-not-found");
+    for (const char* name : {"_xmpp-server._tcp.broken.example", "_xmpps-server._tcp.broken.example",
+                             "broken.example"}) {
+        dns().set_failing(name, net::DnsStatus::kFailed);
+    }
+    EXPECT_EQ(claim("broken.example", 2s), "remote-server-timeout");
+    dns().set_failing("_xmpp-server._tcp.forged.example", net::DnsStatus::kBogus);
+    EXPECT_EQ(claim("forged.example", 2s), "remote-server-timeout");
+    dns().add_srv("_xmpp-server._tcp.none.example", {0, 0, 0, ""});
+    EXPECT_EQ(claim("none.example", 2s), "remote-server-not-found");
+    lead("closed.example", attacker_node_, 1);
+    EXPECT_EQ(claim("closed.example", 2s), "remote-server-timeout");
+    const auto hole = simulation_.make_node();
+    simulation_.make_loop(hole);
+    simulation_.cut(server_->node(), hole);
+    lead("hole.example", hole);
+    EXPECT_EQ(claim("hole.example", 31s), "remote-server-timeout");
+    lead("mute.example", attacker_node_);
+    EXPECT_EQ(claim("mute.example", 31s), "remote-server-timeout");
+    // An IP literal is nobody's domain (DNS-5).
+    EXPECT_EQ(claim("192.0.2.1", 2s), "remote-server-not-found");
+}
+
+// The authoritative server is ourselves: one more connection, which turns us away.
+TEST_F(Names, LoopedDialbackEnds) {
+    start();
+    lead("loop.example", server_->node());
+    const auto before = server_->count(Counter::kXmppInConnections);
+    EXPECT_EQ(claim("loop.example", 2s), "remote-server-not-found");
+    EXPECT_EQ(server_->count(Counter::kXmppInConnections) - before, 2U);
+    // So for our stanzas: a partner whose records lead to us (SEC-1, S2S-9).
+    ASSERT_TRUE(server_->seats()[0].edge->take_stanza(
+        {1, "a.example", "loop.example", "<message from='u@a.example' to='v@loop.example'/>"}));
+    ASSERT_TRUE(until([&] { return !door_.outcomes.empty(); }, 10s));
+    EXPECT_EQ(door_.outcomes[0].fate, link::Fate::kFailed);
+    EXPECT_EQ(door_.outcomes[0].fault, link::Fault::kNoSuchDomain);
+    EXPECT_TRUE(door_.got.empty());
+    EXPECT_EQ(server_->count(Counter::kXmppInConnections) - before, 3U);
+}
+
+// At most 8 questions for a stream, 32 for an address; the rest is refused at once.
+TEST_F(Names, PendingQuestionsAreBounded) {
+    start({{"xmpp.limits.unauthenticated_per_address", "100"}});
+    std::vector<Attacker::Stream*> streams;
+    for (int i = 0; i < 6; ++i) streams.push_back(&attacker_->open());
+    for (Attacker::Stream* stream : streams)
+        ASSERT_TRUE(until([&] { return has(stream->text, "</stream:features>"); }, 5s));
+    const auto domain = [](std::size_t s, int i) {
+        return "f" + std::to_string(s) + "x" + std::to_string(i) + ".example";
+    };
+    const auto refused = [&](std::size_t s) {
+        int count = 0;
+        for (int i = 0; i < 20; ++i)
+            count += streams[s]->answer(domain(s, i)) == "resource-constraint" ? 1 : 0;
+        return count;
+    };
+    for (std::size_t s = 0; s < streams.size(); ++s) {
+        for (int i = 0; i < 20; ++i) {
+            lead(domain(s, i), attacker_node_);
+            streams[s]->claim(domain(s, i));
+        }
+        until([] { return false; }, 1s);
+        EXPECT_EQ(refused(s), s < 4 ? 12 : 20) << s;
+        EXPECT_EQ(attacker_->taken.size(), s < 4 ? (s + 1) * 8 : 32) << s;
+    }
+    // Those who wait get their answer, and then there is room again.
+    ASSERT_TRUE(until([&] { return !streams[3]->answer(domain(3, 0)).empty(); }, 31s));
+    EXPECT_EQ(streams[3]->answer(domain(3, 0)), "remote-server-timeout");
+    until([] { return false; }, 2s);
+    EXPECT_EQ(claim("nowhere.example", 2s), "remote-server-not-found");
+    // Who leaves takes his questions with him: opening streams anew does not raise the bound.
+    Attacker::Stream& last = attacker_->open();
+    ASSERT_TRUE(until([&] { return has(last.text, "</stream:features>"); }, 5s));
+    for (int i = 0; i < 8; ++i) last.claim(domain(0, i));
+    ASSERT_TRUE(until([&] { return attacker_->taken.size() == 8; }, 5s)) << server_->log();
+    last.connection->abort({Errc::kClosed, 0, "test"});
+    EXPECT_TRUE(until([&] { return attacker_->taken.empty(); }, 1s));
+}
+
+}  // namespace
+}  // namespace fedgate::simulation
