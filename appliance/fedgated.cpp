@@ -106,7 +106,8 @@ int main(int argument_count, char** arguments) {
     config::Problems problems;
     admin::Configuration configuration(options.sources);
     const rules::Snapshot* rules = configuration.load(problems);
-    const bool configured = configuration.files() > 0 || !options.sources.assignments.empty();
+    const bool configured = configuration.files() > 0 || !options.sources.assignments.empty() ||
+                            configuration.committed().number > 0;
     if (rules != nullptr && !configured) {
         configuration = admin::Configuration(on_loopback(options.sources));
         rules = configuration.load(problems);

@@ -5,6 +5,9 @@
 #include <unistd.h>
 #include <utility>
 
+#include "appliance/admin/answers.hpp"
+#include "appliance/admin/history.hpp"
+#include "appliance/admin/partners.hpp"
 #include "core/config/domain.hpp"
 
 namespace fedgate::admin {
@@ -13,34 +16,6 @@ namespace {
 using config::Entry;
 using config::Key;
 using config::Problems;
-
-Json refusal(std::string text) { return {{"ok", false}, {"error", std::move(text)}}; }
-
-Json refusal(const Problems& problems) {
-    Json errors = Json::array();
-    for (const config::Problem& problem : problems) {
-        if (!problem.warning) errors.push_back(problem.line());
-    }
-    return {{"ok", false}, {"errors", std::move(errors)}};
-}
-
-Json warnings_of(const Problems& problems) {
-    Json warnings = Json::array();
-    for (const config::Problem& problem : problems) {
-        if (problem.warning) warnings.push_back(problem.line());
-    }
-    return warnings;
-}
-
-std::vector<std::string> strings_of(const Json& request, const char* name) {
-    std::vector<std::string> out;
-    const auto found = request.find(name);
-    if (found == request.end() || !found->is_array()) return out;
-    for (const Json& item : *found) {
-        if (item.is_string()) out.push_back(item.get<std::string>());
-    }
-    return out;
-}
 
 Json describe(const Entry& entry) {
     const Key& key = *entry.path.key;
@@ -63,7 +38,8 @@ Json describe(const Entry& entry) {
 // --- state
 
 Json status_of(AdminHost& host, const Configuration& configuration) {
-    const Status status = host.status();
+    Status status = host.status();
+    for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
     const rules::Settings& settings = configuration.snapshot().settings;
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     return {{"ok", true},
@@ -73,6 +49,7 @@ Json status_of(AdminHost& host, const Configuration& configuration) {
             {"uptime_s", (now - configuration.started()).count()},
             {"threads", status.threads},
             {"generation", configuration.snapshot().generation},
+            {"commit", configuration.committed().number},
             {"configuration_files", configuration.files()},
             {"federation_allow", settings.federation_allow},
             {"federation_discovery", settings.federation_discovery},
@@ -111,19 +88,7 @@ Json ports_of(AdminHost& host) {
 
 Json streams_of(AdminHost& host) {
     Json rows = Json::array();
-    for (const StreamRow& row : host.streams()) {
-        rows.push_back({{"direction", row.outbound ? "out" : "in"},
-                        {"our_domain", row.our_domain},
-                        {"their_domain", row.their_domain},
-                        {"state", row.state},
-                        {"proof", row.proof},
-                        {"tls", row.tls},
-                        {"address", row.address},
-                        {"age_s", row.age_s},
-                        {"idle_s", row.idle_s},
-                        {"stanzas_in", row.stanzas_in},
-                        {"stanzas_out", row.stanzas_out}});
-    }
+    for (const StreamRow& row : host.streams()) rows.push_back(stream_json(row));
     return {{"ok", true}, {"streams", std::move(rows)}};
 }
 
@@ -177,27 +142,6 @@ Json explain(const std::vector<std::string>& parties, const rules::Snapshot& sna
 }
 
 // --- sysctl
-
-Json change_of(const Change& change) {
-    const Key& key = *change.path.key;
-    Json out{{"key", change.path.name},
-             {"before", change.before},
-             {"after", change.after},
-             {"apply", config::name_of(key.apply)}};
-    if (key.secret) out["before"] = out["after"] = "(not shown)";
-    return out;
-}
-
-Json changed(bool good, const Problems& problems, const std::vector<Change>& changes,
-             const Configuration& configuration) {
-    if (!good) return refusal(problems);
-    Json rows = Json::array();
-    for (const Change& change : changes) rows.push_back(change_of(change));
-    return {{"ok", true},
-            {"generation", configuration.snapshot().generation},
-            {"changes", std::move(rows)},
-            {"warnings", warnings_of(problems)}};
-}
 
 // Is `name` below `root`, as `partner/example.org/tls` is below `partner/example.org` and
 // `partner/`?
@@ -264,7 +208,24 @@ Json describe_keys(const std::vector<std::string>& keys, const config::Tree& tre
     return out;
 }
 
-Json change(const Json& request, AdminHost& host, Configuration& configuration, bool dry) {
+// Keeps what was read, as a commit.
+Json save(const Json& request, const std::string& author, std::vector<config::Setting> settings,
+          AdminHost& host, Configuration& configuration, bool dry) {
+    const config::Origin origin = configuration.next_commit();
+    for (config::Setting& setting : settings) setting.origin = origin;
+    config::Tree next = configuration.committed().settings;
+    Problems problems;
+    std::vector<Change> changes;
+    config::apply(settings, next, problems);
+    const bool good =
+        !config::any_error(problems) &&
+        configuration.commit(host, std::move(next), {author, string_of(request, "comment")}, dry,
+                             problems, changes);
+    return commit_answer(good, dry, problems, changes, configuration);
+}
+
+Json change(const Json& request, const std::string& author, AdminHost& host,
+            Configuration& configuration, bool dry) {
     Problems problems;
     std::vector<config::Setting> settings;
     const std::string file = string_of(request, "file");
@@ -287,6 +248,9 @@ Json change(const Json& request, AdminHost& host, Configuration& configuration, 
         if (!config::parse_assignment(text, origin, setting, why)) return refusal(why);
         settings.push_back(std::move(setting));
     }
+    if (bool_of(request, "save")) {
+        return save(request, author, std::move(settings), host, configuration, dry);
+    }
     Problems found;
     std::vector<Change> changes;
     const bool good = configuration.set(host, settings, dry, found, changes);
@@ -294,7 +258,8 @@ Json change(const Json& request, AdminHost& host, Configuration& configuration, 
     return changed(good, problems, changes, configuration);
 }
 
-Json sysctl(const Json& request, AdminHost& host, Configuration& configuration) {
+Json sysctl(const Json& request, const std::string& author, AdminHost& host,
+            Configuration& configuration) {
     std::string action = string_of(request, "action");
     std::vector<std::string> keys = strings_of(request, "keys");
     if (action.empty()) {
@@ -305,8 +270,8 @@ Json sysctl(const Json& request, AdminHost& host, Configuration& configuration) 
     if (action == "all") return all(configuration.tree(), false);
     if (action == "diff") return all(configuration.tree(), true);
     if (action == "describe") return describe_keys(keys, configuration.tree());
-    if (action == "write") return change(request, host, configuration, false);
-    if (action == "check") return change(request, host, configuration, true);
+    if (action == "write") return change(request, author, host, configuration, false);
+    if (action == "check") return change(request, author, host, configuration, true);
     Problems problems;
     std::vector<Change> changes;
     if (action == "reset") {
@@ -373,7 +338,8 @@ std::string http(const char* status, const char* type, const std::string& body) 
 
 }  // namespace
 
-Json answer_request(std::string_view line, AdminHost& host, Configuration& configuration) {
+Json answer_request(std::string_view line, const std::string& author, AdminHost& host,
+                    Configuration& configuration) {
     const Json request = parse_request(line);
     if (!request.is_object()) return refusal("the request is not JSON");
     const std::string verb = string_of(request, "verb");
@@ -381,7 +347,9 @@ Json answer_request(std::string_view line, AdminHost& host, Configuration& confi
     if (verb == "ports") return ports_of(host);
     if (verb == "streams") return streams_of(host);
     if (verb == "counters") return counters_of(host);
-    if (verb == "sysctl") return sysctl(request, host, configuration);
+    if (verb == "sysctl") return sysctl(request, author, host, configuration);
+    if (verb == "partner") return answer_partner(request, author, host, configuration);
+    if (verb == "config") return answer_history(request, author, host, configuration);
     if (verb == "explain")
         return explain(strings_of(request, "arguments"), configuration.snapshot());
     return refusal("there is no verb '" + verb.substr(0, 64) + "'");

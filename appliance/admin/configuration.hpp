@@ -1,6 +1,6 @@
-// The configuration of the running daemon: files and command line below, what was set at run time
-// on top. Every change is validated as a whole and published as one snapshot, or nothing changes.
-// Control thread only.
+// The configuration of the running daemon, in layers: files and command line, over them what was
+// committed, on top what was set at run time. Every change is validated as a whole and published as
+// one snapshot, or nothing changes. Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/admin/commits.hpp"
 #include "core/config/file.hpp"
 #include "core/rules/snapshot.hpp"
 
@@ -19,6 +20,13 @@ struct Change {
     config::Path path;
     std::string before;
     std::string after;
+    config::Origin origin;  // of the value before
+};
+
+// Who makes a commit, and why.
+struct Note {
+    std::string author;
+    std::string comment;
 };
 
 class Configuration {
@@ -32,7 +40,14 @@ public:
     [[nodiscard]] const config::Sources& sources() const { return sources_; }
     [[nodiscard]] WallTime started() const { return started_; }
 
+    // All layers in one.
     [[nodiscard]] const config::Tree& tree() const { return tree_; }
+    [[nodiscard]] const Commit& committed() const { return committed_; }
+    [[nodiscard]] const Commits& commits() const { return commits_; }
+    // Origin of what the next commit sets.
+    [[nodiscard]] config::Origin next_commit() const;
+    // Commits that could not be read at the start.
+    [[nodiscard]] const std::vector<std::string>& remarks() const { return remarks_; }
     [[nodiscard]] const rules::Snapshot& snapshot() const { return *snapshots_.back(); }
 
     // Reads the files again; what was set at run time stays. Publishes if anything differs.
@@ -40,17 +55,43 @@ public:
     // Sets, all or nothing. `dry`: only says what would change.
     bool set(AdminHost&, const std::vector<config::Setting>&, bool dry, config::Problems&,
              std::vector<Change>&);
+    // What is set in files and on the command line.
+    [[nodiscard]] const config::Tree& filed() const { return layers_.files; }
+    // All layers in one, if that were committed.
+    [[nodiscard]] config::Tree with(const config::Tree& committed) const;
+    // From now on `next` is what is committed, for good: kept first, then in force. What was set at
+    // run time gives way where a commit changes something.
+    bool commit(AdminHost&, config::Tree next, const Note&, bool dry, config::Problems&,
+                std::vector<Change>&);
+    // What ends by itself has ended: acts once the snapshot is not valid any more.
+    void expire(AdminHost&, WallTime now);
     // Takes back what was set at run time; the value of the files, or the default, holds again.
     bool reset(AdminHost&, const std::vector<std::string>& keys, config::Problems&,
                std::vector<Change>&);
 
 private:
-    bool commit(AdminHost*, config::Tree next, bool dry, config::Problems&, std::vector<Change>&);
-    void forget_old(AdminHost&);
+    struct Layers {
+        config::Tree files;  // and the command line
+        config::Tree committed;
+        config::Tree runtime;
+        [[nodiscard]] config::Tree merged() const;
+    };
+
+    [[nodiscard]] Layers layers_with(const config::Tree& committed) const;
+    // Validates. Null: `problems` says why.
+    std::unique_ptr<const rules::Snapshot> check(const config::Tree&, config::Problems&,
+                                                 std::vector<Change>&) const;
+    // Checks all of it, and unless `dry` puts it in force.
+    bool change(AdminHost*, Layers next, bool dry, config::Problems&, std::vector<Change>&);
+    void put_in_force(AdminHost*, Layers, config::Tree, std::unique_ptr<const rules::Snapshot>);
 
     config::Sources sources_;
     WallTime started_ = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    Layers layers_;
     config::Tree tree_;
+    Commits commits_{""};
+    Commit committed_;
+    std::vector<std::string> remarks_;
     std::size_t files_ = 0;
     std::uint64_t generation_ = 0;
     std::vector<std::unique_ptr<const rules::Snapshot>> snapshots_;  // the last one is in force

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,6 +43,18 @@ void close_descriptor(int& descriptor) {
 
 int make_socket(int family) {
     return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+// The UNIX user at the other end.
+std::string user_of(int descriptor) {
+    ucred peer{};
+    socklen_t length = sizeof peer;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return "unknown";
+    char memory[4096];
+    passwd entry{};
+    passwd* found = nullptr;
+    getpwuid_r(peer.uid, &entry, memory, sizeof memory, &found);
+    return found != nullptr ? found->pw_name : "uid " + std::to_string(peer.uid);
 }
 
 std::string with_errno(std::string text) { return std::move(text) + ": " + std::strerror(errno); }
@@ -193,6 +206,8 @@ bool Control::run_turn(Duration wait_max) {
         if (!keep) clients_[i].reset();
     }
     std::erase(clients_, nullptr);
+    configuration_.expire(
+        host_, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
     if (polls[1].revents != 0) accept_from(listener_, false);
     if (polls[2].revents != 0) accept_from(http_, true);
     if (polls[0].revents != 0) on_signal();
@@ -287,7 +302,8 @@ void Control::answer(Client& client) {
     client.searched = end == std::string::npos ? client.input.size() : 0;
     if (end == std::string::npos) return;
     const std::string_view line = std::string_view(client.input).substr(0, end);
-    client.output = write_json(answer_request(line, host_, configuration_)) + "\n";
+    client.output =
+        write_json(answer_request(line, user_of(client.descriptor), host_, configuration_)) + "\n";
     client.input.erase(0, end + 1);
 }
 

@@ -69,6 +69,9 @@ public:
     // A new set of rules for every core. The snapshot lives until oldest_generation() has passed
     // it.
     virtual void publish(const rules::Snapshot&) = 0;
+    // Could every core work with these rules? Empty, or a sentence that names what can't be used: a
+    // file of certificates that is not there.
+    [[nodiscard]] virtual std::string fault_of(const rules::Snapshot&) { return {}; }
     // No core looks at a snapshot older than this one any more.
     [[nodiscard]] virtual std::uint64_t oldest_generation() = 0;
 

@@ -5,12 +5,6 @@
 namespace fedgate::admin {
 namespace {
 
-const Json& array_of(const Json& json, const char* name) {
-    static const Json kEmpty = Json::array();
-    const auto found = json.find(name);
-    return found != json.end() && found->is_array() ? *found : kEmpty;
-}
-
 std::string count_of(const Json& json, const char* name) {
     return std::to_string(number_of(json, name));
 }
@@ -51,6 +45,12 @@ std::string description(const Json& row) {
 
 }  // namespace
 
+const Json& array_of(const Json& json, const char* name) {
+    static const Json kEmpty = Json::array();
+    const auto found = json.find(name);
+    return found != json.end() && found->is_array() ? *found : kEmpty;
+}
+
 std::string show_age(std::uint64_t seconds) {
     const auto text = [](std::uint64_t number, const char* unit) {
         return std::to_string(number) + " " + unit;
@@ -85,13 +85,16 @@ std::string show_status(const Json& answer) {
                          ? "on, with any domain that is not denied (federation.discovery = yes)"
                          : "on, with listed partners";
     }
+    const std::string commit = number_of(answer, "commit") == 0
+                                   ? ", nothing committed"
+                                   : " and commit " + count_of(answer, "commit");
     std::vector<std::vector<std::string>> rows{
         {"fedgated", string_of(answer, "version") + ", " + string_of(answer, "state") + ", pid " +
                          count_of(answer, "pid") + ", up " +
                          show_age(number_of(answer, "uptime_s"))},
         {"threads", count_of(answer, "threads")},
         {"configuration", "generation " + count_of(answer, "generation") + ", from " +
-                              count_of(answer, "configuration_files") + " files"},
+                              count_of(answer, "configuration_files") + " files" + commit},
         {"federation", federation},
         {"partners", count_of(answer, "partners") + " listed"},
         {"our domains", count_of(answer, "sip_domains")},
@@ -191,7 +194,7 @@ std::string show_changes(const Json& answer, bool dry) {
     for (const Json& row : changes) {
         out += string_of(row, "key") + ": " + shown(row, "before") + " -> " + shown(row, "after");
         const std::string apply = string_of(row, "apply");
-        if (apply != "live") out += "   (acts " + when(apply) + ")";
+        if (!apply.empty() && apply != "live") out += "   (acts " + when(apply) + ")";
         out += "\n";
     }
     if (changes.empty()) out += dry ? "nothing would change\n" : "nothing changed\n";

@@ -17,10 +17,21 @@ namespace fedgate::admin {
 [[nodiscard]] std::string show_counters(const Json& answer);
 [[nodiscard]] std::string show_explain(const Json& answer);
 
+[[nodiscard]] std::string show_partners(const Json& answer);
+[[nodiscard]] std::string show_partner(const Json& answer);
+// What a commit changed, or would change.
+[[nodiscard]] std::string show_commit(const Json& answer);
+[[nodiscard]] std::string show_log(const Json& answer);
+// What can be set of a partner; needs no daemon.
+[[nodiscard]] std::string show_attributes();
+
 enum class KeyStyle { kAssignments, kNames, kValues, kDescriptions, kDifferences };
 [[nodiscard]] std::string show_keys(const Json& answer, KeyStyle);
 // `dry`: what would change.
 [[nodiscard]] std::string show_changes(const Json& answer, bool dry);
+
+// A member that is an array, or an empty one.
+[[nodiscard]] const Json& array_of(const Json&, const char* name);
 
 // "3 d 4 h", "12 min", "5 s".
 [[nodiscard]] std::string show_age(std::uint64_t seconds);

@@ -1,9 +1,12 @@
 #include "appliance/admin/tool.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
+#include <span>
 #include <string_view>
 
 #include "appliance/admin/client.hpp"
@@ -22,17 +25,47 @@ constexpr std::string_view kHelp =
   streams             every XMPP stream: domains, how the partner proved itself, TLS, traffic
   counters            everything that is counted
   explain FROM TO     may these two converse, and which rule decides
-  reload              read the configuration files again (as SIGHUP does)
+  partner ...         the domains that we federate with; see below
+  config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
+  reload              read the configuration files again (as SIGHUP does)
   help, version
 
   -s SOCKET           admin.socket of the daemon (default /run/fedgate/admin.sock)
   --json              the daemon's answer as it came, for programs
 
+Partners:
+
+  fedctl partner list [--filter GLOB]           all, with their streams and last failures
+  fedctl partner show DOMAIN                    one: what is expected of it, its streams now, why the
+                                                last one failed and what to do, where each value is from
+  fedctl partner add DOMAIN [ATTRIBUTE=VALUE]...    *.DOMAIN is for all its sub-domains
+  fedctl partner set DOMAIN ATTRIBUTE=VALUE...      += and -= change a list
+  fedctl partner reset DOMAIN [ATTRIBUTE]...        take back what was committed of it
+  fedctl partner remove DOMAIN...
+  fedctl partner block DOMAIN... [--for 1h]     nothing passes, listed or not; unblock DOMAIN...
+  fedctl partner attributes                     what can be set, with defaults
+  --dry-run           say what would change and how the partner would prove itself, change nothing
+  --comment TEXT      kept with the commit
+
+  To add one and see it work:
+    fedctl partner add partner.example type=federated    then write to somebody there, or let them
+    fedctl partner show partner.example                  the streams that are up, or why none is
+
+Every change of a partner is a commit: checked as a whole, numbered, kept in dirs.state, in force
+within a second and after a restart. Streams that it does not concern stay.
+
+  fedctl config log                 all commits: who, when, why
+  fedctl config diff N [M]          what is different in commit M (the one in force) from N
+  fedctl config rollback N          commit again what was in force with commit N (0: nothing)
+  fedctl config check FILE          say exactly what committing this file would change
+  fedctl config commit FILE         commit the settings of a file (- is standard input)
+
 Settings, as with sysctl(8):
 
   fedctl sysctl KEY...              read; a key's beginning (partner/example.org) reads all below it
   fedctl sysctl -w KEY=VALUE...     set, live, until the next start; all of them or none
+  fedctl sysctl -w --save KEY=...   set for good: a commit
   fedctl sysctl -a                  all, with their values
   fedctl sysctl -d KEY...           describe: meaning, type, allowed values, default, where set
   fedctl sysctl --diff              what differs from the defaults, and where it was set
@@ -43,13 +76,18 @@ Settings, as with sysctl(8):
   -n values only, -N names only
 
   Dots or slashes separate; the first one decides: a name with dots in it needs slashes, like
-  partner/example.org/tls. To keep a setting, write it into a file in /etc/fedgate/conf.d/.
+  partner/example.org/tls. What was said later holds: the default, the template partner/default,
+  files, the command line of fedgated, commits, and what was set live.
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
-constexpr std::string_view kVerbs[] = {"status", "ports",  "streams", "counters", "explain",
-                                       "reload", "sysctl", "help",    "version"};
+constexpr std::string_view kVerbs[] = {"status",  "ports",  "streams", "counters",
+                                       "explain", "reload", "partner", "config",
+                                       "sysctl",  "help",   "version"};
+constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
+                                                "remove", "block", "unblock", "attributes"};
+constexpr std::string_view kConfigActions[] = {"log", "diff", "rollback", "check", "commit"};
 
 // How many letters differ, roughly: enough for a slip of the finger.
 std::size_t slips(std::string_view a, std::string_view b) {
@@ -63,12 +101,18 @@ std::size_t slips(std::string_view a, std::string_view b) {
     return std::max(a.size(), b.size()) - front - back;
 }
 
-std::string unknown_verb(const std::string& verb) {
+// "there is no verb 'prots'; did you mean ports?"
+std::string unknown(const char* what, const std::string& typed,
+                    std::span<const std::string_view> known) {
     const auto best = std::ranges::min_element(
-        kVerbs, {}, [&verb](std::string_view known) { return slips(verb, known); });
-    std::string text = "there is no verb '" + verb + "'";
-    if (slips(verb, *best) <= 2) text += "; did you mean " + std::string(*best) + "?";
+        known, {}, [&typed](std::string_view name) { return slips(typed, name); });
+    std::string text = std::string(what) + " '" + typed + "'";
+    if (slips(typed, *best) <= 2) text += "; did you mean " + std::string(*best) + "?";
     return text + " (fedctl help)";
+}
+
+bool is_one_of(std::span<const std::string_view> known, const std::string& typed) {
+    return std::ranges::find(known, typed) != known.end();
 }
 
 class Tool {
@@ -119,7 +163,9 @@ private:
                 return usage("explain takes two addresses: fedctl explain FROM TO");
             return tell({{"verb", "explain"}, {"arguments", rest}}, show_explain);
         }
-        if (std::ranges::find(kVerbs, verb) == std::end(kVerbs)) return usage(unknown_verb(verb));
+        if (verb == "partner") return partner(rest);
+        if (verb == "config") return config(rest);
+        if (!is_one_of(kVerbs, verb)) return usage(unknown("there is no verb", verb, kVerbs));
         if (!rest.empty()) return usage(verb + " takes nothing more, not '" + rest.front() + "'");
         if (verb == "status") return tell({{"verb", "status"}}, show_status);
         if (verb == "ports") return tell({{"verb", "ports"}}, show_ports);
@@ -169,6 +215,8 @@ private:
         std::string action;  // as the daemon knows it
         std::string file;
         KeyStyle style = KeyStyle::kAssignments;
+        bool save = false;
+        std::string comment;
         std::vector<std::string> words;
     };
 
@@ -197,6 +245,10 @@ private:
             } else if (word == "-d") {
                 good = choose(options, "describe");
                 options.style = KeyStyle::kDescriptions;
+            } else if (word == "--save") {
+                options.save = true;
+            } else if (word == "--comment" && i + 1 < rest.size()) {
+                options.comment = rest[++i];
             } else if (word == "--diff") {
                 good = choose(options, "diff");
                 options.style = KeyStyle::kDifferences;
@@ -233,7 +285,10 @@ private:
         const bool takes_words = options.action == "get" || options.action == "describe" ||
                                  options.action == "reset" ||
                                  (options.action == "write" && options.file.empty());
-        if (takes_words && options.words.empty()) {
+        if ((options.save || !options.comment.empty()) && options.action != "write" &&
+            options.action != "check") {
+            why = "--save and --comment go with -w, -p or --check";
+        } else if (takes_words && options.words.empty()) {
             why = options.action == "write" ? "-w needs KEY=VALUE"
                                             : "sysctl needs a key, or -a (fedctl help)";
         } else if (!takes_words && !options.words.empty()) {
@@ -269,12 +324,146 @@ private:
             request["text"] = text;
         }
         request[writes ? "settings" : "keys"] = options.words;
+        if (options.save) {
+            request["save"] = true;
+            request["comment"] = options.comment;
+            return tell(request, show_commit);
+        }
         if (writes || options.action == "reset" || options.action == "reload") {
             const bool dry = options.action == "check";
             return tell(request, [dry](const Json& answer) { return show_changes(answer, dry); });
         }
         return tell(request,
                     [&options](const Json& answer) { return show_keys(answer, options.style); });
+    }
+
+    // Options that take what follows, and the words around them.
+    struct Words {
+        std::map<std::string, std::string> options;  // `--for` -> `1h`
+        std::vector<std::string> words;
+    };
+
+    // `known`: "--comment=" takes a value, "--dry-run" takes none.
+    bool cut(const std::vector<std::string>& rest, std::span<const std::string_view> known,
+             Words& words, std::string& why) {
+        for (std::size_t i = 1; i < rest.size(); ++i) {
+            const std::string& word = rest[i];
+            if (!word.starts_with("--")) {
+                words.words.push_back(word);
+            } else if (is_one_of(known, word + "=")) {
+                if (i + 1 == rest.size()) {
+                    why = word + " needs a value";
+                    return false;
+                }
+                words.options[word] = rest[++i];
+            } else if (is_one_of(known, word)) {
+                words.options[word] = "yes";
+            } else {
+                why = rest[0] + " has no option " + word + " (fedctl help)";
+                return false;
+            }
+        }
+        return true;
+    }
+
+    int partner(const std::vector<std::string>& rest) {
+        if (rest.empty()) return usage("partner needs list, show, add, set, ... (fedctl help)");
+        const std::string& action = rest.front();
+        if (!is_one_of(kPartnerActions, action)) {
+            return usage(unknown("partner has no action", action, kPartnerActions));
+        }
+        if (action == "attributes") {
+            out_ << show_attributes();
+            return kExitOk;
+        }
+        static constexpr std::string_view kList[] = {"--filter="};
+        static constexpr std::string_view kChange[] = {"--dry-run", "--comment="};
+        static constexpr std::string_view kBlock[] = {"--dry-run", "--comment=", "--for="};
+        const bool reads = action == "list" || action == "show";
+        Words words;
+        std::string why;
+        const auto known = action == "list"    ? std::span<const std::string_view>(kList)
+                           : action == "show"  ? std::span<const std::string_view>()
+                           : action == "block" ? std::span<const std::string_view>(kBlock)
+                                               : std::span<const std::string_view>(kChange);
+        if (!cut(rest, known, words, why)) return usage(why);
+        const bool many = action == "remove" || action == "block" || action == "unblock";
+        if (action == "list" ? !words.words.empty() : words.words.empty()) {
+            return usage(action == "list" ? "list takes --filter GLOB only"
+                                          : "partner " + action + " needs a domain");
+        }
+        if (action == "show" && words.words.size() > 1) return usage("show takes one domain");
+        Json request{{"verb", "partner"}, {"action", action}};
+        const auto first = words.words.begin();
+        const auto split = many || words.words.empty() ? words.words.end() : first + 1;
+        request["domains"] = std::vector<std::string>(first, split);
+        request["settings"] = std::vector<std::string>(split, words.words.end());
+        add_options(request, words);
+        return tell(request, !reads             ? show_commit
+                             : action == "list" ? show_partners
+                                                : show_partner);
+    }
+
+    static void add_options(Json& request, const Words& words) {
+        for (const auto& [name, value] : words.options) {
+            if (name == "--dry-run") {
+                request["dry_run"] = true;
+            } else {
+                request[name.substr(2)] = value;
+            }
+        }
+    }
+
+    // A commit's number. False: it is none.
+    static bool read_number(const std::string& text, std::uint64_t& number) {
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        return error == std::errc{} && end == text.data() + text.size();
+    }
+
+    int config(const std::vector<std::string>& rest) {
+        if (rest.empty()) return usage("config needs log, diff, rollback, check or commit");
+        const std::string& action = rest.front();
+        if (!is_one_of(kConfigActions, action)) {
+            return usage(unknown("config has no action", action, kConfigActions));
+        }
+        static constexpr std::string_view kChange[] = {"--dry-run", "--comment="};
+        const bool changes = action == "rollback" || action == "commit";
+        Words words;
+        std::string why;
+        if (!cut(rest,
+                 changes ? std::span<const std::string_view>(kChange)
+                         : std::span<const std::string_view>(),
+                 words, why)) {
+            return usage(why);
+        }
+        const std::size_t count = words.words.size();
+        if (action == "check" || action == "commit") {
+            if (count != 1) return usage("config " + action + " takes one file");
+            const bool dry = action == "check" || words.options.contains("--dry-run");
+            return sysctl({dry ? "--check" : "-p", words.words[0], "--save", "--comment",
+                           words.options.contains("--comment") ? words.options["--comment"]
+                                                               : "settings of " + words.words[0]});
+        }
+        Json request{{"verb", "config"}, {"action", action}};
+        add_options(request, words);
+        if (action == "log") {
+            if (count != 0) return usage("config log takes nothing more");
+            return tell(request, show_log);
+        }
+        std::uint64_t numbers[2] = {};
+        const std::size_t most = action == "diff" ? 2 : 1;
+        bool good = count >= 1 && count <= most;
+        for (std::size_t i = 0; good && i < count; ++i) {
+            good = read_number(words.words[i], numbers[i]);
+        }
+        if (!good) {
+            return usage("config " + action + " takes the number of a commit" +
+                         (most == 2 ? ", or of two" : "") + " (fedctl config log)");
+        }
+        request[action == "diff" ? "from" : "number"] = numbers[0];
+        if (count == 2) request["to"] = numbers[1];
+        if (action == "rollback") return tell(request, show_commit);
+        return tell(request, [](const Json& answer) { return show_changes(answer, false); });
     }
 
     std::istream& in_;

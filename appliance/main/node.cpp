@@ -289,6 +289,14 @@ void Node::publish(const rules::Snapshot& rules) {
     if (everywhere(rules)) oldest_generation_ = rules.generation;
 }
 
+std::string Node::fault_of(const rules::Snapshot& rules) {
+    // What is in use already is not this change's fault.
+    if (std::ranges::includes(files_of(*rules_), files_of(rules))) return {};
+    std::string fault;
+    ShardTls scratch;
+    return load_tls(rules, fault, scratch) ? std::string() : fault;
+}
+
 void Node::on_reload() {
     if (everywhere(*rules_)) oldest_generation_ = rules_->generation;
 }

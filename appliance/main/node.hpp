@@ -29,6 +29,7 @@ public:
     [[nodiscard]] Log& log() { return log_; }
 
     void publish(const rules::Snapshot&) override;
+    [[nodiscard]] std::string fault_of(const rules::Snapshot&) override;
     [[nodiscard]] std::uint64_t oldest_generation() override { return oldest_generation_; }
     [[nodiscard]] admin::Status status() override;
     [[nodiscard]] std::vector<admin::Port> ports() override;

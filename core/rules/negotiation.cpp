@@ -72,4 +72,35 @@ const Negotiation& negotiation(Need tls, Need sasl, bool dialback) {
     return kRows[index];
 }
 
+std::string methods_text(const Negotiation& row) {
+    constexpr std::pair<std::uint8_t, std::string_view> kNames[] = {
+        {kSaslTls, "SASL EXTERNAL over TLS"},
+        {kDialbackTls, "dialback over TLS"},
+        {kDialbackClear, "dialback in clear"}};
+    std::string text;
+    for (const auto& [method, name] : kNames) {
+        if (row.allows(method)) text.append(text.empty() ? "" : ", ").append(name);
+    }
+    return text.empty() ? "none" : text;
+}
+
+std::string_view outlook(const Negotiation& row) {
+    switch (row.methods) {
+        case kSaslTls:
+            return "their certificate must prove the domain; without that no stream comes up";
+        case kSaslTls | kDialbackTls:
+            return "a certificate that proves the domain is enough; else dialback has to, over TLS";
+        case kSaslTls | kDialbackTls | kDialbackClear:
+            return "a certificate that proves the domain is enough; else dialback has to, over TLS "
+                   "where they have it and in clear where not";
+        case kDialbackTls: return "dialback proves the domain, over TLS";
+        case kDialbackTls | kDialbackClear:
+            return "dialback proves the domain, over TLS where they have it and in clear where not";
+        case kDialbackClear:
+            return "dialback proves the domain, in clear: anybody on the way may "
+                   "read along and pretend";
+        default: return "no stream can come up";
+    }
+}
+
 }  // namespace fedgate::rules

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace fedgate::rules {
@@ -31,5 +32,9 @@ struct Negotiation {
 
 [[nodiscard]] std::span<const Negotiation> negotiations();
 [[nodiscard]] const Negotiation& negotiation(Need tls, Need sasl, bool dialback);
+// For people: "SASL EXTERNAL over TLS, dialback over TLS"; "none".
+[[nodiscard]] std::string methods_text(const Negotiation&);
+// One sentence: what will prove the partner, and what if it does not.
+[[nodiscard]] std::string_view outlook(const Negotiation&);
 
 }  // namespace fedgate::rules

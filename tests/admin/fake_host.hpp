@@ -11,6 +11,7 @@ public:
         published.push_back(snapshot.generation);
         if (follow) oldest = snapshot.generation;
     }
+    std::string fault_of(const rules::Snapshot&) override { return fault; }
     std::uint64_t oldest_generation() override { return oldest; }
     Status status() override { return state; }
     std::vector<Port> ports() override { return port_rows; }
@@ -27,6 +28,7 @@ public:
     Duration on_turn() override { return std::chrono::milliseconds(50); }
     void on_reload() override { ++reloads; }
 
+    std::string fault;  // of what is to be published
     Status state;
     std::vector<Port> port_rows;
     std::vector<StreamRow> stream_rows;

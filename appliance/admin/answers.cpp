@@ -1,0 +1,92 @@
+#include "appliance/admin/answers.hpp"
+
+namespace fedgate::admin {
+
+namespace {
+
+Json change_of(const Change& change) {
+    const config::Key& key = *change.path.key;
+    Json out{{"key", change.path.name},
+             {"before", change.before},
+             {"after", change.after},
+             {"origin", change.origin.text()},
+             {"apply", config::name_of(key.apply)}};
+    if (key.secret) out["before"] = out["after"] = "(not shown)";
+    return out;
+}
+
+}  // namespace
+
+Json refusal(std::string text) { return {{"ok", false}, {"error", std::move(text)}}; }
+
+Json refusal(const config::Problems& problems) {
+    Json errors = Json::array();
+    for (const config::Problem& problem : problems) {
+        if (!problem.warning) errors.push_back(problem.line());
+    }
+    return {{"ok", false}, {"errors", std::move(errors)}};
+}
+
+Json warnings_of(const config::Problems& problems) {
+    Json warnings = Json::array();
+    for (const config::Problem& problem : problems) {
+        if (problem.warning) warnings.push_back(problem.line());
+    }
+    return warnings;
+}
+
+std::vector<std::string> strings_of(const Json& request, const char* name) {
+    std::vector<std::string> out;
+    const auto found = request.find(name);
+    if (found == request.end() || !found->is_array()) return out;
+    for (const Json& item : *found) {
+        if (item.is_string()) out.push_back(item.get<std::string>());
+    }
+    return out;
+}
+
+Json stream_json(const StreamRow& row) {
+    return {{"direction", row.outbound ? "out" : "in"},
+            {"our_domain", row.our_domain},
+            {"their_domain", row.their_domain},
+            {"state", row.state},
+            {"proof", row.proof},
+            {"tls", row.tls},
+            {"address", row.address},
+            {"age_s", row.age_s},
+            {"idle_s", row.idle_s},
+            {"stanzas_in", row.stanzas_in},
+            {"stanzas_out", row.stanzas_out}};
+}
+
+Json changed(bool good, const config::Problems& problems, const std::vector<Change>& changes,
+             const Configuration& configuration) {
+    if (!good) return refusal(problems);
+    Json rows = Json::array();
+    for (const Change& change : changes) rows.push_back(change_of(change));
+    return {{"ok", true},
+            {"generation", configuration.snapshot().generation},
+            {"changes", std::move(rows)},
+            {"warnings", warnings_of(problems)}};
+}
+
+Json commit_answer(bool good, bool dry, const config::Problems& problems,
+                   const std::vector<Change>& changes, const Configuration& configuration) {
+    Json answer = changed(good, problems, changes, configuration);
+    answer["dry_run"] = dry;
+    if (!good) {  // a commit that was not made has no place in a file to name
+        answer["errors"] = Json::array();
+        for (config::Problem problem : problems) {
+            if (problem.warning) continue;
+            if (problem.origin.kind == config::Origin::Kind::kCommit) problem.origin = {};
+            answer["errors"].push_back(problem.line());
+        }
+    }
+    if (good) {
+        answer["commit"] =
+            dry ? configuration.next_commit().commit : configuration.committed().number;
+    }
+    return answer;
+}
+
+}  // namespace fedgate::admin

@@ -1,0 +1,28 @@
+// Pieces that the answers of several verbs are made of. Control thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "appliance/admin/configuration.hpp"
+#include "appliance/admin/host.hpp"
+#include "appliance/admin/json.hpp"
+
+namespace fedgate::admin {
+
+[[nodiscard]] Json refusal(std::string text);
+[[nodiscard]] Json refusal(const config::Problems&);
+[[nodiscard]] Json warnings_of(const config::Problems&);
+[[nodiscard]] Json stream_json(const StreamRow&);
+
+// What a change was answered with: `changes`, `warnings`, or the errors.
+[[nodiscard]] Json changed(bool good, const config::Problems&, const std::vector<Change>&,
+                           const Configuration&);
+// The same of a commit: with its number, or the one that it would have.
+[[nodiscard]] Json commit_answer(bool good, bool dry, const config::Problems&,
+                                 const std::vector<Change>&, const Configuration&);
+
+// Strings of an array member; empty when there is none.
+[[nodiscard]] std::vector<std::string> strings_of(const Json& request, const char* name);
+
+}  // namespace fedgate::admin

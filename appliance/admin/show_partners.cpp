@@ -1,0 +1,173 @@
+// Partners and commits as people read them.
+#include <algorithm>
+
+#include "appliance/admin/show.hpp"
+#include "core/config/key.hpp"
+#include "core/config/value.hpp"
+
+namespace fedgate::admin {
+namespace {
+
+std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
+
+void append_list(std::string& out, const Json& json, const char* name, const char* before) {
+    for (const Json& item : array_of(json, name)) {
+        if (item.is_string()) out += before + item.get<std::string>() + "\n";
+    }
+}
+
+void append_expected(std::string& out, const Json& answer) {
+    const auto found = answer.find("expected");
+    if (found == answer.end()) return;
+    out += "expected  " + string_of(*found, "methods") + ":\n          " +
+           string_of(*found, "outlook") + "\n";
+    const std::string warning = string_of(*found, "warning");
+    if (!warning.empty()) out += "warning   " + warning + "\n";
+}
+
+// Indented; the rows of show_table() otherwise.
+std::string indented(const std::string& text) {
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+        out += "  " + text.substr(at, end - at);
+        at = end;
+    }
+    return out;
+}
+
+std::string failure_text(const Json& row) {
+    const bool out = string_of(row, "direction") == "out";
+    std::string text = std::string(out ? "to them, " : "from them, ") +
+                       show_age(number_of(row, "age_s")) + " ago (" + string_of(row, "time");
+    const std::string address = string_of(row, "address");
+    if (!address.empty()) text += ", " + address;
+    text += ")";
+    const std::uint64_t count = number_of(row, "count");
+    if (count > 1) text += ", the " + std::to_string(count) + "th since the start";
+    return text + ":\n    " + string_of(row, "text") + "\n";
+}
+
+bool is_up(const Json& row) { return !string_of(row, "proof").empty(); }
+
+// Which streams stand, in words: the first thing that one wants to know.
+std::string streams_text(const Json& streams) {
+    std::size_t in = 0;
+    std::size_t out = 0;
+    for (const Json& row : streams) {
+        if (is_up(row)) ++(string_of(row, "direction") == "in" ? in : out);
+    }
+    if (streams.empty()) {
+        return "none; one is opened when there is something to send, by us or by them";
+    }
+    return std::to_string(in) + " of theirs and " + std::to_string(out) + " of ours are up";
+}
+
+}  // namespace
+
+std::string show_partners(const Json& answer) {
+    std::vector<std::vector<std::string>> rows{{"PARTNER", "STATE", "TYPE", "TLS", "SASL",
+                                                "DIALBACK", "IN", "OUT", "LAST FAILURE",
+                                                "DESCRIPTION"}};
+    for (const Json& row : array_of(answer, "partners")) {
+        std::string failure = "-";
+        if (row.contains("last_failure")) {
+            const Json& last = row["last_failure"];
+            failure = string_of(last, "kind") + ", " + show_age(number_of(last, "age_s")) + " ago";
+        }
+        rows.push_back({string_of(row, "domain"), string_of(row, "state"), string_of(row, "type"),
+                        string_of(row, "tls"), string_of(row, "sasl"), string_of(row, "dialback"),
+                        std::to_string(number_of(row, "streams_in")),
+                        std::to_string(number_of(row, "streams_out")), failure,
+                        or_dash(string_of(row, "description"))});
+    }
+    std::string out =
+        rows.size() == 1 ? "no partners; fedctl partner add DOMAIN makes one\n" : show_table(rows);
+    append_list(out, answer, "blocked", "blocked: ");
+    append_list(out, answer, "notes", "! ");
+    return out;
+}
+
+std::string show_partner(const Json& answer) {
+    const std::string domain = string_of(answer, "domain");
+    std::string out = domain == "default" ? "default, the template of all partners\n"
+                                          : domain + ", " + string_of(answer, "state") + "\n";
+    append_list(out, answer, "notes", "! ");
+    out += "\n";
+    append_expected(out, answer);
+    const Json& streams = array_of(answer, "streams");
+    out += "streams   " + streams_text(streams) + "\n";
+    if (!streams.empty()) out += indented(show_streams(answer));
+    for (const Json& row : array_of(answer, "failures")) {
+        out += "failed    " + failure_text(row);
+    }
+    out += "\n";
+    std::vector<std::vector<std::string>> rows{{"ATTRIBUTE", "VALUE", "FROM"}};
+    for (const Json& row : array_of(answer, "attributes")) {
+        std::string value = or_dash(string_of(row, "value"));
+        if (string_of(row, "attribute") == "connection_limit" && value == "0") {
+            value = "0 (the common limit, " +
+                    std::to_string(number_of(answer, "connection_limit")) + ")";
+        }
+        rows.push_back({string_of(row, "attribute"), value, string_of(row, "origin")});
+    }
+    return out + show_table(rows);
+}
+
+std::string show_commit(const Json& answer) {
+    const bool dry = bool_of(answer, "dry_run");
+    std::string domains;
+    for (const Json& domain : array_of(answer, "domains")) {
+        if (domain.is_string())
+            domains += (domains.empty() ? "" : ", ") + domain.get<std::string>();
+    }
+    const std::string number = std::to_string(number_of(answer, "commit"));
+    const std::string done = string_of(answer, "done");
+    std::string out =
+        dry ? "dry run, nothing was changed; it would be commit " + number : "commit " + number;
+    if (!done.empty()) out += ": " + domains + " " + done;
+    out += "\n";
+    for (const Json& row : array_of(answer, "changes")) {
+        out += "  " + string_of(row, "key") + ": " + or_dash(string_of(row, "before")) + " -> " +
+               or_dash(string_of(row, "after"));
+        // A file's value stays there, and holds no longer.
+        const std::string origin = string_of(row, "origin");
+        const bool filed = origin != "default" && !origin.starts_with("commit ");
+        out += filed ? "   (over " + origin + ")\n" : "\n";
+    }
+    append_expected(out, answer);
+    append_list(out, answer, "warnings", "");
+    append_list(out, answer, "notes", "! ");
+    return out;
+}
+
+std::string show_log(const Json& answer) {
+    std::vector<std::vector<std::string>> rows{{"COMMIT", "TIME", "AUTHOR", "CHANGES", "COMMENT"}};
+    const Json& commits = array_of(answer, "commits");
+    for (auto row = commits.rbegin(); row != commits.rend(); ++row) {  // the newest first
+        const std::string number =
+            std::to_string(number_of(*row, "commit")) + (bool_of(*row, "current") ? " *" : "");
+        if (row->contains("damaged")) {
+            rows.push_back({number, "-", "-", "-", string_of(*row, "damaged")});
+            continue;
+        }
+        rows.push_back({number, string_of(*row, "time"), string_of(*row, "author"),
+                        row->contains("changes") ? std::to_string(number_of(*row, "changes")) : "-",
+                        or_dash(string_of(*row, "comment"))});
+    }
+    return rows.size() == 1 ? "nothing was committed yet\n" : show_table(rows) + "* is in force\n";
+}
+
+std::string show_attributes() {
+    std::string out = "Attributes of a partner, each with its default and what is allowed:\n";
+    for (const config::Key& key : config::keys()) {
+        if (key.root() != "partner") continue;
+        const std::string_view fallback = key.fallback;
+        out += "\n  " + std::string(key.name.substr(key.name.rfind('/') + 1)) + " = " +
+               std::string(fallback.empty() ? "(empty)" : fallback) + "   (" +
+               config::format_bounds(key) + ")\n      " + std::string(key.description) + "\n";
+    }
+    return out;
+}
+
+}  // namespace fedgate::admin
