@@ -62,7 +62,8 @@ void Initiator::start() {
     permanent_ = false;
     proved_ = false;
     done_ = false;
-    closing_ = false;
+    closing_ = aborted_ = false;
+    lost_.reset();
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup::Options options;
     options.dane = true;
@@ -87,6 +88,7 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     connection_ = std::move(connection);
     stream_ = std::make_unique<xml::Stream>(*this, context_.settings, role_, our_, their_,
                                             context_.loop.now());
+    if (resume_) stream_->resume(*resume_);
     direct_tls_ = target.transport == net::Transport::kTls;
     dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
     demands_tls_ = !dane_.records.empty();
@@ -199,6 +201,7 @@ void Initiator::on_closed(net::Connection&, Error reason) {
                      ? link::Fault::kNotTrusted
                      : link::Fault::kUnreachable;
     }
+    if (proved_ && (!closing_ || aborted_) && stream_->resumable()) lost_ = stream_->session();
     try_next_or_end(reason);
 }
 
@@ -230,7 +233,7 @@ void Initiator::fail(xml::StreamError condition) {
 
 void Initiator::abort() {
     if (!connection_ || closing_) return;
-    closing_ = true;
+    closing_ = aborted_ = true;
     fault_ = link::Fault::kUnreachable;
     connection_->abort(Error{Errc::kTimeout, 0, "peer does not read"});
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "appliance/edge/context.hpp"
 #include "appliance/link/link.hpp"
@@ -41,6 +42,10 @@ public:
     Initiator& operator=(const Initiator&) = delete;
 
     void start();
+    // Before start(): asks to go on with this session (XEP-0198), or for a new one.
+    void resume(std::optional<xml::Session> session) { resume_ = std::move(session); }
+    // From within on_over(): the session that a broken connection leaves behind.
+    [[nodiscard]] std::optional<xml::Session> take_lost() { return std::exchange(lost_, {}); }
     // Null while no connection stands.
     [[nodiscard]] xml::Stream* stream() { return stream_.get(); }
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
@@ -80,6 +85,8 @@ private:
     std::optional<net::Dialer> dialer_;  // of this attempt
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<xml::Stream> stream_;
+    std::optional<xml::Session> resume_;
+    std::optional<xml::Session> lost_;
     Timer deadline_;
     link::Fault fault_ = link::Fault::kUnreachable;  // of the last target that failed
     bool permanent_ = false;
@@ -89,6 +96,7 @@ private:
     net::DaneQuestion dane_;    // until TLS begins
     bool demands_tls_ = false;  // it has TLSA records
     bool closing_ = false;
+    bool aborted_ = false;
 };
 
 }  // namespace fedgate::edge

@@ -49,8 +49,7 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     if (stream_ != nullptr && waiting_.empty() && write(ticket, stanza)) return;
     if (stream_ == nullptr && !initiator_started_) {
         if (now >= retry_at_) {
-            initiator_started_ = true;
-            initiator_.start();
+            start();
         } else if (ticket != 0 || permanent_) {
             return refuse(ticket, last_fault_);
         }
@@ -78,6 +77,8 @@ bool OutStream::write(link::Ticket ticket, Bytes stanza) {
         (counted || !has_left(unacknowledged_.front()))) {
         return false;
     }
+    const bool resumable = stream_->resumable();
+    if (resumable && !has_room_to_keep(stanza.size())) return false;
     if (!stream_->send(stanza)) return false;
     last_space_ = now;
     const bool aside = is_between_servers(stanza);
@@ -88,9 +89,12 @@ bool OutStream::write(link::Ticket ticket, Bytes stanza) {
     // ever.
     const bool forget = aside && ticket == 0 && is_empty_answer(stanza);
     if (forget && !counted) return true;
-    unacknowledged_.push_back(
-        {ticket, now, written_bytes_, forget, ticket != 0 ? std::string() : std::string(stanza)});
+    const bool keep = !forget && (ticket == 0 || resumable);
+    unacknowledged_.push_back({ticket, now, now + link::kDoubtWithin, written_bytes_,
+                               keep ? std::string(stanza) : std::string()});
+    kept_bytes_ += unacknowledged_.back().again.size();
     ++written_count_;
+    if (resumable) ask_in_time(stanza.size());
     if (acknowledgement_at_ == kNever) {
         acknowledgement_at_ = now + kAcknowledgementDelay;
         if (!timer_.armed() || timer_.deadline() > acknowledgement_at_) arm();
@@ -109,6 +113,7 @@ void OutStream::acknowledge(std::size_t count) {
     count = std::min(count, unacknowledged_.size());
     for (std::size_t i = 0; i < count; ++i) {
         const link::Ticket ticket = unacknowledged_.front().ticket;
+        kept_bytes_ -= unacknowledged_.front().again.size();
         unacknowledged_.pop_front();
         if (ticket != 0) owner_.on_fate({ticket, link::Fate::kAcknowledged});
     }
@@ -153,8 +158,7 @@ void OutStream::send_ping() {
     out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");  // XEP-0199
     if (out.overflowed() || !stream_->send(out.written())) return;
     if (stream_->acknowledges()) {  // it counts as any stanza does
-        unacknowledged_.push_back(
-            {0, context_.loop.now(), written_bytes_, true, std::string(out.written())});
+        unacknowledged_.push_back({0, context_.loop.now(), kNever, written_bytes_, {}});
         ++written_count_;
         stream_->request_acknowledgement();
     }
@@ -166,8 +170,7 @@ void OutStream::ping() {
     if (stream_ != nullptr) return send_ping();
     ping_wanted_ = true;
     if (!initiator_started_ && context_.loop.now() >= retry_at_) {
-        initiator_started_ = true;
-        initiator_.start();
+        start();
     }
 }
 
@@ -202,10 +205,12 @@ void OutStream::on_action(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kPair:
             if (!context_.stream_policy(our_, their_).accepts(action.proof)) {
+                give_up_session(link::Fault::kBlocked);
                 initiator_.close();  // the rules have changed meanwhile
                 return;
             }
             stream_ = initiator_.stream();
+            on_resumed();
             proof_ = action.proof;
             failures_ = 0;
             last_fault_ = link::Fault::kNone;
@@ -222,11 +227,20 @@ void OutStream::on_action(const xml::Action& action) {
             fail_waiting(action.verdict == xml::Verdict::kInvalid ? link::Fault::kRemoteFailing
                                                                   : link::Fault::kUnreachable,
                          false);
+            give_up_session(link::Fault::kNotTrusted);
             initiator_.close();
             return;
         case xml::Action::Kind::kAcknowledged:
             acknowledge(action.count);
             flush();
+            return;
+        case xml::Action::Kind::kResumed:
+            acknowledge(action.count);
+            if (resumption_) resumption_->granted = true;
+            return;
+        case xml::Action::Kind::kResumeFailed:
+            acknowledge(action.count);
+            give_up_session(last_fault_);
             return;
         default: return;
     }
@@ -241,7 +255,11 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     ping_wanted_ = false;
     last_fault_ = fault;
     permanent_ = permanent;
-    tell_doubts(fault);
+    if (const auto lost = initiator_.take_lost()) keep_session(*lost);
+    if (!resumption_ || permanent || draining_) {
+        resumption_.reset();
+        tell_doubts(fault);
+    }
     if (!was_proved || permanent) {
         ++failures_;
         const unsigned doublings = std::min(failures_ - 1, 6U);
@@ -249,9 +267,8 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
                               : retry_at_after(fault, retry_at);
         fail_waiting(fault, permanent);
-    } else if (!waiting_.empty() && !draining_) {  // S2S-21: once more on a new stream
-        initiator_started_ = true;
-        initiator_.start();
+    } else if ((!waiting_.empty() || resumption_) && !draining_) {  // S2S-21: on a new stream
+        start();
     }
     arm();
 }
@@ -262,14 +279,15 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
 void OutStream::tell_doubts(link::Fault fault) {
     std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
     pings_.clear();
-    written_count_ = acknowledged_count_ = written_bytes_ = 0;
+    acknowledgement_at_ = kNever;
+    written_count_ = acknowledged_count_ = written_bytes_ = kept_bytes_ = unasked_bytes_ = 0;
     std::size_t count = 0;
     const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
     for (auto one = in_doubt.rbegin(); one != in_doubt.rend(); ++one) {
-        if (one->ticket != 0 || one->forget) continue;
+        if (one->ticket != 0 || one->again.empty()) continue;  // a ping is not sent again
         if (waiting_.size() >= limits::kDomainPairQueueStanzas) break;
-        waiting_bytes_ += one->answer.size();
-        waiting_.push_front({0, until, std::move(one->answer)});
+        waiting_bytes_ += one->again.size();
+        waiting_.push_front({0, until, std::move(one->again)});
     }
     for (const Written& one : in_doubt) {
         if (one.ticket == 0) continue;
@@ -321,6 +339,7 @@ void OutStream::expire() {
 void OutStream::on_timer(Timer&) {
     const Instant now = context_.loop.now();
     expire();
+    expire_doubts();
     const net::Connection* connection = initiator_.connection();
     if (stream_ != nullptr && connection != nullptr) {
         if (now >= acknowledgement_at_) ask_for_acknowledgement();
@@ -337,9 +356,9 @@ void OutStream::on_timer(Timer&) {
         }
     }
     // Answers that wait want a stream too.
-    if (!waiting_.empty() && !initiator_started_ && !draining_ && now >= retry_at_) {
-        initiator_started_ = true;
-        initiator_.start();
+    if ((!waiting_.empty() || resumption_) && !initiator_started_ && !draining_ &&
+        now >= retry_at_) {
+        start();
     }
     arm();
 }
@@ -364,6 +383,7 @@ void OutStream::keep_alive() {
         pinged_at_ = now;
         send_ping();
     } else if (now - pinged_at_ > kPatience) {
+        if (stream_->resumable()) return initiator_.abort();  // an error would end the session
         if (stream_->acknowledges() || answers_pings_) {
             return initiator_.fail(xml::StreamError::kConnectionTimeout);
         }
@@ -372,8 +392,14 @@ void OutStream::keep_alive() {
     }
 }
 
+void OutStream::start() {
+    initiator_started_ = true;
+    initiator_.resume(resumption_ ? std::optional(resumption_->session) : std::nullopt);
+    initiator_.start();
+}
+
 void OutStream::arm() {
-    if (stream_ == nullptr && waiting_.empty()) {
+    if (stream_ == nullptr && waiting_.empty() && !resumption_) {
         timer_.cancel();
         return;
     }
@@ -390,6 +416,7 @@ void OutStream::drain() {
         if (stream_ != nullptr && !unacknowledged_.empty()) ask_for_acknowledgement();
         arm();
     } else if (!initiator_started_) {
+        give_up_session(link::Fault::kRemoteFailing);
         fail_waiting(link::Fault::kRemoteFailing, true);
     }
 }
@@ -398,14 +425,18 @@ void OutStream::recheck() {
     retry_at_ = {};  // an administrator has changed something: try again
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
     if (policy.allowed && (stream_ == nullptr || policy.accepts(proof_))) return;
-    if (!policy.allowed) fail_waiting(link::Fault::kBlocked, true);
+    if (!policy.allowed) {
+        give_up_session(link::Fault::kBlocked);
+        fail_waiting(link::Fault::kBlocked, true);
+    }
     initiator_.close();
 }
 
 bool OutStream::idle() const {
     // A refusal is remembered for a while longer than it holds, so that the next one counts on.
     const Duration memory = failures_ > 0 ? kPermanentFirst : Duration{};
-    return !initiator_started_ && waiting_.empty() && context_.loop.now() >= retry_at_ + memory;
+    return !initiator_started_ && waiting_.empty() && !resumption_ &&
+           context_.loop.now() >= retry_at_ + memory;
 }
 
 const char* OutStream::state_name() const {

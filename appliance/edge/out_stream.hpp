@@ -2,11 +2,14 @@
 // it (DNS-9), and what was written and is not acknowledged yet. Every stanza that comes in with a
 // ticket has its fate told: written, failed, or, when the stream breaks, in doubt. Acknowledged: by
 // XEP-0198 where the partner has it (S2S-16); else a ping (XEP-0199) follows the stanzas, and since
-// servers handle a stream in order, its answer says that what went before it has arrived. Owner:
+// servers handle a stream in order, its answer says that what went before it has arrived. Where the
+// partner lets a session be resumed, what a broken connection left unacknowledged is kept, and
+// goes on on the next one (out_stream_resume.cpp); only when that fails it is in doubt. Owner:
 // the Edge of shard hash(pair) % shards. Thread: that shard's.
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,11 +65,17 @@ private:
 
     struct Written {
         link::Ticket ticket;
-        Instant at;
+        Instant at;         // on this stream
+        Instant doubt_at;   // what has a ticket is in doubt then
         std::uint64_t end;  // of it, in all the bytes of stanzas on this stream
-        bool forget;        // a ping or its answer: of this stream only
-        std::string
-            answer;  // without a ticket: the stanza, to be written again if the stream breaks
+        // The stanza, where it has to be written again if the stream breaks: it has no ticket, or
+        // the session can be resumed. Empty: nobody wants that (any more).
+        std::string again;
+    };
+    struct Resumption {
+        xml::Session session;
+        Instant until;
+        bool granted = false;
     };
     struct Ping {
         std::uint64_t number;
@@ -91,7 +100,19 @@ private:
     void tell_doubts(link::Fault);
     void fail_waiting(link::Fault, bool answers_too);
     void refuse(link::Ticket, link::Fault);
+    void start();
     void arm();
+
+    // out_stream_resume.cpp
+    [[nodiscard]] bool has_room_to_keep(std::size_t bytes) const;
+    [[nodiscard]] std::size_t kept_bytes_max() const;
+    void ask_in_time(std::size_t bytes);
+    void keep_session(const xml::Session&);
+    void on_resumed();
+    void send_again();
+    void give_up_session(link::Fault);
+    void expire_doubts();
+    void doubt(Written&, link::Fault);
 
     Context& context_;
     OutStreamOwner& owner_;
@@ -102,6 +123,9 @@ private:
     std::deque<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::deque<Written> unacknowledged_;
+    std::size_t kept_bytes_ = 0;            // of them
+    std::size_t unasked_bytes_ = 0;         // kept since they were last asked for
+    std::optional<Resumption> resumption_;  // what is unacknowledged waits for it
     std::deque<Ping> pings_;
     std::uint64_t written_count_ = 0;  // on this stream
     std::uint64_t acknowledged_count_ = 0;

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kJidTextBytes = xml::kJidBytes;
 constexpr std::size_t kReasonBytesMax = 128;  // ERR-11
 constexpr std::size_t kNoticeBytes = 512;
+static_assert(kBounceWindow > link::kDoubtWithin + std::chrono::seconds(5));
 constexpr char kAcceptLine[] =  // IM-45
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
 

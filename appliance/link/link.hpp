@@ -89,6 +89,8 @@ protected:
 
 // A stanza with a ticket has its first fate within this time.
 constexpr Duration kFateWithin = std::chrono::milliseconds(7'500);
+// And what was written is acknowledged or in doubt within this time, while its sender can be told.
+constexpr Duration kDoubtWithin = std::chrono::seconds(50);
 
 // The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a
 // ticket other than 0; it may come before the call returns.

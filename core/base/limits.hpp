@@ -37,6 +37,9 @@ constexpr std::size_t kDomainPairQueueBytes = 1 << 20;
 constexpr std::size_t kUnsentBytes = 4 << 20;
 // edge: written and not acknowledged (XEP-0198) on one stream. At the bound: what follows waits.
 constexpr std::size_t kUnacknowledgedStanzas = 1'000;
+// edge: the bytes of them that are kept where the session can be resumed: xmpp.queue.bytes, but no
+// more than a new connection takes at once. At the bound: what follows waits.
+constexpr std::size_t kKeptBytes = kUnsentBytes / 2;
 // edge: pairs of domains with an outbound stream or a queue, for each shard. At the bound: refused.
 constexpr std::size_t kOutStreams = 65'536;
 // edge: sessions of partners that can be resumed (XEP-0198), for each shard: in all (one more can't
