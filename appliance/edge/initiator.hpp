@@ -55,6 +55,8 @@ public:
     void close();
     void fail(xml::StreamError);
     void abort();       // the peer does not read any more (S2S-66)
+    // The targets' failures under earlier rules, between two attempts only.
+    void forget_failures() { pool_ = {}; }
     void send_space();  // a white space keep-alive (RFC 6120 4.6.1)
 
 private:

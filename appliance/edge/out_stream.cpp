@@ -422,7 +422,9 @@ void OutStream::drain() {
 }
 
 void OutStream::recheck() {
-    retry_at_ = {};  // an administrator has changed something: try again
+    // An administrator has changed something: try again.
+    retry_at_ = {};
+    if (!initiator_started_) initiator_.forget_failures();
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
     if (policy.allowed && (stream_ == nullptr || policy.accepts(proof_))) return;
     if (!policy.allowed) {

@@ -509,5 +509,17 @@ TEST_F(EdgePair, OurStreamWithAWeakerProofThanTheNewRulesIsEnded) {
     a_->seats()[0].edge.reset();
 }
 
+TEST_F(EdgePair, ARefusalOfTheOldRulesDoesNotOutlastThem) {  // P9: live
+    start({{"partner/b.example/sasl", "required"}, {"partner/b.example/dialback", "no"}});
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kFailed); }));
+    EXPECT_EQ(door_a_.fault(1), link::Fault::kNotTrusted);
+    const auto rules = compile(server_rules("a.example", "b.example"));
+    a().reload(*rules, a_->seats()[0].certificates);
+    ASSERT_TRUE(send_from_a(2));  // neither a back-off nor a target that is held down (DNS-8)
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kWritten); }, 1s)) << a_->log();
+    a_->seats()[0].edge.reset();
+}
+
 }  // namespace
 }  // namespace fedgate::simulation
