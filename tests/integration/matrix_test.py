@@ -1,5 +1,6 @@
 """Every row of the negotiation matrix (features.md A5) against real servers, in both directions: the
 message crosses by the best method that the row lists and the peer has, or its sender is told."""
+import contextlib
 import json
 import subprocess
 import unittest
@@ -13,7 +14,6 @@ from harness.partners import ACCOUNTS, Partners
 from harness.process import Failed, wait_until
 from harness.prosody import Prosody
 from harness.world import SIP_DOMAIN, PeerTest, binaries
-from harness.xmpp_client import XmppClient
 
 STLS, DTLS, DTCP = "S/TLS", "D/TLS", "D/TCP"
 
@@ -169,15 +169,14 @@ class LiveChange(Partners):
 
         async def only_the_other():
             return {domain for domain, _ in await self.rows()} == {other}
-        await wait_until(only_the_other, "the streams that the row forbids are closed", 1)
+        await wait_until(only_the_other, "the streams that the row forbids are closed")
         for domain in self.CHANGED:
             await self.converse(domain, False)
         await self.converse(other, True)
 
         await self.change(sasl="optional", dialback="yes")
         for domain in self.CHANGED:
-            juliet = await XmppClient(self.servers[domain].address, domain, "juliet", "secret").start()
-            self.addAsyncCleanup(juliet.stop)
+            juliet = await self.juliet_of(domain)
             response = await self.agent.send_message(f"sip:back@{SIP_DOMAIN}", f"sip:{juliet.jid}", "back",
                                                      self.fedgate.sip)
             self.assertEqual(response.status, 200, domain)
@@ -187,8 +186,10 @@ class LiveChange(Partners):
 
             async def comes_in():
                 stanza_id = juliet.message(f"back@{SIP_DOMAIN}", domain)
-                await wait_until(lambda: is_in() or any(s.get("id") == stanza_id for s in juliet.received),
-                                 "the message, or an error")
+                # Or nothing: ejabberd 23.01 loses what comes while it forgets that it was refused.
+                with contextlib.suppress(Failed):
+                    await wait_until(lambda: is_in() or any(s.get("id") == stanza_id for s in juliet.received),
+                                     "the message, or an error", 2)
                 return is_in()
             await wait_until(comes_in, "their server tries again")    # it has a back-off of its own
         after = await self.rows()

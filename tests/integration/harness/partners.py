@@ -19,6 +19,7 @@ class Partners(PeerTest):
         await super().asyncSetUp()
         self.authority = Authority(self.directory / "ca")
         self.agent = SipAgent("tcp")
+        self.count = 0
 
     async def start(self, partners, servers, direct=(), certificate=None):
         """partners: domain -> its keys; servers: domain -> its server; direct: domains with direct TLS."""
@@ -51,11 +52,17 @@ class Partners(PeerTest):
             yield from at_address(domain, server.address,
                                   *((5270, "xmpps-server") if domain in self.direct else ()))
 
+    async def juliet_of(self, domain):
+        self.count += 1    # one who logs in as another resource puts nobody out
+        juliet = await XmppClient(self.servers[domain].address, domain, "juliet", "secret",
+                                  resource=f"r{self.count}").start()
+        self.addAsyncCleanup(juliet.stop)
+        return juliet
+
     async def converse(self, domain, passes, status=403):
         """A message each way between a romeo of ours and the juliet of that domain, or an error for each;
         status: what romeo's server is told then."""
-        juliet = await XmppClient(self.servers[domain].address, domain, "juliet", "secret").start()
-        self.addAsyncCleanup(juliet.stop)
+        juliet = await self.juliet_of(domain)
         romeo = f"romeo.{domain}@{self.ours(domain)}"
         body = f"between {romeo} and {juliet.jid}"
         response = await self.agent.send_message(f"sip:{romeo}", f"sip:{juliet.jid}", body,

@@ -26,8 +26,8 @@ def error_of(stanza):
 
 
 class XmppClient:
-    def __init__(self, address, domain, name, password, port=5222):
-        self.address, self.port = address, port
+    def __init__(self, address, domain, name, password, port=5222, resource="test"):
+        self.address, self.port, self.resource = address, port, resource
         self.domain, self.name, self.password = domain, name, password
         self.received = []
         self.arrived = asyncio.Condition()
@@ -49,10 +49,13 @@ class XmppClient:
         await self.open_stream()
         await self.next_element(STREAMS + "features")
         self.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-                  "<resource>test</resource></bind></iq>")
+                  f"<resource>{self.resource}</resource></bind></iq>")
         await self.next_element(CLIENT + "iq")
         self.send("<presence/>")
         self.reader_task = asyncio.create_task(self.read_all())
+        # Before its own presence is back, what is for it may find nobody.
+        await self.wait_for(lambda s: s.tag == CLIENT + "presence" and s.get("type") is None
+                            and s.get("from") == f"{self.jid}/{self.resource}", "its own presence")
         return self
 
     async def open_stream(self):
