@@ -54,7 +54,7 @@ public:
     // Clean, and no other target is tried; nothing happens while no connection stands.
     void close();
     void fail(xml::StreamError);
-    void abort();       // the peer does not read any more (S2S-66)
+    void abort();  // the peer does not read any more (S2S-66)
     // The targets' failures under earlier rules, between two attempts only.
     void forget_failures() { pool_ = {}; }
     void send_space();  // a white space keep-alive (RFC 6120 4.6.1)
