@@ -32,8 +32,8 @@ void OutStream::ask_in_time(std::size_t bytes) {
 
 // The connection broke.
 void OutStream::keep_session(const xml::Session& session) {
-    const bool wanted = std::ranges::any_of(
-        unacknowledged_, [](const Written& one) { return !one.again.empty(); });
+    const bool wanted =
+        std::ranges::any_of(unacknowledged_, [](const Written& one) { return !one.again.empty(); });
     if (!wanted || session.unacknowledged != unacknowledged_.size()) return;
     const Instant now = context_.loop.now();
     pings_.clear();

@@ -138,8 +138,8 @@ protected:
 TEST_F(Names, DialbackToNowhereIsAnswered) {
     start();
     EXPECT_EQ(claim("nowhere.example", 2s), "remote-server-not-found");
-    for (const char* name : {"_xmpp-server._tcp.broken.example", "_xmpps-server._tcp.broken.example",
-                             "broken.example"}) {
+    for (const char* name : {"_xmpp-server._tcp.broken.example",
+                             "_xmpps-server._tcp.broken.example", "broken.example"}) {
         dns().set_failing(name, net::DnsStatus::kFailed);
     }
     EXPECT_EQ(claim("broken.example", 2s), "remote-server-timeout");

@@ -21,7 +21,9 @@ struct Side final : link::GatewayDoor {
         if (stanza.kind != xml::StanzaKind::kMessage) return true;
         if (simulation != nullptr && simulation->random(100) < busy_percent) return false;
         const link::Ticket ticket = std::stoull(std::string(stanza.id));
-        ++other->sent.at(ticket).delivered;
+        Sent& one = other->sent.at(ticket);
+        ++one.delivered;
+        if (one.in_doubt > 0) ++late;
         if (ticket < last) ++disordered;
         last = ticket;
         return true;
@@ -63,15 +65,16 @@ struct Side final : link::GatewayDoor {
     std::map<link::Ticket, Sent> sent;
     link::Ticket last = 0;
     unsigned disordered = 0;
+    unsigned late = 0;  // came after its sender was told that it is in doubt
 };
 
 class Resume : public testing::Test {
 protected:
     void start(std::uint64_t seed, std::uint32_t shards, Settings ours = {}, Settings theirs = {}) {
-        simulation_ = std::make_unique<Simulation>(SimulationSettings{
-            .seed = seed,
-            .wall_start = std::chrono::time_point_cast<WallTime::duration>(
-                std::chrono::system_clock::now())});
+        simulation_ = std::make_unique<Simulation>(
+            SimulationSettings{.seed = seed,
+                               .wall_start = std::chrono::time_point_cast<WallTime::duration>(
+                                   std::chrono::system_clock::now())});
         const auto make = [&](const char* our, const char* their, const Settings& more) {
             Settings settings = server_rules(our, their);
             settings.insert(settings.end(), more.begin(), more.end());
@@ -114,6 +117,24 @@ protected:
         until([] { return false; }, time);
     }
     std::string log() { return "\na:\n" + a_->log() + "b:\n" + b_->log(); }
+
+    void restart_b() {
+        for (auto& seat : b_->seats()) seat.edge.reset();
+        for (auto& seat : b_->seats()) b_->start_edge(seat, in_b_);
+    }
+    // Messages under way in both directions.
+    void fill(unsigned count) {
+        send(true);
+        send(false);
+        ASSERT_TRUE(until([&] {
+            return in_a_.totals().delivered == 1 && in_b_.totals().delivered == 1;
+        })) << log();
+        for (unsigned i = 0; i < count; ++i) {
+            send(true);
+            send(false);
+        }
+        pass(200us);
+    }
 
     std::unique_ptr<Simulation> simulation_;
     Side in_a_;
@@ -196,6 +217,100 @@ TEST_F(Resume, BrokenConnectionsDoubleNothingAndLeaveNothingInDoubt) {
         if (HasFailure()) return;
     }
     EXPECT_GT(resumed, 60u);
+}
+
+// A partner that has forgotten the session says so: in doubt at once, and never sent again.
+TEST_F(Resume, ARestartedPartnerLeavesDoubtNotDoubles) {
+    start(2, 3);
+    fill(0);
+    pass(6s);  // acknowledged
+    in_b_.busy_percent = 100;
+    for (unsigned i = 0; i < 100; ++i) send(true);
+    pass(1s);  // all is written, nothing handled
+    restart_b();
+    in_b_.busy_percent = 0;
+    ASSERT_TRUE(until([&] { return in_a_.totals().open == 0; }, 10s)) << log();
+    const auto totals = in_a_.totals();
+    EXPECT_EQ(totals.in_doubt, 100u);
+    EXPECT_EQ(totals.delivered, 1u);
+    EXPECT_EQ(totals.wrong + in_b_.late, 0u);
+    send(true);  // and goes on
+    ASSERT_TRUE(until([&] { return in_a_.totals().open == 0; }, 10s)) << log();
+    EXPECT_EQ(in_a_.totals().delivered, 2u);
+}
+
+// Both ends of the old streams still look alive to the one that is asked, on whatever shard.
+TEST_F(Resume, ABlackHoleThatHealsInTimeIsNoDoubt) {
+    for (std::uint64_t seed = 20; seed < 24; ++seed) {
+        in_a_ = Side();
+        in_b_ = Side();
+        start(seed, 3);
+        fill(50);
+        simulation_->cut(a_->node(), b_->node());
+        for (unsigned i = 0; i < 50; ++i) {
+            send(true);
+            send(false);
+        }
+        pass(38s);
+        simulation_->heal(a_->node(), b_->node());
+        EXPECT_TRUE(until([&] { return settled(); }, 12s)) << log();
+        for (const Side* side : {&in_a_, &in_b_}) {
+            const auto totals = side->totals();
+            EXPECT_EQ(totals.wrong + totals.in_doubt + totals.failed, 0u) << log();
+            EXPECT_EQ(totals.delivered, totals.sent);
+        }
+        TearDown();
+        if (HasFailure()) return;
+    }
+}
+
+// Nobody hears of it later than its sender can be told. What was under way may still come, once.
+TEST_F(Resume, ALongBlackHoleIsDoubtInTime) {
+    start(30, 3);
+    fill(1);
+    simulation_->cut(a_->node(), b_->node());
+    pass(1ms);
+    for (unsigned i = 0; i < 50; ++i) send(true);
+    pass(link::kDoubtWithin + 5s);
+    EXPECT_EQ(in_a_.totals().open, 0u) << log();
+    EXPECT_GE(in_a_.totals().in_doubt, 50u);
+    simulation_->heal(a_->node(), b_->node());
+    pass(100s);
+    send(true);
+    ASSERT_TRUE(until([&] { return in_a_.totals().open == 0; })) << log();
+    EXPECT_EQ(in_a_.totals().wrong, 0u);
+}
+
+TEST_F(Resume, ADeadPartnerIsDoubtInTime) {
+    start(31, 3);
+    in_b_.busy_percent = 100;
+    send(true);
+    ASSERT_TRUE(until([&] { return in_a_.sent.begin()->second.written == 1; }));
+    simulation_->kill(b_->node());
+    pass(40s);
+    send(true);  // no stream: refused soon
+    ASSERT_TRUE(until([&] { return in_a_.totals().open == 0; }, 15s)) << log();
+    EXPECT_EQ(in_a_.totals().in_doubt, 1u);
+    EXPECT_EQ(in_a_.totals().failed, 1u);
+    EXPECT_EQ(in_a_.totals().wrong, 0u);
+}
+
+// What is kept for resumption is bounded: the rest waits, and is not lost.
+TEST_F(Resume, KeptBytesAreBounded) {
+    start(32, 1, {{"xmpp.queue.bytes", "64KiB"}});
+    fill(0);
+    in_b_.busy_percent = 100;
+    for (unsigned i = 0; i < 100; ++i) send(true, 1'000);
+    pass(3s);
+    unsigned written = 0;
+    for (const auto& [ticket, one] : in_a_.sent) written += one.written;
+    EXPECT_GT(written, 50u);
+    EXPECT_LE(written, 64u);
+    ASSERT_TRUE(simulation_->break_connection(1));
+    in_b_.busy_percent = 0;
+    ASSERT_TRUE(until([&] { return settled(); })) << log();
+    EXPECT_EQ(in_a_.totals().wrong, 0u);
+    EXPECT_EQ(in_a_.totals().delivered, 101u) << log();
 }
 
 }  // namespace
