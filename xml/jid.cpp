@@ -222,6 +222,11 @@ bool enforce_local(Bytes local, Sink& sink) {
 bool enforce_domain(Bytes domain, Sink& sink) { return write_domain(domain, true, sink); }
 bool domain_to_unicode(Bytes domain, Sink& sink) { return write_domain(domain, true, sink); }
 bool domain_to_ascii(Bytes domain, Sink& sink) { return write_domain(domain, false, sink); }
+Bytes wire_domain(Bytes domain, DomainBuffer& memory) {
+    if (domain.find("xn--") == Bytes::npos) return domain;
+    Sink sink(memory);
+    return domain_to_unicode(domain, sink) ? sink.written() : domain;
+}
 
 bool enforce_resource(Bytes resource, Sink& sink) {
     switch (look_at(resource, Bits::kResource)) {

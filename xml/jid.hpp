@@ -43,6 +43,10 @@ bool enforce_resource(Bytes resource, Sink& sink);
 bool domain_to_ascii(Bytes domain, Sink& sink);
 // U-labels: the same as enforce_domain.
 bool domain_to_unicode(Bytes domain, Sink& sink);
+// RFC 7622 3.2: a domain that we keep as A-labels, as peers want to read it. Not copied when it is
+// the same.
+using DomainBuffer = std::array<char, limits::kJidPartBytes>;
+Bytes wire_domain(Bytes domain, DomainBuffer& memory);
 
 // ADDR-3.
 void unescape_local(Bytes local, Sink& sink);

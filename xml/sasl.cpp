@@ -2,6 +2,7 @@
 
 #include "core/base/hash.hpp"
 #include "core/base/limits.hpp"
+#include "xml/jid.hpp"
 
 namespace fedgate::xml {
 
@@ -34,7 +35,8 @@ void write_sasl_auth(Sink& out, Bytes our_domain) {
     out.append("<auth xmlns='");
     out.append(kNamespace);
     out.append("' mechanism='EXTERNAL'>");
-    write_base64(out, our_domain);
+    DomainBuffer memory;
+    write_base64(out, wire_domain(our_domain, memory));
     out.append("</auth>");
 }
 
@@ -62,8 +64,11 @@ SaslOutcome judge_sasl_auth(Bytes mechanism, Bytes text, Bytes their_domain, boo
     if (!size) return SaslOutcome::kIncorrectEncoding;
     // S2S-14: nobody acts for another domain. The header's `from` may have been written in any
     // case.
-    return equal_ignoring_case(Bytes(authzid, *size), their_domain) ? SaslOutcome::kSuccess
-                                                                    : SaslOutcome::kInvalidAuthzid;
+    DomainBuffer memory;
+    Sink domain(memory);
+    const bool same = domain_to_ascii(Bytes(authzid, *size), domain) &&
+                      equal_ignoring_case(domain.written(), their_domain);
+    return same ? SaslOutcome::kSuccess : SaslOutcome::kInvalidAuthzid;
 }
 
 }  // namespace fedgate::xml

@@ -377,6 +377,8 @@ void Stream::read_limits(const Element& parent) {
 // S2S-2, S2S-3.
 void Stream::write_header(Bytes from, Bytes to, bool reply) {
     char memory[2 * limits::kJidPartBytes + 512];
+    DomainBuffer from_memory;
+    DomainBuffer to_memory;
     Sink out(memory);
     out.append("<?xml version='1.0'?><stream:stream");
     write_attribute(out, "xmlns", kServerNamespace);
@@ -390,8 +392,8 @@ void Stream::write_header(Bytes from, Bytes to, bool reply) {
         id_ = to_hex(random);
         write_attribute(out, "id", Bytes(id_.data(), id_.size()));
     }
-    if (!from.empty()) write_attribute(out, "from", from);
-    if (!to.empty()) write_attribute(out, "to", to);
+    if (!from.empty()) write_attribute(out, "from", wire_domain(from, from_memory));
+    if (!to.empty()) write_attribute(out, "to", wire_domain(to, to_memory));
     if (peer_is_1_0_) write_attribute(out, "version", "1.0");
     write_attribute(out, "xml:lang", "en");
     out.append('>');

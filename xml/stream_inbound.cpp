@@ -348,10 +348,15 @@ void Stream::become_open() {
 
 void Stream::answer(Bytes element, Bytes from, Bytes to, Bytes id, Bytes type) {
     char memory[4096];
+    DomainBuffer from_memory;
+    DomainBuffer to_memory;
     Sink out(memory);
-    write_empty(
-        out, element,
-        {{"xmlns:db", kDialbackNamespace}, {"from", from}, {"to", to}, {"id", id}, {"type", type}});
+    write_empty(out, element,
+                {{"xmlns:db", kDialbackNamespace},
+                 {"from", wire_domain(from, from_memory)},
+                 {"to", wire_domain(to, to_memory)},
+                 {"id", id},
+                 {"type", type}});
     if (out.overflowed()) return fail(StreamError::kPolicyViolation);
     write(out.written());
 }
@@ -359,11 +364,13 @@ void Stream::answer(Bytes element, Bytes from, Bytes to, Bytes id, Bytes type) {
 void Stream::answer_error(Bytes element, Bytes from, Bytes to, Bytes id,
                           StanzaCondition condition) {
     char memory[4096];
+    DomainBuffer from_memory;
+    DomainBuffer to_memory;
     Sink out(memory);
     write_start(out, element,
                 {{"xmlns:db", kDialbackNamespace},
-                 {"from", from},
-                 {"to", to},
+                 {"from", wire_domain(from, from_memory)},
+                 {"to", wire_domain(to, to_memory)},
                  {"id", id},
                  {"type", "error"}});
     write_start(out, "error", {{"type", name_of(default_type(condition))}});

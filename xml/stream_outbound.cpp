@@ -133,9 +133,13 @@ void Stream::start_dialback(Instant now) {
 void Stream::write_result(Bytes our) {
     const DialbackKey key = make_dialback_key(settings_.dialback, their_, our, peer_id_);
     char memory[4096];
+    DomainBuffer from_memory;
+    DomainBuffer to_memory;
     Sink out(memory);
     write_element(out, "db:result",
-                  {{"xmlns:db", kDialbackNamespace}, {"from", our}, {"to", their_}},
+                  {{"xmlns:db", kDialbackNamespace},
+                   {"from", wire_domain(our, from_memory)},
+                   {"to", wire_domain(their_, to_memory)}},
                   Bytes(key.data(), key.size()));
     FEDGATE_CHECK(!out.overflowed());
     write(out.written());
@@ -223,11 +227,13 @@ void Stream::ask_queued() {
     for (Question& question : questions_) {
         if (question.state != Question::State::kQueued) continue;
         char memory[8192];
+        DomainBuffer from_memory;
+        DomainBuffer to_memory;
         Sink out(memory);
         write_element(out, "db:verify",
                       {{"xmlns:db", kDialbackNamespace},
-                       {"from", question.our},
-                       {"to", question.their},
+                       {"from", wire_domain(question.our, from_memory)},
+                       {"to", wire_domain(question.their, to_memory)},
                        {"id", question.id}},
                       question.key);
         if (out.overflowed()) {

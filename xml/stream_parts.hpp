@@ -1,8 +1,6 @@
 // Small pieces that both directions of the stream engine use. Private to xml/stream*.cpp.
 #pragma once
 
-#include <array>
-
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
 #include "xml/jid.hpp"
@@ -16,8 +14,6 @@ inline constexpr Bytes kDialbackFeature = "urn:xmpp:features:dialback";
 inline constexpr Bytes kSmNamespace = "urn:xmpp:sm:3";
 inline constexpr Bytes kLimitsNamespace = "urn:xmpp:stream-limits:0";
 inline constexpr Bytes kClosingTag = "</stream:stream>";
-
-using DomainBuffer = std::array<char, limits::kJidPartBytes>;
 
 // ADDR-2, CERT-3: the A-label form by which domains are compared; empty: not a domain.
 inline Bytes to_domain(Bytes text, DomainBuffer& memory) {

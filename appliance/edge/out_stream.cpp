@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "appliance/edge/between_servers.hpp"
+#include "xml/jid.hpp"
 
 namespace fedgate::edge {
 
@@ -147,11 +148,12 @@ bool OutStream::has_left(const Written& one) const {
 void OutStream::send_ping() {
     if (pings_.size() >= kPingsMax) pings_.pop_front();  // a later one covers it
     char memory[limits::kJidPartBytes * 2 + 256];
+    xml::DomainBuffer domain;
     Sink out(memory);
-    out.append("<iq type='get' from='");  // domains are A-labels: nothing to escape
-    out.append(our_);
+    out.append("<iq type='get' from='");  // in domains there is nothing to escape
+    out.append(xml::wire_domain(our_, domain));
     out.append("' to='");
-    out.append(their_);
+    out.append(xml::wire_domain(their_, domain));
     out.append("' id='");
     out.append(kPingId);
     out.append_number(next_ping_);

@@ -19,6 +19,9 @@ TEST(Sasl, AuthzidRules) {
     EXPECT_EQ(judge("Yi5leGFtcGxl"), SaslOutcome::kInvalidAuthzid);      // b.example
     EXPECT_EQ(judge("dUBhLmV4YW1wbGU="), SaslOutcome::kInvalidAuthzid);  // u@a.example
     EXPECT_EQ(judge("YS5leGFtcGxlAA=="), SaslOutcome::kInvalidAuthzid);  // a.example NUL
+    // CERT-3: servers write their domain with U-labels ("bücher.example").
+    EXPECT_EQ(judge_sasl_auth("EXTERNAL", "YsO8Y2hlci5leGFtcGxl", "xn--bcher-kva.example", true),
+              SaslOutcome::kSuccess);
     EXPECT_EQ(judge("YS5leGFtcGx"), SaslOutcome::kIncorrectEncoding);
     EXPECT_EQ(judge("=="), SaslOutcome::kIncorrectEncoding);
     EXPECT_EQ(judge(std::string(4'000, 'A')), SaslOutcome::kIncorrectEncoding);

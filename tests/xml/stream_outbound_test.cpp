@@ -70,6 +70,20 @@ struct Outbound : Owner {
     }
 };
 
+// RFC 7622 3.2: what we keep as A-labels is written as peers know it, and theirs is understood.
+TEST(Outbound, DomainsBeyondAsciiAreWrittenAsULabels) {
+    Owner peer(kClearOnly);
+    peer.connect(Stream::Role::kOutbound, "sip.example", "xn--bcher-kva.example");
+    EXPECT_TRUE(contains(peer.out, "from='sip.example' to='b\u00fccher.example'")) << peer.out;
+    peer.feed(
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+        "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' "
+        "id='i1' from='b\u00fccher.example' to='sip.example' version='1.0'><stream:features/>");
+    EXPECT_TRUE(contains(peer.out, "to='b\u00fccher.example'>")) << peer.out;
+    peer.feed("<db:result from='b\u00fccher.example' to='sip.example' type='valid'/>");
+    EXPECT_EQ(peer.count(Kind::kPair), 1U);
+}
+
 // S2S-2
 TEST(StreamOutbound, Header) {
     EXPECT_EQ(Outbound().out,
