@@ -1,6 +1,9 @@
 #include "appliance/edge/initiator.hpp"
 
+#include <cstring>
 #include <utility>
+
+#include "net/address.hpp"
 
 namespace fedgate::edge {
 
@@ -41,6 +44,23 @@ link::Fault fault_of(const xml::StreamEnd& end) {
 link::Fault fault_of(net::DialFault fault) {
     return fault == net::DialFault::kNoDomain ? link::Fault::kNoSuchDomain
                                               : link::Fault::kUnreachable;
+}
+
+bool is_of_dns(net::DialFault fault) {
+    return fault != net::DialFault::kUnreachable && fault != net::DialFault::kTimeout;
+}
+
+// For the administrator.
+std::string text_of(net::DialFault fault, const Error& last) {
+    switch (fault) {
+        case net::DialFault::kNoDomain: return "DNS has no XMPP server for the domain";
+        case net::DialFault::kDnsFailed: return "DNS did not answer";
+        case net::DialFault::kBogus: return "DNSSEC: an answer of DNS is forged, or its keys are";
+        case net::DialFault::kUnreachable:
+        case net::DialFault::kTimeout: break;
+    }
+    const std::string why = last.system != 0 ? std::strerror(last.system) : last.where;
+    return "no server of the domain can be reached: " + why;
 }
 
 }  // namespace
@@ -104,10 +124,16 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     pump({});
 }
 
-void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error, Instant retry_at) {
+void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error last, Instant retry_at) {
     // A target that answered and was refused says more than one that could not be reached.
     if (fault == net::DialFault::kNoDomain || fault_ == link::Fault::kUnreachable) {
         fault_ = fault_of(fault);
+        const std::string text = text_of(fault, last);
+        const bool dns = is_of_dns(fault);
+        context_.note_failure(dns ? FailureKind::kDns : FailureKind::kUnreachable, false, their_,
+                              {}, text);
+        context_.log.event(dns ? EventId::kDnsFailed : EventId::kPartnerUnreachable,
+                           {{"partner", their_}, {"reason", text}});
     }
     end(retry_at);
 }
@@ -115,6 +141,12 @@ void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error, Instan
 void Initiator::on_secured(net::Connection& connection) {
     if (connection.peer().dane == PeerIdentity::Dane::kRefused) {
         // CERT-8: no other proof makes up for that, dialback neither.
+        const std::string peer = net::format_address(connection.peer_address());
+        context_.note_failure(FailureKind::kCertificate, false, their_, peer,
+                              connection.peer().fault);
+        context_.log.event(
+            EventId::kCertificateRefused,
+            {{"partner", their_}, {"peer", peer}, {"reason", connection.peer().fault}});
         connection_->abort(Error{Errc::kCertificate, 0, "TLSA"});
         return;
     }
