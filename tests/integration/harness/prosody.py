@@ -104,7 +104,7 @@ class Prosody:
 
     def write_accounts(self, domain):
         folder = self.directory / "data" / "".join(
-            c if c.isalnum() else f"%{ord(c):02x}" for c in domain) / "accounts"
+            chr(c) if c < 128 and chr(c).isalnum() else f"%{c:02x}" for c in domain.encode()) / "accounts"
         folder.mkdir(parents=True, exist_ok=True)
         for name, password in self.accounts.items():
             (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
