@@ -106,12 +106,12 @@ void Initiator::start() {
 void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connection,
                           const net::Target& target) {
     connection_ = std::move(connection);
+    dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
+    demands_tls_ = !dane_.records.empty();
     stream_ = std::make_unique<xml::Stream>(*this, context_.settings, role_, our_, their_,
                                             context_.loop.now());
     if (resume_) stream_->resume(*resume_);
     direct_tls_ = target.transport == net::Transport::kTls;
-    dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
-    demands_tls_ = !dane_.records.empty();
     if (direct_tls_) {
         connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server",
                                       std::move(dane_));  // XEP-0368

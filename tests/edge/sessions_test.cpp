@@ -46,8 +46,7 @@ protected:
     SessionsTest() {
         const auto node = simulation.make_node();
         for (std::uint32_t i = 0; i < 3; ++i) {
-            cores.push_back(
-                std::make_unique<Core>(*this, group, i, simulation.make_loop(node)));
+            cores.push_back(std::make_unique<Core>(*this, group, i, simulation.make_loop(node)));
         }
     }
     Sessions& on(std::size_t shard) { return cores[shard]->sessions; }

@@ -75,15 +75,15 @@ public:
             authority = wire_name("") + number(6) + number(1) + number(0) + number(60) +
                         number(static_cast<unsigned>(soa.size())) + soa;
         }
-        const std::string reply = std::string(query.substr(0, 2)) + number(0x8580 | code) +
-                                  number(1) + number(failing ? 0 : count) +
-                                  number(authority.empty() ? 0 : 1) + number(0) + question +
-                                  (failing ? "" : answers) + authority;
+        const std::string reply = std::string(query.substr(0, 2)) +
+                                  number((truncating ? 0x8780U : 0x8580U) | code) + number(1) +
+                                  number(failing ? 0 : count) + number(authority.empty() ? 0 : 1) +
+                                  number(0) + question + (failing ? "" : answers) + authority;
         EXPECT_TRUE(loop_.send_datagram(socket_, from, reply));
     }
 
     int questions = 0;
-    bool silent = false, failing = false, closed = false;
+    bool silent = false, failing = false, truncating = false, closed = false;
 
 private:
     static std::string number(unsigned value) {
@@ -177,6 +177,60 @@ TEST_F(UnboundTest, TellsNoDataFromNoDomainFromFailure) {
     EXPECT_EQ(ask("", DnsType::kA).status, DnsStatus::kFailed);
     EXPECT_EQ(ask(std::string(300, 'a'), DnsType::kA).status, DnsStatus::kFailed);
     EXPECT_EQ(ask("a..b", DnsType::kA).status, DnsStatus::kFailed);
+}
+
+// DNS of an enemy: what is not a name is left out, what does not end is a failure, and nothing
+// holds longer than DNS-8 says.
+TEST_F(UnboundTest, HostileAnswersAreBounded) {
+    const std::string name = "_xmpp-server._tcp.evil.test";
+    const std::string prefix("\0\1\0\1\x14\x95", 6);
+    server.add(name, DnsType::kSrv,
+               prefix + std::string("\x4"
+                                    "a\0bc\0",
+                                    6));  // NUL
+    server.add(name, DnsType::kSrv,
+               prefix + std::string("\x4"
+                                    "a.bc\x4test\0",
+                                    11));  // a dot
+    server.add(name, DnsType::kSrv,
+               prefix + std::string("\x4"
+                                    "a bc\0",
+                                    6));                                   // a space
+    server.add(name, DnsType::kSrv, std::string("\0\1\0\1\0\0\1g\0", 9));  // port 0
+    server.add(name, DnsType::kSrv, NameServer::srv(1, 2, 5269, "good.test"), 0xffff);
+    const DnsAnswer answer = ask(name, DnsType::kSrv);
+    EXPECT_EQ(answer.status, DnsStatus::kOk);
+    ASSERT_EQ(answer.srv.size(), 1u);
+    EXPECT_EQ(answer.srv[0].target, "good.test");
+    EXPECT_LE(answer.ttl, 3600s);
+
+    // A thousand records do not fit in a datagram; those that do are cut.
+    for (int i = 0; i < 100; ++i)
+        server.add("many.test", DnsType::kA, std::string("\x0a\0\0", 3) + static_cast<char>(i));
+    EXPECT_EQ(ask("many.test", DnsType::kA).addresses.size(), 64u);
+    // Truncated, and nobody answers over TCP.
+    server.add("cut.test", DnsType::kA, std::string("\x0a\0\0\1", 4));
+    server.truncating = true;
+    EXPECT_EQ(ask("cut.test", DnsType::kA).status, DnsStatus::kFailed);
+    server.truncating = false;
+    // Nonsense.
+    server.add("short.test", DnsType::kA, "xy");
+    server.add("short.test", DnsType::kTlsa, "xyz");
+    EXPECT_NE(ask("short.test", DnsType::kA).status, DnsStatus::kOk);
+    EXPECT_NE(ask("short.test", DnsType::kTlsa).status, DnsStatus::kOk);
+    server.add("tlsa.test", DnsType::kTlsa, std::string("\3\1\1abc", 6));
+    const DnsAnswer tlsa = ask("tlsa.test", DnsType::kTlsa);
+    ASSERT_EQ(tlsa.tlsa.size(), 1u);
+    EXPECT_EQ(tlsa.tlsa[0].usage, 3);
+    EXPECT_EQ(tlsa.tlsa[0].data, "abc");
+    EXPECT_FALSE(tlsa.secure);
+}
+
+// D8: a root key that can't be read is told at once, not with every name.
+TEST_F(UnboundTest, AMissingTrustAnchorIsTold) {
+    const auto made = make_unbound_resolver(world.loop(), {{}, "/nonexistent/root.key"});
+    ASSERT_FALSE(made);
+    EXPECT_STREQ(made.error().where, "net.dns.trust_anchor can't be read");
 }
 
 TEST_F(UnboundTest, RemembersAnswers) {

@@ -2,7 +2,8 @@
 // that lead back to ourselves, DANE, and names that are not ASCII.
 #include <gtest/gtest.h>
 
-#include "net/dane.hpp"
+#include "core/base/hash.hpp"
+#include "net/certificate.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace fedgate::simulation {
@@ -214,6 +215,79 @@ TEST_F(Names, PendingQuestionsAreBounded) {
     ASSERT_TRUE(until([&] { return attacker_->taken.size() == 8; }, 5s)) << server_->log();
     last.connection->abort({Errc::kClosed, 0, "test"});
     EXPECT_TRUE(until([&] { return attacker_->taken.empty(); }, 1s));
+}
+
+// One edge, and a partner's that shows a certificate nobody has signed.
+class DaneOfAPartner : public testing::Test {
+protected:
+    // Whether a stanza reaches the partner; `proof_` and `failure_` then say how, or why not.
+    bool reaches(std::uint8_t usage, bool right, const Settings& more = {}, bool secure = true) {
+        simulation_ = std::make_unique<Simulation>(SimulationSettings{.seed = 29});
+        Settings settings = server_rules("a.example", "b.example");
+        settings.insert(settings.end(), more.begin(), more.end());
+        Server a(*simulation_, simulation_->make_node(), 1, settings);
+        Settings theirs_settings = server_rules("b.example", "a.example");
+        theirs_settings.emplace_back("partner/a.example/tls", "optional");
+        Server b(*simulation_, simulation_->make_node(), 1, theirs_settings);
+        a.knows("b.example", *simulation_, b.node());
+        b.knows("a.example", *simulation_, a.node());
+        const auto der = net::parse_pem_certificates(Server::certificate().certificate);
+        const auto digest = sha256({right ? Bytes(der->front()) : Bytes("another")});
+        net::SimulatedResolver& dns = *a.seats()[0].resolver;
+        dns.add_tlsa("_5269._tcp.host.b.example",
+                     {usage, 0, 1, std::string(digest.begin(), digest.end())});
+        for (const char* name :
+             {"_xmpp-server._tcp.b.example", "host.b.example", "_5269._tcp.host.b.example"}) {
+            if (secure) dns.set_secure(name);
+        }
+        Door ours;
+        Door theirs;
+        a.start_edge(a.seats()[0], ours);
+        b.start_edge(b.seats()[0], theirs);
+        edge::Edge& edge = *a.seats()[0].edge;
+        EXPECT_TRUE(edge.take_stanza(
+            {1, "a.example", "b.example", "<message from='u@a.example' to='v@b.example'/>"}));
+        const auto failed = [&ours] {
+            return std::ranges::find(ours.outcomes, link::Fate::kFailed, &link::Outcome::fate);
+        };
+        simulation_->run_for([&] { return !theirs.got.empty() || failed() != ours.outcomes.end(); },
+                             40s);
+        proof_.clear();
+        for (const edge::StreamRow& row : edge.rows()) {
+            if (!row.inbound && !row.listening) proof_ = row.proof;
+        }
+        fault_ = failed() == ours.outcomes.end() ? link::Fault::kNone : failed()->fault;
+        log_ = a.log();
+        const bool arrived = !theirs.got.empty();
+        return arrived;
+    }
+
+    std::unique_ptr<Simulation> simulation_;
+    std::string proof_;
+    std::string log_;
+    link::Fault fault_{};
+};
+
+// S2S-56: outbound, DANE is as good as a certificate, and its refusal is final (CERT-8).
+TEST_F(DaneOfAPartner, DecidesWhereDnssecVouchesForIt) {
+    EXPECT_TRUE(reaches(3, true)) << log_;
+    EXPECT_EQ(proof_, "certificate");
+    EXPECT_FALSE(reaches(3, false)) << proof_;
+    EXPECT_EQ(fault_, link::Fault::kNotTrusted);
+    EXPECT_TRUE(has(log_, "TLSA")) << log_;
+    EXPECT_FALSE(reaches(1, true)) << proof_;  // it wants a valid chain, too
+    // Without DNSSEC, switched off, not understood: as if there was none.
+    EXPECT_TRUE(reaches(3, false, {}, false));
+    EXPECT_EQ(proof_, "dialback over TLS");
+    EXPECT_TRUE(reaches(3, false, {{"partner/b.example/dane", "no"}}));
+    EXPECT_EQ(proof_, "dialback over TLS");
+    EXPECT_TRUE(reaches(9, false));
+    EXPECT_EQ(proof_, "dialback over TLS");
+    // A server with TLSA is not talked to in clear, whatever else is allowed (RFC 7673 4).
+    const Settings clear = {{"partner/b.example/tls", "none"}, {"partner/b.example/sasl", "none"}};
+    EXPECT_FALSE(reaches(3, true, clear)) << proof_;
+    EXPECT_TRUE(reaches(3, true, clear, false)) << log_;
+    EXPECT_EQ(proof_, "dialback in clear");
 }
 
 }  // namespace

@@ -61,23 +61,27 @@ inline Settings server_rules(const char* our, const char* their) {
 // What one server process is made of, on simulated loops.
 class Server {
 public:
+    // What all servers show. One for the whole program: keys come from the kernel, and their sizes
+    // would show in a trace.
+    static const net::SelfSigned& certificate() {
+        static const auto self_signed =
+            net::make_self_signed({kSipDomain, kXmppDomain, "a.example", "b.example"}, 30);
+        FEDGATE_CHECK(self_signed.has_value());
+        return *self_signed;
+    }
+
     // `certified`: each server trusts the other's certificate, if the simulation's time is ours.
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
            bool certified = false)
         : node_(node), rules_(compile(settings)), group_(shards) {
-        // One for the whole program: keys come from the kernel, and their sizes would show in a
-        // trace.
-        static const auto self_signed =
-            net::make_self_signed({kSipDomain, kXmppDomain, "a.example", "b.example"}, 30);
-        FEDGATE_CHECK(self_signed.has_value());
         for (std::uint32_t i = 0; i < shards; ++i) {
             Seat seat;
             seat.loop = &simulation.make_loop(node);
             seat.shard = std::make_unique<Shard>(group_, i, *seat.loop);
             seat.resolver = std::make_unique<net::SimulatedResolver>(*seat.loop);
             net::TlsConfig tls;
-            tls.credentials.push_back({{{}, self_signed->certificate}, {{}, self_signed->key}});
-            if (certified) tls.ca = {{}, self_signed->certificate};
+            tls.credentials.push_back({{{}, certificate().certificate}, {{}, certificate().key}});
+            if (certified) tls.ca = {{}, certificate().certificate};
             auto context = net::TlsContext::load(tls);
             FEDGATE_CHECK(context.has_value());
             seat.certificates.external = std::move(*context);
