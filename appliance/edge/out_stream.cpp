@@ -119,6 +119,7 @@ void OutStream::acknowledge(std::size_t count) {
         if (ticket != 0) owner_.on_fate({ticket, link::Fate::kAcknowledged});
     }
     acknowledged_count_ += count;
+    if (count > 0) barren_ = 0;
     acknowledgement_at_ =
         unacknowledged_.empty() ? kNever : context_.loop.now() + kAcknowledgementDelay;
     if (draining_) flush();
@@ -269,7 +270,9 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
                               : retry_at_after(fault, retry_at);
         fail_waiting(fault, permanent);
-    } else if ((!waiting_.empty() || resumption_) && !draining_) {  // S2S-21: on a new stream
+    } else if (resumption_) {
+        resume_soon();
+    } else if (!waiting_.empty() && !draining_) {  // S2S-21: once more on a new stream
         start();
     }
     arm();

@@ -104,10 +104,11 @@ private:
     void arm();
 
     // out_stream_resume.cpp
-    [[nodiscard]] bool has_room_to_keep(std::size_t bytes) const;
+    [[nodiscard]] bool has_room_to_keep(std::size_t bytes);
     [[nodiscard]] std::size_t kept_bytes_max() const;
     void ask_in_time(std::size_t bytes);
     void keep_session(const xml::Session&);
+    void resume_soon();
     void on_resumed();
     void send_again();
     void give_up_session(link::Fault);
@@ -126,6 +127,7 @@ private:
     std::size_t kept_bytes_ = 0;            // of them
     std::size_t unasked_bytes_ = 0;         // kept since they were last asked for
     std::optional<Resumption> resumption_;  // what is unacknowledged waits for it
+    unsigned barren_ = 0;                   // connections that broke since the last progress
     std::deque<Ping> pings_;
     std::uint64_t written_count_ = 0;  // on this stream
     std::uint64_t acknowledged_count_ = 0;

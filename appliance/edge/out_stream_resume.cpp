@@ -11,6 +11,11 @@ namespace {
 
 // However long the partner would keep the session.
 constexpr Duration kResumeWithin = 60s;
+// Connections that break before anything was acknowledged: so many are followed by the next at
+// once, for the rest there is a pause.
+constexpr unsigned kBarrenMax = 3;
+constexpr Duration kPauseFirst = 1s;
+constexpr unsigned kPauseDoublings = 3;
 
 }  // namespace
 
@@ -18,8 +23,10 @@ std::size_t OutStream::kept_bytes_max() const {
     return std::min<std::size_t>(context_.rules->settings.xmpp.queue_bytes, limits::kKeptBytes);
 }
 
-bool OutStream::has_room_to_keep(std::size_t bytes) const {
-    return kept_bytes_ == 0 || kept_bytes_ + bytes <= kept_bytes_max();
+bool OutStream::has_room_to_keep(std::size_t bytes) {
+    if (kept_bytes_ == 0 || kept_bytes_ + bytes <= kept_bytes_max()) return true;
+    if (std::exchange(unasked_bytes_, 0) > 0) stream_->request_acknowledgement();
+    return false;
 }
 
 // Before the bound stops us; many small stanzas are asked for by their number.
@@ -38,6 +45,13 @@ void OutStream::keep_session(const xml::Session& session) {
     const Instant now = context_.loop.now();
     pings_.clear();
     resumption_ = {session, now + std::min(session.keep, kResumeWithin)};
+}
+
+// Not in a rush: perhaps it is one of ours that the partner breaks under.
+void OutStream::resume_soon() {
+    if (++barren_ <= kBarrenMax) return start();
+    const unsigned doublings = std::min(barren_ - kBarrenMax - 1, kPauseDoublings);
+    retry_at_ = context_.loop.now() + kPauseFirst * (1U << doublings);  // on_timer() goes on
 }
 
 // A new stream stands.

@@ -295,6 +295,27 @@ TEST_F(Resume, ADeadPartnerIsDoubtInTime) {
     EXPECT_EQ(in_a_.totals().wrong, 0u);
 }
 
+// A stanza that the partner breaks under does not become a storm of connections.
+TEST_F(Resume, ConnectionsThatBringNothingArePaused) {
+    start(33, 3);
+    in_b_.busy_percent = 100;
+    send(true);
+    ASSERT_TRUE(until([&] { return in_a_.sent.begin()->second.written == 1; }));
+    const Instant begin = simulation_->now();
+    ASSERT_TRUE(simulation_->break_connection(1));
+    while (simulation_->now() - begin < 30s) {
+        const std::uint64_t resumed = b_->count(Counter::kXmppInResumed);
+        if (!until([&] { return b_->count(Counter::kXmppInResumed) != resumed; }, 10s)) break;
+        until([&] { return a_->count(Counter::kXmppOutResumed) > resumed; }, 10ms);
+        static_cast<void>(simulation_->break_connection(1));
+    }
+    EXPECT_GE(b_->count(Counter::kXmppInResumed), 3u);
+    EXPECT_LE(b_->count(Counter::kXmppInResumed), 10u);
+    in_b_.busy_percent = 0;
+    EXPECT_TRUE(until([&] { return in_a_.totals().open == 0; }, 20s)) << log();
+    EXPECT_EQ(in_a_.totals().delivered, 1u);
+}
+
 // What is kept for resumption is bounded: the rest waits, and is not lost.
 TEST_F(Resume, KeptBytesAreBounded) {
     start(32, 1, {{"xmpp.queue.bytes", "64KiB"}});
