@@ -1,19 +1,17 @@
-// The judgement of a chain, and the only place of net that calls wolfCrypt's signature checks.
+// The judgement of a chain: CERT-5 to CERT-7. Every fault is the rest of a sentence that begins
+// with "the certificate of NAME".
 // clang-format off: wolfSSL's other headers mean something else without this one before them.
 #include <wolfssl/options.h>
 // clang-format on
 
-#include <array>
+#include <algorithm>
 
-#include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/coding.h>
-#include <wolfssl/wolfcrypt/ecc.h>
-#include <wolfssl/wolfcrypt/ed25519.h>
-#include <wolfssl/wolfcrypt/rsa.h>
-#include <wolfssl/wolfcrypt/sha256.h>
-#include <wolfssl/wolfcrypt/signature.h>
 
+#include "core/base/hash.hpp"
 #include "net/certificate.hpp"
+#include "net/der.hpp"
+#include "net/revocation.hpp"
 
 namespace fedgate::net {
 namespace {
@@ -21,87 +19,27 @@ namespace {
 constexpr unsigned kRsaBitsMin = 2048;  // CERT-5
 constexpr unsigned kRsaBitsMax = 8192;  // a bigger one only costs us time
 
-const byte* data(Bytes bytes) { return reinterpret_cast<const byte*>(bytes.data()); }
-word32 size(Bytes bytes) { return static_cast<word32>(bytes.size()); }
-
-bool check_rsa(const Certificate& issuer, const Certificate& subject, wc_HashType hash) {
-    RsaKey key;
-    if (wc_InitRsaKey(&key, nullptr) != 0) return false;
-    word32 index = 0;
-    const bool good =
-        wc_RsaPublicKeyDecode(data(issuer.public_key), &index, &key, size(issuer.public_key)) ==
-            0 &&
-        wc_SignatureVerify(hash, WC_SIGNATURE_TYPE_RSA_W_ENC, data(subject.signed_part),
-                           size(subject.signed_part), data(subject.signature),
-                           size(subject.signature), &key, sizeof key) == 0;
-    wc_FreeRsaKey(&key);
-    return good;
-}
-
-bool check_ecdsa(const Certificate& issuer, const Certificate& subject, wc_HashType hash) {
-    ecc_key key;
-    if (wc_ecc_init(&key) != 0) return false;
-    word32 index = 0;
-    const bool good = wc_EccPublicKeyDecode(data(issuer.public_key), &index, &key,
-                                            size(issuer.public_key)) == 0 &&
-                      wc_SignatureVerify(hash, WC_SIGNATURE_TYPE_ECC, data(subject.signed_part),
-                                         size(subject.signed_part), data(subject.signature),
-                                         size(subject.signature), &key, sizeof key) == 0;
-    wc_ecc_free(&key);
-    return good;
-}
-
-bool check_ed25519(const Certificate& issuer, const Certificate& subject) {
-    ed25519_key key;
-    if (wc_ed25519_init(&key) != 0) return false;
-    int good = 0;
-    const bool done =
-        wc_ed25519_import_public(data(issuer.key_bits), size(issuer.key_bits), &key) == 0 &&
-        wc_ed25519_verify_msg(data(subject.signature), size(subject.signature),
-                              data(subject.signed_part), size(subject.signed_part), &good,
-                              &key) == 0;
-    wc_ed25519_free(&key);
-    return done && good == 1;
-}
-
-bool is_ec(KeyKind kind) {
-    return kind == KeyKind::kP256 || kind == KeyKind::kP384 || kind == KeyKind::kP521;
-}
-
 bool is_signed_by(const Certificate& subject, const Certificate& issuer) {
-    const bool rsa = issuer.key == KeyKind::kRsa;
-    const bool ec = is_ec(issuer.key);
-    switch (subject.signature_kind) {
-        case SignatureKind::kRsaSha256:
-            return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA256);
-        case SignatureKind::kRsaSha384:
-            return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA384);
-        case SignatureKind::kRsaSha512:
-            return rsa && check_rsa(issuer, subject, WC_HASH_TYPE_SHA512);
-        case SignatureKind::kEcdsaSha256:
-            return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA256);
-        case SignatureKind::kEcdsaSha384:
-            return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA384);
-        case SignatureKind::kEcdsaSha512:
-            return ec && check_ecdsa(issuer, subject, WC_HASH_TYPE_SHA512);
-        case SignatureKind::kEd25519:
-            return issuer.key == KeyKind::kEd25519 && check_ed25519(issuer, subject);
-        case SignatureKind::kWeakOrUnknown: return false;
-    }
-    return false;
+    return is_signed(subject.signed_part, subject.signature, subject.algorithm, issuer.key);
+}
+
+std::string name_of(Bytes name) {
+    std::string text = readable_name(name);
+    return text.empty() ? "an authority without a name" : text;
 }
 
 // What must hold for every certificate of a path, the root included.
-const char* fault_of_any(const Certificate& certificate, WallTime now) {
-    if (now < certificate.not_before) return "a certificate of the chain is not valid yet";
-    if (now > certificate.not_after) return "a certificate of the chain has expired";
-    if (certificate.unknown_critical) return "a critical extension is not understood";
-    if (certificate.key == KeyKind::kOther) return "the kind of key is not accepted";
-    if (certificate.key == KeyKind::kRsa &&
-        (certificate.rsa_bits < kRsaBitsMin || certificate.rsa_bits > kRsaBitsMax)) {
-        return "an RSA key has fewer than 2048 bits, or far too many";
-    }
-    return nullptr;
+std::string fault_of_any(const Certificate& certificate, WallTime now) {
+    if (now < certificate.not_before)
+        return "is not valid before " + readable_day(certificate.not_before);
+    if (now > certificate.not_after) return "expired on " + readable_day(certificate.not_after);
+    if (certificate.unknown_critical) return "has a critical extension that is not understood";
+    if (certificate.key.kind == KeyKind::kOther) return "has a kind of key that is not accepted";
+    if (certificate.key.kind != KeyKind::kRsa) return {};
+    const std::string key = "has an RSA key of " + std::to_string(certificate.key.rsa_bits);
+    if (certificate.key.rsa_bits < kRsaBitsMin) return key + " bits, which is too short";
+    if (certificate.key.rsa_bits > kRsaBitsMax) return key + " bits, which is too long";
+    return {};
 }
 
 // May `issuer` sign certificates with `below` authorities between it and the end entity?
@@ -110,46 +48,239 @@ bool may_issue(const Certificate& issuer, int below) {
     return issuer.path_length < 0 || issuer.path_length >= below;
 }
 
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+// RFC 5280 4.2.1.10: the constraint itself and everything below; `.example` is only what is below.
+bool is_within(Bytes name, Bytes constraint) {
+    if (name.ends_with('.')) name.remove_suffix(1);
+    if (constraint.empty()) return true;
+    if (name.size() < constraint.size()) return false;
+    const Bytes end = name.substr(name.size() - constraint.size());
+    if (!std::ranges::equal(end, constraint, {}, lower, lower)) return false;
+    return name.size() == constraint.size() || constraint.starts_with('.') ||
+           name[name.size() - constraint.size() - 1] == '.';
+}
+
+bool is_allowed(Bytes name, const Certificate& by) {
+    const bool wildcard = name.starts_with("*.");
+    const Bytes base = wildcard ? name.substr(2) : name;
+    for (const Bytes excluded : by.excluded) {
+        if (is_within(base, excluded) || (wildcard && is_within(excluded, base))) return false;
+    }
+    return by.permitted.empty() || std::ranges::any_of(by.permitted, [&](Bytes permitted) {
+               return is_within(name, permitted);
+           });
+}
+
+// Constraints on dNSNames hold for the domain in every kind of name: otherwise an authority for one
+// domain could make an xmppAddr of any other.
+std::string fault_of_names(const Certificate& subject, const Certificate& by) {
+    if (by.permitted.empty() && by.excluded.empty()) return {};
+    const auto fault = [&](Bytes name) {
+        return "names " + std::string(name) + ", for which its authority " + name_of(by.subject) +
+               " may not speak (name constraints)";
+    };
+    for (const Bytes name : subject.dns_names) {
+        if (!is_allowed(name, by)) return fault(name);
+    }
+    for (const Bytes name : subject.srv_names) {  // _service.domain
+        if (!is_allowed(name.substr(std::min(name.find('.'), name.size() - 1) + 1), by))
+            return fault(name);
+    }
+    for (const Bytes name : subject.xmpp_addrs) {
+        const Bytes bare = name.substr(0, name.find('/'));
+        const bool ascii =
+            std::ranges::all_of(bare, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+        if (!ascii || !is_allowed(bare.substr(bare.find('@') + 1), by)) return fault(name);
+    }
+    for (const Bytes name : subject.uris) {  // sip:domain
+        const Bytes rest = name.substr(std::min(name.find(':'), name.size() - 1) + 1);
+        if (!is_allowed(rest.substr(rest.find('@') + 1), by)) return fault(name);
+    }
+    return {};
+}
+
+std::string fault_of_usage(const Certificate& leaf, bool by_client, bool strict) {  // CERT-6
+    if (leaf.usage_any) return {};
+    if (strict) {
+        if (by_client ? leaf.usage_client : leaf.usage_server) return {};
+        return std::string("is not for ") + (by_client ? "clients" : "servers") +
+               " (extended key usage), and eku = strict asks for that";
+    }
+    if (leaf.usage_server || leaf.usage_xmpp) return {};
+    return "is not for servers (extended key usage)";
+}
+
+// One path, from the end entity up to a root.
+class Path {
+public:
+    Path(const Shown& shown, const PeerTerms& terms, WallTime now)
+        : shown_(shown), terms_(terms), now_(now) {}
+
+    std::string fault();
+
+private:
+    [[nodiscard]] bool parse_shown();
+    [[nodiscard]] std::string fault_of_pin() const;
+    [[nodiscard]] const Certificate* find_root(const Certificate&, int below, std::string& fault);
+    [[nodiscard]] const Certificate* find_issuer(const Certificate&, int below);
+    [[nodiscard]] std::string fault_of_issue(const Certificate&, const Certificate& issuer) const;
+    [[nodiscard]] std::string fault_of_status(const Certificate&, const Certificate& issuer) const;
+    [[nodiscard]] std::string fault_of_unknown(const Certificate&) const;
+    // Of a certificate further up the path it is said whose it is.
+    [[nodiscard]] std::string about(const Certificate& certificate, std::string fault) const {
+        if (fault.empty() || &certificate == chain_.data()) return fault;
+        return "is signed by " + name_of(certificate.subject) + ", whose certificate " + fault;
+    }
+
+    const Shown& shown_;
+    const PeerTerms& terms_;
+    const WallTime now_;
+    std::vector<Certificate> chain_;
+    std::vector<bool> used_;
+};
+
+bool Path::parse_shown() {
+    const auto count = std::min(shown_.chain.size(), kChainCertificatesMax);
+    for (const Bytes der : shown_.chain.first(count)) {
+        auto parsed = parse_certificate(der);
+        if (!parsed) return false;
+        chain_.push_back(std::move(*parsed));
+    }
+    used_.resize(chain_.size());
+    return true;
+}
+
+// CERT-7: the pin stands for the chain. Dates and the strength of the key hold all the same.
+std::string Path::fault_of_pin() const {
+    const auto fingerprint = to_hex(sha256({shown_.chain[0]}));
+    const std::string text(fingerprint.data(), fingerprint.size());
+    if (std::ranges::find(terms_.pins, text) == terms_.pins.end())
+        return "is none of those pinned for this partner (its SHA-256 is " + text + ")";
+    return fault_of_any(chain_[0], now_);
+}
+
+const Certificate* Path::find_root(const Certificate& current, int below, std::string& fault) {
+    if (terms_.roots == nullptr) return nullptr;
+    for (const Certificate& root : terms_.roots->roots()) {
+        if (root.der == current.der) return &root;  // trusted as it is
+        if (root.subject != current.issuer || !(root.version_1 || may_issue(root, below))) continue;
+        if (!is_signed_by(current, root)) continue;
+        fault = about(root, fault_of_any(root, now_));
+        if (fault.empty()) return &root;
+    }
+    return nullptr;
+}
+
+const Certificate* Path::find_issuer(const Certificate& current, int below) {
+    for (std::size_t i = 1; i < chain_.size(); ++i) {
+        if (used_[i] || chain_[i].subject != current.issuer || !may_issue(chain_[i], below))
+            continue;
+        used_[i] = true;
+        if (is_signed_by(current, chain_[i])) return &chain_[i];
+    }
+    return nullptr;
+}
+
+std::string Path::fault_of_status(const Certificate& current, const Certificate& issuer) const {
+    using State = RevocationStatus::State;
+    if (terms_.revocation == Revocation::kOff) return {};
+    RevocationStatus status;
+    if (terms_.revoked != nullptr) status = terms_.revoked->look_up(current, issuer, now_);
+    if (status.state != State::kRevoked && &current == chain_.data()) {
+        const RevocationStatus stapled = judge_staple(shown_.staple, current, issuer, now_);
+        if (stapled.state != State::kUnknown) status = stapled;
+    }
+    if (status.state == State::kRevoked) {
+        const std::string reason = name_of_reason(status.reason);
+        return "was revoked on " + readable_day(status.at) +
+               (reason.empty() ? std::string() : " (" + reason + ")");
+    }
+    if (status.state == State::kGood || terms_.revocation == Revocation::kSoft) return {};
+    return "can't be checked for revocation: no current list of " + name_of(current.issuer) +
+           " covers it, and revocation = hard";
+}
+
+std::string Path::fault_of_issue(const Certificate& current, const Certificate& issuer) const {
+    std::string fault = about(current, fault_of_status(current, issuer));
+    return fault.empty() ? fault_of_names(chain_[0], issuer) : fault;
+}
+
+std::string Path::fault_of_unknown(const Certificate& last) const {
+    const bool own = last.subject == last.issuer && is_signed_by(last, last);
+    if (own && &last == chain_.data()) return "is self-signed";
+    return "is signed by an authority that is not trusted (" + name_of(last.issuer) + ")";
+}
+
+std::string Path::fault() {
+    if (shown_.chain.empty()) return "was not shown";
+    if (!parse_shown()) return "is malformed, or one of its chain is";
+    const Certificate& leaf = chain_[0];
+    if (!terms_.pins.empty()) {
+        std::string fault = fault_of_pin();
+        if (!fault.empty() || !terms_.strict_usage) return fault;
+        return fault_of_usage(leaf, shown_.by_client, true);
+    }
+    // The dates first: they are what goes wrong most often, and say most.
+    if (std::string fault = fault_of_any(leaf, now_); !fault.empty()) return fault;
+    const bool own = leaf.subject == leaf.issuer;
+    if (leaf.is_ca && !own) return "is an authority's, not a server's";  // CERT-6
+    std::string usage = fault_of_usage(leaf, shown_.by_client, terms_.strict_usage);
+    if (!usage.empty()) return usage;
+
+    const Certificate* current = &leaf;
+    used_[0] = true;
+    for (int below = 0;; ++below) {
+        if (std::string fault = about(*current, fault_of_any(*current, now_)); !fault.empty())
+            return fault;
+        std::string root_fault;
+        if (const Certificate* root = find_root(*current, below, root_fault)) {
+            if (leaf.is_ca) return "is an authority's, not a server's";
+            return root->der == current->der ? std::string() : fault_of_issue(*current, *root);
+        }
+        if (!root_fault.empty()) return root_fault;
+        if (current->algorithm.scheme == SignatureScheme::kWeakOrUnknown)
+            return about(*current, "has a signature weaker than SHA-256, or an unknown one");
+        const Certificate* issuer = find_issuer(*current, below);
+        if (issuer == nullptr) return fault_of_unknown(*current);
+        if (std::string fault = fault_of_issue(*current, *issuer); !fault.empty()) return fault;
+        current = issuer;
+    }
+}
+
 }  // namespace
 
 bool has_strong_key(const Certificate& certificate) {
-    if (certificate.key != KeyKind::kRsa) return certificate.key != KeyKind::kOther;
-    return certificate.rsa_bits >= kRsaBitsMin && certificate.rsa_bits <= kRsaBitsMax;
+    if (certificate.key.kind != KeyKind::kRsa) return certificate.key.kind != KeyKind::kOther;
+    return certificate.key.rsa_bits >= kRsaBitsMin && certificate.key.rsa_bits <= kRsaBitsMax;
 }
 
-std::string certificate_fingerprint(Bytes der) {
-    std::array<byte, WC_SHA256_DIGEST_SIZE> digest{};
-    std::string text;
-    if (wc_Sha256Hash(data(der), size(der), digest.data()) != 0) return text;
-    constexpr char kHex[] = "0123456789abcdef";
-    for (const byte b : digest) {
-        text += kHex[b >> 4];
-        text += kHex[b & 15];
-    }
-    return text;
-}
-
-Result<std::vector<std::string>> parse_pem_certificates(Bytes pem) {
-    constexpr Bytes kBegin = "-----BEGIN CERTIFICATE-----";
-    constexpr Bytes kEnd = "-----END CERTIFICATE-----";
+Result<std::vector<std::string>> parse_pem(Bytes pem, Bytes label) {
+    const std::string begin = "-----BEGIN " + std::string(label) + "-----";
+    const std::string finish = "-----END " + std::string(label) + "-----";
     std::vector<std::string> ders;
-    for (std::size_t at = pem.find(kBegin); at != Bytes::npos; at = pem.find(kBegin, at)) {
-        at += kBegin.size();
-        const std::size_t end = pem.find(kEnd, at);
+    for (std::size_t at = pem.find(begin); at != Bytes::npos; at = pem.find(begin, at)) {
+        at += begin.size();
+        const std::size_t end = pem.find(finish, at);
         if (end == Bytes::npos) return failure(Errc::kMalformed, "PEM: no end line");
         const Bytes text = pem.substr(at, end - at);
         std::string der(text.size() * 3 / 4 + 4, '\0');
         auto length = static_cast<word32>(der.size());
-        if (Base64_Decode(data(text), size(text), reinterpret_cast<byte*>(der.data()), &length) !=
-            0) {
+        if (Base64_Decode(reinterpret_cast<const byte*>(text.data()),
+                          static_cast<word32>(text.size()), reinterpret_cast<byte*>(der.data()),
+                          &length) != 0) {
             return failure(Errc::kMalformed, "PEM: not base64");
         }
         der.resize(length);
         ders.push_back(std::move(der));
         at = end;
     }
-    if (ders.empty()) return failure(Errc::kNotFound, "PEM: no certificate");
+    if (ders.empty()) return failure(Errc::kNotFound, "PEM: nothing of that kind");
     return ders;
+}
+
+Result<std::vector<std::string>> parse_pem_certificates(Bytes pem) {
+    return parse_pem(pem, "CERTIFICATE");
 }
 
 Result<TrustStore> TrustStore::parse(Bytes pem) {
@@ -168,47 +299,18 @@ Result<TrustStore> TrustStore::of(std::vector<std::string> ders) {
     return store;
 }
 
-const char* TrustStore::judge(std::span<const Bytes> chain, WallTime now) const {
-    chain = chain.first(std::min(chain.size(), kChainCertificatesMax));
-    std::vector<Certificate> shown;
-    for (const Bytes der : chain) {
-        auto parsed = parse_certificate(der);
-        if (!parsed) return "a certificate of the chain is malformed";
-        shown.push_back(std::move(*parsed));
-    }
-    if (shown.empty()) return "no certificate was shown";
-    if (shown[0].is_ca) return "the certificate is an authority's, not a server's";  // CERT-6
-    if (!shown[0].usage_fits) return "the certificate is not for servers (extended key usage)";
+std::uint64_t PeerTerms::digest() const {
+    const auto with = [](std::uint64_t hash, const auto& value) {
+        return fnv1a({reinterpret_cast<const char*>(&value), sizeof value}, hash);
+    };
+    std::uint64_t hash = with(with(fnv1a({}), roots), revoked);
+    hash = with(with(with(hash, revocation), strict_usage), generation);
+    for (const std::string& pin : pins) hash = fnv1a(pin, hash);
+    return hash;
+}
 
-    std::vector<bool> used(shown.size());
-    const Certificate* current = &shown[0];
-    used[0] = true;
-    for (int below = 0;; ++below) {
-        if (const char* fault = fault_of_any(*current, now)) return fault;
-        const char* root_fault = nullptr;
-        for (const Certificate& root : roots_) {
-            if (root.der == current->der) return nullptr;  // trusted as it is
-            if (root.subject != current->issuer || !(root.version_1 || may_issue(root, below)))
-                continue;
-            if (!is_signed_by(*current, root)) continue;
-            root_fault = fault_of_any(root, now);
-            if (root_fault == nullptr) return nullptr;
-        }
-        if (root_fault != nullptr) return root_fault;
-        if (current->signature_kind == SignatureKind::kWeakOrUnknown) {
-            return "a certificate of the chain has a signature weaker than SHA-256, or an unknown "
-                   "one";
-        }
-        const Certificate* issuer = nullptr;
-        for (std::size_t i = 1; i < shown.size() && issuer == nullptr; ++i) {
-            if (used[i] || shown[i].subject != current->issuer || !may_issue(shown[i], below))
-                continue;
-            used[i] = true;
-            if (is_signed_by(*current, shown[i])) issuer = &shown[i];
-        }
-        if (issuer == nullptr) return "the issuer is not known";
-        current = issuer;
-    }
+std::string fault_of_chain(const Shown& shown, const PeerTerms& terms, WallTime now) {
+    return Path(shown, terms, now).fault();
 }
 
 }  // namespace fedgate::net

@@ -454,8 +454,8 @@ const PeerIdentity& Connection::peer() const {
     static const PeerIdentity kNobody;
     return core_->tls_ ? core_->tls_->peer() : kNobody;
 }
-void Connection::judge_with(const TlsContext& context) {
-    if (core_->tls_) core_->tls_->judge_with(context);
+void Connection::judge_with(const PeerTerms& terms) {
+    if (core_->tls_) core_->tls_->judge_with(terms, core_->loop_.wall_now());
 }
 const char* Connection::tls_version() const { return core_->tls_ ? core_->tls_->version() : ""; }
 const char* Connection::tls_cipher() const { return core_->tls_ ? core_->tls_->cipher() : ""; }

@@ -17,6 +17,7 @@ namespace fedgate::net {
 
 class Connection;
 class TlsContext;  // net/tls.hpp
+struct PeerTerms;  // net/certificate.hpp
 
 class ConnectionOwner {
 public:
@@ -74,7 +75,7 @@ public:
     void start_tls_server(TlsContext&, Bytes alpn = {});
     [[nodiscard]] bool secured() const;
     [[nodiscard]] const PeerIdentity& peer() const;
-    void judge_with(const TlsContext&);             // TlsSession::judge_with()
+    void judge_with(const PeerTerms&);              // TlsSession::judge_with()
     [[nodiscard]] const char* tls_version() const;  // "TLSv1.3", or "" without TLS
     [[nodiscard]] const char* tls_cipher() const;
     [[nodiscard]] Bytes tls_alpn() const;  // what was agreed, or empty

@@ -12,7 +12,7 @@ constexpr std::size_t kRecordsMax = 16;  // of one server; more are not looked a
 
 // RFC 6698 2.1.2, 2.1.3.
 bool matches(const TlsaRecord& record, const Certificate& certificate) {
-    const Bytes selected = record.selector == 0 ? certificate.der : certificate.public_key;
+    const Bytes selected = record.selector == 0 ? certificate.der : certificate.key.info;
     const auto is_digest = [&record](const auto& digest) {
         return std::ranges::equal(record.data, digest, {},
                                   [](char c) { return static_cast<std::uint8_t>(c); });
@@ -38,7 +38,7 @@ bool is_usable(const TlsaRecord& record) {
 // Is the chain good when nothing but `root` is trusted?
 bool leads_to(Bytes root, std::span<const Bytes> chain, WallTime now) {
     const auto store = TrustStore::of({std::string(root)});
-    return store && store->judge(chain, now) == nullptr;
+    return store && fault_of_chain({.chain = chain}, {.roots = &*store}, now).empty();
 }
 
 // An authority that the record names, shown in the chain or, for usage 2, in the record itself.
@@ -66,10 +66,12 @@ std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord> records) {
     return usable;
 }
 
-void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, const TrustStore& trust,
+void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, const PeerTerms& terms,
                 WallTime now, PeerIdentity& peer) {
     const auto records = usable_tlsa(question.records);
     if (records.empty()) return;
+    const auto roots =
+        terms.roots != nullptr ? terms.roots->roots() : std::span<const Certificate>();
     peer.dane_domain = question.domain;
     peer.dane_host = question.host;
     peer.dane = PeerIdentity::Dane::kRefused;
@@ -90,13 +92,13 @@ void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, cons
             peer.dane = PeerIdentity::Dane::kAnchor;
         } else if (peer.chain_valid &&
                    (any(kPkixServer, is_server) || any(kPkixAnchor, [&](const TlsaRecord& r) {
-                        return anchored(r, chain, trust.roots(), now);
+                        return anchored(r, chain, roots, now);
                     }))) {
             peer.dane = PeerIdentity::Dane::kBesidesChain;
         }
     }
     if (peer.dane == PeerIdentity::Dane::kRefused) {
-        peer.fault = "the certificate is not one that the domain's TLSA records in DNS name";
+        peer.fault = "is not one that the TLSA records of the domain name";
     }
 }
 

@@ -24,7 +24,7 @@ std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord>);
 
 // Sets the DANE part of `peer`, which identify_peer() has filled for this chain. Nothing changes
 // when no record is usable.
-void judge_dane(const DaneQuestion&, std::span<const Bytes> chain, const TrustStore&, WallTime now,
+void judge_dane(const DaneQuestion&, std::span<const Bytes> chain, const PeerTerms&, WallTime now,
                 PeerIdentity& peer);
 
 }  // namespace fedgate::net

@@ -81,7 +81,7 @@ struct TlsShared {
     unsigned count = 1;
     WOLFSSL_CTX* client = nullptr;
     std::vector<Server> servers;
-    TrustStore trust;
+    std::shared_ptr<const TrustStore> trust;
 };
 
 struct TlsSession::State {
@@ -97,8 +97,9 @@ struct TlsSession::State {
     Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
     PeerIdentity peer;
-    DaneQuestion dane;               // client: until the peer has shown its chain
-    std::vector<std::string> shown;  // server: the peer's chain, for judge_with()
+    bool judged = false;
+    DaneQuestion dane;               // client
+    std::vector<std::string> shown;  // the peer's chain
     Error error{Errc::kTls, 0, "TLS"};
 
     ~State() {
@@ -107,6 +108,7 @@ struct TlsSession::State {
     }
     bool begin();
     bool choose_certificate(Bytes& input);
+    void judge(const PeerTerms&, WallTime now);
     Outcome fail();
     Outcome fail(Errc code, const char* where);
 };
@@ -148,21 +150,15 @@ int send(WOLFSSL*, char* bytes, int count, void* context) {
 }
 
 // Called once for the end entity. Every certificate passes here: the handshake proves only that the
-// peer holds the key; whether its chain is valid is judged by certificate_chain.cpp.
+// peer holds the key; whether its chain is believed is judged by certificate_chain.cpp.
 int on_certificates(int, WOLFSSL_X509_STORE_CTX* store) {
     if (store->error_depth != 0 || store->userCtx == nullptr) return 1;
     auto& state = *static_cast<TlsSession::State*>(store->userCtx);
-    std::array<Bytes, kChainCertificatesMax> chain;
-    const auto count = std::min(static_cast<std::size_t>(store->totalCerts), chain.size());
+    const auto count = std::min(static_cast<std::size_t>(store->totalCerts), kChainCertificatesMax);
+    state.shown.clear();
     for (std::size_t i = 0; i < count; ++i) {
-        chain[i] = {reinterpret_cast<const char*>(store->certs[i].buffer), store->certs[i].length};
-    }
-    const auto shown = std::span(chain).first(count);
-    state.peer = identify_peer(shown, state.shared->trust, state.wall_now);
-    judge_dane(std::exchange(state.dane, {}), shown, state.shared->trust, state.wall_now,
-               state.peer);
-    if (state.is_server) {
-        state.shown.assign(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(count));
+        state.shown.emplace_back(reinterpret_cast<const char*>(store->certs[i].buffer),
+                                 store->certs[i].length);
     }
     return 1;
 }
@@ -286,14 +282,15 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
     std::unique_ptr<TlsContext> context(new TlsContext(*new TlsShared));
     TlsShared& shared = *context->shared_;
     if (!prepare_client(shared, config.tls13)) return failure(Errc::kTls, "TLS context");
-    if (!config.ca.empty()) {
+    shared.trust = config.roots;
+    if (!shared.trust && !config.ca.empty()) {
         FEDGATE_TRY(pem, read_pem(config.ca, "authorities", fault));
         auto trust = TrustStore::parse(pem);
         if (!trust) {
             if (fault != nullptr) *fault = "no usable authority in " + config.ca.path;
             return Failure{trust.error()};
         }
-        shared.trust = std::move(*trust);
+        shared.trust = std::make_shared<const TrustStore>(std::move(*trust));
     }
     // The last one first, so that the first one ends at the front and in the client's hands.
     for (auto credential = config.credentials.rbegin(); credential != config.credentials.rend();
@@ -317,6 +314,8 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
 }
 
 TlsContext::~TlsContext() { shared_->release(); }
+
+const TrustStore* TlsContext::roots() const { return shared_->trust.get(); }
 
 TlsSession::TlsSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TlsSession::~TlsSession() = default;
@@ -417,7 +416,6 @@ TlsSession::Outcome TlsSession::handshake(Bytes& input, Buffer& output) {
     state.secured = true;
     state.hello = {};
     state.hello_read = 0;
-    if (!state.peer.presented) state.peer.fault = "no certificate was shown";
     if (state.is_server && state.server_name.empty()) {
         void* name = nullptr;
         const auto size = wolfSSL_SNI_GetRequest(state.ssl, WOLFSSL_SNI_HOST_NAME, &name);
@@ -463,12 +461,20 @@ void TlsSession::close(Buffer& output) {
     state_->output = nullptr;
 }
 
-const PeerIdentity& TlsSession::peer() const { return state_->peer; }
-void TlsSession::judge_with(const TlsContext& context) {
-    State& state = *state_;
-    if (state.shown.empty()) return;
-    const std::vector<Bytes> chain(state.shown.begin(), state.shown.end());
-    state.peer = identify_peer(chain, context.shared_->trust, state.wall_now);
+void TlsSession::State::judge(const PeerTerms& terms, WallTime now) {
+    const std::vector<Bytes> chain(shown.begin(), shown.end());
+    peer = identify_peer({.chain = chain, .by_client = is_server}, terms, now);
+    judge_dane(dane, chain, terms, now, peer);
+    judged = true;
+}
+
+const PeerIdentity& TlsSession::peer() const {
+    if (!state_->judged && state_->secured)
+        state_->judge({.roots = state_->shared->trust.get()}, state_->wall_now);
+    return state_->peer;
+}
+void TlsSession::judge_with(const PeerTerms& terms, WallTime now) {
+    if (state_->secured) state_->judge(terms, now);
 }
 const char* TlsSession::version() const {
     return state_->secured ? wolfSSL_get_version(state_->ssl) : "";

@@ -30,11 +30,17 @@ struct TlsCredential {
     PemSource key;
 };
 
+struct PeerTerms;  // net/certificate.hpp
+class TrustStore;  // net/certificate.hpp
+
 struct TlsConfig {
     // The first one is the default; a server picks by the client's SNI among the dNSNames of each.
     std::vector<TlsCredential> credentials;
-    PemSource ca;       // roots that peers are verified against; empty: none, and no chain is valid
-    bool tls13 = true;  // no: TLS 1.2 only, for peers that stumble over 1.3
+    // Roots that peers are judged by, if nothing else is said (judge_with). None: no chain is
+    // valid.
+    PemSource ca;
+    std::shared_ptr<const TrustStore> roots{};  // instead of `ca`, where they were loaded before
+    bool tls13 = true;                          // no: TLS 1.2 only, for peers that stumble over 1.3
 };
 
 struct TlsShared;  // counted: sessions keep it alive after their context was swapped
@@ -48,6 +54,9 @@ public:
     ~TlsContext();
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
+
+    // Null: none.
+    [[nodiscard]] const TrustStore* roots() const;
 
 private:
     friend class TlsSession;
@@ -83,10 +92,10 @@ public:
     // Appends close_notify.
     void close(Buffer& output);
 
+    // Judged by the context's roots unless judge_with() was called.
     [[nodiscard]] const PeerIdentity& peer() const;
-    // Server: judges what the peer has shown again, with the roots of another context. peer()
-    // changes.
-    void judge_with(const TlsContext&);
+    // Judges what the peer has shown on these terms; peer() changes.
+    void judge_with(const PeerTerms&, WallTime now);
     [[nodiscard]] const char* version() const;
     [[nodiscard]] const char* cipher() const;
     [[nodiscard]] Bytes alpn() const;

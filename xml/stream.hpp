@@ -73,8 +73,8 @@ public:
     // who it is.
     virtual Served serves(Bytes our_domain) = 0;
     virtual StreamPolicy policy(Bytes our_domain, Bytes their_domain) = 0;
-    // Inbound: sees to it that the certificate is judged by the roots that are trusted for this
-    // domain. False: it can't be.
+    // Inbound: sees to it that the certificate is judged on the terms for this domain.
+    // False: it can't be.
     virtual bool judges(Bytes /*their_domain*/) { return true; }
     virtual void fill_random(MutableBytes) = 0;
 

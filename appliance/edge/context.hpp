@@ -32,14 +32,11 @@ struct Context {
     // is, so the answer is what some partner may do.
     [[nodiscard]] xml::StreamPolicy stream_policy(Bytes our, Bytes their) const;
     [[nodiscard]] xml::Served serves(Bytes our) const;
-    // With the roots that judge this partner; `their` empty: not known yet.
-    [[nodiscard]] net::TlsContext& tls(Bytes their) const {
-        return certificates->of(their.empty() ? nullptr : rules->partner(their));
-    }
-    // Names those roots.
-    [[nodiscard]] Bytes roots(Bytes their) const {
-        const rules::Partner* partner = their.empty() ? nullptr : rules->partner(their);
-        return partner != nullptr ? Bytes(partner->ca) : Bytes();
+    [[nodiscard]] net::TlsContext& tls() const { return *certificates->external; }
+    // CERT-1: by which the certificate of this domain is judged; `their` empty: not known yet.
+    [[nodiscard]] net::PeerTerms terms(Bytes their) const {
+        return certificates->terms(their.empty() ? nullptr : rules->partner(their),
+                                   rules->settings.revocation);
     }
     // The partner's last failure from now on. `peer`: its address, or empty.
     void note_failure(FailureKind, bool inbound, Bytes their, std::string peer, std::string text);

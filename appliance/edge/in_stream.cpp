@@ -48,13 +48,14 @@ InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& ga
       since_(context.loop.now()),
       direct_tls_(direct_tls) {
     if (direct_tls) {  // XEP-0368
-        connection_.start_tls_server(context.tls({}), "xmpp-server");
+        connection_.start_tls_server(context.tls(), "xmpp-server");
         stream_.expect_tls(context.loop.now());
     }
     context.loop.timers().arm(deadline_, stream_.deadline());
 }
 
 void InStream::on_secured(net::Connection& connection) {
+    static_cast<void>(judges(stream_.their_domain()));
     stream_.secured(connection.peer(), direct_tls_, context_.loop.now());
     pump({});
 }
@@ -104,10 +105,7 @@ std::size_t InStream::pump(Bytes input) {
 
 void InStream::act(const xml::Action& action) {
     switch (action.kind) {
-        case xml::Action::Kind::kStartTls:
-            roots_ = context_.roots(stream_.their_domain());
-            connection_.start_tls_server(context_.tls(stream_.their_domain()));
-            return;
+        case xml::Action::Kind::kStartTls: connection_.start_tls_server(context_.tls()); return;
         case xml::Action::Kind::kPair: on_pair(action); return;
         case xml::Action::Kind::kVerify:
             owner_.on_verify(*this, action.our, action.their, action.id, action.key);
@@ -327,12 +325,12 @@ void InStream::on_closed(net::Connection&, Error reason) {
     owner_.on_gone(*this);
 }
 
-// CERT-1, partner/*/ca. Who it says it is may differ from what was said before TLS, or come after
-// it.
+// CERT-1. Who it says it is may differ from what was said before TLS, or come after it.
 bool InStream::judges(Bytes their) {
-    if (context_.roots(their) == roots_) return true;
-    connection_.judge_with(context_.tls(their));
-    roots_ = context_.roots(their);
+    const net::PeerTerms terms = context_.terms(their);
+    if (judged_by_ == terms.digest()) return true;
+    connection_.judge_with(terms);
+    judged_by_ = terms.digest();
     return true;
 }
 

@@ -112,7 +112,7 @@ private:
     TokenBucket stanzas_;
     std::size_t charged_ = 0;  // bytes at the front of the input that bytes_ has paid for
     Handle<InStream> handle_;
-    std::string roots_;  // that judge the peer's certificate: Context::roots()
+    std::uint64_t judged_by_ = 0;  // digest of the terms on which the certificate was judged
     std::string our_;
     std::string their_;
     xml::Proof proof_ = xml::Proof::kDialbackClear;

@@ -113,7 +113,7 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     if (resume_) stream_->resume(*resume_);
     direct_tls_ = target.transport == net::Transport::kTls;
     if (direct_tls_) {
-        connection_->start_tls_client(context_.tls(their_), their_, "xmpp-server",
+        connection_->start_tls_client(context_.tls(), their_, "xmpp-server",
                                       std::move(dane_));  // XEP-0368
         stream_->expect_tls(context_.loop.now());
         context_.loop.timers().arm(deadline_, stream_->deadline());
@@ -139,6 +139,7 @@ void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error last, I
 }
 
 void Initiator::on_secured(net::Connection& connection) {
+    connection.judge_with(context_.terms(their_));
     if (connection.peer().dane == PeerIdentity::Dane::kRefused) {
         // CERT-8: no other proof makes up for that, dialback neither.
         const std::string peer = net::format_address(connection.peer_address());
@@ -194,7 +195,7 @@ std::size_t Initiator::pump(Bytes input) {
 void Initiator::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
-            connection_->start_tls_client(context_.tls(their_), their_, {},
+            connection_->start_tls_client(context_.tls(), their_, {},
                                           std::move(dane_));  // S2S-13: SNI, no ALPN
             return;
         case xml::Action::Kind::kPair:

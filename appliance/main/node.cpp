@@ -26,7 +26,6 @@ constexpr Duration kDrainStep = 5s;    // S2S-19; first what is pending on SIP, 
 constexpr Duration kGiveUpStep = 1s;   // for the errors of what could not be ended by then
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
 constexpr Duration kDrainPause = std::chrono::milliseconds(20);
-constexpr unsigned kSelfSignedDays = 365;
 constexpr std::size_t kSecretBytes = 32;  // DB-3
 
 bool fill_random(char* memory, std::size_t size) {
@@ -41,30 +40,6 @@ std::string hex(Bytes bytes) {
         text += kDigits[static_cast<unsigned char>(c) & 15];
     }
     return text;
-}
-
-// Empty where neither the administrator nor the system has any: then no chain is valid.
-std::string roots_or_system(const std::string& configured) {
-    constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
-    if (!configured.empty() || access(kSystemRoots, R_OK) != 0) return configured;
-    return kSystemRoots;
-}
-
-// Everything that load_tls() reads.
-std::vector<std::string> files_of(const rules::Snapshot& rules) {
-    const rules::Settings& settings = rules.settings;
-    std::vector<std::string> files{roots_or_system(settings.tls_external.ca),
-                                   settings.tls_external.certificate,
-                                   settings.tls_external.key,
-                                   settings.tls_sip.ca,
-                                   settings.tls_sip.certificate,
-                                   settings.tls_sip.key};
-    for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
-    std::ranges::sort(files);
-    const auto repeated = std::ranges::unique(files);
-    files.erase(repeated.begin(), repeated.end());
-    std::erase(files, "");
-    return files;
 }
 
 // log.level: 0 error .. 3 debug.
@@ -131,53 +106,6 @@ bool Node::find_dialback_secret(std::string& fault) {
     return !dialback_secret_.empty();
 }
 
-bool Node::load_tls(const rules::Snapshot& rules, std::string& fault, ShardTls& tls) {
-    const rules::Settings& settings = rules.settings;
-    net::TlsConfig external;
-    external.ca.path = roots_or_system(settings.tls_external.ca);
-    if (!settings.tls_external.certificate.empty()) {
-        external.credentials.push_back(
-            {{settings.tls_external.certificate, {}}, {settings.tls_external.key, {}}});
-    } else {
-        if (self_signed_certificate_.empty()) {
-            std::vector<std::string> names;
-            for (const rules::SipDomain& domain : rules.sip_domains()) names.push_back(domain.name);
-            if (names.empty()) names.emplace_back("localhost");
-            auto made = net::make_self_signed(names, kSelfSignedDays);
-            if (!made) {
-                fault = "no self-signed certificate can be made";
-                return false;
-            }
-            self_signed_certificate_.text = made->certificate;
-            self_signed_key_.text = made->key;
-            log_.event(EventId::kSelfSigned, {{"name", names.front()}});
-        }
-        external.credentials.push_back({self_signed_certificate_, self_signed_key_});
-    }
-    auto loaded = net::TlsContext::load(external, &fault);
-    if (!loaded) return false;
-    tls.edge.external = std::move(*loaded);
-    const std::string external_roots = external.ca.path;
-    for (const rules::Partner& partner : rules.partners()) {
-        if (partner.ca.empty() || tls.edge.by_ca.contains(partner.ca)) continue;
-        external.ca.path = partner.ca;
-        loaded = net::TlsContext::load(external, &fault);
-        if (!loaded) return false;
-        tls.edge.by_ca[partner.ca] = std::move(*loaded);
-    }
-    // Towards SIP the external certificate serves as well: it proves our SIP domains.
-    net::TlsConfig sip;
-    sip.credentials = external.credentials;
-    if (!settings.tls_sip.certificate.empty()) {
-        sip.credentials = {{{settings.tls_sip.certificate, {}}, {settings.tls_sip.key, {}}}};
-    }
-    sip.ca.path = settings.tls_sip.ca.empty() ? external_roots : settings.tls_sip.ca;
-    loaded = net::TlsContext::load(sip, &fault);
-    if (!loaded) return false;
-    tls.sip = std::move(*loaded);
-    return true;
-}
-
 bool Node::start(std::string& fault) {
     if (!find_dialback_secret(fault)) return false;
     const rules::Settings& settings = rules_->settings;
@@ -188,10 +116,10 @@ bool Node::start(std::string& fault) {
         fault = "no random numbers";
         return false;
     }
-    certificate_files_.watch(files_of(*rules_));
-    std::vector<ShardTls> tls(count);
-    for (ShardTls& one : tls) {
-        if (!load_tls(*rules_, fault, one)) return false;
+    std::vector<ShardTls> tls = certificates_.load(*rules_, count);
+    if (!certificates_.fault().empty()) {
+        fault = certificates_.fault();
+        return false;
     }
     group_ = std::make_unique<ShardGroup>(count);
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -243,41 +171,26 @@ std::vector<Row> Node::gather(Collect collect) {
     return all;
 }
 
-std::vector<ShardTls> Node::load_certificates(const rules::Snapshot& rules) {
-    certificate_files_.watch(files_of(rules));
-    std::vector<ShardTls> tls(workers_.size());
-    certificate_fault_.clear();
-    for (ShardTls& one : tls) {
-        if (load_tls(rules, certificate_fault_, one)) continue;
-        // The shards go on with the certificates that they have.
-        log_.event(EventId::kCertificateLoadFailed, {{"fault", certificate_fault_}});
-        return {};
-    }
-    return tls;
+WallTime Node::wall_now() {
+    return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
 void Node::look_at_certificates() {
     const auto now = std::chrono::steady_clock::now();
     if (now - looked_at_ < kLogPause || drain_ != Drain::kNo || !group_) return;
     looked_at_ = now;
-    if (!certificate_files_.look()) return;
-    std::vector<ShardTls> tls = load_certificates(*rules_);
-    if (tls.empty()) return;
-    log_.event(EventId::kCertificateLoaded);
-    everywhere(*rules_, std::move(tls));
+    if (certificates_.is_due(*rules_)) everywhere(*rules_, true);
+    certificates_.tell(wall_now());
 }
 
-bool Node::everywhere(const rules::Snapshot& rules) {
-    return everywhere(rules, load_certificates(rules));
-}
-
-bool Node::everywhere(const rules::Snapshot& rules, std::vector<ShardTls> loaded) {
-    const auto tls = std::make_shared<std::vector<ShardTls>>(std::move(loaded));
+bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
+    const auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
+    if (certificates) *tls = certificates_.load(rules, static_cast<std::uint32_t>(tls->size()));
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
         group_->log(i).set_level(level_of(rules));
     }
     const bool gateways = on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
-        worker.reload_gateway(rules, tls->empty() ? ShardTls{} : std::move((*tls)[i]));
+        worker.reload_gateway(rules, std::move((*tls)[i]));
     });
     on_every_shard([](std::uint32_t, Worker&) {});  // a turn each, for what the gateways had to say
     return on_every_shard([](std::uint32_t, Worker& worker) { worker.reload_edge(); }) && gateways;
@@ -286,19 +199,23 @@ bool Node::everywhere(const rules::Snapshot& rules, std::vector<ShardTls> loaded
 void Node::publish(const rules::Snapshot& rules) {
     rules_ = &rules;
     log_.event(EventId::kConfigChanged, {{"generation", rules.generation}});
-    if (everywhere(rules)) oldest_generation_ = rules.generation;
+    if (everywhere(rules, certificates_.is_due(rules))) oldest_generation_ = rules.generation;
 }
 
 std::string Node::fault_of(const rules::Snapshot& rules) {
     // What is in use already is not this change's fault.
-    if (std::ranges::includes(files_of(*rules_), files_of(rules))) return {};
-    std::string fault;
-    ShardTls scratch;
-    return load_tls(rules, fault, scratch) ? std::string() : fault;
+    if (std::ranges::includes(CertificateLoader::files_of(*rules_),
+                              CertificateLoader::files_of(rules))) {
+        return {};
+    }
+    Log unheard(-1);
+    CertificateLoader trial(unheard);
+    static_cast<void>(trial.load(rules, 1));
+    return trial.fault();
 }
 
 void Node::on_reload() {
-    if (everywhere(*rules_)) oldest_generation_ = rules_->generation;
+    if (everywhere(*rules_, true)) oldest_generation_ = rules_->generation;
 }
 
 admin::Status Node::status() {
@@ -311,9 +228,7 @@ admin::Status Node::status() {
     if (!rules_->settings.federation_allow) {
         status.remarks.emplace_back("federation.allow is off: nothing passes");
     }
-    if (!certificate_fault_.empty()) {
-        status.remarks.push_back(certificate_fault_ + "; the earlier certificates stay in use");
-    }
+    std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
     const auto targets =
         gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); });

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "appliance/admin/host.hpp"
-#include "appliance/main/file_watch.hpp"
+#include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/worker.hpp"
 #include "core/rules/snapshot.hpp"
 
@@ -44,13 +44,10 @@ public:
 private:
     enum class Drain : std::uint8_t { kNo, kGateways, kGivingUp, kEdges, kDone };
 
-    bool load_tls(const rules::Snapshot&, std::string& fault, ShardTls& tls);
-    // For every shard; none at all when a file can't be used, which is logged.
-    [[nodiscard]] std::vector<ShardTls> load_certificates(const rules::Snapshot&);
+    [[nodiscard]] static WallTime wall_now();
     void look_at_certificates();
     bool find_dialback_secret(std::string& fault);
-    bool everywhere(const rules::Snapshot&);
-    bool everywhere(const rules::Snapshot&, std::vector<ShardTls>);
+    bool everywhere(const rules::Snapshot&, bool certificates);
     template <typename Row, typename Collect>
     std::vector<Row> gather(Collect collect);
     template <typename Function>
@@ -59,13 +56,10 @@ private:
 
     const rules::Snapshot* rules_;
     std::uint64_t oldest_generation_;
-    net::PemSource self_signed_certificate_;
-    net::PemSource self_signed_key_;
-    FileWatch certificate_files_;
-    std::chrono::steady_clock::time_point looked_at_{};
-    std::string certificate_fault_;  // of the last load; the certificates before stay in use
     std::string dialback_secret_;
     Log log_{-1};
+    CertificateLoader certificates_{log_};
+    std::chrono::steady_clock::time_point looked_at_{};
     std::unique_ptr<ShardGroup> group_;
     std::vector<std::unique_ptr<Worker>> workers_;
     Drain drain_ = Drain::kNo;

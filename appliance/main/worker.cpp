@@ -62,12 +62,16 @@ void Worker::run() {
 void Worker::reload_gateway(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
     gateway_->reload(rules);
-    // When the new certificates can't be used the old ones stay.
-    const bool usable = tls.edge.external != nullptr;
-    if (usable) {
-        gateway_->set_tls(tls.sip.get());
-        std::swap(tls_, tls);
-    }
+    edge_next_ = std::move(tls.edge);
+    if (tls.sip == nullptr) return;
+    gateway_->set_tls(tls.sip.get());
+    std::swap(tls_.sip, tls.sip);
+}
+
+void Worker::reload_edge() {
+    if (edge_next_.generation != 0) tls_.edge.take(std::move(edge_next_));
+    edge_next_ = {};
+    edge_->reload(*rules_, tls_.edge);
 }
 
 }  // namespace fedgate

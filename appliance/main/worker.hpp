@@ -10,17 +10,12 @@
 
 #include "appliance/edge/edge.hpp"
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/main/certificate_loader.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
 #include "net/tls.hpp"
 
 namespace fedgate {
-
-// Certificates of one shard: contexts are not shared between threads.
-struct ShardTls {
-    edge::Certificates edge;
-    std::unique_ptr<net::TlsContext> sip;
-};
 
 class Worker {
 public:
@@ -39,7 +34,7 @@ public:
     // In this order, with what has passed between shards in between: the gateway tells those whose
     // messages can't go on, and the edge must still carry that.
     void reload_gateway(const rules::Snapshot&, ShardTls);
-    void reload_edge() { edge_->reload(*rules_, tls_.edge); }
+    void reload_edge();
 
 private:
     Result<void> set_up();
@@ -49,6 +44,7 @@ private:
     const std::uint32_t index_;
     const rules::Snapshot* rules_;
     ShardTls tls_;
+    edge::Certificates edge_next_;  // between reload_gateway() and reload_edge()
     const std::string dialback_secret_;
     const gateway::GatewayOptions gateway_options_;
 

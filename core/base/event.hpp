@@ -41,6 +41,7 @@ enum class EventId : std::uint16_t {
     kCertificateExpires,
     kCertificateLoadFailed,
     kCertificateLoaded,
+    kRevocationListOld,
     kStreamEstablished,
     kStreamClosed,
     kStreamErrorSent,
@@ -157,6 +158,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kCertificateLoaded, 1305, Severity::kInfo,
      {"Certificates were read again", "A file has changed; new connections use it, streams go on.", "None."},
      {"Les certificats ont été relus", "Un fichier a changé ; les nouvelles connexions l'utilisent, les flux continuent.", "Aucune action."}},
+    {EventId::kRevocationListOld, 1306, Severity::kWarning,
+     {"A revocation list is out of date", "Its next update is due and was not put in its place.", "Fetch it anew; tls.external.crl names the files."},
+     {"Une liste de révocation est périmée", "Sa mise à jour est due et n'a pas été installée.", "La récupérer ; tls.external.crl nomme les fichiers."}},
     // 20xx: XMPP streams
     {EventId::kStreamEstablished, 2001, Severity::kInfo,
      {"A stream with a partner is established", "The peer proved its domain.", "None."},

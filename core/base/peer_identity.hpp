@@ -6,18 +6,21 @@
 #include <string>
 #include <vector>
 
+#include "core/base/time.hpp"
+
 namespace fedgate {
 
 struct PeerIdentity {
     bool presented = false;    // a certificate was shown
-    bool chain_valid = false;  // chain to a configured root, validity, strength (CERT-5, CERT-6)
-    std::string fault;         // why the chain is not valid; for people
+    bool chain_valid = false;  // on the terms for this peer: CERT-5, CERT-6, CERT-7
+    std::string fault;         // why not, as the rest of a sentence: "the certificate of NAME ..."
     std::vector<std::string> dns_names;   // SAN dNSName, as shown
     std::vector<std::string> srv_names;   // SAN id-on-dnsSRV (OID 1.3.6.1.5.5.7.8.7), as shown
     std::vector<std::string> xmpp_addrs;  // SAN id-on-xmppAddr (OID 1.3.6.1.5.5.7.8.5), as shown
     std::vector<std::string> uris;        // SAN URI, as shown
     std::string fingerprint_sha256;       // lower-case hex of the certificate
     std::string subject;                  // for people
+    WallTime not_after{};                 // of the certificate
 
     // What TLSA records that DNSSEC vouches for say of it (CERT-8), as the server of one domain.
     enum class Dane : std::uint8_t {

@@ -97,10 +97,17 @@ constexpr Key kKeys[] = {
     {"partner/*/dialback", kBool, kNew, "yes or no", 0, 1, "yes", "",
      "Accept and attempt server dialback (XEP-0220) with this partner, where tls and sasl leave "
      "room for it."},
+    {"partner/*/eku", kEnum, kNew, "word", 0, 1, "any", "any strict",
+     "strict: a certificate with an extended key usage must have that of its TLS role (clientAuth "
+     "on "
+     "streams to us), not serverAuth in both."},
     {"partner/*/enabled", kBool, kLive, "yes or no", 0, 1, "yes", "",
      "no: the partner stays listed and is blocked in both directions."},
     {"partner/*/keepalive", kBool, kLive, "yes or no", 0, 1, "yes", "",
      "Ping this partner's silent streams every xmpp.keepalive.interval."},
+    {"partner/*/pins", kFingerprintList, kNew, "SHA-256 fingerprints", 0, kItems, "", "",
+     "Certificates that this partner may show, whoever has signed them. Name and dates still hold. "
+     "Empty: partner/*/ca decides."},
     {"partner/*/prefer_direct", kBool, kNew, "yes or no", 0, 1, "no", "",
      "Of this partner's servers of one priority, try those with TLS from the first byte on first."},
     {"partner/*/proxy", kHostPort, kNew, "host:port", 0, 1, "", "",
@@ -153,8 +160,14 @@ constexpr Key kKeys[] = {
      "PEM file with the roots trusted for XMPP partners. Empty: the system's."},
     {"tls.external.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM certificate chain shown to XMPP partners."},
+    {"tls.external.crl", kPathList, kNew, "paths", 0, kItems, "", "",
+     "Files with certificate revocation lists (PEM or DER), read again when they change."},
     {"tls.external.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.external.certificate."},
+    {"tls.external.revocation", kEnum, kNew, "word", 0, 2, "soft", "off soft hard",
+     "soft: what a list or a stapled OCSP response calls revoked is refused. hard: also what none "
+     "of "
+     "them calls good, up to the root. off: nobody asks."},
     {"tls.internal.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted between edges and gateways."},
     {"tls.internal.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
@@ -321,6 +334,8 @@ std::string_view name_of(Type type) {
         case kEnumList: return "enum list";
         case kString: return "string";
         case kPath: return "path";
+        case kPathList: return "path list";
+        case kFingerprintList: return "fingerprint list";
         case kDomain: return "domain";
         case kDomainList: return "domain list";
         case kPatternList: return "domain pattern list";

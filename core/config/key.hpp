@@ -20,6 +20,8 @@ enum class Type : std::uint8_t {
     kEnumList,
     kString,
     kPath,  // absolute
+    kPathList,
+    kFingerprintList,  // SHA-256 in hexadecimal, colons or not
     kDomain,
     kDomainList,
     kPatternList,  // domains, and *.domains

@@ -162,6 +162,18 @@ bool parse_text(const Key& key, std::string_view text, Value& value, std::string
     return true;
 }
 
+// Lower case without colons; empty: it is none.
+std::string normalise_fingerprint(std::string_view text) {
+    constexpr std::size_t kDigits = 64;
+    std::string digits;
+    for (const char c : lower_ascii(text)) {
+        if (c == ':') continue;
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return {};
+        digits += c;
+    }
+    return digits.size() == kDigits ? digits : std::string();
+}
+
 // One item of a list, or the only one: normalised, or empty with what it should have been.
 std::string parse_item(const Key& key, std::string_view text, std::string_view& expected) {
     switch (key.type) {
@@ -197,6 +209,12 @@ std::string parse_item(const Key& key, std::string_view text, std::string_view& 
             const auto address = parse_address(text);
             return address ? address->text : "";
         }
+        case Type::kPathList:
+            expected = "an absolute path";
+            return text.starts_with('/') && is_text(text) ? std::string(text) : "";
+        case Type::kFingerprintList:
+            expected = "a SHA-256 fingerprint, 64 hexadecimal digits with or without colons";
+            return normalise_fingerprint(text);
         case Type::kNetworkList:
             expected = "an address or network like 10.0.0.0/8 or ::1";
             return parse_network(text) ? lower_ascii(text) : "";

@@ -79,6 +79,8 @@ private:
         s.dns_servers = addresses(tree_, "net.dns.servers");
         s.dns_trust_anchor = tree_.text("net.dns.trust_anchor");
         s.tls_external = tls_files("tls.external");
+        s.revocation_lists = tree_.list("tls.external.crl");
+        s.revocation = static_cast<Revocation>(tree_.number("tls.external.revocation"));
         s.tls_internal = tls_files("tls.internal");
         s.tls_sip = tls_files("tls.sip");
         s.im.max_bytes = static_cast<std::size_t>(tree_.number("im.max_bytes"));
@@ -232,7 +234,7 @@ private:
     void read_partners() {
         out_->partners_.push_back(partner("default"));
         out_->partners_.front().domain.clear();
-        for (const char* leaf : {"additional_domains", "proxy"}) {
+        for (const char* leaf : {"additional_domains", "pins", "proxy"}) {
             const std::string key = std::string("partner/default/") + leaf;
             if (is_set(key)) complain(key, "belongs to one partner, not to the template of all");
         }
@@ -291,6 +293,8 @@ private:
         p.prefer_direct = tree_.flag("partner/*/prefer_direct", name);
         p.dane = tree_.flag("partner/*/dane", name);
         p.ca = tree_.text("partner/*/ca", name);
+        p.pins = tree_.list("partner/*/pins", name);
+        p.strict_usage = tree_.text("partner/*/eku", name) == "strict";
         p.rate_bytes = tree_.rate("partner/*/rate_bytes", name);
         p.rate_stanzas = tree_.rate("partner/*/rate_stanzas", name);
         p.rate_sender_messages = tree_.rate("partner/*/rate_sender_messages", name);

@@ -39,9 +39,11 @@ struct Partner {
     bool prefer_direct = false;          // DNS-2
     bool dane = true;                    // CERT-8
     std::string ca;                      // PEM path; empty: tls.external.ca
-    Rate rate_bytes;                     // S2S-64
-    Rate rate_stanzas;                   // S2S-64
-    Rate rate_sender_messages;           // S2S-65
+    std::vector<std::string> pins;  // CERT-7: SHA-256, lower-case hex; not empty: instead of ca
+    bool strict_usage = false;      // CERT-6
+    Rate rate_bytes;                // S2S-64
+    Rate rate_stanzas;              // S2S-64
+    Rate rate_sender_messages;      // S2S-65
 
     [[nodiscard]] bool discovered() const { return domain.empty(); }
 };

@@ -35,6 +35,9 @@ struct TlsFiles {
     std::string ca;
 };
 
+// tls.external.revocation: N13.
+enum class Revocation : std::uint8_t { kOff, kSoft, kHard };
+
 struct Settings {
     bool federation_allow = false;
     bool federation_discovery = false;
@@ -47,6 +50,8 @@ struct Settings {
     std::vector<config::Address> dns_servers;
     std::string dns_trust_anchor;  // path; empty: no DNSSEC
     TlsFiles tls_external;
+    std::vector<std::string> revocation_lists;  // paths
+    Revocation revocation = Revocation::kSoft;
     TlsFiles tls_internal;
     TlsFiles tls_sip;
 

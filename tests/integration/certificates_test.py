@@ -9,41 +9,17 @@ import ssl
 import time
 import unittest
 
-from harness.certificates import Authority
-from harness.dns import Dns
-from harness.fedgate import Fedgate
+from harness.gate import GateTest
 from harness.process import wait_until
-from harness.world import SIP_DOMAIN, XMPP_DOMAIN, PeerTest, binaries
+from harness.world import SIP_DOMAIN, XMPP_DOMAIN
 from harness.xmpp_peer import XmppPeer
-
-PARTNER = {"tls": "required", "sasl": "required", "dialback": "no"}
 
 
 def fingerprint_of(path):
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pathlib.Path(path).read_text())).hexdigest()
 
 
-class LiveCertificates(PeerTest):
-    async def gate(self, partner_keys=None, keys=None):
-        """Fedgate alone, serving from files that the test may change; its partner is the test."""
-        self.authority = Authority(self.directory / "ca")
-        self.files = self.directory / "live"
-        self.files.mkdir()
-        first = self.authority.issue(SIP_DOMAIN)
-        live = type(first)(self.files / "fullchain.pem", self.files / "privkey.pem")
-        shutil.copy(first.certificate, live.certificate)
-        shutil.copy(first.key, live.key)
-        dns = await Dns(self.directory / "dns", []).start()
-        self.addAsyncCleanup(dns.stop)
-        self.fedgate = Fedgate(self.directory / "fedgate", binaries(), live, self.authority.certificate,
-                               dns, {XMPP_DOMAIN: {**PARTNER, **(partner_keys or {})}},
-                               {SIP_DOMAIN: {"next_hop": "sip:127.0.0.1:9;transport=tcp"}},
-                               {"xmpp.rate.connections_per_address": "none", "core.threads": "2",
-                                **(keys or {})})
-        self.addAsyncCleanup(self.fedgate.kill)
-        await self.fedgate.start()
-        return live
-
+class LiveCertificates(GateTest):
     def shown(self):
         """SHA-256 of the certificate that a new connection sees."""
         context = ssl.create_default_context()
@@ -71,10 +47,11 @@ class LiveCertificates(PeerTest):
         await peer.expect("<a [^>]*h=")
 
     def count_in_log(self, text):
-        return (self.directory / "fedgate/fedgated.log").read_text().count(text)
+        return self.log().count(text)
 
     async def test_a_changed_file_is_used_and_a_bad_one_is_not(self):
-        live = await self.gate()
+        await self.gate()
+        live = self.live
         peer = await XmppPeer.connect(self.fedgate.address)
         await peer.authenticate(XMPP_DOMAIN, SIP_DOMAIN, self.authority.issue(XMPP_DOMAIN))
         peer.send("<enable xmlns='urn:xmpp:sm:3'/>")
@@ -96,18 +73,19 @@ class LiveCertificates(PeerTest):
             spoil()
             await wait_until(lambda: self.count_in_log("FG-1304") >= number, f"event {number}")
             self.assertEqual(self.shown(), fingerprint_of(second.certificate))
-        self.assertIn("stay in use", await self.fedgate.control("status"))
+        self.assertIn("stays in use", await self.fedgate.control("status"))
         before = self.count_in_log("FG-1305")
         self.replace(live, third)
         await self.shows(third.certificate)
         await wait_until(lambda: self.count_in_log("FG-1305") == before + 1, "the good event")
         self.assertEqual(self.count_in_log("FG-1304"), 3)    # not at every look
-        self.assertNotIn("stay in use", await self.fedgate.control("status"))
+        self.assertNotIn("stays in use", await self.fedgate.control("status"))
         await self.is_alive(peer)
         peer.close()
 
     async def test_links_that_lead_elsewhere(self):
-        live = await self.gate()
+        await self.gate()
+        live = self.live
         archive = self.directory / "archive"
         archive.mkdir()
         new = self.authority.issue(SIP_DOMAIN)

@@ -113,6 +113,73 @@ openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out rsa1024.key
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa2048.key
 openssl genpkey -algorithm ED25519 -out ed25519.key
 for n in rsa1024 rsa2048 ed25519; do echo "subjectAltName=DNS:$n.example" >$n.ext; sign $n ca; done
+# RSA-PSS: salt of the digest's size, of the largest that fits, and over SHA-1.
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsaca.key; root rsaca
+pss() { cp rsa2048.key $1.key; echo "subjectAltName=DNS:$1.example" >$1.ext; n=$1; shift
+    sign $n rsaca -sigopt rsa_padding_mode:pss "$@"; }
+pss pss -sha256 -sigopt rsa_pss_saltlen:-1
+pss pss512 -sha512 -sigopt rsa_pss_saltlen:-3
+pss psssha1 -sha1 -sigopt rsa_pss_saltlen:-1
+# Name constraints.
+for n in narrow; do key $n; done
+echo "basicConstraints=critical,CA:TRUE
+nameConstraints=critical,permitted;DNS:narrow.example,excluded;DNS:bad.narrow.example,excluded;IP:0.0.0.0/0.0.0.0" \
+    >narrow.ext; sign narrow ca
+below() { cp good.key $1.key; printf "subjectAltName=@n\n[n]\n$2\n" >$1.ext; sign $1 narrow
+    cat narrow.pem >>$1.pem; }
+below inside "DNS.1=a.narrow.example\nDNS.2=narrow.example\nURI.1=sip:narrow.example
+otherName.1=1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp-server.narrow.example
+otherName.2=1.3.6.1.5.5.7.8.5;UTF8:b.narrow.example"
+below outside "DNS.1=notnarrow.example"
+below outside_srv "otherName.1=1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp-server.other.example"
+below outside_xmpp "otherName.1=1.3.6.1.5.5.7.8.5;UTF8:other.example"
+below outside_uri "URI.1=sip:other.example"
+below excluded "DNS.1=x.bad.narrow.example"
+below excluded_by_star "DNS.1=*.narrow.example"
+key odd; echo "basicConstraints=critical,CA:TRUE
+nameConstraints=critical,permitted;dirName:d
+[d]
+O=Test" >odd.ext; sign odd ca
+key belowodd; echo "subjectAltName=DNS:belowodd.example" >belowodd.ext; sign belowodd odd; cat odd.pem >>belowodd.pem
+openssl req -x509 -new -key good.key -subj /CN=self -days 300 -out self.pem -addext subjectAltName=DNS:self.example
+cp good.key self.key
+key clientserver; echo "extendedKeyUsage=clientAuth,serverAuth" >clientserver.ext; sign clientserver ca
+# Revocation: what ca says of good (nothing), second and inter (revoked).
+key revokedchain; echo "subjectAltName=DNS:revokedchain.example" >revokedchain.ext; sign revokedchain inter; cat inter.pem >>revokedchain.pem
+key point; printf "subjectAltName=DNS:point.example\ncrlDistributionPoints=URI:http://ca.example/1.crl\n" >point.ext; sign point ca
+serial() { openssl x509 -in $1.pem -noout -serial | cut -d= -f2; }
+line() { printf "R\t400101000000Z\t260131120000Z,$2\t$(serial $1)\tunknown\t/CN=$1\n"; }
+valid() { printf "V\t400101000000Z\t\t$(serial $1)\tunknown\t/CN=$1\n"; }
+openssl rand -hex 8 >number
+# crl NAME ISSUER "DAYS" [EXTENSION]: a list of the index
+crl() { printf "[ca]\ndefault_ca=c\n[c]\ndatabase=$1.index\ncrlnumber=number\ndefault_md=sha256\ncrl_extensions=e\n[e]\n$4\n[idp]\n$5\n" >$1.cnf
+    openssl ca -gencrl -config $1.cnf -cert $2.pem -keyfile $2.key $3 -out $1.crl; }
+for n in both stale forged delta indirect shard empty weakcrl users; do line second keyCompromise >$n.index; done
+line inter superseded >>both.index; : >empty.index; echo "unique_subject=no" >both.index.attr
+crl both ca "-crldays 3000"
+crl stale ca "-crlsec 1"
+crl empty ca "-crldays 3000"
+crl forged other "-crldays 3000"
+crl delta ca "-crldays 3000" "2.5.29.27=critical,DER:020101"
+crl indirect ca "-crldays 3000" "issuingDistributionPoint=critical,@idp" "indirectCRL=TRUE"
+crl shard ca "-crldays 3000" "issuingDistributionPoint=critical,@idp" "fullname=URI:http://ca.example/1.crl"
+crl users ca "-crldays 3000" "issuingDistributionPoint=critical,@idp" "onlyuser=TRUE"
+crl weakcrl ca "-crldays 3000 -md sha1"
+: >inter.index; crl inter inter "-crldays 3000"
+openssl crl -in both.crl -outform DER -out both.der.crl
+# OCSP responses of ca, of a delegate of his, and of somebody else.
+key responder; echo "extendedKeyUsage=OCSPSigning" >responder.ext; sign responder ca
+{ valid good; line second keyCompromise; } >ocsp.index
+staple() { openssl ocsp -issuer ca.pem $3 -cert $2.pem -no_nonce -reqout $1.req
+    openssl ocsp -index ocsp.index -CA ca.pem -rsigner $4.pem -rkey $4.key -reqin $1.req -respout $1.ocsp $5; }
+staple good good "" ca "-ndays 3000"
+staple good256 good -sha256 ca "-ndays 3000 -resp_key_id"
+staple second second "" ca "-ndays 3000"
+staple unknown point "" ca "-ndays 3000"
+staple delegated second "" responder "-ndays 3000"
+staple other second "" good "-ndays 3000"
+staple endless good "" ca ""
+staple short good "" ca "-nmin 1"
 for n in *.pem; do openssl x509 -in $n -outform DER -out ${n%.pem}.der; done
 )";
     std::string directory_;

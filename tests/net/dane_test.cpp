@@ -22,7 +22,7 @@ TlsaRecord record(std::uint8_t usage, std::uint8_t selector, std::uint8_t matchi
     const std::string whole = der(name);
     const auto parsed = parse_certificate(whole);
     EXPECT_TRUE(parsed);
-    const std::string chosen(selector == kWhole ? Bytes(whole) : parsed->public_key);
+    const std::string chosen(selector == kWhole ? Bytes(whole) : parsed->key.info);
     TlsaRecord made{usage, selector, matching, chosen};
     if (matching == kSha256) {
         const auto digest = sha256({chosen});
@@ -43,8 +43,9 @@ PeerIdentity judge(
     const std::vector<Bytes> chain(ders.begin(), ders.end());
     const auto trust = TrustStore::of({der(root)});
     EXPECT_TRUE(trust);
-    PeerIdentity peer = identify_peer(chain, *trust, now);
-    judge_dane({std::move(records), "domain.example", "host.example"}, chain, *trust, now, peer);
+    PeerIdentity peer = identify_peer({.chain = chain}, {.roots = &*trust}, now);
+    judge_dane({std::move(records), "domain.example", "host.example"}, chain, {.roots = &*trust},
+               now, peer);
     return peer;
 }
 

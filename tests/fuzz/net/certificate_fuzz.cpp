@@ -7,10 +7,10 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     using namespace fedgate;
     using namespace fedgate::net;
-    static const TrustStore kNobody;
-    const Bytes chain[] = {Bytes(reinterpret_cast<const char*>(bytes), size)};
+    const Bytes input(reinterpret_cast<const char*>(bytes), size);
+    const Bytes chain[] = {input};
     const PeerIdentity peer =
-        identify_peer(chain, kNobody, WallTime{std::chrono::seconds(1'800'000'000)});
+        identify_peer({.chain = chain}, {}, WallTime{std::chrono::seconds(1'800'000'000)});
     FEDGATE_CHECK(!peer.chain_valid);
     return 0;
 }

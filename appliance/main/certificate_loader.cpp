@@ -1,0 +1,220 @@
+#include "appliance/main/certificate_loader.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <unistd.h>
+
+#include "net/certificate.hpp"
+#include "net/der.hpp"
+#include "net/revocation.hpp"
+
+namespace fedgate {
+
+namespace {
+
+constexpr unsigned kSelfSignedDays = 365;
+constexpr Duration kExpiryNotice = std::chrono::days(30);
+constexpr Duration kTellEvery = std::chrono::days(1);
+
+// Empty where neither the administrator nor the system has any: then no chain is valid.
+std::string roots_or_system(const std::string& configured) {
+    constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
+    if (!configured.empty() || access(kSystemRoots, R_OK) != 0) return configured;
+    return kSystemRoots;
+}
+
+// Towards SIP the external files serve as well, where it has none of its own.
+std::string sip_roots(const rules::Settings& settings) {
+    return settings.tls_sip.ca.empty() ? roots_or_system(settings.tls_external.ca)
+                                       : settings.tls_sip.ca;
+}
+
+bool read_file(const std::string& path, std::string& text) {
+    std::ifstream file(path, std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(file), {});
+    return file.good() || !text.empty();
+}
+
+}  // namespace
+
+std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rules) {
+    const rules::Settings& settings = rules.settings;
+    std::vector<std::string> files{roots_or_system(settings.tls_external.ca),
+                                   settings.tls_external.certificate,
+                                   settings.tls_external.key,
+                                   settings.tls_sip.ca,
+                                   settings.tls_sip.certificate,
+                                   settings.tls_sip.key};
+    std::ranges::copy(settings.revocation_lists, std::back_inserter(files));
+    for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
+    std::ranges::sort(files);
+    const auto repeated = std::ranges::unique(files);
+    files.erase(repeated.begin(), repeated.end());
+    std::erase(files, "");
+    return files;
+}
+
+bool CertificateLoader::is_due(const rules::Snapshot& rules) {
+    return files_.look() || files_of(rules) != files_.paths();
+}
+
+void CertificateLoader::complain(const std::string& what) {
+    if (fault_.contains(what)) return;  // one file may serve several purposes
+    log_.event(EventId::kCertificateLoadFailed, {{"fault", what}});
+    if (!fault_.empty()) fault_ += "; ";
+    fault_ += what;
+}
+
+CertificateLoader::Roots CertificateLoader::roots_of(const std::string& path) {
+    if (path.empty()) return nullptr;
+    std::string pem;
+    if (!read_file(path, pem)) {
+        complain("authorities " + path + " can't be read");
+        return roots_[path];
+    }
+    auto parsed = net::TrustStore::parse(pem);
+    if (!parsed) {
+        complain("no usable authority in " + path);
+        return roots_[path];
+    }
+    return roots_[path] = std::make_shared<const net::TrustStore>(std::move(*parsed));
+}
+
+// All or none: a list that is missing must not pass for one that lists nobody.
+void CertificateLoader::load_lists(const rules::Snapshot& rules) {
+    auto lists = std::make_shared<net::RevocationLists>();
+    for (const std::string& path : rules.settings.revocation_lists) {
+        std::string bytes, why;
+        if (!read_file(path, bytes)) why = "can't be read";
+        if (!why.empty() || !lists->add(std::move(bytes), why)) {
+            complain("revocation list " + path + " " + why);
+            return;
+        }
+    }
+    revoked_ = std::move(lists);
+}
+
+bool CertificateLoader::find_credential(const rules::Snapshot& rules, net::TlsCredential& found) {
+    const rules::TlsFiles& files = rules.settings.tls_external;
+    if (!files.certificate.empty()) {
+        found = {{files.certificate, {}}, {files.key, {}}};
+        return true;
+    }
+    if (self_signed_certificate_.empty()) {
+        std::vector<std::string> names;
+        for (const rules::SipDomain& domain : rules.sip_domains()) names.push_back(domain.name);
+        if (names.empty()) names.emplace_back("localhost");
+        auto made = net::make_self_signed(names, kSelfSignedDays);
+        if (!made) {
+            complain("no self-signed certificate can be made");
+            return false;
+        }
+        self_signed_certificate_.text = made->certificate;
+        self_signed_key_.text = made->key;
+        log_.event(EventId::kSelfSigned, {{"name", names.front()}});
+    }
+    found = {self_signed_certificate_, self_signed_key_};
+    return true;
+}
+
+std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std::uint32_t shards) {
+    const rules::Settings& settings = rules.settings;
+    const bool again = generation_ != 0;
+    files_.watch(files_of(rules));
+    fault_.clear();
+    expiries_.clear();
+    ++generation_;
+
+    net::TlsConfig external, sip;
+    external.roots = roots_of(roots_or_system(settings.tls_external.ca));
+    sip.roots = settings.tls_sip.ca.empty() ? external.roots : roots_of(sip_roots(settings));
+    std::map<std::string, Roots> by_ca;
+    for (const rules::Partner& partner : rules.partners()) {
+        if (!partner.ca.empty() && !by_ca.contains(partner.ca))
+            by_ca[partner.ca] = roots_of(partner.ca);
+    }
+    load_lists(rules);
+    net::TlsCredential credential;
+    const bool found = find_credential(rules, credential);
+    external.credentials = {credential};
+    sip.credentials = external.credentials;
+    if (!settings.tls_sip.certificate.empty()) {
+        sip.credentials = {{{settings.tls_sip.certificate, {}}, {settings.tls_sip.key, {}}}};
+    }
+
+    std::vector<ShardTls> all(shards);
+    const auto load_for_all = [&](const net::TlsConfig& config, auto member) {
+        for (ShardTls& one : all) {
+            std::string fault;
+            auto loaded = net::TlsContext::load(config, &fault);
+            if (loaded) {
+                member(one) = std::move(*loaded);
+                continue;
+            }
+            complain(fault.empty() ? loaded.error().where : fault);
+            for (ShardTls& each : all) member(each).reset();  // the same for all
+            return;
+        }
+        note_expiry(config.credentials.front().certificate.path);
+    };
+    if (found) {
+        load_for_all(external, [](ShardTls& one) -> auto& { return one.edge.external; });
+        load_for_all(sip, [](ShardTls& one) -> auto& { return one.sip; });
+    }
+    for (ShardTls& one : all) {
+        one.edge.by_ca = by_ca;
+        one.edge.revoked = revoked_;
+        one.edge.generation = generation_;
+    }
+    std::erase_if(roots_, [&](const auto& entry) {
+        return std::ranges::find(files_.paths(), entry.first) == files_.paths().end();
+    });
+    if (again && fault_.empty()) log_.event(EventId::kCertificateLoaded);
+    return all;
+}
+
+void CertificateLoader::note_expiry(const std::string& path) {
+    std::string pem;
+    if (path.empty() || !read_file(path, pem)) return;
+    const auto ders = net::parse_pem_certificates(pem);
+    if (!ders) return;
+    const bool known =
+        std::ranges::any_of(expiries_, [&](const Expiry& one) { return one.file == path; });
+    const auto certificate = net::parse_certificate(ders->front());
+    if (certificate && !known) expiries_.push_back({path, certificate->not_after});
+}
+
+std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
+    std::vector<std::string> remarks;
+    if (!fault_.empty()) remarks.push_back(fault_ + "; what was read before stays in use");
+    for (const Expiry& one : expiries_) {
+        if (one.at - now > kExpiryNotice) continue;
+        remarks.push_back("the certificate " + one.file +
+                          (one.at < now ? " expired on " : " expires on ") +
+                          net::readable_day(one.at));
+    }
+    std::string issuer;
+    if (revoked_ != nullptr && revoked_->next_update(issuer) < now) {
+        remarks.push_back("the revocation list of " + issuer + " is out of date since " +
+                          net::readable_day(revoked_->next_update(issuer)));
+    }
+    return remarks;
+}
+
+void CertificateLoader::tell(WallTime now) {
+    if (now - told_at_ < kTellEvery) return;
+    told_at_ = now;
+    for (const Expiry& one : expiries_) {
+        if (one.at - now > kExpiryNotice) continue;
+        log_.event(EventId::kCertificateExpires,
+                   {{"file", one.file}, {"expires", net::readable_day(one.at)}});
+    }
+    std::string issuer;
+    if (revoked_ == nullptr || revoked_->next_update(issuer) >= now) return;
+    log_.event(
+        EventId::kRevocationListOld,
+        {{"issuer", issuer}, {"next_update", net::readable_day(revoked_->next_update(issuer))}});
+}
+
+}  // namespace fedgate

@@ -1,0 +1,68 @@
+// Reads certificates, keys, roots and revocation lists for all shards, and again when their files
+// change. A part that can't be used is left as it was before, and said. Thread: the control thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "appliance/edge/certificates.hpp"
+#include "appliance/main/file_watch.hpp"
+#include "core/rules/snapshot.hpp"
+#include "core/run/log.hpp"
+#include "net/tls.hpp"
+
+namespace fedgate {
+
+// Of one shard: contexts are not shared between threads. A part that is null keeps the one before.
+struct ShardTls {
+    edge::Certificates edge;  // generation 0: nothing new at all
+    std::unique_ptr<net::TlsContext> sip;
+};
+
+class CertificateLoader {
+public:
+    explicit CertificateLoader(Log& log) : log_(log) {}
+
+    // Everything that load() reads; sorted.
+    [[nodiscard]] static std::vector<std::string> files_of(const rules::Snapshot&);
+    // Other files than those of the last load(), or others in them. Costs a look at each.
+    [[nodiscard]] bool is_due(const rules::Snapshot&);
+    // For so many shards. fault() says what could not be used; it is logged too.
+    [[nodiscard]] std::vector<ShardTls> load(const rules::Snapshot&, std::uint32_t shards);
+    [[nodiscard]] const std::string& fault() const { return fault_; }
+
+    // What an administrator should do something about soon, one sentence each: certificates that
+    // expire, lists that are out of date. tell() logs them, once a day.
+    [[nodiscard]] std::vector<std::string> remarks(WallTime now) const;
+    void tell(WallTime now);
+
+private:
+    using Roots = std::shared_ptr<const net::TrustStore>;
+
+    struct Expiry {
+        std::string file;
+        WallTime at{};
+    };
+
+    void complain(const std::string& what);
+    Roots roots_of(const std::string& path);
+    void load_lists(const rules::Snapshot&);
+    [[nodiscard]] bool find_credential(const rules::Snapshot&, net::TlsCredential&);
+    void note_expiry(const std::string& path);
+
+    Log& log_;
+    FileWatch files_;
+    std::string fault_;
+    std::uint64_t generation_ = 0;
+    std::map<std::string, Roots> roots_;  // by path; what could be read last
+    std::shared_ptr<const net::RevocationLists> revoked_;
+    std::vector<Expiry> expiries_;
+    net::PemSource self_signed_certificate_;
+    net::PemSource self_signed_key_;
+    WallTime told_at_{};
+};
+
+}  // namespace fedgate

@@ -1,0 +1,43 @@
+// Public keys and the signatures that certificates, revocation lists and OCSP responses carry. The
+// only place of net that calls wolfCrypt's signature checks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/bytes.hpp"
+
+namespace fedgate::net {
+
+enum class KeyKind : std::uint8_t { kOther, kRsa, kP256, kP384, kP521, kEd25519 };
+
+struct PublicKey {
+    Bytes info;  // SubjectPublicKeyInfo, whole element
+    Bytes bits;  // content of its bit string
+    KeyKind kind = KeyKind::kOther;
+    unsigned rsa_bits = 0;
+};
+[[nodiscard]] bool parse_public_key(Bytes whole, PublicKey&);
+
+enum class HashKind : std::uint8_t { kNone, kSha256, kSha384, kSha512 };
+enum class SignatureScheme : std::uint8_t { kWeakOrUnknown, kRsa, kRsaPss, kEcdsa, kEd25519 };
+
+struct SignatureAlgorithm {
+    SignatureScheme scheme = SignatureScheme::kWeakOrUnknown;  // SHA-1, MD5, DSA, ...
+    HashKind hash = HashKind::kNone;
+    unsigned salt_bytes = 0;  // PSS
+    bool operator==(const SignatureAlgorithm&) const = default;
+};
+// Of the content of an AlgorithmIdentifier. False: malformed.
+[[nodiscard]] bool parse_signature_algorithm(Bytes content, SignatureAlgorithm&);
+
+// Bytes of a digest; empty for kNone.
+[[nodiscard]] std::string digest_of(HashKind, Bytes message);
+
+[[nodiscard]] bool is_signed(Bytes message, Bytes signature, const SignatureAlgorithm&,
+                             const PublicKey& by);
+// For a message whose digest is at hand. Ed25519 has none: false.
+[[nodiscard]] bool is_digest_signed(Bytes digest, Bytes signature, const SignatureAlgorithm&,
+                                    const PublicKey& by);
+
+}  // namespace fedgate::net
