@@ -63,4 +63,21 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
     return false;
 }
 
+std::string why_not_covered(const PeerIdentity& peer, Bytes domain) {
+    if (!peer.presented) return "no certificate was shown";
+    if (!peer.chain_valid) return "the certificate is not valid: " + peer.fault;
+    constexpr std::size_t kNamesTold = 4;
+    std::string names;
+    std::size_t count = 0;
+    for (const auto* list : {&peer.dns_names, &peer.srv_names, &peer.xmpp_addrs}) {
+        for (const std::string& name : *list) {
+            if (++count > kNamesTold) continue;
+            names.append(names.empty() ? "" : ", ").append(name);
+        }
+    }
+    if (count > kNamesTold) names += " and " + std::to_string(count - kNamesTold) + " more";
+    if (names.empty()) names = "no domain";  // CERT-2: the common name does not count
+    return "the certificate names " + names + ": not " + std::string(domain);
+}
+
 }  // namespace fedgate::xml

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "appliance/edge/between_servers.hpp"
+#include "appliance/edge/ended.hpp"
 #include "net/address.hpp"
 #include "xml/stanza.hpp"
 
@@ -291,12 +292,8 @@ void InStream::on_stream_end(const xml::StreamEnd& end) {
         const bool sent = end.cause == Cause::kErrorSent;
         context_.stats.add(sent ? Counter::kXmppStreamErrorsSent
                                 : Counter::kXmppStreamErrorsReceived);
-        context_.log.event(sent ? EventId::kStreamErrorSent : EventId::kStreamErrorReceived,
-                           {{"direction", "in"},
-                            {"partner", stream_.their_domain()},
-                            {"peer", net::format_address(connection_.peer_address())},
-                            {"condition", xml::name_of(end.condition)}});
     }
+    tell_why_ended(context_, stream_, end, connection_);
     deadline_.cancel();
     resume_.cancel();
     idle_.cancel();
@@ -306,10 +303,7 @@ void InStream::on_stream_end(const xml::StreamEnd& end) {
 void InStream::on_closed(net::Connection&, Error reason) {
     if (reason.code == Errc::kTls) {  // S2S-47
         context_.stats.add(Counter::kXmppTlsFailed);
-        context_.log.event(EventId::kTlsFailed,
-                           {{"direction", "in"},
-                            {"peer", net::format_address(connection_.peer_address())},
-                            {"where", reason.where}});
+        tell_tls_failed(context_, true, stream_.their_domain(), connection_, reason);
     }
     end_session(!closing_);
     closing_ = true;

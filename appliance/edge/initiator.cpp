@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "appliance/edge/ended.hpp"
 #include "net/address.hpp"
 
 namespace fedgate::edge {
@@ -218,6 +219,9 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     fault_ = fault_of(stream_end);
     permanent_ = stream_end.permanent;
     closing_ = true;
+    if (role_ == xml::Stream::Role::kOutbound) {
+        tell_why_ended(context_, *stream_, stream_end, *connection_);
+    }
     deadline_.cancel();
     const bool say_why = proved_ || done_ || stream_end.cause == Cause::kErrorSent;
     if (say_why) {
@@ -227,12 +231,13 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     }
 }
 
-void Initiator::on_closed(net::Connection&, Error reason) {
+void Initiator::on_closed(net::Connection& connection, Error reason) {
     deadline_.cancel();
     if (!closing_) {  // the connection broke under the stream
         fault_ = reason.code == Errc::kTls || reason.code == Errc::kCertificate
                      ? link::Fault::kNotTrusted
                      : link::Fault::kUnreachable;
+        if (reason.code == Errc::kTls) tell_tls_failed(context_, false, their_, connection, reason);
     }
     if (proved_ && (!closing_ || aborted_) && stream_->resumable()) lost_ = stream_->session();
     try_next_or_end(reason);

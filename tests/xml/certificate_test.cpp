@@ -120,5 +120,24 @@ TEST(Certificate, Wildcards) {
     EXPECT_FALSE(covers(identity, "a.example.com", true));
 }
 
+TEST(Certificate, WhyItDoesNotCover) {
+    PeerIdentity peer;
+    EXPECT_EQ(why_not_covered(peer, "a.example"), "no certificate was shown");
+    peer.presented = true;
+    peer.fault = "the issuer is not known";
+    EXPECT_EQ(why_not_covered(peer, "a.example"),
+              "the certificate is not valid: the issuer is not known");
+    peer.chain_valid = true;
+    EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate names no domain: not a.example");
+    peer.dns_names = {"b.example", "*.c.example"};
+    peer.srv_names = {"_xmpp-client.a.example"};
+    EXPECT_EQ(
+        why_not_covered(peer, "a.example"),
+        "the certificate names b.example, *.c.example, _xmpp-client.a.example: not a.example");
+    peer.xmpp_addrs = {"d.example", "e.example", "f.example"};
+    EXPECT_TRUE(
+        why_not_covered(peer, "a.example").ends_with("d.example and 2 more: not a.example"));
+}
+
 }  // namespace
 }  // namespace fedgate::xml

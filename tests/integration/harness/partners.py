@@ -87,9 +87,14 @@ class Partners(PeerTest):
                     (row["proof"], bool(row["tls"])))
         return found
 
+    async def failures(self, domain):
+        """direction -> what is told of the last failure with that partner."""
+        shown = json.loads(await self.fedgate.control("--json", "partner", "show", domain))
+        return {row["direction"]: f"{row['kind']}: {row['text']}" for row in shown["failures"]}
+
     async def check(self, cases, more=lambda case: None):
         """Each case has a domain, and `seen`: the (proof, TLS) of its streams, or None: none may stand
-        (`status`: converse)."""
+        (`status`: converse; `why`: matches what is told of it)."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(case):
@@ -97,6 +102,7 @@ class Partners(PeerTest):
                 await self.converse(case.domain, case.seen is not None, getattr(case, "status", 403))
         results = await asyncio.gather(*map(one, cases), return_exceptions=True)
         streams = await self.streams()
+        failures = {case.domain: await self.failures(case.domain) for case in cases}
         for case, result in zip(cases, results):
             with self.subTest(str(case), seen=case.seen):
                 if isinstance(result, BaseException):
@@ -104,6 +110,10 @@ class Partners(PeerTest):
                 for direction in ("in", "out"):
                     self.assertEqual(streams.get((case.domain, direction), set()),
                                      {case.seen} if case.seen else set(), direction)
+                for direction in ("in", "out") if getattr(case, "why", None) else ():
+                    self.assertRegex(failures[case.domain].get(direction, ""), case.why)
+                if case.seen:
+                    self.assertEqual(failures[case.domain], {})
                 more(case)
         self.assertEqual(self.agent.received, [])
         await self.fedgate.stop()
