@@ -65,7 +65,7 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
 
 std::string why_not_covered(const PeerIdentity& peer, Bytes domain) {
     if (!peer.presented) return "no certificate was shown";
-    if (!peer.chain_valid) return "the certificate is not valid: " + peer.fault;
+    if (!peer.chain_valid) return "the certificate " + peer.fault;
     constexpr std::size_t kNamesTold = 4;
     std::string names;
     std::size_t count = 0;

@@ -144,11 +144,10 @@ void Initiator::on_secured(net::Connection& connection) {
     if (connection.peer().dane == PeerIdentity::Dane::kRefused) {
         // CERT-8: no other proof makes up for that, dialback neither.
         const std::string peer = net::format_address(connection.peer_address());
-        context_.note_failure(FailureKind::kCertificate, false, their_, peer,
-                              connection.peer().fault);
-        context_.log.event(
-            EventId::kCertificateRefused,
-            {{"partner", their_}, {"peer", peer}, {"reason", connection.peer().fault}});
+        const std::string why = "the certificate " + connection.peer().fault;
+        context_.note_failure(FailureKind::kCertificate, false, their_, peer, why);
+        context_.log.event(EventId::kCertificateRefused,
+                           {{"partner", their_}, {"peer", peer}, {"reason", why}});
         connection_->abort(Error{Errc::kCertificate, 0, "TLSA"});
         return;
     }

@@ -42,6 +42,12 @@ def below_another(authority, *domains, shown=True):
     return middle.with_chain(leaf) if shown else leaf
 
 
+def revoked(authority, *domains):
+    certificate = authority.issue(*domains)
+    authority.revoke(certificate)
+    return certificate
+
+
 NAME = "certificate names .*: not "
 
 # By the subject of a kind: the first label of its domains.
@@ -66,14 +72,16 @@ KINDS = {
     "rsa": Kind(issued(rsa=True)),
     "p384": Kind(issued(kind=("ec", "-pkeyopt", "ec_paramgen_curve:P-384"))),
     "in-between": Kind(below_another),
-    "in-between-hidden": Kind(lambda *about: below_another(*about, shown=False), "issuer is not known"),
-    "expired": Kind(issued(expired=True), "has expired"),
-    "not-yet": Kind(issued(days=(5, 20)), "not valid yet"),
+    "in-between-hidden": Kind(lambda *about: below_another(*about, shown=False),
+                              "signed by an authority that is not trusted .Middle"),
+    "expired": Kind(issued(expired=True), "expired on "),
+    "not-yet": Kind(issued(days=(5, 20)), "is not valid before "),
     "self-signed": Kind(lambda authority, *domains: authority.self_signed(*domains),
-                        "issuer is not known"),
+                        "is self-signed"),
     "stranger": Kind(lambda authority, *domains: other_authority(authority).issue(*domains),
-                     "issuer is not known"),
-    "rsa-1024": Kind(issued(kind=("rsa:1024",)), "fewer than 2048 bits"),
+                     "signed by an authority that is not trusted"),
+    "revoked": Kind(revoked, "was revoked on "),
+    "rsa-1024": Kind(issued(kind=("rsa:1024",)), "RSA key of 1024 bits"),
     "sha-1": Kind(issued(rsa=True, digest="sha1"), "weaker than SHA-256"),
     # CERT-6: what it is for.
     "server-only": Kind(issued(usage="serverAuth")),
@@ -123,7 +131,8 @@ class Identity(Partners):
 
     async def run_all(self, server):
         await self.start({case.domain: MODES[case.mode] for case in self.cases},
-                         {case.domain: server for case in self.cases})
+                         {case.domain: server for case in self.cases},
+                         keys={"tls.external.crl": self.authority.revocation_list()})
         await self.check(self.cases)
 
     async def test_prosody(self):

@@ -124,9 +124,8 @@ TEST(Certificate, WhyItDoesNotCover) {
     PeerIdentity peer;
     EXPECT_EQ(why_not_covered(peer, "a.example"), "no certificate was shown");
     peer.presented = true;
-    peer.fault = "the issuer is not known";
-    EXPECT_EQ(why_not_covered(peer, "a.example"),
-              "the certificate is not valid: the issuer is not known");
+    peer.fault = "is self-signed";
+    EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate is self-signed");
     peer.chain_valid = true;
     EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate names no domain: not a.example");
     peer.dns_names = {"b.example", "*.c.example"};

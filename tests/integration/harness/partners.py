@@ -21,7 +21,7 @@ class Partners(PeerTest):
         self.agent = SipAgent("tcp")
         self.count = 0
 
-    async def start(self, partners, servers, direct=(), certificate=None):
+    async def start(self, partners, servers, direct=(), certificate=None, keys=None):
         """partners: domain -> its keys; servers: domain -> its server; direct: domains with direct TLS."""
         self.servers, self.direct = servers, set(direct)
         ours = dict.fromkeys(map(self.ours, partners))
@@ -32,7 +32,8 @@ class Partners(PeerTest):
             certificate or self.authority.issue(*ours), self.authority.certificate,
             None, partners, {domain: {"next_hop": self.agent.uri} for domain in ours},
             # All partners come from one address.
-            {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100})
+            {"xmpp.rate.connections_per_address": "none", "xmpp.limits.unauthenticated_per_address": 100,
+             **(keys or {})})
         self.fedgate.dns = await Dns(self.directory / "dns", dict.fromkeys(self.records())).start()
         self.addAsyncCleanup(self.fedgate.dns.stop)
         self.addAsyncCleanup(self.fedgate.kill)
