@@ -71,10 +71,8 @@ struct Side final : link::GatewayDoor {
 class Resume : public testing::Test {
 protected:
     void start(std::uint64_t seed, std::uint32_t shards, Settings ours = {}, Settings theirs = {}) {
-        simulation_ = std::make_unique<Simulation>(
-            SimulationSettings{.seed = seed,
-                               .wall_start = std::chrono::time_point_cast<WallTime::duration>(
-                                   std::chrono::system_clock::now())});
+        simulation_ =
+            std::make_unique<Simulation>(SimulationSettings{.seed = seed, .wall_start = today()});
         const auto make = [&](const char* our, const char* their, const Settings& more) {
             Settings settings = server_rules(our, their);
             settings.insert(settings.end(), more.begin(), more.end());
@@ -332,6 +330,35 @@ TEST_F(Resume, KeptBytesAreBounded) {
     ASSERT_TRUE(until([&] { return settled(); })) << log();
     EXPECT_EQ(in_a_.totals().wrong, 0u);
     EXPECT_EQ(in_a_.totals().delivered, 101u) << log();
+}
+
+// The same with gateway and SIP: whatever breaks, no doubt comes from the streams between servers.
+TEST(ResumeWithGateway, NoMessageIsInDoubtForABrokenStream) {
+    std::uint64_t resumed = 0;
+    for (std::uint64_t seed = 700; seed < 706; ++seed) {
+        World world(seed, 3, {}, true);
+        world.ledger.allowed_refusals = 4;
+        for (unsigned round = 0; round < 40; ++round) {
+            for (unsigned i = 0; i < 5; ++i) {
+                world.send_to_sip(i);
+                world.send_to_xmpp(i);
+            }
+            static_cast<void>(world.simulation.break_connection(4'000));
+            world.simulation.run_for([] { return false; }, 300ms);
+        }
+        world.settle(200s);
+        const auto totals = world.ledger.totals();
+        EXPECT_EQ(totals.open, 0U) << "seed " << seed << world.describe();
+        EXPECT_EQ(totals.doubled, 0U) << "seed " << seed;
+        EXPECT_EQ(totals.disordered, 0U) << "seed " << seed;
+        EXPECT_EQ(world.fedgate.count(Counter::kMessagesS2xInDoubt), 0U) << "seed " << seed;
+        for (const auto& [name, entry] : world.ledger.entries) {
+            EXPECT_FALSE(entry.to_sip && entry.own_doubt) << name << ", seed " << seed;
+        }
+        resumed += world.fedgate.count(Counter::kXmppOutResumed) +
+                   world.partner.count(Counter::kXmppOutResumed);
+    }
+    EXPECT_GT(resumed, 20U);
 }
 
 }  // namespace

@@ -58,6 +58,10 @@ inline Settings server_rules(const char* our, const char* their) {
             {"policy/global/xmpp_access", "yes"}};
 }
 
+inline WallTime today() {
+    return std::chrono::time_point_cast<WallTime::duration>(std::chrono::system_clock::now());
+}
+
 // What one server process is made of, on simulated loops.
 class Server {
 public:
@@ -303,12 +307,16 @@ inline SocketAddress Pool::listen_address(std::uint16_t port) {
 
 class World {
 public:
-    explicit World(std::uint64_t seed, std::uint32_t shards = 2, Settings more = {})
-        : simulation({.seed = seed}),
+    // `certified`: the servers are proved by certificates (as of today), else by dialback.
+    explicit World(std::uint64_t seed, std::uint32_t shards = 2, Settings more = {},
+                   bool certified = false)
+        : simulation(certified ? SimulationSettings{.seed = seed, .wall_start = today()}
+                               : SimulationSettings{.seed = seed}),
           seeded_(simulation.make_loop(simulation.make_node())),
           fedgate(simulation, simulation.make_node(), shards,
-                  with(server_rules(kSipDomain, kXmppDomain), more)),
-          partner(simulation, simulation.make_node(), 1, server_rules(kXmppDomain, kSipDomain)),
+                  with(server_rules(kSipDomain, kXmppDomain), more), certified),
+          partner(simulation, simulation.make_node(), 1, server_rules(kXmppDomain, kSipDomain),
+                  certified),
           users(ledger),
           pool_node(simulation.make_node()),
           pool(std::make_unique<Pool>(simulation.make_loop(pool_node), ledger,
