@@ -163,6 +163,12 @@ SocketAddress with_port(SocketAddress address, std::uint16_t port) {
 
 bool is_ipv6(const SocketAddress& address) { return address.storage.ss_family == AF_INET6; }
 
+bool is_unicast(const SocketAddress& address) {
+    const IpKey key = ip_key(address);
+    if (is_mapped(key)) return key.bytes[12] != 0 && key.bytes[12] < 224;
+    return key != IpKey{} && key.bytes[0] != 0xff;
+}
+
 bool is_loopback(const SocketAddress& address) {
     const IpKey key = ip_key(address);
     if (is_mapped(key)) return key.bytes[12] == 127;

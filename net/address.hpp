@@ -35,6 +35,8 @@ std::string format_ip(const SocketAddress&);
 [[nodiscard]] SocketAddress with_port(SocketAddress, std::uint16_t port);
 [[nodiscard]] bool is_ipv6(const SocketAddress&);
 [[nodiscard]] bool is_loopback(const SocketAddress&);
+// One machine's: not 0.0.0.0/8 or ::, multicast, or 240.0.0.0/4 with the broadcast address.
+[[nodiscard]] bool is_unicast(const SocketAddress&);
 [[nodiscard]] bool same_ip(const SocketAddress&, const SocketAddress&);
 [[nodiscard]] bool same_address(const SocketAddress&, const SocketAddress&);  // and port
 // The address without its port, as bytes of equal meaning for v4 and v4-mapped: a key for tables.

@@ -11,6 +11,8 @@ namespace {
 
 // RFC 8305 3: how long the other family's answer is waited for once one is there.
 constexpr Duration kOtherFamilyTime = std::chrono::milliseconds(50);
+// And the answer about direct TLS, or STARTTLS, once there are targets of the other kind.
+constexpr Duration kOtherServiceTime = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -134,7 +136,9 @@ void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
     const auto asked = questions.take(id);
     if (step == Step::kLookup) {
         lookup.answer(asked.what, answer);
-        if (lookup.complete()) lookup_done();
+        if (lookup.complete()) return lookup_done();
+        // Some name servers never answer for a service that they do not know.
+        if (lookup.has_srv()) loop.timers().arm(step_timer, loop.now() + kOtherServiceTime);
         return;
     }
     saw_dns_failure = saw_dns_failure || answer.status == DnsStatus::kFailed;
@@ -143,7 +147,9 @@ void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
         awaits_tlsa = false;
         tlsa_answer = answer;
     } else {
-        (asked.type == DnsType::kAaaa ? v6 : v4) = answer.addresses;
+        auto& addresses = asked.type == DnsType::kAaaa ? v6 : v4;
+        addresses = answer.addresses;
+        std::erase_if(addresses, [](const SocketAddress& one) { return !is_unicast(one); });
         if (!answer.addresses.empty()) addresses_secure = addresses_secure && answer.secure;
     }
     if (questions.empty()) return race();
@@ -154,6 +160,7 @@ void Dialer::State::on_resolved(QueryId id, const DnsAnswer& answer) {
 }
 
 void Dialer::State::lookup_done() {
+    step_timer.cancel();
     const LookupStatus status = lookup.status();
     if (status == LookupStatus::kBogus) return fail(DialFault::kBogus);
     if (status == LookupStatus::kFailed) return fail(DialFault::kDnsFailed);
@@ -299,6 +306,10 @@ void Dialer::State::on_timer(Timer& timer) {
     if (timer.kind == kTotal) {
         last = {Errc::kTimeout, 0, "the whole attempt"};
         return fail(DialFault::kTimeout);
+    }
+    if (step == Step::kLookup) {
+        questions.cancel_all();
+        return lookup_done();
     }
     if (step == Step::kAddresses) {
         if (v4.empty() && v6.empty()) saw_dns_failure = true;

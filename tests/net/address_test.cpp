@@ -80,6 +80,12 @@ TEST(Address, Ranges) {
     EXPECT_TRUE(is_loopback(ip("127.1.2.3")));
     EXPECT_TRUE(is_loopback(ip("::1")));
     EXPECT_FALSE(is_loopback(ip("10.0.0.1")));
+    for (const char* one : {"10.0.0.1", "223.255.255.255", "127.0.0.1", "2001:db8::1", "::1"})
+        EXPECT_TRUE(is_unicast(ip(one))) << one;
+    for (const char* none : {"0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1",
+                             "::ffff:0.0.0.0", "::ffff:239.1.2.3"}) {
+        EXPECT_FALSE(is_unicast(ip(none))) << none;
+    }
     EXPECT_TRUE(same_ip(ip("::ffff:10.0.0.1", 1), ip("10.0.0.1", 2)));
     EXPECT_FALSE(same_address(ip("10.0.0.1", 1), ip("10.0.0.1", 2)));
 }

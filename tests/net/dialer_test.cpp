@@ -297,7 +297,7 @@ TEST_F(DialerTest, ATargetWhoseNameIsNotAnsweredIsPassedOver) {
     struct Slow final : Resolver {
         explicit Slow(Resolver& r) : behind(r) {}
         QueryId query(const std::string& name, DnsType type, ResolverOwner& owner) override {
-            if (name == "silent.example") return {99, ++count};
+            if (name.ends_with("silent.example")) return {99, ++count};
             return behind.query(name, type, owner);
         }
         void cancel(QueryId id) override {
@@ -316,7 +316,41 @@ TEST_F(DialerTest, ATargetWhoseNameIsNotAnsweredIsPassedOver) {
     ASSERT_EQ(dialed, 1);
     EXPECT_EQ(reached.host, "second.example");
     EXPECT_LT(loop->now() - start, 5s);
+    dialer->succeeded();
+    // Nor a service that it is not asked about often.
+    struct Half final : Resolver {
+        explicit Half(Resolver& r) : behind(r) {}
+        QueryId query(const std::string& name, DnsType type, ResolverOwner& owner) override {
+            if (name.starts_with("_xmpps-server.")) return {99, ++count};
+            return behind.query(name, type, owner);
+        }
+        void cancel(QueryId id) override {
+            if (id.index != 99) behind.cancel(id);
+        }
+        Resolver& behind;
+        std::uint32_t count = 0;
+    } half(*resolver);
+    dialer = std::make_unique<Dialer>(*loop, half, *this);
+    resolver->add_srv("_xmpp-server._tcp.half.example", {1, 0, 5269, "second.example"});
+    const Instant again = loop->now();
+    dial(Lookup::xmpp("half.example"));
+    ASSERT_EQ(dialed, 1);
+    EXPECT_LT(loop->now() - again, 3s);
     dialer.reset();
+}
+
+// A name may lead anywhere, but not to what is no machine: the kernel takes 0.0.0.0 for our own.
+TEST_F(DialerTest, AddressesOfNobodyAreNotTried) {
+    serve(simulation.address(there, 5269));
+    for (const char* none : {"0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"})
+        resolver->add_address("odd.example", *parse_ip(none, 0));
+    dial(Lookup::xmpp("odd.example"));
+    EXPECT_EQ(fault, DialFault::kNoDomain);
+    resolver->add_address("odd.example", simulation.address(there, 0));
+    pool = {};
+    dial(Lookup::xmpp("odd.example"));
+    ASSERT_EQ(dialed, 1);
+    dialer->succeeded();
 }
 
 // DNS-6: a thousand targets without an address cost a bounded number of questions.
