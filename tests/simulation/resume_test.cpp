@@ -117,6 +117,8 @@ protected:
     std::string log() { return "\na:\n" + a_->log() + "b:\n" + b_->log(); }
 
     void restart_b() {
+        for (auto& seat : b_->seats()) seat.edge->stop_accepting();
+        pass(1ms);  // the listeners are gone
         for (auto& seat : b_->seats()) seat.edge.reset();
         for (auto& seat : b_->seats()) b_->start_edge(seat, in_b_);
     }
