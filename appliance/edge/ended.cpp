@@ -23,12 +23,23 @@ bool is_for_the_certificate(const xml::Stream& stream, const xml::StreamEnd& end
     if (!stream.encrypted() || stream.authenticated()) return false;
     switch (end.cause) {
         case Cause::kCertificate: return true;
-        case Cause::kNoMethod: return policy.external;
         case Cause::kErrorSent: return end.condition == xml::StreamError::kNotAuthorized;
-        // He has seen that EXTERNAL is not offered, and has nothing else.
+        // There was no EXTERNAL for him, and he has nothing else, or it was not enough.
+        case Cause::kNoMethod:
+        case Cause::kErrorReceived: return policy.external;
+        // A clean close: he may have come to ask about a dialback key only.
         case Cause::kClosedByPeer: return policy.external && !policy.dialback_tls;
         default: return false;
     }
+}
+
+// They came without TLS, and were turned away or went when they saw <required/>.
+bool is_for_want_of_tls(const xml::Stream& stream, const xml::StreamEnd& end,
+                        const xml::StreamPolicy& policy) {
+    return !stream.encrypted() && policy.possible() && policy.tls_required() &&
+           (end.cause == Cause::kNoTls || end.cause == Cause::kErrorReceived ||
+            (end.cause == Cause::kErrorSent &&
+             end.condition == xml::StreamError::kPolicyViolation));
 }
 
 std::optional<Reason> reason_of(const xml::Stream& stream, const xml::StreamEnd& end) {
@@ -40,8 +51,8 @@ std::optional<Reason> reason_of(const xml::Stream& stream, const xml::StreamEnd&
             return Reason{FailureKind::kStreamErrorReceived, EventId::kStreamErrorReceived,
                           "stream error " + std::string(xml::name_of(end.condition))};
         case Cause::kNoTls:
-            return Reason{FailureKind::kTls, EventId::kPartnerTlsRequired,
-                          "TLS is required, and the partner has none"};
+            return Reason{FailureKind::kTls, EventId::kTlsFailed,
+                          "the partner wants TLS, which is off for it"};
         case Cause::kNoMethod:
             return Reason{FailureKind::kSasl, EventId::kSaslRefused,
                           stream.encrypted()
@@ -69,6 +80,9 @@ void tell_why_ended(Context& context, const xml::Stream& stream, const xml::Stre
         !xml::covers(connection.peer(), their, false)) {
         reason = Reason{FailureKind::kCertificate, EventId::kCertificateRefused,
                         xml::why_not_covered(connection.peer(), their)};
+    } else if (is_for_want_of_tls(stream, end, policy)) {
+        reason = Reason{FailureKind::kTls, EventId::kPartnerTlsRequired,
+                        "TLS is required, and the partner has none"};
     } else if (!stream.authenticated() || end.cause == Cause::kErrorSent ||
                end.cause == Cause::kErrorReceived) {
         reason = reason_of(stream, end);

@@ -88,6 +88,15 @@ class Cell:
         return {STLS: ("certificate", True), DTLS: ("dialback over TLS", True),
                 DTCP: ("dialback in clear", False)}.get(self.method)
 
+    @property
+    def why(self):
+        """Matches what is told of its failure, in both directions."""
+        if self.method is None and self.peer == "clear":
+            return "^tls: TLS is required"
+        if self.method is None and self.peer == "stranger" and STLS in ROWS[self.row]:
+            return "^certificate: .* not trusted"
+        return None
+
     def __str__(self):
         return f"{'/'.join(self.row)} with {self.domain}"
 
