@@ -24,6 +24,7 @@ struct SimulatedResolver::State final : TimerOwner {
         std::vector<TlsaRecord> tlsa;
         DnsStatus failing = DnsStatus::kOk;
         bool secure = false;
+        bool silent = false;
     };
     struct Pending {
         std::string name;
@@ -104,6 +105,9 @@ void SimulatedResolver::set_failing(const std::string& name, DnsStatus status) {
     state_->table[name].failing = status;
 }
 void SimulatedResolver::clear(const std::string& name) { state_->table.erase(name); }
+void SimulatedResolver::set_silent(const std::string& name, bool silent) {
+    state_->table[name].silent = silent;
+}
 void SimulatedResolver::set_delay(Duration delay) { state_->delay = delay; }
 
 QueryId SimulatedResolver::query(const std::string& name, DnsType type, ResolverOwner& owner) {
@@ -111,7 +115,9 @@ QueryId SimulatedResolver::query(const std::string& name, DnsType type, Resolver
     State::Pending* pending = state_->pending.make(handle, name, type, owner, *state_);
     FEDGATE_CHECK(pending != nullptr);  // a test that asks more than that is wrong
     pending->id = {handle.index, handle.generation};
-    state_->loop.timers().arm(pending->timer, state_->loop.now() + state_->delay);
+    const auto entry = state_->table.find(name);
+    if (entry == state_->table.end() || !entry->second.silent)
+        state_->loop.timers().arm(pending->timer, state_->loop.now() + state_->delay);
     return pending->id;
 }
 

@@ -92,7 +92,8 @@ public:
     void set_failing(const std::string& name, DnsStatus);  // every type of this name
     void set_secure(const std::string& name);  // what is there, and that there is nothing else
     void clear(const std::string& name);
-    void set_delay(Duration);  // of every answer; 0: the next turn
+    void set_silent(const std::string& name, bool);  // nothing answers for it
+    void set_delay(Duration);                        // of every answer; 0: the next turn
 
     QueryId query(const std::string& name, DnsType, ResolverOwner&) override;
     void cancel(QueryId) override;

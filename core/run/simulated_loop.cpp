@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <utility>
 
 #include "core/run/simulation_network.hpp"
 
@@ -221,6 +222,9 @@ void SimulatedLoopImplementation::on_syn(const SimulatedEvent& event) {
                     .socket = listener,
                     .sender = {},
                     .accepted = (*server)->self});
+    network_.came_up(*client, **server);
+    if (client->fault && client->fault_after == 0) strike(*client);
+    if ((*server)->fault && (*server)->fault_after == 0) loop->strike(**server);
     note(client->self, SimulatedHappening::kSyn);
     client->owner->on_connect(client->self, 0);
 }
@@ -263,6 +267,14 @@ void SimulatedLoopImplementation::send(Socket handle, Bytes bytes) {
 
 // Everything that crosses the network from a stream arrives in its order.
 void SimulatedLoopImplementation::transmit(SimulatedSocket& from, SimulatedEvent event) {
+    if (from.hole) {
+        if (event.what != SimulatedHappening::kPiece || std::exchange(from.hole_ends, true)) return;
+        return schedule({.at = network_.now + kTcpUserTimeout,
+                         .what = SimulatedHappening::kReset,
+                         .socket = from.self,
+                         .sender = {},
+                         .error = ETIMEDOUT});
+    }
     from.last_arrival = std::max(from.last_arrival, network_.now + network_.latency());
     event.at = from.last_arrival;
     event.socket = from.peer.socket;
@@ -282,18 +294,21 @@ void SimulatedLoopImplementation::pump(SimulatedSocket& socket) {
         std::size_t size = 1 + network_.random.below(settings.piece_bytes_max);
         if (network_.random.below(8) == 0) size = 1 + network_.random.below(16);
         size = std::min({size, socket.unsent.size(), room});
-        if (socket.breaks) size = std::min(size, socket.breaks_after);
+        if (socket.fault) size = std::min(size, socket.fault_after);
         if (size > 0) {
             SimulatedEvent event{
                 .at = {}, .what = SimulatedHappening::kPiece, .socket = {}, .sender = {}};
             event.piece.bytes = socket.unsent.substr(0, size);
+            network_.record(socket, event.piece.bytes);
+            if (std::exchange(socket.garbles, false)) event.piece.bytes[0] ^= 0x55;
             socket.unsent.remove_prefix(size);
             socket.in_flight += size;
             transmit(socket, std::move(event));
         }
-        if (!socket.breaks) continue;
-        socket.breaks_after -= size;
-        if (socket.breaks_after == 0) return break_stream(socket);
+        if (!socket.fault) continue;
+        socket.fault_after -= size;
+        if (socket.fault_after == 0) strike(socket);
+        if (socket.broken || socket.fin_sent) return;
     }
     after_latency({.at = {},
                    .what = SimulatedHappening::kSent,
@@ -307,6 +322,38 @@ void SimulatedLoopImplementation::send_fin(SimulatedSocket& socket) {
     if (socket.fin_sent || socket.broken || socket.peer.loop == nullptr) return;
     socket.fin_sent = true;
     transmit(socket, {.at = {}, .what = SimulatedHappening::kFin, .socket = {}, .sender = {}});
+}
+
+void SimulatedLoopImplementation::strike(SimulatedSocket& socket) {
+    const StreamFault::Kind kind = *socket.fault;
+    socket.fault.reset();
+    switch (kind) {
+        case StreamFault::Kind::kReset: return break_stream(socket);
+        case StreamFault::Kind::kEnd: return end_stream(socket);
+        case StreamFault::Kind::kGarbage: socket.garbles = true; return;
+        case StreamFault::Kind::kHole:
+            socket.hole = true;
+            if (SimulatedSocket* peer = socket.peer.loop->find(socket.peer.socket)) {
+                peer->hole = true;
+            }
+            return;
+    }
+}
+
+// What is sent from now on, from either end, fails.
+void SimulatedLoopImplementation::end_stream(SimulatedSocket& socket) {
+    send_fin(socket);
+    after_latency(
+        {.at = {}, .what = SimulatedHappening::kFin, .socket = socket.self, .sender = {}});
+    if (SimulatedSocket* peer = socket.peer.loop->find(socket.peer.socket)) peer->fin_sent = true;
+    if (!socket.sending) return;
+    socket.unsent = {};
+    after_latency({.at = {},
+                   .what = SimulatedHappening::kSent,
+                   .socket = socket.self,
+                   .sender = {},
+                   .error = EPIPE,
+                   .send_number = socket.send_number});
 }
 
 void SimulatedLoopImplementation::break_stream(SimulatedSocket& socket) {

@@ -47,6 +47,19 @@ bool SimulatedNetwork::step(Instant deadline) {
     return true;
 }
 
+void SimulatedNetwork::came_up(SimulatedSocket& client, SimulatedSocket& server) {
+    client.client = true;
+    for (SimulatedSocket* end : {&client, &server}) {
+        end->connection = connections;
+        const auto fault = faults.find({connections, end->client});
+        if (fault == faults.end()) continue;
+        end->fault = fault->second.kind;
+        end->fault_after = fault->second.after;
+    }
+    ++connections;
+    if (recording) records.resize(connections);
+}
+
 SimulatedNetwork::SimulatedNetwork(const SimulationSettings& with)
     : settings(with), random(with.seed) {}
 SimulatedNetwork::~SimulatedNetwork() = default;
@@ -127,16 +140,23 @@ bool Simulation::break_connection(std::size_t bytes_max) {
         loop->for_each_socket([&](SimulatedSocket& socket) {
             const bool stands = socket.kind == SimulatedKind::kStream &&
                                 socket.peer.loop != nullptr && !socket.closing && !socket.broken &&
-                                !socket.breaks && !socket.fin_sent;
+                                !socket.fault && !socket.fin_sent;
             if (stands) standing.emplace_back(loop.get(), &socket);
         });
     }
     if (standing.empty()) return false;
     auto& [loop, socket] = standing[random(standing.size())];
-    socket->breaks = true;
-    socket->breaks_after = random(bytes_max);
-    if (socket->breaks_after == 0) loop->break_stream(*socket);
+    socket->fault = StreamFault::Kind::kReset;
+    socket->fault_after = random(bytes_max);
+    if (socket->fault_after == 0) loop->strike(*socket);
     return true;
 }
+
+void Simulation::inject(const StreamFault& fault) {
+    network_->faults[{fault.connection, fault.from_client}] = fault;
+}
+
+void Simulation::record_streams() { network_->recording = true; }
+const std::vector<StreamRecord>& Simulation::stream_records() const { return network_->records; }
 
 }  // namespace fedgate

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/run/loop.hpp"
@@ -30,6 +31,26 @@ struct SimulationSettings {
     Duration connect_timeout = 127s;    // on a link that is cut: ETIMEDOUT (as Linux does)
     std::size_t sockets_max = 100'000;  // of one loop
     WallTime wall_start = std::chrono::sys_days{std::chrono::year{2026} / 1 / 1};  // certificates
+};
+
+// What happens to one connection when so many bytes of one of its directions have passed.
+struct StreamFault {
+    enum class Kind : std::uint8_t {
+        kReset,    // both ends see a reset
+        kEnd,      // both ends see that the other has ended; who writes on is reset
+        kHole,     // nothing passes any more, in either direction; kTcpUserTimeout tells who sends
+        kGarbage,  // the next byte is another one
+    };
+    Kind kind = Kind::kReset;
+    std::size_t connection = 0;  // in the order in which they came up, the first is 0
+    bool from_client = true;     // the direction away from the end that connected
+    std::size_t after = 0;
+};
+
+// What has passed on one connection.
+struct StreamRecord {
+    std::string from_client;
+    std::string from_server;
 };
 
 // A node is a machine: it has one address, 10.0.x.y, and any number of loops (shards). 127.0.0.0/8
@@ -80,6 +101,11 @@ public:
     // Breaks one of the connections that stand, picked by the seed, after 0 .. bytes_max - 1
     // further bytes in one of its directions: both ends see a reset. False: there is none.
     bool break_connection(std::size_t bytes_max);
+    // One for each connection and direction; before it comes up.
+    void inject(const StreamFault&);
+    // From now on; connections that stand already have no record.
+    void record_streams();
+    [[nodiscard]] const std::vector<StreamRecord>& stream_records() const;
 
 private:
     std::unique_ptr<SimulatedNetwork> network_;

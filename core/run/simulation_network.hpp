@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -124,8 +126,13 @@ struct SimulatedSocket {
     bool fin_sent = false;
     bool broken = false;
     std::size_t in_flight = 0;  // sent, and not yet taken by the other end's owner
-    bool breaks = false;
-    std::size_t breaks_after = 0;
+    std::optional<StreamFault::Kind> fault;
+    std::size_t fault_after = 0;
+    bool garbles = false;  // the next byte
+    bool hole = false;
+    bool hole_ends = false;  // what it has swallowed will break the connection
+    std::size_t connection = SIZE_MAX;
+    bool client = false;
     Instant last_arrival{};  // nothing sent later arrives earlier
 };
 
@@ -180,6 +187,13 @@ public:
         return make_address(ipv4);
     }
     bool step(Instant deadline);
+    // A connection: its number, and the faults that wait for it.
+    void came_up(SimulatedSocket& client, SimulatedSocket& server);
+    void record(const SimulatedSocket& from, Bytes bytes) {
+        if (from.connection >= records.size()) return;
+        StreamRecord& record = records[from.connection];
+        (from.client ? record.from_client : record.from_server).append(bytes);
+    }
 
     SimulationSettings settings;
     SimulatedRandom random;
@@ -191,6 +205,10 @@ public:
     std::vector<std::unique_ptr<SimulatedLoopImplementation>> loops;
     std::set<std::pair<std::uint32_t, std::uint32_t>> cuts;
     std::set<SimulatedEndpoint> refusing;
+    std::map<std::pair<std::size_t, bool>, StreamFault> faults;
+    std::size_t connections = 0;  // that came up
+    bool recording = false;
+    std::vector<StreamRecord> records;
     std::vector<std::pair<SimulatedLoopImplementation*, SimulatedEvent>>
         stalled;  // on links that are cut
 };
@@ -247,7 +265,7 @@ public:
     void schedule_again(SimulatedEvent);
     SimulatedSocket* find(Socket) const;  // open ones only
     void pump(SimulatedSocket&);
-    void break_stream(SimulatedSocket&);
+    void strike(SimulatedSocket&);  // its fault happens
     template <typename Visit>
     void for_each_socket(Visit&& visit) {
         sockets_.for_each([&](Handle<SimulatedSocket>, SimulatedSocket& socket) { visit(socket); });
@@ -268,6 +286,8 @@ private:
     void on_closed(Socket);
     void deliver(Socket);
     void send_fin(SimulatedSocket&);
+    void break_stream(SimulatedSocket&);
+    void end_stream(SimulatedSocket&);
     void transmit(SimulatedSocket& from, SimulatedEvent);
     void after_latency(SimulatedEvent event) {
         event.at = network_.now + network_.latency();

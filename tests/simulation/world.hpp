@@ -69,12 +69,13 @@ public:
     // would show in a trace.
     static const net::SelfSigned& certificate() {
         static const auto self_signed =
-            net::make_self_signed({kSipDomain, kXmppDomain, "a.example", "b.example"}, 30);
+            net::make_self_signed({kSipDomain, kXmppDomain, "a.example", "b.example"}, 3'650,
+                                  SimulationSettings{}.wall_start);
         FEDGATE_CHECK(self_signed.has_value());
         return *self_signed;
     }
 
-    // `certified`: each server trusts the other's certificate, if the simulation's time is ours.
+    // `certified`: each server trusts the other's certificate.
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
            bool certified = false)
         : node_(node), rules_(compile(settings)), group_(shards) {
