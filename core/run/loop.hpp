@@ -20,6 +20,9 @@
 
 namespace fedgate {
 
+// Bytes that the other host has not confirmed for so long end a connection (RFC 5482).
+constexpr Duration kTcpUserTimeout = std::chrono::seconds(30);
+
 // IPv4 or IPv6 address and port, as the kernel wants it.
 struct SocketAddress {
     sockaddr_storage storage{};

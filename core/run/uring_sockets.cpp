@@ -14,6 +14,14 @@ constexpr std::size_t kDatagramBufferBytes =
     66'048;  // with the kernel's header and the sender's address
 constexpr int kBacklog = 4'096;
 
+void set_stream_options(int descriptor) {
+    const int on = 1;
+    const auto user_timeout_ms = static_cast<unsigned>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(kTcpUserTimeout).count());
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+}
+
 }  // namespace
 
 // ---- sockets
@@ -48,8 +56,7 @@ Result<UringSocket*> UringLoopImplementation::open_bound(const SocketAddress& ad
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);  // each core has its own
     if (type == SOCK_STREAM) {
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on,
-                   sizeof on);  // accepted ones inherit it
+        set_stream_options(descriptor);  // accepted ones inherit them
     }
     const bool ipv6 = address.storage.ss_family == AF_INET6;
     if (ipv6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -75,8 +82,7 @@ Result<Socket> UringLoopImplementation::listen(const SocketAddress& address, Soc
 Result<Socket> UringLoopImplementation::connect(const SocketAddress& address, SocketOwner& owner) {
     const int descriptor = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return failure(Errc::kSystem, "socket", errno);
-    const int on = 1;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    set_stream_options(descriptor);
     FEDGATE_TRY(socket, make_socket(UringKind::kStream, descriptor, &owner));
     socket->address = address;
     io_uring_sqe* sqe = next_sqe();
