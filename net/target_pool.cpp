@@ -61,8 +61,9 @@ std::optional<std::size_t> TargetPool::pick_down(Instant now, Random& random, co
 
 void TargetPool::on_failure(std::size_t index, Instant now, Random& random, Duration hold) {
     FEDGATE_CHECK(index < members_.size());
+    const bool was_up = is_up(index, now);
     members_[index].down_until = now + hold;
-    if (!any_up(now) && next_probe_ <= now) {
+    if (was_up && !any_up(now) && next_probe_ <= now) {  // that was the last one
         last_probed_ = index;
         next_probe_ = now + probe_delay(random);
     }

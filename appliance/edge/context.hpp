@@ -3,6 +3,7 @@
 
 #include "appliance/edge/certificates.hpp"
 #include "appliance/edge/failures.hpp"
+#include "appliance/edge/mass_loss.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
@@ -16,7 +17,12 @@ constexpr Bytes kPingId = "fedgate-ping-";
 
 struct Context {
     Context(Shard& on, net::Resolver& names)
-        : shard(on), loop(on.loop()), stats(on.stats()), log(on.log()), resolver(names) {}
+        : shard(on),
+          loop(on.loop()),
+          stats(on.stats()),
+          log(on.log()),
+          resolver(names),
+          mass_loss(on.count()) {}
 
     Shard& shard;
     Loop& loop;
@@ -27,6 +33,7 @@ struct Context {
     const Certificates* certificates = nullptr;  // swapped whole
     xml::StreamSettings settings;
     Failures failures;
+    MassLoss mass_loss;
 
     // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it
     // is, so the answer is what some partner may do.

@@ -108,7 +108,6 @@ void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates
 
 void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& peer) {
     const Instant now = context_.loop.now();
-    context_.stats.add(Counter::kXmppInConnections);
     auto refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
     if (refusal == DoorGuard::Refusal::kAllUnauthenticated && make_room()) {
         refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
@@ -120,6 +119,8 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
             in_streams_.make(handle, context_, *this, gateway_, connection, peer, direct_tls);
         if (stream != nullptr) {
             stream->set_handle(handle);
+            context_.stats.add(Counter::kXmppInAccepted);
+            context_.stats.add(Counter::kXmppInConnections);
             return;
         }
         guard_.leave(peer, {}, {});
@@ -163,6 +164,7 @@ void Edge::on_gone(InStream& stream) {
         asked.verification->abandon();
         sweep_soon();  // with its connection
     }
+    context_.stats.subtract(Counter::kXmppInConnections);
     gone_.push_back(stream.handle());
     context_.loop.at_turn_end(*this);
 }
@@ -390,7 +392,7 @@ void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()
 void Edge::sweep() {
     std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
     sessions_.sweep();
-    std::erase_if(out_streams_, [](const auto& entry) { return entry.second->idle(); });
+    std::erase_if(out_streams_, [](const auto& entry) { return entry.second->forgettable(); });
     // Their streams last longest: answers to our pings come on them.
     if (draining_ && out_streams_drained()) {
         in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.close(); });

@@ -145,7 +145,6 @@ void InStream::on_pair(const xml::Action& action) {
     set_rates();
     last_stanza_ = now;
     watch();
-    context_.stats.add(Counter::kXmppInAccepted);
     context_.stats.add(Counter::kXmppInEstablished);
     context_.log.event(EventId::kStreamEstablished,
                        {{"direction", "in"},

@@ -109,6 +109,10 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     connection_ = std::move(connection);
     dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
     demands_tls_ = !dane_.records.empty();
+    target_ = target;
+    if (role_ == xml::Stream::Role::kOutbound) {
+        context_.stats.add(Counter::kXmppOutConnections);
+    }
     stream_ = std::make_unique<xml::Stream>(*this, context_.settings, role_, our_, their_,
                                             context_.loop.now());
     if (resume_) stream_->resume(*resume_);
@@ -202,7 +206,7 @@ void Initiator::act(const xml::Action& action) {
             if (!proved_) {
                 proved_ = true;
                 dialer_->succeeded();
-                context_.stats.add(Counter::kXmppOutEstablished);
+                if (role_ == xml::Stream::Role::kOutbound) on_proved();
             }
             owner_.on_action(action);
             return;
@@ -212,6 +216,28 @@ void Initiator::act(const xml::Action& action) {
             return;
         default: owner_.on_action(action); return;
     }
+}
+
+void Initiator::on_proved() {
+    context_.stats.add(Counter::kXmppOutOpened);
+    context_.stats.add(Counter::kXmppOutEstablished);
+    const bool moved = last_reached_ && !last_reached_->same_place(target_);
+    if (moved) context_.stats.add(Counter::kXmppOutMoved);
+    last_reached_ = target_;
+    context_.log.event(EventId::kStreamEstablished,
+                       {{"direction", "out"},
+                        {"partner", their_},
+                        {"domain", our_},
+                        {"peer", net::format_address(connection_->peer_address())},
+                        {"tls", connection_->tls_version()}});
+}
+
+void Initiator::on_connection_over() {
+    context_.stats.subtract(Counter::kXmppOutConnections);
+    if (!proved_) return;
+    context_.stats.subtract(Counter::kXmppOutEstablished);
+    context_.log.event(EventId::kStreamClosed,
+                       {{"direction", "out"}, {"partner", their_}, {"domain", our_}});
 }
 
 void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
@@ -243,6 +269,7 @@ void Initiator::on_closed(net::Connection& connection, Error reason) {
 }
 
 void Initiator::try_next_or_end(Error why) {
+    if (role_ == xml::Stream::Role::kOutbound) on_connection_over();
     stream_.reset();
     connection_.reset();
     closing_ = false;
@@ -253,7 +280,12 @@ void Initiator::try_next_or_end(Error why) {
     end(context_.loop.now());
 }
 
-void Initiator::end(Instant retry_at) { owner_.on_over(fault_, permanent_, retry_at); }
+void Initiator::end(Instant retry_at) {
+    if (role_ == xml::Stream::Role::kOutbound && !proved_) {
+        context_.stats.add(Counter::kXmppOutFailed);
+    }
+    owner_.on_over(fault_, permanent_, retry_at);
+}
 
 void Initiator::close() {
     if (closing_ || !stream_) return;

@@ -54,6 +54,7 @@ public:
     // Clean, and no other target is tried; nothing happens while no connection stands.
     void close();
     void fail(xml::StreamError);
+    [[nodiscard]] bool closed_by_us() const { return done_; }
     void abort();  // the peer does not read any more (S2S-66)
     // The targets' failures under earlier rules, between two attempts only.
     void forget_failures() { pool_ = {}; }
@@ -76,6 +77,8 @@ private:
     void act(const xml::Action&);
     void on_stream_end(const xml::StreamEnd&);
     void try_next_or_end(Error why);
+    void on_proved();
+    void on_connection_over();
     void end(Instant retry_at);
 
     Context& context_;
@@ -84,7 +87,9 @@ private:
     const std::string our_;
     const std::string their_;
     net::TargetPool pool_;
-    std::optional<net::Dialer> dialer_;  // of this attempt
+    net::Target target_;                       // that the connection goes to
+    std::optional<net::Target> last_reached_;  // that the last stream stood with
+    std::optional<net::Dialer> dialer_;        // of this attempt
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<xml::Stream> stream_;
     std::optional<xml::Session> resume_;

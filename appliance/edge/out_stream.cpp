@@ -16,9 +16,10 @@ constexpr Duration kAcknowledgementDelay = 5s;
 constexpr std::uint64_t kStanzasPerPing = 50;
 constexpr std::size_t kPingsMax = 32;
 // S2S-17: no acknowledgement for so long, and the stream is taken for dead. Only a partner that has
-// never answered a ping (it may not be able to reach us) is let off: what is older is not held in
-// doubt then.
+// never answered a ping (it may not be able to reach us) is let off: what is so old that its host
+// has confirmed the bytes, or the connection would be over, is not held in doubt then.
 constexpr Duration kPatience = 30s;
+constexpr Duration kHostConfirmed = kTcpUserTimeout + 5s;
 // S2S-66: unsent bytes without progress.
 constexpr Duration kWriteTimeout = 30s;
 constexpr Duration kTick = 1s;
@@ -48,10 +49,13 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     if (!context_.stream_policy(our_, their_).allowed) return refuse(ticket, link::Fault::kBlocked);
     if (stream_ != nullptr && !waiting_.empty()) flush();
     if (stream_ != nullptr && waiting_.empty() && write(ticket, stanza)) return;
+    // Somebody holds a transaction open for a ticket: its fate must be known before that ends.
+    const Duration wait = context_.rules->settings.xmpp.queue_time;
+    const Duration bound = ticket != 0 ? std::min(wait, link::kFateWithin) : wait;
     if (stream_ == nullptr && !initiator_started_) {
         if (now >= retry_at_) {
             start();
-        } else if (ticket != 0 || permanent_) {
+        } else if (permanent_ || (ticket != 0 && !(lost_with_many_ && retry_at_ <= now + bound))) {
             return refuse(ticket, last_fault_);
         }
     }
@@ -59,9 +63,6 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
         waiting_bytes_ + stanza.size() > context_.rules->settings.xmpp.queue_bytes) {
         return refuse(ticket, link::Fault::kQueueFull);
     }
-    // Somebody holds a transaction open for a ticket: its fate must be known before that ends.
-    const Duration wait = context_.rules->settings.xmpp.queue_time;
-    const Duration bound = ticket != 0 ? std::min(wait, link::kFateWithin) : wait;
     waiting_.push_back({ticket, now + bound, std::string(stanza)});
     waiting_bytes_ += stanza.size();
     arm();
@@ -131,7 +132,8 @@ void OutStream::ask_for_acknowledgement() {
     if (!unacknowledged_.empty() && is_old(unacknowledged_.front())) {
         if (stream_->acknowledges() || answers_pings_) return initiator_.abort();
         acknowledge(static_cast<std::size_t>(std::ranges::count_if(
-            unacknowledged_, [&](const Written& one) { return is_old(one) && has_left(one); })));
+            unacknowledged_,
+            [&](const Written& one) { return now - one.at > kHostConfirmed && has_left(one); })));
     }
     if (stream_->acknowledges()) {
         stream_->request_acknowledgement();
@@ -254,6 +256,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     const bool was_proved = stream_ != nullptr;
     stream_ = nullptr;
     initiator_started_ = false;
+    over_at_ = now;
     acknowledgement_at_ = kNever;
     ping_wanted_ = false;
     last_fault_ = fault;
@@ -263,6 +266,8 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         resumption_.reset();
         tell_doubts(fault);
     }
+    net::LoopRandom random(context_.loop);
+    lost_with_many_ = false;
     if (!was_proved || permanent) {
         ++failures_;
         const unsigned doublings = std::min(failures_ - 1, 6U);
@@ -270,6 +275,11 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         retry_at_ = permanent ? now + std::min(kPermanentFirst * (1U << doublings), kPermanentMax)
                               : retry_at_after(fault, retry_at);
         fail_waiting(fault, permanent);
+    } else if (const Duration delay =
+                   initiator_.closed_by_us() ? Duration{} : context_.mass_loss.delay(now, random);
+               delay > Duration{}) {
+        lost_with_many_ = true;
+        retry_at_ = now + delay;
     } else if (resumption_) {
         resume_soon();
     } else if (!waiting_.empty() && !draining_) {  // S2S-21: once more on a new stream
@@ -309,10 +319,16 @@ void OutStream::tell_doubts(link::Fault fault) {
 Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
     const auto& xmpp = context_.rules->settings.xmpp;
     const Instant now = context_.loop.now();
-    if (fault == link::Fault::kUnreachable) return std::max(not_before, now + xmpp.retry_first);
+    if (fault == link::Fault::kUnreachable)
+        return std::max(not_before, begun_at_ + xmpp.retry_first);
     const unsigned doublings = std::min(failures_ - 1, 16U);
+    const Duration most = std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max);
+    // DNS-9: between half of it and all of it.
+    net::LoopRandom random(context_.loop);
+    const auto half_ms = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(most / 2).count());
     return std::max(not_before,
-                    now + std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max));
+                    now + most / 2 + std::chrono::milliseconds(random.below(half_ms + 1)));
 }
 
 // Our answers, which have no ticket, wait on for a stream unless the partner is gone for good.
@@ -399,6 +415,7 @@ void OutStream::keep_alive() {
 
 void OutStream::start() {
     initiator_started_ = true;
+    begun_at_ = context_.loop.now();
     initiator_.resume(resumption_ ? std::optional(resumption_->session) : std::nullopt);
     initiator_.start();
 }
@@ -444,6 +461,10 @@ bool OutStream::idle() const {
     const Duration memory = failures_ > 0 ? kPermanentFirst : Duration{};
     return !initiator_started_ && waiting_.empty() && !resumption_ &&
            context_.loop.now() >= retry_at_ + memory;
+}
+
+bool OutStream::forgettable() const {
+    return idle() && context_.loop.now() >= over_at_ + net::TargetPool::kHold;
 }
 
 const char* OutStream::state_name() const {

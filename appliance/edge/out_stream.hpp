@@ -46,6 +46,8 @@ public:
 
     // Nothing waits, no stream stands, and no refusal has to be remembered.
     [[nodiscard]] bool idle() const;
+    // Nor which of its servers has failed (DNS-8): it may be destroyed.
+    [[nodiscard]] bool forgettable() const;
     [[nodiscard]] bool drained() const { return !initiator_started_ && waiting_.empty(); }
     [[nodiscard]] const std::string& our() const { return our_; }
     [[nodiscard]] const std::string& their() const { return their_; }
@@ -141,13 +143,16 @@ private:
     Instant pinged_at_ = kNever;  // since then
     Instant acknowledgement_at_ = kNever;
     Instant retry_at_{};
+    Instant begun_at_{};  // the last attempt
+    Instant over_at_{};   // the last stream, or the last attempt
     Instant drain_until_ = kNever;
     link::Fault last_fault_ = link::Fault::kNone;
     std::uint32_t failures_ = 0;  // in a row
     xml::Proof proof_ = xml::Proof::kDialbackClear;
-    bool permanent_ = false;      // what last_fault_ says will hold for a while
-    bool answers_pings_ = false;  // it has done so once
-    bool ping_wanted_ = false;    // as soon as a stream stands
+    bool permanent_ = false;       // what last_fault_ says will hold for a while
+    bool lost_with_many_ = false;  // retry_at_ is its turn among them
+    bool answers_pings_ = false;   // it has done so once
+    bool ping_wanted_ = false;     // as soon as a stream stands
     bool initiator_started_ = false;
     bool draining_ = false;
 };

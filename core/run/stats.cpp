@@ -17,6 +17,7 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
     {Counter::kXmppOutOpened, "xmpp.out.opened", false, "streams to partners that were established"},
     {Counter::kXmppOutResumed, "xmpp.out.resumed", false, "sessions that we resumed after the connection broke"},
     {Counter::kXmppOutFailed, "xmpp.out.failed", false, "attempts to reach a partner that failed"},
+    {Counter::kXmppOutMoved, "xmpp.out.moved", false, "streams to partners that went to another of their servers than the one before"},
     {Counter::kXmppTlsFailed, "xmpp.tls.failed", false, "TLS handshakes with XMPP servers that failed"},
     {Counter::kXmppStanzasIn, "xmpp.stanzas.in", false, "stanzas received from partners"},
     {Counter::kXmppStanzasOut, "xmpp.stanzas.out", false, "stanzas written to partners"},

@@ -26,6 +26,7 @@ enum class Counter : std::uint16_t {
     kXmppOutOpened,
     kXmppOutResumed,
     kXmppOutFailed,
+    kXmppOutMoved,
     kXmppTlsFailed,
     kXmppStanzasIn,
     kXmppStanzasOut,

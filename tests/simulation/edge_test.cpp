@@ -150,14 +150,14 @@ TEST_F(EdgePair, ARefusalIsForgottenInTime) {
     start({}, {{"partner/a.example/enabled", "no"}});
     ASSERT_TRUE(send_from_a(3));
     ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
-    const std::uint64_t asked = b_->count(Counter::kXmppInConnections);
+    const std::uint64_t asked = b_->count(Counter::kXmppInAccepted);
     ASSERT_TRUE(send_from_a(4));
     ASSERT_TRUE(until([&] { return door_a_.has(4, link::Fate::kFailed); }));
-    EXPECT_EQ(b_->count(Counter::kXmppInConnections), asked);
+    EXPECT_EQ(b_->count(Counter::kXmppInAccepted), asked);
     until([] { return false; }, 61s);
     ASSERT_TRUE(send_from_a(5));
     ASSERT_TRUE(until([&] { return door_a_.has(5, link::Fate::kFailed); }));
-    EXPECT_EQ(b_->count(Counter::kXmppInConnections), asked + 1);
+    EXPECT_EQ(b_->count(Counter::kXmppInAccepted), asked + 1);
 }
 
 TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {  // ERR-40

@@ -165,9 +165,9 @@ TEST_F(Names, DialbackToNowhereIsAnswered) {
 TEST_F(Names, LoopedDialbackEnds) {
     start();
     lead("loop.example", server_->node());
-    const auto before = server_->count(Counter::kXmppInConnections);
+    const auto before = server_->count(Counter::kXmppInAccepted);
     EXPECT_EQ(claim("loop.example", 2s), "remote-server-not-found");
-    EXPECT_EQ(server_->count(Counter::kXmppInConnections) - before, 2U);
+    EXPECT_EQ(server_->count(Counter::kXmppInAccepted) - before, 2U);
     // So for our stanzas: a partner whose records lead to us (SEC-1, S2S-9).
     ASSERT_TRUE(server_->seats()[0].edge->take_stanza(
         {1, "a.example", "loop.example", "<message from='u@a.example' to='v@loop.example'/>"}));
@@ -175,7 +175,7 @@ TEST_F(Names, LoopedDialbackEnds) {
     EXPECT_EQ(door_.outcomes[0].fate, link::Fate::kFailed);
     EXPECT_EQ(door_.outcomes[0].fault, link::Fault::kNoSuchDomain);
     EXPECT_TRUE(door_.got.empty());
-    EXPECT_EQ(server_->count(Counter::kXmppInConnections) - before, 3U);
+    EXPECT_EQ(server_->count(Counter::kXmppInAccepted) - before, 3U);
 }
 
 // At most 8 questions for a stream, 32 for an address; the rest is refused at once.
