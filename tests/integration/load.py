@@ -87,7 +87,7 @@ class Ledger:
         return [m for m in self.messages.values() if m.in_kill and not m.refused and (
             not m.delivered and m.in_kill == "SIP" if m.direction == "to SIP" else not m.accepted)]
 
-    def report(self):
+    def report(self, delivered_min=DELIVERED_MIN):
         """Prints the counts; returns what breaks the law."""
         faults = []
         for direction in self.open:
@@ -110,7 +110,7 @@ class Ledger:
                   f"  delivered twice: {twice}")
             if twice or both or lost:
                 faults.append(f"{direction}: {twice} twice, {both} both, {lost} lost")
-            if once < DELIVERED_MIN * len(outside):
+            if once < delivered_min * len(outside):
                 faults.append(f"{direction}: only {once} of {len(outside)} delivered")
         print(f"late notices to SIP senders: {sum(self.notices.values())}")
         # Accepted from SIP and then not delivered: a late notice for each (IM-50).
