@@ -117,8 +117,8 @@ struct Shown {
 // Everything that PeerIdentity tells.
 PeerIdentity identify_peer(const Shown&, const PeerTerms&, WallTime now);
 
-// Why the chain is not to be believed, as the rest of a sentence that begins with "the certificate
-// of NAME"; empty: it is.
+// Why the chain is not to be believed, as the rest of a sentence that begins with "the
+// certificate"; empty: it is.
 std::string fault_of_chain(const Shown&, const PeerTerms&, WallTime now);
 
 }  // namespace fedgate::net

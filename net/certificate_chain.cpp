@@ -1,5 +1,5 @@
 // The judgement of a chain: CERT-5 to CERT-7. Every fault is the rest of a sentence that begins
-// with "the certificate of NAME".
+// with "the certificate".
 // clang-format off: wolfSSL's other headers mean something else without this one before them.
 #include <wolfssl/options.h>
 // clang-format on

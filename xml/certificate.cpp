@@ -18,6 +18,14 @@ bool equal_names(Bytes presented, Bytes domain) {
     return true;
 }
 
+// CERT-3: it may be written in U-labels.
+bool address_matches(Bytes presented, Bytes domain) {
+    if (equal_names(presented, domain)) return true;
+    char memory[limits::kJidPartBytes];
+    Sink sink(memory);
+    return domain_to_ascii(presented, sink) && sink.written() == domain;
+}
+
 bool srv_name_matches(Bytes presented, Bytes service, Bytes domain) {
     if (presented.size() <= service.size() || presented[service.size()] != '.') return false;
     return equal_names(presented.substr(0, service.size()), service) &&
@@ -58,7 +66,7 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
         // CERT-2: the domain's own address only; a user's certificate does not speak for its
         // domain.
         if (address.find_first_of("@/") != std::string::npos) continue;
-        if (equal_names(address, domain)) return true;
+        if (address_matches(address, domain)) return true;
     }
     return false;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "appliance/edge/sessions.hpp"
+#include "net/address.hpp"
 
 namespace fedgate::edge {
 
@@ -36,6 +37,17 @@ xml::StreamPolicy Context::stream_policy(Bytes our, Bytes their) const {
 
 xml::Served Context::serves(Bytes our) const {
     return rules->sip_domain(our) != nullptr ? xml::Served::kYes : xml::Served::kNo;
+}
+
+void Context::tell(EventId event, FailureKind kind, bool inbound, Bytes their,
+                   const net::Connection* connection, std::string text) {
+    const std::string peer =
+        connection != nullptr ? net::format_address(connection->peer_address()) : std::string();
+    log.event(event, {{"direction", inbound ? "in" : "out"},
+                      {"partner", their},
+                      {"peer", peer},
+                      {"reason", text}});
+    note_failure(kind, inbound, their, peer, std::move(text));
 }
 
 void Context::note_failure(FailureKind kind, bool inbound, Bytes their, std::string peer,

@@ -6,6 +6,7 @@
 #include "appliance/edge/mass_loss.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
+#include "net/connection.hpp"
 #include "net/resolver.hpp"
 #include "net/tls.hpp"
 #include "xml/stream.hpp"
@@ -47,6 +48,10 @@ struct Context {
     }
     // The partner's last failure from now on. `peer`: its address, or empty.
     void note_failure(FailureKind, bool inbound, Bytes their, std::string peer, std::string text);
+    // What went wrong with a partner, or somebody who says he is one: an event, and the partner's
+    // last failure from now on. `connection` null: none stood.
+    void tell(EventId, FailureKind, bool inbound, Bytes their, const net::Connection* connection,
+              std::string text);
     // What settings follow from the rules.
     void apply_rules();
 };

@@ -234,9 +234,13 @@ void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
     const bool valid = verdict == xml::Verdict::kValid;
     context_.stats.add(valid ? Counter::kDialbackVerified : Counter::kDialbackRefused);
     if (!valid) {
-        context_.log.event(verdict == xml::Verdict::kInvalid ? EventId::kDialbackRefused
-                                                             : EventId::kDialbackFailed,
-                           {{"partner", verification.their()}, {"domain", verification.our()}});
+        const bool invalid = verdict == xml::Verdict::kInvalid;
+        context_.tell(invalid ? EventId::kDialbackRefused : EventId::kDialbackFailed,
+                      FailureKind::kDialback, true, verification.their(), nullptr,
+                      invalid ? "its own server does not know the dialback key that came for " +
+                                    verification.our()
+                              : "its own server could not be asked about a dialback key for " +
+                                    verification.our());
     }
     const auto it = std::ranges::find_if(
         asked_, [&](const Asked& asked) { return asked.verification.get() == &verification; });

@@ -59,8 +59,10 @@ std::optional<Reason> reason_of(const xml::Stream& stream, const xml::StreamEnd&
                               ? "the partner offers no method that is allowed for it"
                               : "in clear the partner offers no method that is allowed for it"};
         case Cause::kRefused:
-            return Reason{FailureKind::kDialback, EventId::kDialbackFailed,
-                          "a dialback key or our certificate was not accepted"};
+            // Inbound: a dialback key, of which the verification has told.
+            if (stream.role() == xml::Stream::Role::kInbound) return std::nullopt;
+            return Reason{FailureKind::kSasl, EventId::kSaslRefused,
+                          "the partner refuses SASL EXTERNAL: it may not trust our certificate"};
         case Cause::kTimeout:
             return Reason{FailureKind::kUnreachable, EventId::kStreamTimeout,
                           "the stream was not set up in time"};

@@ -6,6 +6,7 @@
 #include "appliance/edge/between_servers.hpp"
 #include "appliance/edge/ended.hpp"
 #include "net/address.hpp"
+#include "xml/certificate.hpp"
 #include "xml/stanza.hpp"
 
 namespace fedgate::edge {
@@ -321,9 +322,10 @@ void InStream::on_closed(net::Connection&, Error reason) {
 // CERT-1. Who it says it is may differ from what was said before TLS, or come after it.
 bool InStream::judges(Bytes their) {
     const net::PeerTerms terms = context_.terms(their);
-    if (judged_by_ == terms.digest()) return true;
-    connection_.judge_with(terms);
-    judged_by_ = terms.digest();
+    if (judged_by_ != terms.digest()) {
+        connection_.judge_with(terms);
+        judged_by_ = terms.digest();
+    }
     return true;
 }
 
@@ -353,6 +355,17 @@ void InStream::abandon() {
     connection_.abort({Errc::kLimit, 0, "makes room"});
 }
 
+// RFC 6120 13.7.2.3: a certificate may have been revoked, or its authority be trusted no more.
+bool InStream::proves_still() {
+    return std::ranges::all_of(stream_.pairs(), [this](const xml::Stream::Pair& pair) {
+        if (pair.state != xml::Stream::Pair::State::kValid ||
+            pair.proof != xml::Proof::kCertificate) {
+            return true;
+        }
+        return judges(pair.their) && xml::covers(connection_.peer(), pair.their, direct_tls_);
+    });
+}
+
 void InStream::recheck() {
     if (closing_) return;
     const bool good = std::ranges::all_of(stream_.pairs(), [this](const xml::Stream::Pair& pair) {
@@ -360,6 +373,12 @@ void InStream::recheck() {
                is_good(pair.our, pair.their, pair.proof);
     });
     if (!good) return fail(xml::StreamError::kPolicyViolation);
+    if (!proves_still()) {
+        fail(xml::StreamError::kReset);  // S2S-32
+        context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, true, their_,
+                      &connection_, xml::why_not_covered(connection_.peer(), their_));
+        return;
+    }
     if (!their_.empty()) {
         set_rates();
         watch();

@@ -91,6 +91,7 @@ private:
     [[nodiscard]] bool is_good(Bytes our, Bytes their, xml::Proof proof) const {
         return context_.stream_policy(our, their).accepts(proof);
     }
+    [[nodiscard]] bool proves_still();
     [[nodiscard]] bool on_stanza(const xml::Action&);
     [[nodiscard]] bool is_pong(const xml::Action&, Bytes bytes);
     void set_rates();

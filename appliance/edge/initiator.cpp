@@ -5,6 +5,7 @@
 
 #include "appliance/edge/ended.hpp"
 #include "net/address.hpp"
+#include "xml/certificate.hpp"
 
 namespace fedgate::edge {
 
@@ -83,7 +84,7 @@ void Initiator::start() {
     permanent_ = false;
     proved_ = false;
     done_ = false;
-    closing_ = aborted_ = false;
+    closing_ = aborted_ = told_ = false;
     lost_.reset();
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup::Options options;
@@ -133,25 +134,23 @@ void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error last, I
     // A target that answered and was refused says more than one that could not be reached.
     if (fault == net::DialFault::kNoDomain || fault_ == link::Fault::kUnreachable) {
         fault_ = fault_of(fault);
-        const std::string text = text_of(fault, last);
         const bool dns = is_of_dns(fault);
-        context_.note_failure(dns ? FailureKind::kDns : FailureKind::kUnreachable, false, their_,
-                              {}, text);
-        context_.log.event(dns ? EventId::kDnsFailed : EventId::kPartnerUnreachable,
-                           {{"partner", their_}, {"reason", text}});
+        if (!told_) {
+            tell(dns ? EventId::kDnsFailed : EventId::kPartnerUnreachable,
+                 dns ? FailureKind::kDns : FailureKind::kUnreachable, text_of(fault, last));
+        }
     }
     end(retry_at);
 }
 
 void Initiator::on_secured(net::Connection& connection) {
-    connection.judge_with(context_.terms(their_));
+    const net::PeerTerms terms = context_.terms(their_);
+    connection.judge_with(terms);
+    judged_by_ = terms.digest();
     if (connection.peer().dane == PeerIdentity::Dane::kRefused) {
         // CERT-8: no other proof makes up for that, dialback neither.
-        const std::string peer = net::format_address(connection.peer_address());
-        const std::string why = "the certificate " + connection.peer().fault;
-        context_.note_failure(FailureKind::kCertificate, false, their_, peer, why);
-        context_.log.event(EventId::kCertificateRefused,
-                           {{"partner", their_}, {"peer", peer}, {"reason", why}});
+        tell(EventId::kCertificateRefused, FailureKind::kCertificate,
+             xml::why_not_covered(connection.peer(), their_));
         connection_->abort(Error{Errc::kCertificate, 0, "TLSA"});
         return;
     }
@@ -240,11 +239,19 @@ void Initiator::on_connection_over() {
                        {{"direction", "out"}, {"partner", their_}, {"domain", our_}});
 }
 
+// What a target that was reached said or showed is worth more than that the others were not.
+void Initiator::tell(EventId event, FailureKind kind, std::string text) {
+    told_ = true;
+    context_.tell(event, kind, false, their_, connection_.get(), std::move(text));
+}
+
 void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     fault_ = fault_of(stream_end);
     permanent_ = stream_end.permanent;
     closing_ = true;
-    if (role_ == xml::Stream::Role::kOutbound) {
+    const bool said = told_ && stream_end.cause == Cause::kRefused;  // by the owner
+    if (role_ == xml::Stream::Role::kOutbound && !said) {
+        told_ = true;
         tell_why_ended(context_, *stream_, stream_end, *connection_);
     }
     deadline_.cancel();
@@ -262,7 +269,11 @@ void Initiator::on_closed(net::Connection& connection, Error reason) {
         fault_ = reason.code == Errc::kTls || reason.code == Errc::kCertificate
                      ? link::Fault::kNotTrusted
                      : link::Fault::kUnreachable;
-        if (reason.code == Errc::kTls) tell_tls_failed(context_, false, their_, connection, reason);
+        if (reason.code == Errc::kTls) {
+            told_ = true;
+            context_.stats.add(Counter::kXmppTlsFailed);
+            tell_tls_failed(context_, false, their_, connection, reason);
+        }
     }
     if (proved_ && (!closing_ || aborted_) && stream_->resumable()) lost_ = stream_->session();
     try_next_or_end(reason);
@@ -285,6 +296,16 @@ void Initiator::end(Instant retry_at) {
         context_.stats.add(Counter::kXmppOutFailed);
     }
     owner_.on_over(fault_, permanent_, retry_at);
+}
+
+bool Initiator::proves_still() {
+    if (!connection_ || !connection_->secured()) return true;
+    const net::PeerTerms terms = context_.terms(their_);
+    if (judged_by_ != terms.digest()) {
+        connection_->judge_with(terms);
+        judged_by_ = terms.digest();
+    }
+    return xml::covers(connection_->peer(), their_, direct_tls_);
 }
 
 void Initiator::close() {

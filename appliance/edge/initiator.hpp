@@ -58,6 +58,10 @@ public:
     void abort();  // the peer does not read any more (S2S-66)
     // The targets' failures under earlier rules, between two attempts only.
     void forget_failures() { pool_ = {}; }
+    // RFC 6120 13.7.2.3: does their certificate still do, on the terms of now?
+    [[nodiscard]] bool proves_still();
+    // The owner has said why this attempt fails.
+    void told() { told_ = true; }
     void send_space();  // a white space keep-alive (RFC 6120 4.6.1)
 
 private:
@@ -76,6 +80,7 @@ private:
     std::size_t pump(Bytes input);
     void act(const xml::Action&);
     void on_stream_end(const xml::StreamEnd&);
+    void tell(EventId, FailureKind, std::string text);
     void try_next_or_end(Error why);
     void on_proved();
     void on_connection_over();
@@ -103,6 +108,8 @@ private:
     net::DaneQuestion dane_;    // until TLS begins
     bool demands_tls_ = false;  // it has TLSA records
     bool closing_ = false;
+    std::uint64_t judged_by_ = 0;  // digest of the terms
+    bool told_ = false;            // why this attempt fails, by a target that could be reached
     bool aborted_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "appliance/edge/between_servers.hpp"
+#include "xml/certificate.hpp"
 #include "xml/jid.hpp"
 
 namespace fedgate::edge {
@@ -229,6 +230,14 @@ void OutStream::on_action(const xml::Action& action) {
             return;
         case xml::Action::Kind::kPairRefused:
             // DB-9. The stream stays with the engine until it closes; nothing of ours may use it.
+            context_.tell(
+                EventId::kDialbackRefused, FailureKind::kDialback, false, their_,
+                initiator_.connection(),
+                action.verdict == xml::Verdict::kInvalid
+                    ? "its server calls our dialback key invalid: it may have asked "
+                      "another server than this one"
+                    : "its server could not verify our dialback key: it may not reach us");
+            initiator_.told();
             fail_waiting(action.verdict == xml::Verdict::kInvalid ? link::Fault::kRemoteFailing
                                                                   : link::Fault::kUnreachable,
                          false);
@@ -448,6 +457,13 @@ void OutStream::recheck() {
     retry_at_ = {};
     if (!initiator_started_) initiator_.forget_failures();
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
+    if (stream_ != nullptr && proof_ == xml::Proof::kCertificate && !initiator_.proves_still()) {
+        const std::string why = xml::why_not_covered(initiator_.connection()->peer(), their_);
+        initiator_.fail(xml::StreamError::kReset);  // S2S-32
+        context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, false, their_,
+                      nullptr, why);
+        return;
+    }
     if (policy.allowed && (stream_ == nullptr || policy.accepts(proof_))) return;
     if (!policy.allowed) {
         give_up_session(link::Fault::kBlocked);

@@ -13,7 +13,7 @@ namespace fedgate {
 struct PeerIdentity {
     bool presented = false;    // a certificate was shown
     bool chain_valid = false;  // on the terms for this peer: CERT-5, CERT-6, CERT-7
-    std::string fault;         // why not, as the rest of a sentence: "the certificate of NAME ..."
+    std::string fault;         // why not, as the rest of a sentence: "the certificate ..."
     std::vector<std::string> dns_names;   // SAN dNSName, as shown
     std::vector<std::string> srv_names;   // SAN id-on-dnsSRV (OID 1.3.6.1.5.5.7.8.7), as shown
     std::vector<std::string> xmpp_addrs;  // SAN id-on-xmppAddr (OID 1.3.6.1.5.5.7.8.5), as shown

@@ -165,9 +165,9 @@ constexpr Key kKeys[] = {
     {"tls.external.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.external.certificate."},
     {"tls.external.revocation", kEnum, kNew, "word", 0, 2, "soft", "off soft hard",
-     "soft: what a list or a stapled OCSP response calls revoked is refused. hard: also what none "
-     "of "
-     "them calls good, up to the root. off: nobody asks."},
+     "soft: what a list of tls.external.crl names is refused. hard: also what no current list "
+     "speaks "
+     "of, up to the root. off: the lists are not looked at."},
     {"tls.internal.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted between edges and gateways."},
     {"tls.internal.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",

@@ -9,10 +9,11 @@ import ssl
 import time
 import unittest
 
+from harness.certificates import Authority
 from harness.gate import GateTest
 from harness.process import wait_until
 from harness.world import SIP_DOMAIN, XMPP_DOMAIN
-from harness.xmpp_peer import XmppPeer
+from harness.xmpp_peer import AUTH, XmppPeer
 
 
 def fingerprint_of(path):
@@ -95,6 +96,91 @@ class LiveCertificates(GateTest):
             os.replace(self.files / "link", target)
         await self.shows(new.certificate)
         self.assertEqual(self.count_in_log("FG-1304"), 0)
+
+
+class Judged(GateTest):
+    """Partners' certificates, and in which words they are refused."""
+
+    async def try_with(self, certificate):
+        """The features that a partner with this certificate is offered, or what ended the stream."""
+        peer = await XmppPeer.connect(self.fedgate.address)
+        await peer.open(XMPP_DOMAIN, SIP_DOMAIN)
+        await peer.start_tls(certificate)
+        _, features = await peer.open(XMPP_DOMAIN, SIP_DOMAIN)
+        peer.send(AUTH)
+        found = await peer.expect("<success|<not-authorized")
+        peer.close()
+        self.assertEqual(found[0] == "<success", "EXTERNAL" in features)
+        return found[0] == "<success"
+
+    async def refused(self, certificate, words):
+        self.assertFalse(await self.try_with(certificate))
+        await wait_until(lambda: any(words in line and "FG-1302" in line
+                                     for line in self.log().splitlines()), words)
+
+    async def test_why_a_certificate_is_refused(self):
+        await self.gate()
+        self.assertTrue(await self.try_with(self.authority.issue(XMPP_DOMAIN)))
+        of = "the certificate "
+        await self.refused(self.authority.issue(XMPP_DOMAIN, expired=True), of + "expired on 20")
+        await self.refused(self.authority.issue("other.example"), of + f"names other.example: not {XMPP_DOMAIN}")
+        await self.refused(None, "no certificate was shown")
+        stranger = Authority(self.directory / "stranger", "Stranger CA").issue(XMPP_DOMAIN)
+        await self.refused(stranger, of + "is signed by an authority that is not trusted (Stranger CA)")
+
+    async def test_a_revocation_list_counts_as_soon_as_it_is_there(self):
+        good, bad = (self.authority.issue(XMPP_DOMAIN) for _ in range(2))
+        live = shutil.copy(self.authority.revocation_list(), self.directory / "live.crl")
+        await self.gate(keys={"tls.external.crl": live})
+        self.assertTrue(await self.try_with(bad))
+        self.authority.revoke(bad)
+        shutil.copy(self.authority.revocation_list(), self.directory / "new.crl")
+        os.replace(self.directory / "new.crl", live)
+        await wait_until(lambda: "FG-1305" in self.log(), "the list is read")
+        await self.refused(bad, "the certificate was revoked on 20")
+        self.assertTrue(await self.try_with(good))
+        # A list that can't be read takes nothing back.
+        live.write_text("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
+        await wait_until(lambda: "FG-1304" in self.log(), "the event")
+        self.assertFalse(await self.try_with(bad))
+        self.assertTrue(await self.try_with(good))
+
+    async def test_a_stream_ends_when_its_certificate_is_revoked(self):    # RFC 6120 13.7.2.3
+        certificate = self.authority.issue(XMPP_DOMAIN)
+        live = shutil.copy(self.authority.revocation_list(), self.directory / "live.crl")
+        await self.gate(keys={"tls.external.crl": live})
+        peer = await XmppPeer.connect(self.fedgate.address)
+        await peer.authenticate(XMPP_DOMAIN, SIP_DOMAIN, certificate)
+        self.authority.revoke(certificate)
+        shutil.copy(self.authority.revocation_list(), live)
+        self.assertIn("<reset ", await peer.rest())
+
+    async def test_hard_asks_for_a_list(self):
+        certificate = self.authority.issue(XMPP_DOMAIN)
+        await self.gate(keys={"tls.external.revocation": "hard"})
+        await self.refused(certificate, "can't be checked for revocation")
+        await self.fedgate.control("sysctl", "-w",
+                                   f"tls.external.crl={self.authority.revocation_list()}")
+        self.assertTrue(await self.try_with(certificate))
+
+    async def test_a_pinned_certificate_needs_nobody_else(self):    # CERT-7
+        pinned = self.authority.self_signed(XMPP_DOMAIN)
+        other_name = self.authority.self_signed("other.example")
+        pins = [fingerprint_of(one.certificate) for one in (pinned, other_name)]
+        with_colons = ":".join(pins[0][at:at + 2] for at in range(0, 64, 2)).upper()
+        await self.gate({"pins": f"{with_colons} {pins[1]}"})
+        self.assertTrue(await self.try_with(pinned))
+        of = "the certificate "
+        await self.refused(other_name, of + f"names other.example: not {XMPP_DOMAIN}")
+        await self.refused(self.authority.issue(XMPP_DOMAIN), of + "is none of those pinned")
+
+    async def test_strict_usage_is_that_of_the_role(self):    # CERT-6
+        server_only = self.authority.issue(XMPP_DOMAIN, usage="serverAuth")
+        await self.gate()
+        self.assertTrue(await self.try_with(server_only))
+        await self.fedgate.control("sysctl", "-w", f"partner/{XMPP_DOMAIN}/eku=strict")
+        await self.refused(server_only, "is not for clients (extended key usage)")
+        self.assertTrue(await self.try_with(self.authority.issue(XMPP_DOMAIN, usage="clientAuth")))
 
 
 if __name__ == "__main__":

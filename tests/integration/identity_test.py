@@ -86,9 +86,9 @@ KINDS = {
     # CERT-6: what it is for.
     "server-only": Kind(issued(usage="serverAuth")),
     "any-usage": Kind(issued(usage="")),
-    "client-only": Kind(issued(usage="clientAuth"), "extended key usage"),
+    "client-only": Kind(issued(usage="clientAuth"), "is not for servers (extended key usage)"),
     "an-authority": Kind(issued(more="basicConstraints=critical,CA:TRUE\nkeyUsage=critical,digitalSignature,"
-                                     "keyCertSign"), "authority's"),
+                                     "keyCertSign"), "is an authority's, not a server's"),
 }
 
 

@@ -120,6 +120,51 @@ TEST(Certificate, Wildcards) {
     EXPECT_FALSE(covers(identity, "a.example.com", true));
 }
 
+// CERT-3: A-labels, but an xmppAddr is UTF-8.
+TEST(Certificate, InternationalNames) {
+    PeerIdentity identity = valid();
+    identity.xmpp_addrs = {
+        "b\xc3\xbc"
+        "cher.example"};
+    EXPECT_TRUE(covers(identity, "xn--bcher-kva.example", false));
+    EXPECT_FALSE(covers(identity, "bcher.example", false));
+    identity.xmpp_addrs = {"XN--BCHER-KVA.example."};
+    EXPECT_TRUE(covers(identity, "xn--bcher-kva.example", false));
+    identity.xmpp_addrs = {
+        "b\xff"
+        "cher.example",
+        "", ".", "*.example"};
+    EXPECT_FALSE(covers(identity, "xn--bcher-kva.example", false));
+    identity.xmpp_addrs.clear();
+    identity.dns_names = {
+        "b\xc3\xbc"
+        "cher.example"};  // never so in a dNSName
+    EXPECT_FALSE(covers(identity, "xn--bcher-kva.example", false));
+}
+
+// CERT-3, CERT-4: corners of single names.
+TEST(Certificate, NamesThatLookAlike) {
+    const struct {
+        const char* presented;
+        bool matches;
+    } cases[] = {
+        {"a.example", true},    {"A.EXAMPLE", true},    {"a.example.", true},
+        {"a.example..", false}, {".a.example", false},  {"a.example ", false},
+        {"xa.example", false},  {"a.examplex", false},  {"", false},
+        {".", false},           {"*", false},           {"*.", false},
+        {"*.example", false},   {"*.*.example", false}, {"a.*", false},
+        {"*a.example", false},  {"a*.example", false},  {"**.example", false},
+    };
+    for (const auto& [presented, matches] : cases) {
+        EXPECT_EQ(dns_name_matches(presented, "a.example"), matches) << presented;
+    }
+    EXPECT_TRUE(dns_name_matches("*.A.example.", "b.a.example"));
+    EXPECT_FALSE(dns_name_matches("*.a.example", "a.example"));
+    EXPECT_FALSE(dns_name_matches("*.a.example", "c.b.a.example"));
+    EXPECT_FALSE(dns_name_matches("*.a.example", ".a.example"));
+    EXPECT_FALSE(dns_name_matches(Bytes("a.example\0.b", 12), "a.example"));
+}
+
 TEST(Certificate, WhyItDoesNotCover) {
     PeerIdentity peer;
     EXPECT_EQ(why_not_covered(peer, "a.example"), "no certificate was shown");
