@@ -66,6 +66,18 @@ XmlFault judge_declaration(Bytes inside) {
     return skip_space(inside.data(), end) == end ? XmlFault::kNone : XmlFault::kNotWellFormed;
 }
 
+template <typename T>
+[[gnu::cold, gnu::noinline]] void grow(std::vector<T>& list, std::size_t max) {
+    list.resize(std::min(max, std::max<std::size_t>(4, 2 * list.size())));
+}
+
+// There is one at `index`, and never more than `max`.
+template <typename T>
+void make_room(std::vector<T>& list, std::size_t index, std::size_t max) {
+    if (index >= list.size()) [[unlikely]]
+        grow(list, max);
+}
+
 // Bytes of the name character at p that is not ASCII; 0: cut off; -1: none.
 int name_character_size(const char* p, const char* end, bool first) {
     const Utf8Character decoded = decode_utf8(p, end);
@@ -200,6 +212,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                 }
                 if (depth_ >= depth_max_) return fail(XmlFault::kTooDeep);  // S2S-7
                 ++p;
+                make_room(elements_, depth_, limits::kXmlDepth);
                 begin_name(elements_[depth_], offset(p));
                 [[fallthrough]];
             case State::kElementName:
@@ -225,6 +238,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                         if (attribute_count_ == limits::kXmlAttributes) {
                             return fail(XmlFault::kTooManyAttributes);  // S2S-7
                         }
+                        make_room(attributes_, attribute_count_, limits::kXmlAttributes);
                         begin_name(attributes_[attribute_count_], offset(p));
                         [[fallthrough]];
                     case State::kAttributeName:
@@ -443,7 +457,8 @@ XmlFault Framer::attribute_valued(const char* start, const char* p) {
         return XmlFault::kNone;
     }
     if (uri.empty()) return XmlFault::kNotWellFormed;
-    if (declaration_count_ == declarations_.size()) return XmlFault::kTooManyPrefixes;  // S2S-7
+    if (declaration_count_ == limits::kXmlPrefixes) return XmlFault::kTooManyPrefixes;  // S2S-7
+    make_room(declarations_, declaration_count_, limits::kXmlPrefixes);
     declarations_[declaration_count_++] = {
         {attribute.whole.offset + 6, attribute.whole.size - 6}, value, depth_};
     return XmlFault::kNone;

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
@@ -150,9 +151,10 @@ private:
     std::size_t declaration_count_ = 0;
     std::uint64_t attribute_filter_ = 0;  // a clear bit: no attribute with such a name yet
     Span default_;                        // value of xmlns in the tag at hand
-    std::array<Name, limits::kXmlDepth> elements_;
-    std::array<Name, limits::kXmlAttributes> attributes_;
-    std::array<Declaration, limits::kXmlPrefixes> declarations_;
+    // As many as were ever needed at once: most streams need few, and many streams are idle.
+    std::vector<Name> elements_;
+    std::vector<Name> attributes_;
+    std::vector<Declaration> declarations_;
     std::array<char, kRootNameBytes> root_name_{};
     std::size_t root_name_size_ = 0;
 };

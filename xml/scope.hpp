@@ -1,12 +1,12 @@
 // What a stream header declares for every stanza that follows: the default namespace and prefixes.
-// Owner: the stream's Framer. The strings are copied into fixed memory, so views that it gives out
-// live until the next header. Limits: limits::kXmlPrefixes prefixes, kScopeBytes in all.
+// Owner: the stream's Framer. The strings are copied, so views that it gives out live until the next
+// header. Limits: limits::kXmlPrefixes prefixes, kScopeBytes in all.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string>
+#include <vector>
 
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
@@ -31,12 +31,12 @@ public:
     }
     // The namespace of `prefix`, or a null view. `xml` is always declared.
     [[nodiscard]] Bytes find(Bytes prefix) const {
-        for (std::size_t i = 0; i < count_; ++i) {
-            if (view(prefixes_[i].prefix) == prefix) return view(prefixes_[i].uri);
+        for (const Entry& entry : prefixes_) {
+            if (view(entry.prefix) == prefix) return view(entry.uri);
         }
         return prefix == "xml" ? kXmlNamespace : Bytes();
     }
-    [[nodiscard]] std::size_t count() const { return count_; }
+    [[nodiscard]] std::size_t count() const { return prefixes_.size(); }
     [[nodiscard]] Bytes prefix(std::size_t index) const { return view(prefixes_[index].prefix); }
     [[nodiscard]] Bytes uri(std::size_t index) const { return view(prefixes_[index].uri); }
 
@@ -44,10 +44,10 @@ public:
     // False at a limit.
     [[nodiscard]] bool set_default(Bytes uri) { return has_default_ = keep(uri, default_); }
     [[nodiscard]] bool add(Bytes prefix, Bytes uri) {
-        if (count_ == prefixes_.size()) return false;
-        Entry& entry = prefixes_[count_];
+        if (prefixes_.size() == limits::kXmlPrefixes) return false;
+        Entry entry;
         if (!keep(prefix, entry.prefix) || !keep(uri, entry.uri)) return false;
-        ++count_;
+        prefixes_.push_back(entry);
         return true;
     }
 
@@ -65,18 +65,16 @@ private:
         return {memory_.data() + piece.offset, piece.size};
     }
     bool keep(Bytes bytes, Piece& piece) {
-        if (bytes.size() > memory_.size() - used_) return false;
-        piece = {used_, static_cast<std::uint16_t>(bytes.size())};
-        if (!bytes.empty()) std::memcpy(memory_.data() + used_, bytes.data(), bytes.size());
-        used_ = static_cast<std::uint16_t>(used_ + bytes.size());
+        if (bytes.size() > kScopeBytes - memory_.size()) return false;
+        piece = {static_cast<std::uint16_t>(memory_.size()),
+                 static_cast<std::uint16_t>(bytes.size())};
+        memory_.append(bytes);
         return true;
     }
 
-    std::array<char, kScopeBytes> memory_{};
-    std::array<Entry, limits::kXmlPrefixes> prefixes_{};
+    std::string memory_;
+    std::vector<Entry> prefixes_;
     Piece default_;
-    std::uint16_t used_ = 0;
-    std::uint8_t count_ = 0;
     bool has_default_ = false;
 };
 
