@@ -205,6 +205,7 @@ void Initiator::act(const xml::Action& action) {
             if (!proved_) {
                 proved_ = true;
                 dialer_->succeeded();
+                dialer_.reset();  // it costs as much as the stream
                 if (role_ == xml::Stream::Role::kOutbound) on_proved();
             }
             owner_.on_action(action);
