@@ -18,6 +18,10 @@ constexpr std::size_t kInputSlackBytes = 16'384;
 constexpr Duration kBackPressureRetry = 1ms;
 // S2S-17: how long the answer to a ping may take.
 constexpr Duration kPongWait = 30s;
+// Of answers that the peer has not read; how soon to look again; how long without progress.
+constexpr std::size_t kUnreadBytes = limits::kUnsentBytes / 2;
+constexpr Duration kUnreadRetry = 50ms;
+constexpr Duration kWriteTimeout = 30s;
 // S2S-64: bursts, in seconds of the rate.
 constexpr double kBytesBurstSeconds = 8;
 constexpr double kStanzasBurstSeconds = 2;
@@ -67,6 +71,14 @@ std::size_t InStream::on_data(net::Connection&, MutableBytes input) {
     if (input.size() > charged_) {
         bytes_.charge(static_cast<double>(input.size() - charged_), now);
         charged_ = input.size();
+    }
+    if (!held_ && !closing_ && connection_.unsent_bytes() > kUnreadBytes) {
+        // S2S-66: who does not read our answers is not read either, and put out in the end.
+        if (now - connection_.last_progress() > kWriteTimeout) {
+            connection_.abort({Errc::kTimeout, 0, "the peer does not read"});
+            return input.size();
+        }
+        hold_until(now + kUnreadRetry);
     }
     const std::size_t consumed = held_ ? 0 : pump(Bytes(input.data(), input.size()));
     charged_ -= std::min(charged_, consumed);

@@ -2,6 +2,7 @@
 honest ones are served."""
 import asyncio
 import signal
+import socket
 import ssl
 import unittest
 
@@ -32,6 +33,56 @@ MALFORMED = {    # S2S-7, S2S-8: behind `<message` come the right addresses
     "<message xmlns='jabber:client'/>": "invalid-namespace",
     "text<message/>": "bad-format",
     "<stream:features/>": "unsupported-stanza-type",
+}
+
+HEADER = header(EVIL, SIP_DOMAIN)
+BEFORE_LOGIN = {    # the first bytes of a connection, and the error that ends it
+    HEADER.encode("utf-16"): "unsupported-encoding",    # S2S-7, with a byte order mark
+    HEADER.replace("'?>", "' encoding='ISO-8859-1'?>", 1): "unsupported-encoding",
+    HEADER.replace("'?>", "' encoding='UTF-16'?>", 1): "unsupported-encoding",
+    HEADER.encode("utf-16-le"): "not-well-formed",
+    HEADER.replace(EVIL, "ev\0il"): "not-well-formed",
+    HEADER.replace(EVIL, "ev\xe9l").encode("latin-1"): "not-well-formed",
+    HEADER.replace("<stream", "<!DOCTYPE a [<!ENTITY b 'c'>]><stream", 1): "restricted-xml",
+    HEADER.replace("<stream", "<!-- c --><stream", 1): "restricted-xml",
+    HEADER.replace("<stream", "<?php x?><stream", 1): "restricted-xml",
+    HEADER.replace(EVIL, "&evil;"): "restricted-xml",
+    "GET / HTTP/1.1\r\n": "not-well-formed",
+    "<stream:stream" + " " * 10_000: "policy-violation",    # S2S-8
+    "<stream:stream" + "".join(f" a{number}=''" for number in range(300)) + ">": "policy-violation",
+    HEADER.replace("jabber:server'", "jabber:client'", 1): "invalid-namespace",    # S2S-6
+    HEADER.replace(EVIL, "a@b@c"): "invalid-from",
+    HEADER.replace(SIP_DOMAIN, "a@b@c"): "improper-addressing",
+    HEADER.replace(SIP_DOMAIN, "elsewhere.example"): "host-unknown",    # S2S-4
+    HEADER.replace(EVIL, SIP_DOMAIN): "policy-violation",    # SEC-1
+    HEADER + f"<message from='a@{EVIL}' to='{ROMEO}'/>": "policy-violation",    # S2S-40
+    HEADER + STARTTLS + STARTTLS: "policy-violation",    # S2S-12
+    HEADER + STARTTLS + HEADER: "policy-violation",
+    HEADER + AUTH * 200: "not-authorized",    # N11: EXTERNAL in clear text
+    HEADER + HEADER: "restricted-xml",
+    HEADER + "<stream:stream>" * 100: "policy-violation",
+    HEADER + "<x>" + "y" * 10_000: "policy-violation",
+}
+AFTER_LOGIN = {
+    "<!-- c -->": "restricted-xml",
+    "<message><!-- c --></message>": "restricted-xml",
+    "<message><?pi?></message>": "restricted-xml",
+    "<message><body>&entity;</body></message>": "restricted-xml",
+    "<!DOCTYPE a>": "restricted-xml",
+    b"<message><body>\xc0\xaf</body></message>": "not-well-formed",    # an overlong slash
+    b"<message><body>\xed\xa0\x80</body></message>": "not-well-formed",    # a surrogate
+    b"<message><body>\xff\xfe</body></message>": "not-well-formed",
+    "<message><body></message></body>": "not-well-formed",
+    f"<message from='a@{EVIL}@{EVIL}' to='{ROMEO}'/>": "invalid-from",
+    f"<message from='a@b@{EVIL}' to='{ROMEO}'/>": "invalid-from",
+    f"<message from='{JULIET}' to='{ROMEO}'/>": "invalid-from",    # S2S-9
+    f"<message from='a@sub.{EVIL}' to='{ROMEO}'/>": "invalid-from",
+    f"<message from='a@{EVIL}'/>": "improper-addressing",
+    f"<message from='a@{EVIL}' to='b@elsewhere.example'/>": "host-unknown",    # S2S-33
+    AUTH: "unsupported-stanza-type",
+    STARTTLS: "unsupported-stanza-type",
+    HEADER[HEADER.index("<stream"):] * 100: "policy-violation",
+    HEADER: "restricted-xml",
 }
 
 
@@ -168,6 +219,84 @@ class XmppHostile(PeerTest):
                 self.assertIn(condition, await peer.rest())
         self.assertEqual(world.agent.received, [])
         await self.serves(world, "after all of them")
+
+    async def test_the_first_bytes_of_a_connection(self):
+        world = await self.hostile_world(STRICT)
+        for data, condition in BEFORE_LOGIN.items():
+            with self.subTest(condition, data=data[:60]):
+                peer = await self.connect(world)
+                peer.send(data)
+                self.assertIn(f"<stream:error><{condition} ", await peer.rest())
+                peer.close()    # ten of an address may be on their way out or in
+        self.assertEqual(world.agent.received, [])
+        await self.serves(world, "after all of them")
+
+    async def test_what_a_partner_may_not_say(self):
+        world = await self.hostile_world(STRICT)
+        ours = world.authority.issue(EVIL)
+        for data, condition in AFTER_LOGIN.items():
+            with self.subTest(condition, data=data[:60]):
+                peer = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours)
+                peer.send(data)
+                self.assertIn(f"<stream:error><{condition} ", await peer.rest())
+
+        async def proof(element):
+            peer = await self.connect(world)
+            await peer.open(EVIL, SIP_DOMAIN)
+            await peer.start_tls(ours)
+            await peer.open(EVIL, SIP_DOMAIN)
+            peer.send(element)
+            return peer
+        for authzid, condition in {    # S2S-14
+                "cGFydG5lci5leGFtcGxl": "invalid-authzid", "!!!!": "incorrect-encoding", "Zg": "incorrect-encoding",
+                "/w==": "invalid-authzid"}.items():
+            peer = await proof(AUTH.replace(">=<", f">{authzid}<"))
+            await peer.expect(f"<failure [^>]*><{condition}/>")
+        # A flood of proofs ends with the bytes that anybody has before login.
+        peer = await proof(AUTH.replace(">=<", ">cGFydG5lci5leGFtcGxl<") * 200)
+        self.assertIn("policy-violation", await peer.rest())
+        # A domain that the certificate does not prove is no piggyback: DB-12, S2S-46.
+        peer = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, ours)
+        peer.send(f"<db:result from='{XMPP_DOMAIN}' to='{SIP_DOMAIN}'>key</db:result>")
+        await peer.expect("<not-authorized ")
+        peer.send(message(JULIET, "as another domain"))
+        self.assertIn("<stream:error><invalid-from ", await peer.rest())
+        self.assertEqual(world.agent.received, [])
+        await self.serves(world, "after all of them")
+
+    async def test_a_byte_at_a_time(self):
+        world = await self.hostile_world(STRICT)
+        peer = await self.connect(world)
+        peer.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        at_once = peer.send
+
+        def slowly(data):
+            for byte in data.encode():
+                at_once(bytes([byte]))
+        peer.send = slowly
+        await peer.authenticate(EVIL, SIP_DOMAIN, world.authority.issue(EVIL))
+        peer.send(message(f"a@{EVIL}", "in small pieces"))
+        await world.agent.wait_for_message("in small pieces")
+
+    async def test_answers_that_nobody_reads(self):
+        """S2S-66: who asks and does not read the answers costs a bounded queue, and is not read any more."""
+        world = await self.hostile_world(STRICT)
+        peer = await (await self.connect(world)).authenticate(EVIL, SIP_DOMAIN, world.authority.issue(EVIL))
+        peer.writer.transport.pause_reading()
+        before = world.fedgate.process.memory()
+        asking = f"<db:verify from='{EVIL}' to='{SIP_DOMAIN}' id='{'i' * 200}'>key</db:verify>" * 500
+        sent = 0
+        try:
+            while sent < 300 * 500:
+                peer.send(asking)
+                await asyncio.wait_for(peer.writer.drain(), 2)
+                sent += 500
+        except asyncio.TimeoutError:
+            pass    # not read any more
+        self.assertLess(sent, 300 * 500)
+        self.assertLess(world.fedgate.process.memory() - before, 16 << 20)
+        await self.serves(world, "beside him")
+        peer.abort()
 
     async def test_what_leans_on_the_header_of_the_stream(self):
         world = await self.hostile_world(STRICT)

@@ -1,6 +1,7 @@
 """A child process with its log in a file, loopback addresses of one's own, and waiting with a limit."""
 import asyncio
 import random
+import resource
 import signal
 import socket
 import time
@@ -83,6 +84,11 @@ class Process:
     @property
     def is_alive(self):
         return self.child is not None and self.child.returncode is None
+
+    def memory(self):
+        """Resident bytes."""
+        with open(f"/proc/{self.pid}/statm") as sizes:
+            return int(sizes.read().split()[1]) * resource.getpagesize()
 
     def tail(self, lines=15):
         try:
