@@ -1,6 +1,6 @@
 // What a stream header declares for every stanza that follows: the default namespace and prefixes.
-// Owner: the stream's Framer. The strings are copied, so views that it gives out live until the next
-// header. Limits: limits::kXmlPrefixes prefixes, kScopeBytes in all.
+// Owner: the stream's Framer. The strings are copied, so views that it gives out live until the
+// next header. Limits: limits::kXmlPrefixes prefixes, kScopeBytes in all.
 #pragma once
 
 #include <cstddef>
