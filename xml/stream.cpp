@@ -267,9 +267,11 @@ void Stream::close(Instant now) {
     if (state_ != StreamState::kClosed) enter(StreamState::kClosing, now + settings_.close_wait);
 }
 
-void Stream::fail(StreamError condition) { fail_as(StreamEnd::Cause::kErrorSent, condition); }
+void Stream::fail(StreamError condition, Bytes text) {
+    fail_as(StreamEnd::Cause::kErrorSent, condition, text);
+}
 
-void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
+void Stream::fail_as(StreamEnd::Cause cause, StreamError condition, Bytes text) {
     if (state_ == StreamState::kClosed) return;
     // Nothing can be said during a TLS handshake, nor after our closing tag.
     if (state_ != StreamState::kTls && state_ != StreamState::kClosing) {
@@ -285,6 +287,13 @@ void Stream::fail_as(StreamEnd::Cause cause, StreamError condition) {
         out.append(" xmlns='");
         out.append(kStreamsNamespace);
         out.append("'/>");
+        if (!text.empty()) {
+            out.append("<text xmlns='");
+            out.append(kStreamsNamespace);
+            out.append("' xml:lang='en'>");
+            out.append(text);
+            out.append("</text>");
+        }
         if (condition == StreamError::kStanzaTooBig) {
             out.append("<stanza-too-big xmlns='urn:xmpp:errors'/>");  // S2S-8
         } else if (condition == StreamError::kHandledTooHigh) {

@@ -251,8 +251,9 @@ public:
     bool answer_resume(bool granted, std::optional<std::uint32_t> handled);
     [[nodiscard]] bool resuming() const { return resuming_; }
 
-    void close(Instant now);           // clean: waits for their close
-    void fail(StreamError condition);  // with a stream error, at once
+    void close(Instant now);  // clean: waits for their close
+    // With a stream error, at once. `text`: for people, of plain characters.
+    void fail(StreamError condition, Bytes text = {});
 
     [[nodiscard]] Instant deadline() const;
     void on_deadline(Instant now);
@@ -288,7 +289,7 @@ private:
     void write(Bytes);
     void write_header(Bytes from, Bytes to, bool reply);
     void end(StreamEnd::Cause, StreamError condition = StreamError::kNone);
-    void fail_as(StreamEnd::Cause, StreamError condition);
+    void fail_as(StreamEnd::Cause cause, StreamError condition, Bytes text = {});
     void refuse(StreamEnd::Cause);  // closes without a stream error
     void restart();
     void enter(StreamState, Instant phase_deadline = kNever);

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "appliance/admin/advice.hpp"
 #include "appliance/admin/answers.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
@@ -179,6 +180,7 @@ private:
     [[nodiscard]] Json streams_of(const std::string& domain) {
         Json rows = Json::array();
         for (const StreamRow& row : host_.streams()) {
+            if (row.state == "idle") continue;  // only a refusal that is remembered
             if (row.their_domain == domain || partner_of(row.their_domain) == domain) {
                 rows.push_back(stream_json(row));
             }
@@ -186,7 +188,7 @@ private:
         return rows;
     }
 
-    [[nodiscard]] static Json failure_json(const FailureRow& row) {
+    [[nodiscard]] static Json failure_json(const FailureRow& row, const std::string& partner) {
         return {{"direction", row.outbound ? "out" : "in"},
                 {"their_domain", row.their_domain},
                 {"kind", row.kind},
@@ -194,6 +196,7 @@ private:
                 {"age_s", std::max<std::int64_t>((now() - row.at).count(), 0)},
                 {"address", row.address},
                 {"text", row.text},
+                {"advice", advice_on(row, partner)},
                 {"count", row.count}};
     }
 
@@ -227,7 +230,8 @@ private:
                      {"additional_domains", tree.list("partner/*/additional_domains", domain)},
                      {"description", tree.text("partner/*/description", domain)}};
             const auto failure = failures.find(domain);
-            if (failure != failures.end()) row["last_failure"] = failure_json(failure->second);
+            if (failure != failures.end())
+                row["last_failure"] = failure_json(failure->second, domain);
             rows.push_back(std::move(row));
         }
         return {{"ok", true},
@@ -319,7 +323,7 @@ private:
         for (const FailureRow& row : host_.failures()) {
             const bool here = domain == kTemplate ? row.their_domain == asked
                                                   : partner_of(row.their_domain) == domain;
-            if (here) failures.push_back(failure_json(row));
+            if (here) failures.push_back(failure_json(row, domain == kTemplate ? asked : domain));
         }
         return {
             {"ok", true},

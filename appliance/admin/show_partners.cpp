@@ -45,7 +45,8 @@ std::string failure_text(const Json& row) {
     text += ")";
     const std::uint64_t count = number_of(row, "count");
     if (count > 1) text += ", the " + std::to_string(count) + "th since the start";
-    return text + ":\n    " + string_of(row, "text") + "\n";
+    return text + ":\n          " + string_of(row, "text") + ";\n          " +
+           string_of(row, "advice") + "\n";
 }
 
 bool is_up(const Json& row) { return !string_of(row, "proof").empty(); }

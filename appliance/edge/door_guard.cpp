@@ -19,11 +19,6 @@ constexpr Duration kQuiet = std::chrono::minutes(5);
 // The table is full: how often to look through it.
 constexpr Duration kForget = std::chrono::seconds(1);
 
-void release(std::unordered_map<std::string, std::uint32_t>& counts, const std::string& key) {
-    const auto it = counts.find(key);
-    if (it != counts.end() && --it->second == 0) counts.erase(it);
-}
-
 }  // namespace
 
 std::size_t DoorGuard::KeyHash::operator()(const net::IpKey& key) const {
@@ -58,32 +53,61 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings,
     return Refusal::kNone;
 }
 
-bool DoorGuard::authenticate(const rules::Settings::Xmpp& settings, std::uint32_t partner_limit,
-                             const SocketAddress& peer, const std::string& our,
-                             const std::string& their) {
-    std::uint32_t& pair = pairs_[our + ' ' + their];
-    std::uint32_t& partner = partners_[their];
-    if (pair >= share(settings.streams_per_domain_pair) || partner >= share(partner_limit)) {
-        if (pair == 0) pairs_.erase(our + ' ' + their);
-        if (partner == 0) partners_.erase(their);
-        return false;
+DoorGuard::Refusal DoorGuard::authenticate(const rules::Settings::Xmpp& settings,
+                                           const rules::Partner& terms, const SocketAddress& peer,
+                                           const std::string& our, const std::string& their,
+                                           Instant now) {
+    const std::string pair_key = our + ' ' + their;
+    const auto known = pairs_.find(pair_key);
+    if (known != pairs_.end() &&
+        known->second.connections >= share(settings.streams_per_domain_pair)) {
+        return Refusal::kPair;
     }
-    ++pair;
-    ++partner;
+    const std::string& name = terms.discovered() ? their : terms.domain;
+    if (partners_.size() >=
+        limits::kCountedDomains) {  // those without a connection lose their rate
+        std::erase_if(partners_, [](const auto& one) { return one.second.connections == 0; });
+    }
+    auto [partner, fresh] = partners_.try_emplace(name);
+    if (fresh) partner->second.rate = bucket_of(terms.rate_connections, now);
+    partner->second.last = now;
+    if (partner->second.connections >= share(terms.connection_limit)) return Refusal::kPartner;
+    if (!partner->second.rate.take(1, now)) return Refusal::kPartnerRate;
+    Pair& pair = known != pairs_.end() ? known->second : pairs_[pair_key];
+    if (pair.connections++ == 0) pair.partner = name;
+    ++partners_[pair.partner].connections;
     --unauthenticated_;
     const auto it = addresses_.find(net::ip_key(peer));
     if (it != addresses_.end()) --it->second.unauthenticated;
-    return true;
+    return Refusal::kNone;
 }
 
-bool DoorGuard::may_ask(const SocketAddress& peer, Instant now) {
+bool DoorGuard::may_ask(const rules::Settings::Xmpp& settings, const SocketAddress& peer,
+                        const std::string& their, Instant now) {
     const auto it = addresses_.find(net::ip_key(peer));
-    return it != addresses_.end() && it->second.questions.take(1, now);
+    if (it == addresses_.end() || !it->second.questions.take(1, now)) return false;
+    if (claimed_.size() >= limits::kCountedDomains) forget_quiet(now);
+    auto claimed = claimed_.find(their);
+    if (claimed == claimed_.end()) {
+        if (claimed_.size() >= limits::kCountedDomains) return true;
+        claimed = claimed_.emplace(their, Claimed{}).first;
+        claimed->second.questions = bucket_of(settings.dialback_per_domain, now);
+    }
+    claimed->second.last = now;
+    return claimed->second.questions.take(1, now);
 }
 
-void DoorGuard::set_rates(const rules::Settings::Xmpp& settings, Instant now) {
+void DoorGuard::set_rates(const rules::Snapshot& rules, Instant now) {
+    const rules::Settings::Xmpp& settings = rules.settings.xmpp;
     for (auto& [key, address] : addresses_) {
         address.rate = address.questions = bucket_of(settings.connections_per_address, now);
+    }
+    for (auto& [domain, claimed] : claimed_) {
+        claimed.questions = bucket_of(settings.dialback_per_domain, now);
+    }
+    for (auto& [domain, partner] : partners_) {
+        const rules::Partner* terms = rules.partner(domain);
+        partner.rate = terms != nullptr ? bucket_of(terms->rate_connections, now) : TokenBucket{};
     }
 }
 
@@ -96,8 +120,10 @@ void DoorGuard::leave(const SocketAddress& peer, const std::string& our, const s
         if (it != addresses_.end()) --it->second.unauthenticated;
         return;
     }
-    release(pairs_, our + ' ' + their);
-    release(partners_, their);
+    const auto pair = pairs_.find(our + ' ' + their);
+    if (pair == pairs_.end()) return;
+    --partners_[pair->second.partner].connections;
+    if (--pair->second.connections == 0) pairs_.erase(pair);
 }
 
 void DoorGuard::forget_quiet(Instant now) {
@@ -106,6 +132,10 @@ void DoorGuard::forget_quiet(Instant now) {
     std::erase_if(addresses_, [now](const auto& entry) {
         return entry.second.connections == 0 && now - entry.second.last > kQuiet;
     });
+    std::erase_if(partners_, [now](const auto& entry) {
+        return entry.second.connections == 0 && now - entry.second.last > kQuiet;
+    });
+    std::erase_if(claimed_, [now](const auto& entry) { return now - entry.second.last > kQuiet; });
 }
 
 const char* DoorGuard::name_of(Refusal refusal) {
@@ -116,8 +146,20 @@ const char* DoorGuard::name_of(Refusal refusal) {
         case Refusal::kAllUnauthenticated: return "a tenth of xmpp.limits.connections";
         case Refusal::kTotal: return "xmpp.limits.connections";
         case Refusal::kTable: return "counted addresses";
+        case Refusal::kPair: return "xmpp.limits.streams_per_domain_pair";
+        case Refusal::kPartner: return "partner/*/connection_limit";
+        case Refusal::kPartnerRate: return "partner/*/rate_connections";
     }
     return "";
+}
+
+const char* DoorGuard::text_of(Refusal refusal) {
+    switch (refusal) {
+        case Refusal::kPair: return "too many streams of this pair of domains";
+        case Refusal::kPartner: return "too many connections of this domain's operator";
+        case Refusal::kPartnerRate: return "too many new connections; try again in a minute";
+        default: return "too many connections";
+    }
 }
 
 }  // namespace fedgate::edge

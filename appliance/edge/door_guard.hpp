@@ -23,31 +23,52 @@ public:
         kUnauthenticated,
         kAllUnauthenticated,
         kTotal,
-        kTable
+        kTable,
+        kPair,
+        kPartner,
+        kPartnerRate
     };
 
     // A connection came in. kNone: it counts from now on; leave() must follow. kAllUnauthenticated:
     // when one of those leave()s, it may enter.
     Refusal enter(const rules::Settings::Xmpp&, const SocketAddress& peer, Instant now);
-    // It proved a domain. False: the pair or the partner has its share already.
-    [[nodiscard]] bool authenticate(const rules::Settings::Xmpp&, std::uint32_t partner_limit,
-                                    const SocketAddress& peer, const std::string& our,
-                                    const std::string& their);
-    // It wants a dialback question asked, which makes us connect: as many as it may connect itself.
-    [[nodiscard]] bool may_ask(const SocketAddress& peer, Instant now);
+    // It proved a domain of this partner. kNone: it counts among the partner's from now on.
+    [[nodiscard]] Refusal authenticate(const rules::Settings::Xmpp&, const rules::Partner&,
+                                       const SocketAddress& peer, const std::string& our,
+                                       const std::string& their, Instant now);
+    // It wants a dialback question asked of `their`, which makes us connect: as many as it may
+    // connect itself, and as many as that domain may be asked for all who claim to be it.
+    [[nodiscard]] bool may_ask(const rules::Settings::Xmpp&, const SocketAddress& peer,
+                               const std::string& their, Instant now);
     // The rules have changed: their rates hold for everybody at once.
-    void set_rates(const rules::Settings::Xmpp&, Instant now);
+    void set_rates(const rules::Snapshot&, Instant now);
     // It is gone. The names are those given to authenticate(), empty if that never succeeded.
     void leave(const SocketAddress& peer, const std::string& our, const std::string& their);
 
     [[nodiscard]] std::uint32_t connections() const { return connections_; }
+    // The key of the limit.
     [[nodiscard]] static const char* name_of(Refusal);
+    // What the peer is told.
+    [[nodiscard]] static const char* text_of(Refusal);
 
 private:
     struct Address {
         std::uint32_t unauthenticated = 0;
         std::uint32_t connections = 0;
         TokenBucket rate;
+        TokenBucket questions;
+        Instant last{};
+    };
+    struct Pair {
+        std::uint32_t connections = 0;
+        std::string partner;  // that it counts for; the rules may have changed since
+    };
+    struct Partner {
+        std::uint32_t connections = 0;
+        TokenBucket rate;
+        Instant last{};
+    };
+    struct Claimed {  // a domain that somebody said to be
         TokenBucket questions;
         Instant last{};
     };
@@ -65,8 +86,9 @@ private:
     std::uint32_t unauthenticated_ = 0;
     Instant forget_at_{};
     std::unordered_map<net::IpKey, Address, KeyHash> addresses_;
-    std::unordered_map<std::string, std::uint32_t> pairs_;     // "our their"
-    std::unordered_map<std::string, std::uint32_t> partners_;  // their
+    std::unordered_map<std::string, Pair> pairs_;        // "our their"
+    std::unordered_map<std::string, Partner> partners_;  // its domain; of one not listed: their
+    std::unordered_map<std::string, Claimed> claimed_;   // their
 };
 
 }  // namespace fedgate::edge

@@ -101,7 +101,7 @@ void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates
     context_.rules = &rules;
     context_.certificates = &certificates;
     context_.apply_rules();
-    guard_.set_rates(rules.settings.xmpp, context_.loop.now());
+    guard_.set_rates(rules, context_.loop.now());
     in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.recheck(); });
     for (auto& [key, stream] : out_streams_) stream->recheck();
 }
@@ -147,12 +147,16 @@ bool Edge::make_room() {
     return true;
 }
 
-bool Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
+const char* Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
     const rules::Partner* partner = context_.rules->partner(their);
-    if (partner == nullptr) return false;
-    return guard_.authenticate(context_.rules->settings.xmpp, partner->connection_limit,
-                               stream.connection().peer_address(), std::string(our),
-                               std::string(their));
+    if (partner == nullptr) return "not a partner any more";
+    const DoorGuard::Refusal refusal = guard_.authenticate(
+        context_.rules->settings.xmpp, *partner, stream.connection().peer_address(),
+        std::string(our), std::string(their), context_.loop.now());
+    if (refusal == DoorGuard::Refusal::kNone) return nullptr;
+    context_.log.event(EventId::kConnectionLimit,
+                       {{"partner", their}, {"limit", DoorGuard::name_of(refusal)}});
+    return DoorGuard::text_of(refusal);
 }
 
 void Edge::on_gone(InStream& stream) {
@@ -197,7 +201,7 @@ std::optional<SessionsOwner::Left> Edge::take_session(std::uint64_t handle) {
 
 void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
     const SocketAddress& peer = stream.connection().peer_address();
-    if (const char* limit = refusal_to_ask(stream)) {
+    if (const char* limit = refusal_to_ask(stream, their)) {
         context_.log.event(EventId::kConnectionLimit,
                            {{"peer", net::format_address(peer)}, {"limit", limit}});
         // Told later: the stream's calls must not be re-entered.
@@ -211,7 +215,7 @@ void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes k
 }
 
 // Each question makes us ask DNS and connect, for whoever wants it. Null: it may.
-const char* Edge::refusal_to_ask(const InStream& stream) {
+const char* Edge::refusal_to_ask(const InStream& stream, Bytes their) {
     const SocketAddress& peer = stream.connection().peer_address();
     const net::IpKey address = net::ip_key(peer);
     std::size_t of_stream = 0;
@@ -225,7 +229,9 @@ const char* Edge::refusal_to_ask(const InStream& stream) {
     if (of_stream >= limits::kVerificationsPerStream) return "dialback questions of one stream";
     if (of_address >= (limits::kVerificationsPerAddress + shards - 1) / shards)
         return "dialback questions of one address";
-    if (asked_.size() >= limits::kVerifications || !guard_.may_ask(peer, context_.loop.now()))
+    if (asked_.size() >= limits::kVerifications ||
+        !guard_.may_ask(context_.rules->settings.xmpp, peer, std::string(their),
+                        context_.loop.now()))
         return "dialback questions";
     return nullptr;
 }

@@ -89,9 +89,9 @@ private:
     bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
     void on_turn_end() override;
     [[nodiscard]] bool make_room();
-    [[nodiscard]] const char* refusal_to_ask(const InStream&);
+    [[nodiscard]] const char* refusal_to_ask(const InStream&, Bytes their);
     void on_timer(Timer&) override;
-    bool on_authenticated(InStream&, Bytes our, Bytes their) override;
+    const char* on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
     void on_silence(InStream&) override;

@@ -145,11 +145,8 @@ void InStream::on_pair(const xml::Action& action) {
         return;
     }
     if (!their_.empty()) return;  // one more pair on a stream that is counted already
-    if (!owner_.on_authenticated(*this, action.our, action.their)) {
-        context_.log.event(
-            EventId::kConnectionLimit,
-            {{"partner", action.their}, {"limit", "xmpp.limits.streams_per_domain_pair"}});
-        stream_.fail(xml::StreamError::kResourceConstraint);  // S2S-32
+    if (const char* limit = owner_.on_authenticated(*this, action.our, action.their)) {
+        stream_.fail(xml::StreamError::kResourceConstraint, limit);  // S2S-32, X7
         return;
     }
     our_ = action.our;

@@ -20,8 +20,9 @@ class InStream;
 
 class InStreamOwner {
 public:
-    // The first pair was proved. False: over a limit; the stream ends with resource-constraint.
-    [[nodiscard]] virtual bool on_authenticated(InStream&, Bytes our, Bytes their) = 0;
+    // The first pair was proved. Not null: over a limit; the stream ends with resource-constraint
+    // and this text.
+    [[nodiscard]] virtual const char* on_authenticated(InStream&, Bytes our, Bytes their) = 0;
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
     // An answer to ping `number` of our stream for this pair (OutStream::on_pong).
     virtual void on_pong(Bytes our, Bytes their, std::uint64_t number) = 0;

@@ -457,7 +457,8 @@ void OutStream::recheck() {
     retry_at_ = {};
     if (!initiator_started_) initiator_.forget_failures();
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
-    if (stream_ != nullptr && proof_ == xml::Proof::kCertificate && !initiator_.proves_still()) {
+    if (policy.allowed && stream_ != nullptr && proof_ == xml::Proof::kCertificate &&
+        !initiator_.proves_still()) {
         const std::string why = xml::why_not_covered(initiator_.connection()->peer(), their_);
         initiator_.fail(xml::StreamError::kReset);  // S2S-32
         context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, false, their_,
@@ -468,8 +469,10 @@ void OutStream::recheck() {
     if (!policy.allowed) {
         give_up_session(link::Fault::kBlocked);
         fail_waiting(link::Fault::kBlocked, true);
+        initiator_.fail(xml::StreamError::kPolicyViolation);
+    } else {
+        initiator_.close();  // the next one is judged by the new rules
     }
-    initiator_.close();
 }
 
 bool OutStream::idle() const {

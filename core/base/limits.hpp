@@ -64,6 +64,10 @@ constexpr std::size_t kRememberedFailures = 1'024;
 // refused.
 constexpr std::size_t kCountedAddresses = 65'536;
 
+// edge: domains that dialback questions are counted for, and partners whose connections are, for
+// each shard. At the bound: a domain more is held by the bounds of its addresses only.
+constexpr std::size_t kCountedDomains = 16'384;
+
 // run: two mailboxes for each ordered pair of shards (RecordUse). At the bound: back-pressure on
 // the producer.
 constexpr std::size_t kMailboxBytes = 4 << 20;

@@ -114,6 +114,8 @@ constexpr Key kKeys[] = {
      "Connect here instead of asking DNS for the partner's server. Without a port: 5269."},
     {"partner/*/rate_bytes", kRate, kLive, "bytes", 1, kRateCount, "512KiB/s", "",
      "Bytes that one incoming stream may bring; above it is read more slowly, nothing is lost."},
+    {"partner/*/rate_connections", kRate, kLive, "connections", 1, kRateCount, "120/min", "",
+     "New incoming streams of this partner; more are refused with resource-constraint."},
     {"partner/*/rate_sender_messages", kRate, kLive, "messages", 1, kRateCount, "20/s", "",
      "Messages of one sender; above it they are refused to him with policy-violation."},
     {"partner/*/rate_stanzas", kRate, kLive, "stanzas", 1, kRateCount, "2000/s", "",
@@ -213,6 +215,9 @@ constexpr Key kKeys[] = {
      "How long a stanza waits for a stream; then its sender gets an error."},
     {"xmpp.rate.connections_per_address", kRate, kLive, "connections", 1, kRateCount, "60/min", "",
      "New connections of one address; more are closed at once."},
+    {"xmpp.rate.dialback_per_domain", kRate, kLive, "questions", 1, kRateCount, "600/min", "",
+     "Dialback questions that we ask one domain because somebody claims to be it; more are refused "
+     "with resource-constraint."},
     {"xmpp.retry.first", kDuration, kLive, "duration", 100 * kMs, kHour, "1s", "",
      "Pause after the first failed attempt to connect; doubled each time."},
     {"xmpp.retry.max", kDuration, kLive, "duration", 100 * kMs, 24 * kHour, "300s", "",

@@ -105,6 +105,7 @@ private:
         x.stanza_bytes = static_cast<std::size_t>(tree_.number("xmpp.limits.stanza_bytes"));
         x.depth = count(tree_, "xmpp.limits.depth");
         x.connections_per_address = tree_.rate("xmpp.rate.connections_per_address");
+        x.dialback_per_domain = tree_.rate("xmpp.rate.dialback_per_domain");
         x.establish = tree_.duration("xmpp.timeouts.establish");
         x.inactivity = tree_.duration("xmpp.timeouts.inactivity");
         x.keepalive_interval = tree_.duration("xmpp.keepalive.interval");
@@ -297,6 +298,7 @@ private:
         p.strict_usage = tree_.text("partner/*/eku", name) == "strict";
         p.rate_bytes = tree_.rate("partner/*/rate_bytes", name);
         p.rate_stanzas = tree_.rate("partner/*/rate_stanzas", name);
+        p.rate_connections = tree_.rate("partner/*/rate_connections", name);
         p.rate_sender_messages = tree_.rate("partner/*/rate_sender_messages", name);
         return p;
     }

@@ -43,6 +43,7 @@ struct Partner {
     bool strict_usage = false;      // CERT-6
     Rate rate_bytes;                // S2S-64
     Rate rate_stanzas;              // S2S-64
+    Rate rate_connections;          // features.md X14
     Rate rate_sender_messages;      // S2S-65
 
     [[nodiscard]] bool discovered() const { return domain.empty(); }

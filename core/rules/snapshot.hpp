@@ -65,6 +65,7 @@ struct Settings {
         std::size_t stanza_bytes = 0;
         std::uint32_t depth = 0;
         Rate connections_per_address;
+        Rate dialback_per_domain;
         Duration establish{};
         Duration inactivity{};
         Duration keepalive_interval{};

@@ -26,6 +26,13 @@ rules::Settings::Xmpp without_rate() {
     return settings;
 }
 
+rules::Partner partner(const char* domain, std::uint32_t limit) {
+    rules::Partner partner;
+    partner.domain = domain;
+    partner.connection_limit = limit;
+    return partner;
+}
+
 TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {  // S2S-62: 10 for each address, 10 % in all
     rules::Settings::Xmpp settings = without_rate();
     settings.connections = 250;
@@ -37,7 +44,9 @@ TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {  // S2S-62: 10 for each address,
         EXPECT_EQ(guard.enter(settings, address(2 + i), kStart), Refusal::kNone);
     EXPECT_NE(guard.enter(settings, address(100), kStart), Refusal::kNone);
     // Whoever proves itself or leaves makes room.
-    EXPECT_TRUE(guard.authenticate(settings, 100, address(1), "a.example", "b.example"));
+    EXPECT_EQ(guard.authenticate(settings, partner("b.example", 100), address(1), "a.example",
+                                 "b.example", kStart),
+              Refusal::kNone);
     EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
     EXPECT_NE(guard.enter(settings, address(100), kStart), Refusal::kNone);
     guard.leave(address(1), {}, {});
@@ -52,7 +61,9 @@ TEST(DoorGuard, BoundsAll) {  // features.md X7
     DoorGuard guard(1);
     for (int i = 0; i < 20; ++i) {
         ASSERT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-        ASSERT_TRUE(guard.authenticate(settings, 1'000, address(1), "a.example", "b.example"));
+        ASSERT_EQ(guard.authenticate(settings, partner("b.example", 1'000), address(1), "a.example",
+                                     "b.example", kStart),
+                  Refusal::kNone);
     }
     EXPECT_EQ(guard.enter(settings, address(2), kStart), Refusal::kTotal);
     guard.leave(address(1), "a.example", "b.example");
@@ -62,20 +73,81 @@ TEST(DoorGuard, BoundsAll) {  // features.md X7
 TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
-    const auto prove = [&](const char* our, const char* their, std::uint32_t partner_limit) {
+    const auto prove = [&](const char* our, const char* their) {
         EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-        const bool in = guard.authenticate(settings, partner_limit, address(1), our, their);
-        if (!in) guard.leave(address(1), {}, {});
-        return in;
+        const Refusal refusal =
+            guard.authenticate(settings, partner(their, 6), address(1), our, their, kStart);
+        if (refusal != Refusal::kNone) guard.leave(address(1), {}, {});
+        return refusal;
     };
     EXPECT_EQ(settings.streams_per_domain_pair, 4u);
-    for (int i = 0; i < 4; ++i) EXPECT_TRUE(prove("a.example", "b.example", 6));
-    EXPECT_FALSE(prove("a.example", "b.example", 6));
-    for (int i = 0; i < 2; ++i) EXPECT_TRUE(prove("other.example", "b.example", 6));
-    EXPECT_FALSE(prove("other.example", "b.example", 6));  // six of a partner
-    EXPECT_TRUE(prove("a.example", "c.example", 6));
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(prove("a.example", "b.example"), Refusal::kNone);
+    EXPECT_EQ(prove("a.example", "b.example"), Refusal::kPair);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(prove("other.example", "b.example"), Refusal::kNone);
+    EXPECT_EQ(prove("other.example", "b.example"), Refusal::kPartner);
+    EXPECT_EQ(prove("a.example", "c.example"), Refusal::kNone);
     guard.leave(address(1), "a.example", "b.example");
-    EXPECT_TRUE(prove("a.example", "b.example", 6));
+    EXPECT_EQ(prove("a.example", "b.example"), Refusal::kNone);
+}
+
+// features.md X7: twenty of a partner, whichever of its domains they are for; a domain that is not
+// listed counts for itself.
+TEST(DoorGuard, CountsAPartnerOverAllItsDomains) {
+    const rules::Settings::Xmpp settings = without_rate();
+    DoorGuard guard(1);
+    const auto prove = [&](const char* name, const std::string& their) {
+        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
+        const Refusal refusal =
+            guard.authenticate(settings, partner(name, 20), address(1), "a.example", their, kStart);
+        if (refusal != Refusal::kNone) guard.leave(address(1), {}, {});
+        return refusal;
+    };
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(prove("*.b.example", std::to_string(i) + ".b.example"), Refusal::kNone);
+    }
+    EXPECT_EQ(prove("*.b.example", "20.b.example"), Refusal::kPartner);
+    EXPECT_EQ(prove("", "20.c.example"), Refusal::kNone);
+    // The rules have made it another partner's since; it is still the first one's that gets room.
+    guard.leave(address(1), "a.example", "7.b.example");
+    EXPECT_EQ(prove("*.b.example", "20.b.example"), Refusal::kNone);
+    EXPECT_EQ(prove("*.b.example", "21.b.example"), Refusal::kPartner);
+}
+
+TEST(DoorGuard, BoundsNewConnectionsOfAPartner) {  // features.md X14
+    const rules::Settings::Xmpp settings = without_rate();
+    DoorGuard guard(1);
+    rules::Partner terms = partner("b.example", 100);
+    terms.rate_connections = {4, 1min};
+    const auto come = [&](Instant now) {
+        EXPECT_EQ(guard.enter(settings, address(1), now), Refusal::kNone);
+        const Refusal refusal =
+            guard.authenticate(settings, terms, address(1), "a.example", "b.example", now);
+        const bool in = refusal == Refusal::kNone;
+        guard.leave(address(1), in ? "a.example" : "", in ? "b.example" : "");
+        return refusal;
+    };
+    EXPECT_EQ(come(kStart), Refusal::kNone);
+    EXPECT_EQ(come(kStart), Refusal::kNone);
+    EXPECT_EQ(come(kStart), Refusal::kPartnerRate);
+    EXPECT_EQ(come(kStart + 14s), Refusal::kPartnerRate);
+    EXPECT_EQ(come(kStart + 15s), Refusal::kNone);
+    EXPECT_EQ(come(kStart + 15s), Refusal::kPartnerRate);
+}
+
+// However many addresses claim to be it, one domain is asked so often only.
+TEST(DoorGuard, BoundsTheQuestionsToOneDomain) {
+    rules::Settings::Xmpp settings = without_rate();
+    settings.dialback_per_domain = {60, 1min};
+    DoorGuard guard(1);
+    int asked = 0;
+    for (int i = 0; i < 50; ++i) {
+        EXPECT_EQ(guard.enter(settings, address(i), kStart), Refusal::kNone);
+        asked += guard.may_ask(settings, address(i), "victim.example", kStart) ? 1 : 0;
+        EXPECT_TRUE(guard.may_ask(settings, address(i), std::to_string(i) + ".example", kStart));
+    }
+    EXPECT_EQ(asked, 30);
+    EXPECT_TRUE(guard.may_ask(settings, address(1), "victim.example", kStart + 1s));
+    EXPECT_FALSE(guard.may_ask(settings, address(1), "victim.example", kStart + 1s));
 }
 
 TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {  // S2S-63: 60 a minute, a bucket of 30

@@ -145,11 +145,15 @@ struct Door final : link::GatewayDoor {
 
 class EdgeRules : public testing::Test {
 protected:
-    void start(const Settings& more = {}) {
+    static Settings rules(const Settings& more) {
         Settings settings = server_rules("a.example", "b.example");
         settings.insert(settings.end(),
                         {{"partner/b.example/tls", "none"}, {"partner/b.example/sasl", "none"}});
         settings.insert(settings.end(), more.begin(), more.end());
+        return settings;
+    }
+    void start(const Settings& more = {}) {
+        const Settings settings = rules(more);
         server_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, settings);
         const auto node = simulation_.make_node();
         server_->knows("b.example", simulation_, node);
@@ -446,6 +450,90 @@ TEST_F(EdgeRules,
         << fifth.text;
     for (std::size_t i = 0; i < 4; ++i)
         EXPECT_FALSE(partner_->streams[i]->ours && partner_->streams[i]->gone);
+}
+
+struct LiveChange {
+    const char* what;
+    Settings rules;
+    bool ends;
+    bool blocks = true;  // or else our next stream may come up by the new rules
+};
+
+class EdgeRulesChange : public EdgeRules, public testing::WithParamInterface<LiveChange> {};
+
+// features.md P9, S2S-31: streams that the new rules forbid end within a second, with
+// policy-violation; the others do not notice.
+TEST_P(EdgeRulesChange, EndsTheStreamsThatItForbidsAtOnceAndNoOther) {
+    start();
+    send(1);
+    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
+    Partner::Stream& theirs = authenticated();
+    Partner::Stream& ours = *partner_->accepted()[0];
+    pass(100ms);
+    server_->reload(rules(GetParam().rules));
+    pass(1s);
+    for (const Partner::Stream* stream : {&theirs, &ours}) {
+        EXPECT_EQ(has(stream->text, "</stream:stream>"), GetParam().ends) << stream->text;
+    }
+    EXPECT_EQ(has(theirs.text, "<policy-violation "), GetParam().ends) << theirs.text;
+    EXPECT_EQ(has(ours.text, "<policy-violation "), GetParam().ends && GetParam().blocks)
+        << ours.text;
+    if (!theirs.gone) theirs.write("<message from='v@b.example' to='u@a.example'/>");
+    pass(1s);
+    EXPECT_EQ(door_.got.size(), GetParam().ends ? 0U : 1U);
+}
+
+const Settings kTlsRequired{{"partner/b.example/tls", "required"},
+                            {"partner/b.example/sasl", "optional"}};
+const Settings kCertificateRequired{{"partner/b.example/tls", "required"},
+                                    {"partner/b.example/sasl", "required"}};
+const LiveChange kChanges[] = {
+    {"Blocked", {{"partner/b.example/enabled", "no"}}, true},
+    {"Denied", {{"federation.deny", "b.example"}}, true},
+    {"DeniedByAWildcard", {{"federation.deny", "*.example"}}, true},
+    {"FederationOff", {{"federation.allow", "no"}}, true},
+    {"TlsRequired", kTlsRequired, true, false},
+    {"ACertificateRequired", kCertificateRequired, true, false},
+    {"AnotherPartner", {{"partner/c.example/type", "federated"}}, false},
+    {"AnotherOneDenied", {{"federation.deny", "c.example *.b.example"}}, false},
+    {"AnotherDomainOfOurs", {{"domain/c.example/phone", "yes"}}, false},
+    {"Trust", {{"partner/b.example/type", "public_unverified"}}, false},
+    {"FewerConnections", {{"partner/b.example/connection_limit", "1"}}, false},
+    {"ASlowerRate", {{"partner/b.example/rate_stanzas", "1/s"}}, false},
+    {"AnotherWayThere", {{"partner/b.example/proxy", "elsewhere.example"}}, false},
+};
+INSTANTIATE_TEST_SUITE_P(Live, EdgeRulesChange, testing::ValuesIn(kChanges),
+                         [](const auto& change) { return std::string(change.param.what); });
+
+TEST_F(EdgeRules, StreamsOfADomainThatIsNotOursAnyMoreEnd) {
+    start({{"domain/other.example/phone", "no"}});
+    Partner::Stream& theirs = authenticated();
+    Settings without = rules({});
+    std::erase_if(without, [](const auto& one) { return one.first.starts_with("domain/"); });
+    without.emplace_back("domain/other.example/phone", "no");
+    server_->reload(without);
+    pass(1s);
+    EXPECT_TRUE(has(theirs.text, "<stream:error>")) << theirs.text;
+    EXPECT_TRUE(has(theirs.text, "</stream:stream>")) << theirs.text;
+}
+
+// features.md X7: the peer is told why.
+TEST_F(EdgeRules, OneConnectionTooManyOfAPartnerIsRefusedWithAReason) {
+    start({{"xmpp.limits.streams_per_domain_pair", "100"}});
+    for (int i = 0; i < 20; ++i) authenticated();
+    Partner::Stream& last = authenticated();
+    ASSERT_TRUE(until([&] { return last.gone; }, 15s)) << last.text;
+    EXPECT_TRUE(has(last.text,
+                    "<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text "
+                    "xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>too many "
+                    "connections"))
+        << last.text;
+    // A lower limit is for new ones.
+    server_->reload(rules({{"partner/b.example/connection_limit", "1"}}));
+    pass(1s);
+    std::size_t open = 0;
+    for (const auto& stream : partner_->streams) open += stream->ours && !stream->gone ? 1 : 0;
+    EXPECT_EQ(open, 20U);
 }
 
 TEST_F(EdgeRules, ADomainThatIsNotOursEndsTheStream) {  // ERR-L1, S2S-33

@@ -130,6 +130,16 @@ public:
         }
     }
 
+    // Other rules from now on, as the control thread publishes them.
+    void reload(const Settings& settings) {
+        auto rules = compile(settings);
+        for (Seat& seat : seats_) {
+            if (seat.gateway) seat.gateway->reload(*rules);
+            seat.edge->reload(*rules, seat.certificates);
+        }
+        rules_ = std::move(rules);
+    }
+
     [[nodiscard]] std::vector<Seat>& seats() { return seats_; }
     [[nodiscard]] Simulation::Node node() const { return node_; }
     [[nodiscard]] std::uint64_t count(Counter counter) const { return group_.sum(counter); }

@@ -84,7 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
                 break;
             case 'x':
                 peer.xmpp_addrs.push_back(name);
-                plain |= name.find_first_of("@/") == std::string::npos && plainly_equal(name, domain);
+                plain |=
+                    name.find_first_of("@/") == std::string::npos && plainly_equal(name, domain);
                 break;
             case 'u': peer.uris.push_back(name); break;
             default:

@@ -1,5 +1,5 @@
-// The stream machine in each role: the bytes of a peer, and between them what its owner decides. The
-// first byte picks role and policy; a byte below 0x09 is a decision, all others are the peer's.
+// The stream machine in each role: the bytes of a peer, and between them what its owner decides.
+// The first byte picks role and policy; a byte below 0x09 is a decision, all others are the peer's.
 // Whatever comes, no stanza passes before its pair was proved, nobody is proved by what the policy
 // does not allow, output and waiting are bounded, and the end comes once.
 #include <algorithm>
@@ -164,8 +164,8 @@ private:
                 return;
             case Action::Kind::kVerify:
                 FEDGATE_CHECK(policy_.dialback(stream_->encrypted()));
-                questions_.push_back({std::string(action.our), std::string(action.their),
-                                      std::string(action.id)});
+                questions_.push_back(
+                    {std::string(action.our), std::string(action.their), std::string(action.id)});
                 FEDGATE_CHECK(questions_.size() <= fedgate::limits::kStreamPairs);
                 return;
             case Action::Kind::kClosed: ended_ = true; return;

@@ -35,7 +35,8 @@ class World:
     """Starts all in the right order; stop() ends all. Parts may be replaced before start()."""
 
     def __init__(self, directory, variant="external", partner_certificate=None, agent=None,
-                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None, records=()):
+                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None, records=(),
+                 listed=True):
         self.directory = pathlib.Path(directory)
         self.authority = Authority(self.directory / "ca")
         certificate = partner_certificate or (lambda authority: authority.issue(XMPP_DOMAIN))
@@ -46,12 +47,13 @@ class World:
         self.partner_keys = {**PARTNER_KEYS[variant], **(partner_keys or {})}
         self.domain_keys, self.keys = domain_keys or {}, keys or {}
         self.records = list(records)    # more names in DNS
+        self.listed = listed            # no: nobody is a partner yet
         self.dns = self.fedgate = self.juliet = None
 
     async def start(self):
         self.fedgate = Fedgate(self.directory / "fedgate", binaries(),
                                self.authority.issue(SIP_DOMAIN), self.authority.certificate, None,
-                               {XMPP_DOMAIN: self.partner_keys}, {}, self.keys)
+                               {XMPP_DOMAIN: self.partner_keys} if self.listed else {}, {}, self.keys)
         self.dns = await Dns(self.directory / "dns",
                              server_records(XMPP_DOMAIN, self.prosody.address)
                              + server_records(SIP_DOMAIN, self.fedgate.address)
