@@ -27,17 +27,19 @@ void Failures::note(const rules::Snapshot& rules, LastFailure failure) {
         if (rows_.size() >= limits::kRememberedFailures) make_room(rules);
         found = rows_.emplace(key, LastFailure{}).first;
     }
+    // A certificate may hold names of any length.
+    if (failure.text.size() > limits::kLogLineBytes) failure.text.resize(limits::kLogLineBytes);
     failure.count = found->second.count + 1;
     found->second = std::move(failure);
 }
 
-// Anybody may call himself a domain that is merely discovered; those must not push out what
-// is known about a configured partner.
+// Anybody may call himself a domain that is merely discovered, or below a pattern; those must not
+// push out what is known about a partner that is listed by name.
 void Failures::make_room(const rules::Snapshot& rules) {
     auto oldest = rows_.end();
     for (auto row = rows_.begin(); row != rows_.end(); ++row) {
         const rules::Partner* partner = rules.partner(row->first.first);
-        if (partner != nullptr && !partner->discovered()) continue;
+        if (partner != nullptr && partner->lists(row->first.first)) continue;
         if (oldest == rows_.end() || row->second.at < oldest->second.at) oldest = row;
     }
     if (oldest != rows_.end()) rows_.erase(oldest);

@@ -1,6 +1,6 @@
 // What went wrong last with each partner, in each direction, for `fedctl partner show` and
-// `fedctl streams`. One of each shard's edge. Bounded: a partner that is configured always has a
-// row, of the others the oldest gives way.
+// `fedctl streams`. One of each shard's edge. Bounded: a partner that is listed by name always
+// has a row, of the others the oldest gives way.
 #pragma once
 
 #include <cstdint>

@@ -58,7 +58,8 @@ constexpr std::size_t kVerifications = 1'024;
 constexpr std::size_t kVerificationsPerStream = 8;
 constexpr std::size_t kVerificationsPerAddress = 32;
 // edge: last failures of partners, for each shard and direction. At the bound: the oldest one of a
-// domain that is only discovered is forgotten.
+// domain that is only discovered, or below a pattern, is forgotten. A text over kLogLineBytes is
+// cut.
 constexpr std::size_t kRememberedFailures = 1'024;
 // edge: addresses whose connections are counted, for each shard. At the bound: new ones are
 // refused.

@@ -2,6 +2,7 @@
 // A3, A6). Immutable part of a Snapshot.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -46,6 +47,11 @@ struct Partner {
     Rate rate_connections;          // features.md X14
     Rate rate_sender_messages;      // S2S-65
 
+    // By its name, not by a pattern.
+    [[nodiscard]] bool lists(std::string_view one) const {
+        return one == domain ||
+               std::ranges::find(additional_domains, one) != additional_domains.end();
+    }
     [[nodiscard]] bool discovered() const { return domain.empty(); }
 };
 

@@ -55,6 +55,27 @@ TEST(Failures, DiscoveredDomainsPushOutNoPartner) {
     for (const LastFailure& row : rows) EXPECT_NE(row.their, "n1.example");  // the oldest went
 }
 
+// A pattern lists no domain by name: anybody may call himself one of those below it.
+TEST(Failures, DomainsBelowAPatternAreBoundedToo) {
+    const auto rules = rules_with({"partner/a.example/enabled", "partner/*.wild.example/enabled"});
+    Failures failures;
+    failures.note(*rules, failure_of("a.example", "kept"));
+    const int many = static_cast<int>(limits::kRememberedFailures);
+    for (int i = 1; i <= 2 * many; ++i) {
+        failures.note(*rules, failure_of("n" + std::to_string(i) + ".wild.example", "forged", i));
+    }
+    EXPECT_EQ(failures.count(), limits::kRememberedFailures);
+    EXPECT_EQ(failures.rows().front().their, "a.example");
+}
+
+// A certificate may hold names of any length.
+TEST(Failures, ATextIsCut) {
+    const auto rules = rules_with({"partner/a.example/enabled"});
+    Failures failures;
+    failures.note(*rules, failure_of("a.example", std::string(100'000, 'x')));
+    EXPECT_LE(failures.rows().front().text.size(), limits::kLogLineBytes);
+}
+
 TEST(Failures, WhoIsNoPartnerAnyMoreIsForgotten) {
     Failures failures;
     failures.note(*rules_with({"partner/a.example/enabled"}), failure_of("a.example", "x"));
