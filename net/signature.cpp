@@ -38,6 +38,7 @@ constexpr Bytes kOidSha384("\x60\x86\x48\x01\x65\x03\x04\x02\x02", 9);
 constexpr Bytes kOidSha512("\x60\x86\x48\x01\x65\x03\x04\x02\x03", 9);
 
 constexpr word32 kRsaBytesMax = 1'024;  // 8192 bits
+constexpr std::size_t kRsaExponentBytesMax = 8;
 
 const byte* data(Bytes bytes) { return reinterpret_cast<const byte*>(bytes.data()); }
 word32 size(Bytes bytes) { return static_cast<word32>(bytes.size()); }
@@ -221,11 +222,12 @@ bool parse_public_key(Bytes whole, PublicKey& out) {
         if (curve == kOidCurveP384) out.kind = KeyKind::kP384;
         if (curve == kOidCurveP521) out.kind = KeyKind::kP521;
     } else if (object == kOidRsaKey) {
-        Bytes numbers, modulus;
+        Bytes numbers, modulus, exponent;
         Der rsa(out.bits);
         if (!rsa.take(der::kSequence, numbers)) return false;
         Der integers(numbers);
-        if (!integers.take(der::kInteger, modulus)) return false;
+        if (!integers.take(der::kInteger, modulus) || !integers.take(der::kInteger, exponent))
+            return false;
         while (!modulus.empty() && modulus[0] == 0) modulus.remove_prefix(1);
         if (modulus.empty()) return false;
         out.rsa_bits = static_cast<unsigned>(modulus.size() * 8);
@@ -233,7 +235,10 @@ bool parse_public_key(Bytes whole, PublicKey& out) {
              top = static_cast<unsigned char>(top << 1)) {
             --out.rsa_bits;
         }
-        out.kind = KeyKind::kRsa;
+        while (!exponent.empty() && exponent[0] == 0) exponent.remove_prefix(1);
+        // The peer makes the key, and the exponent is what checking a signature costs us.
+        const bool cheap = exponent.size() <= kRsaExponentBytesMax;
+        if (cheap && !exponent.empty() && exponent != Bytes("\x01", 1)) out.kind = KeyKind::kRsa;
     }
     return true;
 }

@@ -252,5 +252,34 @@ TEST(Certificate, PemFaults) {
         TrustStore::parse("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
 }
 
+std::string element(unsigned char tag, const std::string& content) {
+    std::string out(1, static_cast<char>(tag));
+    if (content.size() >= 0x80) out += '\x82', out += static_cast<char>(content.size() >> 8);
+    return out + static_cast<char>(content.size() & 0xff) + content;
+}
+
+// A key is the peer's to make: checking a signature with it must not cost what making one does.
+TEST(Certificate, AnRsaKeyWithALongExponentIsNotAccepted) {
+    const std::string algorithm =
+        element(0x30, std::string("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
+                                  "\x05\x00",
+                                  13));
+    const auto kind_of = [&](const std::string& exponent) {
+        const std::string numbers =
+            element(0x02, '\0' + std::string(256, '\xf1')) + element(0x02, exponent);
+        const std::string whole =
+            element(0x30, algorithm + element(0x03, '\0' + element(0x30, numbers)));
+        PublicKey key;
+        EXPECT_TRUE(parse_public_key(whole, key));
+        return key.kind;
+    };
+    EXPECT_EQ(kind_of("\x01"), KeyKind::kOther);
+    EXPECT_EQ(kind_of(std::string("\x01\x00\x01", 3)), KeyKind::kRsa);
+    EXPECT_EQ(kind_of("\x03"), KeyKind::kRsa);
+    EXPECT_EQ(kind_of('\0' + std::string(8, '\xff')), KeyKind::kRsa);
+    EXPECT_EQ(kind_of('\x7f' + std::string(8, '\xff')), KeyKind::kOther);
+    EXPECT_EQ(kind_of('\x7f' + std::string(255, '\xff')), KeyKind::kOther);
+}
+
 }  // namespace
 }  // namespace fedgate::net
