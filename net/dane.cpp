@@ -35,25 +35,28 @@ bool is_usable(const TlsaRecord& record) {
     }
 }
 
-// Is the chain good when nothing but `root` is trusted?
-bool leads_to(Bytes root, std::span<const Bytes> chain, WallTime now) {
+// Is the chain good when nothing but `root` is trusted, on the same terms otherwise?
+bool leads_to(Bytes root, std::span<const Bytes> chain, PeerTerms terms, WallTime now) {
     const auto store = TrustStore::of({std::string(root)});
-    return store && fault_of_chain({.chain = chain}, {.roots = &*store}, now).empty();
+    if (!store) return false;
+    terms.roots = &*store;
+    terms.pins = {};
+    return fault_of_chain({.chain = chain}, terms, now).empty();
 }
 
 // An authority that the record names, shown in the chain or, for usage 2, in the record itself.
 bool anchored(const TlsaRecord& record, std::span<const Bytes> chain,
-              std::span<const Certificate> roots, WallTime now) {
+              std::span<const Certificate> roots, const PeerTerms& terms, WallTime now) {
     for (const Bytes der : chain.subspan(1)) {
         const auto shown = parse_certificate(der);
-        if (shown && matches(record, *shown) && leads_to(der, chain, now)) return true;
+        if (shown && matches(record, *shown) && leads_to(der, chain, terms, now)) return true;
     }
     for (const Certificate& root : roots) {
-        if (matches(record, root) && leads_to(root.der, chain, now)) return true;
+        if (matches(record, root) && leads_to(root.der, chain, terms, now)) return true;
     }
     const bool holds_it =
         record.usage == kDaneAnchor && record.selector == 0 && record.matching == 0;
-    return holds_it && leads_to(record.data, chain, now);
+    return holds_it && leads_to(record.data, chain, terms, now);
 }
 
 }  // namespace
@@ -88,15 +91,18 @@ void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, cons
         if (any(kDaneServer, is_server) && has_strong_key(*server)) {
             peer.dane = PeerIdentity::Dane::kServer;
         } else if (any(kDaneAnchor,
-                       [&](const TlsaRecord& r) { return anchored(r, chain, {}, now); })) {
+                       [&](const TlsaRecord& r) { return anchored(r, chain, {}, terms, now); })) {
             peer.dane = PeerIdentity::Dane::kAnchor;
         } else if (peer.chain_valid &&
                    (any(kPkixServer, is_server) || any(kPkixAnchor, [&](const TlsaRecord& r) {
-                        return anchored(r, chain, roots, now);
+                        return anchored(r, chain, roots, terms, now);
                     }))) {
             peer.dane = PeerIdentity::Dane::kBesidesChain;
         }
     }
+    // CERT-7: a partner whose certificate is pinned does not exchange it by DNS.
+    if (!terms.pins.empty() && peer.dane != PeerIdentity::Dane::kRefused)
+        peer.dane = PeerIdentity::Dane::kBesidesChain;
     if (peer.dane == PeerIdentity::Dane::kRefused) {
         peer.fault = "is not one that the TLSA records of the domain name";
     }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/hash.hpp"
+#include "net/revocation.hpp"
 #include "tests/net/certificates.hpp"
 
 namespace fedgate::net {
@@ -123,6 +124,38 @@ TEST(Dane, BesidesAValidChain) {
               Dane::kRefused);
     EXPECT_EQ(judge({record(kPkixTa, kKey, kSha256, "inter")}, {"good", "inter"}, "ca").dane,
               Dane::kRefused);
+}
+
+// What the administrator has said of the partner holds besides: pins (CERT-7), what is revoked
+// (N13), the usage (CERT-6).
+TEST(Dane, TheTermsForThePartnerHold) {
+    const WallTime now = std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now());
+    const std::string good = der("good"), second = der("second"), ca = der("ca");
+    const auto judged = [&](const TlsaRecord& record, Bytes server, const PeerTerms& terms) {
+        const std::vector<Bytes> chain{server, ca};
+        PeerIdentity peer = identify_peer({.chain = chain}, terms, now);
+        judge_dane({{record}, "domain.example", "host.example"}, chain, terms, now, peer);
+        return peer;
+    };
+    const auto trust = TrustStore::of({ca});
+    ASSERT_TRUE(trust);
+    const auto digest = to_hex(sha256({second}));
+    const std::vector<std::string> pins{{digest.data(), digest.size()}};
+    for (const std::uint8_t usage : {kDaneEe, kDaneTa}) {
+        const TlsaRecord says_good = record(usage, kKey, kSha256, usage == kDaneEe ? "good" : "ca");
+        const PeerIdentity peer = judged(says_good, good, {.pins = pins});
+        EXPECT_EQ(peer.dane, Dane::kBesidesChain) << int(usage);
+        EXPECT_FALSE(peer.chain_valid);
+        EXPECT_NE(peer.fault.find("pinned"), std::string::npos) << peer.fault;
+    }
+    EXPECT_EQ(judged(record(kDaneEe, kKey, kSha256, "second"), second, {.pins = pins}).dane,
+              Dane::kBesidesChain);
+    RevocationLists lists;
+    std::string fault;
+    ASSERT_TRUE(lists.add(Certificates::get().text("both.crl"), fault)) << fault;
+    const TlsaRecord anchor = record(kDaneTa, kKey, kSha256, "ca");
+    EXPECT_EQ(judged(anchor, second, {.roots = &*trust, .revoked = &lists}).dane, Dane::kRefused);
+    EXPECT_EQ(judged(anchor, good, {.roots = &*trust, .revoked = &lists}).dane, Dane::kAnchor);
 }
 
 // RFC 7671 4: as if they were not there.
