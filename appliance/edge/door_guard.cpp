@@ -15,6 +15,16 @@ TokenBucket bucket_of(const rules::Rate& rate, Instant now) {
     return {rate.per_second(), std::max(1.0, static_cast<double>(rate.count) / 2), now};
 }
 
+// After a loss a partner may come back with all its connections at once.
+TokenBucket bucket_of(const rules::Partner& partner, Instant now) {
+    const rules::Rate& rate = partner.rate_connections;
+    if (rate.none()) return {};
+    return {rate.per_second(),
+            std::max(static_cast<double>(partner.connection_limit),
+                     static_cast<double>(rate.count) / 2),
+            now};
+}
+
 constexpr Duration kQuiet = std::chrono::minutes(5);
 // The table is full: how often to look through it.
 constexpr Duration kForget = std::chrono::seconds(1);
@@ -69,7 +79,7 @@ DoorGuard::Refusal DoorGuard::authenticate(const rules::Settings::Xmpp& settings
         std::erase_if(partners_, [](const auto& one) { return one.second.connections == 0; });
     }
     auto [partner, fresh] = partners_.try_emplace(name);
-    if (fresh) partner->second.rate = bucket_of(terms.rate_connections, now);
+    if (fresh) partner->second.rate = bucket_of(terms, now);
     partner->second.last = now;
     if (partner->second.connections >= share(terms.connection_limit)) return Refusal::kPartner;
     if (!partner->second.rate.take(1, now)) return Refusal::kPartnerRate;
@@ -107,7 +117,7 @@ void DoorGuard::set_rates(const rules::Snapshot& rules, Instant now) {
     }
     for (auto& [domain, partner] : partners_) {
         const rules::Partner* terms = rules.partner(domain);
-        partner.rate = terms != nullptr ? bucket_of(terms->rate_connections, now) : TokenBucket{};
+        partner.rate = terms != nullptr ? bucket_of(*terms, now) : TokenBucket{};
     }
 }
 

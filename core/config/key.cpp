@@ -115,7 +115,8 @@ constexpr Key kKeys[] = {
     {"partner/*/rate_bytes", kRate, kLive, "bytes", 1, kRateCount, "512KiB/s", "",
      "Bytes that one incoming stream may bring; above it is read more slowly, nothing is lost."},
     {"partner/*/rate_connections", kRate, kLive, "connections", 1, kRateCount, "120/min", "",
-     "New incoming streams of this partner; more are refused with resource-constraint."},
+     "New incoming streams of this partner, above its connection_limit at once; more are refused "
+     "with resource-constraint."},
     {"partner/*/rate_sender_messages", kRate, kLive, "messages", 1, kRateCount, "20/s", "",
      "Messages of one sender; above it they are refused to him with policy-violation."},
     {"partner/*/rate_stanzas", kRate, kLive, "stanzas", 1, kRateCount, "2000/s", "",

@@ -116,7 +116,7 @@ TEST(DoorGuard, CountsAPartnerOverAllItsDomains) {
 TEST(DoorGuard, BoundsNewConnectionsOfAPartner) {  // features.md X14
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
-    rules::Partner terms = partner("b.example", 100);
+    rules::Partner terms = partner("b.example", 2);  // the burst: as many as there may be
     terms.rate_connections = {4, 1min};
     const auto come = [&](Instant now) {
         EXPECT_EQ(guard.enter(settings, address(1), now), Refusal::kNone);
