@@ -124,7 +124,7 @@ void OutStream::acknowledge(std::size_t count) {
     if (count > 0) barren_ = 0;
     acknowledgement_at_ =
         unacknowledged_.empty() ? kNever : context_.loop.now() + kAcknowledgementDelay;
-    if (draining_) flush();
+    close_if_drained();  // not flush(): its write() calls us
 }
 
 void OutStream::ask_for_acknowledgement() {
@@ -204,6 +204,10 @@ void OutStream::flush() {
         waiting_bytes_ -= first.stanza.size();
         waiting_.pop_front();
     }
+    close_if_drained();
+}
+
+void OutStream::close_if_drained() {
     if (draining_ && waiting_.empty() && unacknowledged_.empty()) initiator_.close();
 }
 

@@ -91,6 +91,7 @@ private:
 
     [[nodiscard]] bool write(link::Ticket, Bytes stanza);
     void flush();
+    void close_if_drained();
     void acknowledge(std::size_t count);
     void ask_for_acknowledgement();
     // It went out to the network, whatever became of it there.

@@ -494,6 +494,29 @@ TEST_F(EdgePair, DrainClosesCleanly) {  // X18, S2S-19
         << a_->log() << b_->log();
 }
 
+// More is on its way than may be unacknowledged, and the partner answers no ping.
+TEST_F(EdgePair, DrainSendsNothingTwiceAndDropsNothing) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    constexpr std::size_t kBurst = limits::kUnacknowledgedStanzas + 500;
+    for (link::Ticket ticket = 2; ticket <= kBurst; ++ticket) {
+        ASSERT_TRUE(send_from_a(ticket, "number " + std::to_string(ticket) + "."));
+    }
+    a().drain();
+    ASSERT_TRUE(until([&] { return a().drained(); }, 12s)) << a_->log();
+    const auto times_at_b = [&](link::Ticket ticket) {
+        const std::string text = "number " + std::to_string(ticket) + ".";
+        return std::ranges::count_if(
+            door_b_.got, [&](const Door::Got& got) { return got.stanza.contains(text); });
+    };
+    for (link::Ticket ticket = 2; ticket <= kBurst; ++ticket) {
+        const bool written = door_a_.has(ticket, link::Fate::kWritten);
+        ASSERT_TRUE(written || door_a_.has(ticket, link::Fate::kFailed)) << ticket;
+        ASSERT_EQ(times_at_b(ticket), written ? 1 : 0) << ticket;
+    }
+}
+
 TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {  // P9: live
     start();
     ASSERT_TRUE(send_from_a(1));
