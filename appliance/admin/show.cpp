@@ -61,6 +61,35 @@ std::string show_age(std::uint64_t seconds) {
     return text(seconds / 86400, "d") + " " + text(seconds % 86400 / 3600, "h");
 }
 
+std::string for_terminal(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    const auto byte = [&text](std::size_t at) {
+        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
+    };
+    for (std::size_t i = 0; i < text.size();) {
+        const unsigned first = byte(i);
+        const unsigned second = byte(i + 1);
+        const unsigned third = byte(i + 2);
+        std::size_t steers = 0;  // bytes
+        if ((first < 0x20 && first != '\n') || first == 0x7f) {
+            steers = 1;
+        } else if (first == 0xc2 && second >= 0x80 && second < 0xa0) {  // C1
+            steers = 2;
+        } else if (first == 0xe2 && ((second == 0x80 && third >= 0xaa && third <= 0xae) ||
+                                     (second == 0x81 && third >= 0xa6 && third <= 0xa9))) {
+            steers = 3;
+        }
+        if (steers == 0) {
+            out += text[i++];
+        } else {
+            out += '?';
+            i += steers;
+        }
+    }
+    return out;
+}
+
 std::string show_table(const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (const auto& row : rows) {

@@ -8,6 +8,9 @@
 
 namespace fedgate::admin {
 
+// What is about to be printed, without what would steer a terminal: controls and changes of the
+// writing direction. Peers choose some of the texts.
+[[nodiscard]] std::string for_terminal(std::string_view text);
 // Columns as wide as their widest cell, two blanks between; the first row is the heading.
 [[nodiscard]] std::string show_table(const std::vector<std::vector<std::string>>& rows);
 

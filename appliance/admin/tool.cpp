@@ -198,16 +198,17 @@ private:
             out_ << write_json(answer) << "\n";
             return good ? kExitOk : kExitRefused;
         }
-        if (good || answer.contains("keys")) out_ << show(answer);
+        if (good || answer.contains("keys")) out_ << for_terminal(show(answer));
         if (good) return kExitOk;
         const auto errors = answer.find("errors");
         if (errors != answer.end() && errors->is_array()) {
             for (const Json& error : *errors) {
-                if (error.is_string()) err_ << "fedctl: " << error.get<std::string>() << "\n";
+                if (error.is_string())
+                    err_ << "fedctl: " << for_terminal(error.get<std::string>()) << "\n";
             }
         }
         const std::string error = string_of(answer, "error");
-        if (!error.empty()) err_ << "fedctl: " << error << "\n";
+        if (!error.empty()) err_ << "fedctl: " << for_terminal(error) << "\n";
         return kExitRefused;
     }
 

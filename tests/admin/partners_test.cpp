@@ -267,6 +267,18 @@ TEST_F(PartnersTest, ShowTellsTheStreamsAndWhyTheLastOneFailed) {
     EXPECT_PRED_FORMAT2(IsSubstring, "certificate, 1 min 10 s ago", good({"list"}));
 }
 
+// A certificate's names are the peer's to choose.
+TEST_F(PartnersTest, NothingOfAPeerSteersTheTerminal) {
+    FailureRow failure;
+    failure.their_domain = "xmpp.example";
+    failure.kind = "certificate";
+    failure.text =
+        "names \x1b[2J \xc2\x9b 31m \xe2\x80\xae evil \xe2\x81\xa6 \x7f caf\xc3\xa9 \xff";
+    host_.failure_rows = {failure};
+    EXPECT_PRED_FORMAT2(IsSubstring, "names ?[2J ? 31m ? evil ? ? caf\xc3\xa9 \xef\xbf\xbd",
+                        good({"show", "xmpp.example"}));
+}
+
 TEST_F(PartnersTest, SaysWhatStandsInTheWayOfAll) {
     EXPECT_PRED_FORMAT2(IsSubstring, "! no user may converse: no policy has federation_access and",
                         good({"show", "xmpp.example"}));
