@@ -50,9 +50,14 @@ bool may_issue(const Certificate& issuer, int below) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
+bool is_of_domain(char c) {
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+}
+
 // RFC 5280 4.2.1.10: the constraint itself and everything below; `.example` is only what is below.
 bool is_within(Bytes name, Bytes constraint) {
     if (name.ends_with('.')) name.remove_suffix(1);
+    if (constraint.ends_with('.')) constraint.remove_suffix(1);
     if (constraint.empty()) return true;
     if (name.size() < constraint.size()) return false;
     const Bytes end = name.substr(name.size() - constraint.size());
@@ -93,9 +98,9 @@ std::string fault_of_names(const Certificate& subject, const Certificate& by) {
             std::ranges::all_of(bare, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
         if (!ascii || !is_allowed(bare.substr(bare.find('@') + 1), by)) return fault(name);
     }
-    for (const Bytes name : subject.uris) {  // sip:domain
+    for (const Bytes name : subject.uris) {  // sip:domain, and nothing that may hide another
         const Bytes rest = name.substr(std::min(name.find(':'), name.size() - 1) + 1);
-        if (!is_allowed(rest.substr(rest.find('@') + 1), by)) return fault(name);
+        if (!std::ranges::all_of(rest, is_of_domain) || !is_allowed(rest, by)) return fault(name);
     }
     return {};
 }

@@ -115,7 +115,8 @@ TEST(Certificate, SignaturesOfRsaPss) {
 TEST(Certificate, NameConstraintsHold) {
     EXPECT_EQ(identify("inside.pem").fault, "");
     for (const char* file : {"outside.pem", "outside_srv.pem", "outside_xmpp.pem",
-                             "outside_uri.pem", "excluded.pem", "excluded_by_star.pem"}) {
+                             "outside_uri.pem", "outside_parameter.pem", "outside_query.pem",
+                             "excluded.pem", "excluded_by_star.pem", "excluded_by_dot.pem"}) {
         EXPECT_NE(identify(file).fault.find("its authority narrow may not speak"),
                   std::string::npos)
             << file << ": " << identify(file).fault;

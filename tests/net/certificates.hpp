@@ -134,8 +134,11 @@ below outside "DNS.1=notnarrow.example"
 below outside_srv "otherName.1=1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp-server.other.example"
 below outside_xmpp "otherName.1=1.3.6.1.5.5.7.8.5;UTF8:other.example"
 below outside_uri "URI.1=sip:other.example"
+below outside_parameter "URI.1=sip:other.example;x=.narrow.example"
+below outside_query "URI.1=sip:other.example?x=a@narrow.example"
 below excluded "DNS.1=x.bad.narrow.example"
 below excluded_by_star "DNS.1=*.narrow.example"
+below excluded_by_dot "DNS.1=*.narrow.example."
 key odd; echo "basicConstraints=critical,CA:TRUE
 nameConstraints=critical,permitted;dirName:d
 [d]
