@@ -18,6 +18,7 @@ namespace {
 
 constexpr unsigned kRsaBitsMin = 2048;  // CERT-5
 constexpr unsigned kRsaBitsMax = 8192;  // a bigger one only costs us time
+constexpr std::size_t kNameBytesTold = 253;
 
 bool is_signed_by(const Certificate& subject, const Certificate& issuer) {
     return is_signed(subject.signed_part, subject.signature, subject.algorithm, issuer.key);
@@ -82,7 +83,8 @@ bool is_allowed(Bytes name, const Certificate& by) {
 std::string fault_of_names(const Certificate& subject, const Certificate& by) {
     if (by.permitted.empty() && by.excluded.empty()) return {};
     const auto fault = [&](Bytes name) {
-        return "names " + std::string(name) + ", for which its authority " + name_of(by.subject) +
+        return "names " + std::string(name.substr(0, kNameBytesTold)) +
+               ", for which its authority " + name_of(by.subject) +
                " may not speak (name constraints)";
     };
     for (const Bytes name : subject.dns_names) {

@@ -73,14 +73,17 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
 
 std::string why_not_covered(const PeerIdentity& peer, Bytes domain) {
     if (!peer.presented) return "no certificate was shown";
-    if (!peer.chain_valid) return "the certificate " + peer.fault;
+    if (!peer.chain_valid || peer.dane == PeerIdentity::Dane::kRefused)
+        return "the certificate " + peer.fault;
     constexpr std::size_t kNamesTold = 4;
+    constexpr std::size_t kNameBytesTold = 60;  // a log's line must hold them all
     std::string names;
     std::size_t count = 0;
     for (const auto* list : {&peer.dns_names, &peer.srv_names, &peer.xmpp_addrs}) {
         for (const std::string& name : *list) {
             if (++count > kNamesTold) continue;
-            names.append(names.empty() ? "" : ", ").append(name);
+            names.append(names.empty() ? "" : ", ").append(name, 0, kNameBytesTold);
+            if (name.size() > kNameBytesTold) names += "...";
         }
     }
     if (count > kNamesTold) names += " and " + std::to_string(count - kNamesTold) + " more";

@@ -172,6 +172,14 @@ TEST(Certificate, WhyItDoesNotCover) {
     peer.fault = "is self-signed";
     EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate is self-signed");
     peer.chain_valid = true;
+    peer.dane = PeerIdentity::Dane::kRefused;  // whatever the chain says
+    EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate is self-signed");
+    peer.dane = PeerIdentity::Dane::kNone;
+    peer.dns_names.assign(9, std::string(10'000, 'x'));  // all of it must fit in a line
+    EXPECT_LT(why_not_covered(peer, "a.example").size(), 400u);
+    EXPECT_TRUE(why_not_covered(peer, "a.example").starts_with("the certificate names xxx"));
+    peer.dns_names.clear();
+    peer.chain_valid = true;
     EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate names no domain: not a.example");
     peer.dns_names = {"b.example", "*.c.example"};
     peer.srv_names = {"_xmpp-client.a.example"};
