@@ -39,6 +39,7 @@ constexpr EventRow kEvents[] = {
     {kSmNamespace, "a", StreamEvent::kSmAck},
     {kSmNamespace, "resume", StreamEvent::kSmResume},
     {kSmNamespace, "resumed", StreamEvent::kSmResumed},
+    {kBidiNamespace, "bidi", StreamEvent::kBidi},
 };
 
 // The whole number that a child element holds; 0: none that can be meant.
@@ -150,6 +151,8 @@ void Stream::dispatch(const Frame& frame, Action& action, Instant now) {
         const StreamRun row = find_run(table, state_, event);
         if (row == StreamRun::kStanzaIn) {
             on_stanza_in(frame, stanza, action);
+        } else if (row == StreamRun::kStanzaOut) {
+            on_stanza_out(frame, stanza, action);
         } else {
             run(row, stanza.root, action, now);
         }
@@ -181,6 +184,10 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
         case StreamRun::kDropAnswer: ++counts_.answers_dropped; return;
         case StreamRun::kStartTlsIn: return on_start_tls_in(action, now);
         case StreamRun::kAuthIn: return on_auth_in(element, now);
+        case StreamRun::kBidiIn: return on_bidi_in(element);
+        case StreamRun::kKeyOut: return on_key_out(element);
+        case StreamRun::kQuestionOut:
+            return bidi_ ? on_verify_in(element) : on_unsupported(element);
         case StreamRun::kResultIn: return on_result_in(element, action, now);
         case StreamRun::kVerifyIn: return on_verify_in(element);
         case StreamRun::kEnableIn: return on_enable_in(element, action);
@@ -200,7 +207,8 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
         case StreamRun::kAcknowledgedOut: return on_acknowledged_out(element, action);
         case StreamRun::kHeaderIn:
         case StreamRun::kHeaderOut:
-        case StreamRun::kStanzaIn: return;  // dispatch() has done these
+        case StreamRun::kStanzaIn:
+        case StreamRun::kStanzaOut: return;  // dispatch() has done these
     }
 }
 

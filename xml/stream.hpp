@@ -41,6 +41,7 @@ struct StreamPolicy {
     bool external = false;  // SASL EXTERNAL over TLS
     bool dialback_tls = false;
     bool dialback_clear = false;
+    bool bidi = false;  // XEP-0288
 
     [[nodiscard]] bool possible() const {
         return allowed && (external || dialback_tls || dialback_clear);
@@ -128,6 +129,9 @@ struct StreamEnd {
 struct StreamLimits {
     std::uint64_t stanza_bytes = 0;
     Duration idle{};  // silence for so long may end the stream
+    [[nodiscard]] bool fits(std::size_t bytes) const {
+        return stanza_bytes == 0 || bytes <= stanza_bytes;
+    }
 };
 
 // XEP-0198: what an outbound stream leaves behind when its connection breaks.
@@ -144,7 +148,8 @@ struct Action {
         kStartTls,      // start TLS now (server side if inbound), then call secured()
         kPair,          // a pair was proved: their stanzas come, or ours may go (send())
         kPairRefused,   // outbound: our dialback was answered with `verdict`
-        kStanza,        // `stanza` from a proved domain; take it, or put_back()
+        kStanza,        // `stanza` from a proved domain; take it, or put_back(). Outbound: with
+                        // bidi() only
         kVerify,        // ask the server of `their` for `id` and `key`, then call verified()
         kVerifyAnswer,  // outbound: the answer to request_verify(our, their, id)
         kAcknowledged,  // outbound: the peer has `count` more of our stanzas, oldest first
@@ -230,12 +235,9 @@ public:
     // of its own.
     [[nodiscard]] bool request_pair(Bytes our, Instant now);
 
-    // Outbound, after kPair: writes one stanza. False: no room, nothing was written.
+    // Outbound, after kPair; inbound with bidi(), for a pair that was handed out, once open. Writes
+    // one stanza. False: no room, nothing was written.
     [[nodiscard]] bool send(Bytes stanza);
-    // The peer has not said that it refuses so long a stanza.
-    [[nodiscard]] bool fits(std::size_t stanza_bytes) const {
-        return limits_.stanza_bytes == 0 || stanza_bytes <= limits_.stanza_bytes;
-    }
     [[nodiscard]] const StreamLimits& limits() const { return limits_; }
     // Asks for an acknowledgement if anything is unacknowledged (S2S-16: 5 s after the oldest).
     void request_acknowledgement();
@@ -262,6 +264,8 @@ public:
     [[nodiscard]] StreamState state() const { return state_; }
     [[nodiscard]] const char* state_name() const;  // for people
     [[nodiscard]] bool encrypted() const { return peer_ != nullptr; }
+    // XEP-0288: stanzas of a proved pair go both ways.
+    [[nodiscard]] bool bidi() const { return bidi_; }
     [[nodiscard]] bool authenticated() const;  // at least one pair was proved
     [[nodiscard]] Bytes our_domain() const {
         return our_;
@@ -313,6 +317,7 @@ private:
     void write_features_in();
     void on_start_tls_in(Action&, Instant now);
     void on_auth_in(const Element&, Instant now);
+    void on_bidi_in(const Element&);
     void on_result_in(const Element&, Action&, Instant now);
     void on_verify_in(const Element&);
     void on_stanza_in(const Frame&, const Stanza&, Action&);
@@ -326,6 +331,9 @@ private:
     void on_header_out(const StreamHeader&, Instant now);
     void on_features_out(const Element&, Instant now);
     void choose_method(bool external_offered, Instant now);
+    void ask_for_bidi();
+    void on_key_out(const Element&);
+    void on_stanza_out(const Frame&, const Stanza&, Action&);
     void start_dialback(Instant now);
     void write_result(Bytes our);
     void on_proceed_out(Action&, Instant now);
@@ -369,6 +377,8 @@ private:
     bool peer_is_1_0_ = true;      // S2S-5
     bool dialback_known_ = false;  // the peer has shown that it speaks dialback
     bool sm_offered_ = false;
+    bool bidi_offered_ = false;  // outbound
+    bool bidi_ = false;
     bool sm_on_ = false;
     bool resuming_ = false;              // <resume/> waits for its answer: ours (inbound) or theirs
     bool resume_asked_ = false;          // inbound: once for each stream

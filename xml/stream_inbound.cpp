@@ -107,6 +107,9 @@ void Stream::write_features_in() {
         write_start(out, "dialback", {{"xmlns", kDialbackFeature}});
         out.append("<errors/></dialback>");
     }
+    if (!sasl_done_ && policy_.bidi && (dialback || (encrypted() && policy_.external && proved_))) {
+        write_empty(out, "bidi", {{"xmlns", kBidiFeature}});  // S2S-15
+    }
     if (sasl_done_ || encrypted() || dialback) write_limits(out);
     out.append("</stream:features>");
     write(out.written());
@@ -122,6 +125,8 @@ void Stream::on_start_tls_in(Action& action, Instant now) {
     write("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     if (state_ == StreamState::kClosed) return;
     pairs_.clear();  // what was asked for in clear text is forgotten
+    bidi_ = false;
+    limits_ = {};
     enter(StreamState::kTls, now + settings_.tls_wait);
     action.kind = Action::Kind::kStartTls;
 }
@@ -157,6 +162,13 @@ void Stream::on_auth_in(const Element& element, Instant now) {
     sasl_done_ = true;
     restart();
     enter(StreamState::kHeader, now + settings_.header_wait);
+}
+
+// S2S-15: what they prove from here on is proved for ours to them too.
+void Stream::on_bidi_in(const Element& element) {
+    if (!policy_.bidi || (!encrypted() && policy_.tls_required())) return;  // not offered
+    bidi_ = true;
+    read_limits(element);  // XEP-0478: they send no features
 }
 
 void Stream::on_result_in(const Element& element, Action& action, Instant now) {

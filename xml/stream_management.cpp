@@ -43,7 +43,9 @@ void Stream::on_enable_in(const Element& element, Action& action) {
     if (sm_on_ || !settings_.sm) return refuse_sm();
     sm_on_ = true;
     sm_handled_ = sm_told_ = 0;
-    if (settings_.resume_max <= Duration::zero() || !is_true(element.attribute("resume"))) {
+    // On a stream that goes both ways ours would have to be resumed too.
+    if (settings_.resume_max <= Duration::zero() || bidi_ ||
+        !is_true(element.attribute("resume"))) {
         return write("<enabled xmlns='urn:xmpp:sm:3'/>");
     }
     std::array<std::uint8_t, kSessionIdBytes / 2> random;
@@ -64,7 +66,7 @@ void Stream::on_enable_in(const Element& element, Action& action) {
 }
 
 void Stream::on_resume_in(const Element& element, Action& action, Instant now) {
-    if (sm_on_ || !settings_.sm || resume_asked_) return refuse_sm();
+    if (sm_on_ || !settings_.sm || resume_asked_ || bidi_) return refuse_sm();
     if (!read_handled(element, action.count)) return;
     resume_asked_ = resuming_ = true;
     phase_deadline_ = now + settings_.sasl_wait;
@@ -144,8 +146,9 @@ void Stream::start_sm_out(Instant now) {
 }
 
 void Stream::write_enable(Instant now) {
-    write(settings_.resume_max > Duration::zero() ? "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
-                                                  : "<enable xmlns='urn:xmpp:sm:3'/>");
+    write(settings_.resume_max > Duration::zero() && !bidi_
+              ? "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+              : "<enable xmlns='urn:xmpp:sm:3'/>");
     if (state_ != StreamState::kClosed) enter(StreamState::kEnable, now + settings_.sasl_wait);
 }
 
@@ -155,7 +158,7 @@ void Stream::on_enabled_out(const Element& element) {
     // Prosody 0.12 says resume='true' between servers, and gives no id: it can't.
     std::array<char, limits::kStreamIdBytes> memory;
     Sink id(memory);
-    if (settings_.resume_max > Duration::zero() && is_true(element.attribute("resume")) &&
+    if (settings_.resume_max > Duration::zero() && !bidi_ && is_true(element.attribute("resume")) &&
         element.attribute("id", id)) {
         session_.id = id.written();
         std::uint32_t seconds = 0;
@@ -235,9 +238,11 @@ Session Stream::session() const {
 }
 
 bool Stream::send(Bytes stanza) {
-    if (state_ != StreamState::kOpen || !host_.write(stanza)) return false;
+    if (state_ != StreamState::kOpen || (inbound() && !bidi_)) return false;
+    if (!host_.write(stanza)) return false;
     ++counts_.stanzas_out;
-    if (!sm_on_) return true;
+    // Ours on a stream of theirs are not counted: pings tell.
+    if (!sm_on_ || inbound()) return true;
     ++unacknowledged_;
     if (++since_request_ >= kStanzasForEachRequest) request_acknowledgement();
     return true;

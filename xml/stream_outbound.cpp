@@ -91,6 +91,7 @@ void Stream::on_features_out(const Element& features, Instant now) {
     }
     if (features.child("dialback", kDialbackFeature)) dialback_known_ = true;
     sm_offered_ = static_cast<bool>(features.child("sm", kSmNamespace));
+    bidi_offered_ = static_cast<bool>(features.child("bidi", kBidiFeature));
     read_limits(features);
     choose_method(offers_external(features), now);
 }
@@ -107,6 +108,7 @@ void Stream::choose_method(bool external_offered, Instant now) {
         FEDGATE_CHECK(pair != nullptr);
         return on_proved_out(*pair, now);
     }
+    ask_for_bidi();
     if (!encrypted() || !proved_ || !policy_.external || !external_offered)
         return start_dialback(now);
     char memory[2 * limits::kJidPartBytes];
@@ -114,6 +116,40 @@ void Stream::choose_method(bool external_offered, Instant now) {
     write_sasl_auth(out, our_);
     write(out.written());
     if (state_ != StreamState::kClosed) enter(StreamState::kSasl, now + settings_.sasl_wait);
+}
+
+// S2S-15. A session that is to be resumed was one-way, and stays so.
+void Stream::ask_for_bidi() {
+    if (!policy_.bidi || !bidi_offered_ || lost_) return;
+    char memory[256];
+    Sink out(memory);
+    write_start(out, "bidi", {{"xmlns", kBidiNamespace}});
+    write_limits(out);  // XEP-0478: we send no features
+    write_end(out, "bidi");
+    bidi_ = true;
+    write(out.written());
+}
+
+// S2S-15: only the pair that we have proved is theirs to use as well. For others they open a stream
+// of their own.
+void Stream::on_key_out(const Element& element) {
+    if (!bidi_) return on_unsupported(element);
+    DomainBuffer from_memory;
+    DomainBuffer to_memory;
+    const Bytes their = attribute_to_domain(element.attribute("from"), from_memory);
+    const Bytes our = attribute_to_domain(element.attribute("to"), to_memory);
+    if (their.empty() || our.empty()) return fail(StreamError::kImproperAddressing);
+    const Pair* pair = find_pair(our, their);
+    if (pair != nullptr && pair->state == Pair::State::kValid) {
+        return answer("db:result", our, their, {}, "valid");
+    }
+    answer_error("db:result", our, their, {}, StanzaCondition::kPolicyViolation);
+}
+
+void Stream::on_stanza_out(const Frame& frame, const Stanza& stanza, Action& action) {
+    if (state_ == StreamState::kClosing && !(bidi_ && authenticated())) return;
+    if (!bidi_) return fail(StreamError::kNotAuthorized);
+    on_stanza_in(frame, stanza, action);
 }
 
 void Stream::start_dialback(Instant now) {
@@ -193,6 +229,7 @@ void Stream::on_proved_out(Pair& pair, Instant now) {
                 : encrypted() ? Proof::kDialbackTls
                               : Proof::kDialbackClear);
     if (!first) return;
+    if (bidi_) framer_.set_element_bytes_max(settings_.stanza_bytes_max);
     if (sm_offered_ && settings_.sm) {
         pair.announce = false;  // told when acknowledgements are on, so that every stanza counts
         start_sm_out(now);

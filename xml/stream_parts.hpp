@@ -12,6 +12,8 @@ inline constexpr Bytes kTlsNamespace = "urn:ietf:params:xml:ns:xmpp-tls";
 inline constexpr Bytes kSaslNamespace = "urn:ietf:params:xml:ns:xmpp-sasl";
 inline constexpr Bytes kDialbackFeature = "urn:xmpp:features:dialback";
 inline constexpr Bytes kSmNamespace = "urn:xmpp:sm:3";
+inline constexpr Bytes kBidiFeature = "urn:xmpp:features:bidi";
+inline constexpr Bytes kBidiNamespace = "urn:xmpp:bidi";
 inline constexpr Bytes kLimitsNamespace = "urn:xmpp:stream-limits:0";
 inline constexpr Bytes kClosingTag = "</stream:stream>";
 

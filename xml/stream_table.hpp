@@ -47,10 +47,11 @@ enum class StreamEvent : std::uint8_t {
     kSmAck,
     kSmResume,
     kSmResumed,
+    kBidi,
     kStanza,
     kUnknown,
 };
-inline constexpr std::size_t kStreamEvents = 23;
+inline constexpr std::size_t kStreamEvents = 24;
 
 enum class StreamRun : std::uint8_t {
     kUnsupported,  // every pair that is not listed: unsupported-stanza-type
@@ -66,6 +67,7 @@ enum class StreamRun : std::uint8_t {
     kResultIn,
     kVerifyIn,
     kStanzaIn,
+    kBidiIn,
     kEnableIn,
     kResumeIn,
     kSmUnexpected,
@@ -79,6 +81,9 @@ enum class StreamRun : std::uint8_t {
     kSaslFailureOut,
     kResultOut,
     kVerifyOut,
+    kKeyOut,  // a db:result or db:verify of theirs: with XEP-0288 only
+    kQuestionOut,
+    kStanzaOut,  // S2S-1: their stanzas come on their own stream, but with XEP-0288
     kEnabledOut,
     kEnableFailedOut,
     kResumedOut,
@@ -96,6 +101,7 @@ inline constexpr StreamRow kInboundRows[] = {
     {StreamState::kHeader,      StreamEvent::kHeader,       StreamRun::kHeaderIn},
 
     {StreamState::kNegotiating, StreamEvent::kStartTls,     StreamRun::kStartTlsIn},
+    {StreamState::kNegotiating, StreamEvent::kBidi,         StreamRun::kBidiIn},
     {StreamState::kNegotiating, StreamEvent::kAuth,         StreamRun::kAuthIn},
     {StreamState::kNegotiating, StreamEvent::kResult,       StreamRun::kResultIn},
     {StreamState::kNegotiating, StreamEvent::kVerify,       StreamRun::kVerifyIn},
@@ -150,6 +156,14 @@ inline constexpr StreamRow kOutboundRows[] = {
     {StreamState::kOpen,        StreamEvent::kSmRequest,    StreamRun::kAcknowledge},
     {StreamState::kClosing,     StreamEvent::kSmAck,        StreamRun::kAcknowledgedOut},
 
+    {StreamState::kEnable,      StreamEvent::kStanza,       StreamRun::kStanzaOut},
+    {StreamState::kEnable,      StreamEvent::kResult,       StreamRun::kKeyOut},
+    {StreamState::kEnable,      StreamEvent::kVerify,       StreamRun::kQuestionOut},
+    {StreamState::kOpen,        StreamEvent::kStanza,       StreamRun::kStanzaOut},
+    {StreamState::kOpen,        StreamEvent::kResult,       StreamRun::kKeyOut},
+    {StreamState::kOpen,        StreamEvent::kVerify,       StreamRun::kQuestionOut},
+    {StreamState::kClosing,     StreamEvent::kStanza,       StreamRun::kStanzaOut},
+
     // Answers to nothing (DB-7), before we could have asked.
     {StreamState::kFeatures,    StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
     {StreamState::kFeatures,    StreamEvent::kVerifyAnswer, StreamRun::kDropAnswer},
@@ -159,13 +173,11 @@ inline constexpr StreamRow kOutboundRows[] = {
     {StreamState::kSasl,        StreamEvent::kVerifyAnswer, StreamRun::kDropAnswer},
     {StreamState::kEnable,      StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
 
-    // S2S-1: their stanzas come on their own stream.
+    // Nothing of theirs before our pair is proved.
     {StreamState::kFeatures,    StreamEvent::kStanza,       StreamRun::kNotAuthorized},
     {StreamState::kStartTls,    StreamEvent::kStanza,       StreamRun::kNotAuthorized},
     {StreamState::kSasl,        StreamEvent::kStanza,       StreamRun::kNotAuthorized},
     {StreamState::kDialback,    StreamEvent::kStanza,       StreamRun::kNotAuthorized},
-    {StreamState::kEnable,      StreamEvent::kStanza,       StreamRun::kNotAuthorized},
-    {StreamState::kOpen,        StreamEvent::kStanza,       StreamRun::kNotAuthorized},
 
     {StreamState::kHeader,      StreamEvent::kEnd,          StreamRun::kPeerClosed},
     {StreamState::kFeatures,    StreamEvent::kEnd,          StreamRun::kPeerClosed},

@@ -47,6 +47,7 @@ std::vector<std::string> strings_of(const Json& request, const char* name) {
 
 Json stream_json(const StreamRow& row) {
     return {{"direction", row.outbound ? "out" : "in"},
+            {"both_ways", row.both_ways},
             {"our_domain", row.our_domain},
             {"their_domain", row.their_domain},
             {"state", row.state},

@@ -40,6 +40,7 @@ struct Port {
 
 struct StreamRow {
     bool outbound = false;
+    bool both_ways = false;  // XEP-0288
     std::string our_domain;
     std::string their_domain;
     std::string state;  // `open`, `tls`, `authenticating`, ...

@@ -159,8 +159,9 @@ std::string show_streams(const Json& answer) {
             const std::string text = string_of(row, name);
             return text.empty() ? std::string("-") : text;
         };
-        rows.push_back({cell("direction"), cell("our_domain"), cell("their_domain"), cell("state"),
-                        cell("proof"), cell("tls"), cell("address"),
+        const std::string both = bool_of(row, "both_ways") ? "+" : "";  // XEP-0288
+        rows.push_back({cell("direction") + both, cell("our_domain"), cell("their_domain"),
+                        cell("state"), cell("proof"), cell("tls"), cell("address"),
                         show_age(number_of(row, "age_s")), show_age(number_of(row, "idle_s")),
                         count_of(row, "stanzas_in"), count_of(row, "stanzas_out")});
     }

@@ -9,11 +9,12 @@ namespace fedgate::edge {
 
 namespace {
 
-xml::StreamPolicy methods_of(std::uint8_t methods) {
+xml::StreamPolicy methods_of(std::uint8_t methods, bool bidi) {
     return {.allowed = true,
             .external = (methods & rules::method::kSaslTls) != 0,
             .dialback_tls = (methods & rules::method::kDialbackTls) != 0,
-            .dialback_clear = (methods & rules::method::kDialbackClear) != 0};
+            .dialback_clear = (methods & rules::method::kDialbackClear) != 0,
+            .bidi = bidi};
 }
 
 }  // namespace
@@ -22,17 +23,20 @@ xml::StreamPolicy Context::stream_policy(Bytes our, Bytes their) const {
     if (!rules->settings.federation_allow) return {};
     if (their.empty()) {
         std::uint8_t methods = 0;
+        bool bidi = false;
         for (const rules::Partner& partner : rules->partners()) {
             if (partner.discovered() && !rules->settings.federation_discovery) continue;
-            if (partner.enabled) methods |= partner.negotiation.methods;
+            if (!partner.enabled) continue;
+            methods |= partner.negotiation.methods;
+            bidi = bidi || partner.bidi;
         }
-        return methods == 0 ? xml::StreamPolicy{} : methods_of(methods);
+        return methods == 0 ? xml::StreamPolicy{} : methods_of(methods, bidi);
     }
     // SEC-1: nobody outside speaks for a domain of ours; partner() is null for those.
     const rules::Partner* partner = rules->partner(their);
     if (partner == nullptr || !partner->enabled) return {};
     if (!our.empty() && rules->sip_domain(our) == nullptr) return {};
-    return methods_of(partner->negotiation.methods);
+    return methods_of(partner->negotiation.methods, partner->bidi);
 }
 
 xml::Served Context::serves(Bytes our) const {
@@ -54,6 +58,13 @@ void Context::note_failure(FailureKind kind, bool inbound, Bytes their, std::str
                            std::string text) {
     failures.note(*rules, {std::string(their), inbound, kind, loop.wall_now(), std::move(peer),
                            std::move(text)});
+}
+
+Duration Context::space_pause(const xml::StreamLimits& theirs) const {
+    // Keeps address translators on the way awake.
+    constexpr int kSpacesPerInterval = 5;
+    const Duration pause = rules->settings.xmpp.keepalive_interval / kSpacesPerInterval;
+    return theirs.idle == Duration{} ? pause : std::min(pause, theirs.idle / 2);
 }
 
 void Context::apply_rules() {

@@ -4,6 +4,7 @@
 #include "appliance/edge/certificates.hpp"
 #include "appliance/edge/failures.hpp"
 #include "appliance/edge/mass_loss.hpp"
+#include "appliance/link/link.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
 #include "net/connection.hpp"
@@ -17,12 +18,13 @@ namespace fedgate::edge {
 constexpr Bytes kPingId = "fedgate-ping-";
 
 struct Context {
-    Context(Shard& on, net::Resolver& names)
+    Context(Shard& on, net::Resolver& names, link::GatewayDoor& door)
         : shard(on),
           loop(on.loop()),
           stats(on.stats()),
           log(on.log()),
           resolver(names),
+          gateway(door),
           mass_loss(on.count()) {}
 
     Shard& shard;
@@ -30,6 +32,7 @@ struct Context {
     Stats& stats;
     Log& log;
     net::Resolver& resolver;
+    link::GatewayDoor& gateway;
     const rules::Snapshot* rules = nullptr;      // swapped whole at a reload
     const Certificates* certificates = nullptr;  // swapped whole
     xml::StreamSettings settings;
@@ -52,6 +55,9 @@ struct Context {
     // last failure from now on. `connection` null: none stood.
     void tell(EventId, FailureKind, bool inbound, Bytes their, const net::Connection* connection,
               std::string text);
+    // S2S-17: how long a stream of ours may be silent before a space. In time for what the partner
+    // bears (XEP-0478).
+    [[nodiscard]] Duration space_pause(const xml::StreamLimits& theirs) const;
     // What settings follow from the rules.
     void apply_rules();
 };

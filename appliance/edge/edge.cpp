@@ -47,9 +47,10 @@ std::string tls_of(const net::Connection& connection) {
 
 Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
            const Certificates& certificates, link::GatewayDoor& gateway, Bytes dialback_secret)
-    : context_(shard, resolver),
+    : context_(shard, resolver, gateway),
       gateway_(gateway),
       guard_(shard.count()),
+      carriers_(shard, *this),
       sessions_(shard, *this),
       in_streams_(rules.settings.xmpp.connections),
       fates_(shard.count()),
@@ -115,8 +116,7 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
     if (refusal == DoorGuard::Refusal::kNone) {
         const bool direct_tls = std::ranges::find(tls_listeners_, listener) != tls_listeners_.end();
         Handle<InStream> handle;
-        InStream* stream =
-            in_streams_.make(handle, context_, *this, gateway_, connection, peer, direct_tls);
+        InStream* stream = in_streams_.make(handle, context_, *this, connection, peer, direct_tls);
         if (stream != nullptr) {
             stream->set_handle(handle);
             context_.stats.add(Counter::kXmppInAccepted);
@@ -322,6 +322,46 @@ void Edge::ping_here(Bytes our, Bytes their) {
     if (stream != nullptr) stream->ping();
 }
 
+void Edge::on_carrying(InStream& stream, const xml::Stream::Pair& pair) {
+    carriers_.up(owner_of(pair.our, pair.their), pair.our, pair.their, stream.handle().pack(),
+                 pair.proof, stream.stream().limits());
+}
+
+bool Edge::on_left(InStream& stream, Bytes our, Bytes their, std::uint64_t position) {
+    return carriers_.left(owner_of(our, their), our, their, stream.handle().pack(), position);
+}
+
+void Edge::on_carried(InStream& stream, Bytes our, Bytes their) {
+    carriers_.gone(owner_of(our, their), our, their, stream.handle().pack());
+}
+
+void Edge::on_carrier_up(Bytes our, Bytes their, const Carrier& carrier, xml::Proof proof,
+                         const xml::StreamLimits& limits) {
+    OutStream* stream = find_out_stream(our, their);
+    if (stream == nullptr) stream = make_out_stream(our, their);
+    if (stream != nullptr) stream->on_carrier_up(carrier, proof, limits);
+}
+
+void Edge::on_carrier_left(Bytes our, Bytes their, const Carrier& carrier, std::uint64_t position) {
+    if (OutStream* stream = find_out_stream(our, their)) stream->on_carrier_left(carrier, position);
+}
+
+void Edge::on_carrier_gone(Bytes our, Bytes their, const Carrier& carrier) {
+    if (OutStream* stream = find_out_stream(our, their)) stream->on_carrier_gone(carrier);
+}
+
+bool Edge::on_carry(std::uint64_t handle, Bytes our, Bytes their, Bytes stanza,
+                    std::uint64_t position) {
+    InStream* stream = in_streams_.find(Handle<InStream>::unpack(handle));
+    return stream != nullptr && stream->carry(our, their, stanza, position);
+}
+
+void Edge::on_carrier_fail(std::uint64_t handle) {
+    if (InStream* stream = in_streams_.find(Handle<InStream>::unpack(handle))) {
+        stream->fail(xml::StreamError::kConnectionTimeout);
+    }
+}
+
 void Edge::send_here(const link::ToPartner& stanza) {
     OutStream* stream = find_out_stream(stanza.our_domain, stanza.their_domain);
     if (stream == nullptr) stream = make_out_stream(stanza.our_domain, stanza.their_domain);
@@ -456,7 +496,9 @@ std::vector<StreamRow> Edge::rows() const {
         row.age_s = seconds_since(since);
         row.idle_s = seconds_since(connection.last_received());
         if (stream != nullptr) {
-            row.stanzas = row.inbound ? stream->counts().stanzas_in : stream->counts().stanzas_out;
+            row.stanzas = stream->counts().stanzas_in;
+            row.stanzas_back = stream->counts().stanzas_out;
+            if (!row.inbound) std::swap(row.stanzas, row.stanzas_back);
         }
         rows.push_back(std::move(row));
     };
@@ -468,6 +510,7 @@ std::vector<StreamRow> Edge::rows() const {
         row.their =
             stream.their().empty() ? std::string(stream.stream().their_domain()) : stream.their();
         row.state = stream.their().empty() ? stream.stream().state_name() : "established";
+        row.both_ways = stream.stream().bidi();
         if (!stream.their().empty()) row.proof = name_of(stream.proof());
         add(stream.connection(), &stream.stream(), stream.since(), std::move(row));
     });
@@ -477,10 +520,13 @@ std::vector<StreamRow> Edge::rows() const {
         row.their = stream->their();
         row.state = stream->state_name();
         row.waiting = stream->waiting_count();
-        if (stream->stream() != nullptr) row.proof = name_of(stream->proof());
+        if (stream->stream() != nullptr) {
+            row.proof = name_of(stream->proof());
+            row.both_ways = stream->stream()->bidi();
+        }
         if (stream->connection() != nullptr) {
             add(*stream->connection(), stream->stream(), stream->since(), std::move(row));
-        } else if (!stream->idle()) {
+        } else if (!stream->idle() && (!stream->carried() || stream->waiting_count() > 0)) {
             rows.push_back(std::move(row));
         }
     }

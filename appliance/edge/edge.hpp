@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "appliance/edge/carriers.hpp"
 #include "appliance/edge/context.hpp"
 #include "appliance/edge/door_guard.hpp"
 #include "appliance/edge/in_stream.hpp"
@@ -30,10 +31,12 @@ struct StreamRow {
     std::string peer;   // empty for a listener
     std::string our;
     std::string their;
-    std::string state;  // "listening", "established", "tls", "sasl", ...
-    std::string proof;  // "certificate", "dialback over TLS", "dialback in clear", or empty
-    std::string tls;    // "TLSv1.3 ...", or empty
+    std::string state;       // "listening", "established", "tls", "sasl", ...
+    std::string proof;       // "certificate", "dialback over TLS", "dialback in clear", or empty
+    std::string tls;         // "TLSv1.3 ...", or empty
+    bool both_ways = false;  // XEP-0288
     std::uint64_t stanzas = 0;
+    std::uint64_t stanzas_back = 0;  // the other way
     std::uint64_t age_s = 0;
     std::uint64_t idle_s = 0;  // since bytes last came in
     std::size_t waiting = 0;
@@ -43,6 +46,7 @@ class Edge final : public link::EdgeDoor,
                    public InStreamOwner,
                    public OutStreamOwner,
                    public VerificationOwner,
+                   public CarriersOwner,
                    public SessionsOwner,
                    SocketOwner,
                    RecordHandler,
@@ -95,6 +99,21 @@ private:
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
     void on_silence(InStream&) override;
+    void on_carrying(InStream&, const xml::Stream::Pair&) override;
+    [[nodiscard]] bool on_left(InStream&, Bytes our, Bytes their, std::uint64_t position) override;
+    void on_carried(InStream&, Bytes our, Bytes their) override;
+    void on_carrier_up(Bytes our, Bytes their, const Carrier&, xml::Proof,
+                       const xml::StreamLimits&) override;
+    void on_carrier_left(Bytes our, Bytes their, const Carrier&, std::uint64_t position) override;
+    void on_carrier_gone(Bytes our, Bytes their, const Carrier&) override;
+    [[nodiscard]] bool on_carry(std::uint64_t stream, Bytes our, Bytes their, Bytes stanza,
+                                std::uint64_t position) override;
+    void on_carrier_fail(std::uint64_t stream) override;
+    [[nodiscard]] bool carry(const Carrier& carrier, Bytes our, Bytes their, Bytes stanza,
+                             std::uint64_t position) override {
+        return carriers_.carry(carrier, our, their, stanza, position);
+    }
+    void fail_carrier(const Carrier& carrier) override { carriers_.fail(carrier); }
     void on_gone(InStream&) override;
     void on_session_begun(InStream&, Bytes id) override;
     void on_session_wanted(InStream&, Bytes id) override;
@@ -120,6 +139,7 @@ private:
     Context context_;
     link::GatewayDoor& gateway_;
     DoorGuard guard_;
+    Carriers carriers_;
     Sessions sessions_;
     Slab<InStream> in_streams_;
     std::vector<Handle<InStream>> gone_;  // freed at the end of the turn

@@ -1,7 +1,6 @@
 #include "appliance/edge/in_stream.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "appliance/edge/between_servers.hpp"
 #include "appliance/edge/ended.hpp"
@@ -14,35 +13,21 @@ namespace fedgate::edge {
 namespace {
 
 constexpr std::size_t kInputSlackBytes = 16'384;
-// How soon to offer a stanza again that the gateway had no room for.
-constexpr Duration kBackPressureRetry = 1ms;
 // S2S-17: how long the answer to a ping may take.
 constexpr Duration kPongWait = 30s;
 // Of answers that the peer has not read; how soon to look again; how long without progress.
 constexpr std::size_t kUnreadBytes = limits::kUnsentBytes / 2;
 constexpr Duration kUnreadRetry = 50ms;
 constexpr Duration kWriteTimeout = 30s;
-// S2S-64: bursts, in seconds of the rate.
-constexpr double kBytesBurstSeconds = 8;
-constexpr double kStanzasBurstSeconds = 2;
-
-TokenBucket bucket_of(const rules::Rate& rate, double burst_seconds, Instant now) {
-    if (rate.none()) return {};
-    // One stanza must fit, or none ever passes.
-    return {rate.per_second(), std::max(1.0, rate.per_second() * burst_seconds), now};
-}
-
-link::Proof proof_of(xml::Proof proof) { return static_cast<link::Proof>(proof); }
-static_assert(static_cast<int>(xml::Proof::kDialbackClear) ==
-              static_cast<int>(link::Proof::kDialbackClear));
+// How often to look what has left of what is carried: nobody tells.
+constexpr Duration kCarryTick = 2ms;
 
 }  // namespace
 
-InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& gateway,
-                   Socket accepted, const SocketAddress& peer, bool direct_tls)
+InStream::InStream(Context& context, InStreamOwner& owner, Socket accepted,
+                   const SocketAddress& peer, bool direct_tls)
     : context_(context),
       owner_(owner),
-      gateway_(gateway),
       connection_(context.loop, *this,
                   {.input_bytes_max = context.settings.stanza_bytes_max + kInputSlackBytes,
                    .unsent_bytes_max = limits::kUnsentBytes},
@@ -51,6 +36,8 @@ InStream::InStream(Context& context, InStreamOwner& owner, link::GatewayDoor& ga
       deadline_(*this, kDeadline),
       resume_(*this, kResume),
       idle_(*this, kIdle),
+      carry_(*this, kCarry),
+      intake_(context),
       since_(context.loop.now()),
       direct_tls_(direct_tls) {
     if (direct_tls) {  // XEP-0368
@@ -67,25 +54,19 @@ void InStream::on_secured(net::Connection& connection) {
 }
 
 std::size_t InStream::on_data(net::Connection&, MutableBytes input) {
-    const Instant now = context_.loop.now();
-    if (input.size() > charged_) {
-        bytes_.charge(static_cast<double>(input.size() - charged_), now);
-        charged_ = input.size();
-    }
+    intake_.charge(input.size());
     if (!held_ && !closing_ && connection_.unsent_bytes() > kUnreadBytes) {
         // S2S-66: who does not read our answers is not read either, and put out in the end.
-        if (now - connection_.last_progress() > kWriteTimeout) {
+        if (context_.loop.now() - connection_.last_progress() > kWriteTimeout) {
             connection_.abort({Errc::kTimeout, 0, "the peer does not read"});
             return input.size();
         }
-        hold_until(now + kUnreadRetry);
+        hold_until(context_.loop.now() + kUnreadRetry);
     }
     const std::size_t consumed = held_ ? 0 : pump(Bytes(input.data(), input.size()));
-    charged_ -= std::min(charged_, consumed);
-    if (bytes_.in_debt() && !held_ && !closing_) {  // S2S-64: stop reading, never drop
-        context_.stats.add(Counter::kRateLimited);
-        hold_until(bytes_.available_at(1, now));
-    }
+    intake_.consumed(consumed);
+    // S2S-64: stop reading, never drop
+    if (!held_ && !closing_ && intake_.in_debt()) hold_until(intake_.again());
     return consumed;
 }
 
@@ -107,6 +88,7 @@ std::size_t InStream::pump(Bytes input) {
         act(action);
     }
     if (closing_) return input.size();
+    if (stream_.bidi()) offer_carriage();
     if (session_awaited_ && !stream_.resuming()) {
         session_awaited_ = false;
         read_on();
@@ -152,8 +134,8 @@ void InStream::on_pair(const xml::Action& action) {
     our_ = action.our;
     their_ = action.their;
     proof_ = action.proof;
-    set_rates();
-    last_stanza_ = now;
+    intake_.set_rates(their_);
+    last_stanza_ = last_space_ = now;
     watch();
     context_.stats.add(Counter::kXmppInEstablished);
     context_.log.event(EventId::kStreamEstablished,
@@ -164,48 +146,15 @@ void InStream::on_pair(const xml::Action& action) {
                         {"tls", connection_.tls_version()}});
 }
 
-void InStream::set_rates() {
-    const Instant now = context_.loop.now();
-    if (const rules::Partner* partner = context_.rules->partner(their_)) {
-        bytes_ = bucket_of(partner->rate_bytes, kBytesBurstSeconds, now);
-        stanzas_ = bucket_of(partner->rate_stanzas, kStanzasBurstSeconds, now);
-    }
-}
-
 bool InStream::on_stanza(const xml::Action& action) {
-    const Instant now = context_.loop.now();
-    if (!stanzas_.take(1, now)) {  // S2S-64
-        context_.stats.add(Counter::kRateLimited);
-        hold_until(stanzas_.available_at(1, now));
-        return false;
+    switch (intake_.take(action, stream_.scope())) {
+        case Intake::Outcome::kLater: hold_until(intake_.again()); return false;
+        case Intake::Outcome::kPong:
+            owner_.on_pong(action.our, action.their, intake_.pong());
+            return true;
+        case Intake::Outcome::kTaken: break;
     }
-    std::string converted;
-    Bytes bytes = action.stanza;
-    if (action.uses_stream_prefix) bytes = converted = xml::self_contained(bytes, stream_.scope());
-    if (is_pong(action, bytes)) return true;
-    if (!gateway_.take_stanza({action.their, proof_of(action.proof), bytes})) {
-        context_.stats.add(Counter::kLinkBackPressure);
-        hold_until(now + kBackPressureRetry);
-        return false;
-    }
-    if (!is_between_servers(action.view)) last_stanza_ = now;
-    context_.stats.add(Counter::kXmppStanzasIn);
-    return true;
-}
-
-bool InStream::is_pong(const xml::Action& action, Bytes bytes) {
-    if (!bytes.starts_with("<iq")) return false;
-    const xml::StreamScope scope;
-    const xml::Stanza stanza = xml::parse_stanza(bytes, scope);
-    if (stanza.type != "result" && stanza.type != "error") return false;  // S2S-17: an error counts
-    if (!stanza.id.starts_with(kPingId)) return false;
-    const Bytes digits = stanza.id.substr(kPingId.size());
-    std::uint64_t number = 0;
-    const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (end.ptr != digits.data() + digits.size()) return false;
-    if (!is_domain(stanza.from) || !is_domain(stanza.to))
-        return false;  // a user does not speak for the server
-    owner_.on_pong(action.our, action.their, number);
+    if (!is_between_servers(action.view)) last_stanza_ = context_.loop.now();
     return true;
 }
 
@@ -265,6 +214,7 @@ void InStream::on_timer(Timer& timer) {
             read_on();
             return;
         case kIdle: watch(); return;
+        case kCarry: watch_carried(); return;
         default: return;
     }
 }
@@ -290,13 +240,85 @@ void InStream::watch() {
         }
         due = std::min(due, pinged_at_ != kNever ? pinged_at_ + kPongWait
                                                  : silent_since_ + xmpp.keepalive_interval);
+        if (!carried_.empty()) {
+            const Duration pause = context_.space_pause(stream_.limits());
+            if (now >= last_space_ + pause) {
+                last_space_ = now;
+                static_cast<void>(connection_.write(" "));
+            }
+            due = std::min(due, last_space_ + pause);
+        }
     }
     context_.loop.timers().arm(idle_, due);
+}
+
+// S2S-15. Not before the stream is open: after SASL it begins anew.
+void InStream::offer_carriage() {
+    if (stream_.state() != xml::StreamState::kOpen) return stop_carrying();
+    for (const xml::Stream::Pair& pair : stream_.pairs()) {
+        // Of those that a certificate brings with it only the header's: no other was asked for.
+        if (pair.state != xml::Stream::Pair::State::kValid) continue;
+        if (pair.external && (pair.our != our_ || pair.their != their_)) continue;
+        if (!context_.stream_policy(pair.our, pair.their).bidi) continue;
+        const bool known = std::ranges::any_of(carried_, [&](const Carried& one) {
+            return one.our == pair.our && one.their == pair.their;
+        });
+        if (known) continue;
+        carried_.push_back({pair.our, pair.their});
+        owner_.on_carrying(*this, pair);
+    }
+}
+
+bool InStream::carry(Bytes our, Bytes their, Bytes stanza, std::uint64_t position) {
+    const auto one = std::ranges::find_if(carried_, [&](const Carried& carried) {
+        return carried.our == our && carried.their == their;
+    });
+    if (one == carried_.end()) return false;
+    if (!stream_.send(stanza)) {  // S2S-66
+        stop_carrying();
+        connection_.abort({Errc::kLimit, 0, "peer does not read"});
+        return true;
+    }
+    last_space_ = context_.loop.now();
+    if (!is_between_servers(stanza)) last_stanza_ = last_space_;
+    one->taken = position;
+    if (!carry_.armed()) context_.loop.timers().arm(carry_, last_space_ + kCarryTick);
+    return true;
+}
+
+// What stands in the send queue counts for each pair: more than is there, never less.
+void InStream::watch_carried() {
+    const std::uint64_t unsent = connection_.unsent_bytes();
+    bool more = unsent > 0;
+    for (Carried& one : carried_) {
+        const std::uint64_t left = one.taken - std::min(one.taken, unsent);
+        if (left <= one.left) continue;
+        if (owner_.on_left(*this, one.our, one.their, left)) {
+            one.left = left;
+        } else {
+            more = true;
+        }
+    }
+    const Instant now = context_.loop.now();
+    if (unsent > 0 && now - connection_.last_progress() > kWriteTimeout) {  // S2S-66
+        stop_carrying();
+        connection_.abort({Errc::kTimeout, 0, "peer does not read"});
+    } else if (more) {
+        context_.loop.timers().arm(carry_, now + kCarryTick);
+    }
+}
+
+void InStream::stop_carrying() {
+    for (const Carried& one : std::exchange(carried_, {})) {
+        owner_.on_carried(*this, one.our, one.their);
+    }
+    carry_.cancel();
 }
 
 void InStream::on_stream_end(const xml::StreamEnd& end) {
     using Cause = xml::StreamEnd::Cause;
     closing_ = true;
+    stop_carrying();
     if (end.cause == Cause::kErrorSent || end.cause == Cause::kErrorReceived) {
         const bool sent = end.cause == Cause::kErrorSent;
         context_.stats.add(sent ? Counter::kXmppStreamErrorsSent
@@ -316,6 +338,7 @@ void InStream::on_closed(net::Connection&, Error reason) {
     }
     end_session(!closing_);
     closing_ = true;
+    stop_carrying();
     deadline_.cancel();
     resume_.cancel();
     idle_.cancel();
@@ -358,6 +381,7 @@ void InStream::fail(xml::StreamError error) {
 
 void InStream::abandon() {
     abandoned_ = closing_ = true;
+    stop_carrying();
     deadline_.cancel();
     resume_.cancel();
     idle_.cancel();
@@ -389,7 +413,7 @@ void InStream::recheck() {
         return;
     }
     if (!their_.empty()) {
-        set_rates();
+        intake_.set_rates(their_);
         watch();
     }
     if (held_) hold_until(context_.loop.now());  // looks again

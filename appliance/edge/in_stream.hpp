@@ -9,9 +9,9 @@
 #include <string>
 
 #include "appliance/edge/context.hpp"
+#include "appliance/edge/intake.hpp"
 #include "appliance/link/link.hpp"
 #include "core/base/slab.hpp"
-#include "core/base/token_bucket.hpp"
 #include "net/connection.hpp"
 
 namespace fedgate::edge {
@@ -34,6 +34,12 @@ public:
     virtual void on_session_begun(InStream&, Bytes id) = 0;
     virtual void on_session_wanted(InStream&, Bytes id) = 0;
     virtual void on_session_ended(InStream&, Bytes id, bool broken) = 0;
+    // S2S-15: it can carry ours for this pair; so much of what carry() gave it has left; it can't
+    // any more. on_left(): false, if it can't be said now.
+    virtual void on_carrying(InStream&, const xml::Stream::Pair&) = 0;
+    [[nodiscard]] virtual bool on_left(InStream&, Bytes our, Bytes their,
+                                       std::uint64_t position) = 0;
+    virtual void on_carried(InStream&, Bytes our, Bytes their) = 0;
     // The connection is gone; destroy it later, not from within this call.
     virtual void on_gone(InStream&) = 0;
 
@@ -43,8 +49,7 @@ protected:
 
 class InStream final : net::ConnectionOwner, xml::StreamHost, TimerOwner {
 public:
-    InStream(Context&, InStreamOwner&, link::GatewayDoor&, Socket accepted,
-             const SocketAddress& peer, bool direct_tls);
+    InStream(Context&, InStreamOwner&, Socket accepted, const SocketAddress& peer, bool direct_tls);
 
     void set_handle(Handle<InStream> handle) { handle_ = handle; }
     [[nodiscard]] Handle<InStream> handle() const { return handle_; }
@@ -55,6 +60,9 @@ public:
     [[nodiscard]] bool give_up_session();
     // What it has proved, as Sessions wants it.
     [[nodiscard]] std::string pairs_text() const;
+    // Writes a stanza of ours, which ends at `position` of all that its pair has given to this
+    // stream. False: it does not carry that pair (any more).
+    [[nodiscard]] bool carry(Bytes our, Bytes their, Bytes stanza, std::uint64_t position);
     void close();  // clean
     void fail(xml::StreamError);
     void abandon();  // at once, without a word
@@ -72,7 +80,14 @@ public:
     [[nodiscard]] Instant since() const { return since_; }
 
 private:
-    enum TimerKind : std::uint32_t { kDeadline, kResume, kIdle };
+    enum TimerKind : std::uint32_t { kDeadline, kResume, kIdle, kCarry };
+
+    struct Carried {  // a pair whose stanzas go out here
+        std::string our;
+        std::string their;
+        std::uint64_t taken = 0;  // positions
+        std::uint64_t left = 0;
+    };
 
     void on_secured(net::Connection&) override;
     std::size_t on_data(net::Connection&, MutableBytes input) override;
@@ -94,9 +109,10 @@ private:
     }
     [[nodiscard]] bool proves_still();
     [[nodiscard]] bool on_stanza(const xml::Action&);
-    [[nodiscard]] bool is_pong(const xml::Action&, Bytes bytes);
-    void set_rates();
     void watch();
+    void offer_carriage();
+    void watch_carried();
+    void stop_carrying();
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
     void read_on();
@@ -104,15 +120,14 @@ private:
 
     Context& context_;
     InStreamOwner& owner_;
-    link::GatewayDoor& gateway_;
     net::Connection connection_;
     xml::Stream stream_;
     Timer deadline_;
     Timer resume_;
     Timer idle_;
-    TokenBucket bytes_;
-    TokenBucket stanzas_;
-    std::size_t charged_ = 0;  // bytes at the front of the input that bytes_ has paid for
+    Timer carry_;
+    Intake intake_;
+    std::vector<Carried> carried_;  // at most limits::kStreamPairs
     Handle<InStream> handle_;
     std::uint64_t judged_by_ = 0;  // digest of the terms on which the certificate was judged
     std::string our_;
@@ -122,6 +137,7 @@ private:
     Instant last_stanza_{};       // S2S-18: neither spaces nor pings
     Instant silent_since_{};      // S2S-17: at the last look
     Instant pinged_at_ = kNever;  // since that silence
+    Instant last_space_{};
     const bool direct_tls_;
     bool held_ = false;
     bool session_ = false;  // it has one, and nobody else wants it

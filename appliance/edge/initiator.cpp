@@ -74,7 +74,9 @@ Initiator::Initiator(Context& context, InitiatorOwner& owner, xml::Stream::Role 
       role_(role),
       our_(std::move(our)),
       their_(std::move(their)),
-      deadline_(*this) {}
+      deadline_(*this, kDeadline),
+      hold_(*this, kHold),
+      intake_(context) {}
 
 Initiator::~Initiator() = default;
 
@@ -163,7 +165,13 @@ void Initiator::on_secured(net::Connection& connection) {
 }
 
 std::size_t Initiator::on_data(net::Connection&, MutableBytes input) {
-    return pump(Bytes(input.data(), input.size()));
+    if (!stream_ || !stream_->bidi()) return pump(Bytes(input.data(), input.size()));
+    intake_.charge(input.size());
+    const std::size_t consumed = held_ ? 0 : pump(Bytes(input.data(), input.size()));
+    intake_.consumed(consumed);
+    // S2S-64: stop reading, never drop
+    if (!held_ && !closing_ && intake_.in_debt()) hold_until(intake_.again());
+    return consumed;
 }
 
 void Initiator::on_writable(net::Connection&) { owner_.on_room(); }
@@ -176,16 +184,26 @@ xml::StreamPolicy Initiator::policy(Bytes our, Bytes their) {
     return policy;
 }
 
-void Initiator::on_timer(Timer&) {
+void Initiator::on_timer(Timer& timer) {
     if (!stream_) return;
+    if (timer.kind == kHold) {
+        held_ = false;
+        connection_->resume_input();  // shows again what was left over
+        return;
+    }
     stream_->on_deadline(context_.loop.now());
     pump({});
 }
 
 std::size_t Initiator::pump(Bytes input) {
     std::size_t consumed = 0;
-    while (stream_ && !closing_) {
+    // Held: no stanza may go on, but what the engine has to say besides still comes out.
+    while (stream_ && !closing_ && !(held_ && !input.empty())) {
         const xml::Action action = stream_->next(input.substr(consumed), context_.loop.now());
+        if (action.kind == xml::Action::Kind::kStanza && !on_stanza(action)) {
+            consumed += action.consumed - stream_->put_back();
+            break;
+        }
         consumed += action.consumed;
         if (action.kind == xml::Action::Kind::kNone) break;
         act(action);
@@ -207,13 +225,12 @@ void Initiator::act(const xml::Action& action) {
                 dialer_->succeeded();
                 dialer_.reset();  // it costs as much as the stream
                 if (role_ == xml::Stream::Role::kOutbound) on_proved();
+                intake_.set_rates(their_);
             }
             owner_.on_action(action);
             return;
         case xml::Action::Kind::kClosed: on_stream_end(action.end); return;
-        case xml::Action::Kind::kStanza:
-            // Nobody may send stanzas to us on a stream that we opened without XEP-0288.
-            return;
+        case xml::Action::Kind::kStanza: return;  // pump() has passed it on
         default: owner_.on_action(action); return;
     }
 }
@@ -244,6 +261,22 @@ void Initiator::on_connection_over() {
 void Initiator::tell(EventId event, FailureKind kind, std::string text) {
     told_ = true;
     context_.tell(event, kind, false, their_, connection_.get(), std::move(text));
+}
+
+bool Initiator::on_stanza(const xml::Action& action) {
+    switch (intake_.take(action, stream_->scope())) {
+        case Intake::Outcome::kLater: hold_until(intake_.again()); return false;
+        case Intake::Outcome::kPong: owner_.on_pong(intake_.pong()); return true;
+        case Intake::Outcome::kTaken: break;
+    }
+    owner_.on_received(action);
+    return true;
+}
+
+void Initiator::hold_until(Instant when) {
+    held_ = true;
+    connection_->pause_input();
+    context_.loop.timers().arm(hold_, when);
 }
 
 void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
@@ -285,6 +318,9 @@ void Initiator::try_next_or_end(Error why) {
     stream_.reset();
     connection_.reset();
     closing_ = false;
+    held_ = false;
+    hold_.cancel();
+    intake_.reset();
     if (!proved_ && !permanent_ && !done_ && dialer_->busy()) {
         dialer_->next(why);  // DNS-7
         return;

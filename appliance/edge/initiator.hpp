@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "appliance/edge/context.hpp"
+#include "appliance/edge/intake.hpp"
 #include "appliance/link/link.hpp"
 #include "net/dialer.hpp"
 
@@ -21,6 +22,9 @@ class InitiatorOwner {
 public:
     // kPair, kPairRefused, kVerifyAnswer, kAcknowledged.
     virtual void on_action(const xml::Action&) = 0;
+    // XEP-0288: a stanza of theirs has come in and gone on; the answer to our ping `number`.
+    virtual void on_received(const xml::Action&) {}
+    virtual void on_pong(std::uint64_t /*number*/) {}
     // A connection stands and the stream engine is there.
     virtual void on_stream_started() {}
     // Bytes that write() had refused may be tried again.
@@ -49,6 +53,8 @@ public:
     // Null while no connection stands.
     [[nodiscard]] xml::Stream* stream() { return stream_.get(); }
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
+    // The rules have changed.
+    void recheck() { intake_.set_rates(their_); }
     // After calls of stream() that may have produced actions.
     void pump() { pump({}); }
     // Clean, and no other target is tried; nothing happens while no connection stands.
@@ -77,8 +83,12 @@ private:
     void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
     void on_timer(Timer&) override;
 
+    enum TimerKind : std::uint32_t { kDeadline, kHold };
+
     std::size_t pump(Bytes input);
     void act(const xml::Action&);
+    [[nodiscard]] bool on_stanza(const xml::Action&);
+    void hold_until(Instant);
     void on_stream_end(const xml::StreamEnd&);
     void tell(EventId, FailureKind, std::string text);
     void try_next_or_end(Error why);
@@ -100,6 +110,8 @@ private:
     std::optional<xml::Session> resume_;
     std::optional<xml::Session> lost_;
     Timer deadline_;
+    Timer hold_;
+    Intake intake_;                                  // XEP-0288
     link::Fault fault_ = link::Fault::kUnreachable;  // of the last target that failed
     bool permanent_ = false;
     bool proved_ = false;  // a pair was accepted: what fails now is not the target's fault
@@ -111,6 +123,7 @@ private:
     std::uint64_t judged_by_ = 0;  // digest of the terms
     bool told_ = false;            // why this attempt fails, by a target that could be reached
     bool aborted_ = false;
+    bool held_ = false;  // not reading until hold_
 };
 
 }  // namespace fedgate::edge

@@ -31,8 +31,6 @@ constexpr Duration kDrainMax = 3s;
 // S2S-21: a refusal is remembered.
 constexpr Duration kPermanentFirst = 60s;
 constexpr Duration kPermanentMax = 3'600s;
-// Keeps address translators on the way awake (S2S-17).
-constexpr int kSpacesPerInterval = 5;
 
 }  // namespace
 
@@ -48,12 +46,13 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     const Instant now = context_.loop.now();
     if (draining_) return refuse(ticket, link::Fault::kRemoteFailing);
     if (!context_.stream_policy(our_, their_).allowed) return refuse(ticket, link::Fault::kBlocked);
-    if (stream_ != nullptr && !waiting_.empty()) flush();
-    if (stream_ != nullptr && waiting_.empty() && write(ticket, stanza)) return;
+    if (may_take_carrier()) take_carrier();
+    if (up() && !waiting_.empty()) flush();
+    if (up() && waiting_.empty() && write(ticket, stanza)) return;
     // Somebody holds a transaction open for a ticket: its fate must be known before that ends.
     const Duration wait = context_.rules->settings.xmpp.queue_time;
     const Duration bound = ticket != 0 ? std::min(wait, link::kFateWithin) : wait;
-    if (stream_ == nullptr && !initiator_started_) {
+    if (!up() && !initiator_started_) {
         if (now >= retry_at_) {
             start();
         } else if (permanent_ || (ticket != 0 && !(lost_with_many_ && retry_at_ <= now + bound))) {
@@ -70,19 +69,19 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
 }
 
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
-    if (!stream_->fits(stanza.size())) {  // XEP-0478
+    if (!limits().fits(stanza.size())) {  // XEP-0478
         refuse(ticket, link::Fault::kTooLong);
         return true;
     }
     const Instant now = context_.loop.now();
-    const bool counted = stream_->acknowledges();
+    const bool counted = this->counted();
     if (unacknowledged_.size() >= limits::kUnacknowledgedStanzas &&
         (counted || !has_left(unacknowledged_.front()))) {
         return false;
     }
-    const bool resumable = stream_->resumable();
+    const bool resumable = stream_ != nullptr && stream_->resumable();
     if (resumable && !has_room_to_keep(stanza.size())) return false;
-    if (!stream_->send(stanza)) return false;
+    if (!put(stanza, written_bytes_ + stanza.size())) return false;
     last_space_ = now;
     const bool aside = is_between_servers(stanza);
     if (!aside) last_stanza_ = now;
@@ -131,12 +130,12 @@ void OutStream::ask_for_acknowledgement() {
     const Instant now = context_.loop.now();
     const auto is_old = [now](const Written& one) { return now - one.at > kPatience; };
     if (!unacknowledged_.empty() && is_old(unacknowledged_.front())) {
-        if (stream_->acknowledges() || answers_pings_) return initiator_.abort();
+        if (counted() || answers_pings_) return give_up();
         acknowledge(static_cast<std::size_t>(std::ranges::count_if(
             unacknowledged_,
             [&](const Written& one) { return now - one.at > kHostConfirmed && has_left(one); })));
     }
-    if (stream_->acknowledges()) {
+    if (counted()) {
         stream_->request_acknowledgement();
     } else if (!unacknowledged_.empty()) {
         send_ping();
@@ -146,6 +145,7 @@ void OutStream::ask_for_acknowledgement() {
 
 // What stands in the send queue may count for more bytes than the stanzas in it, never for less.
 bool OutStream::has_left(const Written& one) const {
+    if (carrier_) return one.end <= carrier_left_;
     return one.end + initiator_.connection()->unsent_bytes() <= written_bytes_;
 }
 
@@ -162,8 +162,8 @@ void OutStream::send_ping() {
     out.append(kPingId);
     out.append_number(next_ping_);
     out.append("'><ping xmlns='urn:xmpp:ping'/></iq>");  // XEP-0199
-    if (out.overflowed() || !stream_->send(out.written())) return;
-    if (stream_->acknowledges()) {  // it counts as any stanza does
+    if (out.overflowed() || !put(out.written(), written_bytes_)) return;
+    if (counted()) {  // it counts as any stanza does
         unacknowledged_.push_back({0, context_.loop.now(), kNever, written_bytes_, {}});
         ++written_count_;
         stream_->request_acknowledgement();
@@ -173,7 +173,7 @@ void OutStream::send_ping() {
 
 void OutStream::ping() {
     if (draining_) return;
-    if (stream_ != nullptr) return send_ping();
+    if (up()) return send_ping();
     ping_wanted_ = true;
     if (!initiator_started_ && context_.loop.now() >= retry_at_) {
         start();
@@ -182,9 +182,9 @@ void OutStream::ping() {
 
 void OutStream::on_pong(std::uint64_t number) {
     const auto ping = std::ranges::find(pings_, number, &Ping::number);
-    if (stream_ == nullptr || ping == pings_.end()) return;
+    if (!up() || ping == pings_.end()) return;
     heard_at_ = context_.loop.now();
-    if (stream_->acknowledges()) {
+    if (counted()) {
         pings_.erase(pings_.begin(), ping + 1);
         return;
     }
@@ -198,7 +198,7 @@ void OutStream::on_pong(std::uint64_t number) {
 }
 
 void OutStream::flush() {
-    while (stream_ != nullptr && !waiting_.empty()) {
+    while (up() && !waiting_.empty()) {
         Waiting& first = waiting_.front();
         if (!write(first.ticket, first.stanza)) break;
         waiting_bytes_ -= first.stanza.size();
@@ -208,7 +208,27 @@ void OutStream::flush() {
 }
 
 void OutStream::close_if_drained() {
-    if (draining_ && waiting_.empty() && unacknowledged_.empty()) initiator_.close();
+    if (!draining_ || !waiting_.empty() || !unacknowledged_.empty()) return;
+    if (carrier_) return lose_carrier(link::Fault::kRemoteFailing);
+    initiator_.close();
+}
+
+void OutStream::begin(xml::Proof proof) {
+    proof_ = proof;
+    failures_ = 0;
+    last_fault_ = link::Fault::kNone;
+    since_ = last_stanza_ = last_space_ = heard_at_ = context_.loop.now();
+    pinged_at_ = kNever;
+    flush();
+    // At once, to learn whether it answers at all before it matters (S2S-17).
+    if (up() && (ping_wanted_ || !counted())) send_ping();
+    ping_wanted_ = false;
+    arm();
+}
+
+void OutStream::on_received(const xml::Action& action) {
+    heard_at_ = context_.loop.now();
+    if (!is_between_servers(action.view)) last_stanza_ = heard_at_;
 }
 
 void OutStream::on_action(const xml::Action& action) {
@@ -221,16 +241,7 @@ void OutStream::on_action(const xml::Action& action) {
             }
             stream_ = initiator_.stream();
             on_resumed();
-            proof_ = action.proof;
-            failures_ = 0;
-            last_fault_ = link::Fault::kNone;
-            since_ = last_stanza_ = last_space_ = heard_at_ = context_.loop.now();
-            pinged_at_ = kNever;
-            flush();
-            // At once, to learn whether it answers at all before it matters (S2S-17).
-            if (stream_ != nullptr && (ping_wanted_ || !stream_->acknowledges())) send_ping();
-            ping_wanted_ = false;
-            arm();
+            begin(action.proof);
             return;
         case xml::Action::Kind::kPairRefused:
             // DB-9. The stream stays with the engine until it closes; nothing of ours may use it.
@@ -279,6 +290,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         resumption_.reset();
         tell_doubts(fault);
     }
+    if (may_take_carrier()) return take_carrier();
     net::LoopRandom random(context_.loop);
     lost_with_many_ = false;
     if (!was_proved || permanent) {
@@ -374,6 +386,7 @@ void OutStream::on_timer(Timer&) {
     const Instant now = context_.loop.now();
     expire();
     expire_doubts();
+    if (carrier_) watch_carrier();
     const net::Connection* connection = initiator_.connection();
     if (stream_ != nullptr && connection != nullptr) {
         if (now >= acknowledgement_at_) ask_for_acknowledgement();
@@ -390,7 +403,8 @@ void OutStream::on_timer(Timer&) {
         }
     }
     // Answers that wait want a stream too.
-    if ((!waiting_.empty() || resumption_) && !initiator_started_ && !draining_ &&
+    if (may_take_carrier()) take_carrier();
+    if (!up() && (!waiting_.empty() || resumption_) && !initiator_started_ && !draining_ &&
         now >= retry_at_) {
         start();
     }
@@ -403,10 +417,7 @@ void OutStream::keep_alive() {
     const Duration interval = context_.rules->settings.xmpp.keepalive_interval;
     const rules::Partner* partner = context_.rules->partner(their_);
     if (partner == nullptr || !partner->keepalive) return;
-    Duration pause = interval / kSpacesPerInterval;
-    const Duration their_idle = stream_->limits().idle;  // XEP-0478
-    if (their_idle != Duration{}) pause = std::min(pause, their_idle / 2);
-    if (now - last_space_ > pause) {
+    if (now - last_space_ > context_.space_pause(stream_->limits())) {
         last_space_ = now;
         initiator_.send_space();
     }
@@ -434,11 +445,11 @@ void OutStream::start() {
 }
 
 void OutStream::arm() {
-    if (stream_ == nullptr && waiting_.empty() && !resumption_) {
+    if (stream_ == nullptr && waiting_.empty() && unacknowledged_.empty() && !resumption_) {
         timer_.cancel();
         return;
     }
-    const bool awaits_room = stream_ != nullptr && !waiting_.empty() && !stream_->acknowledges();
+    const bool awaits_room = up() && !waiting_.empty() && !counted();
     const Duration tick = awaits_room ? kRoomTick : kTick;
     context_.loop.timers().arm(timer_, std::min(context_.loop.now() + tick, acknowledgement_at_));
 }
@@ -446,9 +457,9 @@ void OutStream::arm() {
 void OutStream::drain() {
     draining_ = true;
     drain_until_ = context_.loop.now() + kDrainMax;
-    if (stream_ != nullptr) {
+    if (up()) {
         flush();
-        if (stream_ != nullptr && !unacknowledged_.empty()) ask_for_acknowledgement();
+        if (up() && !unacknowledged_.empty()) ask_for_acknowledgement();
         arm();
     } else if (!initiator_started_) {
         give_up_session(link::Fault::kRemoteFailing);
@@ -469,20 +480,26 @@ void OutStream::recheck() {
                       nullptr, why);
         return;
     }
-    if (policy.allowed && (stream_ == nullptr || policy.accepts(proof_))) return;
+    initiator_.recheck();
+    if (policy.allowed && (!up() || policy.accepts(proof_))) return;
+    spare_.reset();
     if (!policy.allowed) {
         give_up_session(link::Fault::kBlocked);
         fail_waiting(link::Fault::kBlocked, true);
-        initiator_.fail(xml::StreamError::kPolicyViolation);
-    } else {
+    }
+    if (carrier_) {
+        give_up();
+    } else if (policy.allowed) {
         initiator_.close();  // the next one is judged by the new rules
+    } else {
+        initiator_.fail(xml::StreamError::kPolicyViolation);
     }
 }
 
 bool OutStream::idle() const {
     // A refusal is remembered for a while longer than it holds, so that the next one counts on.
     const Duration memory = failures_ > 0 ? kPermanentFirst : Duration{};
-    return !initiator_started_ && waiting_.empty() && !resumption_ &&
+    return !initiator_started_ && waiting_.empty() && !resumption_ && !carrier_ && !spare_ &&
            context_.loop.now() >= retry_at_ + memory;
 }
 
@@ -491,7 +508,7 @@ bool OutStream::forgettable() const {
 }
 
 const char* OutStream::state_name() const {
-    if (stream_ != nullptr) return "established";
+    if (up()) return "established";
     return initiator_started_ ? "connecting" : "idle";
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/edge/carriers.hpp"
 #include "appliance/edge/context.hpp"
 #include "appliance/edge/initiator.hpp"
 #include "appliance/link/link.hpp"
@@ -24,6 +25,10 @@ class OutStream;
 class OutStreamOwner {
 public:
     virtual void on_fate(const link::Outcome&) = 0;
+    // S2S-15: as Carriers has them.
+    [[nodiscard]] virtual bool carry(const Carrier&, Bytes our, Bytes their, Bytes stanza,
+                                     std::uint64_t position) = 0;
+    virtual void fail_carrier(const Carrier&) = 0;
 
 protected:
     ~OutStreamOwner() = default;
@@ -36,7 +41,12 @@ public:
     // Takes the stanza or tells its failure.
     void send(link::Ticket, Bytes stanza);
     // Their answer to our ping `number` has come in, on a stream of theirs.
-    void on_pong(std::uint64_t number);
+    void on_pong(std::uint64_t number) override;
+    // S2S-15: a stream of theirs can carry ours. It does so where no stream of our own stands; and
+    // if it goes, one is opened when there is something to send.
+    void on_carrier_up(const Carrier&, xml::Proof, const xml::StreamLimits&);
+    void on_carrier_left(const Carrier&, std::uint64_t position);
+    void on_carrier_gone(const Carrier&);
     // Something of the partner's is silent: is it there? Its answer comes in where it was missed.
     void ping();
     // Flushes what waits, then closes; nothing new is taken.
@@ -48,7 +58,10 @@ public:
     [[nodiscard]] bool idle() const;
     // Nor which of its servers has failed (DNS-8): it may be destroyed.
     [[nodiscard]] bool forgettable() const;
-    [[nodiscard]] bool drained() const { return !initiator_started_ && waiting_.empty(); }
+    [[nodiscard]] bool drained() const {
+        return !initiator_started_ && waiting_.empty() && !carried();
+    }
+    [[nodiscard]] bool carried() const { return carrier_.has_value(); }
     [[nodiscard]] const std::string& our() const { return our_; }
     [[nodiscard]] const std::string& their() const { return their_; }
     [[nodiscard]] const net::Connection* connection() const { return initiator_.connection(); }
@@ -84,11 +97,25 @@ private:
         std::uint64_t covers;  // stanzas written before it, since the stream began
     };
 
+    struct Spare {
+        Carrier carrier;
+        xml::Proof proof;
+        xml::StreamLimits limits;
+    };
+
     void on_action(const xml::Action&) override;
+    void on_received(const xml::Action&) override;
     void on_room() override { flush(); }
     void on_over(link::Fault, bool permanent, Instant retry_at) override;
     void on_timer(Timer&) override;
 
+    // Ours can be written: a stream of our own stands, or one of theirs carries.
+    [[nodiscard]] bool up() const { return stream_ != nullptr || carrier_; }
+    [[nodiscard]] bool counted() const { return stream_ != nullptr && stream_->acknowledges(); }
+    [[nodiscard]] const xml::StreamLimits& limits() const {
+        return stream_ != nullptr ? stream_->limits() : carrier_limits_;
+    }
+    void begin(xml::Proof);
     [[nodiscard]] bool write(link::Ticket, Bytes stanza);
     void flush();
     void close_if_drained();
@@ -105,6 +132,14 @@ private:
     void refuse(link::Ticket, link::Fault);
     void start();
     void arm();
+
+    // out_stream_carried.cpp
+    [[nodiscard]] bool put(Bytes stanza, std::uint64_t position);
+    [[nodiscard]] bool may_take_carrier() const;
+    void take_carrier();
+    void lose_carrier(link::Fault);
+    void watch_carrier();
+    void give_up();
 
     // out_stream_resume.cpp
     [[nodiscard]] bool has_room_to_keep(std::size_t bytes);
@@ -123,7 +158,11 @@ private:
     const std::string our_;
     const std::string their_;
     Initiator initiator_;
-    xml::Stream* stream_ = nullptr;  // once the pair was proved
+    xml::Stream* stream_ = nullptr;   // once the pair was proved
+    std::optional<Carrier> carrier_;  // in use, and then no stream of our own stands
+    std::optional<Spare> spare_;      // the newest one that is not in use
+    xml::StreamLimits carrier_limits_;
+    std::uint64_t carrier_left_ = 0;  // as written_bytes_: what has gone to the network
     std::deque<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::deque<Written> unacknowledged_;

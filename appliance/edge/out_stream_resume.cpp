@@ -72,7 +72,7 @@ void OutStream::send_again() {
     for (Written& one : missing) {
         if (one.again.empty()) continue;
         // A new connection has room for all, unless it is over already.
-        if (!stream_->fits(one.again.size()) || !stream_->send(one.again)) {
+        if (!stream_->limits().fits(one.again.size()) || !stream_->send(one.again)) {
             if (one.ticket != 0) {
                 doubt(one, link::Fault::kUnreachable);
             } else {

@@ -36,6 +36,7 @@ enum class RecordKind : std::uint32_t {
     kPong = 3,
     kPing = 4,
     kSession = 5,
+    kCarrier = 6,
     kFirstOfGateway = 16
 };
 

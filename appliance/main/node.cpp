@@ -326,7 +326,9 @@ std::vector<admin::StreamRow> Node::streams() {
         one.address = std::move(row.peer);
         one.age_s = row.age_s;
         one.idle_s = row.idle_s;
+        one.both_ways = row.both_ways;
         (row.inbound ? one.stanzas_in : one.stanzas_out) = row.stanzas;
+        (row.inbound ? one.stanzas_out : one.stanzas_in) = row.stanzas_back;
         rows.push_back(std::move(one));
     }
     return rows;

@@ -83,6 +83,8 @@ constexpr Key kKeys[] = {
      "records count. Empty: no DNSSEC; the servers must pass it on."},
     {"partner/*/additional_domains", kPatternList, kLive, "domains", 0, 1024, "", "",
      "Further domains of the same partner; sub-domains are not implied, *.domain means them."},
+    {"partner/*/bidi", kBool, kNew, "yes or no", 0, 1, "no", "",
+     "One stream with this partner for both directions (XEP-0288), where it can do that."},
     {"partner/*/ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots that may have signed this partner's certificates. Empty: "
      "tls.external.ca."},

@@ -285,6 +285,7 @@ private:
                                     tree_.flag("partner/*/dialback", name));
         check_negotiation(name, p.negotiation);
         p.keepalive = tree_.flag("partner/*/keepalive", name);
+        p.bidi = tree_.flag("partner/*/bidi", name);
         p.connection_limit = count(tree_, "partner/*/connection_limit", name);
         if (p.connection_limit == 0) {
             p.connection_limit = out_->settings.xmpp.connections_per_partner;

@@ -35,6 +35,7 @@ struct Partner {
     PartnerType type = PartnerType::kPublicUnverified;
     Negotiation negotiation{};  // tls, sasl, dialback and what follows from them
     bool keepalive = true;
+    bool bidi = false;                   // S2S-15
     std::uint32_t connection_limit = 0;  // effective; the key's 0 was replaced by the common limit
     config::HostPort proxy;              // host empty: SRV decides
     bool prefer_direct = false;          // DNS-2

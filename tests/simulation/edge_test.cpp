@@ -287,6 +287,139 @@ TEST_P(SilentPair, IsPingedUntilItIsIdle) {
     EXPECT_EQ(b_->log().find("connection-timeout"), std::string::npos);
 }
 
+// S2S-15, XEP-0288: one connection for both directions, whatever shard it and the pair are on.
+class Bidi : public EdgePair, public testing::WithParamInterface<std::uint32_t> {
+protected:
+    void start_both_ways() {
+        start({{"partner/b.example/bidi", "yes"}}, {{"partner/a.example/bidi", "yes"}}, GetParam());
+        door_a_.pings_go_to = &a();
+        door_b_.pings_go_to = &b();
+    }
+    bool send_from_b(link::Ticket ticket, const std::string& text = "hello") {
+        return b().take_stanza({ticket, "b.example", "a.example",
+                                "<message from='v@b.example' to='u@a.example' id='m'><body>" +
+                                    text + "</body></message>"});
+    }
+    static std::ptrdiff_t messages(const Door& door) {
+        return std::ranges::count_if(
+            door.got, [](const Door::Got& got) { return got.stanza.starts_with("<message"); });
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Shards, Bidi, testing::Values(1u, 3u));
+
+TEST_P(Bidi, OneConnectionServesBoth) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 1; })) << a_->log() << b_->log();
+    for (link::Ticket ticket = 10; ticket < 210; ++ticket) ASSERT_TRUE(send_from_b(ticket));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 200; }));
+    EXPECT_TRUE(until([&] { return door_b_.has(209, link::Fate::kAcknowledged); }));
+    EXPECT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }));
+    EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 0u);
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
+    EXPECT_EQ(b_->count(Counter::kXmppOutEstablished), 0u);
+}
+
+// The same where the one with many shards accepts: stream and pair meet by mailbox.
+TEST_P(Bidi, TheyOpenItAndWeUseIt) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; })) << a_->log() << b_->log();
+    for (link::Ticket ticket = 10; ticket < 210; ++ticket) {
+        ASSERT_TRUE(send_from_a(ticket, std::to_string(ticket) + std::string(20'000, 'x')));
+        until([] { return false; }, 1ms);
+    }
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 200; }));
+    link::Ticket next = 10;
+    for (const Door::Got& got : door_b_.got) {
+        if (!got.stanza.starts_with("<message")) continue;
+        EXPECT_NE(got.stanza.find("<body>" + std::to_string(next++) + "x"), std::string::npos);
+    }
+    EXPECT_TRUE(until([&] { return door_a_.has(209, link::Fate::kAcknowledged); }));
+    EXPECT_EQ(a_->count(Counter::kXmppOutEstablished), 0u);
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 0u);
+    // And it ends as any stream does, with nothing in doubt.
+    ASSERT_TRUE(until([&] { return a_->count(Counter::kXmppInEstablished) == 0; }, 700s));
+    EXPECT_EQ(std::ranges::count(door_a_.outcomes, link::Fate::kInDoubt, &link::Outcome::fate), 0);
+    ASSERT_TRUE(send_from_a(300));
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 201; }));
+    EXPECT_EQ(a_->count(Counter::kXmppOutEstablished), 1u);
+}
+
+TEST_P(Bidi, WhatALostStreamCarriedIsInDoubt) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; }));
+    until([] { return false; }, 1s);
+    ASSERT_TRUE(send_from_a(2));
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kWritten); }));
+    simulation_.kill(b_->node());
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }, 5s));
+}
+
+TEST_P(Bidi, APartnerThatHangsIsGivenUp) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; }));
+    until([] { return false; }, 1s);
+    simulation_.cut(a_->node(), b_->node());
+    ASSERT_TRUE(send_from_a(2));
+    ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }, 45s));
+    EXPECT_TRUE(until([&] { return a_->count(Counter::kXmppInEstablished) == 0; }, 15s));
+}
+
+// Nobody reads over there: what is under way stays bounded, the rest waits and is refused in time.
+TEST_P(Bidi, AStreamThatStandsStillHoldsBack) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; }));
+    until([] { return false; }, 1s);
+    simulation_.cut(a_->node(), b_->node());
+    constexpr link::Ticket kCount = 100;
+    for (link::Ticket ticket = 2; ticket < 2 + kCount; ++ticket) {
+        ASSERT_TRUE(send_from_a(ticket, std::string(30'000, 'x')));
+        until([] { return false; }, 1ms);
+    }
+    const auto fates = [&](link::Fate fate) {
+        return std::ranges::count(door_a_.outcomes, fate, &link::Outcome::fate);
+    };
+    EXPECT_LE(fates(link::Fate::kWritten), 40);  // kCarrierWindowBytes and what the network took
+    EXPECT_GE(fates(link::Fate::kWritten), 30);
+    ASSERT_TRUE(until(
+        [&] {
+            return fates(link::Fate::kInDoubt) + fates(link::Fate::kFailed) ==
+                   static_cast<std::ptrdiff_t>(kCount);
+        },
+        60s))
+        << fates(link::Fate::kInDoubt) << ' ' << fates(link::Fate::kFailed);
+}
+
+TEST_P(Bidi, DrainEndsIt) {  // X18
+    start_both_ways();
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; }));
+    ASSERT_TRUE(send_from_a(2));
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 1; }));
+    for (auto& seat : a_->seats()) seat.edge->drain();
+    EXPECT_TRUE(until(
+        [&] {
+            return std::ranges::all_of(a_->seats(),
+                                       [](const auto& seat) { return seat.edge->drained(); });
+        },
+        12s));
+    EXPECT_EQ(std::ranges::count(door_a_.outcomes, link::Fate::kInDoubt, &link::Outcome::fate), 0);
+}
+
+TEST_P(Bidi, OnlyWithPartnersThatHaveIt) {
+    start({{"partner/b.example/bidi", "yes"}}, {}, GetParam());
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 1; }));
+    ASSERT_TRUE(send_from_b(2));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; }));
+    EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 1u);
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
+}
+
 // X10: the cable is pulled; neither side learns it from its network.
 TEST_F(EdgePair, ADeadPartnerIsFoundOut) {
     start();

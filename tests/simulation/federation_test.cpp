@@ -55,8 +55,9 @@ TEST(Federation, ASilentPoolIsAnError) {  // ERR-408: local Timer F
 }
 
 // Runs traffic with connections breaking at random bytes; returns the trace.
-std::uint64_t run_with_faults(std::uint64_t seed, Ledger::Totals& totals, std::string& open) {
-    World world(seed);
+std::uint64_t run_with_faults(std::uint64_t seed, Ledger::Totals& totals, std::string& open,
+                              bool both_ways = false) {
+    World world(seed, 2, {}, false, both_ways);
     world.ledger.allowed_refusals =
         4;  // an error is said again for each stream that breaks under it
     unsigned faults = 0;
@@ -79,7 +80,7 @@ TEST(Federation, BrokenConnectionsLoseNothingInSilence) {
     for (std::uint64_t seed = 100; seed < 120; ++seed) {
         Ledger::Totals totals;
         std::string open;
-        run_with_faults(seed, totals, open);
+        run_with_faults(seed, totals, open, seed % 2 == 1);
         EXPECT_EQ(totals.open, 0U) << "seed " << seed << ", message " << open;
         EXPECT_EQ(totals.doubled, 0U) << "seed " << seed;
         EXPECT_EQ(totals.disordered, 0U) << "seed " << seed;
@@ -91,7 +92,7 @@ TEST(Federation, BrokenConnectionsLoseNothingInSilence) {
 TEST(Federation, AnyFaultLosesNothingInSilence) {
     constexpr unsigned kRounds = 12;
     for (std::uint64_t seed = 200; seed < 260; ++seed) {
-        World world(seed);
+        World world(seed, 2, {}, false, seed % 2 == 1);
         world.ledger.allowed_refusals =
             kRounds;  // an answer is written again for each break, at most
         Simulation& simulation = world.simulation;

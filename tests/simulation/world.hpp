@@ -319,14 +319,18 @@ inline SocketAddress Pool::listen_address(std::uint16_t port) {
 class World {
 public:
     // `certified`: the servers are proved by certificates (as of today), else by dialback.
+    // `both_ways`: one stream for both directions (XEP-0288).
     explicit World(std::uint64_t seed, std::uint32_t shards = 2, Settings more = {},
-                   bool certified = false)
+                   bool certified = false, bool both_ways = false)
         : simulation(certified ? SimulationSettings{.seed = seed, .wall_start = today()}
                                : SimulationSettings{.seed = seed}),
           seeded_(simulation.make_loop(simulation.make_node())),
-          fedgate(simulation, simulation.make_node(), shards,
-                  with(server_rules(kSipDomain, kXmppDomain), more), certified),
-          partner(simulation, simulation.make_node(), 1, server_rules(kXmppDomain, kSipDomain),
+          fedgate(
+              simulation, simulation.make_node(), shards,
+              with(with(server_rules(kSipDomain, kXmppDomain), more), bidi(kXmppDomain, both_ways)),
+              certified),
+          partner(simulation, simulation.make_node(), 1,
+                  with(server_rules(kXmppDomain, kSipDomain), bidi(kSipDomain, both_ways)),
                   certified),
           users(ledger),
           pool_node(simulation.make_node()),
@@ -393,6 +397,9 @@ public:
 
 private:
     SimulatedLoop& seeded_;
+    static Settings bidi(const std::string& their, bool on) {
+        return {{"partner/" + their + "/bidi", on ? "yes" : "no"}};
+    }
     static Settings with(Settings settings, const Settings& more) {
         settings.insert(settings.end(), more.begin(), more.end());
         return settings;

@@ -466,8 +466,8 @@ TEST(StreamOutbound, KnowsWhatThePeerTakes) {  // XEP-0478
             std::string(c.limits) + "</limits></stream:features>");
         EXPECT_EQ(peer.stream->limits().stanza_bytes, c.bytes) << c.limits;
         EXPECT_EQ(peer.stream->limits().idle, c.idle) << c.limits;
-        EXPECT_TRUE(peer.stream->fits(c.bytes));
-        EXPECT_EQ(peer.stream->fits(c.bytes + 1), c.bytes == 0);
+        EXPECT_TRUE(peer.stream->limits().fits(c.bytes));
+        EXPECT_EQ(peer.stream->limits().fits(c.bytes + 1), c.bytes == 0);
     }
 }
 

@@ -431,6 +431,7 @@ const Stimulus kStimuli[] = {
     {StreamEvent::kSmAck, "<a xmlns='urn:xmpp:sm:3' h='0'/>"},
     {StreamEvent::kSmResume, "<resume xmlns='urn:xmpp:sm:3'/>"},
     {StreamEvent::kSmResumed, "<resumed xmlns='urn:xmpp:sm:3'/>"},
+    {StreamEvent::kBidi, "<bidi xmlns='urn:xmpp:bidi'/>"},
     {StreamEvent::kStanza, std::string(kMessage)},
     {StreamEvent::kUnknown, "<x xmlns='urn:x'/>"},
 };

@@ -24,6 +24,7 @@ PARTNER_KEYS = {
     "dialback": {"tls": "none", "sasl": "none", "dialback": "yes"},
     "tls-dialback": {"tls": "required", "sasl": "none", "dialback": "yes"},
     "tls-optional": {"tls": "optional", "sasl": "optional", "dialback": "yes"},
+    "modern": {"tls": "required", "sasl": "optional", "dialback": "yes"},
 }
 
 
