@@ -664,6 +664,19 @@ TEST_F(EdgePair, ATakenAwayPartnerIsCutOff) {  // P9: live
 }
 
 // A5: neither side goes on with what its rules do not accept any more.
+// Neither for an answer of ours that its stream had not seen confirmed.
+TEST_F(EdgePair, NobodyConnectsToWhoIsTakenAway) {
+    start();
+    ASSERT_TRUE(send_from_a(0));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    const auto connections = b_->count(Counter::kXmppInAccepted);
+    Settings without = server_rules("a.example", "b.example");
+    without.push_back({"federation.deny", "b.example"});
+    a_->reload(without);
+    until([] { return false; }, 20s);
+    EXPECT_EQ(b_->count(Counter::kXmppInAccepted), connections) << a_->log();
+}
+
 TEST_F(EdgePair, AStreamWithAWeakerProofThanTheNewRulesIsEnded) {
     start();
     ASSERT_TRUE(send_from_a(1));
