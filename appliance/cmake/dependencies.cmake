@@ -6,7 +6,9 @@ find_package(benchmark REQUIRED)
 find_package(mimalloc REQUIRED)
 find_package(SQLite3 REQUIRED)
 
-# The set-up owns the key of the cache (package version and options): ask it, don't repeat it.
+# The set-up owns the key of the cache (version, options, patch): ask it, don't repeat it.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/tests/setup ${PROJECT_SOURCE_DIR}/tests/wolfssl.patch)
 execute_process(
   COMMAND ${PROJECT_SOURCE_DIR}/tests/setup --print-wolfssl-prefix
   OUTPUT_VARIABLE wolfssl_prefix OUTPUT_STRIP_TRAILING_WHITESPACE)

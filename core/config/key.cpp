@@ -170,9 +170,8 @@ constexpr Key kKeys[] = {
     {"tls.external.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.external.certificate."},
     {"tls.external.revocation", kEnum, kNew, "word", 0, 2, "soft", "off soft hard",
-     "soft: what a list of tls.external.crl names is refused. hard: also what no current list "
-     "speaks "
-     "of, up to the root. off: the lists are not looked at."},
+     "soft: what a list of tls.external.crl or a stapled OCSP response says is revoked is refused. "
+     "hard: also what none of them speaks of, up to the root. off: neither is looked at."},
     {"tls.internal.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted between edges and gateways."},
     {"tls.internal.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",

@@ -9,7 +9,8 @@ from typing import Callable
 
 from harness.certificates import Authority, dns_names, srv_names, xmpp_addresses
 from harness.ejabberd import Ejabberd
-from harness.partners import ACCOUNTS, Partners
+from harness.partners import ACCOUNTS, DIRECT_DOMAIN, Partners
+from harness.process import Process, is_listening, own_address
 from harness.prosody import Prosody
 
 MODES = {"strict": {"tls": "required", "sasl": "required", "dialback": "no"},
@@ -86,7 +87,7 @@ KINDS = {
     # CERT-6: what it is for.
     "server-only": Kind(issued(usage="serverAuth")),
     "any-usage": Kind(issued(usage="")),
-    "client-only": Kind(issued(usage="clientAuth"), "is not for servers (extended key usage)"),
+    "client-only": Kind(issued(usage="clientAuth"), "is not for servers .extended key usage."),
     "an-authority": Kind(issued(more="basicConstraints=critical,CA:TRUE\nkeyUsage=critical,digitalSignature,"
                                      "keyCertSign"), "is an authority's, not a server's"),
 }
@@ -149,6 +150,35 @@ class Identity(Partners):
             self.directory / "ejabberd",
             {domain: (certificate, "tls-dialback") for domain, certificate in self.certificates.items()},
             self.authority.certificate, ACCOUNTS, legacy=True))
+
+
+class StaplingServer:
+    """TLS with a staple, and behind it nothing that speaks XMPP."""
+
+    def __init__(self, directory, certificate, staple):
+        self.address = own_address(5270)
+        self.process = Process("s_server", [
+            "openssl", "s_server", "-www", "-accept", f"{self.address}:5270", "-cert", certificate.certificate,
+            "-key", certificate.key, "-status_file", staple], directory / "s_server.log")
+        self.kill = self.process.kill
+
+    async def start(self, dns):
+        await self.process.start()
+        await self.process.wait_for(lambda: is_listening(self.address, 5270), "its port")
+
+
+class Stapled(Partners):
+    async def test_a_staple_that_says_revoked(self):    # CERT-5
+        domain = "stapled.example"
+        certificate = self.authority.issue(domain)
+        self.authority.revoke(certificate)
+        server = StaplingServer(self.directory, certificate, self.authority.staple(certificate))
+        await self.start({domain: MODES["strict"]}, {domain: server}, direct=[domain])
+        response = await self.agent.send_message(f"sip:romeo@{DIRECT_DOMAIN}", f"sip:juliet@{domain}", "hi",
+                                                 self.fedgate.sip)
+        self.assertEqual(response.status, 403)
+        self.assertRegex((await self.failures(domain))["out"], "^certificate: .*was revoked on ")
+        await self.fedgate.stop()
 
 
 @dataclass(frozen=True)

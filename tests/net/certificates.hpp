@@ -183,6 +183,11 @@ staple delegated second "" responder "-ndays 3000"
 staple other second "" good "-ndays 3000"
 staple endless good "" ca ""
 staple short good "" ca "-nmin 1"
+# Successful, and then no response at all: a small one, and one above what we take and TLS lets pass.
+hollow() { printf "asn1=SEQUENCE:r\n[r]\nstatus=ENUM:0\nbytes=EXP:0,SEQUENCE:b\n[b]\nkind=OID:1.3.6.1.5.5.7.48.1.1
+value=FORMAT:HEX,OCT:$2\n" >$1.cnf; openssl asn1parse -noout -genconf $1.cnf -out $1.ocsp; }
+hollow hollow 300380
+hollow huge $(head -c 17000 /dev/zero | od -An -v -tx1 | tr -d " \n")
 for n in *.pem; do openssl x509 -in $n -outform DER -out ${n%.pem}.der; done
 )";
     std::string directory_;

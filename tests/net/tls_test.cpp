@@ -1,6 +1,10 @@
 #include "net/tls.hpp"
 
+#include <arpa/inet.h>
+#include <cstdio>
+#include <sys/socket.h>
 #include <tuple>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -155,6 +159,133 @@ TEST(Tls, NothingIsLearntFromAPeer) {
     Pair second(*good, *lonely, "chained.example");
     ASSERT_TRUE(second.shake_hands());
     EXPECT_FALSE(second.client->peer().chain_valid);
+}
+
+// RFC 5280 4.2.1.10, in both roles: it is not TLS that judges names.
+TEST(Tls, NameConstraintsDoNotEndAHandshake) {
+    const auto& files = Certificates::get();
+    const auto good = files.context({"good"});
+    for (const bool tls13 : {true, false}) {
+        for (const char* name : {"inside", "outside", "outside_xmpp", "excluded"}) {
+            const auto other = files.context({name}, "ca.pem", tls13);
+            const bool valid = std::string(name) == "inside";
+            Pair as_server(*good, *other, "a.narrow.example");
+            ASSERT_TRUE(as_server.shake_hands()) << name << as_server.client->error().where;
+            Pair as_client(*other, *good, "xmpp.example");
+            ASSERT_TRUE(as_client.shake_hands()) << name << as_client.server->error().where;
+            for (const TlsSession* session : {as_server.client.get(), as_client.server.get()}) {
+                const PeerIdentity& peer = session->peer();
+                EXPECT_EQ(peer.chain_valid, valid) << name << peer.fault;
+                EXPECT_EQ(peer.fault.find("may not speak (name") == std::string::npos, valid)
+                    << name << peer.fault;
+            }
+        }
+    }
+}
+
+// One connection of ours to an OpenSSL server that staples a file, or nothing.
+class Stapling {
+public:
+    // `certificate`, `staple`: of Certificates; `version`: openssl's option.
+    Stapling(const std::string& certificate, const std::string& staple,
+             const std::string& version) {
+        const auto& files = Certificates::get();
+        std::string command = "exec openssl s_server -accept 127.0.0.1:0 -naccept 1 -www " +
+                              version + " -cert " + files.path(certificate + ".pem") + " -key " +
+                              files.path(certificate + ".key");
+        if (!staple.empty()) command += " -status_file " + files.path(staple);
+        server_ = popen((command + " 2>&1").c_str(), "r");
+        char line[200];
+        unsigned port = 0;
+        while (server_ != nullptr && port == 0 && std::fgets(line, sizeof line, server_) != nullptr)
+            std::sscanf(line, "ACCEPT 127.0.0.1:%u", &port);
+        EXPECT_NE(port, 0u);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(static_cast<std::uint16_t>(port));
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socket_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    }
+    ~Stapling() {
+        close(socket_);
+        if (server_ != nullptr) pclose(server_);
+    }
+    Stapling(const Stapling&) = delete;
+    Stapling& operator=(const Stapling&) = delete;
+
+    bool shake_hands(TlsContext& context) {
+        session = TlsSession::client(context, "xmpp.example", "", wall_now());
+        std::string received;
+        while (true) {
+            Buffer output;
+            Bytes input = received;
+            const Outcome outcome = session->handshake(input, output);
+            received.erase(0, received.size() - input.size());
+            const Bytes out = output.bytes();
+            if (::send(socket_, out.data(), out.size(), MSG_NOSIGNAL) !=
+                static_cast<ssize_t>(out.size())) {
+                return false;
+            }
+            if (outcome != Outcome::kNeedInput) return outcome == Outcome::kDone;
+            char bytes[4'096];
+            const ssize_t count = recv(socket_, bytes, sizeof bytes, 0);
+            if (count <= 0) return false;
+            received.append(bytes, static_cast<std::size_t>(count));
+        }
+    }
+
+    std::unique_ptr<TlsSession> session;
+
+private:
+    std::FILE* server_ = nullptr;
+    int socket_ = -1;
+};
+
+// RFC 6066 8, RFC 8446 4.4.2.1, CERT-5: the handshake asks for a staple, and what comes is judged
+// by us only; nothing about it ends the handshake.
+TEST(Tls, AStapleIsAskedForAndJudged) {
+    const auto context = Certificates::get().context({}, "ca.pem");
+    const std::string revoked = "was revoked on 2026-01-31 (key compromise)";
+    const struct {
+        const char* certificate;
+        const char* staple;
+        bool is_revoked = false;
+        bool is_good = false;
+    } cases[] = {
+        {"good", "good.ocsp", false, true},
+        {"second", "second.ocsp", true},
+        {"second", "delegated.ocsp", true},
+        {"good", ""},
+        {"good", "second.ocsp"},   // about another certificate
+        {"second", "other.ocsp"},  // signed by nobody who may
+        {"good", "endless.ocsp"},
+        {"good", "short.ocsp"},
+        {"good", "hollow.ocsp"},
+        {"good", "huge.ocsp"},
+    };
+    const WallTime tomorrow = wall_now() + std::chrono::days(1);
+    for (const std::string version : {"-tls1_3", "-tls1_2"}) {
+        for (const auto& one : cases) {
+            SCOPED_TRACE(version + " " + one.certificate + " " + one.staple);
+            Stapling server(one.certificate, one.staple, version);
+            ASSERT_TRUE(server.shake_hands(*context)) << server.session->error().where;
+            EXPECT_STREQ(server.session->version(), version == "-tls1_3" ? "TLSv1.3" : "TLSv1.2");
+            const auto fault = [&](Revocation how) {
+                server.session->judge_with({.roots = context->roots(), .revocation = how},
+                                           tomorrow);
+                return server.session->peer().fault;
+            };
+            EXPECT_EQ(fault(Revocation::kSoft), one.is_revoked ? revoked : "");
+            EXPECT_EQ(fault(Revocation::kOff), "");
+            const std::string hard = fault(Revocation::kHard);
+            if (one.is_revoked || one.is_good) {
+                EXPECT_EQ(hard, one.is_good ? "" : revoked);
+            } else {
+                EXPECT_EQ(hard.find("can't be checked for revocation"), 0u) << hard;
+            }
+        }
+    }
 }
 
 TEST(Tls, AClientMayShowNothing) {

@@ -138,6 +138,16 @@ class Authority:
         self.ca("-gencrl", "-out", path)
         return path
 
+    def staple(self, certificate):
+        """The DER file of an OCSP response about it that is new now."""
+        request, path = (certificate.certificate.with_suffix(suffix) for suffix in (".request", ".ocsp"))
+        openssl("ocsp", "-issuer", self.certificate, "-cert", certificate.certificate, "-no_nonce",
+                "-reqout", request)
+        openssl("ocsp", "-index", self.directory / "index.txt", "-CA", self.certificate,
+                "-rsigner", self.certificate, "-rkey", self.key, "-ndays", 1,
+                "-reqin", request, "-respout", path)
+        return path
+
     def ca(self, *arguments):
         openssl("ca", "-batch", "-config", self.configuration, "-cert", self.certificate,
                 "-keyfile", self.key, *arguments)
