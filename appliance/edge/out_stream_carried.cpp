@@ -47,7 +47,9 @@ void OutStream::lose_carrier(link::Fault fault) {
     carrier_.reset();
     last_fault_ = fault;
     tell_doubts(fault);
-    if (draining_) {
+    if (!context_.stream_policy(our_, their_).allowed) {
+        fail_waiting(link::Fault::kBlocked, true);
+    } else if (draining_) {
         fail_waiting(fault, true);
     } else if (may_take_carrier()) {
         take_carrier();

@@ -320,6 +320,22 @@ TEST_P(Bidi, OneConnectionServesBoth) {
     EXPECT_EQ(b_->count(Counter::kXmppOutEstablished), 0u);
 }
 
+// P9: an answer that their stream carried, unconfirmed, opens no stream to who is denied.
+TEST_P(Bidi, NobodyConnectsToWhoIsTakenAway) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1; })) << a_->log() << b_->log();
+    door_b_.pings_go_to = nullptr;
+    ASSERT_TRUE(send_from_a(0));
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 1; }));
+    const auto connections = b_->count(Counter::kXmppInAccepted);  // about a dialback key
+    Settings without = server_rules("a.example", "b.example");
+    without.push_back({"federation.deny", "b.example"});
+    a_->reload(without);
+    until([] { return false; }, 20s);
+    EXPECT_EQ(b_->count(Counter::kXmppInAccepted), connections) << a_->log();
+}
+
 // The same where the one with many shards accepts: stream and pair meet by mailbox.
 TEST_P(Bidi, TheyOpenItAndWeUseIt) {
     start_both_ways();
