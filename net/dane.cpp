@@ -36,27 +36,27 @@ bool is_usable(const TlsaRecord& record) {
 }
 
 // Is the chain good when nothing but `root` is trusted, on the same terms otherwise?
-bool leads_to(Bytes root, std::span<const Bytes> chain, PeerTerms terms, WallTime now) {
+bool leads_to(Bytes root, const Shown& shown, PeerTerms terms, WallTime now) {
     const auto store = TrustStore::of({std::string(root)});
     if (!store) return false;
     terms.roots = &*store;
     terms.pins = {};
-    return fault_of_chain({.chain = chain}, terms, now).empty();
+    return fault_of_chain(shown, terms, now).empty();
 }
 
 // An authority that the record names, shown in the chain or, for usage 2, in the record itself.
-bool anchored(const TlsaRecord& record, std::span<const Bytes> chain,
-              std::span<const Certificate> roots, const PeerTerms& terms, WallTime now) {
-    for (const Bytes der : chain.subspan(1)) {
-        const auto shown = parse_certificate(der);
-        if (shown && matches(record, *shown) && leads_to(der, chain, terms, now)) return true;
+bool anchored(const TlsaRecord& record, const Shown& shown, std::span<const Certificate> roots,
+              const PeerTerms& terms, WallTime now) {
+    for (const Bytes der : shown.chain.subspan(1)) {
+        const auto above = parse_certificate(der);
+        if (above && matches(record, *above) && leads_to(der, shown, terms, now)) return true;
     }
     for (const Certificate& root : roots) {
-        if (matches(record, root) && leads_to(root.der, chain, terms, now)) return true;
+        if (matches(record, root) && leads_to(root.der, shown, terms, now)) return true;
     }
     const bool holds_it =
         record.usage == kDaneAnchor && record.selector == 0 && record.matching == 0;
-    return holds_it && leads_to(record.data, chain, terms, now);
+    return holds_it && leads_to(record.data, shown, terms, now);
 }
 
 }  // namespace
@@ -69,8 +69,8 @@ std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord> records) {
     return usable;
 }
 
-void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, const PeerTerms& terms,
-                WallTime now, PeerIdentity& peer) {
+void judge_dane(const DaneQuestion& question, Shown shown, const PeerTerms& terms, WallTime now,
+                PeerIdentity& peer) {
     const auto records = usable_tlsa(question.records);
     if (records.empty()) return;
     const auto roots =
@@ -78,9 +78,9 @@ void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, cons
     peer.dane_domain = question.domain;
     peer.dane_host = question.host;
     peer.dane = PeerIdentity::Dane::kRefused;
-    chain = chain.first(std::min(chain.size(), kChainCertificatesMax));
-    const auto server =
-        chain.empty() ? failure(Errc::kNotFound, "no certificate") : parse_certificate(chain[0]);
+    shown.chain = shown.chain.first(std::min(shown.chain.size(), kChainCertificatesMax));
+    const auto server = shown.chain.empty() ? failure(Errc::kNotFound, "no certificate")
+                                            : parse_certificate(shown.chain[0]);
     if (server) {
         const auto any = [&](std::uint8_t usage, auto&& holds) {
             return std::ranges::any_of(records, [&](const TlsaRecord& record) {
@@ -91,11 +91,11 @@ void judge_dane(const DaneQuestion& question, std::span<const Bytes> chain, cons
         if (any(kDaneServer, is_server) && has_strong_key(*server)) {
             peer.dane = PeerIdentity::Dane::kServer;
         } else if (any(kDaneAnchor,
-                       [&](const TlsaRecord& r) { return anchored(r, chain, {}, terms, now); })) {
+                       [&](const TlsaRecord& r) { return anchored(r, shown, {}, terms, now); })) {
             peer.dane = PeerIdentity::Dane::kAnchor;
         } else if (peer.chain_valid &&
                    (any(kPkixServer, is_server) || any(kPkixAnchor, [&](const TlsaRecord& r) {
-                        return anchored(r, chain, roots, terms, now);
+                        return anchored(r, shown, roots, terms, now);
                     }))) {
             peer.dane = PeerIdentity::Dane::kBesidesChain;
         }

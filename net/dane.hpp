@@ -22,9 +22,8 @@ struct DaneQuestion {
 // Of records, those that can be understood. RFC 7671 4: others count as if they were not there.
 std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord>);
 
-// Sets the DANE part of `peer`, which identify_peer() has filled for this chain. Nothing changes
-// when no record is usable.
-void judge_dane(const DaneQuestion&, std::span<const Bytes> chain, const PeerTerms&, WallTime now,
-                PeerIdentity& peer);
+// Sets the DANE part of `peer`, which identify_peer() has filled for what was shown. Nothing
+// changes when no record is usable.
+void judge_dane(const DaneQuestion&, Shown, const PeerTerms&, WallTime now, PeerIdentity& peer);
 
 }  // namespace fedgate::net

@@ -482,8 +482,9 @@ void TlsSession::close(Buffer& output) {
 
 void TlsSession::State::judge(const PeerTerms& terms, WallTime now) {
     const std::vector<Bytes> chain(shown.begin(), shown.end());
-    peer = identify_peer({.chain = chain, .staple = staple, .by_client = is_server}, terms, now);
-    judge_dane(dane, chain, terms, now, peer);
+    const Shown all{.chain = chain, .staple = staple, .by_client = is_server};
+    peer = identify_peer(all, terms, now);
+    judge_dane(dane, all, terms, now, peer);
     judged = true;
 }
 

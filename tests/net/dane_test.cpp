@@ -45,8 +45,8 @@ PeerIdentity judge(
     const auto trust = TrustStore::of({der(root)});
     EXPECT_TRUE(trust);
     PeerIdentity peer = identify_peer({.chain = chain}, {.roots = &*trust}, now);
-    judge_dane({std::move(records), "domain.example", "host.example"}, chain, {.roots = &*trust},
-               now, peer);
+    judge_dane({std::move(records), "domain.example", "host.example"}, {.chain = chain},
+               {.roots = &*trust}, now, peer);
     return peer;
 }
 
@@ -126,6 +126,25 @@ TEST(Dane, BesidesAValidChain) {
               Dane::kRefused);
 }
 
+// CERT-5 below an authority that the records name.
+TEST(Dane, AStapleHoldsToo) {
+    const WallTime now = std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now());
+    const auto dane = [&](const std::string& name, Revocation how) {
+        const std::string server = der(name), ca = der("ca");
+        const std::string staple = Certificates::get().text(name + ".ocsp");
+        const std::vector<Bytes> chain{server, ca};
+        const Shown shown{.chain = chain, .staple = staple};
+        const PeerTerms terms{.revocation = how};
+        PeerIdentity peer = identify_peer(shown, terms, now);
+        judge_dane({{record(kDaneTa, kKey, kSha256, "ca")}, "domain.example", "host.example"},
+                   shown, terms, now, peer);
+        return peer.dane;
+    };
+    EXPECT_EQ(dane("second", Revocation::kSoft), Dane::kRefused);
+    EXPECT_EQ(dane("second", Revocation::kOff), Dane::kAnchor);
+    EXPECT_EQ(dane("good", Revocation::kHard), Dane::kAnchor);
+}
+
 // What the administrator has said of the partner holds besides: pins (CERT-7), what is revoked
 // (N13), the usage (CERT-6).
 TEST(Dane, TheTermsForThePartnerHold) {
@@ -134,7 +153,8 @@ TEST(Dane, TheTermsForThePartnerHold) {
     const auto judged = [&](const TlsaRecord& record, Bytes server, const PeerTerms& terms) {
         const std::vector<Bytes> chain{server, ca};
         PeerIdentity peer = identify_peer({.chain = chain}, terms, now);
-        judge_dane({{record}, "domain.example", "host.example"}, chain, terms, now, peer);
+        judge_dane({{record}, "domain.example", "host.example"}, {.chain = chain}, terms, now,
+                   peer);
         return peer;
     };
     const auto trust = TrustStore::of({ca});
