@@ -1,8 +1,10 @@
 #include "appliance/edge/context.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "appliance/edge/sessions.hpp"
+#include "core/base/limits.hpp"
 #include "net/address.hpp"
 
 namespace fedgate::edge {
@@ -40,7 +42,8 @@ xml::StreamPolicy Context::stream_policy(Bytes our, Bytes their) const {
 }
 
 xml::Served Context::serves(Bytes our) const {
-    return rules->sip_domain(our) != nullptr ? xml::Served::kYes : xml::Served::kNo;
+    if (rules->sip_domain(our) != nullptr) return xml::Served::kYes;
+    return std::ranges::find(gone, our) != gone.end() ? xml::Served::kGone : xml::Served::kNo;
 }
 
 void Context::tell(EventId event, FailureKind kind, bool inbound, Bytes their,
@@ -76,6 +79,17 @@ void Context::apply_rules() {
     settings.establish_max = xmpp.establish;
     settings.resume_max = kSessionKept;
     if (!rules->sip_domains().empty()) settings.default_domain = rules->sip_domains().front().name;
+
+    std::vector<std::string> before = std::exchange(ours, {});
+    for (const rules::SipDomain& domain : rules->sip_domains()) ours.push_back(domain.name);
+    for (std::string& name : before) {
+        if (rules->sip_domain(name) == nullptr) gone.push_back(std::move(name));
+    }
+    std::erase_if(gone,
+                  [this](const std::string& name) { return rules->sip_domain(name) != nullptr; });
+    if (gone.size() > limits::kGoneDomains) {
+        gone.erase(gone.begin(), gone.end() - static_cast<std::ptrdiff_t>(limits::kGoneDomains));
+    }
 }
 
 }  // namespace fedgate::edge

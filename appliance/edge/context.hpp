@@ -1,6 +1,9 @@
 // What every stream of one shard's edge stands on. Owner: the Edge. Thread: the shard's.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "appliance/edge/certificates.hpp"
 #include "appliance/edge/failures.hpp"
 #include "appliance/edge/mass_loss.hpp"
@@ -60,6 +63,9 @@ struct Context {
     [[nodiscard]] Duration space_pause(const xml::StreamLimits& theirs) const;
     // What settings follow from the rules.
     void apply_rules();
+
+    std::vector<std::string> ours;  // the domains of ours under these rules
+    std::vector<std::string> gone;  // S2S-4: under earlier ones; the oldest first
 };
 
 }  // namespace fedgate::edge

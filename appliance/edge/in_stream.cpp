@@ -405,7 +405,10 @@ void InStream::recheck() {
         return pair.state != xml::Stream::Pair::State::kValid ||
                is_good(pair.our, pair.their, pair.proof);
     });
-    if (!good) return fail(xml::StreamError::kPolicyViolation);
+    if (!good) {
+        const bool gone = context_.serves(our_) == xml::Served::kGone;  // S2S-4
+        return fail(gone ? xml::StreamError::kHostGone : xml::StreamError::kPolicyViolation);
+    }
     if (!proves_still()) {
         fail(xml::StreamError::kReset);  // S2S-32
         context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, true, their_,

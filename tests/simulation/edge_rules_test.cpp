@@ -513,8 +513,14 @@ TEST_F(EdgeRules, StreamsOfADomainThatIsNotOursAnyMoreEnd) {
     without.emplace_back("domain/other.example/phone", "no");
     server_->reload(without);
     pass(1s);
-    EXPECT_TRUE(has(theirs.text, "<stream:error>")) << theirs.text;
+    EXPECT_TRUE(has(theirs.text, "<stream:error><host-gone ")) << theirs.text;  // S2S-4
     EXPECT_TRUE(has(theirs.text, "</stream:stream>")) << theirs.text;
+    // Who comes later hears the same, until it is ours again.
+    Partner::Stream& late = partner_->open();
+    ASSERT_TRUE(until([&] { return late.gone; }, 15s)) << late.text;
+    EXPECT_TRUE(has(late.text, "<stream:error><host-gone ")) << late.text;
+    server_->reload(rules({}));
+    authenticated();
 }
 
 // features.md X7: the peer is told why.
