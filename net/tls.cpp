@@ -93,7 +93,7 @@ struct TlsSession::State {
     WallTime wall_now{};
     std::string alpn_wanted;
     std::string server_name;
-    std::string hello;  // server: the first record, looked at for the name
+    std::string hello;  // server: the first record, looked at for the name, until it was read
     std::size_t hello_read = 0;
     Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
@@ -136,6 +136,10 @@ int receive(WOLFSSL*, char* into, int count, void* context) {
         const std::size_t taken =
             state.hello.copy(into, static_cast<std::size_t>(count), state.hello_read);
         state.hello_read += taken;
+        if (state.hello_read == state.hello.size()) {
+            std::string().swap(state.hello);
+            state.hello_read = 0;
+        }
         return static_cast<int>(taken);
     }
     if (state.input == nullptr || state.input->empty()) return WOLFSSL_CBIO_ERR_WANT_READ;
@@ -433,8 +437,6 @@ TlsSession::Outcome TlsSession::handshake(Bytes& input, Buffer& output) {
     state.output = nullptr;
     if (result != WOLFSSL_SUCCESS) return state.fail();
     state.secured = true;
-    state.hello = {};
-    state.hello_read = 0;
     if (state.is_server && state.server_name.empty()) {
         void* name = nullptr;
         const auto size = wolfSSL_SNI_GetRequest(state.ssl, WOLFSSL_SNI_HOST_NAME, &name);
