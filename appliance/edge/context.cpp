@@ -70,6 +70,11 @@ Duration Context::space_pause(const xml::StreamLimits& theirs) const {
     return theirs.idle == Duration{} ? pause : std::min(pause, theirs.idle / 2);
 }
 
+void Context::tell_answer_lost(Bytes our, Bytes their) {
+    stats.add(Counter::kXmppAnswersLost);
+    log.event(EventId::kAnswerLost, {{"partner", their}, {"domain", our}});
+}
+
 void Context::apply_rules() {
     failures.recheck(*rules);
     const rules::Settings::Xmpp& xmpp = rules->settings.xmpp;

@@ -61,6 +61,8 @@ struct Context {
     // S2S-17: how long a stream of ours may be silent before a space. In time for what the partner
     // bears (XEP-0478).
     [[nodiscard]] Duration space_pause(const xml::StreamLimits& theirs) const;
+    // Nobody else learns of it.
+    void tell_answer_lost(Bytes our, Bytes their);
     // What settings follow from the rules.
     void apply_rules();
 

@@ -16,6 +16,8 @@ constexpr Duration kSweep = 1s;
 constexpr Duration kDrainSweep = 10ms;
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
+// That answers wait, unless it is told again: a mailbox may have had no room for the end of it.
+constexpr Duration kAnswersWaitMax = 3 * kAnswersToldEvery;
 
 // A ToPartner (or a pong: its number; or the wish for a ping) on its way to the shard that owns the
 // pair: this, then the two domains, then the stanza.
@@ -64,6 +66,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPing), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kAnswersWait), *this);
 }
 
 Edge::~Edge() {
@@ -289,6 +292,8 @@ bool Edge::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
         pong_here(our, their, header.number);
     } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kPing)) {
         ping_here(our, their);
+    } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kAnswersWait)) {
+        answers_here(our, their, header.number != 0);
     } else {
         send_here({header.number, our, their, record.substr(our.size() + their.size())});
     }
@@ -367,7 +372,9 @@ void Edge::send_here(const link::ToPartner& stanza) {
     if (stream == nullptr) stream = make_out_stream(stanza.our_domain, stanza.their_domain);
     if (stream != nullptr) {
         stream->send(stanza.ticket, stanza.stanza);
-    } else if (stanza.ticket != 0) {
+    } else if (stanza.ticket == 0) {
+        context_.tell_answer_lost(stanza.our_domain, stanza.their_domain);
+    } else {
         on_fate({stanza.ticket, link::Fate::kFailed, link::Fault::kQueueFull});
     }
 }
@@ -389,6 +396,37 @@ OutStream* Edge::make_out_stream(Bytes our, Bytes their) {
 void Edge::on_fate(const link::Outcome& outcome) {
     fates_[link::shard_of(outcome.ticket) % fates_.size()].push_back(outcome);
     context_.loop.at_turn_end(*this);
+}
+
+// To all shards: each may have streams of the partner.
+void Edge::on_answers(const OutStream& stream, bool wait) {
+    const PairRecord record{wait ? 1U : 0U, static_cast<std::uint32_t>(stream.our().size()),
+                            static_cast<std::uint32_t>(stream.their().size())};
+    for (std::uint32_t shard = 0; shard < context_.shard.count(); ++shard) {
+        if (shard == context_.shard.index()) {
+            answers_here(stream.our(), stream.their(), wait);
+            continue;
+        }
+        static_cast<void>(
+            context_.shard.send(shard, static_cast<std::uint32_t>(link::RecordKind::kAnswersWait),
+                                {bytes_of(record), stream.our(), stream.their()}));
+    }
+}
+
+void Edge::answers_here(Bytes our, Bytes their, bool wait) {
+    key_.assign(our).append(1, ' ').append(their);
+    if (wait) {
+        answers_wait_[key_] = context_.loop.now() + kAnswersWaitMax;
+    } else {
+        answers_wait_.erase(key_);
+    }
+}
+
+bool Edge::answers_wait(Bytes our, Bytes their) {
+    if (answers_wait_.empty()) return false;
+    key_.assign(our).append(1, ' ').append(their);
+    const auto it = answers_wait_.find(key_);
+    return it != answers_wait_.end() && context_.loop.now() < it->second;
 }
 
 void Edge::on_turn_end() {
@@ -442,6 +480,8 @@ void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()
 void Edge::sweep() {
     std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
     sessions_.sweep();
+    std::erase_if(answers_wait_,
+                  [this](const auto& entry) { return context_.loop.now() >= entry.second; });
     std::erase_if(out_streams_, [](const auto& entry) { return entry.second->forgettable(); });
     // Their streams last longest: answers to our pings come on them.
     if (draining_ && out_streams_drained()) {

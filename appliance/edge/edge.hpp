@@ -98,6 +98,7 @@ private:
     const char* on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
+    [[nodiscard]] bool answers_wait(Bytes our, Bytes their) override;
     void on_silence(InStream&) override;
     void on_carrying(InStream&, const xml::Stream::Pair&) override;
     [[nodiscard]] bool on_left(InStream&, Bytes our, Bytes their, std::uint64_t position) override;
@@ -122,12 +123,14 @@ private:
                     std::optional<std::uint32_t> handled) override;
     std::optional<Left> take_session(std::uint64_t stream) override;
     void on_fate(const link::Outcome&) override;
+    void on_answers(const OutStream&, bool wait) override;
     void on_verdict(Verification&, xml::Verdict) override;
 
     [[nodiscard]] std::uint32_t owner_of(Bytes our, Bytes their) const;
     void send_here(const link::ToPartner&);
     void pong_here(Bytes our, Bytes their, std::uint64_t number);
     void ping_here(Bytes our, Bytes their);
+    void answers_here(Bytes our, Bytes their, bool wait);
     void tell_owner(link::RecordKind, Bytes our, Bytes their, std::uint64_t number);
     [[nodiscard]] OutStream* find_out_stream(Bytes our, Bytes their);
     [[nodiscard]] OutStream* make_out_stream(Bytes our, Bytes their);
@@ -144,6 +147,9 @@ private:
     Slab<InStream> in_streams_;
     std::vector<Handle<InStream>> gone_;  // freed at the end of the turn
     std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;  // "our their"
+    // Pairs whose answers wait, at whatever shard: until when, unless it is said again. No more
+    // than all shards have out-streams.
+    std::unordered_map<std::string, Instant> answers_wait_;
     std::vector<Asked> asked_;
     std::vector<Refused> refused_;
     std::vector<std::vector<link::Outcome>> fates_;  // by shard; told at the end of the turn

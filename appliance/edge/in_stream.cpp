@@ -147,6 +147,11 @@ void InStream::on_pair(const xml::Action& action) {
 }
 
 bool InStream::on_stanza(const xml::Action& action) {
+    if (owner_.answers_wait(action.our, action.their)) {
+        context_.stats.add(Counter::kLinkBackPressure);
+        hold_until(context_.loop.now() + kUnreadRetry);
+        return false;
+    }
     switch (intake_.take(action, stream_.scope())) {
         case Intake::Outcome::kLater: hold_until(intake_.again()); return false;
         case Intake::Outcome::kPong:

@@ -26,6 +26,8 @@ public:
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
     // An answer to ping `number` of our stream for this pair (OutStream::on_pong).
     virtual void on_pong(Bytes our, Bytes their, std::uint64_t number) = 0;
+    // Our answers for this pair wait: no more of its stanzas is to be read for now.
+    [[nodiscard]] virtual bool answers_wait(Bytes our, Bytes their) = 0;
     // Nothing has come in for long: a ping on our stream for this pair is wanted, whose answer
     // comes in on this one.
     virtual void on_silence(InStream&) = 0;

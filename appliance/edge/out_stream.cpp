@@ -31,6 +31,11 @@ constexpr Duration kDrainMax = 3s;
 // S2S-21: a refusal is remembered.
 constexpr Duration kPermanentFirst = 60s;
 constexpr Duration kPermanentMax = 3'600s;
+// From this part of the queue on its asker is not read: the rest is for the answers to what was
+// read already. Who proves us by dialback may ask about our key behind its stanzas: it is read so
+// long.
+constexpr std::size_t kAnswersPart = 4;
+constexpr Duration kProofTime = 2s;
 
 }  // namespace
 
@@ -63,8 +68,8 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
         waiting_bytes_ + stanza.size() > context_.rules->settings.xmpp.queue_bytes) {
         return refuse(ticket, link::Fault::kQueueFull);
     }
-    waiting_.push_back({ticket, now + bound, std::string(stanza)});
-    waiting_bytes_ += stanza.size();
+    enqueue(ticket, now + bound, std::string(stanza));
+    look_at_answers();
     arm();
 }
 
@@ -130,7 +135,7 @@ void OutStream::ask_for_acknowledgement() {
     const Instant now = context_.loop.now();
     const auto is_old = [now](const Written& one) { return now - one.at > kPatience; };
     if (!unacknowledged_.empty() && is_old(unacknowledged_.front())) {
-        if (counted() || answers_pings_) return give_up();
+        if (counted() || must_answer_pings()) return give_up();
         acknowledge(static_cast<std::size_t>(std::ranges::count_if(
             unacknowledged_,
             [&](const Written& one) { return now - one.at > kHostConfirmed && has_left(one); })));
@@ -184,13 +189,14 @@ void OutStream::on_pong(std::uint64_t number) {
     const auto ping = std::ranges::find(pings_, number, &Ping::number);
     if (!up() || ping == pings_.end()) return;
     heard_at_ = context_.loop.now();
+    const auto count = static_cast<std::size_t>(ping - pings_.begin()) + 1;
     if (counted()) {
-        pings_.erase(pings_.begin(), ping + 1);
+        pings_.pop_front(count);
         return;
     }
     answers_pings_ = true;
     const std::uint64_t covers = ping->covers;
-    pings_.erase(pings_.begin(), ping + 1);
+    pings_.pop_front(count);
     if (covers > acknowledged_count_) {
         acknowledge(static_cast<std::size_t>(covers - acknowledged_count_));
         flush();
@@ -201,9 +207,10 @@ void OutStream::flush() {
     while (up() && !waiting_.empty()) {
         Waiting& first = waiting_.front();
         if (!write(first.ticket, first.stanza)) break;
-        waiting_bytes_ -= first.stanza.size();
+        has_left_queue(first);
         waiting_.pop_front();
     }
+    look_at_answers();
     close_if_drained();
 }
 
@@ -317,18 +324,22 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
 // what has a ticket, and is told. What has none is an answer of ours, an error as a rule: to say it
 // twice does no harm, not to say it would be silence.
 void OutStream::tell_doubts(link::Fault fault) {
-    std::deque<Written> in_doubt = std::exchange(unacknowledged_, {});
+    Fifo<Written> in_doubt = std::exchange(unacknowledged_, {});
+    Fifo<Waiting> behind = std::exchange(waiting_, {});
     pings_.clear();
     acknowledgement_at_ = kNever;
     written_count_ = acknowledged_count_ = written_bytes_ = kept_bytes_ = unasked_bytes_ = 0;
     std::size_t count = 0;
     const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
-    for (auto one = in_doubt.rbegin(); one != in_doubt.rend(); ++one) {
-        if (one->ticket != 0 || one->again.empty()) continue;  // a ping is not sent again
-        if (waiting_.size() >= limits::kDomainPairQueueStanzas) break;
-        waiting_bytes_ += one->again.size();
-        waiting_.push_front({0, until, std::move(one->again)});
+    for (Written& one : in_doubt) {
+        if (one.ticket != 0 || one.again.empty()) continue;  // a ping is not sent again
+        if (waiting_.size() + behind.size() >= limits::kDomainPairQueueStanzas) {
+            refuse(0, link::Fault::kQueueFull);
+            continue;
+        }
+        enqueue(0, until, std::move(one.again));
     }
+    for (Waiting& one : behind) waiting_.push_back(std::move(one));
     for (const Written& one : in_doubt) {
         if (one.ticket == 0) continue;
         owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
@@ -358,28 +369,70 @@ Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
 
 // Our answers, which have no ticket, wait on for a stream unless the partner is gone for good.
 void OutStream::fail_waiting(link::Fault fault, bool answers_too) {
-    std::erase_if(waiting_, [&](const Waiting& one) {
+    waiting_.erase_if([&](const Waiting& one) {
         if (one.ticket == 0 && !answers_too) return false;
-        waiting_bytes_ -= one.stanza.size();
+        has_left_queue(one);
         refuse(one.ticket, fault);
         return true;
     });
+    look_at_answers();
 }
 
 void OutStream::refuse(link::Ticket ticket, link::Fault fault) {
     context_.stats.add(Counter::kXmppStanzasRefused);
-    if (ticket != 0) owner_.on_fate({ticket, link::Fate::kFailed, fault});
+    if (ticket != 0) return owner_.on_fate({ticket, link::Fate::kFailed, fault});
+    context_.tell_answer_lost(our_, their_);
 }
+
+void OutStream::enqueue(link::Ticket ticket, Instant until, std::string stanza) {
+    waiting_bytes_ += stanza.size();
+    if (ticket == 0) {
+        ++answers_;
+        answers_bytes_ += stanza.size();
+    }
+    waiting_.push_back({ticket, until, std::move(stanza)});
+}
+
+void OutStream::has_left_queue(const Waiting& one) {
+    waiting_bytes_ -= one.stanza.size();
+    if (one.ticket != 0) return;
+    --answers_;
+    answers_bytes_ -= one.stanza.size();
+}
+
+// Who does not take our answers is not read, until half of them have gone.
+void OutStream::look_at_answers() {
+    const Instant now = context_.loop.now();
+    const bool told = answers_told_at_ != kNever;
+    const std::size_t part = kAnswersPart * (told ? 2 : 1);
+    const bool many = answers_ >= limits::kDomainPairQueueStanzas / part ||
+                      answers_bytes_ >= context_.rules->settings.xmpp.queue_bytes / part;
+    const bool wait = many && !is_being_proved();
+    if (wait ? told && now < answers_told_at_ + kAnswersToldEvery : !told) return;
+    answers_told_at_ = wait ? now : kNever;
+    owner_.on_answers(*this, wait);
+}
+
+bool OutStream::is_being_proved() const {
+    if (!initiator_started_ || stream_ != nullptr) return false;
+    const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
+    return (policy.dialback_tls || policy.dialback_clear) &&
+           context_.loop.now() < begun_at_ + kProofTime;
+}
+
+// While we do not read it, its silence says nothing.
+bool OutStream::must_answer_pings() const { return answers_pings_ && answers_told_at_ == kNever; }
 
 void OutStream::expire() {
     const Instant now = context_.loop.now();
     // Tickets wait shorter than others, so the front need not be the first to go.
-    std::erase_if(waiting_, [&](const Waiting& one) {
+    waiting_.erase_if([&](const Waiting& one) {
         if (one.until > now) return false;
-        waiting_bytes_ -= one.stanza.size();
+        has_left_queue(one);
         refuse(one.ticket, link::Fault::kExpired);
         return true;
     });
+    look_at_answers();
 }
 
 void OutStream::on_timer(Timer&) {
@@ -429,7 +482,7 @@ void OutStream::keep_alive() {
         send_ping();
     } else if (now - pinged_at_ > kPatience) {
         if (stream_->resumable()) return initiator_.abort();  // an error would end the session
-        if (stream_->acknowledges() || answers_pings_) {
+        if (stream_->acknowledges() || must_answer_pings()) {
             return initiator_.fail(xml::StreamError::kConnectionTimeout);
         }
         heard_at_ = now;  // it never answers: asked again after the next interval
@@ -440,11 +493,15 @@ void OutStream::keep_alive() {
 void OutStream::start() {
     initiator_started_ = true;
     begun_at_ = context_.loop.now();
+    look_at_answers();
     initiator_.resume(resumption_ ? std::optional(resumption_->session) : std::nullopt);
     initiator_.start();
 }
 
 void OutStream::arm() {
+    waiting_.trim();
+    unacknowledged_.trim();
+    pings_.trim();
     if (stream_ == nullptr && waiting_.empty() && unacknowledged_.empty() && !resumption_) {
         timer_.cancel();
         return;

@@ -8,7 +8,6 @@
 // the Edge of shard hash(pair) % shards. Thread: that shard's.
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,10 +16,13 @@
 #include "appliance/edge/context.hpp"
 #include "appliance/edge/initiator.hpp"
 #include "appliance/link/link.hpp"
+#include "core/base/fifo.hpp"
 
 namespace fedgate::edge {
 
 class OutStream;
+
+constexpr Duration kAnswersToldEvery = std::chrono::seconds(1);
 
 class OutStreamOwner {
 public:
@@ -29,6 +31,9 @@ public:
     [[nodiscard]] virtual bool carry(const Carrier&, Bytes our, Bytes their, Bytes stanza,
                                      std::uint64_t position) = 0;
     virtual void fail_carrier(const Carrier&) = 0;
+    // Our answers to the partner wait, so many that what it asks is to be read no more; told again
+    // each kAnswersToldEvery. False: read on.
+    virtual void on_answers(const OutStream&, bool wait) = 0;
 
 protected:
     ~OutStreamOwner() = default;
@@ -130,6 +135,11 @@ private:
     void tell_doubts(link::Fault);
     void fail_waiting(link::Fault, bool answers_too);
     void refuse(link::Ticket, link::Fault);
+    void enqueue(link::Ticket, Instant until, std::string stanza);
+    void has_left_queue(const Waiting&);
+    void look_at_answers();
+    [[nodiscard]] bool is_being_proved() const;
+    [[nodiscard]] bool must_answer_pings() const;
     void start();
     void arm();
 
@@ -163,14 +173,17 @@ private:
     std::optional<Spare> spare_;      // the newest one that is not in use
     xml::StreamLimits carrier_limits_;
     std::uint64_t carrier_left_ = 0;  // as written_bytes_: what has gone to the network
-    std::deque<Waiting> waiting_;
+    Fifo<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
-    std::deque<Written> unacknowledged_;
+    std::size_t answers_ = 0;  // among them
+    std::size_t answers_bytes_ = 0;
+    Instant answers_told_at_ = kNever;  // that they wait
+    Fifo<Written> unacknowledged_;
     std::size_t kept_bytes_ = 0;            // of them
     std::size_t unasked_bytes_ = 0;         // kept since they were last asked for
     std::optional<Resumption> resumption_;  // what is unacknowledged waits for it
     unsigned barren_ = 0;                   // connections that broke since the last progress
-    std::deque<Ping> pings_;
+    Fifo<Ping> pings_;
     std::uint64_t written_count_ = 0;  // on this stream
     std::uint64_t acknowledged_count_ = 0;
     std::uint64_t written_bytes_ = 0;  // the same stanzas

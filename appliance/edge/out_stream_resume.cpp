@@ -67,7 +67,7 @@ void OutStream::on_resumed() {
 // Those that the partner does not have. Their senders know that they were written.
 void OutStream::send_again() {
     const Instant now = context_.loop.now();
-    std::deque<Written> missing = std::exchange(unacknowledged_, {});
+    Fifo<Written> missing = std::exchange(unacknowledged_, {});
     written_count_ = acknowledged_count_ = written_bytes_ = kept_bytes_ = unasked_bytes_ = 0;
     for (Written& one : missing) {
         if (one.again.empty()) continue;
@@ -76,9 +76,7 @@ void OutStream::send_again() {
             if (one.ticket != 0) {
                 doubt(one, link::Fault::kUnreachable);
             } else {
-                waiting_bytes_ += one.again.size();
-                waiting_.push_back(
-                    {0, now + context_.rules->settings.xmpp.queue_time, std::move(one.again)});
+                enqueue(0, now + context_.rules->settings.xmpp.queue_time, std::move(one.again));
             }
             continue;
         }

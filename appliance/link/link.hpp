@@ -37,6 +37,7 @@ enum class RecordKind : std::uint32_t {
     kPing = 4,
     kSession = 5,
     kCarrier = 6,
+    kAnswersWait = 7,
     kFirstOfGateway = 16
 };
 

@@ -56,6 +56,7 @@ enum class EventId : std::uint16_t {
     kStanzaRefused,
     kStanzaInDoubt,
     kDnsFailed,
+    kAnswerLost,
     kSipPeerRefused,
     kSipMalformed,
     kSipNextHopDown,
@@ -204,6 +205,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kDnsFailed, 2014, Severity::kWarning,
      {"A name could not be resolved", "The name servers don't answer, or not validly.", "Check net.dns.servers; fedctl dns check."},
      {"Un nom n'a pas pu être résolu", "Les serveurs DNS ne répondent pas, ou pas valablement.", "Vérifier net.dns.servers ; fedctl dns check."}},
+    {EventId::kAnswerLost, 2015, Severity::kWarning,
+     {"An answer of ours was lost", "The partner can't be reached, or does not read what it has asked for.", "fedctl doctor DOMAIN."},
+     {"Une de nos réponses est perdue", "Le partenaire est injoignable, ou ne lit pas ce qu'il a demandé.", "fedctl doctor DOMAINE."}},
     // 30xx: SIP
     {EventId::kSipPeerRefused, 3001, Severity::kWarning,
      {"A SIP peer was refused", "It is neither trusted by address nor by certificate.", "Add it to sip.trusted, if it is yours."},

@@ -22,6 +22,7 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
     {Counter::kXmppStanzasIn, "xmpp.stanzas.in", false, "stanzas received from partners"},
     {Counter::kXmppStanzasOut, "xmpp.stanzas.out", false, "stanzas written to partners"},
     {Counter::kXmppStanzasRefused, "xmpp.stanzas.refused", false, "stanzas that could not be written to a partner"},
+    {Counter::kXmppAnswersLost, "xmpp.answers.lost", false, "answers that could not be written to the partner that had asked"},
     {Counter::kXmppErrorsSent, "xmpp.errors.sent", false, "stanzas of type error sent to partners"},
     {Counter::kXmppErrorsReceived, "xmpp.errors.received", false, "stanzas of type error received from partners"},
     {Counter::kXmppStreamErrorsSent, "xmpp.errors.streams_ended", false, "streams that we ended with an error"},

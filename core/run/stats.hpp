@@ -31,6 +31,7 @@ enum class Counter : std::uint16_t {
     kXmppStanzasIn,
     kXmppStanzasOut,
     kXmppStanzasRefused,
+    kXmppAnswersLost,
     kXmppErrorsSent,
     kXmppErrorsReceived,
     kXmppStreamErrorsSent,

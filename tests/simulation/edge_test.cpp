@@ -23,6 +23,7 @@ struct Door final : link::GatewayDoor {
         }
         got.push_back({std::string(from.from_domain), from.proof, std::string(from.stanza)});
         answer(from);
+        if (errors_go_to != nullptr && from.stanza.starts_with("<message")) refuse(from);
         return true;
     }
     void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
@@ -51,7 +52,26 @@ struct Door final : link::GatewayDoor {
                  std::string(stanza.from) + "' id='" + std::string(stanza.id) + "'/>"}));
     }
 
+    // As where the SIP user is not known.
+    void refuse(const link::FromPartner& from) {
+        const xml::StreamScope scope;
+        const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
+        const std::string their(from.from_domain);
+        FEDGATE_CHECK(errors_go_to->take_stanza(
+            {0, "a.example", their,
+             "<message type='error' from='" + std::string(stanza.to) + "' to='" +
+                 std::string(stanza.from) + "' id='" + std::string(stanza.id) + "'><body>" +
+                 std::string(error_bytes, 'e') + "</body></message>"}));
+    }
+    [[nodiscard]] std::ptrdiff_t messages(Bytes domain) const {
+        return std::ranges::count_if(got, [domain](const Got& one) {
+            return one.domain == domain && one.stanza.starts_with("<message");
+        });
+    }
+
     bool room = true;
+    edge::Edge* errors_go_to = nullptr;
+    std::size_t error_bytes = 100;
     edge::Edge* pings_go_to = nullptr;
     unsigned pings = 0;
     unsigned refused = 0;
@@ -61,13 +81,14 @@ struct Door final : link::GatewayDoor {
 
 class EdgePair : public testing::Test {
 protected:
-    void start(Settings ours = {}, Settings theirs = {}, std::uint32_t shards = 1) {
+    void start(Settings ours = {}, Settings theirs = {}, std::uint32_t shards = 1,
+               bool certified = false) {
         Settings a = server_rules("a.example", "b.example");
         Settings b = server_rules("b.example", "a.example");
         a.insert(a.end(), ours.begin(), ours.end());
         b.insert(b.end(), theirs.begin(), theirs.end());
-        a_ = std::make_unique<Server>(simulation_, simulation_.make_node(), shards, a);
-        b_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, b);
+        a_ = std::make_unique<Server>(simulation_, simulation_.make_node(), shards, a, certified);
+        b_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, b, certified);
         a_->knows("b.example", simulation_, b_->node());
         b_->knows("a.example", simulation_, a_->node());
         for (auto& seat : a_->seats()) a_->start_edge(seat, door_a_);
@@ -737,6 +758,106 @@ TEST_F(EdgePair, ARefusalOfTheOldRulesDoesNotOutlastThem) {  // P9: live
     ASSERT_TRUE(send_from_a(2));  // neither a back-off nor a target that is held down (DNS-8)
     ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kWritten); }, 1s)) << a_->log();
     a_->seats()[0].edge.reset();
+}
+
+// A partner that asks what is answered by errors, and one that is honest: GEN-5, S2S-66.
+class Asker : public EdgePair {
+protected:
+    void ask(std::uint32_t shards) {
+        const Settings more = {{"partner/xmpp.example/type", "federated"},
+                               {"partner/xmpp.example/rate_stanzas", "none"}};
+        start(more, {}, shards, true);
+        honest_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1,
+                                           server_rules(kXmppDomain, "a.example"), true);
+        a_->knows(kXmppDomain, simulation_, honest_->node());
+        honest_->knows("a.example", simulation_, a_->node());
+        honest_->start_edge(honest_->seats()[0], door_honest_);
+        door_a_.errors_go_to = &a();
+    }
+    // As fast as it can, for so long.
+    void flood(Duration time) {
+        const Instant end = b_->seats()[0].loop->now() + time;
+        while (b_->seats()[0].loop->now() < end) {
+            for (int i = 0; i < 100; ++i) {
+                ASSERT_TRUE(b().take_stanza({++asked_, "b.example", "a.example",
+                                             "<message from='u@b.example' to='v@a.example' "
+                                             "id='m'><body>?</body></message>"}));
+            }
+            until([] { return false; }, 20ms);
+        }
+    }
+    [[nodiscard]] bool serves_the_honest() {
+        const auto before = door_honest_.messages("a.example");
+        FEDGATE_CHECK(honest_->seats()[0].edge->take_stanza(
+            {++asked_, kXmppDomain, "a.example",
+             "<message from='u@xmpp.example' to='v@a.example' id='m'><body>?</body></message>"}));
+        return until([&] { return door_honest_.messages("a.example") > before; }, 3s);
+    }
+    [[nodiscard]] std::ptrdiff_t asked() const { return door_a_.messages("b.example"); }
+    [[nodiscard]] std::ptrdiff_t answered() const { return door_b_.messages("a.example"); }
+    [[nodiscard]] std::size_t waiting() const {
+        std::size_t count = 0;
+        for (const auto& seat : a_->seats()) {
+            for (const edge::StreamRow& row : seat.edge->rows()) count += row.waiting;
+        }
+        return count;
+    }
+    void is_bounded_then_goes_on() {
+        const auto read = asked();
+        flood(1s);
+        EXPECT_EQ(asked(), read);  // it is not read
+        EXPECT_LE(waiting(), limits::kDomainPairQueueStanzas);
+        EXPECT_TRUE(serves_the_honest());
+    }
+    void all_is_answered() {
+        ASSERT_TRUE(until([&] { return waiting() == 0 && answered() == asked(); }))
+            << waiting() << " wait; " << answered() << " of " << asked() << '\n'
+            << a_->log();
+        EXPECT_EQ(a_->count(Counter::kXmppAnswersLost), 0U);
+        const auto read = asked();
+        flood(500ms);
+        EXPECT_TRUE(until([&] { return asked() > read + 200 && answered() == asked(); }))
+            << answered() << " of " << asked() << ", before: " << read << '\n'
+            << a_->log();
+    }
+
+    std::unique_ptr<Server> honest_;
+    Door door_honest_;
+    link::Ticket asked_ = 0;
+};
+
+TEST_F(Asker, IsNotReadWhileItLetsNobodyConnect) {
+    ask(4);
+    const SocketAddress address = simulation_.address(b_->node(), 5269);
+    simulation_.refuse_connects(address, true);
+    flood(3s);
+    is_bounded_then_goes_on();
+    simulation_.refuse_connects(address, false);
+    all_is_answered();
+}
+
+TEST_F(Asker, IsNotReadWhileItDoesNotReadTheAnswers) {
+    ask(2);
+    door_a_.error_bytes = 1'000;
+    ASSERT_TRUE(serves_the_honest());
+    flood(20ms);
+    ASSERT_TRUE(until([&] { return answered() > 0; }));
+    door_b_.room = false;
+    flood(3s);
+    is_bounded_then_goes_on();
+    door_b_.room = true;
+    all_is_answered();
+}
+
+// Whoever can't be told must at least be counted.
+TEST_F(Asker, AnAnswerThatIsLostIsTold) {
+    ask(1);
+    const SocketAddress address = simulation_.address(b_->node(), 5269);
+    simulation_.refuse_connects(address, true);
+    flood(20ms);
+    ASSERT_TRUE(until([&] { return asked() == 100; }));
+    ASSERT_TRUE(until([&] { return a_->count(Counter::kXmppAnswersLost) == 100; }, 60s));
+    EXPECT_NE(a_->log().find("An answer of ours was lost"), std::string::npos) << a_->log();
 }
 
 }  // namespace
