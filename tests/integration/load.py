@@ -132,10 +132,9 @@ class LoadClient(XmppClient):
         super().__init__(*arguments)
         self.ledger, self.ids = ledger, {}
 
-    async def read_all(self):
-        while found := await self.read_elements():
-            for stanza in found:
-                self.on_stanza(stanza)
+    async def take(self, found):
+        for stanza in found:
+            self.on_stanza(stanza)
 
     def on_stanza(self, stanza):
         if stanza.tag != CLIENT + "message":

@@ -52,11 +52,19 @@ class XmppClient:
                   f"<resource>{self.resource}</resource></bind></iq>")
         await self.next_element(CLIENT + "iq")
         self.send("<presence/>")
-        self.reader_task = asyncio.create_task(self.read_all())
         # Before its own presence is back, what is for it may find nobody.
-        await self.wait_for(lambda s: s.tag == CLIENT + "presence" and s.get("type") is None
-                            and s.get("from") == f"{self.jid}/{self.resource}", "its own presence")
+        await asyncio.wait_for(self.read_own_presence(), WAIT_SECONDS)
+        self.reader_task = asyncio.create_task(self.read_all())
         return self
+
+    async def read_own_presence(self):
+        while found := await self.read_elements():
+            own = [s for s in found if s.tag == CLIENT + "presence" and s.get("type") is None
+                   and s.get("from") == f"{self.jid}/{self.resource}"]
+            await self.take([s for s in found if s not in own])
+            if own:
+                return
+        raise Failed(f"{self.jid}: the stream ended before its own presence came")
 
     async def open_stream(self):
         self.parser = ElementTree.XMLPullParser(("start", "end"))
@@ -93,9 +101,12 @@ class XmppClient:
 
     async def read_all(self):
         while found := await self.read_elements():
-            async with self.arrived:
-                self.received.extend(found)
-                self.arrived.notify_all()
+            await self.take(found)
+
+    async def take(self, found):
+        async with self.arrived:
+            self.received.extend(found)
+            self.arrived.notify_all()
 
     def message(self, to, body, kind="chat"):
         """Sends a message and returns its id."""
