@@ -116,7 +116,8 @@ class Failover:
         await self.agent.start()
         self.fedgate.dns = self.dns
         self.fedgate.domains = {SIP_DOMAIN: {"next_hop": self.agent.uri}}
-        await asyncio.gather(self.fedgate.start(), *(site.start(self.dns) for site in self.sites))
+        await self.fedgate.start()
+        await asyncio.gather(*(site.start(self.dns) for site in self.sites))
 
     async def stop(self):
         for site in self.sites:
@@ -124,7 +125,8 @@ class Failover:
             await site.prosody.kill()
         await self.agent.stop()
         try:
-            await self.fedgate.stop()
+            if self.fedgate.process:
+                await self.fedgate.stop()
         finally:
             await self.fedgate.kill()
             await self.dns.stop()

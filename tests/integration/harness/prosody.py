@@ -136,4 +136,5 @@ class Prosody:
         await self.process.stop(signal.SIGTERM)
 
     async def kill(self):
-        await self.process.kill()
+        if self.process:
+            await self.process.kill()
