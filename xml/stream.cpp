@@ -215,15 +215,13 @@ void Stream::run(StreamRun row, const Element& element, Action& action, Instant 
 // What became due outside of next(), one a call; the end comes last.
 bool Stream::take_pending(Action& action) {
     for (Pair& pair : pairs_) {
-        const bool expired = pair.state == Pair::State::kPending && pair.deadline == Instant::min();
-        if (!pair.announce && !expired) continue;
-        action.kind = expired ? Action::Kind::kPairRefused : Action::Kind::kPair;
-        action.verdict = expired ? Verdict::kTimeout : Verdict::kValid;
+        if (!pair.announce) continue;
+        action.kind = Action::Kind::kPair;
+        action.verdict = Verdict::kValid;
         action.proof = pair.proof;
         action.our = pair.our;
         action.their = pair.their;
         pair.announce = false;
-        if (expired) pair.state = Pair::State::kFree;
         return true;
     }
     for (Question& question : questions_) {
@@ -453,15 +451,9 @@ void Stream::on_deadline(Instant now) {
         // S2S-60, S2S-61
         return fail_as(StreamEnd::Cause::kTimeout, StreamError::kConnectionTimeout);
     }
-    for (std::size_t i = 0; i < pairs_.size(); ++i) {
-        Pair& pair = pairs_[i];
+    for (Pair& pair : pairs_) {  // outbound ones are within the phase's
         if (pair.state != Pair::State::kPending || now < pair.deadline) continue;
-        if (inbound()) {
-            verified(pair.our, pair.their, id(), Verdict::kTimeout, now);
-        } else {
-            pair.deadline = Instant::min();  // take_pending() tells
-            attention_ = true;
-        }
+        verified(pair.our, pair.their, id(), Verdict::kTimeout, now);
     }
     for (Question& question : questions_) {
         const bool waits =

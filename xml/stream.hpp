@@ -230,10 +230,6 @@ public:
     // Outbound: asks the server of `their` whether it made `key` for stream `id` (of `our`). One
     // kVerifyAnswer follows unless the stream closes first. False: too many at once.
     [[nodiscard]] bool request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now);
-    // Outbound, after kPair: one more domain of ours on the same stream (DB-11). kPair or
-    // kPairRefused follows. False: policy or the peer does not allow it, or too many; use a stream
-    // of its own.
-    [[nodiscard]] bool request_pair(Bytes our, Instant now);
 
     // Outbound, after kPair; inbound with bidi(), for a pair that was handed out, once open. Writes
     // one stanza. False: no room, nothing was written.

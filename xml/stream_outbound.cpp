@@ -212,23 +212,19 @@ void Stream::on_result_out(const Element& element, Action& action, Instant now) 
     action.verdict = verdict;
     action.our = pair->our;
     action.their = pair->their;
-    if (verdict == Verdict::kInvalid && !authenticated()) {
+    if (verdict == Verdict::kInvalid) {
         closing_cause_ = StreamEnd::Cause::kRefused;
         return close(now);
     }
-    if (state_ == StreamState::kDialback) {
-        enter(StreamState::kOpen);
-        establish_deadline_ = kNever;
-    }
+    enter(StreamState::kOpen);
+    establish_deadline_ = kNever;
 }
 
 void Stream::on_proved_out(Pair& pair, Instant now) {
-    const bool first = !authenticated();
     // S2S-54: what is told of them, not of us.
     prove(pair, proved_       ? Proof::kCertificate
                 : encrypted() ? Proof::kDialbackTls
                               : Proof::kDialbackClear);
-    if (!first) return;
     if (bidi_) framer_.set_element_bytes_max(settings_.stanza_bytes_max);
     if (sm_offered_ && settings_.sm) {
         pair.announce = false;  // told when acknowledgements are on, so that every stanza counts
@@ -303,20 +299,6 @@ void Stream::on_verify_out(const Element& element, Action& action) {
         return;
     }
     ++counts_.answers_dropped;
-}
-
-bool Stream::request_pair(Bytes our, Instant now) {
-    if (inbound() || state_ != StreamState::kOpen || role_ == Role::kVerify) return false;
-    // DB-11: to a receiver that speaks dialback.
-    if (!dialback_known_ || peer_id_.empty()) return false;
-    const StreamPolicy policy = host_.policy(our, their_);
-    if (!policy.possible() || !policy.dialback(encrypted())) return false;
-    if (find_pair(our, their_) != nullptr) return false;
-    Pair* pair = make_pair(our, their_);
-    if (pair == nullptr) return false;
-    pair->deadline = now + settings_.dialback_wait;
-    write_result(our);
-    return true;
 }
 
 }  // namespace fedgate::xml

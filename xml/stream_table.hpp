@@ -150,7 +150,6 @@ inline constexpr StreamRow kOutboundRows[] = {
     {StreamState::kEnable,      StreamEvent::kSmResumed,    StreamRun::kResumedOut},
     {StreamState::kEnable,      StreamEvent::kVerifyAnswer, StreamRun::kVerifyOut},
     {StreamState::kEnable,      StreamEvent::kSmRequest,    StreamRun::kAcknowledge},
-    {StreamState::kOpen,        StreamEvent::kResultAnswer, StreamRun::kResultOut},
     {StreamState::kOpen,        StreamEvent::kVerifyAnswer, StreamRun::kVerifyOut},
     {StreamState::kOpen,        StreamEvent::kSmAck,        StreamRun::kAcknowledgedOut},
     {StreamState::kOpen,        StreamEvent::kSmRequest,    StreamRun::kAcknowledge},
@@ -164,7 +163,7 @@ inline constexpr StreamRow kOutboundRows[] = {
     {StreamState::kOpen,        StreamEvent::kVerify,       StreamRun::kQuestionOut},
     {StreamState::kClosing,     StreamEvent::kStanza,       StreamRun::kStanzaOut},
 
-    // Answers to nothing (DB-7), before we could have asked.
+    // Answers to nothing (DB-7): before we could have asked, or once more.
     {StreamState::kFeatures,    StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
     {StreamState::kFeatures,    StreamEvent::kVerifyAnswer, StreamRun::kDropAnswer},
     {StreamState::kStartTls,    StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
@@ -172,6 +171,7 @@ inline constexpr StreamRow kOutboundRows[] = {
     {StreamState::kSasl,        StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
     {StreamState::kSasl,        StreamEvent::kVerifyAnswer, StreamRun::kDropAnswer},
     {StreamState::kEnable,      StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
+    {StreamState::kOpen,        StreamEvent::kResultAnswer, StreamRun::kDropAnswer},
 
     // Nothing of theirs before our pair is proved.
     {StreamState::kFeatures,    StreamEvent::kStanza,       StreamRun::kNotAuthorized},

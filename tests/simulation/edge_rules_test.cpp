@@ -76,6 +76,8 @@ public:
     std::string answer_to_key = valid();
     std::string features = "<stream:features/>";
     bool sends_keys = true;
+    bool answers_questions = true;
+    std::string disowns;  // a domain whose keys it calls invalid
 
 private:
     Stream& add(std::unique_ptr<net::Connection> connection) {
@@ -107,11 +109,16 @@ private:
                          features);
         }
         if (take("</db:result>") && !answer_to_key.empty()) stream.write(answer_to_key);
-        if (take("</db:verify>")) {
-            const std::size_t at = stream.text.find(" id='", stream.text.find("<db:verify")) + 5;
-            stream.write("<db:verify from='b.example' to='a.example' id='" +
-                         stream.text.substr(at, stream.text.find('\'', at) - at) +
-                         "' type='valid'/>");
+        while (answers_questions && take("</db:verify>")) {
+            const std::size_t at = stream.text.rfind("<db:verify", stream.done);
+            const auto attribute = [&](const std::string& name) {
+                const std::size_t begin = stream.text.find(name, at) + name.size();
+                return stream.text.substr(begin, stream.text.find('\'', begin) - begin);
+            };
+            const std::string asked = attribute(" to='");
+            stream.write("<db:verify from='" + asked + "' to='a.example' id='" +
+                         attribute(" id='") + "' type='" +
+                         (asked == disowns ? "invalid" : "valid") + "'/>");
         }
         return input.size();
     }
@@ -155,10 +162,10 @@ protected:
     void start(const Settings& more = {}) {
         const Settings settings = rules(more);
         server_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1, settings);
-        const auto node = simulation_.make_node();
-        server_->knows("b.example", simulation_, node);
+        partner_node_ = simulation_.make_node();
+        server_->knows("b.example", simulation_, partner_node_);
         server_->start_edge(server_->seats()[0], door_);
-        partner_ = std::make_unique<Partner>(simulation_.make_loop(node),
+        partner_ = std::make_unique<Partner>(simulation_.make_loop(partner_node_),
                                              simulation_.address(server_->node(), 5269));
     }
     void send(link::Ticket ticket, const std::string& text = "x") {
@@ -183,6 +190,7 @@ protected:
     Simulation simulation_{{.seed = 11}};
     Door door_;
     std::unique_ptr<Server> server_;
+    Simulation::Node partner_node_{};
     std::unique_ptr<Partner> partner_;
 };
 
@@ -551,6 +559,55 @@ TEST_F(EdgeRules, ADomainThatIsNotOursEndsTheStream) {  // ERR-L1, S2S-33
     EXPECT_TRUE(has(stream.text, "<stream:error><host-unknown ")) << stream.text;
     EXPECT_FALSE(has(stream.text, "type='error'"));  // no error of the stanza
     EXPECT_TRUE(door_.got.empty());
+}
+
+// DB-11, DB-12, S2S-46: other domains on the same stream, each with its own proof; one that fails
+// takes nothing from the others.
+TEST_F(EdgeRules, ManyDomainsOnAStreamOfTheirs) {
+    Settings more;
+    std::vector<std::string> domains{"c.example", "d.example"};
+    for (int i = 0; i < 9; ++i) domains.push_back("n" + std::to_string(i) + ".example");
+    for (const std::string& domain : domains) {
+        for (const auto& [key, value] :
+             {std::pair{"type", "federated"}, {"tls", "none"}, {"sasl", "none"}}) {
+            more.emplace_back("partner/" + domain + "/" + key, value);
+        }
+    }
+    start(more);
+    for (const std::string& domain : domains) {
+        server_->knows(domain, simulation_, partner_node_);
+    }
+    partner_->disowns = "d.example";
+    Partner::Stream& stream = authenticated();
+    const auto answer = [&](const std::string& domain, Duration time = 5s) {
+        stream.text.clear();
+        stream.write("<db:result from='" + domain + "' to='a.example'>key</db:result>");
+        until([&] { return has(stream.text, "to='" + domain + "'"); }, time);
+        return stream.text;
+    };
+    const auto reaches = [&](const std::string& domain) {
+        const std::size_t before = door_.got.size();
+        stream.write("<message from='v@" + domain + "' to='u@a.example'/>");
+        return until([&] { return door_.got.size() == before + 1; }, 1s);
+    };
+    EXPECT_TRUE(has(answer("c.example"), "type='valid'")) << stream.text;
+    EXPECT_TRUE(has(answer("d.example"), "<forbidden ")) << stream.text;  // DB-6
+    EXPECT_TRUE(has(answer("stranger.example"), "<policy-violation ")) << stream.text;
+    EXPECT_TRUE(reaches("b.example"));
+    EXPECT_TRUE(reaches("c.example"));
+    // Eight questions at once, and the others go on meanwhile.
+    pass(6s);  // the connections of those that were answered are closed
+    partner_->answers_questions = false;
+    for (int i = 0; i < 8; ++i) {
+        EXPECT_EQ(answer("n" + std::to_string(i) + ".example", 100ms), "");
+    }
+    EXPECT_TRUE(has(answer("n8.example"), "<resource-constraint ")) << stream.text;
+    EXPECT_TRUE(reaches("c.example"));
+    EXPECT_EQ(server_->count(Counter::kXmppInEstablished), 1U);
+    // Who speaks for a domain that it has not proved is out (S2S-9).
+    stream.write("<message from='v@d.example' to='u@a.example'/>");
+    EXPECT_TRUE(until([&] { return has(stream.text, "<invalid-from "); }, 1s)) << stream.text;
+    EXPECT_EQ(door_.got.size(), 3U);
 }
 
 TEST_F(EdgeRules, AnElementThatIsNoStanzaEndsTheStream) {  // IQ-15
