@@ -23,12 +23,11 @@ from harness.fedgate import Fedgate
 from harness.process import wait_until
 from harness.prosody import Prosody
 from harness.world import PARTNER_KEYS, SIP_DOMAIN, XMPP_DOMAIN, binaries
-from harness.xmpp_client import WAIT_SECONDS, body_of
-from load import LOAD_CONFIGURATION, Ledger, LoadAgent, LoadClient
+from harness.xmpp_client import body_of
+from load import LOAD_CONFIGURATION, Ledger, LoadAgent, LoadClient, kill_server
 
 USERS = 10
 SAMPLE_SECONDS = 0.1
-KILLS = 3  # each may take one message along that the server had acknowledged already
 SETTLE_SECONDS = 60
 MOVES_WITHIN = 5
 DELIVERED_MIN = 0.5  # for a while nobody is there
@@ -70,10 +69,7 @@ class Site:
         """By its process id, under load."""
         self.alive = False
         self.ledger.mark_kill(self.name)
-        await self.prosody.kill()
-        for client in self.clients:     # what it had still brought counts
-            with contextlib.suppress(OSError):
-                await asyncio.wait_for(client.reader_task, WAIT_SECONDS)
+        await kill_server(self.prosody, self.ledger, self.clients)
         self.ledger.mark_kill(self.name)    # and what was sent to it while it died
         await self.log_out()
 
@@ -218,7 +214,7 @@ class Failover:
         with contextlib.suppress(Exception):
             await wait_until(lambda: not any(self.ledger.open.values()) and not self.ledger.owed(),
                              "all settled", SETTLE_SECONDS)
-        return self.faults + self.ledger.report(DELIVERED_MIN, KILLS)
+        return self.faults + self.ledger.report(DELIVERED_MIN)
 
 
 async def run_failover(directory, seconds, rate):

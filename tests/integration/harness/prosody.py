@@ -82,6 +82,7 @@ class Prosody:
         self.accounts, self.variant, self.tls = accounts, variant, tls or {}
         self.direct_tls, self.legacy = direct_tls, legacy
         self.address = own_address(5222, 5269, 5270)
+        self.log, self.log_start = self.directory / "prosody.log", 0
         self.process = None
 
     def write(self, dns):
@@ -111,13 +112,20 @@ class Prosody:
 
     async def start(self, dns):
         path = self.write(dns)
+        self.log_start = self.log.stat().st_size if self.log.exists() else 0
         environment = {**os.environ, **(legacy_environment(self.directory) if self.legacy else {})}
         self.process = await Process(f"prosody {self.domain}",
                                      ["/usr/bin/prosody", "-F", "--config", path],
-                                     self.directory / "prosody.log", env=environment).start()
+                                     self.log, env=environment).start()
         for port in (5222, 5269, *((5270,) if self.direct_tls else ())):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
+
+    def log_lines(self):
+        """What it has written since it was last started."""
+        with open(self.log, "rb") as log:
+            log.seek(self.log_start)
+            return log.read().decode(errors="replace").splitlines()
 
     def mechanisms(self, domain):
         """How a domain of it and the others have proved themselves: direction -> EXTERNAL or dialback."""
