@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "net/address.hpp"
+#include "sip/digest.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -322,6 +323,46 @@ void SipAgent::fail_over(ClientRequest& request, LocalFault fault) {
     dispatch(request);
 }
 
+// SIP-30, RFC 3261 22.2: the same request again, with credentials and the next CSeq. False: there
+// are none, or they were not good enough.
+bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
+    const rules::SipDomain* const domain = rules_->sip_domain(request.route->domain());
+    sip::Challenge challenge;
+    if (domain == nullptr || domain->digest_user.empty() ||
+        !sip::find_challenge(response, challenge) || request.challenges == kChallengesMax ||
+        (request.challenges != 0 && !challenge.stale)) {
+        return false;
+    }
+    const Bytes old = request.memory.bytes();
+    const std::size_t cseq = old.find("\r\nCSeq: ", request.request_begin) + 2;
+    std::size_t rest = old.find("\r\n", cseq) + 2;
+    if (request.challenges != 0) rest = old.find("\r\n", rest) + 2;  // the line for the last nonce
+    const std::size_t uri = old.find(' ', request.request_begin) + 1;
+    const std::size_t uri_end = old.find(' ', uri);
+    Block block = blocks_.take(old.size() + sip::kDigestLineBytes + 2 * domain->digest_user.size() +
+                               (uri_end - uri) + kViaBytesMax);
+    if (!block) return false;
+    Sink sink(block.memory());
+    sink.append(old.substr(0, cseq));
+    sink.append("CSeq: ");
+    sink.append_number(request.challenges + 2);
+    sink.append(" MESSAGE\r\n");
+    const sip::Tag cnonce = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    sip::write_authorization(sink, challenge, {domain->digest_user, domain->digest_password},
+                             {"MESSAGE", old.substr(uri, uri_end - uri), cnonce.view()});
+    sink.append(old.substr(rest));
+    if (sink.overflowed()) return false;
+    block.set_size(sink.size());
+    RouteLeg& leg = *request.leg;
+    leave_leg(request);
+    request.memory = std::move(block);
+    ++request.challenges;
+    const bool too_big = leg.transport == sip::Transport::kUdp &&
+                         request.request().size() > limits::kSipDatagramRequestBytes;
+    too_big ? dispatch(request) : offer(request, leg);
+    return true;
+}
+
 void SipAgent::finish(ClientRequest& request, const sip::Message* response, LocalFault fault) {
     RouteLeg* leg = request.leg;
     leave_leg(request);
@@ -357,6 +398,8 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
         return true;
     }
     RouteLeg& leg = *request.leg;
+    if ((message.status == 401 || message.status == 407) && authorize(request, message))
+        return true;
     if (message.status != 503 || request.kind == RequestKind::kProbe) {
         if (message.status < 500) leg.route->on_alive(leg);
         finish(request, &message, LocalFault::kUnreachable);

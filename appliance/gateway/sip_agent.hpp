@@ -29,6 +29,7 @@ constexpr std::size_t kClientRequests = 65'536;  // in flight, or waiting in a p
 constexpr std::size_t kServerTransactions = 16'384;
 constexpr Duration kSuspectWait = std::chrono::seconds(4);  // SIP-8
 constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 without Retry-After
+constexpr std::uint8_t kChallengesMax = 2;                  // SIP-30: the second only for `stale`
 
 enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe };
 
@@ -79,7 +80,8 @@ private:
     std::uint64_t tried = 0;
     Instant give_up_at = kNever;
     Instant suspect_at = kNever;
-    bool sent = false;  // some leg may have it
+    bool sent = false;            // some leg may have it
+    std::uint8_t challenges = 0;  // answered
     bool awaits_route = false;
 };
 
@@ -202,6 +204,7 @@ private:
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
     void fail_over(ClientRequest&, LocalFault);
+    [[nodiscard]] bool authorize(ClientRequest&, const sip::Message& response);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
     void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*);
     template <typename Concerns>

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <wolfssl/wolfcrypt/hmac.h>
+#include <wolfssl/wolfcrypt/md5.h>
 #include <wolfssl/wolfcrypt/sha.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 #include <wolfssl/wolfcrypt/sha512.h>
@@ -34,6 +35,18 @@ std::uint32_t value_of(char c) {
 }  // namespace
 
 // wolfCrypt's software digests fail only on bad arguments: that would be our bug.
+
+Md5Digest md5(std::initializer_list<Bytes> parts) {
+    Md5Digest digest;
+    wc_Md5 state;
+    FEDGATE_CHECK(wc_InitMd5(&state) == 0);
+    for (const Bytes part : parts) {
+        FEDGATE_CHECK(wc_Md5Update(&state, data_of(part), size_of(part)) == 0);
+    }
+    FEDGATE_CHECK(wc_Md5Final(&state, digest.data()) == 0);
+    wc_Md5Free(&state);
+    return digest;
+}
 
 Sha1Digest sha1(std::initializer_list<Bytes> parts) {
     Sha1Digest digest;

@@ -12,11 +12,13 @@
 
 namespace fedgate {
 
+using Md5Digest = std::array<std::uint8_t, 16>;
 using Sha1Digest = std::array<std::uint8_t, 20>;
 using Sha256Digest = std::array<std::uint8_t, 32>;
 using Sha512Digest = std::array<std::uint8_t, 64>;
 
 // Each hashes the parts one after the other.
+Md5Digest md5(std::initializer_list<Bytes> parts);  // digest authentication has nothing else
 Sha1Digest sha1(std::initializer_list<Bytes> parts);
 Sha256Digest sha256(std::initializer_list<Bytes> parts);
 Sha512Digest sha512(std::initializer_list<Bytes> parts);

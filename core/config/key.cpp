@@ -39,6 +39,10 @@ constexpr Key kKeys[] = {
     {"dirs.state", kPath, kRestart, "path", 1, kPathBytes, "/var/lib/fedgate", "",
      "Directory for what must outlive the process: database, dialback secret, certificate "
      "requests."},
+    {"domain/*/digest_password", kString, kLive, "text", 0, 256, "", "", "Password of digest_user.",
+     true},
+    {"domain/*/digest_user", kString, kLive, "text", 0, 256, "", "",
+     "Name with which a SIP pool's challenge (401, 407) is answered. Empty: it is an error."},
     {"domain/*/next_hop", kSipUriList, kLive, "SIP URIs", 0, kItems, "", "",
      "SIP pools that serve this domain of ours, in failover order. Empty: RFC 3263 on the domain's "
      "name."},

@@ -189,6 +189,12 @@ private:
                 domain.next_hops.push_back(*config::parse_sip_target(text));
             }
             domain.site = tree_.text("domain/*/site", name);
+            domain.digest_user = tree_.text("domain/*/digest_user", name);
+            domain.digest_password = tree_.text("domain/*/digest_password", name);
+            if (domain.digest_user.empty() != domain.digest_password.empty()) {
+                complain("domain/" + name + "/digest_user",
+                         "digest_user and digest_password go together: set both or none");
+            }
             domain.strict_1300 = tree_.flag("domain/*/strict_1300", name);
             domain.phone = tree_.flag("domain/*/phone", name);
             domain.send_pai = tree_.flag("domain/*/send_pai", name);

@@ -23,6 +23,8 @@ struct SipDomain {
     std::string name;
     std::vector<config::SipTarget> next_hops;  // failover order; empty: RFC 3263 on the name
     std::string site;
+    std::string digest_user;  // SIP-30; empty: none
+    std::string digest_password;
     bool strict_1300 = false;    // IM-18
     bool phone = false;          // ADDR-28
     bool send_pai = false;       // SIP-33

@@ -1,6 +1,7 @@
 // What the gateway says and does as a SIP user agent, besides carrying messages.
 #include <gtest/gtest.h>
 
+#include "core/base/hash.hpp"
 #include "tests/gateway/world.hpp"
 
 namespace fedgate::gateway {
@@ -15,6 +16,11 @@ bool has(const std::string& text, const std::string& part) {
 
 std::string options(const std::string& branch, const std::string& uri) {
     return World::request(branch, "", "", "TCP", uri, "sip:romeo@sip.example", "OPTIONS");
+}
+
+std::string value(const std::string& message, const std::string& name) {
+    const std::size_t begin = message.find("\r\n" + name + ": ") + name.size() + 4;
+    return message.substr(begin, message.find("\r\n", begin) - begin);
 }
 
 TEST(SipAgent, NoDialogIsOurs) {  // SIP-22
@@ -139,6 +145,111 @@ TEST(SipAgent, AQuietConnectionIsPinged) {  // SIP-15
         EXPECT_EQ(peer->accepted(), pongs ? 1u : 2u);  // closed without its pong
         EXPECT_TRUE(world.edge().stanzas.empty());
     }
+}
+
+// SIP-30: a pool that wants to know who we are, by the form without qop.
+struct Challenger {
+    explicit Challenger(test::SipPeer& peer) : peer_(peer) {
+        peer.answer = [this](const sip::Message& message) { return answer(message); };
+        ask("");
+    }
+    void ask(const std::string& more) {
+        peer_.extra_headers = "Proxy-Authenticate: Digest realm=\"pool\",nonce=\"n" +
+                              std::to_string(++nonce_) + "\"" + more + "\r\n";
+    }
+    int answer(const sip::Message& message) {
+        if (message.method != sip::Method::kMessage) return 200;
+        const auto hex = [](std::initializer_list<Bytes> parts) {
+            const auto text = to_hex(md5(parts));
+            return std::string(text.data(), text.size());
+        };
+        const std::string response =
+            hex({hex({"fedgate:pool:", password}), ":n" + std::to_string(nonce_) + ":",
+                 hex({"MESSAGE:", message.request_uri_text})});
+        const Bytes given = message.value(sip::HeaderName::kProxyAuthorization);
+        if (!given.empty() && stale) {
+            ask(",stale=true");
+            stale = forever;
+            return 407;
+        }
+        return given.find("response=\"" + response + "\"") != Bytes::npos ? 200 : 407;
+    }
+    std::string password = "secret";
+    bool stale = false;    // the first answer is refused for its age
+    bool forever = false;  // and so on
+
+private:
+    test::SipPeer& peer_;
+    int nonce_ = 0;
+};
+
+const Settings kCredentials{{"domain/sip.example/digest_user", "fedgate"},
+                            {"domain/sip.example/digest_password", "secret"}};
+
+TEST(SipAgent, AChallengeIsAnswered) {  // SIP-30, ERR-3
+    World world(kCredentials);
+    auto peer = world.peer();
+    const Challenger challenger(*peer);
+    ASSERT_TRUE(world.give(World::message("a1", "x")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
+    ASSERT_EQ(peer->requests.size(), 2u);
+    EXPECT_TRUE(has(peer->requests[0], "\r\nCSeq: 1 MESSAGE\r\n"));
+    EXPECT_TRUE(has(peer->requests[1], "\r\nCSeq: 2 MESSAGE\r\nProxy-Authorization: Digest "))
+        << peer->requests[1];
+    EXPECT_NE(value(peer->requests[0], "Via"), value(peer->requests[1], "Via"));
+    for (const char* const same : {"From", "To", "Call-ID", "Content-Length"}) {
+        EXPECT_EQ(value(peer->requests[0], same), value(peer->requests[1], same));
+    }
+    EXPECT_TRUE(world.edge().stanzas.empty());
+}
+
+TEST(SipAgent, AnOldNonceIsTakenOnceMore) {  // SIP-30
+    for (const bool forever : {false, true}) {
+        World world(kCredentials);
+        auto peer = world.peer();
+        Challenger challenger(*peer);
+        challenger.stale = true;
+        challenger.forever = forever;
+        ASSERT_TRUE(world.give(World::message("a1", "x")));
+        ASSERT_TRUE(world.until([&] {
+            return world.count(Counter::kMessagesX2sDelivered) + world.edge().stanzas.size() == 1;
+        })) << world.log();
+        ASSERT_EQ(peer->requests.size(), 3u);
+        EXPECT_EQ(world.edge().stanzas.size(), forever ? 1u : 0u);
+        // Only the last answer is in it.
+        EXPECT_EQ(peer->requests[2].find("Proxy-Authorization"),
+                  peer->requests[2].rfind("Proxy-Authorization"));
+        EXPECT_TRUE(has(peer->requests[2], "\r\nCSeq: 3 MESSAGE\r\n"));
+    }
+}
+
+TEST(SipAgent, WrongCredentialsAreAnError) {  // SIP-30, ERR-407
+    for (const bool any : {true, false}) {
+        World world(any ? kCredentials : Settings{});
+        auto peer = world.peer();
+        Challenger challenger(*peer);
+        challenger.password = "another";
+        ASSERT_TRUE(world.give(World::message("a1", "x")));
+        ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 1; })) << world.log();
+        EXPECT_TRUE(has(world.edge().stanzas[0], "type='error'")) << world.edge().stanzas[0];
+        EXPECT_EQ(peer->requests.size(), any ? 2u : 1u);
+    }
+}
+
+TEST(SipAgent, WithCredentialsItMayBeTooBigForUdp) {  // SIP-30, SIP-7
+    Settings settings = kCredentials;
+    settings.emplace_back("domain/sip.example/next_hop",
+                          "sip:10.99.0.1:5070;transport=udp sip:10.99.0.1:5070;transport=tcp");
+    World world(settings);
+    auto peer = world.peer();
+    const Challenger challenger(*peer);
+    ASSERT_TRUE(world.give(World::message("a1", std::string(800, 'x'))));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+        << world.log();
+    ASSERT_GE(peer->requests.size(), 2u);
+    EXPECT_TRUE(has(peer->requests.front(), "Via: SIP/2.0/UDP"));
+    EXPECT_TRUE(has(peer->requests.back(), "Via: SIP/2.0/TCP"));
 }
 
 }  // namespace

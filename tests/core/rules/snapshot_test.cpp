@@ -66,6 +66,17 @@ TEST(Snapshot, WithoutConfigurationNothingPasses) {
         Reason::kFederationOff);
 }
 
+TEST(Snapshot, CredentialsForAPoolGoTogether) {  // SIP-30
+    const Compiled half = make(open_with("domain/sip.example/digest_user = fedgate\n"));
+    EXPECT_FALSE(half.snapshot);
+    EXPECT_NE(half.text().find("set both or none"), std::string::npos) << half.text();
+    const Compiled whole =
+        make(open_with("domain/sip.example/digest_user = fedgate\n"
+                       "domain/sip.example/digest_password = secret\n"));
+    ASSERT_TRUE(whole.snapshot) << whole.text();
+    EXPECT_EQ(whole.snapshot->sip_domain("sip.example")->digest_password, "secret");
+}
+
 TEST(Snapshot, HasTheDefaultsOfTheProduct) {
     const Compiled c = make("partner/xmpp.example/description = x\n");
     ASSERT_TRUE(c.snapshot) << c.text();
