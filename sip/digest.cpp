@@ -22,10 +22,7 @@ struct Unquoted {
     std::size_t size;
 };
 
-
-bool is_quoted(Bytes value) {
-    return value.starts_with('"') && quoted_size(value) == value.size();
-}
+bool is_quoted(Bytes value) { return value.starts_with('"') && quoted_size(value) == value.size(); }
 
 bool read_algorithm(Bytes value, Challenge& out) {
     constexpr Bytes kSession = "-sess";
@@ -36,8 +33,8 @@ bool read_algorithm(Bytes value, Challenge& out) {
         out.session = true;
         value.remove_suffix(kSession.size());
     }
-    out.kind = equal_ignoring_case(value, "SHA-256") ? DigestAlgorithm::kSha256
-                                                     : DigestAlgorithm::kMd5;
+    out.kind =
+        equal_ignoring_case(value, "SHA-256") ? DigestAlgorithm::kSha256 : DigestAlgorithm::kMd5;
     return out.kind == DigestAlgorithm::kSha256 || equal_ignoring_case(value, "MD5");
 }
 
@@ -113,11 +110,10 @@ Hex response_of(const Challenge& challenge, const Credentials& credentials,
                 const AuthorizedRequest& request) {
     const Unquoted realm(challenge.realm);
     const Unquoted nonce(challenge.nonce);
-    Hex secret = hash(challenge.kind,
-                      {credentials.user, ":", realm.view(), ":", credentials.password});
+    Hex secret =
+        hash(challenge.kind, {credentials.user, ":", realm.view(), ":", credentials.password});
     if (challenge.session) {
-        secret = hash(challenge.kind,
-                      {secret.view(), ":", nonce.view(), ":", request.cnonce});
+        secret = hash(challenge.kind, {secret.view(), ":", nonce.view(), ":", request.cnonce});
     }
     const Hex what = hash(challenge.kind, {request.method, ":", request.uri});
     if (!challenge.qop) {

@@ -11,14 +11,14 @@ namespace fedgate::sip {
 
 // Each of realm, nonce and opaque; a challenge with a longer one is not answered.
 constexpr std::size_t kDigestTextBytes = 512;
-// What write_authorization() writes at the most, beside the user (twice, where it is all quotes) and
-// the URI.
+// What write_authorization() writes at the most, beside the user (twice, where it is all quotes)
+// and the URI.
 constexpr std::size_t kDigestLineBytes = 3 * kDigestTextBytes + 512;
 
 enum class DigestAlgorithm : std::uint8_t { kMd5, kSha256 };
 
-// Views into the response. Realm, nonce and opaque are as written, quotes included, to be given back
-// so.
+// Views into the response. Realm, nonce and opaque are as written, quotes included, to be given
+// back so.
 struct Challenge {
     Bytes realm;
     Bytes nonce;

@@ -40,8 +40,8 @@ constexpr Bytes kNonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
 constexpr Bytes kCnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
 
 std::string example(const std::string& algorithm) {  // RFC 7616 3.9.1
-    return "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm=" + algorithm +
-           ", nonce=\"" + std::string(kNonce) +
+    return "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm=" +
+           algorithm + ", nonce=\"" + std::string(kNonce) +
            "\", opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\"";
 }
 
@@ -66,8 +66,8 @@ TEST(Digest, ExamplesOfTheStandard) {  // SIP-30, RFC 7616 3.9.1
 }
 
 TEST(Digest, TheTopmostThatIsKnown) {  // SIP-30, RFC 8760 2.4
-    const Challenged two({example("SHA-512-256"), "Basic realm=\"x\"", example("SHA-256"),
-                          example("MD5")});
+    const Challenged two(
+        {example("SHA-512-256"), "Basic realm=\"x\"", example("SHA-256"), example("MD5")});
     ASSERT_TRUE(two.found);
     EXPECT_EQ(two.challenge.kind, DigestAlgorithm::kSha256);
     const Challenged proxy({example("MD5-sess")}, true);
@@ -80,9 +80,10 @@ TEST(Digest, TheTopmostThatIsKnown) {  // SIP-30, RFC 8760 2.4
 TEST(Digest, OldServersOfferNoQop) {  // SIP-30, RFC 3261 22.4
     const Challenged old({R"(Digest realm="pool \"a\"",nonce="n1")"});
     ASSERT_TRUE(old.found);
-    EXPECT_EQ(old.answer({"fed\"gate", "p\\w"}, {"MESSAGE", "sip:b@h", "c"}),
-              "Authorization: Digest username=\"fed\\\"gate\",realm=\"pool \\\"a\\\"\",nonce=\"n1\","
-              "uri=\"sip:b@h\",response=\"80cf1b1ccbcb256a4e6570ebdd1b2fef\"\r\n");
+    EXPECT_EQ(
+        old.answer({"fed\"gate", "p\\w"}, {"MESSAGE", "sip:b@h", "c"}),
+        "Authorization: Digest username=\"fed\\\"gate\",realm=\"pool \\\"a\\\"\",nonce=\"n1\","
+        "uri=\"sip:b@h\",response=\"80cf1b1ccbcb256a4e6570ebdd1b2fef\"\r\n");
 }
 
 TEST(Digest, Session) {  // SIP-30, RFC 7616 3.4.2
@@ -91,24 +92,25 @@ TEST(Digest, Session) {  // SIP-30, RFC 7616 3.4.2
     ASSERT_TRUE(session.found);
     EXPECT_TRUE(session.challenge.stale);
     const std::string line = session.answer({"u", "p"}, {"MESSAGE", "sip:b@h", "c1"});
-    EXPECT_NE(line.find("response=\"609cf3ac3df724f8fa6cd15e04c8c2b0faf704f71b3596f9be2e31d3d96852b0\","
-                        "algorithm=SHA-256-sess,cnonce=\"c1\",qop=auth"),
-              std::string::npos)
+    EXPECT_NE(
+        line.find("response=\"609cf3ac3df724f8fa6cd15e04c8c2b0faf704f71b3596f9be2e31d3d96852b0\","
+                  "algorithm=SHA-256-sess,cnonce=\"c1\",qop=auth"),
+        std::string::npos)
         << line;
 }
 
 TEST(Digest, WhatCannotBeAnsweredIsNoChallenge) {  // SIP-30
     const std::string nonce(kDigestTextBytes + 1, 'n');
-    for (const std::string& bad : {std::string("Digest"), std::string("Digest realm=\"r\""),
-                                   std::string("Digest nonce=\"n\""),
-                                   std::string(R"(Digest realm="r",nonce="n",qop="auth-int")"),
-                                   std::string(R"(Digest realm="r",nonce="n",algorithm=token)"),
-                                   std::string(R"(Digest realm=r,nonce="n")"),
-                                   std::string(R"(Digest realm="r,nonce="n")"),
-                                   std::string(R"(Digest realm="r",realm="s",nonce="n")"),
-                                   std::string(R"(Digest realm="r",nonce="n",stray)"),
-                                   std::string(R"(DigestX realm="r",nonce="n")"),
-                                   "Digest realm=\"r\",nonce=\"" + nonce + "\""}) {
+    for (const std::string& bad :
+         {std::string("Digest"), std::string("Digest realm=\"r\""),
+          std::string("Digest nonce=\"n\""),
+          std::string(R"(Digest realm="r",nonce="n",qop="auth-int")"),
+          std::string(R"(Digest realm="r",nonce="n",algorithm=token)"),
+          std::string(R"(Digest realm=r,nonce="n")"), std::string(R"(Digest realm="r,nonce="n")"),
+          std::string(R"(Digest realm="r",realm="s",nonce="n")"),
+          std::string(R"(Digest realm="r",nonce="n",stray)"),
+          std::string(R"(DigestX realm="r",nonce="n")"),
+          "Digest realm=\"r\",nonce=\"" + nonce + "\""}) {
         EXPECT_FALSE(Challenged({bad}).found) << bad;
     }
 }

@@ -64,17 +64,20 @@ def is_listening(address, port, transport="tcp"):
 
 
 class Process:
-    """One program. Everything it prints goes to its log file."""
+    """One program. Everything it prints goes to its log file. own_group: and leader of a process group,
+    for one that has children."""
 
-    def __init__(self, name, command, log, cwd=None, env=None):
+    def __init__(self, name, command, log, cwd=None, env=None, own_group=False):
         self.name, self.command, self.log, self.cwd, self.env = name, command, log, cwd, env
+        self.own_group = own_group
         self.child = None
 
     async def start(self):
         with open(self.log, "ab") as output:
             self.child = await asyncio.create_subprocess_exec(
                 *map(str, self.command), stdin=asyncio.subprocess.DEVNULL, stdout=output,
-                stderr=asyncio.subprocess.STDOUT, cwd=self.cwd, env=self.env)
+                stderr=asyncio.subprocess.STDOUT, cwd=self.cwd, env=self.env,
+                start_new_session=self.own_group)
         return self
 
     @property

@@ -175,7 +175,7 @@ class SipAgent:
             self.received.remove(message)
             return message
 
-    def request(self, method, sender, target, body, content_type="text/plain;charset=UTF-8"):
+    def request(self, method, sender, target, body, content_type="text/plain;charset=UTF-8", headers=()):
         """(call-id, bytes) of a request outside a dialog."""
         unique = uuid.uuid4().hex
         content = body.encode() if isinstance(body, str) else body
@@ -183,7 +183,7 @@ class SipAgent:
                 f"Via: SIP/2.0/{self.transport.upper()} {self.address}:{self.port};rport"
                 f";branch=z9hG4bK{unique}",
                 "Max-Forwards: 70", f"From: <{sender}>;tag={unique[:8]}", f"To: <{target}>",
-                f"Call-ID: {unique}", f"CSeq: {next(self.counter)} {method}",
+                f"Call-ID: {unique}", f"CSeq: {next(self.counter)} {method}", *headers,
                 f"Content-Type: {content_type}", f"Content-Length: {len(content)}", "", ""]
         return unique, "\r\n".join(head).encode() + content
 
@@ -211,9 +211,19 @@ class SipAgent:
         self.tasks.add(task)
         return writer
 
-    async def send_message(self, sender, target, body, to, seconds=WAIT_SECONDS, method="MESSAGE"):
+    async def register(self, user, domain, registrar):
+        """Registers itself for that user."""
+        aor = f"sip:{user}@{domain}"
+        contact = f"Contact: <sip:{user}@{self.uri[len('sip:'):]}>"
+        response = await self.send_message(aor, aor, "", registrar, method="REGISTER",
+                                           headers=(contact, "Expires: 3600"))
+        if response.status != 200:
+            raise Failed(f"{aor} can't register: {response.first_line}")
+
+    async def send_message(self, sender, target, body, to, seconds=WAIT_SECONDS, method="MESSAGE",
+                           headers=()):
         """Sends a request to the (address, port) and returns the final response."""
-        call_id, data = self.request(method, sender, target, body)
+        call_id, data = self.request(method, sender, target, body, headers=headers)
         self.waiting[call_id] = asyncio.get_running_loop().create_future()
         await self.send_bytes(data, *to)
         try:

@@ -59,17 +59,21 @@ class World:
                              server_records(XMPP_DOMAIN, self.prosody.address)
                              + server_records(SIP_DOMAIN, self.fedgate.address)
                              + self.records).start()
+        self.fedgate.dns = self.dns
+        self.fedgate.domains = {SIP_DOMAIN: {"next_hop": await self.start_sip(), **self.domain_keys}}
+        await self.prosody.start(self.dns)
+        await self.fedgate.start()
+        await self.log_in()
+        return self
+
+    async def start_sip(self):
+        """Starts the SIP side; returns the next hop to it."""
         if self.agent.transport == "tls":
             self.agent.certificate = self.authority.issue(SIP_DOMAIN, label="agent")
             self.agent.ca = self.authority.certificate
             self.fedgate.use_sip_tls()
         await self.agent.start()
-        self.fedgate.dns = self.dns
-        self.fedgate.domains = {SIP_DOMAIN: {"next_hop": self.agent.uri, **self.domain_keys}}
-        await self.prosody.start(self.dns)
-        await self.fedgate.start()
-        await self.log_in()
-        return self
+        return self.agent.uri
 
     async def log_in(self):
         self.juliet = await XmppClient(self.prosody.address, XMPP_DOMAIN, "juliet", "secret").start()
@@ -110,8 +114,8 @@ class PeerTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.worlds = []
 
-    async def world(self, *arguments, **options):
-        world = World(self.directory / f"world{len(self.worlds)}", *arguments, **options)
+    async def world(self, *arguments, of=World, **options):
+        world = of(self.directory / f"world{len(self.worlds)}", *arguments, **options)
         self.worlds.append(world)
         self.addAsyncCleanup(world.stop)
         try:

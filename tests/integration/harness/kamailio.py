@@ -1,0 +1,140 @@
+"""A real Kamailio: registrar and proxy of the SIP domain, with a route to Fedgate for all others."""
+import os
+import pathlib
+import signal
+import subprocess
+
+from .process import Process, is_listening, own_address
+
+CONFIGURATION = """\
+#!KAMAILIO
+debug=2
+log_stderror=yes
+children=2
+tcp_children=2
+auto_aliases=no
+alias="{domain}"
+listen=udp:{address}:5060
+listen=tcp:{address}:5060
+{listen_tls}
+{enable_tls}
+tcp_connection_lifetime=3604
+mpath="/usr/lib/{machine}/kamailio/modules/"
+loadmodule "pv.so"
+loadmodule "sl.so"
+loadmodule "tm.so"
+loadmodule "rr.so"
+loadmodule "maxfwd.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "textops.so"
+loadmodule "auth.so"
+{load_tls}
+modparam("usrloc", "db_mode", 0)
+modparam("auth", "algorithm", "{algorithm}")
+{qop}
+
+request_route {{
+    if (!mf_process_maxfwd_header("70")) {{
+        sl_send_reply("483", "Too Many Hops");
+        exit;
+    }}
+    if (is_method("OPTIONS")) {{
+        sl_send_reply("200", "OK");
+        exit;
+    }}
+    if (is_method("REGISTER")) {{
+        save("location");
+        exit;
+    }}
+    if ($rd != "{domain}") {{
+        $du = "{fedgate}";
+        t_relay();
+        exit;
+    }}
+{authenticate}
+    if (!lookup("location")) {{
+        sl_send_reply("404", "Not Found");
+        exit;
+    }}
+    t_relay();
+}}
+"""
+
+AUTHENTICATE = """\
+    if ($fd != "{domain}") {{
+        if (!pv_proxy_authenticate("{domain}", "{password}", "0")) {{
+            proxy_challenge("{domain}", "{challenge}");
+            exit;
+        }}
+        consume_credentials();
+    }}
+"""
+
+TLS = """\
+[server:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+private_key = {key}
+certificate = {certificate}
+ca_list = {ca}
+[client:default]
+method = TLSv1.2+
+verify_certificate = yes
+private_key = {key}
+certificate = {certificate}
+ca_list = {ca}
+"""
+
+
+class Kamailio:
+    """certificate, ca: a certificates.Certificate and a root: speaks TLS, too. password: whoever writes
+    from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked."""
+
+    def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False):
+        self.directory, self.domain = pathlib.Path(directory), domain
+        self.certificate, self.ca = certificate, ca
+        self.password, self.algorithm, self.qop = password, algorithm, qop
+        self.address = own_address(5060, 5061)
+        self.process = None
+
+    def uri(self, transport="tcp"):
+        port = 5061 if transport == "tls" else 5060
+        return f"sip:{self.address}:{port};transport={transport}"
+
+    def write(self, fedgate):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path, tls = self.directory / "kamailio.cfg", self.directory / "tls.cfg"
+        if self.certificate:
+            tls.write_text(TLS.format(key=self.certificate.key, ca=self.ca,
+                                      certificate=self.certificate.certificate))
+        machine = subprocess.run(["dpkg-architecture", "-qDEB_HOST_MULTIARCH"], check=True,
+                                 capture_output=True, text=True).stdout.strip()
+        path.write_text(CONFIGURATION.format(
+            domain=self.domain, address=self.address, fedgate=fedgate, machine=machine,
+            algorithm=self.algorithm,
+            authenticate=AUTHENTICATE.format(domain=self.domain, password=self.password,
+                                             challenge="1" if self.qop else "0") if self.password else "",
+            qop='modparam("auth", "qop", "auth")' if self.qop else "",
+            listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
+            enable_tls="enable_tls=yes" if self.certificate else "",
+            load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else ""))
+        return path
+
+    async def start(self, fedgate):
+        """fedgate: the URI to which it gives what is for another domain."""
+        path = self.write(fedgate)
+        self.process = await Process(
+            f"kamailio {self.address}",
+            ["/usr/sbin/kamailio", "-DD", "-E", "-f", path, "-Y", self.directory, "-m", "64", "-M", "8"],
+            self.directory / "kamailio.log", own_group=True).start()
+        for port in (5060, *((5061,) if self.certificate else ())):
+            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+        return self
+
+    async def kill(self):
+        """It is many processes."""
+        if self.process and self.process.is_alive:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            await self.process.child.wait()

@@ -1,0 +1,74 @@
+"""Messages both ways through a real Kamailio, which knows where the SIP users are."""
+import unittest
+
+from harness.kamailio import Kamailio
+from harness.world import JULIET, ROMEO, SIP_DOMAIN, PeerTest, World
+
+
+class KamailioWorld(World):
+    """romeo is registered at Kamailio; Fedgate's next hop is Kamailio, by `transport`."""
+
+    def __init__(self, *arguments, transport="tcp", kamailio=None, **options):
+        super().__init__(*arguments, **options)
+        self.transport, self.kamailio_options = transport, kamailio or {}
+        self.kamailio = None
+
+    async def start_sip(self):
+        if self.transport == "tls":
+            self.fedgate.use_sip_tls()
+            self.kamailio_options.update(certificate=self.authority.issue(SIP_DOMAIN, label="kamailio"),
+                                         ca=self.authority.certificate)
+        await self.agent.start()
+        self.kamailio = await Kamailio(self.directory / "kamailio", SIP_DOMAIN,
+                                       **self.kamailio_options).start(
+            f"sip:{self.fedgate.sip[0]}:{self.fedgate.sip[1]};transport={self.transport}")
+        await self.agent.register("romeo", SIP_DOMAIN, (self.kamailio.address, 5060))
+        return self.kamailio.uri(self.transport)
+
+    async def send_from_romeo(self, body, seconds=20):
+        return await self.agent.send_message(f"sip:{ROMEO}", f"sip:{JULIET}", body,
+                                             (self.kamailio.address, 5060), seconds)
+
+    async def stop(self):
+        try:
+            await super().stop()
+        finally:
+            if self.kamailio:
+                await self.kamailio.kill()
+
+
+class Proxy(PeerTest):
+    async def both_ways(self, world):
+        world.juliet.message(ROMEO, "to SIP")
+        message = await world.agent.wait_for_message("to SIP")
+        self.assertEqual(len(message.headers["via"]), 2)
+        self.assertEqual((await world.send_from_romeo("to XMPP")).status, 200)
+        await world.juliet.wait_for_body("to XMPP")
+
+    async def test_each_transport(self):  # SIP-7, SIP-13, SIP-30, SIP-31
+        for transport in ("tcp", "udp", "tls"):
+            with self.subTest(transport):
+                await self.both_ways(await self.world(transport=transport, of=KamailioWorld))
+
+    async def test_nobody_of_that_name(self):  # ERR-404
+        world = await self.world(of=KamailioWorld)
+        stanza_id = world.juliet.message(f"nobody@{SIP_DOMAIN}", "x")
+        self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("cancel", "item-not-found"))
+
+    async def test_digest(self):  # SIP-30
+        for algorithm, qop in (("MD5", False), ("MD5", True), ("SHA-256", True)):
+            with self.subTest(algorithm=algorithm, qop=qop):
+                world = await self.world(
+                    of=KamailioWorld, kamailio={"password": "pool", "algorithm": algorithm, "qop": qop},
+                    domain_keys={"digest_user": "fedgate", "digest_password": "pool"})
+                await self.both_ways(world)
+
+    async def test_a_wrong_password(self):  # SIP-30, ERR-407
+        world = await self.world(of=KamailioWorld, kamailio={"password": "pool"},
+                                 domain_keys={"digest_user": "fedgate", "digest_password": "another"})
+        stanza_id = world.juliet.message(ROMEO, "x")
+        self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("auth", "registration-required"))
+
+
+if __name__ == "__main__":
+    unittest.main()
