@@ -55,13 +55,18 @@ bool is_up(const Json& row) { return !string_of(row, "proof").empty(); }
 std::string streams_text(const Json& streams) {
     std::size_t in = 0;
     std::size_t out = 0;
+    std::size_t both = 0;  // XEP-0288; they are counted once
     for (const Json& row : streams) {
-        if (is_up(row)) ++(string_of(row, "direction") == "in" ? in : out);
+        if (!is_up(row)) continue;
+        ++(string_of(row, "direction") == "in" ? in : out);
+        if (bool_of(row, "both_ways")) ++both;
     }
     if (streams.empty()) {
         return "none; one is opened when there is something to send, by us or by them";
     }
-    return std::to_string(in) + " of theirs and " + std::to_string(out) + " of ours are up";
+    const std::string text =
+        std::to_string(in) + " of theirs and " + std::to_string(out) + " of ours are up";
+    return both == 0 ? text : text + ", " + std::to_string(both) + " of them both ways";
 }
 
 }  // namespace

@@ -265,6 +265,10 @@ TEST_F(PartnersTest, ShowTellsTheStreamsAndWhyTheLastOneFailed) {
                         "administrator has to renew it\n",
                         got);
     EXPECT_PRED_FORMAT2(IsSubstring, "certificate, 1 min 10 s ago", good({"list"}));
+    stream.both_ways = true;
+    host_.stream_rows = {stream};
+    EXPECT_PRED_FORMAT2(IsSubstring, "0 of theirs and 1 of ours are up, 1 of them both ways\n",
+                        good({"show", "xmpp.example"}));
 }
 
 // A certificate's names are the peer's to choose.
