@@ -386,11 +386,22 @@ OutStream* Edge::find_out_stream(Bytes our, Bytes their) {
 }
 
 OutStream* Edge::make_out_stream(Bytes our, Bytes their) {
-    if (out_streams_.size() >= limits::kOutStreams) return nullptr;
+    if (!has_room_for(their)) return nullptr;
     key_.assign(our).append(1, ' ').append(their);
     auto stream =
         std::make_unique<OutStream>(context_, *this, std::string(our), std::string(their));
     return out_streams_.emplace(key_, std::move(stream)).first->second.get();
+}
+
+// Who owns a pattern's names, or many domains that are only discovered, does not fill the table.
+bool Edge::has_room_for(Bytes their) {
+    if (out_streams_.size() >= limits::kOutStreams) return false;
+    const rules::Partner* partner = context_.rules->partner(their);
+    if (partner == nullptr || partner->lists(their)) return true;
+    std::size_t& count = unlisted_[partner->domain];
+    if (count >= limits::kOutStreamsOfPattern) return false;
+    ++count;
+    return true;
 }
 
 void Edge::on_fate(const link::Outcome& outcome) {
@@ -482,7 +493,16 @@ void Edge::sweep() {
     sessions_.sweep();
     std::erase_if(answers_wait_,
                   [this](const auto& entry) { return context_.loop.now() >= entry.second; });
-    std::erase_if(out_streams_, [](const auto& entry) { return entry.second->forgettable(); });
+    const bool some = !std::exchange(unlisted_, {}).empty();
+    std::erase_if(out_streams_, [this, some](const auto& entry) {
+        if (entry.second->forgettable()) return true;
+        if (!some) return false;
+        const rules::Partner* partner = context_.rules->partner(entry.second->their());
+        if (partner != nullptr && !partner->lists(entry.second->their())) {
+            ++unlisted_[partner->domain];
+        }
+        return false;
+    });
     // Their streams last longest: answers to our pings come on them.
     if (draining_ && out_streams_drained()) {
         in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.close(); });

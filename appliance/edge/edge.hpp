@@ -134,6 +134,7 @@ private:
     void tell_owner(link::RecordKind, Bytes our, Bytes their, std::uint64_t number);
     [[nodiscard]] OutStream* find_out_stream(Bytes our, Bytes their);
     [[nodiscard]] OutStream* make_out_stream(Bytes our, Bytes their);
+    [[nodiscard]] bool has_room_for(Bytes their);
     void deliver_fates();
     [[nodiscard]] bool out_streams_drained() const;
     void sweep();
@@ -147,6 +148,8 @@ private:
     Slab<InStream> in_streams_;
     std::vector<Handle<InStream>> gone_;  // freed at the end of the turn
     std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;  // "our their"
+    // By partner: those of domains that it does not list. Counted anew by each sweep.
+    std::unordered_map<std::string, std::size_t> unlisted_;
     // Pairs whose answers wait, at whatever shard: until when, unless it is said again. No more
     // than all shards have out-streams.
     std::unordered_map<std::string, Instant> answers_wait_;

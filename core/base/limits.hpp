@@ -42,6 +42,9 @@ constexpr std::size_t kUnacknowledgedStanzas = 1'000;
 constexpr std::size_t kKeptBytes = kUnsentBytes / 2;
 // edge: pairs of domains with an outbound stream or a queue, for each shard. At the bound: refused.
 constexpr std::size_t kOutStreams = 65'536;
+// edge: of them, those of the domains below one partner's pattern, or of all that are only
+// discovered. At the bound: refused, and nobody else is.
+constexpr std::size_t kOutStreamsOfPattern = kOutStreams / 4;
 // edge: domains that were ours and are not any more (S2S-4). At the bound: the oldest is unknown.
 constexpr std::size_t kGoneDomains = 64;
 // edge: sessions of partners that can be resumed (XEP-0198), for each shard: in all (one more can't
