@@ -16,6 +16,8 @@ using Cause = xml::StreamEnd::Cause;
 // Room in the input buffer besides one stanza of the largest size.
 constexpr std::size_t kInputSlackBytes = 16'384;
 constexpr std::uint16_t kServerPort = 5269;
+// How soon to look again whether our answers have gone.
+constexpr Duration kUnreadRetry = 50ms;
 
 link::Fault fault_of(const xml::StreamEnd& end) {
     switch (end.cause) {
@@ -119,6 +121,7 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     stream_ = std::make_unique<xml::Stream>(*this, context_.settings, role_, our_, their_,
                                             context_.loop.now());
     if (resume_) stream_->resume(*resume_);
+    intake_.set_rates(their_);
     direct_tls_ = target.transport == net::Transport::kTls;
     if (direct_tls_) {
         connection_->start_tls_client(context_.tls(), their_, "xmpp-server",
@@ -225,7 +228,6 @@ void Initiator::act(const xml::Action& action) {
                 dialer_->succeeded();
                 dialer_.reset();  // it costs as much as the stream
                 if (role_ == xml::Stream::Role::kOutbound) on_proved();
-                intake_.set_rates(their_);
             }
             owner_.on_action(action);
             return;
@@ -264,6 +266,11 @@ void Initiator::tell(EventId event, FailureKind kind, std::string text) {
 }
 
 bool Initiator::on_stanza(const xml::Action& action) {
+    if (owner_.answers_wait()) {
+        context_.stats.add(Counter::kLinkBackPressure);
+        hold_until(context_.loop.now() + kUnreadRetry);
+        return false;
+    }
     switch (intake_.take(action, stream_->scope())) {
         case Intake::Outcome::kLater: hold_until(intake_.again()); return false;
         case Intake::Outcome::kPong: owner_.on_pong(intake_.pong()); return true;

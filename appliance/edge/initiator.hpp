@@ -22,7 +22,9 @@ class InitiatorOwner {
 public:
     // kPair, kPairRefused, kVerifyAnswer, kAcknowledged.
     virtual void on_action(const xml::Action&) = 0;
-    // XEP-0288: a stanza of theirs has come in and gone on; the answer to our ping `number`.
+    // XEP-0288: no stanza of theirs is to be taken for now; one has come in and gone on; the answer
+    // to our ping `number`.
+    [[nodiscard]] virtual bool answers_wait() { return false; }
     virtual void on_received(const xml::Action&) {}
     virtual void on_pong(std::uint64_t /*number*/) {}
     // A connection stands and the stream engine is there.

@@ -413,6 +413,15 @@ void OutStream::look_at_answers() {
     owner_.on_answers(*this, wait);
 }
 
+// S2S-66, on a stream of our own that goes both ways. There its acknowledgements come in behind its
+// stanzas, and have to be read on for while it takes what we write.
+bool OutStream::answers_wait() {
+    if (answers_told_at_ == kNever) return false;
+    if (initiator_.connection()->unsent_bytes() > 0) return true;
+    return !unacknowledged_.empty() &&
+           context_.loop.now() - unacknowledged_.front().at > kAcknowledgementDelay;
+}
+
 bool OutStream::is_being_proved() const {
     if (!initiator_started_ || stream_ != nullptr) return false;
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);

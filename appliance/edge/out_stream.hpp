@@ -109,6 +109,7 @@ private:
     };
 
     void on_action(const xml::Action&) override;
+    [[nodiscard]] bool answers_wait() override;
     void on_received(const xml::Action&) override;
     void on_room() override { flush(); }
     void on_over(link::Fault, bool permanent, Instant retry_at) override;

@@ -610,6 +610,24 @@ TEST_F(EdgeRules, ManyDomainsOnAStreamOfTheirs) {
     EXPECT_EQ(door_.got.size(), 3U);
 }
 
+// S2S-64, S2S-15: on our stream too, also while it does not answer our wish for XEP-0198.
+TEST_F(EdgeRules, StanzasOnOurStreamHaveARate) {
+    start({{"partner/b.example/bidi", "yes"}, {"partner/b.example/rate_stanzas", "10/s"}});
+    partner_->features =
+        "<stream:features><bidi xmlns='urn:xmpp:features:bidi'/><sm xmlns='urn:xmpp:sm:3'/>"
+        "</stream:features>";
+    send(1);
+    ASSERT_TRUE(until([&] { return partner_->accepted().size() == 1; }));
+    Partner::Stream& stream = *partner_->accepted()[0];
+    ASSERT_TRUE(until([&] { return has(stream.text, "<enable "); }, 5s)) << stream.text;
+    for (int i = 0; i < 100; ++i) {
+        stream.write("<message from='v@b.example' to='u@a.example'/>");
+    }
+    pass(500ms);
+    EXPECT_GE(door_.got.size(), 20U);
+    EXPECT_LE(door_.got.size(), 26U);  // a burst of 2 s, then the rate
+}
+
 TEST_F(EdgeRules, AnElementThatIsNoStanzaEndsTheStream) {  // IQ-15
     start();
     Partner::Stream& stream = authenticated();

@@ -189,6 +189,32 @@ TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {  // ERR-40
     EXPECT_EQ(door_a_.fault(3), link::Fault::kNoSuchDomain);
 }
 
+// X7: whoever owns a pattern's names fills the table of streams for himself only.
+TEST_F(EdgePair, APatternHasABoundOfItsOwn) {
+    start({{"partner/*.many.example/type", "federated"},
+           {"partner/*.many.example/enabled", "no"}});  // each refusal is remembered for a while
+    const auto fault_of = [&](link::Ticket ticket) {
+        const std::string domain = "d" + std::to_string(ticket) + ".many.example";
+        EXPECT_TRUE(a().take_stanza(
+            {ticket, "a.example", domain, "<message from='u@a.example' to='v@" + domain + "'/>"}));
+        EXPECT_TRUE(until([&] { return !door_a_.outcomes.empty(); }, 1ms));
+        return std::exchange(door_a_.outcomes, {})[0].fault;
+    };
+    for (link::Ticket ticket = 1; ticket < limits::kOutStreamsOfPattern; ++ticket) {
+        ASSERT_EQ(fault_of(ticket), link::Fault::kBlocked);
+    }
+    EXPECT_EQ(fault_of(100'000), link::Fault::kBlocked);
+    EXPECT_EQ(fault_of(100'001), link::Fault::kQueueFull);
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }, 900ms));
+    door_a_.outcomes.clear();
+    EXPECT_EQ(fault_of(100'002), link::Fault::kQueueFull);
+    // What is not remembered any more makes room.
+    until([] { return false; }, 32s);
+    door_a_.outcomes.clear();
+    EXPECT_EQ(fault_of(100'003), link::Fault::kBlocked);
+}
+
 TEST_F(EdgePair, ADeadServerIsSaidSoInTimeAndTrafficIsBackSoon) {  // ERR-41, DNS-8
     start();
     const SocketAddress listener = simulation_.address(b_->node(), 5269);
@@ -381,6 +407,31 @@ TEST_P(Bidi, TheyOpenItAndWeUseIt) {
     ASSERT_TRUE(send_from_a(300));
     ASSERT_TRUE(until([&] { return messages(door_b_) == 201; }));
     EXPECT_EQ(a_->count(Counter::kXmppOutEstablished), 1u);
+}
+
+// S2S-20: both connect at once, and both streams stand until one is idle; the other then serves.
+TEST_P(Bidi, OfTwoTheIdleOneGoes) {
+    start_both_ways();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(send_from_b(1));
+    ASSERT_TRUE(until([&] { return messages(door_a_) == 1 && messages(door_b_) == 1; }));
+    EXPECT_EQ(a_->count(Counter::kXmppOutEstablished), 1u);
+    EXPECT_EQ(b_->count(Counter::kXmppOutEstablished), 1u);
+    for (link::Ticket ticket = 2; ticket < 9; ++ticket) {
+        until([] { return false; }, 100s);
+        ASSERT_TRUE(send_from_a(ticket));
+    }
+    ASSERT_TRUE(until([&] { return messages(door_b_) == 8; }));
+    EXPECT_EQ(b_->count(Counter::kXmppInEstablished), 1u);
+    EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 0u) << a_->log();
+    ASSERT_TRUE(send_from_b(2));
+    ASSERT_TRUE(until([&] { return door_b_.has(2, link::Fate::kAcknowledged); }));
+    EXPECT_EQ(messages(door_a_), 2);
+    EXPECT_EQ(b_->count(Counter::kXmppOutEstablished), 0u);
+    for (const Door* door : {&door_a_, &door_b_}) {
+        EXPECT_EQ(std::ranges::count(door->outcomes, link::Fate::kInDoubt, &link::Outcome::fate),
+                  0);
+    }
 }
 
 TEST_P(Bidi, WhatALostStreamCarriedIsInDoubt) {
@@ -763,10 +814,11 @@ TEST_F(EdgePair, ARefusalOfTheOldRulesDoesNotOutlastThem) {  // P9: live
 // A partner that asks what is answered by errors, and one that is honest: GEN-5, S2S-66.
 class Asker : public EdgePair {
 protected:
-    void ask(std::uint32_t shards) {
+    void ask(std::uint32_t shards, const std::string& bidi = "no") {
         const Settings more = {{"partner/xmpp.example/type", "federated"},
-                               {"partner/xmpp.example/rate_stanzas", "none"}};
-        start(more, {}, shards, true);
+                               {"partner/xmpp.example/rate_stanzas", "none"},
+                               {"partner/b.example/bidi", bidi}};
+        start(more, {{"partner/a.example/bidi", bidi}}, shards, true);
         honest_ = std::make_unique<Server>(simulation_, simulation_.make_node(), 1,
                                            server_rules(kXmppDomain, "a.example"), true);
         a_->knows(kXmppDomain, simulation_, honest_->node());
@@ -847,6 +899,32 @@ TEST_F(Asker, IsNotReadWhileItDoesNotReadTheAnswers) {
     is_bounded_then_goes_on();
     door_b_.room = true;
     all_is_answered();
+}
+
+// S2S-15: the same where it asks on a stream that we opened.
+TEST_F(Asker, IsNotReadOnOurStreamEither) {
+    ask(2, "yes");
+    door_a_.error_bytes = 1'000;
+    ASSERT_TRUE(serves_the_honest());
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return answered() == 1; }));
+    flood(20ms);
+    ASSERT_TRUE(until([&] { return answered() > 1; }));
+    EXPECT_EQ(b_->count(Counter::kXmppOutEstablished), 0U);
+    door_b_.room = false;
+    flood(3s);
+    is_bounded_then_goes_on();
+    EXPECT_EQ(b_->count(Counter::kXmppOutEstablished), 0U);
+    // What it had sent meanwhile comes in before it can acknowledge anything.
+    door_b_.room = true;
+    ASSERT_TRUE(until([&] {
+        const auto lost = static_cast<std::ptrdiff_t>(a_->count(Counter::kXmppAnswersLost));
+        return waiting() == 0 && answered() + lost >= asked();
+    })) << waiting()
+        << " wait; " << answered() << " of " << asked();
+    const auto read = asked();
+    flood(500ms);
+    EXPECT_TRUE(until([&] { return asked() > read + 200; })) << asked() - read;
 }
 
 // Whoever can't be told must at least be counted.
