@@ -26,9 +26,12 @@ constexpr std::size_t kHeldBytes = 192 << 20;  // of one shard: requests in flig
 constexpr std::size_t kIncoming = 65'536;      // messages from SIP that can still bounce
 constexpr Duration kBounceWindow = std::chrono::seconds(60);  // GEN-3
 constexpr Duration kRetryTelling =
-    std::chrono::milliseconds(2);                           // an error or an answer found no room
-constexpr Duration kNoticeRetry = std::chrono::seconds(5);  // IM-50: never silence
-constexpr unsigned kNoticeTries = 5;
+    std::chrono::milliseconds(2);  // an error or an answer found no room
+// IM-50: a notice that finds no way to its reader is tried again, for link::kLateNewsKept. So many
+// wait for that, of one shard: the oldest gives way. What is given up is counted and logged.
+constexpr Duration kNoticeRetry = std::chrono::seconds(5);
+constexpr std::size_t kLateNotices = 4'096;
+constexpr std::size_t kPairQueueWithNotices = 2 * limits::kPairQueueStanzas;
 constexpr Duration kPairWaitMax = std::chrono::seconds(32);  // in a pair's queue
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr std::size_t kEvictionsAtOnce = 1'024;
@@ -79,6 +82,7 @@ struct Incoming final : private TimerOwner {
     bool indexed = false;
     bool merge_indexed = false;
     bool given = false;  // counted as unanswered
+    bool acknowledged = false;
     std::uint16_t call_id_bytes = 0;
     std::uint16_t sip_jid_bytes = 0;  // 0: there was no memory, and no notice can be sent
     std::uint16_t xmpp_jid_bytes = 0;
@@ -190,10 +194,14 @@ private:
     Incoming* make_incoming();
     void free(Incoming&);
     void take_bounce(const StanzaCall&, const Key& pair);
+    [[nodiscard]] Key bounce_key(const Key& pair, Bytes id) const;
+
+    // notice.cpp
     void send_notice(const Incoming&, Bytes reason);
+    void give_notice_up(Bytes sip_domain);
+    void on_notice_done(ClientRequest&, LocalFault);
     void send_late_notices();
     void end_notice(ClientRequest&);
-    [[nodiscard]] Key bounce_key(const Key& pair, Bytes id) const;
 
     Shard& shard_;
     const rules::Snapshot* rules_;
@@ -214,7 +222,7 @@ private:
     RequestList untold_;  // ended, and their senders are not told yet
     std::vector<std::string>
         late_answers_;          // kAnswer records that found no room, each behind its shard
-    RequestList late_notices_;  // found no next hop; their pairs wait behind them (GEN-5)
+    RequestList late_notices_;  // to be tried again
     Timer telling_;
     Timer notices_again_;
     Timer housekeeping_;

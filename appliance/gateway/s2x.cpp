@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kJidTextBytes = xml::kJidBytes;
 constexpr std::size_t kReasonBytesMax = 128;  // ERR-11
-constexpr std::size_t kNoticeBytes = 512;
 static_assert(kBounceWindow > link::kDoubtWithin + std::chrono::seconds(5));
 constexpr char kAcceptLine[] =  // IM-45
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
@@ -286,13 +285,20 @@ void Incoming::note(BlockPool& blocks, Bytes id, Bytes sip, Bytes xmpp) {
     xmpp_jid_bytes = static_cast<std::uint16_t>(xmpp.size());
 }
 
-// At the bound the message that was answered longest ago can't bounce any more.
+// At the bound the message that was answered longest ago can't bounce any more, if its partner has
+// it: one that may still be in doubt is never let go.
 Incoming* Gateway::Engine::make_incoming() {
+    constexpr std::size_t kLookAtMax = 64;
     Handle<Incoming> handle;
     Incoming* incoming = incoming_.make(handle, *this);
-    if (incoming == nullptr && oldest_answered_ != nullptr) {
-        free(*oldest_answered_);
-        incoming = incoming_.make(handle, *this);
+    Incoming* oldest = oldest_answered_;
+    for (std::size_t i = 0; incoming == nullptr && oldest != nullptr && i < kLookAtMax; ++i) {
+        if (oldest->acknowledged) {
+            free(*oldest);
+            incoming = incoming_.make(handle, *this);
+        } else {
+            oldest = oldest->newer;
+        }
     }
     if (incoming != nullptr) incoming->self = handle;
     return incoming;
@@ -343,7 +349,7 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
             incoming->state = Incoming::State::kWritten;  // IM-50
             shard_.loop().timers().arm(incoming->timer, now() + rules_->settings.im.error_wait);
             break;
-        case link::Fate::kAcknowledged: break;
+        case link::Fate::kAcknowledged: incoming->acknowledged = true; break;
         case link::Fate::kFailed:
             if (incoming->state == Incoming::State::kAnswered) break;
             refuse(*incoming, sip_answer(outcome.fault, false));  // after 8 s 504 was given already
@@ -402,79 +408,6 @@ void Gateway::Engine::take_bounce(const StanzaCall& call, const Key& pair) {
         sip_answer(error.condition, !call.from.jid.resource.empty(), false, mapped);
     sip_status.reason = reason;
     refuse(*incoming, sip_status, mapped ? headers.written() : Bytes());
-}
-
-// IM-50: one MESSAGE to the sender, from the contact. It is in the pair's queue, and never answered
-// by another.
-void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
-    Address sip;
-    Address xmpp;
-    Handle<Conversation> handle;
-    Conversation* conversation = conversations_.open(incoming.pair, now(), handle);
-    const bool known = read_jid(incoming.sip_jid(), sip) && read_jid(incoming.xmpp_jid(), xmpp);
-    SipRoute* route = known ? agent_.find_route(sip.domain_ascii) : nullptr;
-    ClientRequest* notice = nullptr;
-    if (route != nullptr && conversation != nullptr &&
-        conversation->waiting.count < 2 * limits::kPairQueueStanzas) {
-        notice = agent_.make_request(*route);
-    }
-    if (notice == nullptr) {
-        shard_.log().event(EventId::kQueueFull,
-                           {{"queue", "notices"}, {"domain", sip.domain_ascii}});
-        return;
-    }
-    char names_memory[6 * kJidTextBytes];
-    Sink names{MutableBytes(names_memory)};
-    write_aor(xmpp, names);
-    const Bytes from_uri = names.written();
-    write_aor(sip, names);
-    const Bytes to_uri = names.written().substr(from_uri.size());
-    char body_memory[kNoticeBytes];
-    Sink body{MutableBytes(body_memory)};
-    body.append("Your message could not be delivered: ");
-    body.append(reason);
-    body.append('.');
-    const auto call_id = to_hex(random_.bytes<16>());
-    const auto tag = to_hex(random_.bytes<8>());
-    Envelope envelope;
-    envelope.request_uri = envelope.to_uri = to_uri;
-    envelope.from_uri = from_uri;
-    envelope.from_tag = Bytes(tag.data(), tag.size());
-    envelope.call_id = Bytes(call_id.data(), call_id.size());
-    envelope.in_reply_to = incoming.call_id();
-    envelope.via = agent_.likely_via(*route);
-    Text text;
-    text.body = body.written();
-    Sink request{MutableBytes(request_memory_)};
-    write_request(envelope, text, request);
-    FEDGATE_CHECK(!names.overflowed());
-    FEDGATE_CHECK(!request.overflowed());
-    notice->kind = RequestKind::kNotice;
-    if (!agent_.fill(*notice, {}, request.written())) {
-        agent_.release(*notice);
-        shard_.log().event(EventId::kQueueFull,
-                           {{"queue", "notices"}, {"domain", sip.domain_ascii}});
-        return;
-    }
-    notice->conversation = handle;
-    append(conversation->waiting, *notice);
-    start_next(*conversation);
-}
-
-void Gateway::Engine::send_late_notices() {
-    RequestList again = std::exchange(late_notices_, {});
-    while (ClientRequest* notice = take_first(again)) agent_.send(*notice);
-}
-
-void Gateway::Engine::end_notice(ClientRequest& notice) {
-    Conversation* conversation = conversations_.find(notice.conversation);
-    FEDGATE_CHECK(conversation != nullptr);
-    if (notice.status == 0) {  // its sender could not be told
-        shard_.log().event(EventId::kSipTimeout, {{"request", "notice"}, {"tries", notice.tries}});
-    }
-    agent_.release(notice);
-    conversation->busy = false;
-    start_next(*conversation);
 }
 
 }  // namespace fedgate::gateway

@@ -118,6 +118,15 @@ void SipAgent::release(ClientRequest& request) {
     requests_.free(request.self);
 }
 
+bool SipAgent::may_reach(ClientRequest& request) {
+    SipRoute* present = find_route(request.route->domain());
+    if (present == nullptr) return true;  // send() says that it is gone
+    --request.route->users;
+    request.route = present;
+    ++present->users;
+    return !present->ready() || present->empty() || present->has_other(0);
+}
+
 bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix, Bytes bytes) {
     std::size_t prefix_bytes = 0;
     for (const Bytes part : prefix) prefix_bytes += part.size();

@@ -48,8 +48,7 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t to_bytes = 0;
     std::uint16_t id_bytes = 0;
     RequestKind kind = RequestKind::kMessage;
-    std::uint8_t tries = 0;  // of a notice
-    Instant queued_at{};     // of a message
+    Instant queued_at{};
     // What its end was, while its sender can't be told yet.
     std::uint16_t status = 0;
     LocalFault fault = LocalFault::kUnreachable;
@@ -58,6 +57,7 @@ struct ClientRequest final : private TimerOwner {
     [[nodiscard]] Bytes from() const { return memory.bytes().substr(0, from_bytes); }
     [[nodiscard]] Bytes to() const { return memory.bytes().substr(from_bytes, to_bytes); }
     [[nodiscard]] bool was_sent() const { return sent; }
+    [[nodiscard]] const std::string& sip_domain() const { return route->domain(); }
     [[nodiscard]] Bytes id() const {
         return memory.bytes().substr(from_bytes + to_bytes, id_bytes);
     }
@@ -163,6 +163,9 @@ public:
     [[nodiscard]] bool fill(ClientRequest&, std::initializer_list<Bytes> prefix, Bytes request);
     void send(ClientRequest&);
     void release(ClientRequest&);
+    // Before it is sent once more: by the way that its domain has now. False: not yet, that is
+    // down.
+    [[nodiscard]] bool may_reach(ClientRequest&);
     // The Via to write into a request before it is sent: right for the leg that is likely to take
     // it.
     [[nodiscard]] sip::OwnVia likely_via(const SipRoute&) const;

@@ -264,14 +264,8 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
     request.fault = fault;
     const bool delivered = request.status >= 200 && request.status < 300;  // IM-16
     if (request.kind == RequestKind::kNotice) {
-        if (response != nullptr || draining_ || ++request.tries >= kNoticeTries)
-            return end_notice(request);
-        append(late_notices_, request);
-        if (!notices_again_.armed())
-            shard_.loop().timers().arm(notices_again_, now() + kNoticeRetry);
-        return;
-    }
-    if (delivered) {
+        on_notice_done(request, fault);
+    } else if (delivered) {
         count(Counter::kMessagesX2sDelivered);
         agent_.release(request);
     } else {

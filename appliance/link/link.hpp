@@ -93,6 +93,9 @@ protected:
 constexpr Duration kFateWithin = std::chrono::milliseconds(7'500);
 // And what was written is acknowledged or in doubt within this time, while its sender can be told.
 constexpr Duration kDoubtWithin = std::chrono::seconds(50);
+// Who was let believe that a message of his arrives, and learns that it has not: so long is that
+// kept while his side can't be reached. Then it is logged and counted.
+constexpr Duration kLateNewsKept = std::chrono::minutes(10);
 
 // The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a
 // ticket other than 0; it may come before the call returns.

@@ -50,6 +50,7 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
     {Counter::kMessagesS2xDelivered, "messages.s2x.delivered", false, "messages from SIP to XMPP that XMPP has"},
     {Counter::kMessagesS2xRefused, "messages.s2x.refused", false, "messages from SIP to XMPP answered with an error"},
     {Counter::kMessagesS2xInDoubt, "messages.s2x.in_doubt", false, "messages from SIP to XMPP of unknown fate"},
+    {Counter::kMessagesS2xUntold, "messages.s2x.untold", false, "messages from SIP to XMPP that failed late, and whose senders could not be told"},
     {Counter::kPresenceX2s, "presence.x2s", false, "presence changes from XMPP to SIP"},
     {Counter::kPresenceS2x, "presence.s2x", false, "presence changes from SIP to XMPP"},
     {Counter::kMapDropped, "map.dropped", false, "stanzas and requests with no equivalent on the other side"},

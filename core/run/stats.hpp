@@ -59,6 +59,7 @@ enum class Counter : std::uint16_t {
     kMessagesS2xDelivered,
     kMessagesS2xRefused,
     kMessagesS2xInDoubt,
+    kMessagesS2xUntold,
     kPresenceX2s,
     kPresenceS2x,
     kMapDropped,

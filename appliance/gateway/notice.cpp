@@ -1,0 +1,125 @@
+// IM-50: what a SIP user is told of a message of his that was accepted and failed later.
+#include <cstring>
+#include <utility>
+
+#include "appliance/gateway/engine.hpp"
+#include "core/base/hash.hpp"
+#include "xml/text.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+constexpr std::size_t kNoticeBytes = 512;
+
+}  // namespace
+
+// One MESSAGE to the sender, from the contact. It is in the pair's queue, and never answered by
+// another.
+void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
+    Address sip;
+    Address xmpp;
+    Handle<Conversation> handle;
+    Conversation* conversation = conversations_.open(incoming.pair, now(), handle);
+    const bool known = read_jid(incoming.sip_jid(), sip) && read_jid(incoming.xmpp_jid(), xmpp);
+    SipRoute* route = known ? agent_.find_route(sip.domain_ascii) : nullptr;
+    ClientRequest* notice = nullptr;
+    if (route != nullptr && conversation != nullptr &&
+        conversation->waiting.count < kPairQueueWithNotices) {
+        notice = agent_.make_request(*route);
+    }
+    if (notice == nullptr) return give_notice_up(sip.domain_ascii);
+    char names_memory[6 * xml::kJidBytes];
+    Sink names{MutableBytes(names_memory)};
+    write_aor(xmpp, names);
+    const Bytes from_uri = names.written();
+    write_aor(sip, names);
+    const Bytes to_uri = names.written().substr(from_uri.size());
+    char body_memory[kNoticeBytes];
+    Sink body{MutableBytes(body_memory)};
+    body.append("Your message could not be delivered: ");
+    body.append(reason);
+    body.append('.');
+    const auto call_id = to_hex(random_.bytes<16>());
+    const auto tag = to_hex(random_.bytes<8>());
+    Envelope envelope;
+    envelope.request_uri = envelope.to_uri = to_uri;
+    envelope.from_uri = from_uri;
+    envelope.from_tag = Bytes(tag.data(), tag.size());
+    envelope.call_id = Bytes(call_id.data(), call_id.size());
+    envelope.in_reply_to = incoming.call_id();
+    envelope.via = agent_.likely_via(*route);
+    Text text;
+    text.body = body.written();
+    Sink request{MutableBytes(request_memory_)};
+    write_request(envelope, text, request);
+    FEDGATE_CHECK(!names.overflowed());
+    FEDGATE_CHECK(!request.overflowed());
+    notice->kind = RequestKind::kNotice;
+    const Bytes pair{reinterpret_cast<const char*>(&incoming.pair), sizeof incoming.pair};
+    if (!agent_.fill(*notice, {pair}, request.written())) {
+        agent_.release(*notice);
+        return give_notice_up(sip.domain_ascii);
+    }
+    notice->queued_at = now();
+    notice->conversation = handle;
+    append(conversation->waiting, *notice);
+    start_next(*conversation);
+}
+
+void Gateway::Engine::give_notice_up(Bytes sip_domain) {
+    count(Counter::kMessagesS2xUntold);
+    shard_.log().event(EventId::kQueueFull, {{"queue", "notices"}, {"domain", sip_domain}});
+}
+
+// Never silence: what nobody has answered, or a server that is not ready (503), is said again for
+// link::kLateNewsKept. Its pair goes on meanwhile.
+void Gateway::Engine::on_notice_done(ClientRequest& notice, LocalFault fault) {
+    const bool answered = notice.status != 0 && notice.status != 503;
+    if (answered || fault == LocalFault::kNoNextHop || draining_ ||
+        now() + kNoticeRetry > notice.queued_at + link::kLateNewsKept) {
+        return end_notice(notice);
+    }
+    if (late_notices_.count >= kLateNotices) end_notice(*take_first(late_notices_));
+    append(late_notices_, notice);
+    if (!notices_again_.armed()) {
+        shard_.loop().timers().arm(notices_again_, now() + kNoticeRetry);
+    }
+}
+
+// Of those whose next hops are all down only the ones whose time is over are taken out.
+void Gateway::Engine::send_late_notices() {
+    RequestList all = std::exchange(late_notices_, {});
+    while (ClientRequest* notice = take_first(all)) {
+        if (now() >= notice->queued_at + link::kLateNewsKept) {
+            end_notice(*notice);
+            continue;
+        }
+        Key pair;
+        std::memcpy(&pair, notice->memory.bytes().data(), sizeof pair);
+        Conversation* conversation = nullptr;
+        if (agent_.may_reach(*notice)) {
+            conversation = conversations_.open(pair, now(), notice->conversation);
+        }
+        if (conversation == nullptr || conversation->waiting.count >= kPairQueueWithNotices) {
+            append(late_notices_, *notice);
+            continue;
+        }
+        append(conversation->waiting, *notice);
+        start_next(*conversation);
+    }
+    if (late_notices_.count != 0) {
+        shard_.loop().timers().arm(notices_again_, now() + kNoticeRetry);
+    }
+}
+
+void Gateway::Engine::end_notice(ClientRequest& notice) {
+    if (notice.status < 200 || notice.status >= 300) {  // its sender could not be told
+        count(Counter::kMessagesS2xUntold);
+        shard_.log().event(EventId::kSipTimeout, {{"request", "notice"},
+                                                  {"domain", notice.sip_domain()},
+                                                  {"status", notice.status}});
+    }
+    agent_.release(notice);
+}
+
+}  // namespace fedgate::gateway
