@@ -94,12 +94,12 @@ Result<SocketAddress> parse_address(Bytes text) {
 
 IpKey ip_key(const SocketAddress& address) {
     IpKey key;
-    if (address.storage.ss_family == AF_INET) {
+    if (address.storage.sin6_family == AF_INET) {
         sockaddr_in v4;
         std::memcpy(&v4, &address.storage, sizeof v4);
         std::memcpy(key.bytes, kMappedPrefix, 12);
         std::memcpy(key.bytes + 12, &v4.sin_addr, 4);
-    } else if (address.storage.ss_family == AF_INET6) {
+    } else if (address.storage.sin6_family == AF_INET6) {
         sockaddr_in6 v6;
         std::memcpy(&v6, &address.storage, sizeof v6);
         std::memcpy(key.bytes, &v6.sin6_addr, 16);
@@ -161,7 +161,7 @@ SocketAddress with_port(SocketAddress address, std::uint16_t port) {
     return address;
 }
 
-bool is_ipv6(const SocketAddress& address) { return address.storage.ss_family == AF_INET6; }
+bool is_ipv6(const SocketAddress& address) { return address.storage.sin6_family == AF_INET6; }
 
 bool is_unicast(const SocketAddress& address) {
     const IpKey key = ip_key(address);

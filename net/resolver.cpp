@@ -63,7 +63,7 @@ DnsAnswer SimulatedResolver::State::look_up(const std::string& name, DnsType typ
             if (type == DnsType::kTlsa) answer.tlsa = entry.tlsa;
             for (const SocketAddress& address : entry.addresses) {
                 const DnsType has =
-                    address.storage.ss_family == AF_INET6 ? DnsType::kAaaa : DnsType::kA;
+                    address.storage.sin6_family == AF_INET6 ? DnsType::kAaaa : DnsType::kA;
                 if (has == type) answer.addresses.push_back(address);
             }
             if (answer.srv.empty() && answer.addresses.empty() && answer.tlsa.empty()) {

@@ -287,7 +287,7 @@ Result<void> SipTransport::listen() {
             opened = shard_.loop().open_datagram(address, *owner);
             if (opened) {
                 owner->socket = *opened;
-                owner->family = address.storage.ss_family;
+                owner->family = address.storage.sin6_family;
                 datagram_sockets_.push_back(std::move(owner));
             }
         } else if (!tls || tls_ != nullptr) {
@@ -389,7 +389,7 @@ SipConnection* SipTransport::connect(Leg& leg, const net::Target& target) {
 
 bool SipTransport::send_datagram(const SocketAddress& to, Bytes bytes) {
     for (auto& socket : datagram_sockets_) {
-        if (socket->family == to.storage.ss_family) {
+        if (socket->family == to.storage.sin6_family) {
             return shard_.loop().send_datagram(socket->socket, to, bytes);
         }
     }

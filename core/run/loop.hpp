@@ -9,8 +9,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <netinet/in.h>
 #include <string>
-#include <sys/socket.h>
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
@@ -25,7 +25,7 @@ constexpr Duration kTcpUserTimeout = std::chrono::seconds(30);
 
 // IPv4 or IPv6 address and port, as the kernel wants it.
 struct SocketAddress {
-    sockaddr_storage storage{};
+    sockaddr_in6 storage{};  // or a sockaddr_in
     socklen_t length = 0;
 };
 

@@ -66,7 +66,7 @@ struct SimulatedEndpoint {
 
 inline SimulatedEndpoint endpoint_of(const SocketAddress& mapped_or_not) {
     const SocketAddress address = from_mapped(mapped_or_not);
-    if (address.storage.ss_family == AF_INET) {
+    if (address.storage.sin6_family == AF_INET) {
         const sockaddr_in ipv4 = as_ipv4(address);
         return {std::string(reinterpret_cast<const char*>(&ipv4.sin_addr), 4),
                 ntohs(ipv4.sin_port)};

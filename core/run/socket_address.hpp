@@ -37,7 +37,7 @@ inline sockaddr_in6 as_ipv6(const SocketAddress& address) {
 // A socket on [::] speaks IPv4 too, as ::ffff:a.b.c.d (RFC 4291 2.5.5.2). Outside the loops an IPv4
 // address always has its own form.
 inline SocketAddress to_mapped(const SocketAddress& address) {
-    if (address.storage.ss_family != AF_INET) return address;
+    if (address.storage.sin6_family != AF_INET) return address;
     const sockaddr_in ipv4 = as_ipv4(address);
     sockaddr_in6 ipv6{};
     ipv6.sin6_family = AF_INET6;
@@ -48,7 +48,7 @@ inline SocketAddress to_mapped(const SocketAddress& address) {
 }
 
 inline SocketAddress from_mapped(const SocketAddress& address) {
-    if (address.storage.ss_family != AF_INET6) return address;
+    if (address.storage.sin6_family != AF_INET6) return address;
     const sockaddr_in6 ipv6 = as_ipv6(address);
     if (!IN6_IS_ADDR_V4MAPPED(&ipv6.sin6_addr)) return address;
     sockaddr_in ipv4{};

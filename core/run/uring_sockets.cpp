@@ -49,7 +49,7 @@ Result<UringSocket*> UringLoopImplementation::make_socket(UringKind kind, int de
 Result<UringSocket*> UringLoopImplementation::open_bound(const SocketAddress& address, int type,
                                                          UringKind kind, SocketOwner& owner) {
     // No O_NONBLOCK: with it io_uring answers EAGAIN instead of waiting.
-    const int descriptor = ::socket(address.storage.ss_family, type | SOCK_CLOEXEC, 0);
+    const int descriptor = ::socket(address.storage.sin6_family, type | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return failure(Errc::kSystem, "socket", errno);
     const int on = 1;
     const int off = 0;
@@ -58,7 +58,7 @@ Result<UringSocket*> UringLoopImplementation::open_bound(const SocketAddress& ad
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         set_stream_options(descriptor);  // accepted ones inherit them
     }
-    const bool ipv6 = address.storage.ss_family == AF_INET6;
+    const bool ipv6 = address.storage.sin6_family == AF_INET6;
     if (ipv6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     const auto* kernel_address = reinterpret_cast<const sockaddr*>(&address.storage);
     if (bind(descriptor, kernel_address, address.length) != 0 ||
@@ -80,7 +80,7 @@ Result<Socket> UringLoopImplementation::listen(const SocketAddress& address, Soc
 }
 
 Result<Socket> UringLoopImplementation::connect(const SocketAddress& address, SocketOwner& owner) {
-    const int descriptor = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int descriptor = ::socket(address.storage.sin6_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return failure(Errc::kSystem, "socket", errno);
     set_stream_options(descriptor);
     FEDGATE_TRY(socket, make_socket(UringKind::kStream, descriptor, &owner));

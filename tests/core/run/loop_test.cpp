@@ -540,7 +540,7 @@ TYPED_TEST(LoopTest, AnIpv6WildcardSpeaksIpv4InItsOwnForm) {
     const std::uint16_t port = port_of(this->loop().local_address(*listener));
     ASSERT_TRUE(this->loop().connect(loopback(port), *this->client_).has_value());
     ASSERT_TRUE(this->run_until([&] { return !this->server_->accepted.empty(); }));
-    EXPECT_EQ(this->server_->peers[0].storage.ss_family, AF_INET);
+    EXPECT_EQ(this->server_->peers[0].storage.sin6_family, AF_INET);
 
     const Socket wide = this->loop().open_datagram(any_ipv6(), *this->server_).value();
     const Socket narrow = this->loop().open_datagram(loopback(), *this->client_).value();
@@ -548,7 +548,7 @@ TYPED_TEST(LoopTest, AnIpv6WildcardSpeaksIpv4InItsOwnForm) {
     EXPECT_TRUE(this->loop().send_datagram(
         narrow, loopback(port_of(this->loop().local_address(wide))), "4"));
     ASSERT_TRUE(this->run_until([&] { return !this->server_->peers.empty(); }));
-    EXPECT_EQ(this->server_->peers[0].storage.ss_family, AF_INET);
+    EXPECT_EQ(this->server_->peers[0].storage.sin6_family, AF_INET);
     EXPECT_TRUE(this->loop().send_datagram(wide, this->server_->peers[0], "4 too"));
     EXPECT_TRUE(this->run_until([&] { return this->client_->datagrams.size() == 1; }));
 }
