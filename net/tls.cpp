@@ -7,6 +7,7 @@
 #include <array>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
@@ -83,6 +84,8 @@ struct TlsShared {
     WOLFSSL_CTX* client = nullptr;
     std::vector<Server> servers;
     std::shared_ptr<const TrustStore> trust;
+    // What peers have shown, and how many sessions keep it: a partner has many, with one chain.
+    std::map<std::string, unsigned> shown;
 };
 
 struct TlsSession::State {
@@ -90,6 +93,8 @@ struct TlsSession::State {
     WOLFSSL* ssl = nullptr;
     bool is_server = false;
     bool secured = false;
+    bool judged = false;
+    bool has_stapled = false;
     WallTime wall_now{};
     std::string alpn_wanted;
     std::string server_name;
@@ -98,17 +103,18 @@ struct TlsSession::State {
     Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
     PeerIdentity peer;
-    bool judged = false;
-    DaneQuestion dane;               // client
-    std::vector<std::string> shown;  // the peer's chain
-    std::string staple;              // client: the OCSP response for the end entity, or empty
-    bool has_stapled = false;
+    std::unique_ptr<const DaneQuestion> dane;  // client; null: DANE does not decide
+    std::vector<std::map<std::string, unsigned>::iterator> shown;  // the peer's chain
+    std::string staple;  // client: the OCSP response for the end entity, or empty
     Error error{Errc::kTls, 0, "TLS"};
 
     ~State() {
         wolfSSL_free(ssl);
+        forget_shown();
         shared->release();
     }
+    void keep_shown(std::string certificate);
+    void forget_shown();
     bool begin();
     bool choose_certificate(Bytes& input);
     void judge(const PeerTerms&, WallTime now);
@@ -162,10 +168,11 @@ int on_certificates(int, WOLFSSL_X509_STORE_CTX* store) {
     if (store->error_depth != 0 || store->userCtx == nullptr) return 1;
     auto& state = *static_cast<TlsSession::State*>(store->userCtx);
     const auto count = std::min(static_cast<std::size_t>(store->totalCerts), kChainCertificatesMax);
-    state.shown.clear();
+    state.forget_shown();
+    state.shown.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
-        state.shown.emplace_back(reinterpret_cast<const char*>(store->certs[i].buffer),
-                                 store->certs[i].length);
+        state.keep_shown(
+            {reinterpret_cast<const char*>(store->certs[i].buffer), store->certs[i].length});
     }
     return 1;
 }
@@ -349,7 +356,7 @@ std::unique_ptr<TlsSession> TlsSession::client(TlsContext& context, const std::s
     state->wall_now = wall_now;
     state->alpn_wanted = alpn;
     state->server_name = server_name;
-    state->dane = std::move(dane);
+    if (!dane.records.empty()) state->dane = std::make_unique<const DaneQuestion>(std::move(dane));
     return std::unique_ptr<TlsSession>(new TlsSession(std::move(state)));
 }
 
@@ -357,6 +364,19 @@ std::unique_ptr<TlsSession> TlsSession::server(TlsContext& context, Bytes alpn, 
     auto session = client(context, {}, alpn, wall_now);
     session->state_->is_server = true;
     return session;
+}
+
+void TlsSession::State::keep_shown(std::string certificate) {
+    const auto kept = shared->shown.try_emplace(std::move(certificate)).first;
+    ++kept->second;
+    shown.push_back(kept);
+}
+
+void TlsSession::State::forget_shown() {
+    for (const auto kept : shown) {
+        if (--kept->second == 0) shared->shown.erase(kept);
+    }
+    shown.clear();
 }
 
 // Makes the wolfSSL object once its context is known.
@@ -483,10 +503,11 @@ void TlsSession::close(Buffer& output) {
 }
 
 void TlsSession::State::judge(const PeerTerms& terms, WallTime now) {
-    const std::vector<Bytes> chain(shown.begin(), shown.end());
+    std::vector<Bytes> chain;
+    for (const auto kept : shown) chain.emplace_back(kept->first);
     const Shown all{.chain = chain, .staple = staple, .by_client = is_server};
     peer = identify_peer(all, terms, now);
-    judge_dane(dane, all, terms, now, peer);
+    if (dane != nullptr) judge_dane(*dane, all, terms, now, peer);
     judged = true;
 }
 
