@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -400,7 +401,7 @@ private:
     StreamEnd::Cause closing_cause_ = StreamEnd::Cause::kClosedByUs;
     StreamEnd end_;
     Counts counts_;
-    std::array<char, limits::kDialbackKeyBytes> key_{};
+    std::unique_ptr<std::array<char, limits::kDialbackKeyBytes>> key_;  // of kVerify
 };
 
 }  // namespace fedgate::xml

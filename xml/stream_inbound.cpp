@@ -199,7 +199,8 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
         if (!authenticated()) fail(StreamError::kNotAuthorized);
         return;
     }
-    Sink key(key_);
+    if (key_ == nullptr) key_ = std::make_unique<std::array<char, limits::kDialbackKeyBytes>>();
+    Sink key(*key_);
     if (!element.text(key)) return fail(StreamError::kPolicyViolation);
     pair = make_pair(our, their);
     if (pair == nullptr) return refuse_with(StanzaCondition::kResourceConstraint);
@@ -221,6 +222,7 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
 }
 
 void Stream::verified(Bytes our, Bytes their, Bytes id, Verdict verdict, Instant now) {
+    key_.reset();
     // A restart has ended what was asked for the stream before it.
     if (id != this->id()) return;
     Pair* pair = find_pair(our, their);
@@ -260,7 +262,8 @@ void Stream::on_verify_in(const Element& element) {
         answer_error("db:verify", our, asker, id.written(), StanzaCondition::kPolicyViolation);
         return fail(StreamError::kPolicyViolation);
     }
-    Sink key(key_);
+    std::array<char, limits::kDialbackKeyBytes> key_memory;
+    Sink key(key_memory);
     const bool valid = element.text(key) && check_dialback_key(settings_.dialback, asker, our,
                                                                id.written(), key.written());
     answer("db:verify", our, asker, id.written(), valid ? "valid" : "invalid");
