@@ -114,7 +114,6 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     connection_ = std::move(connection);
     dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
     demands_tls_ = !dane_.records.empty();
-    target_ = target;
     if (role_ == xml::Stream::Role::kOutbound) {
         context_.stats.add(Counter::kXmppOutConnections);
     }
@@ -240,15 +239,15 @@ void Initiator::act(const xml::Action& action) {
 void Initiator::on_proved() {
     context_.stats.add(Counter::kXmppOutOpened);
     context_.stats.add(Counter::kXmppOutEstablished);
-    const bool moved = last_reached_ && !last_reached_->same_place(target_);
+    const SocketAddress& peer = connection_->peer_address();
+    const bool moved = last_reached_.length != 0 && !net::same_address(last_reached_, peer);
     if (moved) context_.stats.add(Counter::kXmppOutMoved);
-    last_reached_ = target_;
-    context_.log.event(EventId::kStreamEstablished,
-                       {{"direction", "out"},
-                        {"partner", their_},
-                        {"domain", our_},
-                        {"peer", net::format_address(connection_->peer_address())},
-                        {"tls", connection_->tls_version()}});
+    last_reached_ = peer;
+    context_.log.event(EventId::kStreamEstablished, {{"direction", "out"},
+                                                     {"partner", their_},
+                                                     {"domain", our_},
+                                                     {"peer", net::format_address(peer)},
+                                                     {"tls", connection_->tls_version()}});
 }
 
 void Initiator::on_connection_over() {

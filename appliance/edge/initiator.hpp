@@ -104,9 +104,8 @@ private:
     const std::string our_;
     const std::string their_;
     net::TargetPool pool_;
-    net::Target target_;                       // that the connection goes to
-    std::optional<net::Target> last_reached_;  // that the last stream stood with
-    std::optional<net::Dialer> dialer_;        // of this attempt
+    SocketAddress last_reached_;         // that the last stream stood with
+    std::optional<net::Dialer> dialer_;  // of this attempt
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<xml::Stream> stream_;
     std::optional<xml::Session> resume_;
