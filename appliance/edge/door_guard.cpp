@@ -35,8 +35,9 @@ std::size_t DoorGuard::KeyHash::operator()(const net::IpKey& key) const {
     return fnv1a({reinterpret_cast<const char*>(key.bytes), sizeof key.bytes});
 }
 
-DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings,
+DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings, std::uint32_t shard,
                                     const SocketAddress& peer, Instant now) {
+    const std::scoped_lock lock(mutex_);
     const net::IpKey key = net::ip_key(peer);
     auto it = addresses_.find(key);
     if (it == addresses_.end()) {
@@ -48,11 +49,13 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings,
     Address& address = it->second;
     address.last = now;
     if (!address.rate.take(1, now)) return Refusal::kRate;
-    if (connections_ >= share(settings.connections)) return Refusal::kTotal;
-    // S2S-62: 10 for each address, 10 % of the connection limit in all.
-    if (address.unauthenticated >= share(settings.unauthenticated_per_address))
+    if (connections_ >= settings.connections) return Refusal::kTotal;
+    // S2S-62: 10 for each address, 10 % of the connection limit in all (and one more for a shard
+    // that has none, which could not make room).
+    if (address.unauthenticated >= settings.unauthenticated_per_address)
         return Refusal::kUnauthenticated;
-    if (unauthenticated_ >= share(std::max(1U, settings.connections / 10))) {
+    if (unauthenticated_ >= std::max(1U, settings.connections / 10) &&
+        unauthenticated_of_[shard] > 0) {
         address.rate.charge(-1, now);  // it may come again at once
         return Refusal::kAllUnauthenticated;
     }
@@ -60,17 +63,18 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings,
     ++address.unauthenticated;
     ++connections_;
     ++unauthenticated_;
+    ++unauthenticated_of_[shard];
     return Refusal::kNone;
 }
 
 DoorGuard::Refusal DoorGuard::authenticate(const rules::Settings::Xmpp& settings,
-                                           const rules::Partner& terms, const SocketAddress& peer,
-                                           const std::string& our, const std::string& their,
-                                           Instant now) {
+                                           const rules::Partner& terms, std::uint32_t shard,
+                                           const SocketAddress& peer, const std::string& our,
+                                           const std::string& their, Instant now) {
+    const std::scoped_lock lock(mutex_);
     const std::string pair_key = our + ' ' + their;
     const auto known = pairs_.find(pair_key);
-    if (known != pairs_.end() &&
-        known->second.connections >= share(settings.streams_per_domain_pair)) {
+    if (known != pairs_.end() && known->second.connections >= settings.streams_per_domain_pair) {
         return Refusal::kPair;
     }
     const std::string& name = terms.discovered() ? their : terms.domain;
@@ -81,33 +85,52 @@ DoorGuard::Refusal DoorGuard::authenticate(const rules::Settings::Xmpp& settings
     auto [partner, fresh] = partners_.try_emplace(name);
     if (fresh) partner->second.rate = bucket_of(terms, now);
     partner->second.last = now;
-    if (partner->second.connections >= share(terms.connection_limit)) return Refusal::kPartner;
+    if (partner->second.connections >= terms.connection_limit) return Refusal::kPartner;
     if (!partner->second.rate.take(1, now)) return Refusal::kPartnerRate;
     Pair& pair = known != pairs_.end() ? known->second : pairs_[pair_key];
     if (pair.connections++ == 0) pair.partner = name;
     ++partners_[pair.partner].connections;
-    --unauthenticated_;
     const auto it = addresses_.find(net::ip_key(peer));
-    if (it != addresses_.end()) --it->second.unauthenticated;
+    no_longer_unauthenticated(shard, it != addresses_.end() ? &it->second : nullptr);
     return Refusal::kNone;
 }
 
-bool DoorGuard::may_ask(const rules::Settings::Xmpp& settings, const SocketAddress& peer,
-                        const std::string& their, Instant now) {
+void DoorGuard::no_longer_unauthenticated(std::uint32_t shard, Address* address) {
+    --unauthenticated_;
+    --unauthenticated_of_[shard];
+    if (address != nullptr) --address->unauthenticated;
+}
+
+DoorGuard::Refusal DoorGuard::ask(const rules::Settings::Xmpp& settings, const SocketAddress& peer,
+                                  const std::string& their, Instant now) {
+    const std::scoped_lock lock(mutex_);
     const auto it = addresses_.find(net::ip_key(peer));
-    if (it == addresses_.end() || !it->second.questions.take(1, now)) return false;
+    if (it == addresses_.end()) return Refusal::kQuestions;
+    Address& address = it->second;
+    if (address.asked >= limits::kVerificationsPerAddress) return Refusal::kQuestionsOfAddress;
+    if (!address.questions.take(1, now)) return Refusal::kQuestions;
     if (claimed_.size() >= limits::kCountedDomains) forget_quiet(now);
     auto claimed = claimed_.find(their);
-    if (claimed == claimed_.end()) {
-        if (claimed_.size() >= limits::kCountedDomains) return true;
+    if (claimed == claimed_.end() && claimed_.size() < limits::kCountedDomains) {
         claimed = claimed_.emplace(their, Claimed{}).first;
         claimed->second.questions = bucket_of(settings.dialback_per_domain, now);
     }
-    claimed->second.last = now;
-    return claimed->second.questions.take(1, now);
+    if (claimed != claimed_.end()) {
+        claimed->second.last = now;
+        if (!claimed->second.questions.take(1, now)) return Refusal::kQuestions;
+    }
+    ++address.asked;
+    return Refusal::kNone;
+}
+
+void DoorGuard::answered(const net::IpKey& peer) {
+    const std::scoped_lock lock(mutex_);
+    const auto it = addresses_.find(peer);
+    if (it != addresses_.end()) --it->second.asked;
 }
 
 void DoorGuard::set_rates(const rules::Snapshot& rules, Instant now) {
+    const std::scoped_lock lock(mutex_);
     const rules::Settings::Xmpp& settings = rules.settings.xmpp;
     for (auto& [key, address] : addresses_) {
         address.rate = address.questions = bucket_of(settings.connections_per_address, now);
@@ -121,26 +144,31 @@ void DoorGuard::set_rates(const rules::Snapshot& rules, Instant now) {
     }
 }
 
-void DoorGuard::leave(const SocketAddress& peer, const std::string& our, const std::string& their) {
+void DoorGuard::leave(std::uint32_t shard, const SocketAddress& peer, const std::string& our,
+                      const std::string& their) {
+    const std::scoped_lock lock(mutex_);
     --connections_;
     const auto it = addresses_.find(net::ip_key(peer));
-    if (it != addresses_.end()) --it->second.connections;
-    if (their.empty()) {
-        --unauthenticated_;
-        if (it != addresses_.end()) --it->second.unauthenticated;
-        return;
-    }
+    Address* address = it != addresses_.end() ? &it->second : nullptr;
+    if (address != nullptr) --address->connections;
+    if (their.empty()) return no_longer_unauthenticated(shard, address);
     const auto pair = pairs_.find(our + ' ' + their);
     if (pair == pairs_.end()) return;
     --partners_[pair->second.partner].connections;
     if (--pair->second.connections == 0) pairs_.erase(pair);
 }
 
+std::uint32_t DoorGuard::connections() const {
+    const std::scoped_lock lock(mutex_);
+    return connections_;
+}
+
 void DoorGuard::forget_quiet(Instant now) {
     if (now < forget_at_) return;
     forget_at_ = now + kForget;
     std::erase_if(addresses_, [now](const auto& entry) {
-        return entry.second.connections == 0 && now - entry.second.last > kQuiet;
+        return entry.second.connections == 0 && entry.second.asked == 0 &&
+               now - entry.second.last > kQuiet;
     });
     std::erase_if(partners_, [now](const auto& entry) {
         return entry.second.connections == 0 && now - entry.second.last > kQuiet;
@@ -159,6 +187,8 @@ const char* DoorGuard::name_of(Refusal refusal) {
         case Refusal::kPair: return "xmpp.limits.streams_per_domain_pair";
         case Refusal::kPartner: return "partner/*/connection_limit";
         case Refusal::kPartnerRate: return "partner/*/rate_connections";
+        case Refusal::kQuestionsOfAddress: return "dialback questions of one address";
+        case Refusal::kQuestions: return "dialback questions";
     }
     return "";
 }

@@ -1,10 +1,13 @@
-// Who may open a connection to us at all: S2S-62, S2S-63, and the limits of features.md X7. Each
-// shard guards its share of a limit (limit / shards, rounded up): shards share nothing. Owner: the
-// Edge. Thread: the shard's. Not on the message path.
+// Who may open a connection to us at all: S2S-62, S2S-63, and the limits of features.md X7. One for
+// all shards, or a limit would not hold for all of them together: a mutex guards it. So it is asked
+// when a connection comes, proves itself or goes, and never on the message path. Owner: the
+// program; it outlives the edges. Thread: any shard's.
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "core/base/limits.hpp"
 #include "core/base/token_bucket.hpp"
@@ -15,7 +18,7 @@ namespace fedgate::edge {
 
 class DoorGuard {
 public:
-    explicit DoorGuard(std::uint32_t shards) : shards_(shards) {}
+    explicit DoorGuard(std::uint32_t shards) : unauthenticated_of_(shards) {}
 
     enum class Refusal : std::uint8_t {
         kNone,
@@ -26,26 +29,33 @@ public:
         kTable,
         kPair,
         kPartner,
-        kPartnerRate
+        kPartnerRate,
+        kQuestionsOfAddress,
+        kQuestions
     };
 
-    // A connection came in. kNone: it counts from now on; leave() must follow. kAllUnauthenticated:
-    // when one of those leave()s, it may enter.
-    Refusal enter(const rules::Settings::Xmpp&, const SocketAddress& peer, Instant now);
+    // A connection came in to this shard. kNone: it counts from now on; leave() must follow.
+    // kAllUnauthenticated: this shard has one at least, and when that leave()s, it may enter.
+    Refusal enter(const rules::Settings::Xmpp&, std::uint32_t shard, const SocketAddress& peer,
+                  Instant now);
     // It proved a domain of this partner. kNone: it counts among the partner's from now on.
     [[nodiscard]] Refusal authenticate(const rules::Settings::Xmpp&, const rules::Partner&,
-                                       const SocketAddress& peer, const std::string& our,
-                                       const std::string& their, Instant now);
+                                       std::uint32_t shard, const SocketAddress& peer,
+                                       const std::string& our, const std::string& their,
+                                       Instant now);
     // It wants a dialback question asked of `their`, which makes us connect: as many as it may
-    // connect itself, and as many as that domain may be asked for all who claim to be it.
-    [[nodiscard]] bool may_ask(const rules::Settings::Xmpp&, const SocketAddress& peer,
-                               const std::string& their, Instant now);
+    // connect itself, and as many as that domain may be asked for all who claim to be it. kNone:
+    // it is in progress until answered().
+    [[nodiscard]] Refusal ask(const rules::Settings::Xmpp&, const SocketAddress& peer,
+                              const std::string& their, Instant now);
+    void answered(const net::IpKey& peer);
     // The rules have changed: their rates hold for everybody at once.
     void set_rates(const rules::Snapshot&, Instant now);
     // It is gone. The names are those given to authenticate(), empty if that never succeeded.
-    void leave(const SocketAddress& peer, const std::string& our, const std::string& their);
+    void leave(std::uint32_t shard, const SocketAddress& peer, const std::string& our,
+               const std::string& their);
 
-    [[nodiscard]] std::uint32_t connections() const { return connections_; }
+    [[nodiscard]] std::uint32_t connections() const;
     // The key of the limit.
     [[nodiscard]] static const char* name_of(Refusal);
     // What the peer is told.
@@ -55,6 +65,7 @@ private:
     struct Address {
         std::uint32_t unauthenticated = 0;
         std::uint32_t connections = 0;
+        std::uint32_t asked = 0;  // in progress
         TokenBucket rate;
         TokenBucket questions;
         Instant last{};
@@ -76,14 +87,13 @@ private:
         std::size_t operator()(const net::IpKey&) const;
     };
 
-    [[nodiscard]] std::uint32_t share(std::uint32_t limit) const {
-        return (limit + shards_ - 1) / shards_;
-    }
     void forget_quiet(Instant now);
+    void no_longer_unauthenticated(std::uint32_t shard, Address*);
 
-    std::uint32_t shards_;
+    mutable std::mutex mutex_;
     std::uint32_t connections_ = 0;
     std::uint32_t unauthenticated_ = 0;
+    std::vector<std::uint32_t> unauthenticated_of_;  // each shard
     Instant forget_at_{};
     std::unordered_map<net::IpKey, Address, KeyHash> addresses_;
     std::unordered_map<std::string, Pair> pairs_;        // "our their"

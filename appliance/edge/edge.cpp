@@ -48,10 +48,11 @@ std::string tls_of(const net::Connection& connection) {
 }  // namespace
 
 Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
-           const Certificates& certificates, link::GatewayDoor& gateway, Bytes dialback_secret)
+           const Certificates& certificates, DoorGuard& guard, link::GatewayDoor& gateway,
+           Bytes dialback_secret)
     : context_(shard, resolver, gateway),
       gateway_(gateway),
-      guard_(shard.count()),
+      guard_(guard),
       carriers_(shard, *this),
       sessions_(shard, *this),
       in_streams_(rules.settings.xmpp.connections),
@@ -112,9 +113,11 @@ void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates
 
 void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& peer) {
     const Instant now = context_.loop.now();
-    auto refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
+    const rules::Settings::Xmpp& settings = context_.rules->settings.xmpp;
+    const std::uint32_t here = context_.shard.index();
+    auto refusal = guard_.enter(settings, here, peer, now);
     if (refusal == DoorGuard::Refusal::kAllUnauthenticated && make_room()) {
-        refusal = guard_.enter(context_.rules->settings.xmpp, peer, now);
+        refusal = guard_.enter(settings, here, peer, now);
     }
     if (refusal == DoorGuard::Refusal::kNone) {
         const bool direct_tls = std::ranges::find(tls_listeners_, listener) != tls_listeners_.end();
@@ -126,7 +129,7 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
             context_.stats.add(Counter::kXmppInConnections);
             return;
         }
-        guard_.leave(peer, {}, {});
+        guard_.leave(here, peer, {}, {});
         refusal = DoorGuard::Refusal::kTotal;
     }
     // XEP-0205 4.1: closed without a word of XMPP.
@@ -145,7 +148,7 @@ bool Edge::make_room() {
         if (oldest == nullptr || stream.since() < oldest->since()) oldest = &stream;
     });
     if (oldest == nullptr) return false;
-    guard_.leave(oldest->connection().peer_address(), {}, {});
+    guard_.leave(context_.shard.index(), oldest->connection().peer_address(), {}, {});
     oldest->abandon();
     return true;
 }
@@ -153,9 +156,10 @@ bool Edge::make_room() {
 const char* Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
     const rules::Partner* partner = context_.rules->partner(their);
     if (partner == nullptr) return "not a partner any more";
-    const DoorGuard::Refusal refusal = guard_.authenticate(
-        context_.rules->settings.xmpp, *partner, stream.connection().peer_address(),
-        std::string(our), std::string(their), context_.loop.now());
+    const DoorGuard::Refusal refusal =
+        guard_.authenticate(context_.rules->settings.xmpp, *partner, context_.shard.index(),
+                            stream.connection().peer_address(), std::string(our),
+                            std::string(their), context_.loop.now());
     if (refusal == DoorGuard::Refusal::kNone) return nullptr;
     context_.log.event(EventId::kConnectionLimit,
                        {{"partner", their}, {"limit", DoorGuard::name_of(refusal)}});
@@ -164,7 +168,8 @@ const char* Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
 
 void Edge::on_gone(InStream& stream) {
     if (!stream.abandoned()) {
-        guard_.leave(stream.connection().peer_address(), stream.our(), stream.their());
+        guard_.leave(context_.shard.index(), stream.connection().peer_address(), stream.our(),
+                     stream.their());
     }
     for (const Asked& asked : asked_) {
         if (asked.stream != stream.handle()) continue;
@@ -219,24 +224,17 @@ void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes k
 
 // Each question makes us ask DNS and connect, for whoever wants it. Null: it may.
 const char* Edge::refusal_to_ask(const InStream& stream, Bytes their) {
-    const SocketAddress& peer = stream.connection().peer_address();
-    const net::IpKey address = net::ip_key(peer);
-    std::size_t of_stream = 0;
-    std::size_t of_address = 0;
-    for (const Asked& asked : asked_) {
-        if (asked.verification->over()) continue;
-        of_stream += asked.stream == stream.handle() ? 1U : 0U;
-        of_address += asked.address == address ? 1U : 0U;
+    const auto of_stream = std::ranges::count_if(asked_, [&](const Asked& asked) {
+        return asked.stream == stream.handle() && !asked.verification->over();
+    });
+    if (std::cmp_greater_equal(of_stream, limits::kVerificationsPerStream))
+        return "dialback questions of one stream";
+    auto refusal = DoorGuard::Refusal::kQuestions;
+    if (asked_.size() < limits::kVerifications) {
+        refusal = guard_.ask(context_.rules->settings.xmpp, stream.connection().peer_address(),
+                             std::string(their), context_.loop.now());
     }
-    const std::size_t shards = context_.shard.count();
-    if (of_stream >= limits::kVerificationsPerStream) return "dialback questions of one stream";
-    if (of_address >= (limits::kVerificationsPerAddress + shards - 1) / shards)
-        return "dialback questions of one address";
-    if (asked_.size() >= limits::kVerifications ||
-        !guard_.may_ask(context_.rules->settings.xmpp, peer, std::string(their),
-                        context_.loop.now()))
-        return "dialback questions";
-    return nullptr;
+    return refusal == DoorGuard::Refusal::kNone ? nullptr : DoorGuard::name_of(refusal);
 }
 
 void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
@@ -489,7 +487,11 @@ void Edge::on_timer(Timer& timer) {
 void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()); }
 
 void Edge::sweep() {
-    std::erase_if(asked_, [](const Asked& asked) { return asked.verification->over(); });
+    std::erase_if(asked_, [this](const Asked& asked) {
+        if (!asked.verification->over()) return false;
+        guard_.answered(asked.address);
+        return true;
+    });
     sessions_.sweep();
     std::erase_if(answers_wait_,
                   [this](const auto& entry) { return context_.loop.now() >= entry.second; });

@@ -54,9 +54,9 @@ class Edge final : public link::EdgeDoor,
                    TimerOwner {
 public:
     // All references must outlive the edge; the snapshot and the certificates until reload().
-    // `dialback_secret`: DB-3.
-    Edge(Shard&, const rules::Snapshot&, net::Resolver&, const Certificates&, link::GatewayDoor&,
-         Bytes dialback_secret);
+    // `guard`: the same for all shards. `dialback_secret`: DB-3.
+    Edge(Shard&, const rules::Snapshot&, net::Resolver&, const Certificates&, DoorGuard& guard,
+         link::GatewayDoor&, Bytes dialback_secret);
     ~Edge();
     Edge(const Edge&) = delete;
     Edge& operator=(const Edge&) = delete;
@@ -142,7 +142,7 @@ private:
 
     Context context_;
     link::GatewayDoor& gateway_;
-    DoorGuard guard_;
+    DoorGuard& guard_;
     Carriers carriers_;
     Sessions sessions_;
     Slab<InStream> in_streams_;

@@ -122,9 +122,10 @@ bool Node::start(std::string& fault) {
         return false;
     }
     group_ = std::make_unique<ShardGroup>(count);
+    door_ = std::make_unique<edge::DoorGuard>(count);
     for (std::uint32_t i = 0; i < count; ++i) {
         group_->log(i).set_level(level_of(*rules_));
-        workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]),
+        workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), *door_,
                                                     dialback_secret_, options));
     }
     for (auto& worker : workers_) {

@@ -8,11 +8,12 @@
 namespace fedgate {
 
 Worker::Worker(ShardGroup& group, std::uint32_t index, const rules::Snapshot& rules, ShardTls tls,
-               std::string dialback_secret, gateway::GatewayOptions options)
+               edge::DoorGuard& door, std::string dialback_secret, gateway::GatewayOptions options)
     : group_(group),
       index_(index),
       rules_(&rules),
       tls_(std::move(tls)),
+      door_(door),
       dialback_secret_(std::move(dialback_secret)),
       gateway_options_(std::move(options)),
       thread_([this] { run(); }) {}
@@ -37,7 +38,7 @@ Result<void> Worker::set_up() {
     resolver_ = std::move(resolver);
     gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),
                                                   gateway_options_);
-    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, *gateway_,
+    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, door_, *gateway_,
                                          dialback_secret_);
     gateway_->attach(*edge_);
     Result<void> gateway_started = gateway_->start();

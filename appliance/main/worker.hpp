@@ -19,7 +19,7 @@ namespace fedgate {
 
 class Worker {
 public:
-    Worker(ShardGroup&, std::uint32_t index, const rules::Snapshot&, ShardTls,
+    Worker(ShardGroup&, std::uint32_t index, const rules::Snapshot&, ShardTls, edge::DoorGuard&,
            std::string dialback_secret, gateway::GatewayOptions);
     ~Worker();  // joins: stop the group first
     Worker(const Worker&) = delete;
@@ -44,6 +44,7 @@ private:
     const std::uint32_t index_;
     const rules::Snapshot* rules_;
     ShardTls tls_;
+    edge::DoorGuard& door_;
     edge::Certificates edge_next_;  // between reload_gateway() and reload_edge()
     const std::string dialback_secret_;
     const gateway::GatewayOptions gateway_options_;

@@ -182,6 +182,7 @@ private:
     std::unique_ptr<UringLoop> loop_;
     std::unique_ptr<const rules::Snapshot> rules_;
     std::unique_ptr<ShardGroup> group_;
+    edge::DoorGuard door_{1};
     std::unique_ptr<Shard> shard_;
     std::unique_ptr<net::SimulatedResolver> resolver_;  // every address is numeric here
     edge::Certificates certificates_;
@@ -225,7 +226,7 @@ bool Load::set_up() {
         return false;
     }
     certificates_.external = std::move(*tls);
-    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, certificates_, *this,
+    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, certificates_, door_, *this,
                                          "fedload's own dialback secret, good for one run");
     sip_ = std::make_unique<SipEnd>(
         *loop_, options_.tls.empty() ? nullptr : certificates_.external.get(),

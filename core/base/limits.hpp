@@ -58,7 +58,7 @@ constexpr std::size_t kSessionRecords = 16'384;
 constexpr std::size_t kMassLossStreams = 50;
 constexpr std::size_t kMassLossStreamsOfShardMin = 10;
 // edge: dialback questions in progress: for each shard, for one stream that asks for them, for one
-// address (the shards share that). At the bound: answered with resource-constraint.
+// address. At the bound: answered with resource-constraint.
 constexpr std::size_t kVerifications = 1'024;
 constexpr std::size_t kVerificationsPerStream = 8;
 constexpr std::size_t kVerificationsPerAddress = 32;
@@ -66,12 +66,11 @@ constexpr std::size_t kVerificationsPerAddress = 32;
 // domain that is only discovered, or below a pattern, is forgotten. A text over kLogLineBytes is
 // cut.
 constexpr std::size_t kRememberedFailures = 1'024;
-// edge: addresses whose connections are counted, for each shard. At the bound: new ones are
-// refused.
+// edge: addresses whose connections are counted. At the bound: new ones are refused.
 constexpr std::size_t kCountedAddresses = 65'536;
 
-// edge: domains that dialback questions are counted for, and partners whose connections are, for
-// each shard. At the bound: a domain more is held by the bounds of its addresses only.
+// edge: domains that dialback questions are counted for, and partners whose connections are. At
+// the bound: a domain more is held by the bounds of its addresses only.
 constexpr std::size_t kCountedDomains = 16'384;
 
 // run: two mailboxes for each ordered pair of shards (RecordUse). At the bound: back-pressure on

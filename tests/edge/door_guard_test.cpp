@@ -1,5 +1,8 @@
 #include "appliance/edge/door_guard.hpp"
 
+#include <thread>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "core/config/tree.hpp"
@@ -38,19 +41,19 @@ TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {  // S2S-62: 10 for each address,
     settings.connections = 250;
     DoorGuard guard(1);
     for (int i = 0; i < 10; ++i)
-        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-    EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kUnauthenticated);
+        EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
+    EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kUnauthenticated);
     for (int i = 0; i < 15; ++i)
-        EXPECT_EQ(guard.enter(settings, address(2 + i), kStart), Refusal::kNone);
-    EXPECT_NE(guard.enter(settings, address(100), kStart), Refusal::kNone);
+        EXPECT_EQ(guard.enter(settings, 0, address(2 + i), kStart), Refusal::kNone);
+    EXPECT_NE(guard.enter(settings, 0, address(100), kStart), Refusal::kNone);
     // Whoever proves itself or leaves makes room.
-    EXPECT_EQ(guard.authenticate(settings, partner("b.example", 100), address(1), "a.example",
+    EXPECT_EQ(guard.authenticate(settings, partner("b.example", 100), 0, address(1), "a.example",
                                  "b.example", kStart),
               Refusal::kNone);
-    EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-    EXPECT_NE(guard.enter(settings, address(100), kStart), Refusal::kNone);
-    guard.leave(address(1), {}, {});
-    EXPECT_EQ(guard.enter(settings, address(100), kStart), Refusal::kNone);
+    EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
+    EXPECT_NE(guard.enter(settings, 0, address(100), kStart), Refusal::kNone);
+    guard.leave(0, address(1), {}, {});
+    EXPECT_EQ(guard.enter(settings, 0, address(100), kStart), Refusal::kNone);
     EXPECT_EQ(guard.connections(), 26u);
 }
 
@@ -60,24 +63,24 @@ TEST(DoorGuard, BoundsAll) {  // features.md X7
     settings.streams_per_domain_pair = 1'000;
     DoorGuard guard(1);
     for (int i = 0; i < 20; ++i) {
-        ASSERT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-        ASSERT_EQ(guard.authenticate(settings, partner("b.example", 1'000), address(1), "a.example",
-                                     "b.example", kStart),
+        ASSERT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
+        ASSERT_EQ(guard.authenticate(settings, partner("b.example", 1'000), 0, address(1),
+                                     "a.example", "b.example", kStart),
                   Refusal::kNone);
     }
-    EXPECT_EQ(guard.enter(settings, address(2), kStart), Refusal::kTotal);
-    guard.leave(address(1), "a.example", "b.example");
-    EXPECT_EQ(guard.enter(settings, address(2), kStart), Refusal::kNone);
+    EXPECT_EQ(guard.enter(settings, 0, address(2), kStart), Refusal::kTotal);
+    guard.leave(0, address(1), "a.example", "b.example");
+    EXPECT_EQ(guard.enter(settings, 0, address(2), kStart), Refusal::kNone);
 }
 
 TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
     const auto prove = [&](const char* our, const char* their) {
-        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
+        EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
         const Refusal refusal =
-            guard.authenticate(settings, partner(their, 6), address(1), our, their, kStart);
-        if (refusal != Refusal::kNone) guard.leave(address(1), {}, {});
+            guard.authenticate(settings, partner(their, 6), 0, address(1), our, their, kStart);
+        if (refusal != Refusal::kNone) guard.leave(0, address(1), {}, {});
         return refusal;
     };
     EXPECT_EQ(settings.streams_per_domain_pair, 4u);
@@ -86,7 +89,7 @@ TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
     for (int i = 0; i < 2; ++i) EXPECT_EQ(prove("other.example", "b.example"), Refusal::kNone);
     EXPECT_EQ(prove("other.example", "b.example"), Refusal::kPartner);
     EXPECT_EQ(prove("a.example", "c.example"), Refusal::kNone);
-    guard.leave(address(1), "a.example", "b.example");
+    guard.leave(0, address(1), "a.example", "b.example");
     EXPECT_EQ(prove("a.example", "b.example"), Refusal::kNone);
 }
 
@@ -96,10 +99,10 @@ TEST(DoorGuard, CountsAPartnerOverAllItsDomains) {
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
     const auto prove = [&](const char* name, const std::string& their) {
-        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-        const Refusal refusal =
-            guard.authenticate(settings, partner(name, 20), address(1), "a.example", their, kStart);
-        if (refusal != Refusal::kNone) guard.leave(address(1), {}, {});
+        EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
+        const Refusal refusal = guard.authenticate(settings, partner(name, 20), 0, address(1),
+                                                   "a.example", their, kStart);
+        if (refusal != Refusal::kNone) guard.leave(0, address(1), {}, {});
         return refusal;
     };
     for (int i = 0; i < 20; ++i) {
@@ -108,7 +111,7 @@ TEST(DoorGuard, CountsAPartnerOverAllItsDomains) {
     EXPECT_EQ(prove("*.b.example", "20.b.example"), Refusal::kPartner);
     EXPECT_EQ(prove("", "20.c.example"), Refusal::kNone);
     // The rules have made it another partner's since; it is still the first one's that gets room.
-    guard.leave(address(1), "a.example", "7.b.example");
+    guard.leave(0, address(1), "a.example", "7.b.example");
     EXPECT_EQ(prove("*.b.example", "20.b.example"), Refusal::kNone);
     EXPECT_EQ(prove("*.b.example", "21.b.example"), Refusal::kPartner);
 }
@@ -119,11 +122,11 @@ TEST(DoorGuard, BoundsNewConnectionsOfAPartner) {  // features.md X14
     rules::Partner terms = partner("b.example", 2);  // the burst: as many as there may be
     terms.rate_connections = {4, 1min};
     const auto come = [&](Instant now) {
-        EXPECT_EQ(guard.enter(settings, address(1), now), Refusal::kNone);
+        EXPECT_EQ(guard.enter(settings, 0, address(1), now), Refusal::kNone);
         const Refusal refusal =
-            guard.authenticate(settings, terms, address(1), "a.example", "b.example", now);
+            guard.authenticate(settings, terms, 0, address(1), "a.example", "b.example", now);
         const bool in = refusal == Refusal::kNone;
-        guard.leave(address(1), in ? "a.example" : "", in ? "b.example" : "");
+        guard.leave(0, address(1), in ? "a.example" : "", in ? "b.example" : "");
         return refusal;
     };
     EXPECT_EQ(come(kStart), Refusal::kNone);
@@ -141,21 +144,23 @@ TEST(DoorGuard, BoundsTheQuestionsToOneDomain) {
     DoorGuard guard(1);
     int asked = 0;
     for (int i = 0; i < 50; ++i) {
-        EXPECT_EQ(guard.enter(settings, address(i), kStart), Refusal::kNone);
-        asked += guard.may_ask(settings, address(i), "victim.example", kStart) ? 1 : 0;
-        EXPECT_TRUE(guard.may_ask(settings, address(i), std::to_string(i) + ".example", kStart));
+        EXPECT_EQ(guard.enter(settings, 0, address(i), kStart), Refusal::kNone);
+        asked +=
+            guard.ask(settings, address(i), "victim.example", kStart) == Refusal::kNone ? 1 : 0;
+        EXPECT_EQ(guard.ask(settings, address(i), std::to_string(i) + ".example", kStart),
+                  Refusal::kNone);
     }
     EXPECT_EQ(asked, 30);
-    EXPECT_TRUE(guard.may_ask(settings, address(1), "victim.example", kStart + 1s));
-    EXPECT_FALSE(guard.may_ask(settings, address(1), "victim.example", kStart + 1s));
+    EXPECT_EQ(guard.ask(settings, address(1), "victim.example", kStart + 1s), Refusal::kNone);
+    EXPECT_EQ(guard.ask(settings, address(1), "victim.example", kStart + 1s), Refusal::kQuestions);
 }
 
 TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {  // S2S-63: 60 a minute, a bucket of 30
     const rules::Settings::Xmpp settings = defaults();
     DoorGuard guard(1);
     const auto come = [&](int who, Instant now) {
-        const Refusal refusal = guard.enter(settings, address(who), now);
-        if (refusal == Refusal::kNone) guard.leave(address(who), {}, {});
+        const Refusal refusal = guard.enter(settings, 0, address(who), now);
+        if (refusal == Refusal::kNone) guard.leave(0, address(who), {}, {});
         return refusal;
     };
     for (int i = 0; i < 30; ++i) EXPECT_EQ(come(1, kStart), Refusal::kNone) << i;
@@ -166,12 +171,106 @@ TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {  // S2S-63: 60 a minute, a bu
     EXPECT_EQ(come(1, kStart + 1s), Refusal::kRate);
 }
 
-TEST(DoorGuard, SharesItsBoundsAmongShards) {
+TEST(DoorGuard, BoundsTheQuestionsOfAnAddress) {  // issue 3: 32
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(4);
-    for (int i = 0; i < 3; ++i)
-        EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kNone);
-    EXPECT_EQ(guard.enter(settings, address(1), kStart), Refusal::kUnauthenticated);
+    EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
+    const auto ask = [&](int i) {
+        return guard.ask(settings, address(1), std::to_string(i) + ".example", kStart);
+    };
+    for (int i = 0; i < 32; ++i) EXPECT_EQ(ask(i), Refusal::kNone);
+    EXPECT_EQ(ask(32), Refusal::kQuestionsOfAddress);
+    guard.answered(net::ip_key(address(1)));
+    EXPECT_EQ(ask(32), Refusal::kNone);
+    EXPECT_EQ(ask(33), Refusal::kQuestionsOfAddress);
+}
+
+// X7. However the kernel deals connections out to the shards: no bound is reached before it is, and
+// none is passed.
+class DoorGuardOfFourShards : public testing::TestWithParam<bool> {
+protected:
+    static constexpr std::uint32_t kShards = 4;
+
+    [[nodiscard]] static std::uint32_t shard(int i) {
+        return GetParam() ? static_cast<std::uint32_t>(i) % kShards : 3;
+    }
+
+    DoorGuard guard_{kShards};
+};
+
+TEST_P(DoorGuardOfFourShards, BoundsWhatIsNotAuthenticated) {
+    rules::Settings::Xmpp settings = without_rate();
+    settings.connections = 250;
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(guard_.enter(settings, shard(i), address(1), kStart), Refusal::kNone) << i;
+    }
+    EXPECT_EQ(guard_.enter(settings, shard(0), address(1), kStart), Refusal::kUnauthenticated);
+    for (int i = 0; i < 15; ++i) {
+        EXPECT_EQ(guard_.enter(settings, shard(i), address(2 + i), kStart), Refusal::kNone) << i;
+    }
+    EXPECT_EQ(guard_.enter(settings, shard(0), address(99), kStart), Refusal::kAllUnauthenticated);
+    guard_.leave(shard(0), address(1), {}, {});
+    EXPECT_EQ(guard_.enter(settings, shard(0), address(99), kStart), Refusal::kNone);
+    // A shard that has none can make no room: it may have one.
+    const Refusal at_another = guard_.enter(settings, 2, address(100), kStart);
+    EXPECT_EQ(at_another, GetParam() ? Refusal::kAllUnauthenticated : Refusal::kNone);
+    EXPECT_EQ(guard_.enter(settings, 2, address(101), kStart), Refusal::kAllUnauthenticated);
+}
+
+TEST_P(DoorGuardOfFourShards, BoundsWhatIsAuthenticated) {
+    rules::Settings::Xmpp settings = without_rate();
+    settings.connections = 30;
+    const auto prove = [&](int i, const std::string& our, const std::string& their) {
+        const Refusal at_door = guard_.enter(settings, shard(i), address(1), kStart);
+        if (at_door != Refusal::kNone) return at_door;
+        const Refusal refusal = guard_.authenticate(settings, partner(their.c_str(), 20), shard(i),
+                                                    address(1), our, their, kStart);
+        if (refusal != Refusal::kNone) guard_.leave(shard(i), address(1), {}, {});
+        return refusal;
+    };
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(prove(i, "a.example", "b.example"), Refusal::kNone);
+    EXPECT_EQ(prove(0, "a.example", "b.example"), Refusal::kPair);
+    for (int i = 0; i < 16; ++i) {
+        EXPECT_EQ(prove(i, std::to_string(i) + ".a.example", "b.example"), Refusal::kNone) << i;
+    }
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(prove(i, "other.example", "b.example"), Refusal::kPartner) << i;
+    }
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(prove(i, std::to_string(i) + ".a.example", "c.example"), Refusal::kNone) << i;
+    }
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(prove(i, "other.example", "d.example"), Refusal::kTotal) << i;
+    }
+    EXPECT_EQ(guard_.connections(), 30U);
+    guard_.leave(shard(0), address(1), "a.example", "b.example");
+    EXPECT_EQ(prove(3, "a.example", "b.example"), Refusal::kNone);
+}
+
+INSTANTIATE_TEST_SUITE_P(Dealt, DoorGuardOfFourShards, testing::Bool(),
+                         [](const auto& one) { return one.param ? "InTurn" : "AllToOne"; });
+
+TEST(DoorGuard, IsForAllThreads) {
+    const rules::Settings::Xmpp settings = without_rate();
+    constexpr std::uint32_t kShards = 4;
+    DoorGuard guard(kShards);
+    const auto come_and_go = [&](std::uint32_t shard) {
+        const SocketAddress peer = address(static_cast<int>(shard));
+        for (int i = 0; i < 2'000; ++i) {
+            if (guard.enter(settings, shard, peer, kStart) != Refusal::kNone) continue;
+            const bool proved =
+                guard.authenticate(settings, partner("b.example", 2), shard, peer, "a.example",
+                                   "b.example", kStart) == Refusal::kNone;
+            guard.leave(shard, peer, proved ? "a.example" : "", proved ? "b.example" : "");
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        for (std::uint32_t shard = 0; shard < kShards; ++shard) {
+            threads.emplace_back(come_and_go, shard);
+        }
+    }
+    EXPECT_EQ(guard.connections(), 0U);
 }
 
 }  // namespace

@@ -605,8 +605,30 @@ TEST_F(EdgePair, AFullGatewayStopsTheReading) {  // back-pressure, nothing lost
     ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }));
 }
 
+// X7: of all that it opens at once, from whichever of its domains and to whichever shard.
+TEST_F(EdgePair, APartnerHasAllItsConnectionsAndNoMore) {
+    Settings theirs{{"xmpp.limits.unauthenticated_per_address", "100"}};
+    Settings ours = server_rules("a.example", "*.b.example");
+    ours.emplace_back("partner/*.b.example/connection_limit", "20");
+    ours.insert(ours.end(), theirs.begin(), theirs.end());
+    const unsigned count = 25;
+    const auto domain = [](unsigned i) { return "d" + std::to_string(i) + ".b.example"; };
+    for (unsigned i = 0; i < count; ++i) {
+        theirs.emplace_back("domain/" + domain(i) + "/next_hop",
+                            "sip:10.99.0.1:5060;transport=tcp");
+    }
+    start(ours, theirs, 4);
+    for (unsigned i = 0; i < count; ++i) {
+        a_->knows(domain(i), simulation_, b_->node());
+        const std::string message = "<message from='u@" + domain(i) + "' to='v@a.example'/>";
+        ASSERT_TRUE(b().take_stanza({i + 1, domain(i), "a.example", message}));
+    }
+    until([] { return false; }, 10s);
+    EXPECT_EQ(a_->count(Counter::kXmppInEstablished), 20U) << a_->log();
+}
+
 TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {  // S2S-62 at its default
-    start();
+    start({}, {}, 4);
     SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
     struct Silent final : SocketOwner {
         void on_end(Socket, int) override { ++ended; }

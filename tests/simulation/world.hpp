@@ -78,7 +78,7 @@ public:
     // `certified`: each server trusts the other's certificate.
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
            bool certified = false)
-        : node_(node), rules_(compile(settings)), group_(shards) {
+        : node_(node), rules_(compile(settings)), group_(shards), door_(shards) {
         for (std::uint32_t i = 0; i < shards; ++i) {
             Seat seat;
             seat.loop = &simulation.make_loop(node);
@@ -112,7 +112,7 @@ public:
 
     void start_edge(Seat& seat, link::GatewayDoor& door) {
         seat.edge = std::make_unique<edge::Edge>(
-            *seat.shard, *rules_, *seat.resolver, seat.certificates, door,
+            *seat.shard, *rules_, *seat.resolver, seat.certificates, door_, door,
             "a dialback secret of this server only " + std::to_string(node_));
         FEDGATE_CHECK(seat.edge->start().has_value());
     }
@@ -153,6 +153,7 @@ private:
     Simulation::Node node_;
     std::unique_ptr<const rules::Snapshot> rules_;
     ShardGroup group_;
+    edge::DoorGuard door_;
     std::vector<Seat> seats_;
 };
 
