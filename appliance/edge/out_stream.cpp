@@ -54,9 +54,7 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     if (may_take_carrier()) take_carrier();
     if (up() && !waiting_.empty()) flush();
     if (up() && waiting_.empty() && write(ticket, stanza)) return;
-    // Somebody holds a transaction open for a ticket: its fate must be known before that ends.
-    const Duration wait = context_.rules->settings.xmpp.queue_time;
-    const Duration bound = ticket != 0 ? std::min(wait, link::kFateWithin) : wait;
+    const Duration bound = wait_max(ticket, stanza);
     if (!up() && !initiator_started_) {
         if (now >= retry_at_) {
             start();
@@ -71,6 +69,14 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     enqueue(ticket, now + bound, std::string(stanza));
     look_at_answers();
     arm();
+}
+
+// Somebody holds a transaction open for a ticket: its fate must be known before that ends. Without
+// one a message is an error for one of theirs, which nobody else would tell.
+Duration OutStream::wait_max(link::Ticket ticket, Bytes stanza) const {
+    const Duration wait = context_.rules->settings.xmpp.queue_time;
+    if (ticket != 0) return std::min(wait, link::kFateWithin);
+    return stanza.starts_with("<message") ? std::max(wait, link::kLateNewsKept) : wait;
 }
 
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
@@ -330,14 +336,14 @@ void OutStream::tell_doubts(link::Fault fault) {
     acknowledgement_at_ = kNever;
     written_count_ = acknowledged_count_ = written_bytes_ = kept_bytes_ = unasked_bytes_ = 0;
     std::size_t count = 0;
-    const Instant until = context_.loop.now() + context_.rules->settings.xmpp.queue_time;
+    const Instant now = context_.loop.now();
     for (Written& one : in_doubt) {
         if (one.ticket != 0 || one.again.empty()) continue;  // a ping is not sent again
         if (waiting_.size() + behind.size() >= limits::kDomainPairQueueStanzas) {
             refuse(0, link::Fault::kQueueFull);
             continue;
         }
-        enqueue(0, until, std::move(one.again));
+        enqueue(0, now + wait_max(0, one.again), std::move(one.again));
     }
     for (Waiting& one : behind) waiting_.push_back(std::move(one));
     for (const Written& one : in_doubt) {

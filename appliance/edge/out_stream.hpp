@@ -121,6 +121,7 @@ private:
     [[nodiscard]] const xml::StreamLimits& limits() const {
         return stream_ != nullptr ? stream_->limits() : carrier_limits_;
     }
+    [[nodiscard]] Duration wait_max(link::Ticket, Bytes stanza) const;
     void begin(xml::Proof);
     [[nodiscard]] bool write(link::Ticket, Bytes stanza);
     void flush();

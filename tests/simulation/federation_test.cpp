@@ -88,59 +88,6 @@ TEST(Federation, BrokenConnectionsLoseNothingInSilence) {
     }
 }
 
-// Black holes, refused connects and breaks, at moments that the seed picks.
-TEST(Federation, AnyFaultLosesNothingInSilence) {
-    constexpr unsigned kRounds = 12;
-    for (std::uint64_t seed = 200; seed < 260; ++seed) {
-        World world(seed, 2, {}, false, seed % 2 == 1);
-        world.ledger.allowed_refusals =
-            kRounds;  // an answer is written again for each break, at most
-        Simulation& simulation = world.simulation;
-        const auto pass = [&](Duration time) { simulation.run_for([] { return false; }, time); };
-        const Simulation::Node far[] = {world.partner.node(), world.pool_node};
-        const SocketAddress doors[] = {simulation.address(world.partner.node(), 5269),
-                                       Pool::listen_address(kSipPort)};
-        for (unsigned round = 0; round < kRounds; ++round) {
-            for (unsigned i = 0; i < 8; ++i) {
-                world.send_to_sip(i);
-                world.send_to_xmpp(i);
-            }
-            const std::uint64_t side = simulation.random(2);
-            const Duration pause = std::chrono::milliseconds(100 + simulation.random(9'000));
-            switch (simulation.random(4)) {
-                case 0:
-                    simulation.cut(world.fedgate.node(), far[side]);
-                    pass(pause);
-                    simulation.heal(world.fedgate.node(), far[side]);
-                    break;
-                case 1:
-                    simulation.refuse_connects(doors[side], true);
-                    static_cast<void>(simulation.break_connection(1));
-                    pass(pause);
-                    simulation.refuse_connects(doors[side], false);
-                    break;
-                case 2: static_cast<void>(simulation.break_connection(500)); break;
-                default: break;
-            }
-            pass(300ms);
-        }
-        world.settle(300s);
-        const auto totals = world.ledger.totals();
-        EXPECT_EQ(totals.open, 0U) << "seed " << seed << world.describe();
-        EXPECT_EQ(totals.doubled, 0U) << "seed " << seed;
-        EXPECT_EQ(totals.disordered, 0U) << "seed " << seed;
-        // Healed: the next message crosses each way.
-        if (totals.open != 0) continue;
-        pass(40s);
-        const unsigned before = world.ledger.totals().delivered;
-        world.send_to_sip(1);
-        world.send_to_xmpp(1);
-        EXPECT_TRUE(world.settle());
-        EXPECT_EQ(world.ledger.totals().delivered, before + 2)
-            << "seed " << seed << world.fedgate.log();
-    }
-}
-
 TEST(Federation, ASeedReplaysARun) {
     Ledger::Totals first, second, other;
     std::string open;

@@ -201,7 +201,19 @@ public:
         FEDGATE_CHECK(listener.has_value());
         listener_ = *listener;
     }
-    ~Pool() { loop_.close(listener_); }
+    ~Pool() {
+        if (!ended_) loop_.close(listener_);
+    }
+    // Before it is destroyed while the loop runs on, which has a last word on its sockets. A user
+    // agent that ends has failed its transactions itself.
+    void end() {
+        ended_ = true;
+        loop_.close(listener_);
+        fail_pending();
+        out_.reset();
+        in_.clear();
+        framers_.clear();
+    }
 
     static SocketAddress listen_address(std::uint16_t port);
 
@@ -291,12 +303,15 @@ private:
         framers_.erase(&connection);
         if (out_.get() == &connection) {
             out_.reset();
-            // A user agent whose connection breaks has failed its transactions itself.
-            for (const auto& [name, where] : pending_) ledger_.entries.at(name).own_doubt = true;
-            pending_.clear();
+            fail_pending();
             return;
         }
         std::erase_if(in_, [&](const auto& one) { return one.get() == &connection; });
+    }
+    // So does one whose connection breaks.
+    void fail_pending() {
+        for (const auto& [name, where] : pending_) ledger_.entries.at(name).own_doubt = true;
+        pending_.clear();
     }
 
     SimulatedLoop& loop_;
@@ -309,6 +324,7 @@ private:
     std::map<std::string, net::Connection*> pending_;
     sip::Message message_;
     unsigned serial_ = 0;
+    bool ended_ = false;
 };
 
 inline SocketAddress Pool::listen_address(std::uint16_t port) {
@@ -335,8 +351,8 @@ public:
                   certified),
           users(ledger),
           pool_node(simulation.make_node()),
-          pool(std::make_unique<Pool>(simulation.make_loop(pool_node), ledger,
-                                      simulation.address(fedgate.node(), kSipPort))) {
+          pool_loop_(simulation.make_loop(pool_node)),
+          pool(make_pool()) {
         net::seed_tls_from(&seeded_);
         fedgate.knows(kXmppDomain, simulation, partner.node());
         partner.knows(kSipDomain, simulation, fedgate.node());
@@ -363,6 +379,22 @@ public:
         ledger.add(name, false, std::to_string(i));
         pool->send(name, "sip:s" + std::to_string(i) + "@" + kSipDomain,
                    "sip:u" + std::to_string(i) + "@" + kXmppDomain);
+    }
+    // Comes back without what it knew. What its users had not got rid of is theirs to tell.
+    void restart_partner() {
+        Server::Seat& seat = partner.seats()[0];
+        seat.edge->stop_accepting();
+        simulation.run_for([] { return false; }, 1ms);  // the listeners are gone
+        seat.edge.reset();
+        for (auto& [name, entry] : ledger.entries) {
+            if (entry.to_sip && entry.delivered + entry.refused == 0) entry.own_doubt = true;
+        }
+        partner.start_edge(seat, users);
+    }
+    void restart_pool() {
+        pool->end();
+        simulation.run_for([] { return false; }, 1ms);
+        pool = make_pool();
     }
     // Runs until nothing is open any more.
     bool settle(Duration at_most = 120s) {
@@ -397,6 +429,11 @@ public:
     Simulation simulation;
 
 private:
+    std::unique_ptr<Pool> make_pool() {
+        return std::make_unique<Pool>(pool_loop_, ledger,
+                                      simulation.address(fedgate.node(), kSipPort));
+    }
+
     SimulatedLoop& seeded_;
     static Settings bidi(const std::string& their, bool on) {
         return {{"partner/" + their + "/bidi", on ? "yes" : "no"}};
@@ -412,6 +449,11 @@ public:
     Server partner;
     Users users;
     Simulation::Node pool_node;
+
+private:
+    SimulatedLoop& pool_loop_;
+
+public:
     std::unique_ptr<Pool> pool;
 
 private:
