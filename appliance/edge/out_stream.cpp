@@ -66,7 +66,7 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
         waiting_bytes_ + stanza.size() > context_.rules->settings.xmpp.queue_bytes) {
         return refuse(ticket, link::Fault::kQueueFull);
     }
-    enqueue(ticket, now + bound, std::string(stanza));
+    enqueue(ticket, std::string(stanza));
     look_at_answers();
     arm();
 }
@@ -336,14 +336,13 @@ void OutStream::tell_doubts(link::Fault fault) {
     acknowledgement_at_ = kNever;
     written_count_ = acknowledged_count_ = written_bytes_ = kept_bytes_ = unasked_bytes_ = 0;
     std::size_t count = 0;
-    const Instant now = context_.loop.now();
     for (Written& one : in_doubt) {
         if (one.ticket != 0 || one.again.empty()) continue;  // a ping is not sent again
         if (waiting_.size() + behind.size() >= limits::kDomainPairQueueStanzas) {
             refuse(0, link::Fault::kQueueFull);
             continue;
         }
-        enqueue(0, now + wait_max(0, one.again), std::move(one.again));
+        enqueue(0, std::move(one.again));
     }
     for (Waiting& one : behind) waiting_.push_back(std::move(one));
     for (const Written& one : in_doubt) {
@@ -390,7 +389,8 @@ void OutStream::refuse(link::Ticket ticket, link::Fault fault) {
     context_.tell_answer_lost(our_, their_);
 }
 
-void OutStream::enqueue(link::Ticket ticket, Instant until, std::string stanza) {
+void OutStream::enqueue(link::Ticket ticket, std::string stanza) {
+    const Instant until = context_.loop.now() + wait_max(ticket, stanza);
     waiting_bytes_ += stanza.size();
     if (ticket == 0) {
         ++answers_;

@@ -137,7 +137,7 @@ private:
     void tell_doubts(link::Fault);
     void fail_waiting(link::Fault, bool answers_too);
     void refuse(link::Ticket, link::Fault);
-    void enqueue(link::Ticket, Instant until, std::string stanza);
+    void enqueue(link::Ticket, std::string stanza);
     void has_left_queue(const Waiting&);
     void look_at_answers();
     [[nodiscard]] bool is_being_proved() const;

@@ -76,7 +76,7 @@ void OutStream::send_again() {
             if (one.ticket != 0) {
                 doubt(one, link::Fault::kUnreachable);
             } else {
-                enqueue(0, now + wait_max(0, one.again), std::move(one.again));
+                enqueue(0, std::move(one.again));
             }
             continue;
         }

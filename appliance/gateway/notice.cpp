@@ -115,9 +115,9 @@ void Gateway::Engine::send_late_notices() {
 void Gateway::Engine::end_notice(ClientRequest& notice) {
     if (notice.status < 200 || notice.status >= 300) {  // its sender could not be told
         count(Counter::kMessagesS2xUntold);
-        shard_.log().event(EventId::kSipTimeout, {{"request", "notice"},
-                                                  {"domain", notice.sip_domain()},
-                                                  {"status", notice.status}});
+        shard_.log().event(
+            EventId::kSipTimeout,
+            {{"request", "notice"}, {"domain", notice.sip_domain()}, {"status", notice.status}});
     }
     agent_.release(notice);
 }
