@@ -55,6 +55,8 @@ public:
     // Null while no connection stands.
     [[nodiscard]] xml::Stream* stream() { return stream_.get(); }
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
+    // That the last stream which stood was with.
+    [[nodiscard]] const SocketAddress& last_reached() const { return last_reached_; }
     // The rules have changed.
     void recheck() { intake_.set_rates(their_); }
     // After calls of stream() that may have produced actions.

@@ -1,12 +1,15 @@
-// DNS-9, RFC 6120 3.3: many streams lost within a second have one cause, as a rule a server that
-// comes back. So those over a bound come back one after the other. Owner: the edge's Context.
+// DNS-9, RFC 6120 3.3: many streams lost to one server within a second have one cause, as a rule:
+// it goes, and comes back. So those over a bound come back to it one after the other; nobody else
+// waits for that. Owner: the edge's Context.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "core/base/limits.hpp"
 #include "core/base/time.hpp"
+#include "net/address.hpp"
 #include "net/srv.hpp"
 
 namespace fedgate::edge {
@@ -19,21 +22,32 @@ public:
         : count_max_(
               std::max(limits::kMassLossStreams / shards, limits::kMassLossStreamsOfShardMin)) {}
 
-    // One more stream was lost: how long to wait before its next attempt.
-    [[nodiscard]] Duration delay(Instant now, net::Random& random) {
-        if (now - since_ >= std::chrono::seconds(1)) {
-            since_ = now;
-            count_ = 0;
-        }
-        if (++count_ <= count_max_) return {};
+    // One more stream with `server` was lost: how long to wait before its next attempt.
+    [[nodiscard]] Duration delay(const SocketAddress& server, Instant now, net::Random& random) {
+        if (++row_of(net::ip_key(server), now).count <= count_max_) return {};
         return std::chrono::milliseconds(random.below(static_cast<std::uint32_t>(
             std::chrono::duration_cast<std::chrono::milliseconds>(kSpread).count())));
     }
 
 private:
+    struct Row {
+        net::IpKey server;
+        Instant since{};
+        std::size_t count = 0;  // in the second that began then
+    };
+
+    Row& row_of(const net::IpKey& server, Instant now) {
+        Row* oldest = &rows_.front();
+        for (Row& row : rows_) {
+            const bool over = row.count == 0 || now - row.since >= std::chrono::seconds(1);
+            if (!over && row.server == server) return row;
+            if (row.since < oldest->since) oldest = &row;
+        }
+        return *oldest = {server, now, 0};
+    }
+
     const std::size_t count_max_;
-    std::size_t count_ = 0;  // in the second that began then
-    Instant since_{};
+    std::array<Row, limits::kMassLossServers> rows_{};
 };
 
 }  // namespace fedgate::edge

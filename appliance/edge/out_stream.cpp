@@ -56,7 +56,9 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
     if (up() && waiting_.empty() && write(ticket, stanza)) return;
     const Duration bound = wait_max(ticket, stanza);
     if (!up() && !initiator_started_) {
-        if (now >= retry_at_) {
+        // It has asked just now, so it is back, and waits for this.
+        const bool its_turn = lost_with_many_ && ticket == 0 && stanza.starts_with("<iq");
+        if (now >= retry_at_ || its_turn) {
             start();
         } else if (permanent_ || (ticket != 0 && !(lost_with_many_ && retry_at_ <= now + bound))) {
             return refuse(ticket, last_fault_);
@@ -314,7 +316,9 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
                               : retry_at_after(fault, retry_at);
         fail_waiting(fault, permanent);
     } else if (const Duration delay =
-                   initiator_.closed_by_us() ? Duration{} : context_.mass_loss.delay(now, random);
+                   initiator_.closed_by_us()
+                       ? Duration{}
+                       : context_.mass_loss.delay(initiator_.last_reached(), now, random);
                delay > Duration{}) {
         lost_with_many_ = true;
         retry_at_ = now + delay;
@@ -364,12 +368,13 @@ Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
         return std::max(not_before, begun_at_ + xmpp.retry_first);
     const unsigned doublings = std::min(failures_ - 1, 16U);
     const Duration most = std::min(xmpp.retry_first * (1U << doublings), xmpp.retry_max);
-    // DNS-9: between half of it and all of it.
+    // DNS-9: full jitter.
     net::LoopRandom random(context_.loop);
-    const auto half_ms = static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(most / 2).count());
-    return std::max(not_before,
-                    now + most / 2 + std::chrono::milliseconds(random.below(half_ms + 1)));
+    const auto most_ms = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(most).count());
+    const auto pause = std::max<Duration>(std::chrono::milliseconds(random.below(most_ms + 1)),
+                                          xmpp.retry_first / 2);
+    return std::max(not_before, now + pause);
 }
 
 // Our answers, which have no ticket, wait on for a stream unless the partner is gone for good.

@@ -53,10 +53,12 @@ constexpr std::size_t kGoneDomains = 64;
 constexpr std::size_t kSessions = 16'384;
 constexpr std::size_t kSessionsPerPartner = 64;
 constexpr std::size_t kSessionRecords = 16'384;
-// edge: streams lost within a second, on all shards together and on one at least (DNS-9). At the
-// bound: what is lost beyond it is set up again spread over a minute.
+// edge: streams lost to one server within a second, on all shards together and on one at least
+// (DNS-9). At the bound: what is lost beyond it is set up again spread over a minute. Servers that
+// are counted at a time, on each shard: with one more the count of the oldest begins anew.
 constexpr std::size_t kMassLossStreams = 50;
 constexpr std::size_t kMassLossStreamsOfShardMin = 10;
+constexpr std::size_t kMassLossServers = 64;
 // edge: dialback questions in progress: for each shard, for one stream that asks for them, for one
 // address. At the bound: answered with resource-constraint.
 constexpr std::size_t kVerifications = 1'024;
