@@ -5,12 +5,16 @@
 // clang-format on
 
 #include <array>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <malloc.h>
 #include <map>
+#include <mutex>
 
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/memory.h>
 #include <wolfssl/wolfcrypt/random.h>
 
 #include "net/address.hpp"
@@ -28,6 +32,12 @@ constexpr char kCiphers[] =
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr std::size_t kRecordBytesMax = 16'384;  // RFC 8446 5.1
 constexpr std::size_t kRecordHeaderBytes = 5;
+// The record with a ClientHello, whose lists may be kept as long as the connection. 2 KB are long.
+// At the bound: the handshake fails.
+constexpr std::size_t kClientHelloBytesMax = 8'192;
+// What wolfSSL holds of what came or was announced while a handshake waits for more: a client's
+// chain of 16 KB fits. At the bound: the handshake fails.
+constexpr std::int64_t kHandshakeBytesMax = 45'056;
 constexpr std::size_t kPemBytesMax = 4 << 20;
 
 Result<std::string> read_pem(const PemSource& source, const char* what, std::string* fault) {
@@ -93,6 +103,7 @@ struct TlsSession::State {
     WOLFSSL* ssl = nullptr;
     bool is_server = false;
     bool secured = false;
+    bool failed = false;  // the handshake
     bool judged = false;
     bool has_stapled = false;
     WallTime wall_now{};
@@ -100,6 +111,7 @@ struct TlsSession::State {
     std::string server_name;
     std::string hello;  // server: the first record, looked at for the name, until it was read
     std::size_t hello_read = 0;
+    std::int64_t held = 0;   // bytes that wolfSSL has taken for this handshake
     Bytes* input = nullptr;  // of the call that is running
     Buffer* output = nullptr;
     PeerIdentity peer;
@@ -116,8 +128,10 @@ struct TlsSession::State {
     void keep_shown(std::string certificate);
     void forget_shown();
     bool begin();
-    bool choose_certificate(Bytes& input);
+    Outcome choose_certificate(Bytes& input);
+    Outcome shake_hands(Bytes& input, Buffer& output);
     void judge(const PeerTerms&, WallTime now);
+    void end_handshake();
     Outcome fail();
     Outcome fail(Errc code, const char* where);
 };
@@ -272,6 +286,31 @@ Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential
     return server;
 }
 
+// What wolfSSL has allocated on this thread, less what it has freed. It keeps what a handshake has
+// brought until its end, in several forms, and takes room for what is only announced: so what is
+// bounded is what it holds.
+thread_local std::int64_t allocated = 0;
+
+std::int64_t size_of(void* memory) { return static_cast<std::int64_t>(malloc_usable_size(memory)); }
+
+void* allocate(std::size_t size) {
+    void* memory = std::malloc(size);
+    allocated += size_of(memory);
+    return memory;
+}
+
+void release(void* memory) {
+    allocated -= size_of(memory);
+    std::free(memory);
+}
+
+void* reallocate(void* memory, std::size_t size) {
+    const std::int64_t before = size_of(memory);
+    void* moved = std::realloc(memory, size);
+    if (moved != nullptr) allocated += size_of(moved) - before;
+    return moved;
+}
+
 // Of TLS's randomness in a simulation. A process-wide hook, because wolfSSL's is one.
 Loop* seed_source = nullptr;
 
@@ -283,6 +322,8 @@ int seed_from_loop(OS_Seed*, byte* seed, word32 size) {
 }  // namespace
 
 void prepare_tls_library() {
+    static std::once_flag once;
+    std::call_once(once, [] { wolfSSL_SetAllocators(allocate, release, reallocate); });
     // Counted and locked by wolfSSL; it also sets its own source of seeds, the kernel.
     wolfSSL_Init();
 }
@@ -401,20 +442,21 @@ bool TlsSession::State::begin() {
                           static_cast<unsigned short>(server_name.size())) == WOLFSSL_SUCCESS;
 }
 
-// Collects the first record, which holds the ClientHello, to read the name in it. True: begin()
+// Collects the first record, which holds the ClientHello, to read the name in it. kDone: begin()
 // now.
-bool TlsSession::State::choose_certificate(Bytes& bytes) {
+TlsSession::Outcome TlsSession::State::choose_certificate(Bytes& bytes) {
     const auto take = [this, &bytes](std::size_t total) {
         const std::size_t count = std::min(bytes.size(), total - std::min(total, hello.size()));
         hello.append(bytes.substr(0, count));
         bytes.remove_prefix(count);
         return hello.size() >= total;
     };
-    if (!take(kRecordHeaderBytes)) return false;
+    if (!take(kRecordHeaderBytes)) return Outcome::kNeedInput;
     const auto* record = reinterpret_cast<const unsigned char*>(hello.data());
     const std::size_t length = static_cast<std::size_t>(record[3] << 8 | record[4]);
-    if (record[0] != 22 || length > kRecordBytesMax) return true;  // not a handshake: it will fail
-    if (!take(kRecordHeaderBytes + length)) return false;
+    if (record[0] != 22) return Outcome::kDone;  // not a handshake: it will fail
+    if (length > kClientHelloBytesMax) return fail(Errc::kTls, "ClientHello too long");
+    if (!take(kRecordHeaderBytes + length)) return Outcome::kNeedInput;
     record = reinterpret_cast<const unsigned char*>(hello.data());
     std::array<unsigned char, 256> name{};
     word32 size = name.size();
@@ -422,7 +464,7 @@ bool TlsSession::State::choose_certificate(Bytes& bytes) {
                                   name.data(), &size) == WOLFSSL_SUCCESS) {
         server_name.assign(reinterpret_cast<const char*>(name.data()), size);
     }
-    return true;
+    return Outcome::kDone;
 }
 
 TlsSession::Outcome TlsSession::State::fail(Errc code, const char* where) {
@@ -444,23 +486,43 @@ TlsSession::Outcome TlsSession::State::fail() {
 TlsSession::Outcome TlsSession::handshake(Bytes& input, Buffer& output) {
     State& state = *state_;
     if (state.secured) return Outcome::kDone;
-    if (state.ssl == nullptr) {
-        if (state.is_server && !state.choose_certificate(input)) return Outcome::kNeedInput;
-        if (!state.begin()) return state.fail(Errc::kCertificate, "no certificate to show");
+    if (state.failed) return Outcome::kFailed;
+    const std::int64_t before = allocated;
+    Outcome outcome = state.shake_hands(input, output);
+    state.held += allocated - before;
+    if (outcome == Outcome::kNeedInput && state.held > kHandshakeBytesMax)
+        outcome = state.fail(Errc::kTls, "handshake too long");
+    if (outcome == Outcome::kFailed) state.end_handshake();
+    return outcome;
+}
+
+// The connection may take its time to close.
+void TlsSession::State::end_handshake() {
+    failed = true;
+    wolfSSL_free(ssl);
+    ssl = nullptr;
+    std::string().swap(hello);
+}
+
+TlsSession::Outcome TlsSession::State::shake_hands(Bytes& bytes, Buffer& into) {
+    if (ssl == nullptr) {
+        const Outcome chosen = is_server ? choose_certificate(bytes) : Outcome::kDone;
+        if (chosen != Outcome::kDone) return chosen;
+        if (!begin()) return fail(Errc::kCertificate, "no certificate to show");
     }
-    state.input = &input;
-    state.output = &output;
-    const int result = state.is_server ? wolfSSL_accept(state.ssl) : wolfSSL_connect(state.ssl);
+    input = &bytes;
+    output = &into;
+    const int result = is_server ? wolfSSL_accept(ssl) : wolfSSL_connect(ssl);
     // Intermediate certificates that the peer has shown are never trusted later.
-    wolfSSL_CTX_UnloadCAs(wolfSSL_get_SSL_CTX(state.ssl));
-    state.input = nullptr;
-    state.output = nullptr;
-    if (result != WOLFSSL_SUCCESS) return state.fail();
-    state.secured = true;
-    if (state.is_server && state.server_name.empty()) {
+    wolfSSL_CTX_UnloadCAs(wolfSSL_get_SSL_CTX(ssl));
+    input = nullptr;
+    output = nullptr;
+    if (result != WOLFSSL_SUCCESS) return fail();
+    secured = true;
+    if (is_server && server_name.empty()) {
         void* name = nullptr;
-        const auto size = wolfSSL_SNI_GetRequest(state.ssl, WOLFSSL_SNI_HOST_NAME, &name);
-        if (name != nullptr) state.server_name.assign(static_cast<const char*>(name), size);
+        const auto size = wolfSSL_SNI_GetRequest(ssl, WOLFSSL_SNI_HOST_NAME, &name);
+        if (name != nullptr) server_name.assign(static_cast<const char*>(name), size);
     }
     return Outcome::kDone;
 }

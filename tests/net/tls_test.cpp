@@ -346,6 +346,42 @@ TEST(Tls, AlpnIsOptional) {
     EXPECT_EQ(without.server->alpn(), "");
 }
 
+std::string protocols(int count) {
+    std::string names;
+    for (int i = 0; i < count; ++i) names += std::string(250, 'x') + ',';
+    return names + "xmpp-server";
+}
+
+TEST(Tls, ALongClientHelloIsNotTaken) {
+    const auto context = Certificates::get().context({"good"});
+    Pair long_one(*context, *context, "xmpp.example", protocols(20));
+    EXPECT_TRUE(long_one.shake_hands());
+    Pair too_long(*context, *context, "xmpp.example", protocols(40));
+    EXPECT_FALSE(too_long.shake_hands());
+    EXPECT_STREQ(too_long.server->error().where, "ClientHello too long");
+}
+
+// Half-open TLS is at most 64 KiB: what has come, what it grew to, and what was only announced.
+TEST(Tls, AHandshakeHoldsSoMuchAndNoMore) {
+    const auto server = Certificates::get().context({"good"});
+    const auto client = Certificates::get().context({"good"}, "ca.pem", false);
+    Pair pair(*client, *server, "xmpp.example", protocols(20));
+    ASSERT_EQ(Pair::feed(*pair.client, pair.to_client, pair.to_server, 100'000),
+              Outcome::kNeedInput);
+    ASSERT_EQ(Pair::feed(*pair.server, pair.to_server, pair.to_client, 100'000),
+              Outcome::kNeedInput);
+    // The first 96 bytes of a Certificate message of 18,000.
+    const std::string begun =
+        std::string("\x16\x03\x03\x00\x64\x0b\x00\x46\x50", 9) + std::string(96, '\0');
+    pair.to_server.append(begun);
+    EXPECT_EQ(Pair::feed(*pair.server, pair.to_server, pair.to_client, 100'000),
+              Outcome::kNeedInput);
+    // A record of 16,384 bytes begins.
+    pair.to_server.append(std::string("\x16\x03\x03\x40\x00", 5) + std::string(100, '\0'));
+    EXPECT_EQ(Pair::feed(*pair.server, pair.to_server, pair.to_client, 100'000), Outcome::kFailed);
+    EXPECT_STREQ(pair.server->error().where, "handshake too long");
+}
+
 // partner/*/ca: who it says it is comes after the handshake.
 TEST(Tls, OtherTermsMayJudge) {
     const auto& files = Certificates::get();
