@@ -11,6 +11,8 @@ namespace fedgate::edge {
 
 namespace {
 
+// The door guard bounds them, by xmpp.limits.connections as it is at the time; no key is larger.
+constexpr std::size_t kInStreamsMax = 10'000'000;
 // Idle out-streams and finished objects are put away this often.
 constexpr Duration kSweep = 1s;
 constexpr Duration kDrainSweep = 10ms;
@@ -55,7 +57,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
       guard_(guard),
       carriers_(shard, *this),
       sessions_(shard, *this),
-      in_streams_(rules.settings.xmpp.connections),
+      in_streams_(kInStreamsMax),
       fates_(shard.count()),
       sweep_(*this),
       fates_again_(*this) {

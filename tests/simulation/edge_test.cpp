@@ -727,6 +727,30 @@ TEST_F(EdgePair, NewRatesActAtOnce) {
     b_->seats()[0].edge.reset();
 }
 
+TEST_F(EdgePair, MoreConnectionsMayBeAllowedLater) {
+    const Settings few{{"xmpp.limits.connections", "20"}};
+    start(few);
+    Settings many = server_rules("a.example", "b.example");
+    many.emplace_back("xmpp.limits.connections", "5000");
+    many.emplace_back("xmpp.limits.unauthenticated_per_address", "1000");
+    a_->reload(many);
+    SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
+    struct Silent final : SocketOwner {
+        void on_end(Socket, int) override { ++ended; }
+        unsigned ended = 0;
+    } silent;
+    std::vector<Socket> sockets;
+    for (unsigned i = 0; i < 300; ++i) {
+        const auto socket = loop.connect(simulation_.address(a_->node(), 5269), silent);
+        ASSERT_TRUE(socket.has_value());
+        sockets.push_back(*socket);
+    }
+    until([] { return false; }, 5s);
+    EXPECT_EQ(silent.ended, 0U);
+    for (const Socket socket : sockets) loop.close(socket);
+    until([] { return false; }, 1s);
+}
+
 TEST_F(EdgePair, DrainClosesCleanly) {  // X18, S2S-19
     start();
     ASSERT_TRUE(send_from_a(1));
