@@ -19,6 +19,7 @@
 namespace fedgate::net {
 
 class RevocationLists;  // net/revocation.hpp
+struct DaneQuestion;    // net/dane.hpp
 
 constexpr std::size_t kCertificateBytesMax = 65'536;
 constexpr std::size_t kCertificateNamesMax = 512;  // SAN entries, constraints; more: malformed
@@ -102,6 +103,7 @@ struct PeerTerms {
     bool strict_usage = false;            // CERT-6: the usage for its TLS role, no other
     std::span<const std::string> pins{};  // CERT-7: SHA-256 in lower-case hex; replace roots
     std::uint64_t generation = 0;         // of what was loaded
+    const DaneQuestion* dane = nullptr;   // null: that of the session, if it has one
 
     // Other terms, another number.
     [[nodiscard]] std::uint64_t digest() const;

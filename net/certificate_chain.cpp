@@ -10,6 +10,7 @@
 
 #include "core/base/hash.hpp"
 #include "net/certificate.hpp"
+#include "net/dane.hpp"
 #include "net/der.hpp"
 #include "net/revocation.hpp"
 
@@ -313,7 +314,7 @@ std::uint64_t PeerTerms::digest() const {
     std::uint64_t hash = with(with(fnv1a({}), roots), revoked);
     hash = with(with(with(hash, revocation), strict_usage), generation);
     for (const std::string& pin : pins) hash = fnv1a(pin, hash);
-    return hash;
+    return dane == nullptr ? hash : fnv1a(dane->domain, hash);
 }
 
 std::string fault_of_chain(const Shown& shown, const PeerTerms& terms, WallTime now) {

@@ -59,6 +59,28 @@ bool anchored(const TlsaRecord& record, const Shown& shown, std::span<const Cert
     return holds_it && leads_to(record.data, shown, terms, now);
 }
 
+PeerIdentity::Dane judge_server(std::span<const TlsaRecord> records, const Certificate& server,
+                                const Shown& shown, const PeerTerms& terms, WallTime now,
+                                bool chain_valid) {
+    using Dane = PeerIdentity::Dane;
+    const auto roots =
+        terms.roots != nullptr ? terms.roots->roots() : std::span<const Certificate>();
+    const auto any = [&](std::uint8_t usage, auto&& holds) {
+        return std::ranges::any_of(records, [&](const TlsaRecord& record) {
+            return record.usage == usage && holds(record);
+        });
+    };
+    const auto is_server = [&](const TlsaRecord& r) { return matches(r, server); };
+    if (any(kDaneServer, is_server) && has_strong_key(server)) return Dane::kServer;
+    if (any(kDaneAnchor, [&](const TlsaRecord& r) { return anchored(r, shown, {}, terms, now); }))
+        return Dane::kAnchor;
+    const bool besides =
+        chain_valid && (any(kPkixServer, is_server) || any(kPkixAnchor, [&](const TlsaRecord& r) {
+                            return anchored(r, shown, roots, terms, now);
+                        }));
+    return besides ? Dane::kBesidesChain : Dane::kRefused;
+}
+
 }  // namespace
 
 std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord> records) {
@@ -71,40 +93,28 @@ std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord> records) {
 
 void judge_dane(const DaneQuestion& question, Shown shown, const PeerTerms& terms, WallTime now,
                 PeerIdentity& peer) {
-    const auto records = usable_tlsa(question.records);
-    if (records.empty()) return;
-    const auto roots =
-        terms.roots != nullptr ? terms.roots->roots() : std::span<const Certificate>();
+    if (!question.decides()) return;
+    using Dane = PeerIdentity::Dane;
+    peer.dane = Dane::kRefused;
     peer.dane_domain = question.domain;
-    peer.dane_host = question.host;
-    peer.dane = PeerIdentity::Dane::kRefused;
+    peer.dane_hosts.clear();
     shown.chain = shown.chain.first(std::min(shown.chain.size(), kChainCertificatesMax));
-    const auto server = shown.chain.empty() ? failure(Errc::kNotFound, "no certificate")
-                                            : parse_certificate(shown.chain[0]);
-    if (server) {
-        const auto any = [&](std::uint8_t usage, auto&& holds) {
-            return std::ranges::any_of(records, [&](const TlsaRecord& record) {
-                return record.usage == usage && holds(record);
-            });
-        };
-        const auto is_server = [&](const TlsaRecord& r) { return matches(r, *server); };
-        if (any(kDaneServer, is_server) && has_strong_key(*server)) {
-            peer.dane = PeerIdentity::Dane::kServer;
-        } else if (any(kDaneAnchor,
-                       [&](const TlsaRecord& r) { return anchored(r, shown, {}, terms, now); })) {
-            peer.dane = PeerIdentity::Dane::kAnchor;
-        } else if (peer.chain_valid &&
-                   (any(kPkixServer, is_server) || any(kPkixAnchor, [&](const TlsaRecord& r) {
-                        return anchored(r, shown, roots, terms, now);
-                    }))) {
-            peer.dane = PeerIdentity::Dane::kBesidesChain;
-        }
+    const auto shown_first = shown.chain.empty() ? failure(Errc::kNotFound, "no certificate")
+                                                 : parse_certificate(shown.chain[0]);
+    for (const DaneQuestion::Server& server : question.servers) {
+        const Dane dane = shown_first ? judge_server(server.records, *shown_first, shown, terms,
+                                                     now, peer.chain_valid)
+                                      : Dane::kRefused;
+        if (dane == Dane::kRefused) continue;
+        peer.dane_hosts.push_back(server.host);
+        // Enumerated from the one that asks for least.
+        if (peer.dane == Dane::kRefused || dane < peer.dane) peer.dane = dane;
     }
     // CERT-7: a partner whose certificate is pinned does not exchange it by DNS.
-    if (!terms.pins.empty() && peer.dane != PeerIdentity::Dane::kRefused)
-        peer.dane = PeerIdentity::Dane::kBesidesChain;
-    if (peer.dane == PeerIdentity::Dane::kRefused) {
-        peer.fault = "is not one that the TLSA records of the domain name";
+    if (!terms.pins.empty() && peer.dane != Dane::kRefused) peer.dane = Dane::kBesidesChain;
+    if (peer.dane == Dane::kRefused) {
+        peer.fault = question.withheld ? "can't be checked: DNS does not tell the TLSA records"
+                                       : "is not one that the TLSA records of the domain name";
     }
 }
 

@@ -1,5 +1,5 @@
 // DANE: which certificate is a server's, said by DNS where DNSSEC vouches for it. RFC 6698,
-// RFC 7671, RFC 7673; CERT-8. Only for connections that we open.
+// RFC 7671, RFC 7673; CERT-8.
 #pragma once
 
 #include <span>
@@ -12,18 +12,26 @@
 
 namespace fedgate::net {
 
-// What was found in DNS about the server that is connected to.
+// What was found in DNS: about the server that we are connected to, or, where somebody has
+// connected to us, about all those of the domain that he says he is.
 struct DaneQuestion {
-    std::vector<TlsaRecord> records;  // empty: DANE does not decide
-    std::string domain;               // the source domain
-    std::string host;                 // its SRV target
+    struct Server {
+        std::string host;  // SRV target
+        std::vector<TlsaRecord> records;
+    };
+    std::string domain;  // the source domain
+    std::vector<Server> servers;
+    bool withheld = false;  // there may be more, and DNS did not tell
+
+    // False: nothing that can be understood was found, the chain decides.
+    [[nodiscard]] bool decides() const { return withheld || !servers.empty(); }
 };
 
 // Of records, those that can be understood. RFC 7671 4: others count as if they were not there.
 std::vector<TlsaRecord> usable_tlsa(std::span<const TlsaRecord>);
 
 // Sets the DANE part of `peer`, which identify_peer() has filled for what was shown. Nothing
-// changes when no record is usable.
+// changes when the question does not decide. All records are usable ones.
 void judge_dane(const DaneQuestion&, Shown, const PeerTerms&, WallTime now, PeerIdentity& peer);
 
 }  // namespace fedgate::net

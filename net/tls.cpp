@@ -397,7 +397,7 @@ std::unique_ptr<TlsSession> TlsSession::client(TlsContext& context, const std::s
     state->wall_now = wall_now;
     state->alpn_wanted = alpn;
     state->server_name = server_name;
-    if (!dane.records.empty()) state->dane = std::make_unique<const DaneQuestion>(std::move(dane));
+    if (dane.decides()) state->dane = std::make_unique<const DaneQuestion>(std::move(dane));
     return std::unique_ptr<TlsSession>(new TlsSession(std::move(state)));
 }
 
@@ -569,7 +569,8 @@ void TlsSession::State::judge(const PeerTerms& terms, WallTime now) {
     for (const auto kept : shown) chain.emplace_back(kept->first);
     const Shown all{.chain = chain, .staple = staple, .by_client = is_server};
     peer = identify_peer(all, terms, now);
-    if (dane != nullptr) judge_dane(*dane, all, terms, now, peer);
+    const DaneQuestion* question = terms.dane != nullptr ? terms.dane : dane.get();
+    if (question != nullptr) judge_dane(*question, all, terms, now, peer);
     judged = true;
 }
 

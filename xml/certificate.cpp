@@ -60,7 +60,10 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
     }
     for (const std::string& name : peer.dns_names) {
         if (dns_name_matches(name, domain)) return true;
-        if (dane != Dane::kNone && dns_name_matches(name, peer.dane_host)) return true;
+        if (dane == Dane::kNone) continue;
+        for (const std::string& host : peer.dane_hosts) {
+            if (dns_name_matches(name, host)) return true;
+        }
     }
     for (const std::string& address : peer.xmpp_addrs) {
         // CERT-2: the domain's own address only; a user's certificate does not speak for its

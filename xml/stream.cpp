@@ -127,6 +127,10 @@ Action Stream::next(Bytes input, Instant now) {
                 fail(stream_error(framer_.fault()));
             } else {
                 dispatch(frame, action, now);
+                if (std::exchange(judged_later_, false)) {
+                    consumed -= show_again(frame);
+                    break;
+                }
             }
         }
         if (action.kind != Action::Kind::kNone) break;
@@ -135,6 +139,13 @@ Action Stream::next(Bytes input, Instant now) {
     if (state_ == StreamState::kClosed) consumed = input.size();
     action.consumed = consumed;
     return action;
+}
+
+// What waits for the host's judgement was not handled: nothing has changed by it.
+std::size_t Stream::show_again(const Frame& frame) {
+    if (frame.kind == FrameKind::kStreamOpen) framer_.reset();
+    if (state_ < StreamState::kOpen) unauthenticated_bytes_ -= frame.bytes.size();
+    return frame.bytes.size();
 }
 
 // S2S-8.

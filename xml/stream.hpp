@@ -64,6 +64,8 @@ struct StreamPolicy {
 };
 
 enum class Served : std::uint8_t { kNo, kGone, kYes };  // kGone: served earlier (S2S-4)
+// kLater: what needs it is not consumed; show it again when the answer is another.
+enum class Judged : std::uint8_t { kNo, kLater, kYes };
 
 // What a stream needs from its owner. Called from within the stream's calls; must not call back
 // into it.
@@ -76,8 +78,7 @@ public:
     virtual Served serves(Bytes our_domain) = 0;
     virtual StreamPolicy policy(Bytes our_domain, Bytes their_domain) = 0;
     // Inbound: sees to it that the certificate is judged on the terms for this domain.
-    // False: it can't be.
-    virtual bool judges(Bytes /*their_domain*/) { return true; }
+    virtual Judged judges(Bytes /*their_domain*/) { return Judged::kYes; }
     virtual void fill_random(MutableBytes) = 0;
 
 protected:
@@ -297,6 +298,7 @@ private:
     bool take_pending(Action&);
     bool within_unauthenticated_bytes(std::size_t pending) const;
     void dispatch(const Frame&, Action&, Instant now);
+    [[nodiscard]] std::size_t show_again(const Frame&);
     void run(StreamRun, const Element&, Action&, Instant now);
     void on_peer_error(const Element&);
     void on_peer_closed();
@@ -310,7 +312,7 @@ private:
     // stream_inbound.cpp
     void on_header_in(const StreamHeader&);
     StreamError check_header_in(const StreamHeader&);
-    [[nodiscard]] bool is_covered(Bytes their) const;
+    [[nodiscard]] bool is_covered(Bytes their);
     void write_features_in();
     void on_start_tls_in(Action&, Instant now);
     void on_auth_in(const Element&, Instant now);
@@ -379,6 +381,7 @@ private:
     bool sm_on_ = false;
     bool resuming_ = false;              // <resume/> waits for its answer: ours (inbound) or theirs
     bool resume_asked_ = false;          // inbound: once for each stream
+    bool judged_later_ = false;          // inbound: the element at hand is to be shown again
     bool attention_ = false;             // take_pending() has something to look for
     bool ended_ = false;                 // end_ was not handed out yet
     std::uint32_t sm_handled_ = 0;       // inbound: h

@@ -30,6 +30,7 @@ StanzaCondition condition_of(Verdict verdict) {
 void Stream::on_header_in(const StreamHeader& header) {
     const StreamError error = check_header_in(header);
     if (error != StreamError::kNone) return fail(error);
+    if (judged_later_) return;
     write_header(our_, their_, true);
     if (peer_is_1_0_) write_features_in();
     if (state_ == StreamState::kClosed) return;
@@ -76,9 +77,11 @@ StreamError Stream::check_header_in(const StreamHeader& header) {
 }
 
 // CERT-1: with the roots that are good for that domain.
-bool Stream::is_covered(Bytes their) const {
-    return encrypted() && !their.empty() && host_.judges(their) &&
-           covers(*peer_, their, direct_tls_);
+bool Stream::is_covered(Bytes their) {
+    if (!encrypted() || their.empty()) return false;
+    const Judged judged = host_.judges(their);
+    judged_later_ = judged == Judged::kLater;
+    return judged == Judged::kYes && covers(*peer_, their, direct_tls_);
 }
 
 // S2S-11; the rows of section 10.3.
@@ -194,6 +197,7 @@ void Stream::on_result_in(const Element& element, Action& action, Instant now) {
     if (pair != nullptr) return answer("db:result", our, their, {}, "valid");
 
     const bool covered = is_covered(their);
+    if (judged_later_) return;
     if (!covered && !policy.dialback(encrypted())) {  // S2S-45, S2S-46
         refuse_with(StanzaCondition::kNotAuthorized);
         if (!authenticated()) fail(StreamError::kNotAuthorized);

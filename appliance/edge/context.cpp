@@ -46,6 +46,12 @@ xml::Served Context::serves(Bytes our) const {
     return std::ranges::find(gone, our) != gone.end() ? xml::Served::kGone : xml::Served::kNo;
 }
 
+bool Context::asks_dane(Bytes their) const {
+    if (rules->settings.dns_trust_anchor.empty()) return false;
+    const rules::Partner* partner = rules->partner(their);
+    return partner != nullptr && partner->enabled && partner->dane;
+}
+
 void Context::tell(EventId event, FailureKind kind, bool inbound, Bytes their,
                    const net::Connection* connection, std::string text) {
     const std::string peer =

@@ -101,6 +101,12 @@ void DoorGuard::no_longer_unauthenticated(std::uint32_t shard, Address* address)
     if (address != nullptr) --address->unauthenticated;
 }
 
+bool DoorGuard::may_ask(const SocketAddress& peer, Instant now) {
+    const std::scoped_lock lock(mutex_);
+    const auto it = addresses_.find(net::ip_key(peer));
+    return it != addresses_.end() && it->second.questions.take(1, now);
+}
+
 DoorGuard::Refusal DoorGuard::ask(const rules::Settings::Xmpp& settings, const SocketAddress& peer,
                                   const std::string& their, Instant now) {
     const std::scoped_lock lock(mutex_);

@@ -49,6 +49,8 @@ public:
     [[nodiscard]] Refusal ask(const rules::Settings::Xmpp&, const SocketAddress& peer,
                               const std::string& their, Instant now);
     void answered(const net::IpKey& peer);
+    // It wants TLSA records looked for.
+    [[nodiscard]] bool may_ask(const SocketAddress& peer, Instant now);
     // The rules have changed: their rates hold for everybody at once.
     void set_rates(const rules::Snapshot&, Instant now);
     // It is gone. The names are those given to authenticate(), empty if that never succeeded.

@@ -239,6 +239,36 @@ const char* Edge::refusal_to_ask(const InStream& stream, Bytes their) {
     return refusal == DoorGuard::Refusal::kNone ? nullptr : DoorGuard::name_of(refusal);
 }
 
+// All who wait for one domain share the question, so that nobody can use up another's.
+bool Edge::on_dane_wanted(InStream& stream, Bytes their) {
+    const auto same = std::ranges::find(inquiries_, their, &Inquiry::domain);
+    if (same != inquiries_.end()) {
+        same->streams.push_back(stream.handle());
+        return true;
+    }
+    const SocketAddress& peer = stream.connection().peer_address();
+    if (inquiries_.size() >= limits::kInquiries || !guard_.may_ask(peer, context_.loop.now())) {
+        context_.log.event(EventId::kConnectionLimit,
+                           {{"peer", net::format_address(peer)}, {"limit", "TLSA questions"}});
+        return false;
+    }
+    inquiries_.push_back({std::string(their),
+                          {stream.handle()},
+                          std::make_unique<net::DaneFinder>(context_.loop, context_.resolver, *this,
+                                                            std::string(their))});
+    return true;
+}
+
+void Edge::on_dane_found(net::DaneFinder& finder, net::DaneQuestion answer) {
+    const auto it = std::ranges::find_if(
+        inquiries_, [&](const Inquiry& one) { return one.finder.get() == &finder; });
+    const Inquiry over = std::move(*it);
+    inquiries_.erase(it);
+    for (const Handle<InStream> handle : over.streams) {
+        if (InStream* stream = in_streams_.find(handle)) stream->dane_found(answer);
+    }
+}
+
 void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
     const bool valid = verdict == xml::Verdict::kValid;
     context_.stats.add(valid ? Counter::kDialbackVerified : Counter::kDialbackRefused);

@@ -20,6 +20,7 @@
 #include "appliance/edge/sessions.hpp"
 #include "appliance/edge/verification.hpp"
 #include "appliance/link/link.hpp"
+#include "net/dane_finder.hpp"
 
 namespace fedgate::edge {
 
@@ -46,6 +47,7 @@ class Edge final : public link::EdgeDoor,
                    public InStreamOwner,
                    public OutStreamOwner,
                    public VerificationOwner,
+                   public net::DaneFinderOwner,
                    public CarriersOwner,
                    public SessionsOwner,
                    SocketOwner,
@@ -82,6 +84,13 @@ private:
         std::unique_ptr<Verification> verification;
     };
 
+    // CERT-8: what is being asked about a domain, and the streams that wait for it.
+    struct Inquiry {
+        std::string domain;
+        std::vector<Handle<InStream>> streams;
+        std::unique_ptr<net::DaneFinder> finder;
+    };
+
     struct Refused {  // a question that was not asked, told at the end of the turn
         Handle<InStream> stream;
         std::string our;
@@ -97,6 +106,8 @@ private:
     void on_timer(Timer&) override;
     const char* on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
+    [[nodiscard]] bool on_dane_wanted(InStream&, Bytes their) override;
+    void on_dane_found(net::DaneFinder&, net::DaneQuestion) override;
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
     [[nodiscard]] bool answers_wait(Bytes our, Bytes their) override;
     void on_silence(InStream&) override;
@@ -155,6 +166,7 @@ private:
     std::unordered_map<std::string, Instant> answers_wait_;
     std::vector<Asked> asked_;
     std::vector<Refused> refused_;
+    std::vector<Inquiry> inquiries_;
     std::vector<std::vector<link::Outcome>> fates_;  // by shard; told at the end of the turn
     std::string key_;                                // scratch for look-ups
     Timer sweep_;

@@ -48,7 +48,7 @@ InStream::InStream(Context& context, InStreamOwner& owner, Socket accepted,
 }
 
 void InStream::on_secured(net::Connection& connection) {
-    static_cast<void>(judges(stream_.their_domain()));
+    static_cast<void>(judge(stream_.their_domain()));  // asks DNS at once, if it must
     stream_.secured(connection.peer(), direct_tls_, context_.loop.now());
     pump({});
 }
@@ -88,6 +88,7 @@ std::size_t InStream::pump(Bytes input) {
         act(action);
     }
     if (closing_) return input.size();
+    if (dane_awaited_) connection_.pause_input();
     if (stream_.bidi()) offer_carriage();
     if (session_awaited_ && !stream_.resuming()) {
         session_awaited_ = false;
@@ -126,6 +127,7 @@ void InStream::on_pair(const xml::Action& action) {
         stream_.fail(xml::StreamError::kPolicyViolation);
         return;
     }
+    offer_due_ = true;
     if (!their_.empty()) return;  // one more pair on a stream that is counted already
     if (const char* limit = owner_.on_authenticated(*this, action.our, action.their)) {
         stream_.fail(xml::StreamError::kResourceConstraint, limit);  // S2S-32, X7
@@ -170,7 +172,7 @@ void InStream::hold_until(Instant when) {
 }
 
 void InStream::read_on() {
-    if (held_ || session_awaited_) return;
+    if (held_ || session_awaited_ || dane_awaited_) return;
     connection_.resume_input();  // shows again what was left over
 }
 
@@ -260,6 +262,7 @@ void InStream::watch() {
 // S2S-15. Not before the stream is open: after SASL it begins anew.
 void InStream::offer_carriage() {
     if (stream_.state() != xml::StreamState::kOpen) return stop_carrying();
+    if (!std::exchange(offer_due_, false)) return;
     for (const xml::Stream::Pair& pair : stream_.pairs()) {
         // Of those that a certificate brings with it only the header's: no other was asked for.
         if (pair.state != xml::Stream::Pair::State::kValid) continue;
@@ -268,7 +271,7 @@ void InStream::offer_carriage() {
         const bool known = std::ranges::any_of(carried_, [&](const Carried& one) {
             return one.our == pair.our && one.their == pair.their;
         });
-        if (known) continue;
+        if (known || !may_carry(pair.their)) continue;
         carried_.push_back({pair.our, pair.their});
         owner_.on_carrying(*this, pair);
     }
@@ -313,11 +316,23 @@ void InStream::watch_carried() {
     }
 }
 
-void InStream::stop_carrying() {
-    for (const Carried& one : std::exchange(carried_, {})) {
-        owner_.on_carried(*this, one.our, one.their);
+// What is carried already goes on until it is known.
+void InStream::recheck_carried() {
+    for (std::size_t i = carried_.size(); i-- > 0;) {
+        const std::string their = carried_[i].their;
+        if (may_carry(their) || find_dane(their) == nullptr) continue;
+        stop_carrying(their);
+        i = carried_.size();
     }
-    carry_.cancel();
+}
+
+void InStream::stop_carrying(Bytes their) {
+    std::erase_if(carried_, [&](const Carried& one) {
+        if (!their.empty() && one.their != their) return false;
+        owner_.on_carried(*this, one.our, one.their);
+        return true;
+    });
+    if (carried_.empty()) carry_.cancel();
 }
 
 void InStream::on_stream_end(const xml::StreamEnd& end) {
@@ -357,13 +372,62 @@ void InStream::on_closed(net::Connection&, Error reason) {
 }
 
 // CERT-1. Who it says it is may differ from what was said before TLS, or come after it.
-bool InStream::judges(Bytes their) {
-    const net::PeerTerms terms = context_.terms(their);
+xml::Judged InStream::judges(Bytes their) {
+    const xml::Judged judged = judge(their);
+    dane_awaited_ = judged == xml::Judged::kLater;
+    return judged;
+}
+
+xml::Judged InStream::judge(Bytes their) {
+    net::PeerTerms terms = context_.terms(their);
+    if (context_.asks_dane(their) && connection_.peer().presented) {
+        terms.dane = find_dane(their);
+        if (terms.dane == nullptr) return want_dane(their) ? xml::Judged::kLater : xml::Judged::kNo;
+    }
     if (judged_by_ != terms.digest()) {
         connection_.judge_with(terms);
         judged_by_ = terms.digest();
     }
+    return xml::Judged::kYes;
+}
+
+const net::DaneQuestion* InStream::find_dane(Bytes their) const {
+    const auto found = std::ranges::find(dane_, their, &net::DaneQuestion::domain);
+    return found == dane_.end() ? nullptr : &*found;
+}
+
+// One after the other.
+bool InStream::want_dane(Bytes their) {
+    if (!dane_wanted_.empty()) return true;
+    if (dane_.size() >= limits::kStreamPairs || !owner_.on_dane_wanted(*this, their)) return false;
+    dane_wanted_ = their;
     return true;
+}
+
+void InStream::dane_found(const net::DaneQuestion& answer) {
+    dane_wanted_.clear();
+    if (closing_) return;
+    dane_.push_back(answer);
+    offer_due_ = true;
+    recheck();
+    if (closing_) return;
+    pump({});
+    if (std::exchange(dane_awaited_, false)) read_on();
+}
+
+// CERT-8: ours go only to a server that the domain's TLSA records name, whoever opened the stream.
+// Until that is known, and if it is none, they take a stream of our own.
+bool InStream::may_carry(Bytes their) {
+    if (!context_.asks_dane(their)) return true;
+    const net::DaneQuestion* dane = find_dane(their);
+    if (dane == nullptr) {
+        static_cast<void>(want_dane(their));
+        return false;
+    }
+    if (!dane->decides()) return true;
+    const PeerIdentity& peer = connection_.peer();
+    return connection_.secured() && judge(their) == xml::Judged::kYes &&
+           peer.dane_domain == their && peer.dane != PeerIdentity::Dane::kRefused;
 }
 
 void InStream::verified(Bytes our, Bytes their, Bytes id, xml::Verdict verdict) {
@@ -400,12 +464,16 @@ bool InStream::proves_still() {
             pair.proof != xml::Proof::kCertificate) {
             return true;
         }
-        return judges(pair.their) && xml::covers(connection_.peer(), pair.their, direct_tls_);
+        // What has to be asked first is judged when the answer comes.
+        const xml::Judged judged = judge(pair.their);
+        if (judged != xml::Judged::kYes) return judged == xml::Judged::kLater;
+        return xml::covers(connection_.peer(), pair.their, direct_tls_);
     });
 }
 
 void InStream::recheck() {
     if (closing_) return;
+    offer_due_ = true;
     const bool good = std::ranges::all_of(stream_.pairs(), [this](const xml::Stream::Pair& pair) {
         return pair.state != xml::Stream::Pair::State::kValid ||
                is_good(pair.our, pair.their, pair.proof);
@@ -424,6 +492,7 @@ void InStream::recheck() {
         intake_.set_rates(their_);
         watch();
     }
+    recheck_carried();
     if (held_) hold_until(context_.loop.now());  // looks again
 }
 

@@ -24,6 +24,8 @@ public:
     // and this text.
     [[nodiscard]] virtual const char* on_authenticated(InStream&, Bytes our, Bytes their) = 0;
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
+    // CERT-8: dane_found() is wanted for this domain, later. False: it can't be asked now.
+    [[nodiscard]] virtual bool on_dane_wanted(InStream&, Bytes their) = 0;
     // An answer to ping `number` of our stream for this pair (OutStream::on_pong).
     virtual void on_pong(Bytes our, Bytes their, std::uint64_t number) = 0;
     // Our answers for this pair wait: no more of its stanzas is to be read for now.
@@ -56,6 +58,7 @@ public:
     void set_handle(Handle<InStream> handle) { handle_ = handle; }
     [[nodiscard]] Handle<InStream> handle() const { return handle_; }
     void verified(Bytes our, Bytes their, Bytes id, xml::Verdict);
+    void dane_found(const net::DaneQuestion&);
     // False: it is too late.
     [[nodiscard]] bool answer_session(bool granted, std::optional<std::uint32_t> handled);
     // Another stream goes on with its session: it ends. False: it has none (any more).
@@ -99,7 +102,7 @@ private:
     xml::StreamPolicy policy(Bytes our, Bytes their) override {
         return context_.stream_policy(our, their);
     }
-    bool judges(Bytes their) override;
+    xml::Judged judges(Bytes their) override;
     void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
     void on_timer(Timer&) override;
 
@@ -109,12 +112,17 @@ private:
     [[nodiscard]] bool is_good(Bytes our, Bytes their, xml::Proof proof) const {
         return context_.stream_policy(our, their).accepts(proof);
     }
+    [[nodiscard]] xml::Judged judge(Bytes their);
+    [[nodiscard]] const net::DaneQuestion* find_dane(Bytes their) const;
+    [[nodiscard]] bool want_dane(Bytes their);
+    [[nodiscard]] bool may_carry(Bytes their);
     [[nodiscard]] bool proves_still();
     [[nodiscard]] bool on_stanza(const xml::Action&);
     void watch();
     void offer_carriage();
     void watch_carried();
-    void stop_carrying();
+    void recheck_carried();
+    void stop_carrying(Bytes their = {});  // empty: none at all
     void on_stream_end(const xml::StreamEnd&);
     void hold_until(Instant);
     void read_on();
@@ -129,7 +137,9 @@ private:
     Timer idle_;
     Timer carry_;
     Intake intake_;
-    std::vector<Carried> carried_;  // at most limits::kStreamPairs
+    std::vector<Carried> carried_;         // at most limits::kStreamPairs
+    std::vector<net::DaneQuestion> dane_;  // CERT-8: answered; at most limits::kStreamPairs
+    std::string dane_wanted_;              // the domain that is being asked about, or empty
     Handle<InStream> handle_;
     std::uint64_t judged_by_ = 0;  // digest of the terms on which the certificate was judged
     std::string our_;
@@ -144,6 +154,8 @@ private:
     bool held_ = false;
     bool session_ = false;  // it has one, and nobody else wants it
     bool session_awaited_ = false;
+    bool offer_due_ = false;     // something that offer_carriage() looks at has changed
+    bool dane_awaited_ = false;  // nothing is read before its answer
     bool closing_ = false;
     bool gone_ = false;
     bool abandoned_ = false;

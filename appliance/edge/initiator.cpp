@@ -112,8 +112,10 @@ void Initiator::start() {
 void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connection,
                           const net::Target& target) {
     connection_ = std::move(connection);
-    dane_ = {net::usable_tlsa(target.tlsa), their_, target.host};
-    demands_tls_ = !dane_.records.empty();
+    dane_ = {their_, {}};
+    if (auto records = net::usable_tlsa(target.tlsa); !records.empty())
+        dane_.servers.push_back({target.host, std::move(records)});
+    demands_tls_ = dane_.decides();
     if (role_ == xml::Stream::Role::kOutbound) {
         context_.stats.add(Counter::kXmppOutConnections);
     }

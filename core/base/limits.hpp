@@ -64,6 +64,9 @@ constexpr std::size_t kMassLossServers = 64;
 constexpr std::size_t kVerifications = 1'024;
 constexpr std::size_t kVerificationsPerStream = 8;
 constexpr std::size_t kVerificationsPerAddress = 32;
+// edge: domains whose TLSA records are being asked for, for each shard. At the bound: a certificate
+// of another one proves nothing.
+constexpr std::size_t kInquiries = 1'024;
 // edge: last failures of partners, for each shard and direction. At the bound: the oldest one of a
 // domain that is only discovered, or below a pattern, is forgotten. A text over kLogLineBytes is
 // cut.

@@ -31,8 +31,8 @@ struct PeerIdentity {
         kBesidesChain,  // usage 0 or 1: it is right, if the chain is valid, too
     };
     Dane dane = Dane::kNone;
-    std::string dane_domain;  // for this domain only
-    std::string dane_host;    // the SRV target: a certificate may be for it, too
+    std::string dane_domain;              // for this domain only
+    std::vector<std::string> dane_hosts;  // SRV targets that a certificate may be for, too
 };
 
 }  // namespace fedgate

@@ -95,9 +95,8 @@ constexpr Key kKeys[] = {
     {"partner/*/connection_limit", kInteger, kNew, "connections", 0, kCount, "0", "",
      "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner."},
     {"partner/*/dane", kBool, kNew, "yes or no", 0, 1, "yes", "",
-     "Let this partner's TLSA records (RFC 7673) say which certificate is its, where DNSSEC "
-     "vouches "
-     "for them."},
+     "Let this partner's TLSA records (RFC 7673) say which certificate is its, in both directions, "
+     "where DNSSEC vouches for them (net.dns.trust_anchor)."},
     {"partner/*/description", kString, kLive, "text", 0, kTextBytes, "", "",
      "Free text for people."},
     {"partner/*/dialback", kBool, kNew, "yes or no", 0, 1, "yes", "",

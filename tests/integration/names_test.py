@@ -27,7 +27,7 @@ class Names(PeerTest):
         self.agent = SipAgent("tcp")
         await self.agent.start()
         self.addAsyncCleanup(self.agent.stop)
-        self.relays = []
+        self.juliets = {}
         self.certificates = {}
 
     def certify(self, domain, certificate):
@@ -86,6 +86,7 @@ class Names(PeerTest):
         if domain in self.certificates:
             juliet = await XmppClient(self.prosody.address, domain, "juliet", "secret").start()
             self.addAsyncCleanup(juliet.stop)
+            self.juliets[domain] = juliet
         response = await self.agent.send_message(f"sip:romeo@{SIP_DOMAIN}", f"sip:juliet@{host}", body,
                                                  self.fedgate.sip)
         if response.status == 200:
@@ -166,10 +167,21 @@ class Dane(Names):
             "switched-off.secure": (403, None),
             "forged.bogus": (408, "DNSSEC"),
         })
+        # Prosody comes to us with the same certificates.
+        refused = ("wrong.secure", "besides-untrusted.secure", "ignored.unsigned", "switched-off.secure")
+        sent = {domain: self.juliets[domain].message(f"romeo@{SIP_DOMAIN}", f"from {domain}")
+                for domain in (*(f"{name}.secure" for name in proved), *refused)}
+        for domain, stanza in sent.items():
+            if domain in refused:
+                await self.juliets[domain].wait_for_error(stanza)
+            else:
+                await self.agent.wait_for_message(f"from {domain}")
         streams = json.loads(await self.fedgate.control("--json", "streams"))["streams"]
-        self.assertEqual({row["their_domain"]: row["proof"] for row in streams
-                          if row["direction"] == "out" and row["proof"]},
-                         {f"{name}.secure": "certificate" for name in proved})
+        for direction in ("out", "in"):
+            with self.subTest(direction):
+                self.assertEqual({row["their_domain"]: row["proof"] for row in streams
+                                  if row["direction"] == direction and row["proof"]},
+                                 {f"{name}.secure": "certificate" for name in proved})
         await self.fedgate.stop()
 
 

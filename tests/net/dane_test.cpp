@@ -35,6 +35,13 @@ TlsaRecord record(std::uint8_t usage, std::uint8_t selector, std::uint8_t matchi
     return made;
 }
 
+DaneQuestion question_of(const std::vector<TlsaRecord>& records) {
+    DaneQuestion question{"domain.example", {}};
+    if (auto usable = usable_tlsa(records); !usable.empty())
+        question.servers.push_back({"host.example", std::move(usable)});
+    return question;
+}
+
 // What is said of a peer that shows these, against this root.
 PeerIdentity judge(
     std::vector<TlsaRecord> records, const std::vector<std::string>& shown, const std::string& root,
@@ -45,8 +52,7 @@ PeerIdentity judge(
     const auto trust = TrustStore::of({der(root)});
     EXPECT_TRUE(trust);
     PeerIdentity peer = identify_peer({.chain = chain}, {.roots = &*trust}, now);
-    judge_dane({std::move(records), "domain.example", "host.example"}, {.chain = chain},
-               {.roots = &*trust}, now, peer);
+    judge_dane(question_of(records), {.chain = chain}, {.roots = &*trust}, now, peer);
     return peer;
 }
 
@@ -58,7 +64,7 @@ TEST(Dane, AServersOwnRecordNeedsNoChain) {
                 judge({record(kDaneEe, selector, matching, "good")}, {"good"}, "other");
             EXPECT_EQ(peer.dane, Dane::kServer) << int(selector) << int(matching);
             EXPECT_EQ(peer.dane_domain, "domain.example");
-            EXPECT_EQ(peer.dane_host, "host.example");
+            EXPECT_EQ(peer.dane_hosts, std::vector<std::string>{"host.example"});
             EXPECT_FALSE(peer.chain_valid);
             EXPECT_EQ(judge({record(kDaneEe, selector, matching, "second")}, {"good"}, "ca").dane,
                       Dane::kRefused);
@@ -136,8 +142,7 @@ TEST(Dane, AStapleHoldsToo) {
         const Shown shown{.chain = chain, .staple = staple};
         const PeerTerms terms{.revocation = how};
         PeerIdentity peer = identify_peer(shown, terms, now);
-        judge_dane({{record(kDaneTa, kKey, kSha256, "ca")}, "domain.example", "host.example"},
-                   shown, terms, now, peer);
+        judge_dane(question_of({record(kDaneTa, kKey, kSha256, "ca")}), shown, terms, now, peer);
         return peer.dane;
     };
     EXPECT_EQ(dane("second", Revocation::kSoft), Dane::kRefused);
@@ -153,8 +158,7 @@ TEST(Dane, TheTermsForThePartnerHold) {
     const auto judged = [&](const TlsaRecord& record, Bytes server, const PeerTerms& terms) {
         const std::vector<Bytes> chain{server, ca};
         PeerIdentity peer = identify_peer({.chain = chain}, terms, now);
-        judge_dane({{record}, "domain.example", "host.example"}, {.chain = chain}, terms, now,
-                   peer);
+        judge_dane(question_of({record}), {.chain = chain}, terms, now, peer);
         return peer;
     };
     const auto trust = TrustStore::of({ca});
@@ -176,6 +180,35 @@ TEST(Dane, TheTermsForThePartnerHold) {
     const TlsaRecord anchor = record(kDaneTa, kKey, kSha256, "ca");
     EXPECT_EQ(judged(anchor, second, {.roots = &*trust, .revoked = &lists}).dane, Dane::kRefused);
     EXPECT_EQ(judged(anchor, good, {.roots = &*trust, .revoked = &lists}).dane, Dane::kAnchor);
+}
+
+// Of somebody who connects to us: he may be any of the domain's servers.
+TEST(Dane, AnyOfSeveralServers) {
+    const WallTime now = std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now());
+    const std::string good = der("good"), ca = der("ca");
+    const std::vector<Bytes> chain{good, ca};
+    const auto judged = [&](DaneQuestion question) {
+        PeerIdentity peer = identify_peer({.chain = chain}, {}, now);
+        judge_dane(question, {.chain = chain}, {}, now, peer);
+        return peer;
+    };
+    const DaneQuestion::Server other{"one.example", {record(kDaneEe, kKey, kSha256, "second")}};
+    const DaneQuestion::Server anchor{"two.example", {record(kDaneTa, kKey, kSha256, "ca")}};
+    const DaneQuestion::Server own{"three.example", {record(kDaneEe, kKey, kSha256, "good")}};
+    PeerIdentity peer = judged({"domain.example", {other, anchor}});
+    EXPECT_EQ(peer.dane, Dane::kAnchor);
+    EXPECT_EQ(peer.dane_hosts, std::vector<std::string>{"two.example"});
+    peer = judged({"domain.example", {anchor, other, own}});
+    EXPECT_EQ(peer.dane, Dane::kServer);
+    EXPECT_EQ(peer.dane_hosts, (std::vector<std::string>{"two.example", "three.example"}));
+    EXPECT_EQ(judged({"domain.example", {other}}).dane, Dane::kRefused);
+    // What DNS keeps back may be what he is; the chain does not count instead.
+    EXPECT_EQ(judged({"domain.example", {own}, true}).dane, Dane::kServer);
+    peer = judged({"domain.example", {other}, true});
+    EXPECT_EQ(peer.dane, Dane::kRefused);
+    EXPECT_NE(peer.fault.find("does not tell"), std::string::npos) << peer.fault;
+    EXPECT_EQ(judged({"domain.example", {}, true}).dane, Dane::kRefused);
+    EXPECT_EQ(judged({"domain.example", {}}).dane, Dane::kNone);
 }
 
 // RFC 7671 4: as if they were not there.

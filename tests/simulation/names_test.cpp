@@ -19,6 +19,11 @@ struct Door final : link::GatewayDoor {
         return true;
     }
     void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
+    // Without pings and their answers.
+    [[nodiscard]] std::ptrdiff_t messages() const {
+        return std::ranges::count_if(
+            got, [](const std::string& one) { return one.starts_with("<message"); });
+    }
     std::vector<std::string> got;
     std::vector<link::Outcome> outcomes;
 };
@@ -262,7 +267,72 @@ protected:
         return arrived;
     }
 
+    // The other way: the partner comes to us. How it proved itself; empty: it did not.
+    std::string comes(std::uint8_t usage, bool right, const Settings& more = {},
+                      const std::function<void(net::SimulatedResolver&)>& change = {}) {
+        simulation_ = std::make_unique<Simulation>(SimulationSettings{.seed = 31});
+        Settings settings = server_rules("a.example", "b.example");
+        settings.emplace_back("net.dns.trust_anchor", "/anchor");
+        settings.insert(settings.end(), more.begin(), more.end());
+        Server a(*simulation_, simulation_->make_node(), 1, settings, trusted_);
+        Settings theirs_settings = server_rules("b.example", "a.example");
+        theirs_settings.insert(theirs_settings.end(), theirs_.begin(), theirs_.end());
+        Server b(*simulation_, simulation_->make_node(), 1, theirs_settings, true);
+        a.knows("b.example", *simulation_, b.node());
+        b.knows("a.example", *simulation_, a.node());
+        const auto der = net::parse_pem_certificates(Server::certificate().certificate);
+        const auto digest = sha256({right ? Bytes(der->front()) : Bytes("another")});
+        net::SimulatedResolver& dns = *a.seats()[0].resolver;
+        dns.add_tlsa("_5269._tcp.host.b.example",
+                     {usage, 0, 1, std::string(digest.begin(), digest.end())});
+        for (const char* name : {"_xmpps-server._tcp.b.example", "_xmpp-server._tcp.b.example",
+                                 "host.b.example", "_5269._tcp.host.b.example"}) {
+            dns.set_secure(name);
+        }
+        if (change) change(dns);
+        Door ours;
+        Door theirs;
+        a.start_edge(a.seats()[0], ours);
+        b.start_edge(b.seats()[0], theirs);
+        for (link::Ticket ticket = 1; ticket <= 3; ++ticket) {
+            EXPECT_TRUE(
+                b.seats()[0].edge->take_stanza({ticket, "b.example", "a.example",
+                                                "<message from='u@b.example' to='v@a.example'/>"}));
+        }
+        simulation_->run_for(
+            [&] {
+                return ours.messages() == 3 ||
+                       std::ranges::find(theirs.outcomes, link::Fate::kFailed,
+                                         &link::Outcome::fate) != theirs.outcomes.end();
+            },
+            40s);
+        EXPECT_TRUE(ours.messages() == 0 || ours.messages() == 3);
+        if (!ours.got.empty()) answer(a, theirs);
+        if (after_) after_(a, ours, theirs);
+        proof_.clear();
+        for (const edge::StreamRow& row : a.seats()[0].edge->rows()) {
+            if (row.inbound && !row.listening) proof_ = row.proof;
+        }
+        log_ = a.log();
+        return ours.got.empty() ? "" : proof_;
+    }
+    // Ours go back: on a stream of our own?
+    void answer(Server& a, Door& theirs) {
+        const auto opened = a.count(Counter::kXmppOutOpened);
+        EXPECT_TRUE(a.seats()[0].edge->take_stanza(
+            {9, "a.example", "b.example", "<message from='v@a.example' to='u@b.example'/>"}));
+        simulation_->run_for([&] { return theirs.messages() > 0; }, 20s);
+        answered_ = theirs.messages() > 0;
+        theirs.got.clear();
+        own_stream_ = a.count(Counter::kXmppOutOpened) > opened;
+    }
+
     std::unique_ptr<Simulation> simulation_;
+    Settings theirs_;
+    std::function<void(Server& a, Door& ours, Door& theirs)> after_;
+    bool trusted_ = false;  // the partner's certificate is, without DANE
+    bool answered_ = false;
+    bool own_stream_ = false;
     std::string proof_;
     std::string log_;
     link::Fault fault_{};
@@ -288,6 +358,83 @@ TEST_F(DaneOfAPartner, DecidesWhereDnssecVouchesForIt) {
     EXPECT_FALSE(reaches(3, true, clear)) << proof_;
     EXPECT_TRUE(reaches(3, true, clear, false)) << log_;
     EXPECT_EQ(proof_, "dialback in clear");
+}
+
+// S2S-56, S2S-43 inbound: the same records say who may come as the partner.
+TEST_F(DaneOfAPartner, ProvesWhoComes) {
+    const Settings strict = {{"partner/b.example/sasl", "required"}};
+    EXPECT_EQ(comes(3, true, strict), "certificate") << log_;
+    EXPECT_EQ(comes(3, true), "certificate") << log_;
+    // Not matched: no PKIX instead; dialback where the policy has it, asked of a server that the
+    // records name (here it is none).
+    trusted_ = true;
+    EXPECT_EQ(comes(3, false, strict), "");
+    EXPECT_EQ(comes(3, false), "");
+    EXPECT_TRUE(has(log_, "TLSA")) << log_;
+    EXPECT_EQ(comes(1, true, strict), "certificate") << log_;
+    // Kept back: the same. As if there was nothing: not signed, nothing that is understood.
+    const auto failing = [](const char* name, net::DnsStatus status) {
+        return [=](net::SimulatedResolver& dns) { dns.set_failing(name, status); };
+    };
+    using enum net::DnsStatus;
+    EXPECT_EQ(comes(3, true, strict, failing("_5269._tcp.host.b.example", kFailed)), "");
+    EXPECT_EQ(comes(3, true, strict, failing("_xmpp-server._tcp.b.example", kBogus)), "");
+    const auto silent = [](const char* name) {
+        return [=](net::SimulatedResolver& dns) { dns.set_silent(name, true); };
+    };
+    EXPECT_EQ(comes(3, true, strict, silent("_5269._tcp.host.b.example")), "");
+    EXPECT_EQ(comes(3, true, strict, silent("_xmpps-server._tcp.b.example")), "");
+    const auto unsigned_zone = [](net::SimulatedResolver& dns) {
+        dns.clear("_xmpp-server._tcp.b.example");
+        dns.add_srv("_xmpp-server._tcp.b.example", {10, 0, 5269, "host.b.example"});
+    };
+    EXPECT_EQ(comes(3, false, strict, unsigned_zone), "certificate") << log_;
+    EXPECT_EQ(comes(9, false, strict), "certificate") << log_;
+    EXPECT_EQ(comes(3, false, {{"partner/b.example/dane", "no"}}), "certificate") << log_;
+    // RFC 7673 3: without SRV the domain is its own server.
+    const auto no_srv = [](net::SimulatedResolver& dns) {
+        const auto digest = sha256({Bytes("another")});
+        dns.clear("_xmpp-server._tcp.b.example");
+        dns.set_secure("_xmpp-server._tcp.b.example");
+        dns.add_tlsa("_5269._tcp.b.example", {3, 0, 1, {digest.begin(), digest.end()}});
+        dns.set_secure("_5269._tcp.b.example");
+    };
+    EXPECT_EQ(comes(3, true, strict, no_srv), "") << log_;
+}
+
+// S2S-15, CERT-8: ours do not go to a server that the records do not name, on whoever's stream.
+TEST_F(DaneOfAPartner, HoldsForTheWayBackToo) {
+    theirs_ = {{"partner/a.example/bidi", "yes"}};
+    const Settings bidi = {{"partner/b.example/bidi", "yes"}};
+    EXPECT_EQ(comes(3, true, bidi), "certificate") << log_;
+    EXPECT_TRUE(answered_);
+    EXPECT_FALSE(own_stream_);
+    // DANE is switched on while such a stream stands: who is not named carries nothing any more,
+    // and is not connected to either.
+    const auto then = [&](const Settings& settings) {
+        return [this, settings](Server& a, Door&, Door& theirs) {
+            EXPECT_TRUE(answered_);
+            EXPECT_FALSE(own_stream_);
+            Settings all = server_rules("a.example", "b.example");
+            all.emplace_back("net.dns.trust_anchor", "/anchor");
+            all.insert(all.end(), settings.begin(), settings.end());
+            a.reload(all);
+            simulation_->run_for([] { return false; }, 1s);
+            answer(a, theirs);
+        };
+    };
+    const Settings off = {{"partner/b.example/bidi", "yes"}, {"partner/b.example/dane", "no"}};
+    after_ = then(bidi);
+    EXPECT_EQ(comes(3, false, off), "dialback over TLS") << log_;
+    EXPECT_FALSE(answered_);
+    EXPECT_EQ(comes(3, true, off), "dialback over TLS") << log_;
+    EXPECT_TRUE(answered_);
+    EXPECT_FALSE(own_stream_);
+    // Proved by its certificate alone, which is another's by now (S2S-32).
+    trusted_ = true;
+    EXPECT_EQ(comes(3, false, off), "") << log_;
+    EXPECT_TRUE(has(log_, "TLSA")) << log_;
+    EXPECT_FALSE(answered_);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST(Certificate, Dane) {
     using Dane = PeerIdentity::Dane;
     PeerIdentity identity = valid();
     identity.dane_domain = "a.example";
-    identity.dane_host = "host.example";
+    identity.dane_hosts = {"host.example"};
     // Usage 3: neither names nor chain.
     identity.dane = Dane::kServer;
     identity.chain_valid = false;

@@ -606,6 +606,50 @@ TEST(StreamInbound, ACertificateIsJudgedByTheRootsOfItsDomain) {
     EXPECT_FALSE(contains(result.out, "type='valid'"));
 }
 
+// CERT-8: what the host must ask about first waits, and nothing that follows overtakes it.
+TEST(StreamInbound, ACertificateMayBeJudgedLater) {
+    Inbound peer(kStrict);
+    peer.judged_later = {"example.org"};
+    peer.start_tls(certificate_of({"example.org", "other.example"}));
+    const std::string all = header("example.org", "sip.example");
+    peer.feed(Bytes(all).substr(0, 60));
+    peer.feed(Bytes(all).substr(60));
+    peer.feed(kAuth);
+    peer.pump();
+    EXPECT_EQ(peer.out, "");
+    EXPECT_EQ(peer.input, all.substr(all.find("<stream:")) + std::string(kAuth));
+    peer.judged_later.clear();
+    peer.pump();
+    EXPECT_TRUE(contains(peer.out, "EXTERNAL"));
+    EXPECT_TRUE(contains(peer.out, "<success"));
+    EXPECT_EQ(peer.input, "");
+    peer.feed(header("example.org", "sip.example"));
+    peer.take_out();
+
+    // S2S-43: so does a domain more that the certificate may prove.
+    peer.judged_later = {"other.example"};
+    const std::string key = "<db:result from='other.example' to='sip.example'>k</db:result>";
+    peer.feed(key + std::string(kMessage));
+    peer.pump();
+    EXPECT_EQ(peer.out, "");
+    EXPECT_EQ(peer.count(Kind::kStanza), 0u);
+    peer.judged_later.clear();
+    peer.pump();
+    EXPECT_TRUE(contains(peer.out, "type='valid'"));
+    EXPECT_EQ(peer.count(Kind::kStanza), 1u);
+
+    // S2S-60: not for ever. S2S-8: what is shown again counts once.
+    Inbound slow(kStrict);
+    slow.judged_later = {"example.org"};
+    slow.start_tls(certificate_of({"example.org"}));
+    slow.feed(header("example.org", "sip.example"));
+    for (int i = 0; i < 1'000; ++i) slow.pump();
+    EXPECT_EQ(slow.count(Kind::kClosed), 0u);
+    slow.advance(slow.settings.header_wait);
+    EXPECT_TRUE(contains(slow.out, "<connection-timeout"));
+    EXPECT_EQ(slow.count(Kind::kClosed), 1u);
+}
+
 // S2S-4: `from` may be missing before TLS only.
 TEST(StreamInbound, HeaderWithoutFrom) {
     Inbound peer;

@@ -68,7 +68,10 @@ public:
     StreamPolicy policy(Bytes, Bytes their) override {
         return denied.contains(std::string(their)) ? StreamPolicy{} : default_policy;
     }
-    bool judges(Bytes their) override { return !not_judged.contains(std::string(their)); }
+    Judged judges(Bytes their) override {
+        if (judged_later.contains(std::string(their))) return Judged::kLater;
+        return not_judged.contains(std::string(their)) ? Judged::kNo : Judged::kYes;
+    }
     void fill_random(MutableBytes memory) override {
         for (char& c : memory) c = static_cast<char>(++random);
     }
@@ -138,6 +141,7 @@ public:
     std::set<std::string> gone{"old.example"};
     std::set<std::string> denied;
     std::set<std::string> not_judged;
+    std::set<std::string> judged_later;
     PeerIdentity peer;
     Instant now{};
     std::string input;
