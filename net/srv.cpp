@@ -105,8 +105,10 @@ Lookup Lookup::xmpp(const std::string& domain, Options options) {
     return lookup;
 }
 
-Lookup Lookup::fixed(const std::string& host, std::uint16_t port, Transport transport) {
+Lookup Lookup::fixed(const std::string& host, std::uint16_t port, Transport transport,
+                     Options options) {
     Lookup lookup;
+    lookup.options_ = options;
     lookup.host_ = host;
     lookup.fallback_.push_back(make_target(host, port, transport));
     lookup.refused_ = host.empty();
@@ -184,8 +186,10 @@ std::vector<Target> Lookup::targets(Random& random) const {
     }
     if (targets.empty()) {  // DNS-4: only when there is no SRV
         targets = fallback_;
-        // A secure "there is no SRV" makes the domain its own target.
-        const bool secure = !parts_.empty() && std::ranges::all_of(parts_, &Part::secure);
+        // A secure "there is no SRV" makes the domain its own target; so does an administrator who
+        // has named one.
+        const bool secure = kind_ == Kind::kFixed ||
+                            (!parts_.empty() && std::ranges::all_of(parts_, &Part::secure));
         for (Target& target : targets) target.secure = options_.dane && secure;
         return targets;
     }

@@ -75,7 +75,10 @@ public:
     static Lookup xmpp(const std::string& domain) { return xmpp(domain, Options{}); }
     static Lookup xmpp(const std::string& domain, Options);  // DNS-1..DNS-4
     // A host of a static route, `host` or `host:port` already cut (DNS-1): no SRV.
-    static Lookup fixed(const std::string& host, std::uint16_t port, Transport);
+    static Lookup fixed(const std::string& host, std::uint16_t port, Transport, Options);
+    static Lookup fixed(const std::string& host, std::uint16_t port, Transport transport) {
+        return fixed(host, port, transport, Options{});
+    }
     // SIP-6. `port` 0: not given. `transports`: those that may be used, best first.
     static Lookup sip(const std::string& host, std::uint16_t port,
                       std::span<const Transport> transports);

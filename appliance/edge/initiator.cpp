@@ -16,6 +16,7 @@ using Cause = xml::StreamEnd::Cause;
 // Room in the input buffer besides one stanza of the largest size.
 constexpr std::size_t kInputSlackBytes = 16'384;
 constexpr std::uint16_t kServerPort = 5269;
+constexpr std::uint16_t kDirectTlsPort = 5270;
 // How soon to look again whether our answers have gone.
 constexpr Duration kUnreadRetry = 50ms;
 
@@ -99,8 +100,11 @@ void Initiator::start() {
     }
     net::Lookup lookup = net::Lookup::xmpp(their_, options);
     if (partner != nullptr && !partner->proxy.host.empty()) {  // DNS-1
-        const std::uint16_t port = partner->proxy.port != 0 ? partner->proxy.port : kServerPort;
-        lookup = net::Lookup::fixed(partner->proxy.host, port, net::Transport::kTcp);
+        const bool direct = partner->prefer_direct;
+        const std::uint16_t usual = direct ? kDirectTlsPort : kServerPort;
+        const std::uint16_t port = partner->proxy.port != 0 ? partner->proxy.port : usual;
+        lookup = net::Lookup::fixed(partner->proxy.host, port,
+                                    direct ? net::Transport::kTls : net::Transport::kTcp, options);
     }
     dialer_.emplace(context_.loop, context_.resolver, static_cast<net::DialerOwner&>(*this),
                     &pool_);

@@ -114,7 +114,8 @@ constexpr Key kKeys[] = {
      "Certificates that this partner may show, whoever has signed them. Name and dates still hold. "
      "Empty: partner/*/ca decides."},
     {"partner/*/prefer_direct", kBool, kNew, "yes or no", 0, 1, "no", "",
-     "Of this partner's servers of one priority, try those with TLS from the first byte on first."},
+     "Of this partner's servers of one priority, try those with TLS from the first byte on first. "
+     "With proxy: that one has it, and is at port 5270 unless proxy says another."},
     {"partner/*/proxy", kHostPort, kNew, "host:port", 0, 1, "", "",
      "Connect here instead of asking DNS for the partner's server. Without a port: 5269."},
     {"partner/*/rate_bytes", kRate, kLive, "bytes", 1, kRateCount, "512KiB/s", "",

@@ -145,6 +145,12 @@ class Dane(Names):
         server("ignored.unsigned", tlsa(self.self_signed("ignored.unsigned").certificate, 3))
         server("switched-off.secure", tlsa(self.self_signed("switched-off.secure").certificate, 3))
         server("forged.bogus", tlsa(self.self_signed("forged.bogus").certificate, 3))
+        # The name of a proxy is as good as that of an SRV target.
+        for domain, shown in (("proxied.secure", self.self_signed("proxied.secure")),
+                              ("proxied-wrong.secure", nameless)):
+            at[domain] = [f"host.{domain}. IN A @ADDRESS@",
+                          f"_5269._tcp.host.{domain}. IN TLSA {tlsa(shown.certificate, 3)}"]
+        self.trusted("proxied-wrong.secure")
         del records, below, hosted
 
         async def zones(prosody):
@@ -155,11 +161,15 @@ class Dane(Names):
                     Zone("bogus", lines("bogus"), forge=("0 0 5269", "0 0 5270"))]
         partners = {domain: STRICT for domain in at}
         partners["switched-off.secure"] = {**STRICT, "dane": "no"}
+        for domain in ("proxied.secure", "proxied-wrong.secure"):
+            partners[domain] = {**STRICT, "proxy": f"host.{domain}"}
         partners["wrong.secure"] = {"tls": "optional", "sasl": "optional", "dialback": "yes"}
         await self.start(zones, partners)
         proved = ("own", "own-whole", "nameless", "anchor", "hosted", "besides", "root", "plainly", "odd")
         await self.check({
             **{f"{name}.secure": (200, None) for name in proved},
+            "proxied.secure": (200, None),
+            "proxied-wrong.secure": (403, "TLSA records"),
             # No PKIX instead, and no dialback.
             "wrong.secure": (403, "TLSA records"),
             "besides-untrusted.secure": (403, "TLSA records"),
@@ -179,9 +189,10 @@ class Dane(Names):
         streams = json.loads(await self.fedgate.control("--json", "streams"))["streams"]
         for direction in ("out", "in"):
             with self.subTest(direction):
+                names = (*proved, "proxied") if direction == "out" else proved
                 self.assertEqual({row["their_domain"]: row["proof"] for row in streams
                                   if row["direction"] == direction and row["proof"]},
-                                 {f"{name}.secure": "certificate" for name in proved})
+                                 {f"{name}.secure": "certificate" for name in names})
         await self.fedgate.stop()
 
 
@@ -191,8 +202,8 @@ class Servers(Names):
     async def test_prosody(self):
         book, book_in_dns = "bücher.example", "xn--bcher-kva.example"
         # Prosody shows its first certificate on its port of direct TLS.
-        at_once = self.authority.issue("direct.example", "prefers.example")
-        for domain in ("direct.example", "prefers.example"):
+        at_once = self.authority.issue("direct.example", "prefers.example", "by-proxy.example")
+        for domain in ("direct.example", "prefers.example", "by-proxy.example"):
             self.certify(domain, at_once)
         for name in ("odd-port", "six", "no-srv"):
             self.trusted(f"{name}.example")
@@ -232,10 +243,12 @@ class Servers(Names):
         partners["broken.elsewhere"] = STRICT
         partners[book] = STRICT    # D7: as people write it
         partners["prefers.example"] = {**STRICT, "prefer_direct": "yes"}
+        partners["by-proxy.example"] = {**STRICT, "prefer_direct": "yes", "proxy": "host.direct.example"}
         await self.start(zones, partners, direct_tls=True)
         silent = asyncio.create_task(self.send("silent.example"))
         await self.check({
-            **{f"{name}.example": (200, None) for name in ("odd-port", "six", "no-srv", "direct", "prefers")},
+            **{f"{name}.example": (200, None) for name in ("odd-port", "six", "no-srv", "direct", "prefers",
+                                                       "by-proxy")},
             book: (200, None),
             "none.example": (404, "DNS has no XMPP server"),
             "nowhere.example": (404, "DNS has no XMPP server"),
