@@ -17,6 +17,7 @@ constexpr Bytes kAnyUsage("\x55\x1d\x25\x00", 4);
 constexpr Bytes kServerAuth("\x2b\x06\x01\x05\x05\x07\x03\x01", 8);
 constexpr Bytes kClientAuth("\x2b\x06\x01\x05\x05\x07\x03\x02", 8);
 constexpr Bytes kOcspSigning("\x2b\x06\x01\x05\x05\x07\x03\x09", 8);
+constexpr Bytes kOcspNoCheck("\x2b\x06\x01\x05\x05\x07\x30\x01\x05", 9);
 constexpr Bytes kXmppAddr("\x2b\x06\x01\x05\x05\x07\x08\x05", 8);
 constexpr Bytes kSrvName("\x2b\x06\x01\x05\x05\x07\x08\x07", 8);
 
@@ -175,6 +176,8 @@ bool parse_extensions(Bytes wrapped, Certificate& out) {
             good = parse_name_constraints(extension.value, out);
         } else if (object == kListPoints) {
             good = parse_list_points(extension.value, out);
+        } else if (object == kOcspNoCheck) {
+            out.ocsp_no_check = true;
         } else if (extension.critical && object != kPolicies) {
             out.unknown_critical = true;
         }

@@ -47,6 +47,7 @@ struct Certificate {
     bool usage_client = false;
     bool usage_xmpp = false;  // id-on-xmppAddr
     bool usage_ocsp = false;
+    bool ocsp_no_check = false;     // id-pkix-ocsp-nocheck
     bool unknown_critical = false;  // an extension that must be understood and is not
     std::vector<Bytes> dns_names;
     std::vector<Bytes> srv_names;

@@ -196,7 +196,8 @@ std::string Path::fault_of_status(const Certificate& current, const Certificate&
     RevocationStatus status;
     if (terms_.revoked != nullptr) status = terms_.revoked->look_up(current, issuer, now_);
     if (status.state != State::kRevoked && &current == chain_.data()) {
-        const RevocationStatus stapled = judge_staple(shown_.staple, current, issuer, now_);
+        const RevocationStatus stapled =
+            judge_staple(shown_.staple, current, issuer, terms_.revoked, now_);
         if (stapled.state != State::kUnknown) status = stapled;
     }
     if (status.state == State::kRevoked) {

@@ -12,6 +12,14 @@ constexpr Bytes kSha256("\x60\x86\x48\x01\x65\x03\x04\x02\x01", 9);
 // Clocks differ, and a response may be made for the very moment.
 constexpr Duration kClockSlack = std::chrono::minutes(5);
 constexpr std::size_t kSingleResponsesMax = 64;
+// So short a life is over before its revocation would come around.
+constexpr Duration kShortLife = std::chrono::days(7);
+
+enum class Trust : std::uint8_t {
+    kNone,
+    kUnsure,  // its maker may have been revoked: it does not make anything good
+    kFull,
+};
 
 struct BasicResponse {
     Bytes signed_part;
@@ -81,18 +89,31 @@ bool is_responder(const BasicResponse& response, const Certificate& who) {
     return response.by_key == text_of(sha1({who.key.bits}));
 }
 
+// RFC 6960 4.2.2.2.1.
+Trust trust_in(const Certificate& delegate, const Certificate& issuer, const RevocationLists* lists,
+               WallTime now) {
+    using State = RevocationStatus::State;
+    const State state =
+        lists == nullptr ? State::kUnknown : lists->look_up(delegate, issuer, now).state;
+    if (state == State::kRevoked) return Trust::kNone;
+    const bool need_not =
+        delegate.ocsp_no_check || delegate.not_after - delegate.not_before <= kShortLife;
+    return state == State::kGood || need_not ? Trust::kFull : Trust::kUnsure;
+}
+
 // RFC 6960 4.2.2.2: by the issuer himself, or with a certificate that he has made for it.
-bool is_authentic(const BasicResponse& response, const Certificate& issuer, WallTime now) {
+Trust trust_in(const BasicResponse& response, const Certificate& issuer,
+               const RevocationLists* lists, WallTime now) {
     const auto signed_by = [&](const Certificate& who) {
         return is_responder(response, who) &&
                is_signed(response.signed_part, response.signature, response.algorithm, who.key);
     };
-    if (signed_by(issuer)) return true;
+    if (signed_by(issuer)) return Trust::kFull;
     Bytes content, whole;
     std::size_t count = 0;
     for (Der list(response.certificates); !list.at_end() && count < kChainCertificatesMax;
          ++count) {
-        if (!list.take(der::kSequence, content, &whole)) return false;
+        if (!list.take(der::kSequence, content, &whole)) return Trust::kNone;
         const auto delegate = parse_certificate(whole);
         if (!delegate || !delegate->usage_ocsp || delegate->unknown_critical ||
             delegate->issuer != issuer.subject || now < delegate->not_before ||
@@ -102,10 +123,10 @@ bool is_authentic(const BasicResponse& response, const Certificate& issuer, Wall
         if (is_signed(delegate->signed_part, delegate->signature, delegate->algorithm,
                       issuer.key) &&
             signed_by(*delegate)) {
-            return true;
+            return trust_in(*delegate, issuer, lists, now);
         }
     }
-    return false;
+    return Trust::kNone;
 }
 
 // RFC 6960 4.1.1.
@@ -143,13 +164,15 @@ bool parse_status(Der& fields, RevocationStatus& out) {
 }  // namespace
 
 RevocationStatus judge_staple(Bytes response, const Certificate& subject, const Certificate& issuer,
-                              WallTime now) {
+                              const RevocationLists* lists, WallTime now) {
     Bytes der;
     BasicResponse basic;
     if (response.empty() || response.size() > kStapleBytesMax || !unwrap(response, der) ||
-        !parse_basic(der, basic) || !is_authentic(basic, issuer, now)) {
+        !parse_basic(der, basic)) {
         return {};
     }
+    const Trust trust = trust_in(basic, issuer, lists, now);
+    if (trust == Trust::kNone) return {};
     std::size_t count = 0;
     for (Der list(basic.responses); !list.at_end() && count < kSingleResponsesMax; ++count) {
         Bytes single, id, wrapped;
@@ -168,7 +191,8 @@ RevocationStatus judge_staple(Bytes response, const Certificate& subject, const 
         Der until(wrapped);
         if (!take_time(until, next_update)) return {};
         if (now + kClockSlack < this_update || now - kClockSlack > next_update) return {};
-        return status;
+        const bool sure = trust == Trust::kFull || status.state != RevocationStatus::State::kGood;
+        return sure ? status : RevocationStatus{};
     }
     return {};
 }

@@ -72,10 +72,11 @@ private:
     std::vector<List> lists_;
 };
 
-// A stapled OCSP response about `subject`, whose issuer is `issuer`. kUnknown also when it is not a
-// response, not signed by the issuer or somebody he delegated it to, about another certificate, or
-// of another time.
+// A stapled OCSP response about `subject`, whose issuer is `issuer`; `lists` (may be null) tell of
+// the one who made it. kUnknown also when it is not a response, not signed by the issuer or
+// somebody he delegated it to, about another certificate, or of another time.
 [[nodiscard]] RevocationStatus judge_staple(Bytes response, const Certificate& subject,
-                                            const Certificate& issuer, WallTime now);
+                                            const Certificate& issuer, const RevocationLists* lists,
+                                            WallTime now);
 
 }  // namespace fedgate::net

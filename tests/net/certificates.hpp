@@ -57,7 +57,7 @@ private:
                      std::to_string(std::hash<std::string_view>{}(kScript));
         std::error_code none;
         const auto made = fs::last_write_time(directory_ + "/ready", none);
-        if (!none && fs::file_time_type::clock::now() - made < std::chrono::days(30)) return;
+        if (!none && fs::file_time_type::clock::now() - made < std::chrono::days(5)) return;
         fs::remove_all(directory_, none);
         std::string work = base + "XXXXXX";
         EXPECT_NE(mkdtemp(work.data()), nullptr);
@@ -171,7 +171,9 @@ crl weakcrl ca "-crldays 3000 -md sha1"
 : >inter.index; crl inter inter "-crldays 3000"
 openssl crl -in both.crl -outform DER -out both.der.crl
 # OCSP responses of ca, of a delegate of his, and of somebody else.
-key responder; echo "extendedKeyUsage=OCSPSigning" >responder.ext; sign responder ca
+for n in responder nocheck shortly; do key $n; echo "extendedKeyUsage=OCSPSigning" >$n.ext; done
+echo noCheck=ignored >>nocheck.ext; sign responder ca; sign nocheck ca; sign shortly ca
+openssl x509 -req -in shortly.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 6 -extfile shortly.ext -out shortly.pem
 { valid good; line second keyCompromise; } >ocsp.index
 staple() { openssl ocsp -issuer ca.pem $3 -cert $2.pem -no_nonce -reqout $1.req
     openssl ocsp -index ocsp.index -CA ca.pem -rsigner $4.pem -rkey $4.key -reqin $1.req -respout $1.ocsp $5; }
@@ -180,6 +182,8 @@ staple good256 good -sha256 ca "-ndays 3000 -resp_key_id"
 staple second second "" ca "-ndays 3000"
 staple unknown point "" ca "-ndays 3000"
 staple delegated second "" responder "-ndays 3000"
+for n in responder nocheck shortly; do staple by_$n good "" $n "-ndays 3000"; done
+line responder keyCompromise >gone.index; crl gone ca "-crldays 3000"
 staple other second "" good "-ndays 3000"
 staple endless good "" ca ""
 staple short good "" ca "-nmin 1"

@@ -165,6 +165,22 @@ TEST(Revocation, AStapledResponseIsBelievedWhenTheIssuerMadeIt) {
     EXPECT_EQ(fault_of("second.pem", nullptr, Revocation::kOff, staple("second")), "");
 }
 
+// RFC 6960 4.2.2.2.1: who made it may have been revoked himself.
+TEST(Revocation, ADelegateMustBeKnownToBeGood) {
+    const auto good = [](const char* name, const RevocationLists* lists) {
+        return fault_of("good.pem", lists, Revocation::kHard, staple(name)).empty();
+    };
+    EXPECT_TRUE(good("by_nocheck", nullptr));
+    EXPECT_TRUE(good("by_shortly", nullptr));
+    EXPECT_FALSE(good("by_responder", nullptr));
+    EXPECT_EQ(fault_of("good.pem", nullptr, Revocation::kSoft, staple("by_responder")), "");
+    // A list that speaks of the users' certificates speaks of his, and says good of "good" besides:
+    // so what shows is that he is revoked, and his word on another is not taken.
+    const RevocationLists gone = lists_of({"gone.crl"});
+    EXPECT_EQ(fault_of("second.pem", &gone, Revocation::kSoft, staple("delegated")), "");
+    EXPECT_EQ(fault_of("second.pem", nullptr, Revocation::kSoft, staple("delegated")), kRevoked);
+}
+
 TEST(Revocation, AStapleThatSaysNothingLeavesItUnknown) {
     const struct {
         const char* certificate;
