@@ -442,12 +442,12 @@ bool Connection::write(Bytes bytes) { return core_->write(bytes); }
 std::size_t Connection::unsent_bytes() const { return core_->unsent(); }
 
 void Connection::start_tls_client(TlsContext& context, const std::string& server_name, Bytes alpn,
-                                  DaneQuestion dane) {
-    core_->start_tls(
-        TlsSession::client(context, server_name, alpn, core_->loop_.wall_now(), std::move(dane)));
+                                  DaneQuestion dane, TlsFloor floor) {
+    core_->start_tls(TlsSession::client(context, server_name, alpn, core_->loop_.wall_now(),
+                                        std::move(dane), floor));
 }
-void Connection::start_tls_server(TlsContext& context, Bytes alpn) {
-    core_->start_tls(TlsSession::server(context, alpn, core_->loop_.wall_now()));
+void Connection::start_tls_server(TlsContext& context, Bytes alpn, TlsFloor floor) {
+    core_->start_tls(TlsSession::server(context, alpn, core_->loop_.wall_now(), floor));
 }
 bool Connection::secured() const { return core_->secured_; }
 const PeerIdentity& Connection::peer() const {
@@ -457,6 +457,7 @@ const PeerIdentity& Connection::peer() const {
 void Connection::judge_with(const PeerTerms& terms) {
     if (core_->tls_) core_->tls_->judge_with(terms, core_->loop_.wall_now());
 }
+bool Connection::tls_modern() const { return !core_->tls_ || core_->tls_->modern(); }
 const char* Connection::tls_version() const { return core_->tls_ ? core_->tls_->version() : ""; }
 const char* Connection::tls_cipher() const { return core_->tls_ ? core_->tls_->cipher() : ""; }
 Bytes Connection::tls_alpn() const { return core_->tls_ ? core_->tls_->alpn() : Bytes(); }

@@ -11,12 +11,11 @@
 #include "core/base/error.hpp"
 #include "core/base/peer_identity.hpp"
 #include "core/run/loop.hpp"
-#include "net/dane.hpp"
+#include "net/tls.hpp"
 
 namespace fedgate::net {
 
 class Connection;
-class TlsContext;  // net/tls.hpp
 struct PeerTerms;  // net/certificate.hpp
 
 class ConnectionOwner {
@@ -71,14 +70,15 @@ public:
     // server side, ignored (the client's SNI picks the certificate). Anything received before and
     // not yet consumed is the owner's to judge (S2S-12): it is not fed to TLS. `dane`: CERT-8.
     void start_tls_client(TlsContext&, const std::string& server_name, Bytes alpn,
-                          DaneQuestion dane = {});
-    void start_tls_server(TlsContext&, Bytes alpn = {});
+                          DaneQuestion dane = {}, TlsFloor = TlsFloor::kModern);
+    void start_tls_server(TlsContext&, Bytes alpn = {}, TlsFloor = TlsFloor::kModern);
     [[nodiscard]] bool secured() const;
     [[nodiscard]] const PeerIdentity& peer() const;
     void judge_with(const PeerTerms&);              // TlsSession::judge_with()
     [[nodiscard]] const char* tls_version() const;  // "TLSv1.3", or "" without TLS
     [[nodiscard]] const char* tls_cipher() const;
-    [[nodiscard]] Bytes tls_alpn() const;  // what was agreed, or empty
+    [[nodiscard]] bool tls_modern() const;  // TlsSession::modern(); no TLS: true
+    [[nodiscard]] Bytes tls_alpn() const;   // what was agreed, or empty
 
     void pause_input();  // back-pressure; already received bytes may still be shown once
     void resume_input();

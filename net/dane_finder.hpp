@@ -1,6 +1,6 @@
-// Which certificates do DNSSEC and the TLSA records of a domain allow its servers? Asked for somebody
-// who has connected to us: RFC 7673 names the certificate of the server that one connects to, and
-// who connects is one of the domain's servers, so it is looked for among all of them.
+// Which certificates do DNSSEC and the TLSA records of a domain allow its servers? Asked for
+// somebody who has connected to us: RFC 7673 names the certificate of the server that one connects
+// to, and who connects is one of the domain's servers, so it is looked for among all of them.
 #pragma once
 
 #include <memory>

@@ -30,6 +30,15 @@ constexpr char kCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+// N15, TlsFloor::kLegacy. As a server we keep forward secrecy: an oracle about RSA's key exchange
+// would tell of the key that all partners are served with.
+constexpr char kLegacyServerCiphers[] =
+    ":ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:"
+    "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
+    "ECDHE-RSA-AES256-SHA:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:"
+    "DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA256:DHE-RSA-AES128-SHA:DHE-RSA-AES256-SHA";
+constexpr char kLegacyClientCiphers[] =
+    ":AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA";
 constexpr std::size_t kRecordBytesMax = 16'384;  // RFC 8446 5.1
 constexpr std::size_t kRecordHeaderBytes = 5;
 // The record with a ClientHello, whose lists may be kept as long as the connection. 2 KB are long.
@@ -77,21 +86,28 @@ const char* where_of(int error) {
 struct TlsShared {
     struct Server {
         WOLFSSL_CTX* context = nullptr;
+        WOLFSSL_CTX* legacy = nullptr;   // may be null
         std::vector<std::string> names;  // dNSNames of its certificate, lower-case
     };
 
     ~TlsShared() {
-        wolfSSL_CTX_free(client);
-        for (Server& server : servers) wolfSSL_CTX_free(server.context);
+        for (WOLFSSL_CTX* context : {client, legacy_client}) wolfSSL_CTX_free(context);
+        for (Server& server : servers) {
+            for (WOLFSSL_CTX* context : {server.context, server.legacy}) wolfSSL_CTX_free(context);
+        }
     }
     void release() {
         if (--count == 0) delete this;
     }
     // The certificate for a name: S2S-13. Without one, or without a name, the first.
-    [[nodiscard]] WOLFSSL_CTX* server_for(Bytes name) const;
+    [[nodiscard]] WOLFSSL_CTX* server_for(Bytes name, TlsFloor) const;
+    [[nodiscard]] WOLFSSL_CTX* client_for(TlsFloor floor) const {
+        return floor == TlsFloor::kLegacy && legacy_client != nullptr ? legacy_client : client;
+    }
 
     unsigned count = 1;
     WOLFSSL_CTX* client = nullptr;
+    WOLFSSL_CTX* legacy_client = nullptr;  // may be null
     std::vector<Server> servers;
     std::shared_ptr<const TrustStore> trust;
     // What peers have shown, and how many sessions keep it: a partner has many, with one chain.
@@ -102,6 +118,7 @@ struct TlsSession::State {
     TlsShared* shared = nullptr;
     WOLFSSL* ssl = nullptr;
     bool is_server = false;
+    TlsFloor floor = TlsFloor::kModern;
     bool secured = false;
     bool failed = false;  // the handshake
     bool judged = false;
@@ -203,15 +220,34 @@ int on_staple(void* context, const char*, int, unsigned char* bytes, int count, 
     return 0;
 }
 
-WOLFSSL_CTX* make_context(WOLFSSL_METHOD* method) {
+// Old clients that know no elliptic curves.
+bool use_group(WOLFSSL_CTX* context) {
+    std::array<byte, 256> prime{};
+    std::array<byte, 8> generator{};
+    word32 prime_size = prime.size();
+    word32 generator_size = generator.size();
+    return wc_DhCopyNamedKey(WC_FFDHE_2048, prime.data(), &prime_size, generator.data(),
+                             &generator_size, nullptr, nullptr) == 0 &&
+           wolfSSL_CTX_SetTmpDH(context, prime.data(), static_cast<int>(prime_size),
+                                generator.data(),
+                                static_cast<int>(generator_size)) == WOLFSSL_SUCCESS;
+}
+
+WOLFSSL_CTX* make_context(WOLFSSL_METHOD* method, bool server, TlsFloor floor) {
     WOLFSSL_CTX* context = wolfSSL_CTX_new(method);
     if (context == nullptr) return nullptr;
     wolfSSL_CTX_SetIORecv(context, receive);
     wolfSSL_CTX_SetIOSend(context, send);
     // S2S-13: a certificate is always asked for, and not demanded.
     wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, on_certificates);
-    const bool good = wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
-                      wolfSSL_CTX_set_cipher_list(context, kCiphers) == WOLFSSL_SUCCESS;
+    const bool legacy = floor == TlsFloor::kLegacy;
+    std::string ciphers = kCiphers;
+    if (legacy) ciphers += kLegacyServerCiphers;
+    if (legacy && !server) ciphers += kLegacyClientCiphers;
+    const bool good = wolfSSL_CTX_SetMinVersion(
+                          context, legacy ? WOLFSSL_TLSV1 : WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
+                      wolfSSL_CTX_set_cipher_list(context, ciphers.c_str()) == WOLFSSL_SUCCESS &&
+                      (!legacy || !server || use_group(context));
     if (good) return context;
     wolfSSL_CTX_free(context);
     return nullptr;
@@ -226,15 +262,22 @@ bool use_credential(WOLFSSL_CTX* context, const std::string& certificate, const 
                                              WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS;
 }
 
-bool prepare_client(TlsShared& shared, bool tls13) {
-    shared.client = make_context(tls13 ? wolfTLS_client_method() : wolfTLSv1_2_client_method());
-    if (shared.client == nullptr) return false;
-    if (wolfSSL_CTX_UseOCSPStapling(shared.client, WOLFSSL_CSR_OCSP, 0) != WOLFSSL_SUCCESS)
-        return false;
-    for (const word16 group : {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1}) {
-        if (wolfSSL_CTX_UseSupportedCurve(shared.client, group) != WOLFSSL_SUCCESS) return false;
-    }
-    return true;
+WOLFSSL_CTX* make_client(bool tls13, TlsFloor floor) {
+    WOLFSSL_CTX* client =
+        make_context(tls13 ? wolfTLS_client_method() : wolfTLSv1_2_client_method(), false, floor);
+    if (client == nullptr) return nullptr;
+    bool good = wolfSSL_CTX_UseOCSPStapling(client, WOLFSSL_CSR_OCSP, 0) == WOLFSSL_SUCCESS;
+    for (const word16 group : {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1})
+        good = good && wolfSSL_CTX_UseSupportedCurve(client, group) == WOLFSSL_SUCCESS;
+    if (good) return client;
+    wolfSSL_CTX_free(client);
+    return nullptr;
+}
+
+bool prepare_clients(TlsShared& shared, const TlsConfig& config) {
+    shared.client = make_client(config.tls13, TlsFloor::kModern);
+    if (config.legacy) shared.legacy_client = make_client(config.tls13, TlsFloor::kLegacy);
+    return shared.client != nullptr && (shared.legacy_client != nullptr || !config.legacy);
 }
 
 std::string mismatch(const TlsCredential& credential) {
@@ -265,17 +308,25 @@ bool shakes_hands(TlsContext& context) {
 }
 
 Result<TlsShared::Server> load_credential(TlsShared& shared, const TlsCredential& credential,
-                                          bool tls13, std::string* fault) {
+                                          const TlsConfig& config, std::string* fault) {
     FEDGATE_TRY(certificate, read_pem(credential.certificate, "certificate", fault));
     FEDGATE_TRY(key, read_pem(credential.key, "private key", fault));
     FEDGATE_TRY(ders, parse_pem_certificates(certificate));
     FEDGATE_TRY(parsed, parse_certificate(ders[0]));
     TlsShared::Server server;
-    server.context = make_context(tls13 ? wolfTLS_server_method() : wolfTLSv1_2_server_method());
+    const auto make = [&config](TlsFloor floor) {
+        return make_context(config.tls13 ? wolfTLS_server_method() : wolfTLSv1_2_server_method(),
+                            true, floor);
+    };
+    server.context = make(TlsFloor::kModern);
     if (server.context == nullptr) return failure(Errc::kTls, "TLS context");
-    if (!use_credential(server.context, certificate, key) ||
-        !use_credential(shared.client, certificate, key)) {
-        wolfSSL_CTX_free(server.context);
+    if (config.legacy) server.legacy = make(TlsFloor::kLegacy);
+    const auto good = [&](WOLFSSL_CTX* context) {
+        return context == nullptr || use_credential(context, certificate, key);
+    };
+    if (!good(server.context) || !good(server.legacy) || !good(shared.client) ||
+        !good(shared.legacy_client)) {
+        for (WOLFSSL_CTX* context : {server.context, server.legacy}) wolfSSL_CTX_free(context);
         if (fault != nullptr) *fault = mismatch(credential);
         return failure(Errc::kCertificate, "certificate and key");
     }
@@ -328,16 +379,20 @@ void prepare_tls_library() {
     wolfSSL_Init();
 }
 
-WOLFSSL_CTX* TlsShared::server_for(Bytes name) const {
+WOLFSSL_CTX* TlsShared::server_for(Bytes name, TlsFloor floor) const {
     if (servers.empty()) return nullptr;
+    const auto of = [floor](const Server& server) {
+        return floor == TlsFloor::kLegacy && server.legacy != nullptr ? server.legacy
+                                                                      : server.context;
+    };
     std::string text(name);
     for (char& c : text) c = lower(c);
     for (const Server& server : servers) {
         for (const std::string& pattern : server.names) {
-            if (matches(pattern, text)) return server.context;
+            if (matches(pattern, text)) return of(server);
         }
     }
-    return servers.front().context;
+    return of(servers.front());
 }
 
 void seed_tls_from(Loop* loop) {
@@ -350,7 +405,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
     prepare_tls_library();
     std::unique_ptr<TlsContext> context(new TlsContext(*new TlsShared));
     TlsShared& shared = *context->shared_;
-    if (!prepare_client(shared, config.tls13)) return failure(Errc::kTls, "TLS context");
+    if (!prepare_clients(shared, config)) return failure(Errc::kTls, "TLS context");
     shared.trust = config.roots;
     if (!shared.trust && !config.ca.empty()) {
         FEDGATE_TRY(pem, read_pem(config.ca, "authorities", fault));
@@ -364,7 +419,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
     // The last one first, so that the first one ends at the front and in the client's hands.
     for (auto credential = config.credentials.rbegin(); credential != config.credentials.rend();
          ++credential) {
-        auto server = load_credential(shared, *credential, config.tls13, fault);
+        auto server = load_credential(shared, *credential, config, fault);
         if (!server) {
             if (fault != nullptr && fault->empty()) {
                 *fault = "no usable certificate in " + credential->certificate.path;
@@ -390,7 +445,8 @@ TlsSession::TlsSession(std::unique_ptr<State> state) : state_(std::move(state)) 
 TlsSession::~TlsSession() = default;
 
 std::unique_ptr<TlsSession> TlsSession::client(TlsContext& context, const std::string& server_name,
-                                               Bytes alpn, WallTime wall_now, DaneQuestion dane) {
+                                               Bytes alpn, WallTime wall_now, DaneQuestion dane,
+                                               TlsFloor floor) {
     auto state = std::make_unique<State>();
     state->shared = context.shared_;
     ++state->shared->count;
@@ -398,11 +454,13 @@ std::unique_ptr<TlsSession> TlsSession::client(TlsContext& context, const std::s
     state->alpn_wanted = alpn;
     state->server_name = server_name;
     if (dane.decides()) state->dane = std::make_unique<const DaneQuestion>(std::move(dane));
+    state->floor = floor;
     return std::unique_ptr<TlsSession>(new TlsSession(std::move(state)));
 }
 
-std::unique_ptr<TlsSession> TlsSession::server(TlsContext& context, Bytes alpn, WallTime wall_now) {
-    auto session = client(context, {}, alpn, wall_now);
+std::unique_ptr<TlsSession> TlsSession::server(TlsContext& context, Bytes alpn, WallTime wall_now,
+                                               TlsFloor floor) {
+    auto session = client(context, {}, alpn, wall_now, {}, floor);
     session->state_->is_server = true;
     return session;
 }
@@ -422,7 +480,8 @@ void TlsSession::State::forget_shown() {
 
 // Makes the wolfSSL object once its context is known.
 bool TlsSession::State::begin() {
-    WOLFSSL_CTX* context = is_server ? shared->server_for(server_name) : shared->client;
+    WOLFSSL_CTX* context =
+        is_server ? shared->server_for(server_name, floor) : shared->client_for(floor);
     if (context == nullptr) return false;
     ssl = wolfSSL_new(context);
     if (ssl == nullptr) return false;
@@ -581,6 +640,14 @@ const PeerIdentity& TlsSession::peer() const {
 }
 void TlsSession::judge_with(const PeerTerms& terms, WallTime now) {
     if (state_->secured) state_->judge(terms, now);
+}
+bool TlsSession::modern() const {
+    if (state_->floor == TlsFloor::kModern) return true;
+    const Bytes agreed(version());
+    const Bytes suite(cipher());
+    if (agreed == "TLSv1.3") return true;
+    const bool aead = suite.find("GCM") != Bytes::npos || suite.find("CHACHA") != Bytes::npos;
+    return agreed == "TLSv1.2" && aead && suite.starts_with("TLS_ECDHE");
 }
 const char* TlsSession::version() const {
     return state_->secured ? wolfSSL_get_version(state_->ssl) : "";

@@ -1,5 +1,6 @@
 // TLS as a byte transformer: ciphertext <-> plaintext, no descriptor. net/tls*.cpp are the only
-// files that know wolfSSL's TLS. TLS 1.2 and 1.3, AEAD suites, no renegotiation, no compression.
+// files that know wolfSSL's TLS. TLS 1.2 and 1.3, AEAD suites, no renegotiation, no compression;
+// one partner may be let off (TlsFloor).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,12 @@ struct TlsCredential {
 struct PeerTerms;  // net/certificate.hpp
 class TrustStore;  // net/certificate.hpp
 
+// The least that is agreed on.
+enum class TlsFloor : std::uint8_t {
+    kModern,  // TLS 1.2 with forward secrecy and AEAD
+    kLegacy,  // N15: TLS 1.0, and suites with CBC; as a client also without forward secrecy
+};
+
 struct TlsConfig {
     // The first one is the default; a server picks by the client's SNI among the dNSNames of each.
     std::vector<TlsCredential> credentials;
@@ -41,6 +48,7 @@ struct TlsConfig {
     PemSource ca;
     std::shared_ptr<const TrustStore> roots{};  // instead of `ca`, where they were loaded before
     bool tls13 = true;                          // no: TLS 1.2 only, for peers that stumble over 1.3
+    bool legacy = false;                        // TlsFloor::kLegacy is wanted; else it is kModern
 };
 
 struct TlsShared;  // counted: sessions keep it alive after their context was swapped
@@ -76,9 +84,10 @@ public:
 
     // `server_name` is the SNI; empty: none. `alpn` empty: none. `wall_now` judges validity dates.
     static std::unique_ptr<TlsSession> client(TlsContext&, const std::string& server_name,
-                                              Bytes alpn, WallTime wall_now,
-                                              DaneQuestion dane = {});
-    static std::unique_ptr<TlsSession> server(TlsContext&, Bytes alpn, WallTime wall_now);
+                                              Bytes alpn, WallTime wall_now, DaneQuestion dane = {},
+                                              TlsFloor = TlsFloor::kModern);
+    static std::unique_ptr<TlsSession> server(TlsContext&, Bytes alpn, WallTime wall_now,
+                                              TlsFloor = TlsFloor::kModern);
     ~TlsSession();
     TlsSession(const TlsSession&) = delete;
     TlsSession& operator=(const TlsSession&) = delete;
@@ -96,6 +105,8 @@ public:
     [[nodiscard]] const PeerIdentity& peer() const;
     // Judges what the peer has shown on these terms; peer() changes.
     void judge_with(const PeerTerms&, WallTime now);
+    // What was agreed on is good enough for TlsFloor::kModern.
+    [[nodiscard]] bool modern() const;
     [[nodiscard]] const char* version() const;
     [[nodiscard]] const char* cipher() const;
     [[nodiscard]] Bytes alpn() const;

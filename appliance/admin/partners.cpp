@@ -319,6 +319,10 @@ private:
                 notes_here.begin(),
                 asked + (domain == kTemplate ? " is not listed" : " belongs to partner " + domain));
         }
+        if (found != nullptr && found->legacy_tls) {
+            notes_here.emplace_back(
+                "legacy_tls = yes: whoever is on the way may read along, or pretend");
+        }
         Json failures = Json::array();
         for (const FailureRow& row : host_.failures()) {
             const bool here = domain == kTemplate ? row.their_domain == asked

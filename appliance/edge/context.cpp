@@ -52,6 +52,12 @@ bool Context::asks_dane(Bytes their) const {
     return partner != nullptr && partner->enabled && partner->dane;
 }
 
+net::TlsFloor Context::tls_floor(Bytes their) const {
+    const rules::Partner* partner = rules->partner(their);
+    return partner != nullptr && partner->legacy_tls ? net::TlsFloor::kLegacy
+                                                     : net::TlsFloor::kModern;
+}
+
 void Context::tell(EventId event, FailureKind kind, bool inbound, Bytes their,
                    const net::Connection* connection, std::string text) {
     const std::string peer =

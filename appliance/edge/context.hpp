@@ -55,6 +55,8 @@ struct Context {
     // CERT-8: do TLSA records say which certificate is this partner's? Without an anchor DNSSEC
     // vouches for nothing.
     [[nodiscard]] bool asks_dane(Bytes their) const;
+    // N15: the least that may be agreed on with the server of this domain.
+    [[nodiscard]] net::TlsFloor tls_floor(Bytes their) const;
     // The partner's last failure from now on. `peer`: its address, or empty.
     void note_failure(FailureKind, bool inbound, Bytes their, std::string peer, std::string text);
     // What went wrong with a partner, or somebody who says he is one: an event, and the partner's

@@ -102,7 +102,11 @@ std::size_t InStream::pump(Bytes input) {
 
 void InStream::act(const xml::Action& action) {
     switch (action.kind) {
-        case xml::Action::Kind::kStartTls: connection_.start_tls_server(context_.tls()); return;
+        case xml::Action::Kind::kStartTls:
+            // N15: who it says it is. policy() holds it to that.
+            connection_.start_tls_server(context_.tls(), {},
+                                         context_.tls_floor(stream_.their_domain()));
+            return;
         case xml::Action::Kind::kPair: on_pair(action); return;
         case xml::Action::Kind::kVerify:
             owner_.on_verify(*this, action.our, action.their, action.id, action.key);
@@ -119,6 +123,12 @@ void InStream::act(const xml::Action& action) {
         case xml::Action::Kind::kClosed: on_stream_end(action.end); return;
         default: return;
     }
+}
+
+// N15: what one partner was let off with serves no other.
+xml::StreamPolicy InStream::policy(Bytes our, Bytes their) {
+    if (!connection_.tls_modern() && context_.tls_floor(their) == net::TlsFloor::kModern) return {};
+    return context_.stream_policy(our, their);
 }
 
 void InStream::on_pair(const xml::Action& action) {

@@ -99,9 +99,7 @@ private:
     void on_closed(net::Connection&, Error reason) override;
     bool write(Bytes bytes) override { return connection_.write(bytes); }
     xml::Served serves(Bytes our) override { return context_.serves(our); }
-    xml::StreamPolicy policy(Bytes our, Bytes their) override {
-        return context_.stream_policy(our, their);
-    }
+    xml::StreamPolicy policy(Bytes our, Bytes their) override;
     xml::Judged judges(Bytes their) override;
     void fill_random(MutableBytes memory) override { context_.loop.fill_random(memory); }
     void on_timer(Timer&) override;
@@ -109,8 +107,8 @@ private:
     std::size_t pump(Bytes input);
     void act(const xml::Action&);
     void on_pair(const xml::Action&);
-    [[nodiscard]] bool is_good(Bytes our, Bytes their, xml::Proof proof) const {
-        return context_.stream_policy(our, their).accepts(proof);
+    [[nodiscard]] bool is_good(Bytes our, Bytes their, xml::Proof proof) {
+        return policy(our, their).accepts(proof);
     }
     [[nodiscard]] xml::Judged judge(Bytes their);
     [[nodiscard]] const net::DaneQuestion* find_dane(Bytes their) const;

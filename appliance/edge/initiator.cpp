@@ -129,8 +129,8 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     intake_.set_rates(their_);
     direct_tls_ = target.transport == net::Transport::kTls;
     if (direct_tls_) {
-        connection_->start_tls_client(context_.tls(), their_, "xmpp-server",
-                                      std::move(dane_));  // XEP-0368
+        connection_->start_tls_client(context_.tls(), their_, "xmpp-server", std::move(dane_),
+                                      context_.tls_floor(their_));  // XEP-0368
         stream_->expect_tls(context_.loop.now());
         context_.loop.timers().arm(deadline_, stream_->deadline());
         return;
@@ -187,6 +187,7 @@ void Initiator::on_writable(net::Connection&) { owner_.on_room(); }
 bool Initiator::write(Bytes bytes) { return connection_ && connection_->write(bytes); }
 
 xml::StreamPolicy Initiator::policy(Bytes our, Bytes their) {
+    if (!suffices()) return {};
     xml::StreamPolicy policy = context_.stream_policy(our, their);
     if (demands_tls_) policy.dialback_clear = false;  // RFC 7673 4.2: it is told to be there
     return policy;
@@ -224,8 +225,8 @@ std::size_t Initiator::pump(Bytes input) {
 void Initiator::act(const xml::Action& action) {
     switch (action.kind) {
         case xml::Action::Kind::kStartTls:
-            connection_->start_tls_client(context_.tls(), their_, {},
-                                          std::move(dane_));  // S2S-13: SNI, no ALPN
+            connection_->start_tls_client(context_.tls(), their_, {}, std::move(dane_),
+                                          context_.tls_floor(their_));  // S2S-13: SNI, no ALPN
             return;
         case xml::Action::Kind::kPair:
             if (!proved_) {
@@ -345,6 +346,11 @@ void Initiator::end(Instant retry_at) {
         context_.stats.add(Counter::kXmppOutFailed);
     }
     owner_.on_over(fault_, permanent_, retry_at);
+}
+
+bool Initiator::suffices() const {
+    return !connection_ || connection_->tls_modern() ||
+           context_.tls_floor(their_) == net::TlsFloor::kLegacy;
 }
 
 bool Initiator::proves_still() {

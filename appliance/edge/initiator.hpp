@@ -70,6 +70,8 @@ public:
     void forget_failures() { pool_ = {}; }
     // RFC 6120 13.7.2.3: does their certificate still do, on the terms of now?
     [[nodiscard]] bool proves_still();
+    // N15: is what was agreed on in TLS enough, by the rules of now?
+    [[nodiscard]] bool suffices() const;
     // The owner has said why this attempt fails.
     void told() { told_ = true; }
     void send_space();  // a white space keep-alive (RFC 6120 4.6.1)

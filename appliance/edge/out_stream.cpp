@@ -558,7 +558,7 @@ void OutStream::recheck() {
         return;
     }
     initiator_.recheck();
-    if (policy.allowed && (!up() || policy.accepts(proof_))) return;
+    if (policy.allowed && (!up() || (policy.accepts(proof_) && initiator_.suffices()))) return;
     spare_.reset();
     if (!policy.allowed) {
         give_up_session(link::Fault::kBlocked);

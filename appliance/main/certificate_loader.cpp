@@ -30,6 +30,10 @@ std::string sip_roots(const rules::Settings& settings) {
                                        : settings.tls_sip.ca;
 }
 
+bool wants_legacy(const rules::Snapshot& rules) {
+    return std::ranges::any_of(rules.partners(), &rules::Partner::legacy_tls);
+}
+
 bool read_file(const std::string& path, std::string& text) {
     std::ifstream file(path, std::ios::binary);
     text.assign(std::istreambuf_iterator<char>(file), {});
@@ -56,7 +60,7 @@ std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rule
 }
 
 bool CertificateLoader::is_due(const rules::Snapshot& rules) {
-    return files_.look() || files_of(rules) != files_.paths();
+    return files_.look() || files_of(rules) != files_.paths() || wants_legacy(rules) != legacy_;
 }
 
 void CertificateLoader::complain(const std::string& what) {
@@ -127,6 +131,7 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
     ++generation_;
 
     net::TlsConfig external, sip;
+    external.legacy = legacy_ = wants_legacy(rules);
     external.roots = roots_of(roots_or_system(settings.tls_external.ca));
     sip.roots = settings.tls_sip.ca.empty() ? external.roots : roots_of(sip_roots(settings));
     std::map<std::string, Roots> by_ca;

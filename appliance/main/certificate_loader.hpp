@@ -55,6 +55,7 @@ private:
 
     Log& log_;
     FileWatch files_;
+    bool legacy_ = false;  // a partner has legacy_tls
     std::string fault_;
     std::uint64_t generation_ = 0;
     std::map<std::string, Roots> roots_;  // by path; what could be read last

@@ -110,6 +110,10 @@ constexpr Key kKeys[] = {
      "no: the partner stays listed and is blocked in both directions."},
     {"partner/*/keepalive", kBool, kLive, "yes or no", 0, 1, "yes", "",
      "Ping this partner's silent streams every xmpp.keepalive.interval."},
+    {"partner/*/legacy_tls", kBool, kNew, "yes or no", 0, 1, "no", "",
+     "Let this partner alone use TLS 1.0, TLS 1.1 and suites without AEAD, on streams that begin "
+     "with "
+     "STARTTLS and on ours to it. For servers that have nothing better."},
     {"partner/*/pins", kFingerprintList, kNew, "SHA-256 fingerprints", 0, kItems, "", "",
      "Certificates that this partner may show, whoever has signed them. Name and dates still hold. "
      "Empty: partner/*/ca decides."},

@@ -300,6 +300,8 @@ private:
         if (!proxy.empty()) p.proxy = *config::parse_host_port(proxy.front());
         p.prefer_direct = tree_.flag("partner/*/prefer_direct", name);
         p.dane = tree_.flag("partner/*/dane", name);
+        p.legacy_tls = tree_.flag("partner/*/legacy_tls", name);
+        if (p.legacy_tls) check_legacy_tls(name);
         p.ca = tree_.text("partner/*/ca", name);
         p.pins = tree_.list("partner/*/pins", name);
         p.strict_usage = tree_.text("partner/*/eku", name) == "strict";
@@ -308,6 +310,20 @@ private:
         p.rate_connections = tree_.rate("partner/*/rate_connections", name);
         p.rate_sender_messages = tree_.rate("partner/*/rate_sender_messages", name);
         return p;
+    }
+
+    // features.md N15.
+    void check_legacy_tls(const std::string& name) {
+        const std::string key = "partner/" + name + "/legacy_tls";
+        if (name == "default") {
+            complain(key, "is for single partners that have nothing better, never for all");
+            return;
+        }
+        complain(
+            key,
+            "TLS 1.0, TLS 1.1 and CBC suites are broken: whoever is on the way may read along. "
+            "Take it away as soon as the partner has TLS 1.2",
+            true);
     }
 
     // features.md A5. A combination that nobody chose for this partner (all three are defaults or

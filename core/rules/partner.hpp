@@ -40,6 +40,7 @@ struct Partner {
     config::HostPort proxy;              // host empty: SRV decides
     bool prefer_direct = false;          // DNS-2
     bool dane = true;                    // CERT-8
+    bool legacy_tls = false;             // features.md N15
     std::string ca;                      // PEM path; empty: tls.external.ca
     std::vector<std::string> pins;  // CERT-7: SHA-256, lower-case hex; not empty: instead of ca
     bool strict_usage = false;      // CERT-6

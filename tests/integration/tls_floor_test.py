@@ -1,12 +1,16 @@
 """N15: what a TLS client may not ask for, byte by byte and with the openssl program."""
 import asyncio
+import json
 import os
+import ssl
 import struct
 import unittest
+import warnings
 
 from harness.certificates import legacy_environment
 from harness.gate import GateTest
 from harness.process import wait_until
+from harness.world import ROMEO, SIP_DOMAIN, XMPP_DOMAIN, PeerTest, World
 
 TLS_1_0, TLS_1_1, TLS_1_2 = 0x0301, 0x0302, 0x0303
 GOOD = 0xC02B    # ECDHE-ECDSA-AES128-GCM-SHA256
@@ -91,6 +95,111 @@ class TlsFloor(GateTest):
                 child.kill()
                 await child.wait()
         await wait_until(lambda: "FG-1301" in self.log(), "the event")
+
+
+OLD = {"CBC with SHA-1": 0xC009, "CBC with SHA-256": 0xC023, "CBC with SHA-384": 0xC024}
+OTHER = "other.example"
+STRICT = {f"partner/{OTHER}/{key}": value
+          for key, value in (("tls", "required"), ("sasl", "required"), ("dialback", "no"))}
+
+
+def header(domain):
+    return (f"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
+            f" from='{domain}' to='{SIP_DOMAIN}' version='1.0'>").encode()
+
+
+class LegacyAtTheDoor(TlsFloor):
+    """legacy_tls of one partner: everything above still holds, and for everybody else."""
+
+    async def gate(self, *arguments, **options):
+        return await super().gate({"legacy_tls": "yes"},
+                                  {"xmpp.limits.unauthenticated_per_address": "100", **STRICT},
+                                  *arguments, **options)
+
+    async def start_tls(self, domain):
+        reader, writer = await asyncio.open_connection(self.fedgate.address, 5269)
+        self.addCleanup(writer.close)
+        writer.write(header(domain))
+        await asyncio.wait_for(reader.readuntil(b"</stream:features>"), 10)
+        writer.write(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        await asyncio.wait_for(reader.readuntil(b"/>"), 10)
+        return reader, writer
+
+    async def answer_to(self, domain, client_hello):
+        reader, writer = await self.start_tls(domain)
+        writer.write(client_hello)
+        try:
+            kind, version, size = struct.unpack("!BHH", await asyncio.wait_for(reader.readexactly(5), 10))
+            return kind, version, await asyncio.wait_for(reader.readexactly(size), 10)
+        except asyncio.IncompleteReadError:
+            return None
+
+    async def test_only_that_partner_is_let_off(self):
+        await self.gate()
+        for name, suite in REFUSED.items():
+            for domain, allowed in ((XMPP_DOMAIN, name in OLD), (OTHER, False)):
+                with self.subTest(name=name, domain=domain):
+                    answer = await self.answer_to(domain, hello(suites=(suite,)))
+                    self.assertEqual(answer is not None and answer[0] == HANDSHAKE, allowed)
+        for version in (0x0300, TLS_1_0, TLS_1_1):
+            for domain in (XMPP_DOMAIN, OTHER):
+                with self.subTest(version=version, domain=domain):
+                    answer = await self.answer_to(domain, hello(version, suites=(0xC009,)))
+                    allowed = domain == XMPP_DOMAIN and version >= TLS_1_0
+                    self.assertEqual(answer is not None and answer[:2] == (HANDSHAKE, version), allowed)
+
+    async def test_what_it_is_let_off_with_serves_no_other(self):
+        """Who says to be it before TLS, and under TLS somebody else."""
+        await self.gate()
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for claimed in (XMPP_DOMAIN, OTHER):
+            with self.subTest(claimed):
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                context.set_ciphers("ALL:@SECLEVEL=0")
+                context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+                certificate = self.authority.issue(claimed)
+                context.load_cert_chain(certificate.certificate, certificate.key)
+                reader, writer = await self.start_tls(XMPP_DOMAIN)
+                await writer.start_tls(context)
+                writer.write(header(claimed))
+                answer = await asyncio.wait_for(reader.readuntil(b"</stream:"), 10)
+                self.assertEqual(b"EXTERNAL" in answer, claimed == XMPP_DOMAIN, answer)
+                self.assertEqual(b"policy-violation" in answer, claimed == OTHER, answer)
+
+
+class LegacyPartner(PeerTest):
+    """A real server that has TLS 1.0 only."""
+
+    async def test_prosody(self):
+        world = World(self.directory / "world", prosody_tls={"protocol": "tlsv1", "ciphers": "ALL:@SECLEVEL=0"})
+        world.prosody.legacy = True
+        self.addAsyncCleanup(world.stop)
+        await world.start()
+        self.assertNotEqual((await world.send_from_romeo("too old")).status, 200)
+        answer = await world.fedgate.control("partner", "set", XMPP_DOMAIN, "legacy_tls=yes")
+        self.assertIn("broken", answer)
+        self.assertEqual((await world.send_from_romeo("good enough")).status, 200)
+        await world.juliet.wait_for_body("good enough")
+        world.juliet.message(ROMEO, "back")
+        await world.agent.wait_for_message("back")
+        streams = json.loads(await world.fedgate.control("--json", "streams"))["streams"]
+        up = {row["direction"]: row for row in streams if row["proof"]}
+        for direction in ("in", "out"):
+            self.assertEqual(up[direction]["proof"], "certificate")
+            self.assertTrue(up[direction]["tls"].startswith("TLSv1 "), up[direction]["tls"])
+        self.assertIn("! legacy_tls = yes", await world.fedgate.control("partner", "show", XMPP_DOMAIN))
+        # And with the permission the streams go.
+        await world.fedgate.control("partner", "set", XMPP_DOMAIN, "legacy_tls=no")
+
+        async def gone():
+            rows = json.loads(await world.fedgate.control("--json", "streams"))["streams"]
+            return not [row for row in rows if row["proof"]]
+        for _ in range(100):
+            if await gone():
+                break
+            await asyncio.sleep(0.05)
+        self.assertTrue(await gone())
 
 
 if __name__ == "__main__":

@@ -309,6 +309,10 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
          "t:2: error: partner/x.example/dialback: tls = none, sasl = required, dialback = no: no "
          "method is left"},
         {"partner/default/sasl = none\npartner/default/dialback = no\n", "no method is left"},
+        {"partner/x.example/legacy_tls = yes\n",  // features.md N15
+         "warning: partner/x.example/legacy_tls: TLS 1.0, TLS 1.1 and CBC suites are broken", true},
+        {"partner/default/legacy_tls = yes\n", "partner/default/legacy_tls: is for single partners",
+         false},
         {"partner/x.example/tls = optional\n", "warning: partner/x.example/tls: tls = optional",
          true},
         {"partner/x.example/dialback = yes\n", "dialback will not be used", true},
