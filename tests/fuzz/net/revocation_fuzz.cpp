@@ -1,6 +1,6 @@
-// Revocation lists and stapled OCSP responses, with the certificates that they are judged by: a byte
-// that chooses, the issuer and the subject (each behind two bytes of its size), then the list or the
-// response.
+// Revocation lists and stapled OCSP responses, with the certificates that they are judged by: a
+// byte that chooses, the issuer and the subject (each behind two bytes of its size), then the list
+// or the response.
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -109,6 +109,12 @@ private:
     StreamPolicy policy(Bytes, Bytes their) override {
         return their == "denied.example" ? StreamPolicy{} : policy_;
     }
+    // CERT-8: every other time not yet, and then what waited is shown again.
+    Judged judges(Bytes) override {
+        if (decisions_ % 8 != 5) return Judged::kYes;
+        judged_ = !judged_;
+        return judged_ ? Judged::kYes : Judged::kLater;
+    }
     void fill_random(MutableBytes memory) override { std::ranges::fill(memory, 'r'); }
 
     void pump() {
@@ -243,6 +249,7 @@ private:
     bool in_tls_ = false;
     bool full_ = false;
     bool put_back_ = false;
+    bool judged_ = true;
     bool ended_ = false;
 };
 
