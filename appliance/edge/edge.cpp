@@ -59,6 +59,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
       sessions_(shard, *this),
       in_streams_(kInStreamsMax),
       fates_(shard.count()),
+      rejudge_(*this),
       sweep_(*this),
       fates_again_(*this) {
     context_.rules = &rules;
@@ -109,8 +110,32 @@ void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates
     context_.certificates = &certificates;
     context_.apply_rules();
     guard_.set_rates(rules, context_.loop.now());
-    in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.recheck(); });
-    for (auto& [key, stream] : out_streams_) stream->recheck();
+    rejudged_in_.clear();
+    rejudged_out_.clear();
+    in_streams_.for_each([this](Handle<InStream> handle, InStream& stream) {
+        stream.recheck();
+        rejudged_in_.push_back(handle);
+    });
+    for (auto& [key, stream] : out_streams_) {
+        stream->recheck();
+        rejudged_out_.push_back(key);
+    }
+    context_.loop.timers().arm(rejudge_, context_.loop.now());
+}
+
+// A chain costs as much as hundreds of messages: what comes in meanwhile must not wait for all.
+void Edge::rejudge_some() {
+    for (std::size_t i = 0; i < limits::kRejudgedPerTurn && !rejudged_in_.empty(); ++i) {
+        if (InStream* stream = in_streams_.find(rejudged_in_.back())) stream->recheck_proof();
+        rejudged_in_.pop_back();
+    }
+    for (std::size_t i = 0; i < limits::kRejudgedPerTurn && !rejudged_out_.empty(); ++i) {
+        const auto found = out_streams_.find(rejudged_out_.back());
+        if (found != out_streams_.end()) found->second->recheck_proof();
+        rejudged_out_.pop_back();
+    }
+    if (rejudged_in_.empty() && rejudged_out_.empty()) return;
+    context_.loop.timers().arm(rejudge_, context_.loop.now());
 }
 
 void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& peer) {
@@ -512,6 +537,7 @@ void Edge::on_timer(Timer& timer) {
         deliver_fates();
         return;
     }
+    if (&timer == &rejudge_) return rejudge_some();
     sweep();
     context_.loop.timers().arm(sweep_, context_.loop.now() + (draining_ ? kDrainSweep : kSweep));
 }

@@ -150,6 +150,7 @@ private:
     [[nodiscard]] bool out_streams_drained() const;
     void sweep();
     void sweep_soon();
+    void rejudge_some();
 
     Context context_;
     link::GatewayDoor& gateway_;
@@ -169,6 +170,9 @@ private:
     std::vector<Inquiry> inquiries_;
     std::vector<std::vector<link::Outcome>> fates_;  // by shard; told at the end of the turn
     std::string key_;                                // scratch for look-ups
+    std::vector<Handle<InStream>> rejudged_in_;      // since the last reload, not yet
+    std::vector<std::string> rejudged_out_;
+    Timer rejudge_;
     Timer sweep_;
     Timer fates_again_;
     std::vector<Socket> listeners_;

@@ -420,6 +420,7 @@ void InStream::dane_found(const net::DaneQuestion& answer) {
     dane_.push_back(answer);
     offer_due_ = true;
     recheck();
+    recheck_proof();
     if (closing_) return;
     pump({});
     if (std::exchange(dane_awaited_, false)) read_on();
@@ -481,6 +482,13 @@ bool InStream::proves_still() {
     });
 }
 
+void InStream::recheck_proof() {
+    if (closing_ || proves_still()) return;
+    fail(xml::StreamError::kReset);  // S2S-32
+    context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, true, their_,
+                  &connection_, xml::why_not_covered(connection_.peer(), their_));
+}
+
 void InStream::recheck() {
     if (closing_) return;
     offer_due_ = true;
@@ -491,12 +499,6 @@ void InStream::recheck() {
     if (!good) {
         const bool gone = context_.serves(our_) == xml::Served::kGone;  // S2S-4
         return fail(gone ? xml::StreamError::kHostGone : xml::StreamError::kPolicyViolation);
-    }
-    if (!proves_still()) {
-        fail(xml::StreamError::kReset);  // S2S-32
-        context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, true, their_,
-                      &connection_, xml::why_not_covered(connection_.peer(), their_));
-        return;
     }
     if (!their_.empty()) {
         intake_.set_rates(their_);

@@ -73,6 +73,8 @@ public:
     void abandon();  // at once, without a word
     // The rules have changed: ends a stream that they no longer allow, and takes their rates.
     void recheck();
+    // And so may have what its certificate is believed by; costs more.
+    void recheck_proof();
 
     [[nodiscard]] const net::Connection& connection() const { return connection_; }
     [[nodiscard]] const xml::Stream& stream() const { return stream_; }

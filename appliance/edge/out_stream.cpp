@@ -549,14 +549,6 @@ void OutStream::recheck() {
     retry_at_ = {};
     if (!initiator_started_) initiator_.forget_failures();
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
-    if (policy.allowed && stream_ != nullptr && proof_ == xml::Proof::kCertificate &&
-        !initiator_.proves_still()) {
-        const std::string why = xml::why_not_covered(initiator_.connection()->peer(), their_);
-        initiator_.fail(xml::StreamError::kReset);  // S2S-32
-        context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, false, their_,
-                      nullptr, why);
-        return;
-    }
     initiator_.recheck();
     if (policy.allowed && (!up() || (policy.accepts(proof_) && initiator_.suffices()))) return;
     spare_.reset();
@@ -571,6 +563,15 @@ void OutStream::recheck() {
     } else {
         initiator_.fail(xml::StreamError::kPolicyViolation);
     }
+}
+
+void OutStream::recheck_proof() {
+    if (stream_ == nullptr || proof_ != xml::Proof::kCertificate || initiator_.proves_still())
+        return;
+    const std::string why = xml::why_not_covered(initiator_.connection()->peer(), their_);
+    initiator_.fail(xml::StreamError::kReset);  // S2S-32
+    context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, false, their_, nullptr,
+                  why);
 }
 
 bool OutStream::idle() const {

@@ -58,6 +58,7 @@ public:
     void drain();
     // The rules have changed: ends a stream that they no longer allow.
     void recheck();
+    void recheck_proof();  // as InStream's
 
     // Nothing waits, no stream stands, and no refusal has to be remembered.
     [[nodiscard]] bool idle() const;

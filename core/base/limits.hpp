@@ -67,6 +67,10 @@ constexpr std::size_t kVerificationsPerAddress = 32;
 // edge: domains whose TLSA records are being asked for, for each shard. At the bound: a certificate
 // of another one proves nothing.
 constexpr std::size_t kInquiries = 1'024;
+// edge: streams whose certificate is judged anew in one turn after a reload, in each direction, for
+// each shard; up to some hundred microseconds each. At the bound: the others have theirs in the
+// next turns.
+constexpr std::size_t kRejudgedPerTurn = 16;
 // edge: last failures of partners, for each shard and direction. At the bound: the oldest one of a
 // domain that is only discovered, or below a pattern, is forgotten. A text over kLogLineBytes is
 // cut.

@@ -986,5 +986,57 @@ TEST_F(Asker, AnAnswerThatIsLostIsTold) {
     EXPECT_NE(a_->log().find("An answer of ours was lost"), std::string::npos) << a_->log();
 }
 
+// RFC 6120 13.7.2.3. A chain costs as much as many messages: after a reload they are judged in
+// slices, and nobody is forgotten.
+TEST(Reload, JudgesCertificatesInSlices) {
+    constexpr std::uint64_t kStreams = 3 * limits::kRejudgedPerTurn + 1;
+    const auto domain = [](std::uint64_t i) { return "d" + std::to_string(i) + ".many.example"; };
+    Settings ours = server_rules("a.example", "*.many.example");
+    ours.insert(ours.end(), {{"partner/*.many.example/connection_limit", "200"},
+                             {"partner/*.many.example/rate_connections", "none"},
+                             {"xmpp.limits.unauthenticated_per_address", "200"}});
+    Settings theirs = server_rules(domain(0).c_str(), "a.example");
+    for (std::uint64_t i = 1; i < kStreams; ++i)
+        theirs.emplace_back("domain/" + domain(i) + "/phone", "no");
+    Simulation simulation{{.seed = 37}};
+    Server a(simulation, simulation.make_node(), 1, ours, true);
+    Server b(simulation, simulation.make_node(), 1, theirs, true);
+    b.knows("a.example", simulation, a.node());
+    Door door_a;
+    Door door_b;
+    a.start_edge(a.seats()[0], door_a);
+    b.start_edge(b.seats()[0], door_b);
+    for (std::uint64_t i = 0; i < kStreams; ++i) {
+        ASSERT_TRUE(b.seats()[0].edge->take_stanza(
+            {i + 1, domain(i), "a.example",
+             "<message from='u@" + domain(i) + "' to='v@a.example'/>"}));
+    }
+    ASSERT_TRUE(
+        simulation.run_for([&] { return a.count(Counter::kXmppInEstablished) == kStreams; }, 20s))
+        << a.count(Counter::kXmppInEstablished) << a.log();
+
+    // Their authority is trusted no more.
+    net::TlsConfig tls;
+    tls.credentials.push_back(
+        {{{}, Server::certificate().certificate}, {{}, Server::certificate().key}});
+    edge::Certificates& certificates = a.seats()[0].certificates;
+    certificates.external = *net::TlsContext::load(tls);
+    ++certificates.generation;
+    a.reload(ours);
+    std::uint64_t before = a.count(Counter::kXmppStreamErrorsSent);
+    EXPECT_EQ(before, 0U);
+    std::uint64_t most = 0;
+    EXPECT_TRUE(simulation.run_for(
+        [&] {
+            const std::uint64_t sent = a.count(Counter::kXmppStreamErrorsSent);
+            most = std::max(most, sent - before);
+            before = sent;
+            return a.count(Counter::kXmppInEstablished) == 0;
+        },
+        5s));
+    EXPECT_EQ(before, kStreams);
+    EXPECT_EQ(most, limits::kRejudgedPerTurn);
+}
+
 }  // namespace
 }  // namespace fedgate::simulation
