@@ -174,6 +174,7 @@ private:
                     {std::string(action.our), std::string(action.their), std::string(action.id)});
                 FEDGATE_CHECK(questions_.size() <= fedgate::limits::kStreamPairs);
                 return;
+            case Action::Kind::kPairRefused: refused_ = true; return;  // DB-9: its owner decides
             case Action::Kind::kClosed: ended_ = true; return;
             default: return;
         }
@@ -184,7 +185,8 @@ private:
         FEDGATE_CHECK(written_ <= 8'192 + 32 * fed_ + 4'096 * decisions_);
         if (ended_) return;
         FEDGATE_CHECK(stream_->deadline() > now_ || now_ == start_);
-        const bool waits = !stream_->authenticated() && stream_->role() != Stream::Role::kVerify;
+        const bool waits =
+            !stream_->authenticated() && !refused_ && stream_->role() != Stream::Role::kVerify;
         FEDGATE_CHECK(!waits || stream_->deadline() <= now_ + kEstablish);
         FEDGATE_CHECK(!waits || input_.size() <= fedgate::limits::kUnauthenticatedStreamBytes + 1);
     }
@@ -250,6 +252,7 @@ private:
     bool full_ = false;
     bool put_back_ = false;
     bool judged_ = true;
+    bool refused_ = false;
     bool ended_ = false;
 };
 
