@@ -7,6 +7,7 @@
 
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/control.hpp"
+#include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/node.hpp"
 
 namespace {
@@ -119,6 +120,11 @@ int main(int argument_count, char** arguments) {
     print(problems);
     if (rules == nullptr) return 1;
     if (options.check) {
+        const std::string fault = CertificateLoader::fault_of(*rules);
+        if (!fault.empty()) {
+            std::fprintf(stderr, "error: %s\n", fault.c_str());
+            return 1;
+        }
         std::puts("the configuration is good");
         return 0;
     }

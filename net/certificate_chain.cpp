@@ -33,8 +33,8 @@ std::string name_of(Bytes name) {
 // What must hold for every certificate of a path, the root included.
 std::string fault_of_any(const Certificate& certificate, WallTime now) {
     if (now < certificate.not_before)
-        return "is not valid before " + readable_day(certificate.not_before);
-    if (now > certificate.not_after) return "expired on " + readable_day(certificate.not_after);
+        return "is not valid before " + readable_minute(certificate.not_before);
+    if (now > certificate.not_after) return "expired on " + readable_minute(certificate.not_after);
     if (certificate.unknown_critical) return "has a critical extension that is not understood";
     if (certificate.key.kind == KeyKind::kOther) return "has a kind of key that is not accepted";
     if (certificate.key.kind != KeyKind::kRsa) return {};

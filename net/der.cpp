@@ -1,7 +1,6 @@
 #include "net/der.hpp"
 
 #include <chrono>
-#include <cstdio>
 
 namespace fedgate::net {
 
@@ -109,14 +108,6 @@ std::string readable_name(Bytes name) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
     }
     return found;
-}
-
-std::string readable_day(WallTime time) {
-    const std::chrono::year_month_day day{std::chrono::floor<std::chrono::days>(time)};
-    char text[32];
-    std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(day.year()),
-                  static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()));
-    return text;
 }
 
 }  // namespace fedgate::net

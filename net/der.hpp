@@ -64,7 +64,4 @@ struct Extension {
 // Of a Name, for people: the common name, or the organisation; control characters replaced.
 [[nodiscard]] std::string readable_name(Bytes name);
 
-// 2026-01-31
-[[nodiscard]] std::string readable_day(WallTime);
-
 }  // namespace fedgate::net

@@ -6,8 +6,6 @@
 
 #include <array>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <malloc.h>
 #include <map>
 #include <mutex>
@@ -17,6 +15,7 @@
 #include <wolfssl/wolfcrypt/memory.h>
 #include <wolfssl/wolfcrypt/random.h>
 
+#include "core/base/file.hpp"
 #include "net/address.hpp"
 #include "net/certificate.hpp"
 #include "net/revocation.hpp"
@@ -51,10 +50,9 @@ constexpr std::size_t kPemBytesMax = 4 << 20;
 
 Result<std::string> read_pem(const PemSource& source, const char* what, std::string* fault) {
     if (!source.text.empty()) return source.text;
-    std::ifstream file(source.path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file.good() && text.empty()) {
-        if (fault != nullptr) *fault = std::string(what) + " " + source.path + " can't be read";
+    std::string text, why;
+    if (!read_regular_file(source.path, text, why)) {
+        if (fault != nullptr) *fault = std::string(what) + " " + source.path + " " + why;
         return failure(Errc::kNotFound, what);
     }
     if (text.size() > kPemBytesMax) return failure(Errc::kLimit, what);

@@ -32,6 +32,14 @@ bool srv_name_matches(Bytes presented, Bytes service, Bytes domain) {
            equal_names(presented.substr(service.size() + 1), domain);
 }
 
+// So that its owner finds it.
+std::string details_of(const PeerIdentity& peer) {
+    constexpr std::size_t kSubjectBytesTold = 100;
+    if (peer.subject.empty()) return {};
+    return " (subject " + peer.subject.substr(0, kSubjectBytesTold) + ", valid until " +
+           readable_day(peer.not_after) + ")";
+}
+
 }  // namespace
 
 bool dns_name_matches(Bytes presented, Bytes domain) {
@@ -77,7 +85,7 @@ bool covers(const PeerIdentity& peer, Bytes domain, bool direct_tls) {
 std::string why_not_covered(const PeerIdentity& peer, Bytes domain) {
     if (!peer.presented) return "no certificate was shown";
     if (!peer.chain_valid || peer.dane == PeerIdentity::Dane::kRefused)
-        return "the certificate " + peer.fault;
+        return "the certificate " + peer.fault + details_of(peer);
     constexpr std::size_t kNamesTold = 4;
     constexpr std::size_t kNameBytesTold = 60;  // a log's line must hold them all
     std::string names;
@@ -91,7 +99,7 @@ std::string why_not_covered(const PeerIdentity& peer, Bytes domain) {
     }
     if (count > kNamesTold) names += " and " + std::to_string(count - kNamesTold) + " more";
     if (names.empty()) names = "no domain";  // CERT-2: the common name does not count
-    return "the certificate names " + names + ": not " + std::string(domain);
+    return "the certificate names " + names + ": not " + std::string(domain) + details_of(peer);
 }
 
 }  // namespace fedgate::xml

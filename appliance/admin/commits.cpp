@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/file.hpp"
 #include "core/base/hash.hpp"
 #include "core/config/file.hpp"
 #include "core/config/text.hpp"
@@ -160,7 +161,7 @@ bool Commits::read(std::uint64_t number, Commit& commit, std::string& why) const
         commit = {};
         return true;
     }
-    if (!config::read_file(path(number), text, why)) {
+    if (!read_file(path(number), text, why)) {
         why = "there is no commit " + std::to_string(number) + " (" + path(number) + " " + why +
               "); fedctl config log lists them";
         return false;
@@ -179,7 +180,7 @@ Commit Commits::latest(Problems& problems) const {
         std::string text;
         std::string why;
         Outcome outcome = Outcome::kDamaged;
-        if (config::read_file(path(*number), text, why)) outcome = parse(text, commit, why);
+        if (read_file(path(*number), text, why)) outcome = parse(text, commit, why);
         if (outcome == Outcome::kGood && commit.number == *number) return commit;
         const bool damaged = outcome == Outcome::kDamaged;
         problems.push_back(

@@ -122,7 +122,7 @@ bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& set
     Layers next = layers_;
     config::apply(settings, next.runtime, problems);
     if (config::any_error(problems)) return false;
-    return change(&host, std::move(next), dry, problems, changes);
+    return change(&host, std::move(next), dry, problems, changes, true);
 }
 
 bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys, Problems& problems,
@@ -138,7 +138,7 @@ bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys,
         }
     }
     if (config::any_error(problems)) return false;
-    return change(&host, std::move(next), false, problems, changes);
+    return change(&host, std::move(next), false, problems, changes, true);
 }
 
 Configuration::Layers Configuration::layers_with(const Tree& committed) const {
@@ -197,10 +197,15 @@ std::unique_ptr<const rules::Snapshot> Configuration::check(const Tree& next, Pr
 }
 
 bool Configuration::change(AdminHost* host, Layers next, bool dry, Problems& problems,
-                           std::vector<Change>& changes) {
+                           std::vector<Change>& changes, bool with_files) {
     Tree tree = next.merged();
     auto snapshot = check(tree, problems, changes);
     if (!snapshot) return false;
+    const std::string fault = with_files ? host->fault_of(*snapshot) : std::string();
+    if (!fault.empty()) {
+        problems.push_back({false, {}, "", fault});
+        return false;
+    }
     if (dry) return true;
     if (same(tree, tree_) && !snapshots_.empty()) {  // but for the origins
         layers_ = std::move(next);

@@ -82,7 +82,9 @@ private:
     std::unique_ptr<const rules::Snapshot> check(const config::Tree&, config::Problems&,
                                                  std::vector<Change>&) const;
     // Checks all of it, and unless `dry` puts it in force.
-    bool change(AdminHost*, Layers next, bool dry, config::Problems&, std::vector<Change>&);
+    // with_files: refused, too, where the host can't use a file that is named.
+    bool change(AdminHost*, Layers next, bool dry, config::Problems&, std::vector<Change>&,
+                bool with_files = false);
     void put_in_force(AdminHost*, Layers, config::Tree, std::unique_ptr<const rules::Snapshot>);
 
     config::Sources sources_;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pwd.h>
@@ -113,6 +114,13 @@ bool Control::open_socket(const std::string& path, std::string& why) {
         return false;
     }
     std::memcpy(address.sun_path, path.data(), path.size());
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    std::error_code error;  // /run is empty after each start of the machine
+    if (!folder.empty()) std::filesystem::create_directories(folder, error);
+    if (error) {
+        why = "admin.socket: the folder " + folder.string() + " can't be made: " + error.message();
+        return false;
+    }
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     listener_ = make_socket(AF_UNIX);
     const mode_t before = umask(0117);  // 0660: its owner and its group are the administrators

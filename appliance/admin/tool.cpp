@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -11,6 +10,7 @@
 
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/show.hpp"
+#include "core/base/file.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -301,15 +301,10 @@ private:
         return why.empty();
     }
 
-    bool read_input(const std::string& file, std::string& text) {
-        if (file == "-") {
-            text.assign(std::istreambuf_iterator<char>(in_), {});
-            return true;
-        }
-        std::ifstream stream(file, std::ios::binary);
-        if (!stream) return false;
-        text.assign(std::istreambuf_iterator<char>(stream), {});
-        return !stream.bad();
+    bool read_input(const std::string& file, std::string& text, std::string& why) {
+        if (file != "-") return read_file(file, text, why);
+        text.assign(std::istreambuf_iterator<char>(in_), {});
+        return true;
     }
 
     int sysctl(const std::vector<std::string>& rest) {
@@ -320,7 +315,7 @@ private:
         const bool writes = options.action == "write" || options.action == "check";
         if (!options.file.empty()) {
             std::string text;
-            if (!read_input(options.file, text)) return fail(options.file + " can't be read");
+            if (!read_input(options.file, text, why)) return fail(options.file + " " + why);
             request["file"] = options.file == "-" ? "standard input" : options.file;
             request["text"] = text;
         }

@@ -1,13 +1,14 @@
 #include "appliance/main/certificate_loader.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <unistd.h>
 
+#include "core/base/file.hpp"
 #include "net/certificate.hpp"
 #include "net/der.hpp"
 #include "net/revocation.hpp"
+#include "xml/certificate.hpp"
 
 namespace fedgate {
 
@@ -32,12 +33,6 @@ std::string sip_roots(const rules::Settings& settings) {
 
 bool wants_legacy(const rules::Snapshot& rules) {
     return std::ranges::any_of(rules.partners(), &rules::Partner::legacy_tls);
-}
-
-bool read_file(const std::string& path, std::string& text) {
-    std::ifstream file(path, std::ios::binary);
-    text.assign(std::istreambuf_iterator<char>(file), {});
-    return file.good() || !text.empty();
 }
 
 }  // namespace
@@ -72,9 +67,9 @@ void CertificateLoader::complain(const std::string& what) {
 
 CertificateLoader::Roots CertificateLoader::roots_of(const std::string& path) {
     if (path.empty()) return nullptr;
-    std::string pem;
-    if (!read_file(path, pem)) {
-        complain("authorities " + path + " can't be read");
+    std::string pem, why;
+    if (!read_regular_file(path, pem, why)) {
+        complain("authorities " + path + " " + why);
         return roots_[path];
     }
     auto parsed = net::TrustStore::parse(pem);
@@ -85,13 +80,18 @@ CertificateLoader::Roots CertificateLoader::roots_of(const std::string& path) {
     return roots_[path] = std::make_shared<const net::TrustStore>(std::move(*parsed));
 }
 
+// Those of before stay when the new ones can't be read, whatever file they are from.
+void CertificateLoader::replace_roots(Roots& roots, const std::string& path) {
+    Roots next = roots_of(path);
+    if (next != nullptr || path.empty()) roots = std::move(next);
+}
+
 // All or none: a list that is missing must not pass for one that lists nobody.
 void CertificateLoader::load_lists(const rules::Snapshot& rules) {
     auto lists = std::make_shared<net::RevocationLists>();
     for (const std::string& path : rules.settings.revocation_lists) {
         std::string bytes, why;
-        if (!read_file(path, bytes)) why = "can't be read";
-        if (!why.empty() || !lists->add(std::move(bytes), why)) {
+        if (!read_regular_file(path, bytes, why) || !lists->add(std::move(bytes), why)) {
             complain("revocation list " + path + " " + why);
             return;
         }
@@ -122,6 +122,13 @@ bool CertificateLoader::find_credential(const rules::Snapshot& rules, net::TlsCr
     return true;
 }
 
+std::string CertificateLoader::fault_of(const rules::Snapshot& rules) {
+    Log unheard(-1);
+    CertificateLoader trial(unheard);
+    static_cast<void>(trial.load(rules, 1));
+    return trial.fault();
+}
+
 std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std::uint32_t shards) {
     const rules::Settings& settings = rules.settings;
     const bool again = generation_ != 0;
@@ -132,14 +139,17 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
 
     net::TlsConfig external, sip;
     external.legacy = legacy_ = wants_legacy(rules);
-    external.roots = roots_of(roots_or_system(settings.tls_external.ca));
-    sip.roots = settings.tls_sip.ca.empty() ? external.roots : roots_of(sip_roots(settings));
+    replace_roots(external_roots_, roots_or_system(settings.tls_external.ca));
+    replace_roots(sip_roots_, sip_roots(settings));
+    external.roots = external_roots_;
+    sip.roots = sip_roots_;
     std::map<std::string, Roots> by_ca;
     for (const rules::Partner& partner : rules.partners()) {
         if (!partner.ca.empty() && !by_ca.contains(partner.ca))
             by_ca[partner.ca] = roots_of(partner.ca);
     }
     load_lists(rules);
+    note_names(rules);
     net::TlsCredential credential;
     const bool found = find_credential(rules, credential);
     external.credentials = {credential};
@@ -180,8 +190,8 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
 }
 
 void CertificateLoader::note_expiry(const std::string& path) {
-    std::string pem;
-    if (path.empty() || !read_file(path, pem)) return;
+    std::string pem, why;
+    if (path.empty() || !read_regular_file(path, pem, why)) return;
     const auto ders = net::parse_pem_certificates(pem);
     if (!ders) return;
     const bool known =
@@ -190,19 +200,45 @@ void CertificateLoader::note_expiry(const std::string& path) {
     if (certificate && !known) expiries_.push_back({path, certificate->not_after});
 }
 
+// Partners would not believe us by this certificate.
+void CertificateLoader::note_names(const rules::Snapshot& rules) {
+    not_named_.clear();
+    const std::string& path = rules.settings.tls_external.certificate;
+    std::string pem, why;
+    if (path.empty() || !read_regular_file(path, pem, why)) return;
+    const auto ders = net::parse_pem_certificates(pem);
+    if (!ders) return;
+    const auto certificate = net::parse_certificate(ders->front());
+    if (!certificate) return;
+    const auto copies = [](const std::vector<Bytes>& views) {
+        return std::vector<std::string>(views.begin(), views.end());
+    };
+    PeerIdentity ours;
+    ours.presented = ours.chain_valid = true;
+    ours.dns_names = copies(certificate->dns_names);
+    ours.srv_names = copies(certificate->srv_names);
+    ours.xmpp_addrs = copies(certificate->xmpp_addrs);
+    for (const rules::SipDomain& domain : rules.sip_domains()) {
+        if (xml::covers(ours, domain.name, false)) continue;
+        not_named_.emplace_back(domain.name, xml::why_not_covered(ours, domain.name));
+    }
+}
+
 std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
     std::vector<std::string> remarks;
     if (!fault_.empty()) remarks.push_back(fault_ + "; what was read before stays in use");
     for (const Expiry& one : expiries_) {
         if (one.at - now > kExpiryNotice) continue;
         remarks.push_back("the certificate " + one.file +
-                          (one.at < now ? " expired on " : " expires on ") +
-                          net::readable_day(one.at));
+                          (one.at < now ? " expired on " : " expires on ") + readable_day(one.at));
+    }
+    for (const auto& [domain, why] : not_named_) {
+        remarks.push_back("partners can't know us as " + domain + " by our certificate: " + why);
     }
     std::string issuer;
     if (revoked_ != nullptr && revoked_->next_update(issuer) < now) {
         remarks.push_back("the revocation list of " + issuer + " is out of date since " +
-                          net::readable_day(revoked_->next_update(issuer)));
+                          readable_day(revoked_->next_update(issuer)));
     }
     return remarks;
 }
@@ -213,13 +249,15 @@ void CertificateLoader::tell(WallTime now) {
     for (const Expiry& one : expiries_) {
         if (one.at - now > kExpiryNotice) continue;
         log_.event(EventId::kCertificateExpires,
-                   {{"file", one.file}, {"expires", net::readable_day(one.at)}});
+                   {{"file", one.file}, {"expires", readable_day(one.at)}});
+    }
+    for (const auto& [domain, why] : not_named_) {
+        log_.event(EventId::kCertificateNames, {{"domain", domain}, {"reason", why}});
     }
     std::string issuer;
     if (revoked_ == nullptr || revoked_->next_update(issuer) >= now) return;
-    log_.event(
-        EventId::kRevocationListOld,
-        {{"issuer", issuer}, {"next_update", net::readable_day(revoked_->next_update(issuer))}});
+    log_.event(EventId::kRevocationListOld,
+               {{"issuer", issuer}, {"next_update", readable_day(revoked_->next_update(issuer))}});
 }
 
 }  // namespace fedgate

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "appliance/edge/certificates.hpp"
@@ -34,6 +35,9 @@ public:
     [[nodiscard]] std::vector<ShardTls> load(const rules::Snapshot&, std::uint32_t shards);
     [[nodiscard]] const std::string& fault() const { return fault_; }
 
+    // What load() would complain about, without a word in the log.
+    [[nodiscard]] static std::string fault_of(const rules::Snapshot&);
+
     // What an administrator should do something about soon, one sentence each: certificates that
     // expire, lists that are out of date. tell() logs them, once a day.
     [[nodiscard]] std::vector<std::string> remarks(WallTime now) const;
@@ -49,9 +53,11 @@ private:
 
     void complain(const std::string& what);
     Roots roots_of(const std::string& path);
+    void replace_roots(Roots&, const std::string& path);
     void load_lists(const rules::Snapshot&);
     [[nodiscard]] bool find_credential(const rules::Snapshot&, net::TlsCredential&);
     void note_expiry(const std::string& path);
+    void note_names(const rules::Snapshot&);
 
     Log& log_;
     FileWatch files_;
@@ -59,8 +65,11 @@ private:
     std::string fault_;
     std::uint64_t generation_ = 0;
     std::map<std::string, Roots> roots_;  // by path; what could be read last
+    Roots external_roots_;
+    Roots sip_roots_;
     std::shared_ptr<const net::RevocationLists> revoked_;
     std::vector<Expiry> expiries_;
+    std::vector<std::pair<std::string, std::string>> not_named_;  // domain of ours, and why not
     net::PemSource self_signed_certificate_;
     net::PemSource self_signed_key_;
     WallTime told_at_{};

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <set>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +52,12 @@ std::string host_name() {
     std::array<char, 256> name{};
     if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == 0) return "localhost";
     return name.data();
+}
+
+std::set<std::string> partner_roots_of(const rules::Snapshot& rules) {
+    std::set<std::string> files;
+    for (const rules::Partner& partner : rules.partners()) files.insert(partner.ca);
+    return files;
 }
 
 // Reads a small secret file, or makes it (0600). Empty: `fault` says why.
@@ -205,14 +212,11 @@ void Node::publish(const rules::Snapshot& rules) {
 
 std::string Node::fault_of(const rules::Snapshot& rules) {
     // What is in use already is not this change's fault.
-    if (std::ranges::includes(CertificateLoader::files_of(*rules_),
-                              CertificateLoader::files_of(rules))) {
-        return {};
-    }
-    Log unheard(-1);
-    CertificateLoader trial(unheard);
-    static_cast<void>(trial.load(rules, 1));
-    return trial.fault();
+    const bool same = rules.settings.tls_external == rules_->settings.tls_external &&
+                      rules.settings.tls_sip == rules_->settings.tls_sip &&
+                      rules.settings.revocation_lists == rules_->settings.revocation_lists &&
+                      std::ranges::includes(partner_roots_of(*rules_), partner_roots_of(rules));
+    return same ? std::string() : CertificateLoader::fault_of(rules);
 }
 
 void Node::on_reload() {
@@ -328,6 +332,7 @@ std::vector<admin::StreamRow> Node::streams() {
         one.age_s = row.age_s;
         one.idle_s = row.idle_s;
         one.both_ways = row.both_ways;
+        one.retry_s = row.retry_s;
         (row.inbound ? one.stanzas_in : one.stanzas_out) = row.stanzas;
         (row.inbound ? one.stanzas_out : one.stanzas_in) = row.stanzas_back;
         rows.push_back(std::move(one));

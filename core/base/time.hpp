@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace fedgate {
 
@@ -22,6 +23,10 @@ using Instant = MonotonicClock::time_point;  // for deadlines
 using WallTime = std::chrono::sys_seconds;   // for Date headers and certificates
 
 constexpr Instant kNever = Instant::max();
+
+// For people: `2026-11-25`, and `2026-11-25 18:29 UTC`.
+[[nodiscard]] std::string readable_day(WallTime);
+[[nodiscard]] std::string readable_minute(WallTime);
 
 using namespace std::chrono_literals;
 

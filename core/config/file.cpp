@@ -1,25 +1,17 @@
 #include "core/config/file.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <map>
-#include <memory>
 
+#include "core/base/file.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::config {
 namespace {
 
-constexpr std::size_t kFileBytes = 64 << 20;  // above: the file is refused
-constexpr std::size_t kLineBytes = 2 << 20;   // above: the line is refused
-constexpr std::size_t kProblems = 100;        // of one load; then one line says that there are more
-
-struct CloseFile {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-};
+constexpr std::size_t kLineBytes = 2 << 20;  // above: the line is refused
+constexpr std::size_t kProblems = 100;       // of one load; then one line says that there are more
 
 void parse_line(std::string_view line, const Origin& origin, std::vector<Setting>& settings,
                 Problems& problems) {
@@ -63,27 +55,6 @@ void bound(Problems& problems) {
 }
 
 }  // namespace
-
-bool read_file(const std::string& path, std::string& text, std::string& why) {
-    const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rbe"));
-    if (!file) {
-        why = std::string("can't be opened: ") + std::strerror(errno);
-        return false;
-    }
-    char buffer[16384];
-    while (const std::size_t size = std::fread(buffer, 1, sizeof buffer, file.get())) {
-        text.append(buffer, size);
-        if (text.size() > kFileBytes) {
-            why = "is larger than 64MiB";
-            return false;
-        }
-    }
-    if (std::ferror(file.get()) != 0) {
-        why = std::string("can't be read: ") + std::strerror(errno);
-        return false;
-    }
-    return true;
-}
 
 void parse_settings(std::string_view text, const std::string& file, std::vector<Setting>& settings,
                     Problems& problems) {

@@ -20,8 +20,6 @@ struct Setting {
 // `key = value` lines, `#` and `;` comments. Adds what it reads, and every line that it can't read.
 void parse_settings(std::string_view text, const std::string& file, std::vector<Setting>&,
                     Problems&);
-// A whole file, of a bounded size. False: `why` goes on from its name.
-[[nodiscard]] bool read_file(const std::string& path, std::string& text, std::string& why);
 // `KEY=VALUE`, as --set and `sysctl -w` take it.
 [[nodiscard]] bool parse_assignment(std::string_view text, Origin, Setting&, std::string& why);
 

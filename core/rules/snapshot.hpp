@@ -35,6 +35,8 @@ struct TlsFiles {
     std::string certificate;  // PEM paths; empty: none
     std::string key;
     std::string ca;
+
+    bool operator==(const TlsFiles&) const = default;
 };
 
 // tls.external.revocation: N13.

@@ -85,6 +85,21 @@ TEST_F(ConfigurationTest, NothingIsPublishedWhenNothingDiffers) {
     EXPECT_TRUE(host_.published.empty());
 }
 
+// As with a commit; what a file says was read already, and the host keeps what it has.
+TEST_F(ConfigurationTest, WhatTheHostCannotUseIsNotSet) {
+    host_.fault = "authorities /nowhere.pem can't be read";
+    EXPECT_FALSE(
+        configuration_->set(host_, {setting("im.max_bytes=1KiB")}, false, problems_, changes_));
+    ASSERT_EQ(problems_.size(), 1U);
+    EXPECT_EQ(problems_[0].line(), "error: authorities /nowhere.pem can't be read");
+    EXPECT_FALSE(
+        configuration_->set(host_, {setting("im.max_bytes=1KiB")}, true, problems_, changes_));
+    EXPECT_TRUE(host_.published.empty());
+    problems_.clear();
+    write("core.threads = 3\n");
+    EXPECT_TRUE(configuration_->reload(host_, problems_, changes_));
+}
+
 TEST_F(ConfigurationTest, ReloadKeepsWhatWasSetAtRunTime) {
     ASSERT_TRUE(
         configuration_->set(host_, {setting("im.max_bytes=1KiB")}, false, problems_, changes_));

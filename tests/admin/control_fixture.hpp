@@ -38,7 +38,7 @@ protected:
         std::string name = testing::TempDir() + "fedgate-XXXXXX";
         ASSERT_NE(mkdtemp(name.data()), nullptr);
         directory_ = name;
-        socket_ = directory_ + "/admin.sock";
+        socket_ = directory_ + "/run/fedgate/admin.sock";  // in a folder that is not there
         file_ = directory_ + "/f.conf";
         std::ofstream(file_) << "admin.socket = " << socket_
                              << "\nadmin.http.listen = 127.0.0.1:0\n"

@@ -173,6 +173,23 @@ TEST_F(ControlTest, WrongUsageIsStatusTwo) {
     EXPECT_EQ(fedctl({"sysctl", "--help"}).status, 0);
 }
 
+TEST_F(ControlTest, AFileThatIsNoneIsSaid) {
+    start();
+    for (const char* action : {"check", "commit"}) {
+        const Outcome got = fedctl({"config", action, directory_});
+        EXPECT_EQ(got.status, 1);
+        EXPECT_EQ(got.err, "fedctl: " + directory_ + " can't be read: Is a directory\n");
+    }
+}
+
+TEST_F(ControlTest, WithoutAFolderForTheSocketItSaysWhichOne) {
+    std::ofstream(directory_ + "/run") << "a file";
+    std::string why;
+    EXPECT_FALSE(control_->open(why));
+    EXPECT_EQ(why, "admin.socket: the folder " + directory_ +
+                       "/run/fedgate can't be made: Not a directory");
+}
+
 TEST_F(ControlTest, WithoutADaemonFedctlSaysHowToStartIt) {
     const Outcome got = fedctl({"status"});
     EXPECT_EQ(got.status, 1);

@@ -11,7 +11,7 @@ import unittest
 
 from harness.certificates import Authority
 from harness.gate import GateTest
-from harness.process import wait_until
+from harness.process import Failed, wait_until
 from harness.world import SIP_DOMAIN, XMPP_DOMAIN
 from harness.xmpp_peer import AUTH, XmppPeer
 
@@ -96,6 +96,42 @@ class LiveCertificates(GateTest):
             os.replace(self.files / "link", target)
         await self.shows(new.certificate)
         self.assertEqual(self.count_in_log("FG-1304"), 0)
+
+
+    async def test_files_that_cannot_be_used_are_refused(self):
+        await self.gate()
+        peer = await XmppPeer.connect(self.fedgate.address)
+        await peer.authenticate(XMPP_DOMAIN, SIP_DOMAIN, self.authority.issue(XMPP_DOMAIN))
+        peer.send("<enable xmlns='urn:xmpp:sm:3'/>")
+        await peer.expect("<enabled ")
+        pipe = self.directory / "pipe"
+        os.mkfifo(pipe)
+        stranger = self.authority.issue("stranger.example")
+        for setting, why in ((f"tls.external.certificate={self.directory}", "is not a regular file"),
+                             (f"tls.external.key={pipe}", "is not a regular file"),
+                             ("tls.external.ca=/nowhere.pem", "can't be read: No such file"),
+                             (f"tls.external.ca={self.live.key}", "no usable authority in"),
+                             (f"tls.external.crl={self.live.key}", "holds no revocation list"),
+                             (f"tls.external.key={stranger.key}", "do not belong together"),
+                             (f"partner/{XMPP_DOMAIN}/ca={self.directory}", "is not a regular file")):
+            with self.subTest(setting), self.assertRaisesRegex(Failed, why):
+                await self.fedgate.control("sysctl", "-w", setting)
+        # Said in a file, it can't be refused; what was there before stays, and so do the streams.
+        with open(self.fedgate.configuration, "a") as file:
+            file.write("tls.external.ca = /nowhere.pem\n")
+        await self.fedgate.control("reload")
+        self.assertIn("/nowhere.pem can't be read", await self.fedgate.control("status"))
+        await self.is_alive(peer)
+        again = await XmppPeer.connect(self.fedgate.address)
+        await again.authenticate(XMPP_DOMAIN, SIP_DOMAIN, self.authority.issue(XMPP_DOMAIN))
+
+    async def test_a_certificate_that_does_not_name_us_is_told(self):
+        await self.gate()
+        other = self.authority.issue("other.example")
+        await self.fedgate.control("sysctl", "-w", f"tls.external.certificate={other.certificate}",
+                                   f"tls.external.key={other.key}")
+        self.assertIn(f"can't know us as {SIP_DOMAIN} by our certificate: the certificate names other.example",
+                      await self.fedgate.control("status"))
 
 
 class Judged(GateTest):

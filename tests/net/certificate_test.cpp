@@ -35,14 +35,6 @@ PeerIdentity identify(const std::string& file, WallTime now = {}, const char* ca
     return identify_with(file, {}, false, ca, now == WallTime{} ? wall_now() : now);
 }
 
-std::string day(WallTime time) {
-    const std::chrono::year_month_day date{std::chrono::floor<std::chrono::days>(time)};
-    char text[32];
-    std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
-    return text;
-}
-
 // CERT-2: what is presented.
 TEST(Certificate, ShowsEveryKindOfName) {
     const PeerIdentity peer = identify("good.pem");
@@ -160,14 +152,14 @@ TEST(Certificate, PinsReplaceTheChain) {
               "has an RSA key of 1024 bits, which is too short");
     const WallTime late = wall_now() + std::chrono::days(400);
     EXPECT_EQ(identify_with("self.pem", pinned, false, "ca.pem", late).fault,
-              "expired on " + day(identify("self.pem").not_after));
+              "expired on " + readable_minute(identify("self.pem").not_after));
 }
 
 // CERT-5: dates.
 TEST(Certificate, IsValidOnlyInItsTime) {
     const WallTime end = identify("good.pem").not_after;
     EXPECT_EQ(identify("good.pem", end).fault, "");
-    EXPECT_EQ(identify("good.pem", end + 1s).fault, "expired on " + day(end));
+    EXPECT_EQ(identify("good.pem", end + 1s).fault, "expired on " + readable_minute(end));
     EXPECT_TRUE(identify("good.pem", wall_now() - std::chrono::days(2))
                     .fault.starts_with("is not valid before "));
     EXPECT_FALSE(identify("good.pem", wall_now() + std::chrono::days(400)).chain_valid);

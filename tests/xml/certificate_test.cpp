@@ -175,11 +175,18 @@ TEST(Certificate, WhyItDoesNotCover) {
     peer.dane = PeerIdentity::Dane::kRefused;  // whatever the chain says
     EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate is self-signed");
     peer.dane = PeerIdentity::Dane::kNone;
+    peer.subject = "Juliet's server";
+    peer.not_after = WallTime(std::chrono::seconds(1'800'000'000));
+    peer.chain_valid = false;
+    EXPECT_EQ(why_not_covered(peer, "a.example"),
+              "the certificate is self-signed (subject Juliet's server, valid until 2027-01-15)");
+    peer.chain_valid = true;
+    peer.subject.assign(10'000, 'x');
     peer.dns_names.assign(9, std::string(10'000, 'x'));  // all of it must fit in a line
-    EXPECT_LT(why_not_covered(peer, "a.example").size(), 400u);
+    EXPECT_LT(why_not_covered(peer, "a.example").size(), 500u);
     EXPECT_TRUE(why_not_covered(peer, "a.example").starts_with("the certificate names xxx"));
     peer.dns_names.clear();
-    peer.chain_valid = true;
+    peer.subject.clear();
     EXPECT_EQ(why_not_covered(peer, "a.example"), "the certificate names no domain: not a.example");
     peer.dns_names = {"b.example", "*.c.example"};
     peer.srv_names = {"_xmpp-client.a.example"};

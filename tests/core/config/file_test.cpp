@@ -117,7 +117,7 @@ TEST_F(Files, AMissingFileOrADirectoryIsAnError) {
     load({root_, {}, ""}, tree_, problems_);
     ASSERT_EQ(problems_.size(), 2U);
     EXPECT_EQ(problems_[0].line(),
-              "error: " + root_ + "/none.conf: can't be opened: No such file or directory");
+              "error: " + root_ + "/none.conf: can't be read: No such file or directory");
     EXPECT_TRUE(any_error(problems_));
 }
 
