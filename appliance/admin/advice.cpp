@@ -22,7 +22,7 @@ std::string on_certificate(std::string_view text, std::string_view partner) {
         return "if you trust who signed it: " + set(partner, "ca=/path/of/root.pem") +
                "; else their administrator has to get one of a known authority";
     }
-    if (says("the certificate names")) {
+    if (says("the certificate names") && says(": not ")) {
         return "their administrator has to get one that names their domain";
     }
     if (says("no certificate was shown")) return "their administrator has to install one";
@@ -45,8 +45,23 @@ std::string advice_on(const FailureRow& row, std::string_view partner) {
         return "their server must find ours by _xmpp-server._tcp in DNS, and reach its port 5269; "
                "and ours theirs";
     }
+    if (row.kind == "dns" && row.text.contains("did not answer")) {
+        return "are our name servers up (fedctl sysctl net.dns.servers; empty: those of the "
+               "system), "
+               "and do they answer for _xmpp-server._tcp." +
+               row.their_domain + "? Or " + set(partner, "proxy=HOST:PORT");
+    }
+    if (row.kind == "dns" && row.text.contains("DNSSEC")) {
+        return "their administrator has to repair their zone's signatures; is our clock right, and "
+               "net.dns.trust_anchor?";
+    }
     if (row.kind == "dns") {
         return "check the name, and _xmpp-server._tcp." + row.their_domain + " in DNS; or " +
+               set(partner, "proxy=HOST:PORT");
+    }
+    if (row.kind == "unreachable" && row.text.contains("no address")) {
+        return "the servers that _xmpp-server._tcp." + row.their_domain +
+               " names have no address in DNS: their administrator has to correct that; or " +
                set(partner, "proxy=HOST:PORT");
     }
     if (row.kind == "unreachable") {

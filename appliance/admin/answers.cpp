@@ -57,7 +57,8 @@ Json stream_json(const StreamRow& row) {
             {"age_s", row.age_s},
             {"idle_s", row.idle_s},
             {"stanzas_in", row.stanzas_in},
-            {"stanzas_out", row.stanzas_out}};
+            {"stanzas_out", row.stanzas_out},
+            {"retry_s", row.retry_s}};
 }
 
 Json changed(bool good, const config::Problems& problems, const std::vector<Change>& changes,

@@ -88,7 +88,9 @@ Json ports_of(AdminHost& host) {
 
 Json streams_of(AdminHost& host) {
     Json rows = Json::array();
-    for (const StreamRow& row : host.streams()) rows.push_back(stream_json(row));
+    for (const StreamRow& row : host.streams()) {
+        if (row.state != "idle") rows.push_back(stream_json(row));
+    }
     return {{"ok", true}, {"streams", std::move(rows)}};
 }
 

@@ -43,7 +43,7 @@ struct StreamRow {
     bool both_ways = false;  // XEP-0288
     std::string our_domain;
     std::string their_domain;
-    std::string state;  // `open`, `tls`, `authenticating`, ...
+    std::string state;  // `open`, `tls`, `authenticating`, ...; `idle`, `waiting`: no connection
     std::string proof;  // `certificate`, `dialback+tls`, `dialback`, or empty
     std::string tls;    // `TLSv1.3 TLS_AES_128_GCM_SHA256`, or empty
     std::string address;
@@ -51,6 +51,7 @@ struct StreamRow {
     std::uint64_t idle_s = 0;
     std::uint64_t stanzas_in = 0;
     std::uint64_t stanzas_out = 0;
+    std::uint64_t retry_s = 0;  // state `waiting`: not tried again before then
 };
 
 // What went wrong last with a partner's domain, in one direction.

@@ -180,7 +180,7 @@ private:
     [[nodiscard]] Json streams_of(const std::string& domain) {
         Json rows = Json::array();
         for (const StreamRow& row : host_.streams()) {
-            if (row.state == "idle") continue;  // only a refusal that is remembered
+            if (row.state == "idle" || row.state == "waiting") continue;  // of a refusal
             if (row.their_domain == domain || partner_of(row.their_domain) == domain) {
                 rows.push_back(stream_json(row));
             }
@@ -302,6 +302,29 @@ private:
                 {"description", key.description}};
     }
 
+    // Why there is no stream, where the reason is ours. Empty: nothing stands in the way.
+    [[nodiscard]] std::string obstacle_of(const std::string& domain) {
+        const std::string until = "none, and none comes up while ";
+        if (const auto denied = denial_of(domain)) {
+            return until + denied->pattern + " is blocked: fedctl partner unblock " +
+                   denied->pattern;
+        }
+        if (!configuration_.tree().flag("partner/*/enabled", domain)) {
+            return until + "enabled = no: fedctl partner set " + domain + " enabled=yes";
+        }
+        if (!configuration_.snapshot().settings.federation_allow) {
+            return until + "federation.allow = no: fedctl sysctl -w --save federation.allow=yes";
+        }
+        std::uint64_t retry_s = 0;
+        for (const StreamRow& row : host_.streams()) {
+            const bool here = row.their_domain == domain || partner_of(row.their_domain) == domain;
+            if (here && row.state == "waiting") retry_s = std::max(retry_s, row.retry_s);
+        }
+        if (retry_s == 0) return {};
+        return "none; after the failure below we don't try again for " + std::to_string(retry_s) +
+               " s, but for any change (fedctl reload)";
+    }
+
     Json show(const std::string& asked) {
         const rules::Partner* found = configuration_.snapshot().partner(asked);
         const bool discovered = found != nullptr && found->discovered() && !is_listed(asked);
@@ -329,13 +352,16 @@ private:
                                                   : partner_of(row.their_domain) == domain;
             if (here) failures.push_back(failure_json(row, domain == kTemplate ? asked : domain));
         }
+        const std::string& peer = domain == kTemplate ? asked : domain;
         return {
             {"ok", true},
             {"domain", domain},
-            {"state", state_of(domain == kTemplate ? asked : domain)},
+            {"asked", asked},
+            {"state", state_of(peer)},
             {"expected", prediction(tree, domain)},
             {"attributes", std::move(rows)},
-            {"streams", streams_of(domain == kTemplate ? asked : domain)},
+            {"streams", streams_of(peer)},
+            {"obstacle", asked == kTemplate ? std::string() : obstacle_of(peer)},
             {"failures", std::move(failures)},
             {"notes", std::move(notes_here)},
             {"connection_limit", configuration_.snapshot().settings.xmpp.connections_per_partner}};

@@ -160,8 +160,12 @@ std::string show_streams(const Json& answer) {
             return text.empty() ? std::string("-") : text;
         };
         const std::string both = bool_of(row, "both_ways") ? "+" : "";  // XEP-0288
-        rows.push_back({cell("direction") + both, cell("our_domain"), cell("their_domain"),
-                        cell("state"), cell("proof"), cell("tls"), cell("address"),
+        std::string state = cell("state");
+        if (state == "waiting") {  // after a failure
+            state = "retry in " + std::to_string(number_of(row, "retry_s")) + " s";
+        }
+        rows.push_back({cell("direction") + both, cell("our_domain"), cell("their_domain"), state,
+                        cell("proof"), cell("tls"), cell("address"),
                         show_age(number_of(row, "age_s")), show_age(number_of(row, "idle_s")),
                         count_of(row, "stanzas_in"), count_of(row, "stanzas_out")});
     }

@@ -44,7 +44,7 @@ std::string failure_text(const Json& row) {
     if (!address.empty()) text += ", " + address;
     text += ")";
     const std::uint64_t count = number_of(row, "count");
-    if (count > 1) text += ", the " + std::to_string(count) + "th since the start";
+    if (count > 1) text += ", one of " + std::to_string(count) + " since the start";
     return text + ":\n          " + string_of(row, "text") + ";\n          " +
            string_of(row, "advice") + "\n";
 }
@@ -52,7 +52,7 @@ std::string failure_text(const Json& row) {
 bool is_up(const Json& row) { return !string_of(row, "proof").empty(); }
 
 // Which streams stand, in words: the first thing that one wants to know.
-std::string streams_text(const Json& streams) {
+std::string streams_text(const Json& streams, const std::string& obstacle) {
     std::size_t in = 0;
     std::size_t out = 0;
     std::size_t both = 0;  // XEP-0288; they are counted once
@@ -61,6 +61,7 @@ std::string streams_text(const Json& streams) {
         ++(string_of(row, "direction") == "in" ? in : out);
         if (bool_of(row, "both_ways")) ++both;
     }
+    if (streams.empty() && !obstacle.empty()) return obstacle;
     if (streams.empty()) {
         return "none; one is opened when there is something to send, by us or by them";
     }
@@ -96,13 +97,15 @@ std::string show_partners(const Json& answer) {
 
 std::string show_partner(const Json& answer) {
     const std::string domain = string_of(answer, "domain");
-    std::string out = domain == "default" ? "default, the template of all partners\n"
-                                          : domain + ", " + string_of(answer, "state") + "\n";
+    const std::string asked = string_of(answer, "asked");
+    std::string out = asked == "default" ? "default, the template of all partners\n"
+                                         : (domain == "default" ? asked : domain) + ", " +
+                                               string_of(answer, "state") + "\n";
     append_list(out, answer, "notes", "! ");
     out += "\n";
     append_expected(out, answer);
     const Json& streams = array_of(answer, "streams");
-    out += "streams   " + streams_text(streams) + "\n";
+    out += "streams   " + streams_text(streams, string_of(answer, "obstacle")) + "\n";
     if (!streams.empty()) out += indented(show_streams(answer));
     for (const Json& row : array_of(answer, "failures")) {
         out += "failed    " + failure_text(row);

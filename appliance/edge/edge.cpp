@@ -640,6 +640,9 @@ std::vector<StreamRow> Edge::rows() const {
         row.their = stream->their();
         row.state = stream->state_name();
         row.waiting = stream->waiting_count();
+        const auto pause = stream->retry_at() - context_.loop.now();
+        row.retry_s = static_cast<std::uint64_t>(
+            std::max(std::chrono::ceil<std::chrono::seconds>(pause).count(), std::int64_t{0}));
         if (stream->stream() != nullptr) {
             row.proof = name_of(stream->proof());
             row.both_ways = stream->stream()->bidi();

@@ -41,6 +41,7 @@ struct StreamRow {
     std::uint64_t age_s = 0;
     std::uint64_t idle_s = 0;  // since bytes last came in
     std::size_t waiting = 0;
+    std::uint64_t retry_s = 0;  // state "waiting": the next attempt is not before then
 };
 
 class Edge final : public link::EdgeDoor,

@@ -1,6 +1,7 @@
 #include "appliance/edge/ended.hpp"
 
 #include <optional>
+#include <string_view>
 
 #include "net/address.hpp"
 #include "xml/certificate.hpp"
@@ -40,6 +41,20 @@ bool is_for_want_of_tls(const xml::Stream& stream, const xml::StreamEnd& end,
            (end.cause == Cause::kNoTls || end.cause == Cause::kErrorReceived ||
             (end.cause == Cause::kErrorSent &&
              end.condition == xml::StreamError::kPolicyViolation));
+}
+
+// We have nothing to do with them.
+bool is_for_policy(const xml::StreamEnd& end, const xml::StreamPolicy& policy) {
+    return end.cause == Cause::kErrorSent && !policy.allowed &&
+           end.condition == xml::StreamError::kPolicyViolation;
+}
+
+std::string_view why_not_allowed(const rules::Snapshot& rules, Bytes their) {
+    if (!rules.settings.federation_allow) return explain(rules::Reason::kFederationOff);
+    const rules::Partner* partner = rules.partner(their);
+    if (partner == nullptr) return explain(rules.why_no_partner(their));
+    return explain(partner->enabled ? rules::Reason::kNotOurDomain
+                                    : rules::Reason::kPartnerDisabled);
 }
 
 std::optional<Reason> reason_of(const xml::Stream& stream, const xml::StreamEnd& end) {
@@ -82,6 +97,9 @@ void tell_why_ended(Context& context, const xml::Stream& stream, const xml::Stre
         !xml::covers(connection.peer(), their, false)) {
         reason = Reason{FailureKind::kCertificate, EventId::kCertificateRefused,
                         xml::why_not_covered(connection.peer(), their)};
+    } else if (is_for_policy(end, policy) && !their.empty()) {
+        reason = Reason{FailureKind::kStreamErrorSent, EventId::kPartnerDenied,
+                        std::string(why_not_allowed(*context.rules, their))};
     } else if (is_for_want_of_tls(stream, end, policy)) {
         reason = Reason{FailureKind::kTls, EventId::kPartnerTlsRequired,
                         "TLS is required, and the partner has none"};
@@ -91,8 +109,8 @@ void tell_why_ended(Context& context, const xml::Stream& stream, const xml::Stre
     }
     if (!reason) return;
     const std::string peer = net::format_address(connection.peer_address());
-    const bool stream_error = reason->kind == FailureKind::kStreamErrorSent ||
-                              reason->kind == FailureKind::kStreamErrorReceived;
+    const bool stream_error = reason->event == EventId::kStreamErrorSent ||
+                              reason->event == EventId::kStreamErrorReceived;
     context.log.event(reason->event,
                       {{"direction", inbound ? "in" : "out"},
                        {"partner", their},

@@ -1,5 +1,6 @@
 #include "appliance/edge/initiator.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -55,8 +56,22 @@ bool is_of_dns(net::DialFault fault) {
     return fault != net::DialFault::kUnreachable && fault != net::DialFault::kTimeout;
 }
 
+// "a.example:5269, b.example:5269 and 3 more"
+std::string names_of(const net::TargetPool& pool) {
+    constexpr std::size_t kTargetsTold = 3;
+    constexpr std::size_t kNameBytesTold = 60;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(pool.count(), kTargetsTold); ++i) {
+        names += (i == 0 ? "" : ", ") + pool.at(i).host.substr(0, kNameBytesTold) + ":" +
+                 std::to_string(pool.at(i).port);
+    }
+    if (pool.count() > kTargetsTold)
+        names += " and " + std::to_string(pool.count() - kTargetsTold) + " more";
+    return names;
+}
+
 // For the administrator.
-std::string text_of(net::DialFault fault, const Error& last) {
+std::string text_of(net::DialFault fault, const Error& last, const net::TargetPool& pool) {
     switch (fault) {
         case net::DialFault::kNoDomain: return "DNS has no XMPP server for the domain";
         case net::DialFault::kDnsFailed: return "DNS did not answer";
@@ -65,7 +80,7 @@ std::string text_of(net::DialFault fault, const Error& last) {
         case net::DialFault::kTimeout: break;
     }
     const std::string why = last.system != 0 ? std::strerror(last.system) : last.where;
-    return "no server of the domain can be reached: " + why;
+    return "no server of the domain can be reached (" + names_of(pool) + "): " + why;
 }
 
 }  // namespace
@@ -147,7 +162,7 @@ void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error last, I
         const bool dns = is_of_dns(fault);
         if (!told_) {
             tell(dns ? EventId::kDnsFailed : EventId::kPartnerUnreachable,
-                 dns ? FailureKind::kDns : FailureKind::kUnreachable, text_of(fault, last));
+                 dns ? FailureKind::kDns : FailureKind::kUnreachable, text_of(fault, last, pool_));
         }
     }
     end(retry_at);

@@ -587,7 +587,8 @@ bool OutStream::forgettable() const {
 
 const char* OutStream::state_name() const {
     if (up()) return "established";
-    return initiator_started_ ? "connecting" : "idle";
+    if (initiator_started_) return "connecting";
+    return context_.loop.now() < retry_at_ ? "waiting" : "idle";
 }
 
 }  // namespace fedgate::edge

@@ -62,6 +62,7 @@ public:
 
     // Nothing waits, no stream stands, and no refusal has to be remembered.
     [[nodiscard]] bool idle() const;
+    [[nodiscard]] Instant retry_at() const { return retry_at_; }  // not before then
     // Nor which of its servers has failed (DNS-8): it may be destroyed.
     [[nodiscard]] bool forgettable() const;
     [[nodiscard]] bool drained() const {

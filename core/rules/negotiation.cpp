@@ -11,7 +11,8 @@ using enum Need;
 using namespace method;
 
 constexpr std::string_view kDialbackIdle =
-    "dialback will not be used: a certificate is demanded. Set sasl = optional or dialback = no";
+    "dialback will not be used: sasl = required demands a certificate, which is the safest. With "
+    "sasl = optional both are good";
 constexpr std::string_view kSaslNeedsTls =
     "SASL EXTERNAL needs TLS, which this partner may leave out; such streams may fail. Set tls = "
     "required";

@@ -271,6 +271,35 @@ TEST_F(PartnersTest, ShowTellsTheStreamsAndWhyTheLastOneFailed) {
                         good({"show", "xmpp.example"}));
 }
 
+// When none stands, it says what stands in the way.
+TEST_F(PartnersTest, ShowSaysWhyThereIsNoStream) {
+    EXPECT_PRED_FORMAT2(IsSubstring, "streams   none; one is opened when there is something",
+                        good({"show", "xmpp.example"}));
+    StreamRow row;
+    row.outbound = true;
+    row.their_domain = "xmpp.example";
+    row.state = "waiting";
+    row.retry_s = 12;
+    host_.stream_rows = {row};
+    EXPECT_PRED_FORMAT2(IsSubstring,
+                        "streams   none; after the failure below we don't try again for 12 s",
+                        good({"show", "xmpp.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "retry in 12 s", fedctl({"streams"}).out);
+    host_.stream_rows[0].state = "idle";
+    EXPECT_EQ(fedctl({"streams"}).out, "no streams\n");
+    good({"block", "*.example"});
+    EXPECT_PRED_FORMAT2(
+        IsSubstring, "none comes up while *.example is blocked: fedctl partner unblock *.example",
+        good({"show", "xmpp.example"}));
+    const std::string stranger = good({"show", "stranger.example"});
+    EXPECT_TRUE(stranger.starts_with("stranger.example, blocked\n! stranger.example is not listed"))
+        << stranger;
+    good({"unblock", "*.example"});
+    good({"set", "xmpp.example", "enabled=no"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "fedctl partner set xmpp.example enabled=yes",
+                        good({"show", "xmpp.example"}));
+}
+
 // A certificate's names are the peer's to choose.
 TEST_F(PartnersTest, NothingOfAPeerSteersTheTerminal) {
     FailureRow failure;

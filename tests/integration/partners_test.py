@@ -79,8 +79,10 @@ class Partners(PeerTest):
         self.assertEqual((await world.send_from_romeo("hello?")).status, 403)
         shown = await world.fedgate.control("partner", "show", XMPP_DOMAIN)
         self.assertIn("streams   none", shown)
-        self.assertRegex(shown, "failed    to them, .*\n.*certificate.*expired on .*;\n"
+        self.assertRegex(shown, "failed    to them, .*\n *the certificate expired on .* UTC "
+                         rf"\(subject {XMPP_DOMAIN}, valid until .*\);\n"
                          " +their administrator has to renew it\n")
+        self.assertRegex(shown, r"streams   none; after the failure below we don't try again for \d+ s")
         self.assertIn("certificate, ", await world.fedgate.control("partner", "list"))
 
     async def test_what_cannot_work_is_refused_and_nothing_changes(self):    # N7
