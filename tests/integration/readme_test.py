@@ -1,0 +1,50 @@
+"""What README shows works as it stands there."""
+import pathlib
+import re
+import shlex
+import subprocess
+import unittest
+
+from harness.gate import GateTest
+from harness.world import binaries
+
+README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+
+
+def block_after(words):
+    return re.search(re.escape(words) + r".*?```\n(.*?)```", README.read_text(), re.DOTALL)[1]
+
+
+class Readme(GateTest):
+    async def test_the_configuration_is_good(self):
+        certificate = self.authority.issue("sip.example")
+        text = block_after("## Configuration in ten lines")
+        for theirs, ours in (("/etc/fedgate/external.pem", certificate.certificate),
+                             ("/etc/fedgate/external.key", certificate.key),
+                             ("/etc/ssl/certs/ca-certificates.crt", self.authority.certificate)):
+            self.assertIn(f" = {theirs}\n", text)
+            text = text.replace(theirs, str(ours))
+        path = self.directory / "ten.conf"
+        path.write_text(text)
+        command = [binaries() / "fedgated", "-c", path, "--check"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        # And it looks at the files.
+        certificate.key.write_text(self.authority.key.read_text())
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertRegex(done.stderr, "^error: .* do not belong together")
+        self.assertEqual(done.returncode, 1)
+
+    async def test_the_commands_are_taken(self):
+        await self.gate()
+        lines = block_after("## Partners").splitlines()
+        self.assertTrue(lines)
+        for line in lines:
+            # The gate has a partner of that name.
+            words = shlex.split(line.replace("partner.example", "reader.example"), comments=True)
+            self.assertEqual(words.pop(0), "fedctl")
+            await self.fedgate.control(*words)
+
+
+if __name__ == "__main__":
+    unittest.main()
