@@ -7,7 +7,8 @@ import ssl
 import unittest
 
 from harness.certificates import Authority
-from harness.dns import server_records
+from harness.dns import Dns, server_records
+from harness.gate import GateTest
 from harness.process import own_address, wait_until
 from harness.world import JULIET, ROMEO, SIP_DOMAIN, XMPP_DOMAIN, PeerTest
 from harness.xmpp_peer import AUTH, STARTTLS, XmppPeer, XmppServer, header
@@ -458,6 +459,79 @@ class XmppHostile(PeerTest):
         self.assertIn("policy-violation", await half_way.rest())
         self.assertEqual(world.agent.received, [])
         await self.serves(world, "and the others")
+
+
+class HalfBrokenDns(asyncio.DatagramProtocol):
+    """SERVFAIL for one domain and all below it; `server` (address:port) knows the rest."""
+
+    def __init__(self, broken):
+        self.broken, self.server = broken, None
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        labels, at = [], 12
+        while data[at]:
+            labels.append(data[at + 1:at + 1 + data[at]].decode())
+            at += 1 + data[at]
+        if ".".join(labels).lower().endswith(self.broken):
+            answer = data[:2] + b"\x81\x82\0\1\0\0\0\0\0\0" + data[12:at + 5]
+            self.transport.sendto(answer, address)
+        else:
+            asyncio.get_running_loop().run_in_executor(None, self.ask, data, address)
+
+    def ask(self, data, address):
+        host, port = self.server.split(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
+            upstream.settimeout(5)
+            upstream.sendto(data, (host, int(port)))
+            self.transport.sendto(upstream.recv(65536), address)
+
+
+class DialbackToNowhere(GateTest):
+    """DB-6: who can't be asked about a key has not proved anything, and is told so in time."""
+
+    EXPECTED = {    # domain -> the error, and within how many seconds
+        "nx.example": ("remote-server-not-found", 5),
+        "fail.example": ("remote-server-timeout", 5),
+        "closed.example": ("remote-server-timeout", 5),
+        "hole.example": ("remote-server-timeout", 12),
+        "loop.example": ("remote-server-not-found", 5),
+    }
+
+    async def test_it_is_answered(self):
+        closed, dark = (own_address(5269) for _ in range(2))
+        with socket.socket() as hole, socket.socket() as filler:
+            hole.bind((dark, 5269))
+            hole.listen(0)    # with one that nobody accepts it is full: what comes is dropped
+            filler.connect((dark, 5269))
+            transport, names = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: HalfBrokenDns("fail.example"), ("127.0.0.1", 0))
+            self.addCleanup(transport.close)
+            own = "{}:{}".format(*transport.get_extra_info("sockname"))
+            weak = {key.partition("/")[2].partition("/")[2]: value for key, value in WEAK.items()}
+            await self.gate(keys={**ANY_RATE, "net.dns.servers": own, **{
+                f"partner/{domain}/{key}": value for domain in self.EXPECTED for key, value in weak.items()}})
+            dns = await Dns(self.directory / "names", [
+                record for name, address in (("closed", closed), ("hole", dark),
+                                             ("loop", self.fedgate.address))
+                for record in server_records(f"{name}.example", address)]).start()
+            self.addAsyncCleanup(dns.stop)
+            names.server = dns.server
+            await asyncio.gather(*(self.claim(domain, *expected) for domain, expected in self.EXPECTED.items()))
+        honest = await XmppPeer.connect(self.fedgate.address)
+        await honest.authenticate(XMPP_DOMAIN, SIP_DOMAIN, self.authority.issue(XMPP_DOMAIN))
+        honest.close()
+
+    async def claim(self, domain, condition, seconds):
+        peer = await XmppPeer.connect(self.fedgate.address)
+        await peer.open(domain, SIP_DOMAIN)
+        peer.send(f"<db:result from='{domain}' to='{SIP_DOMAIN}'>key</db:result>")
+        answer = await peer.expect(r"<db:result [^>]*type='error'.*?</db:result>", seconds)
+        self.assertIn(f"<{condition} ", answer[0], domain)
+        peer.send(message(f"a@{domain}", "all the same"))
+        self.assertIn("not-authorized", await peer.rest(), domain)
 
 
 if __name__ == "__main__":
