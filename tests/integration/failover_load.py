@@ -7,14 +7,10 @@ doubled, or when traffic did not move and come back.
 
     tests/integration/failover_load.py [--seconds N] [--rate N]
 """
-import argparse
 import asyncio
 import contextlib
 import itertools
 import json
-import pathlib
-import sys
-import tempfile
 import time
 
 from harness.certificates import Authority
@@ -24,7 +20,7 @@ from harness.process import wait_until
 from harness.prosody import Prosody
 from harness.world import PARTNER_KEYS, SIP_DOMAIN, XMPP_DOMAIN, binaries
 from harness.xmpp_client import body_of
-from load import LOAD_CONFIGURATION, Ledger, LoadAgent, LoadClient, kill_server
+from load import Ledger, LoadAgent, LoadClient, kill_server, load_keys, run_tool
 
 USERS = 10
 SAMPLE_SECONDS = 0.1
@@ -86,11 +82,9 @@ class Failover:
         self.ledger, self.ids = Ledger(), {}
         self.agent = LoadAgent(self.ledger, "tcp")
         self.authority = Authority(directory / "ca")
-        keys = dict(line.split(" = ", 1) for line in LOAD_CONFIGURATION.read_text().splitlines()
-                    if line and not line.startswith("#"))
         self.fedgate = Fedgate(directory / "fedgate", binaries(), self.authority.issue(SIP_DOMAIN),
                                self.authority.certificate, None, {XMPP_DOMAIN: PARTNER_KEYS["external"]},
-                               {}, keys)
+                               {}, load_keys())
         certificate = self.authority.issue(XMPP_DOMAIN)
         accounts = {f"user{n}": "secret" for n in range(USERS)}
         self.sites = [Site(name, Prosody(directory / name, XMPP_DOMAIN, certificate,
@@ -134,7 +128,7 @@ class Failover:
             await asyncio.sleep(max(0, start + number / self.rate - time.monotonic()))
             user, target = f"user{number % USERS}", f"sip{number % 7}"
             key = self.ledger.enter("to XMPP", (target, user))
-            task = asyncio.create_task(self.send_to_xmpp(key, user, target))
+            task = asyncio.create_task(self.agent.send_entered(key, target, user, self.fedgate.sip))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
             alive = [site for site in self.sites if site.alive]
@@ -143,16 +137,6 @@ class Failover:
                 key = self.ledger.enter("to SIP", (user, target))
                 self.ids[client.message(f"{target}@{SIP_DOMAIN}", key)] = key
             number += 1
-
-    async def send_to_xmpp(self, key, user, target):
-        message = self.ledger.messages[key]
-        response = await self.agent.send_message(
-            f"sip:{target}@{SIP_DOMAIN}", f"sip:{user}@{XMPP_DOMAIN}", key, self.fedgate.sip, 40)
-        if response.status < 300:
-            message.accepted = True
-            self.ledger.settle(key)
-        else:
-            self.ledger.refuse(key, response.first_line[len("SIP/2.0 "):])
 
     async def sample(self):
         """What Fedgate says of itself, when it changes."""
@@ -229,17 +213,5 @@ async def run_failover(directory, seconds, rate):
         await failover.stop()
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__,
-                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=60)
-    options.add_argument("--rate", type=float, default=200, help="messages a second, each way")
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fedgate-failover-") as name:
-        faults = asyncio.run(run_failover(pathlib.Path(name), chosen.seconds, chosen.rate))
-    if faults:
-        sys.exit("the law is broken: " + "; ".join(faults))
-
-
 if __name__ == "__main__":
-    main()
+    run_tool(__doc__, run_failover, seconds=(60.0, "all of it"), rate=(200.0, "messages a second, each way"))

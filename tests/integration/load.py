@@ -187,6 +187,20 @@ class LoadAgent(SipAgent):
         super().__init__(transport)
         self.ledger = ledger
 
+    async def send_entered(self, key, user, xmpp_user, to):
+        """A message of the ledger; enters what comes of it."""
+        try:
+            response = await self.send_message(f"sip:{user}@{SIP_DOMAIN}", f"sip:{xmpp_user}@{XMPP_DOMAIN}",
+                                               key, to, 40)
+        except (Failed, OSError) as failure:
+            self.ledger.refuse(key, f"no answer: {type(failure).__name__}")
+            return
+        if response.status < 300:
+            self.ledger.messages[key].accepted = True
+            self.ledger.settle(key)
+        else:
+            self.ledger.refuse(key, response.first_line[len("SIP/2.0 "):])
+
     async def keep(self, message):
         if message.body in self.ledger.messages:
             self.ledger.deliver(message.body)
@@ -239,19 +253,7 @@ class Load:
         await asyncio.gather(*tasks)
 
     async def send_one(self, key, pair):
-        message = self.ledger.messages[key]
-        try:
-            response = await self.world.agent.send_message(
-                f"sip:{pair[0]}@{SIP_DOMAIN}", f"sip:{pair[1]}@{XMPP_DOMAIN}", key,
-                self.world.fedgate.sip, 40)
-        except (Failed, OSError) as failure:
-            self.ledger.refuse(key, f"no answer: {type(failure).__name__}")
-            return
-        if response.status < 300:
-            message.accepted = True
-            self.ledger.settle(key)
-        else:
-            self.ledger.refuse(key, response.first_line[len("SIP/2.0 "):])
+        await self.world.agent.send_entered(key, *pair, self.world.fedgate.sip)
 
     async def kill_prosody(self):
         self.may_send.clear()
@@ -311,15 +313,18 @@ class Load:
             print(f"not settled: {[sorted(keys)[:5] for keys in self.ledger.open.values()]}")
 
 
-async def run_load(directory, count, kills, variant="external"):
+def load_keys():
+    lines = LOAD_CONFIGURATION.read_text().splitlines()
+    return dict(line.split(" = ", 1) for line in lines if line and not line.startswith("#"))
+
+
+async def run_load(directory, messages, kills, variant="external"):
     ledger = Ledger()
-    keys = dict(line.split(" = ", 1) for line in LOAD_CONFIGURATION.read_text().splitlines()
-                if line and not line.startswith("#"))
-    world = World(directory, variant, agent=LoadAgent(ledger, "tcp"), keys=keys)
+    world = World(directory, variant, agent=LoadAgent(ledger, "tcp"), keys=load_keys())
     world.prosody.accounts.update({f"user{n}": "secret" for n in range(XMPP_USERS)})
     try:
         await world.start()
-        load = Load(world, ledger, count)
+        load = Load(world, ledger, messages)
         await load.log_in()
         start, cpu = time.monotonic(), cpu_seconds(world.fedgate.process.pid)
         await load.run(kills)
@@ -343,19 +348,21 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__,
-                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--messages", type=int, default=100_000, help="each way")
-    options.add_argument("--kills", type=int, default=4, help="Prosody and the SIP side in turn")
-    options.add_argument("--variant", choices=VARIANTS, default="external", help="how Prosody is set up")
-    chosen = options.parse_args()
+def run_tool(description, run, **options):
+    """run() as a program: options are name=(default, help, choices), and become its arguments behind a
+    directory."""
+    parser = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, (default, text, *choices) in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=text,
+                            choices=choices[0] if choices else None)
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fedgate-load-") as name:
-        faults = asyncio.run(run_load(pathlib.Path(name), chosen.messages, chosen.kills,
-                                    chosen.variant))
+        faults = asyncio.run(run(pathlib.Path(name), **vars(chosen)))
     if faults:
         sys.exit("the law is broken: " + "; ".join(faults))
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(__doc__, run_load, messages=(100_000, "each way"), kills=(4, "Prosody and the SIP side in turn"),
+             variant=("external", "how Prosody is set up", VARIANTS))
