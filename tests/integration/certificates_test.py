@@ -10,10 +10,12 @@ import time
 import unittest
 
 from harness.certificates import Authority
+from harness.dns import server_records
 from harness.gate import GateTest
-from harness.process import Failed, wait_until
+from harness.process import Failed, own_address, wait_until
+from harness.sip_agent import SipAgent
 from harness.world import SIP_DOMAIN, XMPP_DOMAIN
-from harness.xmpp_peer import AUTH, XmppPeer
+from harness.xmpp_peer import AUTH, STARTTLS, XmppPeer, XmppServer, header
 
 
 def fingerprint_of(path):
@@ -66,6 +68,7 @@ class LiveCertificates(GateTest):
 
         # A certificate that does not belong to the key, then one that is cut, then none: one event
         # each, and the good one stays in use.
+        read_again = self.count_in_log("FG-1305")
         third = self.authority.issue(SIP_DOMAIN)
         cut = third.certificate.read_bytes()[:400]
         for number, spoil in enumerate((lambda: shutil.copy(third.certificate, live.certificate),
@@ -76,6 +79,7 @@ class LiveCertificates(GateTest):
             self.assertEqual(self.shown(), fingerprint_of(second.certificate))
         self.assertIn("stays in use", await self.fedgate.control("status"))
         before = self.count_in_log("FG-1305")
+        self.assertEqual(before, read_again)    # none of these was a success
         self.replace(live, third)
         await self.shows(third.certificate)
         await wait_until(lambda: self.count_in_log("FG-1305") == before + 1, "the good event")
@@ -190,6 +194,45 @@ class Judged(GateTest):
         self.authority.revoke(certificate)
         shutil.copy(self.authority.revocation_list(), live)
         self.assertIn("<reset ", await peer.rest())
+
+    async def test_so_does_a_stream_of_ours(self):
+        address = own_address(5269)
+        certificate = self.authority.issue(XMPP_DOMAIN)
+        end = asyncio.get_running_loop().create_future()
+
+        async def partner(peer):
+            await self.accept_external(peer, certificate)
+            end.set_result(await peer.rest())
+        server = await XmppServer(address, partner).start()
+        self.addAsyncCleanup(server.stop)
+        live = shutil.copy(self.authority.revocation_list(), self.directory / "live.crl")
+        await self.gate(keys={"tls.external.crl": live}, records=server_records(XMPP_DOMAIN, address))
+        agent = await SipAgent("tcp").start()
+        self.addAsyncCleanup(agent.stop)
+        answer = asyncio.create_task(agent.send_message(
+            f"sip:romeo@{SIP_DOMAIN}", f"sip:juliet@{XMPP_DOMAIN}", "hello", self.fedgate.sip))
+        await wait_until(lambda: "FG-2001" in self.log(), "the stream")
+        self.assertEqual((await answer).status, 200)
+        self.authority.revoke(certificate)
+        shutil.copy(self.authority.revocation_list(), live)
+        self.assertIn("<reset ", await asyncio.wait_for(end, 10))
+        self.assertIn("the certificate was revoked on 20",
+                      await self.fedgate.control("partner", "show", XMPP_DOMAIN))
+
+    @staticmethod
+    async def accept_external(peer, certificate):
+        """As a server that our side has connected to."""
+        async def greet(features):
+            await peer.expect(r"<stream:stream [^>]*>")
+            peer.send(header(XMPP_DOMAIN, SIP_DOMAIN, " id='x'") + f"<stream:features>{features}</stream:features>")
+        await greet(STARTTLS)
+        await peer.expect("<starttls[^>]*>")
+        peer.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        await peer.shake_hands(certificate, server_side=True)
+        await greet("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>")
+        await peer.expect("<auth [^>]*>")
+        peer.send("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
+        await greet("")
 
     async def test_hard_asks_for_a_list(self):
         certificate = self.authority.issue(XMPP_DOMAIN)

@@ -57,6 +57,10 @@ BEFORE_LOGIN = {    # the first bytes of a connection, and the error that ends i
     HEADER.replace(SIP_DOMAIN, "elsewhere.example"): "host-unknown",    # S2S-4
     HEADER.replace(EVIL, SIP_DOMAIN): "policy-violation",    # SEC-1
     HEADER + f"<message from='a@{EVIL}' to='{ROMEO}'/>": "policy-violation",    # S2S-40
+    # Where TLS is required, a key is neither taken nor judged in clear: N11, S2S-40.
+    HEADER + f"<db:result from='{EVIL}' to='{SIP_DOMAIN}'>key</db:result>": "policy-violation",
+    HEADER + f"<db:verify from='{EVIL}' to='{SIP_DOMAIN}' id='1'>key</db:verify>": "policy-violation",
+    HEADER.replace(" version='1.0'>", ">"): "unsupported-version",    # S2S-5: no features, so no TLS
     HEADER + STARTTLS + STARTTLS: "policy-violation",    # S2S-12
     HEADER + STARTTLS + HEADER: "policy-violation",
     HEADER + AUTH * 200: "not-authorized",    # N11: EXTERNAL in clear text
@@ -112,7 +116,8 @@ class XmppHostile(PeerTest):
 
         async def external_in_clear():    # N11
             peer = await self.connect(world)
-            await peer.open(EVIL, SIP_DOMAIN)
+            _, features = await peer.open(EVIL, SIP_DOMAIN)
+            self.assertRegex(features, "<starttls [^>]*><required/>")
             peer.send(AUTH + header(EVIL, SIP_DOMAIN) + message(f"a@{EVIL}", "in clear"))
             self.assertIn("not-authorized", await peer.rest())
 
