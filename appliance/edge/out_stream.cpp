@@ -570,8 +570,8 @@ void OutStream::recheck_proof() {
         return;
     const std::string why = xml::why_not_covered(initiator_.connection()->peer(), their_);
     initiator_.fail(xml::StreamError::kReset);  // S2S-32
-    context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, false, their_, nullptr,
-                  why);
+    context_.tell(EventId::kCertificateRefused, FailureKind::kCertificate, false, their_,
+                  initiator_.connection(), why);
 }
 
 bool OutStream::idle() const {
