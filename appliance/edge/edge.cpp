@@ -234,6 +234,12 @@ std::optional<SessionsOwner::Left> Edge::take_session(std::uint64_t handle) {
     return left;
 }
 
+std::string Edge::pattern_of(Bytes their) {
+    const rules::Partner* partner = context_.rules->partner(their);
+    if (partner == nullptr || partner->lists(their)) return {};
+    return partner->discovered() ? "discovered" : partner->domain;  // "discovered" is no pattern
+}
+
 void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
     const SocketAddress& peer = stream.connection().peer_address();
     if (const char* limit = refusal_to_ask(stream, their)) {

@@ -134,6 +134,7 @@ private:
     bool on_session(std::uint64_t stream, bool granted,
                     std::optional<std::uint32_t> handled) override;
     std::optional<Left> take_session(std::uint64_t stream) override;
+    std::string pattern_of(Bytes their) override;
     void on_fate(const link::Outcome&) override;
     void on_answers(const OutStream&, bool wait) override;
     void on_verdict(Verification&, xml::Verdict) override;

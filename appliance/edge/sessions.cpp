@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint32_t kKind = static_cast<std::uint32_t>(link::RecordKind::kSession);
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
+// At a bound this part of it is forgotten at once.
+constexpr std::size_t kPartForgotten = 8;
 
 // Is every line of `old` one of `proved` too?
 bool covers(Bytes proved, Bytes old) {
@@ -60,8 +62,9 @@ void Sessions::say_home(Bytes id, Record record, Bytes pairs) {
 
 void Sessions::say(std::uint32_t to, const Record& record, Bytes pairs) {
     if (unsent_.empty() && try_send(to, record, pairs)) return;
-    // At the bound it is not said: that session can't be resumed, or its asker is told no in time.
-    if (unsent_.size() >= limits::kSessionRecords) return;
+    // At the bound that session can't be resumed. What follows from one that was made known is
+    // said, or it would live for ever: those are as many as there are streams.
+    if (unsent_.size() >= limits::kSessionRecords && record.say == Say::kBegin) return;
     unsent_.push_back({to, record, std::string(pairs)});
     shard_.loop().timers().arm(again_, shard_.loop().now() + kMailboxRetry);
 }
@@ -123,7 +126,10 @@ void Sessions::answer(const Seat& seat, Bytes id, bool granted,
 }
 
 void Sessions::on_begin(Bytes id, const Seat& seat, Bytes pairs) {
-    if (sessions_.size() >= limits::kSessions) return;  // it can't be resumed
+    if (sessions_.size() >= limits::kSessions) {
+        forget_oldest(limits::kSessions / kPartForgotten, [](const Session&) { return true; });
+    }
+    if (sessions_.size() >= limits::kSessions) return;  // all live: it can't be resumed
     Session session;
     session.seat = seat;
     session.pairs = pairs;
@@ -135,29 +141,72 @@ void Sessions::on_end(Bytes id, const Seat& seat, const Record& record, Bytes pa
     if (it == sessions_.end()) return;
     Session& session = it->second;
     if (session.state != Session::State::kLive || session.seat != seat) return;
-    keep_partner_within_bounds(pairs);
+    detach(session, pairs);
     session.state = record.broken ? Session::State::kBroken : Session::State::kOver;
     session.handled = record.handled;
     session.until = shard_.loop().now() + kSessionKept;
-    session.pairs = pairs;
     if (!session.wanted_by) return;
     const Seat asker = *session.wanted_by;
     session.wanted_by.reset();
     settle(id, session, asker, session.wanted_pairs);
 }
 
-// At the bound of one partner its oldest session goes. The one that is about to be kept is live.
-void Sessions::keep_partner_within_bounds(Bytes pairs) {
-    const Bytes partner = their_domain(pairs);
-    auto oldest = sessions_.end();
-    std::size_t count = 0;
-    for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
-        if (it->second.state == Session::State::kLive) continue;
-        if (their_domain(it->second.pairs) != partner) continue;
-        ++count;
-        if (oldest == sessions_.end() || it->second.until < oldest->second.until) oldest = it;
+void Sessions::detach(Session& session, Bytes pairs) {
+    const Bytes their = their_domain(pairs);
+    session.pairs = pairs;
+    session.pattern = owner_.pattern_of(their);
+    make_room_for(their, session.pattern);
+    ++detached_[std::string(their)];
+    if (!session.pattern.empty()) ++detached_[session.pattern];
+}
+
+void Sessions::attach(Session& session) {
+    const auto uncount = [this](Bytes key) {
+        const auto it = detached_.find(std::string(key));
+        if (it != detached_.end() && --it->second == 0) detached_.erase(it);
+    };
+    uncount(their_domain(session.pairs));
+    if (!session.pattern.empty()) uncount(session.pattern);
+}
+
+void Sessions::forget(std::unordered_map<std::string, Session>::iterator it) {
+    if (it->second.state != Session::State::kLive) attach(it->second);
+    sessions_.erase(it);
+}
+
+// Who owns a pattern's names does not fill the table. The one that makes it necessary is live.
+void Sessions::make_room_for(Bytes their, Bytes pattern) {
+    const auto count = [this](Bytes key) {
+        const auto it = detached_.find(std::string(key));
+        return it != detached_.end() ? it->second : 0;
+    };
+    if (count(their) >= limits::kSessionsPerPartner) {
+        forget_oldest(limits::kSessionsPerPartner / kPartForgotten,
+                      [their](const Session& one) { return their_domain(one.pairs) == their; });
     }
-    if (count >= limits::kSessionsPerPartner) sessions_.erase(oldest);
+    if (!pattern.empty() && count(pattern) >= limits::kSessionsOfPattern) {
+        forget_oldest(limits::kSessionsOfPattern / kPartForgotten,
+                      [pattern](const Session& one) { return one.pattern == pattern; });
+    }
+}
+
+// Of those without a stream; those that are over go before all. Many at a time: to find them takes
+// a look at all.
+template <typename Concerns>
+void Sessions::forget_oldest(std::size_t count, Concerns concerns) {
+    using Iterator = std::unordered_map<std::string, Session>::iterator;
+    std::vector<Iterator> found;
+    for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+        if (it->second.state != Session::State::kLive && concerns(it->second)) found.push_back(it);
+    }
+    count = std::min(count, found.size());
+    const auto end = found.begin() + static_cast<std::ptrdiff_t>(count);
+    std::ranges::partial_sort(found, end, [](Iterator a, Iterator b) {
+        const bool a_over = a->second.state == Session::State::kOver;
+        const bool b_over = b->second.state == Session::State::kOver;
+        return a_over != b_over ? a_over : a->second.until < b->second.until;
+    });
+    for (auto it = found.begin(); it != end; ++it) forget(*it);
 }
 
 void Sessions::on_resume(Bytes id, const Seat& asker, Bytes pairs) {
@@ -194,6 +243,7 @@ void Sessions::settle(Bytes id, Session& session, const Seat& asker, Bytes pairs
     if (good) handled = session.handled;
     answer(asker, id, granted, handled, session.pairs);
     if (!granted) return;
+    attach(session);
     session.state = Session::State::kLive;
     session.seat = asker;
     session.until = kNever;
@@ -207,7 +257,7 @@ void Sessions::sweep() {
         if (session.state == Session::State::kLive || session.until > now) {
             ++it;
         } else if (session.state == Session::State::kOver) {
-            it = sessions_.erase(it);
+            forget(it++);
         } else {
             session.state = Session::State::kOver;
             session.until = now + kSessionKept;

@@ -29,6 +29,9 @@ public:
                                           std::optional<std::uint32_t> handled) = 0;
     // Another stream goes on with the session of this one, which ends. Nothing: it has ended.
     [[nodiscard]] virtual std::optional<Left> take_session(std::uint64_t stream) = 0;
+    // Whom the sessions of a partner's domain count for besides itself: the pattern that it is
+    // below. Empty: it is listed by name.
+    [[nodiscard]] virtual std::string pattern_of(Bytes their) = 0;
 
 protected:
     ~SessionsOwner() = default;
@@ -73,6 +76,7 @@ private:
         std::uint32_t handled = 0;
         Instant until = kNever;  // not kLive
         std::string pairs;
+        std::string pattern;            // not kLive
         std::optional<Seat> wanted_by;  // kLive: who waits until its stream has ended
         std::string wanted_pairs;
     };
@@ -98,11 +102,18 @@ private:
     void on_resume(Bytes id, const Seat&, Bytes pairs);
     void on_gone(Bytes id, const Seat&);
     void settle(Bytes id, Session&, const Seat&, Bytes pairs);
-    void keep_partner_within_bounds(Bytes pairs);
+    void detach(Session&, Bytes pairs);
+    void attach(Session&);
+    void forget(std::unordered_map<std::string, Session>::iterator);
+    void make_room_for(Bytes their, Bytes pattern);
+    template <typename Concerns>
+    void forget_oldest(std::size_t count, Concerns);
 
     Shard& shard_;
     SessionsOwner& owner_;
     std::unordered_map<std::string, Session> sessions_;
+    // Of those without a stream, by partner and by pattern.
+    std::unordered_map<std::string, std::size_t> detached_;
     std::deque<Unsent> unsent_;
     Timer again_;
 };

@@ -47,11 +47,13 @@ constexpr std::size_t kOutStreams = 65'536;
 constexpr std::size_t kOutStreamsOfPattern = kOutStreams / 4;
 // edge: domains that were ours and are not any more (S2S-4). At the bound: the oldest is unknown.
 constexpr std::size_t kGoneDomains = 64;
-// edge: sessions of partners that can be resumed (XEP-0198), for each shard: in all (one more can't
-// be), and without a stream for each partner (its oldest goes). Records about them that wait for a
-// mailbox: one more is not sent.
+// edge: sessions of partners that can be resumed (XEP-0198), for each shard: in all, and, without a
+// stream, for one partner, and for the domains below one pattern or all that are only discovered.
+// At a bound the oldest of them that have no stream go. Records about sessions that wait for a
+// mailbox: a session more is not made known, and can't be resumed.
 constexpr std::size_t kSessions = 16'384;
 constexpr std::size_t kSessionsPerPartner = 64;
+constexpr std::size_t kSessionsOfPattern = kSessions / 4;
 constexpr std::size_t kSessionRecords = 16'384;
 // edge: streams lost to one server within a second, on all shards together and on one at least
 // (DNS-9). At the bound: what is lost beyond it is set up again spread over a minute. Servers that

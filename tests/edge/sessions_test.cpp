@@ -35,6 +35,9 @@ protected:
             taken.push_back(stream);
             return left;
         }
+        std::string pattern_of(Bytes their) override {
+            return their.ends_with(".pattern.example") ? "*.pattern.example" : "";
+        }
         SessionsTest& test_;
         Shard shard;
         Sessions sessions;
@@ -194,6 +197,50 @@ TEST_F(SessionsTest, APartnerHasItsBoundAndCrowdsOutNobody) {
     EXPECT_FALSE(resume(1, 1, kPairs).granted);
     EXPECT_TRUE(resume(1, many, kPairs).granted);
     EXPECT_TRUE(resume(1, 0, "* other.example\n").granted);
+}
+
+// Below a pattern somebody may have any number of names.
+TEST_F(SessionsTest, APatternHasItsBoundAndCrowdsOutNobody) {
+    on(0).begin(id(0), "* other.example\n", 1);
+    on(0).end(id(0), "* other.example\n", 1, 9, true);
+    const int many = static_cast<int>(limits::kSessionsOfPattern) * 3 + 600;
+    for (int n = 1; n <= many; ++n) {
+        const std::string pairs = "* d" + std::to_string(n / 32) + ".pattern.example\n";
+        on(0).begin(id(n), pairs, 1);
+        on(0).end(id(n), pairs, 1, 7, true);
+        if (n % 64 == 0) settle(1ms);
+    }
+    settle();
+    EXPECT_LE(count(), limits::kSessionsOfPattern * 3 + 1);
+    EXPECT_TRUE(resume(1, 0, "* other.example\n").granted);
+}
+
+// A full table refuses nobody: what has no stream any more goes.
+TEST_F(SessionsTest, OldOnesMakeRoomForNewOnes) {
+    const int many = static_cast<int>(limits::kSessions) * 3 + 600;
+    for (int n = 1; n <= many; ++n) {
+        const std::string pairs = "* d" + std::to_string(n / 32) + ".example\n";
+        on(0).begin(id(n), pairs, 1);
+        if (n % 2 == 0) on(0).end(id(n), pairs, 1, 7, true);
+        if (n % 64 == 0) settle(1ms);
+    }
+    settle();
+    EXPECT_LE(count(), limits::kSessions * 3);
+    const std::string last = "* d" + std::to_string(many / 32) + ".example\n";
+    EXPECT_TRUE(resume(1, many, last).granted);
+}
+
+// However full the mailboxes are: an end that is not said would leave a session that lives for
+// ever.
+TEST_F(SessionsTest, NoEndIsForgotten) {
+    const int many = static_cast<int>(limits::kSessionRecords) + 1'000;
+    const std::string pairs = "* " + std::string(900, 'b') + ".example\n";  // 4 MiB fill soon
+    on(0).begin(id(0), pairs, 1);
+    settle();
+    for (int n = 1; n <= many + 12'000; ++n) on(0).begin(id(n), pairs, 1);
+    on(0).end(id(0), pairs, 1, 7, true);
+    settle(1s);
+    EXPECT_TRUE(resume(1, 0, pairs).granted);
 }
 
 }  // namespace
