@@ -39,7 +39,7 @@ bool is_for_want_of_tls(const xml::Stream& stream, const xml::StreamEnd& end,
                         const xml::StreamPolicy& policy) {
     return !stream.encrypted() && policy.possible() && policy.tls_required() &&
            (end.cause == Cause::kNoTls || end.cause == Cause::kErrorReceived ||
-            (end.cause == Cause::kErrorSent &&
+            (end.cause == Cause::kErrorSent && stream.role() == xml::Stream::Role::kInbound &&
              end.condition == xml::StreamError::kPolicyViolation));
 }
 

@@ -87,6 +87,14 @@ ROWS = {
 CERTIFICATE, CLEAR = ("certificate", True), ("dialback in clear", False)
 TLS = ("dialback over TLS", True)
 
+# Which defence it was that held, where there is no stream. Behind each of them stands another one (no method
+# is left then), so that a missing one is seen here only.
+# With `prefer` no method is left without TLS, so it is required in fact.
+NO_TLS = dict.fromkeys(("strict", "lenient", "prefer"), "^tls: TLS is required, and the partner has none")
+WHY = {"strip": NO_TLS, "external": NO_TLS, "old": NO_TLS,
+       "inject": dict.fromkeys(ROWS, "^stream error sent: stream error policy-violation"),
+       "terminate": dict.fromkeys(("strict", "prefer"), "^certificate: .*is signed by an authority that is not")}
+
 # The streams that there are in spite of him; a row that is not named has none.
 ATTACKS = {
     "nothing": (Middleman, dict.fromkeys(ROWS, CERTIFICATE)),
@@ -113,6 +121,11 @@ class Case:
     @property
     def seen(self):
         return ATTACKS[self.attack][1].get(self.row)
+
+    @property
+    def why(self):
+        told = WHY.get(self.attack, {}).get(self.row)
+        return {"out": told} if told and not self.seen else None
 
     @property
     def status(self):

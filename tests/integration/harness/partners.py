@@ -95,7 +95,7 @@ class Partners(PeerTest):
 
     async def check(self, cases, more=lambda case: None):
         """Each case has a domain, and `seen`: the (proof, TLS) of its streams, or None: none may stand
-        (`status`: converse; `why`: matches what is told of it)."""
+        (`status`: converse; `why`: matches what is told of it; for one direction only: a dict)."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(case):
@@ -111,8 +111,9 @@ class Partners(PeerTest):
                 for direction in ("in", "out"):
                     self.assertEqual(streams.get((case.domain, direction), set()),
                                      {case.seen} if case.seen else set(), direction)
-                for direction in ("in", "out") if getattr(case, "why", None) else ():
-                    self.assertRegex(failures[case.domain].get(direction, ""), case.why)
+                why = getattr(case, "why", None) or {}
+                for direction, told in (dict.fromkeys(("in", "out"), why) if isinstance(why, str) else why).items():
+                    self.assertRegex(failures[case.domain].get(direction, ""), told)
                 # Who is refused by us finds out why; what they refuse by themselves we may not see.
                 self.assertEqual("out" in failures[case.domain], case.seen is None, failures[case.domain])
                 if case.seen:
