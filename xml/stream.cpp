@@ -356,6 +356,11 @@ void Stream::on_peer_error(const Element& element) {
     for (const Element& child : element.children()) {
         if (child.namespace_uri() != kStreamsNamespace || child.name() == "text") continue;
         condition = parse_stream_error(child.name());
+        if (condition == StreamError::kSeeOtherHost) {
+            key_ = std::make_unique<std::array<char, limits::kDialbackKeyBytes>>();
+            Sink text(*key_);
+            if (child.text(text)) end_.other_host = text.written();
+        }
         break;
     }
     if (state_ != StreamState::kClosing) {

@@ -122,6 +122,8 @@ struct StreamEnd {
     };
     Cause cause = Cause::kClosedByPeer;
     StreamError condition = StreamError::kNone;  // of an error
+    // Of kErrorReceived with see-other-host: what they wrote. Valid until the next call.
+    Bytes other_host{};
     // S2S-21, DNS-7: neither another target nor another try will help for a while. Otherwise what
     // is queued may be tried once more.
     bool permanent = false;
@@ -230,7 +232,8 @@ public:
     // Inbound: the outcome of the kVerify with these domains and this id.
     void verified(Bytes our, Bytes their, Bytes id, Verdict, Instant now);
     // Outbound: asks the server of `their` whether it made `key` for stream `id` (of `our`). One
-    // kVerifyAnswer follows unless the stream closes first. False: too many at once.
+    // kVerifyAnswer follows unless the stream closes first. False: too many at once, or, on a
+    // stream for our stanzas, a peer that has not shown that it speaks dialback.
     [[nodiscard]] bool request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now);
 
     // Outbound, after kPair; inbound with bidi(), for a pair that was handed out, once open. Writes
@@ -404,7 +407,7 @@ private:
     StreamEnd::Cause closing_cause_ = StreamEnd::Cause::kClosedByUs;
     StreamEnd end_;
     Counts counts_;
-    std::unique_ptr<std::array<char, limits::kDialbackKeyBytes>> key_;  // of kVerify
+    std::unique_ptr<std::array<char, limits::kDialbackKeyBytes>> key_;  // of kVerify; the other host
 };
 
 }  // namespace fedgate::xml

@@ -68,7 +68,7 @@ constexpr std::array kStreamErrors = {
     StreamErrorRow{StreamError::kReset, "reset", false},
     StreamErrorRow{StreamError::kResourceConstraint, "resource-constraint", false},
     StreamErrorRow{StreamError::kRestrictedXml, "restricted-xml", true},
-    StreamErrorRow{StreamError::kSeeOtherHost, "see-other-host", true},
+    StreamErrorRow{StreamError::kSeeOtherHost, "see-other-host", false},
     StreamErrorRow{StreamError::kSystemShutdown, "system-shutdown", false},
     StreamErrorRow{StreamError::kUndefinedCondition, "undefined-condition", false},
     StreamErrorRow{StreamError::kUnsupportedEncoding, "unsupported-encoding", true},

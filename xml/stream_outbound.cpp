@@ -238,6 +238,7 @@ void Stream::on_proved_out(Pair& pair, Instant now) {
 
 bool Stream::request_verify(Bytes our, Bytes their, Bytes id, Bytes key, Instant now) {
     if (inbound() || state_ >= StreamState::kClosing) return false;
+    if (role_ == Role::kOutbound && !dialback_known_) return false;  // it might end the stream
     auto free = std::find_if(questions_.begin(), questions_.end(), [](const Question& question) {
         return question.state == Question::State::kFree;
     });

@@ -104,7 +104,7 @@ void Initiator::start() {
     permanent_ = false;
     proved_ = false;
     done_ = false;
-    closing_ = aborted_ = told_ = false;
+    closing_ = aborted_ = told_ = sent_on_ = false;
     lost_.reset();
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup::Options options;
@@ -123,9 +123,12 @@ void Initiator::start() {
     }
     dialer_.emplace(context_.loop, context_.resolver, static_cast<net::DialerOwner&>(*this),
                     &pool_);
-    dialer_->start(std::move(lookup), *this,
-                   {.input_bytes_max = context_.settings.stanza_bytes_max + kInputSlackBytes,
-                    .unsent_bytes_max = limits::kUnsentBytes});
+    dialer_->start(std::move(lookup), *this, connection_limits());
+}
+
+net::ConnectionLimits Initiator::connection_limits() const {
+    return {.input_bytes_max = context_.settings.stanza_bytes_max + kInputSlackBytes,
+            .unsent_bytes_max = limits::kUnsentBytes};
 }
 
 void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connection,
@@ -155,7 +158,13 @@ void Initiator::on_dialed(net::Dialer&, std::unique_ptr<net::Connection> connect
     pump({});
 }
 
-void Initiator::on_dial_failed(net::Dialer&, net::DialFault fault, Error last, Instant retry_at) {
+void Initiator::on_dial_failed(net::Dialer& dialer, net::DialFault fault, Error last,
+                               Instant retry_at) {
+    if (other_host_ && &dialer == &other_host_->dialer) {  // so the target that named it has failed
+        other_host_.reset();
+        dialer_->next(last);
+        return;
+    }
     // A target that answered and was refused says more than one that could not be reached.
     if (fault == net::DialFault::kNoDomain || fault_ == link::Fault::kUnreachable) {
         fault_ = fault_of(fault);
@@ -179,6 +188,13 @@ void Initiator::on_secured(net::Connection& connection) {
         connection_->abort(Error{Errc::kCertificate, 0, "TLSA"});
         return;
     }
+    if (other_host_ && !xml::covers(connection.peer(), their_, direct_tls_)) {
+        tell(EventId::kCertificateRefused, FailureKind::kCertificate,
+             xml::why_not_covered(connection.peer(), their_));
+        connection_->abort(Error{Errc::kCertificate, 0, "see-other-host"});
+        return;
+    }
+    if (owner_.on_secured(connection.peer())) return close();
     stream_->secured(connection.peer(), direct_tls_, context_.loop.now());
     if (direct_tls_) {
         stream_->open(context_.loop.now());
@@ -204,7 +220,8 @@ bool Initiator::write(Bytes bytes) { return connection_ && connection_->write(by
 xml::StreamPolicy Initiator::policy(Bytes our, Bytes their) {
     if (!suffices()) return {};
     xml::StreamPolicy policy = context_.stream_policy(our, their);
-    if (demands_tls_) policy.dialback_clear = false;  // RFC 7673 4.2: it is told to be there
+    // RFC 7673 4.2: it is told to be there. S2S-21: it was there where we come from.
+    if (demands_tls_ || other_host_) policy.dialback_clear = false;
     return policy;
 }
 
@@ -248,6 +265,7 @@ void Initiator::act(const xml::Action& action) {
                 proved_ = true;
                 dialer_->succeeded();
                 dialer_.reset();  // it costs as much as the stream
+                other_host_.reset();
                 if (role_ == xml::Stream::Role::kOutbound) on_proved();
             }
             owner_.on_action(action);
@@ -312,7 +330,7 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     permanent_ = stream_end.permanent;
     closing_ = true;
     const bool said = told_ && stream_end.cause == Cause::kRefused;  // by the owner
-    if (role_ == xml::Stream::Role::kOutbound && !said) {
+    if (!is_sent_on(stream_end) && role_ == xml::Stream::Role::kOutbound && !said) {
         told_ = true;
         tell_why_ended(context_, *stream_, stream_end, *connection_);
     }
@@ -323,6 +341,32 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     } else {
         connection_->abort(Error{Errc::kRefused, 0, "stream negotiation"});
     }
+}
+
+// S2S-21, RFC 6120 4.9.3.19: whoever has proved to be the partner may say where it is. Once in an
+// attempt, so that nobody is sent around; whom we find there has to prove the same domain by
+// certificate. A host that an administrator has named is the host (DNS-1).
+bool Initiator::is_sent_on(const xml::StreamEnd& stream_end) {
+    if (stream_end.condition != xml::StreamError::kSeeOtherHost) return false;
+    if (proved_ || sent_on_ || done_ || !connection_->secured()) return false;
+    const rules::Partner* partner = context_.rules->partner(their_);
+    if (partner == nullptr || !partner->proxy.host.empty()) return false;
+    if (!xml::covers(connection_->peer(), their_, direct_tls_)) return false;
+    auto place = config::parse_host_port(stream_end.other_host);
+    if (!place) return false;
+    sent_on_ = true;
+    other_host_ = std::unique_ptr<OtherHost>(
+        new OtherHost{std::move(*place),
+                      {context_.loop, context_.resolver, static_cast<net::DialerOwner&>(*this)}});
+    return true;
+}
+
+void Initiator::dial_other_host() {
+    other_host_->dialed = true;
+    const config::HostPort& place = other_host_->place;
+    const std::uint16_t port = place.port != 0 ? place.port : kServerPort;
+    other_host_->dialer.start(net::Lookup::fixed(place.host, port, net::Transport::kTcp), *this,
+                              connection_limits());
 }
 
 void Initiator::on_closed(net::Connection& connection, Error reason) {
@@ -349,6 +393,8 @@ void Initiator::try_next_or_end(Error why) {
     held_ = false;
     hold_.cancel();
     intake_.reset();
+    if (other_host_ && !other_host_->dialed) return dial_other_host();
+    other_host_.reset();
     if (!proved_ && !permanent_ && !done_ && dialer_->busy()) {
         dialer_->next(why);  // DNS-7
         return;

@@ -1,7 +1,8 @@
 // The initiating side of one XMPP stream (RFC 6120 2.1): finds the partner's server, connects, and
 // drives the stream engine until the stream is over; goes on with the next target while nothing was
-// proved yet (DNS-7). Used by OutStream (our stanzas) and Verification (dialback questions).
-// Owner: one of those two. Thread: the shard's.
+// proved yet (DNS-7), or where a target says that another host is the one (S2S-21). Used by
+// OutStream (our stanzas) and Verification (dialback questions). Owner: one of those two. Thread:
+// the shard's.
 #pragma once
 
 #include <memory>
@@ -27,6 +28,8 @@ public:
     [[nodiscard]] virtual bool answers_wait() { return false; }
     virtual void on_received(const xml::Action&) {}
     virtual void on_pong(std::uint64_t /*number*/) {}
+    // TLS stands. True: that was all that was wanted of this server.
+    [[nodiscard]] virtual bool on_secured(const PeerIdentity&) { return false; }
     // A connection stands and the stream engine is there.
     virtual void on_stream_started() {}
     // Bytes that write() had refused may be tried again.
@@ -91,11 +94,20 @@ private:
 
     enum TimerKind : std::uint32_t { kDeadline, kHold };
 
+    struct OtherHost {  // S2S-21: that a target has named
+        config::HostPort place;
+        net::Dialer dialer;
+        bool dialed = false;
+    };
+
     std::size_t pump(Bytes input);
     void act(const xml::Action&);
     [[nodiscard]] bool on_stanza(const xml::Action&);
     void hold_until(Instant);
     void on_stream_end(const xml::StreamEnd&);
+    [[nodiscard]] bool is_sent_on(const xml::StreamEnd&);
+    void dial_other_host();
+    [[nodiscard]] net::ConnectionLimits connection_limits() const;
     void tell(EventId, FailureKind, std::string text);
     void try_next_or_end(Error why);
     void on_proved();
@@ -108,8 +120,9 @@ private:
     const std::string our_;
     const std::string their_;
     net::TargetPool pool_;
-    SocketAddress last_reached_;         // that the last stream stood with
-    std::optional<net::Dialer> dialer_;  // of this attempt
+    SocketAddress last_reached_;             // that the last stream stood with
+    std::optional<net::Dialer> dialer_;      // of this attempt
+    std::unique_ptr<OtherHost> other_host_;  // of this attempt, in use or about to be
     std::unique_ptr<net::Connection> connection_;
     std::unique_ptr<xml::Stream> stream_;
     std::optional<xml::Session> resume_;
@@ -125,6 +138,7 @@ private:
     net::DaneQuestion dane_;    // until TLS begins
     bool demands_tls_ = false;  // it has TLSA records
     bool closing_ = false;
+    bool sent_on_ = false;         // in this attempt
     std::uint64_t judged_by_ = 0;  // digest of the terms
     bool told_ = false;            // why this attempt fails, by a target that could be reached
     bool aborted_ = false;

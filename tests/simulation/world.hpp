@@ -3,6 +3,7 @@
 // scripted here.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -65,14 +66,19 @@ inline WallTime today() {
 // What one server process is made of, on simulated loops.
 class Server {
 public:
-    // What all servers show. One for the whole program: keys come from the kernel, and their sizes
-    // would show in a trace.
-    static const net::SelfSigned& certificate() {
-        static const auto self_signed = net::make_self_signed(
-            {kSipDomain, kXmppDomain, "a.example", "b.example", "*.many.example"}, 3'650,
-            SimulationSettings{}.wall_start);
-        FEDGATE_CHECK(self_signed.has_value());
-        return *self_signed;
+    // What servers show: neighbours two different ones, by which nobody takes one for the other
+    // (S2S-44). For the whole program: keys come from the kernel, and their sizes would show in a
+    // trace.
+    static const net::SelfSigned& certificate(Simulation::Node node) {
+        const auto make = [] {
+            auto self_signed =
+                net::make_self_signed({kSipDomain, kXmppDomain, "a.example", "b.example", "*.many.example"},
+                                      3'650, SimulationSettings{}.wall_start);
+            FEDGATE_CHECK(self_signed.has_value());
+            return std::move(*self_signed);
+        };
+        static const std::array<net::SelfSigned, 2> all{make(), make()};
+        return all[node % 2];
     }
 
     // `certified`: each server trusts the other's certificate.
@@ -85,8 +91,9 @@ public:
             seat.shard = std::make_unique<Shard>(group_, i, *seat.loop);
             seat.resolver = std::make_unique<net::SimulatedResolver>(*seat.loop);
             net::TlsConfig tls;
-            tls.credentials.push_back({{{}, certificate().certificate}, {{}, certificate().key}});
-            if (certified) tls.ca = {{}, certificate().certificate};
+            tls.credentials.push_back(
+                {{{}, certificate(node).certificate}, {{}, certificate(node).key}});
+            if (certified) tls.ca = {{}, certificate(0).certificate + certificate(1).certificate};
             auto context = net::TlsContext::load(tls);
             FEDGATE_CHECK(context.has_value());
             seat.certificates.external = std::move(*context);

@@ -227,6 +227,25 @@ TEST(StreamOutbound, BytesBehindProceedEndTheStream) {
     EXPECT_EQ(peer.last(Kind::kClosed)->end.condition, StreamError::kPolicyViolation);
 }
 
+// S2S-21: neither for good, nor followed here; the owner is told where to.
+TEST(StreamOutbound, SentToAnotherHost) {
+    const auto sent_to = [](const std::string& text) {
+        Outbound peer;
+        peer.feed(reply());
+        peer.feed("<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>" +
+                  text + "</see-other-host></stream:error></stream:stream>");
+        const StreamEnd& end = peer.last(Kind::kClosed)->end;
+        EXPECT_EQ(end.cause, Cause::kErrorReceived);
+        EXPECT_EQ(end.condition, StreamError::kSeeOtherHost);
+        EXPECT_FALSE(end.permanent);
+        return std::string(end.other_host);
+    };
+    EXPECT_EQ(sent_to("[2001:db8::1]:9222"), "[2001:db8::1]:9222");
+    EXPECT_EQ(sent_to("a.example&amp;"), "a.example&");
+    EXPECT_EQ(sent_to(""), "");
+    EXPECT_EQ(sent_to(std::string(300, 'a')), "");
+}
+
 // DB-9
 TEST(StreamOutbound, DialbackRefused) {
     Outbound invalid(kClearOnly);
@@ -343,6 +362,15 @@ TEST(StreamOutbound, VerifyOnAnAuthenticatedStream) {
     EXPECT_TRUE(contains(peer.out, "<db:verify "));
     peer.feed(verify_answer("1", "error"));
     EXPECT_EQ(peer.last(Kind::kVerifyAnswer)->verdict, Verdict::kError);
+
+    Outbound without;
+    without.start_tls(certificate_of({"example.org"}), false);
+    without.feed(kExternalFeature);
+    without.feed(kSuccess);
+    without.feed(reply(false) + std::string(kNoFeatures));
+    ASSERT_EQ(without.count(Kind::kPair), 1u);
+    EXPECT_FALSE(
+        without.stream->request_verify("sip.example", "example.org", "1", "k", without.now));
 }
 
 // S2S-16
