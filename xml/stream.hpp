@@ -407,7 +407,8 @@ private:
     StreamEnd::Cause closing_cause_ = StreamEnd::Cause::kClosedByUs;
     StreamEnd end_;
     Counts counts_;
-    std::unique_ptr<std::array<char, limits::kDialbackKeyBytes>> key_;  // of kVerify; the other host
+    std::unique_ptr<std::array<char, limits::kDialbackKeyBytes>>
+        key_;  // of kVerify; the other host
 };
 
 }  // namespace fedgate::xml

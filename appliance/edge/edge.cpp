@@ -29,6 +29,20 @@ struct PairRecord {
     std::uint32_t their_size;
 };
 
+// A dialback question on its way to the pair's shard: this, then its parts. And what became of it.
+struct QuestionRecord {
+    std::uint64_t number;
+    std::uint32_t our_size;
+    std::uint32_t their_size;
+    std::uint32_t id_size;
+    std::uint32_t key_size;  // the fingerprint is the rest
+};
+struct AnswerRecord {
+    std::uint64_t number;
+    bool asked;
+    xml::Verdict verdict;
+};
+
 Bytes bytes_of(const auto& record) {
     return {reinterpret_cast<const char*>(&record), sizeof record};
 }
@@ -71,6 +85,8 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPing), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kAnswersWait), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kQuestion), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kQuestionAnswer), *this);
 }
 
 Edge::~Edge() {
@@ -251,8 +267,45 @@ void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes k
         context_.loop.at_turn_end(*this);
         return;
     }
+    const net::Connection& connection = stream.connection();
+    const Question question{
+        our, their, id, key,
+        connection.secured() ? Bytes(connection.peer().fingerprint_sha256) : Bytes()};
     asked_.push_back({stream.handle(), net::ip_key(peer),
-                      std::make_unique<Verification>(context_, *this, our, their, id, key)});
+                      std::make_unique<Verification>(context_, *this, question), ++last_question_});
+    asked_.back().verification->begin(ask_on_stream(last_question_, question));
+}
+
+// DB-5: the stream of the pair, if one stands, is on the pair's shard.
+bool Edge::ask_on_stream(std::uint64_t number, const Question& question) {
+    const auto size = [](Bytes bytes) { return static_cast<std::uint32_t>(bytes.size()); };
+    const QuestionRecord record{number, size(question.our), size(question.their), size(question.id),
+                                size(question.key)};
+    return context_.shard.send(owner_of(question.our, question.their),
+                               static_cast<std::uint32_t>(link::RecordKind::kQuestion),
+                               {bytes_of(record), question.our, question.their, question.id,
+                                question.key, question.fingerprint});
+}
+
+void Edge::question_here(const Asker& asker, const Question& question) {
+    OutStream* stream = find_out_stream(question.our, question.their);
+    if (stream == nullptr || !stream->ask(question, asker)) on_answer(asker, std::nullopt);
+}
+
+// Without room in the mailbox it is lost, and asked again in time.
+void Edge::on_answer(const Asker& asker, std::optional<xml::Verdict> verdict) {
+    const AnswerRecord record{asker.number, verdict.has_value(),
+                              verdict.value_or(xml::Verdict::kError)};
+    static_cast<void>(context_.shard.send(
+        asker.shard, static_cast<std::uint32_t>(link::RecordKind::kQuestionAnswer),
+        {bytes_of(record)}));
+}
+
+void Edge::answer_here(std::uint64_t number, std::optional<xml::Verdict> verdict) {
+    const auto asked = std::ranges::find(asked_, number, &Asked::number);
+    if (asked == asked_.end()) return;
+    asked->verification->answered(verdict);
+    sweep_soon();  // it may be over
 }
 
 // Each question makes us ask DNS and connect, for whoever wants it. Null: it may.
@@ -337,11 +390,34 @@ bool Edge::take_stanza(const link::ToPartner& stanza) {
         {bytes_of(record), stanza.our_domain, stanza.their_domain, stanza.stanza});
 }
 
-bool Edge::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
+bool Edge::on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) {
     if (kind == static_cast<std::uint32_t>(link::RecordKind::kOutcome)) {
         link::Outcome outcome;
         std::memcpy(&outcome, record.data(), sizeof outcome);
         gateway_.on_outcome(outcome);
+        return true;
+    }
+    if (kind == static_cast<std::uint32_t>(link::RecordKind::kQuestionAnswer)) {
+        AnswerRecord answer;
+        std::memcpy(&answer, record.data(), sizeof answer);
+        answer_here(answer.number,
+                    answer.asked ? std::optional(answer.verdict) : std::optional<xml::Verdict>());
+        return true;
+    }
+    if (kind == static_cast<std::uint32_t>(link::RecordKind::kQuestion)) {
+        QuestionRecord header;
+        std::memcpy(&header, record.data(), sizeof header);
+        record.remove_prefix(sizeof header);
+        const auto cut = [&record](std::uint32_t size) {
+            const Bytes part = record.substr(0, size);
+            record.remove_prefix(size);
+            return part;
+        };
+        const Bytes our = cut(header.our_size);
+        const Bytes their = cut(header.their_size);
+        const Bytes id = cut(header.id_size);
+        const Bytes key = cut(header.key_size);
+        question_here({from_shard, header.number}, {our, their, id, key, record});
         return true;
     }
     PairRecord header;

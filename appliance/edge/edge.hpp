@@ -83,6 +83,7 @@ private:
         Handle<InStream> stream;
         net::IpKey address;  // of the stream's peer
         std::unique_ptr<Verification> verification;
+        std::uint64_t number = 0;
     };
 
     // CERT-8: what is being asked about a domain, and the streams that wait for it.
@@ -104,6 +105,10 @@ private:
     void on_turn_end() override;
     [[nodiscard]] bool make_room();
     [[nodiscard]] const char* refusal_to_ask(const InStream&, Bytes their);
+    [[nodiscard]] bool ask_on_stream(std::uint64_t number, const Question&);
+    void question_here(const Asker&, const Question&);
+    void on_answer(const Asker&, std::optional<xml::Verdict>) override;
+    void answer_here(std::uint64_t number, std::optional<xml::Verdict>);
     void on_timer(Timer&) override;
     const char* on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
@@ -168,6 +173,7 @@ private:
     // than all shards have out-streams.
     std::unordered_map<std::string, Instant> answers_wait_;
     std::vector<Asked> asked_;
+    std::uint64_t last_question_ = 0;
     std::vector<Refused> refused_;
     std::vector<Inquiry> inquiries_;
     std::vector<std::vector<link::Outcome>> fates_;  // by shard; told at the end of the turn

@@ -194,7 +194,7 @@ void Initiator::on_secured(net::Connection& connection) {
         connection_->abort(Error{Errc::kCertificate, 0, "see-other-host"});
         return;
     }
-    if (owner_.on_secured(connection.peer())) return close();
+    if (suffices() && owner_.on_secured(connection.peer())) return close();
     stream_->secured(connection.peer(), direct_tls_, context_.loop.now());
     if (direct_tls_) {
         stream_->open(context_.loop.now());

@@ -193,6 +193,28 @@ void OutStream::ping() {
     }
 }
 
+bool OutStream::ask(const Question& question, const Asker& asker) {
+    if (stream_ == nullptr || draining_) return false;
+    const net::Connection& connection = *initiator_.connection();
+    if (connection.secured() && question.is_answered_by(connection.peer())) {  // S2S-44
+        owner_.on_answer(asker, xml::Verdict::kValid);
+        return true;
+    }
+    if (!stream_->request_verify(our_, their_, question.id, question.key, context_.loop.now())) {
+        return false;
+    }
+    asked_.push_back({asker, std::string(question.id)});
+    initiator_.pump();
+    return true;
+}
+
+void OutStream::tell_answer(const xml::Action& action) {
+    const auto asked = std::ranges::find(asked_, action.id, &Asked::id);
+    if (asked == asked_.end()) return;
+    owner_.on_answer(asked->asker, action.verdict);
+    asked_.erase(asked);
+}
+
 void OutStream::on_pong(std::uint64_t number) {
     const auto ping = std::ranges::find(pings_, number, &Ping::number);
     if (!up() || ping == pings_.end()) return;
@@ -274,6 +296,7 @@ void OutStream::on_action(const xml::Action& action) {
             give_up_session(link::Fault::kNotTrusted);
             initiator_.close();
             return;
+        case xml::Action::Kind::kVerifyAnswer: tell_answer(action); return;
         case xml::Action::Kind::kAcknowledged:
             acknowledge(action.count);
             flush();
@@ -298,6 +321,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     over_at_ = now;
     acknowledgement_at_ = kNever;
     ping_wanted_ = false;
+    for (const Asked& one : std::exchange(asked_, {})) owner_.on_answer(one.asker, std::nullopt);
     last_fault_ = fault;
     permanent_ = permanent;
     if (const auto lost = initiator_.take_lost()) keep_session(*lost);
@@ -322,10 +346,8 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
                delay > Duration{}) {
         lost_with_many_ = true;
         retry_at_ = now + delay;
-    } else if (resumption_) {
+    } else if (resumption_ || (!waiting_.empty() && !draining_)) {  // S2S-21: on a new stream
         resume_soon();
-    } else if (!waiting_.empty() && !draining_) {  // S2S-21: once more on a new stream
-        start();
     }
     arm();
 }

@@ -15,6 +15,7 @@
 #include "appliance/edge/carriers.hpp"
 #include "appliance/edge/context.hpp"
 #include "appliance/edge/initiator.hpp"
+#include "appliance/edge/verification.hpp"
 #include "appliance/link/link.hpp"
 #include "core/base/fifo.hpp"
 
@@ -24,8 +25,15 @@ class OutStream;
 
 constexpr Duration kAnswersToldEvery = std::chrono::seconds(1);
 
+struct Asker {  // who wants to know about a dialback key
+    std::uint32_t shard = 0;
+    std::uint64_t number = 0;
+};
+
 class OutStreamOwner {
 public:
+    // DB-5. Nothing: the stream has ended.
+    virtual void on_answer(const Asker&, std::optional<xml::Verdict>) = 0;
     virtual void on_fate(const link::Outcome&) = 0;
     // S2S-15: as Carriers has them.
     [[nodiscard]] virtual bool carry(const Carrier&, Bytes our, Bytes their, Bytes stanza,
@@ -52,6 +60,9 @@ public:
     void on_carrier_up(const Carrier&, xml::Proof, const xml::StreamLimits&);
     void on_carrier_left(const Carrier&, std::uint64_t position);
     void on_carrier_gone(const Carrier&);
+    // DB-5: on the stream that stands. on_answer() follows, at once or later. False: it can't be
+    // asked here.
+    [[nodiscard]] bool ask(const Question&, const Asker&);
     // Something of the partner's is silent: is it there? Its answer comes in where it was missed.
     void ping();
     // Flushes what waits, then closes; nothing new is taken.
@@ -104,6 +115,11 @@ private:
         std::uint64_t covers;  // stanzas written before it, since the stream began
     };
 
+    struct Asked {
+        Asker asker;
+        std::string id;
+    };
+
     struct Spare {
         Carrier carrier;
         xml::Proof proof;
@@ -124,6 +140,7 @@ private:
         return stream_ != nullptr ? stream_->limits() : carrier_limits_;
     }
     [[nodiscard]] Duration wait_max(link::Ticket, Bytes stanza) const;
+    void tell_answer(const xml::Action&);
     void begin(xml::Proof);
     [[nodiscard]] bool write(link::Ticket, Bytes stanza);
     void flush();
@@ -187,6 +204,7 @@ private:
     std::size_t unasked_bytes_ = 0;         // kept since they were last asked for
     std::optional<Resumption> resumption_;  // what is unacknowledged waits for it
     unsigned barren_ = 0;                   // connections that broke since the last progress
+    std::vector<Asked> asked_;              // at most limits::kStreamQuestions
     Fifo<Ping> pings_;
     std::uint64_t written_count_ = 0;  // on this stream
     std::uint64_t acknowledged_count_ = 0;

@@ -1,20 +1,52 @@
 #include "appliance/edge/verification.hpp"
 
+#include <algorithm>
+
 namespace fedgate::edge {
 
-Verification::Verification(Context& context, VerificationOwner& owner, Bytes our, Bytes their,
-                           Bytes id, Bytes key)
+namespace {
+
+// For the answer on a stream that stands: it may be dead, and nobody has noticed yet.
+constexpr Duration kStreamWait = 10s;
+
+}  // namespace
+
+Verification::Verification(Context& context, VerificationOwner& owner, const Question& question)
     : owner_(owner),
       context_(context),
-      our_(our),
-      their_(their),
-      id_(id),
-      key_(key),
+      our_(question.our),
+      their_(question.their),
+      id_(question.id),
+      key_(question.key),
+      fingerprint_(question.fingerprint),
       initiator_(context, *this, xml::Stream::Role::kVerify, our_, their_),
-      deadline_(*this) {
-    // DB-5, S2S-60
-    context.loop.timers().arm(deadline_, context.loop.now() + context.settings.dialback_wait);
+      until_(context.loop.now() + context.settings.dialback_wait),  // DB-5, S2S-60
+      deadline_(*this) {}
+
+void Verification::begin(bool asked) {
+    if (!asked) return connect();
+    context_.loop.timers().arm(deadline_, std::min(context_.loop.now() + kStreamWait, until_));
+}
+
+void Verification::connect() {
+    connects_ = true;
+    context_.loop.timers().arm(deadline_, until_);
     initiator_.start();
+}
+
+// What is no answer to the question is asked for once more, where nothing else is under way.
+void Verification::answered(std::optional<xml::Verdict> verdict) {
+    if (connects_ || told_) return;
+    if (verdict != xml::Verdict::kValid && verdict != xml::Verdict::kInvalid) return connect();
+    tell(*verdict);
+    over_ = true;
+    deadline_.cancel();
+}
+
+bool Verification::on_secured(const PeerIdentity& peer) {
+    if (!question().is_answered_by(peer)) return false;
+    tell(xml::Verdict::kValid);
+    return true;
 }
 
 void Verification::on_stream_started() {
@@ -36,6 +68,7 @@ void Verification::on_over(link::Fault fault, bool, Instant) {
 }
 
 void Verification::on_timer(Timer&) {
+    if (!connects_ && context_.loop.now() < until_) return connect();
     tell(xml::Verdict::kTimeout);
     over_ = true;
 }

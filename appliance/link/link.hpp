@@ -38,6 +38,8 @@ enum class RecordKind : std::uint32_t {
     kSession = 5,
     kCarrier = 6,
     kAnswersWait = 7,
+    kQuestion = 8,
+    kQuestionAnswer = 9,
     kFirstOfGateway = 16
 };
 

@@ -59,17 +59,18 @@ public:
                " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
                "</stream:stream>";
     }
-    // Those that the edge opened to us for its stanzas; questions come on others.
-    [[nodiscard]] std::vector<Stream*> accepted() {
+    // Those that the edge opened to us for its stanzas, and for questions only.
+    [[nodiscard]] std::vector<Stream*> accepted(bool for_questions = false) {
         std::vector<Stream*> found;
         for (auto& stream : streams) {
-            if (!stream->ours && has(stream->text, "<stream:stream") &&
-                !has(stream->text, "<db:verify")) {
+            const bool asks = has(stream->text, "<db:verify") && !has(stream->text, "<db:result");
+            if (!stream->ours && has(stream->text, "<stream:stream") && asks == for_questions) {
                 found.push_back(stream.get());
             }
         }
         return found;
     }
+    [[nodiscard]] std::vector<Stream*> questions() { return accepted(true); }
 
     std::vector<std::unique_ptr<Stream>> streams;
     // Written when a key comes; empty: silence.
@@ -608,6 +609,66 @@ TEST_F(EdgeRules, ManyDomainsOnAStreamOfTheirs) {
     stream.write("<message from='v@d.example' to='u@a.example'/>");
     EXPECT_TRUE(until([&] { return has(stream.text, "<invalid-from "); }, 1s)) << stream.text;
     EXPECT_EQ(door_.got.size(), 3U);
+}
+
+// DB-5: a question goes out on the stream of ours that stands.
+TEST_F(EdgeRules, AQuestionTakesTheStreamThatStands) {
+    start();
+    send(1);
+    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
+    for (unsigned i = 1; i <= 3; ++i) {
+        authenticated();
+        EXPECT_EQ(count_of(partner_->accepted()[0]->text, "<db:verify "), i);
+    }
+    EXPECT_EQ(partner_->questions().size(), 0U);
+    EXPECT_EQ(partner_->accepted().size(), 1U);
+    partner_->disowns = "b.example";  // an answer is an answer
+    EXPECT_TRUE(until([&, &stream = partner_->open()] { return has(stream.text, "invalid"); }, 5s));
+    EXPECT_EQ(partner_->questions().size(), 0U);
+}
+
+// It goes away meanwhile: asked anew, once, and in time.
+TEST_F(EdgeRules, AQuestionOutlivesTheStreamThatItTook) {
+    start();
+    send(1);
+    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
+    Partner::Stream& taken = *partner_->accepted()[0];
+    partner_->answers_questions = false;
+    Partner::Stream& first = partner_->open();
+    ASSERT_TRUE(until([&] { return has(taken.text, "</db:verify>"); }, 5s));
+    partner_->answers_questions = true;
+    taken.write(Partner::error("reset"));
+    EXPECT_TRUE(until([&] { return has(first.text, "type='valid'"); }, 1s)) << first.text;
+    EXPECT_EQ(partner_->questions().size(), 1U);
+    // Nobody answers the new one either: DB-6, S2S-60.
+    partner_->answers_questions = false;
+    Partner::Stream& second = partner_->open();
+    EXPECT_FALSE(until([&] { return has(second.text, "type='error'"); }, 29s));
+    EXPECT_TRUE(until([&] { return has(second.text, "<remote-server-timeout "); }, 2s))
+        << second.text;
+    EXPECT_EQ(partner_->questions().size(), 2U);
+}
+
+// It stands and says nothing.
+TEST_F(EdgeRules, AQuestionDoesNotWaitForADeadStream) {
+    start();
+    send(1);
+    ASSERT_TRUE(until([&] { return door_.count(link::Fate::kWritten) == 1; }));
+    partner_->accepted()[0]->connection->pause_input();
+    Partner::Stream& stream = partner_->open();
+    EXPECT_FALSE(until([&] { return !partner_->questions().empty(); }, 9s));
+    EXPECT_TRUE(until([&] { return has(stream.text, "type='valid'"); }, 2s)) << stream.text;
+    EXPECT_EQ(partner_->questions().size(), 1U);
+}
+
+// Whatever it leaves behind: streams that break at once are not opened in a rush.
+TEST_F(EdgeRules, StreamsThatBreakAtOnceArePaced) {  // DNS-9
+    start();
+    partner_->answer_to_key = Partner::valid() + Partner::error("reset");
+    send(0);  // an answer: it is said again
+    pass(10s);
+    EXPECT_GE(partner_->accepted().size(), 3U);
+    EXPECT_LE(partner_->accepted().size(), 9U);
 }
 
 // S2S-64, S2S-15: on our stream too, also while it does not answer our wish for XEP-0198.

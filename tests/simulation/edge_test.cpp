@@ -409,6 +409,48 @@ TEST_P(Bidi, TheyOpenItAndWeUseIt) {
     EXPECT_EQ(a_->count(Counter::kXmppOutEstablished), 1u);
 }
 
+// DB-5: whatever shard the key comes to, it is asked about on the stream that stands.
+class Key : public EdgePair, public testing::WithParamInterface<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Shards, Key, testing::Values(1u, 3u));
+
+TEST_P(Key, IsAskedAboutOnTheStreamThatStands) {
+    start({}, {}, GetParam());
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    until([] { return false; }, 1s);
+    EXPECT_EQ(a_->count(Counter::kXmppInAccepted), 1U);  // b's question
+    ASSERT_TRUE(b().take_stanza(
+        {1, "b.example", "a.example", "<message from='v@b.example' to='u@a.example'/>"}));
+    ASSERT_TRUE(until([&] { return door_a_.messages("b.example") == 1; })) << a_->log();
+    EXPECT_EQ(a_->count(Counter::kXmppInAccepted), 2U);
+    EXPECT_EQ(b_->count(Counter::kXmppInAccepted), 1U);
+    EXPECT_EQ(a_->count(Counter::kDialbackVerified), 1U);
+}
+
+// S2S-44: the domain's server does not know the key, but shows the certificate of who sent it.
+TEST_F(EdgePair, WhoShowsTheCertificateOfTheServerIsBelieved) {
+    start();
+    Door door;
+    Server another(simulation_, simulation_.make_node(), 1, server_rules("b.example", "a.example"));
+    Server twin(simulation_, simulation_.make_node(), 1, server_rules("b.example", "a.example"));
+    ASSERT_EQ(twin.node() % 2, b_->node() % 2);
+    for (Server* server : {&another, &twin}) server->start_edge(server->seats()[0], door);
+    const auto reaches_with = [&](const Server& authority) {
+        net::SimulatedResolver& dns = *a_->seats()[0].resolver;
+        dns.clear("host.b.example");
+        dns.add_address("host.b.example", simulation_.address(authority.node(), 0));
+        const auto before = door_a_.messages("b.example");
+        static_cast<void>(b().take_stanza(
+            {1, "b.example", "a.example", "<message from='v@b.example' to='u@a.example'/>"}));
+        return until([&] { return door_a_.messages("b.example") > before; }, 5s);
+    };
+    EXPECT_FALSE(reaches_with(another));
+    until([] { return false; }, 4000s);  // such a refusal is remembered
+    EXPECT_TRUE(reaches_with(twin)) << a_->log();
+    EXPECT_EQ(door_a_.got.back().proof, link::Proof::kDialbackTls);
+    EXPECT_EQ(twin.count(Counter::kXmppInAccepted), 1U);
+}
+
 // S2S-20: both connect at once, and both streams stand until one is idle; the other then serves.
 TEST_P(Bidi, OfTwoTheIdleOneGoes) {
     start_both_ways();
@@ -1018,7 +1060,7 @@ TEST(Reload, JudgesCertificatesInSlices) {
     // Their authority is trusted no more.
     net::TlsConfig tls;
     tls.credentials.push_back(
-        {{{}, Server::certificate().certificate}, {{}, Server::certificate().key}});
+        {{{}, Server::certificate(0).certificate}, {{}, Server::certificate(0).key}});
     edge::Certificates& certificates = a.seats()[0].certificates;
     certificates.external = *net::TlsContext::load(tls);
     ++certificates.generation;

@@ -280,7 +280,7 @@ protected:
         Server b(*simulation_, simulation_->make_node(), 1, theirs_settings, true);
         a.knows("b.example", *simulation_, b.node());
         b.knows("a.example", *simulation_, a.node());
-        const auto der = net::parse_pem_certificates(Server::certificate().certificate);
+        const auto der = net::parse_pem_certificates(Server::certificate(b.node()).certificate);
         const auto digest = sha256({right ? Bytes(der->front()) : Bytes("another")});
         net::SimulatedResolver& dns = *a.seats()[0].resolver;
         dns.add_tlsa("_5269._tcp.host.b.example",

@@ -71,9 +71,9 @@ public:
     // trace.
     static const net::SelfSigned& certificate(Simulation::Node node) {
         const auto make = [] {
-            auto self_signed =
-                net::make_self_signed({kSipDomain, kXmppDomain, "a.example", "b.example", "*.many.example"},
-                                      3'650, SimulationSettings{}.wall_start);
+            auto self_signed = net::make_self_signed(
+                {kSipDomain, kXmppDomain, "a.example", "b.example", "*.many.example"}, 3'650,
+                SimulationSettings{}.wall_start);
             FEDGATE_CHECK(self_signed.has_value());
             return std::move(*self_signed);
         };
