@@ -104,9 +104,11 @@ class Partners(PeerTest):
 
     async def test_a_wildcard_partner_and_one_without_srv(self):    # P5, P6
         world = await self.world(listed=False)
-        proxy = f"{world.prosody.address}:5269"
-        await world.fedgate.control("partner", "add", f"*.{XMPP_DOMAIN.partition('.')[2]}", "type=federated",
-                                    "dialback=no", f"proxy={proxy}")
+        pattern = f"*.{XMPP_DOMAIN.partition('.')[2]}"
+        await world.fedgate.control("partner", "add", pattern, "type=federated", "dialback=no",
+                                    f"proxy={world.prosody.address}:1")
+        self.assertEqual((await world.send_from_romeo("DNS would know better")).status, 408)
+        await world.fedgate.control("partner", "set", pattern, f"proxy={world.prosody.address}:5269")
         self.assertEqual((await world.send_from_romeo("hello")).status, 200)
         await world.juliet.wait_for_body("hello")
 
