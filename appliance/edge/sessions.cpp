@@ -10,6 +10,7 @@ namespace fedgate::edge {
 namespace {
 
 constexpr std::uint32_t kKind = static_cast<std::uint32_t>(link::RecordKind::kSession);
+constexpr std::uint32_t kMark = static_cast<std::uint32_t>(link::RecordKind::kSessionMark);
 // Another shard's mailbox was full: how soon to try again.
 constexpr Duration kMailboxRetry = 1ms;
 // At a bound this part of it is forgotten at once.
@@ -39,6 +40,7 @@ Bytes their_domain(Bytes pairs) {
 Sessions::Sessions(Shard& shard, SessionsOwner& owner)
     : shard_(shard), owner_(owner), again_(*this) {
     shard.set_handler(kKind, *this);
+    shard.set_handler(kMark, *this, RecordUse::kMayWait);  // with the stanzas, so behind them
 }
 
 void Sessions::begin(Bytes id, Bytes pairs, std::uint64_t stream) {
@@ -47,7 +49,38 @@ void Sessions::begin(Bytes id, Bytes pairs, std::uint64_t stream) {
 
 void Sessions::end(Bytes id, Bytes pairs, std::uint64_t stream, std::uint32_t handled,
                    bool broken) {
-    say_home(id, {.say = Say::kEnd, .handled = handled, .stream = stream, .broken = broken}, pairs);
+    Held held{{.say = Say::kEnd, .handled = handled, .stream = stream, .broken = broken},
+              std::string(pairs),
+              {},
+              0};
+    if (shard_.count() == 1) return say_home(id, held.record, pairs);
+    FEDGATE_CHECK(id.size() == kIdBytes);
+    std::memcpy(held.record.id, id.data(), kIdBytes);
+    for (std::uint32_t to = 0; to < shard_.count(); ++to) {
+        if (to != shard_.index()) held.unmarked.push_back(to);
+    }
+    const std::uint64_t number = next_held_++;
+    mark(number, held_.emplace(number, std::move(held)).first->second);
+}
+
+void Sessions::mark(std::uint64_t number, Held& held) {
+    const Bytes record(reinterpret_cast<const char*>(&number), sizeof number);
+    std::erase_if(held.unmarked, [&](std::uint32_t to) {
+        if (!shard_.send(to, kMark, {record})) return false;
+        ++held.awaited;
+        return true;
+    });
+    if (!held.unmarked.empty()) {
+        shard_.loop().timers().arm(again_, shard_.loop().now() + kMailboxRetry);
+    }
+}
+
+void Sessions::on_passed(std::uint64_t number) {
+    const auto it = held_.find(number);
+    if (it == held_.end() || --it->second.awaited > 0 || !it->second.unmarked.empty()) return;
+    const Held held = std::move(it->second);
+    held_.erase(it);
+    say_home(Bytes(held.record.id, kIdBytes), held.record, held.pairs);
 }
 
 void Sessions::resume(Bytes id, Bytes pairs, std::uint64_t stream) {
@@ -74,6 +107,9 @@ bool Sessions::try_send(std::uint32_t to, const Record& record, Bytes pairs) {
 }
 
 void Sessions::send_waiting() {
+    for (auto& [number, held] : held_) {
+        if (!held.unmarked.empty()) mark(number, held);
+    }
     while (!unsent_.empty()) {
         const Unsent& first = unsent_.front();
         if (!try_send(first.to, first.record, first.pairs)) {
@@ -84,8 +120,14 @@ void Sessions::send_waiting() {
     }
 }
 
-bool Sessions::on_record(std::uint32_t, std::uint32_t from_shard, Bytes bytes) {
+bool Sessions::on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes bytes) {
     Record record;
+    if (kind == kMark) {  // all that was sent before it has been taken
+        record.say = Say::kPassed;
+        std::memcpy(&record.stream, bytes.data(), sizeof record.stream);
+        say(from_shard, record, {});
+        return true;
+    }
     std::memcpy(&record, bytes.data(), sizeof record);
     const Bytes id(record.id, kIdBytes);
     const Bytes pairs = bytes.substr(sizeof record);
@@ -95,7 +137,14 @@ bool Sessions::on_record(std::uint32_t, std::uint32_t from_shard, Bytes bytes) {
         case Say::kEnd: on_end(id, seat, record, pairs); break;
         case Say::kResume: on_resume(id, seat, pairs); break;
         case Say::kGone: on_gone(id, seat); break;
+        case Say::kPassed: on_passed(record.stream); break;
         case Say::kTake:
+            if (std::ranges::any_of(held_, [&](const auto& held) {
+                    return Bytes(held.second.record.id, kIdBytes) == id &&
+                           held.second.record.stream == record.stream;
+                })) {
+                break;  // its end is about to be told
+            }
             if (const auto left = owner_.take_session(record.stream)) {
                 end(id, left->pairs, record.stream, left->handled, true);
             } else {

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "appliance/link/link.hpp"
 #include "core/run/shard.hpp"
@@ -54,7 +56,7 @@ public:
 
 private:
     static constexpr std::size_t kIdBytes = 32;
-    enum class Say : std::uint32_t { kBegin, kEnd, kResume, kTake, kGone, kAnswer };
+    enum class Say : std::uint32_t { kBegin, kEnd, kResume, kTake, kGone, kAnswer, kPassed };
     struct Record {  // then the pairs
         Say say = Say::kBegin;
         std::uint32_t handled = 0;
@@ -80,6 +82,14 @@ private:
         std::optional<Seat> wanted_by;  // kLive: who waits until its stream has ended
         std::string wanted_pairs;
     };
+    // GEN-5: the end of a stream is told when what it had given to other shards is there, or
+    // newer stanzas of the session would overtake it. A mark goes behind them and comes back.
+    struct Held {
+        Record record;
+        std::string pairs;
+        std::vector<std::uint32_t> unmarked;  // shards
+        std::uint32_t awaited = 0;            // marks that are not back
+    };
     struct Unsent {
         std::uint32_t to;
         Record record;
@@ -92,6 +102,8 @@ private:
     void say_home(Bytes id, Record, Bytes pairs);
     void say(std::uint32_t to, const Record&, Bytes pairs);
     void send_waiting();
+    void mark(std::uint64_t number, Held&);
+    void on_passed(std::uint64_t number);
     [[nodiscard]] bool try_send(std::uint32_t to, const Record&, Bytes pairs);
     void answer(const Seat&, Bytes id, bool granted, std::optional<std::uint32_t> handled,
                 Bytes pairs);
@@ -114,6 +126,8 @@ private:
     std::unordered_map<std::string, Session> sessions_;
     // Of those without a stream, by partner and by pattern.
     std::unordered_map<std::string, std::size_t> detached_;
+    std::map<std::uint64_t, Held> held_;  // as many at most as there are streams
+    std::uint64_t next_held_ = 0;
     std::deque<Unsent> unsent_;
     Timer again_;
 };

@@ -40,6 +40,7 @@ enum class RecordKind : std::uint32_t {
     kAnswersWait = 7,
     kQuestion = 8,
     kQuestionAnswer = 9,
+    kSessionMark = 10,
     kFirstOfGateway = 16
 };
 

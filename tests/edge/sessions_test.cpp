@@ -199,6 +199,34 @@ TEST_F(SessionsTest, APartnerHasItsBoundAndCrowdsOutNobody) {
     EXPECT_TRUE(resume(1, 0, "* other.example\n").granted);
 }
 
+// What the old stream gave to other shards is there before the new one may read on, or newer
+// stanzas would overtake (GEN-5).
+TEST_F(SessionsTest, NothingOvertakesWhatTheOldStreamHadSent) {
+    constexpr std::uint32_t kStanza = 20;
+    struct Gateway final : RecordHandler {
+        bool on_record(std::uint32_t, std::uint32_t, Bytes) override {
+            if (!room) return false;
+            ++taken;
+            return true;
+        }
+        bool room = false;
+        unsigned taken = 0;
+    } gateway;
+    for (const auto& core : cores) core->shard.set_handler(kStanza, gateway, RecordUse::kMayWait);
+    on(0).begin(id(1), kPairs, 1);
+    settle();
+    for (int n = 0; n < 1'000; ++n) EXPECT_TRUE(cores[0]->shard.send(1, kStanza, {"stanza"}));
+    on(0).end(id(1), kPairs, 1, 1'000, true);
+    on(2).resume(id(1), kPairs, 99);
+    settle();
+    EXPECT_TRUE(answers.empty());
+    gateway.room = true;
+    settle();
+    EXPECT_EQ(gateway.taken, 1'000u);
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0], (Answer{2, 99, true, 1'000}));
+}
+
 // Below a pattern somebody may have any number of names.
 TEST_F(SessionsTest, APatternHasItsBoundAndCrowdsOutNobody) {
     on(0).begin(id(0), "* other.example\n", 1);
