@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,7 +85,8 @@ public:
     // `certified`: each server trusts the other's certificate.
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
            bool certified = false)
-        : node_(node), rules_(compile(settings)), group_(shards), door_(shards) {
+        : node_(node), rules_(compile(settings)), group_(shards) {
+        door_.emplace(shards);
         for (std::uint32_t i = 0; i < shards; ++i) {
             Seat seat;
             seat.loop = &simulation.make_loop(node);
@@ -119,9 +121,16 @@ public:
 
     void start_edge(Seat& seat, link::GatewayDoor& door) {
         seat.edge = std::make_unique<edge::Edge>(
-            *seat.shard, *rules_, *seat.resolver, seat.certificates, door_, door,
+            *seat.shard, *rules_, *seat.resolver, seat.certificates, *door_, door,
             "a dialback secret of this server only " + std::to_string(node_));
         FEDGATE_CHECK(seat.edge->start().has_value());
+    }
+    // A process that has died knows nothing of its connections any more.
+    void restart_edge(link::GatewayDoor& door) {
+        FEDGATE_CHECK(seats_.size() == 1);
+        seats_[0].edge.reset();
+        door_.emplace(group_.count());
+        start_edge(seats_[0], door);
     }
     void start_with_gateway() {
         for (Seat& seat : seats_) {
@@ -160,7 +169,7 @@ private:
     Simulation::Node node_;
     std::unique_ptr<const rules::Snapshot> rules_;
     ShardGroup group_;
-    edge::DoorGuard door_;
+    std::optional<edge::DoorGuard> door_;
     std::vector<Seat> seats_;
 };
 
@@ -396,7 +405,7 @@ public:
         for (auto& [name, entry] : ledger.entries) {
             if (entry.to_sip && entry.delivered + entry.refused == 0) entry.own_doubt = true;
         }
-        partner.start_edge(seat, users);
+        partner.restart_edge(users);
     }
     void restart_pool() {
         pool->end();
