@@ -212,6 +212,12 @@ std::vector<std::size_t> places(Bytes stream, bool direct_tls) {
     return all;
 }
 
+// A message in clear text whose id was changed on the way is another message: nobody can tell.
+bool in_id(Bytes stream, std::size_t at) {
+    const std::size_t begin = stream.find(" id='m");
+    return begin != Bytes::npos && begin < at && at < stream.find('\'', begin + 6);
+}
+
 class EveryByte : public testing::TestWithParam<Way> {
 protected:
     void try_all(Kind kind, Duration patience) {
@@ -225,6 +231,7 @@ protected:
                 const StreamRecord& record = records[connection];
                 const Bytes bytes = from_client ? record.from_client : record.from_server;
                 for (const std::size_t at : places(bytes, way.direct_tls)) {
+                    if (kind == Kind::kGarbage && in_id(bytes, at)) continue;
                     const StreamFault fault{kind, connection, from_client, at};
                     const auto hurt = [&](Login& login) { login.simulation.inject(fault); };
                     const std::string wrong = faulty_login(way, hurt, [](Login&) {}, patience);
