@@ -32,56 +32,40 @@ std::uint32_t value_of(char c) {
     return static_cast<std::uint32_t>(kBase64Value[static_cast<unsigned char>(c)]);
 }
 
+// wolfCrypt's software digests fail only on bad arguments: that would be our bug.
+template <typename Digest, typename State>
+Digest digest_of(std::initializer_list<Bytes> parts, int (*init)(State*),
+                 int (*update)(State*, const byte*, word32), int (*finish)(State*, byte*),
+                 void (*release)(State*)) {
+    Digest digest;
+    State state;
+    FEDGATE_CHECK(init(&state) == 0);
+    for (const Bytes part : parts) {
+        FEDGATE_CHECK(update(&state, data_of(part), size_of(part)) == 0);
+    }
+    FEDGATE_CHECK(finish(&state, digest.data()) == 0);
+    release(&state);
+    return digest;
+}
+
 }  // namespace
 
-// wolfCrypt's software digests fail only on bad arguments: that would be our bug.
-
 Md5Digest md5(std::initializer_list<Bytes> parts) {
-    Md5Digest digest;
-    wc_Md5 state;
-    FEDGATE_CHECK(wc_InitMd5(&state) == 0);
-    for (const Bytes part : parts) {
-        FEDGATE_CHECK(wc_Md5Update(&state, data_of(part), size_of(part)) == 0);
-    }
-    FEDGATE_CHECK(wc_Md5Final(&state, digest.data()) == 0);
-    wc_Md5Free(&state);
-    return digest;
+    return digest_of<Md5Digest>(parts, wc_InitMd5, wc_Md5Update, wc_Md5Final, wc_Md5Free);
 }
 
 Sha1Digest sha1(std::initializer_list<Bytes> parts) {
-    Sha1Digest digest;
-    wc_Sha state;
-    FEDGATE_CHECK(wc_InitSha(&state) == 0);
-    for (const Bytes part : parts) {
-        FEDGATE_CHECK(wc_ShaUpdate(&state, data_of(part), size_of(part)) == 0);
-    }
-    FEDGATE_CHECK(wc_ShaFinal(&state, digest.data()) == 0);
-    wc_ShaFree(&state);
-    return digest;
+    return digest_of<Sha1Digest>(parts, wc_InitSha, wc_ShaUpdate, wc_ShaFinal, wc_ShaFree);
 }
 
 Sha256Digest sha256(std::initializer_list<Bytes> parts) {
-    Sha256Digest digest;
-    wc_Sha256 state;
-    FEDGATE_CHECK(wc_InitSha256(&state) == 0);
-    for (const Bytes part : parts) {
-        FEDGATE_CHECK(wc_Sha256Update(&state, data_of(part), size_of(part)) == 0);
-    }
-    FEDGATE_CHECK(wc_Sha256Final(&state, digest.data()) == 0);
-    wc_Sha256Free(&state);
-    return digest;
+    return digest_of<Sha256Digest>(parts, wc_InitSha256, wc_Sha256Update, wc_Sha256Final,
+                                   wc_Sha256Free);
 }
 
 Sha512Digest sha512(std::initializer_list<Bytes> parts) {
-    Sha512Digest digest;
-    wc_Sha512 state;
-    FEDGATE_CHECK(wc_InitSha512(&state) == 0);
-    for (const Bytes part : parts) {
-        FEDGATE_CHECK(wc_Sha512Update(&state, data_of(part), size_of(part)) == 0);
-    }
-    FEDGATE_CHECK(wc_Sha512Final(&state, digest.data()) == 0);
-    wc_Sha512Free(&state);
-    return digest;
+    return digest_of<Sha512Digest>(parts, wc_InitSha512, wc_Sha512Update, wc_Sha512Final,
+                                   wc_Sha512Free);
 }
 
 Sha256Digest hmac_sha256(Bytes key, std::initializer_list<Bytes> parts) {
