@@ -6,6 +6,12 @@
 namespace fedgate::simulation {
 namespace {
 
+// Connects and says nothing.
+struct Silent final : SocketOwner {
+    void on_end(Socket, int) override { ++ended; }
+    unsigned ended = 0;
+};
+
 // X7: of all that it opens at once, from whichever of its domains and to whichever shard.
 TEST_F(EdgePair, APartnerHasAllItsConnectionsAndNoMore) {
     Settings theirs{{"xmpp.limits.unauthenticated_per_address", "100"}};
@@ -31,10 +37,7 @@ TEST_F(EdgePair, APartnerHasAllItsConnectionsAndNoMore) {
 TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {  // S2S-62 at its default
     start({}, {}, 4);
     SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
-    struct Silent final : SocketOwner {
-        void on_end(Socket, int) override { ++ended; }
-        unsigned ended = 0;
-    } silent;
+    Silent silent;
     std::vector<Socket> sockets;
     for (unsigned i = 0; i < 15; ++i) {
         auto socket = loop.connect(simulation_.address(a_->node(), 5269), silent);
@@ -51,10 +54,7 @@ TEST_F(EdgePair, ConnectionsFromOneAddressAreLimited) {  // S2S-62 at its defaul
 // S2S-62: whoever comes from many addresses and proves nothing makes room for the next.
 TEST_F(EdgePair, SilentConnectionsFromEverywhereKeepNobodyOut) {
     start({}, {{"xmpp.limits.connections", "50"}});
-    struct Silent final : SocketOwner {
-        void on_end(Socket, int) override { ++ended; }
-        unsigned ended = 0;
-    } silent;
+    Silent silent;
     std::vector<std::pair<SimulatedLoop*, Socket>> sockets;
     for (unsigned i = 0; i < 30; ++i) {
         SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
@@ -74,10 +74,7 @@ TEST_F(EdgePair, NewConnectionsHaveARate) {  // S2S-63: 60 a minute, a bucket of
     start({{"xmpp.rate.connections_per_address", "60/min"},
            {"xmpp.limits.unauthenticated_per_address", "1000"}});
     SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
-    struct Silent final : SocketOwner {
-        void on_end(Socket, int) override { ++ended; }
-        unsigned ended = 0;
-    } silent;
+    Silent silent;
     std::vector<Socket> sockets;
     for (unsigned i = 0; i < 40; ++i) {
         auto socket = loop.connect(simulation_.address(a_->node(), 5269), silent);
@@ -115,10 +112,7 @@ TEST_F(EdgePair, NewRatesActAtOnce) {
     b().reload(*rules, b_->seats()[0].certificates);
     ASSERT_TRUE(until([&] { return door_b_.got.size() >= count; }, 5s));
     SimulatedLoop& loop = simulation_.make_loop(a_->node());
-    struct Silent final : SocketOwner {
-        void on_end(Socket, int) override { ++ended; }
-        unsigned ended = 0;
-    } silent;
+    Silent silent;
     const auto socket = loop.connect(simulation_.address(b_->node(), 5269), silent);
     ASSERT_TRUE(socket.has_value());
     until([] { return false; }, 5s);
@@ -136,10 +130,7 @@ TEST_F(EdgePair, MoreConnectionsMayBeAllowedLater) {
     many.emplace_back("xmpp.limits.unauthenticated_per_address", "1000");
     a_->reload(many);
     SimulatedLoop& loop = simulation_.make_loop(simulation_.make_node());
-    struct Silent final : SocketOwner {
-        void on_end(Socket, int) override { ++ended; }
-        unsigned ended = 0;
-    } silent;
+    Silent silent;
     std::vector<Socket> sockets;
     for (unsigned i = 0; i < 300; ++i) {
         const auto socket = loop.connect(simulation_.address(a_->node(), 5269), silent);
