@@ -43,23 +43,27 @@ Frame Framer::next(MutableBytes input, Message& message) {
     }
     after_crlf_ = false;
     if (text.size() < wanted_) return {};
-    if (header_tried_ && wanted_ == 0) {
-        if (find_header_end(text, scanned_) == 0 && text.size() < limits::kSipHeaderBytes) {
-            scanned_ = text.size() - std::min<std::size_t>(text.size(), 2);
-            return {};
-        }
+    if (wanted_ == 0 && scanned_ != 0 && text.size() < limits::kSipHeaderBytes) {
+        // The first line tells whether it is SIP at all, the empty one ends the header section.
+        const bool more = start_line_seen_ ? find_header_end(text, scanned_) != 0
+                                           : text.find('\n', scanned_) != Bytes::npos;
+        if (!more) return wait(text);
     }
     const Parsed parsed = parse_message(input, Carrier::kStream, body_bytes_max_, message);
     if (parsed.verdict == Verdict::kNeedMore) {
-        header_tried_ = true;
         wanted_ = parsed.size;
-        scanned_ = text.size() - std::min<std::size_t>(text.size(), 2);
-        return {};
+        start_line_seen_ = text.find('\n', scanned_) != Bytes::npos || start_line_seen_;
+        return wait(text);
     }
     scanned_ = 0;
     wanted_ = 0;
-    header_tried_ = false;
+    start_line_seen_ = false;
     return to_frame(parsed);
+}
+
+Frame Framer::wait(Bytes text) {
+    scanned_ = text.size() - std::min<std::size_t>(text.size(), 2);
+    return {};
 }
 
 Frame read_datagram(MutableBytes input, std::size_t body_bytes_max, Message& message) {

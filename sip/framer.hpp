@@ -40,10 +40,12 @@ public:
     [[nodiscard]] Frame next(MutableBytes input, Message&);
 
 private:
+    Frame wait(Bytes text);
+
     std::size_t body_bytes_max_;
     std::size_t scanned_ = 0;  // no end of the header section before here
     std::size_t wanted_ = 0;   // size of the message, once its header section was read
-    bool header_tried_ = false;
+    bool start_line_seen_ = false;
     bool after_crlf_ = false;
 };
 

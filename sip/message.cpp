@@ -402,7 +402,7 @@ private:
         while (single ? !list.empty() : take_item(list, item)) {
             if (single) list = {};
             if (++message_.via_count > limits::kSipVias)
-                return fault_boundary(513, "too many Via");  // SIP-3
+                return fault(513, "too many Via");  // SIP-3
             if (item.empty()) fault(400, "Via");
             if (!first) continue;  // those below are others' to read; they are only copied
             first = false;

@@ -74,6 +74,8 @@ TEST(Framer, WhatIsNotSipIsRefusedWithItsFirstLine) {
         EXPECT_EQ(frame.kind, FrameKind::kMalformed) << line;
         EXPECT_TRUE(frame.close) << line;
         EXPECT_FALSE(message.answerable()) << line;
+        // As soon as that line is whole, however it came.
+        EXPECT_EQ(feed(line, {1, 3}), feed(line, {})) << line;
     }
 }
 
@@ -100,6 +102,21 @@ TEST(Framer, AnEndlessHeaderSectionIsRefusedAtTheBound) {  // SIP-3
     const auto whole = feed(endless, {});
     EXPECT_EQ(whole.at(0).substr(0, 4), "513 ");
     EXPECT_NE(whole.at(0).find("close answer"), std::string::npos);
+}
+
+TEST(Framer, MoreViaThanTheBoundAreRefusedAndTheStreamGoesOn) {  // SIP-3
+    const auto with = [](std::size_t count) {
+        std::string text = kOptions;
+        std::string more;
+        for (std::size_t i = 1; i < count; ++i) more += ", SIP/2.0/UDP h" + std::to_string(i);
+        text.insert(text.find("\r\nFrom"), more);
+        return text;
+    };
+    const auto out = feed(with(limits::kSipVias) + with(limits::kSipVias + 1) + kOptions, {});
+    ASSERT_EQ(out.size(), 3u);
+    EXPECT_TRUE(out[0].starts_with("OPTIONS")) << out[0];
+    EXPECT_EQ(out[1], "513 too many Via answer");
+    EXPECT_TRUE(out[2].starts_with("OPTIONS")) << out[2];
 }
 
 // Reads of one byte must not cost a new look at all that is there: 30 KB a byte at a time, and no
