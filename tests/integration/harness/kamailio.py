@@ -4,7 +4,7 @@ import pathlib
 import signal
 import subprocess
 
-from .process import Process, is_listening, own_address
+from .process import Process, is_listening, own_address, wait_until
 
 CONFIGURATION = """\
 #!KAMAILIO
@@ -99,9 +99,12 @@ class Kamailio:
         self.address = own_address(5060, 5061)
         self.process = None
 
+    @staticmethod
+    def port(transport):
+        return 5061 if transport == "tls" else 5060
+
     def uri(self, transport="tcp"):
-        port = 5061 if transport == "tls" else 5060
-        return f"sip:{self.address}:{port};transport={transport}"
+        return f"sip:{self.address}:{self.port(transport)};transport={transport}"
 
     def write(self, fedgate):
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -134,7 +137,8 @@ class Kamailio:
         return self
 
     async def kill(self):
-        """It is many processes."""
+        """It is many processes; over when the last one is, and has let go of its sockets."""
         if self.process and self.process.is_alive:
             os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.child.wait()
+            await wait_until(lambda: not is_listening(self.address, 5060), f"the end of {self.process.name}")

@@ -1,0 +1,309 @@
+"""Messages both ways through a SIP pool of two real Kamailio nodes: one is killed under the load and
+comes back, then the other one, then both.
+
+Prints how long traffic needed to move and to come back, what `fedctl` says of the pool, and the account
+of every message: delivered once, refused to its sender, or in doubt and refused. What a user agent sees
+a second time it knows by Call-ID, From tag and CSeq (RFC 3261 8.2.2.2); both counts are printed. Exits
+with 1 when a message is lost or doubled, or when traffic did not move and come back in time.
+
+    tests/integration/pool_load.py [--seconds N] [--rate N] [--transport tcp] [--names list]
+"""
+import asyncio
+import collections
+import contextlib
+import itertools
+import json
+import pathlib
+import re
+import time
+import uuid
+
+from harness.kamailio import Kamailio
+from harness.process import WAIT_SECONDS, Failed, wait_until
+from harness.world import SIP_DOMAIN, XMPP_DOMAIN, World
+from load import Ledger, LoadAgent, LoadClient, load_keys, run_tool
+
+XMPP_USERS, SIP_USERS = 10, 7    # seventy pairs
+SETTLE_SECONDS = 60
+CAPACITY_SECONDS, CAPACITY_WINDOW = 4, 100
+MOVES_WITHIN = {"tcp": 1, "tls": 1, "udp": 20}    # SIP-8; UDP: OPTIONS, unanswered, then 4 s
+RETURNS_WITHIN = 10
+DELIVERED_MIN = {"tcp": 0.5, "tls": 0.5, "udp": 0.4}    # for a while nobody is there
+NO_ANSWER_SECONDS = 10    # then the user agent asks the other node
+POOL = f"pool.{SIP_DOMAIN}"
+COUNTERS = ("sip.requests.out", "sip.requests.moved", "sip.retransmissions.out",
+            "sip.transaction.timeouts", "messages.x2s.delivered", "messages.x2s.refused",
+            "messages.x2s.in_doubt", "messages.s2x.delivered", "messages.s2x.refused")
+
+
+class PoolAgent(LoadAgent):
+    """The users' agents, registered at both nodes. A request whose node dies goes to the other one, as
+    RFC 3263 4.3 has it: with a new branch and all else the same."""
+
+    def __init__(self, ledger):
+        super().__init__(ledger, "tcp")
+        self.seen, self.again, self.retried = set(), 0, 0
+        self.arrivals = collections.defaultdict(list)    # of a node: (when, key)
+        self.asked = {}    # by Call-ID: the address of the node that has it
+
+    async def read_stream(self, reader, writer):
+        peer = writer.get_extra_info("peername")[:2]
+        try:
+            await super().read_stream(reader, writer)
+        except ConnectionError:
+            pass
+        finally:
+            for call_id, address in self.asked.items():
+                if address == peer and not self.waiting[call_id].done():
+                    self.waiting[call_id].set_result(None)
+            writer.close()
+
+    async def keep(self, message):
+        via = re.match(r"SIP/2.0/\w+ ([\d.]+)", message.header("via"))
+        self.arrivals[via[1]].append((time.monotonic(), message.body))
+        tag = re.search(r";tag=([^;]+)", message.header("from"))
+        ids = (message.header("call-id"), tag and tag[1], message.header("cseq"))
+        if ids in self.seen:
+            self.again += 1
+            return
+        self.seen.add(ids)
+        await super().keep(message)
+
+    async def send_through(self, key, user, xmpp_user, addresses):
+        """A message of the ledger, through the first of the nodes that answers."""
+        call_id, data = self.request("MESSAGE", f"sip:{user}@{SIP_DOMAIN}",
+                                     f"sip:{xmpp_user}@{XMPP_DOMAIN}", key)
+        why = ""
+        for number, address in enumerate(addresses):
+            branch = f"z9hG4bK{uuid.uuid4().hex}".encode()
+            self.retried += number > 0
+            try:
+                response = await self.ask(call_id, re.sub(rb"z9hG4bK\w+", branch, data, count=1), address)
+            except (OSError, asyncio.TimeoutError) as failure:
+                why = type(failure).__name__
+                continue
+            if response.status < 300:
+                self.ledger.messages[key].accepted = True
+                self.ledger.settle(key)
+            else:
+                self.ledger.refuse(key, response.first_line[len("SIP/2.0 "):])
+            return
+        self.ledger.refuse(key, f"no answer: {why}")
+
+    async def ask(self, call_id, data, address):
+        answer = self.waiting[call_id] = asyncio.get_running_loop().create_future()
+        self.asked[call_id] = (address, 5060)
+        try:
+            await self.send_bytes(data, address, 5060)
+            if response := await asyncio.wait_for(answer, NO_ANSWER_SECONDS):
+                return response
+            raise ConnectionResetError("the node died")
+        finally:
+            del self.waiting[call_id], self.asked[call_id]
+
+
+class PoolWorld(World):
+    """Two Kamailio nodes where one SIP server would be. names: `list`, the first before the second, or
+    `srv`, both alike."""
+
+    def __init__(self, directory, ledger, transport, names):
+        self.transport, self.names, self.alive = transport, names, []
+        super().__init__(directory, agent=PoolAgent(ledger), keys=load_keys())
+        self.prosody.accounts.update({f"user{n}": "secret" for n in range(XMPP_USERS)})
+        options = {}
+        if transport == "tls":
+            options = {"certificate": self.authority.issue(SIP_DOMAIN, label="kamailio"),
+                       "ca": self.authority.certificate}
+        self.nodes = [Kamailio(self.directory / f"kamailio{n}", SIP_DOMAIN, **options) for n in (1, 2)]
+        service = "_sips._tcp" if transport == "tls" else f"_sip._{transport}"
+        for number, node in enumerate(self.nodes):
+            self.records += [f"{service}.{POOL}. IN SRV 10 50 {node.port(transport)} node{number}.{POOL}.",
+                             f"node{number}.{POOL}. IN A {node.address}"]
+
+    async def start_sip(self):
+        if self.transport == "tls":
+            self.fedgate.use_sip_tls()
+        await self.agent.start()
+        for node in self.nodes:
+            await self.start_node(node)
+        if self.names == "srv":
+            return f"sip:{POOL};transport={self.transport}"
+        return " ".join(node.uri(self.transport) for node in self.nodes)
+
+    async def start_node(self, node):
+        """Up means: it knows its users."""
+        await node.start(f"sip:{self.fedgate.sip[0]}:{self.fedgate.sip[1]};transport={self.transport}")
+        started = time.monotonic()
+        for number in range(SIP_USERS):
+            await self.agent.register(f"sip{number}", SIP_DOMAIN, (node.address, 5060))
+        self.alive.append(node)
+        return started
+
+    async def kill_node(self, node):
+        self.alive.remove(node)
+        await node.kill()
+        return time.monotonic()
+
+    async def stop(self):
+        try:
+            await super().stop()
+        finally:
+            for node in self.nodes:
+                await node.kill()
+
+
+class PoolLoad:
+    def __init__(self, world, ledger):
+        self.world, self.ledger = world, ledger
+        self.clients, self.tasks, self.faults = [], set(), []
+        self.entered, self.delays = {}, []    # to SIP: when entered; (entered, delay) of what came
+        self.numbers, self.over = itertools.count(), False
+
+    async def log_in(self):
+        self.clients = [await LoadClient(self.ledger, self.world.prosody.address, XMPP_DOMAIN,
+                                         f"user{n}", "secret").start() for n in range(XMPP_USERS)]
+
+    async def log_out(self):
+        for client in self.clients:
+            await client.stop()
+
+    def send_to_sip(self, number):
+        client, target = self.clients[number % XMPP_USERS], f"sip{number % SIP_USERS}"
+        key = self.ledger.enter("to SIP", (client.name, target))
+        self.entered[key] = time.monotonic()
+        client.ids[client.message(f"{target}@{SIP_DOMAIN}", key)] = key
+
+    def send_to_xmpp(self, number):
+        """Each node is the first choice of every second message, whether it lives or not."""
+        pair = (f"sip{number % SIP_USERS}", f"user{number % XMPP_USERS}")
+        nodes = [node.address for node in self.world.nodes]
+        task = asyncio.create_task(self.world.agent.send_through(
+            self.ledger.enter("to XMPP", pair), *pair, nodes[::1 if number % 2 else -1]))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def find_capacity(self):
+        """Messages a second, both ways together, that pass when a fixed number is on its way."""
+        start, first = time.monotonic(), len(self.ledger.messages)
+        while time.monotonic() - start < CAPACITY_SECONDS:
+            for direction, send in (("to SIP", self.send_to_sip), ("to XMPP", self.send_to_xmpp)):
+                if len(self.ledger.open[direction]) < CAPACITY_WINDOW:
+                    send(next(self.numbers))
+            await asyncio.sleep(0)
+        await wait_until(lambda: not any(self.ledger.open.values()), "all settled")
+        return (len(self.ledger.messages) - first) / (time.monotonic() - start)
+
+    async def send(self, rate):
+        """At a steady pace, a message each way in turn."""
+        start = time.monotonic()
+        for count in itertools.count():
+            await asyncio.sleep(max(0, start + count / rate - time.monotonic()))
+            if self.over:
+                return
+            number = next(self.numbers)
+            self.send_to_sip(number)
+            self.send_to_xmpp(number)
+
+    def arrived(self, node, since):
+        return [at for at, _ in self.world.agent.arrivals[node.address] if at > since]
+
+    async def kill(self, node, name):
+        self.ledger.mark_kill("SIP")
+        at = await self.world.kill_node(node)
+        self.ledger.mark_kill("SIP")    # and what was sent to it while it died
+        print(f"{name} is killed")
+        return at
+
+    async def moves(self, at, name, pause):
+        """How long after the kill nothing waited any more: the longest delay of what was written since."""
+        await asyncio.sleep(pause)
+        arrivals = {key: when for node in self.world.nodes
+                    for when, key in reversed(self.world.agent.arrivals[node.address]) if when > at}
+        late = [(when - self.entered[key], when) for key, when in arrivals.items()
+                if self.entered.get(key, 0) > at - 1]
+        worst = max(late)[0] if late else float("inf")
+        last = max((when for delay, when in late if delay > 0.25), default=at)
+        print(f"  without {name}: {len(late)} messages came to SIP users, the slowest after {worst:.2f} s, "
+              f"the last that was delayed {last - at:.2f} s after the kill")
+        if worst > MOVES_WITHIN[self.world.transport]:
+            self.faults.append(f"without {name} a message took {worst:.1f} s")
+
+    async def returns(self, node, name):
+        """How long after its start it has traffic; a second node of a list has none while the first is up."""
+        at = await self.world.start_node(node)
+        if self.world.names == "list" and node is not self.world.nodes[0] and len(self.world.alive) > 1:
+            return
+        await wait_until(lambda: self.arrived(node, at), f"traffic at {name}", 2 * RETURNS_WITHIN + WAIT_SECONDS)
+        seconds = self.arrived(node, at)[0] - at
+        print(f"{name} is started again: traffic after {seconds:.2f} s")
+        if seconds > RETURNS_WITHIN:
+            self.faults.append(f"{name} had no traffic for {seconds:.1f} s")
+
+    async def tell(self):
+        counters = json.loads(await self.world.fedgate.control("--json", "counters"))["counters"]
+        print("  " + ", ".join(f"{name} {counters.get(name, 0)}" for name in COUNTERS))
+
+    async def run(self, seconds, rate):
+        first, second = self.world.nodes
+        if rate == 0:
+            capacity = await self.find_capacity()
+            rate = capacity / 4    # half of it, half of that each way
+            print(f"the chain sustains {capacity:.0f} messages a second; {rate:.0f} each way from here on")
+        before = {node.address: len(self.world.agent.arrivals[node.address]) for node in self.world.nodes}
+        sender, pause = asyncio.create_task(self.send(rate)), seconds / 5
+        try:
+            await asyncio.sleep(pause)
+            print("shares of the nodes:", [len(self.world.agent.arrivals[node.address]) - before[node.address]
+                                           for node in self.world.nodes])
+            await self.moves(await self.kill(first, "the first node"), "the first node", pause)
+            await self.tell()
+            await self.returns(first, "the first node")
+            await asyncio.sleep(pause / 2)
+            await self.moves(await self.kill(second, "the second node"), "the second node", pause)
+            await self.returns(second, "the second node")
+            await asyncio.sleep(pause / 2)
+            await self.kill(first, "the first node")
+            await self.kill(second, "the second node")
+            await asyncio.sleep(pause / 2)
+            await self.tell()
+            await self.returns(second, "the second node")
+            await asyncio.sleep(pause / 2)
+        finally:
+            self.over = True
+            await sender
+        await asyncio.gather(*self.tasks)
+        with contextlib.suppress(Failed):
+            await wait_until(lambda: not any(self.ledger.open.values()) and not self.ledger.owed(),
+                             "all settled", SETTLE_SECONDS)
+        await self.tell()
+        for line in pathlib.Path(self.world.fedgate.process.log).read_text().splitlines():
+            if "SIP next hop" in line:
+                print("  " + line)
+        agent = self.world.agent
+        print(f"requests that the agents sent again, by the other node: {agent.retried}; that came to them "
+              f"again, and that they knew: {agent.again}")
+        return self.faults + self.ledger.report(DELIVERED_MIN[self.world.transport])
+
+
+async def run_pool(directory, seconds, rate, transport="tcp", names="list"):
+    ledger = Ledger()
+    world = PoolWorld(directory, ledger, transport, names)
+    try:
+        await world.start()
+        load = PoolLoad(world, ledger)
+        await load.log_in()
+        faults = await load.run(seconds, rate)
+        await load.log_out()
+        return faults
+    except Exception:
+        print(world.logs())
+        raise
+    finally:
+        await world.stop()
+
+
+if __name__ == "__main__":
+    run_tool(__doc__, run_pool, seconds=(30.0, "all of it, about"),
+             rate=(0.0, "messages a second, each way; 0: half of what passes"),
+             transport=("tcp", "between Fedgate and the nodes", ("tcp", "tls", "udp")),
+             names=("list", "next_hop lists the nodes, or DNS does", ("list", "srv")))
