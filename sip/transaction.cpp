@@ -71,7 +71,16 @@ Actions Transaction::step(TransactionEvent event, Instant now) {
         responded_ = true;
         answer_at_ = kNever;
     }
+    if (event == E::kAck) retransmit_at_ = timeout_at_ = kNever;
     if (row->to != state_) enter(row->to, now);
+    if (event == E::kCancel && cancelled_) run = Actions::kNone;  // once is enough
+    cancelled_ = cancelled_ || event == E::kCancel;
+    // RFC 3261 9.1: it goes behind the first provisional response, and then the end must come.
+    if (cancelled_ && kind_ == TransactionKind::kClientInvite && state_ == S::kProceeding &&
+        timeout_at_ == kNever) {
+        timeout_at_ = now + timing_->timeout();
+        run = run | Actions::kSendCancel;
+    }
     // A wait of no length: Completed and Confirmed end at once where nothing can come twice.
     if (linger_at_ <= now && event != E::kLinger && state_ != S::kTerminated) {
         enter(S::kTerminated, now);
@@ -109,22 +118,29 @@ void Transaction::enter(TransactionState state, Instant now) {
         return span == Span::kNone ? kNever : now + length(span, *timing_);
     };
     const Instant timeout_before = timeout_at_;
+    const Instant retransmit_before = retransmit_at_;
     state_ = state;
     retransmit_at_ = timeout_at_ = linger_at_ = answer_at_ = kNever;
     const tables::TimerRow* timers = find_timers(kind_, state);
     if (timers == nullptr) return;
-    if (timers->retransmit != Span::kNone && !reliable_) {
+    // Timers E and F run on from Trying to Proceeding: RFC 3261 17.1.2.2.
+    const bool runs_on = kind_ == TransactionKind::kClientOther && state == S::kProceeding;
+    if (timers->retransmit != Span::kNone && (!reliable_ || timers->if_reliable)) {
         interval_ = length(timers->retransmit, *timing_);
-        retransmit_at_ = now + interval_;
+        retransmit_at_ = runs_on ? retransmit_before : now + interval_;
     }
-    // Timer F runs on from Trying to Proceeding: RFC 3261 17.1.2.2.
-    const bool runs_on = kind_ == TransactionKind::kClientOther && timeout_before != kNever;
-    timeout_at_ =
-        runs_on && timers->timeout != Span::kNone ? timeout_before : after(timers->timeout);
+    timeout_at_ = runs_on ? timeout_before : after(timers->timeout);
     answer_at_ = after(timers->answer);
     if (timers->linger != Span::kNone) {
-        linger_at_ = reliable_ && !timers->linger_if_reliable ? now : after(timers->linger);
+        linger_at_ = reliable_ && !timers->if_reliable ? now : after(timers->linger);
     }
+}
+
+CancelVerdict judge_cancel(const Transaction* cancelled) {
+    if (cancelled == nullptr) return {};
+    // Without a final response only a server INVITE transaction is Proceeding.
+    return {200, cancelled->kind() == TransactionKind::kServerInvite &&
+                     cancelled->state() == S::kProceeding};
 }
 
 TransactionEvent received_event(std::uint16_t status) {

@@ -1,6 +1,7 @@
 // The four transaction machines of RFC 3261 section 17 with RFC 6026 (Accepted state) and RFC 4320
-// (non-INVITE). Pure and small: events and the present time in, actions and the next deadline out.
-// The bytes of the stored request or response are the owner's. Tables: transaction_tables.hpp.
+// (non-INVITE), and the CANCEL of section 9. Pure and small: events and the present time in,
+// actions and the next deadline out. The bytes of the stored request or response are the owner's.
+// Tables: transaction_tables.hpp.
 //
 // Owner's loop: do what the returned Actions say, in the order of the bits, then put deadline() on
 // a timer and call on_time(now) when it has come. After kTerminated the object is done with.
@@ -38,37 +39,39 @@ enum class TransactionEvent : std::uint8_t {
     // Server: the request came again, or its ACK; or the owner has a response (stored before the
     // call).
     kRequestAgain,
-    kAck,
+    kAck,  // of a failure by its branch; of a 2xx by its dialog and CSeq
     kSendProvisional,
     kSendSuccess,
     kSendFailure,
+    kCancel,  // client INVITE: the user wants it no more
     // Both.
     kTransportError,
     // Timers; from on_time() only.
-    kRetransmit,  // A, E, G
-    kTimeout,     // B, F, H; server non-INVITE: 64*T1 without an answer
+    kRetransmit,  // A, E, G; server INVITE: the 2xx until its ACK
+    kTimeout,     // B, F, H; 64*T1 without an answer, an ACK, or the end of what was cancelled
     kLinger,      // D, I, J, K, L, M
     kAnswerDue,   // server INVITE: 200 ms without a response (SIP-19); non-INVITE: 8 s (SIP-12)
     kCount
 };
 
 // Bits; the owner does them from the lowest up.
-enum class Actions : std::uint8_t {
+enum class Actions : std::uint16_t {
     kNone = 0,
     kSend = 1,            // client: the request; server: the last response that was given
     kSendAck = 2,         // client INVITE: the ACK of a failure response (write_ack)
     kPassUp = 4,          // the message is for the user
     kSendTrying = 8,      // server INVITE: make and store a 100
     kAnswerNow = 16,      // server non-INVITE: it is time for a final response (SIP-12)
-    kReportTimeout = 32,  // client: nothing came; server INVITE: no ACK came
-    kReportTransport = 64,
-    kTerminated = 128,
+    kSendCancel = 32,     // client INVITE: a CANCEL (write_cancel), a transaction of its own
+    kReportTimeout = 64,  // client: nothing came; server INVITE: no ACK came (to a 2xx: send BYE)
+    kReportTransport = 128,
+    kTerminated = 256,
 };
 constexpr Actions operator|(Actions a, Actions b) {
-    return static_cast<Actions>(static_cast<std::uint8_t>(a) | static_cast<std::uint8_t>(b));
+    return static_cast<Actions>(static_cast<std::uint16_t>(a) | static_cast<std::uint16_t>(b));
 }
 constexpr bool has(Actions set, Actions one) {
-    return (static_cast<std::uint8_t>(set) & static_cast<std::uint8_t>(one)) != 0;
+    return (static_cast<std::uint16_t>(set) & static_cast<std::uint16_t>(one)) != 0;
 }
 
 struct TransactionTiming {  // SIP-10; settings
@@ -111,7 +114,16 @@ private:
     TransactionState state_;
     bool reliable_;
     bool responded_ = false;  // server INVITE: there is a response to send again
+    bool cancelled_ = false;  // client INVITE
 };
+
+// SIP-19, RFC 3261 9.2: what a CANCEL does to the server transaction of the same branch and sent-by
+// (find_cancelled() of transaction_key.hpp), or null.
+struct CancelVerdict {
+    std::uint16_t status = 481;  // the answer to the CANCEL, with the To tag of the other's answer
+    bool end_invite = false;     // answer that one with 487
+};
+[[nodiscard]] CancelVerdict judge_cancel(const Transaction*);
 
 // The event of a response by its status: 1xx, 2xx, 3xx-6xx, for clients and for servers.
 [[nodiscard]] TransactionEvent received_event(std::uint16_t status);

@@ -32,10 +32,21 @@ constexpr Bytes kBranchCookie = "z9hG4bK";
 // RFC 3261 8.1.1.7. The cookie alone is no unique branch (SIP-48).
 [[nodiscard]] bool has_branch_cookie(Bytes branch);
 
-// Of a request from a peer: branch, sent-by, method; an ACK gets the key of its INVITE. For a
-// CANCEL give `as` = Method::kInvite to find what it cancels.
+// Of a request from a peer: branch, sent-by, method; an ACK gets the key of its INVITE.
 [[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request);
 [[nodiscard]] TransactionKey server_key(const KeySecret&, const Message& request, Bytes as_method);
+// What a CANCEL is about, a transaction of any other method (RFC 3261 9.2), by `find`, which gives
+// a pointer for a key. Null: nothing.
+template <typename Find>
+[[nodiscard]] auto find_cancelled(const KeySecret& secret, const Message& cancel, Find find) {
+    auto found = find(server_key(secret, cancel, method_text(Method::kInvite)));
+    for (auto i = unsigned{1}; !found && i <= static_cast<unsigned>(Method::kUpdate); ++i) {
+        const auto method = static_cast<Method>(i);
+        if (method == Method::kAck || method == Method::kCancel) continue;
+        found = find(server_key(secret, cancel, method_text(method)));
+    }
+    return found;
+}
 // Merged requests (SIP-11, RFC 3261 8.2.2.2): From tag, Call-ID, CSeq; only for requests without a
 // To tag.
 [[nodiscard]] TransactionKey merge_key(const KeySecret&, const Message& request);

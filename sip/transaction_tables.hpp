@@ -27,12 +27,15 @@ constexpr Row kClientInvite[] = {
     {S::kCalling, E::kRetransmit, S::kCalling, A::kSend},  // timer A
     {S::kCalling, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},  // timer B
     {S::kCalling, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
+    {S::kCalling, E::kCancel, S::kCalling, A::kNone},  // 9.1: the CANCEL waits for a 1xx
     {S::kCalling, E::kProvisional, S::kProceeding, A::kPassUp},
     {S::kCalling, E::kSuccess, S::kAccepted, A::kPassUp},
     {S::kCalling, E::kFailure, S::kCompleted, A::kSendAck | A::kPassUp},
     {S::kProceeding, E::kProvisional, S::kProceeding, A::kPassUp},
     {S::kProceeding, E::kSuccess, S::kAccepted, A::kPassUp},
     {S::kProceeding, E::kFailure, S::kCompleted, A::kSendAck | A::kPassUp},
+    {S::kProceeding, E::kCancel, S::kProceeding, A::kSendCancel},
+    {S::kProceeding, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},  // 9.1: after its CANCEL
     {S::kCompleted, E::kFailure, S::kCompleted, A::kSendAck},
     {S::kCompleted, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
     {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},  // timer D
@@ -57,21 +60,24 @@ constexpr Row kClientOther[] = {
     {S::kCompleted, E::kLinger, S::kTerminated, A::kTerminated},  // timer K
 };
 
-// RFC 3261 figure 7, with RFC 6026 7.1.
+// RFC 3261 figure 7, with RFC 6026 7.1: no transport error ends it, so that the INVITE is absorbed when it
+// comes again. The 2xx goes out until its ACK comes (RFC 3261 13.3.1.4), which is left to the user there.
 constexpr Row kServerInvite[] = {
     {S::kProceeding, E::kRequestAgain, S::kProceeding, A::kSend},
     {S::kProceeding, E::kAnswerDue, S::kProceeding, A::kSendTrying},  // SIP-19
     {S::kProceeding, E::kSendProvisional, S::kProceeding, A::kSend},
     {S::kProceeding, E::kSendSuccess, S::kAccepted, A::kSend},
     {S::kProceeding, E::kSendFailure, S::kCompleted, A::kSend},
-    {S::kProceeding, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
+    {S::kProceeding, E::kTransportError, S::kProceeding, A::kReportTransport},
     {S::kCompleted, E::kRequestAgain, S::kCompleted, A::kSend},
     {S::kCompleted, E::kRetransmit, S::kCompleted, A::kSend},  // timer G
     {S::kCompleted, E::kTimeout, S::kTerminated, A::kReportTimeout | A::kTerminated},  // timer H
-    {S::kCompleted, E::kTransportError, S::kTerminated, A::kReportTransport | A::kTerminated},
+    {S::kCompleted, E::kTransportError, S::kCompleted, A::kReportTransport},
     {S::kCompleted, E::kAck, S::kConfirmed, A::kNone},
     {S::kConfirmed, E::kLinger, S::kTerminated, A::kTerminated},  // timer I
     {S::kAccepted, E::kSendSuccess, S::kAccepted, A::kSend},
+    {S::kAccepted, E::kRetransmit, S::kAccepted, A::kSend},
+    {S::kAccepted, E::kTimeout, S::kAccepted, A::kReportTimeout},
     {S::kAccepted, E::kAck, S::kAccepted, A::kPassUp},
     {S::kAccepted, E::kTransportError, S::kAccepted, A::kReportTransport},
     {S::kAccepted, E::kLinger, S::kTerminated, A::kTerminated},  // timer L
@@ -120,11 +126,12 @@ enum class Span : std::uint8_t { kNone, kT1, kT2, k64T1, kT4, kTryingAfter, kAns
 struct TimerRow {
     TransactionKind kind;
     S state;
-    Span retransmit;  // the first interval; only when not reliable
+    Span retransmit;  // the first interval
     bool capped;      // doubles up to T2 (E, G); else without end (A)
     Span timeout;
     Span linger;
-    bool linger_if_reliable;  // else 0: the state is left at once (D, I, J, K)
+    bool if_reliable;  // else, on TCP and TLS, no retransmit, and linger 0: left at once (D, I, J,
+                       // K)
     Span answer;
 };
 
@@ -140,7 +147,7 @@ constexpr TimerRow kTimers[] = {
     {K::kServerInvite, S::kProceeding, Span::kNone, false, Span::kNone, Span::kNone, false, Span::kTryingAfter},
     {K::kServerInvite, S::kCompleted, Span::kT1, true, Span::k64T1, Span::kNone, false, Span::kNone},
     {K::kServerInvite, S::kConfirmed, Span::kNone, false, Span::kNone, Span::kT4, false, Span::kNone},
-    {K::kServerInvite, S::kAccepted, Span::kNone, false, Span::kNone, Span::k64T1, true, Span::kNone},
+    {K::kServerInvite, S::kAccepted, Span::kT1, true, Span::k64T1, Span::k64T1, true, Span::kNone},
     {K::kServerOther, S::kTrying, Span::kNone, false, Span::k64T1, Span::kNone, false, Span::kAnswerWithin},
     {K::kServerOther, S::kCompleted, Span::kNone, false, Span::kNone, Span::k64T1, false, Span::kNone},
 };

@@ -112,6 +112,31 @@ void copy(Sink& out, const Message& from, HeaderName id) {
     if (const Header* header = from.find(id)) append_line(out, header_text(id), header->value);
 }
 
+void copy_all(Sink& out, const Message& from, HeaderName id) {
+    for (const Header* header = from.find(id); header != nullptr; header = from.next(header)) {
+        append_line(out, header_text(id), header->value);
+    }
+}
+
+// What an ACK and a CANCEL have of the request that they go with.
+void write_companion(Sink& out, Method method, const Message& request, const Message& to) {
+    out.append(method_text(method));
+    out.append(' ');
+    append_value(out, request.request_uri_text);
+    out.append(" SIP/2.0\r\n");
+    append_line(out, "Via", request.via.text);
+    append_line(out, "Max-Forwards", "70");
+    copy_all(out, request, HeaderName::kRoute);
+    copy(out, request, HeaderName::kFrom);
+    copy(out, to, HeaderName::kTo);
+    copy(out, request, HeaderName::kCallId);
+    out.append("CSeq: ");
+    out.append_number(request.cseq.number);
+    out.append(' ');
+    out.append(method_text(method));
+    out.append(kEnd);
+}
+
 void append_to(Sink& out, const Message& request, const ResponseHead& head) {
     const Header* header = request.find(HeaderName::kTo);
     if (header == nullptr) return;
@@ -165,21 +190,14 @@ void write_response_head(Sink& out, const Message& request, const ResponseHead& 
 }
 
 void write_ack(Sink& out, const Message& invite, const Message& response) {
-    out.append("ACK ");
-    append_value(out, invite.request_uri_text);
-    out.append(" SIP/2.0\r\n");
-    append_line(out, "Via", invite.via.text);
-    append_line(out, "Max-Forwards", "70");
-    for (const Header* route = invite.find(HeaderName::kRoute); route != nullptr;
-         route = invite.next(route)) {
-        append_line(out, "Route", route->value);
-    }
-    copy(out, invite, HeaderName::kFrom);
-    copy(out, response, HeaderName::kTo);
-    copy(out, invite, HeaderName::kCallId);
-    out.append("CSeq: ");
-    out.append_number(invite.cseq.number);
-    out.append(" ACK\r\n");
+    write_companion(out, Method::kAck, invite, response);
+    copy_all(out, invite, HeaderName::kAuthorization);
+    copy_all(out, invite, HeaderName::kProxyAuthorization);
+    write_no_body(out);
+}
+
+void write_cancel(Sink& out, const Message& request) {
+    write_companion(out, Method::kCancel, request, request);
     write_no_body(out);
 }
 

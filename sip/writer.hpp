@@ -58,9 +58,12 @@ struct ResponseHead {
 // request may be malformed: what it does not have is left out.
 void write_response_head(Sink&, const Message& request, const ResponseHead&);
 
-// ACK for a 3xx-6xx response to the INVITE `request_bytes` (RFC 3261 17.1.1.3): same Request-URI,
-// top Via, Route, From, Call-ID and CSeq number; To of the response. Writes the whole message.
+// ACK for a 3xx-6xx response to our INVITE (RFC 3261 17.1.1.3): same Request-URI, top Via, Route,
+// From, Call-ID, CSeq number and credentials (22.1); To of the response. Writes the whole message.
 void write_ack(Sink&, const Message& invite, const Message& response);
+// CANCEL of our request (RFC 3261 9.1): the same, To too, but no credentials. Writes the whole
+// message.
+void write_cancel(Sink&, const Message& request);
 
 // One more header field. CR, LF and NUL in a value are written as SP: no header field can be
 // smuggled in.

@@ -47,8 +47,14 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         answer_at_once(request, peer, {403, {}});
         return true;
     }
-    if (request.method == sip::Method::kCancel) {  // nothing here can be cancelled
-        answer_at_once(request, peer, {481, {}});
+    if (request.method == sip::Method::kCancel) {  // SIP-19
+        const auto* const known = sip::find_cancelled(settings_.secret, request,
+                                                      [this](const sip::TransactionKey& of_method) {
+                                                          return transaction_index_.find(of_method);
+                                                      });
+        const auto* const transaction = known != nullptr ? transactions_.find(*known) : nullptr;
+        const auto verdict = sip::judge_cancel(transaction ? &transaction->machine : nullptr);
+        answer_at_once(request, peer, {verdict.status, {}});
         return true;
     }
     const std::uint16_t refused = sip::check_request(request, kAllowed);

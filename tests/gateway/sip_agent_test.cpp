@@ -71,6 +71,28 @@ TEST(SipAgent, OtherMethodsAreNotAllowed) {  // IQ-14
     }
 }
 
+TEST(SipAgent, ACancelChangesNothingForAMessage) {  // SIP-19, RFC 3261 9.2
+    World world;
+    auto peer = world.peer();
+    const auto request = [](const char* method, const char* branch) {
+        return World::request(branch, "", "", "UDP", "sip:juliet@xmpp.example",
+                              "sip:romeo@sip.example", method);
+    };
+    peer->send_udp(world.sip_address(), World::request("m1", "x", {}, "UDP"));
+    ASSERT_TRUE(world.until([&] { return !peer->responses.empty(); }));
+    const std::size_t before = peer->responses.size();
+    const auto stanzas = world.edge().stanzas.size();
+    peer->send_udp(world.sip_address(), request("CANCEL", "m1"));
+    peer->send_udp(world.sip_address(), request("CANCEL", "m2"));
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() >= before + 2; }));
+    for (std::size_t i = before; i < peer->responses.size(); ++i) {
+        const bool known = has(peer->responses[i], "z9hG4bKm1");
+        EXPECT_TRUE(peer->responses[i].starts_with(known ? "SIP/2.0 200 " : "SIP/2.0 481 "))
+            << peer->responses[i];
+    }
+    EXPECT_EQ(world.edge().stanzas.size(), stanzas);
+}
+
 TEST(SipAgent, ATargetThatIsSuspectIsNotWaitedFor) {  // SIP-8: 4 s instead of Timer F
     World world(Settings{{"domain/sip.example/next_hop",
                           "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}});

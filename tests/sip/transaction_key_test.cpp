@@ -52,6 +52,17 @@ TEST(TransactionKey, MatchesByBranchSentByAndMethod) {  // RFC 3261 17.2.3
     cancel.method = cancel.cseq_method = "CANCEL";
     EXPECT_NE(key_of(invite), key_of(cancel));
     EXPECT_EQ(key_of(invite), server_key(kSecret, make(cancel).message, "INVITE"));
+    for (const char* const method : {"INVITE", "MESSAGE", "UPDATE", "ACK", "CANCEL"}) {
+        Fields cancelled = invite;
+        cancelled.method = cancelled.cseq_method = method;
+        KeyIndex<int> index(1);
+        ASSERT_TRUE(index.insert(key_of(cancelled), 7));
+        const int* const found =
+            find_cancelled(kSecret, make(cancel).message,
+                           [&](const TransactionKey& key) { return index.find(key); });
+        // An ACK has the key of its INVITE; a CANCEL is none to be cancelled.
+        EXPECT_EQ(found != nullptr, std::string_view(method) != "CANCEL") << method;
+    }
     EXPECT_NE(key_of(invite), server_key({1, 3}, make(invite).message));
 }
 

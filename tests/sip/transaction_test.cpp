@@ -63,11 +63,88 @@ TEST(Transaction, TimerEDoublesUpToT2UntilTimerF) {  // SIP-10
 TEST(Transaction, AfterAProvisionalTimerERunsAtT2AndTimerFGoesOn) {  // RFC 3261 17.1.2.2
     Transaction t(K::kClientOther, kTiming, false);
     (void)t.start(kStart);
+    EXPECT_EQ(t.on_time(kStart + 500ms), A::kSend);
     EXPECT_EQ(t.step(E::kProvisional, kStart + 600ms), A::kPassUp);
-    const Story run = run_out(t);
-    EXPECT_EQ(run.sent.front(), 4600);
-    EXPECT_EQ(run.sent.at(1), 8600);
+    const Story run = run_out(t);  // what was armed fires, and only then T2 holds
+    EXPECT_EQ(run.sent,
+              (std::vector<std::int64_t>{1500, 5500, 9500, 13500, 17500, 21500, 25500, 29500}));
     EXPECT_EQ(run.ended, 32'000);
+}
+
+TEST(Transaction, TheAnswerToAnInviteGoesOutUntilItsAckComes) {  // RFC 3261 13.3.1.4
+    for (const bool reliable : {false, true}) {
+        Transaction t(K::kServerInvite, kTiming, reliable);
+        (void)t.start(kStart);
+        EXPECT_EQ(t.step(E::kSendSuccess, kStart), A::kSend);
+        EXPECT_EQ(t.on_time(kStart + 500ms), A::kSend);
+        EXPECT_EQ(ms(t.deadline()), 1500);
+        EXPECT_EQ(t.step(E::kRequestAgain, kStart + 600ms), A::kNone);  // RFC 6026 7.1
+        EXPECT_EQ(t.step(E::kAck, kStart + 700ms), A::kPassUp);
+        Story run = run_out(t);
+        EXPECT_TRUE(run.sent.empty());
+        EXPECT_EQ(run.ended, 32'000);  // timer L
+        EXPECT_FALSE(has(run.last, A::kReportTimeout));
+    }
+    Transaction t(K::kServerInvite, kTiming, true);
+    (void)t.start(kStart);
+    (void)t.step(E::kSendSuccess, kStart);
+    for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(t.on_time(t.deadline()), A::kSend);
+    EXPECT_EQ(ms(t.deadline()), 32'000);
+    // The user sends BYE.
+    EXPECT_EQ(t.on_time(t.deadline()), A::kReportTimeout | A::kTerminated);
+}
+
+TEST(Transaction, NoTransportErrorLetsAnInviteInTwice) {  // RFC 6026 7.1
+    for (const std::vector<E>& before : {std::vector<E>{}, {E::kSendFailure}, {E::kSendSuccess}}) {
+        Transaction t(K::kServerInvite, kTiming, false);
+        (void)t.start(kStart);
+        for (const E event : before) (void)t.step(event, kStart);
+        const S state = t.state();
+        EXPECT_EQ(t.step(E::kTransportError, kStart), A::kReportTransport);
+        EXPECT_EQ(t.state(), state);
+    }
+}
+
+TEST(Transaction, ACancelWaitsForAProvisionalAndThenTheEndMustCome) {  // SIP-19, RFC 3261 9.1
+    Transaction t(K::kClientInvite, kTiming, false);
+    (void)t.start(kStart);
+    EXPECT_EQ(t.step(E::kCancel, kStart + 100ms), A::kNone);
+    EXPECT_EQ(t.step(E::kProvisional, kStart + 200ms), A::kPassUp | A::kSendCancel);
+    EXPECT_EQ(t.step(E::kProvisional, kStart + 300ms), A::kPassUp);
+    EXPECT_EQ(t.step(E::kCancel, kStart + 400ms), A::kNone);  // once
+    EXPECT_EQ(ms(t.deadline()), 32'200);
+    Transaction late = t;
+    EXPECT_EQ(t.step(E::kFailure, kStart + 1s), A::kSendAck | A::kPassUp);  // 487
+    EXPECT_EQ(late.on_time(kStart + 32'200ms), A::kReportTimeout | A::kTerminated);
+
+    Transaction proceeding(K::kClientInvite, kTiming, true);
+    (void)proceeding.start(kStart);
+    (void)proceeding.step(E::kProvisional, kStart);
+    EXPECT_EQ(proceeding.deadline(), kNever);  // it may ring for long
+    EXPECT_EQ(proceeding.step(E::kCancel, kStart + 60s), A::kSendCancel);
+    // It may have been too late: the 2xx counts, and its user sends ACK and BYE.
+    EXPECT_EQ(proceeding.step(E::kSuccess, kStart + 61s), A::kPassUp);
+    EXPECT_EQ(proceeding.step(E::kCancel, kStart + 61s), A::kNone);
+    EXPECT_EQ(ms(proceeding.deadline()), 93'000);
+}
+
+TEST(Transaction, ACancelIsAnsweredByWhatItFinds) {  // SIP-19, RFC 3261 9.2
+    const auto judge = [](K kind, std::vector<E> events) {
+        Transaction t(kind, kTiming, false);
+        (void)t.start(kStart);
+        for (const E event : events) (void)t.step(event, kStart);
+        const CancelVerdict verdict = judge_cancel(&t);
+        EXPECT_EQ(verdict.status, 200);
+        return verdict.end_invite;
+    };
+    EXPECT_TRUE(judge(K::kServerInvite, {}));
+    EXPECT_TRUE(judge(K::kServerInvite, {E::kSendProvisional}));
+    EXPECT_FALSE(judge(K::kServerInvite, {E::kSendFailure}));
+    EXPECT_FALSE(judge(K::kServerInvite, {E::kSendSuccess}));
+    EXPECT_FALSE(judge(K::kServerOther, {}));  // no effect on any other method
+    EXPECT_FALSE(judge(K::kServerOther, {E::kSendSuccess}));
+    EXPECT_EQ(judge_cancel(nullptr).status, 481);
+    EXPECT_FALSE(judge_cancel(nullptr).end_invite);
 }
 
 TEST(Transaction, TimerGDoublesUpToT2UntilTimerH) {  // SIP-10
@@ -190,7 +267,7 @@ bool bring(Transaction& t, S state) {
         case S::kCompleted: to(E::kFailure), to(E::kSendFailure); break;
         case S::kConfirmed: to(E::kSendFailure), to(E::kAck); break;
         case S::kAccepted: to(E::kSuccess), to(E::kSendSuccess); break;
-        case S::kTerminated: to(E::kTransportError); break;
+        case S::kTerminated: to(E::kTransportError), to(E::kSendFailure), to(E::kTimeout); break;
         case S::kCount: break;
     }
     return t.state() == state;
@@ -220,7 +297,8 @@ TEST(Transaction, EachPairOfStateAndEventDoesWhatTheTableSays) {
                 // Nothing to send again before there is a response.
                 const bool silent = kind == K::kServerInvite && state == S::kProceeding &&
                                     event == E::kRequestAgain;
-                EXPECT_EQ(did, silent ? A::kNone : wanted->run);
+                EXPECT_EQ(did, silent ? A::kNone : wanted->run)
+                    << static_cast<int>(kind) << " state " << s << " event " << e;
                 EXPECT_EQ(has(did, A::kTerminated), t.state() == S::kTerminated);
                 if (t.state() == S::kTerminated) {
                     EXPECT_EQ(t.deadline(), kNever);

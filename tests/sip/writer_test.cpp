@@ -186,6 +186,7 @@ TEST(Writer, NoViaBringsAControlIntoAnAnswer) {
 TEST(Writer, BuildsTheAckOfAFailure) {  // RFC 3261 17.1.1.3, ERT-3
     test::Read invite(crlf(
         "INVITE sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nRoute: <sip:p;lr>\n"
+        "Proxy-Authorization: Digest a\nAuthorization: Digest b\nRoute: <sip:q;lr>\n"
         "From: <sip:a@x>;tag=1\nTo: <sip:b@h>\nCall-ID: c\nCSeq: 5 INVITE\nContent-Length: 0\n\n"));
     test::Read response(
         crlf("SIP/2.0 486 Busy\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nFrom: <sip:a@x>;tag=1\n"
@@ -197,8 +198,16 @@ TEST(Writer, BuildsTheAckOfAFailure) {  // RFC 3261 17.1.1.3, ERT-3
     write_ack(sink, invite.message, response.message);
     EXPECT_EQ(sink.written(),
               crlf("ACK sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\nMax-Forwards: 70\n"
-                   "Route: <sip:p;lr>\nFrom: <sip:a@x>;tag=1\nTo: <sip:b@h>;tag=2\nCall-ID: c\n"
-                   "CSeq: 5 ACK\nContent-Length: 0\n\n"));
+                   "Route: <sip:p;lr>\nRoute: <sip:q;lr>\nFrom: <sip:a@x>;tag=1\n"
+                   "To: <sip:b@h>;tag=2\nCall-ID: c\nCSeq: 5 ACK\nAuthorization: Digest b\n"
+                   "Proxy-Authorization: Digest a\nContent-Length: 0\n\n"));
+    sink.truncate(0);
+    write_cancel(sink, invite.message);  // SIP-19, RFC 3261 9.1
+    EXPECT_EQ(sink.written(),
+              crlf("CANCEL sip:b@h SIP/2.0\nVia: SIP/2.0/UDP gw;branch=z9hG4bK1\n"
+                   "Max-Forwards: 70\nRoute: <sip:p;lr>\nRoute: <sip:q;lr>\n"
+                   "From: <sip:a@x>;tag=1\nTo: <sip:b@h>\nCall-ID: c\nCSeq: 5 CANCEL\n"
+                   "Content-Length: 0\n\n"));
 }
 
 TEST(Writer, SaysWhenThereIsNoRoom) {
