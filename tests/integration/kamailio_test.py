@@ -22,8 +22,11 @@ class KamailioWorld(World):
         self.kamailio = await Kamailio(self.directory / "kamailio", SIP_DOMAIN,
                                        **self.kamailio_options).start(
             f"sip:{self.fedgate.sip[0]}:{self.fedgate.sip[1]};transport={self.transport}")
-        await self.agent.register("romeo", SIP_DOMAIN, (self.kamailio.address, 5060))
+        await self.register()
         return self.kamailio.uri(self.transport)
+
+    async def register(self):
+        await self.agent.register("romeo", SIP_DOMAIN, (self.kamailio.address, 5060))
 
     async def send_from_romeo(self, body, seconds=20):
         return await self.agent.send_message(f"sip:{ROMEO}", f"sip:{JULIET}", body,

@@ -47,9 +47,11 @@ std::vector<SlowFrame> framed(const std::string& stream, std::vector<std::size_t
             done += frame.consumed;
             if (frame.kind == FrameKind::kMessage || frame.kind == FrameKind::kMalformed) {
                 out.push_back({done, std::string(message.body), false});
-                if (frame.kind == FrameKind::kMessage) look(message, Bytes(exact.data(), exact.size()));
+                if (frame.kind == FrameKind::kMessage)
+                    look(message, Bytes(exact.data(), exact.size()));
             }
-            pending.assign(exact.begin() + static_cast<std::ptrdiff_t>(frame.consumed), exact.end());
+            pending.assign(exact.begin() + static_cast<std::ptrdiff_t>(frame.consumed),
+                           exact.end());
         }
     }
     return out;
@@ -61,7 +63,8 @@ inline std::vector<SlowFrame> framed(const std::string& stream, std::vector<std:
 }
 
 inline void PrintTo(const SlowFrame& frame, std::ostream* out) {
-    *out << (frame.closed ? "close at " : "message to ") << frame.end << " body " << frame.body.size();
+    *out << (frame.closed ? "close at " : "message to ") << frame.end << " body "
+         << frame.body.size();
 }
 
 }  // namespace fedgate::sip::test

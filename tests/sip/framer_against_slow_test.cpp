@@ -16,8 +16,10 @@ constexpr std::size_t kStreams = 4'000;
 std::vector<std::string> corpus() {
     std::vector<std::string> messages;
     for (const char* folder : {"/rfc4475", "/rfc5118"}) {
-        for (const auto& entry : std::filesystem::directory_iterator(FEDGATE_CORPUS + std::string(folder))) {
-            if (entry.path().extension() != ".md") messages.push_back(test::read_file(entry.path()));
+        for (const auto& entry :
+             std::filesystem::directory_iterator(FEDGATE_CORPUS + std::string(folder))) {
+            if (entry.path().extension() != ".md")
+                messages.push_back(test::read_file(entry.path()));
         }
     }
     std::ranges::sort(messages);
@@ -25,11 +27,28 @@ std::vector<std::string> corpus() {
 }
 
 // What tears framers apart: line ends, lengths, folds, colons.
-const std::vector<std::string> kPieces = {
-    "\r\n",  "\r",    "\n",     "\r\n\r\n", "\n\n",           "\r\n ",          "\r\n\t",
-    ":",     " ",     "l:0",    "L : 3",    "Content-Length: 5", "\r\nContent-Length: 0\r\n",
-    "\r\nl: 4\r\n",   "0 412",  "-1",       "99999999999",    "00000000000000000004",
-    "SIP/2.0 200 OK\r\n", "MESSAGE sip:a@b SIP/2.0\r\n", std::string(1, '\0'), "\xff"};
+const std::vector<std::string> kPieces = {"\r\n",
+                                          "\r",
+                                          "\n",
+                                          "\r\n\r\n",
+                                          "\n\n",
+                                          "\r\n ",
+                                          "\r\n\t",
+                                          ":",
+                                          " ",
+                                          "l:0",
+                                          "L : 3",
+                                          "Content-Length: 5",
+                                          "\r\nContent-Length: 0\r\n",
+                                          "\r\nl: 4\r\n",
+                                          "0 412",
+                                          "-1",
+                                          "99999999999",
+                                          "00000000000000000004",
+                                          "SIP/2.0 200 OK\r\n",
+                                          "MESSAGE sip:a@b SIP/2.0\r\n",
+                                          std::string(1, '\0'),
+                                          "\xff"};
 
 std::string damage(std::mt19937_64& random, const std::vector<std::string>& messages) {
     const auto below = [&random](std::size_t bound) {
@@ -43,7 +62,8 @@ std::string damage(std::mt19937_64& random, const std::vector<std::string>& mess
             case 0: stream.insert(at, kPieces[below(kPieces.size())]); break;
             case 1: stream.erase(at, 1 + below(4)); break;
             default:
-                stream.replace(at, std::min(stream.size() - at, below(6)), kPieces[below(kPieces.size())]);
+                stream.replace(at, std::min(stream.size() - at, below(6)),
+                               kPieces[below(kPieces.size())]);
         }
     }
     return stream;
@@ -59,8 +79,10 @@ TEST(FramerAgainstSlow, TheyAgreeOnDamagedStreams) {  // SIP-3
         const std::string stream = damage(random, messages);
         const std::vector<test::SlowFrame> slow = test::SlowFramer(test::kBodyMax).read(stream);
         std::vector<std::size_t> cuts;
-        for (std::size_t n = random() % 4; n > 0; --n) cuts.push_back(random() % (stream.size() + 1));
-        ASSERT_EQ(test::framed(stream, cuts, test::kBodyMax), slow) << testing::PrintToString(stream);
+        for (std::size_t n = random() % 4; n > 0; --n)
+            cuts.push_back(random() % (stream.size() + 1));
+        ASSERT_EQ(test::framed(stream, cuts, test::kBodyMax), slow)
+            << testing::PrintToString(stream);
         for (const test::SlowFrame& frame : slow) ++(frame.closed ? closed : framed);
     }
     // Both ends were met often enough to mean something.

@@ -86,8 +86,8 @@ private:
                 return close;
             }
             if (!same(name, "content-length") && !same(name, "l")) continue;
-            const bool folded =
-                i + 1 < lines.size() && (lines[i + 1].text[0] == ' ' || lines[i + 1].text[0] == '\t');
+            const bool folded = i + 1 < lines.size() &&
+                                (lines[i + 1].text[0] == ' ' || lines[i + 1].text[0] == '\t');
             lengths.push_back(folded ? "folded" : line.substr(colon + 1));
         }
         if (fields > limits::kSipHeaders || lengths.size() != 1) return close;

@@ -1,5 +1,5 @@
-// A Via that is read stays what it is when it is written from its parts and read again, alone and in
-// a list; its parameters are all of its parameters.
+// A Via that is read stays what it is when it is written from its parts and read again, alone and
+// in a list; its parameters are all of its parameters.
 #include <cstddef>
 #include <cstdint>
 #include <string>

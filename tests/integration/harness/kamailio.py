@@ -39,6 +39,7 @@ request_route {{
         sl_send_reply("483", "Too Many Hops");
         exit;
     }}
+    remove_hf("Route");  # of a user agent whose outbound proxy this is
     if (is_method("OPTIONS")) {{
         sl_send_reply("200", "OK");
         exit;
