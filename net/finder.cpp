@@ -14,6 +14,7 @@ struct Finder::State final : ResolverOwner, TurnTask {
     ~State() { loop.cancel_turn_task(*this); }
 
     void begin(Lookup wanted);
+    void ask_next();
     void lookup_done();
     void finish(LookupStatus status);
     void on_resolved(QueryId id, const DnsAnswer& answer) override;
@@ -25,6 +26,7 @@ struct Finder::State final : ResolverOwner, TurnTask {
     LoopRandom random;
     Questions questions;
     Lookup lookup;
+    std::size_t asked_count = 0;  // of its questions
     std::vector<Found> found;
     Duration ttl{};
     bool looking_up = false;
@@ -38,21 +40,29 @@ void Finder::State::begin(Lookup wanted) {
     failed = false;
     found.clear();
     lookup = std::move(wanted);
+    asked_count = 0;
+    ask_next();
+    if (lookup.questions().empty()) loop.at_turn_end(*this);
+}
+
+void Finder::State::ask_next() {
     const auto list = lookup.questions();
-    for (std::size_t i = 0; i < list.size(); ++i)
-        questions.ask(list[i].name, list[i].type, i, *this);
-    if (list.empty()) loop.at_turn_end(*this);
+    for (; asked_count < list.size(); ++asked_count)
+        questions.ask(list[asked_count].name, list[asked_count].type, asked_count, *this);
 }
 
 void Finder::State::on_resolved(QueryId id, const DnsAnswer& answer) {
     const auto asked = questions.take(id);
     if (looking_up) {
         lookup.answer(asked.what, answer);
-        if (lookup.complete()) lookup_done();
+        if (lookup.complete()) return lookup_done();
+        ask_next();
         return;
     }
     Found& one = found[asked.what];
-    (asked.type == DnsType::kAaaa ? one.v6 : one.v4) = answer.addresses;
+    auto& addresses = asked.type == DnsType::kAaaa ? one.v6 : one.v4;
+    addresses = answer.addresses;
+    std::erase_if(addresses, [](const SocketAddress& address) { return !is_unicast(address); });
     ttl = std::min(ttl, answer.ttl);
     if (answer.status == DnsStatus::kFailed || answer.status == DnsStatus::kBogus) failed = true;
     if (questions.empty()) finish(LookupStatus::kFound);

@@ -22,6 +22,7 @@ struct SimulatedResolver::State final : TimerOwner {
         std::vector<SrvRecord> srv;
         std::vector<SocketAddress> addresses;
         std::vector<TlsaRecord> tlsa;
+        std::vector<NaptrRecord> naptr;
         DnsStatus failing = DnsStatus::kOk;
         bool secure = false;
         bool silent = false;
@@ -61,14 +62,13 @@ DnsAnswer SimulatedResolver::State::look_up(const std::string& name, DnsType typ
         if (answer.status == DnsStatus::kOk) {
             if (type == DnsType::kSrv) answer.srv = entry.srv;
             if (type == DnsType::kTlsa) answer.tlsa = entry.tlsa;
+            if (type == DnsType::kNaptr) answer.naptr = entry.naptr;
             for (const SocketAddress& address : entry.addresses) {
                 const DnsType has =
                     address.storage.sin6_family == AF_INET6 ? DnsType::kAaaa : DnsType::kA;
                 if (has == type) answer.addresses.push_back(address);
             }
-            if (answer.srv.empty() && answer.addresses.empty() && answer.tlsa.empty()) {
-                answer.status = DnsStatus::kNoData;
-            }
+            if (!answer.has_records()) answer.status = DnsStatus::kNoData;
         }
     }
     answer.ttl = clamp_ttl(answer.status, 60s);
@@ -99,6 +99,9 @@ void SimulatedResolver::add_address(const std::string& name, const SocketAddress
 }
 void SimulatedResolver::add_tlsa(const std::string& name, TlsaRecord record) {
     state_->table[name].tlsa.push_back(std::move(record));
+}
+void SimulatedResolver::add_naptr(const std::string& name, NaptrRecord record) {
+    state_->table[name].naptr.push_back(std::move(record));
 }
 void SimulatedResolver::set_secure(const std::string& name) { state_->table[name].secure = true; }
 void SimulatedResolver::set_failing(const std::string& name, DnsStatus status) {

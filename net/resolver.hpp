@@ -15,7 +15,7 @@
 
 namespace fedgate::net {
 
-enum class DnsType : std::uint16_t { kA = 1, kAaaa = 28, kSrv = 33, kTlsa = 52 };
+enum class DnsType : std::uint16_t { kA = 1, kAaaa = 28, kSrv = 33, kNaptr = 35, kTlsa = 52 };
 
 enum class DnsStatus : std::uint8_t {
     kOk,        // there are records
@@ -30,6 +30,15 @@ struct SrvRecord {
     std::uint16_t weight = 0;
     std::uint16_t port = 0;
     std::string target;  // without the last dot; empty for "." (service not offered)
+};
+
+// RFC 3403 4.1. One with a regular expression is left out: SIP has no use for it (RFC 3263 4.1).
+struct NaptrRecord {
+    std::uint16_t order = 0;
+    std::uint16_t preference = 0;
+    std::string flags;
+    std::string service;
+    std::string replacement;  // without the last dot; empty for "."
 };
 
 // RFC 6698 2.1. What the numbers mean is net/dane's to say.
@@ -47,6 +56,11 @@ struct DnsAnswer {
     std::vector<SrvRecord> srv;
     std::vector<SocketAddress> addresses;  // port 0
     std::vector<TlsaRecord> tlsa;
+    std::vector<NaptrRecord> naptr;
+
+    [[nodiscard]] bool has_records() const {
+        return !srv.empty() || !addresses.empty() || !tlsa.empty() || !naptr.empty();
+    }
 };
 
 struct QueryState;
@@ -89,6 +103,7 @@ public:
     void add_srv(const std::string& name, SrvRecord);
     void add_address(const std::string& name, const SocketAddress&);
     void add_tlsa(const std::string& name, TlsaRecord);
+    void add_naptr(const std::string& name, NaptrRecord);
     void set_failing(const std::string& name, DnsStatus);  // every type of this name
     void set_secure(const std::string& name);  // what is there, and that there is nothing else
     void clear(const std::string& name);

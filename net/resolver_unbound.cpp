@@ -40,8 +40,18 @@ bool read_name(Bytes wire, std::string& text) {
     return false;
 }
 
+// A <character-string>: a length and as many bytes (RFC 1035 3.3).
+bool take_text(Bytes& data, std::string& text) {
+    if (data.empty()) return false;
+    const auto length = static_cast<unsigned char>(data[0]);
+    if (data.size() < 1u + length) return false;
+    text = data.substr(1, length);
+    data.remove_prefix(1u + length);
+    return true;
+}
+
 void read_record(Bytes data, DnsType type, DnsAnswer& answer) {
-    const auto number = [data](std::size_t at) {
+    const auto number = [data = data](std::size_t at) {
         return static_cast<std::uint16_t>(static_cast<unsigned char>(data[at]) << 8 |
                                           static_cast<unsigned char>(data[at + 1]));
     };
@@ -52,6 +62,18 @@ void read_record(Bytes data, DnsType type, DnsAnswer& answer) {
         record.weight = number(2);
         record.port = number(4);
         if (record.port != 0 || record.target.empty()) answer.srv.push_back(std::move(record));
+        return;
+    }
+    if (type == DnsType::kNaptr) {
+        if (data.size() < 4) return;
+        NaptrRecord record;
+        record.order = number(0);
+        record.preference = number(2);
+        data.remove_prefix(4);
+        std::string expression;
+        const bool whole = take_text(data, record.flags) && take_text(data, record.service) &&
+                           take_text(data, expression) && read_name(data, record.replacement);
+        if (whole && expression.empty()) answer.naptr.push_back(std::move(record));
         return;
     }
     if (type == DnsType::kTlsa) {
@@ -87,26 +109,24 @@ DnsAnswer read_result(int error, const ub_result* result, DnsType type) {
              result->havedata != 0 && result->data[i] != nullptr && i < kRecordsMax; ++i) {
             read_record({result->data[i], static_cast<std::size_t>(result->len[i])}, type, answer);
         }
-        const bool has_records =
-            !answer.srv.empty() || !answer.addresses.empty() || !answer.tlsa.empty();
         answer.secure = result->secure != 0;
         answer.ttl = std::chrono::seconds(result->ttl);
         if (result->bogus != 0)
             answer.status = DnsStatus::kBogus;
-        else if (has_records)
+        else if (answer.has_records())
             answer.status = DnsStatus::kOk;
         else if (result->nxdomain != 0 || result->rcode == kNameError)
             answer.status = DnsStatus::kNoDomain;
         else if (result->rcode == kNoError)
             answer.status = DnsStatus::kNoData;
     }
-    if (answer.status != DnsStatus::kOk) {
-        answer.srv.clear();
-        answer.addresses.clear();
-        answer.tlsa.clear();
-    }
     answer.ttl = clamp_ttl(answer.status, answer.ttl);
-    return answer;
+    if (answer.status == DnsStatus::kOk) return answer;
+    DnsAnswer without;
+    without.status = answer.status;
+    without.secure = answer.secure;
+    without.ttl = answer.ttl;
+    return without;
 }
 
 class UnboundResolver;

@@ -1,6 +1,7 @@
 #include "net/srv.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "net/address.hpp"
 
@@ -11,6 +12,7 @@ constexpr std::uint16_t kXmppPort = 5269;
 constexpr std::uint16_t kSipPort = 5060;
 constexpr std::uint16_t kSipsPort = 5061;
 constexpr std::size_t kTargetsMax = 64;  // of one look-up; more are not looked at
+constexpr std::size_t kServicesMax = 8;  // that NAPTR records name; the same
 
 const char* sip_service(Transport transport) {
     switch (transport) {
@@ -32,6 +34,21 @@ Target make_target(const std::string& host, std::uint16_t port, Transport transp
 
 std::uint16_t sip_port(Transport transport) {
     return transport == Transport::kTls ? kSipsPort : kSipPort;
+}
+
+bool equal_ignoring_case(Bytes a, Bytes b) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+// RFC 3263 4.1: a record that leads to SRV. Those that lead to other NAPTR records are none of
+// SIP's, so there can be no loop.
+std::optional<Transport> sip_transport(const NaptrRecord& record) {
+    if (!equal_ignoring_case(record.flags, "s") || record.replacement.empty()) return {};
+    if (equal_ignoring_case(record.service, "SIPS+D2T")) return Transport::kTls;
+    if (equal_ignoring_case(record.service, "SIP+D2T")) return Transport::kTcp;
+    if (equal_ignoring_case(record.service, "SIP+D2U")) return Transport::kUdp;
+    return {};
 }
 
 }  // namespace
@@ -115,9 +132,10 @@ Lookup Lookup::fixed(const std::string& host, std::uint16_t port, Transport tran
     return lookup;
 }
 
-// RFC 3263 4.1, 4.2 without NAPTR: numeric -> direct; port given -> A/AAAA; else SRV; else A/AAAA.
+// RFC 3263 4.1, 4.2: numeric -> direct; port given -> A/AAAA; else NAPTR where the transport is
+// open; else SRV; else A/AAAA.
 Lookup Lookup::sip(const std::string& host, std::uint16_t port,
-                   std::span<const Transport> transports) {
+                   std::span<const Transport> transports, bool ask_naptr) {
     Lookup lookup;
     lookup.kind_ = Kind::kSip;
     lookup.host_ = host;
@@ -126,11 +144,50 @@ Lookup Lookup::sip(const std::string& host, std::uint16_t port,
     const Transport best = transports.front();
     lookup.fallback_.push_back(make_target(host, port != 0 ? port : sip_port(best), best));
     if (port != 0 || lookup.fallback_.front().address.length != 0) return lookup;
-    for (const Transport transport : transports) {
-        lookup.questions_.push_back({sip_service(transport) + host, DnsType::kSrv});
-        lookup.parts_.push_back({transport, DnsStatus::kFailed, false, false, {}});
+    lookup.transports_.assign(transports.begin(), transports.end());
+    if (ask_naptr) {
+        lookup.questions_.push_back({host, DnsType::kNaptr});
+        lookup.parts_.push_back({best, DnsStatus::kFailed, false, false, {}});
+        return lookup;
     }
+    for (const Transport transport : transports)
+        lookup.ask_srv(sip_service(transport) + host, transport);
     return lookup;
+}
+
+void Lookup::ask_srv(const std::string& name, Transport transport) {
+    questions_.push_back({name, DnsType::kSrv});
+    parts_.push_back({transport, DnsStatus::kFailed, false, false, {}});
+}
+
+// RFC 3263 4.1, RFC 3403 4.1: what is not ours to use does not count; of the rest only the lowest
+// order, by preference. Without any it is SRV for what may be used.
+void Lookup::take_naptr(const DnsAnswer& answer) {
+    struct Service {
+        const NaptrRecord* record;
+        Transport transport;
+    };
+    std::vector<Service> services;
+    for (const NaptrRecord& record : answer.naptr) {
+        const auto transport = sip_transport(record);
+        if (!transport || std::ranges::count(transports_, *transport) == 0) continue;
+        services.push_back({&record, *transport});
+    }
+    std::ranges::stable_sort(services, {}, [](const Service& service) {
+        return std::pair(service.record->order, service.record->preference);
+    });
+    if (services.size() > kServicesMax) services.resize(kServicesMax);
+    for (const Service& service : services) {
+        if (service.record->order != services.front().record->order) break;
+        ask_srv(service.record->replacement, service.transport);
+    }
+    if (!services.empty()) {  // without SRV it is the domain itself, by the transport it prefers
+        const Transport best = services.front().transport;
+        fallback_ = {make_target(host_, sip_port(best), best)};
+        return;
+    }
+    for (const Transport transport : transports_)
+        ask_srv(sip_service(transport) + host_, transport);
 }
 
 void Lookup::answer(std::size_t question, const DnsAnswer& answer) {
@@ -145,6 +202,8 @@ void Lookup::answer(std::size_t question, const DnsAnswer& answer) {
     std::erase_if(part.records, [](const SrvRecord& record) { return record.target.empty(); });
     ttl_ = std::min(ttl_, answer.ttl);
     ++answered_;
+    if (questions_[question].type == DnsType::kNaptr && answer.status != DnsStatus::kBogus)
+        take_naptr(answer);
 }
 
 LookupStatus Lookup::status() const {

@@ -59,7 +59,8 @@ enum class LookupStatus : std::uint8_t {
     kBogus,
 };
 
-// One look-up. Ask questions(), give each answer(), then take result().
+// One look-up. Ask questions(), give each answer(), which may add questions, and take the result
+// when it is complete().
 class Lookup {
 public:
     struct Question {
@@ -80,9 +81,11 @@ public:
         return fixed(host, port, transport, Options{});
     }
     // SIP-6. `port` 0: not given. `transports`: those that may be used, best first.
+    // `ask_naptr`: the domain may choose among them.
     static Lookup sip(const std::string& host, std::uint16_t port,
-                      std::span<const Transport> transports);
+                      std::span<const Transport> transports, bool ask_naptr = false);
 
+    // Valid until the next answer().
     [[nodiscard]] std::span<const Question> questions() const { return questions_; }
     void answer(std::size_t question, const DnsAnswer&);
     [[nodiscard]] bool complete() const { return answered_ == questions_.size(); }
@@ -103,11 +106,15 @@ private:
         std::vector<SrvRecord> records;
     };
 
+    void ask_srv(const std::string& name, Transport);
+    void take_naptr(const DnsAnswer&);
+
     Kind kind_ = Kind::kFixed;
     std::string host_;
     std::vector<Question> questions_;
-    std::vector<Part> parts_;       // one for each question
+    std::vector<Part> parts_;       // one for each question; that of NAPTR has no records
     std::vector<Target> fallback_;  // when there is no SRV
+    std::vector<Transport> transports_;
     std::size_t answered_ = 0;
     Duration ttl_ = std::chrono::hours(1);
     bool refused_ = false;

@@ -32,7 +32,8 @@ net::Lookup look_up(const config::SipTarget& hop, bool has_tls) {
         case config::Transport::kTls: transports = kTls; break;
         case config::Transport::kAny: break;
     }
-    return net::Lookup::sip(hop.host, hop.port, transports);
+    const bool is_open = hop.transport == config::Transport::kAny;
+    return net::Lookup::sip(hop.host, hop.port, transports, is_open);
 }
 
 bool same_hop(const config::SipTarget& a, const config::SipTarget& b) {

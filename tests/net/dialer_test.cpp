@@ -565,5 +565,30 @@ TEST_F(DialerTest, FinderListsAddresses) {
     EXPECT_EQ(status, LookupStatus::kFailed);
 }
 
+TEST_F(DialerTest, FinderFollowsNaptr) {  // SIP-6
+    finder = std::make_unique<Finder>(*loop, *resolver, *this);
+    resolver->add_naptr("corp.example", {1, 2, "s", "SIP+D2T", "tcp.host.example"});
+    resolver->add_naptr("corp.example", {1, 1, "s", "SIPS+D2T", "tls.host.example"});
+    resolver->add_srv("tcp.host.example", {0, 0, 5060, "two.host.example"});
+    resolver->add_srv("tls.host.example", {0, 0, 5071, "one.host.example"});
+    resolver->add_address("one.host.example", *parse_ip("10.0.0.1", 0));
+    resolver->add_address("one.host.example", *parse_ip("0.0.0.0", 0));
+    resolver->add_address("one.host.example", *parse_ip("224.0.0.1", 0));
+    const Transport streams[] = {Transport::kTls, Transport::kTcp};
+    finder->start(Lookup::sip("corp.example", 0, streams, true));
+    ASSERT_TRUE(run([this] { return found == 1; }));
+    ASSERT_EQ(list.size(), 1u);
+    EXPECT_EQ(format_address(list[0].address), "10.0.0.1:5071");
+    EXPECT_EQ(list[0].transport, Transport::kTls);
+
+    resolver->add_naptr("round.example", {1, 1, "s", "SIPS+D2T", "round.example"});
+    resolver->add_naptr("round.example", {0, 1, "", "SIPS+D2T", "round.example"});
+    resolver->add_address("round.example", *parse_ip("10.0.0.3", 0));
+    finder->start(Lookup::sip("round.example", 0, streams, true));
+    ASSERT_TRUE(run([this] { return found == 2; }));
+    ASSERT_EQ(list.size(), 1u);
+    EXPECT_EQ(format_address(list[0].address), "10.0.0.3:5061");
+}
+
 }  // namespace
 }  // namespace fedgate::net

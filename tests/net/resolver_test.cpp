@@ -41,6 +41,15 @@ public:
         return number(priority) + number(weight) + number(port) + wire_name(target);
     }
 
+    static std::string text(Bytes bytes) {
+        return static_cast<char>(bytes.size()) + std::string(bytes);
+    }
+    static std::string naptr(unsigned order, unsigned preference, Bytes flags, Bytes service,
+                             Bytes expression, Bytes replacement) {
+        return number(order) + number(preference) + text(flags) + text(service) + text(expression) +
+               wire_name(replacement);
+    }
+
     void on_datagram(Socket, const SocketAddress& from, MutableBytes bytes) override {
         ++questions;
         if (silent) return;
@@ -177,6 +186,35 @@ TEST_F(UnboundTest, TellsNoDataFromNoDomainFromFailure) {
     EXPECT_EQ(ask("", DnsType::kA).status, DnsStatus::kFailed);
     EXPECT_EQ(ask(std::string(300, 'a'), DnsType::kA).status, DnsStatus::kFailed);
     EXPECT_EQ(ask("a..b", DnsType::kA).status, DnsStatus::kFailed);
+}
+
+TEST_F(UnboundTest, ReadsNaptr) {  // SIP-6, RFC 3403 4.1
+    const auto naptr = NameServer::naptr(50, 7, "s", "SIPS+D2T", "", "_sips._tcp.other.test");
+    server.add("corp.test", DnsType::kNaptr, naptr);
+    server.add("corp.test", DnsType::kNaptr,
+               NameServer::naptr(1, 1, "u", "E2U+sip", "!^.*$!sip:x@y!", ""));
+    const DnsAnswer answer = ask("corp.test", DnsType::kNaptr);
+    EXPECT_EQ(answer.status, DnsStatus::kOk);
+    ASSERT_EQ(answer.naptr.size(), 1u);
+    EXPECT_EQ(answer.naptr[0].order, 50);
+    EXPECT_EQ(answer.naptr[0].preference, 7);
+    EXPECT_EQ(answer.naptr[0].flags, "s");
+    EXPECT_EQ(answer.naptr[0].service, "SIPS+D2T");
+    EXPECT_EQ(answer.naptr[0].replacement, "_sips._tcp.other.test");
+
+    server.add("enum.test", DnsType::kNaptr, NameServer::naptr(1, 1, "u", "E2U+sip", "!x!y!", ""));
+    EXPECT_EQ(ask("enum.test", DnsType::kNaptr).status, DnsStatus::kNoData);
+
+    // Cut short, a text longer than the record, bytes behind the name: libunbound refuses the
+    // whole answer for some, for others we do.
+    std::vector<std::string> broken{std::string("\0\1\0\1\xffs", 6), naptr + "x"};
+    for (std::size_t size = 0; size < naptr.size(); size += 7)
+        broken.push_back(naptr.substr(0, size));
+    for (std::size_t i = 0; i < broken.size(); ++i) {
+        const std::string name = "broken" + std::to_string(i) + ".test";
+        server.add(name, DnsType::kNaptr, broken[i]);
+        EXPECT_TRUE(ask(name, DnsType::kNaptr).naptr.empty()) << i;
+    }
 }
 
 // DNS of an enemy: what is not a name is left out, what does not end is a failure, and nothing

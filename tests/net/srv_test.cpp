@@ -204,6 +204,108 @@ TEST(Srv, SipNextHops) {
     EXPECT_EQ(Lookup::sip("pool.example", 0, {}).status(), LookupStatus::kNoDomain);
 }
 
+DnsAnswer naptr(std::vector<NaptrRecord> list) {
+    DnsAnswer answer;
+    answer.status = DnsStatus::kOk;
+    answer.ttl = 60s;
+    answer.naptr = std::move(list);
+    return answer;
+}
+
+constexpr Transport kStreams[] = {Transport::kTls, Transport::kTcp};
+
+std::vector<std::string> asked_after(const std::vector<NaptrRecord>& list) {
+    Lookup lookup = Lookup::sip("a.example", 0, kStreams, true);
+    EXPECT_EQ(lookup.questions().size(), 1u);
+    EXPECT_EQ(lookup.questions()[0].name, "a.example");
+    EXPECT_EQ(lookup.questions()[0].type, DnsType::kNaptr);
+    lookup.answer(0, naptr(list));
+    EXPECT_FALSE(lookup.complete());
+    std::vector<std::string> names;
+    for (const auto& question : lookup.questions().subspan(1)) {
+        EXPECT_EQ(question.type, DnsType::kSrv);
+        names.push_back(question.name);
+    }
+    return names;
+}
+
+// SIP-6, RFC 3263 4.1.
+TEST(Srv, TheDomainChoosesTheTransport) {
+    using Names = std::vector<std::string>;
+    const Names any{"_sips._tcp.a.example", "_sip._tcp.a.example"};
+    const NaptrRecord tls{50, 50, "s", "SIPS+D2T", "tls.b.example"};
+    const NaptrRecord tcp{90, 50, "S", "sip+d2t", "tcp.b.example"};
+    const NaptrRecord udp{10, 50, "s", "SIP+D2U", "udp.b.example"};
+    EXPECT_EQ(asked_after({}), any);
+    // The example of the RFC: the lowest order that can be used decides alone.
+    EXPECT_EQ(asked_after({tcp, tls, udp}), Names{"tls.b.example"});
+    EXPECT_EQ(asked_after({tcp, udp}), Names{"tcp.b.example"});
+    EXPECT_EQ(asked_after({udp}), any);  // UDP was not asked for (SIP-7)
+    NaptrRecord first = tcp, second = tls;
+    first.order = second.order = 1;
+    first.preference = 10;
+    EXPECT_EQ(asked_after({second, first}), (Names{"tcp.b.example", "tls.b.example"}));
+    // Others' business, and what leads to more NAPTR records: it could lead back here.
+    EXPECT_EQ(asked_after({{1, 1, "u", "E2U+sip", "x.example"},
+                           {1, 1, "", "SIP+D2T", "a.example"},
+                           {1, 1, "a", "SIP+D2T", "x.example"},
+                           {1, 1, "s", "SIP+D2S", "x.example"},
+                           {1, 1, "s", "SIP+D2T", ""}}),
+              any);
+    std::vector<NaptrRecord> flood(1'000, tcp);
+    EXPECT_EQ(asked_after(flood).size(), 8u);
+}
+
+TEST(Srv, WithNaptrThePreferredThatIsThereIsTaken) {  // SIP-6, RFC 3263 4.2
+    Seeded random;
+    const std::vector<NaptrRecord> both{{1, 1, "s", "SIP+D2T", "tcp.b.example"},
+                                        {1, 2, "s", "SIPS+D2T", "tls.b.example"}};
+    Lookup lookup = Lookup::sip("a.example", 0, kStreams, true);
+    lookup.answer(0, naptr(both));
+    lookup.answer(1, records({{0, 0, 5070, "one.c.example"}}));
+    lookup.answer(2, records({{0, 0, 5071, "two.c.example"}}));
+    ASSERT_TRUE(lookup.complete());
+    ASSERT_EQ(lookup.targets(random).size(), 1u);
+    EXPECT_EQ(lookup.targets(random)[0].host, "one.c.example");
+    EXPECT_EQ(lookup.targets(random)[0].transport, Transport::kTcp);
+    EXPECT_EQ(lookup.ttl(), 60s);
+
+    Lookup second = Lookup::sip("a.example", 0, kStreams, true);
+    second.answer(0, naptr(both));
+    second.answer(2, records({{0, 0, 5071, "two.c.example"}}));
+    second.answer(1, empty(DnsStatus::kNoDomain));
+    EXPECT_EQ(second.targets(random)[0].transport, Transport::kTls);
+
+    Lookup nowhere = Lookup::sip("a.example", 0, kStreams, true);  // not even SRV: the domain
+    nowhere.answer(0, naptr(both));
+    nowhere.answer(1, empty(DnsStatus::kNoDomain));
+    nowhere.answer(2, empty(DnsStatus::kNoData));
+    ASSERT_EQ(nowhere.targets(random).size(), 1u);
+    EXPECT_EQ(nowhere.targets(random)[0].host, "a.example");
+    EXPECT_EQ(nowhere.targets(random)[0].port, 5060);
+    EXPECT_EQ(nowhere.targets(random)[0].transport, Transport::kTcp);
+}
+
+TEST(Srv, NaptrThatIsNotAnswered) {  // SIP-6, D8
+    Seeded random;
+    Lookup failed = Lookup::sip("a.example", 0, kStreams, true);
+    failed.answer(0, empty(DnsStatus::kFailed));
+    ASSERT_EQ(failed.questions().size(), 3u);
+    failed.answer(1, records({{0, 0, 5061, "one.a.example"}}));
+    failed.answer(2, empty(DnsStatus::kNoDomain));
+    EXPECT_EQ(failed.targets(random)[0].host, "one.a.example");
+
+    Lookup forged = Lookup::sip("a.example", 0, kStreams, true);
+    forged.answer(0, empty(DnsStatus::kBogus));
+    ASSERT_TRUE(forged.complete());
+    EXPECT_EQ(forged.status(), LookupStatus::kBogus);
+    EXPECT_TRUE(forged.targets(random).empty());
+
+    // A port or an address leaves nothing to choose.
+    EXPECT_TRUE(Lookup::sip("a.example", 5070, kStreams, true).complete());
+    EXPECT_TRUE(Lookup::sip("192.0.2.1", 0, kStreams, true).complete());
+}
+
 TEST(Srv, AFloodOfRecordsIsBounded) {
     Seeded random;
     std::vector<SrvRecord> many(1'000, SrvRecord{0, 1, 5269, "host"});
