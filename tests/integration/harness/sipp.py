@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from .process import Process, free_port, is_listening
+from .tls_relay import PORT as RELAY_PORT
+from .tls_relay import TlsRelay
 
 OK = """\
   <send><![CDATA[
@@ -32,7 +34,7 @@ ANSWER = f"""\
 SEND = """\
 <?xml version="1.0" encoding="UTF-8" ?>
 <scenario name="a user agent that sends one message">
-  <send retrans="500"><![CDATA[
+  <send{retransmission}><![CDATA[
 MESSAGE {target} SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
 Max-Forwards: 70
@@ -51,8 +53,8 @@ Content-Length: [len]
 </scenario>
 """
 
-# sipp's -t letters: one socket for all calls.
-TRANSPORTS = {"udp": "u1", "tcp": "t1"}
+# sipp's -t letters: one socket for all calls. Debian's sipp has no TLS: a relay has.
+TRANSPORTS = {"udp": "u1", "tcp": "t1", "tls": "t1"}
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,27 @@ def read_events(path):
 
 
 class Sipp:
-    """A user agent on an address and port of its own, over the sipp program."""
+    """A user agent on an address and port of its own, over the sipp program. answer: a scenario for
+    what comes; certificate, ca: for TLS."""
 
-    def __init__(self, directory, transport="tcp", address="127.0.0.1"):
+    def __init__(self, directory, transport="tcp", address="127.0.0.1", answer=ANSWER):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.transport, self.address = transport, address
+        self.transport, self.address, self.answer = transport, address, answer
+        self.certificate = self.ca = None
         self.process = None
+        self.relays = []
         self.counter = itertools.count(1)
 
     @property
     def uri(self):
+        if self.transport == "tls":
+            return f"sip:{self.relays[0].address}:{RELAY_PORT};transport=tls"
         return f"sip:{self.address}:{self.port};transport={self.transport}"
+
+    async def relay(self, to, outward):
+        self.relays.append(await TlsRelay(to, self.certificate, self.ca, outward).start())
+        return self.relays[-1].address, RELAY_PORT
 
     def command(self, scenario, name, port, *more):
         path = self.directory / f"{name}.xml"
@@ -105,10 +116,12 @@ class Sipp:
         self.port = free_port(self.address)
         self.messages = self.directory / "answer.messages"
         self.process = await Process(
-            "sipp", self.command(ANSWER, "answer", self.port),
+            "sipp", self.command(self.answer, "answer", self.port),
             self.directory / "answer.log").start()
-        await self.process.wait_for(
-            lambda: is_listening(self.address, self.port, self.transport), "sipp's port")
+        kind = "udp" if self.transport == "udp" else "tcp"
+        await self.process.wait_for(lambda: is_listening(self.address, self.port, kind), "sipp's port")
+        if self.transport == "tls":
+            await self.relay((self.address, self.port), outward=False)
         return self
 
     def find(self, body):
@@ -119,10 +132,13 @@ class Sipp:
     async def wait_for_body(self, body):
         return await self.process.wait_for(lambda: self.find(body), f"the message {body!r} at sipp")
 
-    async def send(self, sender, target, body, to):
+    async def send(self, sender, target, body, to, scenario=SEND):
         """Sends one MESSAGE and returns its events; the last is the final response, if one came."""
         name = f"send-{next(self.counter)}"
-        scenario = SEND.format(sender=sender, target=escape(target), body=body)
+        scenario = scenario.format(sender=sender, target=escape(target), body=body,
+                                   retransmission=' retrans="500"' if self.transport == "udp" else "")
+        if self.transport == "tls":
+            to = await self.relay(to, outward=True)
         process = await Process(
             "sipp", self.command(scenario, name, free_port(self.address), f"{to[0]}:{to[1]}",
                                  "-m", "1", "-timeout", "20", "-timeout_error"),
@@ -133,3 +149,5 @@ class Sipp:
     async def stop(self):
         if self.process:
             await self.process.kill()
+        for relay in self.relays:
+            await relay.stop()
