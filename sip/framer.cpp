@@ -30,7 +30,13 @@ Frame to_frame(const Parsed& parsed) {
 
 Frame Framer::next(MutableBytes input, Message& message) {
     const Bytes text(input.data(), input.size());
-    if (text.empty() || text == "\r") return {};
+    if (text.empty()) return {};
+    if (skip_ > 0) {
+        const std::size_t size = std::min(skip_, text.size());
+        skip_ -= size;
+        return {FrameKind::kSkipped, size, 0, "", false};
+    }
+    if (text == "\r") return {};
     if (text.starts_with("\r\n")) {
         // RFC 5626 3.5.1, RFC 3261 7.5. A ping may come in two halves; the first looks like a pong.
         if (after_crlf_) {
@@ -58,6 +64,7 @@ Frame Framer::next(MutableBytes input, Message& message) {
     scanned_ = 0;
     wanted_ = 0;
     start_line_seen_ = false;
+    skip_ = parsed.close ? 0 : parsed.skip;
     return to_frame(parsed);
 }
 

@@ -18,6 +18,7 @@ enum class FrameKind : std::uint8_t {
     kPing,       // CRLFCRLF: answer CRLF
     kPong,       // CRLF: answer to our ping, or the first half of a ping; nothing to do
     kMalformed,  // see the fields below
+    kSkipped,    // of a body that is too long: its request was refused when it was announced
 };
 
 struct Frame {
@@ -38,6 +39,8 @@ public:
     // The next thing at the front of `input`: all bytes received and not yet consumed. Call again
     // with the rest until kNeedMore. No byte is looked at more than a fixed number of times.
     [[nodiscard]] Frame next(MutableBytes input, Message&);
+    // A message that was handled has not come to its end.
+    [[nodiscard]] bool is_skipping() const { return skip_ > 0; }
 
 private:
     Frame wait(Bytes text);
@@ -45,6 +48,7 @@ private:
     std::size_t body_bytes_max_;
     std::size_t scanned_ = 0;  // no end of the header section before here
     std::size_t wanted_ = 0;   // size of the message, once its header section was read
+    std::size_t skip_ = 0;     // bytes of a body that is too long, still to come
     bool start_line_seen_ = false;
     bool after_crlf_ = false;
 };

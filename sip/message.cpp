@@ -137,11 +137,11 @@ public:
         if (!split()) return {};
         if (!fault_close_) find_body();
         if (!fault_close_ && text_.size() < total_)
-            return {Verdict::kNeedMore, total_, 0, "", false};
+            return {Verdict::kNeedMore, total_, 0, "", false, 0};
         message_.bytes = text_.substr(0, total_);
         read_meaning();
-        if (fault_status_ == 0) return {Verdict::kDone, total_, 0, "", false};
-        return {Verdict::kMalformed, total_, fault_status_, fault_reason_, fault_close_};
+        if (fault_status_ == 0) return {Verdict::kDone, total_, 0, "", false, skip_};
+        return {Verdict::kMalformed, total_, fault_status_, fault_reason_, fault_close_, skip_};
     }
 
 private:
@@ -274,9 +274,20 @@ private:
                 return fault_boundary(400, "body shorter than Content-Length");
             size = length;
         }
-        if (size > body_bytes_max_) return fault_boundary(413, "body too long");
+        if (size > body_bytes_max_) return refuse_body(size);
         total_ = header_size_ + size;
         message_.body = text_.substr(header_size_, size);
+    }
+
+    // SIP-3: it is answered 413, and one that is not much too long costs the requests behind it
+    // nothing. To read a gigabyte in order to drop it would cost us more than the peer a new
+    // connection. A response says enough without its body.
+    void refuse_body(std::size_t size) {
+        if (!stream_ || size > limits::kSipSkippedBodyBytes)
+            return fault_boundary(413, "body too long");
+        if (!equal_ignoring_case(message_.start_line.substr(0, 4), "SIP/"))
+            fault(413, "body too long");
+        skip_ = size;
     }
 
     // SIP-1: CRLF and the white space behind it become one SP. The text moves up; what becomes free
@@ -468,6 +479,7 @@ private:
     std::size_t body_bytes_max_;
     std::size_t header_size_ = 0;
     std::size_t total_ = 0;
+    std::size_t skip_ = 0;
     Message& message_;
     const char* fault_reason_ = "";
     std::uint16_t fault_status_ = 0;

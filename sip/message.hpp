@@ -154,6 +154,8 @@ struct Parsed {
     const char* reason =
         "";              // a literal: why. For the answer's reason phrase use reason_phrase(status)
     bool close = false;  // kMalformed: the boundary is not certain; a stream ends after the answer
+    // Stream: bytes of a body that is too long to be read. They follow behind `size`.
+    std::size_t skip = 0;
 };
 
 // Looks at the front of `input`, which begins with a start line (see sip/framer for what may come

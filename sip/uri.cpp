@@ -203,14 +203,16 @@ bool is_ipv4(Bytes text) {
 }
 
 // RFC 5954 (RFC 3986's grammar): eight groups, one "::" at most, an IPv4 address as the last two.
-// SIP-53.
+// SIP-53. RFC 5118 4.10: the grammar of RFC 3261 lets one more colon stand between "::" and an IPv4
+// address, so that is to be read as well.
 bool is_ipv6(Bytes text) {
+    const auto odd_ipv4 = [&text] { return text.starts_with(':') && is_ipv4(text.substr(1)); };
     int groups = 0;
     bool gap = false;
     if (text.starts_with("::")) {
         gap = true;
         text.remove_prefix(2);
-        if (text.empty()) return true;
+        if (text.empty() || odd_ipv4()) return true;
     }
     while (true) {
         const std::size_t size = span<kHex>(text);
@@ -227,6 +229,7 @@ bool is_ipv6(Bytes text) {
             if (gap) return false;
             gap = true;
             if (text.empty()) return groups < 8;
+            if (odd_ipv4()) return groups + 2 < 8;
         }
         if (groups >= 8) return false;
     }

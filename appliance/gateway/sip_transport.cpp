@@ -8,8 +8,8 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kFramingBytes =
-    16'384;  // SIP-3: multipart and CPIM around a text of im.max_bytes
+// SIP-3: multipart and CPIM around a text of im.max_bytes: by default a body of 64 KiB.
+constexpr std::size_t kFramingBytes = 32'768;
 
 SocketAddress to_socket_address(const config::Address& address) {
     auto parsed = net::parse_address(address.text);
@@ -66,6 +66,7 @@ SipConnection::SipConnection(SipTransport& transport, Handle<SipConnection> self
       framer_(body_bytes_max),
       watch_(*this),
       again_(*this),
+      unfinished_(*this),
       tls_(tls) {}
 
 bool SipConnection::write(Bytes bytes) {
@@ -108,12 +109,19 @@ void SipConnection::become_ready() {
     if (leg_ != nullptr) transport_.user_.on_sip_connected(*leg_);
 }
 
-// Who connected to us: without trust it gets its 403 and no more; with it, no message takes for
-// ever.
+// Who connected to us: without trust it gets its 403 and no more.
 void SipConnection::watch_peer() {
     Loop& loop = transport_.shard_.loop();
-    loop.timers().arm(
-        watch_, loop.now() + (trust_ == SipTrust::kNone ? kSipUntrustedTime : kSipMessageTime));
+    loop.timers().arm(watch_,
+                      loop.now() + (trust_ == SipTrust::kNone ? kSipUntrustedTime : kSipTrustTime));
+}
+
+// No message takes for ever, however it drips: its clock starts once.
+void SipConnection::time_message(bool begins) {
+    Loop& loop = transport_.shard_.loop();
+    if (begins || !unfinished_.armed()) {
+        loop.timers().arm(unfinished_, loop.now() + kSipMessageTime);
+    }
 }
 
 // SIP-30: by certificate first, else by address. Judged once for each generation of the rules.
@@ -133,17 +141,19 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
     if (judged_at_ != transport_.rules_->generation) judge();
     awaiting_pong_ = false;
     std::size_t consumed = 0;
+    bool begins = false;  // what is not whole has come in this call only
     const SipPeer peer{self_, 0, stream.peer_address()};
     while (true) {
         const sip::Frame frame = framer_.next(input.subspan(consumed), transport_.message_);
         switch (frame.kind) {
             case sip::FrameKind::kNeedMore:
-                if (consumed == input.size()) {
-                    unfinished_since_ = kNever;
-                } else if (consumed > 0 || unfinished_since_ == kNever) {
-                    unfinished_since_ = transport_.shard_.loop().now();
+                if (consumed == input.size() && !framer_.is_skipping()) {
+                    unfinished_.cancel();
+                } else {
+                    time_message(begins);
                 }
                 return consumed;
+            case sip::FrameKind::kSkipped:
             case sip::FrameKind::kPong: break;
             case sip::FrameKind::kPing:  // SIP-3, SIP-15; a peer that does not read gets none
                 static_cast<void>(write("\r\n"));
@@ -152,6 +162,7 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
                 if (!transport_.user_.on_sip_message(transport_.message_, peer)) {
                     Loop& loop = transport_.shard_.loop();
                     stream.pause_input();
+                    unfinished_.cancel();
                     loop.timers().arm(again_, loop.now() + kSipRetryTaking);
                     transport_.shard_.stats().add(Counter::kLinkBackPressure);
                     return consumed;
@@ -166,6 +177,7 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
                 break;
         }
         consumed += frame.consumed;
+        begins = begins || !framer_.is_skipping();
     }
 }
 
@@ -176,14 +188,13 @@ void SipConnection::on_writable(net::Connection&) {
 void SipConnection::on_timer(Timer& timer) {
     Loop& loop = transport_.shard_.loop();
     if (&timer == &again_) return stream_->resume_input();
+    if (&timer == &unfinished_)
+        return stream_->abort({Errc::kTimeout, 0, "SIP message without end"});
     if (!ready_) return stream_->abort({Errc::kTimeout, 0, "SIP connection set-up"});
     if (in_) {
         if (judged_at_ != transport_.rules_->generation) judge();
         if (trust_ == SipTrust::kNone)
             return stream_->abort({Errc::kLimit, 0, "SIP peer without trust"});
-        if (unfinished_since_ != kNever && loop.now() - unfinished_since_ >= kSipMessageTime) {
-            return stream_->abort({Errc::kTimeout, 0, "SIP message without end"});
-        }
         return watch_peer();
     }
     // SIP-15: a ping after a minute without a request of ours; the pong within 10 s.
@@ -458,6 +469,7 @@ bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from,
         case sip::FrameKind::kMalformed: user_.on_sip_malformed(frame, message_, peer); return true;
         case sip::FrameKind::kPing: answer(peer, "\r\n"); return true;
         case sip::FrameKind::kPong:
+        case sip::FrameKind::kSkipped:
         case sip::FrameKind::kNeedMore: break;
     }
     return true;

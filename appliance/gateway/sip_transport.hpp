@@ -43,6 +43,7 @@ constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
 constexpr Duration kSipKeepalive = std::chrono::seconds(60);      // SIP-15
 constexpr Duration kSipPongTimeout = std::chrono::seconds(10);    // SIP-15
 constexpr Duration kSipUntrustedTime = std::chrono::seconds(10);  // SIP-30: time enough for its 403
+constexpr Duration kSipTrustTime = std::chrono::seconds(32);      // then it is asked for again
 constexpr Duration kSipMessageTime = std::chrono::seconds(32);    // from its first byte to its last
 constexpr Duration kSipRetryTaking = std::chrono::milliseconds(2);  // back-pressure: offered again
 
@@ -99,17 +100,18 @@ private:
     void become_ready();
     void judge();
     void watch_peer();
+    void time_message(bool begins);
 
     SipTransport& transport_;
     Handle<SipConnection> self_;
     Leg* leg_;  // null: the peer connected to us
     std::unique_ptr<net::Connection> stream_;
     sip::Framer framer_;
-    Timer watch_;  // set-up, then keepalive
-    Timer again_;  // a message was not taken
+    Timer watch_;       // set-up, then keepalive
+    Timer again_;       // a message was not taken
+    Timer unfinished_;  // the beginning of a message is here, its end is not
     Instant last_written_{};
-    Instant unfinished_since_ = kNever;  // the beginning of a message is here, its end is not
-    std::uint64_t judged_at_ = 0;        // generation of the rules behind trust_ and speaks_for_
+    std::uint64_t judged_at_ = 0;  // generation of the rules behind trust_ and speaks_for_
     const rules::SipDomain* speaks_for_ = nullptr;  // the last one that was proved
     SipTrust trust_ = SipTrust::kNone;
     bool counted_untrusted_ = false;

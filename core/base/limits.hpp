@@ -22,7 +22,9 @@ constexpr std::size_t kStreamQuestions = 16;
 constexpr std::size_t kDialbackKeyBytes = 256;
 constexpr std::size_t kStreamIdBytes = 256;
 
-// sip: interworking SIP-3. Header section over: 513 and close; body over: 413.
+// sip: interworking SIP-3. Header section over: 513 and close. A body over what im.max_bytes
+// allows: 413, and it is skipped; over kSipSkippedBodyBytes: 413 and close.
+constexpr std::size_t kSipSkippedBodyBytes = 1 << 20;
 constexpr std::size_t kSipHeaderBytes = 32'768;
 constexpr std::size_t kSipHeaders = 128;
 constexpr std::size_t kSipVias = 64;

@@ -59,16 +59,57 @@ TEST(HostilePeer, WithoutTrustItHasFewPlacesForAShortTime) {  // SIP-30
                             kSipUntrustedTime + 2s));
 }
 
-TEST(HostilePeer, AMessageHasToEnd) {  // slow loris
+// Slow loris: a message has to end in time, however many bytes of it keep coming.
+TEST(HostilePeer, AMessageHasToEnd) {
     World world;
     auto& loop = world.simulation.make_loop(world.simulation.make_node());
-    RawPeer half(loop, world.sip_address());
-    RawPeer idle(loop, world.sip_address());
-    half.send(World::request("b1", "hello").substr(0, 50));
-    idle.send(World::request("b2", "hello"));
-    world.pass(kSipMessageTime * 3);
-    EXPECT_TRUE(half.is_closed);
-    EXPECT_FALSE(idle.is_closed);
+    const std::string request = World::request("b1", std::string(100, 'x'));
+    const std::size_t header = request.find("\r\n\r\n") + 4;
+    std::string too_long = request;
+    too_long.replace(request.find("Length: 100"), 11, "Length: 900000");
+    // At once up to here, then a byte each second: half a header section behind a keepalive, a
+    // body, and the end of a header section with a body that is only skipped.
+    const std::pair<std::string, std::size_t> drips[] = {
+        {"\r\n\r\n" + request, 54}, {request, header}, {too_long, header}};
+    const std::string whole = World::request("b2", "hello");
+    for (const auto& [bytes, at_once] : drips) {
+        RawPeer peer(loop, world.sip_address());
+        RawPeer idle(loop, world.sip_address());
+        idle.send(whole + "\r\n\r\n");
+        peer.send(bytes.substr(0, at_once));
+        for (std::size_t i = at_once; i < at_once + 31; ++i) {
+            world.pass(1s);
+            ASSERT_FALSE(peer.is_closed) << i;
+            peer.send(bytes.substr(i, 1));
+        }
+        world.pass(2s);
+        EXPECT_TRUE(peer.is_closed) << at_once;
+        EXPECT_FALSE(idle.is_closed);
+    }
+}
+
+TEST(HostilePeer, ABodyThatIsTooLongCostsTheNextRequestNothing) {  // SIP-3
+    World world;
+    RawPeer peer(world.simulation.make_loop(world.simulation.make_node()), world.sip_address());
+    const std::string body = World::request("b0", "hidden");
+    std::string request = World::request("b1", "");
+    request.replace(request.find("Length: 0"), 9, "Length: 100000");
+    peer.send(request);
+    ASSERT_TRUE(world.until([&] { return has(peer.received, "SIP/2.0 413 "); }));
+    std::string filler = body;
+    filler.resize(100'000, 'x');
+    peer.send(filler + World::request("b2", "hello"));
+    ASSERT_TRUE(world.until([&] { return has(peer.received, "SIP/2.0 200 "); }));
+    EXPECT_FALSE(peer.is_closed);
+    ASSERT_EQ(world.edge().stanzas.size(), 1u);
+    EXPECT_TRUE(has(world.edge().stanzas[0], "hello"));
+    // Nobody waits for a gigabyte.
+    request.replace(request.find("Length: 100000"), 14, "Length: 1000000000");
+    request.replace(request.find("z9hG4bKb1"), 9, "z9hG4bKb3");
+    peer.received.clear();
+    peer.send(request);
+    ASSERT_TRUE(world.until([&] { return peer.is_closed; }));
+    EXPECT_TRUE(has(peer.received, "SIP/2.0 413 "));
 }
 
 TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {  // SEC-1, SIP-32

@@ -86,7 +86,7 @@ constexpr Row kRows[] = {
     {"SIP-53", "rfc5118/mult-ip-in-header.sip", 0, 0, ""},
     {"SIP-53", "rfc5118/mult-ip-in-sdp.sip", 0, 0, ""},
     {"SIP-53", "rfc5118/ipv4-mapped-ipv6.sip", 0, 0, ""},
-    {"SIP-53", "rfc5118/ipv6-bug-abnf-3-colons.sip", 400, 0, "Request-URI"},
+    {"SIP-53", "rfc5118/ipv6-bug-abnf-3-colons.sip", 0, 0, ""},
 };
 
 std::string load(const char* file) {

@@ -40,13 +40,13 @@ std::vector<SlowFrame> framed(const std::string& stream, std::vector<std::size_t
                 break;
             }
             if (frame.close) {
-                out.push_back({done, "", true});
+                out.push_back({done, "", true, 0});
                 return out;
             }
             FEDGATE_CHECK(frame.consumed > 0 && frame.consumed <= exact.size());
             done += frame.consumed;
             if (frame.kind == FrameKind::kMessage || frame.kind == FrameKind::kMalformed) {
-                out.push_back({done, std::string(message.body), false});
+                out.push_back({done, std::string(message.body), false, 0});
                 if (frame.kind == FrameKind::kMessage)
                     look(message, Bytes(exact.data(), exact.size()));
             }

@@ -77,12 +77,13 @@ TEST(FramerAgainstSlow, TheyAgreeOnDamagedStreams) {  // SIP-3
     std::size_t closed = 0;
     for (std::size_t i = 0; i < kStreams; ++i) {
         const std::string stream = damage(random, messages);
-        const std::vector<test::SlowFrame> slow = test::SlowFramer(test::kBodyMax).read(stream);
+        // Many a body is too long for the half of them.
+        const std::size_t body_max = i % 2 == 0 ? test::kBodyMax : 100;
+        const std::vector<test::SlowFrame> slow = test::SlowFramer(body_max).read(stream);
         std::vector<std::size_t> cuts;
         for (std::size_t n = random() % 4; n > 0; --n)
             cuts.push_back(random() % (stream.size() + 1));
-        ASSERT_EQ(test::framed(stream, cuts, test::kBodyMax), slow)
-            << testing::PrintToString(stream);
+        ASSERT_EQ(test::framed(stream, cuts, body_max), slow) << testing::PrintToString(stream);
         for (const test::SlowFrame& frame : slow) ++(frame.closed ? closed : framed);
     }
     // Both ends were met often enough to mean something.

@@ -91,8 +91,32 @@ TEST(Framer, AWrongMessageWithASureBoundaryIsSkipped) {
 TEST(Framer, ALongBodyIsRefusedBeforeItComes) {  // SIP-3, IM-19
     std::string big = kOptions;
     big.replace(big.find("Length: 0"), 9, "Length: 101");
-    EXPECT_EQ(feed(big, {}, 100).at(0), "413 body too long close answer");
+    EXPECT_EQ(feed(big, {}, 100).at(0), "413 body too long answer");
     EXPECT_TRUE(feed(big, {}, 101).empty());
+    // What follows is read, wherever the body was cut; nothing in the body is a message.
+    const std::string body = (kOptions + kOptions).substr(0, 101);
+    const std::string stream = big + body + kOptions;
+    const auto whole = feed(stream, {}, 100);
+    ASSERT_EQ(whole.size(), 2u);
+    EXPECT_TRUE(whole[1].starts_with("OPTIONS"));
+    for (std::size_t cut = 1; cut < stream.size(); ++cut)
+        ASSERT_EQ(feed(stream, {cut}, 100), whole) << cut;
+    // A response is read without it.
+    std::string answer = big.substr(big.find("\r\n"));
+    answer.insert(0, "SIP/2.0 200 OK");
+    const auto answered = feed(answer + body + kOptions, {}, 100);
+    ASSERT_EQ(answered.size(), 2u);
+    EXPECT_TRUE(answered[0].starts_with("200|z9hG4bK1|")) << answered[0];
+    EXPECT_TRUE(answered[1].starts_with("OPTIONS"));
+}
+
+TEST(Framer, AHugeBodyEndsTheConnection) {  // SIP-3: nobody waits for a gigabyte
+    std::string big = kOptions;
+    const auto length = std::to_string(limits::kSipSkippedBodyBytes + 1);
+    big.replace(big.find("Length: 0"), 9, "Length: " + length);
+    EXPECT_EQ(feed(big + kOptions, {}), std::vector<std::string>{"413 body too long close answer"});
+    big.replace(big.find(length), length.size(), std::to_string(limits::kSipSkippedBodyBytes));
+    EXPECT_EQ(feed(big + kOptions, {}), std::vector<std::string>{"413 body too long answer"});
 }
 
 TEST(Framer, AnEndlessHeaderSectionIsRefusedAtTheBound) {  // SIP-3

@@ -295,7 +295,8 @@ TEST(Message, BoundsHoldExactly) {  // SIP-3
     test::Read body(kGood);
     EXPECT_EQ(body.parse(Carrier::kStream, 5).parsed.verdict, Verdict::kDone);
     EXPECT_EQ(body.parse(Carrier::kStream, 4).parsed.status, 413);
-    EXPECT_TRUE(body.parsed.close);
+    EXPECT_FALSE(body.parsed.close);
+    EXPECT_EQ(body.parsed.skip, 5u);
     EXPECT_TRUE(body.message.answerable());
 }
 

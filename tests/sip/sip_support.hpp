@@ -51,6 +51,7 @@ inline std::string describe(const Frame& frame, const Message& message) {
         case FrameKind::kNeedMore: return "more";
         case FrameKind::kPing: return "crlf crlf";
         case FrameKind::kPong: return "crlf";
+        case FrameKind::kSkipped: return "skipped";
         case FrameKind::kMalformed:
             return std::to_string(frame.status) + " " + frame.reason +
                    (frame.close ? " close" : "") + (message.answerable() ? " answer" : "");
@@ -93,9 +94,10 @@ inline std::vector<std::string> feed(std::string_view stream, std::vector<std::s
                 pending = exact;
                 break;
             }
-            // How keepalives are cut is not to be seen: a ping in two halves looks like a pong
-            // first.
-            if (frame.kind != FrameKind::kPing && frame.kind != FrameKind::kPong) {
+            // How keepalives and skipped bodies are cut is not to be seen: a ping in two halves
+            // looks like a pong first.
+            if (frame.kind != FrameKind::kPing && frame.kind != FrameKind::kPong &&
+                frame.kind != FrameKind::kSkipped) {
                 out.push_back(describe(frame, message));
             }
             if (frame.close) return out;

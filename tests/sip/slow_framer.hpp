@@ -18,7 +18,10 @@ struct SlowFrame {
     std::size_t end = 0;
     std::string body;
     bool closed = false;
-    bool operator==(const SlowFrame&) const = default;
+    std::size_t skipped = 0;  // of its body, behind `end`; not compared
+    bool operator==(const SlowFrame& other) const {
+        return end == other.end && body == other.body && closed == other.closed;
+    }
 };
 
 class SlowFramer {
@@ -36,7 +39,8 @@ public:
             frames.push_back(*frame);
             frames.back().end += at;
             if (frame->closed) return frames;
-            at += frame->end;
+            at += frame->end + frame->skipped;
+            if (at >= stream.size()) return frames;
         }
     }
 
@@ -47,7 +51,7 @@ private:
     };
 
     std::optional<SlowFrame> read_one(const std::string& rest) const {
-        const SlowFrame close{0, "", true};
+        const SlowFrame close{0, "", true, 0};
         if (rest.empty() || rest == "\r") return {};
         const std::string area = rest.substr(0, limits::kSipHeaderBytes);
         std::vector<Line> lines;
@@ -70,7 +74,7 @@ private:
 
     std::optional<SlowFrame> read_body(const std::string& rest, std::size_t header_bytes,
                                        const std::vector<Line>& lines) const {
-        const SlowFrame close{0, "", true};
+        const SlowFrame close{0, "", true, 0};
         std::vector<std::string> lengths;
         std::size_t fields = 0;
         for (std::size_t i = 1; i < lines.size(); ++i) {
@@ -97,10 +101,12 @@ private:
             return close;
         }
         digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
-        if (digits.size() > 10 || std::stoull(digits) > body_bytes_max_) return close;
+        if (digits.size() > 10) return close;
         const std::size_t size = std::stoull(digits);
+        if (size > limits::kSipSkippedBodyBytes && size > body_bytes_max_) return close;
+        if (size > body_bytes_max_) return SlowFrame{header_bytes, "", false, size};
         if (rest.size() < header_bytes + size) return {};
-        return SlowFrame{header_bytes + size, rest.substr(header_bytes, size), false};
+        return SlowFrame{header_bytes + size, rest.substr(header_bytes, size), false, 0};
     }
 
     static constexpr const char* kTokenBytes =

@@ -47,7 +47,7 @@ TEST(Uri, IsStrictAboutHosts) {  // SIP-53
     for (const char* const good :
          {"sip:h", "sip:a.b.", "sip:1.2.3.4", "sip:a1-b.c2", "sip:[::1]", "sip:[::]:5060",
           "sip:a@[2001:db8::192.0.2.1]", "sip:[1:2:3:4:5:6:7:8]", "sip:[1::8]",
-          "sip:[1:2:3:4:5:6:7::]"}) {
+          "sip:[1:2:3:4:5:6:7::]", "sip:[2001:db8:::192.0.2.1]", "sip:[:::192.0.2.1]"}) {
         EXPECT_TRUE(parse_uri(good)) << good;
     }
     for (const char* const bad : {"sip:",
@@ -66,6 +66,9 @@ TEST(Uri, IsStrictAboutHosts) {  // SIP-53
                                   "sip:[::1",
                                   "sip:[:::1]",
                                   "sip:[2001:db8:::1]",
+                                  "sip:[2001:db8::::192.0.2.1]",
+                                  "sip:[1::2:::192.0.2.1]",
+                                  "sip:[1:2:3:4:5:6:::192.0.2.1]",
                                   "sip:[1:2:3:4:5:6:7]",
                                   "sip:[1:2:3:4:5:6:7:8:9]",
                                   "sip:[1::2::3]",
