@@ -206,6 +206,73 @@ Result<ContentType> parse_content_type(Bytes value) {
     return out;
 }
 
+Result<EventType> parse_event(Bytes value) {
+    EventType out;
+    value = trim(value);
+    out.package = value.substr(0, span<kToken>(value));
+    const auto read = [&out](Bytes name, const Parameter& parameter) {
+        if (!equal_ignoring_case(name, "id")) return true;
+        if (!out.id.empty() || parameter.value.empty()) return false;
+        out.id = parameter.value;
+        return all<kToken>(out.id);
+    };
+    Bytes params;
+    if (out.package.empty() || !read_parameters(value.substr(out.package.size()), params, read)) {
+        return failure(Errc::kMalformed, "Event");
+    }
+    return out;
+}
+
+Result<SubscriptionState> parse_subscription_state(Bytes value) {
+    SubscriptionState out;
+    value = trim(value);
+    out.state = value.substr(0, span<kToken>(value));
+    const auto read_seconds = [](const Parameter& parameter, std::optional<std::uint32_t>& into) {
+        const auto seconds = parse_seconds(parameter.value);
+        if (into || !seconds || !all<kDigit>(parameter.value)) return false;
+        into = *seconds;
+        return true;
+    };
+    const auto read = [&](Bytes name, const Parameter& parameter) {
+        if (equal_ignoring_case(name, "expires")) return read_seconds(parameter, out.expires);
+        if (equal_ignoring_case(name, "retry-after"))
+            return read_seconds(parameter, out.retry_after);
+        if (!equal_ignoring_case(name, "reason")) return true;
+        if (!out.reason.empty() || parameter.value.empty()) return false;
+        out.reason = parameter.value;
+        return all<kToken>(out.reason);
+    };
+    Bytes params;
+    if (out.state.empty() || !read_parameters(value.substr(out.state.size()), params, read)) {
+        return failure(Errc::kMalformed, "Subscription-State");
+    }
+    return out;
+}
+
+Result<NameAddr> parse_route(Bytes value) {
+    NameAddr out;
+    if (const Fault fault = read_name_addr(value, out)) return Failure{fault.error()};
+    const bool sip = out.uri.scheme == Scheme::kSip || out.uri.scheme == Scheme::kSips;
+    const bool bare = out.uri.text.data() == trim(value).data();
+    if (!sip || bare || !out.uri.headers.empty()) return failure(Errc::kMalformed, "route");
+    return out;
+}
+
+Result<NameAddr> parse_target(const Message& message) {
+    const Header* const header = message.find(HeaderName::kContact);
+    if (header == nullptr) return failure(Errc::kNotFound, "Contact");
+    Bytes list = header->value;
+    Bytes item;
+    if (message.next(header) != nullptr || !take_item(list, item) || !list.empty()) {
+        return failure(Errc::kMalformed, "one Contact");
+    }
+    NameAddr out;
+    if (const Fault fault = read_name_addr(item, out)) return Failure{fault.error()};
+    const bool sip = out.uri.scheme == Scheme::kSip || out.uri.scheme == Scheme::kSips;
+    if (!sip || !out.uri.headers.empty()) return failure(Errc::kMalformed, "Contact");
+    return out;
+}
+
 Result<std::uint32_t> parse_seconds(Bytes value) {
     value = trim(value);
     const std::size_t digits = span<kDigit>(value);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/base/bytes.hpp"
@@ -73,6 +74,21 @@ struct ContentType {
     [[nodiscard]] bool is(Bytes type_name, Bytes subtype_name) const {
         return equal_ignoring_case(type, type_name) && equal_ignoring_case(subtype, subtype_name);
     }
+};
+
+// RFC 6665 8.2.1: compared byte by byte; one with an id never matches one without (SIP-23).
+struct EventType {
+    Bytes package;  // "presence"
+    Bytes id;       // empty: none
+    friend bool operator==(const EventType&, const EventType&) = default;
+};
+
+struct SubscriptionState {  // RFC 6665 4.1.3, 8.4
+    Bytes state;            // "active", "pending", "terminated", or one that nobody knows
+    Bytes reason;           // empty: none
+    std::optional<std::uint32_t> expires;
+    std::optional<std::uint32_t> retry_after;
+    [[nodiscard]] bool is(Bytes name) const { return equal_ignoring_case(state, name); }
 };
 
 struct Header {
@@ -169,6 +185,13 @@ struct Parsed {
 [[nodiscard]] Result<NameAddr> parse_name_addr(Bytes value);  // one value, no list
 [[nodiscard]] Result<Cseq> parse_cseq(Bytes value);
 [[nodiscard]] Result<ContentType> parse_content_type(Bytes value);
+[[nodiscard]] Result<EventType> parse_event(Bytes value);
+[[nodiscard]] Result<SubscriptionState> parse_subscription_state(Bytes value);
+// One value of Route or Record-Route: a sip or sips URI in <>, without headers (RFC 3261 20.30).
+[[nodiscard]] Result<NameAddr> parse_route(Bytes value);
+// The Contact of a message that makes or refreshes a dialog: exactly one sip or sips URI, without
+// headers (RFC 3261 8.1.1.8, 19.1.1). kNotFound: there is none.
+[[nodiscard]] Result<NameAddr> parse_target(const Message&);
 // Delta-seconds at the front (Expires, Retry-After, Min-Expires); above 2^32-1: 2^32-1 (SIP-2).
 [[nodiscard]] Result<std::uint32_t> parse_seconds(Bytes value);
 

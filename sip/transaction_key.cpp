@@ -87,7 +87,7 @@ private:
 };
 
 // What kind of key it is, so that those of different kinds never meet in one index.
-enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kMerge = 3 };
+enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kMerge = 3, kDialog = 4 };
 
 void write_hex(char*& out, std::span<const std::uint8_t> bytes) {
     constexpr char kDigits[] = "0123456789abcdef";
@@ -180,6 +180,20 @@ TransactionKey merge_key(const KeySecret& secret, const Message& request) {
     hasher.add(request.cseq.number);
     hasher.add(request.cseq.method_name);
     return hasher.finish();
+}
+
+TransactionKey dialog_key(const KeySecret& secret, Bytes call_id, Bytes local_tag,
+                          Bytes remote_tag) {
+    Hasher hasher(secret);
+    hasher.add(kDialog);
+    hasher.add(call_id);
+    hasher.add_lower(local_tag);  // tokens, of which peers may change the case
+    hasher.add_lower(remote_tag);
+    return hasher.finish();
+}
+
+TransactionKey dialog_key(const KeySecret& secret, const Message& request) {
+    return dialog_key(secret, request.call_id, request.to.tag, request.from.tag);
 }
 
 Branch make_branch(const BranchParts& parts) {

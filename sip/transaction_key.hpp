@@ -1,7 +1,7 @@
-// Which transaction does a message belong to? RFC 3261 17.1.3 and 17.2.3, with the RFC 2543
-// fallback for branches without the cookie (SIP-48). A key is a 128-bit keyed hash (SipHash-1-3) of
-// the matching fields, so an index needs no second comparison and a peer can't aim at a bucket
-// without knowing the secret.
+// Which transaction or dialog does a message belong to? RFC 3261 17.1.3 and 17.2.3, with the RFC
+// 2543 fallback for branches without the cookie (SIP-48). A key is a 128-bit keyed hash
+// (SipHash-1-3) of the matching fields, so an index needs no second comparison and a peer can't aim
+// at a bucket without knowing the secret.
 #pragma once
 
 #include <array>
@@ -50,6 +50,13 @@ template <typename Find>
 // Merged requests (SIP-11, RFC 3261 8.2.2.2): From tag, Call-ID, CSeq; only for requests without a
 // To tag.
 [[nodiscard]] TransactionKey merge_key(const KeySecret&, const Message& request);
+
+// Of a dialog: Call-ID, our tag, their tag (SIP-22). Without their tag: of what we asked for and
+// what may make a dialog, or several (SIP-21).
+[[nodiscard]] TransactionKey dialog_key(const KeySecret&, Bytes call_id, Bytes local_tag,
+                                        Bytes remote_tag);
+// The dialog that a request of a peer is in, which is one when its To has a tag.
+[[nodiscard]] TransactionKey dialog_key(const KeySecret&, const Message& request);
 
 // Key -> Value, of fixed size: open addressing with linear probing, half full at most. Allocates
 // when made, never again. Owner and thread: one shard.

@@ -10,6 +10,7 @@ namespace fedgate::sip {
 namespace {
 
 constexpr Bytes kEnd = "\r\n";
+constexpr Bytes kContactToken = "fg";
 
 // No value may end its line, whatever it is made of.
 void append_value(Sink& out, Bytes value) {
@@ -224,6 +225,32 @@ void write_party(Sink& out, const Party& party) {
     if (party.tag.empty()) return;
     out.append(";tag=");
     append_value(out, party.tag);
+}
+
+void write_contact(Sink& out, const OwnContact& contact) {
+    out.append(contact.secure ? "Contact: <sips:" : "Contact: <sip:");
+    append_value(out, contact.user);
+    if (!contact.user.empty()) out.append('@');
+    out.append(contact.host);
+    if (contact.port != 0) {
+        out.append(':');
+        out.append_number(contact.port);
+    }
+    if (!contact.secure) {  // RFC 3261 26.2.2: sips says it all
+        out.append(";transport=");
+        for (const char c : transport_text(contact.transport)) out.append(chars::lower(c));
+    }
+    out.append(';');
+    out.append(kContactToken);
+    out.append('=');
+    append_value(out, contact.token);
+    out.append(">\r\n");
+}
+
+Bytes contact_token(const Uri& uri) { return find_parameter(uri.params, kContactToken).value; }
+
+void write_record_routes(Sink& out, const Message& request) {
+    copy_all(out, request, HeaderName::kRecordRoute);
 }
 
 void write_body(Sink& out, Bytes content_type, Bytes body) {

@@ -30,6 +30,15 @@ constexpr std::size_t kSipHeaders = 128;
 constexpr std::size_t kSipVias = 64;
 constexpr std::size_t kSipDatagramRequestBytes = 1'300;  // IM-18, SIP-7
 
+// sip: what one dialog keeps (SIP-16): routes, and bytes of all its texts. Over: the request that
+// makes it is refused with 513.
+constexpr std::size_t kSipRoutes = 32;
+constexpr std::size_t kSipDialogBytes = 4'096;
+// sip: what a notifier may ask of a subscriber; beyond, the bound holds. A subscription is not
+// taken for shorter, a next try not put off for longer.
+constexpr std::uint32_t kSubscriptionSecondsMin = 10;
+constexpr std::uint32_t kRetrySecondsMax = 86'400;
+
 // gateway: GEN-5. At the bound: resource-constraint to the sender.
 constexpr std::size_t kPairQueueStanzas = 50;
 

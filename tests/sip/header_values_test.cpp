@@ -88,6 +88,55 @@ TEST(HeaderValues, SecondsStopAtTheMaximum) {  // SIP-2
     EXPECT_FALSE(parse_seconds("1x"));
 }
 
+TEST(HeaderValues, Event) {  // SIP-23
+    EXPECT_EQ(parse_event("presence")->package, "presence");
+    EXPECT_EQ(parse_event(" presence.winfo ; x=y ; ID = 7 ")->package, "presence.winfo");
+    EXPECT_EQ(parse_event(" presence.winfo ; x=y ; ID = 7 ")->id, "7");
+    // RFC 6665 8.2.1: byte by byte; an id never matches none.
+    EXPECT_EQ(*parse_event("presence;id=7"), *parse_event("presence;a;id=7"));
+    EXPECT_NE(*parse_event("presence;id=7"), *parse_event("presence"));
+    EXPECT_NE(*parse_event("presence;id=a"), *parse_event("presence;id=A"));
+    EXPECT_NE(*parse_event("presence"), *parse_event("Presence"));
+    for (const char* const bad : {"", ";id=7", "presence x", "presence;id", "presence;id=\"7\"",
+                                  "presence;id=1;id=2", "presence,dialog", "presence;"}) {
+        EXPECT_FALSE(parse_event(bad)) << bad;
+    }
+}
+
+TEST(HeaderValues, SubscriptionState) {
+    const auto active = parse_subscription_state("Active ; expires = 600;x=\"y\"");
+    ASSERT_TRUE(active);
+    EXPECT_TRUE(active->is("active"));
+    EXPECT_EQ(active->expires, 600u);
+    EXPECT_FALSE(active->retry_after);
+    const auto ended =
+        parse_subscription_state("terminated;reason=probation;retry-after=99999999999");
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->reason, "probation");
+    EXPECT_EQ(ended->retry_after, UINT32_MAX);
+    EXPECT_FALSE(ended->expires);
+    EXPECT_EQ(parse_subscription_state("waiting")->state, "waiting");
+    for (const char* const bad :
+         {"", ";expires=1", "active;expires", "active;expires=", "active;expires=-1",
+          "active;expires=1x", "active;expires=\"1\"", "active;expires=1;expires=2",
+          "active;retry-after=x", "terminated;reason", "terminated;reason=a;reason=b",
+          "terminated;reason=\"a\"", "active pending", "active,pending", "active;"}) {
+        EXPECT_FALSE(parse_subscription_state(bad)) << bad;
+    }
+}
+
+TEST(HeaderValues, Route) {  // SIP-16
+    const auto route = parse_route("\"P\" <sip:p.example;lr>;x=1");
+    ASSERT_TRUE(route);
+    EXPECT_EQ(route->uri.text, "sip:p.example;lr");
+    EXPECT_EQ(route->params, "x=1");
+    EXPECT_TRUE(parse_route("<sips:[::1]:5061;lr>"));
+    for (const char* const bad : {"", "sip:p.example;lr", "<tel:+1>", "<sip:p?x=y>", "<sip:p>x",
+                                  "<sip:p>, <sip:q>", "<sip:>", "*"}) {
+        EXPECT_FALSE(parse_route(bad)) << bad;
+    }
+}
+
 TEST(HeaderValues, Cseq) {
     EXPECT_EQ(parse_cseq("2147483647 MESSAGE")->number, 0x7fff'ffffu);
     EXPECT_EQ(parse_cseq("0009 \t NEW")->method, Method::kUnknown);

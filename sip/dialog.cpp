@@ -1,0 +1,211 @@
+#include "sip/dialog.hpp"
+
+#include <algorithm>
+
+#include "core/base/limits.hpp"
+
+namespace fedgate::sip {
+namespace {
+
+constexpr std::uint32_t kCseqMax = 0x7fff'ffff;  // RFC 3261 8.1.1.5
+
+// RFC 3261 12.2, RFC 3311, RFC 6665 4.4: their Contact is the new remote target.
+bool refreshes_target(Method method) {
+    return method == Method::kInvite || method == Method::kUpdate ||
+           method == Method::kSubscribe || method == Method::kNotify;
+}
+
+// All values of Record-Route, from the top. False: one is malformed, or there are too many.
+struct Routes {
+    std::array<NameAddr, limits::kSipRoutes> all{};
+    std::size_t count = 0;
+};
+Result<void> read_routes(const Message& message, Routes& out) {
+    for (const Header* header = message.find(HeaderName::kRecordRoute); header != nullptr;
+         header = message.next(header)) {
+        Bytes list = header->value;
+        Bytes item;
+        if (list.empty()) return failure(Errc::kMalformed, "route");
+        while (take_item(list, item)) {
+            if (out.count == out.all.size()) return failure(Errc::kLimit, "routes");
+            FEDGATE_TRY(route, parse_route(item));
+            out.all[out.count++] = route;
+        }
+    }
+    return {};
+}
+
+bool fits(std::size_t before, Bytes target) {
+    return before + target.size() + Bytes("<>").size() <= limits::kSipDialogBytes;
+}
+
+bool is_sips(Bytes uri) { return equal_ignoring_case(uri.substr(0, 5), "sips:"); }
+
+// Inside the <> at the front.
+Bytes bracketed(Bytes text) { return text.substr(1, text.find('>') - 1); }
+
+}  // namespace
+
+Result<Dialog> Dialog::from_response(const RequestHead& sent, const Message& response) {
+    FEDGATE_TRY(to, parse_name_addr(response.value(HeaderName::kTo)));
+    // RFC 3261 12.1: without a tag there is nothing to tell forks apart by.
+    if (response.status <= 100 || response.status >= 300 || to.tag.empty()) {
+        return failure(Errc::kMalformed, "no dialog");
+    }
+    Dialog dialog;
+    const auto kept =
+        dialog.keep({sent.call_id, sent.from.tag, to.tag, sent.from.uri, sent.to.uri});
+    if (!kept) return Failure{kept.error()};
+    // A provisional response of an old peer may lack a Contact.
+    const auto contact = parse_target(response);
+    if (!contact && contact.error().code != Errc::kNotFound) return Failure{contact.error()};
+    const auto way =
+        dialog.keep_way(response, Order::kReversed, contact ? contact->uri.text : sent.uri);
+    if (!way) return Failure{way.error()};
+    dialog.local_cseq_ = sent.cseq;
+    dialog.early_ = response.status < 200;
+    dialog.secure_ = is_sips(sent.uri);
+    return dialog;
+}
+
+Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
+                                    std::uint32_t local_cseq) {
+    FEDGATE_TRY(contact, parse_target(request));
+    Dialog dialog;
+    const auto kept = dialog.keep({request.call_id, local_tag, request.from.tag,
+                                   request.to.uri.text, request.from.uri.text});
+    if (!kept) return Failure{kept.error()};
+    const auto way = dialog.keep_way(request, Order::kAsIs, contact.uri.text);
+    if (!way) return Failure{way.error()};
+    dialog.local_cseq_ = local_cseq;
+    dialog.remote_cseq_ = request.cseq.number;
+    dialog.has_remote_cseq_ = true;
+    dialog.secure_ = request.request_uri.scheme == Scheme::kSips;
+    return dialog;
+}
+
+std::uint16_t Dialog::refusal(const Error& error) {
+    return error.code == Errc::kLimit ? 513 : 400;
+}
+
+std::uint16_t Dialog::on_request(const Message& request) {
+    if (request.method == Method::kAck || request.method == Method::kCancel) return 0;
+    if (has_remote_cseq_ && request.cseq.number <= remote_cseq_) return 500;
+    if (refreshes_target(request.method) && request.find(HeaderName::kContact) != nullptr) {
+        const auto contact = parse_target(request);
+        if (!contact) return refusal(contact.error());
+        const auto set = set_target(contact->uri.text);
+        if (!set) return refusal(set.error());
+    }
+    remote_cseq_ = request.cseq.number;
+    has_remote_cseq_ = true;
+    return 0;
+}
+
+bool Dialog::on_response(Method of, const Message& response) {
+    if (response.status / 100 == 2 && refreshes_target(of)) {
+        // What can't be used changes nothing: the old target was good until now.
+        if (const auto contact = parse_target(response)) {
+            static_cast<void>(set_target(contact->uri.text));
+        }
+    }
+    return response.status != 481 && response.status != 408;
+}
+
+Result<void> Dialog::confirm(const Message& response) {
+    const auto contact = parse_target(response);
+    if (!contact && contact.error().code != Errc::kNotFound) return Failure{contact.error()};
+    const std::string target(contact ? contact->uri.text : remote_target());
+    early_ = false;
+    return keep_way(response, Order::kReversed, target);
+}
+
+bool Dialog::next_request(Method method, RequestHead& head) {
+    if (local_cseq_ >= kCseqMax) return false;
+    fill(method, ++local_cseq_, head);
+    return true;
+}
+
+void Dialog::fill_ack(RequestHead& head, std::uint32_t cseq) const {
+    fill(Method::kAck, cseq, head);
+}
+
+void Dialog::note_cseq(std::uint32_t cseq) { local_cseq_ = std::max(local_cseq_, cseq); }
+
+Bytes Dialog::next_hop() const {
+    return second_at_ == 0 ? remote_target() : bracketed(Bytes(text_).substr(ends_.back()));
+}
+
+Bytes Dialog::remote_target() const { return bracketed(Bytes(text_).substr(target_at_)); }
+
+Bytes Dialog::route_set() const {
+    if (second_at_ == 0) return {};
+    return Bytes(text_).substr(ends_.back(), target_at_ - ends_.back() - Bytes(", ").size());
+}
+
+Bytes Dialog::part(Part which) const {
+    const std::size_t begin = which == 0 ? 0 : ends_[which - 1u];
+    return Bytes(text_).substr(begin, ends_[which] - begin);
+}
+
+Result<void> Dialog::keep(const std::array<Bytes, kParts>& parts) {
+    std::size_t size = 0;
+    for (const Bytes one : parts) size += one.size();
+    if (size > limits::kSipDialogBytes) return failure(Errc::kLimit, "dialog");
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        text_.append(parts[i]);
+        ends_[i] = static_cast<std::uint16_t>(text_.size());
+    }
+    return {};
+}
+
+// RFC 3261 12.1.1, 12.1.2: what the UAS reads from the top, the UAC reads from the bottom.
+Result<void> Dialog::keep_way(const Message& message, Order order, Bytes target) {
+    Routes routes;
+    if (const auto read = read_routes(message, routes); !read) return Failure{read.error()};
+    if (order == Order::kReversed) {
+        std::reverse(routes.all.begin(), routes.all.begin() + routes.count);
+    }
+    std::string way;
+    std::size_t second = 0;
+    bool strict = false;
+    for (std::size_t i = 0; i < routes.count; ++i) {
+        const NameAddr& route = routes.all[i];
+        way.append("<").append(route.uri.text).append(">");
+        if (!route.params.empty()) way.append(";").append(route.params);
+        way.append(", ");
+        if (i > 0) continue;
+        second = way.size();
+        strict = !find_parameter(route.uri.params, "lr");
+    }
+    const std::size_t begin = ends_.back();
+    if (!fits(begin + way.size(), target)) return failure(Errc::kLimit, "dialog");
+    text_.replace(begin, Bytes::npos, way);
+    second_at_ = static_cast<std::uint16_t>(second == 0 ? 0 : begin + second);
+    target_at_ = static_cast<std::uint16_t>(text_.size());
+    strict_ = strict;
+    return set_target(target);
+}
+
+Result<void> Dialog::set_target(Bytes uri) {
+    if (text_.size() > target_at_ && remote_target() == uri) return {};
+    if (!fits(target_at_, uri)) return failure(Errc::kLimit, "dialog");
+    text_.resize(target_at_);
+    text_.append("<").append(uri).append(">");
+    text_.shrink_to_fit();
+    return {};
+}
+
+void Dialog::fill(Method method, std::uint32_t cseq, RequestHead& head) const {
+    head.method = method_text(method);
+    // RFC 3261 12.2.1.1, 16.12.1.2: to a strict router as if it were the target, which goes to the
+    // end of the route.
+    head.uri = strict_ ? next_hop() : remote_target();
+    head.route = strict_ ? Bytes(text_).substr(second_at_) : route_set();
+    head.from = {{}, local_uri(), local_tag()};
+    head.to = {{}, remote_uri(), remote_tag()};
+    head.call_id = call_id();
+    head.cseq = cseq;
+}
+
+}  // namespace fedgate::sip

@@ -1,0 +1,97 @@
+// One SIP dialog, as UAC and as UAS: RFC 3261 section 12. It knows who talks (Call-ID, tags, URIs),
+// which way requests go (route set and remote target: SIP-16) and the CSeq numbers of both sides.
+// Pure: requests and responses in, heads of requests out. Timers are those of its transactions and
+// of what uses it (sip/subscription).
+//
+//     INVITE, 1xx/2xx in:  Dialog::from_response(head, response)     one for each To tag (SIP-21)
+//     INVITE, SUBSCRIBE or first NOTIFY in:  Dialog::from_request(request, our tag)
+//     a request in it:     status = dialog.on_request(request)       refuse unless 0
+//     a request of ours:   dialog.next_request(Method::kBye, head)   fills all of head but Via
+//
+// Owner: a slab; its handle is in a KeyIndex under key(). An object is about 70 bytes and one
+// text, which changes with the remote target; views are valid until then.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "core/base/bytes.hpp"
+#include "core/base/error.hpp"
+#include "sip/message.hpp"
+#include "sip/transaction_key.hpp"
+#include "sip/writer.hpp"
+
+namespace fedgate::sip {
+
+class Dialog {
+public:
+    // UAC: of a 101-299 response to the INVITE that `sent` was the head of. Early until a 2xx.
+    [[nodiscard]] static Result<Dialog> from_response(const RequestHead& sent, const Message&);
+    // UAS: of an INVITE or SUBSCRIBE without a To tag. Subscriber: of the NOTIFY that makes the
+    // dialog, whose To tag is the tag of our SUBSCRIBE, with the CSeq of that (RFC 6665 4.4.1: the
+    // route set is the NOTIFY's, not the 2xx's). refusal() of the error is the answer.
+    [[nodiscard]] static Result<Dialog> from_request(const Message&, Bytes local_tag,
+                                                     std::uint32_t local_cseq = 0);
+    [[nodiscard]] static std::uint16_t refusal(const Error&);  // 513: too large for us; else 400
+
+    // A request in this dialog. 0: it is in order, and what it changes is taken over. 500: its CSeq
+    // is not above the last one (SIP-22; gaps are fine). 400, 513: its Contact.
+    [[nodiscard]] std::uint16_t on_request(const Message&);
+    // A final response to a request of ours in this dialog. False: it ends the dialog (RFC 3261
+    // 12.2.1.2; a transaction without a response does too).
+    [[nodiscard]] bool on_response(Method of, const Message& response);
+    // The 2xx to the INVITE of an early dialog: RFC 3261 13.2.2.4.
+    [[nodiscard]] Result<void> confirm(const Message& response);
+
+    // The next request, but for ACK and CANCEL. False: the CSeq numbers are used up, as good as a
+    // dead dialog.
+    [[nodiscard]] bool next_request(Method, RequestHead&);
+    // The ACK of a 2xx to our INVITE with that CSeq, as often as that comes (RFC 3261 13.2.2.4).
+    void fill_ack(RequestHead&, std::uint32_t cseq) const;
+    // A request was sent again with a higher CSeq (credentials: RFC 3261 22.2).
+    void note_cseq(std::uint32_t cseq);
+
+    // Where requests go first: the target of RFC 3263 (SIP-9).
+    [[nodiscard]] Bytes next_hop() const;
+    [[nodiscard]] Bytes call_id() const { return part(kCallId); }
+    [[nodiscard]] Bytes local_tag() const { return part(kLocalTag); }
+    [[nodiscard]] Bytes remote_tag() const { return part(kRemoteTag); }
+    [[nodiscard]] Bytes local_uri() const { return part(kLocalUri); }
+    [[nodiscard]] Bytes remote_uri() const { return part(kRemoteUri); }
+    [[nodiscard]] Bytes remote_target() const;
+    [[nodiscard]] Bytes route_set() const;  // as one Route value; empty: none
+    [[nodiscard]] std::uint32_t local_cseq() const { return local_cseq_; }
+    [[nodiscard]] bool early() const { return early_; }
+    [[nodiscard]] bool secure() const { return secure_; }  // our Contact is sips too
+    [[nodiscard]] TransactionKey key(const KeySecret& secret) const {
+        return dialog_key(secret, call_id(), local_tag(), remote_tag());
+    }
+
+private:
+    enum Part : std::uint8_t { kCallId, kLocalTag, kRemoteTag, kLocalUri, kRemoteUri, kParts };
+    enum class Order : std::uint8_t { kAsIs, kReversed };
+
+    Dialog() = default;
+    [[nodiscard]] Bytes part(Part) const;
+    [[nodiscard]] Result<void> keep(const std::array<Bytes, kParts>&);
+    [[nodiscard]] Result<void> keep_way(const Message&, Order, Bytes target);
+    [[nodiscard]] Result<void> set_target(Bytes uri);
+    void fill(Method, std::uint32_t cseq, RequestHead&) const;
+
+    // The parts one behind the other, and behind them the way: "<first>, <second>, <target>". One
+    // text is enough for loose and for strict routing (RFC 3261 12.2.1.1): fill().
+    std::string text_;
+    std::array<std::uint16_t, kParts> ends_{};
+    std::uint16_t second_at_ = 0;  // what stands behind the first route, or 0: no routes
+    std::uint16_t target_at_ = 0;
+    std::uint32_t local_cseq_ = 0;
+    std::uint32_t remote_cseq_ = 0;
+    bool has_remote_cseq_ = false;
+    bool strict_ = false;  // the first route has no `lr`
+    bool early_ = false;
+    bool secure_ = false;
+};
+
+}  // namespace fedgate::sip
