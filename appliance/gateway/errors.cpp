@@ -75,6 +75,8 @@ constexpr LocalRow kLocalRows[] = {
     {LocalFault::kNoNextHop, kNoServer, "No SIP server was found for the domain"},
     {LocalFault::kUnreachable, kTimeout, "The SIP server could not be reached"},
     {LocalFault::kTimeout, kTimeout, "The SIP server did not answer"},
+    {LocalFault::kInDoubt, kTimeout,
+     "The SIP server did not answer; the message may or may not have arrived"},
     {LocalFault::kOverload,
      {Condition::kResourceConstraint, ErrorType::kWait},
      "Too much is waiting"},

@@ -19,7 +19,8 @@ struct ErrorKind {
 enum class LocalFault : std::uint8_t {
     kNoNextHop,    // ERR-L2
     kUnreachable,  // ERR-L3: refused, reset or timed out
-    kTimeout,      // ERR-408: Timer F
+    kTimeout,      // ERR-408: it waited for too long behind others
+    kInDoubt,      // ERR-408: it was sent, and its connection broke or it found no answer
     kOverload,     // ERR-L4
     kPolicy,       // ERR-L5
     kRate,         // ERR-L5

@@ -205,7 +205,7 @@ template <typename Concerns>
 void SipAgent::end_requests(Concerns concerns) {
     requests_.for_each([&](Handle<ClientRequest>, ClientRequest& request) {
         if ((request.leg == nullptr && !request.awaits_route) || !concerns(*request.route)) return;
-        finish(request, nullptr, request.sent ? LocalFault::kTimeout : unsent_fault(request));
+        finish(request, nullptr, unsent_fault(request));
     });
 }
 
@@ -218,7 +218,7 @@ void SipAgent::send(ClientRequest& request) {
         return finish(request, nullptr, unsent_fault(request));
     request.give_up_at = shard_.loop().now() + settings_.timing.timeout();  // SIP-8: 32 s in all
     request.tried = 0;
-    request.sent = false;
+    request.doubted = false;
     dispatch(request);
 }
 
@@ -235,6 +235,7 @@ void SipAgent::dispatch(ClientRequest& request) {
         return finish(request, nullptr, LocalFault::kTooLarge);  // IM-18
     RouteLeg* leg = route.pick(request.tried, big);
     if (leg == nullptr) return finish(request, nullptr, LocalFault::kUnreachable);  // ERR-L3
+    if (request.tried != 0) shard_.stats().add(Counter::kSipRequestsMoved);
     offer(request, *leg);
 }
 
@@ -246,7 +247,7 @@ void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
         if (connection == nullptr) connection = transport_.connect(leg, leg.target);
         if (connection == nullptr) {
             leg.route->on_failure(leg, "no connection");
-            return fail_over(request, LocalFault::kUnreachable);
+            return fail_over(request);
         }
         if (!connection->ready()) return arm(request);  // on_sip_connected() goes on
     }
@@ -266,19 +267,19 @@ bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
     }
     const Instant now = shard_.loop().now();
     shard_.stats().add(Counter::kSipRequestsOut);
-    request.sent = true;
     request.machine.emplace(sip::TransactionKind::kClientOther, settings_.timing, reliable);
     static_cast<void>(request.machine->start(now));
-    const std::uint64_t tried = request.tried | (std::uint64_t{1} << leg.slot);
-    const bool hurry =
-        leg.suspect && request.kind != RequestKind::kProbe && leg.route->has_other(tried);
-    request.suspect_at = hurry ? now + kSuspectWait : kNever;
+    request.sent_at = now;
+    request.suspect_at = request.kind != RequestKind::kProbe ? now + kSuspectWait : kNever;
     arm(request);
     return true;
 }
 
 void SipAgent::arm(ClientRequest& request) {
-    Instant deadline = std::min(request.give_up_at, request.suspect_at);
+    Instant deadline = request.give_up_at;
+    if (request.leg != nullptr && request.leg->suspect) {
+        deadline = std::min(deadline, request.suspect_at);
+    }
     if (request.machine) deadline = std::min(deadline, request.machine->deadline());
     shard_.loop().timers().arm(request.timer, deadline);
 }
@@ -288,14 +289,20 @@ void SipAgent::on_request_timer(ClientRequest& request) {
     const auto time_is_up = [&] {
         shard_.stats().add(Counter::kSipTransactionTimeouts);
         shard_.log().event(EventId::kSipTimeout, {{"domain", request.route->domain()}});
-        finish(request, nullptr, request.sent ? LocalFault::kTimeout : LocalFault::kUnreachable);
+        if (request.machine && request.kind != RequestKind::kProbe) ++request.leg->unanswered;
+        finish(request, nullptr, LocalFault::kUnreachable);
     };
     if (now >= request.give_up_at) return time_is_up();
-    if (now >= request.suspect_at) {
+    if (now >= request.suspect_at && request.leg->suspect) {
         request.suspect_at = kNever;
+        RouteLeg& leg = *request.leg;
         // SIP-8: only where another is left by now; else it waits for Timer F.
-        const std::uint64_t tried = request.tried | (std::uint64_t{1} << request.leg->slot);
-        if (request.route->has_other(tried)) return fail_over(request, LocalFault::kTimeout);
+        if (request.route->has_other(request.tried | (std::uint64_t{1} << leg.slot))) {
+            leg.route->on_failure(leg, "no answer in 4 s");
+            request.doubted = true;
+            ++leg.unanswered;
+            return fail_over(request);
+        }
     }
     while (request.machine && request.machine->deadline() <= now) {
         const sip::Actions actions = request.machine->on_time(now);
@@ -322,11 +329,15 @@ void SipAgent::leave_leg(ClientRequest& request) {
     }
 }
 
-// SIP-8: the next target, with a new branch and all else the same; without one the fault stands.
-void SipAgent::fail_over(ClientRequest& request, LocalFault fault) {
+// SIP-8: the next target, with a new branch and all else the same: a user agent that has it
+// already, by the one that does not answer, knows it by Call-ID, From tag and CSeq (RFC
+// 3261 8.2.2.2). To refuse what is in doubt instead would show the sender an error for nearly every
+// message under way when a node dies, most of which never arrived anywhere, and people send those
+// again by hand, with nothing to know them by.
+void SipAgent::fail_over(ClientRequest& request) {
     request.tried |= std::uint64_t{1} << request.leg->slot;
     if (request.kind == RequestKind::kProbe || !request.route->has_other(request.tried)) {
-        return finish(request, nullptr, fault);
+        return finish(request, nullptr, LocalFault::kUnreachable);  // ERR-L3
     }
     leave_leg(request);
     dispatch(request);
@@ -374,8 +385,11 @@ bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
 
 void SipAgent::finish(ClientRequest& request, const sip::Message* response, LocalFault fault) {
     RouteLeg* leg = request.leg;
+    if (response == nullptr && (request.doubted || request.machine)) fault = LocalFault::kInDoubt;
     leave_leg(request);
-    if (request.kind == RequestKind::kProbe) return finish_probe(request, *leg, response);
+    if (request.kind == RequestKind::kProbe) {
+        return finish_probe(request, *leg, response, nullptr);
+    }
     user_.on_request_done(request, response, fault);
 }
 
@@ -409,22 +423,35 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     RouteLeg& leg = *request.leg;
     if ((message.status == 401 || message.status == 407) && authorize(request, message))
         return true;
+    if (request.kind != RequestKind::kProbe) ++leg.answered;
+    // SIP-11: it was there already, by the way that did not answer; what has come of it is not
+    // known.
+    if (message.status == 482 && request.doubted) {
+        leg.route->on_alive(leg, request.sent_at);
+        finish(request, nullptr, LocalFault::kInDoubt);
+        return true;
+    }
     if (message.status != 503 || request.kind == RequestKind::kProbe) {
-        if (message.status < 500) leg.route->on_alive(leg);
+        if (message.status < 500) leg.route->on_alive(leg, request.sent_at);
         finish(request, &message, LocalFault::kUnreachable);
         return true;
     }
-    // SIP-8: 503 marks the target down for its Retry-After, and the request goes elsewhere.
-    const auto retry_after = sip::parse_seconds(message.value(sip::HeaderName::kRetryAfter));
-    const std::uint32_t seconds =
-        retry_after ? std::min<std::uint32_t>(*retry_after, 3'600) : kDownSeconds;
-    leg.route->mark_down(leg, std::chrono::seconds(seconds), "503");
+    take_503(leg, message, "503");  // SIP-8: and the request goes elsewhere
     if (leg.route->has_other(request.tried | (std::uint64_t{1} << leg.slot))) {
-        fail_over(request, LocalFault::kUnreachable);
+        fail_over(request);
     } else {
         finish(request, &message, LocalFault::kUnreachable);
     }
     return true;
+}
+
+// SIP-8. Without a Retry-After it is asked again, by OPTIONS; with one it is left alone until then.
+void SipAgent::take_503(RouteLeg& leg, const sip::Message& response, const char* why) {
+    leg.heard_at = shard_.loop().now();
+    const auto wanted = sip::parse_seconds(response.value(sip::HeaderName::kRetryAfter));
+    if (!wanted) return leg.route->mark_down(leg, std::chrono::seconds(kDownSeconds), why);
+    leg.route->hold(leg, std::chrono::seconds(std::min<std::uint32_t>(*wanted, kRetryAfterMax)),
+                    why);
 }
 
 void SipAgent::send_waiting(RouteLeg& leg) {
@@ -440,6 +467,11 @@ void SipAgent::on_sip_connected(Leg& leg) { send_waiting(static_cast<RouteLeg&>(
 
 void SipAgent::on_sip_writable(Leg& leg) { send_waiting(static_cast<RouteLeg&>(leg)); }
 
+void SipAgent::on_sip_quiet(Leg& base) {
+    RouteLeg& leg = static_cast<RouteLeg&>(base);
+    if (!leg.probing) on_probe_due(*leg.route, leg);
+}
+
 // ERR-L3: each request on it goes elsewhere or ends.
 void SipAgent::on_sip_disconnected(Leg& base, const Error& error) {
     RouteLeg& leg = static_cast<RouteLeg&>(base);
@@ -448,9 +480,11 @@ void SipAgent::on_sip_disconnected(Leg& base, const Error& error) {
     RequestList all;
     while (ClientRequest* request = leg.requests.first) {
         request->tried |= std::uint64_t{1} << leg.slot;
+        request->doubted = request->doubted || request->machine;
+        if (request->machine && request->kind != RequestKind::kProbe) ++leg.unanswered;
         leave_leg(*request);
         if (request->kind == RequestKind::kProbe) {
-            finish_probe(*request, leg, nullptr);
+            finish_probe(*request, leg, nullptr, error.where);
         } else {
             append(all, *request);
         }
@@ -496,25 +530,47 @@ void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
         return release(*probe);
     ++probes_;
     leg.probing = true;
-    probe->give_up_at = shard_.loop().now() + settings_.timing.timeout();
+    probe->give_up_at = shard_.loop().now() + kProbeWait;
     offer(*probe, leg);
 }
 
-void SipAgent::finish_probe(ClientRequest& probe, RouteLeg& leg, const sip::Message* response) {
+void SipAgent::finish_probe(ClientRequest& probe, RouteLeg& leg, const sip::Message* response,
+                            const char* broken) {
     --probes_;
     leg.probing = false;
-    if (response == nullptr) {
-        leg.suspect = true;
-        // Some never answer OPTIONS: only where there is somewhere else to go that means "down".
-        if (leg.route->has_other(std::uint64_t{1} << leg.slot)) {
-            leg.route->mark_down(leg, net::TargetPool::kHold, "OPTIONS unanswered");
-        }
+    if (broken != nullptr) {
+        leg.route->mark_suspect(leg);
+        leg.route->mark_down_if_other(leg, broken);
+    } else if (response == nullptr) {
+        on_probe_unanswered(leg, probe.give_up_at - kProbeWait);
     } else if (response->status == 503) {
-        leg.route->mark_down(leg, net::TargetPool::kHold, "503 to OPTIONS");
+        take_503(leg, *response, "503 to OPTIONS");
     } else if (response->status >= 500) {
         leg.route->on_failure(leg, "error to OPTIONS");
     }
     release(probe);
+}
+
+// Some never answer OPTIONS: who has said anything else since it was asked is alive.
+void SipAgent::on_probe_unanswered(RouteLeg& leg, Instant asked_at) {
+    SipConnection* const connection = transport_.find(leg.connection);
+    const bool connected = connection != nullptr && connection->ready();
+    if (leg.heard_at >= asked_at ||
+        (connected && connection->stream()->last_received() >= asked_at)) {
+        leg.suspect = false;
+        return;
+    }
+    if (!leg.suspect) return leg.route->mark_suspect(leg);
+    // Twice.
+    const bool other = leg.route->mark_down_if_other(leg, "OPTIONS unanswered");
+    // A connection into a black hole heals late, by TCP's back-off, or never: the next OPTIONS
+    // opens a new one. What waits on it without anywhere else to go has its time (SIP-8).
+    if (connected && (other || leg.requests.count == 0)) connection->abort("OPTIONS unanswered");
+}
+
+// SIP-8: what waits there already need not wait longer than what comes now.
+void SipAgent::on_suspect(RouteLeg& leg) {
+    for (ClientRequest* one = leg.requests.first; one != nullptr; one = one->next) arm(*one);
 }
 
 }  // namespace fedgate::gateway

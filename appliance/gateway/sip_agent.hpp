@@ -28,7 +28,9 @@ struct Conversation;
 constexpr std::size_t kClientRequests = 65'536;  // in flight, or waiting in a pair's queue
 constexpr std::size_t kServerTransactions = 16'384;
 constexpr Duration kSuspectWait = std::chrono::seconds(4);  // SIP-8
+constexpr Duration kProbeWait = kSuspectWait;               // for the answer to an OPTIONS
 constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 without Retry-After
+constexpr std::uint32_t kRetryAfterMax = 3'600;             // a longer one is taken as that
 constexpr std::uint8_t kChallengesMax = 2;                  // SIP-30: the second only for `stale`
 
 enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe };
@@ -56,7 +58,6 @@ struct ClientRequest final : private TimerOwner {
     [[nodiscard]] Bytes request() const { return memory.bytes().substr(request_begin); }
     [[nodiscard]] Bytes from() const { return memory.bytes().substr(0, from_bytes); }
     [[nodiscard]] Bytes to() const { return memory.bytes().substr(from_bytes, to_bytes); }
-    [[nodiscard]] bool was_sent() const { return sent; }
     [[nodiscard]] const std::string& sip_domain() const { return route->domain(); }
     [[nodiscard]] Bytes id() const {
         return memory.bytes().substr(from_bytes + to_bytes, id_bytes);
@@ -79,8 +80,9 @@ private:
     RouteLeg* leg = nullptr;
     std::uint64_t tried = 0;
     Instant give_up_at = kNever;
-    Instant suspect_at = kNever;
-    bool sent = false;            // some leg may have it
+    Instant sent_at{};            // to the present leg
+    Instant suspect_at = kNever;  // no longer waited for than that, if its leg is suspect
+    bool doubted = false;         // a leg that it has left may have it, and has not answered
     std::uint8_t challenges = 0;  // answered
     bool awaits_route = false;
 };
@@ -195,9 +197,11 @@ private:
     void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) override;
     void on_sip_connected(Leg&) override;
     void on_sip_writable(Leg&) override;
+    void on_sip_quiet(Leg&) override;
     void on_sip_disconnected(Leg&, const Error&) override;
     void on_route_ready(SipRoute&) override;
     void on_probe_due(SipRoute&, RouteLeg&) override;
+    void on_suspect(RouteLeg&) override;
 
     void dispatch(ClientRequest&);
     void offer(ClientRequest&, RouteLeg&);
@@ -206,10 +210,13 @@ private:
     void write_via(ClientRequest&, sip::Transport);
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
-    void fail_over(ClientRequest&, LocalFault);
+    void fail_over(ClientRequest&);
     [[nodiscard]] bool authorize(ClientRequest&, const sip::Message& response);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
-    void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*);
+    // `broken`: the connection did; else null.
+    void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*, const char* broken);
+    void on_probe_unanswered(RouteLeg&, Instant asked_at);
+    void take_503(RouteLeg&, const sip::Message&, const char* why);
     template <typename Concerns>
     void end_requests(Concerns);
     [[nodiscard]] LocalFault unsent_fault(const ClientRequest&) const;

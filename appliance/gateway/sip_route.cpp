@@ -82,15 +82,21 @@ bool SipRoute::same_hops(const rules::SipDomain& domain) const {
 }
 
 RouteLeg* SipRoute::pick(std::uint64_t tried, bool streams_only) {
-    net::TargetPool::Tried tried_by_index;
-    if (tried != 0 || streams_only) {
-        tried_by_index.resize(legs_.size());
+    net::TargetPool::Tried not_open;
+    const bool any_held =
+        std::ranges::any_of(legs_, [&](const auto& leg) { return is_held(*leg); });
+    if (tried != 0 || streams_only || any_held) {
+        not_open.resize(legs_.size());
         for (std::size_t i = 0; i < legs_.size(); ++i) {
-            const bool datagram = legs_[i]->transport == sip::Transport::kUdp;
-            tried_by_index[i] = ((tried >> legs_[i]->slot) & 1) != 0 || (streams_only && datagram);
+            const RouteLeg& leg = *legs_[i];
+            not_open[i] = ((tried >> leg.slot) & 1) != 0 || is_held(leg) ||
+                          (streams_only && leg.transport == sip::Transport::kUdp);
         }
     }
-    const auto index = pool_.pick(shard_.loop().now(), random_, tried_by_index);
+    const Instant now = shard_.loop().now();
+    auto index = pool_.pick(now, random_, not_open);
+    // Under way already: one that is down may be back, and nothing is lost by asking.
+    if (!index && tried != 0) index = pool_.pick_down(now, random_, not_open);
     return index ? legs_[*index].get() : nullptr;
 }
 
@@ -111,15 +117,17 @@ std::size_t SipRoute::index_of(const RouteLeg& leg) const {
 
 bool SipRoute::is_up(const RouteLeg& leg) const {
     const std::size_t index = index_of(leg);
-    return index < legs_.size() && pool_.is_up(index, shard_.loop().now());
+    return index < legs_.size() && !is_held(leg) && pool_.is_up(index, shard_.loop().now());
 }
 
-void SipRoute::on_alive(RouteLeg& leg) {
+void SipRoute::on_alive(RouteLeg& leg, Instant sent_at) {
     leg.failures = 0;
     leg.suspect = false;
-    if (leg.retired) return;
-    if (leg.down_told) {
+    leg.heard_at = shard_.loop().now();
+    if (leg.retired || is_held(leg)) return;
+    if (leg.down_told && sent_at >= leg.since) {
         leg.down_told = false;
+        leg.since = leg.heard_at;
         pool_.on_success(index_of(leg));
         shard_.log().event(
             EventId::kSipNextHopUp,
@@ -136,11 +144,31 @@ void SipRoute::on_failure(RouteLeg& leg, const char* why) {
     if (++leg.failures >= kLegFailuresMax) mark_down(leg, net::TargetPool::kHold, why);
 }
 
+void SipRoute::mark_suspect(RouteLeg& leg) {
+    if (leg.suspect) return;
+    leg.suspect = true;
+    owner_.on_suspect(leg);
+}
+
+bool SipRoute::mark_down_if_other(RouteLeg& leg, const char* why) {
+    const bool other = has_other(std::uint64_t{1} << leg.slot);
+    if (other) mark_down(leg, net::TargetPool::kHold, why);
+    return other;
+}
+
+void SipRoute::hold(RouteLeg& leg, Duration time, const char* why) {
+    leg.held_until = std::max(leg.held_until, shard_.loop().now() + time);
+    mark_down(leg, time, why);
+}
+
 void SipRoute::mark_down(RouteLeg& leg, Duration hold, const char* why) {
     if (leg.retired) return;
-    pool_.on_failure(index_of(leg), shard_.loop().now(), random_, hold);
+    const Instant now = shard_.loop().now();
+    pool_.on_failure(index_of(leg), now, random_, hold);
+    leg.why = why;
     if (leg.down_told) return;
     leg.down_told = true;
+    leg.since = now;
     shard_.log().event(EventId::kSipNextHopDown,
                        {{"domain", domain_},
                         {"next_hop", net::format_address(leg.target.address)},
@@ -209,6 +237,7 @@ void SipRoute::replace_legs() {
             std::ranges::find_if(found_, [&](const auto& t) { return t.same_place(target); });
         leg->host = found_hosts_[static_cast<std::size_t>(source - found_.begin())];
         leg->route = this;
+        leg->since = shard_.loop().now();
         leg->transport = to_sip(target.transport);
         leg->slot = static_cast<std::uint8_t>(std::countr_one(slots_used_) & 63);
         slots_used_ |= std::uint64_t{1} << leg->slot;
@@ -242,8 +271,7 @@ void SipRoute::on_timer(Timer& timer) {
     // By index: what a probe leads to may not touch the list, but must not rely on that either.
     for (std::size_t i = 0; i < legs_.size(); ++i) {
         RouteLeg& leg = *legs_[i];
-        if (leg.probing) leg.suspect = true;  // SIP-8
-        if (!leg.probing) owner_.on_probe_due(*this, leg);
+        if (!leg.probing && !is_held(leg)) owner_.on_probe_due(*this, leg);
     }
 }
 

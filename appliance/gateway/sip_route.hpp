@@ -38,10 +38,17 @@ struct RouteLeg final : Leg {
     RequestList requests;   // given to it, without a final response
     std::uint32_t failures = 0;
     Instant failures_since{};
+    Instant heard_at{};    // its last answer
+    Instant held_until{};  // it wants nothing before that: Retry-After
     bool probing = false;  // an OPTIONS of ours is not answered yet
-    bool suspect = false;  // the one before it never was
+    bool suspect = false;  // the one before it never was (SIP-8)
     bool down_told = false;
     bool retired = false;  // no longer a target; goes when its last request has ended
+    // For people.
+    Instant since{};               // up or down as it is now
+    const char* why = "";          // down
+    std::uint64_t answered = 0;    // requests
+    std::uint64_t unanswered = 0;  // that have left it, or ended
 };
 
 class SipRouteOwner {
@@ -49,6 +56,7 @@ public:
     // The first look-up is over: there are legs, or it is known that there are none.
     virtual void on_route_ready(SipRoute&) = 0;
     virtual void on_probe_due(SipRoute&, RouteLeg&) = 0;
+    virtual void on_suspect(RouteLeg&) = 0;
 
 protected:
     ~SipRouteOwner() = default;
@@ -80,12 +88,19 @@ public:
     // The next leg for a request that has tried `tried`; `streams_only`: it is too big for a
     // datagram.
     [[nodiscard]] RouteLeg* pick(std::uint64_t tried, bool streams_only);
+    // One that is up.
     [[nodiscard]] bool has_other(std::uint64_t tried) const;
     [[nodiscard]] bool has_stream() const;
 
-    void on_alive(RouteLeg&);
+    // It has answered what was sent to it then. What was sent before it went down proves nothing.
+    void on_alive(RouteLeg&, Instant sent_at);
     void on_failure(RouteLeg&, const char* why);  // counted: three in ten seconds are too many
+    void mark_suspect(RouteLeg&);
     void mark_down(RouteLeg&, Duration hold, const char* why);
+    // Where there is nowhere else to go it is asked on. True: there is.
+    bool mark_down_if_other(RouteLeg&, const char* why);
+    // Down, and not even asked before: RFC 3261 21.5.4, Retry-After.
+    void hold(RouteLeg&, Duration, const char* why);
 
     RequestList waiting;      // came before ready()
     std::uint32_t users = 0;  // requests that name it
@@ -101,6 +116,9 @@ private:
     void replace_legs();
     void drop_retired();
     [[nodiscard]] std::size_t index_of(const RouteLeg&) const;
+    [[nodiscard]] bool is_held(const RouteLeg& leg) const {
+        return shard_.loop().now() < leg.held_until;
+    }
 
     Shard& shard_;
     net::Random& random_;

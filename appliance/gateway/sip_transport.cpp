@@ -139,7 +139,7 @@ void SipConnection::judge() {
 
 std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) {
     if (judged_at_ != transport_.rules_->generation) judge();
-    awaiting_pong_ = false;
+    waits_ = Waits::kNothing;
     std::size_t consumed = 0;
     bool begins = false;  // what is not whole has come in this call only
     const SipPeer peer{self_, 0, stream.peer_address()};
@@ -197,14 +197,20 @@ void SipConnection::on_timer(Timer& timer) {
             return stream_->abort({Errc::kLimit, 0, "SIP peer without trust"});
         return watch_peer();
     }
-    // SIP-15: a ping after a minute without a request of ours; the pong within 10 s.
-    if (awaiting_pong_) return stream_->abort({Errc::kTimeout, 0, "SIP keepalive"});
+    // SIP-15: a ping after a minute without a request of ours; the pong within 10 s, else an
+    // OPTIONS, which some answer who know no pings; anything that comes in will do.
+    if (waits_ == Waits::kPong && leg_ != nullptr) {
+        waits_ = Waits::kAnswer;
+        loop.timers().arm(watch_, loop.now() + kSipPongTimeout);
+        return transport_.user_.on_sip_quiet(*leg_);
+    }
+    if (waits_ != Waits::kNothing) return stream_->abort({Errc::kTimeout, 0, "SIP keepalive"});
     const Instant due = last_written_ + kSipKeepalive;
     if (loop.now() < due) {
         loop.timers().arm(watch_, std::max(due, loop.now() + 1s));
         return;
     }
-    awaiting_pong_ = write("\r\n\r\n");
+    if (write("\r\n\r\n")) waits_ = Waits::kPong;
     loop.timers().arm(watch_, loop.now() + kSipPongTimeout);
 }
 

@@ -67,6 +67,8 @@ public:
     // stood).
     virtual void on_sip_connected(Leg&) = 0;
     virtual void on_sip_writable(Leg&) = 0;
+    // A ping found no pong (SIP-15): the next step is to ask it.
+    virtual void on_sip_quiet(Leg&) = 0;
     virtual void on_sip_disconnected(Leg&, const Error&) = 0;
 
 protected:
@@ -86,6 +88,7 @@ public:
     // False: no room, or it is going down.
     [[nodiscard]] bool write(Bytes);
     void close();
+    void abort(const char* why) { stream_->abort({Errc::kTimeout, 0, why}); }
     // Nothing of the leg's is told any more.
     void forget_leg() { leg_ = nullptr; }
 
@@ -118,7 +121,7 @@ private:
     bool in_ = false;  // the peer connected to us
     bool tls_;
     bool ready_ = false;
-    bool awaiting_pong_ = false;
+    enum class Waits : std::uint8_t { kNothing, kPong, kAnswer } waits_ = Waits::kNothing;
 };
 
 struct SipListenerInfo {

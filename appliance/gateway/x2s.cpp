@@ -269,7 +269,7 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
         count(Counter::kMessagesX2sDelivered);
         agent_.release(request);
     } else {
-        const bool in_doubt = response == nullptr && request.was_sent();
+        const bool in_doubt = response == nullptr && fault == LocalFault::kInDoubt;
         count(in_doubt ? Counter::kMessagesX2sInDoubt : Counter::kMessagesX2sRefused);
         if (untold_.count == 0 && report(request, response)) {
             agent_.release(request);

@@ -35,6 +35,7 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
     {Counter::kSipOutConnections, "sip.out.connections", true, "connections to SIP next hops"},
     {Counter::kSipRequestsIn, "sip.requests.in", false, "SIP requests received"},
     {Counter::kSipRequestsOut, "sip.requests.out", false, "SIP requests sent"},
+    {Counter::kSipRequestsMoved, "sip.requests.moved", false, "SIP requests that went to another next hop than the one before"},
     {Counter::kSipResponsesIn, "sip.responses.in", false, "SIP responses received"},
     {Counter::kSipResponsesOut, "sip.responses.out", false, "SIP responses sent"},
     {Counter::kSipRetransmissionsIn, "sip.retransmissions.in", false, "SIP messages received again"},

@@ -44,6 +44,7 @@ enum class Counter : std::uint16_t {
     kSipOutConnections,
     kSipRequestsIn,
     kSipRequestsOut,
+    kSipRequestsMoved,
     kSipResponsesIn,
     kSipResponsesOut,
     kSipRetransmissionsIn,

@@ -22,6 +22,7 @@
 namespace fedgate::gateway::test {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
+using Services = std::vector<std::pair<std::string, net::SrvRecord>>;
 
 inline std::unique_ptr<const rules::Snapshot> compile(const Settings& settings) {
     config::Tree tree;
@@ -203,7 +204,8 @@ class World {
 public:
     explicit World(const Settings& more = {}, std::uint32_t shards = 1,
                    net::TlsContext* tls = nullptr,
-                   const std::map<std::string, std::string>& names = {})
+                   const std::map<std::string, std::string>& names = {},
+                   const Services& services = {})
         : simulation(settings_of(tls != nullptr)),
           node_(simulation.make_node()),
           rules_(compile(with(more))),
@@ -215,6 +217,7 @@ public:
             for (const auto& [name, address] : names) {
                 resolvers_.back()->add_address(name, *net::parse_ip(address, 0));
             }
+            for (const auto& [name, record] : services) resolvers_.back()->add_srv(name, record);
         }
         for (std::uint32_t i = 0; i < shards; ++i) {
             GatewayOptions options;
@@ -247,6 +250,7 @@ public:
         return std::make_unique<SipPeer>(simulation.make_loop(simulation.make_node()), address,
                                          tls);
     }
+    [[nodiscard]] Simulation::Node node() const { return node_; }
     [[nodiscard]] SocketAddress sip_address(std::uint16_t port = 5060) const {
         return simulation.address(node_, port);
     }
