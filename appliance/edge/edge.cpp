@@ -29,20 +29,6 @@ struct PairRecord {
     std::uint32_t their_size;
 };
 
-// A dialback question on its way to the pair's shard: this, then its parts. And what became of it.
-struct QuestionRecord {
-    std::uint64_t number;
-    std::uint32_t our_size;
-    std::uint32_t their_size;
-    std::uint32_t id_size;
-    std::uint32_t key_size;  // the fingerprint is the rest
-};
-struct AnswerRecord {
-    std::uint64_t number;
-    bool asked;
-    xml::Verdict verdict;
-};
-
 Bytes bytes_of(const auto& record) {
     return {reinterpret_cast<const char*>(&record), sizeof record};
 }
@@ -71,6 +57,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
       guard_(guard),
       carriers_(shard, *this),
       sessions_(shard, *this),
+      inquiries_(context_, guard, *this),
       in_streams_(kInStreamsMax),
       fates_(shard.count()),
       rejudge_(*this),
@@ -85,8 +72,6 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPing), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kAnswersWait), *this);
-    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kQuestion), *this);
-    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kQuestionAnswer), *this);
 }
 
 Edge::~Edge() {
@@ -214,11 +199,7 @@ void Edge::on_gone(InStream& stream) {
         guard_.leave(context_.shard.index(), stream.connection().peer_address(), stream.our(),
                      stream.their());
     }
-    for (const Asked& asked : asked_) {
-        if (asked.stream != stream.handle()) continue;
-        asked.verification->abandon();
-        sweep_soon();  // with its connection
-    }
+    inquiries_.forget(stream.handle());
     context_.stats.subtract(Counter::kXmppInConnections);
     gone_.push_back(stream.handle());
     context_.loop.at_turn_end(*this);
@@ -257,121 +238,18 @@ std::string Edge::pattern_of(Bytes their) {
 }
 
 void Edge::on_verify(InStream& stream, Bytes our, Bytes their, Bytes id, Bytes key) {
-    const SocketAddress& peer = stream.connection().peer_address();
-    if (const char* limit = refusal_to_ask(stream, their)) {
-        context_.log.event(EventId::kConnectionLimit,
-                           {{"peer", net::format_address(peer)}, {"limit", limit}});
-        // Told later: the stream's calls must not be re-entered.
-        refused_.push_back(
-            {stream.handle(), std::string(our), std::string(their), std::string(id)});
-        context_.loop.at_turn_end(*this);
-        return;
-    }
-    const net::Connection& connection = stream.connection();
-    const Question question{
-        our, their, id, key,
-        connection.secured() ? Bytes(connection.peer().fingerprint_sha256) : Bytes()};
-    asked_.push_back({stream.handle(), net::ip_key(peer),
-                      std::make_unique<Verification>(context_, *this, question), ++last_question_});
-    asked_.back().verification->begin(ask_on_stream(last_question_, question));
+    inquiries_.verify(stream, our, their, id, key);
 }
 
-// DB-5: the stream of the pair, if one stands, is on the pair's shard.
-bool Edge::ask_on_stream(std::uint64_t number, const Question& question) {
-    const auto size = [](Bytes bytes) { return static_cast<std::uint32_t>(bytes.size()); };
-    const QuestionRecord record{number, size(question.our), size(question.their), size(question.id),
-                                size(question.key)};
-    return context_.shard.send(owner_of(question.our, question.their),
-                               static_cast<std::uint32_t>(link::RecordKind::kQuestion),
-                               {bytes_of(record), question.our, question.their, question.id,
-                                question.key, question.fingerprint});
-}
-
-void Edge::question_here(const Asker& asker, const Question& question) {
-    OutStream* stream = find_out_stream(question.our, question.their);
-    if (stream == nullptr || !stream->ask(question, asker)) on_answer(asker, std::nullopt);
-}
-
-// Without room in the mailbox it is lost, and asked again in time.
-void Edge::on_answer(const Asker& asker, std::optional<xml::Verdict> verdict) {
-    const AnswerRecord record{asker.number, verdict.has_value(),
-                              verdict.value_or(xml::Verdict::kError)};
-    static_cast<void>(context_.shard.send(
-        asker.shard, static_cast<std::uint32_t>(link::RecordKind::kQuestionAnswer),
-        {bytes_of(record)}));
-}
-
-void Edge::answer_here(std::uint64_t number, std::optional<xml::Verdict> verdict) {
-    const auto asked = std::ranges::find(asked_, number, &Asked::number);
-    if (asked == asked_.end()) return;
-    asked->verification->answered(verdict);
-    sweep_soon();  // it may be over
-}
-
-// Each question makes us ask DNS and connect, for whoever wants it. Null: it may.
-const char* Edge::refusal_to_ask(const InStream& stream, Bytes their) {
-    const auto of_stream = std::ranges::count_if(asked_, [&](const Asked& asked) {
-        return asked.stream == stream.handle() && !asked.verification->over();
-    });
-    if (std::cmp_greater_equal(of_stream, limits::kVerificationsPerStream))
-        return "dialback questions of one stream";
-    auto refusal = DoorGuard::Refusal::kQuestions;
-    if (asked_.size() < limits::kVerifications) {
-        refusal = guard_.ask(context_.rules->settings.xmpp, stream.connection().peer_address(),
-                             std::string(their), context_.loop.now());
-    }
-    return refusal == DoorGuard::Refusal::kNone ? nullptr : DoorGuard::name_of(refusal);
-}
-
-// All who wait for one domain share the question, so that nobody can use up another's.
 bool Edge::on_dane_wanted(InStream& stream, Bytes their) {
-    const auto same = std::ranges::find(inquiries_, their, &Inquiry::domain);
-    if (same != inquiries_.end()) {
-        same->streams.push_back(stream.handle());
-        return true;
-    }
-    const SocketAddress& peer = stream.connection().peer_address();
-    if (inquiries_.size() >= limits::kInquiries || !guard_.may_ask(peer, context_.loop.now())) {
-        context_.log.event(EventId::kConnectionLimit,
-                           {{"peer", net::format_address(peer)}, {"limit", "TLSA questions"}});
-        return false;
-    }
-    inquiries_.push_back({std::string(their),
-                          {stream.handle()},
-                          std::make_unique<net::DaneFinder>(context_.loop, context_.resolver, *this,
-                                                            std::string(their))});
-    return true;
+    return inquiries_.find_dane(stream, their);
 }
 
-void Edge::on_dane_found(net::DaneFinder& finder, net::DaneQuestion answer) {
-    const auto it = std::ranges::find_if(
-        inquiries_, [&](const Inquiry& one) { return one.finder.get() == &finder; });
-    const Inquiry over = std::move(*it);
-    inquiries_.erase(it);
-    for (const Handle<InStream> handle : over.streams) {
-        if (InStream* stream = in_streams_.find(handle)) stream->dane_found(answer);
-    }
+void Edge::on_answer(const Asker& asker, std::optional<xml::Verdict> verdict) {
+    inquiries_.answer(asker, verdict);
 }
 
-void Edge::on_verdict(Verification& verification, xml::Verdict verdict) {
-    const bool valid = verdict == xml::Verdict::kValid;
-    context_.stats.add(valid ? Counter::kDialbackVerified : Counter::kDialbackRefused);
-    if (!valid) {
-        const bool invalid = verdict == xml::Verdict::kInvalid;
-        context_.tell(invalid ? EventId::kDialbackRefused : EventId::kDialbackFailed,
-                      FailureKind::kDialback, true, verification.their(), nullptr,
-                      invalid ? "its own server does not know the dialback key that came for " +
-                                    verification.our()
-                              : "its own server could not be asked about a dialback key for " +
-                                    verification.our());
-    }
-    const auto it = std::ranges::find_if(
-        asked_, [&](const Asked& asked) { return asked.verification.get() == &verification; });
-    if (it == asked_.end()) return;
-    if (InStream* stream = in_streams_.find(it->stream)) {
-        stream->verified(verification.our(), verification.their(), verification.id(), verdict);
-    }
-}
+InStream* Edge::find_in_stream(Handle<InStream> handle) { return in_streams_.find(handle); }
 
 std::uint32_t Edge::owner_of(Bytes our, Bytes their) const {
     return static_cast<std::uint32_t>(fnv1a(their, fnv1a(our)) % context_.shard.count());
@@ -390,34 +268,11 @@ bool Edge::take_stanza(const link::ToPartner& stanza) {
         {bytes_of(record), stanza.our_domain, stanza.their_domain, stanza.stanza});
 }
 
-bool Edge::on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) {
+bool Edge::on_record(std::uint32_t kind, std::uint32_t /*from_shard*/, Bytes record) {
     if (kind == static_cast<std::uint32_t>(link::RecordKind::kOutcome)) {
         link::Outcome outcome;
         std::memcpy(&outcome, record.data(), sizeof outcome);
         gateway_.on_outcome(outcome);
-        return true;
-    }
-    if (kind == static_cast<std::uint32_t>(link::RecordKind::kQuestionAnswer)) {
-        AnswerRecord answer;
-        std::memcpy(&answer, record.data(), sizeof answer);
-        answer_here(answer.number,
-                    answer.asked ? std::optional(answer.verdict) : std::optional<xml::Verdict>());
-        return true;
-    }
-    if (kind == static_cast<std::uint32_t>(link::RecordKind::kQuestion)) {
-        QuestionRecord header;
-        std::memcpy(&header, record.data(), sizeof header);
-        record.remove_prefix(sizeof header);
-        const auto cut = [&record](std::uint32_t size) {
-            const Bytes part = record.substr(0, size);
-            record.remove_prefix(size);
-            return part;
-        };
-        const Bytes our = cut(header.our_size);
-        const Bytes their = cut(header.their_size);
-        const Bytes id = cut(header.id_size);
-        const Bytes key = cut(header.key_size);
-        question_here({from_shard, header.number}, {our, their, id, key, record});
         return true;
     }
     PairRecord header;
@@ -578,13 +433,6 @@ bool Edge::answers_wait(Bytes our, Bytes their) {
 }
 
 void Edge::on_turn_end() {
-    std::vector<Refused> refused;
-    refused.swap(refused_);
-    for (const Refused& one : refused) {
-        if (InStream* stream = in_streams_.find(one.stream)) {
-            stream->verified(one.our, one.their, one.id, xml::Verdict::kOverLimit);
-        }
-    }
     for (const Handle<InStream> handle : std::exchange(gone_, {})) in_streams_.free(handle);
     deliver_fates();
 }
@@ -624,14 +472,8 @@ void Edge::on_timer(Timer& timer) {
     context_.loop.timers().arm(sweep_, context_.loop.now() + (draining_ ? kDrainSweep : kSweep));
 }
 
-void Edge::sweep_soon() { context_.loop.timers().arm(sweep_, context_.loop.now()); }
-
 void Edge::sweep() {
-    std::erase_if(asked_, [this](const Asked& asked) {
-        if (!asked.verification->over()) return false;
-        guard_.answered(asked.address);
-        return true;
-    });
+    inquiries_.sweep();
     sessions_.sweep();
     std::erase_if(answers_wait_,
                   [this](const auto& entry) { return context_.loop.now() >= entry.second; });
@@ -662,7 +504,7 @@ void Edge::drain() {
     draining_ = true;
     stop_accepting();
     for (auto& [key, stream] : out_streams_) stream->drain();
-    sweep_soon();
+    context_.loop.timers().arm(sweep_, context_.loop.now());
 }
 
 bool Edge::out_streams_drained() const {

@@ -16,11 +16,10 @@
 #include "appliance/edge/context.hpp"
 #include "appliance/edge/door_guard.hpp"
 #include "appliance/edge/in_stream.hpp"
+#include "appliance/edge/inquiries.hpp"
 #include "appliance/edge/out_stream.hpp"
 #include "appliance/edge/sessions.hpp"
-#include "appliance/edge/verification.hpp"
 #include "appliance/link/link.hpp"
-#include "net/dane_finder.hpp"
 
 namespace fedgate::edge {
 
@@ -47,10 +46,9 @@ struct StreamRow {
 class Edge final : public link::EdgeDoor,
                    public InStreamOwner,
                    public OutStreamOwner,
-                   public VerificationOwner,
-                   public net::DaneFinderOwner,
                    public CarriersOwner,
                    public SessionsOwner,
+                   public InquiriesOwner,
                    SocketOwner,
                    RecordHandler,
                    TurnTask,
@@ -79,41 +77,15 @@ public:
     [[nodiscard]] std::vector<LastFailure> failures() const { return context_.failures.rows(); }
 
 private:
-    struct Asked {  // a dialback question and the stream that it is for
-        Handle<InStream> stream;
-        net::IpKey address;  // of the stream's peer
-        std::unique_ptr<Verification> verification;
-        std::uint64_t number = 0;
-    };
-
-    // CERT-8: what is being asked about a domain, and the streams that wait for it.
-    struct Inquiry {
-        std::string domain;
-        std::vector<Handle<InStream>> streams;
-        std::unique_ptr<net::DaneFinder> finder;
-    };
-
-    struct Refused {  // a question that was not asked, told at the end of the turn
-        Handle<InStream> stream;
-        std::string our;
-        std::string their;
-        std::string id;
-    };
-
     void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
     bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
     void on_turn_end() override;
     [[nodiscard]] bool make_room();
-    [[nodiscard]] const char* refusal_to_ask(const InStream&, Bytes their);
-    [[nodiscard]] bool ask_on_stream(std::uint64_t number, const Question&);
-    void question_here(const Asker&, const Question&);
     void on_answer(const Asker&, std::optional<xml::Verdict>) override;
-    void answer_here(std::uint64_t number, std::optional<xml::Verdict>);
     void on_timer(Timer&) override;
     const char* on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
     [[nodiscard]] bool on_dane_wanted(InStream&, Bytes their) override;
-    void on_dane_found(net::DaneFinder&, net::DaneQuestion) override;
     void on_pong(Bytes our, Bytes their, std::uint64_t number) override;
     [[nodiscard]] bool answers_wait(Bytes our, Bytes their) override;
     void on_silence(InStream&) override;
@@ -140,23 +112,22 @@ private:
                     std::optional<std::uint32_t> handled) override;
     std::optional<Left> take_session(std::uint64_t stream) override;
     std::string pattern_of(Bytes their) override;
+    [[nodiscard]] InStream* find_in_stream(Handle<InStream>) override;
+    [[nodiscard]] OutStream* find_out_stream(Bytes our, Bytes their) override;
+    [[nodiscard]] std::uint32_t owner_of(Bytes our, Bytes their) const override;
     void on_fate(const link::Outcome&) override;
     void on_answers(const OutStream&, bool wait) override;
-    void on_verdict(Verification&, xml::Verdict) override;
 
-    [[nodiscard]] std::uint32_t owner_of(Bytes our, Bytes their) const;
     void send_here(const link::ToPartner&);
     void pong_here(Bytes our, Bytes their, std::uint64_t number);
     void ping_here(Bytes our, Bytes their);
     void answers_here(Bytes our, Bytes their, bool wait);
     void tell_owner(link::RecordKind, Bytes our, Bytes their, std::uint64_t number);
-    [[nodiscard]] OutStream* find_out_stream(Bytes our, Bytes their);
     [[nodiscard]] OutStream* make_out_stream(Bytes our, Bytes their);
     [[nodiscard]] bool has_room_for(Bytes their);
     void deliver_fates();
     [[nodiscard]] bool out_streams_drained() const;
     void sweep();
-    void sweep_soon();
     void rejudge_some();
 
     Context context_;
@@ -164,6 +135,7 @@ private:
     DoorGuard& guard_;
     Carriers carriers_;
     Sessions sessions_;
+    Inquiries inquiries_;
     Slab<InStream> in_streams_;
     std::vector<Handle<InStream>> gone_;  // freed at the end of the turn
     std::unordered_map<std::string, std::unique_ptr<OutStream>> out_streams_;  // "our their"
@@ -172,10 +144,6 @@ private:
     // Pairs whose answers wait, at whatever shard: until when, unless it is said again. No more
     // than all shards have out-streams.
     std::unordered_map<std::string, Instant> answers_wait_;
-    std::vector<Asked> asked_;
-    std::uint64_t last_question_ = 0;
-    std::vector<Refused> refused_;
-    std::vector<Inquiry> inquiries_;
     std::vector<std::vector<link::Outcome>> fates_;  // by shard; told at the end of the turn
     std::string key_;                                // scratch for look-ups
     std::vector<Handle<InStream>> rejudged_in_;      // since the last reload, not yet
