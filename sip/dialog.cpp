@@ -11,8 +11,8 @@ constexpr std::uint32_t kCseqMax = 0x7fff'ffff;  // RFC 3261 8.1.1.5
 
 // RFC 3261 12.2, RFC 3311, RFC 6665 4.4: their Contact is the new remote target.
 bool refreshes_target(Method method) {
-    return method == Method::kInvite || method == Method::kUpdate ||
-           method == Method::kSubscribe || method == Method::kNotify;
+    return method == Method::kInvite || method == Method::kUpdate || method == Method::kSubscribe ||
+           method == Method::kNotify;
 }
 
 // All values of Record-Route, from the top. False: one is malformed, or there are too many.
@@ -72,8 +72,8 @@ Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
                                     std::uint32_t local_cseq) {
     FEDGATE_TRY(contact, parse_target(request));
     Dialog dialog;
-    const auto kept = dialog.keep({request.call_id, local_tag, request.from.tag,
-                                   request.to.uri.text, request.from.uri.text});
+    const auto kept = dialog.keep(
+        {request.call_id, local_tag, request.from.tag, request.to.uri.text, request.from.uri.text});
     if (!kept) return Failure{kept.error()};
     const auto way = dialog.keep_way(request, Order::kAsIs, contact.uri.text);
     if (!way) return Failure{way.error()};
@@ -84,9 +84,7 @@ Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
     return dialog;
 }
 
-std::uint16_t Dialog::refusal(const Error& error) {
-    return error.code == Errc::kLimit ? 513 : 400;
-}
+std::uint16_t Dialog::refusal(const Error& error) { return error.code == Errc::kLimit ? 513 : 400; }
 
 std::uint16_t Dialog::on_request(const Message& request) {
     if (request.method == Method::kAck || request.method == Method::kCancel) return 0;

@@ -120,9 +120,9 @@ bool Inquiries::find_dane(const InStream& stream, Bytes their) {
         return false;
     }
     searches_.push_back({std::string(their),
-                          {stream.handle()},
-                          std::make_unique<net::DaneFinder>(context_.loop, context_.resolver, *this,
-                                                            std::string(their))});
+                         {stream.handle()},
+                         std::make_unique<net::DaneFinder>(context_.loop, context_.resolver, *this,
+                                                           std::string(their))});
     return true;
 }
 

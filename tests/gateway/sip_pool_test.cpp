@@ -32,8 +32,8 @@ protected:
         if (nodes_[which]) dead_.push_back(std::move(nodes_[which]));
         network_[which] = world_->simulation.make_node();
         const std::string address = "10.99.0." + std::to_string(which + 1) + ":5070";
-        nodes_[which] = std::make_unique<SipPeer>(
-            world_->simulation.make_loop(network_[which]), address.c_str());
+        nodes_[which] = std::make_unique<SipPeer>(world_->simulation.make_loop(network_[which]),
+                                                  address.c_str());
     }
     // Its processes die: connections are reset, new ones refused.
     void kill(int which) {
@@ -102,8 +102,8 @@ TEST_F(SipPool, ABlackHoleIsLeftWhenItIsSuspect) {  // SIP-8
     traffic(30s);
     ASSERT_TRUE(delivered(sent_, 5s)) << world_->log();
     EXPECT_TRUE(world_->edge().stanzas.empty());
-    // An OPTIONS within 5 s, suspect 4 s later, and what has waited for 4 s goes elsewhere: that are
-    // three, and it is down.
+    // An OPTIONS within 5 s, suspect 4 s later, and what has waited for 4 s goes elsewhere: that
+    // are three, and it is down.
     EXPECT_LT(got(0) - 20, 10U * 20);
     EXPECT_EQ(got(1), sent_ - 20);
     nodes_[0]->answer = [](const sip::Message&) { return 200; };
@@ -113,7 +113,8 @@ TEST_F(SipPool, ABlackHoleIsLeftWhenItIsSuspect) {  // SIP-8
     EXPECT_LT(world_->simulation.now() - back, 10s);
 }
 
-// TCP tries again at ever longer intervals: a connection that was cut off for 20 s would need 12 more.
+// TCP tries again at ever longer intervals: a connection that was cut off for 20 s would need 12
+// more.
 TEST_F(SipPool, AConnectionIntoABlackHoleIsReplaced) {  // SIP-8
     for (const Duration outage : {12s, 20s, 40s}) {
         start();

@@ -34,17 +34,15 @@ Read response(int status, const std::string& fields, const std::string& to_tag =
     return parse("SIP/2.0 " + std::to_string(status) +
                  " x\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\nFrom: <sip:alice@a.example>;tag=ours\n"
                  "To: <sip:bob@b.example>" +
-                 to_tag + "\nCall-ID: call\nCSeq: 7 INVITE\n" + fields +
-                 "Content-Length: 0\n\n");
+                 to_tag + "\nCall-ID: call\nCSeq: 7 INVITE\n" + fields + "Content-Length: 0\n\n");
 }
 Read request(const std::string& method, int cseq, const std::string& fields,
              const std::string& to_tag = "", const std::string& from_tag = ";tag=theirs") {
     return parse(method +
                  " sip:alice@gw.example SIP/2.0\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\n"
                  "From: \"B\" <sip:bob@b.example>" +
-                 from_tag + "\nTo: <sip:alice@a.example>" + to_tag +
-                 "\nCall-ID: call\nCSeq: " + std::to_string(cseq) + " " + method + "\n" + fields +
-                 "Content-Length: 0\n\n");
+                 from_tag + "\nTo: <sip:alice@a.example>" + to_tag + "\nCall-ID: call\nCSeq: " +
+                 std::to_string(cseq) + " " + method + "\n" + fields + "Content-Length: 0\n\n");
 }
 
 // The lines of a request's head that a dialog decides.
@@ -108,9 +106,10 @@ TEST(Dialog, AServersRouteSetIsReadFromTheTop) {  // SIP-16, RFC 3261 12.1.1
 }
 
 TEST(Dialog, AStrictRouterGetsTheRequestAsIfItWereTheTarget) {  // SIP-16, RFC 3261 12.2.1.1
-    const Read one = request("INVITE", 1, std::string(kContact) +
-                                              "Record-Route: <sip:old@p1.example>\n"
-                                              "Record-Route: <sip:p2.example;lr>;q=1\n");
+    const Read one = request("INVITE", 1,
+                             std::string(kContact) +
+                                 "Record-Route: <sip:old@p1.example>\n"
+                                 "Record-Route: <sip:p2.example;lr>;q=1\n");
     auto dialog = Dialog::from_request(one.message, "ours");
     ASSERT_TRUE(dialog);
     EXPECT_EQ(next(*dialog),
@@ -127,8 +126,7 @@ TEST(Dialog, AStrictRouterGetsTheRequestAsIfItWereTheTarget) {  // SIP-16, RFC 3
         request("INVITE", 1, std::string(kContact) + "Record-Route: <sip:old@p1.example>\n");
     auto single = Dialog::from_request(alone.message, "ours");
     ASSERT_TRUE(single);
-    EXPECT_EQ(next(*single),
-              "BYE sip:old@p1.example SIP/2.0\n<sip:bob@phone;transport=tcp>\n");
+    EXPECT_EQ(next(*single), "BYE sip:old@p1.example SIP/2.0\n<sip:bob@phone;transport=tcp>\n");
 }
 
 TEST(Dialog, WithoutRoutesTheTargetIsTheNextHop) {  // SIP-9
@@ -200,9 +198,9 @@ TEST(Dialog, TheTargetMovesWithTheRequestsThatMayMoveIt) {  // RFC 3261 12.2.1.2
     EXPECT_EQ(dialog->remote_target(), "sip:bob@phone;transport=tcp");
     // A request out of order moves nothing, and neither does one with a bad Contact.
     EXPECT_EQ(dialog->on_request(request("UPDATE", 2, kMoved, ";tag=ours").message), 500);
-    for (const char* bad :
-         {"Contact: *\n", "Contact: <sip:a@b>, <sip:c@d>\n", "Contact: <sip:a@b>\nContact: <sip:c@d>\n",
-          "Contact: <tel:+1>\n", "Contact: <sip:a@b?x=y>\n"}) {
+    for (const char* bad : {"Contact: *\n", "Contact: <sip:a@b>, <sip:c@d>\n",
+                            "Contact: <sip:a@b>\nContact: <sip:c@d>\n", "Contact: <tel:+1>\n",
+                            "Contact: <sip:a@b?x=y>\n"}) {
         EXPECT_EQ(dialog->on_request(request("UPDATE", 50, bad, ";tag=ours").message), 400) << bad;
     }
     EXPECT_EQ(dialog->remote_target(), "sip:bob@phone;transport=tcp");
@@ -212,8 +210,8 @@ TEST(Dialog, TheTargetMovesWithTheRequestsThatMayMoveIt) {  // RFC 3261 12.2.1.2
 TEST(Dialog, EachForkIsADialogOfItsOwn) {  // SIP-21, SIP-22
     auto one = Dialog::from_response(our_head(), response(180, kContact, ";tag=f1").message);
     auto two = Dialog::from_response(our_head(), response(200, kContact, ";tag=f2").message);
-    auto three = Dialog::from_response(
-        our_head(), response(200, "Contact: <sip:bob@pc>\n", ";tag=f3").message);
+    auto three = Dialog::from_response(our_head(),
+                                       response(200, "Contact: <sip:bob@pc>\n", ";tag=f3").message);
     ASSERT_TRUE(one && two && three);
     KeyIndex<int> index(3);
     ASSERT_TRUE(index.insert(one->key(kSecret), 1));

@@ -60,7 +60,8 @@ TEST(HeaderValues, ViaInAllItsForms) {
     for (const char* const bad :
          {"", "SIP/2.0/TCP", "SIP/2.0/TCPh", "SIP/2.0 TCP h", "SIP/2.0/TCP h;", "SIP/2.0/TCP h x",
           "SIP/2.0/TCP h;branch=", "SIP/2.0/TCP h;rport=x", "SIP/2.0/TCP h;received=x y",
-          "SIP/2.0/TCP h:0", "SIP/2.0/TCP h : x", "SIP/2.0/ h"}) {
+          "SIP/2.0/TCP h;received=[::1", "SIP/2.0/TCP h;received=::1]", "SIP/2.0/TCP h:0",
+          "SIP/2.0/TCP h : x", "SIP/2.0/ h"}) {
         EXPECT_FALSE(parse_via(bad)) << bad;
     }
 }

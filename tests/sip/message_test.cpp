@@ -71,6 +71,25 @@ TEST(Message, GivesViewsOfEachPart) {
     EXPECT_LT(m.body.data(), read.buffer.data() + read.buffer.size());
 }
 
+TEST(Message, NothingIsLeftOfTheOneBefore) {
+    test::Read read(kGood);
+    read.parse(Carrier::kDatagram);
+    std::string next = "SIP/2.0 x\r\n\r\n";
+    const Parsed parsed = parse_message(next, Carrier::kDatagram, test::kBodyMax, read.message);
+    EXPECT_EQ(parsed.verdict, Verdict::kMalformed);
+    const Message& m = read.message;
+    EXPECT_FALSE(m.is_request);
+    EXPECT_EQ(m.method, Method::kUnknown);
+    for (const Bytes left : {m.body, m.method_name, m.request_uri_text, m.reason, m.call_id,
+                             m.via.text, m.from.tag, m.to.uri.text, m.cseq.method_name}) {
+        EXPECT_EQ(left, "");
+    }
+    EXPECT_EQ(m.find(HeaderName::kVia), nullptr);
+    EXPECT_EQ(m.via_count, 0u);
+    EXPECT_EQ(m.max_forwards, 70u);
+    EXPECT_EQ(m.cseq.number, 0u);
+}
+
 TEST(Message, AcceptsWhatIsOnlyUnusual) {  // SIP-1
     EXPECT_EQ(stream_status(with(kGood, "Via:", "v\t :\t")), 0);
     EXPECT_EQ(stream_status(with(kGood, "From:", "fROm:")), 0);

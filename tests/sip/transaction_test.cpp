@@ -232,6 +232,11 @@ TEST(Transaction, TryingComesAfter200msOnly) {  // SIP-19
     EXPECT_EQ(t.on_time(t.deadline()), A::kSendTrying);
     EXPECT_EQ(t.deadline(), kNever);
     EXPECT_EQ(t.step(E::kRequestAgain, kStart + 1s), A::kSend);
+    Transaction rings(K::kServerInvite, kTiming, false);
+    (void)rings.start(kStart);
+    EXPECT_EQ(rings.step(E::kSendProvisional, kStart + 100ms), A::kSend);
+    EXPECT_EQ(rings.deadline(), kNever);
+    EXPECT_EQ(rings.step(E::kRequestAgain, kStart + 1s), A::kSend);
     Transaction answered(K::kServerInvite, kTiming, false);
     (void)answered.start(kStart);
     EXPECT_EQ(answered.step(E::kSendProvisional, kStart), A::kSend);

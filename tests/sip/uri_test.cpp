@@ -32,6 +32,9 @@ TEST(Uri, ReadsEachScheme) {  // ADDR-21
     ASSERT_TRUE(tel);
     EXPECT_EQ(tel->user, "+1-555-(123)");
     EXPECT_EQ(find_parameter(tel->params, "phone-context").value, "x");
+    for (const char* const bad : {"tel:", "tel:+", "tel:-.()", "tel:1x", "tel:1;", "tel:1;=x"}) {
+        EXPECT_FALSE(parse_uri(bad)) << bad;
+    }
     EXPECT_EQ(parse_uri("http://x").error().code, Errc::kUnsupported);
     EXPECT_EQ(parse_uri("http:// x").error().code, Errc::kMalformed);
 }
@@ -155,6 +158,8 @@ TEST(Uri, ComparesByTheRules) {  // RFC 3261 19.1.4, its own examples
     EXPECT_FALSE(
         same("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"));
     EXPECT_FALSE(same("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
+    EXPECT_FALSE(same("sip:bob@biloxi.com", "sip:bo@biloxi.com"));  // one begins like the other
+    EXPECT_FALSE(same("sip:bo@biloxi.com", "sip:bob@biloxi.com"));
     EXPECT_FALSE(same("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
     EXPECT_FALSE(same("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"));
     EXPECT_FALSE(same("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"));
