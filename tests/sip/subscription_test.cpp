@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include "core/base/limits.hpp"
-#include "sip/subscription_tables.hpp"
 #include "tests/sip/sip_support.hpp"
 
 namespace fedgate::sip {
