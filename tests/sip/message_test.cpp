@@ -194,6 +194,25 @@ TEST(Message, RefusesWhatIsWrong) {  // SIP-2
     EXPECT_EQ(stream_status(nul), 400);
 }
 
+// The scan takes sixteen bytes at a time, and what is left one by one.
+TEST(Message, AControlCharacterIsSeenWhereverItStands) {
+    const std::string good =
+        kGood.substr(0, kGood.find("Content-Type")) + "Content-Length: 0\r\n\r\n";
+    ASSERT_EQ(datagram_status(good), 0);
+    for (std::size_t i = 1; i < 40; ++i) {
+        std::string bad = good;
+        const std::size_t at = good.find("Call-ID: ") + 9;
+        bad.insert(
+            at, "X\r\nX: " + std::string(i, 'x') + '\x01' + std::string(40 - i, 'x') + "\r\nI2: ");
+        EXPECT_EQ(datagram_status(bad), 400) << i;
+        bad = good;
+        bad.insert(bad.size() - 2, "X: \x01" + std::string(i % 8, 'x') + "\r\n");
+        EXPECT_EQ(datagram_status(bad), 400) << i;
+        bad.replace(bad.find('\x01'), 1, "\t");
+        EXPECT_EQ(datagram_status(bad), 0) << i;
+    }
+}
+
 TEST(Message, AMalformedRequestCanStillBeAnswered) {  // SIP-2
     test::Read read(with(kGood, "CSeq: 1 MESSAGE", "CSeq: x"));
     read.parse(Carrier::kStream);

@@ -76,6 +76,9 @@ TEST(TransactionKey, WithoutTheCookieTheWholeRequestMatches) {  // SIP-48
         other = invite;
         other.from_tag = "9";
         EXPECT_NE(key_of(invite), key_of(other));
+        other = invite;
+        other.via = std::string("SIP/2.0/UDP i") + branch;
+        EXPECT_NE(key_of(invite), key_of(other));
         Fields ack = invite;
         ack.method = ack.cseq_method = "ACK";
         ack.to_tag = "x";
