@@ -224,6 +224,8 @@ void SipAgent::send(ClientRequest& request) {
 
 void SipAgent::dispatch(ClientRequest& request) {
     SipRoute& route = *request.route;
+    request.answered = 0;
+    request.renewed = false;
     if (!route.ready()) {
         request.awaits_route = true;
         append(route.waiting, request);
@@ -240,6 +242,11 @@ void SipAgent::dispatch(ClientRequest& request) {
 }
 
 void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
+    if (!write_credentials(request, leg)) return finish(request, nullptr, LocalFault::kOverload);
+    if (leg.transport == sip::Transport::kUdp &&
+        request.request().size() > limits::kSipDatagramRequestBytes) {
+        return dispatch(request);  // SIP-7: with credentials it is too big; a stream takes any size
+    }
     request.leg = &leg;
     append(leg.requests, request);
     if (leg.transport != sip::Transport::kUdp) {
@@ -343,43 +350,60 @@ void SipAgent::fail_over(ClientRequest& request) {
     dispatch(request);
 }
 
-// SIP-30, RFC 3261 22.2: the same request again, with credentials and the next CSeq. False: there
-// are none, or they were not good enough.
-bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
+// SIP-30: the request with the credentials that this leg has asked for, instead of another's.
+// False: no memory now.
+bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
+    const bool probe = request.kind == RequestKind::kProbe;
+    if (probe || (leg.challenges.empty() && request.credentials_bytes == 0)) return true;
     const rules::SipDomain* const domain = rules_->sip_domain(request.route->domain());
-    sip::Challenge challenge;
-    if (domain == nullptr || domain->digest_user.empty() ||
-        !sip::find_challenge(response, challenge) || request.challenges == kChallengesMax ||
-        (request.challenges != 0 && !challenge.stale)) {
-        return false;
-    }
+    const bool known = domain != nullptr && !domain->digest_user.empty();
     const Bytes old = request.memory.bytes();
     const std::size_t cseq = old.find("\r\nCSeq: ", request.request_begin) + 2;
-    std::size_t rest = old.find("\r\n", cseq) + 2;
-    if (request.challenges != 0) rest = old.find("\r\n", rest) + 2;  // the line for the last nonce
-    const std::size_t uri = old.find(' ', request.request_begin) + 1;
-    const std::size_t uri_end = old.find(' ', uri);
-    Block block = blocks_.take(old.size() + sip::kDigestLineBytes + 2 * domain->digest_user.size() +
-                               (uri_end - uri) + kViaBytesMax);
+    const std::size_t rest = old.find("\r\n", cseq) + 2 + request.credentials_bytes;
+    const std::size_t uri_begin = old.find(' ', request.request_begin) + 1;
+    const Bytes uri = old.substr(uri_begin, old.find(' ', uri_begin) - uri_begin);
+    const std::size_t more = known ? leg.challenges.bytes_max(domain->digest_user, uri) : 0;
+    Block block = blocks_.take(old.size() + more + kViaBytesMax);
     if (!block) return false;
     Sink sink(block.memory());
     sink.append(old.substr(0, cseq));
     sink.append("CSeq: ");
-    sink.append_number(request.challenges + 2);
+    sink.append_number(request.challenges + 1);
     sink.append(" MESSAGE\r\n");
-    const sip::Tag cnonce = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
-    sip::write_authorization(sink, challenge, {domain->digest_user, domain->digest_password},
-                             {"MESSAGE", old.substr(uri, uri_end - uri), cnonce.view()});
+    const std::size_t begin = sink.size();
+    if (known) {
+        const sip::Tag cnonce =
+            sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+        leg.challenges.write(sink, {domain->digest_user, domain->digest_password},
+                             {"MESSAGE", uri, cnonce.view()});
+    }
+    const std::size_t end = sink.size();
     sink.append(old.substr(rest));
-    if (sink.overflowed()) return false;
+    FEDGATE_CHECK(!sink.overflowed());
     block.set_size(sink.size());
-    RouteLeg& leg = *request.leg;
-    leave_leg(request);
+    request.credentials_bytes = static_cast<std::uint32_t>(end - begin);
     request.memory = std::move(block);
+    return true;
+}
+
+// SIP-30, RFC 3261 22.2: the same request again, with credentials and the next CSeq. False: there
+// are none, or they were not good enough.
+bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
+    const rules::SipDomain* const domain = rules_->sip_domain(request.route->domain());
+    if (request.kind == RequestKind::kProbe || domain == nullptr || domain->digest_user.empty())
+        return false;
+    RouteLeg& leg = *request.leg;
+    const auto taken = leg.challenges.take(response, request.answered);
+    const bool again = (taken & request.answered) != 0;  // `stale`
+    if (taken == 0 || (again && request.renewed) || request.challenges == kChallengesMax) {
+        leg.challenges.forget();
+        return false;
+    }
+    leave_leg(request);
+    request.renewed = request.renewed || again;
+    request.answered |= taken;
     ++request.challenges;
-    const bool too_big = leg.transport == sip::Transport::kUdp &&
-                         request.request().size() > limits::kSipDatagramRequestBytes;
-    too_big ? dispatch(request) : offer(request, leg);
+    offer(request, leg);
     return true;
 }
 
@@ -423,6 +447,7 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     RouteLeg& leg = *request.leg;
     if ((message.status == 401 || message.status == 407) && authorize(request, message))
         return true;
+    if (request.credentials_bytes != 0) leg.challenges.take_next_nonce(message);
     if (request.kind != RequestKind::kProbe) ++leg.answered;
     // SIP-11: it was there already, by the way that did not answer; what has come of it is not
     // known.

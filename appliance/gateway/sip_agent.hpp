@@ -31,7 +31,7 @@ constexpr Duration kSuspectWait = std::chrono::seconds(4);  // SIP-8
 constexpr Duration kProbeWait = kSuspectWait;               // for the answer to an OPTIONS
 constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 without Retry-After
 constexpr std::uint32_t kRetryAfterMax = 3'600;             // a longer one is taken as that
-constexpr std::uint8_t kChallengesMax = 2;                  // SIP-30: the second only for `stale`
+constexpr std::uint8_t kChallengesMax = 4;                  // SIP-30: of one request
 
 enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe };
 
@@ -83,8 +83,11 @@ private:
     Instant sent_at{};            // to the present leg
     Instant suspect_at = kNever;  // no longer waited for than that, if its leg is suspect
     bool doubted = false;         // a leg that it has left may have it, and has not answered
-    std::uint8_t challenges = 0;  // answered
+    std::uint8_t challenges = 0;  // it was sent again for, with the next CSeq
+    sip::Challenges::Realms answered = 0;  // of the present leg
+    std::uint32_t credentials_bytes = 0;   // lines behind the CSeq
     bool awaits_route = false;
+    bool renewed = false;  // answered once more for `stale`
 };
 
 void append(RequestList&, ClientRequest&);
@@ -211,6 +214,7 @@ private:
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
     void fail_over(ClientRequest&);
+    [[nodiscard]] bool write_credentials(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool authorize(ClientRequest&, const sip::Message& response);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
     // `broken`: the connection did; else null.

@@ -13,6 +13,7 @@
 #include "net/dialer.hpp"
 #include "net/resolver.hpp"
 #include "net/target_pool.hpp"
+#include "sip/digest.hpp"
 #include "sip/message.hpp"
 
 namespace fedgate::gateway {
@@ -34,8 +35,9 @@ struct RequestList {
 struct RouteLeg final : Leg {
     SipRoute* route = nullptr;
     sip::Transport transport = sip::Transport::kTcp;
-    std::uint8_t slot = 0;  // its bit in ClientRequest::tried
-    RequestList requests;   // given to it, without a final response
+    std::uint8_t slot = 0;       // its bit in ClientRequest::tried
+    RequestList requests;        // given to it, without a final response
+    sip::Challenges challenges;  // SIP-30: each node has its own nonces
     std::uint32_t failures = 0;
     Instant failures_since{};
     Instant heard_at{};    // its last answer

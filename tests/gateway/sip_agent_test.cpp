@@ -234,6 +234,63 @@ TEST(SipAgent, AChallengeIsAnswered) {  // SIP-30, ERR-3
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
+TEST(SipAgent, AChallengeIsRemembered) {  // SIP-30: one round trip for each that follows
+    World world(kCredentials);
+    auto peer = world.peer();
+    Challenger challenger(*peer);
+    for (const char* id : {"a1", "a2", "a3"}) {
+        ASSERT_TRUE(world.give(World::message(id, id)));
+        world.pass(1s);
+    }
+    EXPECT_EQ(world.count(Counter::kMessagesX2sDelivered), 3u);
+    ASSERT_EQ(peer->requests.size(), 4u);
+    EXPECT_TRUE(has(peer->requests[3], "\r\nCSeq: 1 MESSAGE\r\nProxy-Authorization: Digest "));
+    // Its time is over: a new challenge is not an offence.
+    challenger.ask("");
+    ASSERT_TRUE(world.give(World::message("a4", "x")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 4; }));
+    EXPECT_EQ(peer->requests.size(), 6u);
+    EXPECT_TRUE(world.edge().stanzas.empty());
+}
+
+TEST(SipAgent, EachNodeHasItsOwnNonces) {  // SIP-30, SIP-8
+    Settings settings = kCredentials;
+    settings.emplace_back("domain/sip.example/next_hop",
+                          "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp");
+    World world(settings);
+    auto first = world.peer();
+    auto second = world.peer("10.99.0.2:5070");
+    Challenger one(*first);
+    Challenger two(*second);
+    two.ask("");
+    two.ask("");
+    bool dies = false;
+    first->answer = [&](const sip::Message& message) {
+        return dies && message.method == sip::Method::kMessage ? -1 : one.answer(message);
+    };
+    ASSERT_TRUE(world.give(World::message("a1", "x")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }));
+    // With the credentials of the first it comes to the second, which asks for its own.
+    dies = true;
+    ASSERT_TRUE(world.give(World::message("a2", "y")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 2; }))
+        << world.log();
+    ASSERT_EQ(second->requests.size(), 2u);
+    EXPECT_FALSE(has(second->requests[0], "Proxy-Authorization"));
+    EXPECT_TRUE(has(second->requests[1], "nonce=\"n3\""));
+    EXPECT_TRUE(world.edge().stanzas.empty());
+}
+
+TEST(SipAgent, AProbeIsNotAuthorized) {  // SIP-8: a node that asks who we are is alive
+    World world(kCredentials);
+    auto peer = world.peer();
+    Challenger challenger(*peer);
+    peer->answer = [](const sip::Message&) { return 407; };
+    world.pass(20s);
+    EXPECT_LE(peer->options, 4);
+    EXPECT_TRUE(peer->requests.empty());
+}
+
 TEST(SipAgent, AnOldNonceIsTakenOnceMore) {  // SIP-30
     for (const bool forever : {false, true}) {
         World world(kCredentials);

@@ -1,4 +1,6 @@
 """Messages both ways through a real Kamailio, which knows where the SIP users are."""
+import asyncio
+import json
 import unittest
 
 from harness.kamailio import Kamailio
@@ -59,12 +61,41 @@ class Proxy(PeerTest):
         self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("cancel", "item-not-found"))
 
     async def test_digest(self):  # SIP-30
-        for algorithm, qop in (("MD5", False), ("MD5", True), ("SHA-256", True)):
+        # RFC 7616 3.4: with qop Kamailio wants to see the count of a nonce's uses rise.
+        for algorithm, qop, count in (("MD5", False, False), ("MD5", True, True), ("SHA-256", True, True)):
             with self.subTest(algorithm=algorithm, qop=qop):
                 world = await self.world(
-                    of=KamailioWorld, kamailio={"password": "pool", "algorithm": algorithm, "qop": qop},
-                    domain_keys={"digest_user": "fedgate", "digest_password": "pool"})
+                    of=KamailioWorld, kamailio={"password": "pool", "algorithm": algorithm, "qop": qop,
+                                                "nonce_count": count},
+                    domain_keys={"digest_user": "fedgate", "digest_password": "pool"},
+                    keys={"sip.options_interval": "1h"})
                 await self.both_ways(world)
+                # One more for the challenge, once; then a message is one request.
+                before = await self.requests(world)
+                for number in range(20):
+                    world.juliet.message(ROMEO, f"{number}")
+                    await world.agent.wait_for_message(f"{number}")
+                self.assertEqual(await self.requests(world) - before, 20)
+
+    async def test_a_nonce_that_has_expired(self):  # SIP-30: `stale`
+        world = await self.world(
+            of=KamailioWorld, kamailio={"password": "pool", "qop": True, "nonce_expire": 1},
+            domain_keys={"digest_user": "fedgate", "digest_password": "pool"},
+            keys={"sip.options_interval": "1h"})
+        number, again = 0, 0
+        while again < 2:    # times that the kept nonce was too old
+            before = await self.requests(world)
+            number += 1
+            world.juliet.message(ROMEO, f"{number}")
+            await world.agent.wait_for_message(f"{number}")
+            sent = await self.requests(world) - before
+            self.assertLessEqual(sent, 2)
+            again += number > 1 and sent == 2
+            await asyncio.sleep(0.1)
+
+    @staticmethod
+    async def requests(world):
+        return json.loads(await world.fedgate.control("--json", "counters"))["counters"]["sip.requests.out"]
 
     async def test_a_wrong_password(self):  # SIP-30, ERR-407
         world = await self.world(of=KamailioWorld, kamailio={"password": "pool"},

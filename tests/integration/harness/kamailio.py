@@ -33,6 +33,7 @@ loadmodule "auth.so"
 modparam("usrloc", "db_mode", 0)
 modparam("auth", "algorithm", "{algorithm}")
 {qop}
+{nonce}
 
 request_route {{
     if (!mf_process_maxfwd_header("70")) {{
@@ -91,12 +92,15 @@ ca_list = {ca}
 
 class Kamailio:
     """certificate, ca: a certificates.Certificate and a root: speaks TLS, too. password: whoever writes
-    from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked."""
+    from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked;
+    nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds."""
 
-    def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False):
+    def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
+                 nonce_count=False, nonce_expire=300):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
+        self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -121,6 +125,8 @@ class Kamailio:
             authenticate=AUTHENTICATE.format(domain=self.domain, password=self.password,
                                              challenge="1" if self.qop else "0") if self.password else "",
             qop='modparam("auth", "qop", "auth")' if self.qop else "",
+            nonce=f'modparam("auth", "nonce_expire", {self.nonce_expire})\n'
+                  + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
             listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
             enable_tls="enable_tls=yes" if self.certificate else "",
             load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else ""))
