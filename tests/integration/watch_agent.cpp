@@ -4,6 +4,7 @@
 //     end | quit
 //     > SUBSCRIBE .. | < 200 .. | report A | seen DOCUMENT
 // Usage: watch_agent OWN-ADDRESS PEER-ADDRESS PEER-PORT OWN-URI PEER-URI EXPIRES
+// With port 0 the peer is whoever writes.
 #include "tests/sip/watch_agent.hpp"
 
 #include <arpa/inet.h>
@@ -61,8 +62,12 @@ private:
     }
     void receive() {
         char memory[65'536];
-        const ssize_t size = ::recv(socket_, memory, sizeof memory, 0);
+        sockaddr_in source{};
+        socklen_t source_size = sizeof source;
+        const ssize_t size = ::recvfrom(socket_, memory, sizeof memory, 0,
+                                        reinterpret_cast<sockaddr*>(&source), &source_size);
         if (size <= 0) return;
+        if (any_peer_) peer_ = source;
         const Bytes bytes(memory, static_cast<std::size_t>(size));
         say('<', bytes);
         agent_.receive(bytes, now());
@@ -107,6 +112,7 @@ private:
 
     int socket_;
     sockaddr_in peer_;
+    bool any_peer_ = peer_.sin_port == 0;
     Duration passed_{};
     std::size_t reported_ = 0;
     std::string seen_;

@@ -1,4 +1,5 @@
-"""The subscriber's engines of sip/ against a real presence server: Kamailio with its presence module."""
+"""The engines of subscriptions and dialogs in sip/ against real peers: Kamailio's presence server, which our
+subscriber watches, and sipp, which watches our notifier."""
 import asyncio
 import fnmatch
 import os
@@ -11,6 +12,7 @@ import unittest
 from harness import sip_agent
 from harness.kamailio import Kamailio
 from harness.process import wait_until
+from harness.sipp import Sipp
 
 DOMAIN = "sip.example"
 ROMEO = f"sip:romeo@{DOMAIN}"
@@ -54,6 +56,61 @@ PIDF = """<?xml version="1.0"?>\
 <basic>open</basic></status><note>{note}</note></tuple></presence>"""
 
 
+# What sipp sends and wants: through two proxies of its own, three SUBSCRIBEs in one dialog.
+SUBSCRIBE = """\
+  <send{{retransmission}}><![CDATA[
+SUBSCRIBE {uri} SIP/2.0
+Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
+Max-Forwards: 70
+{route}From: <{{sender}}>;tag=[call_number]
+To: <{{target}}>{tag}
+Call-ID: [call_id]
+CSeq: {cseq} SUBSCRIBE
+Contact: <sip:watcher@[local_ip]:[local_port];n={cseq}>
+Event: presence
+Expires: {expires}
+Content-Length: 0
+
+]]></send>
+  <recv response="200" rrs="true">
+    <action><ereg regexp="{expires}" search_in="hdr" header="Expires:" check_it="true" assign_to="1"/></action>
+  </recv>
+  <recv request="NOTIFY">
+    <action>
+      <ereg regexp="{state}" search_in="hdr" header="Subscription-State:" check_it="true" assign_to="2"/>
+      <ereg regexp="127[^,]*;lr;a&gt;, &lt;sip:p2.example;lr&gt;;b=c" search_in="hdr" header="Route:"
+            check_it="true" assign_to="3"/>
+      <ereg regexp="NOTIFY sip:watcher@[^ ]*;n={cseq} " search_in="msg" check_it="true" assign_to="4"/>
+    </action>
+  </recv>
+  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+"""
+RECORD_ROUTE = """\
+Record-Route: <sip:[local_ip]:[local_port];lr;a>
+Record-Route: <sip:p2.example;lr>;b=c
+"""
+WATCH = ("""\
+<?xml version="1.0" encoding="UTF-8" ?>
+<scenario name="a watcher that subscribes, refreshes and leaves">
+""" + SUBSCRIBE.format(uri="{target}", route=RECORD_ROUTE, tag="", cseq=1, expires=120,
+                       state="active;expires=1[12]")
+    + SUBSCRIBE.format(uri="[next_url]", route="[routes]\n", tag="[peer_tag_param]", cseq=5, expires=300,
+                       state="active;expires=[23]")
+    + SUBSCRIBE.format(uri="[next_url]", route="[routes]\n", tag="[peer_tag_param]", cseq=6, expires=0,
+                       state="terminated;reason=timeout")
+    + """<Reference variables="1,2,3,4"/></scenario>
+""")
+
+
 class PresenceServer(Kamailio):
     """force_active: everybody may watch everybody; else each one waits to be approved."""
 
@@ -75,14 +132,14 @@ class PresenceServer(Kamailio):
 class Watcher:
     """The program, by its lines."""
 
-    def __init__(self, server, expires=3600):
+    def __init__(self, server=None, expires=3600):
         self.server, self.expires = server, expires
         self.lines, self.at = [], 0
 
     async def start(self):
         self.child = await asyncio.create_subprocess_exec(
-            PROGRAM, "127.0.0.1", self.server.address, "5060", f"sip:juliet@{DOMAIN}", ROMEO,
-            str(self.expires), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+            PROGRAM, "127.0.0.1", self.server.address if self.server else "127.0.0.1",
+            "5060" if self.server else "0", f"sip:juliet@{DOMAIN}", ROMEO, str(self.expires), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
         self.reader = asyncio.create_task(self.read())
         return self
 
@@ -125,7 +182,7 @@ class Watch(unittest.IsolatedAsyncioTestCase):
         self.addAsyncCleanup(server.kill)
         return server
 
-    async def watcher(self, server, **options):
+    async def watcher(self, server=None, **options):
         watcher = await Watcher(server, **options).start()
         self.addAsyncCleanup(watcher.stop)
         return watcher
@@ -191,6 +248,15 @@ class Watch(unittest.IsolatedAsyncioTestCase):
         watcher.order("pass 3300")
         await watcher.expect("> SUBSCRIBE sip:", "< SIP/2.0 481", f"> SUBSCRIBE {ROMEO}", "report A")
         self.assertNotIn("report L", watcher.lines)
+
+    async def test_sipp_watches_through_proxies(self):  # SIP-16, SIP-20, SIP-22
+        watched = await self.watcher()
+        await watched.expect("port ")
+        sipp = Sipp(self.directory / "sipp", "udp")
+        events = await sipp.send("sip:watcher@other.example", f"sip:juliet@{DOMAIN}", "",
+                                 ("127.0.0.1", int(watched.lines[0].split()[1])), WATCH)
+        self.assertEqual([event.first_line.split()[0] for event in events],
+                         ["SUBSCRIBE", "SIP/2.0", "NOTIFY", "SIP/2.0"] * 3)
 
 
 if __name__ == "__main__":
