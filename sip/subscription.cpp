@@ -113,14 +113,14 @@ SubscriberActions Subscriber::on_answer(std::uint8_t attempt, const Answer& answ
     retry_after_ = next_try(answer.retry_after);
     const std::uint32_t least = answer.min_expires.value_or(0);
     if (answer.status == 423) {  // PRES-37: once
-        const bool can = !raised_ && least > expires() && least <= limits::kRetrySecondsMax;
+        const bool can =
+            !raised_ && expires() != 0 && least > expires() && least <= limits::kRetrySecondsMax;
         event = can ? SubscriberEvent::kTooBrief : SubscriberEvent::kTroubled;
-        if (can && state_ != SubscriberState::kLeft) asked_ = least;
+        if (can) asked_ = least;
         raised_ = raised_ || can;
     }
     if (state_ == SubscriberState::kLeaving && !has_dialog_) event = SubscriberEvent::kOver;
-    if (event == SubscriberEvent::kTroubled &&
-        (state_ == SubscriberState::kPending || state_ == SubscriberState::kActive)) {
+    if (event == SubscriberEvent::kTroubled && holds()) {
         // RFC 6665 4.1.2.2: it is good until it expires; the refresh is tried again before that.
         refresh_at_ = now + backoff();
         if (failures_ < kFailuresMax) ++failures_;
@@ -188,13 +188,15 @@ std::uint32_t Subscriber::expires() const {
     return no_more ? 0 : asked_;
 }
 
+bool Subscriber::holds() const {
+    return state_ == SubscriberState::kPending || state_ == SubscriberState::kActive;
+}
+
 SubscriberActions Subscriber::step(SubscriberEvent event, Instant now) {
     using A = SubscriberActions;
-    // PRES-50: at once, but never round in a circle.
-    const bool soon = initial_at_ != Instant::min() && now - initial_at_ < timing_->retry_min;
-    if (event == SubscriberEvent::kAgainNow && (soon || !wanted_)) {
-        event = SubscriberEvent::kAgainLater;
-    }
+    // PRES-38, PRES-50: at once, but never round in a circle.
+    const bool may = holds() && wanted_ && now - initial_at_ >= timing_->retry_min;
+    if (event == SubscriberEvent::kAgainNow && !may) event = SubscriberEvent::kAgainLater;
     A run = A::kNone;
     if (const auto* row = find_row(tables::subscriber::kRows, state_, event)) {
         run = row->run;
@@ -237,8 +239,7 @@ void Subscriber::forget() {
 
 // PRES-40. Many NOTIFYs move the point nearer only.
 void Subscriber::set_expiry(Instant now) {
-    const bool holds = state_ == SubscriberState::kPending || state_ == SubscriberState::kActive;
-    if (!holds || under_way_ || !wanted_) return;
+    if (!holds() || under_way_ || !wanted_) return;
     const Duration left = std::min(granted_until_, notified_until_) - now;
     Duration after = left / 10 * 8 + left / 10 * spread_ / 65'536;
     if (left - after < kRefreshMargin) after = left / 2;

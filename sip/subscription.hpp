@@ -53,7 +53,7 @@ enum class SubscriberEvent : std::uint8_t {
     kTooBrief,  // 423 with a Min-Expires that we can ask for
     kTroubled,  // it failed, but if there is a subscription that holds until it expires
     // There is no subscription, by an answer or by a NOTIFY "terminated": what to do next.
-    kAgainNow,
+    kAgainNow,  // with what held until now; else it is kAgainLater
     kAgainLater,
     kOver,
     kInvariant,  // over, but what was said last stays true
@@ -132,6 +132,7 @@ private:
     void forget();
     void set_expiry(Instant now);
     [[nodiscard]] Duration backoff() const;
+    [[nodiscard]] bool holds() const;
 
     const SubscriberTiming* timing_;
     Instant granted_until_ = kNever;   // by the 2xx
@@ -139,7 +140,7 @@ private:
     Instant refresh_at_ = kNever;
     Instant notify_by_ = kNever;  // timer N
     Instant retry_at_ = kNever;
-    Instant initial_at_ = Instant::min();
+    Instant initial_at_{};
     Duration retry_after_{};  // for the next step
     std::uint32_t asked_;
     std::uint16_t spread_;

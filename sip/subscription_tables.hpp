@@ -67,7 +67,6 @@ constexpr Row kRows[] = {
     {S::kNotifyWait, E::kUnsubscribe, S::kLeaving, A::kNone},
     {S::kNotifyWait, E::kTooBrief, S::kNotifyWait, kAnew},
     {S::kNotifyWait, E::kTroubled, S::kInit, kLost},
-    {S::kNotifyWait, E::kAgainNow, S::kInit, kLost},  // it would begin to run in a circle
     {S::kNotifyWait, E::kAgainLater, S::kInit, kLost},
     {S::kNotifyWait, E::kOver, S::kTerminated, kEnded},
     {S::kNotifyWait, E::kInvariant, S::kTerminated, kFinal},
@@ -101,9 +100,7 @@ constexpr Row kRows[] = {
     {S::kActive, E::kNotifyMissing, S::kInit, kLost},
 
     {S::kFetching, E::kUnsubscribe, S::kTerminated, kEnded},
-    {S::kFetching, E::kTooBrief, S::kTerminated, kEnded},
     {S::kFetching, E::kTroubled, S::kTerminated, kEnded},
-    {S::kFetching, E::kAgainNow, S::kTerminated, kEnded},
     {S::kFetching, E::kAgainLater, S::kTerminated, kEnded},
     {S::kFetching, E::kOver, S::kTerminated, kEnded},
     {S::kFetching, E::kInvariant, S::kTerminated, kFinal},
@@ -112,7 +109,6 @@ constexpr Row kRows[] = {
     {S::kFetching, E::kNotifyMissing, S::kTerminated, kEnded},
 
     {S::kLeaving, E::kMayLeave, S::kLeft, A::kSendRefresh},  // PRES-43
-    {S::kLeaving, E::kAgainNow, S::kTerminated, kEnded},
     {S::kLeaving, E::kAgainLater, S::kTerminated, kEnded},
     {S::kLeaving, E::kOver, S::kTerminated, kEnded},
     {S::kLeaving, E::kInvariant, S::kTerminated, kEnded},
@@ -120,9 +116,7 @@ constexpr Row kRows[] = {
     {S::kLeaving, E::kNotifyMissing, S::kTerminated, kEnded},
 
     {S::kLeft, E::kAccepted, S::kLeft, A::kReportEnded},  // PRES-44: for the last NOTIFY
-    {S::kLeft, E::kTooBrief, S::kTerminated, kEnded},
     {S::kLeft, E::kTroubled, S::kTerminated, kEnded},
-    {S::kLeft, E::kAgainNow, S::kTerminated, kEnded},
     {S::kLeft, E::kAgainLater, S::kTerminated, kEnded},
     {S::kLeft, E::kOver, S::kTerminated, kEnded},
     {S::kLeft, E::kInvariant, S::kTerminated, kEnded},

@@ -257,6 +257,7 @@ class Watch(unittest.IsolatedAsyncioTestCase):
                                  ("127.0.0.1", int(watched.lines[0].split()[1])), WATCH)
         self.assertEqual([event.first_line.split()[0] for event in events],
                          ["SUBSCRIBE", "SIP/2.0", "NOTIFY", "SIP/2.0"] * 3)
+        self.assertEqual(sipp.last_status, 0)
 
 
 if __name__ == "__main__":

@@ -176,6 +176,54 @@ TEST(Subscriber, DoesWithAFailureWhatItsStatusAsks) {  // PRES-35, PRES-36, PRES
     EXPECT_EQ(s.status(), 408);
 }
 
+TEST(Subscriber, WhoIsPendingIsRefreshedToo) {
+    const auto due = [] {
+        Subscriber s = subscribed("pending");
+        EXPECT_EQ(s.on_time(s.deadline()), A::kSendRefresh);
+        EXPECT_EQ(s.state(), S::kPending);
+        return s;
+    };
+    const Instant now = kStart + 2'880s;
+    Subscriber again = due();
+    EXPECT_EQ(again.on_answer(again.attempt(), accepted(3'600), now), A::kNone);
+    EXPECT_EQ(again.on_notify(says("pending"), now), A::kReportPending);
+    EXPECT_EQ(again.on_notify(says("waiting"), now), A::kReportPending);  // whatever that is
+    EXPECT_EQ(again.on_notify(says("active"), now), A::kReportActive);
+    EXPECT_EQ(again.on_notify(says("pending"), now), A::kReportPending);
+    EXPECT_EQ(again.state(), S::kPending);
+    Subscriber brief = due();
+    EXPECT_EQ(brief.on_answer(brief.attempt(), {423, {}, 4'000, {}}, now), A::kSendRefresh);
+    Subscriber mute = due();
+    (void)mute.on_answer(mute.attempt(), accepted(3'600), now);
+    EXPECT_EQ(mute.on_time(mute.deadline()), kLost);
+    for (const Failure& one : {Failure{481, kLost, kAnew},
+                               {408, kLost, kLost},
+                               {403, kLost, kEnded},
+                               {503, kLost, A::kNone}}) {
+        Subscriber failed = due();
+        EXPECT_EQ(failed.on_answer(failed.attempt(), status(one.status), now), one.refresh);
+    }
+    Subscriber unwanted = subscribed("pending");
+    unwanted.set_wanted(false, kStart);
+    EXPECT_EQ(unwanted.on_time(unwanted.deadline()), kLost);
+    EXPECT_EQ(unwanted.state(), S::kInit);
+    EXPECT_EQ(subscribed("pending").unsubscribe(kStart), A::kSendRefresh);
+}
+
+TEST(Subscriber, AGrantMayBeShorterThanTimerN) {
+    Subscriber s(kTiming, 0);
+    (void)s.subscribe(kStart);
+    EXPECT_EQ(s.on_answer(s.attempt(), accepted(1), kStart), A::kNone);
+    EXPECT_EQ(seconds(s.deadline()), limits::kSubscriptionSecondsMin);
+    EXPECT_EQ(s.on_time(s.deadline()), kLost);
+    Subscriber leaving(kTiming, 0);
+    (void)leaving.subscribe(kStart);
+    (void)leaving.unsubscribe(kStart);
+    (void)leaving.on_answer(leaving.attempt(), accepted(1), kStart);
+    EXPECT_EQ(leaving.on_time(leaving.deadline()), kEnded);
+    EXPECT_EQ(leaving.deadline(), kNever);
+}
+
 TEST(Subscriber, ARefreshThatFailsIsTriedAgainWhileItHolds) {  // RFC 6665 4.1.2.2
     Subscriber s = subscribed("active");
     (void)s.on_time(s.deadline());
@@ -309,7 +357,19 @@ TEST(Subscriber, LeavesByOneMoreSubscribe) {  // PRES-43, PRES-44
     for (const int code : {481, 408, 423, 503, 403}) {
         Subscriber failed = subscribed("active");
         (void)failed.unsubscribe(kStart);
-        EXPECT_EQ(failed.on_answer(failed.attempt(), status(code), kStart), kEnded) << code;
+        EXPECT_EQ(failed.on_answer(failed.attempt(), {static_cast<std::uint16_t>(code), {}, 90, {}},
+                                   kStart),
+                  kEnded)
+            << code;
+    }
+    for (const char* const end : {"rejected", "probation", "deactivated", "invariant", "odd"}) {
+        Subscriber ended = subscribed("active");
+        (void)ended.unsubscribe(kStart);
+        EXPECT_EQ(ended.on_notify(says(std::string("terminated;reason=") + end), kStart), kEnded);
+        Subscriber early(kTiming, 0);
+        (void)early.subscribe(kStart);
+        (void)early.unsubscribe(kStart);
+        EXPECT_EQ(early.on_notify(says(std::string("terminated;reason=") + end), kStart), kEnded);
     }
 }
 
@@ -358,7 +418,23 @@ TEST(Subscriber, FetchesOnce) {  // PRES-45
     EXPECT_EQ(s.fetch(kStart), A::kSendInitial);
     EXPECT_EQ(s.on_answer(s.attempt(), status(403), kStart), kEnded);
     EXPECT_EQ(s.status(), 403);
+    for (const int code : {481, 423, 503, 408}) {
+        (void)s.fetch(kStart);
+        EXPECT_EQ(s.on_answer(s.attempt(), {static_cast<std::uint16_t>(code), {}, 90, {}}, kStart),
+                  kEnded);
+    }
+    for (const char* const end : {"terminated;reason=probation", "terminated;reason=noresource",
+                                  "terminated", "terminated;reason=deactivated"}) {
+        (void)s.fetch(kStart);
+        EXPECT_EQ(s.on_notify(says(end), kStart), kEnded) << end;
+    }
     (void)s.fetch(kStart);
+    EXPECT_EQ(s.on_notify(says("terminated;reason=invariant"), kStart),
+              A::kForget | A::kReportFinal);
+    (void)s.fetch(kStart);
+    EXPECT_EQ(s.unsubscribe(kStart), kEnded);
+    (void)s.fetch(kStart);
+    EXPECT_EQ(s.on_notify(says("pending"), kStart), A::kReportPending);
     EXPECT_EQ(s.on_notify(says("active;expires=0"), kStart), A::kReportActive);
     A did = A::kNone;
     while (s.deadline() != kNever) did = did | s.on_time(s.deadline());

@@ -287,7 +287,7 @@ private:
         write_response_head(out, message_, {status, {}, to_tag, {}, 0});
         if (status / 100 == 2) {
             write_record_routes(out, message_);
-            write_contact(out, contact(to_tag));
+            write_contact(out, contact(to_tag.empty() ? message_.to.tag : to_tag));
         }
         out.append(fields);
         write_no_body(out);

@@ -92,7 +92,7 @@ class Sipp:
         self.certificate = self.ca = None
         self.process = None
         self.relays = []
-        self.counter = itertools.count(1)
+        self.counter, self.last_status = itertools.count(1), None
 
     @property
     def uri(self):
@@ -143,7 +143,7 @@ class Sipp:
             "sipp", self.command(scenario, name, free_port(self.address), f"{to[0]}:{to[1]}",
                                  "-m", "1", "-timeout", "20", "-timeout_error"),
             self.directory / f"{name}.log").start()
-        await process.exit_status(30)
+        self.last_status = await process.exit_status(30)  # 0: all checks of the scenario were met
         return read_events(self.directory / f"{name}.messages")
 
     async def stop(self):
