@@ -48,17 +48,21 @@ public:
         if (at == clients_.end()) return;
         did(*at, at->second.machine.step(TransactionEvent::kCancel, now), now);
     }
-    void answer(std::uint16_t status, Instant now) {
+    // True when this is the call's success.
+    bool answer(std::uint16_t status, Instant now) {
         const auto at = servers_.find(incoming_);
-        if (at == servers_.end()) return;
+        if (at == servers_.end()) return false;
         std::string request = at->second.request;
         static_cast<void>(parse_message(request, Carrier::kDatagram, test::kBodyMax, message_));
-        if (status / 100 == 2 && at->second.machine.state() == TransactionState::kProceeding) {
+        const bool success =
+            status / 100 == 2 && at->second.machine.state() == TransactionState::kProceeding;
+        if (success) {
             auto made = Dialog::from_request(message_, local_tag_);
             FEDGATE_CHECK(made.has_value());
             dialog.emplace(std::move(*made));
         }
         respond(at->second, status, now);
+        return success;
     }
     void hang_up(Instant now) {
         RequestHead head;
@@ -353,13 +357,18 @@ TEST(CallPair, BothSidesAgreeInTheEnd) {  // SIP-10, SIP-19, SIP-22
         Calls world(seed);
         world.loss = world.below(30);
         const bool breaks = world.below(4) == 0;
+        bool cancelled = false;
+        bool answered = false;
         world.caller.call(world.now);
         for (int i = 0; i < 6; ++i) {
             world.run_until(world.now + std::chrono::milliseconds(world.below(4'000)));
             switch (world.below(breaks ? 8 : 6)) {
-                case 0: world.caller.cancel(world.now); break;
+                case 0:
+                    cancelled = true;
+                    world.caller.cancel(world.now);
+                    break;
                 case 1: world.callee.answer(180, world.now); break;
-                case 2: world.callee.answer(200, world.now); break;
+                case 2: answered = world.callee.answer(200, world.now) || answered; break;
                 case 3: world.callee.answer(486, world.now); break;
                 case 6: world.broken = true; break;
                 case 7: world.broken = false; break;
@@ -374,6 +383,7 @@ TEST(CallPair, BothSidesAgreeInTheEnd) {  // SIP-10, SIP-19, SIP-22
         if (::testing::Test::HasFatalFailure()) return;
         if (!breaks) {
             ASSERT_EQ(world.caller.dialog.has_value(), world.callee.dialog.has_value());
+            ASSERT_TRUE(world.caller.dialog || !answered || cancelled);
             ++ends[world.caller.last_status];
         }
         if (world.caller.dialog && world.callee.dialog) {
