@@ -51,7 +51,7 @@ SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rule
       requests_(kClientRequests),
       transactions_(kServerTransactions),
       transaction_index_(kServerTransactions),
-      transport_(shard, *this, rules, tls, settings.via_host),
+      transport_(shard, *this, rules, tls, settings.via_host, KeyMaker(settings.secret)),
       scratch_(kScratchBytes) {
     build_routes();
 }

@@ -112,6 +112,9 @@ private:
     Block response;                      // the whole last one, for a request that comes again
     ServerTransaction* older = nullptr;  // of those that are answered
     ServerTransaction* newer = nullptr;
+    ServerTransaction* older_of_source = nullptr;
+    ServerTransaction* newer_of_source = nullptr;
+    std::uint32_t bytes = 0;  // counted with its source
     bool answered = false;
 };
 
@@ -197,6 +200,7 @@ private:
     friend struct ClientRequest;
     friend struct ServerTransaction;
     [[nodiscard]] bool on_sip_message(const sip::Message&, const SipPeer&) override;
+    void on_sip_over_budget(const sip::Message&, const SipPeer&) override;
     void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) override;
     void on_sip_connected(Leg&) override;
     void on_sip_writable(Leg&) override;
@@ -231,11 +235,17 @@ private:
     void send_waiting(RouteLeg&);
 
     bool on_request(const sip::Message&, const SipPeer&);
+    bool answer_known(const sip::TransactionKey&, const SipPeer&);
+    void refuse_over_budget(const sip::Message&, const SipPeer&);
+    [[nodiscard]] bool has_room(SipSource&);
+    void count_bytes(ServerTransaction&);
     void on_options(const sip::Message&, const SipPeer&);
     bool on_response(const sip::Message&, const SipPeer&);
     void on_transaction_timer(ServerTransaction&);
     void arm(ServerTransaction&);
     void end(ServerTransaction&);
+    void list_answered(ServerTransaction&);
+    void unlist_answered(ServerTransaction&);
     ServerTransaction* make_transaction(Handle<ServerTransaction>&, bool reliable);
     void write_head(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes to_tag, Sink&);
 

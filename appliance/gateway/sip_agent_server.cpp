@@ -27,21 +27,40 @@ void SipAgent::on_sip_malformed(const sip::Frame& frame, const sip::Message& mes
     if (message.answerable()) answer_at_once(message, peer, {frame.status, {}});
 }
 
+// SIP-11: what came before gets what it got before.
+bool SipAgent::answer_known(const sip::TransactionKey& key, const SipPeer& peer) {
+    const auto* known = transaction_index_.find(key);
+    if (known == nullptr) return false;
+    ServerTransaction& transaction = *transactions_.find(*known);
+    shard_.stats().add(Counter::kSipRetransmissionsIn);
+    const auto actions =
+        transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
+    if (has(actions, sip::Actions::kSend) && transaction.response) {
+        transport_.answer(peer, transaction.response.bytes());
+    }
+    return true;
+}
+
+void SipAgent::refuse_over_budget(const sip::Message& request, const SipPeer& peer) {
+    shard_.stats().add(Counter::kRateLimited);
+    shard_.log().event(EventId::kRateLimited, {{"limit", "SIP of one address"},
+                                               {"peer", net::format_address(peer.address)}});
+    answer_at_once(request, peer, {503, {}, kSipBusySeconds});
+}
+
+void SipAgent::on_sip_over_budget(const sip::Message& message, const SipPeer& peer) {
+    if (!message.is_request) return;
+    shard_.stats().add(Counter::kSipRequestsIn);
+    if (message.method == sip::Method::kAck) return;
+    if (answer_known(sip::server_key(settings_.secret, message), peer)) return;
+    refuse_over_budget(message, peer);
+}
+
 bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
     shard_.stats().add(Counter::kSipRequestsIn);
     if (request.method == sip::Method::kAck) return true;
-    // SIP-11: what came before gets what it got before.
     const sip::TransactionKey key = sip::server_key(settings_.secret, request);
-    if (const auto* known = transaction_index_.find(key)) {
-        ServerTransaction& transaction = *transactions_.find(*known);
-        shard_.stats().add(Counter::kSipRetransmissionsIn);
-        const auto actions =
-            transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
-        if (has(actions, sip::Actions::kSend) && transaction.response) {
-            transport_.answer(peer, transaction.response.bytes());
-        }
-        return true;
-    }
+    if (answer_known(key, peer)) return true;
     if (transport_.trust(peer) == SipTrust::kNone) {  // SIP-30
         shard_.log().event(EventId::kSipPeerRefused, {{"peer", net::format_address(peer.address)}});
         answer_at_once(request, peer, {403, {}});
@@ -79,7 +98,21 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         answer_at_once(request, peer, {503, {}, kDownSeconds});
         return true;
     }
+    if (!has_room(*peer.source)) {
+        refuse_over_budget(request, peer);
+        return true;
+    }
     return user_.on_message_request(request, peer, key);
+}
+
+// May this source have one transaction more? Of those that were answered its own oldest ones go.
+bool SipAgent::has_room(SipSource& source) {
+    while (source.oldest_answered != nullptr && (source.answered >= kSipAnsweredPerSource ||
+                                                 source.bytes >= kSipTransactionBytesPerSource)) {
+        end(*source.oldest_answered);
+    }
+    return source.unanswered < kSipUnansweredPerSource &&
+           source.bytes < kSipTransactionBytesPerSource;
 }
 
 // SIP-25, IQ-13.
@@ -152,6 +185,8 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
         return {};
     }
     ++unanswered_;
+    ++peer.source->unanswered;
+    count_bytes(*transaction);
     static_cast<void>(transaction->machine.start(shard_.loop().now()));
     arm(*transaction);
     return handle;
@@ -163,14 +198,50 @@ void SipAgent::arm(ServerTransaction& transaction) {
     shard_.loop().timers().arm(transaction.timer, deadline);
 }
 
+// What it keeps, in the account of its source.
+void SipAgent::count_bytes(ServerTransaction& transaction) {
+    const std::size_t bytes =
+        transaction.head.memory().size() + transaction.response.memory().size();
+    transaction.peer.source->bytes += bytes - transaction.bytes;
+    transaction.bytes = static_cast<std::uint32_t>(bytes);
+}
+
+void SipAgent::list_answered(ServerTransaction& transaction) {
+    SipSource& source = *transaction.peer.source;
+    --unanswered_;
+    --source.unanswered;
+    ++source.answered;
+    transaction.answered = true;
+    transaction.older = newest_answered_;
+    (newest_answered_ != nullptr ? newest_answered_->newer : oldest_answered_) = &transaction;
+    newest_answered_ = &transaction;
+    transaction.older_of_source = source.newest_answered;
+    (source.newest_answered != nullptr ? source.newest_answered->newer_of_source
+                                       : source.oldest_answered) = &transaction;
+    source.newest_answered = &transaction;
+}
+
+void SipAgent::unlist_answered(ServerTransaction& transaction) {
+    SipSource& source = *transaction.peer.source;
+    --source.answered;
+    (transaction.older != nullptr ? transaction.older->newer : oldest_answered_) =
+        transaction.newer;
+    (transaction.newer != nullptr ? transaction.newer->older : newest_answered_) =
+        transaction.older;
+    (transaction.older_of_source != nullptr ? transaction.older_of_source->newer_of_source
+                                            : source.oldest_answered) = transaction.newer_of_source;
+    (transaction.newer_of_source != nullptr ? transaction.newer_of_source->older_of_source
+                                            : source.newest_answered) = transaction.older_of_source;
+}
+
 void SipAgent::end(ServerTransaction& transaction) {
+    SipSource& source = *transaction.peer.source;
+    source.bytes -= transaction.bytes;
     if (transaction.answered) {
-        (transaction.older != nullptr ? transaction.older->newer : oldest_answered_) =
-            transaction.newer;
-        (transaction.newer != nullptr ? transaction.newer->older : newest_answered_) =
-            transaction.older;
+        unlist_answered(transaction);
     } else {
         --unanswered_;
+        --source.unanswered;
     }
     transaction_index_.erase(transaction.key);
     transactions_.free(transaction.self);
@@ -200,15 +271,12 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     sip::write_no_body(sink);
     FEDGATE_CHECK(!sink.overflowed());  // the head has been in there, with more room behind it
     transport_.answer(transaction->peer, sink.written());
-    --unanswered_;
-    transaction->answered = true;
-    transaction->older = newest_answered_;
-    (newest_answered_ != nullptr ? newest_answered_->newer : oldest_answered_) = transaction;
-    newest_answered_ = transaction;
+    list_answered(*transaction);
     transaction->head.reset();
     // On a stream nothing comes twice, and the machine ends here. Without memory to keep the answer
     // a request that comes again gets none; it is not delivered twice.
     if (!transaction->machine.reliable()) transaction->response = blocks_.copy({sink.written()});
+    count_bytes(*transaction);
     const auto actions =
         transaction->machine.step(sip::sending_event(answer.status), shard_.loop().now());
     if (has(actions, sip::Actions::kTerminated)) return end(*transaction);

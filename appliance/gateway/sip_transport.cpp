@@ -135,6 +135,11 @@ void SipConnection::judge() {
                                                                      : SipTrust::kNone;
     }
     if (in_) transport_.count_untrusted(*this, trust_ == SipTrust::kNone);
+    if (trust_ != SipTrust::kNone && source_ == nullptr) {
+        source_ =
+            &transport_.sources_.find(stream_->peer_address(), transport_.shard_.loop().now());
+        ++source_->connections;
+    }
 }
 
 std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) {
@@ -142,7 +147,7 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
     waits_ = Waits::kNothing;
     std::size_t consumed = 0;
     bool begins = false;  // what is not whole has come in this call only
-    const SipPeer peer{self_, 0, stream.peer_address()};
+    const SipPeer peer{self_, 0, stream.peer_address(), source_};
     while (true) {
         const sip::Frame frame = framer_.next(input.subspan(consumed), transport_.message_);
         switch (frame.kind) {
@@ -177,6 +182,12 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
                 break;
         }
         consumed += frame.consumed;
+        // SIP-30: it had its answer, and there will be no other one.
+        if (in_ && trust_ == SipTrust::kNone && frame.kind != sip::FrameKind::kPong &&
+            frame.kind != sip::FrameKind::kPing) {
+            stream.close();
+            return input.size();
+        }
         begins = begins || !framer_.is_skipping();
     }
 }
@@ -218,6 +229,7 @@ void SipConnection::on_closed(net::Connection&, Error reason) {
     SipTransport& transport = transport_;
     Leg* leg = leg_;
     transport.count_untrusted(*this, false);
+    if (source_ != nullptr) --source_->connections;
     if (in_) --transport.in_connections_;
     transport.shard_.stats().subtract(in_ ? Counter::kSipInConnections
                                           : Counter::kSipOutConnections);
@@ -262,19 +274,25 @@ private:
 // ---- SipTransport
 
 SipTransport::SipTransport(Shard& shard, SipTransportUser& user, const rules::Snapshot& rules,
-                           net::TlsContext* tls, std::string via_host)
+                           net::TlsContext* tls, std::string via_host, KeyMaker keys)
     : shard_(shard),
       user_(user),
       rules_(&rules),
       tls_(tls),
       via_host_(via_host.empty() ? "fedgate.invalid" : std::move(via_host)),
       via_hosts_(3, via_host_),
+      sources_(keys, rules.settings.sip.datagrams_per_address, shard.loop().now()),
       connections_(kSipConnections) {}
 
 // Sockets end in the background; their owners are told nothing after close(), so they may go.
 SipTransport::~SipTransport() {
     for (auto& listener : stream_listeners_) shard_.loop().close(listener->socket);
     for (auto& socket : datagram_sockets_) shard_.loop().close(socket->socket);
+}
+
+void SipTransport::reload(const rules::Snapshot& rules) {
+    rules_ = &rules;
+    sources_.set_rate(rules.settings.sip.datagrams_per_address, shard_.loop().now());
 }
 
 std::size_t SipTransport::body_bytes_max() const {
@@ -350,15 +368,22 @@ sip::OwnVia SipTransport::via(sip::Transport transport) const {
     return via;
 }
 
+// Whoever can't be known yet must not take the places of those who are, nor of our own connections;
+// and no one who is known those of all others.
+bool SipTransport::may_connect(const SocketAddress& peer, bool tls, bool trusted) {
+    if (in_connections_ >= kSipConnections - kSipOwnConnections) return false;
+    if (trusted) {
+        return sources_.find(peer, shard_.loop().now()).connections < kSipConnectionsPerSource;
+    }
+    return untrusted_connections_ < kSipUntrustedConnections &&
+           (!tls || sources_.may_shake_hands(peer, shard_.loop().now()));
+}
+
 void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
     Handle<SipConnection> handle;
     SipConnection* connection = nullptr;
-    // Whoever can't be known yet must not take the places of those who are, nor of our own
-    // connections.
     const bool untrusted = !trusted_address(peer);
-    const bool room = in_connections_ < kSipConnections - kSipOwnConnections &&
-                      (!untrusted || untrusted_connections_ < kSipUntrustedConnections);
-    if (room && (!tls || tls_ != nullptr)) {
+    if ((!tls || tls_ != nullptr) && may_connect(peer, tls, !untrusted)) {
         connection = connections_.make(handle, *this, Handle<SipConnection>{}, nullptr, tls,
                                        body_bytes_max());
     }
@@ -461,14 +486,34 @@ bool SipTransport::proves_a_peer(const PeerIdentity& identity) const {
     });
 }
 
+// Before it is read: a flood costs a look at its address. A response is not counted; if it answers
+// nothing of ours it goes nowhere.
+SipTransport::Admission SipTransport::admit_datagram(SipPeer& peer, Bytes bytes) {
+    const Instant now = shard_.loop().now();
+    const bool trusted = trusted_address(peer.address);
+    if (trusted) peer.source = &sources_.find(peer.address, now);
+    if (bytes.starts_with("SIP/")) return Admission::kTaken;
+    if (!trusted) {
+        return sources_.may_refuse(peer.address, now) ? Admission::kTaken : Admission::kDropped;
+    }
+    if (peer.source->datagrams.take(1, now)) return Admission::kTaken;
+    return peer.source->refusals.take(1, now) ? Admission::kOverBudget : Admission::kDropped;
+}
+
 bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from,
                                  MutableBytes bytes) {
+    SipPeer peer{{}, socket, from, nullptr};
+    const Admission admission = admit_datagram(peer, {bytes.data(), bytes.size()});
+    if (admission == Admission::kDropped) return false;
     const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message_);
-    SipPeer peer{{}, socket, from};
     // SIP-13, RFC 3261 18.2.2: without rport the answer goes to the port that the Via names.
     if (message_.is_request && !message_.via.has_rport && !message_.via.text.empty()) {
         const std::uint16_t port = message_.via.sent_by.port;
         peer.address = net::with_port(peer.address, port != 0 ? port : kSipPort);
+    }
+    if (admission == Admission::kOverBudget && frame.kind == sip::FrameKind::kMessage) {
+        user_.on_sip_over_budget(message_, peer);
+        return true;
     }
     switch (frame.kind) {
         case sip::FrameKind::kMessage: return user_.on_sip_message(message_, peer);

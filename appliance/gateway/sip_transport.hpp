@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/gateway/sip_sources.hpp"
 #include "core/base/peer_identity.hpp"
 #include "core/base/slab.hpp"
 #include "core/rules/snapshot.hpp"
@@ -52,6 +53,7 @@ struct SipPeer {
     Handle<SipConnection> connection;  // a stream; else a datagram:
     std::uint8_t socket = 0;           // which of our UDP sockets
     SocketAddress address;
+    SipSource* source = nullptr;  // of one that is trusted, for the call and while it has something
 };
 
 enum class SipTrust : std::uint8_t { kNone, kAddress, kCertificate };
@@ -61,6 +63,8 @@ public:
     // False: no room now. A stream is paused and the message comes again; a datagram is dropped,
     // which its sender repairs by sending again.
     [[nodiscard]] virtual bool on_sip_message(const sip::Message&, const SipPeer&) = 0;
+    // A datagram from a source that has used up its rate.
+    virtual void on_sip_over_budget(const sip::Message&, const SipPeer&) = 0;
     // What `frame` refuses; the message is as far as it could be read.
     virtual void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) = 0;
     // Outgoing connections: it can be written to; or it has room again; or it is over (also: never
@@ -116,6 +120,7 @@ private:
     Instant last_written_{};
     std::uint64_t judged_at_ = 0;  // generation of the rules behind trust_ and speaks_for_
     const rules::SipDomain* speaks_for_ = nullptr;  // the last one that was proved
+    SipSource* source_ = nullptr;                   // once it was trusted
     SipTrust trust_ = SipTrust::kNone;
     bool counted_untrusted_ = false;
     bool in_ = false;  // the peer connected to us
@@ -132,13 +137,13 @@ struct SipListenerInfo {
 class SipTransport final {
 public:
     SipTransport(Shard&, SipTransportUser&, const rules::Snapshot&, net::TlsContext*,
-                 std::string via_host);
+                 std::string via_host, KeyMaker);
     ~SipTransport();
     SipTransport(const SipTransport&) = delete;
     SipTransport& operator=(const SipTransport&) = delete;
 
     Result<void> listen();
-    void reload(const rules::Snapshot& rules) { rules_ = &rules; }
+    void reload(const rules::Snapshot& rules);
     void set_tls(net::TlsContext* tls) { tls_ = tls; }
 
     // SIP-13: our Via for requests over that transport; the branch is the caller's.
@@ -173,6 +178,9 @@ private:
     class DatagramSocket;
     [[nodiscard]] std::size_t body_bytes_max() const;
     void accept(Socket, const SocketAddress& peer, bool tls);
+    [[nodiscard]] bool may_connect(const SocketAddress& peer, bool tls, bool trusted);
+    enum class Admission : std::uint8_t { kTaken, kOverBudget, kDropped };
+    [[nodiscard]] Admission admit_datagram(SipPeer&, Bytes);
     [[nodiscard]] bool proves_a_peer(const PeerIdentity&) const;
     [[nodiscard]] bool trusted_address(const SocketAddress&) const;
     [[nodiscard]] net::ConnectionLimits limits(std::size_t unsent_bytes_max) const;
@@ -188,6 +196,7 @@ private:
     std::vector<std::unique_ptr<StreamListener>> stream_listeners_;
     std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
     std::vector<SipListenerInfo> infos_;
+    SipSources sources_;
     Slab<SipConnection> connections_;
     std::size_t in_connections_ = 0;
     std::size_t untrusted_connections_ = 0;

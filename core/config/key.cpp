@@ -163,6 +163,9 @@ constexpr Key kKeys[] = {
      "udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061", "", "Where SIP is accepted."},
     {"sip.options_interval", kDuration, kLive, "duration", 100 * kMs, kHour, "5s", "",
      "How often each SIP next hop is asked whether it is alive."},
+    {"sip.rate.datagrams_per_address", kRate, kLive, "datagrams", 1, kRateCount, "5000/s", "",
+     "What one trusted address may send each core over UDP; requests beyond get 503, then "
+     "silence."},
     {"sip.trusted", kNetworkList, kLive, "networks", 0, 1024, "127.0.0.0/8 ::1", "",
      "Who may send us SIP without a client certificate."},
     {"site/*/route", kString, kRestart, "pool name", 0, 64, "", "",

@@ -124,6 +124,7 @@ private:
         for (const std::string& text : tree_.list("sip.trusted")) {
             sip.trusted.push_back(*config::parse_network(text));
         }
+        sip.datagrams_per_address = tree_.rate("sip.rate.datagrams_per_address");
         sip.options_interval = tree_.duration("sip.options_interval");
     }
 

@@ -88,6 +88,7 @@ struct Settings {
     struct Sip {
         std::vector<config::SipListen> listen;
         std::vector<config::Network> trusted;
+        Rate datagrams_per_address;
         Duration options_interval{};
     } sip;
 

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kDatagramBufferBytes =
     66'048;  // with the kernel's header and the sender's address
 constexpr int kBacklog = 4'096;
+constexpr int kDatagramQueueBytes = 4 << 20;
 
 void set_stream_options(int descriptor) {
     const int on = 1;
@@ -98,6 +99,9 @@ Result<Socket> UringLoopImplementation::open_datagram(const SocketAddress& local
     if (const int error = open_datagrams(); error != 0)
         return failure(Errc::kSystem, "datagram memory", error);
     FEDGATE_TRY(socket, open_bound(local, SOCK_DGRAM, UringKind::kDatagram, owner));
+    // What comes while this core is busy waits; the kernel gives what net.core.rmem_max allows.
+    const int receive_bytes = kDatagramQueueBytes;
+    setsockopt(socket->descriptor, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     arm_receive(*socket);
     return socket->self;
 }

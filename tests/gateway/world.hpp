@@ -200,6 +200,28 @@ private:
     bool stopped_ = false;
 };
 
+// A connection that sends what it is told and reads what comes, or does not.
+class RawPeer final : public net::ConnectionOwner {
+public:
+    RawPeer(SimulatedLoop& loop, const SocketAddress& to)
+        : stream_(*net::Connection::connect(loop, *this, {1 << 20, 1 << 20}, to)) {}
+    void send(const std::string& bytes) { FEDGATE_CHECK(stream_->write(bytes)); }
+
+    std::string received;
+    bool is_open = false;
+    bool is_closed = false;
+
+private:
+    void on_open(net::Connection&) override { is_open = true; }
+    std::size_t on_data(net::Connection&, MutableBytes input) override {
+        received.append(input.data(), input.size());
+        return input.size();
+    }
+    void on_closed(net::Connection&, Error) override { is_closed = true; }
+
+    std::unique_ptr<net::Connection> stream_;
+};
+
 class World {
 public:
     explicit World(const Settings& more = {}, std::uint32_t shards = 1,

@@ -16,7 +16,8 @@ class GateTest(PeerTest):
         await super().asyncSetUp()
         self.authority = Authority(self.directory / "ca")
 
-    async def gate(self, partner_keys=None, keys=None, records=()):
+    async def gate(self, partner_keys=None, keys=None, records=(), prepare=None):
+        """prepare: is given the daemon before it starts."""
         self.files = self.directory / "live"
         self.files.mkdir()
         first = self.authority.issue(SIP_DOMAIN)
@@ -32,6 +33,8 @@ class GateTest(PeerTest):
                                {"xmpp.rate.connections_per_address": "none", "core.threads": "2",
                                 **(keys or {})})
         self.addAsyncCleanup(self.fedgate.kill)
+        if prepare:
+            prepare(self.fedgate)
         await self.fedgate.start()
         return self.fedgate
 
