@@ -172,5 +172,52 @@ TEST(WatchPair, AFetchTellsWhatIsKnown) {  // PRES-45, PRES-69
     EXPECT_TRUE(world.watched.is_idle());
 }
 
+// A watcher alone, to which the test says what a notifier would.
+TEST(WatchPair, ANotifyIsTakenFromTheFirstThatSendsOne) {  // SIP-21..24, PRES-47
+    std::vector<std::string> out;
+    WatchSettings settings;
+    settings.uri = "sip:a@a.example";
+    settings.peer_uri = "sip:b@b.example";
+    settings.host = "192.0.2.1";
+    WatchAgent agent(settings, 1, [&](Bytes bytes, Bytes) { out.emplace_back(bytes); });
+    const Instant now = Instant{} + 1h;
+    agent.subscribe(now);
+    test::Read subscribe(out.at(0));
+    ASSERT_EQ(subscribe.parse(Carrier::kDatagram).parsed.verdict, Verdict::kDone);
+    int branch = 0;
+    const auto notify = [&](const std::string& from_tag, int cseq, const std::string& fields,
+                            const std::string& to_tag = {}, const std::string& call_id = {}) {
+        const auto own = [](Bytes own_text, const std::string& other) {
+            return other.empty() ? std::string(own_text) : other;
+        };
+        agent.receive(
+            test::crlf("NOTIFY sip:agent@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP n;branch=z9hG4bK" +
+                       std::to_string(++branch) + "\nFrom: <sip:b@b.example>;tag=" + from_tag +
+                       "\nTo: <sip:a@a.example>;tag=" + own(subscribe.message.from.tag, to_tag) +
+                       "\nCall-ID: " + own(subscribe.message.call_id, call_id) +
+                       "\nCSeq: " + std::to_string(cseq) + " NOTIFY\nContact: <sip:b@" + from_tag +
+                       ">\n" + fields + "Content-Length: 0\n\n"),
+            now);
+        return std::stoi(out.back().substr(8, 3));
+    };
+    const std::string active = "Event: presence\nSubscription-State: active;expires=600\n";
+    EXPECT_EQ(notify("f1", 5, active, "other"), 481);
+    EXPECT_EQ(notify("f1", 5, active, {}, "other"), 481);
+    EXPECT_EQ(notify("f1", 5, "Event: presence\n"), 400);
+    EXPECT_EQ(notify("f1", 5, "Event: dialog\nSubscription-State: active\n"), 489);
+    EXPECT_EQ(notify("f1", 5, "Event: presence;id=1\nSubscription-State: active\n"), 481);
+    EXPECT_EQ(agent.reports, "");
+    EXPECT_EQ(notify("f1", 6, active), 200);  // before the 2xx
+    EXPECT_EQ(notify("f2", 1, active), 481);  // another fork
+    EXPECT_EQ(notify("f1", 5, active), 500);
+    EXPECT_EQ(notify("f1", 6, active), 500);
+    EXPECT_EQ(notify("f1", 9, active), 200);  // a gap
+    EXPECT_EQ(agent.reports, "AA");
+    agent.unsubscribe(now);  // waits for the answer to the first SUBSCRIBE
+    EXPECT_EQ(notify("f1", 10, "Event: presence\nSubscription-State: terminated\n"), 200);
+    EXPECT_EQ(agent.reports, "AAE");
+    EXPECT_EQ(notify("f1", 11, active), 481);
+}
+
 }  // namespace
 }  // namespace fedgate::sip
