@@ -176,6 +176,7 @@ private:
     [[nodiscard]] bool reply(Bytes our_domain, Bytes their_domain, Bytes stanza);
     void start_next(Conversation&);
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault) override;
+    [[nodiscard]] bool may_redirect(const ClientRequest&, const sip::Uri& contact) override;
     [[nodiscard]] bool report(ClientRequest&, const sip::Message* response);
     void tell_untold();
     void write_contact(const sip::Message& response, Sink&);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "appliance/gateway/redirect.hpp"
 #include "net/address.hpp"
 #include "sip/digest.hpp"
 
@@ -367,8 +369,10 @@ bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
     if (!block) return false;
     Sink sink(block.memory());
     sink.append(old.substr(0, cseq));
+    const auto number = sip::parse_cseq(old.substr(cseq + 6, old.find("\r\n", cseq) - cseq - 6));
+    FEDGATE_CHECK(number.has_value());
     sink.append("CSeq: ");
-    sink.append_number(request.challenges + 1);
+    sink.append_number(number->number + (std::exchange(request.next_cseq, false) ? 1 : 0));
     sink.append(" MESSAGE\r\n");
     const std::size_t begin = sink.size();
     if (known) {
@@ -403,7 +407,57 @@ bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
     request.renewed = request.renewed || again;
     request.answered |= taken;
     ++request.challenges;
+    request.next_cseq = true;
     offer(request, leg);
+    return true;
+}
+
+// SIP-9, ERR-3: a 302 within the pool is followed, once: to the same user at one of its nodes, or
+// to an address of the domain. RFC 3261 8.1.3.4: the same request, with that URI and the next CSeq.
+// False: it is an answer like another (ERR-300).
+bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
+    sip::Uri contact;
+    RouteLeg* leg = nullptr;
+    if (request.redirected || request.kind != RequestKind::kMessage ||
+        !best_contact(response, contact) || contact.scheme != sip::Scheme::kSip ||
+        !contact.has_user || !request.route->has(contact.at, contact.params, leg)) {
+        return false;
+    }
+    const Bytes old = request.memory.bytes();
+    const std::size_t uri = old.find(' ', request.request_begin) + 1;
+    const std::size_t uri_end = old.find(' ', uri);
+    const std::size_t cseq = old.find("\r\nCSeq: ", uri_end) + 8;
+    const std::size_t cseq_end = old.find("\r\n", cseq);
+    const auto present = sip::parse_uri(old.substr(uri, uri_end - uri));
+    const auto number = sip::parse_cseq(old.substr(cseq, cseq_end - cseq));
+    if (!present || !number) return false;
+    sip::Uri user = contact;
+    user.at = present->at;
+    if (!sip::same_aor(user, *present) && (leg != nullptr || !user_.may_redirect(request, contact)))
+        return false;
+    const Bytes text = contact.text.substr(0, contact.text.find('?'));  // headers are not for us
+    Block block = blocks_.take(old.size() + text.size() + kViaBytesMax);
+    if (!block) return false;
+    Sink sink(block.memory());
+    sink.append(old.substr(0, uri));
+    sink.append(text);
+    sink.append(old.substr(uri_end, cseq - uri_end));
+    sink.append_number(number->number + 1);
+    sink.append(" MESSAGE");
+    sink.append(old.substr(cseq_end));
+    if (sink.overflowed()) return false;
+    block.set_size(sink.size());
+    RouteLeg& from = *request.leg;
+    leave_leg(request);
+    const auto grown = static_cast<std::uint32_t>(text.size() - (uri_end - uri));  // may wrap
+    request.via_begin += grown;
+    request.via_end += grown;
+    request.memory = std::move(block);
+    request.redirected = true;
+    request.tried = leg != nullptr ? std::uint64_t{1} << from.slot : 0;
+    request.answered = 0;
+    request.renewed = false;
+    leg != nullptr ? offer(request, *leg) : dispatch(request);
     return true;
 }
 
@@ -448,6 +502,7 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     if ((message.status == 401 || message.status == 407) && authorize(request, message))
         return true;
     if (request.credentials_bytes != 0) leg.challenges.take_next_nonce(message);
+    if (message.status == 302 && redirect(request, message)) return true;
     if (request.kind != RequestKind::kProbe) ++leg.answered;
     // SIP-11: it was there already, by the way that did not answer; what has come of it is not
     // known.

@@ -86,6 +86,8 @@ private:
     std::uint8_t challenges = 0;  // it was sent again for, with the next CSeq
     sip::Challenges::Realms answered = 0;  // of the present leg
     std::uint32_t credentials_bytes = 0;   // lines behind the CSeq
+    bool next_cseq = false;                // when they are written
+    bool redirected = false;               // SIP-9: once
     bool awaits_route = false;
     bool renewed = false;  // answered once more for `stale`
 };
@@ -124,6 +126,8 @@ public:
     // user calls release() sooner or later.
     virtual void on_request_done(ClientRequest&, const sip::Message* response,
                                  LocalFault fault) = 0;
+    // May a message go to this address of its domain instead, which is not the same user's?
+    [[nodiscard]] virtual bool may_redirect(const ClientRequest&, const sip::Uri& contact) = 0;
     // A MESSAGE from a trusted peer that is new, with the key of its transaction. False: no room
     // now (nothing was kept).
     [[nodiscard]] virtual bool on_message_request(const sip::Message&, const SipPeer&,
@@ -220,6 +224,7 @@ private:
     void fail_over(ClientRequest&);
     [[nodiscard]] bool write_credentials(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool authorize(ClientRequest&, const sip::Message& response);
+    [[nodiscard]] bool redirect(ClientRequest&, const sip::Message& response);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
     // `broken`: the connection did; else null.
     void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*, const char* broken);

@@ -110,6 +110,27 @@ bool SipRoute::has_stream() const {
         legs_, [](const auto& leg) { return leg->transport != sip::Transport::kUdp; });
 }
 
+bool SipRoute::has(const sip::HostPort& at, Bytes uri_params, RouteLeg*& leg) const {
+    const auto same = [&](Bytes name) { return sip::equal_ignoring_case(at.host, name); };
+    leg = nullptr;
+    if (at.port == 0 && same(domain_)) return true;
+    const sip::Parameter transport = sip::find_parameter(uri_params, "transport");
+    const auto address = net::parse_ip(at.host, 0);
+    bool found = false;
+    for (const auto& one : legs_) {
+        const bool here = address ? net::same_ip(*address, one->target.address)
+                                  : same(one->target.host) || same(one->host);
+        if (!here || (at.port != 0 && at.port != one->target.port) ||
+            (transport &&
+             !sip::equal_ignoring_case(transport.value, sip::transport_text(one->transport)))) {
+            continue;
+        }
+        leg = found ? nullptr : one.get();
+        found = true;
+    }
+    return found;
+}
+
 std::size_t SipRoute::index_of(const RouteLeg& leg) const {
     const auto at = std::ranges::find_if(legs_, [&](const auto& l) { return l.get() == &leg; });
     return static_cast<std::size_t>(at - legs_.begin());

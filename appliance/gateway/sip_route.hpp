@@ -93,6 +93,9 @@ public:
     // One that is up.
     [[nodiscard]] bool has_other(std::uint64_t tried) const;
     [[nodiscard]] bool has_stream() const;
+    // Is that place within the pool? `leg`: the node that it names, or null: the domain, or a name
+    // of several nodes.
+    [[nodiscard]] bool has(const sip::HostPort&, Bytes uri_params, RouteLeg*& leg) const;
 
     // It has answered what was sent to it then. What was sent before it went down proves nothing.
     void on_alive(RouteLeg&, Instant sent_at);

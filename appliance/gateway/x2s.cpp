@@ -3,6 +3,7 @@
 
 #include "appliance/gateway/engine.hpp"
 #include "appliance/gateway/iq.hpp"
+#include "appliance/gateway/redirect.hpp"
 #include "core/base/hash.hpp"
 #include "xml/stanza_error.hpp"
 #include "xml/text.hpp"
@@ -33,19 +34,6 @@ Bytes reason_of(const sip::Message& response, Sink& memory) {
     }
     const Bytes reason = memory.written().substr(begin);
     return !memory.overflowed() && xml::is_xml_text(reason) ? reason : Bytes();
-}
-
-// A `q` of 0..1 as thousandths; 1 when there is none or it is not one.
-int quality(Bytes params) {
-    const Bytes text = sip::find_parameter(params, "q").value;
-    if (text.empty() || text[0] != '0') return 1'000;
-    int value = 0;
-    int scale = 100;
-    for (std::size_t i = 2; i < text.size() && scale > 0; ++i, scale /= 10) {
-        if (text[i] < '0' || text[i] > '9') break;
-        value += (text[i] - '0') * scale;
-    }
-    return value;
 }
 
 }  // namespace
@@ -322,23 +310,10 @@ void Gateway::Engine::tell_untold() {
     }
 }
 
-// ERR-300, ERR-301: the Contact with the highest q, the first one on a tie; as an `xmpp:` URI if it
-// maps.
+// ERR-300, ERR-301: as an `xmpp:` URI if it maps.
 void Gateway::Engine::write_contact(const sip::Message& response, Sink& sink) {
-    int best_quality = -1;
     sip::Uri best;
-    for (const sip::Header* header = response.find(sip::HeaderName::kContact); header != nullptr;
-         header = response.next(header)) {
-        Bytes list = header->value;
-        Bytes item;
-        while (sip::take_item(list, item)) {
-            const auto contact = sip::parse_name_addr(item);
-            if (!contact || quality(contact->params) <= best_quality) continue;
-            best_quality = quality(contact->params);
-            best = contact->uri;
-        }
-    }
-    if (best_quality < 0) return;
+    if (!best_contact(response, best)) return;
     Address address;
     if (read_uri(best, address) == AddressFault::kNone) {
         sink.append("xmpp:");
@@ -346,6 +321,19 @@ void Gateway::Engine::write_contact(const sip::Message& response, Sink& sink) {
     } else {
         sink.append(best.text);
     }
+}
+
+// SIP-9: another user of the domain is written to only by who may do so.
+bool Gateway::Engine::may_redirect(const ClientRequest& request, const sip::Uri& contact) {
+    Address from;
+    Address to;
+    if (!read_jid(request.from(), from) || read_uri(contact, to) != AddressFault::kNone) {
+        return false;
+    }
+    const rules::Partner* partner = rules_->partner(from.domain_ascii);
+    const rules::SipDomain* domain = rules_->sip_domain(to.domain_ascii);
+    return partner != nullptr && domain != nullptr &&
+           rules_->may_converse(to.user, *domain, *partner, rules::Direction::kFromXmpp).allowed();
 }
 
 bool Gateway::Engine::reply(Bytes our_domain, Bytes their_domain, Bytes stanza) {

@@ -266,5 +266,81 @@ TEST_F(SipPool, ThreeFailuresWithinTenSecondsAreDown) {  // SIP-8
     }
 }
 
+// Where the first node sends a message by 302, and what of it comes to the second one.
+class SipRedirect : public SipPool {
+protected:
+    void start_with(const std::string& contact, const Settings& more = {}) {
+        Settings settings = kTwo;
+        settings.insert(settings.end(), more.begin(), more.end());
+        start(settings);
+        nodes_[0]->extra_headers = "Contact: <" + contact + ">\r\n";
+        nodes_[0]->answer = [](const sip::Message& m) {
+            return m.method == sip::Method::kMessage ? 302 : 200;
+        };
+        send();
+        ASSERT_TRUE(world_->until([&] {
+            return count(Counter::kMessagesX2sDelivered) + world_->edge().stanzas.size() == 1;
+        })) << world_->log();
+    }
+    static std::string line(const std::string& message, const std::string& name) {
+        const std::size_t begin = message.find(name);
+        return message.substr(begin, message.find("\r\n", begin) - begin);
+    }
+};
+
+TEST_F(SipRedirect, ToANodeOfThePoolIsFollowed) {  // SIP-9, ERR-3
+    for (const char* contact :
+         {"sip:romeo@10.99.0.2:5070", "sip:romeo@10.99.0.2:5070;transport=tcp",
+          "sip:romeo@10.99.0.2?Subject=x"}) {
+        start_with(contact);
+        ASSERT_EQ(got(1), 1U) << contact;
+        EXPECT_TRUE(world_->edge().stanzas.empty());
+        const std::string& first = nodes_[0]->requests[0];
+        const std::string& second = nodes_[1]->requests[0];
+        const std::string uri = std::string(contact).substr(0, std::string(contact).find('?'));
+        EXPECT_EQ(second.substr(0, second.find("\r\n")), "MESSAGE " + uri + " SIP/2.0");
+        for (const char* same : {"From: ", "To: ", "Call-ID: ", "Content-Length: "}) {
+            EXPECT_EQ(line(first, same), line(second, same));
+        }
+        EXPECT_EQ(line(first, "CSeq: "), "CSeq: 1 MESSAGE");
+        EXPECT_EQ(line(second, "CSeq: "), "CSeq: 2 MESSAGE");
+        EXPECT_NE(line(first, "Via: "), line(second, "Via: "));
+        EXPECT_EQ(second.substr(second.find("\r\n\r\n")), first.substr(first.find("\r\n\r\n")));
+        sent_ = 0;
+    }
+}
+
+TEST_F(SipRedirect, WithinTheDomainIsFollowedOnce) {  // SIP-9, ERR-300
+    start_with("sip:mercutio@sip.example");  // by the first node again, which does not know an end
+    EXPECT_EQ(got(0), 2U);
+    EXPECT_EQ(got(1), 0U);
+    ASSERT_EQ(world_->edge().stanzas.size(), 1U);
+    EXPECT_TRUE(has(world_->edge().stanzas[0], ">xmpp:mercutio@sip.example</redirect>"));
+    EXPECT_TRUE(has(nodes_[0]->requests[1], "MESSAGE sip:mercutio@sip.example SIP/2.0\r\n"));
+}
+
+TEST_F(SipRedirect, ElsewhereIsAnError) {  // ERR-3, ERR-300
+    const Settings closed{{"policy/closed/federation_access", "no"},
+                          {"policy/closed/xmpp_access", "no"},
+                          {"user/mercutio@sip.example/policy", "closed"}};
+    for (const auto& [contact, settings] : std::vector<std::pair<std::string, Settings>>{
+             {"sip:romeo@10.99.0.9:5070", {}},                // not a node
+             {"sip:romeo@10.99.0.2:5080", {}},                // nor that one
+             {"sip:romeo@10.99.0.2:5070;transport=udp", {}},  // nor so
+             {"sip:mercutio@10.99.0.2:5070", {}},             // another user, by no name of ours
+             {"sip:mercutio@sip.example", closed},            // who may not be written to
+             {"sip:romeo@other.example", {}},
+             {"sip:10.99.0.2:5070", {}},
+             {"sips:romeo@sip.example", {}},
+             {"tel:+33123456789", {}}}) {
+        start_with(contact, settings);
+        EXPECT_EQ(got(0), 1U) << contact;
+        EXPECT_EQ(got(1), 0U) << contact;
+        ASSERT_EQ(world_->edge().stanzas.size(), 1U);
+        EXPECT_TRUE(has(world_->edge().stanzas[0], "<redirect")) << contact;
+        sent_ = 0;
+    }
+}
+
 }  // namespace
 }  // namespace fedgate::gateway
