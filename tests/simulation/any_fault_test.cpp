@@ -1,10 +1,9 @@
 // The law under faults: whatever breaks, at moments that the seed picks, every message ends
 // delivered once, refused to its sender, or in doubt and told so; and what is healed works again.
 // FEDGATE_SEEDS=1000-1999: those seeds in place of the usual ones.
-#include <cstdlib>
-
 #include <gtest/gtest.h>
 
+#include "tests/simulation/seeds.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace fedgate::simulation {
@@ -44,15 +43,6 @@ struct Faults {
         }
     }
 };
-
-std::pair<std::uint64_t, std::uint64_t> seeds(std::uint64_t first, std::uint64_t last) {
-    if (const char* wanted = std::getenv("FEDGATE_SEEDS")) {
-        char* end = nullptr;
-        first = last = std::strtoull(wanted, &end, 10);
-        if (*end == '-') last = std::strtoull(end + 1, nullptr, 10);
-    }
-    return {first, last};
-}
 
 // Half of the seeds with one stream for both directions, half with sessions that can be resumed.
 void expect_the_law(std::uint64_t seed, unsigned kinds, Duration outage) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -206,14 +207,28 @@ private:
     Ledger& ledger_;
 };
 
-// A SIP pool of one node: answers MESSAGE as told, and sends.
+// The SIP users' agents, behind all nodes of the pool: a request that came before, by whichever
+// node, they know by its Call-ID, From tag and CSeq (RFC 3261 8.2.2.2).
+struct UserAgents {
+    [[nodiscard]] bool knows(const sip::Message& request) {
+        const bool is_new =
+            seen.insert(std::string(request.call_id) + '|' + std::string(request.from.tag) + '|' +
+                        std::to_string(request.cseq.number))
+                .second;
+        if (!is_new) ++again;
+        return !is_new;
+    }
+    std::set<std::string> seen;
+    unsigned again = 0;
+};
+
+// A node of the SIP pool: answers MESSAGE as told, and sends.
 class Pool final : public net::ConnectionOwner, SocketOwner {
 public:
-    Pool(SimulatedLoop& loop, Ledger& ledger, const SocketAddress& gateway)
-        : loop_(loop), ledger_(ledger), gateway_(gateway) {
-        SocketAddress any{};
-        any = listen_address(kSipPort);
-        auto listener = loop_.listen(any, *this);
+    Pool(SimulatedLoop& loop, Ledger& ledger, const SocketAddress& gateway, UserAgents& agents,
+         unsigned number)
+        : loop_(loop), ledger_(ledger), gateway_(gateway), agents_(agents) {
+        auto listener = loop_.listen(listen_address(kSipPort, number), *this);
         FEDGATE_CHECK(listener.has_value());
         listener_ = *listener;
     }
@@ -221,19 +236,28 @@ public:
         if (!ended_) loop_.close(listener_);
     }
     // Before it is destroyed while the loop runs on, which has a last word on its sockets. A user
-    // agent that ends has failed its transactions itself.
-    void end() {
+    // agent that ends has failed its transactions itself; one whose node does goes to `other`, with
+    // a new branch and all else the same.
+    void end(Pool* other = nullptr) {
         ended_ = true;
         loop_.close(listener_);
-        fail_pending();
+        for (const auto& [name, addresses] : std::exchange(pending_, {})) {
+            if (other == nullptr || !other->try_send(name, addresses.from, addresses.to)) {
+                ledger_.entries.at(name).own_doubt = true;
+            }
+        }
         out_.reset();
         in_.clear();
         framers_.clear();
     }
 
-    static SocketAddress listen_address(std::uint16_t port);
+    static SocketAddress listen_address(std::uint16_t port, unsigned number = 1);
 
     void send(const std::string& name, const std::string& from, const std::string& to) {
+        if (!try_send(name, from, to)) ledger_.entries.at(name).never_left = true;
+    }
+    [[nodiscard]] bool try_send(const std::string& name, const std::string& from,
+                                const std::string& to) {
         if (!out_) {
             auto connection = net::Connection::connect(loop_, *this, {65'536, 1 << 20}, gateway_);
             FEDGATE_CHECK(connection.has_value());
@@ -256,15 +280,15 @@ public:
         sip::write_request_head(sink, head);
         sip::write_body(sink, "text/plain", name + " from SIP");
         FEDGATE_CHECK(!sink.overflowed());
-        if (!out_->write(sink.written())) {
-            ledger_.entries.at(name).never_left = true;
-            return;
-        }
-        pending_[name] = out_.get();
+        if (!out_->write(sink.written())) return false;
+        pending_[name] = {from, to};
+        return true;
     }
 
     std::uint16_t answer = 200;
-    bool silent = false;
+    std::uint16_t answer_again = 200;  // to what its user agent knows
+    bool silent = false;               // no answer to MESSAGE
+    bool deaf = false;                 // nor to anything else
 
 private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
@@ -295,14 +319,16 @@ private:
             }
             return;
         }
+        if (deaf) return;
         std::uint16_t status = 200;
         if (message_.method == sip::Method::kMessage) {
             if (silent) return;
-            status = answer;
+            const bool known = answer < 300 && agents_.knows(message_);  // else it gets no further
+            status = known ? answer_again : answer;
             if (const sip::Header* about = message_.find(sip::HeaderName::kInReplyTo)) {
                 status = 200;
                 ledger_.on_refused(std::string(about->value));  // IM-50
-            } else if (status < 300) {
+            } else if (status < 300 && !known) {
                 ledger_.on_delivered(std::string(message_.body.substr(0, message_.body.find(' '))));
             }
         }
@@ -326,7 +352,7 @@ private:
     }
     // So does one whose connection breaks.
     void fail_pending() {
-        for (const auto& [name, where] : pending_) ledger_.entries.at(name).own_doubt = true;
+        for (const auto& [name, addresses] : pending_) ledger_.entries.at(name).own_doubt = true;
         pending_.clear();
     }
 
@@ -337,14 +363,20 @@ private:
     std::vector<std::unique_ptr<net::Connection>> in_;
     std::unique_ptr<net::Connection> out_;
     std::map<net::Connection*, sip::Framer> framers_;
-    std::map<std::string, net::Connection*> pending_;
+    UserAgents& agents_;
+    struct Addresses {
+        std::string from;
+        std::string to;
+    };
+    std::map<std::string, Addresses> pending_;
     sip::Message message_;
     unsigned serial_ = 0;
     bool ended_ = false;
 };
 
-inline SocketAddress Pool::listen_address(std::uint16_t port) {
-    auto address = net::parse_address("10.99.0.1:" + std::to_string(port));
+inline SocketAddress Pool::listen_address(std::uint16_t port, unsigned number) {
+    auto address =
+        net::parse_address("10.99.0." + std::to_string(number) + ":" + std::to_string(port));
     FEDGATE_CHECK(address.has_value());
     return *address;
 }
@@ -368,7 +400,9 @@ public:
           users(ledger),
           pool_node(simulation.make_node()),
           pool_loop_(simulation.make_loop(pool_node)),
-          pool(make_pool()) {
+          second_node(simulation.make_node()),
+          second_loop_(simulation.make_loop(second_node)),
+          pool(make_pool(1)) {
         net::seed_tls_from(&seeded_);
         fedgate.knows(kXmppDomain, simulation, partner.node());
         partner.knows(kSipDomain, simulation, fedgate.node());
@@ -392,8 +426,13 @@ public:
     }
     void send_to_xmpp(unsigned i) {
         const std::string name = "s" + std::to_string(++serial_);
-        ledger.add(name, false, std::to_string(i));
-        pool->send(name, "sip:s" + std::to_string(i) + "@" + kSipDomain,
+        Ledger::Entry& entry = ledger.add(name, false, std::to_string(i));
+        Pool* const node = node_of(i);
+        if (node == nullptr) {
+            entry.never_left = true;
+            return;
+        }
+        node->send(name, "sip:s" + std::to_string(i) + "@" + kSipDomain,
                    "sip:u" + std::to_string(i) + "@" + kXmppDomain);
     }
     // Comes back without what it knew. What its users had not got rid of is theirs to tell.
@@ -408,10 +447,18 @@ public:
         partner.restart_edge(users);
     }
     void restart_pool() {
-        pool->end();
-        simulation.run_for([] { return false; }, 1ms);
-        pool = make_pool();
+        kill_node(1);
+        start_node(1);
     }
+    // Of two nodes each has half of the users first. A killed one resets its connections.
+    void kill_node(unsigned number) {
+        auto& node = number == 1 ? pool : second;
+        Pool* const other = number == 1 ? second.get() : pool.get();
+        node->end(other);
+        simulation.run_for([] { return false; }, 1ms);
+        node.reset();
+    }
+    void start_node(unsigned number) { (number == 1 ? pool : second) = make_pool(number); }
     // Runs until nothing is open any more.
     bool settle(Duration at_most = 120s) {
         return simulation.run_for([this] { return ledger.totals().open == 0; }, at_most);
@@ -445,9 +492,13 @@ public:
     Simulation simulation;
 
 private:
-    std::unique_ptr<Pool> make_pool() {
-        return std::make_unique<Pool>(pool_loop_, ledger,
-                                      simulation.address(fedgate.node(), kSipPort));
+    std::unique_ptr<Pool> make_pool(unsigned number) {
+        return std::make_unique<Pool>(number == 1 ? pool_loop_ : second_loop_, ledger,
+                                      simulation.address(fedgate.node(), kSipPort), agents, number);
+    }
+    Pool* node_of(unsigned user) {
+        Pool* const first = user % 2 == 0 ? pool.get() : second.get();
+        return first != nullptr ? first : user % 2 == 0 ? second.get() : pool.get();
     }
 
     SimulatedLoop& seeded_;
@@ -470,7 +521,15 @@ private:
     SimulatedLoop& pool_loop_;
 
 public:
+    Simulation::Node second_node;
+
+private:
+    SimulatedLoop& second_loop_;
+
+public:
+    UserAgents agents;
     std::unique_ptr<Pool> pool;
+    std::unique_ptr<Pool> second;  // where a test has started it
 
 private:
     std::uint64_t serial_ = 0;
