@@ -37,6 +37,23 @@ Json describe(const Entry& entry) {
 
 // --- state
 
+Json next_hops_of(const Status& status) {
+    Json rows = Json::array();
+    for (const NextHop& hop : status.next_hops) {
+        rows.push_back({{"domain", hop.domain},
+                        {"next_hop", hop.name},
+                        {"address", hop.address},
+                        {"state", hop.state},
+                        {"since_s", hop.since_s},
+                        {"why", hop.why},
+                        {"retry_s", hop.retry_s},
+                        {"pending", hop.pending},
+                        {"answered", hop.answered},
+                        {"unanswered", hop.unanswered}});
+    }
+    return rows;
+}
+
 Json status_of(AdminHost& host, const Configuration& configuration) {
     Status status = host.status();
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
@@ -58,6 +75,7 @@ Json status_of(AdminHost& host, const Configuration& configuration) {
             {"streams_in", status.streams_in},
             {"streams_out", status.streams_out},
             {"sip_connections", status.sip_connections},
+            {"next_hops", next_hops_of(status)},
             {"remarks", status.remarks}};
 }
 

@@ -16,12 +16,27 @@ struct Counter {
     std::uint64_t value = 0;
 };
 
+// One place where messages for a SIP domain go.
+struct NextHop {
+    std::string domain;
+    std::string name;     // `tcp pool.example:5060`, as configured or found
+    std::string address;  // that it stands for
+    std::string state;    // `up`, `suspect` (it does not answer OPTIONS), `down`
+    std::uint64_t since_s = 0;
+    std::string why;            // down
+    std::uint64_t retry_s = 0;  // it wants nothing before then (Retry-After)
+    std::uint64_t pending = 0;  // requests without an answer yet
+    std::uint64_t answered = 0;
+    std::uint64_t unanswered = 0;  // that went elsewhere, or failed
+};
+
 struct Status {
     std::string state = "running";  // or `draining`
     unsigned threads = 0;
     std::uint64_t streams_in = 0;  // authenticated
     std::uint64_t streams_out = 0;
     std::uint64_t sip_connections = 0;
+    std::vector<NextHop> next_hops;    // by domain, in the order of their names
     std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
 

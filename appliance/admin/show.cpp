@@ -131,6 +131,19 @@ std::string show_status(const Json& answer) {
          count_of(answer, "streams_in") + " in, " + count_of(answer, "streams_out") + " out"},
         {"SIP", count_of(answer, "sip_connections") + " connections"}};
     std::string out = show_table(rows);
+    std::vector<std::vector<std::string>> hops{{"SIP DOMAIN", "NEXT HOP", "ADDRESS", "STATE", "FOR",
+                                                "PENDING", "ANSWERED", "UNANSWERED", "WHY"}};
+    for (const Json& row : array_of(answer, "next_hops")) {
+        std::string why = string_of(row, "why");
+        if (number_of(row, "retry_s") > 0) {
+            why += ", not asked for " + show_age(number_of(row, "retry_s"));
+        }
+        hops.push_back({string_of(row, "domain"), string_of(row, "next_hop"),
+                        string_of(row, "address"), string_of(row, "state"),
+                        show_age(number_of(row, "since_s")), count_of(row, "pending"),
+                        count_of(row, "answered"), count_of(row, "unanswered"), why});
+    }
+    if (hops.size() > 1) out += "\n" + show_table(hops);
     for (const Json& remark : array_of(answer, "remarks")) {
         if (remark.is_string()) out += "! " + remark.get<std::string>() + "\n";
     }

@@ -288,9 +288,12 @@ std::vector<TargetRow> Gateway::Engine::targets() {
     std::vector<TargetRow> rows;
     for (const auto& route : agent_.routes()) {
         for (const auto& leg : route->legs()) {
+            const bool up = route->is_up(*leg);
             rows.push_back({route->domain(), leg->host + ":" + std::to_string(leg->target.port),
-                            text_of(leg->transport), net::format_address(leg->target.address),
-                            route->is_up(*leg), leg->requests.count});
+                            text_of(leg->transport), net::format_address(leg->target.address), up,
+                            leg->suspect, now() - leg->since, up ? "" : leg->why,
+                            std::max(leg->held_until - now(), Duration::zero()),
+                            leg->requests.count, leg->answered, leg->unanswered});
         }
     }
     return rows;

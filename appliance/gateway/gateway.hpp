@@ -48,7 +48,13 @@ struct TargetRow {
     std::string transport;
     std::string address;  // resolved, or empty
     bool up = false;
-    std::uint32_t pending = 0;  // requests without a final response
+    bool suspect = false;          // up, but silent
+    Duration since{};              // it was found up or down, ago
+    const char* why = "";          // it is down; lives for ever
+    Duration held{};               // Retry-After: not asked for so long
+    std::uint32_t pending = 0;     // requests without a final response
+    std::uint64_t answered = 0;    // requests
+    std::uint64_t unanswered = 0;  // that went elsewhere, or ended
 };
 
 struct GatewayStatus {

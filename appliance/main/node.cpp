@@ -13,6 +13,7 @@
 #include <set>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "core/base/hash.hpp"
@@ -235,17 +236,52 @@ admin::Status Node::status() {
     }
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
-    const auto targets =
-        gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); });
-    std::map<std::string, bool> up;  // a hop is up when some shard finds it so
-    for (const gateway::TargetRow& target : targets) {
-        bool& some = up[target.transport + ' ' + target.target + " of " + target.domain];
-        some = some || target.up;
-    }
-    for (const auto& [name, is_up] : up) {
-        if (!is_up) status.remarks.push_back("SIP next hop " + name + " is down");
+    status.next_hops = next_hops();
+    for (const admin::NextHop& hop : status.next_hops) {
+        if (hop.state != "down") continue;
+        status.remarks.push_back("SIP next hop " + hop.name + " (" + hop.address + ") of " +
+                                 hop.domain + " is down: " + hop.why);
     }
     return status;
+}
+
+// Every core has its own view; a hop is as the one that finds it best does.
+std::vector<admin::NextHop> Node::next_hops() {
+    const auto seconds = [](Duration time) {
+        return static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::seconds>(time).count());
+    };
+    const auto badness = [](const admin::NextHop& hop) {
+        return hop.state == "up" ? 0 : hop.state == "suspect" ? 1 : 2;
+    };
+    std::map<std::array<std::string, 3>, admin::NextHop> hops;
+    for (const gateway::TargetRow& row :
+         gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); })) {
+        admin::NextHop one;
+        one.domain = row.domain;
+        one.name = row.transport + ' ' + row.target;
+        one.address = row.address;
+        one.state = !row.up ? "down" : row.suspect ? "suspect" : "up";
+        one.since_s = seconds(row.since);
+        one.why = row.why;
+        one.retry_s = seconds(row.held);
+        one.pending = row.pending;
+        one.answered = row.answered;
+        one.unanswered = row.unanswered;
+        admin::NextHop& hop = hops[{one.domain, one.name, one.address}];
+        one.pending += hop.pending;
+        one.answered += hop.answered;
+        one.unanswered += hop.unanswered;
+        if (hop.state.empty() || badness(one) < badness(hop)) {
+            hop = one;
+        } else {
+            std::tie(hop.pending, hop.answered, hop.unanswered) =
+                std::tie(one.pending, one.answered, one.unanswered);
+        }
+    }
+    std::vector<admin::NextHop> all;
+    for (auto& [key, hop] : hops) all.push_back(std::move(hop));
+    return all;
 }
 
 std::vector<admin::Port> Node::ports() {

@@ -45,6 +45,7 @@ private:
     enum class Drain : std::uint8_t { kNo, kGateways, kGivingUp, kEdges, kDone };
 
     [[nodiscard]] static WallTime wall_now();
+    [[nodiscard]] std::vector<admin::NextHop> next_hops();
     void look_at_certificates();
     bool find_dialback_secret(std::string& fault);
     bool everywhere(const rules::Snapshot&, bool certificates);

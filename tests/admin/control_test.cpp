@@ -23,6 +23,23 @@ TEST_F(ControlTest, StatusReadsLikeASentence) {
     EXPECT_NE(got.out.find("! the certificate is self-signed"), std::string::npos) << got.out;
 }
 
+TEST_F(ControlTest, StatusShowsNextHops) {
+    host_.state.next_hops = {
+        {"sip.example", "tls a.pool.example:5061", "192.0.2.1:5061", "up", 7'260, "", 0, 3, 80, 1},
+        {"sip.example", "tls b.pool.example:5061", "192.0.2.2:5061", "down", 75, "503", 45, 0, 9,
+         4}};
+    start();
+    const Outcome got = fedctl({"status"});
+    EXPECT_EQ(got.status, 0) << got.err;
+    for (const char* expected :
+         {"SIP DOMAIN   NEXT HOP                 ADDRESS         STATE  FOR",
+          "sip.example  tls a.pool.example:5061  192.0.2.1:5061  up     2 h 1 min",
+          "503, not asked for 45 s"}) {
+        EXPECT_NE(got.out.find(expected), std::string::npos) << got.out;
+    }
+    EXPECT_NE(fedctl({"--json", "status"}).out.find("\"unanswered\":4"), std::string::npos);
+}
+
 TEST_F(ControlTest, PortsShowListenersWithOwnerAndVerdict) {
     host_.port_rows = {
         {"xmpp", "external", "tcp", "[::]:5269", "edge", true, "", 1, 2},

@@ -239,9 +239,18 @@ class PoolLoad:
         if seconds > RETURNS_WITHIN:
             self.faults.append(f"{name} had no traffic for {seconds:.1f} s")
 
-    async def tell(self):
+    async def tell(self, live=True):
+        """live: what is down is known to be by now, and so is what is up."""
         counters = json.loads(await self.world.fedgate.control("--json", "counters"))["counters"]
         print("  " + ", ".join(f"{name} {counters.get(name, 0)}" for name in COUNTERS))
+        hops = json.loads(await self.world.fedgate.control("--json", "status"))["next_hops"]
+        for hop, node in itertools.product(hops, self.world.nodes):
+            if hop["address"] != f"{node.address}:{node.port(self.world.transport)}":
+                continue
+            print(f"  {hop['next_hop']} ({hop['address']}) {hop['state']} for {hop['since_s']} s {hop['why']}: "
+                  f"{hop['answered']} answered, {hop['unanswered']} unanswered, {hop['pending']} pending")
+            if live and (hop["state"] == "up") != (node in self.world.alive):
+                self.faults.append(f"{hop['address']} is shown {hop['state']}")
 
     async def run(self, seconds, rate):
         first, second = self.world.nodes
@@ -275,7 +284,7 @@ class PoolLoad:
         with contextlib.suppress(Failed):
             await wait_until(lambda: not any(self.ledger.open.values()) and not self.ledger.owed(),
                              "all settled", SETTLE_SECONDS)
-        await self.tell()
+        await self.tell(live=False)
         for line in pathlib.Path(self.world.fedgate.process.log).read_text().splitlines():
             if "SIP next hop" in line:
                 print("  " + line)
