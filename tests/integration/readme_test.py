@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 from harness.gate import GateTest
+from harness.kamailio import CONFIGURATION
 from harness.world import binaries
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
@@ -44,6 +45,12 @@ class Readme(GateTest):
             words = shlex.split(line.replace("partner.example", "reader.example"), comments=True)
             self.assertEqual(words.pop(0), "fedctl")
             await self.fedgate.control(*words)
+
+    def test_kamailio_is_told_what_the_tests_tell_it(self):
+        shown = block_after("## The SIP side").replace("sip.example\"", '{domain}"')
+        shown = re.sub(r'"sip:[^"]*"', '"{fedgate}"', shown)
+        used = CONFIGURATION.replace("{{", "{").replace("}}", "}")
+        self.assertIn(shown.split(), [used.split()[i:i + len(shown.split())] for i in range(len(used.split()))])
 
 
 if __name__ == "__main__":
