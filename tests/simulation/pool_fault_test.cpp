@@ -1,5 +1,5 @@
-// The law when the nodes of the SIP pool die and come back under traffic both ways, at moments and in
-// ways that the seed picks. FEDGATE_SEEDS=1000-1999: those seeds in place of the usual ones.
+// The law when the nodes of the SIP pool die and come back under traffic both ways, at moments and
+// in ways that the seed picks. FEDGATE_SEEDS=1000-1999: those seeds in place of the usual ones.
 #include <gtest/gtest.h>
 
 #include "tests/simulation/seeds.hpp"

@@ -1,5 +1,5 @@
-// Whatever a next hop asks us to prove: what we write is within what was announced, is made of whole
-// lines, and can be read by the parser that reads theirs.
+// Whatever a next hop asks us to prove: what we write is within what was announced, is made of
+// whole lines, and can be read by the parser that reads theirs.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
