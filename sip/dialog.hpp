@@ -8,8 +8,8 @@
 //     a request in it:     status = dialog.on_request(request)       refuse unless 0
 //     a request of ours:   dialog.next_request(Method::kBye, head)   fills all of head but Via
 //
-// Owner: a slab; its handle is in a KeyIndex under key(). An object is about 70 bytes and one
-// text, which changes with the remote target; views are valid until then.
+// Owner: a slab; its handle is in a KeyIndex under key(). An object is 64 bytes and one text (some
+// 250 bytes), which changes with the remote target; views are valid until then.
 #pragma once
 
 #include <array>

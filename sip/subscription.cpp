@@ -102,7 +102,6 @@ SubscriberActions Subscriber::on_answer(std::uint8_t attempt, const Answer& answ
             notify_by_ = now + timing_->timer_n;
             notified_until_ = kNever;
         }
-        refresh_at_ = kNever;
         raised_ = false;
         const SubscriberActions run = step(event, now);
         set_expiry(now);

@@ -43,7 +43,7 @@ enum class TransactionEvent : std::uint8_t {
     kSendProvisional,
     kSendSuccess,
     kSendFailure,
-    kCancel,  // client INVITE: the user wants it no more
+    kCancel,  // client INVITE: the user wants it no more (ringing has no end of its own)
     // Both.
     kTransportError,
     // Timers; from on_time() only.

@@ -443,6 +443,58 @@ TEST(Subscriber, FetchesOnce) {  // PRES-45
     EXPECT_EQ(s.expires(), 3'600u);
 }
 
+TEST(Subscriber, EachBeginningIsABeginning) {
+    // What a 423 raised, and that nobody wanted it, belongs to the last time.
+    Subscriber s(kTiming, 0);
+    (void)s.subscribe(kStart);
+    (void)s.on_answer(s.attempt(), {423, {}, 7'200, {}}, kStart);
+    EXPECT_EQ(s.on_answer(s.attempt(), status(403), kStart), kEnded);
+    s.set_wanted(false, kStart);
+    EXPECT_EQ(s.subscribe(kStart), A::kSendInitial);
+    EXPECT_EQ(s.expires(), 3'600u);
+    EXPECT_EQ(s.on_answer(s.attempt(), {423, {}, 7'200, {}}, kStart), kAnew);
+    EXPECT_EQ(s.on_no_answer(s.attempt(), kStart), kLost);
+    EXPECT_EQ(seconds(s.deadline()), 48);             // it is wanted
+    EXPECT_EQ(s.subscribe(kStart), A::kSendInitial);  // the user does not wait for that
+    EXPECT_EQ(s.on_notify(says("active"), kStart), A::kReportActive);
+    EXPECT_EQ(s.on_answer(s.attempt(), accepted(3'600), kStart), A::kNone);
+    EXPECT_EQ(seconds(s.deadline()), 2'880);
+    EXPECT_EQ(s.on_notify(says("terminated;reason=rejected"), kStart), kEnded);  // told again
+    EXPECT_EQ(s.status(), 0);
+    EXPECT_EQ(s.on_notify(says("active"), kStart), A::kNone);
+    EXPECT_EQ(s.deadline(), kNever);
+}
+
+TEST(Subscriber, NothingOfTheLastDialogIsLeft) {
+    Subscriber s = subscribed("active");
+    const Instant now = s.deadline();
+    (void)s.on_time(now);
+    EXPECT_EQ(s.on_notify(says("terminated;reason=probation;retry-after=500"), now), kLost);
+    EXPECT_EQ(s.on_answer(s.attempt(), status(403), now), A::kNone);  // to the refresh, late
+    EXPECT_EQ(s.status(), 0);
+    EXPECT_EQ(s.deadline(), now + 500s);
+    (void)s.on_time(s.deadline());
+    EXPECT_EQ(s.on_no_answer(s.attempt(), now), kLost);
+    EXPECT_EQ(s.deadline(), now + 96s);  // twice 60 s less 20 %, and no more of the 500
+    EXPECT_EQ(s.subscribe(now), A::kSendInitial);
+    (void)s.on_answer(s.attempt(), accepted(3'600), now);
+    EXPECT_EQ(s.unsubscribe(now), A::kNone);  // there is no dialog to do it in
+    Subscriber waiting(kTiming, 0);
+    (void)waiting.subscribe(kStart);
+    (void)waiting.on_no_answer(waiting.attempt(), kStart);
+    EXPECT_EQ(waiting.unsubscribe(kStart), A::kReportEnded);
+    EXPECT_EQ(waiting.deadline(), kNever);
+    Subscriber again = subscribed("active");
+    for (int i = 0; i < 2; ++i) {  // each refresh may be raised once
+        const Instant at = again.deadline();
+        (void)again.on_time(at);
+        EXPECT_EQ(again.on_answer(again.attempt(), {423, {}, again.expires() + 1, {}}, at),
+                  A::kSendRefresh);
+        (void)again.on_answer(again.attempt(), accepted(3'600), at);
+        (void)again.on_notify(says("active"), at);
+    }
+}
+
 TEST(Subscriber, IsSmall) {
     EXPECT_LE(sizeof(Subscriber), 96u);
     EXPECT_LE(sizeof(Notifier), 64u);
@@ -477,6 +529,16 @@ TEST(Notify, IsJudgedByWhatWasSubscribedTo) {  // SIP-23, SIP-24
     EXPECT_EQ(judge("Event: presence;id=8\n" + active, with_id), 481);
     EXPECT_EQ(judge("Event: presence;id=7\n" + active, plain), 481);
     EXPECT_EQ(judge("Event: presence\n" + active, with_id), 481);
+}
+
+TEST(Notify, SaysWhatItSays) {
+    const test::Read read =
+        notify("Event: presence\nSubscription-State: terminated;reason=giveup;retry-after=7\n");
+    SubscriptionState state;
+    ASSERT_EQ(judge_notify(read.message, {"presence", {}}, state), 0);
+    EXPECT_TRUE(state.is("terminated"));
+    EXPECT_EQ(state.reason, "giveup");
+    EXPECT_EQ(state.retry_after, 7u);
 }
 
 TEST(Notify, AnAnswerIsRead) {
@@ -577,7 +639,25 @@ TEST(Notifier, EndsByWhomeverWantsIt) {  // PRES-64, PRES-67, PRES-68, PRES-70
     EXPECT_EQ(refused.end("probation", 300, kStart), N::kSendNotify);
     EXPECT_EQ(state_of(refused, kStart), "terminated;reason=probation;retry-after=300");
     EXPECT_EQ(refused.end("rejected", 0, kStart), N::kNone);
+    EXPECT_EQ(state_of(refused, kStart), "terminated;reason=probation;retry-after=300");
     EXPECT_EQ(refused.on_answer(status(503), kStart), N::kDone);
+}
+
+TEST(Notifier, WhoWaitsAndWhoWatchesEndAlike) {  // PRES-66..68
+    for (const bool approved : {false, true}) {
+        Notifier n = notifying(approved);
+        EXPECT_EQ(n.on_subscribe(100, kStart), N::kSendNotify);
+        EXPECT_EQ(n.on_answer(status(200), kStart), N::kNone);
+        Notifier left = n;
+        EXPECT_EQ(left.on_subscribe(0, kStart), N::kSendNotify | N::kReportGone);
+        EXPECT_EQ(left.on_answer(status(200), kStart), N::kDone);
+        EXPECT_EQ(seconds(n.deadline()), 100);
+        EXPECT_EQ(n.on_time(n.deadline()), N::kSendNotify | N::kReportGone);
+        EXPECT_EQ(n.deadline(), kNever);
+        Notifier failed(kNotifierTiming, approved);
+        (void)failed.start(600, kStart);
+        EXPECT_EQ(failed.on_answer(status(481), kStart), N::kReportGone | N::kDone);
+    }
 }
 
 TEST(Notifier, AFailedNotifyEndsItOrIsRepeated) {  // PRES-75
@@ -597,6 +677,9 @@ TEST(Notifier, AFailedNotifyEndsItOrIsRepeated) {  // PRES-75
                   N::kNone);
         EXPECT_EQ(seconds(n.deadline()), 600);  // it expires before
     }
+    Notifier idle = notifying(true);  // an answer to nothing
+    EXPECT_EQ(idle.on_answer(status(481), kStart), N::kNone);
+    EXPECT_EQ(idle.state(), NotifierState::kActive);
     // What was to be sent behind it is not: the dialog is gone.
     Notifier n(kNotifierTiming, true);
     (void)n.start(600, kStart);
