@@ -238,6 +238,8 @@ TEST(Dialog, AnEarlyDialogIsConfirmedByItsOwn2xx) {  // RFC 3261 13.2.2.4
     ASSERT_TRUE(dialog);
     EXPECT_TRUE(dialog->early());
     EXPECT_EQ(dialog->remote_target(), "sip:bob@b.example");  // no Contact: where the INVITE went
+    EXPECT_FALSE(dialog->confirm(response(200, "Contact: *\n").message));
+    EXPECT_EQ(dialog->remote_target(), "sip:bob@b.example");
     const Read answer = response(200, std::string(kContact) + "Record-Route: <sip:p2.example>\n");
     EXPECT_TRUE(dialog->confirm(answer.message));
     EXPECT_FALSE(dialog->early());
@@ -337,6 +339,13 @@ TEST(Dialog, SipsStaysSips) {  // RFC 3261 12.1.1
     const auto dialog = Dialog::from_response(head, response(200, kContact).message);
     ASSERT_TRUE(dialog);
     EXPECT_TRUE(dialog->secure());
+    const Read plain = request("INVITE", 1, kContact);
+    std::string called(plain.buffer.begin(), plain.buffer.end());
+    called.replace(called.find("sip:alice@gw"), 4, "sips:");
+    Read invite(called);
+    ASSERT_EQ(invite.parse(Carrier::kStream).parsed.verdict, Verdict::kDone);
+    EXPECT_TRUE(Dialog::from_request(invite.message, "ours")->secure());
+    EXPECT_FALSE(Dialog::from_request(plain.message, "ours")->secure());
     const auto contact = [](const OwnContact& of) {
         std::array<char, 200> memory;
         Sink sink{MutableBytes(memory)};
