@@ -103,6 +103,32 @@ class Proxy(PeerTest):
         stanza_id = world.juliet.message(ROMEO, "x")
         self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("auth", "registration-required"))
 
+    async def test_a_redirect_within_the_pool(self):  # SIP-9, ERR-3
+        world = await self.world(of=RedirectWorld)
+        world.juliet.message(ROMEO, "to SIP")
+        message = await world.agent.wait_for_message("to SIP")
+        self.assertEqual(message.header("cseq"), "2 MESSAGE")
+        self.assertIn(world.second.address, message.header("via"))
+
+
+class RedirectWorld(KamailioWorld):
+    """The first node of the pool knows only that its users are at the second one."""
+
+    async def start_sip(self):
+        await self.agent.start()
+        fedgate = f"sip:{self.fedgate.sip[0]}:{self.fedgate.sip[1]};transport=tcp"
+        self.second = await Kamailio(self.directory / "second", SIP_DOMAIN).start(fedgate)
+        await self.agent.register("romeo", SIP_DOMAIN, (self.second.address, 5060))
+        to = f"sip:$rU@{self.second.address}:5060;transport=tcp"
+        self.kamailio = await Kamailio(self.directory / "kamailio", SIP_DOMAIN, redirect=to).start(fedgate)
+        return f"{self.kamailio.uri()} {self.second.uri()}"
+
+    async def stop(self):
+        try:
+            await super().stop()
+        finally:
+            await self.second.kill()
+
 
 if __name__ == "__main__":
     unittest.main()

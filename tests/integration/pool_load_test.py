@@ -1,4 +1,4 @@
-"""A pool of two Kamailio nodes under load, in short: each is killed once, and both together."""
+"""A pool of two Kamailio nodes under load, in short: each dies once, and both together."""
 import unittest
 
 from harness.world import PeerTest
@@ -6,10 +6,17 @@ from pool_load import run_pool
 
 
 class PoolLoad(PeerTest):
-    async def test_every_message_has_one_end_and_traffic_comes_back(self):  # SIP-8
-        for names in ("list", "srv"):
-            with self.subTest(names):
-                self.assertEqual(await run_pool(self.directory / names, 5, 40, names=names), [])
+    async def expect_the_law(self, **options):
+        self.assertEqual(await run_pool(self.directory, 5, 40, **options), [])
+
+    async def test_killed_nodes_of_a_list(self):  # SIP-8
+        await self.expect_the_law()
+
+    async def test_killed_nodes_of_dns(self):  # SIP-6, SIP-8
+        await self.expect_the_law(names="srv", transport="tls")
+
+    async def test_nodes_that_accept_and_never_answer(self):  # SIP-8: suspect
+        await self.expect_the_law(death="stop", interval="1s")
 
 
 if __name__ == "__main__":

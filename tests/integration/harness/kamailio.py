@@ -49,12 +49,16 @@ request_route {{
         save("location");
         exit;
     }}
+    if ($rd == "{address}") {{
+        $ru = "sip:" + $rU + "@{domain}";
+    }}
     if ($rd != "{domain}") {{
         $du = "{fedgate}";
         t_relay();
         exit;
     }}
 {authenticate}
+{redirect}
     if (!lookup("location")) {{
         sl_send_reply("404", "Not Found");
         exit;
@@ -71,6 +75,12 @@ AUTHENTICATE = """\
         }}
         consume_credentials();
     }}
+"""
+
+REDIRECT = """\
+    append_to_reply("Contact: <{to}>\\r\\n");
+    sl_send_reply("302", "Moved Temporarily");
+    exit;
 """
 
 TLS = """\
@@ -93,14 +103,16 @@ ca_list = {ca}
 class Kamailio:
     """certificate, ca: a certificates.Certificate and a root: speaks TLS, too. password: whoever writes
     from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked;
-    nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds."""
+    nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds.
+    redirect: where it says that its users are, in Kamailio's words."""
 
     def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
-                 nonce_count=False, nonce_expire=300):
+                 nonce_count=False, nonce_expire=300, redirect=""):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
         self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
+        self.redirect = redirect
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -124,6 +136,7 @@ class Kamailio:
             algorithm=self.algorithm,
             authenticate=AUTHENTICATE.format(domain=self.domain, password=self.password,
                                              challenge="1" if self.qop else "0") if self.password else "",
+            redirect=REDIRECT.format(to=self.redirect) if self.redirect else "",
             qop='modparam("auth", "qop", "auth")' if self.qop else "",
             nonce=f'modparam("auth", "nonce_expire", {self.nonce_expire})\n'
                   + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
@@ -149,3 +162,10 @@ class Kamailio:
             os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.child.wait()
             await wait_until(lambda: not is_listening(self.address, 5060), f"the end of {self.process.name}")
+
+    def pause(self):
+        """It accepts, and never answers."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.killpg(self.process.pid, signal.SIGCONT)
