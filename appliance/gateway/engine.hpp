@@ -191,6 +191,7 @@ private:
     [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&,
                                     Conversation&, const Origin&, const sip::TransactionKey& merge);
     void answer_written(Incoming&);
+    void keep_answered(Incoming&);
     void refuse(Incoming&, const SipAnswer&, Bytes headers = {});
     Incoming* make_incoming();
     void free(Incoming&);

@@ -320,6 +320,10 @@ void Gateway::Engine::free(Incoming& incoming) {
 void Gateway::Engine::answer_written(Incoming& incoming) {
     answer(incoming.origin, {200, {}});
     count(Counter::kMessagesS2xDelivered);
+    keep_answered(incoming);
+}
+
+void Gateway::Engine::keep_answered(Incoming& incoming) {
     --unanswered_;
     incoming.state = Incoming::State::kAnswered;
     incoming.older = newest_answered_;
@@ -358,7 +362,13 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
             count(Counter::kMessagesS2xInDoubt);
             shard_.log().event(EventId::kStanzaInDoubt, {{"count", 1}});
             if (incoming->state != Incoming::State::kAnswered) {
-                refuse(*incoming, sip_answer(link::Fault::kUnreachable, true));
+                // It may have arrived: who sends it again, by another way, must not double it
+                // (SIP-11).
+                answer(incoming->origin, sip_answer(link::Fault::kUnreachable, true));
+                count(Counter::kMessagesS2xRefused);
+                if (incoming->indexed) bounce_index_.erase(incoming->bounce);
+                incoming->indexed = false;
+                keep_answered(*incoming);
                 break;
             }
             send_notice(*incoming,

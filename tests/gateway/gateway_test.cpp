@@ -494,6 +494,35 @@ TEST(GatewayToXmpp, ARequestThatComesAgainIsAbsorbed) {  // SIP-11
     EXPECT_TRUE(peer->responses[3].starts_with("SIP/2.0 482 ")) << peer->responses[3];
 }
 
+// The node that carried it died with our answer: its sender asks again, by another one.
+TEST(GatewayToXmpp, WhatMayHaveArrivedIsNotSentAgain) {  // SIP-11
+    for (const link::Fate fate :
+         {link::Fate::kWritten, link::Fate::kInDoubt, link::Fate::kFailed}) {
+        World world;
+        world.edge().at_once = false;
+        auto first = world.peer();
+        auto second = world.peer("10.99.0.2:5070");
+        const std::string request = World::request("b1", "hello");
+        first->send_tcp(world.sip_address(), request);
+        ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 1; }));
+        world.gateway().on_outcome(
+            {world.edge().tickets[0], fate, link::Fault::kUnreachable, false});
+        ASSERT_TRUE(world.until([&] { return first->responses.size() == 1; }));
+        EXPECT_EQ(first->responses[0].starts_with("SIP/2.0 200 "), fate == link::Fate::kWritten);
+        std::string again = request;
+        again.replace(again.find("z9hG4bKb1"), 9, "z9hG4bKb9");
+        second->send_tcp(world.sip_address(), again);
+        const bool never = fate == link::Fate::kFailed;  // then it may be sent
+        ASSERT_TRUE(world.until([&] {
+            return never ? world.edge().stanzas.size() == 2 : second->responses.size() == 1;
+        }));
+        EXPECT_EQ(world.edge().stanzas.size(), never ? 2U : 1U);
+        EXPECT_TRUE(never || second->responses[0].starts_with("SIP/2.0 482 "));
+        world.pass(61s);  // nothing is left of it
+        EXPECT_TRUE(world.gateway().drained() || never);
+    }
+}
+
 TEST(GatewayToXmpp, RefusesWhatItMust) {
     struct Row {
         const char* rule;
