@@ -260,10 +260,6 @@ RequestText read_request(const sip::Message& request, WallTime now, std::size_t 
         read.use = RequestUse::kUnsupportedEncoding;
         return read;
     }
-    if (request.body.size() > body_bytes_max) {
-        read.use = RequestUse::kTooLarge;
-        return read;
-    }
     const BodyText found = find_text({request.value(HeaderName::kContentType),
                                       request.value(HeaderName::kContentTransferEncoding),
                                       request.value(HeaderName::kContentDisposition)},
@@ -272,6 +268,10 @@ RequestText read_request(const sip::Message& request, WallTime now, std::size_t 
     if (!request.body.empty() && found.verdict != BodyVerdict::kFound) {
         read.use = found.verdict == BodyVerdict::kMalformed ? RequestUse::kMalformed
                                                             : RequestUse::kUnsupportedType;
+        return read;
+    }
+    if (found.data.size() > body_bytes_max) {  // IM-19; what stands around it is bounded by SIP-3
+        read.use = RequestUse::kTooLarge;
         return read;
     }
     const std::size_t begin = memory.size();

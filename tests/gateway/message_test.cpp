@@ -253,6 +253,14 @@ TEST(MessageToXmpp, DropsOrRefusesWhatMakesNoStanza) {
     EXPECT_NE(to_xmpp("Content-Encoding: identity\r\n", "x"), "415 encoding");
     EXPECT_EQ(to_xmpp("Content-Type: multipart/mixed\r\n", "x"), "400");
     EXPECT_EQ(to_xmpp("", "123456789", false, 8), "413");  // IM-19
+    const auto around = [](const std::string& text) {      // what it is sent with is not the text
+        return to_xmpp(
+            "Content-Type: multipart/mixed;boundary=b\r\n",
+            "--b\r\n\r\n" + text + "\r\n--b\r\nContent-Type: image/png\r\n\r\nxxxxxxxxx\r\n--b--",
+            false, 8);
+    };
+    EXPECT_TRUE(has(around("12345678"), "<body>12345678</body>"));
+    EXPECT_EQ(around("123456789"), "413");
 }
 
 TEST(MessageToXmpp, TakesTheIdFromTheBranch) {  // IM-35

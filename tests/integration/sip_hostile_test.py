@@ -5,6 +5,7 @@ import signal
 import unittest
 
 from harness.process import Failed
+from harness.sip_agent import SipAgent
 from harness.world import ROMEO, XMPP_DOMAIN, PeerTest
 
 CORPUS = pathlib.Path(__file__).resolve().parent.parent / "corpus"
@@ -96,6 +97,100 @@ class Hostile(PeerTest):
             with self.subTest(what):
                 self.assertNotIn(b"SIP/2.0 2", await self.exchange(world, data))
         await self.serves(world, "after garbage")
+
+    async def test_no_second_opinion_about_the_end_of_a_message(self):    # SIP-3: nothing is smuggled
+        world = await self.world()
+        hidden = request("hidden", body=b"smuggled")
+        name = b"Content-Length: "
+        half = str(len(hidden) // 2).encode()
+        whole = str(len(hidden)).encode()
+        # Each stands for the length of a body that is a request itself.
+        fields = {"twice": name + whole + b"\r\n" + name + b"0", "twice the same": (name + whole + b"\r\n") * 2,
+                  "long and compact": name + b"0\r\nl: " + whole, "compact and long": b"l: 0\r\n" + name + whole,
+                  "none": b"X: y", "misspelt": b"Content-Lenght: " + whole, "two numbers": name + b"0 " + whole,
+                  "a list": name + b"0, " + whole, "folded": name + b"\r\n " + whole,
+                  "folded behind": name + b"0\r\n " + whole, "folded with nothing": name + b"0\r\n \r\n",
+                  "negative": name + b"-" + whole, "minus zero": name + b"-0", "plus": name + b"+" + whole,
+                  "hexadecimal": name + b"0x10", "a fraction": name + whole + b".0", "an exponent": name + b"1e2",
+                  "quoted": name + b'"' + whole + b'"', "nothing": name, "2^32": name + b"4294967296",
+                  "2^64 and some": name + b"18446744073709551616", "2^64 + 5": name + b"18446744073709551621",
+                  "parameters": name + whole + b";x=1", "NUL": name + b"0\0" + whole,
+                  "a vertical tab": name + b"\x0b" + whole, "a no-break space": name + b"\xc2\xa0" + whole,
+                  "full-width digits": name + "\uff10".encode(), "a name with a space": b"Content -Length: " + whole,
+                  "a NUL in the name": b"Content-Length\0: " + whole, "no name": b": " + whole,
+                  "no colon": b"Content-Length " + whole,
+                  "bare CR": name + b"0\rl: " + whole, "bare LF": name + b"0\nl: " + whole,
+                  "bare LF before the end": name + whole + b"\n", "CR CR LF": name + b"0\r",
+                  "an end by LF": name + b"0\r\nX: y\n\n" + hidden, "an end by CR": name + b"0\r\nX: y\r\r" + hidden}
+        for what, field in fields.items():
+            with self.subTest(what):
+                data = request("outer").replace(name + b"0", field) + hidden + request("behind", body=b"smuggled")
+                answers = await self.exchange(world, data)
+                self.assertTrue(answers.startswith(b"SIP/2.0 400 "), answers)
+                self.assertEqual(answers.count(b"SIP/2.0 4"), 1)
+        # What has one meaning: the length counts, whatever the body looks like.
+        for what, length in {"zeros in front": b"0000" + whole, "spaces": b" \t " + whole + b"  "}.items():
+            with self.subTest(what):
+                outer = request(f"outer {what[0]}".replace(" ", ""), "Content-Type: application/x-y\r\n")
+                data = outer.replace(name + b"0", name + length) + hidden
+                await self.exchange(world, data, 415)
+        with self.subTest("half"):    # the rest is a message of its own, and no good one
+            answers = await self.exchange(world, request("outer2", "Content-Type: application/x-y\r\n").replace(
+                name + b"0", name + half) + hidden)
+            self.assertNotIn(b"SIP/2.0 200 ", answers)
+        await self.serves(world, "after smuggling")
+        self.assertEqual(world.juliet.received, [])
+
+    async def test_sizes(self):    # SIP-3
+        world = await self.world()
+        good = request("size", "Content-Type: text/plain\r\n", b"x")
+
+        def with_header(size):
+            fill = size - good.index(b"\r\n\r\n") - 4
+            return good.replace(b"Max-", b"X: " + b"x" * (fill - 5) + b"\r\nMax-")
+        head_lines = good.index(b"\r\n\r\n")
+        headers = good[:head_lines].count(b"\r\n")
+        cases = {"a header section of 32 KiB": (with_header(32768), 200, False),
+                 "one byte more": (with_header(32769), 513, True),
+                 "one without end": (b"x" * 40 + good[:-5] + b"X: " + b"y" * 40000, 513, True),
+                 "128 headers": (good.replace(b"Max-", b"X: y\r\n" * (128 - headers) + b"Max-"), 482, False),
+                 "129 headers": (good.replace(b"Max-", b"X: y\r\n" * (129 - headers) + b"Max-"), 513, True),
+                 "64 Vias": (good.replace(b"Max-", b"v: SIP/2.0/TCP h\r\n" * 63 + b"Max-"), 482, False),
+                 "65 Vias": (good.replace(b"Max-", b"v: SIP/2.0/TCP h" + b", SIP/2.0/TCP h" * 63 + b"\r\nMax-"),
+                             513, False),
+                 "a body of 64 KiB": (request("body", "Content-Type: application/x-y\r\n", b"x" * 65536), 415, False),
+                 "a text over im.max_bytes": (request("text", "Content-Type: text/plain\r\n", b"x" * 32769), 413, False),
+                 "a body one byte longer": (request("longer", body=b"x" * 65537), 413, False),
+                 "a body of 1 MiB": (request("long", body=b"x" * (1 << 20)), 413, False),
+                 "a body over 1 MiB": (request("over", length=(1 << 20) + 1), 413, True),
+                 "a body of 1 GB": (request("huge", body=b"x" * 100_000, length=10 ** 9), 413, True)}
+        for what, (data, status, ends) in cases.items():
+            with self.subTest(what):
+                reader, writer = await self.open(world)
+                self.addCleanup(writer.close)
+                writer.write(data)
+                line = await asyncio.wait_for(reader.readline(), ANSWER_SECONDS)
+                self.assertTrue(line.startswith(f"SIP/2.0 {status} ".encode()), line)
+                # Before the connection ends, or the next request is answered.
+                if not ends:
+                    writer.write(request(f"next{status}{len(data)}").replace(b"MESSAGE", b"OPTIONS"))
+                    await asyncio.wait_for(reader.readuntil(b"SIP/2.0 200 "), ANSWER_SECONDS)
+                else:
+                    await self.read_to_end(reader)
+        await self.serves(world, "after sizes")
+
+    async def test_tls_that_never_comes_to_an_end(self):
+        world = await self.world(agent=SipAgent("tls"))
+        before = resident_kib(world.fedgate.process)
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"    # the beginning of a ClientHello
+        silent = [await self.open(world) for _ in range(200)]
+        for number, (_, writer) in enumerate(silent):
+            self.addCleanup(writer.close)
+            writer.write(hello[:number % (len(hello) + 1)])
+        await self.serves(world, "beside half-open TLS")
+        self.assertLess(resident_kib(world.fedgate.process) - before, GROWTH_MAX_KIB)
+        for reader, _ in silent:    # each is told to go within its time
+            await self.read_to_end(reader)
 
     async def test_places_are_for_those_who_are_trusted(self):
         world = await self.world(keys={"sip.trusted": "127.0.0.1"})
