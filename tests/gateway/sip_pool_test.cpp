@@ -126,6 +126,7 @@ TEST_F(SipPool, AConnectionIntoABlackHoleIsReplaced) {  // SIP-8
         const Instant back = world_->simulation.now();
         while (got(0) == before && world_->simulation.now() - back < 30s) traffic(100ms);
         EXPECT_LT(world_->simulation.now() - back, 10s);
+        EXPECT_GE(nodes_[0]->accepted(), outage > 15s ? 2U : 1U);
         ASSERT_TRUE(delivered(sent_)) << world_->log();
         sent_ = 0;
     }
@@ -208,6 +209,25 @@ TEST_F(SipPool, AllDownAndOneBack) {  // SIP-8
     const std::size_t refused = world_->edge().stanzas.size();
     traffic(2s);
     EXPECT_EQ(world_->edge().stanzas.size(), refused) << world_->log();
+}
+
+// The second node dies before anybody has found out that the first one is back.
+TEST_F(SipPool, WhatIsUnderWayAsksThoseThatAreDown) {  // SIP-8
+    start(Settings{kTwo[0], {"sip.options_interval", "1h"}});
+    kill(0);
+    for (int i = 0; i < 3; ++i) {
+        send();
+        world_->pass(100ms);
+    }
+    ASSERT_TRUE(delivered(3));
+    EXPECT_EQ(got(1), 3U);
+    revive(0);
+    nodes_[1]->answer = silent;
+    send();
+    world_->pass(100ms);
+    kill(1);
+    EXPECT_TRUE(delivered(4, 1s)) << world_->log();
+    EXPECT_EQ(got(0), 1U);
 }
 
 TEST_F(SipPool, SharesAreThoseOfTheRecords) {  // SIP-6, RFC 2782
