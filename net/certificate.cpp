@@ -19,6 +19,7 @@ constexpr Bytes kClientAuth("\x2b\x06\x01\x05\x05\x07\x03\x02", 8);
 constexpr Bytes kOcspSigning("\x2b\x06\x01\x05\x05\x07\x03\x09", 8);
 constexpr Bytes kOcspNoCheck("\x2b\x06\x01\x05\x05\x07\x30\x01\x05", 9);
 constexpr Bytes kXmppAddr("\x2b\x06\x01\x05\x05\x07\x08\x05", 8);
+constexpr Bytes kSipDomain("\x2b\x06\x01\x05\x05\x07\x03\x14", 8);  // RFC 5924
 constexpr Bytes kSrvName("\x2b\x06\x01\x05\x05\x07\x08\x07", 8);
 
 // A name with a control character (an embedded NUL, a line break) proves nothing and is left out.
@@ -98,6 +99,7 @@ bool parse_extended_key_usage(Bytes value, Certificate& out) {
         if (object == kServerAuth) out.usage_server = true;
         if (object == kClientAuth) out.usage_client = true;
         if (object == kXmppAddr) out.usage_xmpp = true;
+        if (object == kSipDomain) out.usage_sip = true;
         if (object == kOcspSigning) out.usage_ocsp = true;
     }
     return true;

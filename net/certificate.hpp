@@ -46,6 +46,7 @@ struct Certificate {
     bool usage_server = false;
     bool usage_client = false;
     bool usage_xmpp = false;  // id-on-xmppAddr
+    bool usage_sip = false;   // id-kp-sipDomain
     bool usage_ocsp = false;
     bool ocsp_no_check = false;     // id-pkix-ocsp-nocheck
     bool unknown_critical = false;  // an extension that must be understood and is not
@@ -102,6 +103,7 @@ struct PeerTerms {
     const RevocationLists* revoked = nullptr;  // null: none
     Revocation revocation = Revocation::kSoft;
     bool strict_usage = false;            // CERT-6: the usage for its TLS role, no other
+    bool sip = false;                     // SIP-31: the other usage that will do is that for SIP
     std::span<const std::string> pins{};  // CERT-7: SHA-256 in lower-case hex; replace roots
     std::uint64_t generation = 0;         // of what was loaded
     const DaneQuestion* dane = nullptr;   // null: that of the session, if it has one

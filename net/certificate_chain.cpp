@@ -108,14 +108,15 @@ std::string fault_of_names(const Certificate& subject, const Certificate& by) {
     return {};
 }
 
-std::string fault_of_usage(const Certificate& leaf, bool by_client, bool strict) {  // CERT-6
+// CERT-6, SIP-31.
+std::string fault_of_usage(const Certificate& leaf, bool by_client, const PeerTerms& terms) {
     if (leaf.usage_any) return {};
-    if (strict) {
+    if (terms.strict_usage) {
         if (by_client ? leaf.usage_client : leaf.usage_server) return {};
         return std::string("is not for ") + (by_client ? "clients" : "servers") +
                " (extended key usage), and eku = strict asks for that";
     }
-    if (leaf.usage_server || leaf.usage_xmpp) return {};
+    if (leaf.usage_server || (terms.sip ? leaf.usage_sip : leaf.usage_xmpp)) return {};
     return "is not for servers (extended key usage)";
 }
 
@@ -228,13 +229,13 @@ std::string Path::fault() {
     if (!terms_.pins.empty()) {
         std::string fault = fault_of_pin();
         if (!fault.empty() || !terms_.strict_usage) return fault;
-        return fault_of_usage(leaf, shown_.by_client, true);
+        return fault_of_usage(leaf, shown_.by_client, terms_);
     }
     // The dates first: they are what goes wrong most often, and say most.
     if (std::string fault = fault_of_any(leaf, now_); !fault.empty()) return fault;
     const bool own = leaf.subject == leaf.issuer;
     if (leaf.is_ca && !own) return "is an authority's, not a server's";  // CERT-6
-    std::string usage = fault_of_usage(leaf, shown_.by_client, terms_.strict_usage);
+    std::string usage = fault_of_usage(leaf, shown_.by_client, terms_);
     if (!usage.empty()) return usage;
 
     const Certificate* current = &leaf;
@@ -314,6 +315,7 @@ std::uint64_t PeerTerms::digest() const {
     };
     std::uint64_t hash = with(with(fnv1a({}), roots), revoked);
     hash = with(with(with(hash, revocation), strict_usage), generation);
+    hash = with(hash, sip);
     for (const std::string& pin : pins) hash = fnv1a(pin, hash);
     return dane == nullptr ? hash : fnv1a(dane->domain, hash);
 }

@@ -108,6 +108,7 @@ struct TlsShared {
     WOLFSSL_CTX* legacy_client = nullptr;  // may be null
     std::vector<Server> servers;
     std::shared_ptr<const TrustStore> trust;
+    bool sip = false;
     // What peers have shown, and how many sessions keep it: a partner has many, with one chain.
     std::map<std::string, unsigned> shown;
 };
@@ -404,6 +405,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
     std::unique_ptr<TlsContext> context(new TlsContext(*new TlsShared));
     TlsShared& shared = *context->shared_;
     if (!prepare_clients(shared, config)) return failure(Errc::kTls, "TLS context");
+    shared.sip = config.sip;
     shared.trust = config.roots;
     if (!shared.trust && !config.ca.empty()) {
         FEDGATE_TRY(pem, read_pem(config.ca, "authorities", fault));
@@ -633,7 +635,8 @@ void TlsSession::State::judge(const PeerTerms& terms, WallTime now) {
 
 const PeerIdentity& TlsSession::peer() const {
     if (!state_->judged && state_->secured)
-        state_->judge({.roots = state_->shared->trust.get()}, state_->wall_now);
+        state_->judge({.roots = state_->shared->trust.get(), .sip = state_->shared->sip},
+                      state_->wall_now);
     return state_->peer;
 }
 void TlsSession::judge_with(const PeerTerms& terms, WallTime now) {

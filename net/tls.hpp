@@ -47,6 +47,7 @@ struct TlsConfig {
     // valid.
     PemSource ca;
     std::shared_ptr<const TrustStore> roots{};  // instead of `ca`, where they were loaded before
+    bool sip = false;                           // peers are SIP's (SIP-31)
     bool tls13 = true;                          // no: TLS 1.2 only, for peers that stumble over 1.3
     bool legacy = false;                        // TlsFloor::kLegacy is wanted; else it is kModern
 };

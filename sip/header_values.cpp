@@ -65,6 +65,8 @@ bool read_via_parameter(Bytes name, const Parameter& value, Via& via) {
         std::uint64_t port = 0;
         if (!value.value.empty() && !number(value.value, 65'535, port)) return false;
         via.rport = static_cast<std::uint16_t>(port);
+    } else if (equal_ignoring_case(name, "alias")) {
+        via.alias = true;
     }
     return true;
 }

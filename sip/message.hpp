@@ -49,6 +49,7 @@ struct Via {
     Bytes params;             // everything after the first ';', without it
     std::uint16_t rport = 0;  // its value; 0: none
     bool has_rport = false;   // with or without a value
+    bool alias = false;       // RFC 5923
     Transport transport = Transport::kOther;
 };
 

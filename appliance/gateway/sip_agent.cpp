@@ -180,6 +180,7 @@ void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
     line.append(";branch=");
     line.append(branch.view());
     if (via.rport) line.append(";rport");
+    if (via.alias) line.append(";alias");
     line.append("\r\n");
     FEDGATE_CHECK(!line.overflowed());
     const std::size_t old_size = request.via_end - request.via_begin;

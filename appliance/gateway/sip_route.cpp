@@ -70,8 +70,7 @@ SipRoute::~SipRoute() {
     for (auto* legs : {&legs_, &retired_}) {
         for (auto& leg : *legs) {
             if (SipConnection* connection = transport_.find(leg->connection)) {
-                connection->forget_leg();
-                connection->close();
+                connection->leave_leg();
             }
         }
     }
@@ -278,8 +277,7 @@ void SipRoute::drop_retired() {
     std::erase_if(retired_, [&](const auto& leg) {
         if (leg->requests.count != 0) return false;
         if (SipConnection* connection = transport_.find(leg->connection)) {
-            connection->forget_leg();
-            connection->close();
+            connection->leave_leg();
         }
         return true;
     });

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "net/address.hpp"
+#include "xml/certificate.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -33,15 +34,15 @@ Bytes host_of_sip_uri(Bytes text) {
 }
 
 bool proves_domain(const PeerIdentity& identity, const rules::SipDomain& domain) {
-    return proves_sip_name(identity, domain.name) ||
+    return proves_sip_name(identity, domain.name, domain.wildcard) ||
            std::ranges::any_of(domain.next_hops, [&](const config::SipTarget& hop) {
-               return !hop.literal && proves_sip_name(identity, hop.host);
+               return !hop.literal && proves_sip_name(identity, hop.host, domain.wildcard);
            });
 }
 
 }  // namespace
 
-bool proves_sip_name(const PeerIdentity& identity, Bytes name) {
+bool proves_sip_name(const PeerIdentity& identity, Bytes name, bool wildcard) {
     if (!identity.presented || !identity.chain_valid || name.empty()) return false;
     bool has_sip_uri = false;
     for (const std::string& text : identity.uris) {
@@ -52,7 +53,8 @@ bool proves_sip_name(const PeerIdentity& identity, Bytes name) {
     }
     if (has_sip_uri) return false;
     return std::ranges::any_of(identity.dns_names, [&](const std::string& dns) {
-        return sip::equal_ignoring_case(dns, name);
+        return sip::equal_ignoring_case(dns, name) ||
+               (wildcard && xml::dns_name_matches(dns, name));
     });
 }
 
@@ -77,6 +79,11 @@ bool SipConnection::write(Bytes bytes) {
 
 void SipConnection::close() { stream_->close(); }
 
+void SipConnection::leave_leg() {
+    leg_ = nullptr;
+    if (!in_) close();
+}
+
 void SipConnection::on_open(net::Connection& stream) {
     Loop& loop = transport_.shard_.loop();
     if (!tls_) return become_ready();
@@ -89,8 +96,7 @@ void SipConnection::on_open(net::Connection& stream) {
 void SipConnection::on_secured(net::Connection& stream) {
     judge();
     // SIP-31: a next hop has to prove the domain or the name that it is configured with.
-    if (leg_ != nullptr && !proves_sip_name(stream.peer(), leg_->domain) &&
-        !proves_sip_name(stream.peer(), leg_->host)) {
+    if (leg_ != nullptr && !transport_.proves_next_hop(stream.peer(), *leg_)) {
         transport_.shard_.log().event(
             EventId::kCertificateRefused,
             {{"peer", net::format_address(stream.peer_address())}, {"fault", stream.peer().fault}});
@@ -142,6 +148,14 @@ void SipConnection::judge() {
     }
 }
 
+// SIP-14, RFC 5923: only who has proved the name in its Via by its certificate can be reached by
+// a connection that it has opened; it has the address that it came from.
+void SipConnection::take_alias(const sip::Via& via) {
+    if (!in_ || trust_ != SipTrust::kCertificate || alias_port_ != 0) return;
+    if (!proves_sip_name(stream_->peer(), via.sent_by.host)) return;
+    alias_port_ = via.sent_by.port != 0 ? via.sent_by.port : kSipsPort;
+}
+
 std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) {
     if (judged_at_ != transport_.rules_->generation) judge();
     waits_ = Waits::kNothing;
@@ -164,6 +178,8 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
                 static_cast<void>(write("\r\n"));
                 break;
             case sip::FrameKind::kMessage:
+                if (transport_.message_.via.alias && transport_.message_.is_request)
+                    take_alias(transport_.message_.via);
                 if (!transport_.user_.on_sip_message(transport_.message_, peer)) {
                     Loop& loop = transport_.shard_.loop();
                     stream.pause_input();
@@ -365,6 +381,7 @@ sip::OwnVia SipTransport::via(sip::Transport transport) const {
     via.host = via_hosts_[index];
     via.port = via_ports_[index];
     via.rport = transport == sip::Transport::kUdp;
+    via.alias = transport == sip::Transport::kTls;  // where both sides are proved
     return via;
 }
 
@@ -411,6 +428,11 @@ void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
 SipConnection* SipTransport::connect(Leg& leg, const net::Target& target) {
     const bool tls = target.transport == net::Transport::kTls;
     if (tls && tls_ == nullptr) return nullptr;
+    if (SipConnection* alias = tls ? find_alias(leg, target) : nullptr) {
+        leg.connection = alias->self_;
+        alias->leg_ = &leg;
+        return alias;
+    }
     Handle<SipConnection> handle;
     SipConnection* connection =
         connections_.make(handle, *this, Handle<SipConnection>{}, &leg, tls, body_bytes_max());
@@ -498,6 +520,26 @@ SipTransport::Admission SipTransport::admit_datagram(SipPeer& peer, Bytes bytes)
     }
     if (peer.source->datagrams.take(1, now)) return Admission::kTaken;
     return peer.source->refusals.take(1, now) ? Admission::kOverBudget : Admission::kDropped;
+}
+
+bool SipTransport::proves_next_hop(const PeerIdentity& identity, const Leg& leg) const {
+    const rules::SipDomain* const domain = rules_->sip_domain(leg.domain);
+    const bool wildcard = domain != nullptr && domain->wildcard;
+    return proves_sip_name(identity, leg.domain, wildcard) ||
+           (!net::parse_ip(leg.host, 0) && proves_sip_name(identity, leg.host, wildcard));
+}
+
+// SIP-14. It has to prove what one that we open would have to.
+SipConnection* SipTransport::find_alias(const Leg& leg, const net::Target& target) {
+    SipConnection* found = nullptr;
+    connections_.for_each([&](Handle<SipConnection>, SipConnection& one) {
+        if (one.alias_port_ == 0 || one.leg_ != nullptr || one.trust_ != SipTrust::kCertificate)
+            return;
+        const SocketAddress peer = net::with_port(one.stream_->peer_address(), one.alias_port_);
+        if (net::same_address(peer, target.address) && proves_next_hop(one.stream_->peer(), leg))
+            found = &one;
+    });
+    return found;
 }
 
 bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from,

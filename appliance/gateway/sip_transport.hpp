@@ -34,6 +34,7 @@ struct Leg {
 };
 
 constexpr std::uint16_t kSipPort = 5060;
+constexpr std::uint16_t kSipsPort = 5061;
 constexpr std::size_t kSipConnections = 1'024;         // of one shard, both ways; more are refused
 constexpr std::size_t kSipOwnConnections = 128;        // of those, kept for ours to next hops
 constexpr std::size_t kSipUntrustedConnections = 128;  // of those, at most from peers without trust
@@ -93,8 +94,8 @@ public:
     [[nodiscard]] bool write(Bytes);
     void close();
     void abort(const char* why) { stream_->abort({Errc::kTimeout, 0, why}); }
-    // Nothing of the leg's is told any more.
-    void forget_leg() { leg_ = nullptr; }
+    // Nothing of the leg's is told any more, and a connection of ours ends.
+    void leave_leg();
 
 private:
     friend class SipTransport;
@@ -106,12 +107,14 @@ private:
     void on_timer(Timer&) override;
     void become_ready();
     void judge();
+    void take_alias(const sip::Via&);
     void watch_peer();
     void time_message(bool begins);
 
     SipTransport& transport_;
     Handle<SipConnection> self_;
-    Leg* leg_;  // null: the peer connected to us
+    Leg* leg_;  // null: the peer connected to us, and no next hop is reached by that
+    std::uint16_t alias_port_ = 0;  // SIP-14: where the peer can be reached by this, too
     std::unique_ptr<net::Connection> stream_;
     sip::Framer framer_;
     Timer watch_;       // set-up, then keepalive
@@ -150,8 +153,9 @@ public:
     [[nodiscard]] sip::OwnVia via(sip::Transport) const;
     [[nodiscard]] bool has_tls() const { return tls_ != nullptr; }
 
-    // An outgoing connection for the leg, or null: no TLS, at the bound, or the kernel refused.
-    // on_sip_connected() or on_sip_disconnected() follows.
+    // A connection for the leg, or null: no TLS, at the bound, or the kernel refused. One that the
+    // peer has opened and offers for that (SIP-14) is ready; else on_sip_connected() or
+    // on_sip_disconnected() follows.
     SipConnection* connect(Leg&, const net::Target&);
     [[nodiscard]] SipConnection* find(Handle<SipConnection> handle) {
         return connections_.find(handle);
@@ -182,6 +186,8 @@ private:
     enum class Admission : std::uint8_t { kTaken, kOverBudget, kDropped };
     [[nodiscard]] Admission admit_datagram(SipPeer&, Bytes);
     [[nodiscard]] bool proves_a_peer(const PeerIdentity&) const;
+    [[nodiscard]] bool proves_next_hop(const PeerIdentity&, const Leg&) const;
+    [[nodiscard]] SipConnection* find_alias(const Leg&, const net::Target&);
     [[nodiscard]] bool trusted_address(const SocketAddress&) const;
     [[nodiscard]] net::ConnectionLimits limits(std::size_t unsent_bytes_max) const;
     void count_untrusted(SipConnection&, bool untrusted);
@@ -204,7 +210,7 @@ private:
 };
 
 // SIP-31: does the certificate prove this domain or host? A SIP URI in it decides alone; without
-// one the dNSNames do; no wildcard.
-[[nodiscard]] bool proves_sip_name(const PeerIdentity&, Bytes name);
+// one the dNSNames do. `wildcard`: they may be *.name.
+[[nodiscard]] bool proves_sip_name(const PeerIdentity&, Bytes name, bool wildcard = false);
 
 }  // namespace fedgate::gateway

@@ -143,6 +143,7 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
     replace_roots(sip_roots_, sip_roots(settings));
     external.roots = external_roots_;
     sip.roots = sip_roots_;
+    sip.sip = true;
     std::map<std::string, Roots> by_ca;
     for (const rules::Partner& partner : rules.partners()) {
         if (!partner.ca.empty() && !by_ca.contains(partner.ca))

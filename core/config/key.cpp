@@ -59,6 +59,10 @@ constexpr Key kKeys[] = {
      "Site to which the users of this domain belong, for site policies and routes."},
     {"domain/*/strict_1300", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Refuse SIP MESSAGE requests above 1300 bytes on TCP and TLS too, not only on UDP."},
+    {"domain/*/wildcard", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Let a certificate for *.name prove the names of this domain's pool, as Lync edges show it; "
+     "RFC "
+     "5922 forbids it."},
     {"federation.allow", kBool, kLive, "yes or no", 0, 1, "no", "",
      "The organisation's switch: while it is off nothing passes in either direction."},
     {"federation.deny", kDenyList, kLive, "domains", 0, 4096, "", "",

@@ -199,6 +199,7 @@ private:
             domain.strict_1300 = tree_.flag("domain/*/strict_1300", name);
             domain.phone = tree_.flag("domain/*/phone", name);
             domain.send_pai = tree_.flag("domain/*/send_pai", name);
+            domain.wildcard = tree_.flag("domain/*/wildcard", name);
             domain.sip2xmpp_chat = tree_.text("domain/*/sip2xmpp_type", name) == "chat";
             const std::string profile = tree_.text("domain/*/profile", name);
             if (profile != "page") {

@@ -28,6 +28,7 @@ struct SipDomain {
     bool strict_1300 = false;    // IM-18
     bool phone = false;          // ADDR-28
     bool send_pai = false;       // SIP-33
+    bool wildcard = false;       // SIP-31: a certificate for *.name will do
     bool sip2xmpp_chat = false;  // IM-38: type='chat' instead of none
 };
 

@@ -695,6 +695,45 @@ TEST(GatewayTls, ACertificateMakesAPeerTrusted) {  // SIP-30
     }
 }
 
+// SIP-14, RFC 5923: it connects, and what is for it goes back by that.
+TEST(GatewayTls, APeerThatProvesItsNameIsReachedByItsConnection) {
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    struct Row {
+        const char* via;
+        bool reached;
+    };
+    for (const Row& row : {Row{"second.example:5070;alias", true},   //
+                           Row{"second.example:5070", false},        // not offered
+                           Row{"second.example:5071;alias", false},  // another port
+                           Row{"first.example:5070;alias", false},   // a name that is not proved
+                           Row{"10.0.0.2:5070;alias", false}}) {
+        test::Settings settings = kTlsSettings;
+        settings.emplace_back("sip.options_interval", "1h");
+        World world(settings, 1, ours.get(), {{"second.example", "10.0.0.2"}});
+        auto peer = world.peer("10.0.0.2:5070", theirs.get());
+        std::string request = World::request("b1", "hello", "", "TLS");
+        const std::string sent_by = "ua.sip.example:5070";
+        request.replace(request.find(sent_by), sent_by.size(), row.via);
+        peer->send_tls(world.sip_address(5061), request);
+        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << world.log();
+        ASSERT_TRUE(world.give(World::message("a1", "back")));
+        ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }))
+            << row.via << world.log();
+        EXPECT_EQ(peer->accepted(), row.reached ? 0u : 1u) << row.via;
+        EXPECT_EQ(peer->requests.size(), 1u);
+        EXPECT_TRUE(has(peer->requests[0], ";alias\r\n"));
+        // It goes: so does the way back, and the next message takes another.
+        if (!row.reached) continue;
+        peer->hang_up();
+        world.pass(1s);
+        ASSERT_TRUE(world.give(World::message("a2", "again")));
+        ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 2; }));
+        EXPECT_EQ(peer->accepted(), 1u);
+    }
+}
+
 // ---- several shards
 
 TEST(GatewayShards,

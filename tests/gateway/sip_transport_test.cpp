@@ -30,5 +30,18 @@ TEST(SipName, IsProvedByACertificate) {  // SIP-31
     EXPECT_FALSE(proves_sip_name({}, "sip.example"));
 }
 
+TEST(SipName, AWildcardOnlyWhereItIsAllowed) {  // SIP-31, CERT-4
+    const PeerIdentity any = identity({}, {"*.pool.example"});
+    EXPECT_FALSE(proves_sip_name(any, "a.pool.example"));
+    EXPECT_TRUE(proves_sip_name(any, "a.pool.example", true));
+    EXPECT_FALSE(proves_sip_name(any, "pool.example", true));
+    EXPECT_FALSE(proves_sip_name(any, "a.b.pool.example", true));
+    EXPECT_FALSE(proves_sip_name(identity({}, {"*.example"}), "pool.example", true));
+    EXPECT_FALSE(proves_sip_name(identity({}, {"a*.pool.example"}), "ab.pool.example", true));
+    EXPECT_FALSE(proves_sip_name(identity({"sip:*.pool.example"}, {}), "a.pool.example", true));
+    EXPECT_FALSE(proves_sip_name(identity({"sip:other.example"}, {"*.pool.example"}),
+                                 "a.pool.example", true));  // URIs decide
+}
+
 }  // namespace
 }  // namespace fedgate::gateway

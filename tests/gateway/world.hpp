@@ -98,6 +98,8 @@ public:
         when_secured_ = bytes;
         out_ = *net::Connection::connect(loop_, *this, {65'536, 1 << 20}, to);
     }
+    // Ends the connection that it opened.
+    void hang_up() { out_->close(); }
     // A request on a connection that the gateway opened.
     void send_back(const std::string& bytes) { FEDGATE_CHECK(in_.at(0)->write(bytes)); }
     [[nodiscard]] std::size_t accepted() const { return accepted_; }

@@ -4,6 +4,7 @@ import json
 import unittest
 
 from harness.kamailio import Kamailio
+from harness.process import free_port
 from harness.world import JULIET, ROMEO, SIP_DOMAIN, PeerTest, World
 
 
@@ -23,12 +24,15 @@ class KamailioWorld(World):
         await self.agent.start()
         self.kamailio = await Kamailio(self.directory / "kamailio", SIP_DOMAIN,
                                        **self.kamailio_options).start(
-            f"sip:{self.fedgate.sip[0]}:{self.fedgate.sip[1]};transport={self.transport}")
+            self.fedgate_uri())
         await self.register()
         return self.kamailio.uri(self.transport)
 
     async def register(self):
         await self.agent.register("romeo", SIP_DOMAIN, (self.kamailio.address, 5060))
+
+    def fedgate_uri(self):
+        return f"sip:{self.fedgate.sip[0]}:{self.fedgate.sip[1]};transport={self.transport}"
 
     async def send_from_romeo(self, body, seconds=20):
         return await self.agent.send_message(f"sip:{ROMEO}", f"sip:{JULIET}", body,
@@ -40,6 +44,16 @@ class KamailioWorld(World):
         finally:
             if self.kamailio:
                 await self.kamailio.kill()
+
+
+class OneAddressWorld(KamailioWorld):
+    """TLS only where its connections come from, too, as on a machine with one address."""
+
+    def fedgate_uri(self):
+        port = free_port("127.0.0.1")
+        self.fedgate.sip = (self.fedgate.address, 5060)
+        self.fedgate.sip_listen = f"tcp:{self.fedgate.address}:5060 tls:127.0.0.1:{port}"
+        return f"sip:127.0.0.1:{port};transport=tls"
 
 
 class Proxy(PeerTest):
@@ -54,6 +68,13 @@ class Proxy(PeerTest):
         for transport in ("tcp", "udp", "tls"):
             with self.subTest(transport):
                 await self.both_ways(await self.world(transport=transport, of=KamailioWorld))
+
+    async def test_over_tls_one_connection_is_enough(self):  # SIP-14, RFC 5923
+        world = await self.world(transport="tls", of=OneAddressWorld, keys={"core.threads": 1})
+        await self.both_ways(world)
+        counters = await self.counters(world)
+        self.assertEqual(counters["sip.out.connections"], 1)
+        self.assertEqual(counters.get("sip.in.connections", 0), 0)
 
     async def test_nobody_of_that_name(self):  # ERR-404
         world = await self.world(of=KamailioWorld)
@@ -94,8 +115,11 @@ class Proxy(PeerTest):
             await asyncio.sleep(0.1)
 
     @staticmethod
-    async def requests(world):
-        return json.loads(await world.fedgate.control("--json", "counters"))["counters"]["sip.requests.out"]
+    async def counters(world):
+        return json.loads(await world.fedgate.control("--json", "counters"))["counters"]
+
+    async def requests(self, world):
+        return (await self.counters(world))["sip.requests.out"]
 
     async def test_a_wrong_password(self):  # SIP-30, ERR-407
         world = await self.world(of=KamailioWorld, kamailio={"password": "pool"},

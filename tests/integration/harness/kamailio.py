@@ -19,6 +19,7 @@ listen=tcp:{address}:5060
 {listen_tls}
 {enable_tls}
 tcp_connection_lifetime=3604
+tcp_accept_aliases=yes
 mpath="/usr/lib/{machine}/kamailio/modules/"
 loadmodule "pv.so"
 loadmodule "sl.so"

@@ -58,13 +58,16 @@ class World:
         self.dns = await Dns(self.directory / "dns",
                              server_records(XMPP_DOMAIN, self.prosody.address)
                              + server_records(SIP_DOMAIN, self.fedgate.address)
-                             + self.records).start()
+                             + self.more_records()).start()
         self.fedgate.dns = self.dns
         self.fedgate.domains = {SIP_DOMAIN: {"next_hop": await self.start_sip(), **self.domain_keys}}
         await self.prosody.start(self.dns)
         await self.fedgate.start()
         await self.log_in()
         return self
+
+    def more_records(self):
+        return self.records
 
     async def start_sip(self):
         """Starts the SIP side; returns the next hop to it."""
