@@ -125,6 +125,10 @@ class Flood(GateTest):
                 self.assertEqual(set(statuses) - {"400", "403"}, set())
                 self.assertLess(grown, 1024)
 
+    async def test_forged_in_the_name_of_the_neighbour(self):    # whom a ban would hit
+        await self.start()
+        await self.flood("forged in its name", f"127.{self.third}.9.9", options)
+
     async def test_over_its_rate(self):
         await self.start({"sip.rate.datagrams_per_address": "100/s"})
         statuses, _ = await self.flood("trusted, over its rate", f"127.{self.third}.1.1", options)
