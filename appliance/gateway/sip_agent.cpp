@@ -149,8 +149,9 @@ bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
 }
 
 sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
-    sip::OwnVia via = transport_.via(route.legs().empty() ? sip::Transport::kTcp
-                                                          : route.legs().front()->transport);
+    const RouteLeg* const leg = route.legs().empty() ? nullptr : route.legs().front().get();
+    sip::OwnVia via = transport_.via(leg == nullptr ? sip::Transport::kTcp : leg->transport,
+                                     leg != nullptr && net::is_ipv6(leg->target.address));
     static constexpr std::array<char, sip::kBranchBytes> kLater = [] {
         std::array<char, sip::kBranchBytes> text{};
         text.fill('0');
@@ -162,15 +163,15 @@ sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
 
 // The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size
 // allows.
-void SipAgent::write_via(ClientRequest& request, sip::Transport transport) {
+void SipAgent::write_via(ClientRequest& request, const RouteLeg& leg) {
     request.branch_random = random_.bytes<sip::kTokenRandomBytes>();
     const sip::Branch branch =
         sip::make_branch({settings_.maker, request.self.index, request.branch_random});
     char line_memory[kViaBytesMax];
     Sink line{MutableBytes(line_memory)};
-    const sip::OwnVia via = transport_.via(transport);
+    const sip::OwnVia via = transport_.via(leg.transport, net::is_ipv6(leg.target.address));
     line.append("Via: SIP/2.0/");
-    line.append(sip::transport_text(transport));
+    line.append(sip::transport_text(leg.transport));
     line.append(' ');
     line.append(via.host);
     if (via.port != 0) {
@@ -266,7 +267,7 @@ void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
 
 // False: the connection has no room now.
 bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
-    write_via(request, leg.transport);
+    write_via(request, leg);
     const bool reliable = leg.transport != sip::Transport::kUdp;
     if (reliable) {
         SipConnection* connection = transport_.find(leg.connection);

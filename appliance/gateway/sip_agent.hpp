@@ -218,7 +218,7 @@ private:
     void offer(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool transmit(ClientRequest&, RouteLeg&);
     void send_bytes(ClientRequest&);
-    void write_via(ClientRequest&, sip::Transport);
+    void write_via(ClientRequest&, const RouteLeg&);
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
     void fail_over(ClientRequest&);

@@ -296,7 +296,6 @@ SipTransport::SipTransport(Shard& shard, SipTransportUser& user, const rules::Sn
       rules_(&rules),
       tls_(tls),
       via_host_(via_host.empty() ? "fedgate.invalid" : std::move(via_host)),
-      via_hosts_(3, via_host_),
       sources_(keys, rules.settings.sip.datagrams_per_address, shard.loop().now()),
       connections_(kSipConnections) {}
 
@@ -366,20 +365,23 @@ Result<void> SipTransport::listen() {
                                                  {"transport", sip::transport_text(transport)}});
         infos_.push_back({transport, local});
         const auto index = static_cast<std::size_t>(transport);
-        if (via_ports_[index] != 0) continue;  // the first one of a kind is where answers may come
-        via_ports_[index] = net::port_of(local);
-        if (!is_wildcard(local)) via_hosts_[index] = via_text(local);
+        SentBy& own = sent_by_[index][net::is_ipv6(local) ? 1 : 0];
+        if (own.port != 0) continue;  // the first one of a kind is where answers may come
+        own.port = net::port_of(local);
+        if (!is_wildcard(local)) own.host = via_text(local);
     }
     return result;
 }
 
-sip::OwnVia SipTransport::via(sip::Transport transport) const {
+sip::OwnVia SipTransport::via(sip::Transport transport, bool v6) const {
     const auto index = static_cast<std::size_t>(transport);
-    FEDGATE_CHECK(index < std::size(via_ports_));
+    FEDGATE_CHECK(index < std::size(sent_by_));
+    const SentBy& same = sent_by_[index][v6 ? 1 : 0];
+    const SentBy& own = same.port != 0 ? same : sent_by_[index][v6 ? 0 : 1];
     sip::OwnVia via;
     via.transport = transport;
-    via.host = via_hosts_[index];
-    via.port = via_ports_[index];
+    via.host = own.host.empty() ? via_host_ : own.host;
+    via.port = own.port;
     via.rport = transport == sip::Transport::kUdp;
     via.alias = transport == sip::Transport::kTls;  // where both sides are proved
     return via;

@@ -149,8 +149,8 @@ public:
     void reload(const rules::Snapshot& rules);
     void set_tls(net::TlsContext* tls) { tls_ = tls; }
 
-    // SIP-13: our Via for requests over that transport; the branch is the caller's.
-    [[nodiscard]] sip::OwnVia via(sip::Transport) const;
+    // SIP-13: our Via for requests over that transport and family; the branch is the caller's.
+    [[nodiscard]] sip::OwnVia via(sip::Transport, bool v6) const;
     [[nodiscard]] bool has_tls() const { return tls_ != nullptr; }
 
     // A connection for the leg, or null: no TLS, at the bound, or the kernel refused. One that the
@@ -197,8 +197,11 @@ private:
     const rules::Snapshot* rules_;
     net::TlsContext* tls_;
     std::string via_host_;
-    std::vector<std::string> via_hosts_;  // of udp, tcp, tls
-    std::uint16_t via_ports_[3] = {};
+    struct SentBy {
+        std::string host;        // empty: via_host_
+        std::uint16_t port = 0;  // 0: nothing listens
+    };
+    SentBy sent_by_[3][2];  // of udp, tcp, tls; each for IPv4 and IPv6
     std::vector<std::unique_ptr<StreamListener>> stream_listeners_;
     std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
     std::vector<SipListenerInfo> infos_;

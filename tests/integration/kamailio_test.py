@@ -56,6 +56,30 @@ class OneAddressWorld(KamailioWorld):
         return f"sip:127.0.0.1:{port};transport=tls"
 
 
+class BothTransportsWorld(KamailioWorld):
+    """UDP, and for what is too big for that TCP."""
+
+    async def start_sip(self):
+        return f"{await super().start_sip()} {self.kamailio.uri('tcp')}"
+
+
+class Ipv6World(KamailioWorld):
+    """Between Kamailio and Fedgate all is over IPv6."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, keys={"sip.trusted": "127.0.0.0/8 ::1"}, **options)
+        self.port, self.own_port = free_port("::1"), free_port("::1")
+
+    async def start_sip(self):
+        self.kamailio_options["listen"] = f"{self.transport}:[::1]:{self.port}"
+        await super().start_sip()
+        return f"sip:[::1]:{self.port};transport={self.transport}"
+
+    def fedgate_uri(self):
+        self.fedgate.sip_listen += f" {self.transport}:[::1]:{self.own_port}"
+        return f"sip:[::1]:{self.own_port};transport={self.transport}"
+
+
 class Proxy(PeerTest):
     async def both_ways(self, world):
         world.juliet.message(ROMEO, "to SIP")
@@ -68,6 +92,25 @@ class Proxy(PeerTest):
         for transport in ("tcp", "udp", "tls"):
             with self.subTest(transport):
                 await self.both_ways(await self.world(transport=transport, of=KamailioWorld))
+
+    async def test_ipv6(self):  # SIP-13, SIP-53
+        for transport in ("udp", "tcp", "tls"):
+            with self.subTest(transport):
+                world = await self.world(transport=transport, of=Ipv6World)
+                await self.both_ways(world)
+                world.juliet.message(ROMEO, "by IPv6")
+                via = (await world.agent.wait_for_message("by IPv6")).headers["via"][1]
+                self.assertTrue(via.startswith(f"SIP/2.0/{transport.upper()} [::1]:{world.own_port};"), via)
+
+    async def test_what_is_too_big_for_udp(self):  # SIP-7, IM-18, RFC 3261 18.1.1
+        world = await self.world(transport="udp", of=BothTransportsWorld)
+        for size, transport in ((200, "UDP"), (2000, "TCP"), (200, "UDP")):
+            world.juliet.message(ROMEO, size * "x")
+            via = (await world.agent.wait_for_message(size * "x")).headers["via"][1]
+            self.assertTrue(via.startswith(f"SIP/2.0/{transport} "), via)
+        world = await self.world(transport="udp", of=KamailioWorld)
+        stanza_id = world.juliet.message(ROMEO, 2000 * "x")
+        self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("modify", "policy-violation"))
 
     async def test_over_tls_one_connection_is_enough(self):  # SIP-14, RFC 5923
         world = await self.world(transport="tls", of=OneAddressWorld, keys={"core.threads": 1})

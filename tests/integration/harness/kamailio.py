@@ -17,6 +17,7 @@ alias="{domain}"
 listen=udp:{address}:5060
 listen=tcp:{address}:5060
 {listen_tls}
+{listen}
 {enable_tls}
 tcp_connection_lifetime=3604
 tcp_accept_aliases=yes
@@ -105,15 +106,15 @@ class Kamailio:
     """certificate, ca: a certificates.Certificate and a root: speaks TLS, too. password: whoever writes
     from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked;
     nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds.
-    redirect: where it says that its users are, in Kamailio's words."""
+    redirect: where it says that its users are, in Kamailio's words. listen: one more socket of its."""
 
     def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
-                 nonce_count=False, nonce_expire=300, redirect=""):
+                 nonce_count=False, nonce_expire=300, redirect="", listen=""):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
         self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
-        self.redirect = redirect
+        self.redirect, self.listen = redirect, listen
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -142,6 +143,7 @@ class Kamailio:
             nonce=f'modparam("auth", "nonce_expire", {self.nonce_expire})\n'
                   + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
             listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
+            listen=f"listen={self.listen}" if self.listen else "",
             enable_tls="enable_tls=yes" if self.certificate else "",
             load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else ""))
         return path
