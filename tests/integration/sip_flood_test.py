@@ -94,13 +94,38 @@ class Flood(GateTest):
             await asyncio.sleep(PROBE_SECONDS)
         return times
 
-    async def flood(self, what, flooder, make, senders=8):
+    async def pour_on_streams(self, address, make, count=FORGED, seconds=FLOOD_SECONDS, each=1):
+        """A connection for `each` requests; it is closed when it had its answers."""
+        statuses, begin, tasks = collections.Counter(), time.monotonic(), set()
+
+        async def ask(number):
+            try:
+                reader, writer = await asyncio.open_connection(*self.fedgate.sip, local_addr=(address, 0))
+            except OSError:
+                return
+            try:
+                writer.write(b"".join(make(f"s{number}x{one}").replace(b"/UDP", b"/TCP") for one in range(each)))
+                for _ in range(each):
+                    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                    statuses[head.split(b" ", 2)[1].decode()] += 1
+            except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+                statuses["closed"] += 1
+            finally:
+                writer.close()
+        for number in range(count // each):
+            tasks.add(asyncio.create_task(ask(number)))
+            ahead = begin + (number + 1) * each * seconds / count - time.monotonic()
+            await asyncio.sleep(max(ahead, 0))
+        await asyncio.gather(*tasks)
+        return dict(statuses)
+
+    async def flood(self, what, flooder, make, senders=8, pour=None):
         before = self.fedgate.process.memory()
-        pouring = asyncio.create_task(self.pour(flooder, make, senders))
+        pouring = asyncio.create_task(pour(flooder, make) if pour else self.pour(flooder, make, senders))
         times = await self.probe(f"127.{self.third}.9.9", pouring)
         statuses = await pouring
         grown = (self.fedgate.process.memory() - before) >> 10
-        print(f"{what}: {FORGED} in {FLOOD_SECONDS} s answered {statuses}; the neighbour's {len(times)} OPTIONS: "
+        print(f"{what}: in {FLOOD_SECONDS} s answered {statuses}; the neighbour's {len(times)} OPTIONS: "
               f"median {statistics.median(times) * 1e3:.1f} ms, worst {max(times) * 1e3:.1f} ms; "
               f"memory +{grown} KiB", flush=True)
         self.assertGreater(len(times), 10)
@@ -124,6 +149,13 @@ class Flood(GateTest):
                 self.assertLessEqual(sum(statuses.values()), 2 * 20 * (FLOOD_SECONDS + 2))
                 self.assertEqual(set(statuses) - {"400", "403"}, set())
                 self.assertLess(grown, 1024)
+
+    async def test_over_streams(self):    # SIP-30
+        await self.start()
+        await self.flood("trusted, 50 on a stream", f"127.{self.third}.1.1", options,
+                         pour=lambda *what: self.pour_on_streams(*what, each=50))
+        await self.flood("without trust, a stream each", f"127.{self.third + 128}.1.1", options,
+                         pour=lambda *what: self.pour_on_streams(*what, count=1500))
 
     async def test_forged_in_the_name_of_the_neighbour(self):    # whom a ban would hit
         await self.start()
