@@ -247,7 +247,7 @@ void SipAgent::dispatch(ClientRequest& request) {
 
 void SipAgent::offer(ClientRequest& request, RouteLeg& leg) {
     if (!write_credentials(request, leg)) return finish(request, nullptr, LocalFault::kOverload);
-    if (leg.transport == sip::Transport::kUdp &&
+    if (leg.transport == sip::Transport::kUdp && request.kind != RequestKind::kProbe &&
         request.request().size() > limits::kSipDatagramRequestBytes) {
         return dispatch(request);  // SIP-7: with credentials it is too big; a stream takes any size
     }
@@ -586,8 +586,8 @@ void SipAgent::on_route_ready(SipRoute& route) {
 
 // SIP-8: is it alive?
 void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
-    drop_retired_routes();
     ClientRequest* probe = make_request(route);
+    drop_retired_routes();         // not this one, whose user the probe is
     if (probe == nullptr) return;  // busy enough to know
     probe->kind = RequestKind::kProbe;
     const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
