@@ -416,11 +416,12 @@ bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
 
 // SIP-9, ERR-3: a 302 within the pool is followed, once: to the same user at one of its nodes, or
 // to an address of the domain. RFC 3261 8.1.3.4: the same request, with that URI and the next CSeq.
-// False: it is an answer like another (ERR-300).
+// False: it is an answer like another (ERR-300). What another leg may have is not: by its next CSeq
+// nobody could know it again.
 bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     sip::Uri contact;
     RouteLeg* leg = nullptr;
-    if (request.redirected || request.kind != RequestKind::kMessage ||
+    if (request.redirected || request.doubted || request.kind != RequestKind::kMessage ||
         !best_contact(response, contact) || contact.scheme != sip::Scheme::kSip ||
         !contact.has_user || !request.route->has(contact.at, contact.params, leg)) {
         return false;
@@ -465,6 +466,9 @@ bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
 
 void SipAgent::finish(ClientRequest& request, const sip::Message* response, LocalFault fault) {
     RouteLeg* leg = request.leg;
+    // SIP-11, IM-17: one leg can't refuse what another may have delivered. Also 482: it was there
+    // already, by the way that did not answer; what has come of it is not known.
+    if (request.doubted && response != nullptr && response->status >= 300) response = nullptr;
     if (response == nullptr && (request.doubted || request.machine)) fault = LocalFault::kInDoubt;
     leave_leg(request);
     if (request.kind == RequestKind::kProbe) {
@@ -506,13 +510,6 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     if (request.credentials_bytes != 0) leg.challenges.take_next_nonce(message);
     if (message.status == 302 && redirect(request, message)) return true;
     if (request.kind != RequestKind::kProbe) ++leg.answered;
-    // SIP-11: it was there already, by the way that did not answer; what has come of it is not
-    // known.
-    if (message.status == 482 && request.doubted) {
-        leg.route->on_alive(leg, request.sent_at);
-        finish(request, nullptr, LocalFault::kInDoubt);
-        return true;
-    }
     if (message.status != 503 || request.kind == RequestKind::kProbe) {
         if (message.status < 500) leg.route->on_alive(leg, request.sent_at);
         finish(request, &message, LocalFault::kUnreachable);

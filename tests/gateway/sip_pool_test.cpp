@@ -286,6 +286,47 @@ TEST_F(SipPool, ThreeFailuresWithinTenSecondsAreDown) {  // SIP-8
     }
 }
 
+// Its next hop has another way now, its last request has ended, and nobody has looked since: the
+// connection is still there and finds that its peer is silent.
+TEST_F(SipPool, AConnectionOfAWayThatIsGoneMayBeQuiet) {  // SIP-15
+    start(Settings{{"sip.options_interval", "1h"}});
+    nodes_[0]->pongs = false;
+    nodes_[0]->answer = silent;
+    send();
+    world_->pass(100ms);
+    ASSERT_EQ(got(0), 1U);
+    const auto rules = test::compile(
+        World::with({{"sip.options_interval", "1h"},
+                     {"domain/sip.example/next_hop", "sip:10.99.0.2:5070;transport=tcp"}}));
+    world_->gateway().reload(*rules);
+    world_->pass(90s);
+    EXPECT_EQ(nodes_[0]->pings, 1);
+    EXPECT_EQ(world_->edge().stanzas.size(), 1U);  // nobody has answered
+    send();
+    EXPECT_TRUE(delivered(1, 1s)) << world_->log();
+    EXPECT_EQ(got(1), 1U);
+}
+
+// One node died with it; that the other one does not take it says nothing about that.
+TEST_F(SipPool, WhatMayBeThereIsNotRefusedByAnotherNode) {  // SIP-8, IM-17
+    for (const int status : {404, 480, 482, 503, 302, 407}) {
+        start();
+        nodes_[0]->answer = silent;
+        send();
+        world_->pass(100ms);
+        nodes_[1]->extra_headers = "Contact: <sip:romeo@10.99.0.2:5070>\r\n";
+        nodes_[1]->answer = [status](const sip::Message& m) {
+            return m.method == sip::Method::kMessage ? status : 200;
+        };
+        kill(0);
+        ASSERT_TRUE(world_->until([&] { return world_->edge().stanzas.size() == 1; }));
+        EXPECT_EQ(got(1), 1U);
+        EXPECT_TRUE(has(world_->edge().stanzas[0], "may or may not have arrived")) << status;
+        EXPECT_EQ(count(Counter::kMessagesX2sInDoubt), 1U) << status;
+        sent_ = 0;
+    }
+}
+
 // Where the first node sends a message by 302, and what of it comes to the second one.
 class SipRedirect : public SipPool {
 protected:
