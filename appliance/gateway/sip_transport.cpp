@@ -87,16 +87,19 @@ void SipConnection::leave_leg() {
 void SipConnection::on_open(net::Connection& stream) {
     Loop& loop = transport_.shard_.loop();
     if (!tls_) return become_ready();
-    if (leg_ == nullptr) return;  // it is closing
+    if (leg_ == nullptr && !returns_) return;  // it is closing
     if (transport_.tls_ == nullptr) return stream.abort({Errc::kTls, 0, "no tls.sip certificate"});
     loop.timers().arm(watch_, loop.now() + kSipTlsTimeout);
-    stream.start_tls_client(*transport_.tls_, leg_->host, {});
+    stream.start_tls_client(*transport_.tls_, returns_ ? std::string() : leg_->host, {});
 }
 
 void SipConnection::on_secured(net::Connection& stream) {
     judge();
     // SIP-31: a next hop has to prove the domain or the name that it is configured with.
-    if (leg_ != nullptr && !transport_.proves_next_hop(stream.peer(), *leg_)) {
+    const bool proves = returns_
+                            ? trust_ == SipTrust::kCertificate
+                            : leg_ == nullptr || transport_.proves_next_hop(stream.peer(), *leg_);
+    if (!in_ && !proves) {
         transport_.shard_.log().event(
             EventId::kCertificateRefused,
             {{"peer", net::format_address(stream.peer_address())}, {"fault", stream.peer().fault}});
@@ -113,6 +116,25 @@ void SipConnection::become_ready() {
     if (in_) return watch_peer();
     loop.timers().arm(watch_, loop.now() + kSipKeepalive);
     if (leg_ != nullptr) transport_.user_.on_sip_connected(*leg_);
+    if (!returns_) return;
+    const std::string answers = std::move(answers_);
+    if (!write(answers)) stream_->close();
+}
+
+// To a connection of ours that is not ready yet, too.
+bool SipConnection::write_answer(Bytes bytes) {
+    if (ready_) return write(bytes);
+    if (!returns_ || answers_.size() + bytes.size() > kSipUnsentAnswerBytes) return false;
+    answers_ += bytes;
+    return true;
+}
+
+// By this a server that listens at that address is reached.
+bool SipConnection::reaches(const SocketAddress& address, bool tls) const {
+    if (tls_ != tls || (!ready_ && !returns_)) return false;
+    if (!in_) return net::same_address(stream_->peer_address(), address);
+    return alias_port_ != 0 &&
+           net::same_address(net::with_port(stream_->peer_address(), alias_port_), address);
 }
 
 // Who connected to us: without trust it gets its 403 and no more.
@@ -161,7 +183,8 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
     waits_ = Waits::kNothing;
     std::size_t consumed = 0;
     bool begins = false;  // what is not whole has come in this call only
-    const SipPeer peer{self_, 0, stream.peer_address(), source_};
+    SipPeer peer{self_, 0, stream.peer_address(), source_};
+    peer.tls = tls_;
     while (true) {
         const sip::Frame frame = framer_.next(input.subspan(consumed), transport_.message_);
         switch (frame.kind) {
@@ -180,6 +203,10 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
             case sip::FrameKind::kMessage:
                 if (transport_.message_.via.alias && transport_.message_.is_request)
                     take_alias(transport_.message_.via);
+                if (const std::uint16_t port = transport_.message_.via.sent_by.port;
+                    trust_ != SipTrust::kNone) {
+                    peer.port = port != 0 ? port : tls_ ? kSipsPort : kSipPort;
+                }
                 if (!transport_.user_.on_sip_message(transport_.message_, peer)) {
                     Loop& loop = transport_.shard_.loop();
                     stream.pause_input();
@@ -224,6 +251,7 @@ void SipConnection::on_timer(Timer& timer) {
             return stream_->abort({Errc::kLimit, 0, "SIP peer without trust"});
         return watch_peer();
     }
+    if (returns_) return stream_->close();
     // SIP-15: a ping after a minute without a request of ours; the pong within 10 s, else an
     // OPTIONS, which some answer who know no pings; anything that comes in will do.
     if (waits_ == Waits::kPong && leg_ != nullptr) {
@@ -247,6 +275,7 @@ void SipConnection::on_closed(net::Connection&, Error reason) {
     transport.count_untrusted(*this, false);
     if (source_ != nullptr) --source_->connections;
     if (in_) --transport.in_connections_;
+    if (returns_) --transport.return_connections_;
     transport.shard_.stats().subtract(in_ ? Counter::kSipInConnections
                                           : Counter::kSipOutConnections);
     transport.connections_.free(self_);  // this object is gone from here on
@@ -435,19 +464,24 @@ SipConnection* SipTransport::connect(Leg& leg, const net::Target& target) {
         alias->leg_ = &leg;
         return alias;
     }
+    SipConnection* const connection = open(&leg, target.address, tls);
+    if (connection != nullptr) leg.connection = connection->self_;
+    return connection;
+}
+
+SipConnection* SipTransport::open(Leg* leg, const SocketAddress& address, bool tls) {
     Handle<SipConnection> handle;
     SipConnection* connection =
-        connections_.make(handle, *this, Handle<SipConnection>{}, &leg, tls, body_bytes_max());
+        connections_.make(handle, *this, Handle<SipConnection>{}, leg, tls, body_bytes_max());
     if (connection == nullptr) return nullptr;
     connection->self_ = handle;
-    auto stream = net::Connection::connect(shard_.loop(), *connection, limits(kSipUnsentBytes),
-                                           target.address);
+    auto stream =
+        net::Connection::connect(shard_.loop(), *connection, limits(kSipUnsentBytes), address);
     if (!stream) {
         connections_.free(handle);
         return nullptr;
     }
     connection->stream_ = std::move(*stream);
-    leg.connection = handle;
     shard_.stats().add(Counter::kSipOutConnections);
     shard_.loop().timers().arm(connection->watch_, shard_.loop().now() + kSipConnectTimeout);
     return connection;
@@ -466,7 +500,8 @@ void SipTransport::answer(const SipPeer& peer, Bytes bytes) {
     bool sent = false;
     if (peer.connection) {
         SipConnection* connection = connections_.find(peer.connection);
-        sent = connection != nullptr && connection->write(bytes);
+        if (connection == nullptr) connection = way_back(peer);
+        sent = connection != nullptr && connection->write_answer(bytes);
         // It asks and asks, and does not read the answers.
         if (!sent && connection != nullptr && connection->in_) {
             connection->stream_->abort({Errc::kLimit, 0, "SIP answers unread"});
@@ -476,6 +511,25 @@ void SipTransport::answer(const SipPeer& peer, Bytes bytes) {
                                            bytes);
     }
     shard_.stats().add(sent ? Counter::kSipResponsesOut : Counter::kSipDatagramsDropped);
+}
+
+// RFC 3261 18.2.2: the connection of a request is gone, so its answer goes to where it came from
+// and the port of its Via, by a connection that is there or a new one. Only for who was trusted:
+// nobody else has us open connections. `maddr` is not followed, over no transport: it is a
+// request's word for who else gets what we send.
+SipConnection* SipTransport::way_back(const SipPeer& peer) {
+    if (peer.port == 0 || (peer.tls && tls_ == nullptr)) return nullptr;
+    const SocketAddress address = net::with_port(peer.address, peer.port);
+    SipConnection* found = nullptr;
+    connections_.for_each([&](Handle<SipConnection>, SipConnection& one) {
+        if (one.reaches(address, peer.tls)) found = &one;
+    });
+    if (found != nullptr || return_connections_ == kSipReturnConnections) return found;
+    found = open(nullptr, address, peer.tls);
+    if (found == nullptr) return nullptr;
+    found->returns_ = true;
+    ++return_connections_;
+    return found;
 }
 
 SipTrust SipTransport::trust(const SipPeer& peer) {
@@ -550,8 +604,10 @@ bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from,
     const Admission admission = admit_datagram(peer, {bytes.data(), bytes.size()});
     if (admission == Admission::kDropped) return false;
     const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message_);
-    // SIP-13, RFC 3261 18.2.2: without rport the answer goes to the port that the Via names.
-    if (message_.is_request && !message_.via.has_rport && !message_.via.text.empty()) {
+    // SIP-13, RFC 3261 18.2.2: without rport the answer goes to the port that the Via names; that
+    // of who is not trusted to where it came from, always.
+    if (peer.source != nullptr && message_.is_request && !message_.via.has_rport &&
+        !message_.via.text.empty()) {
         const std::uint16_t port = message_.via.sent_by.port;
         peer.address = net::with_port(peer.address, port != 0 ? port : kSipPort);
     }

@@ -38,7 +38,8 @@ constexpr std::uint16_t kSipsPort = 5061;
 constexpr std::size_t kSipConnections = 1'024;         // of one shard, both ways; more are refused
 constexpr std::size_t kSipOwnConnections = 128;        // of those, kept for ours to next hops
 constexpr std::size_t kSipUntrustedConnections = 128;  // of those, at most from peers without trust
-constexpr std::size_t kSipUnsentBytes = 1 << 20;       // then requests wait for room
+constexpr std::size_t kSipReturnConnections = 16;  // of those, opened for answers; more get none
+constexpr std::size_t kSipUnsentBytes = 1 << 20;   // then requests wait for room
 constexpr std::size_t kSipUnsentAnswerBytes = 256 << 10;  // a peer that does not read is left
 constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);  // SIP-8
 constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
@@ -55,6 +56,8 @@ struct SipPeer {
     std::uint8_t socket = 0;           // which of our UDP sockets
     SocketAddress address;
     SipSource* source = nullptr;  // of one that is trusted, for the call and while it has something
+    std::uint16_t port = 0;       // of its Via: where it is reached when the stream is gone; or 0
+    bool tls = false;
 };
 
 enum class SipTrust : std::uint8_t { kNone, kAddress, kCertificate };
@@ -108,12 +111,15 @@ private:
     void become_ready();
     void judge();
     void take_alias(const sip::Via&);
+    [[nodiscard]] bool write_answer(Bytes);
+    [[nodiscard]] bool reaches(const SocketAddress&, bool tls) const;
     void watch_peer();
     void time_message(bool begins);
 
     SipTransport& transport_;
     Handle<SipConnection> self_;
-    Leg* leg_;  // null: the peer connected to us, and no next hop is reached by that
+    Leg* leg_;             // null: the peer connected to us, and no next hop is reached by that
+    std::string answers_;  // for when it is ready, if it returns
     std::uint16_t alias_port_ = 0;  // SIP-14: where the peer can be reached by this, too
     std::unique_ptr<net::Connection> stream_;
     sip::Framer framer_;
@@ -126,7 +132,8 @@ private:
     SipSource* source_ = nullptr;                   // once it was trusted
     SipTrust trust_ = SipTrust::kNone;
     bool counted_untrusted_ = false;
-    bool in_ = false;  // the peer connected to us
+    bool in_ = false;       // the peer connected to us
+    bool returns_ = false;  // opened for answers alone (SIP-13)
     bool tls_;
     bool ready_ = false;
     enum class Waits : std::uint8_t { kNothing, kPong, kAnswer } waits_ = Waits::kNothing;
@@ -188,6 +195,8 @@ private:
     [[nodiscard]] bool proves_a_peer(const PeerIdentity&) const;
     [[nodiscard]] bool proves_next_hop(const PeerIdentity&, const Leg&) const;
     [[nodiscard]] SipConnection* find_alias(const Leg&, const net::Target&);
+    [[nodiscard]] SipConnection* open(Leg*, const SocketAddress&, bool tls);
+    [[nodiscard]] SipConnection* way_back(const SipPeer&);
     [[nodiscard]] bool trusted_address(const SocketAddress&) const;
     [[nodiscard]] net::ConnectionLimits limits(std::size_t unsent_bytes_max) const;
     void count_untrusted(SipConnection&, bool untrusted);
@@ -208,6 +217,7 @@ private:
     SipSources sources_;
     Slab<SipConnection> connections_;
     std::size_t in_connections_ = 0;
+    std::size_t return_connections_ = 0;
     std::size_t untrusted_connections_ = 0;
     sip::Message message_;  // of what is being handled
 };

@@ -150,6 +150,70 @@ TEST(SipAgent, OneConnectionServesBothWays) {  // SIP-14
     EXPECT_EQ(world.edge().stanzas.size(), 1u);
 }
 
+// SIP-13, RFC 3261 18.2.2: the peer is gone when its answer is known.
+TEST(SipAgent, AnAnswerFindsANewWayBack) {
+    for (const bool has_connection : {true, false}) {
+        World world(Settings{{"sip.options_interval", "1h"},
+                             {"domain/sip.example/next_hop", "sip:10.0.0.2:5070;transport=tcp"}});
+        auto peer = world.peer("10.0.0.2:5070");
+        if (has_connection) {
+            ASSERT_TRUE(world.give(World::message("a1", "x")));
+            ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
+        }
+        world.edge().at_once = false;
+        for (const char* branch : {"b1", "b2"})
+            peer->send_tcp(world.sip_address(), World::request(branch, branch));
+        ASSERT_TRUE(world.until([&] { return world.edge().tickets.size() == 2; })) << world.log();
+        peer->hang_up();
+        world.pass(1s);
+        EXPECT_TRUE(peer->responses.empty());
+        for (const link::Ticket ticket : world.edge().tickets) {
+            world.edge().door->on_outcome(
+                {ticket, link::Fate::kWritten, link::Fault::kNone, false});
+        }
+        ASSERT_TRUE(world.until([&] { return peer->responses.size() == 2; })) << world.log();
+        EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 ")) << peer->responses[0];
+        EXPECT_EQ(peer->accepted(), 1u);
+        world.pass(2min);
+        EXPECT_EQ(world.count(Counter::kSipOutConnections), has_connection ? 1u : 0u);
+    }
+}
+
+TEST(SipAgent, WhereAnswersOverUdpGo) {  // SIP-13, RFC 3581
+    struct Row {
+        const char* from;  // 10.0.0.0/8 is trusted
+        const char* sent_by;
+        const char* answer;  // where it comes
+    };
+    for (const Row& row : {
+             Row{"10.99.0.1:5070", "ua.sip.example:5070", "10.99.0.1:5070"},
+             Row{"10.99.0.1:5071", "ua.sip.example:5070", "10.99.0.1:5070"},
+             Row{"10.99.0.1:5071", "ua.sip.example:5070;rport", "10.99.0.1:5071"},
+             Row{"10.99.0.1:5071", "ua.sip.example", "10.99.0.1:5060"},
+             Row{"10.99.0.1:5071", "10.99.0.2:5070", "10.99.0.1:5070"},  // never another address
+             Row{"10.99.0.1:5070", "ua.sip.example:5070;maddr=10.99.0.2", "10.99.0.1:5070"},
+             Row{"10.99.0.1:5070", "ua.sip.example:5070;received=10.99.0.2", "10.99.0.1:5070"},
+             Row{"192.0.2.1:5071", "ua.sip.example:5070", "192.0.2.1:5071"},  // not trusted
+         }) {
+        World world(Settings{{"sip.options_interval", "1h"}});
+        auto peer = world.peer(row.from);
+        const bool same = std::string(row.from) == row.answer;
+        auto other = same ? nullptr : world.peer(row.answer);
+        auto bystander = world.peer("10.99.0.2:5070");
+        std::string request = World::request("b1", "x", "", "UDP");
+        const std::string sent_by = "ua.sip.example:5070";
+        request.replace(request.find(sent_by), sent_by.size(), row.sent_by);
+        peer->send_udp(world.sip_address(), request);
+        test::SipPeer& gets = same ? *peer : *other;
+        ASSERT_TRUE(world.until([&] { return gets.responses.size() == 1; }, 5s))
+            << row.from << row.sent_by << world.log();
+        EXPECT_TRUE(bystander->responses.empty());
+        const std::string via = value(gets.responses[0], "Via");
+        const std::string source = std::string(row.from).substr(0, std::string(row.from).find(':'));
+        EXPECT_TRUE(has(via, ";received=" + source)) << via;
+    }
+}
+
 TEST(SipAgent, AQuietConnectionIsPinged) {  // SIP-15
     int turn = 0;
     for (const bool pongs : {true, false, false}) {
