@@ -117,7 +117,8 @@ class PoolWorld(World):
         if transport == "tls":
             options = {"certificate": self.authority.issue(SIP_DOMAIN, label="kamailio"),
                        "ca": self.authority.certificate}
-        self.nodes = [Kamailio(self.directory / f"kamailio{n}", SIP_DOMAIN, **options) for n in (1, 2)]
+        self.nodes = [Kamailio(self.directory / f"kamailio{n}", SIP_DOMAIN, memory=512, **options)
+                      for n in (1, 2)]
         service = "_sips._tcp" if transport == "tls" else f"_sip._{transport}"
         for number, node in enumerate(self.nodes):
             self.records += [f"{service}.{POOL}. IN SRV 10 50 {node.port(transport)} node{number}.{POOL}.",
@@ -217,22 +218,31 @@ class PoolLoad:
     def arrived(self, node, since):
         return [at for at, _ in self.world.agent.arrivals[node.address] if at > since]
 
-    async def kill(self, node, name):
+    def mark_kill(self):
+        """And what has just come to the agents: the answers to it may be lost with a node."""
         self.ledger.mark_kill("SIP")
+        for node in self.world.nodes:
+            for _, key in itertools.takewhile(lambda arrival: arrival[0] > time.monotonic() - 1,
+                                              reversed(self.world.agent.arrivals[node.address])):
+                if key in self.ledger.messages:
+                    self.ledger.messages[key].in_kill = "SIP"
+
+    async def kill(self, node, name):
+        self.mark_kill()
         at = await self.world.kill_node(node)
-        self.ledger.mark_kill("SIP")    # and what was sent to it while it died
+        self.mark_kill()    # and what was sent to it while it died
         print(f"{name} is {'stopped' if self.world.death == 'stop' else 'killed'}")
         return at
 
     async def moves(self, at, name, pause):
-        """The longest that a message to SIP took which was under way then, or was written since."""
+        """The longest, from then on, that a message to SIP took which was under way or was written since."""
         silence = self.world.death == "stop" or self.world.transport == "udp"
         within = MOVES_FROM_SILENCE_WITHIN if silence else MOVES_WITHIN
         await asyncio.sleep(max(pause, self.world.silence if silence else 0))
         came = {key: when for node in self.world.nodes
                 for when, key in reversed(self.world.agent.arrivals[node.address]) if when > at}
         now = time.monotonic()
-        delays = [came.get(key, now) - entered for key, entered in self.entered.items()
+        delays = [came.get(key, now) - max(at, entered) for key, entered in self.entered.items()
                   if key in came or (entered > at and not self.ledger.messages[key].refused)]
         late = [came[key] for key in came if came[key] - self.entered.get(key, now) > 0.25]
         print(f"  without {name}: {len(came)} messages came to SIP users, the slowest after {max(delays):.2f} s, "
@@ -242,7 +252,7 @@ class PoolLoad:
 
     async def returns(self, node, name):
         """How long after its start it has traffic; a second node of a list has none while the first is up."""
-        self.ledger.mark_kill("SIP")    # a node that was stopped may have what was sent to it
+        self.mark_kill()    # a node that was stopped may have what was sent to it
         at = await self.world.start_node(node)
         if self.world.names == "list" and node is not self.world.nodes[0] and len(self.world.alive) > 1:
             return

@@ -106,15 +106,16 @@ class Kamailio:
     """certificate, ca: a certificates.Certificate and a root: speaks TLS, too. password: whoever writes
     from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked;
     nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds.
-    redirect: where it says that its users are, in Kamailio's words. listen: one more socket of its."""
+    redirect: where it says that its users are, in Kamailio's words. listen: one more socket of its.
+    memory: MiB that its processes share; a transaction of some KiB stays there for seconds after its end."""
 
     def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
-                 nonce_count=False, nonce_expire=300, redirect="", listen=""):
+                 nonce_count=False, nonce_expire=300, redirect="", listen="", memory=64):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
         self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
-        self.redirect, self.listen = redirect, listen
+        self.redirect, self.listen, self.memory = redirect, listen, memory
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -153,7 +154,8 @@ class Kamailio:
         path = self.write(fedgate)
         self.process = await Process(
             f"kamailio {self.address}",
-            ["/usr/sbin/kamailio", "-DD", "-E", "-f", path, "-Y", self.directory, "-m", "64", "-M", "8"],
+            ["/usr/sbin/kamailio", "-DD", "-E", "-f", path, "-Y", self.directory, "-m", str(self.memory),
+             "-M", "8"],
             self.directory / "kamailio.log", own_group=True).start()
         for port in (5060, *((5061,) if self.certificate else ())):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
