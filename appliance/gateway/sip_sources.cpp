@@ -12,9 +12,10 @@ SipSources::SipSources(KeyMaker keys, rules::Rate datagrams, Instant now)
       rate_(datagrams),
       sources_(kSipSources),
       index_(kSipSources),
-      strangers_(kSipStrangers, {TokenBucket(kSipRefusalsPerSecond, kSipRefusalsPerSecond, now),
-                                 TokenBucket(kSipStrangerHandshakesPerSecond,
-                                             kSipStrangerHandshakesPerSecond, now)}),
+      strangers_(
+          kSipStrangers,
+          {TokenBucket(kSipRefusalsPerSecond, kSipRefusalsPerSecond, now),
+           TokenBucket(kSipStrangerHandshakesPerSecond, kSipStrangerHandshakesPerSecond, now), 0}),
       all_strangers_(kSipStrangerRefusalsPerSecond, kSipStrangerRefusalsPerSecond, now) {
     fill(others_, now);
 }
@@ -64,15 +65,24 @@ void SipSources::free_an_idle_one() {
 }
 
 // Whoever has a /64 of IPv6 has all of its addresses.
-SipSources::Stranger& SipSources::stranger(const SocketAddress& address) {
+std::size_t SipSources::place_of(const SocketAddress& address) const {
     const net::IpKey ip = net::ip_key(address);
     const std::size_t size = net::is_ipv6(address) ? 8 : sizeof ip.bytes;
     const Key key = keys_.make({Bytes(reinterpret_cast<const char*>(ip.bytes), size)});
-    return strangers_[key.low % strangers_.size()];
+    return key.low % strangers_.size();
 }
 
 bool SipSources::may_refuse(const SocketAddress& address, Instant now) {
     return stranger(address).refusals.take(1, now) && all_strangers_.take(1, now);
+}
+
+bool SipSources::may_connect(const SocketAddress& address) const {
+    return strangers_[place_of(address)].connections < kSipConnectionsPerStranger;
+}
+
+void SipSources::count_connection(const SocketAddress& address, bool begins) {
+    std::size_t& connections = stranger(address).connections;
+    begins ? ++connections : --connections;
 }
 
 bool SipSources::may_shake_hands(const SocketAddress& address, Instant now) {

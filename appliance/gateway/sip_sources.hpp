@@ -1,9 +1,9 @@
 // Who sends us SIP, and how much of this shard each may take: so one that floods us has its 503 or
 // silence, and its neighbours have all the rest. A source is an address, also for TLS: the nodes of
 // a pool share a certificate, and one of them may run wild without the others. Those without trust
-// have no record each, only a share in a number of answers. Each shard counts for itself: what is
-// guarded is a core's time and memory, and the kernel keeps one sender's datagrams on one shard.
-// Owner: sip_transport. Thread: the shard's. No memory is taken after the start but for new
+// have no record each, only a share in what all of them may take. Each shard counts for itself:
+// what is guarded is a core's time and memory, and the kernel keeps one sender's datagrams on one
+// shard. Owner: sip_transport. Thread: the shard's. No memory is taken after the start but for new
 // sources.
 #pragma once
 
@@ -33,6 +33,7 @@ constexpr std::size_t kSipTransactionBytesPerSource = 8 << 20;  // what they kee
 constexpr double kSipRefusalsPerSecond = 20;
 constexpr double kSipStrangerRefusalsPerSecond = 500;
 constexpr double kSipStrangerHandshakesPerSecond = 20;  // TLS, of one address without trust
+constexpr std::size_t kSipConnectionsPerStranger = 32;  // of kSipUntrustedConnections
 constexpr std::size_t kSipStrangers = 1'024;  // places; strangers that meet in one share it
 
 // What one trusted address has of this shard.
@@ -61,6 +62,9 @@ public:
     [[nodiscard]] SipSource& find(const SocketAddress&, Instant now);
     // May this stranger be answered once more?
     [[nodiscard]] bool may_refuse(const SocketAddress&, Instant now);
+    // May it connect, be it only to hear that it may not?
+    [[nodiscard]] bool may_connect(const SocketAddress&) const;
+    void count_connection(const SocketAddress&, bool begins);
     // May it try to prove itself by a certificate?
     [[nodiscard]] bool may_shake_hands(const SocketAddress&, Instant now);
 
@@ -68,9 +72,13 @@ private:
     struct Stranger {
         TokenBucket refusals;
         TokenBucket handshakes;
+        std::size_t connections = 0;
     };
     [[nodiscard]] Key key_of(const SocketAddress&) const;
-    [[nodiscard]] Stranger& stranger(const SocketAddress&);
+    [[nodiscard]] std::size_t place_of(const SocketAddress&) const;
+    [[nodiscard]] Stranger& stranger(const SocketAddress& address) {
+        return strangers_[place_of(address)];
+    }
     void fill(SipSource&, Instant now) const;
     void free_an_idle_one();
 

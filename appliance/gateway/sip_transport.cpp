@@ -95,6 +95,9 @@ void SipConnection::on_open(net::Connection& stream) {
 
 void SipConnection::on_secured(net::Connection& stream) {
     judge();
+    // Who was a stranger until now.
+    if (in_ && source_ != nullptr && source_->connections > kSipConnectionsPerSource)
+        return stream.abort({Errc::kLimit, 0, "SIP connections of one source"});
     // SIP-31: a next hop has to prove the domain or the name that it is configured with.
     const bool proves = returns_
                             ? trust_ == SipTrust::kCertificate
@@ -163,11 +166,13 @@ void SipConnection::judge() {
                                                                      : SipTrust::kNone;
     }
     if (in_) transport_.count_untrusted(*this, trust_ == SipTrust::kNone);
-    if (trust_ != SipTrust::kNone && source_ == nullptr) {
-        source_ =
-            &transport_.sources_.find(stream_->peer_address(), transport_.shard_.loop().now());
-        ++source_->connections;
-    }
+    if (trust_ != SipTrust::kNone) count_at_source();
+}
+
+void SipConnection::count_at_source() {
+    if (source_ != nullptr) return;
+    source_ = &transport_.sources_.find(stream_->peer_address(), transport_.shard_.loop().now());
+    ++source_->connections;
 }
 
 // SIP-14, RFC 5923: only who has proved the name in its Via by its certificate can be reached by
@@ -351,6 +356,7 @@ void SipTransport::count_untrusted(SipConnection& connection, bool untrusted) {
     if (connection.counted_untrusted_ == untrusted) return;
     connection.counted_untrusted_ = untrusted;
     untrusted ? ++untrusted_connections_ : --untrusted_connections_;
+    sources_.count_connection(connection.stream_->peer_address(), untrusted);
 }
 
 Result<void> SipTransport::listen() {
@@ -423,7 +429,7 @@ bool SipTransport::may_connect(const SocketAddress& peer, bool tls, bool trusted
     if (trusted) {
         return sources_.find(peer, shard_.loop().now()).connections < kSipConnectionsPerSource;
     }
-    return untrusted_connections_ < kSipUntrustedConnections &&
+    return untrusted_connections_ < kSipUntrustedConnections && sources_.may_connect(peer) &&
            (!tls || sources_.may_shake_hands(peer, shard_.loop().now()));
 }
 
@@ -444,10 +450,11 @@ void SipTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
     connection->self_ = handle;
     connection->in_ = true;
     ++in_connections_;
-    count_untrusted(*connection, untrusted);
     shard_.stats().add(Counter::kSipInConnections);
     connection->stream_ = std::make_unique<net::Connection>(
         shard_.loop(), *connection, limits(kSipUnsentAnswerBytes), socket, peer);
+    count_untrusted(*connection, untrusted);
+    if (!untrusted) connection->count_at_source();  // also while it shakes hands
     if (tls) {
         shard_.loop().timers().arm(connection->watch_, shard_.loop().now() + kSipTlsTimeout);
         connection->stream_->start_tls_server(*tls_);

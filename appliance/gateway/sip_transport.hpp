@@ -110,6 +110,7 @@ private:
     void on_timer(Timer&) override;
     void become_ready();
     void judge();
+    void count_at_source();
     void take_alias(const sip::Via&);
     [[nodiscard]] bool write_answer(Bytes);
     [[nodiscard]] bool reaches(const SocketAddress&, bool tls) const;

@@ -6,6 +6,7 @@
 #include "appliance/gateway/sip_agent.hpp"
 #include "net/address.hpp"
 #include "tests/gateway/world.hpp"
+#include "tests/net/certificates.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -189,6 +190,69 @@ TEST(SipBudget, AnAddressHasSoManyConnections) {
     test::RawPeer again(loop, world.sip_address());
     again.send(World::request("again", "hello"));
     EXPECT_TRUE(world.until([&] { return !again.received.empty(); }, 1s));
+}
+
+// Also while they only might prove themselves, and when they do.
+TEST(SipBudget, AnAddressHasSoManyTlsConnections) {
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    World world({{"sip.listen", "tls:0.0.0.0:5061"}}, 1, ours.get());
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    std::vector<std::unique_ptr<test::RawPeer>> peers;
+    for (std::size_t i = 0; i < kSipConnectionsPerSource + 10; ++i)
+        peers.push_back(std::make_unique<test::RawPeer>(loop, world.sip_address(5061)));
+    world.pass(1s);
+    EXPECT_EQ(std::ranges::count_if(peers, [](const auto& one) { return one->is_closed; }), 10);
+}
+
+// Those that prove themselves by a certificate are counted when they have.
+TEST(SipBudget, ACertificateHasSoManyConnections) {
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    World world({{"sip.listen", "tls:0.0.0.0:5061"},
+                 {"sip.trusted", "192.0.2.0/24"},
+                 {"domain/sip.example/next_hop", "sip:second.example:5070;transport=tls"}},
+                1, ours.get());
+    std::vector<std::unique_ptr<test::SipPeer>> peers;
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    for (std::size_t i = 0; i < kSipConnectionsPerSource + 10; ++i) {
+        const std::string own = "0.0.0.0:" + std::to_string(6'000 + i);
+        peers.push_back(std::make_unique<test::SipPeer>(loop, own.c_str(), theirs.get()));
+        peers.back()->send_tls(world.sip_address(5061),
+                               World::request("c" + std::to_string(i), "hello", "", "TLS"));
+        world.pass(100ms);
+    }
+    EXPECT_EQ(std::ranges::count_if(peers, [](const auto& one) { return !one->responses.empty(); }),
+              static_cast<std::ptrdiff_t>(kSipConnectionsPerSource));
+}
+
+// One stranger that sits on all places for strangers would keep out whoever proves itself by a
+// certificate.
+TEST(SipBudget, AStrangerHasFewPlaces) {
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    World world({{"sip.listen", "tls:0.0.0.0:5061 tcp:0.0.0.0:5060"},
+                 {"sip.trusted", "192.0.2.0/24"},
+                 {"domain/sip.example/next_hop", "sip:second.example:5070;transport=tls"}},
+                1, ours.get());
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    std::vector<std::unique_ptr<test::RawPeer>> strangers;
+    for (std::size_t i = 0; i < kSipUntrustedConnections; ++i)
+        strangers.push_back(std::make_unique<test::RawPeer>(loop, world.sip_address()));
+    world.pass(100ms);
+    auto peer = world.peer("10.99.0.1:5070", theirs.get());
+    peer->send_tls(world.sip_address(5061), World::request("b1", "hello", "", "TLS"));
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }, 2s)) << world.log();
+    EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 ")) << peer->responses[0];
+    // Places come back.
+    strangers.clear();
+    world.pass(1s);
+    test::RawPeer again(loop, world.sip_address());
+    world.pass(1s);
+    EXPECT_TRUE(again.is_open && !again.is_closed);
 }
 
 }  // namespace
