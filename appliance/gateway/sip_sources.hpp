@@ -23,7 +23,7 @@ struct ServerTransaction;
 
 constexpr std::size_t kSipSources = 4'096;  // of one shard; those beyond share one record
 // Of one source, on each shard. Connections more are closed; requests more are answered 503.
-constexpr std::size_t kSipConnectionsPerSource = 256;
+constexpr std::size_t kSipConnectionsPerSource = 448;  // half of the places
 constexpr std::size_t kSipUnansweredPerSource = 4'096;
 constexpr std::size_t kSipAnsweredPerSource = 8'192;  // then its own oldest one is forgotten
 constexpr std::uint16_t kSipBusySeconds = 5;          // Retry-After of their 503

@@ -540,8 +540,7 @@ SipConnection* SipTransport::way_back(const SipPeer& peer) {
 }
 
 SipTrust SipTransport::trust(const SipPeer& peer) {
-    if (!peer.connection)
-        return trusted_address(peer.address) ? SipTrust::kAddress : SipTrust::kNone;
+    if (!peer.connection) return peer.source != nullptr ? SipTrust::kAddress : SipTrust::kNone;
     const SipConnection* connection = connections_.find(peer.connection);
     return connection != nullptr ? connection->trust_ : SipTrust::kNone;
 }
@@ -574,13 +573,12 @@ bool SipTransport::proves_a_peer(const PeerIdentity& identity) const {
 // Before it is read: a flood costs a look at its address. A response is not counted; if it answers
 // nothing of ours it goes nowhere.
 SipTransport::Admission SipTransport::admit_datagram(SipPeer& peer, Bytes bytes) {
-    const Instant now = shard_.loop().now();
-    const bool trusted = trusted_address(peer.address);
-    if (trusted) peer.source = &sources_.find(peer.address, now);
     if (bytes.starts_with("SIP/")) return Admission::kTaken;
-    if (!trusted) {
+    const Instant now = shard_.loop().now();
+    if (!trusted_address(peer.address)) {
         return sources_.may_refuse(peer.address, now) ? Admission::kTaken : Admission::kDropped;
     }
+    peer.source = &sources_.find(peer.address, now);
     if (peer.source->datagrams.take(1, now)) return Admission::kTaken;
     return peer.source->refusals.take(1, now) ? Admission::kOverBudget : Admission::kDropped;
 }

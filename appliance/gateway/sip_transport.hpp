@@ -35,8 +35,9 @@ struct Leg {
 
 constexpr std::uint16_t kSipPort = 5060;
 constexpr std::uint16_t kSipsPort = 5061;
-constexpr std::size_t kSipConnections = 1'024;         // of one shard, both ways; more are refused
-constexpr std::size_t kSipOwnConnections = 128;        // of those, kept for ours to next hops
+constexpr std::size_t kSipConnections = 1'024;   // of one shard, both ways; more are refused
+constexpr std::size_t kSipOwnConnections = 128;  // of those, kept for ours to next hops
+static_assert(kSipConnectionsPerSource * 2 <= kSipConnections - kSipOwnConnections);
 constexpr std::size_t kSipUntrustedConnections = 128;  // of those, at most from peers without trust
 constexpr std::size_t kSipReturnConnections = 16;  // of those, opened for answers; more get none
 constexpr std::size_t kSipUnsentBytes = 1 << 20;   // then requests wait for room
