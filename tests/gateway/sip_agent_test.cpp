@@ -179,6 +179,40 @@ TEST(SipAgent, AnAnswerFindsANewWayBack) {
     }
 }
 
+// RFC 3261 18.1.2: what answers no request of ours goes nowhere.
+TEST(SipAgent, StrayResponsesAreDropped) {
+    World world(Settings{{"sip.options_interval", "1h"}});
+    auto peer = world.peer();
+    auto bystander = world.peer("10.99.0.2:5070");
+    ASSERT_TRUE(world.give(World::message("a1", "x")));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }));
+    const std::string ours = value(peer->requests[0], "Via");
+    const std::uint64_t out =
+        world.count(Counter::kSipRequestsOut) + world.count(Counter::kSipResponsesOut);
+    int sent = 0;
+    for (const std::string& via :
+         {ours,  // its request has ended
+          std::string("SIP/2.0/UDP 10.99.0.2:5070;branch=z9hG4bKother"),
+          ours + "\r\nVia: SIP/2.0/UDP 10.99.0.2:5070;branch=z9hG4bKother",
+          std::string("SIP/2.0/UDP 10.99.0.2:5070;branch=z9hG4bK") + std::string(64, '0')}) {
+        for (const char* status : {"100 Trying", "200 OK", "401 Unauthorized", "503 Full"}) {
+            const std::string response = "SIP/2.0 " + std::string(status) + "\r\nVia: " + via +
+                                         "\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"
+                                         "Call-ID: 1\r\nCSeq: 1 MESSAGE\r\n"
+                                         "Content-Length: 0\r\n\r\n";
+            peer->send_udp(world.sip_address(), response);
+            peer->send_tcp(world.sip_address(), response);
+            sent += 2;
+        }
+    }
+    world.pass(5s);
+    EXPECT_EQ(world.count(Counter::kSipResponsesIn), 1u + static_cast<std::uint64_t>(sent));
+    EXPECT_EQ(world.count(Counter::kSipRequestsOut) + world.count(Counter::kSipResponsesOut), out);
+    EXPECT_TRUE(bystander->responses.empty());
+    EXPECT_EQ(peer->requests.size(), 1u);
+    EXPECT_TRUE(world.edge().stanzas.empty());
+}
+
 TEST(SipAgent, WhereAnswersOverUdpGo) {  // SIP-13, RFC 3581
     struct Row {
         const char* from;  // 10.0.0.0/8 is trusted
