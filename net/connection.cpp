@@ -64,7 +64,7 @@ public:
     void adopt(Socket socket, const SocketAddress& peer);
     void detach();
 
-    bool write(Bytes bytes);
+    bool write(Bytes bytes, std::size_t keep_free);
     [[nodiscard]] std::size_t unsent() const {
         return plain_.size() + wire_.size() + sending_.size();
     }
@@ -161,10 +161,11 @@ void Connection::Core::touch() {
         loop_.timers().arm(timer_, loop_.now() + kIdleTime);
 }
 
-bool Connection::Core::write(Bytes bytes) {
+bool Connection::Core::write(Bytes bytes, std::size_t keep_free) {
     if (state_ != State::kOpen && state_ != State::kConnecting) return false;
     const std::size_t queued = unsent();
-    if (bytes.size() > limits_.unsent_bytes_max - std::min(queued, limits_.unsent_bytes_max)) {
+    const std::size_t taken = queued + keep_free;
+    if (bytes.size() > limits_.unsent_bytes_max - std::min(taken, limits_.unsent_bytes_max)) {
         refused_ = true;
         return false;
     }
@@ -438,7 +439,9 @@ Result<std::unique_ptr<Connection>> Connection::connect(Loop& loop, ConnectionOw
 Connection::~Connection() { core_->detach(); }
 
 void Connection::set_owner(ConnectionOwner& owner) { core_->owner_ = &owner; }
-bool Connection::write(Bytes bytes) { return core_->write(bytes); }
+bool Connection::write(Bytes bytes, std::size_t keep_free) {
+    return core_->write(bytes, keep_free);
+}
 std::size_t Connection::unsent_bytes() const { return core_->unsent(); }
 
 void Connection::start_tls_client(TlsContext& context, const std::string& server_name, Bytes alpn,

@@ -62,8 +62,9 @@ public:
     void set_owner(ConnectionOwner&);
 
     // Appends to the send queue. False: nothing was taken, because the queue is full (on_writable()
-    // will come) or the connection is closing (on_closed() will come).
-    [[nodiscard]] bool write(Bytes);
+    // will come) or the connection is closing (on_closed() will come). `keep_free`: bytes that it
+    // leaves for others, less than half of the queue.
+    [[nodiscard]] bool write(Bytes, std::size_t keep_free = 0);
     [[nodiscard]] std::size_t unsent_bytes() const;
 
     // From the next byte on, both ways. `server_name` is the SNI to send (client) and, on the

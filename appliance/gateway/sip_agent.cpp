@@ -271,7 +271,7 @@ bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
     const bool reliable = leg.transport != sip::Transport::kUdp;
     if (reliable) {
         SipConnection* connection = transport_.find(leg.connection);
-        if (connection == nullptr || !connection->write(request.request())) return false;
+        if (connection == nullptr || !connection->write_request(request.request())) return false;
     } else {
         // No room in the socket is as good as lost on the way: timer E sends it again.
         static_cast<void>(transport_.send_datagram(leg.target.address, request.request()));

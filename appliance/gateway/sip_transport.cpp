@@ -71,8 +71,8 @@ SipConnection::SipConnection(SipTransport& transport, Handle<SipConnection> self
       unfinished_(*this),
       tls_(tls) {}
 
-bool SipConnection::write(Bytes bytes) {
-    if (!stream_->write(bytes)) return false;
+bool SipConnection::write(Bytes bytes, std::size_t keep_free) {
+    if (!stream_->write(bytes, keep_free)) return false;
     last_written_ = transport_.shard_.loop().now();
     return true;
 }

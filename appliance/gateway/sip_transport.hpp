@@ -42,6 +42,7 @@ constexpr std::size_t kSipUntrustedConnections = 128;  // of those, at most from
 constexpr std::size_t kSipReturnConnections = 16;  // of those, opened for answers; more get none
 constexpr std::size_t kSipUnsentBytes = 1 << 20;   // then requests wait for room
 constexpr std::size_t kSipUnsentAnswerBytes = 256 << 10;  // a peer that does not read is left
+constexpr std::size_t kSipAnswerBytes = 96 << 10;         // of both, not for requests
 constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);  // SIP-8
 constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
 constexpr Duration kSipKeepalive = std::chrono::seconds(60);      // SIP-15
@@ -94,8 +95,8 @@ public:
     [[nodiscard]] Leg* leg() const { return leg_; }
     [[nodiscard]] const net::Connection* stream() const { return stream_.get(); }
     [[nodiscard]] SipTrust trust() const { return trust_; }
-    // False: no room, or it is going down.
-    [[nodiscard]] bool write(Bytes);
+    // A request. False: no room, or it is going down.
+    [[nodiscard]] bool write_request(Bytes bytes) { return write(bytes, kSipAnswerBytes); }
     void close();
     void abort(const char* why) { stream_->abort({Errc::kTimeout, 0, why}); }
     // Nothing of the leg's is told any more, and a connection of ours ends.
@@ -113,6 +114,7 @@ private:
     void judge();
     void count_at_source();
     void take_alias(const sip::Via&);
+    [[nodiscard]] bool write(Bytes, std::size_t keep_free = 0);
     [[nodiscard]] bool write_answer(Bytes);
     [[nodiscard]] bool reaches(const SocketAddress&, bool tls) const;
     void watch_peer();
@@ -175,7 +177,6 @@ public:
     [[nodiscard]] SipTrust trust(const SipPeer&);
     // SEC-1, SIP-32: may this peer, which is trusted, send as a user of that domain?
     [[nodiscard]] bool speaks_for(const SipPeer&, const rules::SipDomain&);
-    [[nodiscard]] SocketAddress address_of(const SipPeer&);
     // A datagram that another shard has received.
     [[nodiscard]] bool take_datagram(std::uint8_t socket, const SocketAddress& from, MutableBytes);
 

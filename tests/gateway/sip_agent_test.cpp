@@ -248,6 +248,30 @@ TEST(SipAgent, WhereAnswersOverUdpGo) {  // SIP-13, RFC 3581
     }
 }
 
+// What we want of a peer may wait; what it waits for has room.
+TEST(SipAgent, RequestsLeaveRoomForAnswers) {  // SIP-14
+    World world;
+    auto peer = world.peer();
+    ASSERT_TRUE(world.give(World::message("a", "x")));
+    ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
+    peer->stop_reading();
+    const std::string text(4'000, 'x');
+    for (int i = 0; i < 1'000; ++i) {
+        ASSERT_TRUE(world.give(World::message("m", text, "user" + std::to_string(i))));
+        world.pass(1ms);
+    }
+    for (int i = 0; i < 50; ++i)
+        peer->send_back(World::request(std::to_string(i), std::to_string(i)));
+    ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() == 50; }, 2s));
+    world.pass(100ms);
+    peer->read_again();
+    EXPECT_TRUE(world.until([&] { return peer->responses.size() == 50; }, 2s))
+        << peer->responses.size();
+    EXPECT_TRUE(
+        world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1'001; }, 5s));
+    EXPECT_EQ(peer->accepted(), 1u);
+}
+
 TEST(SipAgent, AQuietConnectionIsPinged) {  // SIP-15
     int turn = 0;
     for (const bool pongs : {true, false, false}) {

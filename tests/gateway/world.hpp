@@ -102,6 +102,9 @@ public:
     void hang_up() { out_->close(); }
     // A request on a connection that the gateway opened.
     void send_back(const std::string& bytes) { FEDGATE_CHECK(in_.at(0)->write(bytes)); }
+    // Reads no more what comes by that.
+    void stop_reading() { in_.at(0)->pause_input(); }
+    void read_again() { in_.at(0)->resume_input(); }
     [[nodiscard]] std::size_t accepted() const { return accepted_; }
     void send_udp(const SocketAddress& to, const std::string& bytes) {
         FEDGATE_CHECK(loop_.send_datagram(datagrams_, to, bytes));
