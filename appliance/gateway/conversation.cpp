@@ -22,7 +22,9 @@ bool LoopGuard::pass(std::uint64_t text, std::int64_t minute, std::uint32_t repe
 std::uint32_t Conversation::next_cseq(std::uint64_t call_id) {
     for (Dialogue& dialogue : dialogues_) {
         if (dialogue.cseq > 0 && dialogue.call_id == call_id) {
-            if (dialogue.cseq == INT32_MAX) dialogue.cseq = 0;  // SIP-2: below 2^31
+            // SIP-2: below 2^31, also when a request is sent again by the next ones (SIP-30,
+            // SIP-9).
+            if (dialogue.cseq >= INT32_MAX - 16) dialogue.cseq = 0;
             return ++dialogue.cseq;
         }
     }
