@@ -266,16 +266,6 @@ bool take_host_port(Bytes& rest, HostPort& out) {
     return true;
 }
 
-void write_host(Sink& out, const HostPort& at) {
-    if (at.kind == HostKind::kIpv6) out.append('[');
-    out.append(at.host);
-    if (at.kind == HostKind::kIpv6) out.append(']');
-    if (at.port != 0) {
-        out.append(':');
-        out.append_number(at.port);
-    }
-}
-
 Fault read_uri(Bytes text, Uri& uri) {
     uri.text = text;
     if (text.starts_with("sip:")) {  // nearly always

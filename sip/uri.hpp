@@ -41,7 +41,6 @@ struct Uri {
 // Takes host [":" port] from the front of `rest`; false when there is none or it is not
 // well-formed.
 [[nodiscard]] bool take_host_port(Bytes& rest, HostPort& out);
-void write_host(Sink&, const HostPort&);  // with brackets where they belong, and ":port"
 
 [[nodiscard]] bool is_ipv4(Bytes);
 [[nodiscard]] bool is_ipv6(Bytes);  // no brackets, no zone

@@ -217,7 +217,6 @@ private:
     void dispatch(ClientRequest&);
     void offer(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool transmit(ClientRequest&, RouteLeg&);
-    void send_bytes(ClientRequest&);
     void write_via(ClientRequest&, const RouteLeg&);
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
