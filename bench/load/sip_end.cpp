@@ -60,7 +60,8 @@ std::size_t SipEnd::on_data(net::Connection& connection, MutableBytes input) {
             case sip::FrameKind::kNeedMore: return consumed;
             case sip::FrameKind::kMessage: handle(connection); break;
             case sip::FrameKind::kPing: static_cast<void>(connection.write("\r\n")); break;
-            case sip::FrameKind::kPong: break;
+            case sip::FrameKind::kPong:
+            case sip::FrameKind::kSkipped: break;
             case sip::FrameKind::kMalformed:
                 connection.abort({Errc::kMalformed, 0, frame.reason});
                 return input.size();
