@@ -60,7 +60,8 @@ struct SimulatedEndpoint {
         return host.find_first_not_of('\0') == std::string::npos;
     }
     [[nodiscard]] bool loopback() const {
-        return host.size() == 4 ? host[0] == 127 : host == std::string(15, '\0') + '\1';
+        if (host.size() == 4) return host[0] == 127;
+        return host.find_first_not_of('\0') == 15 && host.back() == '\1';
     }
 };
 
