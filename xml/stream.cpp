@@ -288,6 +288,12 @@ void Stream::fail(StreamError condition, Bytes text) {
     fail_as(StreamEnd::Cause::kErrorSent, condition, text);
 }
 
+void Stream::refuse(StreamError condition, Bytes text) {
+    if (state_ != StreamState::kHeader || !sasl_done_) return fail(condition, text);
+    refusal_ = condition;
+    refusal_text_ = text;
+}
+
 void Stream::fail_as(StreamEnd::Cause cause, StreamError condition, Bytes text) {
     if (state_ == StreamState::kClosed) return;
     // Nothing can be said during a TLS handshake, nor after our closing tag.

@@ -257,6 +257,10 @@ public:
     void close(Instant now);  // clean: waits for their close
     // With a stream error, at once. `text`: for people, of plain characters.
     void fail(StreamError condition, Bytes text = {});
+    // As fail(), of what a peer has just proved. Behind our <success/> it is told when their new
+    // header has come (RFC 6120 6.4.6): until then they read nothing. `text`: lives as long as
+    // this.
+    void refuse(StreamError condition, Bytes text = {});
 
     [[nodiscard]] Instant deadline() const;
     void on_deadline(Instant now);
@@ -375,6 +379,8 @@ private:
     bool direct_tls_ = false;
     bool proved_ = false;  // the certificate proves their_
     bool sasl_done_ = false;
+    StreamError refusal_ = StreamError::kNone;  // refuse(), not told yet
+    Bytes refusal_text_;
     bool header_sent_ = false;
     bool peer_is_1_0_ = true;      // S2S-5
     bool dialback_known_ = false;  // the peer has shown that it speaks dialback

@@ -31,6 +31,7 @@ void Stream::on_header_in(const StreamHeader& header) {
     const StreamError error = check_header_in(header);
     if (error != StreamError::kNone) return fail(error);
     if (judged_later_) return;
+    if (refusal_ != StreamError::kNone) return fail(refusal_, refusal_text_);
     write_header(our_, their_, true);
     if (peer_is_1_0_) write_features_in();
     if (state_ == StreamState::kClosed) return;

@@ -134,13 +134,13 @@ xml::StreamPolicy InStream::policy(Bytes our, Bytes their) {
 void InStream::on_pair(const xml::Action& action) {
     const Instant now = context_.loop.now();
     if (!is_good(action.our, action.their, action.proof)) {  // the rules have changed meanwhile
-        stream_.fail(xml::StreamError::kPolicyViolation);
+        stream_.refuse(xml::StreamError::kPolicyViolation);
         return;
     }
     offer_due_ = true;
     if (!their_.empty()) return;  // one more pair on a stream that is counted already
     if (const char* limit = owner_.on_authenticated(*this, action.our, action.their)) {
-        stream_.fail(xml::StreamError::kResourceConstraint, limit);  // S2S-32, X7
+        stream_.refuse(xml::StreamError::kResourceConstraint, limit);  // S2S-32, X7
         return;
     }
     our_ = action.our;

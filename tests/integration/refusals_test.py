@@ -1,8 +1,10 @@
 """What can't be delivered comes back on its own side, with the condition that the rules name."""
+import re
 import unittest
 
+from harness.dns import server_records
 from harness.sip_agent import SipAgent
-from harness.world import JULIET, ROMEO, XMPP_DOMAIN, PeerTest
+from harness.world import JULIET, ROMEO, SIP_DOMAIN, XMPP_DOMAIN, PeerTest, World
 
 # ERR-404, ERR-480, ERR-500. The 503 is last: it marks the target as down for a while (SIP-8).
 STATUSES = [(404, ("cancel", "item-not-found")), (486, ("wait", "recipient-unavailable")),
@@ -113,6 +115,36 @@ class Refusals(PeerTest):
                                  partner_certificate=lambda authority: authority.issue("other.example"))
         self.assertEqual((await world.send_from_romeo("?")).status, 403)
         self.assertEqual(world.agent.received, [])
+
+
+SECOND = "second.example"
+
+
+class TwoDomainsWorld(World):
+    """Both are ours; the partner may open one stream."""
+
+    def __init__(self, directory):
+        super().__init__(directory, partner_keys={"connection_limit": 1})
+
+    def more_records(self):
+        return server_records(SECOND, self.fedgate.address)
+
+    async def start_sip(self):
+        next_hop = await super().start_sip()
+        self.fedgate.certificate = self.authority.issue(SIP_DOMAIN, SECOND)
+        self.fedgate.keys[f"domain/{SECOND}/next_hop"] = next_hop
+        return next_hop
+
+
+class OneStreamTooMany(PeerTest):
+    async def test_the_partner_is_told_why(self):  # X7, RFC 6120 6.4.6
+        world = await self.world(of=TwoDomainsWorld)
+        world.juliet.message(ROMEO, "the first stream")
+        await world.agent.wait_for_message("the first stream")
+        stanza_id = world.juliet.message(f"romeo@{SECOND}", "the second one")
+        await world.juliet.wait_for_error(stanza_id)
+        reasons = re.findall(r"Outgoing s2s stream \S+ closed: (.*)", "\n".join(world.prosody.log_lines()))
+        self.assertEqual([reason.split()[0] for reason in reasons], ["resource-constraint"])
 
 
 if __name__ == "__main__":

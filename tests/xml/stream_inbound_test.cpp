@@ -139,6 +139,29 @@ TEST(StreamInbound, OffersByPolicyAndCertificate) {
     }
 }
 
+// RFC 6120 6.4.6: they read nothing behind <success/> but what answers their new header.
+TEST(StreamInbound, ARefusalBehindSuccessWaitsForTheirHeader) {  // S2S-14, S2S-32
+    Inbound peer;
+    peer.start_tls(certificate_of({"example.org"}));
+    peer.feed(header("example.org", "sip.example"));
+    peer.take_out();
+    peer.feed(kAuth);
+    peer.stream->refuse(StreamError::kResourceConstraint, "connections of one partner");
+    EXPECT_EQ(peer.take_out(), kSuccess);
+    peer.feed(header("example.org", "sip.example") + std::string(kMessage));
+    EXPECT_TRUE(contains(peer.out, "<stream:stream "));
+    EXPECT_TRUE(contains(peer.out, "<stream:error><resource-constraint "));
+    EXPECT_TRUE(contains(peer.out, "connections of one partner"));
+    EXPECT_EQ(peer.count(Kind::kStanza), 0u);
+    EXPECT_EQ(peer.stream->state(), StreamState::kClosed);
+
+    Inbound dialback(kClearOnly);  // no restart: at once
+    dialback.feed(header("example.org", "sip.example"));
+    dialback.dial_back();
+    dialback.stream->refuse(StreamError::kResourceConstraint);
+    EXPECT_TRUE(contains(dialback.out, "<stream:error><resource-constraint "));
+}
+
 TEST(StreamInbound, TellsItsLimits) {  // XEP-0478
     Inbound peer(kClearOnly);
     peer.settings.idle_max = 300s;
