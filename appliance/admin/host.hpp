@@ -23,7 +23,7 @@ struct NextHop {
     std::string address;  // that it stands for
     std::string state;    // `up`, `suspect` (it does not answer OPTIONS), `down`
     std::uint64_t since_s = 0;
-    std::string why;            // down
+    std::string why;            // down, or suspect
     std::uint64_t retry_s = 0;  // it wants nothing before then (Retry-After)
     std::uint64_t pending = 0;  // requests without an answer yet
     std::uint64_t answered = 0;

@@ -50,7 +50,7 @@ struct TargetRow {
     bool up = false;
     bool suspect = false;          // up, but silent
     Duration since{};              // it was found up or down, ago
-    const char* why = "";          // it is down; lives for ever
+    const char* why = "";          // down, or suspect; lives for ever
     Duration held{};               // Retry-After: not asked for so long
     std::uint32_t pending = 0;     // requests without a final response
     std::uint64_t answered = 0;    // requests

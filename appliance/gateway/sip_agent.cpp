@@ -15,6 +15,19 @@ namespace {
 constexpr std::size_t kViaBytesMax = 384;  // a host name of 253, a branch, the rest
 constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 16'384;  // and a Contact of ERR-23
 
+// For people: why a next hop is down.
+const char* reason_of(const Error& error) {
+    switch (error.code) {
+        case Errc::kRefused: return "connection refused";
+        case Errc::kReset:
+        case Errc::kClosed: return "connection broken";
+        case Errc::kTimeout: return "no answer on its connection";
+        case Errc::kCertificate: return "its certificate proves neither the domain nor its name";
+        case Errc::kTls: return "TLS handshake failed";
+        default: return error.where;
+    }
+}
+
 }  // namespace
 
 void append(RequestList& list, ClientRequest& request) {
@@ -555,7 +568,7 @@ void SipAgent::on_sip_quiet(Leg& base) {
 void SipAgent::on_sip_disconnected(Leg& base, const Error& error) {
     RouteLeg& leg = static_cast<RouteLeg&>(base);
     if (leg.requests.first == nullptr) return;  // an idle connection may end
-    leg.route->on_failure(leg, error.where);
+    leg.route->on_failure(leg, reason_of(error));
     RequestList all;
     while (ClientRequest* request = leg.requests.first) {
         request->tried |= std::uint64_t{1} << leg.slot;
@@ -563,7 +576,7 @@ void SipAgent::on_sip_disconnected(Leg& base, const Error& error) {
         if (request->machine && request->kind != RequestKind::kProbe) ++leg.unanswered;
         leave_leg(*request);
         if (request->kind == RequestKind::kProbe) {
-            finish_probe(*request, leg, nullptr, error.where);
+            finish_probe(*request, leg, nullptr, reason_of(error));
         } else {
             append(all, *request);
         }
@@ -618,7 +631,7 @@ void SipAgent::finish_probe(ClientRequest& probe, RouteLeg& leg, const sip::Mess
     --probes_;
     leg.probing = false;
     if (broken != nullptr) {
-        leg.route->mark_suspect(leg);
+        leg.route->mark_suspect(leg, broken);
         leg.route->mark_down_if_other(leg, broken);
     } else if (response == nullptr) {
         on_probe_unanswered(leg, probe.give_up_at - kProbeWait);
@@ -639,7 +652,7 @@ void SipAgent::on_probe_unanswered(RouteLeg& leg, Instant asked_at) {
         leg.suspect = false;
         return;
     }
-    if (!leg.suspect) return leg.route->mark_suspect(leg);
+    if (!leg.suspect) return leg.route->mark_suspect(leg, "OPTIONS unanswered");
     // Twice.
     const bool other = leg.route->mark_down_if_other(leg, "OPTIONS unanswered");
     // A connection into a black hole heals late, by TCP's back-off, or never: the next OPTIONS

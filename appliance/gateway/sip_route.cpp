@@ -164,9 +164,10 @@ void SipRoute::on_failure(RouteLeg& leg, const char* why) {
     if (++leg.failures >= kLegFailuresMax) mark_down(leg, net::TargetPool::kHold, why);
 }
 
-void SipRoute::mark_suspect(RouteLeg& leg) {
+void SipRoute::mark_suspect(RouteLeg& leg, const char* why) {
     if (leg.suspect) return;
     leg.suspect = true;
+    if (!leg.down_told) leg.why = why;
     owner_.on_suspect(leg);
 }
 

@@ -48,7 +48,7 @@ struct RouteLeg final : Leg {
     bool retired = false;  // no longer a target; goes when its last request has ended
     // For people.
     Instant since{};               // up or down as it is now
-    const char* why = "";          // down
+    const char* why = "";          // down, or suspect
     std::uint64_t answered = 0;    // requests
     std::uint64_t unanswered = 0;  // that have left it, or ended
 };
@@ -100,7 +100,7 @@ public:
     // It has answered what was sent to it then. What was sent before it went down proves nothing.
     void on_alive(RouteLeg&, Instant sent_at);
     void on_failure(RouteLeg&, const char* why);  // counted: three in ten seconds are too many
-    void mark_suspect(RouteLeg&);
+    void mark_suspect(RouteLeg&, const char* why);
     void mark_down(RouteLeg&, Duration hold, const char* why);
     // Where there is nowhere else to go it is asked on. True: there is.
     bool mark_down_if_other(RouteLeg&, const char* why);

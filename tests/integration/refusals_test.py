@@ -3,6 +3,7 @@ import re
 import unittest
 
 from harness.dns import server_records
+from harness.process import wait_until
 from harness.sip_agent import SipAgent
 from harness.world import JULIET, ROMEO, SIP_DOMAIN, XMPP_DOMAIN, PeerTest, World
 
@@ -34,6 +35,11 @@ class Refusals(PeerTest):
         await world.agent.stop()
         stanza_id = world.juliet.message(ROMEO, "to nobody")
         self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("wait", "remote-server-timeout"))
+
+        async def tells():
+            return re.search(r"^corp.example .* (suspect|down) .*connection (refused|broken)$",
+                             await world.fedgate.control("status"), re.MULTILINE)
+        await wait_until(tells, "fedctl says what is wrong with it")
         # It comes back, and OPTIONS finds it alive again (SIP-8).
         agent = world.agent = await SipAgent("tcp").start(port)
 
