@@ -734,6 +734,32 @@ TEST(GatewayTls, APeerThatProvesItsNameIsReachedByItsConnection) {
     }
 }
 
+// It came as a next hop of one domain. Of another one, at the same address, it is none.
+TEST(GatewayTls, TheConnectionOfANextHopIsNoneOfAnotherDomains) {  // SIP-14, SIP-31
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    test::Settings settings = kTlsSettings;
+    settings.emplace_back("sip.options_interval", "1h");
+    settings.emplace_back("domain/other.example/next_hop", "sip:third.example:5070;transport=tls");
+    World world(settings, 1, ours.get(),
+                {{"second.example", "10.0.0.2"}, {"third.example", "10.0.0.2"}});
+    auto peer = world.peer("10.0.0.2:5070", theirs.get());
+    std::string request = World::request("b1", "hello", "", "TLS");
+    const std::string sent_by = "ua.sip.example:5070";
+    request.replace(request.find(sent_by), sent_by.size(), "second.example:5070;alias");
+    peer->send_tls(world.sip_address(5061), request);
+    ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << world.log();
+    std::string message = World::message("a1", "not for it");
+    message.replace(message.find("sip.example"), 11, "other.example");
+    const std::size_t before = world.edge().stanzas.size();
+    ASSERT_TRUE(world.give(message));
+    ASSERT_TRUE(world.until([&] { return world.edge().stanzas.size() > before; })) << world.log();
+    EXPECT_TRUE(has(world.edge().stanzas.back(), "<remote-server-timeout"));
+    EXPECT_TRUE(peer->requests.empty());
+    EXPECT_TRUE(has(world.log(), "FG-1302"));
+}
+
 // ---- several shards
 
 TEST(GatewayShards,

@@ -213,6 +213,26 @@ TEST(SipAgent, StrayResponsesAreDropped) {
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
+// RFC 3261 18.1.2: with a second Via it is somebody else's, whatever the first one says.
+TEST(SipAgent, AResponseWithTwoViaAnswersNothing) {
+    World world(Settings{{"sip.options_interval", "1h"}});
+    auto peer = world.peer();
+    peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(world.give(World::message("a1", "x")));
+    ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
+    const auto answer = [&](const char* more) {
+        return "SIP/2.0 200 OK\r\nVia: " + value(peer->requests[0], "Via") + more +
+               "\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: 1\r\n"
+               "CSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n";
+    };
+    peer->send_tcp(world.sip_address(), answer("\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKother"));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kSipResponsesIn) == 1; }));
+    world.pass(1s);
+    EXPECT_EQ(world.count(Counter::kMessagesX2sDelivered), 0u);
+    peer->send_tcp(world.sip_address(), answer(""));
+    ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }));
+}
+
 TEST(SipAgent, WhereAnswersOverUdpGo) {  // SIP-13, RFC 3581
     struct Row {
         const char* from;  // 10.0.0.0/8 is trusted
