@@ -31,6 +31,12 @@ Bytes take_bytes(Bytes& record, std::size_t size) {
     return taken;
 }
 
+struct OutboxFront {
+    PresenceToken token;
+    std::uint32_t our_bytes;
+    std::uint32_t their_bytes;
+};
+
 struct AnswerFront {
     std::uint64_t transaction;
     std::uint16_t status;
@@ -113,6 +119,8 @@ void Gateway::Engine::reload(const rules::Snapshot& rules) {
     rules_ = &rules;
     agent_.reload(rules);
     size_memory();
+    watches_.reload();
+    watchers_.reload();
 }
 
 void Gateway::Engine::drain() {
@@ -123,11 +131,43 @@ void Gateway::Engine::drain() {
 
 bool Gateway::Engine::drained() const {
     return agent_.request_count() == agent_.probe_count() && agent_.unanswered_count() == 0 &&
-           unanswered_ == 0 && untold_.count == 0 && late_answers_.empty();
+           unanswered_ == 0 && untold_.count == 0 && late_answers_.empty() && outbox_.empty();
 }
 
 Key Gateway::Engine::pair_key(const Address& xmpp, const Address& sip) const {
     return keys_.make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
+}
+
+bool Gateway::Engine::give(Bytes our_domain, Bytes their_domain, Bytes stanza,
+                           PresenceToken token) {
+    const link::Ticket ticket =
+        token != 0 ? link::make_ticket(shard_.index(), kPresenceTicket | token) : 0;
+    return edge_->take_stanza({ticket, our_domain, their_domain, stanza});
+}
+
+void Gateway::Engine::to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,
+                                 PresenceToken token) {
+    if (outbox_.empty() && give(our_domain, their_domain, stanza, token)) return;
+    count(Counter::kLinkBackPressure);
+    const OutboxFront front{token, static_cast<std::uint32_t>(our_domain.size()),
+                            static_cast<std::uint32_t>(their_domain.size())};
+    std::string record(as_bytes(front));
+    record.append(our_domain).append(their_domain).append(stanza);
+    outbox_bytes_ += record.size();
+    outbox_.push_back(std::move(record));
+    shard_.loop().timers().arm(telling_, now() + kRetryTelling);
+}
+
+void Gateway::Engine::empty_outbox() {
+    while (!outbox_.empty()) {
+        Bytes record = outbox_.front();
+        const auto front = take_value<OutboxFront>(record);
+        const Bytes our_domain = take_bytes(record, front.our_bytes);
+        const Bytes their_domain = take_bytes(record, front.their_bytes);
+        if (!give(our_domain, their_domain, record, front.token)) return;
+        outbox_bytes_ -= outbox_.front().size();
+        outbox_.pop_front();
+    }
 }
 
 void Gateway::Engine::drop(const char* what) {
@@ -206,7 +246,9 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             StanzaCall call(from_partner, xml::parse_stanza(record, scope_));
             if (!read_call(call, names)) return refuse_unknown(call);
             if (call.malformed) return true;  // it was not where it came in
-            return own_message(call, pair_key(call.from, call.to));
+            const Key pair = pair_key(call.from, call.to);
+            return call.stanza.kind == xml::StanzaKind::kPresence ? own_presence(call, pair)
+                                                                  : own_message(call, pair);
         }
         case GatewayRecord::kRequest: {
             const Origin origin{
@@ -261,7 +303,8 @@ void Gateway::Engine::on_timer(Timer& timer) {
     late_answers_.erase(late_answers_.begin(),
                         late_answers_.begin() + static_cast<std::ptrdiff_t>(sent));
     tell_untold();
-    if (!late_answers_.empty() || untold_.count != 0) {
+    empty_outbox();
+    if (!late_answers_.empty() || untold_.count != 0 || !outbox_.empty()) {
         shard_.loop().timers().arm(telling_, now() + kRetryTelling);
     }
 }

@@ -3,18 +3,23 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/block_pool.hpp"
+#include "appliance/gateway/call.hpp"
 #include "appliance/gateway/conversation.hpp"
 #include "appliance/gateway/errors.hpp"
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/message.hpp"
+#include "appliance/gateway/presence_host.hpp"
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/sip_agent.hpp"
+#include "appliance/gateway/watchers.hpp"
+#include "appliance/gateway/watches.hpp"
 #include "xml/scope.hpp"
 #include "xml/stanza.hpp"
 
@@ -36,6 +41,9 @@ constexpr Duration kPairWaitMax = std::chrono::seconds(32);  // in a pair's queu
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr std::size_t kEvictionsAtOnce = 1'024;
 
+// Tickets of presence have this bit; those of messages 31 bits of a generation and 16 of an index.
+constexpr std::uint64_t kPresenceTicket = std::uint64_t{1} << kPresenceTokenBits;
+
 // Records between the gateways of one process.
 enum class GatewayRecord : std::uint32_t {
     kStanza =
@@ -43,12 +51,6 @@ enum class GatewayRecord : std::uint32_t {
     kRequest,   // SIP MESSAGE to the owner of its pair
     kAnswer,    // to the shard that has the server transaction
     kResponse,  // SIP response over UDP to the shard that sent the request
-};
-
-// Who waits for the answer to a MESSAGE.
-struct Origin {
-    std::uint32_t shard = 0;
-    Handle<ServerTransaction> transaction;
 };
 
 // A MESSAGE from SIP on its way to a partner, and a minute longer (IM-50).
@@ -96,7 +98,10 @@ private:
     void on_timer(Timer&) override;
 };
 
-class Gateway::Engine final : private SipAgentUser, private RecordHandler, private TimerOwner {
+class Gateway::Engine final : private SipAgentUser,
+                              private RecordHandler,
+                              private PresenceHost,
+                              private TimerOwner {
 public:
     Engine(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext*, const GatewayOptions&);
     ~Engine();
@@ -120,48 +125,31 @@ public:
     [[nodiscard]] GatewayStatus status();
 
 private:
-    // One stanza on its way through X2S. The addresses hold text; views are valid for the call.
-    struct StanzaCall {
-        // Not an aggregate: its list of values would clear the addresses' 12 KiB for each message.
-        StanzaCall(const link::FromPartner& from_whom, const xml::Stanza& view)
-            : from_partner(from_whom), stanza(view) {}
-
-        const link::FromPartner& from_partner;
-        xml::Stanza stanza;
-        Address from;
-        Address to;
-        Bytes from_text;  // decoded, as they came
-        Bytes to_text;
-        Bytes id;                                  // null: none
-        bool malformed = false;                    // one of the addresses: ERR-L7
-        const rules::SipDomain* domain = nullptr;  // of `to`
-        const rules::Partner* partner = nullptr;   // null: the rules know it no longer
-    };
-    // One request on its way through S2X.
-    struct RequestCall {
-        Address from;                              // the SIP user
-        Address to;                                // the XMPP user
-        const rules::SipDomain* domain = nullptr;  // of `from`
-        SipAnswer refusal{0, {}};                  // status 0: none
-        std::array<char, 256> header_memory;
-        std::size_t header_bytes = 0;
-        [[nodiscard]] Bytes headers() const { return {header_memory.data(), header_bytes}; }
-    };
-
     // engine.cpp
     [[nodiscard]] bool on_record(std::uint32_t kind, std::uint32_t from_shard,
                                  Bytes record) override;
     void on_timer(Timer&) override;
-    [[nodiscard]] Key pair_key(const Address& xmpp, const Address& sip) const;
+    [[nodiscard]] Key pair_key(const Address& xmpp, const Address& sip) const override;
     [[nodiscard]] Key resource_key(Bytes resource) const { return keys_.make({resource}); }
     [[nodiscard]] bool send_to(std::uint32_t shard, GatewayRecord, std::initializer_list<Bytes>);
     void size_memory();
     [[nodiscard]] Instant now() const { return shard_.loop().now(); }
     void count(Counter counter) { shard_.stats().add(counter); }
-    void drop(const char* what);  // GEN-4
+    void drop(const char* what) override;  // GEN-4
     [[nodiscard]] bool forward(std::uint32_t owner, const link::FromPartner&);
     [[nodiscard]] bool forward(std::uint32_t owner, const sip::Message&, const Origin&);
-    void answer(const Origin&, const SipAnswer&, Bytes headers = {});
+    void answer(const Origin&, const SipAnswer&, Bytes headers = {}) override;
+    [[nodiscard]] Shard& shard() override { return shard_; }
+    [[nodiscard]] SipAgent& agent() override { return agent_; }
+    [[nodiscard]] Random& random() override { return random_; }
+    [[nodiscard]] const KeyMaker& keys() const override { return keys_; }
+    [[nodiscard]] const rules::Snapshot& rules() const override { return *rules_; }
+    [[nodiscard]] MutableBytes stanza_memory() override { return MutableBytes(stanza_memory_); }
+    [[nodiscard]] MutableBytes request_memory() override { return MutableBytes(request_memory_); }
+    [[nodiscard]] bool has_room() const override { return outbox_bytes_ < kOutboxBytes; }
+    void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken) override;
+    [[nodiscard]] bool give(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken);
+    void empty_outbox();
 
     // x2s.cpp
     [[nodiscard]] bool read_call(StanzaCall&, Sink& memory);
@@ -169,10 +157,12 @@ private:
     [[nodiscard]] bool take_message(StanzaCall&);
     [[nodiscard]] bool own_message(StanzaCall&, const Key& pair);
     [[nodiscard]] bool take_iq(const StanzaCall&);
-    [[nodiscard]] bool take_presence(const StanzaCall&);
+    [[nodiscard]] bool take_presence(StanzaCall&);
+    [[nodiscard]] bool own_presence(StanzaCall&, const Key& pair);
     [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, const Text&);
     [[nodiscard]] bool may_write(const StanzaCall&, const Key& pair);
-    [[nodiscard]] bool refuse(const StanzaCall&, LocalFault);
+    [[nodiscard]] bool refuse(const StanzaCall&, LocalFault) override;
+    [[nodiscard]] bool refuse(const StanzaCall&, ErrorKind, Bytes text);
     [[nodiscard]] bool reply(Bytes our_domain, Bytes their_domain, Bytes stanza);
     void start_next(Conversation&);
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault) override;
@@ -215,6 +205,8 @@ private:
     Conversations conversations_;
     SenderRates senders_;
     SipAgent agent_;
+    Watches watches_{static_cast<PresenceHost&>(*this)};
+    Watchers watchers_{static_cast<PresenceHost&>(*this)};
     Slab<Incoming> incoming_;
     sip::KeyIndex<Handle<Incoming>> bounce_index_;
     sip::KeyIndex<Handle<Incoming>> merge_index_;
@@ -225,6 +217,9 @@ private:
     std::vector<std::string>
         late_answers_;          // kAnswer records that found no room, each behind its shard
     RequestList late_notices_;  // to be tried again
+    // Each: token, sizes of the two domains, domains, stanza.
+    std::deque<std::string> outbox_;
+    std::size_t outbox_bytes_ = 0;
     Timer telling_;
     Timer notices_again_;
     Timer housekeeping_;

@@ -18,6 +18,12 @@ static_assert(kBounceWindow > link::kDoubtWithin + std::chrono::seconds(5));
 constexpr char kAcceptLine[] =  // IM-45
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
 
+std::uint64_t ticket_of(Handle<Incoming> incoming) {
+    static_assert(kIncoming <= 1 << 16);
+    const std::uint64_t generation = incoming.generation;
+    return ((generation << 16) | incoming.index) & (kPresenceTicket - 1);
+}
+
 // RFC 3323 4.2: Privacy is a list of values, ';' between them.
 bool wants_privacy(const sip::Message& request) {
     for (const sip::Header* header = request.find(sip::HeaderName::kPrivacy); header != nullptr;
@@ -253,8 +259,7 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     incoming->given = true;
     ++unanswered_;
     const Handle<Incoming> self = incoming->self;
-    const link::Ticket ticket = link::make_ticket(
-        shard_.index(), (static_cast<std::uint64_t>(self.generation) << 16) | self.index);
+    const link::Ticket ticket = link::make_ticket(shard_.index(), ticket_of(self));
     shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
     if (!edge_->take_stanza(
             {ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
@@ -339,12 +344,16 @@ void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, By
 }
 
 void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
+    if (link::shard_of(outcome.ticket) != shard_.index()) return;
     const std::uint64_t own = link::own_part(outcome.ticket);
-    const Handle<Incoming> handle{static_cast<std::uint32_t>(own & 0xFFFF),
-                                  static_cast<std::uint32_t>(own >> 16)};
-    Incoming* incoming = incoming_.find(handle);
-    if (incoming == nullptr || link::shard_of(outcome.ticket) != shard_.index())
-        return;  // it has ended
+    if ((own & kPresenceTicket) != 0) {
+        if (outcome.fate == link::Fate::kFailed || outcome.fate == link::Fate::kInDoubt) {
+            watchers_.on_unsent(own & ~kPresenceTicket, outcome.fault);
+        }
+        return;
+    }
+    Incoming* incoming = incoming_.find_at(own & 0xFFFF);
+    if (incoming == nullptr || ticket_of(incoming->self) != own) return;  // it has ended
     switch (outcome.fate) {
         case link::Fate::kWritten:
             if (incoming->state != Incoming::State::kHeld) break;

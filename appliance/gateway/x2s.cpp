@@ -347,13 +347,16 @@ bool Gateway::Engine::reply(Bytes our_domain, Bytes their_domain, Bytes stanza) 
 // An error for a stanza that goes no further. ERR-5: none for an error. False: the edge has no room
 // now.
 bool Gateway::Engine::refuse(const StanzaCall& call, LocalFault fault) {
+    return refuse(call, stanza_error(fault), explain(fault));
+}
+
+bool Gateway::Engine::refuse(const StanzaCall& call, ErrorKind kind, Bytes text) {
     if (call.stanza.type == "error" || call.stanza.type == "result") return true;
-    const ErrorKind kind = stanza_error(fault);
     xml::StanzaError error;
     error.condition = kind.condition;
     error.type = kind.type;
     error.by = call.to.domain_ascii;
-    error.text = explain(fault);
+    error.text = text;
     Sink stanza{MutableBytes(stanza_memory_)};
     xml::write_stanza_error(stanza, call.stanza.kind, call.to_text, call.from_text, call.id, error);
     FEDGATE_CHECK(!stanza.overflowed());
@@ -377,12 +380,38 @@ bool Gateway::Engine::take_iq(const StanzaCall& call) {
     return reply(call.to.domain_ascii, call.from_partner.from_domain, stanza.written());
 }
 
-// Presence is not carried: who asks for it is told, the rest is dropped.
-bool Gateway::Engine::take_presence(const StanzaCall& call) {
+bool Gateway::Engine::take_presence(StanzaCall& call) {
     if (call.malformed) return refuse(call, LocalFault::kAddress);
-    if (call.stanza.type == "subscribe") return refuse(call, LocalFault::kPayload);
-    drop("presence");
-    return true;
+    if (call.to.jid.local.empty() || call.from.jid.local.empty()) {
+        if (call.stanza.type == "subscribe") return refuse(call, LocalFault::kPayload);
+        drop("presence to or from a domain");
+        return true;
+    }
+    if (call.from_partner.stanza.size() + kRecordFrontBytes > shard_.record_bytes_max()) {
+        drop("presence that is too large");
+        return true;
+    }
+    const Key pair = pair_key(call.from, call.to);
+    const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
+    return owner == shard_.index() ? own_presence(call, pair) : forward(owner, call.from_partner);
+}
+
+// PRES-80..86.
+bool Gateway::Engine::own_presence(StanzaCall& call, const Key& pair) {
+    if (!has_room()) return false;
+    const Bytes type = call.stanza.type;
+    if (type.empty() || type == "unavailable") {
+        watches_.on_evidence(call, pair);
+        return watchers_.take_stanza(call, pair);
+    }
+    if (type == "subscribed" || type == "unsubscribed" || type == "error") {
+        return watchers_.take_stanza(call, pair);
+    }
+    if (type == "subscribe" || type == "unsubscribe" || type == "probe") {
+        return watches_.take_stanza(call, pair);
+    }
+    return refuse(call, {xml::StanzaCondition::kBadRequest, xml::ErrorType::kModify},
+                  "unknown type of presence");  // PRES-84
 }
 
 }  // namespace fedgate::gateway

@@ -1,0 +1,53 @@
+// One stanza or one request on its way through the gateway, with what was read of it. Views are
+// valid for the call.
+#pragma once
+
+#include <array>
+
+#include "appliance/gateway/address.hpp"
+#include "appliance/gateway/errors.hpp"
+#include "appliance/link/link.hpp"
+#include "core/base/slab.hpp"
+#include "core/rules/snapshot.hpp"
+#include "xml/stanza.hpp"
+
+namespace fedgate::gateway {
+
+struct ServerTransaction;
+
+// Who waits for the answer to a request.
+struct Origin {
+    std::uint32_t shard = 0;
+    Handle<ServerTransaction> transaction;
+};
+
+// X2S.
+struct StanzaCall {
+    // Not an aggregate: its list of values would clear the addresses' 12 KiB for each message.
+    StanzaCall(const link::FromPartner& from_whom, const xml::Stanza& view)
+        : from_partner(from_whom), stanza(view) {}
+
+    const link::FromPartner& from_partner;
+    xml::Stanza stanza;
+    Address from;
+    Address to;
+    Bytes from_text;  // decoded, as they came
+    Bytes to_text;
+    Bytes id;                                  // null: none
+    bool malformed = false;                    // one of the addresses: ERR-L7
+    const rules::SipDomain* domain = nullptr;  // of `to`
+    const rules::Partner* partner = nullptr;   // null: the rules know it no longer
+};
+
+// S2X.
+struct RequestCall {
+    Address from;                              // the SIP user
+    Address to;                                // the XMPP user
+    const rules::SipDomain* domain = nullptr;  // of `from`
+    SipAnswer refusal{0, {}};                  // status 0: none
+    std::array<char, 256> header_memory;
+    std::size_t header_bytes = 0;
+    [[nodiscard]] Bytes headers() const { return {header_memory.data(), header_bytes}; }
+};
+
+}  // namespace fedgate::gateway

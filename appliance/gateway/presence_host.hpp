@@ -1,0 +1,51 @@
+// What watches (RFC 8048 section 5.2) and watchers (5.3) need of the gateway around them. Owner:
+// the engine. Thread: the shard's.
+#pragma once
+
+#include "appliance/gateway/call.hpp"
+#include "appliance/gateway/key.hpp"
+#include "appliance/gateway/random.hpp"
+#include "appliance/gateway/sip_agent.hpp"
+#include "core/run/shard.hpp"
+
+namespace fedgate::gateway {
+
+// Stanzas about presence that the edge had no room for wait in the outbox, in their order. Beyond
+// this what makes more of them is held back: has_room().
+constexpr std::size_t kOutboxBytes = 4 << 20;  // of one shard
+
+// Whose stanza it was that could not go: 47 bits of the asker's. 0: nobody asks.
+using PresenceToken = std::uint64_t;
+constexpr int kPresenceTokenBits = 47;
+
+class PresenceHost {
+public:
+    [[nodiscard]] virtual Shard& shard() = 0;
+    [[nodiscard]] virtual SipAgent& agent() = 0;
+    [[nodiscard]] virtual Random& random() = 0;
+    [[nodiscard]] virtual const KeyMaker& keys() const = 0;
+    [[nodiscard]] virtual const rules::Snapshot& rules() const = 0;
+    [[nodiscard]] virtual Key pair_key(const Address& xmpp, const Address& sip) const = 0;
+
+    // Asked before an event is taken that may lead to stanzas; false: not now, hold its source
+    // back, or try again kRetryTelling later. After it to_partner() always takes.
+    [[nodiscard]] virtual bool has_room() const = 0;
+    // With a token: Watchers::on_unsent(token, fault) follows if it was not written to a stream, or
+    // is in doubt.
+    virtual void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,
+                            PresenceToken token = 0) = 0;
+    // Memory for one stanza, until the next call; as large as any stanza of ours.
+    [[nodiscard]] virtual MutableBytes stanza_memory() = 0;
+    // And for one request.
+    [[nodiscard]] virtual MutableBytes request_memory() = 0;
+    // The answer to a request, once.
+    virtual void answer(const Origin&, const SipAnswer&, Bytes headers = {}) = 0;
+    // An error stanza for a stanza that goes no further. False: the edge has no room now.
+    [[nodiscard]] virtual bool refuse(const StanzaCall&, LocalFault) = 0;
+    virtual void drop(const char* what) = 0;  // GEN-4
+
+protected:
+    ~PresenceHost() = default;
+};
+
+}  // namespace fedgate::gateway
