@@ -95,6 +95,12 @@ constexpr std::size_t kCountedAddresses = 65'536;
 // the bound: a domain more is held by the bounds of its addresses only.
 constexpr std::size_t kCountedDomains = 16'384;
 
+// store: changes that wait for the disk, and their bytes, for each shard. At a bound: a new promise
+// is refused, a change of what stands is left out. Over kStoreDetailBytes: the same.
+constexpr std::size_t kStoreWaiting = 65'536;
+constexpr std::size_t kStoreWaitingBytes = 64 << 20;
+constexpr std::size_t kStoreDetailBytes = 32'768;
+
 // run: two mailboxes for each ordered pair of shards (RecordUse). At the bound: back-pressure on
 // the producer.
 constexpr std::size_t kMailboxBytes = 4 << 20;

@@ -1,0 +1,69 @@
+// What must outlive the process: one row for each subscription of a pair, in either direction.
+// The interface that the gateway sees. What is behind it: a file (sqlite_store.hpp), or, in a
+// simulation, memory (memory.hpp).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "core/base/bytes.hpp"
+#include "core/base/time.hpp"
+
+namespace fedgate::store {
+
+enum class Kind : std::uint8_t {
+    kWatch,    // the XMPP user watches the SIP user
+    kWatcher,  // the SIP user watches the XMPP user
+};
+
+// Views are valid for the call. A row is known by (kind, xmpp, sip).
+struct Row {
+    Kind kind = Kind::kWatch;
+    Bytes xmpp;             // bare JID, enforced
+    Bytes sip;              // bare JID of the SIP user, enforced (gateway::Address)
+    std::uint8_t auth = 0;  // how far the approval is; the gateway's to define
+    WallTime changed{};     // of `auth`
+    Bytes detail;           // the gateway's to define; at most limits::kStoreDetailBytes
+};
+
+// Numbers the changes of one door, from 1 on.
+using Sequence = std::uint64_t;
+
+// Where the rows of one shard go. Copies what it is given; takes several changes of one row that
+// wait as one. Nothing blocks. Thread: the shard's.
+class Door {
+public:
+    // For what is about to be promised: wait for on_stored() with this number before it is. Null:
+    // refuse it; the disk fails (failing()), or too much waits.
+    [[nodiscard]] virtual std::optional<Sequence> put(const Row&) = 0;
+    // For what stands already: waits while the disk fails, too. Null: too much waits; go on
+    // without, the row stays as it was.
+    virtual std::optional<Sequence> update(const Row&) = 0;
+    virtual std::optional<Sequence> erase(Kind, Bytes xmpp, Bytes sip) = 0;
+
+    // Nothing can be kept now, for a reason that the administrator has been told.
+    [[nodiscard]] virtual bool failing() const = 0;
+
+protected:
+    ~Door() = default;
+};
+
+// Who has a door. Called on the shard's thread, never from within a call of Door.
+class User {
+public:
+    // Everything up to `last` is on disk (`ok`), or could not be kept for now: the disk fails.
+    // It is tried again until it is kept, and then comes with `ok`: whoever refuses what he has
+    // asked for erases his row (which needs no room while it waits).
+    virtual void on_stored(Sequence last, bool ok) = 0;
+    // At start, after the listeners are open: rows of pairs that this shard owns, in batches with
+    // turns of the loop in between. When a store that could not be read at start is healed its rows
+    // come late, after on_restore_done(), which then comes again.
+    virtual void on_restored(std::span<const Row> rows) = 0;
+    virtual void on_restore_done() = 0;
+
+protected:
+    ~User() = default;
+};
+
+}  // namespace fedgate::store
