@@ -41,6 +41,15 @@ constexpr std::uint32_t kRetrySecondsMax = 86'400;
 
 // gateway: GEN-5. At the bound: resource-constraint to the sender.
 constexpr std::size_t kPairQueueStanzas = 50;
+// gateway: what is kept of one entity's presence for one watcher. Over: the oldest resource is
+// forgotten. Notes of one resource: more are dropped, a longer text is cut.
+constexpr std::size_t kResources = 16;
+constexpr std::size_t kPresenceBytes = 8'192;
+constexpr std::size_t kNotes = 8;
+constexpr std::size_t kNoteBytes = 1'024;  // of all notes of one resource
+// gateway: a presence document of SIP. Over: it is not taken (PRES-17); tuples over kResources are
+// not looked at.
+constexpr std::size_t kPidfBytes = 65'536;
 
 // edge: DNS-9, S2S-66. At the bound: the stanza is refused with resource-constraint.
 constexpr std::size_t kDomainPairQueueStanzas = 1'000;
