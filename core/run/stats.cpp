@@ -58,6 +58,10 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
     {Counter::kPolicyRefused, "policy.refused", false, "stanzas and requests that policy did not let through"},
     {Counter::kRateLimited, "rate.limited", false, "times that a rate limit held traffic back"},
     {Counter::kLinkBackPressure, "link.back_pressure", false, "times that a full link stopped a source"},
+    {Counter::kStoreChanges, "store.changes", false, "changes of subscriptions given to the store"},
+    {Counter::kStoreKept, "store.kept", false, "changes that are on disk; several of one row that waited count as one"},
+    {Counter::kStoreRefused, "store.refused", false, "changes that were not taken: the store fails, or too many wait"},
+    {Counter::kStoreRestored, "store.restored", false, "rows handed to the core that owns them, at start"},
 }};
 // clang-format on
 

@@ -67,6 +67,10 @@ enum class Counter : std::uint16_t {
     kPolicyRefused,
     kRateLimited,
     kLinkBackPressure,
+    kStoreChanges,
+    kStoreKept,
+    kStoreRefused,
+    kStoreRestored,
     kCount_,
 };
 

@@ -1,0 +1,124 @@
+#include "appliance/store/desk.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "core/base/limits.hpp"
+
+namespace fedgate::store {
+
+void Desk::attach(Shard& shard, User& user) {
+    shard_ = &shard;
+    user_ = &user;
+}
+
+void Desk::detach() {
+    if (shard_ != nullptr) shard_->loop().cancel_turn_task(*this);
+    shard_ = nullptr;
+    user_ = nullptr;
+}
+
+std::optional<Sequence> Desk::put(const Row& row) {
+    if (failing_) {
+        if (shard_ != nullptr) shard_->stats().add(Counter::kStoreRefused);
+        return std::nullopt;
+    }
+    return add(Change(row, false), limits::kStoreWaiting);
+}
+
+std::optional<Sequence> Desk::update(const Row& row) {
+    return add(Change(row, false), limits::kStoreWaiting);
+}
+
+// Twice the bound: whoever refuses what waits already must be able to take it back.
+std::optional<Sequence> Desk::erase(Kind kind, Bytes xmpp, Bytes sip) {
+    const Row row{.kind = kind, .xmpp = xmpp, .sip = sip, .auth = 0, .changed = {}, .detail = {}};
+    return add(Change(row, true), 2 * limits::kStoreWaiting);
+}
+
+std::optional<Sequence> Desk::add(Change change, std::size_t count_max) {
+    if (shard_ == nullptr) return std::nullopt;
+    const Row row = change.row();
+    std::string key = key_of(row.kind, row.xmpp, row.sip);
+    const auto found = waiting_.changes.find(key);
+    const bool is_new = found == waiting_.changes.end();
+    const std::size_t before = is_new ? 0 : found->second.text.size();
+    const std::size_t bytes = waiting_bytes_ - before + change.text.size();
+    const bool full = (is_new && waiting_.changes.size() + under_way_ >= count_max) ||
+                      (!change.erased && bytes > limits::kStoreWaitingBytes);
+    if (full || row.detail.size() > limits::kStoreDetailBytes) {
+        shard_->stats().add(Counter::kStoreRefused);
+        shard_->log().event(EventId::kQueueFull, {{"queue", "store"}, {"shard", index_}});
+        return std::nullopt;
+    }
+    shard_->stats().add(Counter::kStoreChanges);
+    waiting_bytes_ = bytes;
+    if (is_new) {
+        waiting_.changes.emplace(std::move(key), std::move(change));
+    } else {
+        found->second = std::move(change);
+    }
+    note_count();
+    shard_->loop().at_turn_end(*this);
+    return ++waiting_.last;
+}
+
+void Desk::on_turn_end() {
+    if (!failing_) return hand_over();
+    if (waiting_.last == told_failed_) return;
+    told_failed_ = waiting_.last;
+    user_->on_stored(told_failed_, false);
+}
+
+void Desk::hand_over() {
+    if (busy_ || waiting_.changes.empty()) return;
+    busy_ = true;
+    under_way_ = waiting_.changes.size();
+    waiting_bytes_ = 0;
+    keeper_.take(index_, std::exchange(waiting_, Batch{{}, waiting_.last}));
+}
+
+void Desk::on_written(Batch batch, bool ok) {
+    busy_ = false;
+    under_way_ = 0;
+    failing_ = !ok;
+    if (ok) {
+        if (shard_ != nullptr) shard_->stats().add(Counter::kStoreKept, batch.changes.size());
+        note_count();
+        hand_over();
+        if (user_ != nullptr) user_->on_stored(batch.last, true);
+        return;
+    }
+    for (auto& [key, change] : batch.changes) {  // what came later holds
+        const std::size_t bytes = change.text.size();
+        if (waiting_.changes.try_emplace(key, std::move(change)).second) waiting_bytes_ += bytes;
+    }
+    note_count();
+    if (shard_ != nullptr) on_turn_end();
+}
+
+void Desk::set_failing(bool failing) {
+    failing_ = failing;
+    if (shard_ != nullptr) on_turn_end();
+}
+
+void Desk::restore(std::span<const Change> changes) {
+    if (user_ == nullptr) return;
+    std::vector<Row> rows;
+    rows.reserve(changes.size());
+    for (const Change& change : changes) rows.push_back(change.row());
+    shard_->stats().add(Counter::kStoreRestored, rows.size());
+    user_->on_restored(rows);
+}
+
+void Desk::restore_done() {
+    if (user_ != nullptr) user_->on_restore_done();
+}
+
+Batch Desk::take_rest() { return std::exchange(waiting_, {}); }
+
+void Desk::note_count() {
+    count_.store(waiting_.changes.size() + under_way_, std::memory_order_relaxed);
+}
+
+}  // namespace fedgate::store

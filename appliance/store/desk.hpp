@@ -1,0 +1,72 @@
+// The door of one shard: gathers its changes and hands them on batch by batch, one at a time, so
+// that all that comes while the disk is busy is one batch.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "appliance/store/change.hpp"
+#include "appliance/store/store.hpp"
+#include "core/run/shard.hpp"
+
+namespace fedgate::store {
+
+// Who takes the batches. One of a desk is under way at a time; it comes back by on_written().
+class Keeper {
+public:
+    virtual void take(std::uint32_t shard, Batch) = 0;
+
+protected:
+    ~Keeper() = default;
+};
+
+// Owner: the keeper. Thread: the shard's, but for what is said to be others'. Not while a shard is
+// attached: move(), the destructor.
+class Desk final : public Door, private TurnTask {
+public:
+    Desk(Keeper& keeper, std::uint32_t index) : keeper_(keeper), index_(index) {}
+    Desk(const Desk&) = delete;
+    Desk& operator=(const Desk&) = delete;
+
+    // Both outlive the desk's use: until detach(). Changes before attach() are not taken.
+    void attach(Shard&, User&);
+    void detach();
+
+    [[nodiscard]] std::optional<Sequence> put(const Row&) override;
+    std::optional<Sequence> update(const Row&) override;
+    std::optional<Sequence> erase(Kind, Bytes xmpp, Bytes sip) override;
+    [[nodiscard]] bool failing() const override { return failing_; }
+
+    // The keeper's, on the shard's thread. Not `ok`: the desk fails from now on, and keeps what
+    // could not be written until set_failing(false).
+    void on_written(Batch, bool ok);
+    void set_failing(bool);
+    void restore(std::span<const Change>);
+    void restore_done();
+
+    // Any thread: changes that are not on disk yet.
+    [[nodiscard]] std::size_t waiting() const { return count_.load(std::memory_order_relaxed); }
+    // The keeper's, when the shard's thread has ended: what nobody has taken.
+    [[nodiscard]] Batch take_rest();
+
+private:
+    [[nodiscard]] std::optional<Sequence> add(Change, std::size_t count_max);
+    void hand_over();
+    void note_count();
+    void on_turn_end() override;
+
+    Keeper& keeper_;
+    const std::uint32_t index_;
+    Shard* shard_ = nullptr;
+    User* user_ = nullptr;
+    Batch waiting_;
+    std::size_t waiting_bytes_ = 0;
+    std::size_t under_way_ = 0;  // changes
+    bool busy_ = false;          // a batch is under way
+    bool failing_ = false;
+    Sequence told_failed_ = 0;
+    std::atomic<std::size_t> count_{0};
+};
+
+}  // namespace fedgate::store

@@ -1,0 +1,181 @@
+// What the gateway may rely on: the door, on the store of the simulation.
+#include <gtest/gtest.h>
+
+#include "appliance/store/memory.hpp"
+#include "core/base/limits.hpp"
+#include "core/run/simulation.hpp"
+
+namespace fedgate::store {
+namespace {
+
+struct Listener final : User {
+    void on_stored(Sequence last, bool ok) override { told.emplace_back(last, ok); }
+    void on_restored(std::span<const Row> rows) override {
+        ++batches;
+        for (const Row& row : rows) names.emplace_back(row.xmpp);
+    }
+    void on_restore_done() override { ++done; }
+
+    std::vector<std::pair<Sequence, bool>> told;
+    std::vector<std::string> names;
+    int batches = 0;
+    int done = 0;
+};
+
+Row row(Bytes xmpp, std::uint8_t auth = 1, Bytes detail = {}) {
+    return {.kind = Kind::kWatch,
+            .xmpp = xmpp,
+            .sip = "romeo@sip.example",
+            .auth = auth,
+            .changed = WallTime(1'000s),
+            .detail = detail};
+}
+
+class DoorTest : public testing::Test {
+protected:
+    DoorTest() : memory({1, [](const Row&) { return 0U; }}) { start(); }
+
+    void start() {
+        group = std::make_unique<ShardGroup>(1);
+        loop = &simulation.make_loop(node);
+        shard = std::make_unique<Shard>(*group, 0, *loop);
+        listener = {};
+        memory.attach(0, *shard, listener);
+        door = &memory.door(0);
+    }
+    bool until(const std::function<bool()>& predicate) {
+        return simulation.run_for(predicate, 10s);
+    }
+    bool told(Sequence last, bool ok) {
+        return until(
+            [&] { return !listener.told.empty() && listener.told.back() == std::pair(last, ok); });
+    }
+    std::uint64_t count(Counter counter) { return group->sum(counter); }
+
+    Simulation simulation;
+    Simulation::Node node = simulation.make_node();
+    Memory memory;
+    std::unique_ptr<ShardGroup> group;
+    SimulatedLoop* loop = nullptr;
+    std::unique_ptr<Shard> shard;
+    Listener listener;
+    Desk* door = nullptr;
+};
+
+TEST_F(DoorTest, SaysWhatIsOnDisk) {
+    EXPECT_EQ(door->put(row("juliet@xmpp.example")), 1U);
+    EXPECT_TRUE(listener.told.empty());
+    EXPECT_EQ(memory.find(Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example"), nullptr);
+    ASSERT_TRUE(told(1, true));
+    EXPECT_NE(memory.find(Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example"), nullptr);
+    EXPECT_EQ(door->erase(Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example"), 2U);
+    ASSERT_TRUE(told(2, true));
+    EXPECT_TRUE(memory.rows().empty());
+}
+
+TEST_F(DoorTest, TakesWhatWaitsAsOne) {
+    for (std::uint8_t auth = 1; auth <= 10; ++auth) {
+        ASSERT_TRUE(door->put(row("juliet@xmpp.example", auth)));
+    }
+    EXPECT_EQ(door->waiting(), 1U);
+    ASSERT_TRUE(told(10, true));
+    EXPECT_EQ(listener.told.size(), 1U);
+    EXPECT_EQ(count(Counter::kStoreKept), 1U);
+    EXPECT_EQ(memory.rows().begin()->second.auth, 10);
+}
+
+TEST_F(DoorTest, GathersWhileTheDiskIsBusy) {
+    ASSERT_TRUE(door->put(row("a@xmpp.example")));
+    ASSERT_TRUE(until([&] { return listener.done == 1; }));  // a turn: the first is under way
+    for (const char* name : {"b@xmpp.example", "c@xmpp.example", "d@xmpp.example"}) {
+        ASSERT_TRUE(door->put(row(name)));
+    }
+    ASSERT_TRUE(told(4, true));
+    const std::vector<std::pair<Sequence, bool>> expected{{1, true}, {4, true}};
+    EXPECT_EQ(listener.told, expected);
+    EXPECT_EQ(memory.rows().size(), 4U);
+}
+
+TEST_F(DoorTest, AFullDiskRefusesPromisesAndKeepsWhatStands) {
+    memory.set_failing(true);
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example")));
+    ASSERT_TRUE(told(1, false));
+    EXPECT_TRUE(door->failing());
+    EXPECT_FALSE(door->put(row("nurse@xmpp.example")));
+    EXPECT_EQ(door->update(row("benvolio@xmpp.example")), 2U);
+    ASSERT_TRUE(told(2, false));
+    memory.set_failing(false);
+    ASSERT_TRUE(told(2, true));
+    EXPECT_FALSE(door->failing());
+    EXPECT_EQ(memory.rows().size(), 2U);
+    EXPECT_EQ(count(Counter::kStoreRefused), 1U);
+}
+
+TEST_F(DoorTest, WhatIsRefusedAndErasedDoesNotComeBack) {
+    memory.set_failing(true);
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example")));
+    ASSERT_TRUE(told(1, false));
+    ASSERT_TRUE(door->erase(Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example"));
+    memory.set_failing(false);
+    ASSERT_TRUE(told(2, true));
+    EXPECT_TRUE(memory.rows().empty());
+}
+
+TEST_F(DoorTest, ALaterChangeHoldsBeforeOneThatFailed) {
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 1)));
+    memory.set_failing(true);
+    loop->run_turn(0s);  // it is under way
+    ASSERT_TRUE(door->update(row("juliet@xmpp.example", 2)));
+    ASSERT_TRUE(told(2, false));
+    memory.set_failing(false);
+    ASSERT_TRUE(told(2, true));
+    EXPECT_EQ(memory.rows().begin()->second.auth, 2);
+}
+
+TEST_F(DoorTest, TheBoundRefusesButErases) {
+    memory.set_failing(true);
+    for (std::size_t i = 0; i < limits::kStoreWaiting; ++i) {
+        ASSERT_TRUE(door->update(row(std::to_string(i) + "@xmpp.example")));
+    }
+    EXPECT_FALSE(door->update(row("juliet@xmpp.example")));
+    EXPECT_TRUE(door->update(row("0@xmpp.example", 9)));  // waits already
+    EXPECT_TRUE(door->erase(Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example"));
+    EXPECT_EQ(count(Counter::kStoreRefused), 1U);
+    const std::string detail(limits::kStoreDetailBytes + 1, 'x');
+    EXPECT_FALSE(door->update(row("0@xmpp.example", 1, detail)));
+    const std::string most(limits::kStoreDetailBytes, 'x');
+    std::size_t taken = 0;
+    while (taken < limits::kStoreWaiting &&
+           door->update(row(std::to_string(taken) + "@xmpp.example", 1, most))) {
+        ++taken;
+    }
+    EXPECT_NEAR(static_cast<double>(taken),
+                static_cast<double>(limits::kStoreWaitingBytes / limits::kStoreDetailBytes), 100);
+}
+
+TEST_F(DoorTest, ARestartHandsOverWhatWasKept) {
+    ASSERT_TRUE(until([&] { return listener.done == 1; }));
+    EXPECT_TRUE(listener.names.empty());
+    for (int i = 0; i < 1'000; ++i) {
+        ASSERT_TRUE(door->put(row(std::to_string(i) + "@xmpp.example")));
+    }
+    ASSERT_TRUE(told(1'000, true));
+    ASSERT_TRUE(door->put(row("late@xmpp.example")));  // nobody was told of it
+    loop->run_turn(0s);
+    memory.crash([] { return false; });
+    shard.reset();
+    memory.restart();
+    start();
+    ASSERT_TRUE(until([&] { return listener.done == 1; }));
+    EXPECT_EQ(listener.names.size(), 1'000U);
+    EXPECT_EQ(listener.batches, 4);
+}
+
+TEST_F(DoorTest, AnEndInPeaceKeepsWhatWaits) {
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example")));
+    memory.restart();
+    EXPECT_EQ(memory.rows().size(), 1U);
+}
+
+}  // namespace
+}  // namespace fedgate::store
