@@ -1,5 +1,6 @@
 #include "appliance/gateway/mime.hpp"
 
+#include "appliance/gateway/html.hpp"
 #include "sip/uri.hpp"
 
 namespace fedgate::gateway {

@@ -1,4 +1,4 @@
-// Text of SIP bodies: charsets, transfer encodings and HTML, all into UTF-8 that XML 1.0 can carry.
+// Text of SIP bodies: charsets and transfer encodings, all into UTF-8 that XML 1.0 can carry.
 // Pure: bytes into a Sink. A Sink that overflows means "too big", which the caller answers.
 #pragma once
 
@@ -22,10 +22,12 @@ void write_clean(Charset, Bytes text, Sink&);
 [[nodiscard]] bool decode_base64(Bytes, Sink&);
 [[nodiscard]] bool decode_quoted_printable(Bytes, Sink&);
 
-// IM-39: the plain rendition of an HTML text (UTF-8): br, p, div, li and the like break the line,
-// entities are decoded, script and style vanish with their content, white space collapses.
-void write_plain_of_html(Bytes html, Sink&);
-
+constexpr char32_t kReplacement = 0xFFFD;
+// XML 1.0, production 2.
+constexpr bool allowed_in_xml(char32_t c) {
+    return c == 0x9 || c == 0xA || c == 0xD || (c >= 0x20 && c <= 0xD7FF) ||
+           (c >= 0xE000 && c <= 0xFFFD) || (c >= 0x10000 && c <= 0x10FFFF);
+}
 // Appends one character as UTF-8.
 void append_utf8(char32_t, Sink&);
 

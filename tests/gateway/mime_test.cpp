@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "appliance/gateway/html.hpp"
+
 namespace fedgate::gateway {
 namespace {
 
