@@ -18,6 +18,7 @@ struct Ledger {
         bool own_doubt = false;   // the sender's own side broke off: it has told its user so
         bool accepted = false;    // SIP to XMPP: 2xx came
         bool never_left = false;  // the sender's own side gave up: not our message
+        bool at_crash = false;    // open when Fedgate was killed
     };
     struct Totals {
         unsigned sent = 0, delivered = 0, refused = 0, in_doubt = 0, open = 0, doubled = 0,
@@ -35,10 +36,17 @@ struct Ledger {
         Entry& entry = entries.at(name);
         ++entry.delivered;
         unsigned& last = delivered_in_pair[entry.pair];
-        if (entry.order < last) ++disordered;
+        // One that its sender was told is in doubt may come at any time, or never.
+        if (entry.order < last && entry.refused == 0 && !entry.own_doubt) {
+            ++disordered;
+            if (first_disordered.empty()) first_disordered = name;
+        }
         last = entry.order;
     }
-    void on_refused(const std::string& name) { ++entries.at(name).refused; }
+    void on_refused(const std::string& name, const std::string& cause = "error") {
+        ++entries.at(name).refused;
+        ++causes[cause];
+    }
 
     [[nodiscard]] Totals totals() const {
         Totals totals;
@@ -53,6 +61,8 @@ struct Ledger {
                 ++totals.delivered;
             } else if (entry.refused > 0) {
                 ++totals.refused;
+            } else if (entry.at_crash) {
+                ++totals.in_doubt;
             } else {
                 ++totals.open;
             }
@@ -62,16 +72,18 @@ struct Ledger {
     }
     [[nodiscard]] std::string first_open() const {
         for (const auto& [name, entry] : entries) {
-            if (entry.never_left || entry.own_doubt) continue;
+            if (entry.never_left || entry.own_doubt || entry.at_crash) continue;
             if (entry.delivered + entry.refused == 0) return name;
         }
         return {};
     }
 
     std::map<std::string, Entry> entries;
+    std::map<std::string, unsigned> causes;  // of refusals
     std::map<std::string, unsigned> sent_in_pair;
     std::map<std::string, unsigned> delivered_in_pair;
     unsigned disordered = 0;
+    std::string first_disordered;
     unsigned allowed_refusals =
         1;  // with faults 2: an error is said again when a stream breaks under it
 };

@@ -22,6 +22,7 @@
 #include "sip/writer.hpp"
 #include "tests/simulation/ledger.hpp"
 #include "xml/stanza.hpp"
+#include "xml/stanza_error.hpp"
 
 namespace fedgate::simulation {
 
@@ -86,13 +87,11 @@ public:
     // `certified`: each server trusts the other's certificate.
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
            bool certified = false)
-        : node_(node), rules_(compile(settings)), group_(shards) {
+        : node_(node), rules_(compile(settings)) {
+        group_.emplace(shards);
         door_.emplace(shards);
-        for (std::uint32_t i = 0; i < shards; ++i) {
-            Seat seat;
-            seat.loop = &simulation.make_loop(node);
-            seat.shard = std::make_unique<Shard>(group_, i, *seat.loop);
-            seat.resolver = std::make_unique<net::SimulatedResolver>(*seat.loop);
+        seats_.resize(shards);
+        for (Seat& seat : seats_) {
             net::TlsConfig tls;
             tls.credentials.push_back(
                 {{{}, certificate(node).certificate}, {{}, certificate(node).key}});
@@ -100,15 +99,13 @@ public:
             auto context = net::TlsContext::load(tls);
             FEDGATE_CHECK(context.has_value());
             seat.certificates.external = std::move(*context);
-            seats_.push_back(std::move(seat));
         }
+        take_seats(simulation);
     }
 
     void knows(const std::string& domain, Simulation& simulation, Simulation::Node server) {
-        for (Seat& seat : seats_) {
-            seat.resolver->add_srv("_xmpp-server._tcp." + domain, {10, 0, 5269, "host." + domain});
-            seat.resolver->add_address("host." + domain, simulation.address(server, 0));
-        }
+        known_.emplace_back(domain, simulation.address(server, 0));
+        for (Seat& seat : seats_) tell(*seat.resolver, known_.back());
     }
 
     struct Seat {
@@ -130,7 +127,7 @@ public:
     void restart_edge(link::GatewayDoor& door) {
         FEDGATE_CHECK(seats_.size() == 1);
         seats_[0].edge.reset();
-        door_.emplace(group_.count());
+        door_.emplace(group_->count());
         start_edge(seats_[0], door);
     }
     void start_with_gateway() {
@@ -147,6 +144,24 @@ public:
         }
     }
 
+    // kill -9: others see their connections reset.
+    void crash(Simulation& simulation) {
+        simulation.kill(node_);
+        const std::uint32_t shards = group_->count();
+        for (Seat& seat : seats_) {
+            seat.edge.reset();
+            seat.gateway.reset();
+            seat.resolver.reset();
+            seat.shard.reset();
+        }
+        group_.emplace(shards);
+        door_.emplace(shards);
+        take_seats(simulation);
+        for (Seat& seat : seats_) {
+            for (const auto& known : known_) tell(*seat.resolver, known);
+        }
+    }
+
     // Other rules from now on, as the control thread publishes them.
     void reload(const Settings& settings) {
         auto rules = compile(settings);
@@ -159,17 +174,34 @@ public:
 
     [[nodiscard]] std::vector<Seat>& seats() { return seats_; }
     [[nodiscard]] Simulation::Node node() const { return node_; }
-    [[nodiscard]] std::uint64_t count(Counter counter) const { return group_.sum(counter); }
+    [[nodiscard]] std::uint64_t count(Counter counter) const { return group_->sum(counter); }
     std::string log() {
         std::string lines;
-        for (std::uint32_t i = 0; i < group_.count(); ++i) group_.log(i).drain(lines);
+        for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(lines);
         return lines;
     }
 
 private:
+    using Known = std::pair<std::string, SocketAddress>;
+
+    void take_seats(Simulation& simulation) {
+        for (std::uint32_t i = 0; i < seats_.size(); ++i) {
+            Seat& seat = seats_[i];
+            seat.loop = &simulation.make_loop(node_);
+            seat.shard = std::make_unique<Shard>(*group_, i, *seat.loop);
+            seat.resolver = std::make_unique<net::SimulatedResolver>(*seat.loop);
+        }
+    }
+    static void tell(net::SimulatedResolver& resolver, const Known& known) {
+        const auto& [domain, address] = known;
+        resolver.add_srv("_xmpp-server._tcp." + domain, {10, 0, 5269, "host." + domain});
+        resolver.add_address("host." + domain, address);
+    }
+
     Simulation::Node node_;
     std::unique_ptr<const rules::Snapshot> rules_;
-    ShardGroup group_;
+    std::vector<Known> known_;
+    std::optional<ShardGroup> group_;
     std::optional<edge::DoorGuard> door_;
     std::vector<Seat> seats_;
 };
@@ -184,7 +216,9 @@ public:
         const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
         if (stanza.kind != xml::StanzaKind::kMessage) return true;
         if (stanza.type == "error") {
-            ledger_.on_refused(std::string(stanza.id));
+            const auto error = xml::parse_stanza_error(stanza.root);
+            ledger_.on_refused(std::string(stanza.id),
+                               error ? std::string(xml::name_of(error->condition)) : "error");
             return true;
         }
         char memory[4096];
@@ -315,7 +349,9 @@ private:
                 pending_.erase(name);
                 if (!ledger_.entries.contains(name)) return;
                 if (message_.status < 300) ledger_.entries.at(name).accepted = true;
-                if (message_.status >= 300) ledger_.on_refused(name);
+                if (message_.status >= 300) {
+                    ledger_.on_refused(name, std::to_string(message_.status));
+                }
             }
             return;
         }
@@ -327,7 +363,7 @@ private:
             status = known ? answer_again : answer;
             if (const sip::Header* about = message_.find(sip::HeaderName::kInReplyTo)) {
                 status = 200;
-                ledger_.on_refused(std::string(about->value));  // IM-50
+                ledger_.on_refused(std::string(about->value), "notice");  // IM-50
             } else if (status < 300 && !known) {
                 ledger_.on_delivered(std::string(message_.body.substr(0, message_.body.find(' '))));
             }
@@ -445,6 +481,15 @@ public:
             if (entry.to_sip && entry.delivered + entry.refused == 0) entry.own_doubt = true;
         }
         partner.restart_edge(users);
+    }
+    // What it held is nobody's any more: in doubt, and no more than that.
+    void crash_fedgate(Duration down) {
+        for (auto& [name, entry] : ledger.entries) {
+            if (entry.delivered + entry.refused == 0) entry.at_crash = true;
+        }
+        fedgate.crash(simulation);
+        simulation.run_for([] { return false; }, down);
+        fedgate.start_with_gateway();
     }
     void restart_pool() {
         kill_node(1);
