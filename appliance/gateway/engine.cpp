@@ -309,6 +309,23 @@ void Gateway::Engine::on_timer(Timer& timer) {
     }
 }
 
+void Gateway::Engine::on_stored(store::Sequence last, bool ok) {
+    watches_.on_stored(last, ok);
+    watchers_.on_stored(last, ok);
+}
+
+void Gateway::Engine::on_restored(std::span<const store::Row> rows) {
+    for (const store::Row& row : rows) {
+        row.kind == store::Kind::kWatch ? watches_.restore(row) : watchers_.restore(row);
+    }
+}
+
+void Gateway::Engine::on_restore_done() {
+    restoring_ = false;
+    watches_.on_restore_done();
+    watchers_.on_restore_done();
+}
+
 std::vector<PortRow> Gateway::Engine::ports() {
     std::vector<PortRow> rows;
     for (const SipListenerInfo& info : agent_.transport().listeners()) {
@@ -356,6 +373,8 @@ Gateway::Gateway(Shard& shard, const rules::Snapshot& rules, net::Resolver& reso
 Gateway::~Gateway() = default;
 
 void Gateway::attach(link::EdgeDoor& edge) { engine_->attach(edge); }
+void Gateway::attach_store(store::Door& door) { engine_->attach_store(door); }
+store::User& Gateway::store_user() { return *engine_; }
 Result<void> Gateway::start() { return engine_->start(); }
 void Gateway::reload(const rules::Snapshot& rules) { engine_->reload(rules); }
 void Gateway::set_tls(net::TlsContext* tls) { engine_->set_tls(tls); }

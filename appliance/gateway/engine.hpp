@@ -101,6 +101,7 @@ private:
 class Gateway::Engine final : private SipAgentUser,
                               private RecordHandler,
                               private PresenceHost,
+                              public store::User,
                               private TimerOwner {
 public:
     Engine(Shard&, const rules::Snapshot&, net::Resolver&, net::TlsContext*, const GatewayOptions&);
@@ -109,6 +110,10 @@ public:
     Engine& operator=(const Engine&) = delete;
 
     void attach(link::EdgeDoor& edge) { edge_ = &edge; }
+    void attach_store(store::Door& door) {
+        store_ = &door;
+        restoring_ = true;
+    }
     Result<void> start();
     void reload(const rules::Snapshot&);
     void set_tls(net::TlsContext* tls) { agent_.set_tls(tls); }
@@ -119,6 +124,9 @@ public:
     [[nodiscard]] bool take_stanza(const link::FromPartner&);
     void on_outcome(const link::Outcome&);
     void on_incoming_timer(Incoming&);
+    void on_stored(store::Sequence, bool ok) override;
+    void on_restored(std::span<const store::Row>) override;
+    void on_restore_done() override;
 
     [[nodiscard]] std::vector<PortRow> ports();
     [[nodiscard]] std::vector<TargetRow> targets();
@@ -146,7 +154,10 @@ private:
     [[nodiscard]] const rules::Snapshot& rules() const override { return *rules_; }
     [[nodiscard]] MutableBytes stanza_memory() override { return MutableBytes(stanza_memory_); }
     [[nodiscard]] MutableBytes request_memory() override { return MutableBytes(request_memory_); }
-    [[nodiscard]] bool has_room() const override { return outbox_bytes_ < kOutboxBytes; }
+    [[nodiscard]] bool has_room() const override {
+        return !restoring_ && outbox_bytes_ < kOutboxBytes;
+    }
+    [[nodiscard]] store::Door* store() override { return store_; }
     void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken) override;
     [[nodiscard]] bool give(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken);
     void empty_outbox();
@@ -198,7 +209,9 @@ private:
     Shard& shard_;
     const rules::Snapshot* rules_;
     link::EdgeDoor* edge_ = nullptr;
-    BlockPool blocks_;  // before all that holds blocks
+    store::Door* store_ = nullptr;
+    bool restoring_ = false;  // its rows are not all in yet
+    BlockPool blocks_;        // before all that holds blocks
     Random random_;
     KeyMaker keys_;
     xml::StreamScope scope_;

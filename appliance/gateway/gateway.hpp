@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "appliance/link/link.hpp"
+#include "appliance/store/store.hpp"
 #include "core/base/error.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
@@ -78,6 +79,10 @@ public:
 
     // Where stanzas for partners go. Before start().
     void attach(link::EdgeDoor&);
+    // Where subscriptions are kept, which then come back by on_restored() of store_user(). Before
+    // start(); without it nothing outlives the process.
+    void attach_store(store::Door&);
+    [[nodiscard]] store::User& store_user();
     // Opens the listeners of sip.listen. What can't be opened is logged; the first such error is
     // returned.
     Result<void> start();

@@ -6,6 +6,7 @@
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/sip_agent.hpp"
+#include "appliance/store/store.hpp"
 #include "core/run/shard.hpp"
 
 namespace fedgate::gateway {
@@ -25,6 +26,8 @@ public:
     [[nodiscard]] virtual Random& random() = 0;
     [[nodiscard]] virtual const KeyMaker& keys() const = 0;
     [[nodiscard]] virtual const rules::Snapshot& rules() const = 0;
+    // Null: nothing outlives the process.
+    [[nodiscard]] virtual store::Door* store() = 0;
     [[nodiscard]] virtual Key pair_key(const Address& xmpp, const Address& sip) const = 0;
 
     // Asked before an event is taken that may lead to stanzas; false: not now, hold its source

@@ -27,6 +27,11 @@ public:
     // A stanza with that token was not written to a stream, or may be lost.
     void on_unsent(PresenceToken, link::Fault);
 
+    // store::User's, for rows of this kind.
+    void on_stored(store::Sequence, bool ok) { static_cast<void>(ok); }
+    void restore(const store::Row&) {}
+    void on_restore_done() {}
+
 private:
     PresenceHost& host_;
 };

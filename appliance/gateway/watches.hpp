@@ -22,6 +22,11 @@ public:
     // The end of a SUBSCRIBE of ours; the request is released here.
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault);
 
+    // store::User's, for rows of this kind.
+    void on_stored(store::Sequence, bool ok) { static_cast<void>(ok); }
+    void restore(const store::Row&) {}
+    void on_restore_done() {}
+
 private:
     PresenceHost& host_;
 };
