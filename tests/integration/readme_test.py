@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from harness.gate import GateTest
-from harness.kamailio import CONFIGURATION
+from harness.kamailio import CONFIGURATION, PRESENCE
 from harness.world import binaries
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
@@ -49,7 +49,7 @@ class Readme(GateTest):
     def test_kamailio_is_told_what_the_tests_tell_it(self):
         shown = block_after("## The SIP side").replace("sip.example\"", '{domain}"')
         shown = re.sub(r'"sip:[^"]*"', '"{fedgate}"', shown)
-        used = CONFIGURATION.replace("{{", "{").replace("}}", "}")
+        used = CONFIGURATION.replace("{{", "{").replace("}}", "}").replace("{presence}", PRESENCE)
         self.assertIn(shown.split(), [used.split()[i:i + len(shown.split())] for i in range(len(used.split()))])
 
 

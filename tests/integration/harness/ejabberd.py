@@ -56,7 +56,7 @@ class Ejabberd:
                             for domain, (_, variant) in self.hosts.items()},
             "append_host_config": {domain: dialback for domain, (_, variant) in self.hosts.items()
                                    if VARIANTS[variant]["dialback"]},
-            "modules": {"mod_ping": {}},
+            "modules": {"mod_ping": {}, "mod_roster": {}, "mod_disco": {}},
         }
 
     def whole(self, certificate):

@@ -1,6 +1,7 @@
 """A real Kamailio: registrar and proxy of the SIP domain, with a route to Fedgate for all others."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -29,9 +30,11 @@ loadmodule "rr.so"
 loadmodule "maxfwd.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
+loadmodule "siputils.so"
 loadmodule "textops.so"
 loadmodule "auth.so"
 {load_tls}
+{load_presence}
 modparam("usrloc", "db_mode", 0)
 modparam("auth", "algorithm", "{algorithm}")
 {qop}
@@ -42,7 +45,6 @@ request_route {{
         sl_send_reply("483", "Too Many Hops");
         exit;
     }}
-    remove_hf("Route");  # of a user agent whose outbound proxy this is
     if (is_method("OPTIONS")) {{
         sl_send_reply("200", "OK");
         exit;
@@ -51,14 +53,28 @@ request_route {{
         save("location");
         exit;
     }}
-    if ($rd == "{address}") {{
-        $ru = "sip:" + $rU + "@{domain}";
+    if (!has_totag()) {{
+        remove_hf("Route");  # of a user agent whose outbound proxy this is
+        if ($rd == "{address}") {{
+            $ru = "sip:" + $rU + "@{domain}";
+        }}
+    }}
+
+    # A dialog that was recorded below.
+    if (has_totag() && loose_route()) {{
+        t_relay();
+        exit;
+    }}
+{presence}
+    if (is_method("SUBSCRIBE")) {{
+        record_route();
     }}
     if ($rd != "{domain}") {{
         $du = "{fedgate}";
         t_relay();
         exit;
     }}
+
 {authenticate}
 {redirect}
     if (!lookup("location")) {{
@@ -67,6 +83,42 @@ request_route {{
     }}
     t_relay();
 }}
+"""
+
+# Who watches whom, and who may: rules are documents that users write by HTTP (RFC 4825, RFC 5025).
+LOAD_PRESENCE = """\
+loadmodule "db_text.so"
+loadmodule "presence.so"
+loadmodule "presence_xml.so"
+loadmodule "xhttp.so"
+loadmodule "xcap_server.so"
+tcp_accept_no_cl=yes
+modparam("db_text", "db_mode", 0)
+modparam("presence|presence_xml|xcap_server", "db_url", "text://{tables}")
+modparam("presence", "server_address", "sip:{address}:5060;transport=tcp")
+modparam("presence", "send_fast_notify", 1)
+modparam("presence", "subs_db_mode", 1)
+modparam("presence_xml", "integrated_xcap_server", 1)
+modparam("presence_xml", "force_active", 0)
+
+event_route[xhttp:request] {{
+    $xcapuri(u=>data) = $hu;
+    if (xcaps_put("$xcapuri(u=>xuid)", "$hu", "$rb")) {{
+        pres_update_watchers("$xcapuri(u=>xuid)", "presence");
+    }}
+}}
+"""
+
+PRESENCE = """\
+    # The presence of our own users.
+    if (is_method("PUBLISH") && uri == myself) {
+        handle_publish();
+        exit;
+    }
+    if (is_method("SUBSCRIBE") && uri == myself) {
+        handle_subscribe();
+        exit;
+    }
 """
 
 AUTHENTICATE = """\
@@ -107,15 +159,18 @@ class Kamailio:
     from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked;
     nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds.
     redirect: where it says that its users are, in Kamailio's words. listen: one more socket of its.
-    memory: MiB that its processes share; a transaction of some KiB stays there for seconds after its end."""
+    memory: MiB that its processes share; a transaction of some KiB stays there for seconds after its end.
+    presence: it is the presence server of its users, whom it asks who may watch them."""
 
     def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
-                 nonce_count=False, nonce_expire=300, redirect="", listen="", memory=64):
+                 nonce_count=False, nonce_expire=300, redirect="", listen="", memory=64,
+                 presence=False):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
         self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
         self.redirect, self.listen, self.memory = redirect, listen, memory
+        self.presence = presence
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -132,6 +187,9 @@ class Kamailio:
         if self.certificate:
             tls.write_text(TLS.format(key=self.certificate.key, ca=self.ca,
                                       certificate=self.certificate.certificate))
+        if self.presence:
+            shutil.copytree("/usr/share/kamailio/dbtext/kamailio", self.directory / "tables",
+                            dirs_exist_ok=True)
         machine = subprocess.run(["dpkg-architecture", "-qDEB_HOST_MULTIARCH"], check=True,
                                  capture_output=True, text=True).stdout.strip()
         path.write_text(CONFIGURATION.format(
@@ -145,6 +203,8 @@ class Kamailio:
                   + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
             listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
             listen=f"listen={self.listen}" if self.listen else "",
+            load_presence=LOAD_PRESENCE.format(tables=self.directory / "tables", address=self.address)
+            if self.presence else "", presence=PRESENCE if self.presence else "",
             enable_tls="enable_tls=yes" if self.certificate else "",
             load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else ""))
         return path

@@ -66,6 +66,11 @@ def lua(value):
     return "true" if value else "false"
 
 
+def file_name(name):
+    """As its data store writes it."""
+    return "".join(chr(c) if c < 128 and chr(c).isalnum() else f"%{c:02x}" for c in name.encode())
+
+
 class Prosody:
     """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
 
@@ -104,11 +109,10 @@ class Prosody:
         return path
 
     def write_accounts(self, domain):
-        folder = self.directory / "data" / "".join(
-            chr(c) if c < 128 and chr(c).isalnum() else f"%{c:02x}" for c in domain.encode()) / "accounts"
+        folder = self.directory / "data" / file_name(domain) / "accounts"
         folder.mkdir(parents=True, exist_ok=True)
         for name, password in self.accounts.items():
-            (folder / f"{name}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
+            (folder / f"{file_name(name)}.dat").write_text(f"return {{ [\"password\"] = {json.dumps(password)} }};\n")
 
     async def start(self, dns):
         path = self.write(dns)

@@ -1,4 +1,4 @@
-"""A SIP user agent for MESSAGE: answers with a chosen status, or not at all, and sends."""
+"""A SIP user agent: answers MESSAGE with a chosen status, or not at all, and sends."""
 import asyncio
 import collections
 import itertools
@@ -79,6 +79,7 @@ class SipAgent:
     """status: what a MESSAGE is answered with, a number or a function of the request; None: silence.
 
     OPTIONS is always answered with 200, unless is_silent. received: the MESSAGE requests, in order.
+    on_request(message, reply): instead of all that, for one who does more.
     """
 
     def __init__(self, transport="tcp", address="127.0.0.1", status=200, certificate=None, ca=None):
@@ -91,6 +92,7 @@ class SipAgent:
         self.server = self.datagrams = None
         self.connecting, self.is_stopped = asyncio.Lock(), False
         self.counter = itertools.count(1)
+        self.on_request = None
 
     @property
     def uri(self):
@@ -131,9 +133,13 @@ class SipAgent:
 
     def on_message(self, message, reply):
         if message.is_response:
-            future = self.waiting.get(message.header("call-id"))
+            call_id, number = message.header("call-id"), message.header("cseq").split()[0]
+            future = self.waiting.get(call_id) or self.waiting.get((call_id, number))
             if future and not future.done() and message.status >= 200:
                 future.set_result(message)
+            return
+        if self.on_request and message.method != "ACK":
+            self.on_request(message, reply)
             return
         if message.method == "MESSAGE":
             asyncio.get_running_loop().create_task(self.keep(message))
@@ -150,13 +156,13 @@ class SipAgent:
             self.received.append(message)
             self.arrived.notify_all()
 
-    def response(self, request, status):
+    def response(self, request, status, to=None, headers=()):
         lines = [f"SIP/2.0 {status} {REASONS.get(status, 'Answer')}"]
         lines += [f"Via: {value}" for value in request.headers["via"]]
-        to = request.header("to")
+        to = to or request.header("to")
         lines += [f"From: {request.header('from')}",
                   f"To: {to}" + ("" if ";tag=" in to else f";tag={uuid.uuid4().hex[:8]}"),
-                  f"Call-ID: {request.header('call-id')}", f"CSeq: {request.header('cseq')}",
+                  f"Call-ID: {request.header('call-id')}", f"CSeq: {request.header('cseq')}", *headers,
                   "Content-Length: 0", "", ""]
         return "\r\n".join(lines).encode()
 
@@ -224,14 +230,18 @@ class SipAgent:
                            headers=()):
         """Sends a request to the (address, port) and returns the final response."""
         call_id, data = self.request(method, sender, target, body, headers=headers)
-        self.waiting[call_id] = asyncio.get_running_loop().create_future()
+        return await self.exchange(data, call_id, f"the {method} for {target}", to, seconds)
+
+    async def exchange(self, data, key, what, to, seconds=WAIT_SECONDS):
+        """The final response to these bytes; key: their Call-ID, or that and the number of their CSeq."""
+        self.waiting[key] = asyncio.get_running_loop().create_future()
         await self.send_bytes(data, *to)
         try:
-            return await asyncio.wait_for(self.waiting[call_id], seconds)
+            return await asyncio.wait_for(self.waiting[key], seconds)
         except asyncio.TimeoutError:
-            raise Failed(f"no response to the {method} for {target} in {seconds} s") from None
+            raise Failed(f"no response to {what} in {seconds} s") from None
         finally:
-            del self.waiting[call_id]
+            del self.waiting[key]
 
     async def stop(self):
         """Dies: no port, no connection."""

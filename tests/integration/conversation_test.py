@@ -1,0 +1,88 @@
+"""The scripts in conversations/, each with real servers and people, and the language itself."""
+import asyncio
+import pathlib
+import unittest
+
+from harness.conversation import ScriptError, accounts, parse, plays
+from harness.conversation_world import ConversationWorld
+from harness.world import PeerTest
+
+SCRIPTS = [parse(path) for path in sorted((pathlib.Path(__file__).parent / "conversations").glob("*.txt"))]
+KEYS = {"xmpp.rate.connections_per_address": "none"}
+AT_ONCE = 4    # plays that leave each other alone
+
+
+class Conversations(PeerTest):
+    """All scripts for the servers of a class below, in one world."""
+
+    async def play_all(self, servers):
+        world = await self.world(servers, accounts(SCRIPTS), KEYS, of=ConversationWorld)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(play):
+            async with gate:
+                await play.run()
+        all_plays = plays(SCRIPTS, servers, world)
+        quiet = [play for play in all_plays if not play.script.disturbs_others]
+        results = await asyncio.gather(*map(one, quiet), return_exceptions=True)
+        for play in all_plays[len(quiet):]:
+            results += await asyncio.gather(play.run(), return_exceptions=True)
+        for play, result in zip(all_plays, results):
+            with self.subTest(str(play)):
+                if result:
+                    raise result
+        if any(results):
+            print(world.logs(), flush=True)
+
+
+class ProsodyKamailio(Conversations):
+    async def test_all(self):
+        await self.play_all("prosody+kamailio")
+
+
+class EjabberdKamailio(Conversations):
+    async def test_all(self):
+        await self.play_all("ejabberd+kamailio")
+
+
+class ProsodyDirect(Conversations):
+    async def test_all(self):
+        await self.play_all("prosody+direct")
+
+
+class Language(unittest.TestCase):
+    HEAD = "people: alice@xmpp bob@sip\nservers: prosody+direct\n"
+
+    def error(self, text):
+        with self.assertRaises(ScriptError) as caught:
+            parse("x.txt", text)
+        return str(caught.exception)
+
+    def test_steps(self):
+        script = parse("x.txt", self.HEAD + "# a remark\nalice says \"one # two\"  # to bob\n"
+                                            "within 3 s bob sees alice away on phone \"In a...\"\n")
+        self.assertEqual(script.casts, [{"alice": "xmpp", "bob": "sip"}])
+        self.assertEqual([step.line for step in script.steps], [4, 5])
+        self.assertEqual(script.steps[0].arguments, {"who": "alice", "text": "one # two", "whom": "bob"})
+        self.assertEqual(script.steps[1].arguments, {"who": "bob", "whom": "alice", "state": "away",
+                                                     "device": "phone", "text": "In a..."})
+        self.assertEqual(script.steps[1].seconds, 3)
+
+    def test_what_is_wrong_is_named(self):
+        self.assertEqual(self.error(self.HEAD + "\nalice add bob\n"),
+                         "x.txt:4: 'alice add bob' is no step; did you mean 'WHO adds WHOM'?")
+        self.assertEqual(self.error(self.HEAD + "carol adds bob\n"),
+                         "x.txt:3: carol is none of the people (alice, bob)")
+        self.assertIn("x.txt:1: the first lines have to say", self.error("alice adds bob\n"))
+        self.assertIn("x.txt:1: people are written", self.error("people: alice@home\n"))
+        self.assertIn('did you mean \'WHO hears "TEXT" [from WHOM]\'', self.error(self.HEAD + 'bob hear "x"\n'))
+        self.assertIn("no step", self.error(self.HEAD))
+
+    def test_every_script_has_a_test(self):
+        played = {"prosody+kamailio", "ejabberd+kamailio", "prosody+direct"}
+        for script in SCRIPTS:
+            self.assertLessEqual(set(script.servers), played, script.path)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,338 @@
+"""Conversations that people can read, and their interpreter.
+
+A script is a text of lines; `#` begins a remark. First who speaks, and between which servers:
+
+    people: alice@xmpp bob@sip, alice@sip bob@xmpp
+    servers: prosody+kamailio ejabberd+kamailio prosody+direct
+
+Then one step a line, in the forms of FORMS below, from top to bottom. What somebody sees or hears is
+waited for, 10 seconds unless the line begins with `within N s`. `...` in what is seen is any text.
+Where only two people speak, `to WHOM` and `from WHOM` may be left out.
+"""
+import difflib
+import pathlib
+import re
+from dataclasses import dataclass
+
+from .person import Ladder
+from .process import Failed
+
+WAIT_SECONDS = 10
+SIDES = ("xmpp", "sip")
+STATES = "online|chat|away|dnd|xa|offline"
+WORDS = {"WHOM": r"(?P<whom>\w+)", "WHO": r"(?P<who>\w+)", "STATE": rf"(?P<state>{STATES})",
+         '"TEXT"': r'"(?P<text>[^"]*)"', "DEVICE": r"(?P<device>\w+)", "COUNT": r"(?P<count>once|twice|never)",
+         "PART": r"(?P<part>fedgate|partner)"}
+COUNTS = {"never": 0, "once": 1, "twice": 2}
+FORMS = {}    # form -> (pattern, what it does)
+
+
+class ScriptError(Exception):
+    """The text of a script is wrong; the message begins with file and line."""
+
+
+def form(text):
+    """Square brackets: may be left out."""
+    pattern = re.sub(r" \[(.*?)\]", r"(?: \1)?", text)
+    for word, group in WORDS.items():
+        pattern = re.sub(rf"(?<![<\w]){word}(?!\w)", lambda _: group, pattern)
+
+    def keep(action):
+        FORMS[text] = (re.compile(pattern), action)
+        return action
+    return keep
+
+
+@dataclass(frozen=True)
+class Step:
+    line: int
+    text: str
+    action: object
+    arguments: dict
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Script:
+    path: pathlib.Path
+    casts: list      # of name -> side
+    servers: list    # of "prosody+kamailio"
+    steps: list
+
+    @property
+    def name(self):
+        return self.path.stem
+
+    @property
+    def disturbs_others(self):
+        return any(step.action in (restart, kill, start) for step in self.steps)
+
+
+def parse(path, text=None):
+    """The script of a file."""
+    path = pathlib.Path(path)
+    casts, servers, steps = [], [], []
+
+    def wrong(number, why):
+        raise ScriptError(f"{path.name}:{number}: {why}")
+    for number, line in enumerate((path.read_text() if text is None else text).splitlines(), 1):
+        line = re.sub(r'^((?:[^"#]|"[^"]*")*)#.*', r"\1", line).strip()
+        if not line:
+            continue
+        header, _, rest = line.partition(":")
+        if header == "people":
+            casts = [read_cast(one, lambda why: wrong(number, why)) for one in rest.split(",")]
+        elif header == "servers":
+            servers = rest.split()
+        elif not casts or not servers:
+            wrong(number, "the first lines have to say people: and servers:")
+        else:
+            steps.append(read_step(number, line, list(casts[0]), lambda why: wrong(number, why)))
+    if not steps:
+        wrong(1, "there is no step")
+    return Script(path, casts, servers, steps)
+
+
+def read_cast(text, wrong):
+    cast = dict(one.partition("@")[::2] for one in text.split())
+    if not cast or any(side not in SIDES for side in cast.values()):
+        wrong(f"people are written alice@xmpp bob@sip, not {text.strip()!r}")
+    return cast
+
+
+def read_step(number, line, names, wrong):
+    limit = re.match(r"within (\d+) s,? ", line)
+    text = line[limit.end():] if limit else line
+    for pattern, action in FORMS.values():
+        if match := pattern.fullmatch(text):
+            arguments = match.groupdict()
+            others = [name for name in names if name != arguments.get("who")]
+            if "whom" in arguments and arguments["whom"] is None and len(others) == 1:
+                arguments["whom"] = others[0]
+            for word in ("who", "whom"):
+                if word in arguments and arguments[word] not in names:
+                    wrong(f"{arguments[word]} is none of the people ({', '.join(names)})")
+            return Step(number, line, action, arguments, float(limit[1]) if limit else WAIT_SECONDS)
+    wrong(f"{text!r} is no step{nearest(text, names)}")
+
+
+def nearest(text, names):
+    """The form that such a line was perhaps meant to have."""
+    shape = re.sub(r'"[^"]*"', '"TEXT"', text)
+    words = iter(["WHO", "WHOM"])
+    shape = re.sub("|".join(rf"\b{name}\b" for name in names), lambda m: next(words, "WHOM"), shape)
+    shape = re.sub(rf"\b(?:{STATES})\b", "STATE", shape)
+    plain = {one.replace("[", "").replace("]", ""): one for one in FORMS}
+    plain.update({re.sub(r" \[.*?\]", "", one): one for one in FORMS})
+    found = difflib.get_close_matches(shape, plain, 1, 0.4)
+    return f"; did you mean {plain[found[0]]!r}?" if found else ""
+
+
+class Play:
+    """One script with one cast in a world (conversation_world.py) that makes the people."""
+
+    def __init__(self, script, cast, world):
+        self.script, self.cast, self.world = script, cast, world
+        self.ladder = Ladder(*world.titles)
+        self.people = {name: world.person(self.ladder, name, side, account(script, cast, name))
+                       for name, side in cast.items()}
+        self.seconds = WAIT_SECONDS
+
+    def __str__(self):
+        return f"{self.script.name} ({' '.join(f'{name}@{side}' for name, side in self.cast.items())})"
+
+    async def run(self):
+        """Everybody is online when it begins."""
+        step = None
+        try:
+            for person in self.people.values():
+                await person.come_online()
+            for step in self.script.steps:
+                self.ladder.step(step.text)
+                self.seconds = step.seconds
+                await step.action(self, **step.arguments)
+        except Exception as failure:
+            where = f"{self.script.path.name}:{step.line}: {step.text}" if step else "coming online"
+            is_known = isinstance(failure, Failed)
+            raise Failed(f"{self} failed at {where}\n{failure if is_known else repr(failure)}\n"
+                         f"{self.ladder.text()}") from None if is_known else failure
+        finally:
+            for person in self.people.values():
+                await person.stop()
+
+    def pair(self, who, whom):
+        return self.people[who], self.people[whom].address
+
+
+def account(script, cast, name):
+    """Its own for each script and cast, so that many can be played in one world."""
+    return f"{name}.{script.name}.{cast[name][0]}"
+
+
+def accounts(scripts):
+    """Those of the XMPP people of all these."""
+    return [account(script, cast, name) for script in scripts for cast in script.casts
+            for name, side in cast.items() if side == "xmpp"]
+
+
+# --- what there is to say
+
+@form("WHO comes online")
+async def comes_online(play, who):
+    await play.people[who].come_online()
+
+
+@form("WHO goes offline [on DEVICE]")
+async def goes_offline(play, who, device):
+    await play.people[who].go_offline(device)
+
+
+@form("WHO reconnects")
+async def reconnects(play, who):
+    await play.people[who].reconnect()
+
+
+@form('WHO is STATE [on DEVICE] ["TEXT"]')
+async def is_state(play, who, state, device, text):
+    await play.people[who].set_state(state, text or "", device)
+
+
+@form("WHO adds WHOM")
+async def adds(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.add(other)
+
+
+@form("WHO removes WHOM")
+async def removes(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.remove(other)
+
+
+@form("WHO polls WHOM")
+async def polls(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.poll(other)
+
+
+@form("WHO approves [WHOM]")
+async def approves(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.approve(other)
+
+
+@form("WHO denies [WHOM]")
+async def denies(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.deny(other)
+
+
+@form("WHO blocks WHOM")
+async def blocks(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.block(other)
+
+
+@form('WHO says "TEXT" [to WHOM]')
+async def says(play, who, text, whom):
+    person, other = play.pair(who, whom)
+    await person.say(other, text)
+
+
+@form('WHO says "TEXT" [to WHOM] and wants a receipt')
+async def says_for_a_receipt(play, who, text, whom):
+    person, other = play.pair(who, whom)
+    await person.say(other, text, receipt=True)
+
+
+@form("WHO types [to WHOM]")
+async def types(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.type(other)
+
+
+@form("WHO stops typing [to WHOM]")
+async def stops_typing(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.stop_typing(other)
+
+
+@form('WHO hears "TEXT" [from WHOM]')
+async def hears(play, who, text, whom):
+    await told(play, who, whom, "heard", text)
+
+
+@form('WHO gets a receipt for "TEXT" [from WHOM]')
+async def gets_a_receipt(play, who, text, whom):
+    await told(play, who, whom, "receipt", text)
+
+
+@form("WHO sees WHOM typing")
+async def sees_typing(play, who, whom):
+    await told(play, who, whom, "typing")
+
+
+@form("WHO sees WHOM stop typing")
+async def sees_stop_typing(play, who, whom):
+    await told(play, who, whom, "stopped typing")
+
+
+@form("WHO sees WHOM asks")
+async def sees_asks(play, who, whom):
+    await told(play, who, whom, "asked")
+
+
+@form("WHO sees WHOM approves")
+async def sees_approves(play, who, whom):
+    await told(play, who, whom, "approved")
+
+
+@form("WHO sees WHOM denies")
+async def sees_denies(play, who, whom):
+    await told(play, who, whom, "denied")
+
+
+@form("WHO is refused [by WHOM]")
+async def is_refused(play, who, whom):
+    await told(play, who, whom, "refused", None)
+
+
+async def told(play, who, whom, kind, text=""):
+    person, other = play.pair(who, whom)
+    await person.expect(kind, other, text, play.seconds)
+
+
+@form('WHO sees WHOM STATE [on DEVICE] ["TEXT"]')
+async def sees_state(play, who, whom, state, device, text):
+    person, other = play.pair(who, whom)
+    await person.expect_state(other, state, text, device, play.seconds)
+
+
+@form("WHO was asked COUNT [by WHOM]")
+async def was_asked(play, who, count, whom):
+    person, other = play.pair(who, whom)
+    if person.asked.get(other, 0) != COUNTS[count]:
+        raise Failed(f"{who} was asked {person.asked.get(other, 0)} times")
+
+
+@form("restart PART")
+async def restart(play, part):
+    await play.world.stop_part(part)
+    await play.world.start_part(part)
+
+
+@form("kill PART")
+async def kill(play, part):
+    await play.world.kill_part(part)
+
+
+@form("start PART")
+async def start(play, part):
+    await play.world.start_part(part)
+
+
+def plays(scripts, servers, world):
+    """All of those that are for these servers, the quiet ones first."""
+    mine = [script for script in scripts if servers in script.servers]
+    return [Play(script, cast, world) for script in sorted(mine, key=lambda one: (one.disturbs_others, one.name))
+            for cast in script.casts]

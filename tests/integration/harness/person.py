@@ -1,0 +1,92 @@
+"""What the people of a conversation have in common, on whichever side: what they see, and the ladder."""
+import re
+import time
+
+from .process import Failed, wait_until
+
+ARROW_WIDTH = 34
+NAME_WIDTH = 8
+
+
+class Ladder:
+    """Who sent what when: people of XMPP on the left of Fedgate, those of SIP on its right."""
+
+    def __init__(self, left="XMPP", right="SIP"):
+        self.start = time.monotonic()
+        blank = " " * (NAME_WIDTH + ARROW_WIDTH)
+        self.lines = [f"{'':10}  {left:<{len(blank)}}Fedgate{right:>{len(blank)}}"]
+
+    def add(self, text):
+        self.lines.append(f"{time.monotonic() - self.start:8.3f} s  {text}")
+
+    def step(self, text):
+        self.lines.append(f"{'':10}  == {text}")
+
+    def arrow(self, person, direction, text):
+        text = f" {text} "[:ARROW_WIDTH - 3]
+        to_right = (person.side == "XMPP") == (direction == "out")
+        line = "-" + text.ljust(ARROW_WIDTH - 2, "-") + ">" if to_right else "<" + text.rjust(ARROW_WIDTH - 2, "-") + "-"
+        name = person.name[:NAME_WIDTH - 1]
+        if person.side == "XMPP":
+            self.add(f"{name:<{NAME_WIDTH}}{line}|")
+        else:
+            self.add(f"{'':{NAME_WIDTH + ARROW_WIDTH}}|{line} {name}")
+
+    def text(self):
+        return "\n".join(self.lines)
+
+
+class Person:
+    """name: in the script; address: on the net. seen: contact -> device -> (state, note).
+
+    What happens to her and is no state (somebody asks, writes, types) is told once: expect() takes it.
+    """
+
+    side = ""
+
+    def __init__(self, ladder, name, address):
+        self.ladder, self.name, self.address = ladder, name, address
+        self.seen, self.told, self.asked = {}, [], {}
+
+    def tell(self, kind, contact, text=""):
+        if kind == "asked":
+            self.asked[contact] = self.asked.get(contact, 0) + 1
+        self.told.append((kind, contact, text))
+
+    async def expect(self, kind, contact, text, seconds):
+        """Takes out the first of this kind."""
+        def find():
+            return next((one for one in self.told if one[:2] == (kind, contact)
+                         and (text is None or one[2] == text)), None)
+        try:
+            self.told.remove(await wait_until(find, "", seconds))
+        except Failed:
+            raise Failed(f"{self.name} was told, but for what a step has taken: {self.told or 'nothing'}") from None
+
+    async def expect_state(self, contact, state, note, device, seconds):
+        try:
+            await wait_until(lambda: self.sees(contact, state, note, device), "", seconds)
+        except Failed:
+            raise Failed(f"{self.name} sees: {self.shown(contact)}") from None
+
+    def sees(self, contact, state, note, device):
+        devices = self.seen.get(contact)
+        if devices is None:
+            return state == "offline" and device is None and note is None and self.side == "XMPP"
+        known = [one for name, one in devices.items() if device in (None, name)]
+        if state == "offline":
+            return (all(one[0] == "offline" for one in known)
+                    and (note is None or any(matches(note, one[1]) for one in known)))
+        return any(one[0] == state and (note is None or matches(note, one[1])) for one in known)
+
+    def shown(self, contact):
+        devices = self.seen.get(contact)
+        if not devices:
+            return "nothing of that contact" if devices is None else "a document without a device"
+        return ", ".join(f'{state} on {name}' + (f' "{note}"' if note else "")
+                         for name, (state, note) in devices.items())
+
+
+def matches(pattern, text):
+    """... in a pattern is any text."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("..."))), text, re.DOTALL) is not None
