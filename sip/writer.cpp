@@ -10,7 +10,6 @@ namespace fedgate::sip {
 namespace {
 
 constexpr Bytes kEnd = "\r\n";
-constexpr Bytes kContactToken = "fg";
 
 // No value may end its line, whatever it is made of.
 void append_value(Sink& out, Bytes value) {
@@ -240,14 +239,8 @@ void write_contact(Sink& out, const OwnContact& contact) {
         out.append(";transport=");
         for (const char c : transport_text(contact.transport)) out.append(chars::lower(c));
     }
-    out.append(';');
-    out.append(kContactToken);
-    out.append('=');
-    append_value(out, contact.token);
     out.append(">\r\n");
 }
-
-Bytes contact_token(const Uri& uri) { return find_parameter(uri.params, kContactToken).value; }
 
 void write_record_routes(Sink& out, const Message& request) {
     copy_all(out, request, HeaderName::kRecordRoute);

@@ -72,19 +72,16 @@ void write_header(Sink&, Bytes name, Bytes value);
 void write_header_number(Sink&, HeaderName, std::uint64_t value);
 void write_party(Sink&, const Party&);  // [display] <uri>[;tag=...], without name and CRLF
 
-// SIP-20: a Contact that leads to this node, where the token tells core and dialog (our tag does:
-// see maker_of_tag()). In SUBSCRIBE, NOTIFY, INVITE, UPDATE and their 2xx; never in MESSAGE.
+// SIP-20: a Contact that leads to this node, where our tag tells the core (maker_of_tag()). In
+// SUBSCRIBE, NOTIFY, INVITE, UPDATE and their 2xx; never in MESSAGE.
 struct OwnContact {
     Bytes user;  // already escaped (ADDR-4)
     Bytes host;  // as it is to be written
     std::uint16_t port = 0;
     Transport transport = Transport::kTls;
-    Bytes token;
     bool secure = false;  // of a dialog with a sips URI: RFC 3261 12.1.1
 };
 void write_contact(Sink&, const OwnContact&);  // the whole line
-// The token of a Request-URI that is such a Contact; empty: none.
-[[nodiscard]] Bytes contact_token(const Uri&);
 // What a 2xx that makes a dialog repeats of its request (RFC 3261 12.1.1): whole Record-Route
 // lines.
 void write_record_routes(Sink&, const Message& request);

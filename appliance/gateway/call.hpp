@@ -6,6 +6,7 @@
 
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/errors.hpp"
+#include "appliance/gateway/key.hpp"
 #include "appliance/link/link.hpp"
 #include "core/base/slab.hpp"
 #include "core/rules/snapshot.hpp"
@@ -43,6 +44,7 @@ struct StanzaCall {
 struct RequestCall {
     Address from;                              // the SIP user
     Address to;                                // the XMPP user
+    Key pair;                                  // of both
     const rules::SipDomain* domain = nullptr;  // of `from`
     SipAnswer refusal{0, {}};                  // status 0: none
     std::array<char, 256> header_memory;

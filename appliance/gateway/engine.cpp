@@ -207,10 +207,10 @@ bool Gateway::Engine::forward(std::uint32_t owner, const link::FromPartner& from
                     from_partner.stanza});
 }
 
-bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request,
+bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, Bytes to_tag,
                               const Origin& origin) {
     return send_to(owner, GatewayRecord::kRequest,
-                   {as_bytes(origin.transaction.pack()), request.bytes});
+                   {as_bytes(origin.transaction.pack()), to_tag, request.bytes});
 }
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
@@ -253,21 +253,9 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
         case GatewayRecord::kRequest: {
             const Origin origin{
                 from_shard, Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
-            // It was parsed once, so nothing is left to unfold: the bytes stay as they are.
-            MutableBytes bytes(const_cast<char*>(record.data()), record.size());
-            const auto parsed =
-                sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
-            RequestCall call;
-            if (parsed.verdict != sip::Verdict::kDone) {
-                answer(origin, {400, {}});
-                return true;
-            }
-            read_call(message_, call);
-            if (call.refusal.status != 0) {  // the rules have changed on the way
-                answer(origin, call.refusal, call.headers());
-                return true;
-            }
-            return own_request(message_, call, pair_key(call.to, call.from), origin);
+            const Bytes to_tag = take_bytes(record, sip::kTagBytes);
+            return take_record(origin, to_tag,
+                               MutableBytes(const_cast<char*>(record.data()), record.size()));
         }
         case GatewayRecord::kAnswer: {
             const auto front = take_value<AnswerFront>(record);

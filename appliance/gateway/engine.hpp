@@ -48,7 +48,7 @@ constexpr std::uint64_t kPresenceTicket = std::uint64_t{1} << kPresenceTokenBits
 enum class GatewayRecord : std::uint32_t {
     kStanza =
         static_cast<std::uint32_t>(link::RecordKind::kFirstOfGateway),  // to the owner of its pair
-    kRequest,   // SIP MESSAGE to the owner of its pair
+    kRequest,   // SIP request to the owner of its pair or dialog
     kAnswer,    // to the shard that has the server transaction
     kResponse,  // SIP response over UDP to the shard that sent the request
 };
@@ -145,7 +145,8 @@ private:
     void count(Counter counter) { shard_.stats().add(counter); }
     void drop(const char* what) override;  // GEN-4
     [[nodiscard]] bool forward(std::uint32_t owner, const link::FromPartner&);
-    [[nodiscard]] bool forward(std::uint32_t owner, const sip::Message&, const Origin&);
+    [[nodiscard]] bool forward(std::uint32_t owner, const sip::Message&, Bytes to_tag,
+                               const Origin&);
     void answer(const Origin&, const SipAnswer&, Bytes headers = {}) override;
     [[nodiscard]] Shard& shard() override { return shard_; }
     [[nodiscard]] SipAgent& agent() override { return agent_; }
@@ -182,13 +183,19 @@ private:
     void tell_untold();
     void write_contact(const sip::Message& response, Sink&);
 
-    // s2x.cpp
-    [[nodiscard]] bool on_message_request(const sip::Message&, const SipPeer&,
-                                          const sip::TransactionKey&) override;
+    // requests.cpp: which SIP request is whose. `call`: of one outside a dialog; `to_tag`: ours, if
+    // it makes one.
+    [[nodiscard]] bool on_request(const sip::Message&, const SipPeer&,
+                                  const sip::TransactionKey&) override;
     bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
-    [[nodiscard]] bool own_request(const sip::Message&, RequestCall&, const Key& pair,
-                                   const Origin&);
+    [[nodiscard]] bool give_to_owner(std::uint32_t owner, const sip::Message&, RequestCall*,
+                                     const SipPeer&, const sip::TransactionKey&);
+    [[nodiscard]] bool own_request(const sip::Message&, RequestCall*, Bytes to_tag, const Origin&);
+    [[nodiscard]] bool take_record(const Origin&, Bytes to_tag, MutableBytes request);
+
+    // s2x.cpp
+    [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);
     [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&,
                                     Conversation&, const Origin&, const sip::TransactionKey& merge);
     void answer_written(Incoming&);

@@ -24,51 +24,6 @@ std::uint64_t ticket_of(Handle<Incoming> incoming) {
     return ((generation << 16) | incoming.index) & (kPresenceTicket - 1);
 }
 
-// RFC 3323 4.2: Privacy is a list of values, ';' between them.
-bool wants_privacy(const sip::Message& request) {
-    for (const sip::Header* header = request.find(sip::HeaderName::kPrivacy); header != nullptr;
-         header = request.next(header)) {
-        Bytes list = header->value;
-        while (!list.empty()) {
-            Bytes one = list.substr(0, list.find_first_of(";,"));
-            list.remove_prefix(std::min(list.size(), one.size() + 1));
-            while (one.starts_with(' ')) one.remove_prefix(1);
-            while (one.ends_with(' ')) one.remove_suffix(1);
-            if (sip::equal_ignoring_case(one, "id")) return true;
-        }
-    }
-    return false;
-}
-
-// ADDR-20, SIP-33: the asserted identity of a trusted peer, unless privacy is asked for.
-const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAddr& memory) {
-    if (wants_privacy(request)) return nullptr;
-    for (const sip::Header* header = request.find(sip::HeaderName::kPAssertedIdentity);
-         header != nullptr; header = request.next(header)) {
-        Bytes list = header->value;
-        Bytes item;
-        while (sip::take_item(list, item)) {
-            const auto identity = sip::parse_name_addr(item);
-            if (!identity || identity->uri.scheme != sip::Scheme::kSip) continue;
-            memory = *identity;
-            return &memory;
-        }
-    }
-    return nullptr;
-}
-
-SipAnswer answer_of(AddressFault fault) {
-    switch (fault) {
-        case AddressFault::kScheme: return {416, {}};                                     // ADDR-21
-        case AddressFault::kSips: return {480, {}};                                       // ADDR-21
-        case AddressFault::kNotRepresentable: return {400, "Address Not Representable"};  // ADDR-30
-        case AddressFault::kNoUser:                                                       // ADDR-29
-        case AddressFault::kHostIsAddress: return {404, {}};                              // ADDR-26
-        case AddressFault::kNone: break;
-    }
-    return {0, {}};
-}
-
 // ERR-11: the first line, printable ASCII, not longer than it may be.
 Bytes first_line(Bytes text, Sink& sink) {
     const std::size_t begin = sink.size();
@@ -84,70 +39,8 @@ Key Gateway::Engine::bounce_key(const Key& pair, Bytes id) const {
     return keys_.make({Bytes(reinterpret_cast<const char*>(&pair), sizeof pair), id});
 }
 
-// Fills the addresses, or the refusal.
-void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) {
-    AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips
-                             ? AddressFault::kSips
-                             : read_uri(request.request_uri, call.to);
-    if (fault == AddressFault::kSips) {
-        Sink headers{MutableBytes(call.header_memory)};
-        headers.append("Warning: 380 ");
-        headers.append(agent_.transport().via(sip::Transport::kTcp, false).host);
-        headers.append(" \"SIPS Not Allowed\"\r\n");
-        if (!headers.overflowed()) call.header_bytes = headers.size();
-    }
-    if (fault != AddressFault::kNone) {
-        call.refusal = answer_of(fault);
-        return;
-    }
-    sip::NameAddr identity;
-    const sip::NameAddr* asserted = asserted_identity(request, identity);
-    const sip::Uri& sender = asserted != nullptr ? asserted->uri : request.from.uri;
-    fault = read_uri(sender, call.from);
-    if (fault == AddressFault::kNotRepresentable) {
-        call.refusal = answer_of(fault);
-        return;
-    }
-    // ADDR-27: an instance that only the Contact shows.
-    const auto contact = sip::parse_name_addr(request.value(sip::HeaderName::kContact));
-    if (fault == AddressFault::kNone && call.from.jid.resource.empty() && contact &&
-        sip::same_aor(contact->uri, sender) &&
-        read_uri(contact->uri, call.from) != AddressFault::kNone) {
-        fault = read_uri(sender, call.from);
-    }
-    // SIP-32, SEC-1; an anonymous sender (SIP-33) has none of our domains either.
-    if (fault == AddressFault::kNone) call.domain = rules_->sip_domain(call.from.domain_ascii);
-    if (call.domain == nullptr || rules_->sip_domain(call.to.domain_ascii) != nullptr) {
-        call.refusal = {403, {}};
-    }
-}
-
-bool Gateway::Engine::on_message_request(const sip::Message& request, const SipPeer& peer,
-                                         const sip::TransactionKey& key) {
-    RequestCall call;
-    read_call(request, call);
-    if (call.refusal.status == 0 &&
-        !agent_.transport().speaks_for(peer, *call.domain)) {  // SEC-1, SIP-32
-        call.refusal = {403, {}};
-    }
-    if (call.refusal.status != 0) {
-        count(Counter::kMessagesS2xRefused);
-        agent_.answer_at_once(request, peer, call.refusal, call.headers());
-        return true;
-    }
-    const Key pair = pair_key(call.to, call.from);
-    conversations_.prefetch(pair);
-    const Origin origin{shard_.index(), agent_.open(request, peer, key)};
-    if (!origin.transaction) return false;  // back-pressure
-    const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
-    const bool taken = owner == shard_.index() ? own_request(request, call, pair, origin)
-                                               : forward(owner, request, origin);
-    if (!taken) agent_.discard(origin.transaction);
-    return taken;
-}
-
-bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call, const Key& pair,
-                                  const Origin& origin) {
+bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& call,
+                                   const Origin& origin) {
     const auto refuse_with = [&](const SipAnswer& sip_answer, Bytes headers = {}) {
         count(Counter::kMessagesS2xRefused);
         answer(origin, sip_answer, headers);
@@ -182,7 +75,7 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall& call
         case RequestUse::kTooLarge: return refuse_with({413, {}});
     }
     Handle<Conversation> handle;
-    Conversation* conversation = conversations_.open(pair, now(), handle);
+    Conversation* conversation = conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
     return give_to_edge(request, call, read.text, *conversation, origin, merge);
 }

@@ -30,6 +30,17 @@ const char* reason_of(const Error& error) {
 
 }  // namespace
 
+sip::Method method_of(RequestKind kind) {
+    switch (kind) {
+        case RequestKind::kMessage:
+        case RequestKind::kNotice: return sip::Method::kMessage;
+        case RequestKind::kProbe: return sip::Method::kOptions;
+        case RequestKind::kSubscribe: return sip::Method::kSubscribe;
+        case RequestKind::kNotify: return sip::Method::kNotify;
+    }
+    return sip::Method::kUnknown;
+}
+
 void append(RequestList& list, ClientRequest& request) {
     request.next = nullptr;
     request.previous = list.last;
@@ -174,6 +185,28 @@ sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
     return via;
 }
 
+void SipAgent::write_contact(Sink& sink, Bytes user, const SipRoute& route) const {
+    sip::OwnVia at = likely_via(route);
+    const bool v6 = !route.legs().empty() && net::is_ipv6(route.legs().front()->target.address);
+    for (const auto other : {sip::Transport::kTls, sip::Transport::kTcp, sip::Transport::kUdp}) {
+        if (at.port != 0) break;  // we listen there
+        at = transport_.via(other, v6);
+    }
+    sip::write_contact(sink, {user, at.host, at.port, at.transport, false});
+}
+
+sip::Tag SipAgent::make_tag(std::uint32_t core) {
+    return sip::make_tag({settings_.maker.node, static_cast<std::uint16_t>(core)},
+                         random_.bytes<sip::kTokenRandomBytes>());
+}
+
+std::optional<std::uint16_t> SipAgent::core_of(Bytes tag) const {
+    const auto maker = sip::maker_of_tag(tag);
+    if (!maker || maker->node != settings_.maker.node || maker->core >= shard_.count())
+        return std::nullopt;
+    return maker->core;
+}
+
 // The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size
 // allows.
 void SipAgent::write_via(ClientRequest& request, const RouteLeg& leg) {
@@ -239,6 +272,30 @@ void SipAgent::send(ClientRequest& request) {
     dispatch(request);
 }
 
+void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog) {
+    const Bytes text = request.request();
+    const std::size_t uri = text.find(' ') + 1;
+    // RFC 3261 12.2.1.1: by a strict router, or without a route, it is the Request-URI.
+    const bool is_uri = text.substr(uri, text.find(' ', uri) - uri) == dialog.next_hop();
+    request.hop = is_uri ? ClientRequest::Hop::kUri : ClientRequest::Hop::kRoute;
+    request.cseq = dialog.local_cseq();
+    send(request);
+}
+
+// The leg that is the next hop of the request's dialog. Null: none is, or several are.
+RouteLeg* SipAgent::dialog_leg(const ClientRequest& request) const {
+    if (request.hop == ClientRequest::Hop::kPool) return nullptr;
+    Bytes text = request.request();
+    const bool is_uri = request.hop == ClientRequest::Hop::kUri;
+    constexpr Bytes kRoute = "\r\nRoute: <";  // SIP-4: before any text of others
+    const std::size_t at = is_uri ? text.find(' ') : text.find(kRoute);
+    if (at == Bytes::npos) return nullptr;
+    text.remove_prefix(at + (is_uri ? 1 : kRoute.size()));
+    const auto hop = sip::parse_uri(text.substr(0, text.find(is_uri ? ' ' : '>')));
+    RouteLeg* leg = nullptr;
+    return hop && request.route->has(hop->at, hop->params, leg) ? leg : nullptr;
+}
+
 void SipAgent::dispatch(ClientRequest& request) {
     SipRoute& route = *request.route;
     request.answered = 0;
@@ -252,7 +309,15 @@ void SipAgent::dispatch(ClientRequest& request) {
     const bool big = request.request().size() > limits::kSipDatagramRequestBytes;  // SIP-7
     if (big && !route.has_stream())
         return finish(request, nullptr, LocalFault::kTooLarge);  // IM-18
-    RouteLeg* leg = route.pick(request.tried, big);
+    RouteLeg* leg = dialog_leg(request);
+    request.pinned = leg != nullptr;
+    if (!request.pinned) {
+        leg = route.pick(request.tried, big);
+    } else if (request.tried != 0 || !route.is_up(*leg)) {
+        leg = nullptr;  // SIP-9: its failure is the dialog's
+    } else if (big && leg->transport == sip::Transport::kUdp) {
+        return finish(request, nullptr, LocalFault::kTooLarge);
+    }
     if (leg == nullptr) return finish(request, nullptr, LocalFault::kUnreachable);  // ERR-L3
     if (request.tried != 0) shard_.stats().add(Counter::kSipRequestsMoved);
     offer(request, *leg);
@@ -321,7 +386,7 @@ void SipAgent::on_request_timer(ClientRequest& request) {
         request.suspect_at = kNever;
         RouteLeg& leg = *request.leg;
         // SIP-8: only where another is left by now; else it waits for Timer F.
-        if (request.route->has_other(request.tried | (std::uint64_t{1} << leg.slot))) {
+        if (may_move(request)) {
             leg.route->on_failure(leg, "no answer in 4 s");
             request.doubted = true;
             ++leg.unanswered;
@@ -353,16 +418,20 @@ void SipAgent::leave_leg(ClientRequest& request) {
     }
 }
 
+// Is another leg up, where it may go?
+bool SipAgent::may_move(const ClientRequest& request) const {
+    return request.kind != RequestKind::kProbe && !request.pinned &&
+           request.route->has_other(request.tried | (std::uint64_t{1} << request.leg->slot));
+}
+
 // SIP-8: the next target, with a new branch and all else the same: a user agent that has it
 // already, by the one that does not answer, knows it by Call-ID, From tag and CSeq (RFC
 // 3261 8.2.2.2). To refuse what is in doubt instead would show the sender an error for nearly every
 // message under way when a node dies, most of which never arrived anywhere, and people send those
 // again by hand, with nothing to know them by.
 void SipAgent::fail_over(ClientRequest& request) {
+    if (!may_move(request)) return finish(request, nullptr, LocalFault::kUnreachable);  // ERR-L3
     request.tried |= std::uint64_t{1} << request.leg->slot;
-    if (request.kind == RequestKind::kProbe || !request.route->has_other(request.tried)) {
-        return finish(request, nullptr, LocalFault::kUnreachable);  // ERR-L3
-    }
     leave_leg(request);
     dispatch(request);
 }
@@ -387,14 +456,18 @@ bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
     const auto number = sip::parse_cseq(old.substr(cseq + 6, old.find("\r\n", cseq) - cseq - 6));
     FEDGATE_CHECK(number.has_value());
     sink.append("CSeq: ");
-    sink.append_number(number->number + (std::exchange(request.next_cseq, false) ? 1 : 0));
-    sink.append(" MESSAGE\r\n");
+    request.cseq = number->number + (std::exchange(request.next_cseq, false) ? 1 : 0);
+    const Bytes method = sip::method_text(method_of(request.kind));
+    sink.append_number(request.cseq);
+    sink.append(' ');
+    sink.append(method);
+    sink.append("\r\n");
     const std::size_t begin = sink.size();
     if (known) {
         const sip::Tag cnonce =
             sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
         leg.challenges.write(sink, {domain->digest_user, domain->digest_password},
-                             {"MESSAGE", uri, cnonce.view()});
+                             {method, uri, cnonce.view()});
     }
     const std::size_t end = sink.size();
     sink.append(old.substr(rest));
@@ -430,13 +503,16 @@ bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
 // SIP-9, ERR-3: a 302 within the pool is followed, once: to the same user at one of its nodes, or
 // to an address of the domain. RFC 3261 8.1.3.4: the same request, with that URI and the next CSeq.
 // False: it is an answer like another (ERR-300). What another leg may have is not: by its next CSeq
-// nobody could know it again.
+// nobody could know it again. A dialog has its own way.
 bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     sip::Uri contact;
     RouteLeg* leg = nullptr;
-    if (request.redirected || request.doubted || request.kind != RequestKind::kMessage ||
-        !best_contact(response, contact) || contact.scheme != sip::Scheme::kSip ||
-        !contact.has_user || !request.route->has(contact.at, contact.params, leg)) {
+    const bool follows =
+        request.kind == RequestKind::kMessage ||
+        (request.kind == RequestKind::kSubscribe && request.hop == ClientRequest::Hop::kPool);
+    if (request.redirected || request.doubted || !follows || !best_contact(response, contact) ||
+        contact.scheme != sip::Scheme::kSip || !contact.has_user ||
+        !request.route->has(contact.at, contact.params, leg)) {
         return false;
     }
     const Bytes old = request.memory.bytes();
@@ -459,7 +535,8 @@ bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     sink.append(text);
     sink.append(old.substr(uri_end, cseq - uri_end));
     sink.append_number(number->number + 1);
-    sink.append(" MESSAGE");
+    sink.append(' ');
+    sink.append(sip::method_text(method_of(request.kind)));
     sink.append(old.substr(cseq_end));
     if (sink.overflowed()) return false;
     block.set_size(sink.size());
@@ -470,6 +547,7 @@ bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     request.via_end += grown;
     request.memory = std::move(block);
     request.redirected = true;
+    request.cseq = number->number + 1;
     request.tried = leg != nullptr ? std::uint64_t{1} << from.slot : 0;
     request.answered = 0;
     request.renewed = false;
@@ -495,9 +573,7 @@ ClientRequest* SipAgent::find_request(const sip::BranchParts& branch, sip::Metho
     ClientRequest* const request = requests_.find_at(branch.place);
     if (request == nullptr || !request->machine || request->branch_random != branch.random)
         return nullptr;
-    const auto own =
-        request->kind == RequestKind::kProbe ? sip::Method::kOptions : sip::Method::kMessage;
-    return method == own ? request : nullptr;
+    return method == method_of(request->kind) ? request : nullptr;
 }
 
 bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
@@ -529,7 +605,7 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
         return true;
     }
     take_503(leg, message, "503");  // SIP-8: and the request goes elsewhere
-    if (leg.route->has_other(request.tried | (std::uint64_t{1} << leg.slot))) {
+    if (may_move(request)) {
         fail_over(request);
     } else {
         finish(request, &message, LocalFault::kUnreachable);

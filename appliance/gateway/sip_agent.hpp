@@ -1,6 +1,7 @@
-// SIP user agent of one shard: client and server transactions outside a dialog, over sip_transport
-// and sip_route. It retransmits, fails over (SIP-8), absorbs what comes again (SIP-11) and never
-// leaves a request without an end: a response, or a fault. Owner: the engine. Thread: the shard's.
+// SIP user agent of one shard: client and server transactions, in a dialog or not, over
+// sip_transport and sip_route. It retransmits, fails over (SIP-8), absorbs what comes again
+// (SIP-11) and never leaves a request without an end: a response, or a fault. Dialogs are its
+// user's. Owner: the engine. Thread: the shard's.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "appliance/gateway/sip_transport.hpp"
 #include "core/base/slab.hpp"
 #include "core/rules/index.hpp"
+#include "sip/dialog.hpp"
 #include "sip/request_checks.hpp"
 #include "sip/transaction.hpp"
 #include "sip/transaction_key.hpp"
@@ -33,7 +35,8 @@ constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 withou
 constexpr std::uint32_t kRetryAfterMax = 3'600;             // a longer one is taken as that
 constexpr std::uint8_t kChallengesMax = 4;                  // SIP-30: of one request
 
-enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe };
+enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe, kSubscribe, kNotify };
+[[nodiscard]] sip::Method method_of(RequestKind);
 
 // One request of ours, from when it is written until its end is told. Its memory holds what the
 // user wants to know later, and behind that the request.
@@ -50,6 +53,9 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t to_bytes = 0;
     std::uint16_t id_bytes = 0;
     RequestKind kind = RequestKind::kMessage;
+    std::uint8_t attempt = 0;  // of a SUBSCRIBE: Subscriber::attempt() when it was written
+    std::uint32_t cseq = 1;    // as it was sent last: for Dialog::note_cseq()
+    std::uint64_t owner = 0;   // of a SUBSCRIBE or NOTIFY: the packed handle of whose it is
     Instant queued_at{};
     // What its end was, while its sender can't be told yet.
     std::uint16_t status = 0;
@@ -87,7 +93,9 @@ private:
     sip::Challenges::Realms answered = 0;  // of the present leg
     std::uint32_t credentials_bytes = 0;   // lines behind the CSeq
     bool next_cseq = false;                // when they are written
-    bool redirected = false;               // SIP-9: once
+    enum class Hop : std::uint8_t { kPool, kUri, kRoute } hop = Hop::kPool;  // SIP-9: its first
+    bool pinned = false;      // that is one leg of the pool: it goes nowhere else
+    bool redirected = false;  // SIP-9: once
     bool awaits_route = false;
     bool renewed = false;  // answered once more for `stale`
 };
@@ -110,28 +118,29 @@ private:
     sip::Transaction machine;
     sip::TransactionKey key;
     SipPeer peer;
-    Block head;                          // of its responses: Via to CSeq
+    Block head;                          // of its responses: Via to CSeq, Record-Route
     Block response;                      // the whole last one, for a request that comes again
     ServerTransaction* older = nullptr;  // of those that are answered
     ServerTransaction* newer = nullptr;
     ServerTransaction* older_of_source = nullptr;
     ServerTransaction* newer_of_source = nullptr;
-    std::uint32_t bytes = 0;  // counted with its source
+    std::uint32_t record_route_bytes = 0;  // behind the CSeq; for a 2xx
+    std::uint32_t bytes = 0;               // counted with its source
     bool answered = false;
 };
 
 class SipAgentUser {
 public:
-    // The end of a request: `response` is its final response, or null and `fault` says why. The
-    // user calls release() sooner or later.
+    // The end of a request, which may come within send(): `response` is its final response, or null
+    // and `fault` says why. The user calls release() sooner or later.
     virtual void on_request_done(ClientRequest&, const sip::Message* response,
                                  LocalFault fault) = 0;
     // May a message go to this address of its domain instead, which is not the same user's?
     [[nodiscard]] virtual bool may_redirect(const ClientRequest&, const sip::Uri& contact) = 0;
-    // A MESSAGE from a trusted peer that is new, with the key of its transaction. False: no room
-    // now (nothing was kept).
-    [[nodiscard]] virtual bool on_message_request(const sip::Message&, const SipPeer&,
-                                                  const sip::TransactionKey&) = 0;
+    // A MESSAGE outside a dialog, a SUBSCRIBE or NOTIFY from a trusted peer that is new, with the
+    // key of its transaction. False: no room now (nothing was kept).
+    [[nodiscard]] virtual bool on_request(const sip::Message&, const SipPeer&,
+                                          const sip::TransactionKey&) = 0;
     // A response over UDP that belongs to another shard. False: dropped.
     virtual bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) = 0;
 
@@ -174,6 +183,10 @@ public:
     // Gives it `prefix` and `request`, a whole one with one Via. False: no memory now.
     [[nodiscard]] bool fill(ClientRequest&, std::initializer_list<Bytes> prefix, Bytes request);
     void send(ClientRequest&);
+    // What dialog.next_request() was written for. SIP-9: the dialog's next hop is a leg of the
+    // pool, and it goes there or nowhere; or it names the pool; or it is somewhere else, and the
+    // pool is an outbound proxy: no connection is opened to an address that only a message names.
+    void send_in_dialog(ClientRequest&, const sip::Dialog&);
     void release(ClientRequest&);
     // Before it is sent once more: by the way that its domain has now. False: not yet, that is
     // down.
@@ -181,15 +194,24 @@ public:
     // The Via to write into a request before it is sent: right for the leg that is likely to take
     // it.
     [[nodiscard]] sip::OwnVia likely_via(const SipRoute&) const;
+    // SIP-20: the Contact line of SUBSCRIBE and NOTIFY that go that way, and of the 2xx to those
+    // from there. `user` is escaped (ADDR-4).
+    void write_contact(Sink&, Bytes user, const SipRoute&) const;
+    // For a dialog or an answer. In-dialog requests find their owner by the core in our tag.
+    [[nodiscard]] sip::Tag make_tag(std::uint32_t core);
+    // Nothing: no tag of this node.
+    [[nodiscard]] std::optional<std::uint16_t> core_of(Bytes tag) const;
 
-    // The new server transaction of a MESSAGE; null handle at the bound.
+    // The new server transaction of a request; null handle at the bound. Its answers get the tag if
+    // the request has none.
     [[nodiscard]] Handle<ServerTransaction> open(const sip::Message&, const SipPeer&,
-                                                 const sip::TransactionKey&);
+                                                 const sip::TransactionKey&, Bytes to_tag);
     [[nodiscard]] sip::TransactionKey merge_key(const sip::Message& request) const {  // SIP-11
         return sip::merge_key(settings_.secret, request);
     }
     void discard(Handle<ServerTransaction>);  // as if it had never been
-    // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty.
+    // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty;
+    // Record-Route (SIP-16), Allow, Allow-Events and Retry-After are written where they belong.
     void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {});
     void answer_at_once(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes headers = {});
 
@@ -220,6 +242,8 @@ private:
     void write_via(ClientRequest&, const RouteLeg&);
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
+    [[nodiscard]] RouteLeg* dialog_leg(const ClientRequest&) const;
+    [[nodiscard]] bool may_move(const ClientRequest&) const;
     void fail_over(ClientRequest&);
     [[nodiscard]] bool write_credentials(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool authorize(ClientRequest&, const sip::Message& response);
@@ -252,6 +276,7 @@ private:
     void unlist_answered(ServerTransaction&);
     ServerTransaction* make_transaction(Handle<ServerTransaction>&, bool reliable);
     void write_head(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes to_tag, Sink&);
+    void write_rest(const SipAnswer&, Bytes headers, Sink&) const;
 
     Shard& shard_;
     SipAgentUser& user_;

@@ -8,8 +8,10 @@
 namespace fedgate::gateway {
 namespace {
 
-// IQ-13, IQ-14.
-constexpr sip::MethodSet kAllowed{sip::Method::kMessage, sip::Method::kOptions};
+// IQ-13, IQ-14, PRES-77.
+constexpr sip::MethodSet kAllowed{sip::Method::kMessage, sip::Method::kOptions,
+                                  sip::Method::kSubscribe, sip::Method::kNotify};
+constexpr Bytes kAllowedEvents = "presence";
 
 }  // namespace
 
@@ -80,7 +82,6 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
     if (refused != 0) {  // SIP-17, SIP-18, IM-51, IQ-14
         char header_memory[1'024];
         Sink headers{MutableBytes(header_memory)};
-        if (refused == 405) sip::write_allow(headers, kAllowed);
         if (refused == 420) sip::write_unsupported(headers, request);
         answer_at_once(request, peer, {refused, {}},
                        headers.overflowed() ? Bytes() : headers.written());
@@ -90,11 +91,12 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         on_options(request, peer);
         return true;
     }
-    if (!request.to.tag.empty()) {  // SIP-22: no dialog of ours
+    const bool in_dialog = !request.to.tag.empty();
+    if (in_dialog && request.method == sip::Method::kMessage) {  // SIP-22: no dialog of ours
         answer_at_once(request, peer, {481, {}});
         return true;
     }
-    if (draining_) {
+    if (draining_ && !in_dialog && request.method != sip::Method::kNotify) {
         answer_at_once(request, peer, {503, {}, kDownSeconds});
         return true;
     }
@@ -102,7 +104,7 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
         refuse_over_budget(request, peer);
         return true;
     }
-    return user_.on_message_request(request, peer, key);
+    return user_.on_request(request, peer, key);
 }
 
 // May this source have one transaction more? Of those that were answered its own oldest ones go.
@@ -121,6 +123,7 @@ void SipAgent::on_options(const sip::Message& request, const SipPeer& peer) {
     char header_memory[512];
     Sink headers{MutableBytes(header_memory)};
     sip::write_allow(headers, kAllowed);
+    sip::write_header(headers, sip::HeaderName::kAllowEvents, kAllowedEvents);
     sip::write_header(headers, sip::HeaderName::kAccept, kAcceptedTypes);
     sip::write_header(headers, sip::HeaderName::kSupported, {});
     answer_at_once(request, peer, {200, {}}, headers.written());
@@ -140,16 +143,24 @@ void SipAgent::write_head(const sip::Message& request, const SipPeer& peer, cons
     sip::write_response_head(sink, request, head);
 }
 
-void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer,
-                              const SipAnswer& answer, Bytes headers) {
-    const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
-    Sink sink{MutableBytes(scratch_)};
-    write_head(request, peer, answer, tag.view(), sink);
+void SipAgent::write_rest(const SipAnswer& answer, Bytes headers, Sink& sink) const {
     sink.append(headers);
+    if (answer.status == 405) sip::write_allow(sink, kAllowed);  // ERR-21
+    if (answer.status == 489) {                                  // PRES-72
+        sip::write_header(sink, sip::HeaderName::kAllowEvents, kAllowedEvents);
+    }
     if (answer.retry_after != 0) {
         sip::write_header_number(sink, sip::HeaderName::kRetryAfter, answer.retry_after);
     }
     sip::write_no_body(sink);
+}
+
+void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer,
+                              const SipAnswer& answer, Bytes headers) {
+    const sip::Tag tag = make_tag(settings_.maker.core);
+    Sink sink{MutableBytes(scratch_)};
+    write_head(request, peer, answer, tag.view(), sink);
+    write_rest(answer, headers, sink);
     if (!sink.overflowed()) transport_.answer(peer, sink.written());
 }
 
@@ -163,13 +174,17 @@ ServerTransaction* SipAgent::make_transaction(Handle<ServerTransaction>& handle,
 }
 
 Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipPeer& peer,
-                                         const sip::TransactionKey& key) {
+                                         const sip::TransactionKey& key, Bytes to_tag) {
     Handle<ServerTransaction> handle;
     const bool reliable = static_cast<bool>(peer.connection);
-    const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
     Sink sink{MutableBytes(scratch_)};
-    write_head(request, peer, {200, {}}, tag.view(), sink);
+    write_head(request, peer, {200, {}}, to_tag, sink);
+    const std::size_t record_routes = sink.size();
+    if (request.method == sip::Method::kSubscribe && request.to.tag.empty()) {
+        sip::write_record_routes(sink, request);  // SIP-16
+    }
     if (sink.overflowed()) return {};
+    const auto record_route_bytes = static_cast<std::uint32_t>(sink.size() - record_routes);
     const Bytes head =
         sink.written().substr(sink.written().find("\r\n") + 2);  // any status may follow
     Block block = blocks_.copy({head});
@@ -179,6 +194,7 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
     transaction->self = handle;
     transaction->peer = peer;
     transaction->head = std::move(block);
+    transaction->record_route_bytes = record_route_bytes;
     transaction->key = key;
     if (!transaction_index_.insert(transaction->key, handle)) {
         transactions_.free(handle);
@@ -254,7 +270,8 @@ void SipAgent::discard(Handle<ServerTransaction> handle) {
 void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer, Bytes headers) {
     ServerTransaction* transaction = transactions_.find(handle);
     if (transaction == nullptr || transaction->answered) return;
-    const Bytes head = transaction->head.bytes();
+    Bytes head = transaction->head.bytes();
+    if (answer.status / 100 != 2) head.remove_suffix(transaction->record_route_bytes);
     const Bytes reason = answer.reason.empty() ? sip::reason_phrase(answer.status) : answer.reason;
     Sink sink{MutableBytes(scratch_)};
     sink.append("SIP/2.0 ");
@@ -263,12 +280,7 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
     sink.append(reason);
     sink.append("\r\n");
     sink.append(head);
-    sink.append(headers);
-    if (answer.status == 405) sip::write_allow(sink, kAllowed);  // ERR-21
-    if (answer.retry_after != 0) {
-        sip::write_header_number(sink, sip::HeaderName::kRetryAfter, answer.retry_after);
-    }
-    sip::write_no_body(sink);
+    write_rest(answer, headers, sink);
     FEDGATE_CHECK(!sink.overflowed());  // the head has been in there, with more room behind it
     transport_.answer(transaction->peer, sink.written());
     list_answered(*transaction);

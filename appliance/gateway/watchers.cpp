@@ -9,7 +9,7 @@ bool Watchers::take_stanza(StanzaCall&, const Key&) {
 
 bool Watchers::take_subscribe(const sip::Message&, RequestCall&, const Key&, Bytes,
                               const Origin& origin) {
-    host_.answer(origin, {489, {}}, "Allow-Events: presence\r\n");
+    host_.answer(origin, {489, {}});
     return true;
 }
 

@@ -246,6 +246,10 @@ void Gateway::Engine::start_next(Conversation& conversation) {
 
 void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message* response,
                                       LocalFault fault) {
+    if (request.kind == RequestKind::kSubscribe)
+        return watches_.on_request_done(request, response, fault);
+    if (request.kind == RequestKind::kNotify)
+        return watchers_.on_request_done(request, response, fault);
     Conversation* conversation = conversations_.find(request.conversation);
     FEDGATE_CHECK(conversation != nullptr);  // one that is busy is never let go
     request.status = response != nullptr ? response->status : std::uint16_t{0};
@@ -325,6 +329,7 @@ void Gateway::Engine::write_contact(const sip::Message& response, Sink& sink) {
 
 // SIP-9: another user of the domain is written to only by who may do so.
 bool Gateway::Engine::may_redirect(const ClientRequest& request, const sip::Uri& contact) {
+    if (request.kind != RequestKind::kMessage) return false;
     Address from;
     Address to;
     if (!read_jid(request.from(), from) || read_uri(contact, to) != AddressFault::kNone) {

@@ -43,7 +43,8 @@ TEST(SipAgent, OptionsTellThatItLives) {  // SIP-25, IQ-13
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == 3; }));
     for (const std::string& response : peer->responses) {
         EXPECT_TRUE(response.starts_with("SIP/2.0 200 ")) << response;
-        EXPECT_TRUE(has(response, "\r\nAllow: MESSAGE, OPTIONS\r\n")) << response;
+        EXPECT_TRUE(has(response, "\r\nAllow: MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE\r\n"))
+            << response;
         EXPECT_TRUE(has(response, "\r\nAccept: text/plain"));
         EXPECT_TRUE(has(response, "\r\nSupported:"));
     }
@@ -56,8 +57,8 @@ TEST(SipAgent, OptionsTellThatItLives) {  // SIP-25, IQ-13
 }
 
 TEST(SipAgent, OtherMethodsAreNotAllowed) {  // IQ-14
-    for (const char* method : {"INVITE", "INFO", "REFER", "PUBLISH", "REGISTER", "UPDATE", "PRACK",
-                               "SUBSCRIBE", "NOTIFY", "BENOTIFY"}) {
+    for (const char* method :
+         {"INVITE", "INFO", "REFER", "PUBLISH", "REGISTER", "UPDATE", "PRACK", "BENOTIFY"}) {
         World world;
         auto peer = world.peer();
         peer->send_tcp(world.sip_address(),
@@ -65,7 +66,7 @@ TEST(SipAgent, OtherMethodsAreNotAllowed) {  // IQ-14
                                       "sip:romeo@sip.example", method));
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; })) << method;
         EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 405 ")) << peer->responses[0];
-        EXPECT_TRUE(has(peer->responses[0], "\r\nAllow: MESSAGE, OPTIONS\r\n"))
+        EXPECT_TRUE(has(peer->responses[0], "\r\nAllow: MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE\r\n"))
             << peer->responses[0];
         EXPECT_TRUE(world.edge().stanzas.empty());
     }

@@ -101,7 +101,7 @@ ROWS = {
 # archive of the RFC leaves out, and the octets that were announced.
 BEHIND = {"rfc4475/baddn.dat": b"\r\n",
           "rfc4475/clerr.dat": b"x" * (9999 - len(read("rfc4475/clerr.dat").partition(b"\r\n\r\n")[2]))}
-CONTENT = {405: b"\r\nAllow: MESSAGE, OPTIONS\r\n",
+CONTENT = {405: b"\r\nAllow: MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE\r\n",
            420: b"\r\nUnsupported: nothingSupportsThis, nothingSupportsThisEither\r\n"}
 # Where the Vias want their answers, when they don't ask for rport (RFC 3261 18.2.2).
 VIA_PORTS = (5060, 5050, 6050, 19823)

@@ -132,7 +132,7 @@ private:
     }
     std::string tag() { return std::string(make_tag({1, 0}, token()).view()); }
     void write_contact_line(Sink& out) {
-        write_contact(out, {"x", name_, 5060, Transport::kUdp, local_tag_, false});
+        write_contact(out, {"x", name_, 5060, Transport::kUdp, false});
     }
     std::string request(Method method, RequestHead& head, Instant now) {
         const std::string branch(make_branch({{1, 0}, 0, token()}).view());

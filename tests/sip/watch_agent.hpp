@@ -203,7 +203,7 @@ private:
         head.via = {Transport::kUdp, settings_.host, settings_.port, branch, true};
         Sink out{MutableBytes(out_)};
         write_request_head(out, head);
-        write_contact(out, contact(head.from.tag));
+        write_contact(out, contact());
         write_header(out, HeaderName::kEvent, settings_.package);
         out.append(fields);
         write_body(out, body.empty() ? Bytes{} : Bytes("text/plain"), body);
@@ -217,8 +217,8 @@ private:
         send_(at->second.bytes, at->second.next_hop);
         return branch;
     }
-    OwnContact contact(Bytes token_text) const {
-        return {"agent", settings_.host, settings_.port, Transport::kUdp, token_text, false};
+    OwnContact contact() const {
+        return {"agent", settings_.host, settings_.port, Transport::kUdp, false};
     }
 
     void on_client_time(const std::string& branch, Client& client, Instant now) {
@@ -287,7 +287,7 @@ private:
         write_response_head(out, message_, {status, {}, to_tag, {}, 0});
         if (status / 100 == 2) {
             write_record_routes(out, message_);
-            write_contact(out, contact(to_tag.empty() ? message_.to.tag : to_tag));
+            write_contact(out, contact());
         }
         out.append(fields);
         write_no_body(out);

@@ -1,0 +1,172 @@
+// SIP requests of peers: whose are they? One outside a dialog belongs to its pair, one inside a
+// dialog to the shard that our tag names; both are taken to their owner's shard.
+#include <algorithm>
+
+#include "appliance/gateway/engine.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+// RFC 3323 4.2: Privacy is a list of values, ';' between them.
+bool wants_privacy(const sip::Message& request) {
+    for (const sip::Header* header = request.find(sip::HeaderName::kPrivacy); header != nullptr;
+         header = request.next(header)) {
+        Bytes list = header->value;
+        while (!list.empty()) {
+            Bytes one = list.substr(0, list.find_first_of(";,"));
+            list.remove_prefix(std::min(list.size(), one.size() + 1));
+            while (one.starts_with(' ')) one.remove_prefix(1);
+            while (one.ends_with(' ')) one.remove_suffix(1);
+            if (sip::equal_ignoring_case(one, "id")) return true;
+        }
+    }
+    return false;
+}
+
+// ADDR-20, SIP-33: the asserted identity of a trusted peer, unless privacy is asked for.
+const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAddr& memory) {
+    if (wants_privacy(request)) return nullptr;
+    for (const sip::Header* header = request.find(sip::HeaderName::kPAssertedIdentity);
+         header != nullptr; header = request.next(header)) {
+        Bytes list = header->value;
+        Bytes item;
+        while (sip::take_item(list, item)) {
+            const auto identity = sip::parse_name_addr(item);
+            if (!identity || identity->uri.scheme != sip::Scheme::kSip) continue;
+            memory = *identity;
+            return &memory;
+        }
+    }
+    return nullptr;
+}
+
+SipAnswer answer_of(AddressFault fault) {
+    switch (fault) {
+        case AddressFault::kScheme: return {416, {}};                                     // ADDR-21
+        case AddressFault::kSips: return {480, {}};                                       // ADDR-21
+        case AddressFault::kNotRepresentable: return {400, "Address Not Representable"};  // ADDR-30
+        case AddressFault::kNoUser:                                                       // ADDR-29
+        case AddressFault::kHostIsAddress: return {404, {}};                              // ADDR-26
+        case AddressFault::kNone: break;
+    }
+    return {0, {}};
+}
+
+// RFC 6665 8.2.1, PRES-72.
+bool is_about_presence(const sip::Message& request) {
+    const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
+    return event && event->package == "presence";
+}
+
+}  // namespace
+
+// Fills the addresses, or the refusal.
+void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) {
+    AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips
+                             ? AddressFault::kSips
+                             : read_uri(request.request_uri, call.to);
+    if (fault == AddressFault::kSips) {
+        Sink headers{MutableBytes(call.header_memory)};
+        headers.append("Warning: 380 ");
+        headers.append(agent_.transport().via(sip::Transport::kTcp, false).host);
+        headers.append(" \"SIPS Not Allowed\"\r\n");
+        if (!headers.overflowed()) call.header_bytes = headers.size();
+    }
+    if (fault != AddressFault::kNone) {
+        call.refusal = answer_of(fault);
+        return;
+    }
+    sip::NameAddr identity;
+    const sip::NameAddr* asserted = asserted_identity(request, identity);
+    const sip::Uri& sender = asserted != nullptr ? asserted->uri : request.from.uri;
+    fault = read_uri(sender, call.from);
+    if (fault == AddressFault::kNotRepresentable) {
+        call.refusal = answer_of(fault);
+        return;
+    }
+    // ADDR-27: an instance that only the Contact shows.
+    const auto contact = sip::parse_name_addr(request.value(sip::HeaderName::kContact));
+    if (fault == AddressFault::kNone && call.from.jid.resource.empty() && contact &&
+        sip::same_aor(contact->uri, sender) &&
+        read_uri(contact->uri, call.from) != AddressFault::kNone) {
+        fault = read_uri(sender, call.from);
+    }
+    // SIP-32, SEC-1; an anonymous sender (SIP-33) has none of our domains either.
+    if (fault == AddressFault::kNone) call.domain = rules_->sip_domain(call.from.domain_ascii);
+    if (call.domain == nullptr || rules_->sip_domain(call.to.domain_ascii) != nullptr) {
+        call.refusal = {403, {}};
+        return;
+    }
+    call.pair = pair_key(call.to, call.from);
+}
+
+bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& peer,
+                                 const sip::TransactionKey& key) {
+    if (request.method == sip::Method::kSubscribe && !is_about_presence(request)) {
+        agent_.answer_at_once(request, peer, {489, {}});
+        return true;
+    }
+    if (!request.to.tag.empty() || request.method == sip::Method::kNotify) {
+        const auto core = agent_.core_of(request.to.tag);
+        if (core) return give_to_owner(*core, request, nullptr, peer, key);
+        agent_.answer_at_once(request, peer, {481, {}});  // SIP-22, SIP-24
+        return true;
+    }
+    RequestCall call;
+    read_call(request, call);
+    if (call.refusal.status == 0 &&
+        !agent_.transport().speaks_for(peer, *call.domain)) {  // SEC-1, SIP-32
+        call.refusal = {403, {}};
+    }
+    if (call.refusal.status != 0) {
+        if (request.method == sip::Method::kMessage) count(Counter::kMessagesS2xRefused);
+        agent_.answer_at_once(request, peer, call.refusal, call.headers());
+        return true;
+    }
+    conversations_.prefetch(call.pair);
+    return give_to_owner(Conversations::owner_of(call.pair, shard_.count()), request, &call, peer,
+                         key);
+}
+
+bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& request,
+                                    RequestCall* call, const SipPeer& peer,
+                                    const sip::TransactionKey& key) {
+    const sip::Tag tag = agent_.make_tag(owner);
+    const Origin origin{shard_.index(), agent_.open(request, peer, key, tag.view())};
+    if (!origin.transaction) return false;  // back-pressure
+    const bool taken = owner == shard_.index() ? own_request(request, call, tag.view(), origin)
+                                               : forward(owner, request, tag.view(), origin);
+    if (!taken) agent_.discard(origin.transaction);
+    return taken;
+}
+
+bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableBytes bytes) {
+    // It was parsed once, so nothing is left to unfold: the bytes stay as they are.
+    const auto parsed =
+        sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
+    if (parsed.verdict != sip::Verdict::kDone) {
+        answer(origin, {400, {}});
+        return true;
+    }
+    if (!message_.to.tag.empty()) return own_request(message_, nullptr, to_tag, origin);
+    RequestCall call;
+    read_call(message_, call);
+    if (call.refusal.status != 0) {  // the rules have changed on the way
+        answer(origin, call.refusal, call.headers());
+        return true;
+    }
+    return own_request(message_, &call, to_tag, origin);
+}
+
+bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call, Bytes to_tag,
+                                  const Origin& origin) {
+    switch (request.method) {
+        case sip::Method::kNotify: return watches_.take_notify(request, origin);
+        case sip::Method::kSubscribe:
+            if (call == nullptr) return watchers_.take_refresh(request, origin);
+            return watchers_.take_subscribe(request, *call, call->pair, to_tag, origin);
+        default: return take_message(request, *call, origin);
+    }
+}
+
+}  // namespace fedgate::gateway
