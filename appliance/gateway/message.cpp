@@ -4,6 +4,7 @@
 
 #include "appliance/gateway/date.hpp"
 #include "appliance/gateway/mime.hpp"
+#include "appliance/gateway/text.hpp"
 #include "core/base/hash.hpp"
 #include "sip/transaction_key.hpp"
 #include "sip/uri.hpp"
@@ -27,24 +28,6 @@ constexpr Bytes kNick = "http://jabber.org/protocol/nick";
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// IM-8: [A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*
-bool is_language_tag(Bytes tag) {
-    std::size_t run = 0;
-    bool first = true;
-    for (const char c : tag) {
-        if (c == '-') {
-            if (run == 0) return false;
-            run = 0;
-            first = false;
-        } else if (is_letter(c) || (!first && is_digit(c))) {
-            if (++run > 8) return false;
-        } else {
-            return false;
-        }
-    }
-    return run > 0;
-}
 
 // How good a body or subject is (IM-9): lower is better.
 int language_rank(Bytes own, Bytes of_stanza) {
@@ -148,12 +131,6 @@ bool is_word_character(char c) {  // RFC 3261 25.1, word
 StanzaUse use_without_text(const Children& found) {
     if (found.receipt) return StanzaUse::kReceipt;
     return found.chat_state ? StanzaUse::kChatState : StanzaUse::kDrop;
-}
-
-Bytes first_language(Bytes list) {  // IM-36
-    Bytes tag;
-    if (!sip::take_item(list, tag) || !is_language_tag(tag)) return {};
-    return tag;
 }
 
 bool has_expired(const sip::Message& request, std::optional<WallTime> written_at, WallTime now) {
@@ -285,7 +262,7 @@ RequestText read_request(const sip::Message& request, WallTime now, std::size_t 
     if (subject.empty()) subject = found.cpim_subject;  // IM-42
     write_clean(Charset::kUtf8, subject, memory);
     read.text.subject = memory.written().substr(subject_begin);
-    read.text.language = first_language(request.value(HeaderName::kContentLanguage));
+    read.text.language = first_language_tag(request.value(HeaderName::kContentLanguage));
     auto written_at = parse_sip_date(request.value(HeaderName::kDate));
     if (!written_at) written_at = parse_iso_date(found.cpim_date);
     if (written_at && now - *written_at > kFreshFor) read.text.written_at = written_at;  // IM-46

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sip/message.hpp"
 #include "sip/uri.hpp"
 
 namespace fedgate::gateway {
@@ -216,6 +217,30 @@ bool decode_quoted_printable(Bytes text, Sink& out) {
         i += 2;
     }
     return true;
+}
+
+bool is_language_tag(Bytes tag) {
+    std::size_t run = 0;
+    bool first = true;
+    for (const char c : tag) {
+        if (c == '-') {
+            if (run == 0) return false;
+            run = 0;
+            first = false;
+        } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                   (!first && c >= '0' && c <= '9')) {
+            if (++run > 8) return false;
+        } else {
+            return false;
+        }
+    }
+    return run > 0;
+}
+
+Bytes first_language_tag(Bytes list) {
+    Bytes tag;
+    if (!sip::take_item(list, tag) || !is_language_tag(tag)) return {};
+    return tag;
 }
 
 }  // namespace fedgate::gateway

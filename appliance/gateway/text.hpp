@@ -28,6 +28,12 @@ constexpr bool allowed_in_xml(char32_t c) {
     return c == 0x9 || c == 0xA || c == 0xD || (c >= 0x20 && c <= 0xD7FF) ||
            (c >= 0xE000 && c <= 0xFFFD) || (c >= 0x10000 && c <= 0x10FFFF);
 }
+
+// IM-8: [A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*
+[[nodiscard]] bool is_language_tag(Bytes);
+// IM-36: of a Content-Language value; empty: the first one is none.
+[[nodiscard]] Bytes first_language_tag(Bytes list);
+
 // Appends one character as UTF-8.
 void append_utf8(char32_t, Sink&);
 
