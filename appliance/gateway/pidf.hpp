@@ -4,21 +4,23 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "appliance/gateway/presence.hpp"
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
+#include "sip/message.hpp"
 
 namespace fedgate::gateway {
 
-// R10: what we ask for and send. Only this: RFC 3856 6.7 wants every presence server to have it.
-constexpr Bytes kPidfType = "application/pidf+xml";
-// PRES-17: the Content-Type of a NOTIFY names a document that read_pidf() takes. Else 415.
+// R10: what we ask for and send, and nothing else: RFC 3856 6.7 wants it of every notifier and
+// subscriber, Lync and Kamailio have it, and a server that would fall back to XPIDF can't say more
+// in that (which has a DTD, too: PRES-17).
+inline constexpr Bytes kPidfType = "application/pidf+xml";
+// PRES-17: the Content-Type of a NOTIFY with a body names what read_pidf() takes. Else 415.
 [[nodiscard]] bool is_pidf_type(Bytes content_type);
-// PRES-73: an Accept value of a SUBSCRIBE; absent is true.
-[[nodiscard]] bool accepts_pidf(std::optional<Bytes> accept);
+// PRES-73: whoever subscribes takes it. Else 406.
+[[nodiscard]] bool accepts_pidf(const sip::Message& subscribe);
 
 // ---- SIP -> XMPP
 
@@ -38,7 +40,7 @@ struct Document {
     std::size_t count = 0;
 };
 
-// Views into `body` or `memory`, which needs the size of the body at most.
+// Views into `memory`; twice the size of the body is room enough.
 [[nodiscard]] PidfVerdict read_pidf(Bytes body, Document&, Sink& memory);
 
 // ---- XMPP -> SIP
@@ -50,18 +52,22 @@ class PidfWriter {
 public:
     PidfWriter(Bytes aor, bool notes_allowed, Sink&);
     void add(const Presence&);
-    void finish();
+    // PRES-8: what Content-Language says; empty: nothing. A view into a note.
+    Bytes finish();
 
 private:
+    void write_note(const Note&);
+    void judge(const Presence&);
+
     Bytes aor_;
     bool notes_allowed_;
-    Sink& sink_;
-    bool any_ = false;
-    // PRES-10, R6: of the resource with the highest priority so far; of equal ones the most
-    // available.
-    Show show_ = Show::kNone;
+    bool any_note_ = false;
+    Show show_ = Show::kNone;  // of the person
     int rank_ = -1;
+    Bytes language_;
+    Sink& sink_;
 };
-void write_pidf(Bytes aor, std::span<const Presence>, bool notes_allowed, Sink&);
+// The same for a list; what it gives back is finish()'s.
+Bytes write_pidf(Bytes aor, std::span<const Presence>, bool notes_allowed, Sink&);
 
 }  // namespace fedgate::gateway

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
@@ -31,11 +32,14 @@ struct Presence {
     std::optional<std::int8_t> priority;
     std::optional<WallTime> since;  // <delay/>, <timestamp/>
 
-    [[nodiscard]] std::size_t note_count() const { return note_count_; }
-    [[nodiscard]] const Note& note(std::size_t index) const { return notes_[index]; }
-    // Keeps limits::kNotes and limits::kNoteBytes: cuts the text, or drops the note.
-    void add_note(Note);
+    [[nodiscard]] std::span<const Note> notes() const { return {notes_.data(), note_count_}; }
+    // Without the white space around it. One for each language (RFC 6121 4.7.2.2); at
+    // limits::kNotes it is dropped, at limits::kNoteBytes cut between two characters. False:
+    // dropped.
+    bool add_note(Note);
     void clear_notes() { note_count_ = 0; }
+    // What Presences needs for it.
+    [[nodiscard]] std::size_t kept_bytes() const;
 
 private:
     std::size_t note_count_ = 0;
@@ -53,15 +57,12 @@ struct PresenceHead {
     Bytes from;      // bare JID; the resource comes from the Presence
     Bytes to;        // PRES-16
     Bytes id;        // PRES-9: a fresh one
-    Bytes language;  // PRES-8: of Content-Language; empty: none
+    Bytes language;  // PRES-8: first_language_tag() of Content-Language; empty: none
     WallTime now{};  // PRES-11: <delay/> for what is older than a minute
 };
 // R7: without `notes_allowed` no status text.
 void write_presence(const PresenceHead&, const Presence&, bool notes_allowed, Sink&);
 // `subscribe`, `subscribed`, `unsubscribe`, `unsubscribed`, `probe`, or a plain `unavailable`.
 void write_presence_kind(Bytes type, Bytes from, Bytes to, Bytes id, Sink&);
-
-// PRES-8: the first language of a Content-Language value; empty: none that is valid.
-[[nodiscard]] Bytes read_content_language(Bytes value);
 
 }  // namespace fedgate::gateway

@@ -68,11 +68,7 @@ public:
     // too, and what was sent is kept: the same document again sends the rest.
     template <typename Send>
     [[nodiscard]] bool diff(const Document& document, Send&& send) {
-        for (const Presence& tuple : document.tuples()) {
-            if (!tuple.available || is_current(tuple)) continue;
-            if (!send(tuple)) return false;
-            put(tuple);
-        }
+        if (!announce(document, send)) return false;
         bool took_back = false;
         Presence gone;
         while (find_gone(document, gone)) {
@@ -80,8 +76,9 @@ public:
             drop(gone.resource);
             took_back = true;
         }
-        if (!find_offline(document, gone)) return true;
-        if (!took_back && !is_current(gone) && !send(std::as_const(gone))) return false;
+        if (!announce(document, send)) return false;  // what there was no room for
+        if (!find_offline(document, gone) || is_current(gone)) return true;
+        if (!took_back && !send(std::as_const(gone))) return false;
         put(gone);
         return true;
     }
@@ -90,7 +87,7 @@ public:
     template <typename Send>
     [[nodiscard]] bool take_back(Send&& send) {
         Presence gone;
-        while (find_gone(Document(), gone)) {
+        while (find_announced(gone)) {
             if (!send(std::as_const(gone))) return false;
             drop(gone.resource);
         }
@@ -107,17 +104,36 @@ private:
         std::swap(text_, other.text_);
         std::swap(size_, other.size_);
     }
+    template <typename Send>
+    [[nodiscard]] bool announce(const Document& document, Send& send) {
+        for (const Presence& tuple : document.tuples()) {
+            if (!tuple.available || is_current(tuple) || !has_room(tuple)) continue;
+            if (!send(tuple)) return false;
+            put(tuple);
+        }
+        return true;
+    }
+    [[nodiscard]] Bytes text() const { return {text_.get(), size_}; }
     [[nodiscard]] bool is_current(const Presence&) const;
+    [[nodiscard]] bool is_announced(Bytes resource) const;
+    [[nodiscard]] bool has_room(const Presence&) const;
+    // An announced resource, said to be unavailable; false: there is none.
+    [[nodiscard]] bool find_announced(Presence& gone) const;
+    // The same of one that is not open in the document.
     [[nodiscard]] bool find_gone(const Document&, Presence& gone) const;
+    // PRES-15: nothing is open, and nothing announced.
     [[nodiscard]] bool find_offline(const Document&, Presence& offline) const;
+    template <typename Keep>
+    void rebuild(const Presence* front, Keep&& keep);
     void put(const Presence&);
     void drop(Bytes resource);
+    void forget_oldest();
 
     std::unique_ptr<char[]> text_;
     std::uint32_t size_ = 0;
 };
 
 // PRES-13: the document of all that is known, which is not nothing.
-void write_pidf(Bytes aor, const Presences&, bool notes_allowed, Sink&);
+Bytes write_pidf(Bytes aor, const Presences&, bool notes_allowed, Sink&);
 
 }  // namespace fedgate::gateway

@@ -5,6 +5,7 @@
 
 #include "sip/message.hpp"
 #include "sip/uri.hpp"
+#include "xml/utf8.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -217,6 +218,12 @@ bool decode_quoted_printable(Bytes text, Sink& out) {
         i += 2;
     }
     return true;
+}
+
+Bytes trim_space(Bytes text) {
+    while (!text.empty() && xml::is_space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && xml::is_space(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 bool is_language_tag(Bytes tag) {

@@ -29,6 +29,8 @@ constexpr bool allowed_in_xml(char32_t c) {
            (c >= 0xE000 && c <= 0xFFFD) || (c >= 0x10000 && c <= 0x10FFFF);
 }
 
+// Without the white space of XML around it.
+[[nodiscard]] Bytes trim_space(Bytes);
 // IM-8: [A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*
 [[nodiscard]] bool is_language_tag(Bytes);
 // IM-36: of a Content-Language value; empty: the first one is none.
