@@ -1,5 +1,9 @@
-"""The scripts in conversations/, each with real servers and people, and the language itself."""
+"""The scripts in conversations/, each with real servers and people, and the language itself.
+
+CONVERSATION=typing conversation_test.py ProsodyKamailio: that script alone, and its ladder is shown.
+"""
 import asyncio
+import os
 import pathlib
 import unittest
 
@@ -7,7 +11,9 @@ from harness.conversation import ScriptError, accounts, parse, plays
 from harness.conversation_world import ConversationWorld
 from harness.world import PeerTest
 
-SCRIPTS = [parse(path) for path in sorted((pathlib.Path(__file__).parent / "conversations").glob("*.txt"))]
+ONLY = os.environ.get("CONVERSATION")
+SCRIPTS = [parse(path) for path in sorted(
+    (pathlib.Path(__file__).parent / "conversations").glob(f"{ONLY or '*'}.txt"))]
 KEYS = {"xmpp.rate.connections_per_address": "none"}
 AT_ONCE = 4    # plays that leave each other alone
 
@@ -22,11 +28,13 @@ class Conversations(PeerTest):
         async def one(play):
             async with gate:
                 await play.run()
+                if ONLY:
+                    print(f"{play}\n{play.ladder.text()}")
         all_plays = plays(SCRIPTS, servers, world)
         quiet = [play for play in all_plays if not play.script.disturbs_others]
         results = await asyncio.gather(*map(one, quiet), return_exceptions=True)
         for play in all_plays[len(quiet):]:
-            results += await asyncio.gather(play.run(), return_exceptions=True)
+            results += await asyncio.gather(one(play), return_exceptions=True)
         for play, result in zip(all_plays, results):
             with self.subTest(str(play)):
                 if result:
@@ -48,6 +56,11 @@ class EjabberdKamailio(Conversations):
 class ProsodyDirect(Conversations):
     async def test_all(self):
         await self.play_all("prosody+direct")
+
+
+class ProsodyBaresip(Conversations):
+    async def test_all(self):
+        await self.play_all("prosody+baresip")
 
 
 class Language(unittest.TestCase):
@@ -79,7 +92,7 @@ class Language(unittest.TestCase):
         self.assertIn("no step", self.error(self.HEAD))
 
     def test_every_script_has_a_test(self):
-        played = {"prosody+kamailio", "ejabberd+kamailio", "prosody+direct"}
+        played = {"prosody+kamailio", "ejabberd+kamailio", "prosody+direct", "prosody+baresip"}
         for script in SCRIPTS:
             self.assertLessEqual(set(script.servers), played, script.path)
 

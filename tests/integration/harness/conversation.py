@@ -308,6 +308,12 @@ async def sees_state(play, who, whom, state, device, text):
     await person.expect_state(other, state, text, device, play.seconds)
 
 
+@form("WHO sees WHOM gone")
+async def sees_gone(play, who, whom):
+    person, other = play.pair(who, whom)
+    await person.expect_gone(other, play.seconds)
+
+
 @form("WHO was asked COUNT [by WHOM]")
 async def was_asked(play, who, count, whom):
     person, other = play.pair(who, whom)

@@ -1,6 +1,7 @@
 """The servers of a conversation: an XMPP server, Fedgate, and what is on the SIP side."""
 import pathlib
 
+from .baresip import BaresipPerson
 from .certificates import Authority
 from .dns import Dns, at_address
 from .ejabberd import Ejabberd
@@ -13,7 +14,7 @@ from .xmpp_person import XmppPerson
 
 PASSWORD = "secret"
 TITLES = {"prosody": "Prosody", "ejabberd": "ejabberd", "kamailio": "Kamailio, presence server",
-          "direct": "a user agent"}
+          "baresip": "Kamailio, baresip", "direct": "a user agent"}
 
 
 class ConversationWorld:
@@ -25,6 +26,7 @@ class ConversationWorld:
         self.accounts, self.keys = dict.fromkeys(accounts, PASSWORD), keys or {}
         self.titles = TITLES[self.xmpp_name], TITLES[self.sip_name]
         self.dns = self.fedgate = self.partner = self.kamailio = self.switchboard = None
+        self.baresips = []
 
     async def start(self):
         authority = Authority(self.directory / "ca")
@@ -49,13 +51,17 @@ class ConversationWorld:
         if self.sip_name == "direct":
             self.switchboard = await Switchboard().start()
             return self.switchboard.uri
-        self.kamailio = await Kamailio(self.directory / "kamailio", SIP_DOMAIN, presence=True).start(
+        self.kamailio = await Kamailio(self.directory / "kamailio", SIP_DOMAIN, presence=self.sip_name == "kamailio").start(
             f"sip:{self.fedgate.address}:5060;transport=tcp")
         return self.kamailio.uri("tcp")
 
     def person(self, ladder, name, side, account):
         if side == "xmpp":
             return XmppPerson(ladder, name, f"{account}@{XMPP_DOMAIN}", PASSWORD, (self.partner.address, 5222))
+        if self.sip_name == "baresip":
+            self.baresips.append(BaresipPerson(ladder, name, f"{account}@{SIP_DOMAIN}", self.directory / account,
+                                               self.kamailio.uri("tcp")))
+            return self.baresips[-1]
         server = self.fedgate.sip if self.switchboard else (self.kamailio.address, 5060)
         return SipPerson(ladder, name, f"{account}@{SIP_DOMAIN}", server, self.switchboard)
 
@@ -74,7 +80,7 @@ class ConversationWorld:
             (self.fedgate.directory / "admin.sock").unlink(missing_ok=True)
 
     def logs(self):
-        parts = (self.fedgate, self.partner, self.kamailio)
+        parts = (self.fedgate, self.partner, self.kamailio, *(one.baresip for one in self.baresips))
         return "\n".join(f"--- {part.process.name}\n{part.process.tail(25)}" for part in parts
                          if part and part.process)
 

@@ -64,10 +64,24 @@ class Person:
             raise Failed(f"{self.name} was told, but for what a step has taken: {self.told or 'nothing'}") from None
 
     async def expect_state(self, contact, state, note, device, seconds):
+        def find():
+            self.look()
+            return self.sees(contact, state, note, device)
         try:
-            await wait_until(lambda: self.sees(contact, state, note, device), "", seconds)
+            await wait_until(find, "", seconds)
         except Failed:
             raise Failed(f"{self.name} sees: {self.shown(contact)}") from None
+
+    async def expect_gone(self, contact, seconds):
+        """Nothing is known of the contact, or nothing good."""
+        try:
+            await wait_until(lambda: all(state == "offline" for state, _ in self.seen.get(contact, {}).values()),
+                             "", seconds)
+        except Failed:
+            raise Failed(f"{self.name} sees: {self.shown(contact)}") from None
+
+    def look(self):
+        """For one whose program shows states only when asked."""
 
     def sees(self, contact, state, note, device):
         devices = self.seen.get(contact)

@@ -133,8 +133,8 @@ class SipAgent:
 
     def on_message(self, message, reply):
         if message.is_response:
-            call_id, number = message.header("call-id"), message.header("cseq").split()[0]
-            future = self.waiting.get(call_id) or self.waiting.get((call_id, number))
+            call_id = message.header("call-id")
+            future = self.waiting.get(call_id) or self.waiting.get((call_id, message.header("cseq")))
             if future and not future.done() and message.status >= 200:
                 future.set_result(message)
             return
@@ -213,8 +213,7 @@ class SipAgent:
             context.load_cert_chain(self.certificate.certificate, self.certificate.key)
         reader, writer = await asyncio.open_connection(address, port, ssl=context)
         self.connections[(address, port)] = writer
-        task = asyncio.get_running_loop().create_task(self.read_stream(reader, writer))
-        self.tasks.add(task)
+        self.tasks.add(asyncio.get_running_loop().create_task(self.on_connection(reader, writer)))
         return writer
 
     async def register(self, user, domain, registrar):
@@ -233,7 +232,7 @@ class SipAgent:
         return await self.exchange(data, call_id, f"the {method} for {target}", to, seconds)
 
     async def exchange(self, data, key, what, to, seconds=WAIT_SECONDS):
-        """The final response to these bytes; key: their Call-ID, or that and the number of their CSeq."""
+        """The final response to these bytes; key: their Call-ID, or that and their CSeq."""
         self.waiting[key] = asyncio.get_running_loop().create_future()
         await self.send_bytes(data, *to)
         try:

@@ -427,7 +427,7 @@ class SipPerson(Person):
                  *([f"Content-Type: {content_type}"] if content else []), f"Content-Length: {len(content)}", "", ""]
         data = "\r\n".join(lines).encode() + content
         self.ladder.arrow(self, "out", describe(take_message(bytearray(data))))
-        response = await self.agent.exchange(data, (dialog.call_id, str(dialog.cseq)),
+        response = await self.agent.exchange(data, (dialog.call_id, f"{dialog.cseq} {method}"),
                                              f"the {method} for {dialog.target}", self.server)
         self.ladder.arrow(self, "in", f"{response.status} {method}")
         return response
