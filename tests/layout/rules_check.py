@@ -1,7 +1,7 @@
 """Fails when an interworking rule that is implemented has no test, or a test cites a rule nobody lists.
 
 Usage: rules_check.py [ROOT], by default the repository of this file. The rules are those of rules.txt
-next to this script; a test cites a rule by its id in a name, a string or a comment, `A-1..3` means
+next to this script; a test cites a rule by its id in a name, a string, a comment or a remark, `A-1..3` means
 A-1, A-2 and A-3.
 """
 import pathlib
@@ -9,7 +9,7 @@ import re
 import sys
 
 ID = re.compile(r"\b([A-Z][A-Z0-9]*)-(L?)(\d+)(?:\.\.(?:\1-)?(\d+))?(?!\w)")
-TESTS = (("tests", "*_test.cpp"), ("tests/integration", "*.py"))
+TESTS = (("tests", "*_test.cpp"), ("tests/integration", "*.py"), ("tests/integration", "*.txt"))
 
 
 def ids(text):

@@ -93,6 +93,13 @@ def parse(path, text=None):
     return Script(path, casts, servers, steps)
 
 
+def parse_step(script, line):
+    """One more step for the people of that script."""
+    def wrong(why):
+        raise ScriptError(why)
+    return read_step(0, line, list(script.casts[0]), wrong)
+
+
 def read_cast(text, wrong):
     cast = dict(one.partition("@")[::2] for one in text.split())
     if not cast or any(side not in SIDES for side in cast.values()):
@@ -129,12 +136,13 @@ def nearest(text, names):
 
 
 class Play:
-    """One script with one cast in a world (conversation_world.py) that makes the people."""
+    """One script with one cast in a world (conversation_world.py) that makes the people. account: tells the
+    name of each on the net; show: is given the lines of the ladder as they come."""
 
-    def __init__(self, script, cast, world):
+    def __init__(self, script, cast, world, account=None, show=None):
         self.script, self.cast, self.world = script, cast, world
-        self.ladder = Ladder(*world.titles)
-        self.people = {name: world.person(self.ladder, name, side, account(script, cast, name))
+        self.ladder = Ladder(*world.titles, show)
+        self.people = {name: world.person(self.ladder, name, side, (account or own_account)(script, cast, name))
                        for name, side in cast.items()}
         self.seconds = WAIT_SECONDS
 
@@ -142,36 +150,51 @@ class Play:
         return f"{self.script.name} ({' '.join(f'{name}@{side}' for name, side in self.cast.items())})"
 
     async def run(self):
-        """Everybody is online when it begins."""
-        step = None
+        try:
+            await self.begin()
+            for step in self.script.steps:
+                await self.take(step)
+        finally:
+            await self.end()
+
+    async def begin(self):
+        """Everybody is online when a script begins."""
         try:
             for person in self.people.values():
                 await person.come_online()
-            for step in self.script.steps:
-                self.ladder.step(step.text)
-                self.seconds = step.seconds
-                await step.action(self, **step.arguments)
         except Exception as failure:
-            where = f"{self.script.path.name}:{step.line}: {step.text}" if step else "coming online"
-            is_known = isinstance(failure, Failed)
-            raise Failed(f"{self} failed at {where}\n{failure if is_known else repr(failure)}\n"
-                         f"{self.ladder.text()}") from None if is_known else failure
-        finally:
-            for person in self.people.values():
-                await person.stop()
+            raise self.failed("coming online", failure) from failure
+
+    async def take(self, step):
+        self.ladder.step(step.text)
+        self.seconds = step.seconds
+        try:
+            await step.action(self, **step.arguments)
+        except Exception as failure:
+            raise self.failed(f"{self.script.path.name}:{step.line}: {step.text}",
+                              failure) from None if isinstance(failure, Failed) else failure
+
+    def failed(self, where, failure):
+        """What people are told of it; they have seen the ladder if it was shown."""
+        why = str(failure) if isinstance(failure, Failed) else repr(failure)
+        return Failed(f"{self} failed at {where}\n{why}" + ("" if self.ladder.show else "\n" + self.ladder.text()))
+
+    async def end(self):
+        for person in self.people.values():
+            await person.stop()
 
     def pair(self, who, whom):
         return self.people[who], self.people[whom].address
 
 
-def account(script, cast, name):
+def own_account(script, cast, name):
     """Its own for each script and cast, so that many can be played in one world."""
     return f"{name}.{script.name}.{cast[name][0]}"
 
 
 def accounts(scripts):
     """Those of the XMPP people of all these."""
-    return [account(script, cast, name) for script in scripts for cast in script.casts
+    return [own_account(script, cast, name) for script in scripts for cast in script.casts
             for name, side in cast.items() if side == "xmpp"]
 
 

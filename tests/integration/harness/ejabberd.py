@@ -38,7 +38,7 @@ class Ejabberd:
         self.directory = pathlib.Path(directory)
         self.hosts, self.ca, self.accounts = dict(hosts), ca, accounts
         self.address = own_address(5222, 5269, 5270)
-        self.process = None
+        self.process, self.starts = None, 0
 
     def configuration(self):
         dialback = {"modules": {"mod_s2s_dialback": {}}}
@@ -71,8 +71,10 @@ class Ejabberd:
         (self.directory / "ejabberd.yml").write_text(json.dumps(self.configuration(), indent=1))
         (self.directory / "inetrc").write_text(RESOLVER.format(
             address=dns.address.replace(".", ","), port=dns.port))
-        register = ", ".join(f"ok = ejabberd_auth:try_register({erlang(name)}, {erlang(domain)}, "
-                             f"{erlang(password)})"
+        self.starts += 1
+        done = f"accounts made, start {self.starts}"
+        register = ", ".join(f"true = lists:member(ejabberd_auth:try_register({erlang(name)}, {erlang(domain)}, "
+                             f"{erlang(password)}), [ok, {{error, exists}}])"
                              for domain in self.hosts for name, password in self.accounts.items())
         # Debian keeps some of its Erlang libraries beside the machine's own.
         libraries = pathlib.Path(glob.glob("/usr/lib/*/ejabberd-*/ebin")[0]).parent.parent
@@ -87,9 +89,9 @@ class Ejabberd:
         self.process = await Process(
             "ejabberd", ["/usr/bin/erl", "-noinput", "+S", "2", "+sbwt", "none",
                          "-mnesia", "dir", json.dumps(str(self.directory / "db")),
-                         "-s", "ejabberd", "-eval", f"{register}, io:format(\"accounts made~n\")."],
+                         "-s", "ejabberd", "-eval", f"{register}, io:format(\"{done}~n\")."],
             self.directory / "ejabberd.log", env=environment).start()
-        await self.process.wait_for_log("accounts made")
+        await self.process.wait_for_log(done)
         for port in (5222, 5269, 5270):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self

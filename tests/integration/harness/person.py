@@ -9,18 +9,24 @@ NAME_WIDTH = 8
 
 
 class Ladder:
-    """Who sent what when: people of XMPP on the left of Fedgate, those of SIP on its right."""
+    """Who sent what when: people of XMPP on the left of Fedgate, those of SIP on its right. show: is given each
+    line as it comes."""
 
-    def __init__(self, left="XMPP", right="SIP"):
-        self.start = time.monotonic()
-        blank = " " * (NAME_WIDTH + ARROW_WIDTH)
-        self.lines = [f"{'':10}  {left:<{len(blank)}}Fedgate{right:>{len(blank)}}"]
+    def __init__(self, left="XMPP", right="SIP", show=None):
+        self.start, self.lines, self.show = time.monotonic(), [], show
+        width = NAME_WIDTH + ARROW_WIDTH
+        self.append(f"{'':10}  {left:<{width - 3}}Fedgate{right:>{width - 3}}")
+
+    def append(self, line):
+        self.lines.append(line)
+        if self.show:
+            self.show(line)
 
     def add(self, text):
-        self.lines.append(f"{time.monotonic() - self.start:8.3f} s  {text}")
+        self.append(f"{time.monotonic() - self.start:8.3f} s  {text}")
 
     def step(self, text):
-        self.lines.append(f"{'':10}  == {text}")
+        self.append(f"{'':10}  == {text}")
 
     def arrow(self, person, direction, text):
         text = f" {text} "[:ARROW_WIDTH - 3]
@@ -61,7 +67,8 @@ class Person:
         try:
             self.told.remove(await wait_until(find, "", seconds))
         except Failed:
-            raise Failed(f"{self.name} was told, but for what a step has taken: {self.told or 'nothing'}") from None
+            rest = [" ".join(filter(None, (kind, repr(text) if text else "", f"by {who}"))) for kind, who, text in self.told]
+            raise Failed(f"{self.name} has noticed {'; '.join(rest) or 'nothing that no step has named'}") from None
 
     async def expect_state(self, contact, state, note, device, seconds):
         def find():

@@ -44,6 +44,12 @@ class XmppPerson(Person):
             client.register_plugin(plugin)
         # Whom she lets see her is for the script to say.
         client.auto_authorize, client.auto_subscribe = None, False
+        send = client.send
+
+        def show_and_send(stanza, use_filters=True):
+            self.show(stanza, "out")
+            send(stanza, use_filters)
+        client.send = show_and_send
         ready = asyncio.get_running_loop().create_future()
 
         def settle(error):
@@ -52,7 +58,6 @@ class XmppPerson(Person):
         client.add_event_handler("session_start", lambda _: settle(None))
         client.add_event_handler("failed_auth", lambda _: settle(Failed(f"{self.address} can't log in")))
         client.add_filter("in", lambda stanza: self.show(stanza, "in"))
-        client.add_filter("out", lambda stanza: self.show(stanza, "out"))
         client.register_handler(Callback("her presence", MatchXPath("{jabber:client}presence"),
                                          lambda stanza: self.on_presence(device, stanza)))
         client.add_event_handler("message", self.on_message)
