@@ -25,7 +25,7 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     ClientRequest* notice = nullptr;
     if (route != nullptr && conversation != nullptr &&
         conversation->waiting.count < kPairQueueWithNotices) {
-        notice = agent_.make_request(*route);
+        notice = agent_.make_request(*route, RequestKind::kNotice);
     }
     if (notice == nullptr) return give_notice_up(sip.domain_ascii);
     char names_memory[6 * xml::kJidBytes];
@@ -54,7 +54,6 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     write_request(envelope, text, request);
     FEDGATE_CHECK(!names.overflowed());
     FEDGATE_CHECK(!request.overflowed());
-    notice->kind = RequestKind::kNotice;
     const Bytes pair{reinterpret_cast<const char*>(&incoming.pair), sizeof incoming.pair};
     if (!agent_.fill(*notice, {pair}, request.written())) {
         agent_.release(*notice);

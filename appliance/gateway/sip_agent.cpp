@@ -28,6 +28,10 @@ const char* reason_of(const Error& error) {
     }
 }
 
+bool is_presence(RequestKind kind) {
+    return kind == RequestKind::kSubscribe || kind == RequestKind::kNotify;
+}
+
 }  // namespace
 
 sip::Method method_of(RequestKind kind) {
@@ -129,10 +133,12 @@ SipRoute* SipAgent::find_route(Bytes domain) {
     return at == rules::NameIndex::kNone ? nullptr : routes_[at].get();
 }
 
-ClientRequest* SipAgent::make_request(SipRoute& route) {
+ClientRequest* SipAgent::make_request(SipRoute& route, RequestKind kind) {
+    if (is_presence(kind) && presence_requests_ == kPresenceRequests) return nullptr;
     Handle<ClientRequest> handle;
-    ClientRequest* request = requests_.make(handle, *this);
+    ClientRequest* request = requests_.make(handle, *this, kind);
     if (request == nullptr) return nullptr;
+    if (is_presence(kind)) ++presence_requests_;
     request->self = handle;
     request->route = &route;
     ++route.users;
@@ -140,6 +146,7 @@ ClientRequest* SipAgent::make_request(SipRoute& route) {
 }
 
 void SipAgent::release(ClientRequest& request) {
+    if (is_presence(request.kind)) --presence_requests_;
     --request.route->users;
     requests_.free(request.self);
 }
@@ -672,10 +679,9 @@ void SipAgent::on_route_ready(SipRoute& route) {
 
 // SIP-8: is it alive?
 void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
-    ClientRequest* probe = make_request(route);
+    ClientRequest* probe = make_request(route, RequestKind::kProbe);
     drop_retired_routes();         // not this one, whose user the probe is
     if (probe == nullptr) return;  // busy enough to know
-    probe->kind = RequestKind::kProbe;
     const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
     const sip::Tag call_id =
         sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());

@@ -28,6 +28,7 @@ struct Conversation;
 
 // At the bound of requests the source is held back (edge) or the sender is told (ERR-L4).
 constexpr std::size_t kClientRequests = 65'536;  // in flight, or waiting in a pair's queue
+constexpr std::size_t kPresenceRequests = kClientRequests / 2;  // of those: messages go on
 constexpr std::size_t kServerTransactions = 16'384;
 constexpr Duration kSuspectWait = std::chrono::seconds(4);  // SIP-8
 constexpr Duration kProbeWait = kSuspectWait;               // for the answer to an OPTIONS
@@ -41,8 +42,9 @@ enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe, kSubscribe, k
 // One request of ours, from when it is written until its end is told. Its memory holds what the
 // user wants to know later, and behind that the request.
 struct ClientRequest final : private TimerOwner {
-    explicit ClientRequest(SipAgent& a) : agent(a), timer(*this) {}
+    ClientRequest(SipAgent& a, RequestKind k) : kind(k), agent(a), timer(*this) {}
 
+    const RequestKind kind;
     // The user's.
     Block memory;
     std::uint32_t request_begin = 0;
@@ -52,7 +54,6 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t from_bytes = 0;  // at the front of the memory: original `from`, `to`, `id`
     std::uint16_t to_bytes = 0;
     std::uint16_t id_bytes = 0;
-    RequestKind kind = RequestKind::kMessage;
     std::uint8_t attempt = 0;  // of a SUBSCRIBE: Subscriber::attempt() when it was written
     std::uint32_t cseq = 1;    // as it was sent last: for Dialog::note_cseq()
     std::uint64_t owner = 0;   // of a SUBSCRIBE or NOTIFY: the packed handle of whose it is
@@ -179,7 +180,7 @@ public:
         return *routes_[index];
     }
     // Null at the bound. It is the user's until send(), and again from on_request_done() on.
-    [[nodiscard]] ClientRequest* make_request(SipRoute&);
+    [[nodiscard]] ClientRequest* make_request(SipRoute&, RequestKind = RequestKind::kMessage);
     // Gives it `prefix` and `request`, a whole one with one Via. False: no memory now.
     [[nodiscard]] bool fill(ClientRequest&, std::initializer_list<Bytes> prefix, Bytes request);
     void send(ClientRequest&);
@@ -294,6 +295,7 @@ private:
     rules::NameIndex route_index_;
     std::vector<char> scratch_;  // heads of responses, probes
     std::size_t probes_ = 0;
+    std::size_t presence_requests_ = 0;
     std::size_t unanswered_ = 0;
     ServerTransaction* oldest_answered_ = nullptr;
     ServerTransaction* newest_answered_ = nullptr;

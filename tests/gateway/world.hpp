@@ -115,7 +115,7 @@ public:
     std::string reason;  // of answers; empty: the usual one
     bool pongs = true;
     int pings = 0;
-    std::vector<std::string> requests;  // MESSAGE only
+    std::vector<std::string> requests;  // but OPTIONS
     std::vector<std::string> responses;
     int options = 0;
 
@@ -163,10 +163,10 @@ private:
             responses.emplace_back(message_.bytes);
             return true;
         }
-        if (message_.method == sip::Method::kMessage) {
-            requests.emplace_back(message_.bytes);
-        } else {
+        if (message_.method == sip::Method::kOptions) {
             ++options;
+        } else {
+            requests.emplace_back(message_.bytes);
         }
         const int status = answer(message_);
         if (status <= 0) return status == 0;
