@@ -1,27 +1,529 @@
 #include "appliance/gateway/watchers.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/base/hash.hpp"
+#include "xml/stanza_error.hpp"
+
 namespace fedgate::gateway {
+namespace {
 
-bool Watchers::take_stanza(StanzaCall&, const Key&) {
-    host_.drop("presence");
+constexpr std::size_t kHeaderBytes = 4 * xml::kJidBytes + 512;
+constexpr int kTokenIndexBits = 20;
+static_assert(kWatchersMax <= 1U << kTokenIndexBits);
+
+PresenceToken token_of(Handle<Watcher> watcher) {
+    constexpr std::uint64_t kMask = (PresenceToken{1} << kPresenceTokenBits) - 1;
+    return ((PresenceToken{watcher.generation} << kTokenIndexBits) | watcher.index) & kMask;
+}
+
+// PRES-72..74. Status 0: for `seconds`.
+SipAnswer judge(const sip::Message& request, const sip::NotifierTiming& timing, Sink& headers,
+                std::uint32_t& seconds) {
+    const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
+    if (!event || event->package != "presence") return {489, {}};
+    if (!accepts_pidf(request)) {
+        sip::write_header(headers, sip::HeaderName::kAccept, kPidfType);
+        return {406, {}};
+    }
+    const sip::ExpiresVerdict verdict = sip::judge_expires(request, timing);
+    seconds = verdict.seconds;
+    if (verdict.status == 200) return {0, {}};
+    if (verdict.status == 423) {
+        sip::write_header_number(headers, sip::HeaderName::kMinExpires, timing.expires_min);
+    }
+    return {verdict.status, {}};
+}
+
+// PRES-70: what an error says of a subscription.
+struct EndRow {
+    xml::StanzaCondition condition;
+    const char* reason;
+};
+using Condition = xml::StanzaCondition;
+constexpr EndRow kEnds[] = {
+    {Condition::kItemNotFound, "noresource"},
+    {Condition::kGone, "noresource"},
+    {Condition::kForbidden, "rejected"},
+    {Condition::kNotAllowed, "rejected"},
+    {Condition::kNotAuthorized, "rejected"},
+    {Condition::kPolicyViolation, "rejected"},
+    {Condition::kRegistrationRequired, "rejected"},
+    {Condition::kSubscriptionRequired, "rejected"},
+    {Condition::kRemoteServerNotFound, "probation"},
+    {Condition::kRemoteServerTimeout, "probation"},
+    {Condition::kRecipientUnavailable, "probation"},
+    {Condition::kResourceConstraint, "probation"},
+    {Condition::kInternalServerError, "probation"},
+};
+
+const char* reason_of(Condition condition) {
+    for (const EndRow& row : kEnds) {
+        if (row.condition == condition) return row.reason;
+    }
+    return "noresource";
+}
+
+}  // namespace
+
+void Watcher::on_timer(Timer&) { owner.on_timer(*this); }
+
+Watchers::Watchers(PresenceHost& host) : host_(host) {
+    const auto random = host_.random().bytes<16>();
+    std::memcpy(&secret_, random.data(), sizeof secret_);
+}
+
+Watchers::~Watchers() = default;
+
+void Watchers::reload() {}
+
+bool Watchers::has_asked(const Key& pair) const {
+    const Watcher* watcher = index_.find(pair);
+    return watcher != nullptr &&
+           (watcher->auth == WatcherAuth::kAsked || watcher->auth == WatcherAuth::kGranted);
+}
+
+// ---- From SIP
+
+bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, const Key& pair,
+                              Bytes to_tag, const Origin& origin) {
+    if (!host_.has_room()) return false;
+    char header_memory[kHeaderBytes];
+    Sink headers{MutableBytes(header_memory)};
+    const auto refuse = [&](const SipAnswer& answer) {
+        host_.answer(origin, answer, headers.written());
+        return true;
+    };
+    std::uint32_t seconds = 0;
+    if (const SipAnswer refusal = judge(request, timing_, headers, seconds); refusal.status != 0) {
+        return refuse(refusal);
+    }
+    const rules::Snapshot& rules = host_.rules();
+    const rules::Partner* partner = rules.partner(call.to.domain_ascii);
+    const rules::Decision decision =
+        partner == nullptr
+            ? rules::Decision{rules.why_no_partner(call.to.domain_ascii)}
+            : rules.may_converse(call.from.user, *call.domain, *partner, rules::Direction::kToXmpp);
+    if (!decision.allowed()) {  // ERR-46
+        host_.shard().stats().add(Counter::kPolicyRefused);
+        host_.shard().log().event(EventId::kPolicyRefused,
+                                  {{"direction", "to XMPP"},
+                                   {"partner", call.to.domain_ascii},
+                                   {"rule", rules::explain(decision.reason)}});
+        return refuse(sip_answer(link::Fault::kBlocked, false));
+    }
+    Watcher* watcher = index_.find(pair);
+    if (watcher != nullptr && watcher->auth == WatcherAuth::kDenied && watcher->until > now()) {
+        return refuse({403, {}});  // PRES-62
+    }
+    for (WatcherDialog* one = watcher != nullptr ? watcher->dialogs : nullptr; one != nullptr;
+         one = one->next) {  // SIP-11
+        if (one->first_cseq == request.cseq.number && one->dialog.call_id() == request.call_id &&
+            one->dialog.remote_tag() == request.from.tag) {
+            return refuse({482, {}});
+        }
+    }
+    if (watcher != nullptr && watcher->dialog_count >= kDialogsOfPair) {  // SEC-4
+        return refuse({403, "Too Many Subscriptions"});
+    }
+    auto dialog = sip::Dialog::from_request(request, to_tag);
+    if (!dialog) return refuse({sip::Dialog::refusal(dialog.error()), {}});
+    if (watcher == nullptr) watcher = make(call, pair);
+    WatcherDialog* begun =
+        watcher != nullptr ? begin(*watcher, request, std::move(*dialog), seconds) : nullptr;
+    if (begun == nullptr) {
+        if (watcher != nullptr) settle(*watcher);
+        return refuse(sip_answer(link::Fault::kQueueFull, false));
+    }
+    NotifyLane& lane = watcher->domain.lane;
+    if (!begun->poll && watcher->auth != WatcherAuth::kGranted) {
+        ask(*watcher);
+        if (watcher->auth == WatcherAuth::kNone) {  // the store fails
+            free(*begun);
+            settle(*watcher);
+            return refuse(sip_answer(link::Fault::kQueueFull, false));
+        }
+    }
+    write_answer_headers(call.to, host_.agent().route_of(*call.domain), seconds, headers);
+    host_.answer(origin, {200, {}}, headers.written());
+    run(*begun, begun->notifier.start(seconds, now()));
+    if (begun->poll && knows(*watcher) && !watcher->stale) {  // PRES-69
+        run(*begun, begun->notifier.change(true, now()));
+    } else if (watcher->auth == WatcherAuth::kGranted ||
+               (begun->poll && watcher->auth == WatcherAuth::kNone)) {
+        probe_if_quiet(*watcher, kFresh);  // PRES-61
+    }
+    settle(*watcher);
+    send_waiting(lane);
     return true;
 }
 
-bool Watchers::take_subscribe(const sip::Message&, RequestCall&, const Key&, Bytes,
-                              const Origin& origin) {
-    host_.answer(origin, {489, {}});
+bool Watchers::take_refresh(const sip::Message& request, const Origin& origin) {
+    if (!host_.has_room()) return false;
+    char header_memory[kHeaderBytes];
+    Sink headers{MutableBytes(header_memory)};
+    const auto answer = [&](const SipAnswer& sip_answer) {
+        host_.answer(origin, sip_answer, headers.written());
+        return true;
+    };
+    WatcherDialog* dialog = dialog_index_.find(sip::dialog_key(secret_, request));
+    if (dialog == nullptr || dialog->notifier.state() == sip::NotifierState::kTerminated) {
+        return answer({481, {}});  // SIP-22
+    }
+    Watcher& watcher = dialog->watcher;
+    SipRoute* route = host_.agent().find_route(watcher.domain.our);
+    Address contact;
+    if (route == nullptr || !read_jid(watcher.contact_jid(), contact)) return answer({481, {}});
+    std::uint32_t seconds = 0;
+    SipAnswer refusal = judge(request, timing_, headers, seconds);
+    if (refusal.status == 0) {
+        const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
+        if (event->id != (dialog->event_id ? Bytes(*dialog->event_id) : Bytes())) {  // SIP-23
+            refusal.status = 481;
+        }
+    }
+    if (refusal.status == 0) refusal.status = dialog->dialog.on_request(request);
+    if (refusal.status != 0) return answer(refusal);
+    write_answer_headers(contact, *route, seconds, headers);
+    answer({200, {}});
+    NotifyLane& lane = watcher.domain.lane;
+    dialog->expires_at = now() + std::chrono::seconds(seconds);
+    // PRES-66
+    if (seconds > 0 && watcher.auth == WatcherAuth::kGranted) probe_if_quiet(watcher, kQuiet);
+    run(*dialog, dialog->notifier.on_subscribe(seconds, now()));
+    keep(watcher);
+    settle(watcher);
+    send_waiting(lane);
     return true;
 }
 
-bool Watchers::take_refresh(const sip::Message&, const Origin& origin) {
-    host_.answer(origin, {481, {}});
+Watcher* Watchers::make(const RequestCall& call, const Key& pair) {
+    Handle<Watcher> handle;
+    ContactDomain& domain = domain_of(call.from.domain_ascii, call.to.domain_ascii);
+    Watcher* watcher = watchers_.make(handle, *this, domain);
+    if (watcher == nullptr) {
+        forget_if_empty(domain);
+        return nullptr;
+    }
+    watcher->self = handle;
+    watcher->pair = pair;
+    char memory[2 * xml::kJidBytes];
+    Sink names{MutableBytes(memory)};
+    xml::write_jid(names, {call.from.jid.local, call.from.jid.domain, {}});
+    watcher->sip_jid_bytes = static_cast<std::uint16_t>(names.size());
+    xml::write_jid(names, {call.to.jid.local, call.to.jid.domain, {}});
+    FEDGATE_CHECK(!names.overflowed());
+    watcher->names.assign(names.written());
+    index_.insert(*watcher);
+    watcher->next_of_domain = domain.first;
+    if (domain.first != nullptr) domain.first->previous_of_domain = watcher;
+    domain.first = watcher;
+    ++domain.count;
+    return watcher;
+}
+
+ContactDomain& Watchers::domain_of(Bytes our, Bytes their) {
+    char memory[2 * limits::kJidPartBytes + 8];
+    Sink key{MutableBytes(memory)};
+    key.append(our);
+    key.append(' ');
+    key.append(their);
+    const auto found = contact_domains_.find(key.written());
+    if (found != contact_domains_.end()) return found->second;
+    auto lane = lanes_.find(our);
+    if (lane == lanes_.end()) lane = lanes_.try_emplace(std::string(our)).first;
+    return contact_domains_
+        .try_emplace(std::string(key.written()), std::string(our), std::string(their), lane->second)
+        .first->second;
+}
+
+void Watchers::forget_if_empty(ContactDomain& domain) {
+    if (domain.count == 0) contact_domains_.erase(domain.our + ' ' + domain.their);
+}
+
+WatcherDialog* Watchers::begin(Watcher& watcher, const sip::Message& request, sip::Dialog&& dialog,
+                               std::uint32_t seconds) {
+    Handle<WatcherDialog> handle;
+    const bool approved = watcher.auth == WatcherAuth::kGranted && watcher.awaits == 0;
+    WatcherDialog* begun =
+        dialogs_.make(handle, watcher, std::move(dialog), sip::Notifier(timing_, approved));
+    if (begun == nullptr) return nullptr;
+    begun->self = handle;
+    begun->key = begun->dialog.key(secret_);
+    begun->first_cseq = request.cseq.number;
+    begun->poll = seconds == 0;
+    begun->approved_once = approved;
+    begun->expires_at = now() + std::chrono::seconds(seconds);
+    const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
+    if (event && !event->id.empty()) begun->event_id = std::make_unique<std::string>(event->id);
+    dialog_index_.insert(*begun);
+    begun->next = watcher.dialogs;
+    watcher.dialogs = begun;
+    ++watcher.dialog_count;
+    if (watcher.auth != WatcherAuth::kDenied) watcher.until = kNever;
+    return begun;
+}
+
+// ---- From XMPP
+
+bool Watchers::take_stanza(StanzaCall& call, const Key& pair) {
+    if (!host_.has_room()) return false;
+    Watcher* watcher = index_.find(pair);
+    if (watcher == nullptr) {  // PRES-82
+        host_.drop("presence for nobody who watches");
+        return true;
+    }
+    NotifyLane& lane = watcher->domain.lane;
+    if (call.stanza.type.empty() || call.stanza.type == "unavailable") {
+        on_presence(call, *watcher);
+    } else if (call.stanza.type == "subscribed") {
+        on_approved(*watcher);
+    } else if (call.stanza.type == "unsubscribed") {
+        on_refused(*watcher);
+    } else {
+        on_error(call, *watcher);
+    }
+    settle(*watcher);
+    send_waiting(lane);
     return true;
 }
 
-void Watchers::on_request_done(ClientRequest& request, const sip::Message*, LocalFault) {
-    host_.agent().release(request);
+// PRES-65. What is no news ends here.
+void Watchers::on_presence(const StanzaCall& call, Watcher& watcher) {
+    const bool polled = watcher.dialogs != nullptr;
+    if (watcher.auth != WatcherAuth::kGranted && !polled) {
+        return host_.drop("presence of one who has not approved");
+    }
+    Sink memory{host_.stanza_memory()};
+    const Presence presence = read_presence(call.stanza, call.from.jid.resource, memory);
+    if (watcher.auth != WatcherAuth::kGranted && !knows(watcher)) watcher.presences.clear();
+    const bool news = watcher.presences.set(presence) || watcher.stale;
+    watcher.heard_at = now();
+    watcher.stale = false;
+    watcher.failures = 0;
+    if (!news) return;
+    host_.shard().stats().add(Counter::kPresenceX2s);
+    tell_all(watcher, watcher.presences.available_count() == 0);
 }
 
-void Watchers::on_unsent(PresenceToken, link::Fault) {}
+// PRES-63.
+void Watchers::on_approved(Watcher& watcher) {
+    if (watcher.auth == WatcherAuth::kNone) return host_.drop("subscribed without a wish");
+    if (watcher.auth == WatcherAuth::kGranted) return;
+    if (!knows(watcher)) watcher.presences.clear();
+    set_auth(watcher, WatcherAuth::kGranted);
+}
+
+// PRES-64.
+void Watchers::on_refused(Watcher& watcher) {
+    if (watcher.auth == WatcherAuth::kNone) {  // the answer to the probe of a poll
+        tell_all(watcher, true);
+        return;
+    }
+    if (watcher.auth == WatcherAuth::kDenied) return;
+    watcher.presences.clear();
+    set_auth(watcher, WatcherAuth::kDenied);
+}
+
+// PRES-70, PRES-83: only what answers a stanza of ours. Those of the other direction have other
+// ids.
+void Watchers::on_error(const StanzaCall& call, Watcher& watcher) {
+    const auto id = id_of(watcher);
+    if (call.id != Bytes(id.data(), id.size())) {
+        return host_.drop("error that belongs to no presence");
+    }
+    const auto error = xml::parse_stanza_error(call.stanza.root);
+    end_for(watcher, error ? error->condition : Condition::kUndefinedCondition);
+}
+
+void Watchers::end_for(Watcher& watcher, Condition condition) {
+    const char* reason = reason_of(condition);
+    end_all(watcher, reason, Bytes(reason) == "probation" ? kProbationSeconds : 0);
+    watcher.presences.clear();
+    if (watcher.auth != WatcherAuth::kDenied) set_auth(watcher, WatcherAuth::kNone);
+}
+
+void Watchers::end_all(Watcher& watcher, const char* reason, std::uint32_t retry_after) {
+    WatcherDialog* next = nullptr;
+    for (WatcherDialog* one = watcher.dialogs; one != nullptr; one = next) {
+        next = one->next;
+        if (one->poll) {
+            run(*one, one->notifier.change(true, now()));
+            continue;
+        }
+        one->without_body = true;
+        run(*one, one->notifier.end(reason, retry_after, now()));
+    }
+}
+
+// ---- To XMPP
+
+// PRES-60: once; and when the wish is uttered anew long after.
+void Watchers::ask(Watcher& watcher) {
+    if (watcher.auth == WatcherAuth::kGranted) return;
+    if (watcher.auth == WatcherAuth::kAsked && now() < watcher.asked_at + kAskAgain) return;
+    set_auth(watcher, WatcherAuth::kAsked);
+}
+
+void Watchers::probe_if_quiet(Watcher& watcher, Duration quiet) {
+    if (now() < watcher.heard_at + quiet || now() < watcher.asked_at + kFresh) return;
+    send(watcher, "probe");
+}
+
+void Watchers::send(Watcher& watcher, Bytes kind) {
+    const auto id = id_of(watcher);
+    Sink stanza{host_.stanza_memory()};
+    write_presence_kind(kind, watcher.sip_jid(), watcher.contact_jid(), Bytes(id.data(), id.size()),
+                        stanza);
+    FEDGATE_CHECK(!stanza.overflowed());
+    const bool asks = kind == "subscribe" || kind == "probe";
+    if (asks) {
+        watcher.asked_at = now();
+        watcher.again_at = kNever;
+    }
+    host_.to_partner(watcher.domain.our, watcher.domain.their, stanza.written(),
+                     asks ? token_of(watcher.self) : 0);
+}
+
+// Of all that we send for this pair; nobody else can make it.
+std::array<char, 32> Watchers::id_of(const Watcher& watcher) const {
+    const Key key = host_.keys().make({"watcher", watcher.names});
+    std::array<std::uint8_t, 16> bytes;
+    std::memcpy(bytes.data(), &key.high, 8);
+    std::memcpy(bytes.data() + 8, &key.low, 8);
+    return to_hex(bytes);
+}
+
+// It may come from within to_partner().
+void Watchers::on_unsent(PresenceToken token, link::Fault fault) {
+    Watcher* watcher = watchers_.find_at(token & ((1U << kTokenIndexBits) - 1));
+    if (watcher == nullptr || token_of(watcher->self) != token) return;
+    watcher->fault = fault;
+    host_.shard().loop().timers().arm(watcher->timer, now());
+}
+
+void Watchers::on_fault(Watcher& watcher, link::Fault fault) {
+    const bool asked = watcher.auth == WatcherAuth::kAsked;
+    if (!asked && watcher.auth != WatcherAuth::kGranted) {  // a poll's
+        return tell_all(watcher, true);
+    }
+    if (asked && fault == link::Fault::kNoSuchDomain) {
+        return end_for(watcher, Condition::kRemoteServerNotFound);
+    }
+    if (asked && (fault == link::Fault::kRemoteDenied || fault == link::Fault::kBlocked)) {
+        return end_for(watcher, Condition::kNotAllowed);
+    }
+    const Duration pause = std::min(kUnsentFirst * (1U << watcher.failures), kUnsentMax);
+    if (watcher.failures < 6) ++watcher.failures;
+    watcher.again_at = now() + pause / 10 * 8 + pause / 1'000 * host_.random().below(400);
+}
+
+// ---- Approval
+
+// Acts when it is on disk, if there is one.
+void Watchers::set_auth(Watcher& watcher, WatcherAuth auth) {
+    const WatcherAuth before = std::exchange(watcher.auth, auth);
+    watcher.changed = std::chrono::floor<std::chrono::seconds>(host_.shard().loop().wall_now());
+    watcher.until = auth == WatcherAuth::kDenied ? now() + kDenialHolds : kNever;
+    watcher.again_at = kNever;
+    watcher.failures = 0;
+    if (auth == WatcherAuth::kNone) return keep(watcher);
+    if (auth == WatcherAuth::kAsked) watcher.asked_at = now();
+    static_cast<void>(before);
+    act(watcher);
+}
+
+void Watchers::act(Watcher& watcher) {
+    watcher.awaits = 0;
+    switch (watcher.auth) {
+        case WatcherAuth::kNone: break;
+        case WatcherAuth::kAsked: send(watcher, "subscribe"); break;
+        case WatcherAuth::kGranted: {
+            WatcherDialog* next = nullptr;
+            for (WatcherDialog* one = watcher.dialogs; one != nullptr; one = next) {
+                next = one->next;
+                one->approved_once = true;
+                run(*one, one->notifier.approve(now()));
+            }
+            break;
+        }
+        case WatcherAuth::kDenied: end_all(watcher, "rejected", 0); break;
+    }
+}
+
+void Watchers::on_stored(store::Sequence, bool) {}
+
+void Watchers::keep(Watcher&) {}
+
+// ---- Time, ends
+
+void Watchers::on_timer(Watcher& watcher) {
+    if (!host_.has_room()) {
+        return host_.shard().loop().timers().arm(watcher.timer, now() + kNotifyAgain);
+    }
+    NotifyLane& lane = watcher.domain.lane;
+    const link::Fault fault = std::exchange(watcher.fault, link::Fault::kNone);
+    if (fault != link::Fault::kNone) on_fault(watcher, fault);
+    if (watcher.again_at <= now()) {
+        send(watcher, watcher.auth == WatcherAuth::kAsked ? "subscribe" : "probe");
+    }
+    if (watcher.until <= now()) {
+        if (watcher.auth != WatcherAuth::kDenied) send(watcher, "unsubscribe");  // PRES-78
+        set_auth(watcher, WatcherAuth::kNone);
+    }
+    WatcherDialog* next = nullptr;
+    for (WatcherDialog* one = watcher.dialogs; one != nullptr; one = next) {
+        next = one->next;
+        if (one->notifier.deadline() <= now()) run(*one, one->notifier.on_time(now()));
+    }
+    settle(watcher);
+    send_waiting(lane);
+}
+
+// The last thing that an event does: a record for nothing goes, else its time is set.
+void Watchers::settle(Watcher& watcher) {
+    if (watcher.dialogs == nullptr && watcher.fault == link::Fault::kNone) {
+        if (watcher.auth == WatcherAuth::kNone && watcher.awaits == 0) return free(watcher);
+        if (watcher.until == kNever) watcher.until = now() + kDisuse;
+    }
+    Instant due = std::min(watcher.again_at, watcher.until);
+    if (watcher.fault != link::Fault::kNone) due = now();
+    for (const WatcherDialog* one = watcher.dialogs; one != nullptr; one = one->next) {
+        due = std::min(due, one->notifier.deadline());
+    }
+    if (due == kNever) return watcher.timer.cancel();
+    host_.shard().loop().timers().arm(watcher.timer, due);
+}
+
+void Watchers::free(WatcherDialog& dialog) {
+    FEDGATE_CHECK(!dialog.waiting);
+    Watcher& watcher = dialog.watcher;
+    WatcherDialog** link = &watcher.dialogs;
+    while (*link != &dialog) link = &(*link)->next;
+    *link = dialog.next;
+    --watcher.dialog_count;
+    dialog_index_.erase(dialog);
+    dialogs_.free(dialog.self);
+}
+
+void Watchers::free(Watcher& watcher) {
+    ContactDomain& domain = watcher.domain;
+    (watcher.previous_of_domain != nullptr ? watcher.previous_of_domain->next_of_domain
+                                           : domain.first) = watcher.next_of_domain;
+    if (watcher.next_of_domain != nullptr) {
+        watcher.next_of_domain->previous_of_domain = watcher.previous_of_domain;
+    }
+    --domain.count;
+    index_.erase(watcher);
+    watchers_.free(watcher.self);
+    forget_if_empty(domain);
+}
+
+bool Watchers::knows(const Watcher& watcher) {
+    if (watcher.presences.empty()) return false;
+    return watcher.auth == WatcherAuth::kGranted || now() < watcher.heard_at + kFresh;
+}
 
 }  // namespace fedgate::gateway

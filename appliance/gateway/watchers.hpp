@@ -3,16 +3,39 @@
 // pair. Thread: the shard's.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "appliance/gateway/presence_host.hpp"
+#include "appliance/gateway/watcher.hpp"
+#include "core/base/fifo.hpp"
+#include "core/base/growing_index.hpp"
 #include "sip/message.hpp"
+#include "xml/stanza_error.hpp"
 
 namespace fedgate::gateway {
 
-class Watchers {
-public:
-    explicit Watchers(PresenceHost& host) : host_(host) {}
+constexpr std::size_t kWatchersMax = 1 << 20;             // of one shard, and as many dialogs:
+constexpr std::size_t kWatcherDialogsMax = kWatchersMax;  // beyond, 500 with Retry-After
+constexpr std::uint8_t kDialogsOfPair = 5;                // SEC-4
+constexpr std::size_t kNotifiesInFlight = 64;             // R13: to one domain of ours
+constexpr Duration kNotifyAgain = std::chrono::milliseconds(20);  // there was no memory for it
+constexpr Duration kFresh = std::chrono::seconds(60);             // PRES-61, PRES-65
+constexpr Duration kQuiet = std::chrono::hours(1);                // PRES-66
+constexpr Duration kDenialHolds = std::chrono::hours(1);          // PRES-62
+constexpr Duration kDisuse = std::chrono::hours(90 * 24);         // PRES-78
+constexpr Duration kAskAgain = std::chrono::hours(24);  // who has not answered, on a new wish
+constexpr std::uint32_t kProbationSeconds = 300;        // PRES-70
+// Of a subscribe or probe that could not go.
+constexpr Duration kUnsentFirst = std::chrono::seconds(60);
+constexpr Duration kUnsentMax = std::chrono::hours(1);
 
-    void reload() {}
+class Watchers final : private TimerOwner {
+public:
+    explicit Watchers(PresenceHost&);
+    ~Watchers();
+
+    void reload();
     // subscribed, unsubscribed, error, or presence of the XMPP contact. False: not now
     // (back-pressure).
     [[nodiscard]] bool take_stanza(StanzaCall&, const Key& pair);
@@ -28,12 +51,72 @@ public:
     void on_unsent(PresenceToken, link::Fault);
 
     // store::User's, for rows of this kind.
-    void on_stored(store::Sequence, bool ok) { static_cast<void>(ok); }
+    void on_stored(store::Sequence, bool ok);
     void restore(const store::Row&) {}
     void on_restore_done() {}
 
+    // A6: the SIP user watches the contact, or has asked to.
+    [[nodiscard]] bool has_asked(const Key& pair) const;
+    [[nodiscard]] std::size_t count() const { return watchers_.count(); }
+    [[nodiscard]] std::size_t dialog_count() const { return dialogs_.count(); }
+
+    void on_timer(Watcher&);
+
 private:
+    void on_timer(Timer&) override;
+
+    // watchers.cpp
+    [[nodiscard]] Watcher* make(const RequestCall&, const Key& pair);
+    [[nodiscard]] ContactDomain& domain_of(Bytes our, Bytes their);
+    void forget_if_empty(ContactDomain&);
+    [[nodiscard]] WatcherDialog* begin(Watcher&, const sip::Message&, sip::Dialog&&,
+                                       std::uint32_t seconds);
+    void settle(Watcher&);
+    void free(WatcherDialog&);
+    void free(Watcher&);
+    void on_presence(const StanzaCall&, Watcher&);
+    void on_approved(Watcher&);
+    void on_refused(Watcher&);
+    void on_error(const StanzaCall&, Watcher&);
+    void on_fault(Watcher&, link::Fault);
+    void end_all(Watcher&, const char* reason, std::uint32_t retry_after);
+    void ask(Watcher&);
+    void probe_if_quiet(Watcher&, Duration quiet);
+    void send(Watcher&, Bytes kind);
+    [[nodiscard]] std::array<char, 32> id_of(const Watcher&) const;
+    void end_for(Watcher&, xml::StanzaCondition);
+    void set_auth(Watcher&, WatcherAuth);
+    void act(Watcher&);
+    void keep(Watcher&);
+    [[nodiscard]] bool knows(const Watcher&);
+
+    // watcher_notify.cpp
+    void run(WatcherDialog&, sip::NotifierActions);
+    void tell_all(Watcher&, bool urgent);
+    void send_waiting(NotifyLane&);
+    [[nodiscard]] bool send_notify(WatcherDialog&);
+    void on_gone(const WatcherDialog&);
+    void write_notify(WatcherDialog&, Bytes aor, const SipRoute&, Sink&);
+    void write_answer_headers(const Address& contact, const SipRoute&, std::uint32_t seconds,
+                              Sink&);
+
+    [[nodiscard]] Instant now() { return host_.shard().loop().now(); }
+
     PresenceHost& host_;
+    sip::KeySecret secret_;
+    sip::NotifierTiming timing_;
+    std::map<std::string, NotifyLane, std::less<>> lanes_;               // by domain of ours
+    std::map<std::string, ContactDomain, std::less<>> contact_domains_;  // "our their"
+    Slab<Watcher> watchers_{kWatchersMax};
+    Slab<WatcherDialog> dialogs_{kWatcherDialogsMax};
+    GrowingIndex<Watcher, &Watcher::pair, &Watcher::next_in_index> index_;
+    GrowingIndex<WatcherDialog, &WatcherDialog::key, &WatcherDialog::next_in_index> dialog_index_;
+    struct Stored {
+        store::Sequence sequence;
+        Handle<Watcher> watcher;
+    };
+    Fifo<Stored> storing_;
+    Timer again_{*this};
 };
 
 }  // namespace fedgate::gateway
