@@ -103,7 +103,7 @@ bool Watchers::send_notify(WatcherDialog& dialog) {
         settle(watcher);
         return true;
     }
-    ClientRequest* request = host_.agent().make_request(*route);
+    ClientRequest* request = host_.agent().make_request(*route, RequestKind::kNotify);
     if (request == nullptr) return false;
     if (!dialog.dialog.next_request(sip::Method::kNotify, head)) {
         host_.agent().release(*request);
@@ -124,7 +124,6 @@ bool Watchers::send_notify(WatcherDialog& dialog) {
         return false;
     }
     leave();
-    request->kind = RequestKind::kNotify;
     request->owner = dialog.self.pack();
     request->cseq = head.cseq;
     dialog.over = dialog.notifier.state() == sip::NotifierState::kTerminated;
