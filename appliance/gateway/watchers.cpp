@@ -299,6 +299,10 @@ void Watchers::on_presence(const StanzaCall& call, Watcher& watcher) {
     Sink memory{host_.stanza_memory()};
     const Presence presence = read_presence(call.stanza, call.from.jid.resource, memory);
     if (watcher.auth != WatcherAuth::kGranted && !knows(watcher)) watcher.presences.clear();
+    // Prosody 0.12 says so to everybody who asks: it is no state, but what strangers get.
+    if (watcher.auth == WatcherAuth::kAsked && !presence.available && watcher.presences.empty()) {
+        return host_.drop("unavailable before the contact approves");
+    }
     const bool news = watcher.presences.set(presence) || watcher.stale;
     watcher.heard_at = now();
     watcher.stale = false;

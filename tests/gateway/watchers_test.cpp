@@ -152,5 +152,18 @@ TEST(Watchers, FromTheWishToTheDocument) {  // PRES-60, PRES-63, PRES-65, R1
     }
 }
 
+// Prosody answers <subscribe/> with it at once; a document that says so would be wrong for 5 s.
+TEST(Watchers, UnavailableBeforeTheApprovalIsNoState) {  // PRES-63, PRES-65
+    Scene scene;
+    scene.subscribe();
+    scene.notify(1);
+    scene.sent(1);
+    scene.stanza("unavailable");
+    scene.stanza("subscribed");
+    EXPECT_EQ(header_of(scene.notify(2), "Content-Length"), "0");
+    scene.stanza("", "", "balcony");
+    EXPECT_TRUE(has(body_of(scene.notify(3, 1s)), "<basic>open</basic>"));
+}
+
 }  // namespace
 }  // namespace fedgate::gateway
