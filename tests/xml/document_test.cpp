@@ -1,0 +1,164 @@
+#include "xml/document.hpp"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/base/limits.hpp"
+
+namespace fedgate::xml {
+namespace {
+
+constexpr std::size_t kBytesMax = 65'536;
+
+DocumentStatus status_of(const std::string& text, std::size_t bytes_max = kBytesMax) {
+    Document document;
+    return document.read(text, bytes_max);
+}
+
+// Elements as {namespace}name(text)[children], in document order.
+std::string outline(const Node& node) {
+    std::vector<char> memory(4'096);
+    Sink sink{MutableBytes(memory)};
+    EXPECT_TRUE(node.text(sink));
+    std::string text = "{" + std::string(node.namespace_uri()) + "}" + std::string(node.name());
+    if (sink.size() != 0) text += "(" + std::string(sink.written()) + ")";
+    for (const Node& child : node) text += "[" + outline(child) + "]";
+    return text;
+}
+
+std::string outline_of(const std::string& text) {
+    Document document;
+    if (document.read(text, kBytesMax) != DocumentStatus::kRead) return "refused";
+    return outline(document.root());
+}
+
+TEST(Document, ReadsElementsNamespacesAndText) {
+    EXPECT_EQ(outline_of("<a xmlns='u' xmlns:p='v'><b/><p:c>x &amp; y</p:c>z</a>"),
+              "{u}a(z)[{u}b][{v}c(x & y)]");
+    EXPECT_EQ(outline_of("<a><b xmlns='u'><c xmlns=''/></b></a>"), "{}a[{u}b[{}c]]");
+    EXPECT_EQ(outline_of("<p:a xmlns:p='u'><p:b xmlns:p='v'/><p:c/></p:a>"), "{u}a[{v}b][{u}c]");
+    EXPECT_EQ(outline_of("<a>1<![CDATA[<2>\r\n]]>&#x33;\r4<b/>5</a>"), "{}a(1<2>\n3\n45)[{}b]");
+    EXPECT_EQ(outline_of("<a xmlns:pp='v' xmlns:p='u'><p:b/></a>"), "{}a[{u}b]");
+}
+
+TEST(Document, TakesWhatMayStandAroundTheRoot) {
+    for (const char* before :
+         {"", "<?xml version='1.0'?>", "\xEF\xBB\xBF<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n",
+          "<?xml version='1.0' encoding='UTF-8' standalone='no' ?> <!-- one --> <!----> ", "\n"}) {
+        EXPECT_EQ(outline_of(std::string(before) + "<a/>"), "{}a") << before;
+        EXPECT_EQ(outline_of(std::string(before) + "<a></a>\n<!-- end -->\n"), "{}a") << before;
+    }
+}
+
+TEST(Document, SkipsComments) {
+    EXPECT_EQ(outline_of("<a>x<!-- <b> & -->y<!----><c/></a>"), "{}a(xy)[{}_][{}_][{}c]");
+    EXPECT_EQ(outline_of("<a><![CDATA[<!-- text -->]]></a>"), "{}a(<!-- text -->)");
+    for (const char* text : {"<a><!-- x -- y --></a>", "<a><!-- x </a>", "<a b='<!-- x -->'/>",
+                             "<a <!-- x --> b=''/>", "<a><!--x--->y</a>", "<!-- x <a/>",
+                             "<a/><!-- x", "<a/><!-->", "<a><b<!---->c/></a>", "<<!---->a/>"}) {
+        EXPECT_EQ(status_of(text), DocumentStatus::kNotWellFormed) << text;
+    }
+}
+
+TEST(Document, RefusesWhatIsNotWellFormedOrMoreThanADocument) {
+    for (const char* text :
+         {"",
+          " ",
+          "text",
+          "<a>",
+          "</a>",
+          "<a></b>",
+          "<a/><b/>",
+          "<a/>text",
+          "text<a/>",
+          "<a b=c/>",
+          "<a b='1' b='2'/>",
+          "<p:a/>",
+          "<a><p:b/></a>",
+          "<a xmlns:p=''/>",
+          "<a>&nbsp;</a>",
+          "<a>&#0;</a>",
+          "<a>&#xD800;</a>",
+          "<a>]]></a>",
+          "<a>\x01</a>",
+          "<a>\xFF</a>",
+          "<a>\xC0\xAF</a>",
+          "<a b='<'/>",
+          "<d></d></d>",
+          "</d>",
+          "<a>\xED\xA0\x80</a>",
+          "<!DOCTYPE a><a/>",
+          "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
+          "<a><!DOCTYPE b></a>",
+          "<?xml version='1.0'?><!DOCTYPE a SYSTEM 'http://x.example/a.dtd'><a/>",
+          "<?xml-stylesheet href='x'?><a/>",
+          "<a><?php x?></a>",
+          "<?xml version='1.0'?",
+          "<?xml version='1.1'?><a/>",
+          "<?xml version='1.0' encoding='UTF-16'?><a/>",
+          "<?xml version='1.0' encoding='ISO-8859-1'?><a/>",
+          " <?xml version='1.0'?><a/>",
+          "\xFE\xFF<a/>",
+          "<a:b:c xmlns:a='u'/>",
+          "<a xmlns:xml='u'/>"}) {
+        EXPECT_EQ(status_of(text), DocumentStatus::kNotWellFormed) << text;
+    }
+    using namespace std::string_literals;
+    EXPECT_EQ(status_of("<a>\0</a>"s), DocumentStatus::kNotWellFormed);
+    EXPECT_EQ(status_of("<a/>\0"s), DocumentStatus::kNotWellFormed);
+}
+
+std::string repeated(const std::string& text, std::size_t count) {
+    std::string all;
+    for (std::size_t i = 0; i < count; ++i) all += text;
+    return all;
+}
+
+TEST(Document, BoundsSizeDepthAttributesAndPrefixes) {
+    EXPECT_EQ(status_of("<a>" + repeated("x", 93) + "</a>", 100), DocumentStatus::kRead);
+    EXPECT_EQ(status_of("<a>" + repeated("x", 94) + "</a>", 100), DocumentStatus::kTooLarge);
+    EXPECT_EQ(status_of("<a>" + repeated("x", 1 << 20) + "</a>"), DocumentStatus::kTooLarge);
+    const auto nested = [](std::size_t depth) {
+        return repeated("<a>", depth) + repeated("</a>", depth);
+    };
+    EXPECT_EQ(status_of(nested(limits::kXmlDepth)), DocumentStatus::kRead);
+    EXPECT_EQ(status_of(nested(limits::kXmlDepth + 1)), DocumentStatus::kTooLarge);
+    EXPECT_EQ(status_of(nested(10'000), 1 << 20), DocumentStatus::kTooLarge);
+    std::string attributes;
+    for (int i = 0; i < 300; ++i) attributes += " a" + std::to_string(i) + "=''";
+    EXPECT_EQ(status_of("<a" + attributes + "/>"), DocumentStatus::kTooLarge);
+    std::string prefixes;
+    for (int i = 0; i < 40; ++i) prefixes += " xmlns:p" + std::to_string(i) + "='u'";
+    EXPECT_EQ(status_of("<a" + prefixes + "/>"), DocumentStatus::kTooLarge);
+}
+
+TEST(Document, ReadsOneAfterTheOther) {
+    Document document;
+    ASSERT_EQ(document.read("<a>" + repeated("<b c='d'/>", 5'000) + "</a>", kBytesMax),
+              DocumentStatus::kRead);
+    std::size_t count = 0;
+    for (const Node& child : document.root()) count += child.attribute("c") == "d" ? 1 : 0;
+    EXPECT_EQ(count, 5'000U);
+    EXPECT_EQ(document.read("<a>", kBytesMax), DocumentStatus::kNotWellFormed);
+    ASSERT_EQ(document.read("<e xml:lang='fr'><f/></e>", kBytesMax), DocumentStatus::kRead);
+    EXPECT_EQ(outline(document.root()), "{}e[{}f]");
+    EXPECT_EQ(document.root().first_child().language(), "fr");
+    EXPECT_EQ(document.root().attribute("x").data(), nullptr);
+    EXPECT_FALSE(document.root().child("g", ""));
+}
+
+TEST(Document, DecodesAttributes) {
+    Document document;
+    ASSERT_EQ(document.read("<a b='x&lt;&#10;\ty' c=\"'\"/>", kBytesMax), DocumentStatus::kRead);
+    char memory[16];
+    Sink sink{MutableBytes(memory)};
+    EXPECT_TRUE(document.root().attribute("b", sink));
+    EXPECT_EQ(sink.written(), "x<\n y");
+    EXPECT_EQ(document.root().attribute("c"), "'");
+    EXPECT_FALSE(document.root().attribute("d", sink));
+}
+
+}  // namespace
+}  // namespace fedgate::xml
