@@ -45,6 +45,7 @@ TEST(SipAgent, OptionsTellThatItLives) {  // SIP-25, IQ-13
         EXPECT_TRUE(response.starts_with("SIP/2.0 200 ")) << response;
         EXPECT_TRUE(has(response, "\r\nAllow: MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE\r\n"))
             << response;
+        EXPECT_TRUE(has(response, "\r\nAllow-Events: presence\r\n")) << response;
         EXPECT_TRUE(has(response, "\r\nAccept: text/plain"));
         EXPECT_TRUE(has(response, "\r\nSupported:"));
     }
