@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -130,12 +131,15 @@ public:
         door_.emplace(group_->count());
         start_edge(seats_[0], door);
     }
-    void start_with_gateway() {
+    // `prepare(shard, seat)`: before its gateway starts.
+    void start_with_gateway(const std::function<void(std::uint32_t, Seat&)>& prepare =
+                                [](std::uint32_t, Seat&) {}) {
         for (Seat& seat : seats_) {
             gateway::GatewayOptions options;
             options.host = "gw.sip.example";
             seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver,
                                                               nullptr, options);
+            prepare(seat.shard->index(), seat);
         }
         for (Seat& seat : seats_) {
             start_edge(seat, *seat.gateway);

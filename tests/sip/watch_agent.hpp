@@ -25,6 +25,8 @@ struct WatchSettings {
     std::uint16_t port = 0;
     std::uint16_t maker = 1;
     std::string package = "presence";
+    std::string contact_user = "agent";
+    std::string document_type = "text/plain";
     SubscriberTiming subscriber;
     NotifierTiming notifier;
 };
@@ -206,7 +208,7 @@ private:
         write_contact(out, contact());
         write_header(out, HeaderName::kEvent, settings_.package);
         out.append(fields);
-        write_body(out, body.empty() ? Bytes{} : Bytes("text/plain"), body);
+        write_body(out, body.empty() ? Bytes{} : Bytes(settings_.document_type), body);
         FEDGATE_CHECK(!out.overflowed());
         const auto [at, fresh] = clients_.emplace(
             branch, Client{Transaction(TransactionKind::kClientOther, kTiming, false),
@@ -218,7 +220,7 @@ private:
         return branch;
     }
     OwnContact contact() const {
-        return {"agent", settings_.host, settings_.port, Transport::kUdp, false};
+        return {settings_.contact_user, settings_.host, settings_.port, Transport::kUdp, false};
     }
 
     void on_client_time(const std::string& branch, Client& client, Instant now) {
