@@ -122,15 +122,17 @@ AddressFault read_uri(const sip::Uri& uri, Address& address) {
     if (uri.scheme == sip::Scheme::kTel || uri.scheme == sip::Scheme::kOther)
         return AddressFault::kScheme;
     if (uri.at.kind != sip::HostKind::kName) return AddressFault::kHostIsAddress;
-    if (!uri.has_user || uri.user.empty()) return AddressFault::kNoUser;
+    const bool has_user = uri.has_user && !uri.user.empty();
     Sink sink{MutableBytes(address.memory_)};
     address.jid = {};
-    if (!write_local(uri, sink, address.jid.local)) return AddressFault::kNotRepresentable;
+    if (has_user && !write_local(uri, sink, address.jid.local))
+        return AddressFault::kNotRepresentable;
     const std::size_t begin = sink.size();
     if (!xml::enforce_domain(uri.at.host, sink)) return AddressFault::kNotRepresentable;
     address.jid.domain = sink.written().substr(begin);
     if (!write_resource(uri, sink, address.jid.resource)) return AddressFault::kNotRepresentable;
-    return complete(address, sink) ? AddressFault::kNone : AddressFault::kNotRepresentable;
+    if (!complete(address, sink)) return AddressFault::kNotRepresentable;
+    return has_user ? AddressFault::kNone : AddressFault::kNoUser;
 }
 
 }  // namespace fedgate::gateway

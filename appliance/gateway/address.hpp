@@ -39,7 +39,7 @@ enum class AddressFault : std::uint8_t {
     kScheme,            // ADDR-21: 416
     kSips,              // ADDR-21: 480 with Warning 380
     kNotRepresentable,  // ADDR-30: 400
-    kNoUser,            // ADDR-29: 404
+    kNoUser,            // ADDR-29: 404; it is the address of a domain
     kHostIsAddress,     // ADDR-26: 404
 };
 

@@ -52,6 +52,12 @@ SipAnswer answer_of(AddressFault fault) {
     return {0, {}};
 }
 
+// PRES-69.
+bool is_poll(const sip::Message& request) {
+    const auto expires = sip::parse_seconds(request.value(sip::HeaderName::kExpires));
+    return request.method == sip::Method::kSubscribe && expires && *expires == 0;
+}
+
 // RFC 6665 8.2.1, PRES-72.
 bool is_about_presence(const sip::Message& request) {
     const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
@@ -65,6 +71,7 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
     AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips
                              ? AddressFault::kSips
                              : read_uri(request.request_uri, call.to);
+    if (fault == AddressFault::kNoUser && is_poll(request)) fault = AddressFault::kNone;  // ADDR-29
     if (fault == AddressFault::kSips) {
         Sink headers{MutableBytes(call.header_memory)};
         headers.append("Warning: 380 ");

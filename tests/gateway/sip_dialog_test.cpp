@@ -520,24 +520,56 @@ TEST(SipDialog, ASubscribeIsRefusedAsAMessageIs) {
     }
 }
 
-// The tag that an answer gives names the shard that owns the pair, wherever the request came in.
+TEST(SipDialog, ADomainMayBePolled) {  // ADDR-29, PRES-69
+    World world;
+    auto peer = world.peer();
+    peer->send_tcp(world.sip_address(), subscribe("s1", "Expires: 600\r\n", "sip:xmpp.example"));
+    peer->send_tcp(world.sip_address(), subscribe("s2", "Expires: 0\r\n", "sip:xmpp.example"));
+    ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }, 5s)) << world.log();
+    ASSERT_EQ(peer->responses.size(), 2U);
+    EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 404 ")) << peer->responses[0];
+    EXPECT_TRUE(peer->responses[1].starts_with("SIP/2.0 200 ")) << peer->responses[1];
+    EXPECT_EQ(value(peer->requests[0], "Subscription-State"), "terminated;reason=timeout");
+    ASSERT_EQ(world.edge().stanzas.size(), 1U);
+    EXPECT_TRUE(has(world.edge().stanzas[0], " to='xmpp.example'")) << world.edge().stanzas[0];
+    EXPECT_TRUE(has(world.edge().stanzas[0], " type='probe'"));
+}
+
+// The tag that an answer gives names the shard that owns the pair, wherever the request came in;
+// and what comes in the dialog finds it there, wherever that comes in.
 TEST(SipDialog, OurTagNamesTheOwner) {  // SIP-20, SIP-22
     constexpr std::uint32_t kShards = 4;
     World world({}, kShards);
+    auto pool = world.peer();
     const KeyMaker keys({7, 11});
     std::array<int, kShards> owned{};
-    for (int i = 0; i < 24; ++i) {
-        auto peer = world.peer(("10.99.0.9:" + std::to_string(6'000 + i)).c_str());
+    std::vector<std::unique_ptr<test::SipPeer>> peers;
+    for (int i = 0; i < 16; ++i) {
+        for (int k = 0; k < 2; ++k) {
+            peers.push_back(world.peer(("10.99.0.9:" + std::to_string(6'000 + 2 * i + k)).c_str()));
+        }
+        const auto& peer = peers[peers.size() - 2];
         const std::string user = "juliet" + std::to_string(i);
-        peer->send_tcp(world.sip_address(),
-                       subscribe("s" + std::to_string(i), {}, "sip:" + user + "@xmpp.example"));
+        const std::string request =
+            subscribe("s" + std::to_string(i), {}, "sip:" + user + "@xmpp.example");
+        peer->send_tcp(world.sip_address(), request);
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }, 2s));
+        EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 ")) << peer->responses[0];
         const std::string to = value(peer->responses[0], "To");
-        const auto maker = sip::maker_of_tag(Bytes(to).substr(to.find(";tag=") + 5));
+        const std::string tag = to.substr(to.find(";tag=") + 5);
+        const auto maker = sip::maker_of_tag(tag);
         ASSERT_TRUE(maker.has_value()) << to;
         const Key pair = keys.make({user, "xmpp.example", "romeo", "sip.example"});
         EXPECT_EQ(maker->core, Conversations::owner_of(pair, kShards));
         ++owned[maker->core];
+
+        const auto& other = peers.back();
+        std::string refresh = with_tag(request, tag);
+        refresh.replace(refresh.find("CSeq: 1"), 7, "CSeq: 2");
+        refresh.insert(refresh.find("z9hG4bK") + 7, "r");
+        other->send_tcp(world.sip_address(), refresh);
+        ASSERT_TRUE(world.until([&] { return other->responses.size() == 1; }, 2s));
+        EXPECT_TRUE(other->responses[0].starts_with("SIP/2.0 200 ")) << other->responses[0];
     }
     for (const int count : owned) EXPECT_GT(count, 0);
 }
