@@ -15,7 +15,7 @@ ONLY = os.environ.get("CONVERSATION")
 SCRIPTS = [parse(path) for path in sorted(
     (pathlib.Path(__file__).parent / "conversations").glob(f"{ONLY or '*'}.txt"))]
 KEYS = {"xmpp.rate.connections_per_address": "none"}
-AT_ONCE = 4    # plays that leave each other alone
+AT_ONCE = 8    # plays that leave each other alone
 
 
 class Conversations(PeerTest):

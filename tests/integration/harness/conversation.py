@@ -9,9 +9,11 @@ Then one step a line, in the forms of FORMS below, from top to bottom. What some
 waited for, 10 seconds unless the line begins with `within N s`. `...` in what is seen is any text.
 Where only two people speak, `to WHOM` and `from WHOM` may be left out.
 """
+import asyncio
 import difflib
 import pathlib
 import re
+import time
 from dataclasses import dataclass
 
 from .person import Ladder
@@ -266,6 +268,22 @@ async def says(play, who, text, whom):
 async def says_for_a_receipt(play, who, text, whom):
     person, other = play.pair(who, whom)
     await person.say(other, text, receipt=True)
+
+
+@form('WHO says "TEXT" [to WHOM] until it is taken')
+async def says_until_taken(play, who, text, whom):
+    """As people do while a server is on its way back: a second later they try again."""
+    person, other = play.pair(who, whom)
+    end = time.monotonic() + play.seconds
+    while True:
+        await person.say(other, text)
+        refused = [one for one in person.told if one[:2] == ("refused", other)]
+        if not refused:
+            return
+        if time.monotonic() >= end:
+            raise Failed(f"{who} is refused: {refused[0][2]}")
+        person.told = [one for one in person.told if one not in refused]
+        await asyncio.sleep(1)
 
 
 @form("WHO types [to WHOM]")

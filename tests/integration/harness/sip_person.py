@@ -84,8 +84,9 @@ def address_of(value):
 class Dialog:
     """What RFC 3261 12 keeps of one, for the side that asked or was asked."""
 
-    def __init__(self, our, their, call_id, cseq=0):
-        self.our, self.their, self.call_id, self.cseq = our, their, call_id, cseq
+    def __init__(self, our, their, call_id):
+        self.our, self.their, self.call_id = our, their, call_id
+        self.cseq = self.their_cseq = 0
         self.target, self.route = "", []
         self.contact = ""    # the person at the other end
         self.state = ""
@@ -306,9 +307,11 @@ class SipPerson(Person):
 
     def on_notify(self, message, reply):
         dialog = self.watches.get(message.header("call-id"))
-        if not dialog:
-            reply(self.agent.response(message, 481))
+        number = int(message.header("cseq").split()[0])
+        if not dialog or number <= dialog.their_cseq:    # RFC 3261 12.2.2
+            reply(self.agent.response(message, 500 if dialog else 481))
             return
+        dialog.their_cseq = number
         reply(self.agent.response(message, 200))
         if not tag_of(dialog.their):
             dialog.their = message.header("from")
