@@ -3,13 +3,11 @@
 #include <array>
 #include <utility>
 
-#include "sip/writer.hpp"
-
 namespace fedgate::load {
 
 namespace {
 
-constexpr net::ConnectionLimits kLimits{1 << 20, 4 << 20};
+constexpr net::ConnectionLimits kLimits{1 << 20, 16 << 20};
 constexpr std::size_t kBodyBytesMax = 65'536;
 
 }  // namespace
@@ -72,24 +70,28 @@ std::size_t SipEnd::on_data(net::Connection& connection, MutableBytes input) {
 
 void SipEnd::handle(net::Connection& connection) {
     if (!message_.is_request) {
-        if (message_.status >= 200) events_.on_response(message_.call_id, message_.status);
+        if (message_.status >= 200) events_.on_response(message_);
         return;
     }
-    unsigned status = 200;
-    if (message_.method == sip::Method::kMessage) status = events_.on_message(message_.body);
-    std::array<char, 4'096> memory;
-    Sink sink(memory);
+    std::array<char, 1'024> lines_memory;
+    Sink lines(lines_memory);
     sip::ResponseHead head;
-    head.status = static_cast<std::uint16_t>(status);
     head.to_tag = "load";
+    if (message_.method != sip::Method::kOptions) events_.on_request(message_, head, lines);
+    std::array<char, 8'192> memory;
+    Sink sink(memory);
     sip::write_response_head(sink, message_, head);
+    sink.append(lines.written());
     sip::write_no_body(sink);
     if (!connection.write(sink.written())) {
-        connection.abort({Errc::kLimit, 0, "target does not read its answers"});
+        return connection.abort({Errc::kLimit, 0, "target does not read its answers"});
+    }
+    if (message_.method != sip::Method::kOptions && events_.on_answered) {
+        events_.on_answered(message_);
     }
 }
 
-bool SipEnd::send_message(Bytes from, Bytes to, Bytes call_id, Bytes body) {
+bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes body) {
     if (!out_ready_) return false;
     std::array<char, 8'192> memory;
     Sink sink(memory);
@@ -97,18 +99,17 @@ bool SipEnd::send_message(Bytes from, Bytes to, Bytes call_id, Bytes body) {
     Sink branch_sink(branch);
     branch_sink.append("z9hG4bKload");
     branch_sink.append_number(++serial_);
-    sip::RequestHead head;
-    head.method = "MESSAGE";
-    head.uri = to;
     head.via.transport = tls_ != nullptr ? sip::Transport::kTls : sip::Transport::kTcp;
     head.via.host = "load.invalid";
     head.via.port = 5060;
     head.via.branch = branch_sink.written();
-    head.from = {.display = {}, .uri = from, .tag = "load"};
-    head.to = {.display = {}, .uri = to, .tag = {}};
-    head.call_id = call_id;
     sip::write_request_head(sink, head);
-    sip::write_body(sink, "text/plain;charset=UTF-8", body);
+    sink.append(lines);
+    if (body.empty()) {
+        sip::write_no_body(sink);
+    } else {
+        sip::write_body(sink, content_type, body);
+    }
     return !sink.overflowed() && out_->write(sink.written());
 }
 

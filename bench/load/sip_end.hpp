@@ -1,5 +1,5 @@
-// The SIP side of a load: a server that answers each MESSAGE with 200, and a client that sends
-// them. Owner: fedload. Thread: its own. Bounded by the window of the load.
+// The SIP side of a load: it answers requests as its user says, and sends requests of its own over
+// one connection. Owner: fedload. Thread: its own. Bounded by the window of the load.
 #pragma once
 
 #include <functional>
@@ -12,17 +12,19 @@
 #include "net/tls.hpp"
 #include "sip/framer.hpp"
 #include "sip/message.hpp"
+#include "sip/writer.hpp"
 
 namespace fedgate::load {
 
 class SipEnd final : public net::ConnectionOwner, SocketOwner {
 public:
     struct Events {
-        // A MESSAGE came in; it is answered with the status returned.
-        std::function<unsigned(Bytes body)> on_message;
-        // A final response to one of ours.
-        std::function<void(Bytes call_id, unsigned status)> on_response;
-        std::function<void(const char* what)> on_broken;  // our connection to the target
+        // A request came in. It is answered with `head` and the header lines in `lines`.
+        std::function<void(const sip::Message&, sip::ResponseHead& head, Sink& lines)> on_request;
+        // Behind the answer: requests of ours may be sent.
+        std::function<void(const sip::Message&)> on_answered;
+        std::function<void(const sip::Message&)> on_response;  // a final one to one of ours
+        std::function<void(const char* what)> on_broken;       // our connection to the target
     };
 
     // `tls`: null for TCP.
@@ -32,8 +34,8 @@ public:
     Result<void> listen(const SocketAddress&);
     Result<void> connect(const SocketAddress& target, const std::string& server_name);
     [[nodiscard]] bool connected() const { return out_ready_; }
-    // False: the connection has no room now.
-    [[nodiscard]] bool send_message(Bytes from, Bytes to, Bytes call_id, Bytes body);
+    // Fills `head.via`. `lines`: whole header lines. False: the connection has no room now.
+    [[nodiscard]] bool send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes body);
 
 private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override;
