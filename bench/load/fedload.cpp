@@ -43,7 +43,7 @@ seconds (120) at most:
                        change-xmpp, change-sip: somebody's status; done when the other side sees it
                        message-to-sip, message-to-xmpp
   changed              everybody's status changes, and nothing of it is sent: fedgated is down
-  right COUNT          waits until so many statuses are seen at the other side as they are
+  right COUNT SECONDS  waits until so many statuses are seen at the other side as they are, no longer
   idle SECONDS         only answers
 JSON: of each kind how many were sent, done, failed, and are open, their latency; which NOTIFYs,
 SUBSCRIBEs (each_second, too) and stanzas came in meanwhile. It ends at the end of its input.

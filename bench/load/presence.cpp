@@ -131,8 +131,9 @@ void Presence::begin(const std::string& line) {
     command_ = words.empty() ? "" : words[0];
     if (command_ == "idle" && words.size() == 2) {
         until_ns_ = begun_ns_ + std::strtoul(words[1].c_str(), nullptr, 10) * kSecond;
-    } else if (command_ == "right" && words.size() == 2) {
+    } else if (command_ == "right" && words.size() == 3) {
         right_wanted_ = static_cast<unsigned>(std::strtoul(words[1].c_str(), nullptr, 10));
+        until_ns_ = begun_ns_ + std::strtoul(words[2].c_str(), nullptr, 10) * kSecond;
     } else if (command_ == "changed" && words.size() == 1) {
         everybody_changed();
     } else if (command_ != "run" || !begin_tasks(words)) {
