@@ -58,12 +58,6 @@ bool is_poll(const sip::Message& request) {
     return request.method == sip::Method::kSubscribe && expires && *expires == 0;
 }
 
-// RFC 6665 8.2.1, PRES-72.
-bool is_about_presence(const sip::Message& request) {
-    const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
-    return event && event->package == "presence";
-}
-
 }  // namespace
 
 // Fills the addresses, or the refusal.
@@ -109,10 +103,6 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
 
 bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& peer,
                                  const sip::TransactionKey& key) {
-    if (request.method == sip::Method::kSubscribe && !is_about_presence(request)) {
-        agent_.answer_at_once(request, peer, {489, {}});
-        return true;
-    }
     if (!request.to.tag.empty() || request.method == sip::Method::kNotify) {
         const auto core = agent_.core_of(request.to.tag);
         if (core) return give_to_owner(*core, request, nullptr, peer, key);
