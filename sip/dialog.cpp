@@ -1,6 +1,7 @@
 #include "sip/dialog.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/base/limits.hpp"
 
@@ -15,26 +16,6 @@ bool refreshes_target(Method method) {
            method == Method::kNotify;
 }
 
-// All values of Record-Route, from the top. False: one is malformed, or there are too many.
-struct Routes {
-    std::array<NameAddr, limits::kSipRoutes> all{};
-    std::size_t count = 0;
-};
-Result<void> read_routes(const Message& message, Routes& out) {
-    for (const Header* header = message.find(HeaderName::kRecordRoute); header != nullptr;
-         header = message.next(header)) {
-        Bytes list = header->value;
-        Bytes item;
-        if (list.empty()) return failure(Errc::kMalformed, "route");
-        while (take_item(list, item)) {
-            if (out.count == out.all.size()) return failure(Errc::kLimit, "routes");
-            FEDGATE_TRY(route, parse_route(item));
-            out.all[out.count++] = route;
-        }
-    }
-    return {};
-}
-
 bool fits(std::size_t before, Bytes target) {
     return before + target.size() + Bytes("<>").size() <= limits::kSipDialogBytes;
 }
@@ -44,7 +25,48 @@ bool is_sips(Bytes uri) { return equal_ignoring_case(uri.substr(0, 5), "sips:");
 // Inside the <> at the front.
 Bytes bracketed(Bytes text) { return text.substr(1, text.find('>') - 1); }
 
+// Of a saved dialog: the next line. False: it does not end.
+bool take_line(Bytes& text, Bytes& line) {
+    const std::size_t end = text.find('\n');
+    if (end == Bytes::npos) return false;
+    line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    return true;
+}
+
+std::optional<std::uint32_t> number_of(Bytes text) {
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
 }  // namespace
+
+struct Dialog::Routes {
+    std::array<NameAddr, limits::kSipRoutes> all{};
+    std::size_t count = 0;
+
+    // False: one is malformed, or there are too many.
+    [[nodiscard]] Result<void> add(Bytes list) {
+        Bytes item;
+        if (list.empty()) return failure(Errc::kMalformed, "route");
+        while (take_item(list, item)) {
+            if (count == all.size()) return failure(Errc::kLimit, "routes");
+            FEDGATE_TRY(route, parse_route(item));
+            all[count++] = route;
+        }
+        return {};
+    }
+    // All values of Record-Route, from the top.
+    [[nodiscard]] Result<void> read(const Message& message) {
+        for (const Header* header = message.find(HeaderName::kRecordRoute); header != nullptr;
+             header = message.next(header)) {
+            if (const auto added = add(header->value); !added) return added;
+        }
+        return {};
+    }
+};
 
 Result<Dialog> Dialog::from_response(const RequestHead& sent, const Message& response) {
     FEDGATE_TRY(to, parse_name_addr(response.value(HeaderName::kTo)));
@@ -81,6 +103,57 @@ Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
     dialog.remote_cseq_ = request.cseq.number;
     dialog.has_remote_cseq_ = true;
     dialog.secure_ = request.request_uri.scheme == Scheme::kSips;
+    return dialog;
+}
+
+// A line for each: numbers, parts, routes, target. None of them has a line end in it.
+void Dialog::save(Sink& out) const {
+    out.append_number(local_cseq_);
+    out.append(' ');
+    out.append_number(remote_cseq_);
+    out.append(' ');
+    if (has_remote_cseq_) out.append('r');
+    if (secure_) out.append('s');
+    out.append('\n');
+    for (const Part one : {kCallId, kLocalTag, kRemoteTag, kLocalUri, kRemoteUri}) {
+        out.append(part(one));
+        out.append('\n');
+    }
+    out.append(route_set());
+    out.append('\n');
+    out.append(remote_target());
+    out.append('\n');
+}
+
+Result<Dialog> Dialog::restore(Bytes saved) {
+    std::array<Bytes, 1 + kParts + 2> lines;
+    for (Bytes& line : lines) {
+        if (!take_line(saved, line)) return failure(Errc::kMalformed, "dialog");
+    }
+    Bytes numbers = lines[0];
+    const std::size_t first = numbers.find(' ');
+    const std::size_t second = numbers.find(' ', first + 1);
+    if (second == Bytes::npos) return failure(Errc::kMalformed, "dialog");
+    const auto local = number_of(numbers.substr(0, first));
+    const auto remote = number_of(numbers.substr(first + 1, second - first - 1));
+    if (!local || !remote) return failure(Errc::kMalformed, "dialog");
+    const Bytes flags = numbers.substr(second + 1);
+    Dialog dialog;
+    std::array<Bytes, kParts> parts;
+    std::copy_n(lines.begin() + 1, kParts, parts.begin());
+    if (const auto kept = dialog.keep(parts); !kept) return Failure{kept.error()};
+    Routes routes;
+    const Bytes route = lines[1 + kParts];
+    if (!route.empty()) {
+        if (const auto added = routes.add(route); !added) return Failure{added.error()};
+    }
+    const Bytes target = lines[2 + kParts];
+    if (!parse_uri(target)) return failure(Errc::kMalformed, "dialog");
+    if (const auto way = dialog.keep_way(routes, target); !way) return Failure{way.error()};
+    dialog.local_cseq_ = *local;
+    dialog.remote_cseq_ = *remote;
+    dialog.has_remote_cseq_ = flags.find('r') != Bytes::npos;
+    dialog.secure_ = flags.find('s') != Bytes::npos;
     return dialog;
 }
 
@@ -160,10 +233,14 @@ Result<void> Dialog::keep(const std::array<Bytes, kParts>& parts) {
 // RFC 3261 12.1.1, 12.1.2: what the UAS reads from the top, the UAC reads from the bottom.
 Result<void> Dialog::keep_way(const Message& message, Order order, Bytes target) {
     Routes routes;
-    if (const auto read = read_routes(message, routes); !read) return Failure{read.error()};
+    if (const auto read = routes.read(message); !read) return read;
     if (order == Order::kReversed) {
         std::reverse(routes.all.begin(), routes.all.begin() + routes.count);
     }
+    return keep_way(routes, target);
+}
+
+Result<void> Dialog::keep_way(const Routes& routes, Bytes target) {
     std::string way;
     std::size_t second = 0;
     bool strict = false;

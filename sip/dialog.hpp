@@ -36,6 +36,12 @@ public:
                                                      std::uint32_t local_cseq = 0);
     [[nodiscard]] static std::uint16_t refusal(const Error&);  // 513: too large for us; else 400
 
+    // As text, for what outlives the process; not of an early one. Nobody else's text makes trouble:
+    // what is wrong is kMalformed or kLimit.
+    void save(Sink&) const;
+    [[nodiscard]] static Result<Dialog> restore(Bytes saved);
+    static constexpr std::size_t kSavedBytes = limits::kSipDialogBytes + 64;  // at most
+
     // A request in this dialog. 0: it is in order, and what it changes is taken over. 500: its CSeq
     // is not above the last one (SIP-22; gaps are fine). 400, 513: its Contact.
     [[nodiscard]] std::uint16_t on_request(const Message&);
@@ -51,6 +57,7 @@ public:
     // The ACK of a 2xx to our INVITE with that CSeq, as often as that comes (RFC 3261 13.2.2.4).
     void fill_ack(RequestHead&, std::uint32_t cseq) const;
     // A request was sent again with a higher CSeq (credentials: RFC 3261 22.2).
+    // Or it goes on after a restart, which may have forgotten the last ones.
     void note_cseq(std::uint32_t cseq);
 
     // Where requests go first: the target of RFC 3263 (SIP-9).
@@ -72,11 +79,13 @@ public:
 private:
     enum Part : std::uint8_t { kCallId, kLocalTag, kRemoteTag, kLocalUri, kRemoteUri, kParts };
     enum class Order : std::uint8_t { kAsIs, kReversed };
+    struct Routes;
 
     Dialog() = default;
     [[nodiscard]] Bytes part(Part) const;
     [[nodiscard]] Result<void> keep(const std::array<Bytes, kParts>&);
     [[nodiscard]] Result<void> keep_way(const Message&, Order, Bytes target);
+    [[nodiscard]] Result<void> keep_way(const Routes&, Bytes target);
     [[nodiscard]] Result<void> set_target(Bytes uri);
     void fill(Method, std::uint32_t cseq, RequestHead&) const;
 

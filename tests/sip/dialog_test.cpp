@@ -322,6 +322,52 @@ TEST(Dialog, MemoryHasABound) {
     EXPECT_LE(sizeof(Dialog), 80u);
 }
 
+std::string saved(const Dialog& dialog) {
+    std::array<char, Dialog::kSavedBytes> memory;
+    Sink sink{MutableBytes(memory)};
+    dialog.save(sink);
+    EXPECT_FALSE(sink.overflowed());
+    return std::string(sink.written());
+}
+
+TEST(Dialog, ItGoesOnAfterARestart) {
+    for (const std::string& routes : {std::string(), std::string(kRoutes),
+                                     std::string("Record-Route: <sip:strict.example>\n")}) {
+        const Read first = request("SUBSCRIBE", 3, kContact + routes);
+        auto dialog = Dialog::from_request(first.message, "ours");
+        ASSERT_TRUE(dialog);
+        static_cast<void>(next(*dialog, Method::kNotify));
+        auto again = Dialog::restore(saved(*dialog));
+        ASSERT_TRUE(again) << saved(*dialog);
+        EXPECT_EQ(again->key(kSecret), dialog->key(kSecret));
+        EXPECT_EQ(again->next_hop(), dialog->next_hop());
+        EXPECT_EQ(again->local_cseq(), 1u);
+        EXPECT_EQ(next(*again, Method::kNotify), next(*dialog, Method::kNotify));
+        EXPECT_EQ(again->on_request(request("SUBSCRIBE", 3, kContact).message), 500);  // SIP-22
+        EXPECT_EQ(again->on_request(request("SUBSCRIBE", 4, kContact).message), 0);
+    }
+}
+
+TEST(Dialog, WhatADiskHasSpoiltIsNoDialog) {
+    const Read first = request("SUBSCRIBE", 3, std::string(kContact) + kRoutes);
+    auto dialog = Dialog::from_request(first.message, "ours");
+    ASSERT_TRUE(dialog);
+    const std::string whole = saved(*dialog);
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_FALSE(Dialog::restore(whole.substr(0, i))) << i;
+        for (const char c : {'\n', '<', '>', ' ', '9', '\0'}) {
+            std::string other = whole;
+            other[i] = c;
+            if (auto read = Dialog::restore(other)) {
+                RequestHead head;  // as good as any, as far as memory goes
+                EXPECT_TRUE(read->next_request(Method::kNotify, head) ||
+                            read->local_cseq() > 1u << 30);
+                EXPECT_FALSE(read->next_hop().empty());
+            }
+        }
+    }
+}
+
 TEST(Dialog, SomeResponsesEndIt) {  // RFC 3261 12.2.1.2
     auto dialog = Dialog::from_response(our_head(), response(200, kContact).message);
     ASSERT_TRUE(dialog);
