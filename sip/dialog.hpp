@@ -36,8 +36,8 @@ public:
                                                      std::uint32_t local_cseq = 0);
     [[nodiscard]] static std::uint16_t refusal(const Error&);  // 513: too large for us; else 400
 
-    // As text, for what outlives the process; not of an early one. Nobody else's text makes trouble:
-    // what is wrong is kMalformed or kLimit.
+    // As text, for what outlives the process; not of an early one. Nobody else's text makes
+    // trouble: what is wrong is kMalformed or kLimit.
     void save(Sink&) const;
     [[nodiscard]] static Result<Dialog> restore(Bytes saved);
     static constexpr std::size_t kSavedBytes = limits::kSipDialogBytes + 64;  // at most

@@ -204,6 +204,8 @@ public:
     Notifier(const NotifierTiming& timing, bool approved)
         : timing_(&timing), state_(approved ? NotifierState::kActive : NotifierState::kPending) {}
     [[nodiscard]] NotifierActions start(std::uint32_t seconds, Instant now);
+    // Instead of start(): it goes on after a restart, and tells nothing until there is news.
+    void resume(Instant expires_at) { expires_at_ = expires_at; }
 
     // Behind the 2xx to a SUBSCRIBE in the dialog. When it is kTerminated answer 481 instead.
     [[nodiscard]] NotifierActions on_subscribe(std::uint32_t seconds, Instant now);

@@ -66,7 +66,8 @@ struct Watcher final : private TimerOwner {
     Timer timer;
     Instant heard_at = Instant::min();  // presence of the contact
     Instant asked_at = Instant::min();  // the last subscribe or probe
-    Instant again_at = kNever;          // PRES-71: it is sent again
+    Instant again_at = kNever;          // it is sent again
+    Instant doubt_at = kNever;          // what is stale is taken for over
     Instant until = kNever;             // kDenied holds (PRES-62), or disuse is over (PRES-78)
     WallTime changed{};                 // of auth
     store::Sequence awaits = 0;         // not 0: auth acts when that is on disk
@@ -75,8 +76,10 @@ struct Watcher final : private TimerOwner {
     std::uint8_t failures = 0;               // of the subscribe or probe
     link::Fault fault = link::Fault::kNone;  // of the last one; not looked at yet
     WatcherAuth auth = WatcherAuth::kNone;
-    bool kept = false;   // the store has a row
-    bool stale = false;  // what is known may be over: the answer to a probe counts, or its lack
+    bool sent = false;    // the subscribe
+    bool kept = false;    // the store has a row
+    bool unkept = false;  // which is not as this is
+    bool stale = false;   // what is known may be over: the answer to a probe counts, or its lack
 
 private:
     void on_timer(Timer&) override;

@@ -81,7 +81,8 @@ void Watchers::send_waiting(NotifyLane& lane) {
     lane.sending = false;
 }
 
-void Watchers::on_timer(Timer&) {
+void Watchers::on_timer(Timer& timer) {
+    if (&timer == &going_on_) return go_on();
     for (auto& [name, lane] : lanes_) send_waiting(lane);
 }
 

@@ -130,7 +130,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     }
     auto dialog = sip::Dialog::from_request(request, to_tag);
     if (!dialog) return refuse({sip::Dialog::refusal(dialog.error()), {}});
-    if (watcher == nullptr) watcher = make(call, pair);
+    if (watcher == nullptr) watcher = make(call.from, call.to, pair);
     WatcherDialog* begun =
         watcher != nullptr ? begin(*watcher, request, std::move(*dialog), seconds) : nullptr;
     if (begun == nullptr) {
@@ -193,15 +193,15 @@ bool Watchers::take_refresh(const sip::Message& request, const Origin& origin) {
     // PRES-66
     if (seconds > 0 && watcher.auth == WatcherAuth::kGranted) probe_if_quiet(watcher, kQuiet);
     run(*dialog, dialog->notifier.on_subscribe(seconds, now()));
-    keep(watcher);
+    watcher.unkept = true;
     settle(watcher);
     send_waiting(lane);
     return true;
 }
 
-Watcher* Watchers::make(const RequestCall& call, const Key& pair) {
+Watcher* Watchers::make(const Address& user, const Address& contact, const Key& pair) {
     Handle<Watcher> handle;
-    ContactDomain& domain = domain_of(call.from.domain_ascii, call.to.domain_ascii);
+    ContactDomain& domain = domain_of(user.domain_ascii, contact.domain_ascii);
     Watcher* watcher = watchers_.make(handle, *this, domain);
     if (watcher == nullptr) {
         forget_if_empty(domain);
@@ -211,9 +211,9 @@ Watcher* Watchers::make(const RequestCall& call, const Key& pair) {
     watcher->pair = pair;
     char memory[2 * xml::kJidBytes];
     Sink names{MutableBytes(memory)};
-    xml::write_jid(names, {call.from.jid.local, call.from.jid.domain, {}});
+    xml::write_jid(names, {user.jid.local, user.jid.domain, {}});
     watcher->sip_jid_bytes = static_cast<std::uint16_t>(names.size());
-    xml::write_jid(names, {call.to.jid.local, call.to.jid.domain, {}});
+    xml::write_jid(names, {contact.jid.local, contact.jid.domain, {}});
     FEDGATE_CHECK(!names.overflowed());
     watcher->names.assign(names.written());
     index_.insert(*watcher);
@@ -245,25 +245,34 @@ void Watchers::forget_if_empty(ContactDomain& domain) {
 
 WatcherDialog* Watchers::begin(Watcher& watcher, const sip::Message& request, sip::Dialog&& dialog,
                                std::uint32_t seconds) {
-    Handle<WatcherDialog> handle;
-    const bool approved = watcher.auth == WatcherAuth::kGranted && watcher.awaits == 0;
-    WatcherDialog* begun =
-        dialogs_.make(handle, watcher, std::move(dialog), sip::Notifier(timing_, approved));
+    const bool unkept = watcher.unkept;
+    WatcherDialog* begun = add(watcher, std::move(dialog));
     if (begun == nullptr) return nullptr;
-    begun->self = handle;
-    begun->key = begun->dialog.key(secret_);
     begun->first_cseq = request.cseq.number;
     begun->poll = seconds == 0;
-    begun->approved_once = approved;
+    if (begun->poll) watcher.unkept = unkept;
     begun->expires_at = now() + std::chrono::seconds(seconds);
     const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
     if (event && !event->id.empty()) begun->event_id = std::make_unique<std::string>(event->id);
-    dialog_index_.insert(*begun);
-    begun->next = watcher.dialogs;
-    watcher.dialogs = begun;
-    ++watcher.dialog_count;
-    if (watcher.auth != WatcherAuth::kDenied) watcher.until = kNever;
     return begun;
+}
+
+WatcherDialog* Watchers::add(Watcher& watcher, sip::Dialog&& dialog) {
+    Handle<WatcherDialog> handle;
+    const bool approved = watcher.auth == WatcherAuth::kGranted && watcher.awaits == 0;
+    WatcherDialog* added =
+        dialogs_.make(handle, watcher, std::move(dialog), sip::Notifier(timing_, approved));
+    if (added == nullptr) return nullptr;
+    added->self = handle;
+    added->key = added->dialog.key(secret_);
+    added->approved_once = approved;
+    dialog_index_.insert(*added);
+    added->next = watcher.dialogs;
+    watcher.dialogs = added;
+    ++watcher.dialog_count;
+    watcher.unkept = true;
+    if (watcher.auth != WatcherAuth::kDenied) watcher.until = kNever;
+    return added;
 }
 
 // ---- From XMPP
@@ -306,6 +315,7 @@ void Watchers::on_presence(const StanzaCall& call, Watcher& watcher) {
     const bool news = watcher.presences.set(presence) || watcher.stale;
     watcher.heard_at = now();
     watcher.stale = false;
+    watcher.doubt_at = kNever;
     watcher.failures = 0;
     if (!news) return;
     host_.shard().stats().add(Counter::kPresenceX2s);
@@ -376,6 +386,13 @@ void Watchers::probe_if_quiet(Watcher& watcher, Duration quiet) {
     send(watcher, "probe");
 }
 
+// What was known is so no more, if nothing comes now.
+void Watchers::doubt(Watcher& watcher) {
+    watcher.stale = true;
+    watcher.doubt_at = now() + kAnswerWait;
+    send(watcher, "probe");
+}
+
 void Watchers::send(Watcher& watcher, Bytes kind) {
     const auto id = id_of(watcher);
     Sink stanza{host_.stanza_memory()};
@@ -387,6 +404,7 @@ void Watchers::send(Watcher& watcher, Bytes kind) {
         watcher.asked_at = now();
         watcher.again_at = kNever;
     }
+    if (kind == "subscribe" && !std::exchange(watcher.sent, true)) watcher.unkept = true;
     host_.to_partner(watcher.domain.our, watcher.domain.their, stanza.written(),
                      asks ? token_of(watcher.self) : 0);
 }
@@ -419,6 +437,8 @@ void Watchers::on_fault(Watcher& watcher, link::Fault fault) {
     if (asked && (fault == link::Fault::kRemoteDenied || fault == link::Fault::kBlocked)) {
         return end_for(watcher, Condition::kNotAllowed);
     }
+    watcher.doubt_at = kNever;
+    if (asked && std::exchange(watcher.sent, false)) watcher.unkept = true;
     const Duration pause = std::min(kUnsentFirst * (1U << watcher.failures), kUnsentMax);
     if (watcher.failures < 6) ++watcher.failures;
     watcher.again_at = now() + pause / 10 * 8 + pause / 1'000 * host_.random().below(400);
@@ -431,12 +451,21 @@ void Watchers::set_auth(Watcher& watcher, WatcherAuth auth) {
     const WatcherAuth before = std::exchange(watcher.auth, auth);
     watcher.changed = std::chrono::floor<std::chrono::seconds>(host_.shard().loop().wall_now());
     watcher.until = auth == WatcherAuth::kDenied ? now() + kDenialHolds : kNever;
-    watcher.again_at = kNever;
+    watcher.again_at = watcher.doubt_at = kNever;
     watcher.failures = 0;
-    if (auth == WatcherAuth::kNone) return keep(watcher);
+    watcher.sent = watcher.stale = false;
     if (auth == WatcherAuth::kAsked) watcher.asked_at = now();
-    static_cast<void>(before);
-    act(watcher);
+    if (auth == WatcherAuth::kNone) {
+        watcher.awaits = 0;
+        return keep(watcher);
+    }
+    if (promise(watcher)) return;
+    if (auth == WatcherAuth::kAsked) {  // nobody is asked what would be forgotten
+        watcher.auth = before == WatcherAuth::kAsked ? before : WatcherAuth::kNone;
+        return;
+    }
+    act(watcher);  // it is so, whatever the disk says
+    keep(watcher);
 }
 
 void Watchers::act(Watcher& watcher) {
@@ -457,10 +486,6 @@ void Watchers::act(Watcher& watcher) {
     }
 }
 
-void Watchers::on_stored(store::Sequence, bool) {}
-
-void Watchers::keep(Watcher&) {}
-
 // ---- Time, ends
 
 void Watchers::on_timer(Watcher& watcher) {
@@ -471,7 +496,13 @@ void Watchers::on_timer(Watcher& watcher) {
     const link::Fault fault = std::exchange(watcher.fault, link::Fault::kNone);
     if (fault != link::Fault::kNone) on_fault(watcher, fault);
     if (watcher.again_at <= now()) {
-        send(watcher, watcher.auth == WatcherAuth::kAsked ? "subscribe" : "probe");
+        watcher.again_at = kNever;
+        watcher.auth == WatcherAuth::kAsked ? send(watcher, "subscribe") : doubt(watcher);
+    }
+    if (watcher.doubt_at <= now()) {
+        watcher.doubt_at = kNever;
+        watcher.stale = false;
+        if (watcher.presences.set(Presence()) || knows(watcher)) tell_all(watcher, true);
     }
     if (watcher.until <= now()) {
         if (watcher.auth != WatcherAuth::kDenied) send(watcher, "unsubscribe");  // PRES-78
@@ -492,7 +523,8 @@ void Watchers::settle(Watcher& watcher) {
         if (watcher.auth == WatcherAuth::kNone && watcher.awaits == 0) return free(watcher);
         if (watcher.until == kNever) watcher.until = now() + kDisuse;
     }
-    Instant due = std::min(watcher.again_at, watcher.until);
+    if (watcher.unkept) keep(watcher);
+    Instant due = std::min({watcher.again_at, watcher.doubt_at, watcher.until});
     if (watcher.fault != link::Fault::kNone) due = now();
     for (const WatcherDialog* one = watcher.dialogs; one != nullptr; one = one->next) {
         due = std::min(due, one->notifier.deadline());
@@ -508,6 +540,7 @@ void Watchers::free(WatcherDialog& dialog) {
     while (*link != &dialog) link = &(*link)->next;
     *link = dialog.next;
     --watcher.dialog_count;
+    watcher.unkept = watcher.unkept || !dialog.poll;
     dialog_index_.erase(dialog);
     dialogs_.free(dialog.self);
 }

@@ -29,6 +29,10 @@ constexpr std::uint32_t kProbationSeconds = 300;        // PRES-70
 // Of a subscribe or probe that could not go.
 constexpr Duration kUnsentFirst = std::chrono::seconds(60);
 constexpr Duration kUnsentMax = std::chrono::hours(1);
+constexpr Duration kAnswerWait = std::chrono::seconds(10);  // for what a probe brings
+// After a restart so many are told and asked anew at once, on all shards.
+constexpr std::size_t kRestoredAtOnce = 100;
+constexpr Duration kRestoredEvery = std::chrono::milliseconds(50);
 
 class Watchers final : private TimerOwner {
 public:
@@ -52,8 +56,8 @@ public:
 
     // store::User's, for rows of this kind.
     void on_stored(store::Sequence, bool ok);
-    void restore(const store::Row&) {}
-    void on_restore_done() {}
+    void restore(const store::Row&);
+    void on_restore_done();
 
     // A6: the SIP user watches the contact, or has asked to.
     [[nodiscard]] bool has_asked(const Key& pair) const;
@@ -66,11 +70,12 @@ private:
     void on_timer(Timer&) override;
 
     // watchers.cpp
-    [[nodiscard]] Watcher* make(const RequestCall&, const Key& pair);
+    [[nodiscard]] Watcher* make(const Address& user, const Address& contact, const Key& pair);
     [[nodiscard]] ContactDomain& domain_of(Bytes our, Bytes their);
     void forget_if_empty(ContactDomain&);
     [[nodiscard]] WatcherDialog* begin(Watcher&, const sip::Message&, sip::Dialog&&,
                                        std::uint32_t seconds);
+    [[nodiscard]] WatcherDialog* add(Watcher&, sip::Dialog&&);
     void settle(Watcher&);
     void free(WatcherDialog&);
     void free(Watcher&);
@@ -82,13 +87,21 @@ private:
     void end_all(Watcher&, const char* reason, std::uint32_t retry_after);
     void ask(Watcher&);
     void probe_if_quiet(Watcher&, Duration quiet);
+    void doubt(Watcher&);
     void send(Watcher&, Bytes kind);
     [[nodiscard]] std::array<char, 32> id_of(const Watcher&) const;
     void end_for(Watcher&, xml::StanzaCondition);
     void set_auth(Watcher&, WatcherAuth);
     void act(Watcher&);
-    void keep(Watcher&);
     [[nodiscard]] bool knows(const Watcher&);
+
+    // watcher_store.cpp
+    void write_detail(const Watcher&, Sink&);
+    [[nodiscard]] store::Row row_of(const Watcher&, Sink& detail);
+    void keep(Watcher&);
+    [[nodiscard]] bool promise(Watcher&);
+    [[nodiscard]] bool restore(Watcher&, Bytes& detail);
+    void go_on();
 
     // watcher_notify.cpp
     void run(WatcherDialog&, sip::NotifierActions);
@@ -116,7 +129,9 @@ private:
         Handle<Watcher> watcher;
     };
     Fifo<Stored> storing_;
+    Fifo<Handle<Watcher>> restored_;
     Timer again_{*this};
+    Timer going_on_{*this};
 };
 
 }  // namespace fedgate::gateway

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "appliance/gateway/address.hpp"
+#include "appliance/gateway/conversation.hpp"
+#include "appliance/gateway/key.hpp"
 #include "tests/gateway/world.hpp"
 
 namespace fedgate::gateway {
@@ -34,13 +37,15 @@ struct Wish {
     std::string headers = {};
     std::string event = "presence";
     std::string domain = "xmpp.example";
+    int cseq = 0;  // 0: the next one
 };
 
 // A SIP client behind its server, which watches; and a partner's contacts.
 class Scene {
 public:
-    explicit Scene(const Settings& more = {}, std::uint32_t shards = 1)
-        : world(more, shards), peer(world.peer()) {
+    explicit Scene(const Settings& more = {}, std::uint32_t shards = 1,
+                   store::Memory* store = nullptr)
+        : world(more, shards, nullptr, {}, {}, store), peer(world.peer()) {
         peer->answer = [this](const sip::Message& request) {
             if (request.method != sip::Method::kNotify) return 200;
             notifies.emplace_back(request.bytes);
@@ -52,7 +57,7 @@ public:
     std::string subscribe(const Wish& wish = Wish(), const std::string& to_tag = {}) {
         const std::size_t before = peer->responses.size();
         const std::string uri = "sip:" + wish.contact + "@" + wish.domain;
-        const std::string cseq = std::to_string(++cseq_);
+        const std::string cseq = std::to_string(wish.cseq != 0 ? wish.cseq : ++cseq_);
         std::string request =
             "SUBSCRIBE " + uri + " SIP/2.0\r\nVia: SIP/2.0/TCP 10.99.0.1:5070;branch=z9hG4bKs" +
             cseq + "\r\nMax-Forwards: 70\r\nFrom: <sip:" + wish.user + "@sip.example>;tag=f-" +
@@ -113,9 +118,15 @@ public:
     std::unique_ptr<test::SipPeer> peer;
     std::vector<std::string> notifies;
     int notify_status = 200;
+    // All that has come, when nothing more does.
+    std::size_t quiet(Duration time = 10s) {
+        world.pass(time);
+        return notifies.size();
+    }
 
 private:
     int cseq_ = 0;
+    int branch_ = 0;
 };
 
 // The whole of RFC 8048 5.3.1 and 6.2, on one shard and on four.
@@ -163,6 +174,528 @@ TEST(Watchers, UnavailableBeforeTheApprovalIsNoState) {  // PRES-63, PRES-65
     EXPECT_EQ(header_of(scene.notify(2), "Content-Length"), "0");
     scene.stanza("", "", "balcony");
     EXPECT_TRUE(has(body_of(scene.notify(3, 1s)), "<basic>open</basic>"));
+}
+
+TEST(Watchers, WhatIsRefusedAtOnce) {  // PRES-72, PRES-73, PRES-74, SEC-4, R9, R10
+    struct Row {
+        const char* what;
+        Wish wish;
+        const char* status;
+        const char* header;
+    };
+    Wish plain;
+    const auto wish = [&](auto&& change) {
+        Wish one = plain;
+        change(one);
+        return one;
+    };
+    const Row rows[] = {
+        {"PRES-72", wish([](Wish& w) { w.event = "message-summary"; }), "489",
+         "Allow-Events: presence"},
+        {"PRES-72: none", wish([](Wish& w) { w.event = ""; }), "489", "Allow-Events: presence"},
+        {"PRES-73", wish([](Wish& w) { w.headers = "Accept: text/xml+msrtc.pidf\r\n"; }), "406",
+         "Accept: application/pidf+xml"},
+        {"PRES-73: it is among them", wish([](Wish& w) {
+             w.headers =
+                 "Accept: text/xml+msrtc.pidf, application/xpidf+xml\r\n"
+                 "Accept: application/pidf+xml;q=0.1\r\n";
+         }),
+         "200", "Expires: 600"},
+        {"PRES-74", wish([](Wish& w) { w.expires = "59"; }), "423", "Min-Expires: 60"},
+        {"PRES-74: no number", wish([](Wish& w) { w.expires = "soon"; }), "400", ""},
+        {"PRES-60: at most an hour", wish([](Wish& w) { w.expires = "28800"; }), "200",
+         "Expires: 3600"},
+        {"PRES-60: nothing asked for", wish([](Wish& w) { w.expires = ""; }), "200",
+         "Expires: 3600"},
+        {"nobody's partner", wish([](Wish& w) { w.domain = "stranger.example"; }), "403", ""},
+        {"R9: what Lync offers", wish([](Wish& w) {
+             w.headers =
+                 "Supported: ms-benotify\r\nProxy-Require: ms-benotify\r\n"
+                 "Supported: ms-piggyback-first-notify\r\n"
+                 "Supported: com.microsoft.autoextend\r\n";
+         }),
+         "200", "Expires: 600"},
+    };
+    for (const Row& row : rows) {
+        Scene scene;
+        const std::string answer = scene.subscribe(row.wish);
+        EXPECT_TRUE(answer.starts_with(std::string("SIP/2.0 ") + row.status)) << row.what << answer;
+        EXPECT_TRUE(has(answer, row.header)) << row.what << "\n" << answer;
+        const bool taken = std::string(row.status) == "200";
+        EXPECT_EQ(scene.quiet(1s), taken ? 1u : 0u) << row.what;
+        EXPECT_EQ(scene.stanzas().size(), taken ? 1u : 0u) << row.what;
+    }
+}
+
+TEST(Watchers, PolicyDecidesAsForMessages) {  // SEC-4, P4
+    Scene scene(Settings{{"policy/global/xmpp_access", "no"}});
+    EXPECT_TRUE(scene.subscribe().starts_with("SIP/2.0 403 "));
+    EXPECT_TRUE(scene.stanzas().empty());
+}
+
+TEST(Watchers, FiveDialogsOfOnePair) {  // SEC-4, PRES-79
+    Scene scene;
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_TRUE(
+            scene.subscribe({.call_id = "w" + std::to_string(i)}).starts_with("SIP/2.0 200 "));
+    }
+    EXPECT_TRUE(scene.subscribe({.call_id = "w5"}).starts_with("SIP/2.0 403 "));
+    scene.notify(5);
+    EXPECT_EQ(scene.sent(1), scene.stanzas().back());  // asked once
+    scene.stanza("subscribed");
+    scene.notify(10);
+    scene.stanza("", "", "balcony");
+    scene.notify(15);
+    for (std::size_t i = 10; i < 15; ++i) {
+        EXPECT_EQ(body_of(scene.notifies[i]), body_of(scene.notifies[10]));
+        EXPECT_TRUE(has(scene.notifies[i], "<basic>open</basic>"));
+    }
+    EXPECT_EQ(scene.quiet(), 15u);
+}
+
+TEST(Watchers, TheSameRequestByAnotherWay) {  // SIP-11
+    Scene scene;
+    EXPECT_TRUE(scene.subscribe({.cseq = 7}).starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.subscribe({.cseq = 7}).starts_with("SIP/2.0 482 "));
+    EXPECT_EQ(scene.quiet(), 1u);
+}
+
+TEST(Watchers, ADeclineEndsIt) {  // PRES-64, PRES-62, R11
+    Scene scene;
+    scene.subscribe();
+    scene.notify(1);
+    scene.stanza("unsubscribed");
+    const std::string last = scene.notify(2);
+    EXPECT_EQ(header_of(last, "Subscription-State"), "terminated;reason=rejected");
+    EXPECT_EQ(header_of(last, "Content-Length"), "0");
+    const std::string again = scene.subscribe({.call_id = "watch-2"});
+    EXPECT_TRUE(again.starts_with("SIP/2.0 403 ")) << again;
+    EXPECT_EQ(scene.stanzas().size(), 1u);
+    // An hour later he may ask again.
+    scene.world.pass(3601s);
+    EXPECT_TRUE(scene.subscribe({.call_id = "watch-3"}).starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(scene.sent(2), "type='subscribe'"));
+}
+
+TEST(Watchers, AnApprovalIsRevoked) {  // PRES-64
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    scene.stanza("unsubscribed");
+    const std::string last = scene.notify(4);
+    EXPECT_EQ(header_of(last, "Subscription-State"), "terminated;reason=rejected");
+    EXPECT_EQ(header_of(last, "Content-Length"), "0");
+    EXPECT_EQ(scene.quiet(), 4u);
+}
+
+TEST(Watchers, NobodyAskedForIt) {  // PRES-82
+    Scene scene;
+    scene.stanza("subscribed");
+    scene.stanza("unsubscribed");
+    scene.stanza("", "", "balcony");
+    EXPECT_EQ(scene.quiet(), 0u);
+    EXPECT_TRUE(scene.subscribe().starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(header_of(scene.notify(1), "Subscription-State").starts_with("pending"));
+}
+
+TEST(Watchers, WhoIsKnownToAgreeIsNotAskedAgain) {  // PRES-61
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    EXPECT_TRUE(scene.subscribe({.call_id = "second"}).starts_with("SIP/2.0 200 "));
+    const std::string first = scene.notify(4);
+    EXPECT_TRUE(header_of(first, "Subscription-State").starts_with("active;expires="));
+    EXPECT_TRUE(has(body_of(first), "<tuple id='ID-balcony'>"));
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.stanzas().size(), 1u);  // it is fresh
+    scene.world.pass(120s);
+    scene.subscribe({.call_id = "third"});
+    EXPECT_TRUE(has(scene.sent(2), "type='probe'"));
+}
+
+TEST(Watchers, PresenceBeforeTheApprovalIsKeptAMinute) {  // PRES-65, PRES-63
+    for (const bool late : {false, true}) {
+        Scene scene;
+        scene.subscribe();
+        scene.notify(1);
+        scene.stanza("", "", "balcony");
+        scene.world.pass(late ? 90s : 5s);
+        EXPECT_EQ(scene.notifies.size(), 1u);
+        scene.stanza("subscribed");
+        EXPECT_EQ(has(scene.notify(2), "<tuple id='ID-balcony'>"), !late);
+    }
+}
+
+TEST(Watchers, ARefreshIsAnsweredWithTheState) {  // PRES-66, SIP-22
+    Scene scene;
+    const std::string tag = scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    const std::string answer = scene.subscribe({.expires = "900"}, tag);
+    EXPECT_TRUE(answer.starts_with("SIP/2.0 200 ")) << answer;
+    EXPECT_EQ(header_of(answer, "Expires"), "900");
+    EXPECT_TRUE(has(header_of(answer, "Contact"), "sip:juliet@gw.example"));
+    const std::string now = scene.notify(4);
+    EXPECT_EQ(header_of(now, "Subscription-State"), "active;expires=900");
+    EXPECT_TRUE(has(body_of(now), "<tuple id='ID-balcony'>"));
+    EXPECT_EQ(scene.stanzas().size(), 1u);
+    EXPECT_TRUE(scene.subscribe({.expires = "30"}, tag).starts_with("SIP/2.0 423 "));
+    EXPECT_TRUE(scene.subscribe({.event = "presence;id=7"}, tag).starts_with("SIP/2.0 481 "));
+    EXPECT_TRUE(scene.subscribe({.cseq = 1}, tag).starts_with("SIP/2.0 500 "));
+    EXPECT_TRUE(scene.subscribe({.call_id = "other"}, tag).starts_with("SIP/2.0 481 "));
+    // Nothing was heard for an hour.
+    for (int i = 0; i < 5; ++i) {
+        scene.world.pass(800s);
+        EXPECT_TRUE(scene.subscribe({.expires = "900"}, tag).starts_with("SIP/2.0 200 "));
+    }
+    EXPECT_TRUE(has(scene.sent(2), "type='probe'"));
+    EXPECT_EQ(scene.stanzas().size(), 2u);
+}
+
+TEST(Watchers, TheEventsIdIsRepeated) {  // SIP-23
+    Scene scene;
+    const std::string tag = Scene::tag_of(scene.subscribe({.event = "presence;id=7"}));
+    EXPECT_EQ(header_of(scene.notify(1), "Event"), "presence;id=7");
+    EXPECT_TRUE(scene.subscribe({}, tag).starts_with("SIP/2.0 481 "));
+    EXPECT_TRUE(scene.subscribe({.event = "presence;id=7"}, tag).starts_with("SIP/2.0 200 "));
+}
+
+TEST(Watchers, HeLeaves) {  // PRES-67, PRES-79
+    Scene scene;
+    const std::string tag = scene.approved();
+    const std::string second = Scene::tag_of(scene.subscribe({.call_id = "second"}));
+    scene.notify(3);
+    scene.stanza("", "", "balcony");
+    scene.notify(5);
+    std::size_t before = scene.stanzas().size();
+    EXPECT_TRUE(scene.subscribe({.expires = "0"}, tag).starts_with("SIP/2.0 200 "));
+    const std::string last = scene.notify(6);
+    EXPECT_EQ(header_of(last, "Subscription-State"), "terminated;reason=timeout");
+    EXPECT_TRUE(has(body_of(last), "<basic>closed</basic>")) << last;
+    EXPECT_TRUE(has(body_of(last), "<tuple id='ID-balcony'>"));
+    EXPECT_FALSE(has(last, "open"));
+    scene.world.pass(5s);
+    EXPECT_EQ(scene.stanzas().size(), before);  // the other one is there still
+    EXPECT_TRUE(scene.subscribe({.expires = "0"}, tag).starts_with("SIP/2.0 481 "));
+    EXPECT_TRUE(
+        scene.subscribe({.call_id = "second", .expires = "0"}, second).starts_with("SIP/2.0 200 "));
+    scene.notify(7);
+    const std::string stanza = scene.sent(before + 1);
+    EXPECT_TRUE(has(stanza, "type='unavailable'"));
+    EXPECT_TRUE(has(stanza, "'romeo@sip.example'") && has(stanza, "'juliet@xmpp.example'"));
+    scene.world.pass(5s);
+    EXPECT_EQ(scene.stanzas().size(), before + 1);  // and no unsubscribe
+}
+
+TEST(Watchers, ItRunsOut) {  // PRES-68
+    Scene scene;
+    scene.approved();
+    scene.world.pass(550s);
+    EXPECT_EQ(scene.notifies.size(), 2u);
+    EXPECT_EQ(header_of(scene.notify(3, 60s), "Subscription-State"), "terminated;reason=timeout");
+    EXPECT_TRUE(has(scene.sent(2), "type='unavailable'"));
+    EXPECT_EQ(scene.quiet(), 3u);
+}
+
+TEST(Watchers, APoll) {  // PRES-69, R14
+    Scene scene;
+    EXPECT_TRUE(scene.subscribe({.expires = "0"}).starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(scene.sent(1), "type='probe'"));
+    EXPECT_TRUE(scene.notifies.empty());
+    scene.stanza("", "<show>dnd</show>", "balcony");
+    const std::string only = scene.notify(1, 500ms);
+    EXPECT_EQ(header_of(only, "Subscription-State"), "terminated;reason=timeout");
+    EXPECT_TRUE(has(body_of(only), "<basic>open</basic>"));
+    EXPECT_EQ(scene.quiet(), 1u);
+    // Nothing comes: two seconds, and no body.
+    Scene silent;
+    silent.subscribe({.expires = "0"});
+    silent.world.pass(1900ms);
+    EXPECT_TRUE(silent.notifies.empty());
+    EXPECT_EQ(header_of(silent.notify(1, 200ms), "Content-Length"), "0");
+    // What is known is told at once.
+    Scene known;
+    known.approved();
+    known.stanza("", "", "balcony");
+    known.notify(3);
+    known.subscribe({.call_id = "poll", .expires = "0"});
+    EXPECT_TRUE(has(known.notify(4, 500ms), "<tuple id='ID-balcony'>"));
+    EXPECT_EQ(known.stanzas().size(), 1u);
+    EXPECT_EQ(known.quiet(), 4u);
+}
+
+TEST(Watchers, WhatAnErrorSays) {  // PRES-70, PRES-83
+    struct Row {
+        const char* condition;
+        const char* state;
+    };
+    const Row rows[] = {
+        {"item-not-found", "noresource"},
+        {"gone", "noresource"},
+        {"forbidden", "rejected"},
+        {"not-allowed", "rejected"},
+        {"not-authorized", "rejected"},
+        {"policy-violation", "rejected"},
+        {"registration-required", "rejected"},
+        {"subscription-required", "rejected"},
+        {"remote-server-not-found", "probation;retry-after=300"},
+        {"remote-server-timeout", "probation;retry-after=300"},
+        {"recipient-unavailable", "probation;retry-after=300"},
+        {"resource-constraint", "probation;retry-after=300"},
+        {"internal-server-error", "probation;retry-after=300"},
+        {"service-unavailable", "noresource"},
+    };
+    for (const Row& row : rows) {
+        Scene scene;
+        scene.subscribe();
+        scene.notify(1);
+        const std::string asked = scene.sent(1);
+        const std::string id = asked.substr(asked.find(" id='") + 5, 32);
+        const std::string error = std::string("<error type='cancel'><") + row.condition +
+                                  " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+        scene.stanza("error", error, {}, "another");  // of a presence of the other direction
+        EXPECT_EQ(scene.quiet(1s), 1u);
+        scene.stanza("error", error, {}, id);
+        EXPECT_EQ(header_of(scene.notify(2), "Subscription-State"),
+                  std::string("terminated;reason=") + row.state);
+        scene.subscribe({.call_id = "watch-2"});  // as if it had never been
+        EXPECT_TRUE(has(scene.sent(2), "type='subscribe'")) << row.condition;
+    }
+}
+
+TEST(Watchers, AllResourcesNewestFirst) {  // PRES-13, R6
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    scene.stanza("", "<show>away</show>", "garden");
+    std::string document = body_of(scene.notify(4));
+    EXPECT_LT(document.find("ID-garden"), document.find("ID-balcony"));
+    EXPECT_NE(document.find("ID-balcony"), std::string::npos);
+    scene.world.pass(6s);
+    scene.stanza("unavailable", "", "garden");
+    document = body_of(scene.notify(5));
+    EXPECT_FALSE(has(document, "ID-garden"));
+    scene.stanza("unavailable", "", "balcony");
+    document = body_of(scene.notify(6, 1s));
+    EXPECT_TRUE(has(document, "<tuple id='ID-balcony'><status><basic>closed"));
+}
+
+TEST(Watchers, OneDocumentInFiveSeconds) {  // PRES-19, R13
+    Scene scene;
+    scene.approved();
+    const Instant begun = scene.world.simulation.now();
+    for (int i = 0; i < 40; ++i) {  // 8 s
+        scene.stanza("", "<status>" + std::to_string(i) + "</status>", "balcony");
+        scene.world.pass(200ms);
+    }
+    const Duration took = scene.world.simulation.now() - begun;
+    const std::size_t count = scene.quiet();
+    EXPECT_LE(count - 2, static_cast<std::size_t>(took / 5s) + 2);
+    EXPECT_TRUE(has(scene.notifies.back(), ">39</note>"));
+    EXPECT_TRUE(has(scene.notify(3), ">0</note>"));
+    // What is no news makes nothing; that all are gone is told at once.
+    scene.stanza("", "<status>39</status>", "balcony");
+    EXPECT_EQ(scene.quiet(), count);
+    scene.stanza("", "<status>40</status>", "balcony");
+    scene.notify(count + 1, 1s);
+    scene.stanza("unavailable", "", "balcony");
+    EXPECT_TRUE(has(scene.notify(count + 2, 1s), "closed"));
+}
+
+TEST(Watchers, NobodyElseIsTold) {  // PRES-20
+    Scene scene;
+    scene.approved();
+    scene.subscribe({.call_id = "other", .user = "benvolio"});
+    scene.notify(3);
+    scene.stanza("", "<status>for Romeo</status>", "balcony");  // to='romeo@sip.example'
+    EXPECT_TRUE(has(header_of(scene.notify(4), "Call-ID"), "watch-1"));
+    EXPECT_EQ(scene.quiet(), 4u);
+}
+
+TEST(Watchers, ANotifyThatFails) {  // PRES-75
+    struct Row {
+        int status;
+        bool ends;
+    };
+    for (const Row row :
+         {Row{481, true}, Row{404, true}, Row{603, true}, Row{500, false}, Row{0, true}}) {
+        Scene scene;
+        const std::string tag = scene.approved();
+        scene.notify_status = row.status;
+        scene.stanza("", "", "balcony");
+        scene.notify(3);
+        scene.world.pass(40s);
+        scene.notify_status = 200;
+        const std::string answer = scene.subscribe({}, tag);
+        EXPECT_TRUE(answer.starts_with(row.ends ? "SIP/2.0 481 " : "SIP/2.0 200 ")) << row.status;
+        EXPECT_EQ(scene.stanzas().size(), row.ends ? 2u : 1u) << row.status;
+        if (row.ends) {
+            EXPECT_TRUE(has(scene.sent(2), "type='unavailable'"));
+        }
+    }
+}
+
+// ---- What outlives the process
+
+Key pair_of(const store::Row& row) {
+    Address xmpp;
+    Address sip;
+    FEDGATE_CHECK(read_jid(row.xmpp, xmpp) && read_jid(row.sip, sip));
+    return KeyMaker({7, 11}).make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
+}
+
+std::unique_ptr<store::Memory> make_store(std::uint32_t shards = 1) {
+    return std::make_unique<store::Memory>(shards, [shards](const store::Row& row) {
+        return Conversations::owner_of(pair_of(row), shards);
+    });
+}
+
+const store::Change* row_in(const store::Memory& store) {
+    return store.find(store::Kind::kWatcher, "juliet@xmpp.example", "romeo@sip.example");
+}
+
+TEST(Watchers, ARestartIsNotNoticed) {  // R4
+    for (const std::uint32_t shards : {1u, 4u}) {
+        const auto store = make_store(shards);
+        std::string tag;
+        std::uint32_t cseq = 0;
+        {
+            Scene scene({}, shards, store.get());
+            tag = scene.approved();
+            scene.stanza("", "", "balcony");
+            cseq = static_cast<std::uint32_t>(std::stoul(header_of(scene.notify(3), "CSeq")));
+            scene.world.pass(1s);
+            ASSERT_NE(row_in(*store), nullptr);
+            EXPECT_EQ(row_in(*store)->auth, 2);
+            store->crash([] { return true; });
+        }
+        store->restart();
+        Scene scene({}, shards, store.get());
+        EXPECT_TRUE(has(scene.sent(1), "type='probe'"));  // and nobody is asked again
+        EXPECT_TRUE(scene.notifies.empty());
+        scene.stanza("", "<show>xa</show>", "balcony");
+        const std::string told = scene.notify(1, 1s);
+        EXPECT_EQ(header_of(told, "Call-ID"), "watch-1");
+        EXPECT_TRUE(header_of(told, "Subscription-State").starts_with("active;expires="));
+        EXPECT_TRUE(has(body_of(told), "<basic>open</basic>"));
+        EXPECT_GT(std::stoul(header_of(told, "CSeq")), cseq + 1'000'000);
+        EXPECT_TRUE(scene.subscribe({.cseq = 50}, tag).starts_with("SIP/2.0 200 "));
+        scene.notify(2);
+        EXPECT_TRUE(scene.subscribe({.expires = "0", .cseq = 51}, tag).starts_with("SIP/2.0 200 "));
+        EXPECT_TRUE(has(scene.sent(2), "type='unavailable'"));
+        // He is remembered as approved.
+        scene.subscribe({.call_id = "later"});
+        EXPECT_TRUE(has(scene.notify(4), "Subscription-State: active"));
+    }
+}
+
+// Offline meanwhile, and the server says nothing to the probe: so it is told, not the old state.
+TEST(Watchers, WhoIsSilentAfterARestartIsOffline) {  // PRES-13, R12
+    const auto store = make_store();
+    {
+        Scene scene({}, 1, store.get());
+        scene.approved();
+        scene.world.pass(1s);
+        store->crash([] { return true; });
+    }
+    store->restart();
+    Scene scene({}, 1, store.get());
+    EXPECT_TRUE(has(body_of(scene.notify(1)), "<basic>closed</basic>"));
+    EXPECT_EQ(scene.quiet(), 1u);
+}
+
+TEST(Watchers, WhatIsPromisedIsOnDisk) {  // PRES-60, PRES-63
+    const auto store = make_store();
+    Scene scene({}, 1, store.get());
+    store->set_failing(true);
+    scene.world.pass(1s);
+    // It is not known yet that the disk fails; the contact is asked when it is certain that his
+    // answer finds somebody.
+    scene.subscribe();
+    scene.world.pass(5s);
+    EXPECT_TRUE(scene.stanzas().empty());
+    const std::string refused = scene.subscribe({.call_id = "other", .user = "benvolio"});
+    EXPECT_TRUE(refused.starts_with("SIP/2.0 500 ")) << refused;
+    EXPECT_EQ(header_of(refused, "Retry-After"), "30");
+    store->set_failing(false);
+    EXPECT_TRUE(has(scene.sent(1), "type='subscribe'"));
+    store->set_failing(true);
+    scene.stanza("subscribed");  // it is so, whatever the disk says
+    EXPECT_TRUE(has(scene.notify(2), "Subscription-State: active"));
+}
+
+TEST(Watchers, ACrashBetweenDiskAndContact) {  // PRES-60
+    for (const bool sent : {false, true}) {
+        const auto store = make_store();
+        {
+            Scene scene({}, 1, store.get());
+            scene.subscribe();
+            if (sent) {
+                scene.sent(1);
+                scene.world.pass(1s);
+            }
+            store->crash([] { return true; });
+        }
+        store->restart();
+        Scene scene({}, 1, store.get());
+        scene.world.pass(5s);
+        EXPECT_EQ(scene.stanzas().size(), sent ? 0u : 1u);  // never twice
+        scene.stanza("subscribed");
+        EXPECT_TRUE(has(scene.notify(1), "Subscription-State: active"));
+    }
+}
+
+TEST(Watchers, WhatEndsIsForgotten) {  // PRES-64, PRES-70
+    const auto store = make_store();
+    Scene scene({}, 1, store.get());
+    scene.approved();
+    scene.stanza("unsubscribed");
+    EXPECT_TRUE(has(scene.notify(3), "terminated;reason=rejected"));
+    scene.world.pass(1s);
+    ASSERT_NE(row_in(*store), nullptr);  // PRES-62 holds over a restart
+    EXPECT_EQ(row_in(*store)->auth, 3);
+    scene.world.pass(3700s);
+    EXPECT_EQ(row_in(*store), nullptr);
+}
+
+TEST(Watchers, NinetyDaysOfDisuse) {  // PRES-78
+    const auto store = make_store();
+    const WallTime now = World::settings_of(false).wall_start;
+    const auto plant = [&](const char* contact, int days) {
+        store->plant({store::Kind::kWatcher, contact, "romeo@sip.example", 2,
+                      now - std::chrono::hours(24 * days), "sent\n"});
+    };
+    plant("juliet@xmpp.example", 91);
+    plant("nurse@xmpp.example", 89);
+    Scene scene({}, 1, store.get());
+    EXPECT_TRUE(has(scene.sent(1), "type='unsubscribe'"));
+    EXPECT_TRUE(has(scene.sent(1), "'juliet@xmpp.example'"));
+    scene.world.pass(5s);
+    EXPECT_EQ(row_in(*store), nullptr);
+    EXPECT_EQ(store->rows().size(), 1u);
+    EXPECT_EQ(scene.stanzas().size(), 1u);
+}
+
+TEST(Watchers, WhatADiskHasSpoiltIsLeftOut) {
+    const auto store = make_store();
+    const char* const details[] = {"",
+                                   "sent",
+                                   "sent\n5",
+                                   "sent\n99999999999 1 \n1 2 r\nx\n",
+                                   "sent\n9999999999 1 \n1 2 r\na\nb\nc\nd\ne\n\nno uri\n",
+                                   "\n\n\n\n\n\n\n\n\n\n\n"};
+    int n = 0;
+    for (const char* const detail : details) {
+        const std::string contact = "c" + std::to_string(n++) + "@xmpp.example";
+        store->plant({store::Kind::kWatcher, contact, "romeo@sip.example", 2, {}, detail});
+    }
+    store->plant({store::Kind::kWatcher, "juliet@xmpp.example", "romeo@sip.example", 77, {}, ""});
+    Scene scene({}, 1, store.get());
+    scene.world.pass(5s);
+    EXPECT_TRUE(scene.subscribe().starts_with("SIP/2.0 200 "));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/store/memory.hpp"
 #include "core/config/tree.hpp"
 #include "core/run/shard.hpp"
 #include "core/run/simulation.hpp"
@@ -232,7 +233,7 @@ public:
     explicit World(const Settings& more = {}, std::uint32_t shards = 1,
                    net::TlsContext* tls = nullptr,
                    const std::map<std::string, std::string>& names = {},
-                   const Services& services = {})
+                   const Services& services = {}, store::Memory* store = nullptr)
         : simulation(settings_of(tls != nullptr)),
           node_(simulation.make_node()),
           rules_(compile(with(more))),
@@ -255,7 +256,9 @@ public:
             edges.push_back(std::make_unique<FakeEdge>());
             edges.back()->door = gateways.back().get();
             gateways.back()->attach(*edges.back());
+            if (store != nullptr) gateways.back()->attach_store(store->door(i));
             FEDGATE_CHECK(gateways.back()->start().has_value());
+            if (store != nullptr) store->attach(i, *shards_[i], gateways.back()->store_user());
         }
     }
     // Certificates of tests are valid now, whatever the simulation thinks.

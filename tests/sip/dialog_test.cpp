@@ -332,7 +332,7 @@ std::string saved(const Dialog& dialog) {
 
 TEST(Dialog, ItGoesOnAfterARestart) {
     for (const std::string& routes : {std::string(), std::string(kRoutes),
-                                     std::string("Record-Route: <sip:strict.example>\n")}) {
+                                      std::string("Record-Route: <sip:strict.example>\n")}) {
         const Read first = request("SUBSCRIBE", 3, kContact + routes);
         auto dialog = Dialog::from_request(first.message, "ours");
         ASSERT_TRUE(dialog);
