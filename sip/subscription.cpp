@@ -61,8 +61,7 @@ std::uint16_t judge_notify(const Message& notify, const EventType& subscribed,
 }
 
 SubscriberActions Subscriber::subscribe(Instant now) {
-    const bool idle = state_ == SubscriberState::kInit || state_ == SubscriberState::kTerminated;
-    if (idle) {
+    if (!holds() && state_ != SubscriberState::kNotifyWait) {
         wanted_ = true;
         told_ = raised_ = false;
         asked_ = timing_->expires;
@@ -82,6 +81,12 @@ SubscriberActions Subscriber::fetch(Instant now) {
 
 SubscriberActions Subscriber::unsubscribe(Instant now) {
     return step(SubscriberEvent::kUnsubscribe, now);
+}
+
+SubscriberActions Subscriber::refresh(Instant now) {
+    if (under_way_) return SubscriberActions::kNone;
+    refresh_at_ = kNever;
+    return step(SubscriberEvent::kRefreshDue, now);
 }
 
 void Subscriber::set_wanted(bool wanted, Instant now) {

@@ -105,6 +105,8 @@ public:
     [[nodiscard]] SubscriberActions subscribe(Instant now);
     [[nodiscard]] SubscriberActions fetch(Instant now);  // PRES-45: poll; instead of subscribe()
     [[nodiscard]] SubscriberActions unsubscribe(Instant now);
+    // Before it is due: what is known may be old.
+    [[nodiscard]] SubscriberActions refresh(Instant now);
     // False: let it run out, without a refresh and without another try (PRES-42).
     void set_wanted(bool, Instant now);
 

@@ -63,6 +63,10 @@ constexpr Row kRows[] = {
     {S::kInit, E::kRetryDue, S::kNotifyWait, A::kSendInitial},
     {S::kInit, E::kUnsubscribe, S::kTerminated, A::kReportEnded},
     {S::kTerminated, E::kSubscribe, S::kNotifyWait, A::kSendInitial},
+    // Without the old dialog, whose last NOTIFY finds nobody.
+    {S::kFetching, E::kSubscribe, S::kNotifyWait, kAnew},
+    {S::kLeaving, E::kSubscribe, S::kNotifyWait, kAnew},
+    {S::kLeft, E::kSubscribe, S::kNotifyWait, kAnew},
 
     {S::kNotifyWait, E::kUnsubscribe, S::kLeaving, A::kNone},
     {S::kNotifyWait, E::kTooBrief, S::kNotifyWait, kAnew},

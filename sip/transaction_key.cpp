@@ -233,4 +233,12 @@ std::optional<Maker> maker_of_tag(Bytes tag) {
     return good ? std::optional(maker) : std::nullopt;
 }
 
+std::optional<TokenRandom> random_of_tag(Bytes tag) {
+    if (tag.size() != kTagBytes) return std::nullopt;
+    tag.remove_prefix(8);  // the maker
+    TokenRandom random;
+    const bool good = take_hex(tag, std::span<std::uint8_t>(random));
+    return good ? std::optional(random) : std::nullopt;
+}
+
 }  // namespace fedgate::sip

@@ -162,5 +162,6 @@ using Tag = Token<kTagBytes>;
 // The reverse; nothing when we can't have made it.
 [[nodiscard]] std::optional<BranchParts> read_branch(Bytes branch);
 [[nodiscard]] std::optional<Maker> maker_of_tag(Bytes tag);
+[[nodiscard]] std::optional<TokenRandom> random_of_tag(Bytes tag);
 
 }  // namespace fedgate::sip

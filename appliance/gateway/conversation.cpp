@@ -113,7 +113,7 @@ void Conversations::evict_idle(Instant now, std::size_t count_max) {
     }
 }
 
-bool SenderRates::take(const Key& key, double per_second, Instant now) {
+bool SenderRates::take(const Key& key, double per_second, double burst, Instant now) {
     if (per_second <= 0) return true;
     const auto* known = index_.find(key);
     if (known != nullptr) return slab_.find(*known)->bucket.take(1, now);
@@ -129,7 +129,7 @@ bool SenderRates::take(const Key& key, double per_second, Instant now) {
         sender = slab_.make(handle);
     }
     sender->key = key;
-    sender->bucket = TokenBucket(per_second, per_second * 3, now);
+    sender->bucket = TokenBucket(per_second, burst, now);
     FEDGATE_CHECK(index_.insert(key, handle));
     if (Sender* last = slab_.find(last_)) last->next = handle;
     if (slab_.find(first_) == nullptr) first_ = handle;

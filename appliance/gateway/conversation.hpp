@@ -132,14 +132,14 @@ private:
     Conversation* newest_ = nullptr;
 };
 
-// S2S-65: messages of one XMPP user. On the shard where they come in: a partner's few streams may
-// be on different shards, each with its own count.
+// S2S-65: messages, or requests to subscribe, of one XMPP user. On the shard where they come in: a
+// partner's few streams may be on different shards, each with its own count.
 class SenderRates {
 public:
     SenderRates() : slab_(kSenders), index_(kSenders) {}
-    // `per_second` 0: no bound. Burst is three seconds' worth.
-    [[nodiscard]] bool take(const Key& sender, double per_second, Instant now);
-    // The message could not go on now and will come again.
+    // `per_second` 0: no bound.
+    [[nodiscard]] bool take(const Key& sender, double per_second, double burst, Instant now);
+    // What was taken could not go on now and will come again.
     void give_back(const Key& sender, Instant now);
 
 private:

@@ -77,6 +77,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
                         net::TlsContext* tls, const GatewayOptions& options)
     : shard_(shard),
       rules_(&rules),
+      quota_(options.subscriptions != nullptr ? options.subscriptions : &own_quota_),
       blocks_(kBlockBytesMax, kHeldBytes),
       random_(shard.loop()),
       keys_(options.secret),

@@ -159,6 +159,9 @@ private:
         return !restoring_ && outbox_bytes_ < kOutboxBytes;
     }
     [[nodiscard]] store::Door* store() override { return store_; }
+    [[nodiscard]] SubscriptionQuota& quota() override { return *quota_; }
+    [[nodiscard]] bool is_watched(const Key& pair) override { return watchers_.has_asked(pair); }
+    void on_watched(const Key& pair) override { watches_.on_watched(pair); }
     void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken) override;
     [[nodiscard]] bool give(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken);
     void empty_outbox();
@@ -218,12 +221,15 @@ private:
     link::EdgeDoor* edge_ = nullptr;
     store::Door* store_ = nullptr;
     bool restoring_ = false;  // its rows are not all in yet
-    BlockPool blocks_;        // before all that holds blocks
+    SubscriptionQuota own_quota_;
+    SubscriptionQuota* quota_;
+    BlockPool blocks_;  // before all that holds blocks
     Random random_;
     KeyMaker keys_;
     xml::StreamScope scope_;
     Conversations conversations_;
     SenderRates senders_;
+    SenderRates subscribers_;
     SipAgent agent_;
     Watches watches_{static_cast<PresenceHost&>(*this)};
     Watchers watchers_{static_cast<PresenceHost&>(*this)};

@@ -25,6 +25,7 @@ enum class LocalFault : std::uint8_t {
     kPolicy,       // ERR-L5
     kRate,         // ERR-L5
     kLoop,         // SEC-3
+    kQuota,        // SEC-4
     kPayload,      // ERR-L6
     kAddress,      // ERR-L7
     kTooLarge,     // IM-18, IM-19

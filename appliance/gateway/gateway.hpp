@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/gateway/subscription_quota.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/store/store.hpp"
 #include "core/base/error.hpp"
@@ -29,6 +30,7 @@ struct GatewayOptions {
     std::string host;        // what Via says where sip.listen has no address of its own: FQDN or IP
     sip::KeySecret secret;   // random; the same on all shards of the process
     sip::TransactionTiming timing{};
+    SubscriptionQuota* subscriptions = nullptr;  // the process's; null: the gateway has its own
 };
 
 // For `fedctl ports`.

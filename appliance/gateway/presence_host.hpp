@@ -6,6 +6,7 @@
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/sip_agent.hpp"
+#include "appliance/gateway/subscription_quota.hpp"
 #include "appliance/store/store.hpp"
 #include "core/run/shard.hpp"
 
@@ -29,6 +30,12 @@ public:
     // Null: nothing outlives the process.
     [[nodiscard]] virtual store::Door* store() = 0;
     [[nodiscard]] virtual Key pair_key(const Address& xmpp, const Address& sip) const = 0;
+    [[nodiscard]] virtual SubscriptionQuota& quota() = 0;  // SEC-4
+
+    // features.md A6: has our user added the XMPP user, so that the one may see him too? Asked by
+    // watches; told to watches when he does.
+    [[nodiscard]] virtual bool is_watched(const Key& pair) = 0;
+    virtual void on_watched(const Key& pair) = 0;
 
     // Asked before an event is taken that may lead to stanzas; false: not now, hold its source
     // back, or try again kRetryTelling later. After it to_partner() always takes.

@@ -200,6 +200,10 @@ public:
     void write_contact(Sink&, Bytes user, const SipRoute&) const;
     // For a dialog or an answer. In-dialog requests find their owner by the core in our tag.
     [[nodiscard]] sip::Tag make_tag(std::uint32_t core);
+    // Of this shard, where the user knows it by its random part.
+    [[nodiscard]] sip::Tag make_tag(const sip::TokenRandom& random) const {
+        return sip::make_tag(settings_.maker, random);
+    }
     // Nothing: no tag of this node.
     [[nodiscard]] std::optional<std::uint16_t> core_of(Bytes tag) const;
 

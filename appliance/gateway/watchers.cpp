@@ -157,6 +157,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     }
     settle(*watcher);
     send_waiting(lane);
+    if (seconds != 0) host_.on_watched(pair);  // features.md A6
     return true;
 }
 

@@ -1,18 +1,40 @@
 // XMPP users who watch SIP contacts: RFC 8048 section 5.2, interworking section 6.2. For each pair
 // one Watch: our subscription at the SIP side on behalf of the XMPP user. Owner: the engine of the
 // shard that owns the pair. Thread: the shard's.
+//
+// watches.cpp has the table, time and the store; watch_requests.cpp what goes to SIP and comes from
+// there; watch_stanzas.cpp what comes from the XMPP user and goes to him.
 #pragma once
 
+#include <deque>
+#include <string>
+#include <vector>
+
 #include "appliance/gateway/presence_host.hpp"
+#include "appliance/gateway/watch.hpp"
+#include "core/base/growing_index.hpp"
 #include "sip/message.hpp"
 
 namespace fedgate::gateway {
 
-class Watches {
-public:
-    explicit Watches(PresenceHost& host) : host_(host) {}
+constexpr std::size_t kWatches = 10'000'000;                    // of one shard; SEC-4 binds before
+constexpr Duration kInterestKept = std::chrono::hours(24);      // PRES-42
+constexpr Duration kAskedAtMost = std::chrono::hours(24);       // PRES-39
+constexpr Duration kRestAfter = std::chrono::minutes(5);        // PRES-46
+constexpr Duration kDebtRetry = std::chrono::milliseconds(20);  // no room for stanzas, or the store
+// At start, and when a next hop comes back: of all shards together.
+constexpr std::uint32_t kSubscribesPerSecond = 2'000;
+// A SIP domain without a next hop is told to who watches there after this (as PRES-71).
+constexpr Duration kOutagePatience = std::chrono::seconds(120);
 
-    void reload() {}
+class Watches final : private TimerOwner {
+public:
+    explicit Watches(PresenceHost&);
+    ~Watches();
+    Watches(const Watches&) = delete;
+    Watches& operator=(const Watches&) = delete;
+
+    void reload();
     // subscribe, unsubscribe or probe of an XMPP user. False: not now (back-pressure).
     [[nodiscard]] bool take_stanza(StanzaCall&, const Key& pair);
     // PRES-80, PRES-46: his presence, or a message of his, says whether he is there.
@@ -22,13 +44,107 @@ public:
     // The end of a SUBSCRIBE of ours; the request is released here.
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault);
 
+    // Our user has added him: who was held may watch him now (features.md A6).
+    void on_watched(const Key& pair);
+
     // store::User's, for rows of this kind.
-    void on_stored(store::Sequence, bool ok) { static_cast<void>(ok); }
-    void restore(const store::Row&) {}
-    void on_restore_done() {}
+    void on_stored(store::Sequence, bool ok);
+    void restore(const store::Row&);
+    void on_restore_done() { sweep(); }
+
+    // May he know of the contact? Was that resource of the contact told to him as available?
+    [[nodiscard]] bool granted(const Key& pair) const;
+    [[nodiscard]] bool announces(const Key& pair, Bytes resource) const;
+    [[nodiscard]] std::size_t count() const { return slab_.count(); }
 
 private:
+    friend struct Watch;
+    // The addresses of a watch, read anew for each event.
+    struct Pair {
+        explicit Pair(const Watch&);
+        Address xmpp;
+        Address sip;
+    };
+    enum class Admission : std::uint8_t { kAllowed, kHeld, kRefused };
+    // The way to a SIP domain, as it was last seen.
+    struct Way {
+        std::string domain;   // A-labels
+        std::string unicode;  // as in JIDs
+        bool is_up = true;
+        bool told = false;  // to those who watch there
+        Instant since{};    // is_up is what it is
+        const char* why = "";
+    };
+
+    // watches.cpp
+    [[nodiscard]] Watch* make(const Key& pair, const Address& xmpp, const Address& sip);
+    void free(Watch&);
+    // Pays, arms, frees: the end of each event.
+    void settle(Watch&);
+    void on_watch_timer(Watch&);
+    void on_timer(Timer&) override;
+    void touch(Watch&);
+    void start_if_idle(Watch&);
+    [[nodiscard]] Admission admit(const Address& xmpp, const Address& sip, const Key& pair) const;
+    [[nodiscard]] bool ask_store(Watch&);  // false: not now, and the user has to know
+    void keep(Watch&);
+    void keep_if_changed(Watch&);
+    void write_detail(const Watch&, Sink&) const;
+    void note_unstored(Watch&, std::optional<store::Sequence>);
+    void look_at_ways();
+    [[nodiscard]] Way* find_way(const Watch&);
+    void sweep();
+    void sweep_some();
+    [[nodiscard]] bool revive(Watch&);
+
+    // watch_requests.cpp
+    void run(Watch&, sip::SubscriberActions);
+    [[nodiscard]] bool send_subscribe(Watch&, bool initial);
+    void write_subscribe(const Pair&, const Watch&, const rules::SipDomain&, sip::RequestHead&,
+                         Sink&);
+    [[nodiscard]] std::array<char, 2 * sizeof(Key)> call_id_of(Bytes tag) const;
+    [[nodiscard]] Watch* find_by_tag(const sip::Message& notify);
+    [[nodiscard]] std::uint16_t enter_dialog(Watch&, const sip::Message& notify);
+    void take_state(Watch&, const sip::Message& notify, const sip::SubscriptionState&,
+                    bool has_document);
+    void on_active(Watch&);
+    void on_lost(Watch&);
+    void on_ended(Watch&, bool was_in_dialog);
+    void on_final(Watch&);
+
+    // watch_stanzas.cpp
+    [[nodiscard]] bool take_subscribe(StanzaCall&, Watch*, const Key& pair, Admission);
+    [[nodiscard]] bool take_unsubscribe(StanzaCall&, Watch*);
+    [[nodiscard]] bool take_probe(StanzaCall&, Watch*, const Key& pair, Admission);
+    [[nodiscard]] Watch* make_counted(StanzaCall&, const Key& pair, bool& refused);
+    [[nodiscard]] bool refuse_by_policy(StanzaCall&);
+    void note_prober(Watch&, Bytes prober);
+    [[nodiscard]] bool pay(Watch&);
+    void show(Watch&, const Pair&, Bytes document, Bytes language);
+    void answer_prober(Watch&, const Pair&);
+    void tell_announced(const Watch&, const Pair&, Bytes to);
+    void tell(const Pair&, const Presence&, Bytes from, Bytes to, Bytes language, bool notes);
+    void say(const Pair&, Bytes type, Bytes from, Bytes to);
+    void say_error(const Watch&, const Pair&);
+    void take_back(Watch&, const Pair&);
+    [[nodiscard]] bool shows_notes(const Pair&) const;
+
+    [[nodiscard]] Instant now() const;
+    [[nodiscard]] WallTime wall_now() const;
+
     PresenceHost& host_;
+    sip::SubscriberTiming timing_;
+    Slab<Watch> slab_{kWatches};
+    GrowingIndex<Watch, &Watch::pair, &Watch::next_in_index> index_;
+    std::deque<std::pair<store::Sequence, Handle<Watch>>> unstored_;  // their order
+    Watch* sending_ = nullptr;                                        // its SUBSCRIBE goes out now
+    std::vector<Way> ways_;
+    Timer ways_timer_;
+    // Through all watches, some at a time: who is to be subscribed, or told of an outage?
+    Timer sweep_timer_;
+    std::uint32_t places_ = 0;    // of the slab that were ever used
+    std::uint32_t sweep_at_ = 0;  // places_: it is over
+    bool judges_ = false;         // the rules have changed: who may still watch?
 };
 
 }  // namespace fedgate::gateway

@@ -11,8 +11,12 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kReasonCharactersMax = 256;            // ERR-2
-constexpr std::size_t kRecordFrontBytes = 2'048;             // domain and proof, before the stanza
+constexpr std::size_t kReasonCharactersMax = 256;  // ERR-2
+constexpr std::size_t kRecordFrontBytes = 2'048;   // domain and proof, before the stanza
+constexpr Bytes kMucNamespace = "http://jabber.org/protocol/muc";
+constexpr double kBurstSeconds = 3;           // S2S-65
+constexpr double kSubscribeRate = 10.0 / 60;  // S2S-65, of one sender
+constexpr double kSubscribeBurst = 10;
 constexpr std::size_t kIdBytesMax = 1'024;                   // a longer id is taken as none
 constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;  // every byte of a JID escaped
 
@@ -92,7 +96,7 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
                             ? per_second(call.partner->rate_sender_messages)
                             : 0;
     const Key sender = rate > 0 ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
-    if (!senders_.take(sender, rate, now())) {  // S2S-65
+    if (!senders_.take(sender, rate, kBurstSeconds * rate, now())) {  // S2S-65
         count(Counter::kRateLimited);
         shard_.log().event(EventId::kRateLimited, {{"limit", "rate_sender_messages"},
                                                    {"partner", call.from_partner.from_domain}});
@@ -130,6 +134,7 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
     }
     if (draining_) return refuse(call, LocalFault::kDraining);
     if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);  // ERR-L5
+    watches_.on_evidence(call, pair);
     Sink memory{MutableBytes(text_memory_)};
     const StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
     switch (read.use) {
@@ -396,9 +401,22 @@ bool Gateway::Engine::take_presence(StanzaCall& call) {
         drop("presence that is too large");
         return true;
     }
+    const bool is_subscribe = call.stanza.type == "subscribe";
+    const Key sender =
+        is_subscribe ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
+    if (is_subscribe &&
+        !subscribers_.take(sender, kSubscribeRate, kSubscribeBurst, now())) {  // S2S-65
+        count(Counter::kRateLimited);
+        shard_.log().event(EventId::kRateLimited, {{"limit", "subscribe requests of one user"},
+                                                   {"partner", call.from_partner.from_domain}});
+        return refuse(call, LocalFault::kRate);
+    }
     const Key pair = pair_key(call.from, call.to);
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
-    return owner == shard_.index() ? own_presence(call, pair) : forward(owner, call.from_partner);
+    const bool taken =
+        owner == shard_.index() ? own_presence(call, pair) : forward(owner, call.from_partner);
+    if (!taken && is_subscribe) subscribers_.give_back(sender, now());
+    return taken;
 }
 
 // PRES-80..86.
@@ -406,6 +424,9 @@ bool Gateway::Engine::own_presence(StanzaCall& call, const Key& pair) {
     if (!has_room()) return false;
     const Bytes type = call.stanza.type;
     if (type.empty() || type == "unavailable") {
+        if (call.stanza.root.child("x", kMucNamespace)) {  // PRES-86
+            return refuse(call, LocalFault::kPayload);
+        }
         watches_.on_evidence(call, pair);
         return watchers_.take_stanza(call, pair);
     }

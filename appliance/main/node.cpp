@@ -120,6 +120,7 @@ bool Node::start(std::string& fault) {
     const std::uint32_t count = settings.threads != 0 ? settings.threads : usable_cpu_count();
     gateway::GatewayOptions options;
     options.host = host_name();
+    options.subscriptions = &subscriptions_;
     if (!fill_random(reinterpret_cast<char*>(&options.secret), sizeof options.secret)) {
         fault = "no random numbers";
         return false;

@@ -63,6 +63,7 @@ private:
     std::chrono::steady_clock::time_point looked_at_{};
     std::unique_ptr<ShardGroup> group_;
     std::unique_ptr<edge::DoorGuard> door_;
+    gateway::SubscriptionQuota subscriptions_;
     std::vector<std::unique_ptr<Worker>> workers_;
     Drain drain_ = Drain::kNo;
     std::chrono::steady_clock::time_point drain_step_until_;

@@ -85,6 +85,10 @@ private:
         s.tls_sip = tls_files("tls.sip");
         s.im.max_bytes = static_cast<std::size_t>(tree_.number("im.max_bytes"));
         s.im.error_wait = tree_.duration("im.error_wait");
+        s.presence.expires = count(tree_, "presence.expires");
+        s.presence.subscriptions = count(tree_, "presence.subscriptions");
+        s.presence.subscriptions_per_domain = count(tree_, "sec.subscriptions_per_domain");
+        s.presence.subscriptions_per_watcher = count(tree_, "sec.subscriptions_per_watcher");
         s.loop_repeats = count(tree_, "sec.loop_repeats");
         s.log_level = static_cast<std::uint8_t>(tree_.number("log.level"));
         s.log_bodies = tree_.flag("log.bodies");

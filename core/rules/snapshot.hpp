@@ -98,6 +98,13 @@ struct Settings {
         Duration error_wait{};      // IM-50
     } im;
 
+    struct Presence {
+        std::uint32_t expires = 0;        // PRES-30: seconds
+        std::uint32_t subscriptions = 0;  // SEC-4
+        std::uint32_t subscriptions_per_domain = 0;
+        std::uint32_t subscriptions_per_watcher = 0;
+    } presence;
+
     std::uint32_t loop_repeats = 0;  // SEC-3
     std::uint8_t log_level = 0;      // 0 error, 1 warning, 2 info, 3 debug
     bool log_bodies = false;

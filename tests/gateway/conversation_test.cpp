@@ -117,17 +117,17 @@ TEST(Conversations, TheOneLongestIdleMakesRoom) {
 
 TEST(SenderRates, BoundEachSender) {  // S2S-65
     SenderRates rates;
-    for (int i = 0; i < 60; ++i) EXPECT_TRUE(rates.take(key(1), 20, kStart));
-    EXPECT_FALSE(rates.take(key(1), 20, kStart));
-    EXPECT_TRUE(rates.take(key(2), 20, kStart));
+    for (int i = 0; i < 60; ++i) EXPECT_TRUE(rates.take(key(1), 20, 60, kStart));
+    EXPECT_FALSE(rates.take(key(1), 20, 60, kStart));
+    EXPECT_TRUE(rates.take(key(2), 20, 60, kStart));
     rates.give_back(key(1), kStart);
-    EXPECT_TRUE(rates.take(key(1), 20, kStart));
-    EXPECT_FALSE(rates.take(key(1), 20, kStart));
-    EXPECT_TRUE(rates.take(key(1), 20, kStart + 1s));
-    EXPECT_TRUE(rates.take(key(3), 0, kStart));  // none
+    EXPECT_TRUE(rates.take(key(1), 20, 60, kStart));
+    EXPECT_FALSE(rates.take(key(1), 20, 60, kStart));
+    EXPECT_TRUE(rates.take(key(1), 20, 60, kStart + 1s));
+    EXPECT_TRUE(rates.take(key(3), 0, 0, kStart));  // none
     for (int i = 10; i < 10 + static_cast<int>(kSenders) + 5; ++i)
-        EXPECT_TRUE(rates.take(key(i), 20, kStart));
-    EXPECT_TRUE(rates.take(key(1), 20, kStart));  // it had to make room
+        EXPECT_TRUE(rates.take(key(i), 20, 60, kStart));
+    EXPECT_TRUE(rates.take(key(1), 20, 60, kStart));  // it had to make room
 }
 
 }  // namespace

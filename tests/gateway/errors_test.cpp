@@ -90,6 +90,7 @@ TEST(Errors, FaultsOfOursBecomeStanzaErrors) {
     EXPECT_EQ(text(stanza_error(LocalFault::kPolicy)), "policy-violation/modify");      // ERR-L5
     EXPECT_EQ(text(stanza_error(LocalFault::kRate)), "policy-violation/wait");          // ERR-L5
     EXPECT_EQ(text(stanza_error(LocalFault::kLoop)), "policy-violation/modify");        // SEC-3
+    EXPECT_EQ(text(stanza_error(LocalFault::kQuota)), "resource-constraint/wait");      // SEC-4
     EXPECT_EQ(text(stanza_error(LocalFault::kPayload)), "service-unavailable/cancel");  // ERR-L6
     EXPECT_EQ(text(stanza_error(LocalFault::kAddress)), "jid-malformed/modify");        // ERR-L7
     EXPECT_EQ(text(stanza_error(LocalFault::kTooLarge)),

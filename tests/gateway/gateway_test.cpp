@@ -311,10 +311,6 @@ TEST(GatewayToSip, RefusesWhatRulesRefuse) {
                             "id='a'><body>x</body></message>"),
                     "<jid-malformed"));  // ERR-L7, ADDR-31
     EXPECT_EQ(refused({}, World::message("a", "x", "juliet", "error")), "nothing");  // ERR-5
-    EXPECT_TRUE(has(
-        refused({},
-                "<presence from='j@xmpp.example' to='romeo@sip.example' type='subscribe' id='p'/>"),
-        "<presence "));
     EXPECT_EQ(refused({}, "<presence from='j@xmpp.example/r' to='romeo@sip.example'/>"), "nothing");
     EXPECT_TRUE(has(refused({},
                             "<iq from='j@xmpp.example/r' to='sip.example' id='i' type='get'><ping "

@@ -1,0 +1,68 @@
+#include "appliance/gateway/subscription_quota.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+template <typename Map, typename Name>
+void count_down(Map& map, const Name& name) {
+    const auto found = map.find(name);
+    FEDGATE_CHECK(found != map.end());
+    if (--found->second == 0) map.erase(found);
+}
+
+}  // namespace
+
+SubscriptionQuota::Refusal SubscriptionQuota::enter(const rules::Settings::Presence& bounds,
+                                                    const Key& watcher, Bytes xmpp_domain) {
+    const std::lock_guard lock(mutex_);
+    const auto of_watcher = watchers_.find(watcher);
+    const auto of_domain = domains_.find(xmpp_domain);
+    if (of_watcher != watchers_.end() && of_watcher->second >= bounds.subscriptions_per_watcher) {
+        return Refusal::kWatcher;
+    }
+    if (of_domain != domains_.end() && of_domain->second >= bounds.subscriptions_per_domain) {
+        return Refusal::kDomain;
+    }
+    if (count_ >= bounds.subscriptions) return Refusal::kAll;
+    add(watcher, xmpp_domain);
+    return Refusal::kNone;
+}
+
+void SubscriptionQuota::restore(const Key& watcher, Bytes xmpp_domain) {
+    const std::lock_guard lock(mutex_);
+    add(watcher, xmpp_domain);
+}
+
+void SubscriptionQuota::add(const Key& watcher, Bytes xmpp_domain) {
+    ++count_;
+    ++watchers_[watcher];
+    if (const auto found = domains_.find(xmpp_domain); found != domains_.end()) {
+        ++found->second;
+    } else {
+        domains_.emplace(xmpp_domain, 1);
+    }
+}
+
+void SubscriptionQuota::leave(const Key& watcher, Bytes xmpp_domain) {
+    const std::lock_guard lock(mutex_);
+    --count_;
+    count_down(watchers_, watcher);
+    count_down(domains_, xmpp_domain);
+}
+
+std::size_t SubscriptionQuota::count() const {
+    const std::lock_guard lock(mutex_);
+    return count_;
+}
+
+const char* SubscriptionQuota::name_of(Refusal refusal) {
+    switch (refusal) {
+        case Refusal::kWatcher: return "sec.subscriptions_per_watcher";
+        case Refusal::kDomain: return "sec.subscriptions_per_domain";
+        case Refusal::kAll: return "presence.subscriptions";
+        case Refusal::kNone: break;
+    }
+    return "";
+}
+
+}  // namespace fedgate::gateway

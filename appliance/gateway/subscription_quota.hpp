@@ -1,0 +1,48 @@
+// How many presence subscriptions there may be, in both directions: SEC-4. One for all shards of a
+// process, or a bound would not hold for all of them together: a mutex guards it. So it is asked
+// when a subscription comes or goes, and never for what passes through one. Owner: the program; it
+// outlives the gateways. Thread: any shard's.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "appliance/gateway/key.hpp"
+#include "core/base/bytes.hpp"
+#include "core/rules/snapshot.hpp"
+
+namespace fedgate::gateway {
+
+class SubscriptionQuota {
+public:
+    enum class Refusal : std::uint8_t { kNone, kWatcher, kDomain, kAll };
+
+    // One more: `watcher` is who watches, whoever and wherever he is; `xmpp_domain` that of the two
+    // that is not ours. kNone: it counts until leave().
+    [[nodiscard]] Refusal enter(const rules::Settings::Presence&, const Key& watcher,
+                                Bytes xmpp_domain);
+    // One that stands already, from the store: counts, whatever the bounds are now.
+    void restore(const Key& watcher, Bytes xmpp_domain);
+    void leave(const Key& watcher, Bytes xmpp_domain);
+
+    [[nodiscard]] std::size_t count() const;
+    // The key of the bound.
+    [[nodiscard]] static const char* name_of(Refusal);
+
+private:
+    struct Hash {
+        std::size_t operator()(const Key& key) const { return key.low; }
+        using is_transparent = void;
+        std::size_t operator()(Bytes text) const { return std::hash<Bytes>()(text); }
+    };
+    void add(const Key& watcher, Bytes xmpp_domain);
+
+    mutable std::mutex mutex_;
+    std::size_t count_ = 0;
+    std::unordered_map<Key, std::uint32_t, Hash> watchers_;
+    std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> domains_;
+};
+
+}  // namespace fedgate::gateway
