@@ -75,6 +75,7 @@ bool Watches::take_subscribe(StanzaCall& call, Watch* watch, const Key& pair, Ad
         watch->approval = Approval::kAsked;
         watch->asked_at = wall_now();
         watch->wanted = true;
+        if (watch->leaving) watch->owe(Debt::kTakeBack);  // what was seen before is seen anew
         watch->leaving = watch->resting = watch->stands = false;
         watch->forgive(Debt::kEnd);
         watch->forgive(Debt::kError);

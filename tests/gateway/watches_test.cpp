@@ -58,5 +58,20 @@ TEST(Watches, FromTheWishToPresence) {  // PRES-30, PRES-31, PRES-14, PRES-16, R
     }
 }
 
+// The user changes his mind before the server has answered: nothing of before counts.
+TEST(Watches, WhoComesBackAtOnceSeesAllAnew) {  // PRES-30, PRES-43
+    WatchScene scene;
+    scene.stanza("subscribe");
+    scene.notify(scene.subscribe(1), "active;expires=3600", pidf({{"desk", kOpen}}));
+    EXPECT_EQ(scene.sent(2), kDesk);
+    scene.stanza("unsubscribe");
+    scene.stanza("subscribe");
+    EXPECT_EQ(scene.sent(3), kDeskGone);
+    EXPECT_EQ(header_of(scene.subscribe(2), "Expires"), "0");
+    scene.notify(scene.subscribe(3), "active;expires=3600", pidf({{"desk", kOpen}}));
+    EXPECT_EQ(scene.sent(4), kSubscribed);
+    EXPECT_EQ(scene.sent(5), kDesk);
+}
+
 }  // namespace
 }  // namespace fedgate::gateway
