@@ -100,7 +100,7 @@ struct Document::Tree {
     rapidxml::xml_document<char> document;
 };
 
-Document::Document() : tree_(std::make_unique<Tree>()) {}
+Document::Document() : tree_(std::make_unique_for_overwrite<Tree>()) {}
 Document::~Document() = default;
 
 DocumentStatus Document::read(Bytes text, std::size_t bytes_max) {

@@ -45,6 +45,9 @@ struct Document {
 
 // ---- XMPP -> SIP
 
+// Room for every document of what a Presences keeps.
+inline constexpr std::size_t kPidfBytesMax = 256 << 10;
+
 // Writes one document: add() for each resource, newest first (PRES-13), then finish(). When all are
 // gone: add() the last one, unavailable. `aor` is the entity's, as write_aor() gives it; it must
 // outlive the writer. R7: without `notes_allowed` no note.

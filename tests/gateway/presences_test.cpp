@@ -157,6 +157,27 @@ TEST(Presences, WritesItsDocument) {  // PRES-13, PRES-8
     EXPECT_EQ(out.written(), list_out.written());
 }
 
+TEST(Presences, WritesNoMoreThanItSays) {
+    const std::string aor = "sip:" + std::string(limits::kJidPartBytes, '&') + "@" +
+                            std::string(limits::kJidPartBytes, 'x');
+    for (const std::size_t resource_bytes : {std::size_t{500}, limits::kJidPartBytes}) {
+        Presences all;
+        for (char c = 'a'; c <= 'p'; ++c) {
+            const std::string resource = c + std::string(resource_bytes - 1, '&');
+            Presence p = made(resource, true, Show::kDnd);
+            p.priority = std::int8_t{5};
+            p.since = WallTime();
+            EXPECT_TRUE(all.set(p));
+        }
+        EXPECT_GT(all.bytes(), limits::kPresenceBytes - limits::kJidPartBytes);
+        std::vector<char> memory(kPidfBytesMax);
+        Sink out{MutableBytes(memory)};
+        write_pidf(aor, all, true, out);
+        EXPECT_FALSE(out.overflowed());
+        EXPECT_GT(out.size(), kPidfBytesMax / 3);
+    }
+}
+
 TEST(Presences, CanBeMoved) {
     Presences one;
     EXPECT_TRUE(one.set(made("a", true)));
@@ -245,6 +266,27 @@ TEST(PresencesDiff, GoesOnWhereItWasHeld) {
     Presences fresh;
     EXPECT_EQ(diff(fresh, {made("x", false)}, 0), " held");
     EXPECT_EQ(diff(fresh, {made("x", false)}), "-");
+}
+
+// A user who can't be told who is gone is not told of others for ever.
+TEST(PresencesDiff, KeepsNoMoreThanTwoDocuments) {
+    Presences known;
+    const std::string note(450, 'x');
+    for (int round = 0; round < 10; ++round) {
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < limits::kResources; ++i)
+            names.push_back(std::to_string(round) + "." + std::to_string(i));
+        std::vector<Presence> tuples;
+        for (const std::string& name : names)
+            tuples.push_back(made(name, true, Show::kNone, round < 5 ? Bytes() : Bytes(note)));
+        EXPECT_EQ(known.diff(document(tuples), [](const Presence& p) { return p.available; }),
+                  round == 0);
+        EXPECT_LE(known.available_count(), 2 * limits::kResources);
+        EXPECT_LE(known.bytes(), 2 * limits::kPresenceBytes);
+    }
+    const std::string sent = diff(known, {made("9.0", true, Show::kNone, note)});
+    EXPECT_TRUE(sent.ends_with("9.0+'" + note + "'")) << sent;  // when the others have gone
+    EXPECT_EQ(known.available_count(), 1U);
 }
 
 // Whatever comes and wherever it is held: the user ends with what the last document says.
@@ -337,6 +379,9 @@ TEST(PresencesStore, RemembersWhoWasAnnounced) {
 
     again.restore("x\n");
     EXPECT_EQ(diff(again, {made("x", false)}), "x-");
+    again.restore("x\n");
+    EXPECT_EQ(diff(again, {made("x", true)}), "x+");
+    EXPECT_EQ(diff(again, {made("x", true)}), "");
     again.restore("x\ny\n");
     std::string sent;
     EXPECT_TRUE(again.take_back([&](const Presence& p) {

@@ -40,7 +40,7 @@ TEST(Document, ReadsElementsNamespacesAndText) {
     EXPECT_EQ(outline_of("<a><b xmlns='u'><c xmlns=''/></b></a>"), "{}a[{u}b[{}c]]");
     EXPECT_EQ(outline_of("<p:a xmlns:p='u'><p:b xmlns:p='v'/><p:c/></p:a>"), "{u}a[{v}b][{u}c]");
     EXPECT_EQ(outline_of("<a>1<![CDATA[<2>\r\n]]>&#x33;\r4<b/>5</a>"), "{}a(1<2>\n3\n45)[{}b]");
-    EXPECT_EQ(outline_of("<a xmlns:pp='v' xmlns:p='u'><p:b/></a>"), "{}a[{u}b]");
+    EXPECT_EQ(outline_of("<a xmlns:pp='v' xmlns:q='w' xmlns:p='u'><p:b/></a>"), "{}a[{u}b]");
 }
 
 TEST(Document, TakesWhatMayStandAroundTheRoot) {
