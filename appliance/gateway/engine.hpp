@@ -1,5 +1,6 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
-// takes stanzas to SIP, s2x.cpp takes SIP requests to stanzas. No mapping rule in it.
+// takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
+// stanzas. No mapping rule in it.
 #pragma once
 
 #include <cstdint>

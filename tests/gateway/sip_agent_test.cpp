@@ -57,7 +57,7 @@ TEST(SipAgent, OptionsTellThatItLives) {  // SIP-25, IQ-13
     EXPECT_TRUE(world.edge().stanzas.empty());
 }
 
-TEST(SipAgent, OtherMethodsAreNotAllowed) {  // IQ-14
+TEST(SipAgent, OtherMethodsAreNotAllowed) {  // IQ-14, PRES-77
     for (const char* method :
          {"INVITE", "INFO", "REFER", "PUBLISH", "REGISTER", "UPDATE", "PRACK", "BENOTIFY"}) {
         World world;

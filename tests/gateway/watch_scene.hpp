@@ -78,13 +78,12 @@ public:
         const std::string contact = header_of(of, "Contact");
         std::string to = header_of(of, "To");
         to = to.substr(0, to.find(";tag="));
-        std::string text =
-            "NOTIFY " + contact.substr(1, contact.find('>') - 1) +
-            " SIP/2.0\r\nVia: SIP/2.0/TCP 10.99.0.1:5070;branch=z9hG4bKn" + cseq +
-            "\r\nMax-Forwards: 70\r\nFrom: " + to + ";tag=" + tag +
-            "\r\nTo: " + header_of(of, "From") + "\r\nCall-ID: " + header_of(of, "Call-ID") +
-            "\r\nCSeq: " + cseq +
-            " NOTIFY\r\nContact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n";
+        std::string text = "NOTIFY " + contact.substr(1, contact.find('>') - 1) +
+                           " SIP/2.0\r\nVia: SIP/2.0/TCP 10.99.0.1:5070;branch=z9hG4bKn" + cseq +
+                           "\r\nMax-Forwards: 70\r\nFrom: " + to + ";tag=" + tag +
+                           "\r\nTo: " + header_of(of, "From") +
+                           "\r\nCall-ID: " + header_of(of, "Call-ID") + "\r\nCSeq: " + cseq +
+                           " NOTIFY\r\nContact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n";
         if (!has(headers, "Event:")) text += "Event: presence\r\n";
         if (!state.empty()) text += "Subscription-State: " + state + "\r\n";
         if (!body.empty() && !has(headers, "Content-Type:")) {

@@ -39,8 +39,9 @@ TEST(Watches, FromTheWishToPresence) {  // PRES-30, PRES-31, PRES-14, PRES-16, R
         EXPECT_EQ(header_of(first, "User-Agent"), "Fedgate");
         EXPECT_TRUE(header_of(first, "Contact").starts_with("<sip:juliet@")) << first;
         EXPECT_EQ(scene.notify(first, "active;expires=3600",
-                               pidf({{"desk", "<status><basic>open</basic></status>"
-                                              "<note>busy</note>"},
+                               pidf({{"desk",
+                                      "<status><basic>open</basic></status>"
+                                      "<note>busy</note>"},
                                      {"phone", kOpen}})),
                   "SIP/2.0 200 OK");
         EXPECT_EQ(scene.sent(1), kSubscribed);
