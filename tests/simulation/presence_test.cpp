@@ -13,7 +13,7 @@ constexpr unsigned kPeople = 8;
 
 TEST(Presence, PeopleMeetAndSeeEachOther) {
     PresenceWorld world(1, kPeople);
-    world.meet(false, true);
+    world.meet();
     ASSERT_TRUE(world.settle(20s)) << world.describe();
     for (unsigned i = 0; i < kPeople; ++i) {
         EXPECT_EQ(world.contacts.users[i].asked, 1U);
@@ -26,11 +26,11 @@ TEST(Presence, PeopleMeetAndSeeEachOther) {
 }
 
 // kill -9 and start: everything right within 10 s, and nobody is asked again.
-TEST(Presence, DISABLED_OutlivesTheProcess) {
+TEST(Presence, OutlivesTheProcess) {
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         PresenceWorld world(seed, kPeople, 1 + static_cast<std::uint32_t>(seed % 3));
-        world.meet(false, true);
+        world.meet();
         ASSERT_TRUE(world.settle(20s)) << world.describe();
         world.pass(2s);  // on disk
         world.crash_fedgate(500ms);
@@ -90,7 +90,7 @@ TEST(Presence, DISABLED_IsRightAgainAfterAnyFault) {
         PresenceWorld world(seed, kPeople, 1 + static_cast<std::uint32_t>(seed % 3),
                             {{"presence.lost_after", "20s"}});
         PresenceFaults faults{world};
-        world.meet(false, true);
+        world.meet();
         ASSERT_TRUE(world.settle(20s)) << world.describe();
         for (unsigned round = 0; round < 6; ++round) {
             faults.changes(round);
