@@ -181,7 +181,7 @@ class SipPerson(Person):
         if self.has_presence:
             await self.publish(device)
         else:
-            for dialog in self.watchers.values():
+            for dialog in list(self.watchers.values()):
                 if dialog.state == "active":
                     await self.notify(dialog)
         if state == "offline":
