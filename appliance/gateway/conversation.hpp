@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "appliance/gateway/block_pool.hpp"
+#include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "core/base/limits.hpp"
@@ -62,6 +63,8 @@ private:
     std::optional<Instant> learnt_at_;
 };
 
+struct ShownTyping;
+
 struct Conversation {
     explicit Conversation(const Key& k) : pair(k) {}
 
@@ -72,6 +75,10 @@ struct Conversation {
     bool sip_wrote = false;  // features.md A6: our user has written first
     LoopGuard guard_x2s;
     LoopGuard guard_s2x;
+    Typing typing;
+    // An isComposing that waits until the queue is empty; there is one only while `busy`.
+    ClientRequest* typing_request = nullptr;
+    Handle<ShownTyping> shown;  // while the XMPP user sees that the SIP user types
 
     // CSeq of a Call-ID that is used again (IM-5): the last two Call-IDs of the pair.
     [[nodiscard]] std::uint32_t next_cseq(std::uint64_t call_id);

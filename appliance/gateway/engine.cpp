@@ -72,6 +72,7 @@ SipAgentSettings agent_settings(const Shard& shard, const GatewayOptions& option
 }  // namespace
 
 void Incoming::on_timer(Timer&) { engine.on_incoming_timer(*this); }
+void ShownTyping::on_timer(Timer&) { engine.on_typing_missed(*this); }
 
 Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
                         net::TlsContext* tls, const GatewayOptions& options)
@@ -83,6 +84,8 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       keys_(options.secret),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
              agent_settings(shard, options)),
+      receipts_(options.secret),
+      shown_typing_(kShownTyping),
       incoming_(kIncoming),
       bounce_index_(kIncoming),
       merge_index_(kIncoming),

@@ -1,6 +1,6 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
 // takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
-// stanzas. No mapping rule in it.
+// stanzas, chat.cpp typing and receipts both ways. No mapping rule in it.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,11 @@
 #include "appliance/gateway/message.hpp"
 #include "appliance/gateway/presence_host.hpp"
 #include "appliance/gateway/random.hpp"
+#include "appliance/gateway/receipt.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "appliance/gateway/watchers.hpp"
 #include "appliance/gateway/watches.hpp"
+#include "xml/framer.hpp"
 #include "xml/scope.hpp"
 #include "xml/stanza.hpp"
 
@@ -39,6 +41,10 @@ constexpr Duration kNoticeRetry = std::chrono::seconds(5);
 constexpr std::size_t kLateNotices = 4'096;
 constexpr std::size_t kPairQueueWithNotices = 2 * limits::kPairQueueStanzas;
 constexpr Duration kPairWaitMax = std::chrono::seconds(32);  // in a pair's queue
+// Beyond it typing is not shown to XMPP users until others have ended theirs; of one shard.
+constexpr std::size_t kShownTyping = 16'384;
+// Typing takes no place that texts may need (CS-9).
+constexpr std::size_t kRequestsWithTyping = kClientRequests / 2;
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr std::size_t kEvictionsAtOnce = 1'024;
 
@@ -99,6 +105,22 @@ private:
     void on_timer(Timer&) override;
 };
 
+// CS-6: an XMPP user sees that a SIP user types, until the refresh runs out.
+struct ShownTyping final : private TimerOwner {
+    explicit ShownTyping(Gateway::Engine& e) : engine(e), timer(*this) {}
+
+    Gateway::Engine& engine;
+    Handle<ShownTyping> self;
+    Handle<Conversation> conversation;
+    Timer timer;
+    Block memory;  // JID of the SIP user, of the XMPP user, thread
+    std::uint16_t sip_jid_bytes = 0;
+    std::uint16_t xmpp_jid_bytes = 0;
+
+private:
+    void on_timer(Timer&) override;
+};
+
 class Gateway::Engine final : private SipAgentUser,
                               private RecordHandler,
                               private PresenceHost,
@@ -125,6 +147,7 @@ public:
     [[nodiscard]] bool take_stanza(const link::FromPartner&);
     void on_outcome(const link::Outcome&);
     void on_incoming_timer(Incoming&);
+    void on_typing_missed(ShownTyping&);
     void on_stored(store::Sequence, bool ok) override;
     void on_restored(std::span<const store::Row>) override;
     void on_restore_done() override;
@@ -175,7 +198,9 @@ private:
     [[nodiscard]] bool take_iq(const StanzaCall&);
     [[nodiscard]] bool take_presence(StanzaCall&);
     [[nodiscard]] bool own_presence(StanzaCall&, const Key& pair);
-    [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, const Text&);
+    [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, StanzaText&);
+    void name(Envelope&, const Address& xmpp, const Address& sip, const rules::SipDomain&,
+              const Conversation&, Sink& names);
     [[nodiscard]] bool may_write(const StanzaCall&, const Key& pair);
     [[nodiscard]] bool refuse(const StanzaCall&, LocalFault) override;
     [[nodiscard]] bool refuse(const StanzaCall&, ErrorKind, Bytes text);
@@ -200,7 +225,7 @@ private:
 
     // s2x.cpp
     [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);
-    [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const Text&,
+    [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const RequestText&,
                                     Conversation&, const Origin&, const sip::TransactionKey& merge);
     void answer_written(Incoming&);
     void keep_answered(Incoming&);
@@ -210,8 +235,26 @@ private:
     void take_bounce(const StanzaCall&, const Key& pair);
     [[nodiscard]] Key bounce_key(const Key& pair, Bytes id) const;
 
+    // chat.cpp
+    void take_chat_state(const StanzaCall&, const Key& pair, const StanzaText&);
+    void take_receipt(const StanzaCall&, const Key& pair, const StanzaText&);
+    [[nodiscard]] ClientRequest* make_extra(const StanzaCall&, Conversation&, RequestKind,
+                                            Bytes thread, const ReceiptNote*, Disposition,
+                                            bool active);
+    void on_extra_done(ClientRequest&, Conversation&);
+    void drop_typing_request(Conversation&);
+    void tell_received(const ClientRequest&);
+    [[nodiscard]] bool take_typing(const sip::Message&, const RequestCall&, const Key& pair,
+                                   Bytes document);
+    [[nodiscard]] bool take_imdn(const RequestCall&, const Key& pair, Bytes document);
+    void show_typing(const sip::Message&, const RequestCall&, Conversation&, Handle<Conversation>,
+                     ChatState, Duration refresh);
+    void hide_typing(Conversation&);
+    [[nodiscard]] Bytes thread_of(const sip::Message&, const Conversation&) const;
+    void write_jids(const RequestCall&, const Conversation&, Sink&, Bytes& sip, Bytes& xmpp) const;
+
     // notice.cpp
-    void send_notice(const Incoming&, Bytes reason);
+    void send_notice(const Incoming&, Bytes reason, const ReceiptNote* = nullptr);
     void give_notice_up(Bytes sip_domain);
     void on_notice_done(ClientRequest&, LocalFault);
     void send_late_notices();
@@ -234,6 +277,9 @@ private:
     SipAgent agent_;
     Watches watches_{static_cast<PresenceHost&>(*this)};
     Watchers watchers_{static_cast<PresenceHost&>(*this)};
+    ReceiptIds receipts_;
+    xml::Framer framer_;  // of documents in bodies
+    Slab<ShownTyping> shown_typing_;
     Slab<Incoming> incoming_;
     sip::KeyIndex<Handle<Incoming>> bounce_index_;
     sip::KeyIndex<Handle<Incoming>> merge_index_;

@@ -92,6 +92,9 @@ constexpr LocalRow kLocalRows[] = {
     {LocalFault::kDraining,
      {Condition::kResourceConstraint, ErrorType::kWait},
      "The gateway is stopping"},
+    {LocalFault::kEncrypted,
+     {Condition::kNotAcceptable, ErrorType::kModify},
+     "Messages that are encrypted end to end can't be carried to SIP; send it without"},
 };
 
 const LocalRow& local_row(LocalFault fault) {

@@ -30,6 +30,7 @@ enum class LocalFault : std::uint8_t {
     kAddress,      // ERR-L7
     kTooLarge,     // IM-18, IM-19
     kDraining,     // we are going down: try again
+    kEncrypted,    // SEC-7
 };
 [[nodiscard]] ErrorKind stanza_error(LocalFault);
 [[nodiscard]] Bytes explain(LocalFault);

@@ -1,10 +1,12 @@
 #include "appliance/gateway/html.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "appliance/gateway/text.hpp"
 #include "sip/uri.hpp"
+#include "xml/writer.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -108,6 +110,46 @@ std::size_t after_closing(Bytes html, Bytes name) {
     return html.size();
 }
 
+// The pieces of an HTML text, to a writer. What is hidden, and comments, are left out.
+template <typename Writer>
+void walk(Bytes html, Writer&& writer) {
+    while (!html.empty()) {
+        const char c = html[0];
+        if (is_space(c)) {
+            writer.space(c);
+            html.remove_prefix(1);
+        } else if (c == '&') {
+            const Decoded entity = decode_entity(html);
+            char bytes[4];
+            Sink one{MutableBytes(bytes)};
+            append_utf8(entity.c, one);
+            writer.text(one.written());
+            html.remove_prefix(std::max<std::size_t>(entity.size, 1));
+        } else if (html.starts_with("<!--")) {
+            const std::size_t end = html.find("-->", 4);
+            html.remove_prefix(end == Bytes::npos ? html.size() : end + 3);
+        } else if (c == '<' && html.size() > 1 &&
+                   (is_alnum(html[1]) || html[1] == '/' || html[1] == '!' || html[1] == '?')) {
+            const Bytes tag = html.substr(0, tag_end(html));
+            const Bytes name = tag_name(tag);
+            html.remove_prefix(tag.size());
+            if (tag[1] != '/' && one_of(kHidden, name)) {
+                html.remove_prefix(after_closing(html, name));
+            } else {
+                writer.tag(tag, name);
+            }
+        } else {
+            std::size_t end = 1;
+            while (end < html.size() && html[end] != '<' && html[end] != '&' &&
+                   !is_space(html[end])) {
+                ++end;
+            }
+            writer.text(html.substr(0, end));
+            html.remove_prefix(end);
+        }
+    }
+}
+
 // Collapses white space and line breaks while text is appended.
 class PlainWriter {
 public:
@@ -124,8 +166,10 @@ public:
         empty_ = space_ = breaks_ = false;
         out_.append(bytes);
     }
-    void space() { space_ = true; }
-    void line_break(bool forced) {
+    void space(char) { space_ = true; }
+    void tag(Bytes, Bytes name) {
+        if (!one_of(kBreaking, name)) return;
+        const bool forced = equal_ignoring_case(name, "br");
         if (forced && breaks_ && !empty_) out_.append('\n');
         breaks_ = true;
     }
@@ -137,43 +181,202 @@ private:
     bool breaks_ = false;
 };
 
-}  // namespace
+// ---- XHTML-IM
 
-void write_plain_of_html(Bytes html, Sink& out) {
-    PlainWriter plain(out);
-    while (!html.empty()) {
-        const char c = html[0];
-        if (is_space(c)) {
-            plain.space();
-            html.remove_prefix(1);
-        } else if (c == '&') {
-            const Decoded entity = decode_entity(html);
-            char bytes[4];
-            Sink one{MutableBytes(bytes)};
-            append_utf8(entity.c, one);
-            plain.text(one.written());
-            html.remove_prefix(std::max<std::size_t>(entity.size, 1));
-        } else if (html.starts_with("<!--")) {
-            const std::size_t end = html.find("-->", 4);
-            html.remove_prefix(end == Bytes::npos ? html.size() : end + 3);
-        } else if (c == '<' && html.size() > 1 &&
-                   (is_alnum(html[1]) || html[1] == '/' || html[1] == '!')) {
-            const Bytes tag = html.substr(0, tag_end(html));
-            const Bytes name = tag_name(tag);
-            html.remove_prefix(tag.size());
-            if (one_of(kBreaking, name)) plain.line_break(equal_ignoring_case(name, "br"));
-            if (tag[1] != '/' && one_of(kHidden, name))
-                html.remove_prefix(after_closing(html, name));
-        } else {
-            std::size_t end = 1;
-            while (end < html.size() && html[end] != '<' && html[end] != '&' &&
-                   !is_space(html[end])) {
-                ++end;
+enum class Kind : std::uint8_t { kInline, kParagraph, kContainer, kList, kItem, kVoid };
+
+struct Tag {
+    Bytes html;
+    Bytes xhtml;  // XEP-0071 7.8, the Integration Set
+    Kind kind;
+};
+constexpr Tag kTags[] = {
+    {"a", "a", Kind::kInline},
+    {"b", "strong", Kind::kInline},
+    {"blockquote", "blockquote", Kind::kContainer},
+    {"br", "br", Kind::kVoid},
+    {"cite", "cite", Kind::kInline},
+    {"code", "code", Kind::kInline},
+    {"div", "p", Kind::kParagraph},
+    {"em", "em", Kind::kInline},
+    {"h1", "h1", Kind::kParagraph},
+    {"h2", "h2", Kind::kParagraph},
+    {"h3", "h3", Kind::kParagraph},
+    {"h4", "h4", Kind::kParagraph},
+    {"h5", "h5", Kind::kParagraph},
+    {"h6", "h6", Kind::kParagraph},
+    {"hr", "br", Kind::kVoid},
+    {"i", "em", Kind::kInline},
+    {"li", "li", Kind::kItem},
+    {"ol", "ol", Kind::kList},
+    {"p", "p", Kind::kParagraph},
+    {"pre", "pre", Kind::kParagraph},
+    {"q", "q", Kind::kInline},
+    {"span", "span", Kind::kInline},
+    {"strong", "strong", Kind::kInline},
+    {"tr", "br", Kind::kVoid},
+    {"ul", "ul", Kind::kList},
+};
+
+const Tag* find_tag(Bytes name) {
+    const auto* tag = std::ranges::find_if(
+        kTags, [&](const Tag& t) { return equal_ignoring_case(t.html, name); });
+    return tag != std::end(kTags) ? tag : nullptr;
+}
+
+// The value of an attribute of a tag as it is written in HTML, without its quotes.
+Bytes raw_attribute(Bytes tag, Bytes wanted) {
+    std::size_t i = 1;
+    const auto skip = [&](auto&& which) {
+        const std::size_t begin = i;
+        while (i < tag.size() && which(tag[i])) ++i;
+        return tag.substr(begin, i - begin);
+    };
+    const auto blank = [](char c) { return is_space(c) || c == '/'; };
+    const auto bare = [](char c) { return !is_space(c) && c != '>'; };
+    skip([](char c) { return is_alnum(c); });
+    while (i < tag.size() && tag[i] != '>') {
+        skip(blank);
+        const Bytes name = skip([&](char c) { return bare(c) && c != '=' && c != '/'; });
+        skip(is_space);
+        Bytes value;
+        if (i < tag.size() && tag[i] == '=') {
+            ++i;
+            skip(is_space);
+            if (i < tag.size() && (tag[i] == '"' || tag[i] == '\'')) {
+                const char quote = tag[i++];
+                value = skip([&](char c) { return c != quote; });
+                ++i;
+            } else {
+                value = skip(bare);
             }
-            plain.text(html.substr(0, end));
-            html.remove_prefix(end);
+        } else if (name.empty()) {
+            break;
+        }
+        if (equal_ignoring_case(name, wanted)) return value;
+    }
+    return {};
+}
+
+// A link that may be shown, decoded; empty: it is not one, or not of a scheme that only leads
+// somewhere.
+Bytes link_of(Bytes tag, Sink& memory) {
+    for (Bytes raw = raw_attribute(tag, "href"); !raw.empty();) {
+        const Decoded one = raw[0] == '&' ? decode_entity(raw) : Decoded{0, 0};
+        if (one.size != 0) {
+            append_utf8(one.c, memory);
+        } else {
+            memory.append(raw[0]);
+        }
+        raw.remove_prefix(std::max<std::size_t>(one.size, 1));
+    }
+    if (memory.overflowed()) return {};
+    Bytes link = memory.written();
+    while (!link.empty() && is_space(link.front())) link.remove_prefix(1);
+    while (!link.empty() && is_space(link.back())) link.remove_suffix(1);
+    constexpr Bytes kSchemes[] = {"http://", "https://", "mailto:", "xmpp:"};
+    const bool known = std::ranges::any_of(kSchemes, [&](Bytes scheme) {
+        return link.size() > scheme.size() &&
+               equal_ignoring_case(link.substr(0, scheme.size()), scheme);
+    });
+    const bool clean = std::ranges::all_of(
+        link, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7F; });
+    return known && clean ? link : Bytes();
+}
+
+// Writes only what is in the table, and closes all that it opens.
+class XhtmlWriter {
+public:
+    explicit XhtmlWriter(Sink& out) : out_(out) {}
+
+    [[nodiscard]] bool marked() const { return marked_; }
+    void space(char c) { out_.append(c == '\f' || c == '\r' ? ' ' : c); }
+    void text(Bytes bytes) { xml::write_text(out_, bytes); }
+    void tag(Bytes tag, Bytes name) {
+        const Tag* known = find_tag(name);
+        if (known == nullptr) return;
+        if (tag[1] == '/') return close(known->xhtml);
+        switch (known->kind) {
+            case Kind::kVoid: return line_break();
+            case Kind::kParagraph:
+            case Kind::kContainer:
+            case Kind::kList: leave_paragraph(); break;
+            case Kind::kItem:
+                if (!leave_item()) return line_break();
+                break;
+            case Kind::kInline: break;
+        }
+        open(*known, tag);
+    }
+    void finish() {
+        while (depth_ > 0) pop();
+    }
+
+private:
+    static constexpr std::size_t kDepthMax = 16;
+    static constexpr std::size_t kLinkBytes = 2'048;
+
+    void open(const Tag& known, Bytes tag) {
+        if (depth_ == kDepthMax) return;  // its content is written all the same
+        if (known.xhtml == "a") {
+            char link_memory[kLinkBytes];
+            Sink memory{MutableBytes(link_memory)};
+            const Bytes link = link_of(tag, memory);
+            if (link.empty()) return;
+            xml::write_start(out_, "a", {{"href", link}});
+        } else {
+            xml::write_start(out_, known.xhtml);
+        }
+        marked_ = true;
+        open_[depth_++] = &known;
+    }
+    void line_break() {
+        xml::write_empty(out_, "br");
+        marked_ = true;
+    }
+    void pop() { xml::write_end(out_, open_[--depth_]->xhtml); }
+    void pop_to(std::size_t depth) {
+        while (depth_ > depth) pop();
+    }
+    void close(Bytes xhtml) {
+        for (std::size_t i = depth_; i-- > 0;) {
+            if (open_[i]->xhtml == xhtml) return pop_to(i);
         }
     }
+    // A block ends the paragraph before it.
+    void leave_paragraph() {
+        for (std::size_t i = depth_; i-- > 0;) {
+            const Kind kind = open_[i]->kind;
+            if (kind == Kind::kParagraph) return pop_to(i);
+            if (kind != Kind::kInline) return;
+        }
+    }
+    // False: there is no list.
+    bool leave_item() {
+        for (std::size_t i = depth_; i-- > 0;) {
+            if (open_[i]->kind == Kind::kList) {
+                pop_to(i + 1);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    Sink& out_;
+    std::array<const Tag*, kDepthMax> open_{};
+    std::size_t depth_ = 0;
+    bool marked_ = false;
+};
+
+}  // namespace
+
+void write_plain_of_html(Bytes html, Sink& out) { walk(html, PlainWriter(out)); }
+
+bool write_xhtml_of_html(Bytes html, Sink& out) {
+    XhtmlWriter writer(out);
+    walk(html, writer);
+    writer.finish();
+    return writer.marked();
 }
 
 }  // namespace fedgate::gateway

@@ -9,4 +9,9 @@ namespace fedgate::gateway {
 // entities are decoded, script and style vanish with their content, white space collapses.
 void write_plain_of_html(Bytes html, Sink&);
 
+// IM-39: well-formed content of an XHTML-IM body (XEP-0071): elements of the Integration Set, no
+// attribute but href of a link that leads to a web page, an address or a JID. Everything else is
+// left out, but for its text. False: it has no markup, the plain rendition says as much.
+[[nodiscard]] bool write_xhtml_of_html(Bytes html, Sink&);
+
 }  // namespace fedgate::gateway

@@ -1,6 +1,11 @@
 #include "appliance/gateway/mime.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/html.hpp"
+#include "appliance/gateway/receipt.hpp"
 #include "sip/uri.hpp"
 
 namespace fedgate::gateway {
@@ -34,6 +39,9 @@ struct PartHeaders {
     Bytes disposition;
     Bytes subject;
     Bytes date;
+    Bytes message_id;
+    Bytes wanted;
+    Bytes imdn = "imdn";  // the prefix of its headers (RFC 3862 3.4)
 };
 
 void note_header(PartHeaders& headers, Bytes line) {
@@ -50,9 +58,19 @@ void note_header(PartHeaders& headers, Bytes line) {
         {"Subject", &PartHeaders::subject},
         {"DateTime", &PartHeaders::date},
     };
-    const Bytes name = trim(line.substr(0, colon));
+    Bytes name = trim(line.substr(0, colon));
+    const Bytes value = trim(line.substr(colon + 1));
     for (const Row& row : kRows) {
-        if (equal_ignoring_case(row.name, name)) headers.*row.field = trim(line.substr(colon + 1));
+        if (equal_ignoring_case(row.name, name)) headers.*row.field = value;
+    }
+    // RFC 5438 6.
+    if (name == "NS" && value.ends_with("<urn:ietf:params:imdn>")) {
+        headers.imdn = trim(value.substr(0, value.find('<')));
+    } else if (name.size() > headers.imdn.size() && name[headers.imdn.size()] == '.' &&
+               name.starts_with(headers.imdn)) {
+        name.remove_prefix(headers.imdn.size() + 1);
+        if (equal_ignoring_case(name, "Message-ID")) headers.message_id = value;
+        if (equal_ignoring_case(name, "Disposition-Notification")) headers.wanted = value;
     }
 }
 
@@ -74,22 +92,22 @@ PartHeaders take_headers(Bytes& text) {
     return headers;
 }
 
-bool set_transfer(BodyText& found, Bytes encoding) {
+bool set_transfer(BodyPart& part, Bytes encoding) {
     struct Row {
         Bytes name;
-        BodyText::Transfer transfer;
+        BodyPart::Transfer transfer;
     };
     static constexpr Row kRows[] = {
-        {"", BodyText::Transfer::kPlain},
-        {"binary", BodyText::Transfer::kPlain},
-        {"8bit", BodyText::Transfer::kPlain},
-        {"7bit", BodyText::Transfer::kPlain},
-        {"base64", BodyText::Transfer::kBase64},
-        {"quoted-printable", BodyText::Transfer::kQuotedPrintable},
+        {"", BodyPart::Transfer::kPlain},
+        {"binary", BodyPart::Transfer::kPlain},
+        {"8bit", BodyPart::Transfer::kPlain},
+        {"7bit", BodyPart::Transfer::kPlain},
+        {"base64", BodyPart::Transfer::kBase64},
+        {"quoted-printable", BodyPart::Transfer::kQuotedPrintable},
     };
     for (const Row& row : kRows) {
         if (equal_ignoring_case(row.name, encoding)) {
-            found.transfer = row.transfer;
+            part.transfer = row.transfer;
             return true;
         }
     }
@@ -142,22 +160,26 @@ BodyText find_in_multipart(Bytes content_type, Bytes content, unsigned depth, Se
         search.unsupported = true;
         return best;
     }
+    const bool alternative = equal_ignoring_case(media_type(content_type), "multipart/alternative");
     const bool whole = for_each_part(content, boundary, search, [&](Bytes part) {
         const PartHeaders headers = take_headers(part);
-        const BodyText found = find_in(headers, part, depth + 1, search);
+        BodyText found = find_in(headers, part, depth + 1, search);
         const bool required =
             equal_ignoring_case(find_parameter(headers.disposition, "handling"), "required");
-        if (found.verdict != BodyVerdict::kFound) {
+        const bool is_text = found.kind == BodyKind::kText || found.kind == BodyKind::kHtml;
+        if (found.verdict != BodyVerdict::kFound || !is_text) {
             ++best.parts_dropped;
             if (required)
                 search.unsupported = true;  // SIP-5: an unknown part that must be understood
             return;
         }
         // IM-40, IM-41: the first text/plain, else the first text/html.
-        const bool better = best.verdict != BodyVerdict::kFound || (best.html && !found.html);
-        const std::uint32_t dropped =
-            best.parts_dropped + (best.verdict == BodyVerdict::kFound ? 1 : 0);
-        if (better) best = found;
+        const bool has_best = best.verdict == BodyVerdict::kFound;
+        const bool better =
+            !has_best || (best.kind == BodyKind::kHtml && found.kind == BodyKind::kText);
+        const std::uint32_t dropped = best.parts_dropped + (has_best ? 1 : 0);
+        if (better) std::swap(best, found);
+        if (alternative && best.html.data.data() == nullptr) best.html = found.html;
         best.parts_dropped = dropped;
     });
     if (!whole) search.malformed = true;
@@ -177,22 +199,48 @@ BodyText find_in(const PartHeaders& headers, Bytes content, unsigned depth, Sear
         found = find_in(inner, content, depth + 1, search);
         if (found.cpim_subject.empty()) found.cpim_subject = message.subject;
         if (found.cpim_date.empty()) found.cpim_date = message.date;
+        found.message_id = message.message_id;
+        found.wanted = message.wanted;
         return found;
     }
-    found.html = equal_ignoring_case(type, "text/html");
-    if (!type.empty() && !found.html && !equal_ignoring_case(type, "text/plain")) return found;
+    struct Row {
+        Bytes type;
+        BodyKind kind;
+    };
+    static constexpr Row kRows[] = {
+        {"", BodyKind::kText},
+        {"text/plain", BodyKind::kText},
+        {"text/html", BodyKind::kHtml},
+        {kTypingType, BodyKind::kTyping},
+        {kReceiptType, BodyKind::kReceipt},
+    };
+    const auto* row = std::ranges::find_if(
+        kRows, [&](const Row& r) { return equal_ignoring_case(r.type, type); });
+    if (row == std::end(kRows)) return found;
+    found.kind = row->kind;
     // SIP-5: only what is to be rendered is text.
     const Bytes disposition = trim(headers.disposition.substr(0, headers.disposition.find(';')));
-    if (!disposition.empty() && !equal_ignoring_case(disposition, "render") &&
+    const bool is_text = row->kind == BodyKind::kText || row->kind == BodyKind::kHtml;
+    if (is_text && !disposition.empty() && !equal_ignoring_case(disposition, "render") &&
         !equal_ignoring_case(disposition, "inline")) {
         return found;
     }
     const auto charset = find_charset(find_parameter(headers.content_type, "charset"));
-    if (!charset || !set_transfer(found, headers.transfer_encoding)) return found;
-    found.charset = *charset;
-    found.data = content;
+    if (!charset || !set_transfer(found.part, headers.transfer_encoding)) return found;
+    found.part.charset = *charset;
+    found.part.data = content;
+    if (row->kind == BodyKind::kHtml) found.html = found.part;
     found.verdict = BodyVerdict::kFound;
     return found;
+}
+
+// The part without its transfer encoding; null: that is broken, or there is no room.
+Bytes decode(const BodyPart& part, Sink& work) {
+    if (part.transfer == BodyPart::Transfer::kPlain) return part.data;
+    const bool good = part.transfer == BodyPart::Transfer::kBase64
+                          ? decode_base64(part.data, work)
+                          : decode_quoted_printable(part.data, work);
+    return good && !work.overflowed() ? work.written() : Bytes();
 }
 
 }  // namespace
@@ -232,8 +280,10 @@ Bytes find_parameter(Bytes field, Bytes name) {
 
 BodyText find_text(const BodyFields& fields, Bytes body) {
     Search search;
-    const PartHeaders headers{
-        fields.content_type, fields.transfer_encoding, fields.disposition, {}, {}};
+    PartHeaders headers;
+    headers.content_type = fields.content_type;
+    headers.transfer_encoding = fields.transfer_encoding;
+    headers.disposition = fields.disposition;
     BodyText found = find_in(headers, body, 0, search);
     if (search.unsupported) found.verdict = BodyVerdict::kUnsupported;
     if (search.malformed) found.verdict = BodyVerdict::kMalformed;
@@ -241,24 +291,28 @@ BodyText find_text(const BodyFields& fields, Bytes body) {
 }
 
 bool write_body_text(const BodyText& found, MutableBytes scratch, Sink& out) {
-    Bytes text = found.data;
     Sink work(scratch);
-    if (found.transfer != BodyText::Transfer::kPlain) {
-        const bool good = found.transfer == BodyText::Transfer::kBase64
-                              ? decode_base64(text, work)
-                              : decode_quoted_printable(text, work);
-        if (!good || work.overflowed()) return false;
-        text = work.written();
-    }
-    if (!found.html) {
-        write_clean(found.charset, text, out);
+    const Bytes text = decode(found.part, work);
+    if (text.data() == nullptr && found.part.data.data() != nullptr) return false;
+    if (found.kind != BodyKind::kHtml) {
+        write_clean(found.part.charset, text, out);
         return !out.overflowed();
     }
     const std::size_t begin = work.size();
-    write_clean(found.charset, text, work);
+    write_clean(found.part.charset, text, work);
     if (work.overflowed()) return false;
     write_plain_of_html(work.written().substr(begin), out);
     return !out.overflowed();
+}
+
+bool write_body_xhtml(const BodyText& found, MutableBytes scratch, Sink& out) {
+    Sink work(scratch);
+    const Bytes text = decode(found.html, work);
+    if (text.empty()) return false;
+    const std::size_t begin = work.size();
+    write_clean(found.html.charset, text, work);
+    return !work.overflowed() && write_xhtml_of_html(work.written().substr(begin), out) &&
+           !out.overflowed();
 }
 
 }  // namespace fedgate::gateway

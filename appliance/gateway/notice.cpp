@@ -9,13 +9,14 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kNoticeBytes = 512;
+constexpr std::size_t kNoticeBytes = 2'048;
 
 }  // namespace
 
-// One MESSAGE to the sender, from the contact. It is in the pair's queue, and never answered by
-// another.
-void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
+// One MESSAGE to the sender, from the contact: an IMDN where one was asked for, else a text. It is
+// in the pair's queue, and never answered by another.
+void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
+                                  const ReceiptNote* asked) {
     Address sip;
     Address xmpp;
     Handle<Conversation> handle;
@@ -36,9 +37,13 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     const Bytes to_uri = names.written().substr(from_uri.size());
     char body_memory[kNoticeBytes];
     Sink body{MutableBytes(body_memory)};
-    body.append("Your message could not be delivered: ");
-    body.append(reason);
-    body.append('.');
+    if (asked != nullptr) {
+        write_imdn(asked->name, asked->sent_at, Disposition::kFailed, body);
+    } else {
+        body.append("Your message could not be delivered: ");
+        body.append(reason);
+        body.append('.');
+    }
     const auto call_id = to_hex(random_.bytes<16>());
     const auto tag = to_hex(random_.bytes<8>());
     Envelope envelope;
@@ -48,10 +53,16 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason) {
     envelope.call_id = Bytes(call_id.data(), call_id.size());
     envelope.in_reply_to = incoming.call_id();
     envelope.via = agent_.likely_via(*route);
-    Text text;
-    text.body = body.written();
     Sink request{MutableBytes(request_memory_)};
-    write_request(envelope, text, request);
+    write_request_front(envelope, {}, request);
+    if (asked != nullptr) {
+        write_cpim({from_uri, to_uri, shard_.loop().wall_now(), envelope.call_id, false,
+                    kReceiptType, true},
+                   body.written(), request);
+    } else {
+        sip::write_body(request, "text/plain;charset=UTF-8", body.written());
+    }
+    FEDGATE_CHECK(!body.overflowed());
     FEDGATE_CHECK(!names.overflowed());
     FEDGATE_CHECK(!request.overflowed());
     const Bytes pair{reinterpret_cast<const char*>(&incoming.pair), sizeof incoming.pair};

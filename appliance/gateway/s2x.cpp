@@ -15,8 +15,10 @@ namespace {
 constexpr std::size_t kJidTextBytes = xml::kJidBytes;
 constexpr std::size_t kReasonBytesMax = 128;  // ERR-11
 static_assert(kBounceWindow > link::kDoubtWithin + std::chrono::seconds(5));
-constexpr char kAcceptLine[] =  // IM-45
-    "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim\r\n";
+constexpr Bytes kAcceptLine =  // IM-45
+    "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim, "
+    "application/im-iscomposing+xml, message/imdn+xml\r\n";
+static_assert(kAcceptLine.substr(8, kAcceptedTypes.size()) == kAcceptedTypes);
 
 std::uint64_t ticket_of(Handle<Incoming> incoming) {
     static_assert(kIncoming <= 1 << 16);
@@ -67,8 +69,17 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
     if (read.parts_dropped > 0) shard_.stats().add(Counter::kMapDropped, read.parts_dropped);
     switch (read.use) {
         case RequestUse::kStanza: break;
+        case RequestUse::kTyping:
+        case RequestUse::kReceipt: {
+            const bool good = read.use == RequestUse::kTyping
+                                  ? take_typing(request, call, call.pair, read.document)
+                                  : take_imdn(call, call.pair, read.document);
+            if (!good) return refuse_with({400, {}});
+            answer(origin, {200, {}});
+            return true;
+        }
         case RequestUse::kDrop: answer(origin, {200, {}}); return true;
-        case RequestUse::kUnsupportedType: return refuse_with({415, {}}, Bytes(kAcceptLine));
+        case RequestUse::kUnsupportedType: return refuse_with({415, {}}, kAcceptLine);
         case RequestUse::kUnsupportedEncoding:
             return refuse_with({415, {}}, "Accept-Encoding: identity\r\n");
         case RequestUse::kMalformed: return refuse_with({400, {}});
@@ -77,11 +88,11 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
-    return give_to_edge(request, call, read.text, *conversation, origin, merge);
+    return give_to_edge(request, call, read, *conversation, origin, merge);
 }
 
 bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call,
-                                   const Text& text, Conversation& conversation,
+                                   const RequestText& read, Conversation& conversation,
                                    const Origin& origin, const sip::TransactionKey& merge) {
     // SIP-11: the same message by another way, perhaps to another shard. Here, where its pair is at
     // home, and for as long as it may bounce: also a proxy that lost our answer and goes elsewhere
@@ -96,6 +107,7 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
         answer(origin, {503, {}, kDownSeconds});
         return true;
     }
+    const Text& text = read.text;
     // SEC-3
     const std::uint64_t digest = keys_.make({text.body, text.subject}).low;
     const auto minute = std::chrono::floor<std::chrono::minutes>(now().time_since_epoch()).count();
@@ -110,27 +122,32 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     }
     char names_memory[3 * kJidTextBytes];
     Sink names{MutableBytes(names_memory)};
-    xml::Jid to = call.to.jid;
-    if (!to.resource.empty() && !conversation.xmpp_resource.is(resource_key(to.resource), now())) {
-        to.resource = {};  // IM-30
-    }
-    xml::write_jid(names, call.from.jid);  // IM-31
-    const Bytes from_text = names.written();
-    xml::write_jid(names, to);
-    const Bytes to_text = names.written().substr(from_text.size());
     StanzaHead head;
-    head.from = from_text;
-    head.to = to_text;
+    write_jids(call, conversation, names, head.from, head.to);
+    const Bytes from_text = head.from;
+    const Bytes to_text = head.to;
+    const std::size_t id_begin = names.size();
+    const Wanted& wanted = read.wanted;
     std::array<char, 32> fresh;
-    head.id = stanza_id(request.via.branch);  // IM-35
+    if ((wanted.positive || wanted.negative || wanted.display) &&
+        receipts_.write(conversation.pair,
+                        {ReceiptFor::kRequest, false, wanted, read.sent_at, read.message_id, {}},
+                        names)) {  // RCPT-4
+        head.id = names.written().substr(id_begin);
+        head.request = wanted.positive;
+        head.markable = wanted.display;
+    } else {
+        head.id = stanza_id(request.via.branch);  // IM-35
+    }
     if (head.id.empty()) {
         fresh = to_hex(random_.bytes<16>());
         head.id = Bytes(fresh.data(), fresh.size());
     }
     const Key bounce = bounce_key(conversation.pair, head.id);
     bounce_index_.prefetch(bounce);
-    head.thread = conversation.find_thread(request.call_id);  // IM-34
-    if (head.thread.empty() && xml::is_xml_text(request.call_id)) head.thread = request.call_id;
+    head.thread = thread_of(request, conversation);
+    head.active = conversation.typing.on_sip_text(now());  // CS-6
+    hide_typing(conversation);
     head.our_domain = call.from.domain_ascii;
     head.chat = call.domain->sip2xmpp_chat;  // IM-38
     Sink stanza{MutableBytes(stanza_memory_)};
@@ -302,7 +319,11 @@ void Gateway::Engine::take_bounce(const StanzaCall& call, const Key& pair) {
     }
     if (memory.overflowed()) reason = {};
     if (incoming->state == Incoming::State::kAnswered) {
-        send_notice(*incoming, reason.empty() ? xml::name_of(error.condition) : reason);
+        char note_memory[kReceiptIdBytes];
+        Sink names{MutableBytes(note_memory)};
+        const auto note = receipts_.read(pair, ReceiptFor::kRequest, call.id, names);
+        send_notice(*incoming, reason.empty() ? xml::name_of(error.condition) : reason,
+                    note && note->wanted.negative ? &*note : nullptr);
         return free(*incoming);
     }
     char header_memory[2 * kJidTextBytes + 64];

@@ -37,7 +37,9 @@ bool is_presence(RequestKind kind) {
 sip::Method method_of(RequestKind kind) {
     switch (kind) {
         case RequestKind::kMessage:
-        case RequestKind::kNotice: return sip::Method::kMessage;
+        case RequestKind::kNotice:
+        case RequestKind::kTyping:
+        case RequestKind::kReceipt: return sip::Method::kMessage;
         case RequestKind::kProbe: return sip::Method::kOptions;
         case RequestKind::kSubscribe: return sip::Method::kSubscribe;
         case RequestKind::kNotify: return sip::Method::kNotify;

@@ -36,7 +36,16 @@ constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 withou
 constexpr std::uint32_t kRetryAfterMax = 3'600;             // a longer one is taken as that
 constexpr std::uint8_t kChallengesMax = 4;                  // SIP-30: of one request
 
-enum class RequestKind : std::uint8_t { kMessage, kNotice, kProbe, kSubscribe, kNotify };
+// kTyping and kReceipt: an isComposing, an IMDN. Nobody is told when they fail (CS-9, RCPT).
+enum class RequestKind : std::uint8_t {
+    kMessage,
+    kNotice,
+    kProbe,
+    kSubscribe,
+    kNotify,
+    kTyping,
+    kReceipt
+};
 [[nodiscard]] sip::Method method_of(RequestKind);
 
 // One request of ours, from when it is written until its end is told. Its memory holds what the
@@ -57,6 +66,11 @@ struct ClientRequest final : private TimerOwner {
     std::uint8_t attempt = 0;  // of a SUBSCRIBE: Subscriber::attempt() when it was written
     std::uint32_t cseq = 1;    // as it was sent last: for Dialog::note_cseq()
     std::uint64_t owner = 0;   // of a SUBSCRIBE or NOTIFY: the packed handle of whose it is
+    enum class Receipt : std::uint8_t {
+        kNone,
+        kNormal,
+        kChat
+    } receipt = Receipt::kNone;  // RCPT-5: its 200 makes one, of that type
     Instant queued_at{};
     // What its end was, while its sender can't be told yet.
     std::uint16_t status = 0;

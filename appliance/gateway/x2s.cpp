@@ -1,5 +1,6 @@
 // Stanzas of partners to SIP.
 #include <algorithm>
+#include <utility>
 
 #include "appliance/gateway/engine.hpp"
 #include "appliance/gateway/iq.hpp"
@@ -104,8 +105,13 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
     }
     const bool taken =
         owner == shard_.index() ? own_message(call, pair) : forward(owner, call.from_partner);
-    if (!taken && rate > 0) senders_.give_back(sender, now());
-    return taken;
+    if (taken) return true;
+    if (says_nothing(call.stanza)) {  // SEC-2
+        drop("typing or a receipt without room");
+        return true;
+    }
+    if (rate > 0) senders_.give_back(sender, now());
+    return false;
 }
 
 // features.md A6: a partner that is not verified may answer our user, and no more.
@@ -136,15 +142,17 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
     if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);  // ERR-L5
     watches_.on_evidence(call, pair);
     Sink memory{MutableBytes(text_memory_)};
-    const StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
+    StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
     switch (read.use) {
         case StanzaUse::kSend: break;
         case StanzaUse::kGroupchat: return refuse(call, LocalFault::kPayload);
         case StanzaUse::kTooLarge: return refuse(call, LocalFault::kTooLarge);
         case StanzaUse::kError:
         case StanzaUse::kDrop: drop("message without text"); return true;
-        case StanzaUse::kChatState: drop("chat state"); return true;
-        case StanzaUse::kReceipt: drop("receipt"); return true;
+        case StanzaUse::kChatState: take_chat_state(call, pair, read); return true;
+        case StanzaUse::kReceipt: take_receipt(call, pair, read); return true;
+        case StanzaUse::kEncrypted: return refuse(call, LocalFault::kEncrypted);
+        case StanzaUse::kOffer: return refuse(call, LocalFault::kPayload);
     }
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(pair, now(), handle);
@@ -154,39 +162,59 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
                            {{"queue", "pair"}, {"domain", call.to.domain_ascii}});
         return refuse(call, LocalFault::kOverload);
     }
-    return queue_message(call, *conversation, handle, read.text);
+    return queue_message(call, *conversation, handle, read);
 }
 
-bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation,
-                                    Handle<Conversation> handle, const Text& text) {
-    const rules::SipDomain& domain = *call.domain;
-    SipRoute* route = &agent_.route_of(domain);
-    char names_memory[4 * kUriBytes];
-    Sink names{MutableBytes(names_memory)};
+// Whom a request of the XMPP user is from and to. Views into `names`, which has room for it.
+void Gateway::Engine::name(Envelope& envelope, const Address& xmpp, const Address& sip,
+                           const rules::SipDomain& domain, const Conversation& conversation,
+                           Sink& names) {
     const auto note = [&](auto&& write) {
         const std::size_t begin = names.size();
         write();
         return names.written().substr(begin);
     };
-    Envelope envelope;
-    envelope.from_uri = note([&] { write_sender_uri(call.from, names); });  // ADDR-7
+    envelope.from_uri = note([&] { write_sender_uri(xmpp, names); });  // ADDR-7
     envelope.to_uri =
-        note([&] { domain.phone ? write_phone_aor(call.to, names) : write_aor(call.to, names); });
+        note([&] { domain.phone ? write_phone_aor(sip, names) : write_aor(sip, names); });
     envelope.request_uri = envelope.to_uri;
-    if (!call.to.jid.resource.empty() &&
-        conversation.sip_resource.is(resource_key(call.to.jid.resource), now())) {  // ADDR-8
-        envelope.request_uri = note([&] { write_sender_uri(call.to, names); });
+    if (!sip.jid.resource.empty() &&
+        conversation.sip_resource.is(resource_key(sip.jid.resource), now())) {  // ADDR-8
+        envelope.request_uri = note([&] { write_sender_uri(sip, names); });
     }
     if (domain.send_pai) {  // SIP-33
         envelope.asserted = note([&] {
             names.append('<');
-            write_aor(call.from, names);
+            write_aor(xmpp, names);
             names.append('>');
         });
     }
+}
+
+bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation,
+                                    Handle<Conversation> handle, StanzaText& read) {
+    Text& text = read.text;
+    const rules::SipDomain& domain = *call.domain;
+    SipRoute* route = &agent_.route_of(domain);
+    char names_memory[4 * kUriBytes];
+    Sink names{MutableBytes(names_memory)};
+    Envelope envelope;
+    name(envelope, call.from, call.to, domain, conversation, names);
+    if (!domain.html_out) text.html = {};  // IM-11
+    const bool chat = call.stanza.type == "chat";
+    bool asked = false;
+    if (read.receipt_wanted && domain.imdn) {  // RCPT-1
+        const std::size_t begin = names.size();
+        envelope.now = shard_.loop().wall_now();
+        ReceiptNote note{ReceiptFor::kStanza, chat,    {},
+                         envelope.now,        call.id, call.from.jid.resource};
+        asked = receipts_.write(conversation.pair, note, names);
+        if (asked) envelope.message_id = names.written().substr(begin);
+    }
     const auto fresh = to_hex(random_.bytes<16>());
-    envelope.call_id =
-        note([&] { write_call_id(text.thread, Bytes(fresh.data(), fresh.size()), names); });
+    const std::size_t call_id_begin = names.size();
+    write_call_id(text.thread, Bytes(fresh.data(), fresh.size()), names);
+    envelope.call_id = names.written().substr(call_id_begin);
     FEDGATE_CHECK(!names.overflowed());
     const auto tag = to_hex(random_.bytes<8>());  // IM-2: new for each request
     envelope.from_tag = Bytes(tag.data(), tag.size());
@@ -194,7 +222,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
         text.thread.empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
     envelope.via = agent_.likely_via(*route);
     Sink request_bytes{MutableBytes(request_memory_)};
-    write_request(envelope, text, request_bytes);
+    write_request(envelope, text, MutableBytes(scratch_memory_), request_bytes);
     if (request_bytes.overflowed()) return refuse(call, LocalFault::kTooLarge);
     if (domain.strict_1300 && request_bytes.size() > limits::kSipDatagramRequestBytes) {  // IM-18
         return refuse(call, LocalFault::kTooLarge);
@@ -223,6 +251,11 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     request->from_bytes = static_cast<std::uint16_t>(call.from_text.size());
     request->to_bytes = static_cast<std::uint16_t>(call.to_text.size());
     request->id_bytes = static_cast<std::uint16_t>(call.id.size());
+    if (read.receipt_wanted && domain.receipt_on_200 && !asked) {  // RCPT-5
+        request->receipt = chat ? ClientRequest::Receipt::kChat : ClientRequest::Receipt::kNormal;
+    }
+    conversation.typing.on_xmpp_text(read.state, now());  // CS-8
+    drop_typing_request(conversation);
     count(Counter::kMessagesX2sAccepted);
     request->queued_at = now();
     append(conversation.waiting, *request);
@@ -236,12 +269,15 @@ void Gateway::Engine::start_next(Conversation& conversation) {
     conversation.starting = true;
     while (!conversation.busy) {
         ClientRequest* request = take_first(conversation.waiting);
+        if (request == nullptr) request = std::exchange(conversation.typing_request, nullptr);
         if (request == nullptr) break;
         conversation.busy = true;
         // SIP-8: 32 s in all, the time behind others included. A silent server must not hold up a
         // whole queue one Timer F after the other.
-        if (now() - request->queued_at >= kPairWaitMax && request->kind == RequestKind::kMessage) {
+        if (now() - request->queued_at >= kPairWaitMax && request->kind != RequestKind::kNotice) {
             on_request_done(*request, nullptr, LocalFault::kTimeout);
+        } else if (request->kind == RequestKind::kTyping && !agent_.may_reach(*request)) {
+            on_request_done(*request, nullptr, LocalFault::kUnreachable);
         } else {
             agent_.send(*request);
         }
@@ -262,7 +298,10 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
     const bool delivered = request.status >= 200 && request.status < 300;  // IM-16
     if (request.kind == RequestKind::kNotice) {
         on_notice_done(request, fault);
+    } else if (request.kind != RequestKind::kMessage) {
+        on_extra_done(request, *conversation);
     } else if (delivered) {
+        if (request.status == 200) tell_received(request);  // RCPT-5
         count(Counter::kMessagesX2sDelivered);
         agent_.release(request);
     } else {
@@ -362,6 +401,10 @@ bool Gateway::Engine::refuse(const StanzaCall& call, LocalFault fault) {
 
 bool Gateway::Engine::refuse(const StanzaCall& call, ErrorKind kind, Bytes text) {
     if (call.stanza.type == "error" || call.stanza.type == "result") return true;
+    if (says_nothing(call.stanza)) {  // SEC-2
+        drop("typing or a receipt that may not go on");
+        return true;
+    }
     xml::StanzaError error;
     error.condition = kind.condition;
     error.type = kind.type;

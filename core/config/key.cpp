@@ -43,6 +43,12 @@ constexpr Key kKeys[] = {
      true},
     {"domain/*/digest_user", kString, kLive, "text", 0, 256, "", "",
      "Name with which a SIP pool's challenge (401, 407) is answered. Empty: it is an error."},
+    {"domain/*/html_out", kEnum, kLive, "word", 0, 1, "none", "none alternative",
+     "Markup of messages from XMPP to SIP: none, or alternative, as text/html beside the plain "
+     "text."},
+    {"domain/*/imdn", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Ask SIP users for the receipts that XMPP users want, with IMDN in message/cpim (RFC 5438), "
+     "which their agents must take."},
     {"domain/*/next_hop", kSipUriList, kLive, "SIP URIs", 0, kItems, "", "",
      "SIP pools that serve this domain of ours, in failover order. Empty: RFC 3263 on the domain's "
      "name."},
@@ -50,6 +56,9 @@ constexpr Key kKeys[] = {
      "Add user=phone to SIP URIs whose user part is a telephone number like +15551234567."},
     {"domain/*/profile", kEnum, kNew, "word", 0, 2, "page", "page lync msrp",
      "How messages travel on the SIP side: page (RFC 7572), msrp (RFC 7573) or lync."},
+    {"domain/*/receipt_on_200", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Take a 200 to a message as a receipt: only for pools that answer end to end and store "
+     "nothing."},
     {"domain/*/send_pai", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Send P-Asserted-Identity with the sender's address to this domain's pool, which must be "
      "trusted."},

@@ -205,6 +205,9 @@ private:
             domain.send_pai = tree_.flag("domain/*/send_pai", name);
             domain.wildcard = tree_.flag("domain/*/wildcard", name);
             domain.sip2xmpp_chat = tree_.text("domain/*/sip2xmpp_type", name) == "chat";
+            domain.imdn = tree_.flag("domain/*/imdn", name);
+            domain.receipt_on_200 = tree_.flag("domain/*/receipt_on_200", name);
+            domain.html_out = tree_.text("domain/*/html_out", name) == "alternative";
             const std::string profile = tree_.text("domain/*/profile", name);
             if (profile != "page") {
                 complain("domain/" + name + "/profile",

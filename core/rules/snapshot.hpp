@@ -25,11 +25,14 @@ struct SipDomain {
     std::string site;
     std::string digest_user;  // SIP-30; empty: none
     std::string digest_password;
-    bool strict_1300 = false;    // IM-18
-    bool phone = false;          // ADDR-28
-    bool send_pai = false;       // SIP-33
-    bool wildcard = false;       // SIP-31: a certificate for *.name will do
-    bool sip2xmpp_chat = false;  // IM-38: type='chat' instead of none
+    bool strict_1300 = false;     // IM-18
+    bool phone = false;           // ADDR-28
+    bool send_pai = false;        // SIP-33
+    bool wildcard = false;        // SIP-31: a certificate for *.name will do
+    bool sip2xmpp_chat = false;   // IM-38: type='chat' instead of none
+    bool imdn = false;            // RCPT-1
+    bool receipt_on_200 = false;  // RCPT-5
+    bool html_out = false;        // IM-11
 };
 
 struct TlsFiles {

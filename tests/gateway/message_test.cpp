@@ -25,6 +25,8 @@ std::string to_sip(const std::string& text, std::size_t body_bytes_max = 32'768)
         case StanzaUse::kDrop: return "drop";
         case StanzaUse::kChatState: return "chat state";
         case StanzaUse::kReceipt: return "receipt";
+        case StanzaUse::kEncrypted: return "encrypted";
+        case StanzaUse::kOffer: return "offer";
         case StanzaUse::kTooLarge: return "too large";
     }
     char call_id_memory[256];
@@ -38,7 +40,8 @@ std::string to_sip(const std::string& text, std::size_t body_bytes_max = 32'768)
     envelope.via = {sip::Transport::kTcp, "gw.example", 5060, "z9hG4bKb", false, false};
     std::vector<char> out_memory(4 * text.size() + 65'536);
     Sink out{MutableBytes(out_memory)};
-    write_request(envelope, read.text, out);
+    std::vector<char> scratch(8 * text.size() + 1'024);
+    write_request(envelope, read.text, MutableBytes(scratch), out);
     return std::string(out.written());
 }
 
@@ -152,12 +155,116 @@ TEST(MessageToSip, KnowsWhatIsNotAMessage) {
     }
 }
 
-TEST(MessageToSip, IgnoresWhatHasNoRule) {  // IM-11, IM-14, GEN-4
-    EXPECT_EQ(body_of(to_sip(stanza(
-                  "<html xmlns='http://jabber.org/protocol/xhtml-im'><body "
-                  "xmlns='http://www.w3.org/1999/xhtml'><p>html</p></body></html><body>plain</body>"
-                  "<encrypted xmlns='eu.siacs.conversations.axolotl'/>"))),
-              "plain");
+TEST(MessageToSip, IgnoresWhatHasNoRule) {  // IM-14, GEN-4
+    EXPECT_EQ(body_of(to_sip(stanza("<body>plain *strong*</body>"
+                                    "<store xmlns='urn:xmpp:hints'/>"
+                                    "<origin-id xmlns='urn:xmpp:sid:0' id='o'/>"
+                                    "<markable xmlns='urn:xmpp:chat-markers:0'/>"
+                                    "<retract xmlns='urn:xmpp:message-retract:1' id='x'/>"
+                                    "<encrypted xmlns='eu.siacs.conversations.axolotl'>"
+                                    "<payload>x</payload></encrypted>"))),
+              "plain *strong*");  // XEP-0393 passes; SEC-7: fallback body only
+    for (const char* content :
+         {"<active xmlns='urn:xmpp:hints'/>",
+          "<retract xmlns='urn:xmpp:message-retract:1' id='x'/>",
+          "<no-store xmlns='urn:xmpp:hints'/>", "<markable xmlns='urn:xmpp:chat-markers:0'/>",
+          "<x xmlns='jabber:x:oob'/>", "<body> </body><body/>"}) {
+        const std::string what = to_sip(stanza(content));
+        EXPECT_TRUE(what == "drop" || body_of(what) == " ") << content << what;
+    }
+}
+
+const std::string kHtml =
+    "<html xmlns='http://jabber.org/protocol/xhtml-im'><body "
+    "xmlns='http://www.w3.org/1999/xhtml'><p style='color:red' onclick='x()'>a <b>b</b>"
+    "<script>evil()</script><a href='javascript:x'>c</a></p></body></html>";
+
+TEST(MessageToSip, OffersMarkupBesideThePlainText) {  // IM-11
+    const std::string both = to_sip(stanza(kHtml + "<body>a *b*c</body>"));
+    EXPECT_TRUE(has(both, "Content-Type: multipart/alternative;boundary=tag1\r\n"));
+    EXPECT_EQ(body_of(both),
+              "--tag1\r\nContent-Type: text/plain;charset=UTF-8\r\n\r\na *b*c\r\n"
+              "--tag1\r\nContent-Type: text/html;charset=UTF-8\r\n\r\n"
+              "<html><body><p>a <strong>b</strong>c</p></body></html>\r\n--tag1--\r\n");
+    EXPECT_EQ(to_sip(stanza(kHtml)), "drop");  // no text: nothing that everybody could read
+    EXPECT_EQ(body_of(to_sip(stanza("<html xmlns='http://jabber.org/protocol/xhtml-im'><body "
+                                    "xmlns='http://www.w3.org/1999/xhtml'>x</body></html>"
+                                    "<body>x</body>"))),
+              "x");  // no markup, no second part
+}
+
+// XEP-0308, XEP-0461, XEP-0428, XEP-0444, XEP-0066
+TEST(MessageToSip, ModernChatReadsWell) {
+    EXPECT_EQ(body_of(to_sip(stanza("<body>There</body>"
+                                    "<replace id='1' xmlns='urn:xmpp:message-correct:0'/>"))),
+              "* There");
+    EXPECT_EQ(body_of(to_sip(stanza("<body>&gt; Anna wrote:\n&gt; Hi\nHello</body>"
+                                    "<reply to='anna@x' id='1' xmlns='urn:xmpp:reply:0'/>"
+                                    "<fallback for='urn:xmpp:reply:0' xmlns='urn:xmpp:fallback:0'>"
+                                    "<body start='0' end='20'/></fallback>"))),
+              "> Anna wrote:\r\n> Hi\r\nHello");
+    const std::string reaction = "<reactions id='1' xmlns='urn:xmpp:reactions:0'>";
+    EXPECT_EQ(body_of(to_sip(stanza(reaction + "<reaction>👍</reaction><reaction>\n❤️ </reaction>"
+                                               "<reaction/></reactions>"))),
+              "Reacted with 👍 ❤️");
+    EXPECT_EQ(to_sip(stanza(reaction + "</reactions>")), "drop");  // taken back
+    EXPECT_EQ(
+        body_of(to_sip(stanza(reaction + "<reaction>👍</reaction></reactions><body>+1</body>"))),
+        "+1");
+    const auto link = [](const std::string& url, const std::string& text = "") {
+        return "<x xmlns='jabber:x:oob'><url>" + url + "</url>" + text + "</x>";
+    };
+    EXPECT_EQ(body_of(to_sip(stanza("<body>https://x/a.png</body>" + link("https://x/a.png")))),
+              "https://x/a.png");
+    EXPECT_EQ(body_of(to_sip(stanza("<body>look</body>" +
+                                    link("https://x/a?b=1&amp;c=2", "<desc>a rose</desc>") +
+                                    link("https://x/b")))),
+              "look\r\na rose https://x/a?b=1&c=2\r\nhttps://x/b");
+    EXPECT_EQ(body_of(to_sip(stanza(link("https://x/a", "<desc>a rose</desc>")))),
+              "a rose https://x/a");
+}
+
+TEST(MessageToSip, NeverSilentlyDropsWhatWasEncrypted) {  // SEC-7
+    for (const char* content :
+         {"<encrypted xmlns='eu.siacs.conversations.axolotl'><header/><payload>x</payload>"
+          "</encrypted>",
+          "<encrypted xmlns='urn:xmpp:omemo:2'><payload>x</payload></encrypted>",
+          "<openpgp xmlns='urn:xmpp:openpgp:0'>x</openpgp>",
+          "<x xmlns='jabber:x:encrypted'>x</x>"}) {
+        EXPECT_EQ(to_sip(stanza(content)), "encrypted") << content;
+    }
+    // Keys for later messages, which no person wrote.
+    EXPECT_EQ(to_sip(stanza("<encrypted xmlns='eu.siacs.conversations.axolotl'><header/>"
+                            "</encrypted>")),
+              "drop");
+}
+
+TEST(MessageToSip, TellsWhatCantBeAnswered) {  // S5
+    EXPECT_EQ(to_sip(stanza("<propose xmlns='urn:xmpp:jingle-message:0' id='1'/>")), "offer");
+    EXPECT_EQ(to_sip(stanza("<retract xmlns='urn:xmpp:jingle-message:0' id='1'/>")), "drop");
+    EXPECT_EQ(to_sip(stanza("<x xmlns='jabber:x:conference' jid='room@x'/>")), "offer");
+    EXPECT_EQ(
+        body_of(to_sip(stanza("<body>come</body><x xmlns='jabber:x:conference' jid='room@x'/>"))),
+        "come");
+}
+
+TEST(MessageToSip, KnowsWhatSaysNothing) {  // SEC-2
+    const auto silent = [](const std::string& content) {
+        return says_nothing(xml::parse_stanza(stanza(content), kScope));
+    };
+    for (const char* content :
+         {"", "<body/>", "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+          "<received xmlns='urn:xmpp:receipts' id='a'/>"}) {
+        EXPECT_TRUE(silent(content)) << content;
+    }
+    for (const char* content :
+         {"<body>x</body>", "<subject>x</subject>",
+          "<active xmlns='http://jabber.org/protocol/chatstates'/><body>x</body>",
+          "<openpgp xmlns='urn:xmpp:openpgp:0'>x</openpgp>",
+          "<reactions xmlns='urn:xmpp:reactions:0'><reaction>x</reaction></reactions>",
+          "<x xmlns='jabber:x:oob'><url>x</url></x>"}) {
+        EXPECT_FALSE(silent(content)) << content;
+    }
 }
 
 TEST(MessageToSip, BoundsTheBody) {  // IM-19
@@ -188,6 +295,8 @@ std::string to_xmpp(const std::string& headers, const std::string& body, bool ch
     switch (read.use) {
         case RequestUse::kStanza: break;
         case RequestUse::kDrop: return "200";
+        case RequestUse::kTyping: return "typing " + std::string(read.document);
+        case RequestUse::kReceipt: return "receipt " + std::string(read.document);
         case RequestUse::kUnsupportedType: return "415 type";
         case RequestUse::kUnsupportedEncoding: return "415 encoding";
         case RequestUse::kMalformed: return "400";
@@ -248,8 +357,12 @@ TEST(MessageToXmpp, DropsOrRefusesWhatMakesNoStanza) {
     EXPECT_EQ(to_xmpp("", ""), "200");  // IM-48
     EXPECT_TRUE(has(to_xmpp("Subject: s\r\n", ""), "><subject>s</subject><thread>"));
     EXPECT_EQ(to_xmpp("Content-Type: application/im-iscomposing+xml\r\n", "<x/>"),
-              "415 type");                                                  // IM-45
-    EXPECT_EQ(to_xmpp("Content-Encoding: gzip\r\n", "x"), "415 encoding");  // IM-45
+              "typing <x/>");  // IM-43
+    EXPECT_EQ(
+        to_xmpp("Content-Type: message/imdn+xml\r\nContent-Disposition: notification\r\n", "<x/>"),
+        "receipt <x/>");                                                       // IM-44
+    EXPECT_EQ(to_xmpp("Content-Type: text/rtf\r\n", "{\\rtf1}"), "415 type");  // IM-45
+    EXPECT_EQ(to_xmpp("Content-Encoding: gzip\r\n", "x"), "415 encoding");     // IM-45
     EXPECT_NE(to_xmpp("Content-Encoding: identity\r\n", "x"), "415 encoding");
     EXPECT_EQ(to_xmpp("Content-Type: multipart/mixed\r\n", "x"), "400");
     EXPECT_EQ(to_xmpp("", "123456789", false, 8), "413");  // IM-19
@@ -261,6 +374,32 @@ TEST(MessageToXmpp, DropsOrRefusesWhatMakesNoStanza) {
     };
     EXPECT_TRUE(has(around("12345678"), "<body>12345678</body>"));
     EXPECT_EQ(around("123456789"), "413");
+}
+
+TEST(MessageToXmpp, CarriesMarkupBesideThePlainText) {  // IM-39, IM-40
+    EXPECT_EQ(to_xmpp("Content-Type: text/html\r\n", "<p>a <b>b</b></p><i>c &lt;</i>"),
+              kFront +
+                  "><body>a b\nc &lt;</body><html xmlns='http://jabber.org/protocol/xhtml-im'>"
+                  "<body xmlns='http://www.w3.org/1999/xhtml'><p>a <strong>b</strong></p>"
+                  "<em>c &lt;</em></body></html><thread>c1</thread></message>");
+    const std::string both = to_xmpp("Content-Type: multipart/alternative;boundary=b\r\n",
+                                     "--b\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n"
+                                     "Content-Transfer-Encoding: base64\r\n\r\nPGI+eDwvYj4=\r\n"
+                                     "--b--");
+    EXPECT_TRUE(has(both, "<body>plain</body><html")) << both;
+    EXPECT_TRUE(has(both, "<strong>x</strong>")) << both;
+    EXPECT_FALSE(has(to_xmpp("Content-Type: multipart/mixed;boundary=b\r\n",
+                             "--b\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n\r\n"
+                             "<b>another</b>\r\n--b--"),
+                     "another"));
+    EXPECT_FALSE(has(to_xmpp("Content-Type: text/html\r\n", "no markup &amp; all"), "<html"));
+    const std::string much =
+        to_xmpp("Content-Type: text/html\r\n", "<b>" + std::string(17'000, 'x') + "</b>");
+    EXPECT_TRUE(has(much, std::string(17'000, 'x')));
+    EXPECT_FALSE(has(much, "<html"));
+    // What Lync says of fonts is no part of the text.
+    EXPECT_EQ(to_xmpp("Content-Type: text/plain; charset=UTF-8; msgr=WAAtAE0ATQBTAC0A\r\n", "x"),
+              kFront + "><body>x</body><thread>c1</thread></message>");
 }
 
 TEST(MessageToXmpp, TakesTheIdFromTheBranch) {  // IM-35

@@ -169,11 +169,46 @@ TEST(Mime, UnwrapsCpim) {  // IM-42
     const BodyText found = find_text({"Message/CPIM", {}, {}}, body);
     EXPECT_EQ(found.cpim_subject, "inside");
     EXPECT_EQ(found.cpim_date, "2010-11-13T23:29:00Z");
+    EXPECT_TRUE(found.message_id.empty());
+}
+
+TEST(Mime, ReadsWhatAReceiptIsAskedForWith) {  // IM-42, RCPT-4
+    for (const std::string prefix : {"imdn", "x"}) {
+        const std::string body =
+            "From: Bob <im:bob@x>\r\nNS: MyFeatures <mid:MessageFeatures@id.foo.com>\r\nNS: " +
+            prefix + " <urn:ietf:params:imdn>\r\n" + prefix + ".Message-ID: 34jk324j\r\n" +
+            "other.Message-ID: no\r\n" + prefix +
+            ".Disposition-Notification: positive-delivery, negative-delivery\r\n\r\n"
+            "Content-type: text/plain\r\n\r\nHello";
+        EXPECT_EQ(read("message/cpim", body), "Hello");
+        const BodyText found = find_text({"message/cpim", {}, {}}, body);
+        EXPECT_EQ(found.message_id, "34jk324j");
+        EXPECT_EQ(found.wanted, "positive-delivery, negative-delivery");
+    }
+}
+
+TEST(Mime, TypingAndReceiptsStandAlone) {  // IM-43, IM-44
+    const auto kind = [](Bytes type, Bytes body) {
+        const BodyText found = find_text({type, {}, {}}, body);
+        return found.verdict == BodyVerdict::kFound ? static_cast<int>(found.kind) : -1;
+    };
+    EXPECT_EQ(kind("application/im-isComposing+xml", "<x/>"), static_cast<int>(BodyKind::kTyping));
+    EXPECT_EQ(kind("message/imdn+xml", "<x/>"), static_cast<int>(BodyKind::kReceipt));
+    EXPECT_EQ(kind("message/cpim",
+                   "From: <im:a@x>\r\n\r\nContent-type: message/imdn+xml\r\n"
+                   "Content-Disposition: notification\r\n\r\n<imdn/>"),
+              static_cast<int>(BodyKind::kReceipt));
+    EXPECT_EQ(kind("multipart/mixed;boundary=b",
+                   "--b\r\nContent-Type: message/imdn+xml\r\n\r\n<x/>\r\n--b--"),
+              -1);
+    EXPECT_EQ(kind("multipart/mixed;boundary=b",
+                   "--b\r\nContent-Type: message/imdn+xml\r\n\r\n<x/>\r\n--b\r\n\r\nx\r\n--b--"),
+              static_cast<int>(BodyKind::kText));
 }
 
 TEST(Mime, OtherTypesAreNotText) {  // IM-45, SEC-7
-    for (const char* type : {"application/pkcs7-mime", "image/png", "text/rtf",
-                             "application/im-iscomposing+xml", "message/imdn+xml"}) {
+    for (const char* type : {"application/pkcs7-mime", "image/png", "text/rtf", "application/rtf",
+                             "application/x-ms-ink", "application/xml"}) {
         EXPECT_EQ(read(type, "x"), "415") << type;
     }
     EXPECT_EQ(read("", "no type"), "no type");  // IM-32
