@@ -2,7 +2,9 @@
 
 #include <iterator>
 
+#include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/date.hpp"
+#include "appliance/gateway/receipt.hpp"
 #include "xml/stanza_error.hpp"
 #include "xml/writer.hpp"
 
@@ -13,6 +15,7 @@ using Condition = xml::StanzaCondition;
 
 constexpr Bytes kDiscoInfo = "http://jabber.org/protocol/disco#info";
 constexpr Bytes kDiscoItems = "http://jabber.org/protocol/disco#items";
+constexpr Bytes kXhtmlIm = "http://jabber.org/protocol/xhtml-im";
 constexpr Bytes kPing = "urn:xmpp:ping";
 constexpr Bytes kVersion = "jabber:iq:version";
 constexpr Bytes kTime = "urn:xmpp:time";
@@ -27,6 +30,26 @@ void write_disco_info(const xml::Element&, const IqContext&, Sink& sink) {  // I
     for (const Bytes feature :
          {kDiscoInfo, kDiscoItems, kPing, kVersion, kTime, kLast, Bytes("jid\\20escaping")}) {
         xml::write_empty(sink, "feature", {{"var", feature}});
+    }
+    xml::write_end(sink, "query");
+}
+
+// S4: what works, and nothing else.
+void write_user_info(const xml::Element&, const IqContext& context, Sink& sink) {
+    const auto feature = [&sink](Bytes name) {
+        xml::write_empty(sink, "feature", {{"var", name}});
+    };
+    xml::write_start(sink, "query", {{"xmlns", kDiscoInfo}});
+    if (context.to_bare) {  // IQ-3
+        xml::write_empty(sink, "identity", {{"category", "account"}, {"type", "registered"}});
+        feature(kDiscoInfo);
+    } else {  // IQ-4
+        xml::write_empty(sink, "identity",
+                         {{"category", "client"}, {"type", "pc"}, {"name", "SIP"}});
+        feature(kDiscoInfo);
+        feature(kChatStates);
+        if (context.receipts) feature(kReceipts);
+        if (context.markup) feature(kXhtmlIm);
     }
     xml::write_end(sink, "query");
 }
@@ -61,20 +84,30 @@ void write_last(const xml::Element&, const IqContext& context, Sink& sink) {  //
     xml::write_empty(sink, "query", {{"xmlns", kLast}, {"seconds", seconds.written()}});
 }
 
-// What the domain answers to a get. All else is IQ-10.
+// What is answered to a get, and for whom. All else is IQ-10: the same whether the user exists or
+// not.
+enum class Asked : std::uint8_t { kDomain, kUser };
 struct Row {
+    Asked asked;
     Bytes name;
     Bytes uri;
     void (*write)(const xml::Element&, const IqContext&, Sink&);
 };
 constexpr Row kRows[] = {
-    {"query", kDiscoInfo, write_disco_info},
-    {"query", kDiscoItems, write_disco_items},
-    {"ping", kPing, write_ping},
-    {"query", kVersion, write_version},
-    {"time", kTime, write_time},
-    {"query", kLast, write_last},
+    {Asked::kDomain, "query", kDiscoInfo, write_disco_info},
+    {Asked::kDomain, "query", kDiscoItems, write_disco_items},
+    {Asked::kDomain, "ping", kPing, write_ping},
+    {Asked::kDomain, "query", kVersion, write_version},
+    {Asked::kDomain, "time", kTime, write_time},
+    {Asked::kDomain, "query", kLast, write_last},
+    {Asked::kUser, "query", kDiscoInfo, write_user_info},
 };
+
+// IQ-3, IQ-4: a user answers only to who may see him.
+bool is_open(Asked asked, const IqContext& context) {
+    if (asked == Asked::kDomain) return context.to_domain;
+    return !context.to_domain && context.watcher_granted && (context.to_bare || context.announced);
+}
 
 bool write_error(const IqContext& context, Condition condition, Sink& sink) {
     xml::StanzaError error;
@@ -96,10 +129,8 @@ bool answer_iq(const xml::Stanza& stanza, const IqContext& context, Sink& sink) 
         payload.next_sibling()) {
         return write_error(context, Condition::kBadRequest, sink);
     }
-    if (!get || !context.to_domain)
-        return write_error(context, Condition::kServiceUnavailable, sink);  // IQ-7, IQ-10
     for (const Row& row : kRows) {
-        if (!payload.is(row.name, row.uri)) continue;
+        if (!get || !is_open(row.asked, context) || !payload.is(row.name, row.uri)) continue;
         if (payload.attribute("node").data() != nullptr &&
             (row.uri == kDiscoInfo || row.uri == kDiscoItems)) {
             return write_error(context, Condition::kItemNotFound, sink);  // IQ-5
@@ -111,7 +142,7 @@ bool answer_iq(const xml::Stanza& stanza, const IqContext& context, Sink& sink) 
         xml::write_end(sink, "iq");
         return true;
     }
-    return write_error(context, Condition::kServiceUnavailable, sink);  // IQ-10
+    return write_error(context, Condition::kServiceUnavailable, sink);  // IQ-7, IQ-10
 }
 
 }  // namespace fedgate::gateway

@@ -14,6 +14,13 @@ struct IqContext {
     Bytes to;
     Bytes id;                // null: the request has none
     bool to_domain = false;  // to the bare domain, not to a user
+    bool to_bare = false;    // to a user, without a resource
+    // Of a user. IQ-3: his contact's presence was granted to the asker. IQ-4: the resource is one
+    // that we have announced to him.
+    bool watcher_granted = false;
+    bool announced = false;
+    bool receipts = false;  // RCPT-6: they work for users of the domain
+    bool markup = false;    // IM-11
     WallTime now;
     Duration uptime{};
 };

@@ -425,6 +425,9 @@ bool Gateway::Engine::take_iq(const StanzaCall& call) {
     context.to = call.to_text;
     context.id = call.id;
     context.to_domain = call.to.jid.local.empty() && call.to.jid.resource.empty();
+    context.to_bare = !call.to.jid.local.empty() && call.to.jid.resource.empty();
+    context.receipts = call.domain->imdn || call.domain->receipt_on_200;  // RCPT-6
+    context.markup = call.domain->html_out;
     context.now = shard_.loop().wall_now();
     context.uptime = now() - started_at_;
     Sink stanza{MutableBytes(stanza_memory_)};

@@ -65,5 +65,95 @@ TEST(Iq, TheRestIsRefusedAlike) {
     EXPECT_EQ(iq("error", ""), "nothing");
 }
 
+struct Who {
+    bool bare = true;
+    bool granted = false;
+    bool announced = false;
+    bool options = false;
+};
+
+std::string to_user(const std::string& content, const Who& who, const std::string& type = "get") {
+    const std::string text = "<iq from='a@x.example/r' to='romeo@sip.example' id='i1' type='" +
+                             type + "'>" + content + "</iq>";
+    IqContext context;
+    context.from = "a@x.example/r";
+    context.to = who.bare ? "romeo@sip.example" : "romeo@sip.example/desk";
+    context.id = "i1";
+    context.to_bare = who.bare;
+    context.watcher_granted = who.granted;
+    context.announced = who.announced;
+    context.receipts = context.markup = who.options;
+    char memory[4'096];
+    Sink sink{MutableBytes(memory)};
+    EXPECT_TRUE(answer_iq(xml::parse_stanza(text, kScope), context, sink));
+    return std::string(sink.written());
+}
+
+constexpr char kInfo[] = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+
+TEST(Iq, AUserIsDescribedToWhoMaySeeHim) {  // IQ-3, IQ-4, RCPT-6
+    const std::string front =
+        "<iq from='romeo@sip.example' to='a@x.example/r' id='i1' type='result'>"
+        "<query xmlns='http://jabber.org/protocol/disco#info'>";
+    EXPECT_EQ(to_user(kInfo, {true, true}),
+              front +
+                  "<identity category='account' type='registered'/>"
+                  "<feature var='http://jabber.org/protocol/disco#info'/></query></iq>");
+    EXPECT_TRUE(has(to_user(kInfo, {false, true, true}),
+                    "<identity category='client' type='pc' name='SIP'/>"
+                    "<feature var='http://jabber.org/protocol/disco#info'/>"
+                    "<feature var='http://jabber.org/protocol/chatstates'/></query>"));
+    const std::string all = to_user(kInfo, {false, true, true, true});
+    EXPECT_TRUE(has(all,
+                    "<feature var='urn:xmpp:receipts'/>"
+                    "<feature var='http://jabber.org/protocol/xhtml-im'/></query>"));
+    EXPECT_TRUE(has(
+        to_user("<query xmlns='http://jabber.org/protocol/disco#info' node='n'/>", {true, true}),
+        "<item-not-found"));  // IQ-5
+}
+
+TEST(Iq, NothingTellsAStrangerWhetherAUserExists) {  // IQ-3, IQ-4, IQ-10, SEC-5
+    const std::string refused = to_user("<vCard xmlns='vcard-temp'/>", {});
+    EXPECT_TRUE(has(refused, "type='error'><error type='cancel'><service-unavailable "));
+    EXPECT_EQ(to_user(kInfo, {}), refused);
+    EXPECT_EQ(to_user(kInfo, {true, false, true}), refused);
+    const std::string of_resource = to_user("<vCard xmlns='vcard-temp'/>", {false});
+    EXPECT_EQ(to_user(kInfo, {false, true, false}), of_resource);  // one that nobody announced
+    EXPECT_EQ(to_user(kInfo, {false, false, true}), of_resource);
+    EXPECT_EQ(to_user("<query xmlns='http://jabber.org/protocol/disco#info' node='n'/>", {}),
+              refused);
+}
+
+// S3, S5, S7: also for who may see him, on every address, and for the domain.
+TEST(Iq, WhatIsNotCarriedIsRefusedAlike) {  // IQ-10
+    for (const char* content :
+         {"<vCard xmlns='vcard-temp'/>",
+          "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:data'/>"
+          "</pubsub>",
+          "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='a'/>",
+          "<query xmlns='http://jabber.org/protocol/muc#owner'/>",
+          "<query xmlns='jabber:iq:roster'/>", "<query xmlns='jabber:iq:private'/>",
+          "<query xmlns='jabber:iq:register'/>", "<query xmlns='jabber:iq:search'/>",
+          "<query xmlns='urn:xmpp:mam:2'/>", "<enable xmlns='urn:xmpp:carbons:2'/>",
+          "<blocklist xmlns='urn:xmpp:blocking'/>",
+          "<x xmlns='http://jabber.org/protocol/rosterx'/>", "<query xmlns='jabber:iq:version'/>",
+          "<query xmlns='jabber:iq:last'/>", "<time xmlns='urn:xmpp:time'/>",
+          "<ping xmlns='urn:xmpp:ping'/>",
+          "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+          "<si xmlns='http://jabber.org/protocol/si'/>",
+          "<command xmlns='http://jabber.org/protocol/commands' node='x'/>"}) {
+        for (const char* type : {"get", "set"}) {
+            const std::string refused = to_user(content, {}, type);
+            EXPECT_TRUE(has(refused, "<error type='cancel'><service-unavailable ")) << content;
+            EXPECT_EQ(to_user(content, {true, true, true, true}, type), refused) << content;
+        }
+    }
+    for (const char* content : {"<vCard xmlns='vcard-temp'/>", "<query xmlns='jabber:iq:roster'/>",
+                                "<query xmlns='urn:xmpp:mam:2'/>",
+                                "<query xmlns='http://jabber.org/protocol/muc#owner'/>"}) {
+        EXPECT_TRUE(has(iq("get", content), "<service-unavailable")) << content;
+    }
+}
+
 }  // namespace
 }  // namespace fedgate::gateway
