@@ -48,7 +48,7 @@ void there_and_back(const gateway::Address& from, const gateway::Address& to,
     envelope.via.host = "gw.example";
     envelope.via.branch = "z9hG4bK1";
     Sink request(request_memory);
-    gateway::write_request(envelope, read.text, request);
+    gateway::write_request(envelope, read.text, scratch_memory, request);
     FEDGATE_CHECK(!request.overflowed());
     const MutableBytes bytes(request_memory.data(), request.size());
     const sip::Parsed parsed =
