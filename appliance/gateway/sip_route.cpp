@@ -124,7 +124,12 @@ bool SipRoute::has(const sip::HostPort& at, Bytes uri_params, RouteLeg*& leg) co
              !sip::equal_ignoring_case(transport.value, sip::transport_text(one->transport)))) {
             continue;
         }
-        leg = found ? nullptr : one.get();
+        if (!found) {
+            leg = one.get();
+        } else if (leg != nullptr && (leg->target.port != one->target.port ||
+                                      !net::same_ip(leg->target.address, one->target.address))) {
+            leg = nullptr;  // else one node by several transports: the first that is configured
+        }
         found = true;
     }
     return found;

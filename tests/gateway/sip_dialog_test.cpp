@@ -235,6 +235,21 @@ TEST(SipDialog, ALegOfThePoolIsTheOnlyWay) {  // SIP-9
     }
 }
 
+TEST(SipDialog, ANodeOfTwoTransportsIsOneNode) {  // SIP-9
+    Agents world(Settings{{"domain/sip.example/next_hop",
+                           "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp "
+                           "sip:10.99.0.2:5070;transport=udp"}});
+    auto first = world.peer("10.99.0.1:5070");
+    auto second = world.peer("10.99.0.2:5070");
+    world.pass(100ms);
+    sip::Dialog dialog = dialog_of("sip:romeo@10.99.0.2:5070");
+    world.in_dialog(dialog);
+    ASSERT_TRUE(world.ended());
+    EXPECT_TRUE(first->requests.empty());
+    ASSERT_EQ(second->requests.size(), 1U);
+    EXPECT_TRUE(has(second->requests[0], "\r\nVia: SIP/2.0/TCP "));
+}
+
 TEST(SipDialog, ALegThatFailsUnderWayIsNotReplaced) {  // SIP-9, SIP-8
     for (const bool silent : {false, true}) {
         Agents world(kTwo);
