@@ -352,8 +352,10 @@ std::vector<TargetRow> Gateway::Engine::targets() {
 }
 
 GatewayStatus Gateway::Engine::status() {
-    return {conversations_.count(), agent_.request_count(),   agent_.transaction_count(),
-            blocks_.used_bytes(),   blocks_.reserved_bytes(), draining_};
+    return {conversations_.count(),     agent_.request_count(),
+            agent_.transaction_count(), blocks_.used_bytes(),
+            blocks_.reserved_bytes(),   watches_.count(),
+            watchers_.count(),          draining_};
 }
 
 // ---- Gateway

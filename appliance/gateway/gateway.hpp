@@ -66,6 +66,8 @@ struct GatewayStatus {
     std::size_t server_transactions = 0;
     std::size_t held_bytes = 0;  // requests in flight or queued, stored responses
     std::size_t reserved_bytes = 0;
+    std::size_t watches = 0;   // XMPP user -> SIP contact
+    std::size_t watchers = 0;  // SIP user -> XMPP contact
     bool draining = false;
 };
 

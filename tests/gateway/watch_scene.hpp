@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "appliance/gateway/address.hpp"
+#include "appliance/gateway/conversation.hpp"
 #include "tests/gateway/world.hpp"
 
 namespace fedgate::gateway::test {
@@ -33,15 +35,43 @@ inline std::string pidf(const std::vector<std::pair<std::string, std::string>>& 
 inline const std::string kOpen = "<status><basic>open</basic></status>";
 inline const std::string kClosed = "<status><basic>closed</basic></status>";
 
+// On its disk, where the gateways agree on who owns a pair: the secret is World's.
+inline std::unique_ptr<store::Memory> make_store(std::uint32_t shards = 1) {
+    return std::make_unique<store::Memory>(shards, [shards](const store::Row& row) {
+        Address xmpp;
+        Address sip;
+        FEDGATE_CHECK(read_jid(row.xmpp, xmpp) && read_jid(row.sip, sip));
+        const Key pair = KeyMaker({7, 11}).make(
+            {xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
+        return Conversations::owner_of(pair, shards);
+    });
+}
+
 class WatchScene {
 public:
-    explicit WatchScene(const Settings& more = {}, std::uint32_t shards = 1)
-        : world(more, shards), peer(world.peer()) {
+    explicit WatchScene(const Settings& more = {}, std::uint32_t shards = 1,
+                        store::Memory* store = nullptr)
+        : world(more, shards, nullptr, {}, {}, store) {
+        play();
+    }
+    // The server (again).
+    void play() {
+        peer = world.peer();
         peer->answer = [this](const sip::Message& request) {
             if (request.method != sip::Method::kSubscribe) return 200;
             subscribes.emplace_back(request.bytes);
+            if (status / 100 == 2 && !says.empty()) {
+                peer->send_tcp(world.sip_address(),
+                               notify_text(subscribes.back(), says, document, {}, "peer"));
+            }
             return status;
         };
+    }
+
+    // It is gone.
+    void stop() {
+        peer->stop();
+        stopped_.push_back(std::move(peer));
     }
 
     // A stanza of the user, at the first shard, which takes it to its owner.
@@ -52,7 +82,9 @@ public:
         const std::string text = "<presence from='" + from + "' to='romeo@sip.example' id='p1'" +
                                  (type.empty() ? "" : " type='" + type + "'") + ">" + content +
                                  "</presence>";
-        EXPECT_TRUE(world.gateways[0]->take_stanza({domain, link::Proof::kCertificate, text}));
+        EXPECT_TRUE(world.until([&] {  // at start it waits for the store
+            return world.gateways[0]->take_stanza({domain, link::Proof::kCertificate, text});
+        }));
     }
     // Waits for the n-th SUBSCRIBE, and gives it.
     std::string subscribe(std::size_t n, Duration at_most = 30s) {
@@ -115,11 +147,11 @@ public:
         EXPECT_EQ(stanzas().size(), stanza_count) << stanzas().back();
     }
     // Asked and approved, with one resource: the SUBSCRIBE. Two stanzas have gone.
-    std::string approved(const std::string& document = pidf({{"desk", kOpen}})) {
+    std::string approved(const std::string& first_document = pidf({{"desk", kOpen}})) {
         const std::size_t before = stanzas().size();
         stanza("subscribe");
         const std::string first = subscribe(1);
-        EXPECT_EQ(notify(first, "active;expires=3600", document), "SIP/2.0 200 OK");
+        EXPECT_EQ(notify(first, "active;expires=3600", first_document), "SIP/2.0 200 OK");
         sent(before + 2);
         return first;
     }
@@ -128,9 +160,13 @@ public:
     std::unique_ptr<SipPeer> peer;
     std::vector<std::string> subscribes;
     int status = 200;
+    // What the server says by itself, behind (before, SIP-22) each 2xx; empty: nothing.
+    std::string says;
+    std::string document;
 
 private:
     int cseq_ = 0;
+    std::vector<std::unique_ptr<SipPeer>> stopped_;
 };
 
 }  // namespace fedgate::gateway::test
