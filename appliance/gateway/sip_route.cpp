@@ -104,6 +104,11 @@ bool SipRoute::has_other(std::uint64_t tried) const {
         legs_, [&](const auto& leg) { return ((tried >> leg->slot) & 1) == 0 && is_up(*leg); });
 }
 
+bool SipRoute::answers() const {
+    return std::ranges::any_of(legs_,
+                               [this](const auto& leg) { return is_up(*leg) && !leg->suspect; });
+}
+
 bool SipRoute::has_stream() const {
     return std::ranges::any_of(
         legs_, [](const auto& leg) { return leg->transport != sip::Transport::kUdp; });

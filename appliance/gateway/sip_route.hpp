@@ -93,6 +93,8 @@ public:
     // One that is up.
     [[nodiscard]] bool has_other(std::uint64_t tried) const;
     [[nodiscard]] bool has_stream() const;
+    // Does anybody there answer, as far as is known?
+    [[nodiscard]] bool answers() const;
     // Is that place within the pool? `leg`: the node that it names, or null: the domain, or a name
     // of several nodes.
     [[nodiscard]] bool has(const sip::HostPort&, Bytes uri_params, RouteLeg*& leg) const;

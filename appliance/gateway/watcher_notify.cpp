@@ -14,10 +14,12 @@ Bytes user_of(Bytes aor) {
     return aor.substr(begin, aor.find('@') - begin);
 }
 
-sip::Answer answer_of(LocalFault fault) {
-    // PRES-75. No answer ends the subscription; where nothing could be sent, or there is no room,
-    // it stands, and is tried again (RFC 6665 4.2.2, 503).
-    const bool silent = fault == LocalFault::kTimeout || fault == LocalFault::kInDoubt;
+// PRES-75. No answer ends the subscription. Where nothing could be sent, or there is no room, it
+// stands, and is tried again (RFC 6665 4.2.2, 503): so too where nobody of the pool answers, which
+// says nothing of the watcher, who would go on seeing what was true before.
+sip::Answer answer_of(LocalFault fault, bool pool_answers) {
+    const bool silent =
+        pool_answers && (fault == LocalFault::kTimeout || fault == LocalFault::kInDoubt);
     return {silent ? std::uint16_t{408} : std::uint16_t{503}, {}, {}, {}};
 }
 
@@ -178,9 +180,12 @@ void Watchers::on_request_done(ClientRequest& request, const sip::Message* respo
         if (response != nullptr) {
             static_cast<void>(dialog->dialog.on_response(sip::Method::kNotify, *response));
         }
+        const SipRoute* route = host_.agent().find_route(request.sip_domain());
         run(*dialog,
-            dialog->notifier.on_answer(
-                response != nullptr ? sip::read_answer(*response) : answer_of(fault), now()));
+            dialog->notifier.on_answer(response != nullptr
+                                           ? sip::read_answer(*response)
+                                           : answer_of(fault, route != nullptr && route->answers()),
+                                       now()));
         settle(watcher);
     }
     host_.agent().release(request);
