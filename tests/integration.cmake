@@ -21,3 +21,6 @@ foreach(script ${scripts})
     add_integration_test(${name} ${script})
   endif()
 endforeach()
+
+# The conversation that appliance/quickstart shows.
+add_integration_test(quickstart ${PROJECT_SOURCE_DIR}/appliance/quickstart.py --once)

@@ -42,7 +42,8 @@ class ConversationWorld:
         self.dns = self.fedgate.dns = await Dns(
             self.directory / "dns", at_address(XMPP_DOMAIN, self.partner.address)
             + at_address(SIP_DOMAIN, self.fedgate.address)).start()
-        self.fedgate.domains = {SIP_DOMAIN: {"next_hop": await self.start_sip()}}
+        self.fedgate.domains = {SIP_DOMAIN: {"next_hop": await self.start_sip(),
+                                            "imdn": "no" if self.sip_name == "baresip" else "yes"}}
         await self.partner.start(self.dns)
         await self.fedgate.start()
         return self
@@ -81,7 +82,7 @@ class ConversationWorld:
 
     def logs(self):
         parts = (self.fedgate, self.partner, self.kamailio, *(one.baresip for one in self.baresips))
-        return "\n".join(f"--- {part.process.name}\n{part.process.tail(25)}" for part in parts
+        return "\n".join(f"--- {part.process.name}\n{part.process.tail(200)}" for part in parts
                          if part and part.process)
 
     async def stop(self):

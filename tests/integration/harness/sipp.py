@@ -1,4 +1,4 @@
-"""The sipp program as the SIP user of the quickstart: one that answers MESSAGE, one that sends."""
+"""The sipp program as a SIP user: one that answers MESSAGE, one that sends."""
 import datetime
 import itertools
 import pathlib
