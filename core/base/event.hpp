@@ -72,6 +72,9 @@ enum class EventId : std::uint16_t {
     kAdminCommand,
     kAdminRefused,
     kStoreFailed,
+    kStoreHealed,
+    kStoreDamaged,
+    kStoreRestored,
     kCount_,
 };
 
@@ -255,8 +258,17 @@ inline constexpr EventInfo kEvents[] = {
      {"A command was refused", "The caller may not, or the command is not valid.", "See reason."},
      {"Une commande est refusée", "L'appelant n'a pas le droit, ou la commande n'est pas valide.", "Voir reason."}},
     {EventId::kStoreFailed, 5201, Severity::kError,
-     {"The store failed", "Disk full, file damaged, or database not reachable.", "See error; Fedgate serves on with what it holds."},
-     {"Le stockage a échoué", "Disque plein, fichier abîmé ou base injoignable.", "Voir error ; Fedgate continue avec ce qu'il a."}},
+     {"The store failed", "Disk full, no permission, or file in use elsewhere; see error.", "Correct that; it heals by itself. New subscriptions are refused until then."},
+     {"Le stockage a échoué", "Disque plein, droits manquants ou fichier pris ailleurs ; voir error.", "Corriger ; il se rétablit seul. Les nouveaux abonnements sont refusés d'ici là."}},
+    {EventId::kStoreHealed, 5202, Severity::kInfo,
+     {"The store works again", "What it had failed for is over; what waited is kept.", "None."},
+     {"Le stockage fonctionne de nouveau", "La cause de la panne a disparu ; ce qui attendait est gardé.", "Aucune action."}},
+    {EventId::kStoreDamaged, 5203, Severity::kError,
+     {"The store was damaged, and was mended", "Disk or memory have changed or cut the file.", "What is lost must be subscribed to anew. Check disk and memory; aside is the damaged file."},
+     {"Le stockage était abîmé et a été réparé", "Le disque ou la mémoire a modifié ou coupé le fichier.", "Ce qui est perdu est à redemander. Vérifier disque et mémoire ; aside est le fichier abîmé."}},
+    {EventId::kStoreRestored, 5204, Severity::kInfo,
+     {"Subscriptions were read from the store", "The daemon was started.", "None."},
+     {"Les abonnements ont été relus", "Le service a été lancé.", "Aucune action."}},
 };
 // clang-format on
 

@@ -36,7 +36,7 @@ ShardGroup::ShardGroup(std::uint32_t count, std::size_t mailbox_bytes)
 
 ShardGroup::~ShardGroup() = default;
 
-bool ShardGroup::post(std::uint32_t shard, ShardFunction function) {
+bool ShardGroup::post(std::uint32_t shard, ShardFunction&& function) {
     FEDGATE_CHECK(shard < count_);
     Seat& seat = *seats_[shard];
     const std::lock_guard lock(seat.mutex);

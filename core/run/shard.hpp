@@ -60,7 +60,8 @@ public:
     // Any thread; takes a mutex, so not for the message path. The function runs on the shard's
     // thread, soon. False: the queue is full (limits::kPostedFunctions). A shard that is not there
     // yet finds it when it comes; what is left when the group goes is destroyed without being run.
-    [[nodiscard]] bool post(std::uint32_t shard, ShardFunction);
+    // Moved from only if it was taken.
+    [[nodiscard]] bool post(std::uint32_t shard, ShardFunction&&);
     // Any thread: every Shard::run() returns.
     void stop();
 

@@ -1,0 +1,335 @@
+#include "appliance/store/file_store.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <pthread.h>
+#include <utility>
+
+namespace fedgate::store {
+namespace {
+
+constexpr auto kRetry = std::chrono::seconds(1);
+constexpr auto kRetryMending = std::chrono::seconds(30);  // reads all rows each time
+constexpr std::size_t kRowsAtOnce = 256;                  // for a shard, at start: about 1 ms
+constexpr std::uint32_t kBatchesAhead = 2;                // one being taken, one waiting
+
+WallTime wall_now() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+std::string count(std::uint64_t number, const char* what) {
+    return std::to_string(number) + ' ' + what + (number == 1 ? "" : "s");
+}
+
+std::string describe(const Damage& damage) {
+    std::string text = count(damage.rows, "subscription") + " could be saved, ";
+    return text + (damage.lost() > 0 ? count(damage.lost(), "subscription") +
+                                           (damage.lost() == 1 ? " is lost" : " are lost")
+                   : damage.rows > 0 ? "none is lost"
+                                     : "how many are lost is not known");
+}
+
+}  // namespace
+
+FileStore::FileStore(ShardGroup& group, std::string path, OwnerOf owner_of)
+    : group_(group),
+      owner_of_(std::move(owner_of)),
+      database_(std::move(path)),
+      taken_(group.count()),
+      under_way_(group.count()) {
+    for (std::uint32_t i = 0; i < group.count(); ++i) {
+        desks_.emplace_back(new Desk(*this, i));
+    }
+}
+
+FileStore::~FileStore() { finish(); }
+
+void FileStore::start() {
+    thread_ = std::thread([this] { run(); });
+}
+
+void FileStore::take(std::uint32_t shard, Batch batch) {
+    const std::lock_guard lock(mutex_);
+    taken_[shard] = std::move(batch);
+    changed_.notify_one();
+}
+
+void FileStore::run() {
+    pthread_setname_np(pthread_self(), "store");
+    try_again();
+    while (wait()) {
+        if (fault_ != Fault::kNone) {
+            if (Clock::now() >= retry_at_) try_again();
+        }
+        write();
+    }
+}
+
+// False: the end.
+bool FileStore::wait() {
+    std::unique_lock lock(mutex_);
+    const auto has_work = [this] {
+        return stopping_ || std::ranges::any_of(taken_, [](const auto& one) { return !!one; });
+    };
+    if (fault_ == Fault::kNone) {
+        changed_.wait(lock, has_work);
+    } else {
+        changed_.wait_until(lock, retry_at_, has_work);
+    }
+    return !stopping_;
+}
+
+void FileStore::try_again() {
+    Fault fault = database_.is_open() && restored_ ? database_.probe() : open();
+    if (fault == Fault::kDamaged) fault = mend();
+    if (fault == Fault::kNone && !restored_) fault = restore();
+    if (fault == Fault::kNone) return end_fault();
+    begin_fault(fault);
+    if (told_restored_) return;
+    // What can be read is read, so that nobody loses what he has because the disk is full.
+    if (fault == Fault::kUnusable && database_.open_to_read() == Fault::kNone) {
+        static_cast<void>(restore());
+        database_.close();
+    }
+    end_restoring();
+}
+
+Fault FileStore::open() {
+    const Fault fault = database_.open();
+    std::vector<std::string> set_aside = database_.set_aside();
+    const std::lock_guard lock(mutex_);
+    set_aside_ = std::move(set_aside);
+    rows_ = database_.rows();
+    return fault;
+}
+
+// The damaged file is set aside, and a new one made of what can be read of it.
+Fault FileStore::mend() {
+    Damage damage;
+    std::string aside;
+    const Fault fault = database_.rebuild(wall_now(), damage, aside);
+    if (fault != Fault::kNone) {
+        const std::lock_guard lock(mutex_);
+        why_ = "is damaged, and what can be read of it can't be saved: " + database_.why();
+        return Fault::kDamaged;
+    }
+    log_.event(EventId::kStoreDamaged, {{"file", database_.path()},
+                                        {"saved", damage.rows},
+                                        {"lost", damage.lost()},
+                                        {"bad_rows", damage.bad_rows},
+                                        {"bad_pages", damage.bad_pages},
+                                        {"aside", aside}});
+    std::vector<std::string> set_aside = database_.set_aside();
+    const std::lock_guard lock(mutex_);
+    damage_ =
+        "the store was found damaged at " + readable_minute(wall_now()) + ": " + describe(damage);
+    set_aside_ = std::move(set_aside);
+    rows_ = database_.rows();
+    return Fault::kNone;
+}
+
+// What was handed over before a reading failed is passed over by the next: the order is the same.
+Fault FileStore::restore() {
+    const auto began = Clock::now();
+    std::vector<std::vector<Change>> ready(group_.count());
+    std::uint64_t seen = 0;
+    bool going_on = true;
+    Damage damage;
+    const Fault fault = database_.scan(
+        [&](Change&& change) {
+            if (++seen <= handed_over_) return true;
+            const std::uint32_t shard = owner_of_(change.row());
+            ready[shard].push_back(std::move(change));
+            if (ready[shard].size() < kRowsAtOnce) return true;
+            going_on = hand_over(shard, std::exchange(ready[shard], {}));
+            return going_on;
+        },
+        damage);
+    for (std::uint32_t i = 0; i < ready.size() && going_on; ++i) {
+        if (!ready[i].empty()) going_on = hand_over(i, std::move(ready[i]));
+    }
+    handed_over_ = std::max(handed_over_, seen);
+    if (fault != Fault::kNone || !going_on) return fault;
+    restored_ = true;
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
+    log_.event(EventId::kStoreRestored, {{"rows", damage.rows}, {"ms", took.count()}});
+    end_restoring();
+    if (!damage.any() || mend() == Fault::kNone) return Fault::kNone;
+    log_.event(EventId::kStoreFailed, {{"file", database_.path()}, {"error", why_}});
+    {
+        const std::lock_guard lock(mutex_);
+        damage_ = "the store " + database_.path() + " " + why_ + "; it is used as it is, " +
+                  describe(damage) + "; make room in its directory and start again";
+    }
+    return database_.open();
+}
+
+// So that no shard is held up for long, and no memory fills up before one that is.
+bool FileStore::hand_over(std::uint32_t shard, std::vector<Change> rows) {
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return stopping_ || under_way_[shard] < kBatchesAhead; });
+        if (stopping_) return false;
+        ++under_way_[shard];
+    }
+    return post(shard, [this, shard, rows = std::move(rows)](Shard&) {
+        desks_[shard]->restore(rows);
+        const std::lock_guard lock(mutex_);
+        --under_way_[shard];
+        changed_.notify_one();
+    });
+}
+
+void FileStore::end_restoring() {
+    {
+        const std::lock_guard lock(mutex_);
+        told_restored_ = true;
+    }
+    tell_all([](Desk& desk) { desk.restore_done(); });
+}
+
+void FileStore::tell_all(const std::function<void(Desk&)>& what) {
+    for (std::uint32_t i = 0; i < desks_.size(); ++i) {
+        static_cast<void>(post(i, [this, i, what](Shard&) { what(*desks_[i]); }));
+    }
+}
+
+void FileStore::write() {
+    std::vector<std::optional<Batch>> batches(desks_.size());
+    {
+        const std::lock_guard lock(mutex_);
+        batches.swap(taken_);
+        taken_.resize(desks_.size());
+    }
+    std::vector<const Batch*> all;
+    for (const auto& batch : batches) {
+        if (batch) all.push_back(&*batch);
+    }
+    if (all.empty()) return;
+    if (fault_ != Fault::kNone) return give_back(std::move(batches), false);
+    const Fault fault = write(all);
+    if (fault != Fault::kNone) begin_fault(fault);
+    give_back(std::move(batches), fault == Fault::kNone);
+}
+
+Fault FileStore::write(const std::vector<const Batch*>& batches) {
+    Fault fault = database_.write(batches);
+    if (fault == Fault::kDamaged && mend() == Fault::kNone) fault = database_.write(batches);
+    if (fault != Fault::kNone) return fault;
+    const std::lock_guard lock(mutex_);
+    last_commit_ = wall_now();
+    rows_ = database_.rows();
+    return fault;
+}
+
+void FileStore::give_back(std::vector<std::optional<Batch>> batches, bool ok) {
+    for (std::uint32_t i = 0; i < batches.size(); ++i) {
+        if (!batches[i]) continue;
+        static_cast<void>(post(i, [this, i, ok, batch = std::move(*batches[i])](Shard&) mutable {
+            desks_[i]->on_written(std::move(batch), ok);
+        }));
+    }
+}
+
+void FileStore::begin_fault(Fault fault) {
+    const bool mending = fault == Fault::kDamaged;
+    const std::string why = mending ? why_ : database_.why();
+    const bool is_new = fault_ == Fault::kNone;
+    if (is_new || why != why_) {
+        log_.event(EventId::kStoreFailed, {{"file", database_.path()}, {"error", why}});
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_new) since_ = wall_now();
+        fault_ = fault;
+        why_ = why;
+        retry_at_ = Clock::now() + (mending ? Clock::duration(kRetryMending) : kRetry);
+    }
+    if (is_new) tell_all([](Desk& desk) { desk.set_failing(true); });
+}
+
+void FileStore::end_fault() {
+    if (fault_ == Fault::kNone) return;
+    const auto lasted = wall_now() - since_;
+    {
+        const std::lock_guard lock(mutex_);
+        fault_ = Fault::kNone;
+        why_.clear();
+        rows_ = database_.rows();
+    }
+    log_.event(EventId::kStoreHealed, {{"file", database_.path()}, {"failed_s", lasted.count()}});
+    tell_all([](Desk& desk) { desk.set_failing(false); });
+}
+
+// The queue of a shard that is busy empties soon; one that has ended takes nothing any more.
+bool FileStore::post(std::uint32_t shard, ShardFunction function) {
+    while (!group_.post(shard, std::move(function))) {
+        std::unique_lock lock(mutex_);
+        if (changed_.wait_for(lock, 1ms, [this] { return stopping_; })) return false;
+    }
+    return true;
+}
+
+void FileStore::finish() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return;
+        stopping_ = true;
+        changed_.notify_all();
+    }
+    if (!thread_.joinable()) return;
+    thread_.join();
+    std::vector<Batch> rest;
+    std::vector<const Batch*> all;
+    rest.reserve(2 * desks_.size());
+    std::uint64_t waiting = 0;
+    for (std::uint32_t i = 0; i < desks_.size(); ++i) {
+        waiting += desks_[i]->waiting();
+        if (taken_[i]) all.push_back(&rest.emplace_back(std::move(*taken_[i])));
+        all.push_back(&rest.emplace_back(desks_[i]->take_rest()));
+    }
+    const bool written = database_.is_open() && restored_ && write(all) == Fault::kNone;
+    if (!written && waiting > 0) {
+        log_.event(
+            EventId::kStoreFailed,
+            {{"file", database_.path()}, {"error", database_.why()}, {"changes_lost", waiting}});
+    }
+    database_.close();
+}
+
+FileStoreStatus FileStore::status() {
+    FileStoreStatus status;
+    status.path = database_.path();
+    for (const auto& desk : desks_) status.waiting += desk->waiting();
+    const std::lock_guard lock(mutex_);
+    status.restoring = !told_restored_;
+    status.rows = rows_;
+    status.last_commit = last_commit_;
+    if (fault_ != Fault::kNone) {
+        const char* const remedy =
+            fault_ == Fault::kInUse     ? "stop the other one, or give each a dirs.state of its own"
+            : fault_ == Fault::kForeign ? "move it away, or set store.url to another path"
+            : fault_ == Fault::kDamaged ? "make room in its directory"
+                                        : "correct that";
+        status.remarks.push_back("the store " + status.path + " " + why_ + " (since " +
+                                 readable_minute(since_) +
+                                 "): new subscriptions are refused, what stands goes on; " +
+                                 remedy + ", and it heals by itself");
+    }
+    const auto removed = std::erase_if(set_aside_, [](const std::string& path) {
+        std::error_code error;
+        return !std::filesystem::exists(path, error) && !error;
+    });
+    if (removed > 0 && set_aside_.empty()) damage_.clear();
+    if (set_aside_.empty()) {
+        if (!damage_.empty()) status.remarks.push_back(damage_);
+    } else {
+        status.remarks.push_back(
+            (damage_.empty() ? std::string("the store was damaged once") : damage_) +
+            "; the damaged file is kept as " + set_aside_.back() +
+            ": check disk and memory, then remove it");
+    }
+    return status;
+}
+
+}  // namespace fedgate::store

@@ -1,0 +1,101 @@
+// The store of the daemon: a file, written and read by a thread of its own, so that a slow disk
+// stops nobody. All that the shards have handed over while one commit was under way is the next.
+//
+// Order of life: make it before the shards; each shard's thread attaches a user to its door();
+// start() when the listeners are open; the shards' threads end; finish(); destroy it after that.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "appliance/store/database.hpp"
+#include "appliance/store/desk.hpp"
+#include "core/run/log.hpp"
+
+namespace fedgate::store {
+
+// For `fedctl status`.
+struct FileStoreStatus {
+    std::string path;
+    bool restoring = false;
+    std::uint64_t rows = 0;
+    std::uint64_t waiting = 0;            // changes that are not on disk
+    std::optional<WallTime> last_commit;  // none since the start
+    std::vector<std::string>
+        remarks;  // a sentence each: what, since when, what follows, what to do
+};
+
+class FileStore final : private Keeper {
+public:
+    // Which shard owns the pair of a row. Called on the store's thread.
+    using OwnerOf = std::function<std::uint32_t(const Row&)>;
+
+    FileStore(ShardGroup&, std::string path, OwnerOf);
+    ~FileStore();
+    FileStore(const FileStore&) = delete;
+    FileStore& operator=(const FileStore&) = delete;
+
+    [[nodiscard]] Desk& door(std::uint32_t shard) { return *desks_[shard]; }
+    void start();
+    // Waits for the store's thread, and writes what nobody has taken yet.
+    void finish();
+
+    // Control thread.
+    [[nodiscard]] FileStoreStatus status();
+    [[nodiscard]] Log& log() { return log_; }
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    void take(std::uint32_t shard, Batch) override;
+    void run();
+    [[nodiscard]] bool wait();
+    void try_again();
+    [[nodiscard]] Fault open();
+    [[nodiscard]] Fault mend();
+    [[nodiscard]] Fault restore();
+    [[nodiscard]] bool hand_over(std::uint32_t shard, std::vector<Change>);
+    void tell_all(const std::function<void(Desk&)>&);
+    void end_restoring();
+    void write();
+    [[nodiscard]] Fault write(const std::vector<const Batch*>&);
+    void give_back(std::vector<std::optional<Batch>>, bool ok);
+    void begin_fault(Fault);
+    void end_fault();
+    [[nodiscard]] bool post(std::uint32_t shard, ShardFunction);
+
+    ShardGroup& group_;
+    const OwnerOf owner_of_;
+    Database database_;                         // the store's thread's
+    std::vector<std::unique_ptr<Desk>> desks_;  // the shards'
+    Log log_{-1};                               // the store's thread's
+    bool restored_ = false;                     // the same; all rows were handed over
+    std::uint64_t handed_over_ = 0;             // the same
+
+    std::mutex mutex_;  // of all that follows
+    std::condition_variable changed_;
+    std::vector<std::optional<Batch>> taken_;  // by shard
+    std::vector<std::uint32_t> under_way_;     // batches of rows that a shard has not taken yet
+    bool stopping_ = false;
+    bool told_restored_ = false;  // the shards go on, with or without rows
+    Fault fault_ = Fault::kNone;
+    std::string why_;
+    WallTime since_{};
+    Clock::time_point retry_at_{};
+    std::uint64_t rows_ = 0;
+    std::optional<WallTime> last_commit_;
+    std::string damage_;  // what was found, a sentence
+    std::vector<std::string> set_aside_;
+
+    std::thread thread_;
+};
+
+}  // namespace fedgate::store
