@@ -54,6 +54,17 @@ Json next_hops_of(const Status& status) {
     return rows;
 }
 
+Json store_of(const Store& store, WallTime now) {
+    Json out{{"path", store.path},
+             {"restoring", store.restoring},
+             {"rows", store.rows},
+             {"waiting", store.waiting},
+             {"failing", store.failing}};
+    if (store.last_commit)
+        out["committed_s"] = std::max<std::int64_t>(0, (now - *store.last_commit).count());
+    return out;
+}
+
 Json status_of(AdminHost& host, const Configuration& configuration) {
     Status status = host.status();
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
@@ -75,6 +86,7 @@ Json status_of(AdminHost& host, const Configuration& configuration) {
             {"streams_in", status.streams_in},
             {"streams_out", status.streams_out},
             {"sip_connections", status.sip_connections},
+            {"store", store_of(status.store, now)},
             {"next_hops", next_hops_of(status)},
             {"remarks", status.remarks}};
 }

@@ -94,6 +94,7 @@ void Control::block_signals() {
     sigprocmask(SIG_BLOCK, &set, nullptr);
     // Writing to a client that has gone must be an error, not the end.
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // and so must a file that may not grow
 }
 
 bool Control::open(std::string& why) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,13 +31,24 @@ struct NextHop {
     std::uint64_t unanswered = 0;  // that went elsewhere, or failed
 };
 
+// What outlives the process.
+struct Store {
+    std::string path;
+    bool restoring = false;  // the rows are being read
+    std::uint64_t rows = 0;
+    std::uint64_t waiting = 0;            // changes that are not on disk
+    std::optional<WallTime> last_commit;  // none since the start
+    bool failing = false;                 // a remark says why
+};
+
 struct Status {
     std::string state = "running";  // or `draining`
     unsigned threads = 0;
     std::uint64_t streams_in = 0;  // authenticated
     std::uint64_t streams_out = 0;
     std::uint64_t sip_connections = 0;
-    std::vector<NextHop> next_hops;    // by domain, in the order of their names
+    std::vector<NextHop> next_hops;  // by domain, in the order of their names
+    Store store;
     std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
 

@@ -43,6 +43,22 @@ std::string description(const Json& row) {
     return out;
 }
 
+std::string store_of(const Json& store) {
+    const auto subscriptions = number_of(store, "rows");
+    std::string text = std::to_string(subscriptions) +
+                       (subscriptions == 1 ? " subscription in " : " subscriptions in ") +
+                       string_of(store, "path");
+    if (bool_of(store, "failing")) {
+        text += ", FAILING";
+    } else if (bool_of(store, "restoring")) {
+        text += ", being read";
+    }
+    if (store.contains("committed_s")) {
+        text += ", last commit " + show_age(number_of(store, "committed_s")) + " ago";
+    }
+    return text + ", " + count_of(store, "waiting") + " waiting";
+}
+
 }  // namespace
 
 const Json& array_of(const Json& json, const char* name) {
@@ -130,6 +146,7 @@ std::string show_status(const Json& answer) {
         {"XMPP streams",
          count_of(answer, "streams_in") + " in, " + count_of(answer, "streams_out") + " out"},
         {"SIP", count_of(answer, "sip_connections") + " connections"}};
+    if (answer.contains("store")) rows.push_back({"store", store_of(answer["store"])});
     std::string out = show_table(rows);
     std::vector<std::vector<std::string>> hops{{"SIP DOMAIN", "NEXT HOP", "ADDRESS", "STATE", "FOR",
                                                 "PENDING", "ANSWERED", "UNANSWERED", "WHY"}};

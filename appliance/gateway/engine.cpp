@@ -364,6 +364,14 @@ Gateway::Gateway(Shard& shard, const rules::Snapshot& rules, net::Resolver& reso
                  net::TlsContext* tls, const GatewayOptions& options)
     : engine_(std::make_unique<Engine>(shard, rules, resolver, tls, options)) {}
 
+std::uint32_t owner_shard(const sip::KeySecret& secret, Bytes xmpp_jid, Bytes sip_jid,
+                          std::uint32_t shards) {
+    const xml::Jid xmpp = xml::split_jid(xmpp_jid).value_or(xml::Jid{});
+    const xml::Jid sip = xml::split_jid(sip_jid).value_or(xml::Jid{});
+    const Key pair = KeyMaker(secret).make({xmpp.local, xmpp.domain, sip.local, sip.domain});
+    return Conversations::owner_of(pair, shards);
+}
+
 Gateway::~Gateway() = default;
 
 void Gateway::attach(link::EdgeDoor& edge) { engine_->attach(edge); }

@@ -71,6 +71,10 @@ struct GatewayStatus {
     bool draining = false;
 };
 
+// The shard that owns a pair, and all that is known of it. Bare JIDs, enforced.
+[[nodiscard]] std::uint32_t owner_shard(const sip::KeySecret&, Bytes xmpp_jid, Bytes sip_jid,
+                                        std::uint32_t shards);
+
 class Gateway final : public link::GatewayDoor {
 public:
     // `sip_tls`: null without tls.sip.*: no TLS listener or next hop is served. All references must

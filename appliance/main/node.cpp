@@ -100,6 +100,7 @@ Node::Node(const rules::Snapshot& rules) : rules_(&rules), oldest_generation_(ru
 Node::~Node() {
     if (group_) group_->stop();
     workers_.clear();
+    if (store_) store_->finish();
     write_log();
 }
 
@@ -132,10 +133,14 @@ bool Node::start(std::string& fault) {
     }
     group_ = std::make_unique<ShardGroup>(count);
     door_ = std::make_unique<edge::DoorGuard>(count);
+    store_ = std::make_unique<store::FileStore>(
+        *group_, settings.store_path, [secret = options.secret, count](const store::Row& row) {
+            return gateway::owner_shard(secret, row.xmpp, row.sip, count);
+        });
+    set_log_level(*rules_);
     for (std::uint32_t i = 0; i < count; ++i) {
-        group_->log(i).set_level(level_of(*rules_));
         workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), *door_,
-                                                    dialback_secret_, options));
+                                                    dialback_secret_, options, store_->door(i)));
     }
     for (auto& worker : workers_) {
         const Result<void> outcome = worker->ready();
@@ -144,7 +149,13 @@ bool Node::start(std::string& fault) {
         if (outcome.error().system != 0)
             fault += std::string(": ") + std::strerror(outcome.error().system);
     }
+    if (fault.empty()) store_->start();
     return fault.empty();
+}
+
+void Node::set_log_level(const rules::Snapshot& rules) {
+    for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).set_level(level_of(rules));
+    store_->log().set_level(level_of(rules));
 }
 
 template <typename Function>
@@ -196,9 +207,7 @@ void Node::look_at_certificates() {
 bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
     const auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
     if (certificates) *tls = certificates_.load(rules, static_cast<std::uint32_t>(tls->size()));
-    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-        group_->log(i).set_level(level_of(rules));
-    }
+    set_log_level(rules);
     const bool gateways = on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
         worker.reload_gateway(rules, std::move((*tls)[i]));
     });
@@ -237,6 +246,10 @@ admin::Status Node::status() {
     }
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
+    const store::FileStoreStatus store = store_->status();
+    status.store = {store.path,    store.restoring,   store.rows,
+                    store.waiting, store.last_commit, store.failing};
+    std::ranges::copy(store.remarks, std::back_inserter(status.remarks));
     status.next_hops = next_hops();
     for (const admin::NextHop& hop : status.next_hops) {
         if (hop.state != "down") continue;
@@ -456,6 +469,7 @@ void Node::write_log() {
     if (group_) {
         for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(lines);
     }
+    if (store_) store_->log().drain(lines);
     if (lines.empty()) return;
     // Each shard's lines are in order; those of one second stand together.
     constexpr std::size_t kTimeSize = std::char_traits<char>::length("2026-01-01T00:00:00Z");

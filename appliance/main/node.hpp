@@ -10,6 +10,7 @@
 #include "appliance/admin/host.hpp"
 #include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/worker.hpp"
+#include "appliance/store/file_store.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate {
@@ -48,6 +49,7 @@ private:
     [[nodiscard]] std::vector<admin::NextHop> next_hops();
     void look_at_certificates();
     bool find_dialback_secret(std::string& fault);
+    void set_log_level(const rules::Snapshot&);
     bool everywhere(const rules::Snapshot&, bool certificates);
     template <typename Row, typename Collect>
     std::vector<Row> gather(Collect collect);
@@ -64,6 +66,7 @@ private:
     std::unique_ptr<ShardGroup> group_;
     std::unique_ptr<edge::DoorGuard> door_;
     gateway::SubscriptionQuota subscriptions_;
+    std::unique_ptr<store::FileStore> store_;
     std::vector<std::unique_ptr<Worker>> workers_;
     Drain drain_ = Drain::kNo;
     std::chrono::steady_clock::time_point drain_step_until_;

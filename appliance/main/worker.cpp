@@ -8,7 +8,8 @@
 namespace fedgate {
 
 Worker::Worker(ShardGroup& group, std::uint32_t index, const rules::Snapshot& rules, ShardTls tls,
-               edge::DoorGuard& door, std::string dialback_secret, gateway::GatewayOptions options)
+               edge::DoorGuard& door, std::string dialback_secret, gateway::GatewayOptions options,
+               store::Desk& desk)
     : group_(group),
       index_(index),
       rules_(&rules),
@@ -16,6 +17,7 @@ Worker::Worker(ShardGroup& group, std::uint32_t index, const rules::Snapshot& ru
       door_(door),
       dialback_secret_(std::move(dialback_secret)),
       gateway_options_(std::move(options)),
+      desk_(desk),
       thread_([this] { run(); }) {}
 
 Worker::~Worker() {
@@ -41,6 +43,8 @@ Result<void> Worker::set_up() {
     edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, door_, *gateway_,
                                          dialback_secret_);
     gateway_->attach(*edge_);
+    gateway_->attach_store(desk_);
+    desk_.attach(*shard_, gateway_->store_user());
     Result<void> gateway_started = gateway_->start();
     Result<void> edge_started = edge_->start();
     return gateway_started ? edge_started : gateway_started;
@@ -52,6 +56,7 @@ void Worker::run() {
     const bool usable = shard_ != nullptr;
     started_.set_value(outcome);
     if (usable) shard_->run();
+    desk_.detach();
     edge_.reset();
     gateway_.reset();
     resolver_.reset();

@@ -11,6 +11,7 @@
 #include "appliance/edge/edge.hpp"
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/main/certificate_loader.hpp"
+#include "appliance/store/desk.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
 #include "net/tls.hpp"
@@ -20,7 +21,7 @@ namespace fedgate {
 class Worker {
 public:
     Worker(ShardGroup&, std::uint32_t index, const rules::Snapshot&, ShardTls, edge::DoorGuard&,
-           std::string dialback_secret, gateway::GatewayOptions);
+           std::string dialback_secret, gateway::GatewayOptions, store::Desk&);
     ~Worker();  // joins: stop the group first
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -48,6 +49,7 @@ private:
     edge::Certificates edge_next_;  // between reload_gateway() and reload_edge()
     const std::string dialback_secret_;
     const gateway::GatewayOptions gateway_options_;
+    store::Desk& desk_;
 
     std::unique_ptr<Loop> loop_;
     std::unique_ptr<Shard> shard_;

@@ -305,7 +305,8 @@ FileStoreStatus FileStore::status() {
     status.restoring = !told_restored_;
     status.rows = rows_;
     status.last_commit = last_commit_;
-    if (fault_ != Fault::kNone) {
+    status.failing = fault_ != Fault::kNone;
+    if (status.failing) {
         const char* const remedy =
             fault_ == Fault::kInUse     ? "stop the other one, or give each a dirs.state of its own"
             : fault_ == Fault::kForeign ? "move it away, or set store.url to another path"

@@ -29,6 +29,7 @@ struct FileStoreStatus {
     std::uint64_t rows = 0;
     std::uint64_t waiting = 0;            // changes that are not on disk
     std::optional<WallTime> last_commit;  // none since the start
+    bool failing = false;
     std::vector<std::string>
         remarks;  // a sentence each: what, since when, what follows, what to do
 };

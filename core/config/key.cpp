@@ -192,7 +192,7 @@ constexpr Key kKeys[] = {
     {"site/*/route", kString, kRestart, "pool name", 0, 64, "", "",
      "Edge pool through which the site's users reach XMPP."},
     {"store.url", kString, kRestart, "URL", 0, kPathBytes, "", "",
-     "Where partners' state is kept: sqlite:PATH. Empty: sqlite:fedgate.db in dirs.state."},
+     "Where subscriptions are kept: sqlite:PATH. Empty: fedgate.db in dirs.state."},
     {"tls.external.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted for XMPP partners. Empty: the system's."},
     {"tls.external.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",

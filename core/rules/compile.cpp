@@ -18,6 +18,7 @@ using config::Tree;
 namespace {
 
 constexpr std::string_view kNotYet = "is not yet available in this version";
+constexpr std::string_view kSqlite = "sqlite:";
 
 std::vector<config::Address> addresses(const Tree& tree, std::string_view name) {
     std::vector<config::Address> out;
@@ -73,6 +74,9 @@ private:
         s.gateway = std::ranges::find(roles, "gateway") != roles.end();
         s.threads = count(tree_, "core.threads");
         s.state_directory = tree_.text("dirs.state");
+        s.store_path = s.state_directory + "/fedgate.db";
+        const std::string store = tree_.text("store.url");
+        if (store.starts_with(kSqlite)) s.store_path = store.substr(kSqlite.size());
         s.admin_socket = tree_.text("admin.socket");
         const auto http = addresses(tree_, "admin.http.listen");
         if (!http.empty()) s.admin_http = http.front();
@@ -153,8 +157,9 @@ private:
         }
         const std::string store = tree_.text("store.url");
         if (store.starts_with("postgresql:") || store.starts_with("postgres:")) {
-            complain("store.url", "PostgreSQL " + std::string(kNotYet));
-        } else if (!store.empty() && !store.starts_with("sqlite:")) {
+            complain("store.url", "PostgreSQL " + std::string(kNotYet) +
+                                      "; a file is: sqlite:/var/lib/fedgate/fedgate.db");
+        } else if (!store.empty() && !(store.starts_with(kSqlite) && s.store_path[0] == '/')) {
             complain("store.url", "is not a URL like sqlite:/var/lib/fedgate/fedgate.db");
         }
         if (s.xmpp.retry_first > s.xmpp.retry_max) {

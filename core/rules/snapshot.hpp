@@ -53,6 +53,7 @@ struct Settings {
     bool gateway = true;
     std::uint32_t threads = 0;
     std::string state_directory;
+    std::string store_path;  // of the file
     std::string admin_socket;
     config::Address admin_http;
     std::vector<config::Address> dns_servers;

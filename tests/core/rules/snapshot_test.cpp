@@ -324,6 +324,8 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"link.edges = edge.example:23456\n", "is not yet available"},
         {"store.url = postgresql://db/fedgate\n", "PostgreSQL is not yet available"},
         {"store.url = mysql://db\n", "is not a URL like"},
+        {"store.url = sqlite:fedgate.db\n", "is not a URL like"},
+        {"store.url = sqlite:\n", "is not a URL like"},
         {"tls.external.certificate = /a.pem\n", "needs tls.external.key beside it"},
         {"tls.sip.key = /a.pem\n", "needs tls.sip.certificate beside it"},
         {"xmpp.retry.first = 10s\nxmpp.retry.max = 5s\n", "is above xmpp.retry.max"},
