@@ -44,7 +44,9 @@ Memory::Memory(std::uint32_t shards, OwnerOf owner_of, const Disk& disk)
     for (std::uint32_t i = 0; i < shards; ++i) seats_.push_back(std::make_unique<Seat>(*this, i));
 }
 
-Memory::~Memory() = default;
+Memory::~Memory() {
+    for (auto& seat : seats_) seat->desk.detach();
+}
 
 Desk& Memory::door(std::uint32_t shard) { return seats_.at(shard)->desk; }
 
@@ -56,6 +58,7 @@ void Memory::attach(std::uint32_t shard, Shard& at, User& user) {
         if (owner_of_(change.row()) == shard) seat.to_restore.push_back(change);
     }
     if (failing_) seat.desk.set_failing(true);
+    if (seat.to_restore.empty()) return seat.desk.restore_done();
     at.loop().timers().arm(seat.restoring, at.loop().now());
 }
 

@@ -1,7 +1,8 @@
 // The store of a simulated process: what would be on its disk, in memory. Slow, failing and cut off
 // as a test or the seed says. One thread, virtual time.
 //
-// A restart: crash() or not, take down what ran on the shards, restart(), attach() the new ones.
+// A restart: crash(), take down what ran on the shards, restart(), attach() the new ones. Or, in
+// peace, restart() while the shards are still there. It is destroyed before them.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ public:
 
     [[nodiscard]] Desk& door(std::uint32_t shard);
     // From then on the shard's changes are kept; what it owns is handed to it, with turns in
-    // between.
+    // between (where there is nothing, it hears of that at once).
     void attach(std::uint32_t shard, Shard&, User&);
 
     // A full disk, from now on or no more. What waits is tried again when it has room.
