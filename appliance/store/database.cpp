@@ -170,14 +170,16 @@ bool Database::take_lock() {
 }
 
 Fault Database::connect(const std::string& uri, int flags, std::unique_ptr<Connection>& into,
-                        bool alone) {
+                        Access access) {
     errno = 0;
     into = std::make_unique<Connection>();
     if (into->open(uri, flags) != SQLITE_OK) return fail(*into, "can't be opened");
     sqlite3_busy_timeout(into->handle(), kBusyMs);
-    if (alone && into->run("PRAGMA locking_mode = EXCLUSIVE") != SQLITE_OK) {
-        return fail(*into, "can't be read");
-    }
+    // Both act only before the file is looked at.
+    const char* const first = access == Access::kAlone     ? "PRAGMA locking_mode = EXCLUSIVE"
+                              : access == Access::kSalvage ? "PRAGMA writable_schema = ON"
+                                                           : "";
+    if (into->run(first) != SQLITE_OK) return fail(*into, "can't be read");
     if (into->run(kSettings) != SQLITE_OK) return fail(*into, "can't be read");
     return Fault::kNone;
 }
@@ -229,7 +231,8 @@ Fault Database::open_to_read() {
         if (*options != 0 && !no_journal) break;
         std::unique_ptr<Connection> connection;
         const int flags = *options != 0 ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-        if (connect(uri_of(path_, options), flags, connection, true) != Fault::kNone) continue;
+        if (connect(uri_of(path_, options), flags, connection, Access::kAlone) != Fault::kNone)
+            continue;
         if (identify(*connection) == Fault::kNone) return start(std::move(connection));
     }
     return Fault::kUnusable;
@@ -385,9 +388,8 @@ Fault Database::copy_rows(const std::string& fresh, Damage& damage) {
     std::unique_ptr<Connection> source;
     std::unique_ptr<Connection> into;
     const auto open_source = [&](const std::string& path) {
-        // What a file that was cut still has can be read only so.
-        return connect(uri_of(path), SQLITE_OPEN_READWRITE, source) == Fault::kNone &&
-               source->run("PRAGMA writable_schema = ON") == SQLITE_OK;
+        return connect(uri_of(path), SQLITE_OPEN_READWRITE, source, Access::kSalvage) ==
+               Fault::kNone;
     };
     // Its first page says what it is and where the rest begins, and is as we make it anew: one that
     // can't be used is replaced, in a copy.
@@ -432,19 +434,18 @@ bool Database::replace_first_page(const std::string& fresh, const std::string& c
                                    std::filesystem::copy_options::overwrite_existing, error);
         if (error) return false;
     }
-    // File format 1.3: it has a write-ahead log or not, so many pages, and nobody knows which of
-    // them are free.
+    // File format 1.3: it has a write-ahead log or not, so many pages. Which of them are free stays
+    // as it was said; whoever uses it checks that.
     const std::uintmax_t size = std::filesystem::file_size(copy, error);
     if (error) return false;
     page[18] = page[19] = exists(copy + "-wal") ? 2 : 1;
     for (unsigned i = 0; i < 4; ++i) {
         page[28 + i] = static_cast<unsigned char>((size / kPageBytes) >> (24 - 8 * i));
-        page[32 + i] = 0;
-        page[36 + i] = 1;
     }
-    file = ::open(copy.c_str(), O_WRONLY | O_CLOEXEC);
+    file = ::open(copy.c_str(), O_RDWR | O_CLOEXEC);
     if (file < 0) return false;
     const bool written =
+        pread(file, &page[32], 8, 32) == 8 &&
         pwrite(file, page.data(), page.size(), 0) == static_cast<ssize_t>(page.size());
     ::close(file);
     return written;

@@ -81,9 +81,11 @@ private:
     [[nodiscard]] Fault fail(Fault, std::string why);
     [[nodiscard]] Fault fail(const Connection&, const char* what);
     [[nodiscard]] bool take_lock();
-    // `alone`: nobody else may use the file, and nothing is shared.
+    // kAlone: nobody else may use the file, and nothing is shared. kSalvage: what a file that was
+    // cut still has can be read.
+    enum class Access : std::uint8_t { kShared, kAlone, kSalvage };
     [[nodiscard]] Fault connect(const std::string& uri, int flags,
-                                std::unique_ptr<Connection>& into, bool alone = false);
+                                std::unique_ptr<Connection>& into, Access = Access::kShared);
     [[nodiscard]] Fault identify(const Connection&);
     [[nodiscard]] Fault start(std::unique_ptr<Connection>);
     [[nodiscard]] Fault make(const std::string& path);

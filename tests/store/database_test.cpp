@@ -249,6 +249,30 @@ TEST(Database, MostOfALargeFileThatWasCutIsSaved) {
     EXPECT_GT(outcome.rows.size(), kMany * 6 / 10);
 }
 
+// One after the other they fill their pages in order: the root leads to the last ones.
+TEST(Database, HalfOfAFileThatWasCutInTwoIsSaved) {
+    const Directory directory;
+    {
+        Database database(directory.file());
+        ASSERT_EQ(database.open(), Fault::kNone);
+        for (unsigned i = 0; i < 5'000; i += 50) {
+            Batch batch;
+            for (unsigned j = i; j < i + 50; ++j) add(batch, row(name(j)));
+            const Batch* all[] = {&batch};
+            ASSERT_EQ(database.write(all), Fault::kNone);
+        }
+    }
+    const std::string whole = read(directory.file());
+    write(directory.file(), whole.substr(0, whole.size() / 2));
+    Database database(directory.file());
+    ASSERT_EQ(database.open(), Fault::kDamaged);
+    Damage damage;
+    std::string aside;
+    ASSERT_EQ(database.rebuild(kNow, damage, aside), Fault::kNone);
+    EXPECT_EQ(damage.expected, 5'000U);
+    EXPECT_GT(damage.rows, 2'000U);
+}
+
 TEST(Database, AHiddenRowIsMissed) {
     const Directory directory;
     filled(directory.file());
