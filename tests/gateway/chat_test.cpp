@@ -190,9 +190,9 @@ TEST_F(Chat, TypingWaitsForTextsAndNoTextWaitsForLong) {  // GEN-5, CS-9
     // Nobody answers it: what waits behind it has its time all the same.
     stanzas().clear();
     status = 0;
-    xmpp(state("paused"));
-    xmpp("<body>three</body>");
-    world_.pass(25s);
+    EXPECT_TRUE(world_.give(stanza(state("paused"))));
+    EXPECT_TRUE(world_.give(stanza("<body>three</body>", " type='chat' id='x1'")));
+    world_.pass(27s);
     EXPECT_TRUE(stanzas().empty());
     status = 200;
     world_.pass(10s);
