@@ -57,7 +57,7 @@ class Store(PeerTest):
     async def with_rows(self, count):
         """A store that a daemon has made, with rows, and the daemon gone by kill -9."""
         await self.fedgate.start()
-        await self.says("0 subscriptions in .*, 0 waiting")
+        await self.says(r"0 subscriptions in \S+fedgate.db, 0 waiting")
         await self.kill()
         database = sqlite3.connect(self.file)
         database.executemany("INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -112,7 +112,7 @@ class Store(PeerTest):
         saved, lost = map(int, re.search(r"(\d+) subscriptions could be saved, (\d+)", text).groups())
         self.assertEqual(saved + lost, 5_000)
         self.assertGreater(saved, 1_500)
-        await self.says(f"{saved} subscriptions in .*, 0 waiting")
+        await self.says(f"{saved} subscriptions in \\S+fedgate.db, 0 waiting")
         await self.fedgate.stop()
 
     async def test_a_full_disk(self):
