@@ -205,6 +205,8 @@ void Watchers::go_on() {
         Watcher* watcher = watchers_.find(restored_.front());
         restored_.pop_front();
         if (watcher == nullptr) continue;
+        // With the CSeqs that it goes on from: the next process must not use them again.
+        if (watcher->dialogs != nullptr) watcher->unkept = true;
         if (watcher->auth == WatcherAuth::kAsked && !watcher->sent) send(*watcher, "subscribe");
         if (watcher->auth == WatcherAuth::kGranted && watcher->dialogs != nullptr) {
             doubt(*watcher);

@@ -31,6 +31,7 @@ class Conversations(PeerTest):
                 if ONLY:
                     print(f"{play}\n{play.ladder.text()}")
         all_plays = plays(SCRIPTS, servers, world)
+        self.assertTrue(all_plays)
         quiet = [play for play in all_plays if not play.script.disturbs_others]
         results = await asyncio.gather(*map(one, quiet), return_exceptions=True)
         for play in all_plays[len(quiet):]:

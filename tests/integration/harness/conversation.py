@@ -173,8 +173,8 @@ class Play:
         try:
             await step.action(self, **step.arguments)
         except Exception as failure:
-            raise self.failed(f"{self.script.path.name}:{step.line}: {step.text}",
-                              failure) from None if isinstance(failure, Failed) else failure
+            where = f"{self.script.path.name}:{step.line}: " if step.line else ""
+            raise self.failed(where + step.text, failure) from None if isinstance(failure, Failed) else failure
 
     def failed(self, where, failure):
         """What people are told of it; they have seen the ladder if it was shown."""
