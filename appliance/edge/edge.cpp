@@ -72,6 +72,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPing), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kAnswersWait), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPartnerNews), *this);
 }
 
 Edge::~Edge() {
@@ -286,6 +287,10 @@ bool Edge::on_record(std::uint32_t kind, std::uint32_t /*from_shard*/, Bytes rec
         ping_here(our, their);
     } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kAnswersWait)) {
         answers_here(our, their, header.number != 0);
+    } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kPartnerNews)) {
+        gateway_.on_partner({static_cast<link::PartnerNews::Kind>(header.number & 0xFF),
+                             static_cast<link::Fault>(header.number >> 8), our, their,
+                             record.substr(our.size() + their.size())});
     } else {
         send_here({header.number, our, their, record.substr(our.size() + their.size())});
     }
@@ -413,6 +418,21 @@ void Edge::on_answers(const OutStream& stream, bool wait) {
         static_cast<void>(
             context_.shard.send(shard, static_cast<std::uint32_t>(link::RecordKind::kAnswersWait),
                                 {bytes_of(record), stream.our(), stream.their()}));
+    }
+}
+
+void Edge::on_news(const OutStream& stream, link::PartnerNews::Kind kind, link::Fault fault) {
+    const Bytes why =
+        kind == link::PartnerNews::Kind::kDown ? context_.failures.why(stream.their()) : Bytes();
+    const PairRecord record{
+        static_cast<std::uint64_t>(fault) << 8 | static_cast<std::uint64_t>(kind),
+        static_cast<std::uint32_t>(stream.our().size()),
+        static_cast<std::uint32_t>(stream.their().size())};
+    for (std::uint32_t shard = 0; shard < context_.shard.count(); ++shard) {
+        // To itself too: the gateway may send more stanzas, and this is in the middle of something.
+        static_cast<void>(
+            context_.shard.send(shard, static_cast<std::uint32_t>(link::RecordKind::kPartnerNews),
+                                {bytes_of(record), stream.our(), stream.their(), why}));
     }
 }
 

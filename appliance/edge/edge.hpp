@@ -117,6 +117,7 @@ private:
     [[nodiscard]] std::uint32_t owner_of(Bytes our, Bytes their) const override;
     void on_fate(const link::Outcome&) override;
     void on_answers(const OutStream&, bool wait) override;
+    void on_news(const OutStream&, link::PartnerNews::Kind, link::Fault) override;
 
     void send_here(const link::ToPartner&);
     void pong_here(Bytes our, Bytes their, std::uint64_t number);

@@ -50,6 +50,11 @@ void Failures::recheck(const rules::Snapshot& rules) {
                   [&](const auto& row) { return rules.partner(row.first.first) == nullptr; });
 }
 
+Bytes Failures::why(Bytes their) const {
+    const auto found = rows_.find({std::string(their), false});
+    return found != rows_.end() ? Bytes(found->second.text) : Bytes();
+}
+
 std::vector<LastFailure> Failures::rows() const {
     std::vector<LastFailure> rows;
     rows.reserve(rows_.size());

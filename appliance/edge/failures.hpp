@@ -49,6 +49,8 @@ public:
     void recheck(const rules::Snapshot&);
 
     [[nodiscard]] std::vector<LastFailure> rows() const;
+    // Why the last stream of ours to them failed; empty: not known.
+    [[nodiscard]] Bytes why(Bytes their) const;
     [[nodiscard]] std::size_t count() const { return rows_.size(); }
 
 private:

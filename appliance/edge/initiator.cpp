@@ -104,7 +104,7 @@ void Initiator::start() {
     permanent_ = false;
     proved_ = false;
     done_ = false;
-    closing_ = aborted_ = told_ = sent_on_ = false;
+    closing_ = aborted_ = told_ = sent_on_ = in_order_ = false;
     lost_.reset();
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup::Options options;
@@ -328,6 +328,7 @@ void Initiator::hold_until(Instant when) {
 void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     fault_ = fault_of(stream_end);
     permanent_ = stream_end.permanent;
+    in_order_ = stream_end.cause == Cause::kClosedByPeer;
     closing_ = true;
     const bool said = told_ && stream_end.cause == Cause::kRefused;  // by the owner
     if (!is_sent_on(stream_end) && role_ == xml::Stream::Role::kOutbound && !said) {
@@ -440,6 +441,7 @@ void Initiator::fail(xml::StreamError condition) {
 void Initiator::abort() {
     if (!connection_ || closing_) return;
     closing_ = aborted_ = true;
+    in_order_ = false;
     fault_ = link::Fault::kUnreachable;
     connection_->abort(Error{Errc::kTimeout, 0, "peer does not read"});
 }

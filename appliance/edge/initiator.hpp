@@ -68,6 +68,8 @@ public:
     void close();
     void fail(xml::StreamError);
     [[nodiscard]] bool closed_by_us() const { return done_; }
+    // By them, without an error.
+    [[nodiscard]] bool closed_in_order() const { return in_order_; }
     void abort();  // the peer does not read any more (S2S-66)
     // The targets' failures under earlier rules, between two attempts only.
     void forget_failures() { pool_ = {}; }
@@ -142,6 +144,7 @@ private:
     std::uint64_t judged_by_ = 0;  // digest of the terms
     bool told_ = false;            // why this attempt fails, by a target that could be reached
     bool aborted_ = false;
+    bool in_order_ = false;
     bool held_ = false;  // not reading until hold_
 };
 

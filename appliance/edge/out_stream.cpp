@@ -256,6 +256,7 @@ void OutStream::begin(xml::Proof proof) {
     last_fault_ = link::Fault::kNone;
     since_ = last_stanza_ = last_space_ = heard_at_ = context_.loop.now();
     pinged_at_ = kNever;
+    owner_.on_news(*this, link::PartnerNews::Kind::kUp, link::Fault::kNone);
     flush();
     // At once, to learn whether it answers at all before it matters (S2S-17).
     if (up() && (ping_wanted_ || !counted())) send_ping();
@@ -324,6 +325,11 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
     for (const Asked& one : std::exchange(asked_, {})) owner_.on_answer(one.asker, std::nullopt);
     last_fault_ = fault;
     permanent_ = permanent;
+    using News = link::PartnerNews::Kind;
+    const bool expected = initiator_.closed_by_us() || (was_proved && initiator_.closed_in_order());
+    if (!draining_ && !expected) {
+        owner_.on_news(*this, was_proved && !permanent ? News::kBroke : News::kDown, fault);
+    }
     if (const auto lost = initiator_.take_lost()) keep_session(*lost);
     if (!resumption_ || permanent || draining_) {
         resumption_.reset();

@@ -42,6 +42,7 @@ public:
     // Our answers to the partner wait, so many that what it asks is to be read no more; told again
     // each kAnswersToldEvery. False: read on.
     virtual void on_answers(const OutStream&, bool wait) = 0;
+    virtual void on_news(const OutStream&, link::PartnerNews::Kind, link::Fault) = 0;
 
 protected:
     ~OutStreamOwner() = default;

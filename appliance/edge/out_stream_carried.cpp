@@ -46,6 +46,8 @@ void OutStream::on_carrier_gone(const Carrier& carrier) {
 void OutStream::lose_carrier(link::Fault fault) {
     carrier_.reset();
     last_fault_ = fault;
+    // Their stream; whether they have closed it in order is not known here.
+    if (!draining_) owner_.on_news(*this, link::PartnerNews::Kind::kBroke, fault);
     tell_doubts(fault);
     if (!context_.stream_policy(our_, their_).allowed) {
         fail_waiting(link::Fault::kBlocked, true);

@@ -385,6 +385,7 @@ bool Gateway::drained() const { return engine_->drained(); }
 void Gateway::give_up() { engine_->give_up(); }
 bool Gateway::take_stanza(const link::FromPartner& stanza) { return engine_->take_stanza(stanza); }
 void Gateway::on_outcome(const link::Outcome& outcome) { engine_->on_outcome(outcome); }
+void Gateway::on_partner(const link::PartnerNews& news) { engine_->on_partner(news); }
 std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }
 std::vector<TargetRow> Gateway::targets() const { return engine_->targets(); }
 GatewayStatus Gateway::status() const { return engine_->status(); }

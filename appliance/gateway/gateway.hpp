@@ -108,6 +108,7 @@ public:
     // link::GatewayDoor. Outcomes reach the shard that is in their ticket.
     [[nodiscard]] bool take_stanza(const link::FromPartner&) override;
     void on_outcome(const link::Outcome&) override;
+    void on_partner(const link::PartnerNews&) override;
 
     [[nodiscard]] std::vector<PortRow> ports() const;
     [[nodiscard]] std::vector<TargetRow> targets() const;

@@ -40,8 +40,8 @@ public:
     // Asked before an event is taken that may lead to stanzas; false: not now, hold its source
     // back, or try again kRetryTelling later. After it to_partner() always takes.
     [[nodiscard]] virtual bool has_room() const = 0;
-    // With a token: Watchers::on_unsent(token, fault) follows if it was not written to a stream, or
-    // is in doubt.
+    // With a token: Watchers::on_sent(token) follows when it was written to a stream,
+    // on_unsent(token, fault) if not, or if it is in doubt.
     virtual void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,
                             PresenceToken token = 0) = 0;
     // Memory for one stanza, until the next call; as large as any stanza of ours.

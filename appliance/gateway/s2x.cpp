@@ -259,6 +259,8 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
     if ((own & kPresenceTicket) != 0) {
         if (outcome.fate == link::Fate::kFailed || outcome.fate == link::Fate::kInDoubt) {
             watchers_.on_unsent(own & ~kPresenceTicket, outcome.fault);
+        } else if (outcome.fate == link::Fate::kWritten) {
+            watchers_.on_sent(own & ~kPresenceTicket);
         }
         return;
     }

@@ -93,16 +93,36 @@ struct NotifyLane {
     bool sending = false;  // not from within itself
 };
 
-// A domain of ours and one of theirs: what is between them concerns all who watch through it.
-struct ContactDomain final {
-    ContactDomain(std::string o, std::string t, NotifyLane& l)
-        : our(std::move(o)), their(std::move(t)), lane(l) {}
+// A domain of ours and one of theirs: what is between them concerns all who watch through it. R12,
+// PRES-71: it is known to be reachable until a stream breaks or can't be set up; then it is asked
+// now and then, and who watches is told after a while.
+struct ContactDomain final : private TimerOwner {
+    ContactDomain(Watchers& w, std::string o, std::string t, NotifyLane& l)
+        : owner(w), our(std::move(o)), their(std::move(t)), lane(l), timer(*this) {}
 
+    enum class Walk : std::uint8_t { kNone, kLost, kHealed };
+
+    Watchers& owner;
     const std::string our;
     const std::string their;
     NotifyLane& lane;
+    std::uint32_t number = 0;  // of its tokens
+    Timer timer;
     Watcher* first = nullptr;
     std::size_t count = 0;
+    // Since when it is not known to be reachable; kNever: it is.
+    Instant down_at = kNever;
+    WallTime down_since{};
+    Instant ask_at = kNever;
+    link::Fault fault = link::Fault::kNone;
+    std::string why;
+    bool lost = false;        // and that is told
+    Walk walk = Walk::kNone;  // through its watchers, some at once
+    Watcher* next = nullptr;  // of the walk
+    Instant walk_at = kNever;
+
+private:
+    void on_timer(Timer&) override;
 };
 
 }  // namespace fedgate::gateway

@@ -147,10 +147,10 @@ void Watchers::write_notify(WatcherDialog& dialog, Bytes aor, const SipRoute& ro
     host_.agent().write_contact(out, user_of(aor), route);
     const Watcher& watcher = dialog.watcher;
     const bool ends = dialog.notifier.state() == sip::NotifierState::kTerminated && !dialog.poll;
-    const bool has_document =
-        !dialog.without_body &&
-        (ends ? dialog.approved_once
-              : dialog.notifier.state() != sip::NotifierState::kPending && knows(watcher));
+    const bool lost = is_lost(watcher);
+    const bool may_know = dialog.notifier.state() != sip::NotifierState::kPending;
+    const bool has_document = !dialog.without_body &&
+                              (ends ? dialog.approved_once : may_know && (lost || knows(watcher)));
     if (!has_document) return sip::write_no_body(out);
     dialog.told = true;
     Sink document{host_.stanza_memory()};
@@ -159,6 +159,8 @@ void Watchers::write_notify(WatcherDialog& dialog, Bytes aor, const SipRoute& ro
         Presence closed;
         if (!watcher.presences.empty()) closed.resource = watcher.presences.begin()->resource;
         language = write_pidf(aor, std::span(&closed, 1), true, document);
+    } else if (lost) {
+        write_lost(watcher, aor, document);
     } else {
         language = write_pidf(aor, watcher.presences, true, document);
     }

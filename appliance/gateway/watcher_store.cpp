@@ -189,6 +189,7 @@ bool Watchers::restore(Watcher& watcher, Bytes& detail) {
     dialog->note_cseq(dialog->local_cseq() + kCseqJump);
     WatcherDialog* begun = add(watcher, std::move(*dialog));
     if (begun == nullptr) return false;
+    host_.quota().restore(user_key(watcher), watcher.domain.their);
     begun->first_cseq = static_cast<std::uint32_t>(first_cseq);
     begun->expires_at = now() + std::chrono::seconds(left);
     if (!front.empty()) begun->event_id = std::make_unique<std::string>(front);

@@ -15,7 +15,7 @@ constexpr int kTokenIndexBits = 20;
 static_assert(kWatchersMax <= 1U << kTokenIndexBits);
 
 PresenceToken token_of(Handle<Watcher> watcher) {
-    constexpr std::uint64_t kMask = (PresenceToken{1} << kPresenceTokenBits) - 1;
+    constexpr std::uint64_t kMask = (PresenceToken{1} << (kPresenceTokenBits - 1)) - 1;
     return ((PresenceToken{watcher.generation} << kTokenIndexBits) | watcher.index) & kMask;
 }
 
@@ -131,11 +131,23 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     auto dialog = sip::Dialog::from_request(request, to_tag);
     if (!dialog) return refuse({sip::Dialog::refusal(dialog.error()), {}});
     if (watcher == nullptr) watcher = make(call.from, call.to, pair);
+    if (watcher == nullptr) return refuse(sip_answer(link::Fault::kQueueFull, false));
+    using Bound = SubscriptionQuota::Refusal;
+    const Bound bound =
+        host_.quota().enter(rules.settings.presence, user_key(*watcher), watcher->domain.their);
     WatcherDialog* begun =
-        watcher != nullptr ? begin(*watcher, request, std::move(*dialog), seconds) : nullptr;
+        bound == Bound::kNone ? begin(*watcher, request, std::move(*dialog), seconds) : nullptr;
     if (begun == nullptr) {
-        if (watcher != nullptr) settle(*watcher);
-        return refuse(sip_answer(link::Fault::kQueueFull, false));
+        if (bound == Bound::kNone) {
+            host_.quota().leave(user_key(*watcher), watcher->domain.their);
+        }
+        settle(*watcher);
+        host_.shard().stats().add(Counter::kRateLimited);
+        host_.shard().log().event(
+            EventId::kRateLimited,
+            {{"limit", SubscriptionQuota::name_of(bound)}, {"partner", call.to.domain_ascii}});
+        return bound == Bound::kWatcher ? refuse({403, "Too Many Subscriptions"})
+                                        : refuse(sip_answer(link::Fault::kQueueFull, false));
     }
     NotifyLane& lane = watcher->domain.lane;
     if (!begun->poll && watcher->auth != WatcherAuth::kGranted) {
@@ -225,19 +237,28 @@ Watcher* Watchers::make(const Address& user, const Address& contact, const Key& 
     return watcher;
 }
 
-ContactDomain& Watchers::domain_of(Bytes our, Bytes their) {
+ContactDomain* Watchers::find_domain(Bytes our, Bytes their) {
     char memory[2 * limits::kJidPartBytes + 8];
     Sink key{MutableBytes(memory)};
     key.append(our);
     key.append(' ');
     key.append(their);
     const auto found = contact_domains_.find(key.written());
-    if (found != contact_domains_.end()) return found->second;
+    return found != contact_domains_.end() ? &found->second : nullptr;
+}
+
+ContactDomain& Watchers::domain_of(Bytes our, Bytes their) {
+    if (ContactDomain* found = find_domain(our, their)) return *found;
     auto lane = lanes_.find(our);
     if (lane == lanes_.end()) lane = lanes_.try_emplace(std::string(our)).first;
-    return contact_domains_
-        .try_emplace(std::string(key.written()), std::string(our), std::string(their), lane->second)
-        .first->second;
+    std::string name(our);
+    name.append(1, ' ').append(their);
+    ContactDomain& made =
+        contact_domains_
+            .try_emplace(std::move(name), *this, std::string(our), std::string(their), lane->second)
+            .first->second;
+    made.number = next_domain_++;
+    return made;
 }
 
 void Watchers::forget_if_empty(ContactDomain& domain) {
@@ -421,10 +442,12 @@ std::array<char, 32> Watchers::id_of(const Watcher& watcher) const {
 
 // It may come from within to_partner().
 void Watchers::on_unsent(PresenceToken token, link::Fault fault) {
+    if (ContactDomain* domain = find_domain(token)) return on_down(*domain, fault, {});
     Watcher* watcher = watchers_.find_at(token & ((1U << kTokenIndexBits) - 1));
     if (watcher == nullptr || token_of(watcher->self) != token) return;
     watcher->fault = fault;
     host_.shard().loop().timers().arm(watcher->timer, now());
+    if (says_of_the_way(fault)) on_down(watcher->domain, fault, {});
 }
 
 void Watchers::on_fault(Watcher& watcher, link::Fault fault) {
@@ -537,6 +560,7 @@ void Watchers::settle(Watcher& watcher) {
 void Watchers::free(WatcherDialog& dialog) {
     FEDGATE_CHECK(!dialog.waiting);
     Watcher& watcher = dialog.watcher;
+    host_.quota().leave(user_key(watcher), watcher.domain.their);
     WatcherDialog** link = &watcher.dialogs;
     while (*link != &dialog) link = &(*link)->next;
     *link = dialog.next;
@@ -554,6 +578,7 @@ void Watchers::free(Watcher& watcher) {
         watcher.next_of_domain->previous_of_domain = watcher.previous_of_domain;
     }
     --domain.count;
+    if (domain.next == &watcher) domain.next = watcher.next_of_domain;
     index_.erase(watcher);
     watchers_.free(watcher.self);
     forget_if_empty(domain);

@@ -30,6 +30,8 @@ constexpr std::uint32_t kProbationSeconds = 300;        // PRES-70
 constexpr Duration kUnsentFirst = std::chrono::seconds(60);
 constexpr Duration kUnsentMax = std::chrono::hours(1);
 constexpr Duration kAnswerWait = std::chrono::seconds(10);  // for what a probe brings
+constexpr std::size_t kReasonBytes = 200;  // why a partner can't be reached, as SIP users are told
+constexpr Duration kHealWithin = std::chrono::seconds(60);  // PRES-71
 // After a restart so many are told and asked anew at once, on all shards.
 constexpr std::size_t kRestoredAtOnce = 100;
 constexpr Duration kRestoredEvery = std::chrono::milliseconds(50);
@@ -53,6 +55,8 @@ public:
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault);
     // A stanza with that token was not written to a stream, or may be lost.
     void on_unsent(PresenceToken, link::Fault);
+    void on_sent(PresenceToken);
+    void on_partner(const link::PartnerNews&);
 
     // store::User's, for rows of this kind.
     void on_stored(store::Sequence, bool ok);
@@ -65,16 +69,21 @@ public:
     [[nodiscard]] std::size_t dialog_count() const { return dialogs_.count(); }
 
     void on_timer(Watcher&);
+    void on_timer(ContactDomain&);
 
 private:
     void on_timer(Timer&) override;
 
     // watchers.cpp
     [[nodiscard]] Watcher* make(const Address& user, const Address& contact, const Key& pair);
+    [[nodiscard]] ContactDomain* find_domain(Bytes our, Bytes their);
     [[nodiscard]] ContactDomain& domain_of(Bytes our, Bytes their);
     void forget_if_empty(ContactDomain&);
     [[nodiscard]] WatcherDialog* begin(Watcher&, const sip::Message&, sip::Dialog&&,
                                        std::uint32_t seconds);
+    [[nodiscard]] Key user_key(const Watcher& watcher) const {  // SEC-4
+        return host_.keys().make({watcher.sip_jid()});
+    }
     [[nodiscard]] WatcherDialog* add(Watcher&, sip::Dialog&&);
     void settle(Watcher&);
     void free(WatcherDialog&);
@@ -94,6 +103,18 @@ private:
     void set_auth(Watcher&, WatcherAuth);
     void act(Watcher&);
     [[nodiscard]] bool knows(const Watcher&);
+
+    // watcher_reach.cpp
+    [[nodiscard]] ContactDomain* find_domain(PresenceToken);
+    [[nodiscard]] static bool says_of_the_way(link::Fault);
+    void on_down(ContactDomain&, link::Fault, Bytes why);
+    void on_up(ContactDomain&);
+    void ask_domain(ContactDomain&);
+    void walk(ContactDomain&);
+    void step(ContactDomain&, Watcher&);
+    [[nodiscard]] bool is_lost(const Watcher&) const;
+    void write_lost(const Watcher&, Bytes aor, Sink&);
+    void arm(ContactDomain&);
 
     // watcher_store.cpp
     void write_detail(const Watcher&, Sink&);
@@ -120,6 +141,7 @@ private:
     sip::NotifierTiming timing_;
     std::map<std::string, NotifyLane, std::less<>> lanes_;               // by domain of ours
     std::map<std::string, ContactDomain, std::less<>> contact_domains_;  // "our their"
+    std::uint32_t next_domain_ = 1;
     Slab<Watcher> watchers_{kWatchersMax};
     Slab<WatcherDialog> dialogs_{kWatcherDialogsMax};
     GrowingIndex<Watcher, &Watcher::pair, &Watcher::next_in_index> index_;

@@ -41,6 +41,7 @@ enum class RecordKind : std::uint32_t {
     kQuestion = 8,
     kQuestionAnswer = 9,
     kSessionMark = 10,
+    kPartnerNews = 11,
     kFirstOfGateway = 16
 };
 
@@ -81,12 +82,29 @@ struct Outcome {
         false;  // with kWritten: the stream has XEP-0198, one more outcome will come
 };
 
+// The way to a partner: what has become of it, for those who want to know whether they have a
+// stanza for him or not. A stream that was closed in order, for idleness as a rule, is no news.
+struct PartnerNews {
+    enum class Kind : std::uint8_t {
+        kUp,     // a stream stands
+        kBroke,  // it has broken; whether he can be reached is not known
+        kDown,   // none could be set up
+    };
+    Kind kind;
+    Fault fault = Fault::kNone;
+    Bytes our_domain;
+    Bytes their_domain;
+    Bytes why{};  // kDown: a sentence for people, without a full stop; may be empty
+};
+
 // The gateway as the edge sees it.
 class GatewayDoor {
 public:
     // False: no room now. The edge stops reading that stream and tries again (back-pressure).
     [[nodiscard]] virtual bool take_stanza(const FromPartner&) = 0;
     virtual void on_outcome(const Outcome&) = 0;
+    // On every shard; where a mailbox has no room it is left out: ask him, if it matters.
+    virtual void on_partner(const PartnerNews&) {}
 
 protected:
     ~GatewayDoor() = default;

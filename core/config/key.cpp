@@ -170,8 +170,13 @@ constexpr Key kKeys[] = {
      "Machines of the pool."},
     {"pool/*/priority", kInteger, kRestart, "rank", 0, 65535, "0", "",
      "Pools with a lower number are used first."},
+    {"presence.ask_again", kDuration, kLive, "duration", 1 * kSecond, kHour, "30s", "",
+     "How often a partner that can't be reached is asked again, while SIP users watch its "
+     "contacts."},
     {"presence.expires", kInteger, kLive, "seconds", 60, 86'400, "3600", "",
      "How long a subscription to the presence of a SIP user is asked for; it is refreshed before."},
+    {"presence.lost_after", kDuration, kLive, "duration", 0, kHour, "120s", "",
+     "After how long SIP users who watch a partner's contacts are told that it can't be reached."},
     {"presence.subscriptions", kInteger, kLive, "subscriptions", 0, kCount, "1000000", "",
      "Presence subscriptions at a time, of all users in both directions; one needs up to 1 KiB."},
     {"sec.loop_repeats", kInteger, kLive, "messages", 1, 1000, "8", "",

@@ -89,6 +89,8 @@ private:
         s.tls_sip = tls_files("tls.sip");
         s.im.max_bytes = static_cast<std::size_t>(tree_.number("im.max_bytes"));
         s.im.error_wait = tree_.duration("im.error_wait");
+        s.presence.ask_again = tree_.duration("presence.ask_again");
+        s.presence.lost_after = tree_.duration("presence.lost_after");
         s.presence.expires = count(tree_, "presence.expires");
         s.presence.subscriptions = count(tree_, "presence.subscriptions");
         s.presence.subscriptions_per_domain = count(tree_, "sec.subscriptions_per_domain");

@@ -103,6 +103,8 @@ struct Settings {
     } im;
 
     struct Presence {
+        Duration ask_again{};             // R12
+        Duration lost_after{};            // PRES-71
         std::uint32_t expires = 0;        // PRES-30: seconds
         std::uint32_t subscriptions = 0;  // SEC-4
         std::uint32_t subscriptions_per_domain = 0;

@@ -1,4 +1,5 @@
 // SIP users watch XMPP contacts: interworking section 6.3, through the whole gateway.
+#include <algorithm>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -696,6 +697,161 @@ TEST(Watchers, WhatADiskHasSpoiltIsLeftOut) {
     Scene scene({}, 1, store.get());
     scene.world.pass(5s);
     EXPECT_TRUE(scene.subscribe().starts_with("SIP/2.0 200 "));
+}
+
+// ---- Partners that can't be reached
+
+// The partner is gone, or back, as the edge tells it.
+void set_reachable(Scene& scene, bool reachable, const std::string& why = {}) {
+    for (auto& edge : scene.world.edges) {
+        edge->fault = reachable ? link::Fault::kNone : link::Fault::kUnreachable;
+    }
+    if (reachable) return;  // it has to find out
+    for (auto& gateway : scene.world.gateways) {
+        gateway->on_partner({link::PartnerNews::Kind::kDown, link::Fault::kUnreachable,
+                             "sip.example", "xmpp.example", why});
+    }
+}
+
+std::size_t count_of(Scene& scene, const std::string& part) {
+    const auto all = scene.stanzas();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(all, [&](const std::string& one) { return has(one, part); }));
+}
+
+TEST(Watchers, WhoWatchesIsToldSinceWhenAndWhy) {  // PRES-71, R12
+    for (const std::uint32_t shards : {1u, 4u}) {
+        Scene scene({}, shards);
+        const std::string tag = scene.approved();
+        scene.stanza("", "", "balcony");
+        scene.notify(3);
+        set_reachable(scene, false, "none of its servers could be reached: connection refused");
+        scene.world.pass(115s);
+        EXPECT_EQ(scene.notifies.size(), 3u);
+        const std::string lost = scene.notify(4, 10s);
+        EXPECT_TRUE(header_of(lost, "Subscription-State").starts_with("active;"));
+        EXPECT_TRUE(has(body_of(lost), "<tuple id='ID-balcony'><status><basic>closed")) << lost;
+        EXPECT_TRUE(has(body_of(lost), "xmpp.example can't be reached since 20") ||
+                    has(body_of(lost), "xmpp.example can&apos;t be reached since 20"))
+            << lost;
+        EXPECT_TRUE(has(body_of(lost),
+                        " UTC: none of its servers could be reached: connection "
+                        "refused</note>"));
+        // The dialog lives, and says so to a refresh.
+        EXPECT_TRUE(scene.subscribe({}, tag).starts_with("SIP/2.0 200 "));
+        EXPECT_EQ(body_of(scene.notify(5)), body_of(lost));
+        EXPECT_GE(count_of(scene, "urn:xmpp:ping"), 4u * 1);
+        // It heals by itself.
+        const std::size_t probes = count_of(scene, "type='probe'");
+        set_reachable(scene, true);
+        ASSERT_TRUE(
+            scene.world.until([&] { return count_of(scene, "type='probe'") > probes; }, 31s));
+        scene.stanza("", "", "balcony");
+        EXPECT_TRUE(has(body_of(scene.notify(6, 6s)), "<basic>open</basic>"));
+        const std::size_t pings = count_of(scene, "urn:xmpp:ping");
+        EXPECT_EQ(scene.quiet(120s), 6u);
+        EXPECT_EQ(count_of(scene, "urn:xmpp:ping"), pings);
+    }
+}
+
+// He went offline meanwhile, and his server has nothing to say of him.
+TEST(Watchers, WhoIsSilentAfterwardsIsOffline) {  // PRES-71, R12
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    set_reachable(scene, false);
+    EXPECT_TRUE(has(scene.notify(4, 130s), "its server does not answer</note>"));
+    set_reachable(scene, true);
+    const std::string last = scene.notify(5, 60s);
+    EXPECT_TRUE(has(body_of(last), "<basic>closed</basic>"));
+    EXPECT_FALSE(has(body_of(last), "<note"));
+}
+
+TEST(Watchers, AShortBreakIsNotTold) {  // PRES-71
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    scene.world.gateway().on_partner({link::PartnerNews::Kind::kBroke, link::Fault::kUnreachable,
+                                      "sip.example", "xmpp.example"});
+    ASSERT_TRUE(scene.world.until([&] { return count_of(scene, "type='probe'") == 1; }, 10s));
+    scene.stanza("", "", "balcony");
+    EXPECT_EQ(scene.quiet(), 4u);  // a probe was answered: it may be news
+    EXPECT_TRUE(has(body_of(scene.notifies[3]), "<basic>open</basic>"));
+}
+
+TEST(Watchers, AWishThatCanNotGoWaits) {  // PRES-60, PRES-70
+    struct Row {
+        link::Fault fault;
+        const char* state;
+    };
+    for (const Row& row :
+         {Row{link::Fault::kUnreachable, ""}, Row{link::Fault::kQueueFull, ""},
+          Row{link::Fault::kNotTrusted, ""},
+          Row{link::Fault::kNoSuchDomain, "terminated;reason=probation;retry-after=300"},
+          Row{link::Fault::kRemoteDenied, "terminated;reason=rejected"}}) {
+        Scene scene;
+        scene.world.edge().fault = row.fault;
+        EXPECT_TRUE(scene.subscribe({.expires = "3600"}).starts_with("SIP/2.0 200 "));
+        scene.world.pass(20s);
+        if (*row.state != 0) {
+            EXPECT_EQ(header_of(scene.notifies.back(), "Subscription-State"), row.state);
+            continue;
+        }
+        EXPECT_EQ(scene.notifies.size(), 1u);
+        EXPECT_EQ(count_of(scene, "type='subscribe'"), 1u);
+        scene.world.pass(200s);
+        EXPECT_LE(count_of(scene, "type='subscribe'"), 3u);  // 60 s, 120 s
+        const std::size_t before = count_of(scene, "type='subscribe'");
+        scene.world.edge().fault = link::Fault::kNone;
+        EXPECT_TRUE(
+            scene.world.until([&] { return count_of(scene, "type='subscribe'") > before; }, 300s));
+        scene.world.pass(300s);
+        EXPECT_EQ(count_of(scene, "type='subscribe'"), before + 1);
+        scene.stanza("subscribed");
+        EXPECT_TRUE(has(scene.notify(2), "Subscription-State: active"));
+    }
+}
+
+// ---- Many
+
+TEST(Watchers, AStormIsSentInPieces) {  // R13
+    Scene scene;
+    bool silent = true;
+    scene.peer->answer = [&](const sip::Message& request) {
+        if (request.method != sip::Method::kNotify) return 200;
+        scene.notifies.emplace_back(request.bytes);
+        return silent ? 0 : 200;
+    };
+    constexpr int kMany = 150;
+    for (int i = 0; i < kMany; ++i) {
+        scene.subscribe({.call_id = "c" + std::to_string(i), .user = "u" + std::to_string(i)});
+    }
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.notifies.size(), 64u);
+    silent = false;
+    EXPECT_TRUE(scene.world.until([&] { return scene.notifies.size() == kMany; }, 60s));
+}
+
+TEST(Watchers, BoundsOfSubscriptions) {  // SEC-4
+    Scene scene(
+        Settings{{"sec.subscriptions_per_watcher", "3"}, {"sec.subscriptions_per_domain", "5"}});
+    const auto wish = [&](const std::string& user, const std::string& contact) {
+        return scene.subscribe({.call_id = user + contact, .contact = contact, .user = user});
+    };
+    std::string tag;
+    for (const char* contact : {"a", "b", "c"}) tag = Scene::tag_of(wish("romeo", contact));
+    EXPECT_TRUE(wish("romeo", "d").starts_with("SIP/2.0 403 "));
+    EXPECT_TRUE(wish("benvolio", "a").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(wish("benvolio", "b").starts_with("SIP/2.0 200 "));
+    const std::string refused = wish("benvolio", "c");
+    EXPECT_TRUE(refused.starts_with("SIP/2.0 500 "));
+    EXPECT_EQ(header_of(refused, "Retry-After"), "30");
+    // One goes, one may come.
+    scene.subscribe({.call_id = "romeoc", .contact = "c", .expires = "0"}, tag);
+    scene.world.pass(1s);
+    EXPECT_TRUE(wish("benvolio", "c").starts_with("SIP/2.0 200 "));
 }
 
 }  // namespace

@@ -59,14 +59,18 @@ public:
         their_domains.emplace_back(to.their_domain);
         if (to.ticket != 0) {
             tickets.push_back(to.ticket);
-            if (at_once)
+            if (fault != link::Fault::kNone) {
+                door->on_outcome({to.ticket, link::Fate::kFailed, fault, false});
+            } else if (at_once) {
                 door->on_outcome({to.ticket, link::Fate::kWritten, link::Fault::kNone, false});
+            }
         }
         return true;
     }
     link::GatewayDoor* door = nullptr;
     int refuse = 0;
     bool at_once = true;
+    link::Fault fault = link::Fault::kNone;  // of all that has a ticket
     std::vector<std::string> stanzas;
     std::vector<std::string> their_domains;
     std::vector<link::Ticket> tickets;

@@ -1,0 +1,189 @@
+// R12, PRES-71: a partner that can't be reached. Who watches there is told since when and why, and
+// when it can be reached again its contacts are asked how they are.
+#include <algorithm>
+#include <span>
+
+#include "appliance/gateway/watchers.hpp"
+#include "core/base/hash.hpp"
+#include "xml/text.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+// The first of them comes soon: a stream that broke says nothing of whether the next one stands.
+constexpr Duration kFirstAsk = std::chrono::seconds(2);
+// Tokens of domains have this bit; those of watchers have fewer.
+constexpr PresenceToken kDomainToken = PresenceToken{1} << (kPresenceTokenBits - 1);
+
+Bytes explain(link::Fault fault) {
+    switch (fault) {
+        case link::Fault::kNoSuchDomain: return "the domain has no XMPP server";
+        case link::Fault::kNotTrusted: return "the two servers do not trust each other";
+        case link::Fault::kRemoteDenied: return "its server refuses us";
+        case link::Fault::kRemoteFailing: return "its server fails";
+        case link::Fault::kBlocked: return "not allowed by policy";
+        case link::Fault::kQueueFull: return "too much waits for its server";
+        case link::Fault::kExpired: return "its server takes nothing";
+        case link::Fault::kNone:
+        case link::Fault::kTooLong:
+        case link::Fault::kUnreachable: break;
+    }
+    return "its server does not answer";
+}
+
+}  // namespace
+
+// Of the partner, or only of one stanza?
+bool Watchers::says_of_the_way(link::Fault fault) {
+    return fault != link::Fault::kTooLong && fault != link::Fault::kQueueFull;
+}
+
+void Watchers::on_sent(PresenceToken token) {
+    if (ContactDomain* domain = find_domain(token)) on_up(*domain);
+}
+
+void ContactDomain::on_timer(Timer&) { owner.on_timer(*this); }
+
+ContactDomain* Watchers::find_domain(PresenceToken token) {
+    if ((token & kDomainToken) == 0) return nullptr;
+    const auto number = static_cast<std::uint32_t>(token & ~kDomainToken);
+    for (auto& [name, domain] : contact_domains_) {
+        if (domain.number == number) return &domain;
+    }
+    return nullptr;
+}
+
+void Watchers::on_partner(const link::PartnerNews& news) {
+    ContactDomain* domain = find_domain(news.our_domain, news.their_domain);
+    if (domain == nullptr) return;
+    if (news.kind == link::PartnerNews::Kind::kUp) return on_up(*domain);
+    on_down(*domain, news.fault, news.why);
+}
+
+// Since the first sign; the reason is the last one.
+void Watchers::on_down(ContactDomain& domain, link::Fault fault, Bytes why) {
+    domain.fault = fault;
+    if (!why.empty()) domain.why.assign(why.substr(0, kReasonBytes));
+    if (domain.down_at != kNever) return;
+    domain.why.assign(why.substr(0, kReasonBytes));
+    domain.down_at = now();
+    domain.down_since = std::chrono::floor<std::chrono::seconds>(host_.shard().loop().wall_now());
+    domain.ask_at = now() + kFirstAsk;
+    if (domain.walk == ContactDomain::Walk::kHealed) domain.walk = ContactDomain::Walk::kNone;
+    arm(domain);
+}
+
+void Watchers::on_up(ContactDomain& domain) {
+    if (domain.down_at == kNever) return;
+    if (domain.lost) {
+        host_.shard().log().event(EventId::kPartnerBack,
+                                  {{"partner", domain.their}, {"domain", domain.our}});
+    }
+    domain.down_at = domain.ask_at = kNever;
+    domain.lost = false;
+    domain.walk = ContactDomain::Walk::kHealed;
+    domain.next = domain.first;
+    domain.walk_at = now();
+    arm(domain);
+}
+
+// XEP-0199, so that the edge tries to set up a stream. What answers does not matter: written is
+// enough.
+void Watchers::ask_domain(ContactDomain& domain) {
+    domain.ask_at = now() + host_.rules().settings.presence.ask_again;
+    Sink stanza{host_.stanza_memory()};
+    xml::DomainBuffer name;
+    const auto id = to_hex(host_.random().bytes<8>());
+    stanza.append("<iq type='get' from='");  // in domains there is nothing to escape
+    stanza.append(xml::wire_domain(domain.our, name));
+    stanza.append("' to='");
+    stanza.append(xml::wire_domain(domain.their, name));
+    stanza.append("' id='");
+    stanza.append(Bytes(id.data(), id.size()));
+    stanza.append("'><ping xmlns='urn:xmpp:ping'/></iq>");
+    FEDGATE_CHECK(!stanza.overflowed());
+    host_.to_partner(domain.our, domain.their, stanza.written(), kDomainToken | domain.number);
+}
+
+void Watchers::on_timer(ContactDomain& domain) {
+    const bool room = host_.has_room();
+    if (room && domain.ask_at <= now()) ask_domain(domain);
+    const Duration patience = host_.rules().settings.presence.lost_after;
+    if (domain.down_at != kNever && !domain.lost && domain.down_at + patience <= now()) {
+        domain.lost = true;
+        domain.walk = ContactDomain::Walk::kLost;
+        domain.next = domain.first;
+        domain.walk_at = now();
+        host_.shard().log().event(
+            EventId::kPartnerLost,
+            {{"partner", domain.their},
+             {"domain", domain.our},
+             {"why", domain.why.empty() ? explain(domain.fault) : Bytes(domain.why)}});
+    }
+    if (room && domain.walk_at <= now()) walk(domain);
+    arm(domain);
+    send_waiting(domain.lane);
+}
+
+void Watchers::arm(ContactDomain& domain) {
+    Instant due = std::min(domain.ask_at, domain.walk_at);
+    if (domain.down_at != kNever && !domain.lost) {
+        due = std::min(due, domain.down_at + host_.rules().settings.presence.lost_after);
+    }
+    if (due == kNever) return domain.timer.cancel();
+    // Without room for stanzas: soon again, but not at once.
+    if (due <= now()) due = now() + kNotifyAgain;
+    host_.shard().loop().timers().arm(domain.timer, due);
+}
+
+// Lost: as fast as after a restart. Healed: spread, since each makes the partner work.
+void Watchers::walk(ContactDomain& domain) {
+    std::size_t some = std::max<std::size_t>(kRestoredAtOnce / host_.shard().count(), 1);
+    if (domain.walk == ContactDomain::Walk::kHealed) {
+        some = std::min(some, 1 + domain.count / (kHealWithin / kRestoredEvery));
+    }
+    for (; some > 0 && domain.next != nullptr; --some) {
+        Watcher& watcher = *domain.next;
+        domain.next = watcher.next_of_domain;
+        step(domain, watcher);
+        settle(watcher);
+    }
+    domain.walk_at = domain.next != nullptr ? now() + kRestoredEvery : kNever;
+    if (domain.next == nullptr) domain.walk = ContactDomain::Walk::kNone;
+}
+
+void Watchers::step(ContactDomain& domain, Watcher& watcher) {
+    if (domain.walk == ContactDomain::Walk::kLost) {
+        if (is_lost(watcher)) tell_all(watcher, true);
+        return;
+    }
+    if (watcher.auth == WatcherAuth::kAsked && watcher.again_at != kNever) {
+        send(watcher, "subscribe");
+    } else if (watcher.auth == WatcherAuth::kGranted && watcher.dialogs != nullptr) {
+        doubt(watcher);
+    }
+}
+
+// Nothing has come from him since then.
+bool Watchers::is_lost(const Watcher& watcher) const {
+    return watcher.domain.lost && watcher.auth == WatcherAuth::kGranted &&
+           watcher.heard_at < watcher.domain.down_at;
+}
+
+void Watchers::write_lost(const Watcher& watcher, Bytes aor, Sink& out) {
+    const ContactDomain& domain = watcher.domain;
+    char memory[kReasonBytes + limits::kJidPartBytes + 128];
+    Sink note{MutableBytes(memory)};
+    note.append(domain.their);
+    note.append(" can't be reached since ");
+    note.append(readable_minute(domain.down_since));
+    note.append(": ");
+    const Bytes why = domain.why;
+    note.append(why.empty() || !xml::is_xml_text(why) ? explain(domain.fault) : why);
+    Presence closed;
+    if (!watcher.presences.empty()) closed.resource = watcher.presences.begin()->resource;
+    closed.add_note({"en", note.written()});
+    static_cast<void>(write_pidf(aor, std::span(&closed, 1), true, out));
+}
+
+}  // namespace fedgate::gateway
