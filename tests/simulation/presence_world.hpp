@@ -9,12 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "appliance/gateway/conversation.hpp"
 #include "appliance/store/memory.hpp"
 #include "sip/transaction_key.hpp"
 #include "tests/simulation/world.hpp"
 #include "tests/sip/watch_agent.hpp"
-#include "xml/jid.hpp"
 
 namespace fedgate::simulation {
 
@@ -232,12 +230,7 @@ public:
           agents(simulation.make_loop(agents_node), simulation.address(fedgate.node(), kSipPort),
                  people),
           store(shards, [shards](const store::Row& row) {
-              const auto xmpp = *xml::split_jid(row.xmpp);
-              const auto sip = *xml::split_jid(row.sip);
-              return gateway::Conversations::owner_of(
-                  gateway::KeyMaker(sip::KeySecret{})
-                      .make({xmpp.local, xmpp.domain, sip.local, sip.domain}),
-                  shards);
+              return gateway::owner_shard({}, row.xmpp, row.sip, shards);
           }) {
         net::seed_tls_from(&seeded_);
         fedgate.knows(kXmppDomain, simulation, partner.node());
