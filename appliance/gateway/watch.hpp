@@ -105,6 +105,8 @@ struct Watch final : private TimerOwner {
         return *rest;
     }
 
+    [[nodiscard]] bool has_prober() const { return rest != nullptr && !rest->prober.empty(); }
+
     Watches& watches;
     Handle<Watch> self;
     Key pair;

@@ -37,6 +37,7 @@ void Watches::run(Watch& watch, A actions) {
     }
     if (has(actions, A::kSendInitial)) watch.unsent = !send_subscribe(watch, true);
     if (has(actions, A::kSendRefresh)) watch.unsent = !send_subscribe(watch, false);
+    if (has(actions, A::kReportPending) && watch.has_prober()) watch.owe(Debt::kAnswer);
     if (has(actions, A::kReportActive)) on_active(watch);
     if (has(actions, A::kReportLost)) on_lost(watch);
     if (has(actions, A::kReportEnded)) on_ended(watch, was_in_dialog);
@@ -239,18 +240,19 @@ void Watches::on_active(Watch& watch) {
 
 // PRES-39, PRES-41, PRES-51, PRES-55; and when nobody wants it any more (PRES-42).
 void Watches::on_lost(Watch& watch) {
-    const bool unreached =
-        watch.subscriber.status() == 408 && watch.wanted &&
-        (watch.fault == LocalFault::kUnreachable || watch.fault == LocalFault::kNoNextHop);
+    const LocalFault fault = watch.fault;
+    if (fault == LocalFault::kDraining) return;  // the next process goes on
+    const bool unreached = watch.subscriber.status() == 408 && watch.wanted &&
+                           (fault == LocalFault::kUnreachable || fault == LocalFault::kNoNextHop ||
+                            fault == LocalFault::kTimeout || fault == LocalFault::kInDoubt);
     watch.eager = unreached;
-    if (watch.rest != nullptr && !watch.rest->prober.empty()) watch.owe(Debt::kAnswer);
+    if (watch.has_prober()) watch.owe(Debt::kAnswer);
     if (watch.is_granted()) {
         watch.owe(Debt::kTakeBack);
         if (unreached && !watch.outage_told) watch.owe(Debt::kOutage);
     } else if (watch.approval == Approval::kAsked && wall_now() - watch.asked_at >= kAskedAtMost) {
         static_cast<void>(watch.subscriber.unsubscribe(now()));
-        watch.status =
-            watch.fault == LocalFault::kPayload ? watch.subscriber.status() : std::uint16_t{0};
+        watch.status = fault == LocalFault::kPayload ? watch.subscriber.status() : std::uint16_t{0};
         watch.approval = Approval::kNone;
         watch.owe(Debt::kError);
         keep(watch);
@@ -265,7 +267,7 @@ void Watches::on_ended(Watch& watch, bool was_in_dialog) {
     }
     watch.resting = false;
     if (watch.approval == Approval::kNone) {  // PRES-45: a poll
-        if (watch.rest == nullptr || watch.rest->prober.empty()) return;
+        if (!watch.has_prober()) return;
         return watch.owe(is_refusal(status) ? Debt::kEnd : Debt::kAnswer);
     }
     // PRES-36: whoever has never been answered is told why. Else PRES-35, PRES-43, PRES-52,
@@ -284,7 +286,7 @@ void Watches::on_ended(Watch& watch, bool was_in_dialog) {
 // PRES-54: it will not change, so there is nothing more to ask for.
 void Watches::on_final(Watch& watch) {
     if (watch.approval == Approval::kNone) {
-        if (watch.rest != nullptr && !watch.rest->prober.empty()) watch.owe(Debt::kAnswer);
+        if (watch.has_prober()) watch.owe(Debt::kAnswer);
         return;
     }
     watch.stands = true;

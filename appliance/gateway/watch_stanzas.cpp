@@ -178,7 +178,8 @@ void Watches::on_evidence(const StanzaCall& call, const Key& pair) {
     if (watch == nullptr || watch->approval == Approval::kNone || watch->leaving) return;
     const bool is_presence = call.stanza.kind == xml::StanzaKind::kPresence;
     const Bytes resource = call.from.jid.resource;
-    const auto hash = static_cast<std::uint32_t>(host_.keys().make({resource}).low);
+    const auto hash =
+        is_presence ? static_cast<std::uint32_t>(host_.keys().make({resource}).low) : 0;
     if (is_presence && call.stanza.type == "unavailable") {
         if (resource.empty()) watch->resources.clear();
         const bool nobody = resource.empty() || watch->resources.remove(hash);
@@ -186,6 +187,11 @@ void Watches::on_evidence(const StanzaCall& call, const Key& pair) {
         watch->rest_at = now() + kRestAfter;
     } else {
         if (is_presence && !resource.empty()) watch->resources.add(hash);
+        if (watch->wanted && watch->dialog) {  // as for nearly all messages: its timer sees it
+            watch->interest_at = now();
+            watch->rest_at = kNever;
+            return;
+        }
         touch(*watch);
     }
     settle(*watch);
@@ -231,7 +237,7 @@ void Watches::tell_announced(const Watch& watch, const Pair& pair, Bytes to) {
 void Watches::show(Watch& watch, const Pair& pair, Bytes document, Bytes language) {
     if (watch.leaving || watch.resting || watch.approval == Approval::kAsked) return;
     const bool notes = shows_notes(pair);
-    const bool probed = watch.rest != nullptr && !watch.rest->prober.empty();
+    const bool probed = watch.has_prober();
     bool told = false;
     if (!document.empty()) {
         Document tuples;

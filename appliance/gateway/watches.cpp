@@ -84,7 +84,11 @@ void Watches::free(Watch& watch) {
 void Watches::settle(Watch& watch) {
     while (watch.unsent) {
         watch.unsent = false;
-        run(watch, watch.subscriber.on_no_answer(watch.subscriber.attempt(), now()));
+        const std::uint8_t attempt = watch.subscriber.attempt();
+        // Busy ourselves: what holds goes on holding.
+        run(watch, watch.fault == LocalFault::kOverload
+                       ? watch.subscriber.on_answer(attempt, {503, {}, {}, {}}, now())
+                       : watch.subscriber.on_no_answer(attempt, now()));
     }
     if (watch.unsaved) keep(watch);
     const bool paid = pay(watch) && !watch.unsaved;

@@ -241,7 +241,8 @@ public:
         : simulation(settings_of(tls != nullptr)),
           node_(simulation.make_node()),
           rules_(compile(with(more))),
-          group_(shards) {
+          group_(shards),
+          store_(store) {
         for (std::uint32_t i = 0; i < shards; ++i) {
             SimulatedLoop& loop = simulation.make_loop(node_);
             shards_.push_back(std::make_unique<Shard>(group_, i, loop));
@@ -264,6 +265,9 @@ public:
             FEDGATE_CHECK(gateways.back()->start().has_value());
             if (store != nullptr) store->attach(i, *shards_[i], gateways.back()->store_user());
         }
+    }
+    ~World() {
+        if (store_ != nullptr) store_->restart();  // its doors go before the shards do
     }
     // Certificates of tests are valid now, whatever the simulation thinks.
     static SimulationSettings settings_of(bool real_time) {
@@ -330,6 +334,7 @@ private:
     Simulation::Node node_;
     std::unique_ptr<const rules::Snapshot> rules_;
     ShardGroup group_;
+    store::Memory* store_;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::vector<std::unique_ptr<net::SimulatedResolver>> resolvers_;
 
