@@ -212,7 +212,8 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
                     trust_ != SipTrust::kNone) {
                     peer.port = port != 0 ? port : tls_ ? kSipsPort : kSipPort;
                 }
-                if (!transport_.user_.on_sip_message(transport_.message_, peer)) {
+                if (asks_too_fast() ||
+                    !transport_.user_.on_sip_message(transport_.message_, peer)) {
                     Loop& loop = transport_.shard_.loop();
                     stream.pause_input();
                     unfinished_.cancel();
@@ -240,13 +241,25 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
     }
 }
 
+// Many requests at once have many answers at once: the next one is read when those have left.
+bool SipConnection::asks_too_fast() const {
+    return in_ && transport_.message_.is_request &&
+           stream_->unsent_bytes() > kSipUnsentAnswerBytes / 2;
+}
+
 void SipConnection::on_writable(net::Connection&) {
     if (leg_ != nullptr) transport_.user_.on_sip_writable(*leg_);
 }
 
 void SipConnection::on_timer(Timer& timer) {
     Loop& loop = transport_.shard_.loop();
-    if (&timer == &again_) return stream_->resume_input();
+    if (&timer == &again_) {
+        if (in_ && stream_->unsent_bytes() > kSipUnsentAnswerBytes / 2 &&
+            loop.now() - stream_->last_progress() > kSipUnreadTime) {
+            return stream_->abort({Errc::kLimit, 0, "SIP answers unread"});
+        }
+        return stream_->resume_input();
+    }
     if (&timer == &unfinished_)
         return stream_->abort({Errc::kTimeout, 0, "SIP message without end"});
     if (!ready_) return stream_->abort({Errc::kTimeout, 0, "SIP connection set-up"});

@@ -50,6 +50,7 @@ constexpr Duration kSipPongTimeout = std::chrono::seconds(10);    // SIP-15
 constexpr Duration kSipUntrustedTime = std::chrono::seconds(10);  // SIP-30: time enough for its 403
 constexpr Duration kSipTrustTime = std::chrono::seconds(32);      // then it is asked for again
 constexpr Duration kSipMessageTime = std::chrono::seconds(32);    // from its first byte to its last
+constexpr Duration kSipUnreadTime = std::chrono::seconds(10);     // answers that nobody reads
 constexpr Duration kSipRetryTaking = std::chrono::milliseconds(2);  // back-pressure: offered again
 
 // Where a message came from, and where its answer goes (SIP-13).
@@ -118,6 +119,7 @@ private:
     [[nodiscard]] bool write_answer(Bytes);
     [[nodiscard]] bool reaches(const SocketAddress&, bool tls) const;
     void watch_peer();
+    [[nodiscard]] bool asks_too_fast() const;
     void time_message(bool begins);
 
     SipTransport& transport_;

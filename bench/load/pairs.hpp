@@ -1,6 +1,6 @@
 // Who watches whom: each of `watchers` SIP users has `contacts` XMPP users as contacts, the same
-// number in each of `domains` XMPP domains, and the other way round: an XMPP user is the contact of
-// as many SIP users as there are for each. Pairs are numbered from 0.
+// number in each of `domains` XMPP domains. An XMPP user is the contact of at most ten: so many he
+// may subscribe to at once (S2S-65). Pairs are numbered from 0.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ public:
           contacts_(contacts),
           domains_(domains),
           each_(contacts / domains),
-          users_(std::max(each_, (watchers + domains - 1) / domains)) {}
+          users_(std::max(each_, (watchers * each_ + 9) / 10)) {}
 
     [[nodiscard]] unsigned count() const { return watchers_ * contacts_; }
     [[nodiscard]] unsigned domains() const { return domains_; }

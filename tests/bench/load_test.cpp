@@ -33,7 +33,7 @@ TEST(Pairs, AreSpreadEvenly) {
     }
     for (const auto& [sip, count] : of_sip) EXPECT_EQ(count, 20U);
     for (const auto& [domain, count] : of_domain) EXPECT_EQ(count, 500U);
-    for (const auto& [user, count] : of_user) EXPECT_EQ(count, 20U);
+    for (const auto& [user, count] : of_user) EXPECT_EQ(count, 10U);
 }
 
 TEST(Pairs, WhoIsNoContactIsNotFound) {
