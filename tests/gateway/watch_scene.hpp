@@ -51,8 +51,13 @@ class WatchScene {
 public:
     explicit WatchScene(const Settings& more = {}, std::uint32_t shards = 1,
                         store::Memory* store = nullptr)
-        : world(more, shards, nullptr, {}, {}, store) {
+        : world(more, shards, nullptr, {}, {}, store), store_(store) {
         play();
+    }
+    WatchScene(const WatchScene&) = delete;
+    WatchScene& operator=(const WatchScene&) = delete;
+    ~WatchScene() {  // the store outlives the shards that it knows
+        if (store_ != nullptr) store_->crash([] { return true; });
     }
     // The server (again).
     void play() {
@@ -165,6 +170,7 @@ public:
     std::string document;
 
 private:
+    store::Memory* store_;
     int cseq_ = 0;
     std::vector<std::unique_ptr<SipPeer>> stopped_;
 };

@@ -46,12 +46,18 @@ class Scene {
 public:
     explicit Scene(const Settings& more = {}, std::uint32_t shards = 1,
                    store::Memory* store = nullptr)
-        : world(more, shards, nullptr, {}, {}, store), peer(world.peer()) {
+        : world(more, shards, nullptr, {}, {}, store), peer(world.peer()), store_(store) {
         peer->answer = [this](const sip::Message& request) {
             if (request.method != sip::Method::kNotify) return 200;
             notifies.emplace_back(request.bytes);
             return notify_status;
         };
+    }
+
+    Scene(const Scene&) = delete;
+    Scene& operator=(const Scene&) = delete;
+    ~Scene() {  // the store outlives the shards that it knows
+        if (store_ != nullptr) store_->crash([] { return true; });
     }
 
     // Sends a SUBSCRIBE and gives the answer to it. `to_tag`: of its dialog.
@@ -126,6 +132,7 @@ public:
     }
 
 private:
+    store::Memory* store_;
     int cseq_ = 0;
     int branch_ = 0;
 };
