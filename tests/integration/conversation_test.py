@@ -14,7 +14,7 @@ from harness.world import PeerTest
 ONLY = os.environ.get("CONVERSATION")
 SCRIPTS = [parse(path) for path in sorted(
     (pathlib.Path(__file__).parent / "conversations").glob(f"{ONLY or '*'}.txt"))]
-KEYS = {"xmpp.rate.connections_per_address": "none"}
+KEYS = {"xmpp.rate.connections_per_address": "none", "presence.lost_after": "1s"}
 AT_ONCE = 8    # plays that leave each other alone
 
 
