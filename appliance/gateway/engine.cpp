@@ -251,8 +251,11 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             if (!read_call(call, names)) return refuse_unknown(call);
             if (call.malformed) return true;  // it was not where it came in
             const Key pair = pair_key(call.from, call.to);
-            return call.stanza.kind == xml::StanzaKind::kPresence ? own_presence(call, pair)
-                                                                  : own_message(call, pair);
+            switch (call.stanza.kind) {
+                case xml::StanzaKind::kPresence: return own_presence(call, pair);
+                case xml::StanzaKind::kIq: return answer_iq_of(call, &pair);
+                default: return own_message(call, pair);
+            }
         }
         case GatewayRecord::kRequest: {
             const Origin origin{

@@ -197,6 +197,8 @@ private:
     [[nodiscard]] bool take_message(StanzaCall&);
     [[nodiscard]] bool own_message(StanzaCall&, const Key& pair);
     [[nodiscard]] bool take_iq(const StanzaCall&);
+    // `pair`: of the two users, owned by this shard; or null.
+    [[nodiscard]] bool answer_iq_of(const StanzaCall&, const Key* pair);
     [[nodiscard]] bool take_presence(StanzaCall&);
     [[nodiscard]] bool own_presence(StanzaCall&, const Key& pair);
     [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, StanzaText&);

@@ -418,14 +418,29 @@ bool Gateway::Engine::refuse(const StanzaCall& call, ErrorKind kind, Bytes text)
     return true;
 }
 
+// What one user asks of another is answered where it is known whether he may see him.
 bool Gateway::Engine::take_iq(const StanzaCall& call) {
     if (call.malformed) return refuse(call, LocalFault::kAddress);
+    const bool between_users = !call.from.jid.local.empty() && !call.to.jid.local.empty();
+    if (!between_users ||
+        call.from_partner.stanza.size() + kRecordFrontBytes > shard_.record_bytes_max()) {
+        return answer_iq_of(call, nullptr);
+    }
+    const Key pair = pair_key(call.from, call.to);
+    const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
+    return owner == shard_.index() ? answer_iq_of(call, &pair) : forward(owner, call.from_partner);
+}
+
+bool Gateway::Engine::answer_iq_of(const StanzaCall& call, const Key* pair) {
     IqContext context;
     context.from = call.from_text;
     context.to = call.to_text;
     context.id = call.id;
     context.to_domain = call.to.jid.local.empty() && call.to.jid.resource.empty();
     context.to_bare = !call.to.jid.local.empty() && call.to.jid.resource.empty();
+    context.watcher_granted = pair != nullptr && watches_.granted(*pair);
+    context.announced = pair != nullptr && !call.to.jid.resource.empty() &&
+                        watches_.announces(*pair, call.to.jid.resource);
     context.receipts = call.domain->imdn || call.domain->receipt_on_200;  // RCPT-6
     context.markup = call.domain->html_out;
     context.now = shard_.loop().wall_now();

@@ -62,6 +62,33 @@ TEST(Watches, FromTheWishToPresence) {  // PRES-30, PRES-31, PRES-14, PRES-16, P
     }
 }
 
+// Who may see a contact may ask what his devices can; a stranger hears what is said of nobody.
+TEST(Watches, WhoSeesAContactMayAskWhatHeCan) {  // IQ-3, IQ-4, SEC-5
+    for (const std::uint32_t shards : {1u, 4u}) {
+        WatchScene scene({}, shards);
+        const auto asks = [&](const std::string& user, const std::string& whom) {
+            const std::string text = "<iq from='" + user + "@xmpp.example/balcony' to='" + whom +
+                                     "' id='q1' type='get'>"
+                                     "<query xmlns='http://jabber.org/protocol/disco#info'/></iq>";
+            const std::size_t before = scene.stanzas().size();
+            EXPECT_TRUE(scene.world.gateways[0]->take_stanza(
+                {"xmpp.example", link::Proof::kCertificate, text}));
+            EXPECT_TRUE(scene.world.until([&] { return scene.stanzas().size() > before; }));
+            for (const std::string& stanza : scene.stanzas()) {
+                if (has(stanza, "id='q1'") && has(stanza, "type='result'")) return stanza;
+            }
+            return std::string();
+        };
+        EXPECT_EQ(asks("juliet", "romeo@sip.example"), "");
+        scene.stanza("subscribe");
+        scene.notify(scene.subscribe(1), "active;expires=3600", pidf({{"desk", kOpen}}));
+        scene.sent(2);
+        EXPECT_EQ(asks("juliet", "romeo@sip.example/phone"), "");
+        EXPECT_EQ(asks("tybalt", "romeo@sip.example/desk"), "");
+        EXPECT_TRUE(has(asks("juliet", "romeo@sip.example/desk"), "category='client'"));
+    }
+}
+
 // The user changes his mind before the server has answered: nothing of before counts.
 TEST(Watches, WhoComesBackAtOnceSeesAllAnew) {  // PRES-30, PRES-43
     WatchScene scene;
