@@ -138,6 +138,7 @@ struct Watch final : private TimerOwner {
     bool eager : 1 = false;        // to be subscribed as soon as there is a way
     bool unsent : 1 = false;       // a SUBSCRIBE could not be sent
     bool unsaved : 1 = false;      // the store had no room for the row's last change
+    bool listed : 1 = false;       // in Watches::unstored_
     bool outage_told : 1 = false;  // kOutage was paid, and nothing was heard since
 
 private:

@@ -131,7 +131,7 @@ void Watches::on_request_done(ClientRequest& request, const sip::Message* respon
     host_.agent().release(request);
     if (watch == nullptr) return;
     watch->fault = response != nullptr ? LocalFault::kPayload : fault;
-    if (watch == sending_) {  // within its own send()
+    if (watch == sending_ && attempt == watch->subscriber.attempt()) {  // within its own send()
         sending_ = nullptr;
         return;
     }
@@ -250,13 +250,19 @@ void Watches::on_lost(Watch& watch) {
     if (watch.is_granted()) {
         watch.owe(Debt::kTakeBack);
         if (unreached && !watch.outage_told) watch.owe(Debt::kOutage);
-    } else if (watch.approval == Approval::kAsked && wall_now() - watch.asked_at >= kAskedAtMost) {
-        static_cast<void>(watch.subscriber.unsubscribe(now()));
-        watch.status = fault == LocalFault::kPayload ? watch.subscriber.status() : std::uint16_t{0};
-        watch.approval = Approval::kNone;
-        watch.owe(Debt::kError);
-        keep(watch);
+    } else if (watch.approval == Approval::kAsked && forgotten_at(watch) <= now()) {
+        give_up(watch);
     }
+}
+
+// PRES-39. The user is told why.
+void Watches::give_up(Watch& watch) {
+    static_cast<void>(watch.subscriber.unsubscribe(now()));
+    watch.status =
+        watch.fault == LocalFault::kPayload ? watch.subscriber.status() : std::uint16_t{0};
+    watch.approval = Approval::kNone;
+    watch.owe(Debt::kError);
+    keep(watch);
 }
 
 void Watches::on_ended(Watch& watch, bool was_in_dialog) {

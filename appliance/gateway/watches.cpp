@@ -91,17 +91,19 @@ void Watches::settle(Watch& watch) {
                        : watch.subscriber.on_no_answer(attempt, now()));
     }
     if (watch.unsaved) keep(watch);
-    const bool paid = pay(watch) && !watch.unsaved;
+    const bool paid = pay(watch);
     const sip::SubscriberState state = watch.subscriber.state();
     const bool is_idle =
         state == sip::SubscriberState::kTerminated || state == sip::SubscriberState::kInit;
-    if (watch.approval == Approval::kNone && is_idle && watch.debts == 0 && paid &&
-        watch.unstored == 0) {
+    if (watch.approval == Approval::kNone && is_idle && watch.debts == 0 && watch.unstored == 0 &&
+        !watch.unsaved) {
         return free(watch);
     }
     Instant due = std::min(watch.subscriber.deadline(), watch.rest_at);
     if (watch.is_granted() && watch.wanted) due = std::min(due, watch.interest_at + kInterestKept);
+    if (watch.approval == Approval::kAsked && is_idle) due = std::min(due, forgotten_at(watch));
     if (!paid) due = std::min(due, now() + kDebtRetry);
+    if (watch.unsaved) due = std::min(due, now() + kStoreRetry);
     if (due == kNever) return watch.timer.cancel();
     host_.shard().loop().timers().arm(watch.timer, due);
 }
@@ -127,7 +129,21 @@ void Watches::on_watch_timer(Watch& watch) {
         keep_if_changed(watch);
     }
     while (watch.subscriber.deadline() <= now()) run(watch, watch.subscriber.on_time(now()));
+    const bool asks_nobody = watch.subscriber.state() == sip::SubscriberState::kInit ||
+                             watch.subscriber.state() == sip::SubscriberState::kTerminated;
+    if (watch.approval == Approval::kAsked && asks_nobody && forgotten_at(watch) <= now()) {
+        const Pair pair(watch);
+        if (admit(pair.xmpp, pair.sip, watch.pair) != Admission::kAllowed) {
+            watch.fault = LocalFault::kPolicy;
+        }
+        give_up(watch);
+    }
     settle(watch);
+}
+
+// PRES-39: when nobody waits any more for an answer to what the user has asked.
+Instant Watches::forgotten_at(const Watch& watch) const {
+    return now() + (watch.asked_at + kAskedAtMost - wall_now());
 }
 
 // He has shown himself.
@@ -188,6 +204,8 @@ void Watches::note_unstored(Watch& watch, std::optional<store::Sequence> sequenc
     watch.unsaved = !sequence.has_value();
     if (!sequence) return;
     watch.unstored = *sequence;
+    if (watch.listed) return;
+    watch.listed = true;
     unstored_.emplace_back(*sequence, watch.self);
 }
 
@@ -238,10 +256,15 @@ void Watches::keep_if_changed(Watch& watch) {
 void Watches::on_stored(store::Sequence last, bool ok) {
     if (!ok) return;  // what waits for it goes on waiting
     while (!unstored_.empty() && unstored_.front().first <= last) {
-        const auto [sequence, handle] = unstored_.front();
+        const Handle<Watch> handle = unstored_.front().second;
         unstored_.pop_front();
         Watch* watch = slab_.find(handle);
-        if (watch == nullptr || watch->unstored != sequence) continue;
+        if (watch == nullptr) continue;
+        if (watch->unstored > last) {  // it has changed again
+            unstored_.emplace_back(watch->unstored, handle);
+            continue;
+        }
+        watch->listed = false;
         watch->unstored = 0;
         settle(*watch);
     }
@@ -359,11 +382,15 @@ bool Watches::revive(Watch& watch) {
     if (watch.approval == Approval::kNone || watch.leaving) return false;
     const S state = watch.subscriber.state();
     const bool goes_on = state == S::kNotifyWait || state == S::kPending || state == S::kActive;
-    if (judges_ && goes_on) {
+    const bool waits = state == S::kInit && watch.subscriber.deadline() != kNever;
+    if (judges_ && (goes_on || waits || watch.stands)) {
         const Pair pair(watch);
-        if (admit(pair.xmpp, pair.sip, watch.pair) == Admission::kRefused) {
+        if (admit(pair.xmpp, pair.sip, watch.pair) != Admission::kAllowed) {
+            if (watch.stands) watch.owe(Debt::kTakeBack);
+            watch.stands = false;
             watch.resting = watch.eager = true;  // until they change again
             run(watch, watch.subscriber.unsubscribe(now()));
+            if (watch.subscriber.state() == S::kTerminated) watch.resting = false;
             settle(watch);
             return true;
         }

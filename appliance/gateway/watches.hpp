@@ -21,7 +21,8 @@ constexpr std::size_t kWatches = 10'000'000;                    // of one shard;
 constexpr Duration kInterestKept = std::chrono::hours(24);      // PRES-42
 constexpr Duration kAskedAtMost = std::chrono::hours(24);       // PRES-39
 constexpr Duration kRestAfter = std::chrono::minutes(5);        // PRES-46
-constexpr Duration kDebtRetry = std::chrono::milliseconds(20);  // no room for stanzas, or the store
+constexpr Duration kDebtRetry = std::chrono::milliseconds(20);  // no room for stanzas
+constexpr Duration kStoreRetry = std::chrono::seconds(1);       // no room in the store
 // At start, and when a next hop comes back: of all shards together.
 constexpr std::uint32_t kSubscribesPerSecond = 2'000;
 // A SIP domain without a next hop is told to who watches there after this (as PRES-71).
@@ -85,6 +86,7 @@ private:
     void on_timer(Timer&) override;
     void touch(Watch&);
     void start_if_idle(Watch&);
+    [[nodiscard]] Instant forgotten_at(const Watch&) const;
     [[nodiscard]] Admission admit(const Address& xmpp, const Address& sip, const Key& pair) const;
     [[nodiscard]] bool ask_store(Watch&);  // false: not now, and the user has to know
     void keep(Watch&);
@@ -109,6 +111,7 @@ private:
                     bool has_document);
     void on_active(Watch&);
     void on_lost(Watch&);
+    void give_up(Watch&);
     void on_ended(Watch&, bool was_in_dialog);
     void on_final(Watch&);
 
@@ -136,7 +139,7 @@ private:
     sip::SubscriberTiming timing_;
     Slab<Watch> slab_{kWatches};
     GrowingIndex<Watch, &Watch::pair, &Watch::next_in_index> index_;
-    std::deque<std::pair<store::Sequence, Handle<Watch>>> unstored_;  // their order
+    std::deque<std::pair<store::Sequence, Handle<Watch>>> unstored_;  // each once at most
     Watch* sending_ = nullptr;                                        // its SUBSCRIBE goes out now
     std::vector<Way> ways_;
     Timer ways_timer_;

@@ -553,6 +553,42 @@ TEST(Watches, PolicyDecides) {  // ERR-L5, P4, R3, R7
     }
 }
 
+// Also who only waits to try again.
+TEST(Watches, ARevokedPolicyEndsIt) {  // U6, ERR-L5
+    auto settings = test::base_settings();
+    const auto before = test::compile(settings);
+    settings.emplace_back("policy/global/xmpp_access", "no");
+    const auto after = test::compile(settings);
+    for (const bool waits : {false, true}) {
+        WatchScene scene;
+        scene.approved();
+        if (waits) {
+            scene.notify(scene.subscribes.back(), "terminated;reason=probation;retry-after=600");
+            EXPECT_TRUE(has(scene.sent(3), "type='unavailable'"));
+        }
+        scene.world.gateway().reload(*after);
+        EXPECT_TRUE(has(scene.sent(3), "type='unavailable'"));
+        scene.world.pass(5s);
+        const std::size_t asked = scene.subscribes.size();
+        EXPECT_EQ(asked, waits ? 1u : 2u);
+        scene.world.pass(3h);
+        EXPECT_EQ(scene.subscribes.size(), asked);
+        scene.world.gateway().reload(*before);
+        EXPECT_EQ(header_of(scene.subscribe(asked + 1), "Expires"), "3600");
+    }
+}
+
+// Whom our user has not added is not kept for ever.
+TEST(Watches, NobodyIsHeldForMoreThanADay) {  // PRES-39, SEC-4
+    WatchScene scene(Settings{{"partner/xmpp.example/type", "public_unverified"}});
+    scene.stanza("subscribe");
+    scene.quiet(0, 23h);
+    EXPECT_EQ(scene.world.gateway().status().watches, 1u);
+    EXPECT_TRUE(has(scene.sent(1, 2h), "<policy-violation"));
+    EXPECT_EQ(scene.world.gateway().status().watches, 0u);
+    EXPECT_TRUE(scene.subscribes.empty());
+}
+
 TEST(Watches, AnOutageIsToldWithItsReason) {  // R12
     WatchScene scene;
     scene.approved();
