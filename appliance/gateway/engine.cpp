@@ -113,7 +113,7 @@ void Gateway::Engine::size_memory() {
     const std::size_t body = rules_->settings.im.max_bytes;
     text_memory_.resize(4 * body + 65'536);
     scratch_memory_.resize(4 * body + 65'536);
-    request_memory_.resize(2 * body + 65'536);
+    request_memory_.resize(2 * body + 65'536 + kPidfBytesMax);
     stanza_memory_.resize(6 * body + 262'144);
 }
 
@@ -134,8 +134,10 @@ void Gateway::Engine::drain() {
 }
 
 bool Gateway::Engine::drained() const {
-    return agent_.request_count() == agent_.probe_count() && agent_.unanswered_count() == 0 &&
-           unanswered_ == 0 && untold_.count == 0 && late_answers_.empty() && outbox_.empty();
+    // Subscriptions outlive the process: the next one goes on with them.
+    return agent_.request_count() == agent_.probe_count() + agent_.presence_count() &&
+           agent_.unanswered_count() == 0 && unanswered_ == 0 && untold_.count == 0 &&
+           late_answers_.empty() && outbox_.empty();
 }
 
 Key Gateway::Engine::pair_key(const Address& xmpp, const Address& sip) const {

@@ -238,6 +238,7 @@ public:
     [[nodiscard]] const std::vector<std::unique_ptr<SipRoute>>& routes() const { return routes_; }
     [[nodiscard]] std::size_t request_count() const { return requests_.count(); }
     [[nodiscard]] std::size_t probe_count() const { return probes_; }
+    [[nodiscard]] std::size_t presence_count() const { return presence_requests_; }
     [[nodiscard]] std::size_t transaction_count() const { return transactions_.count(); }
     [[nodiscard]] std::size_t unanswered_count() const { return unanswered_; }
 

@@ -85,6 +85,7 @@ void Watchers::send_waiting(NotifyLane& lane) {
 
 void Watchers::on_timer(Timer& timer) {
     if (&timer == &going_on_) return go_on();
+    if (&timer == &judging_) return judge_some();
     for (auto& [name, lane] : lanes_) send_waiting(lane);
 }
 
@@ -122,7 +123,8 @@ bool Watchers::send_notify(WatcherDialog& dialog) {
     Sink bytes{host_.request_memory()};
     sip::write_request_head(bytes, head);
     write_notify(dialog, aor.written(), *route, bytes);
-    if (bytes.overflowed() || !host_.agent().fill(*request, {}, bytes.written())) {
+    FEDGATE_CHECK(!bytes.overflowed());
+    if (!host_.agent().fill(*request, {}, bytes.written())) {
         host_.agent().release(*request);
         return false;
     }

@@ -11,7 +11,7 @@ namespace {
 
 // RFC 3261 12.2.1.1: CSeq rises. So many NOTIFYs may have gone out since a row was written.
 constexpr std::uint32_t kCseqJump = 1 << 20;
-constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kLineBytes = 64 + kEventIdBytes;
 constexpr std::size_t kDetailBytes =
     kLineBytes + kDialogsOfPair * (kLineBytes + sip::Dialog::kSavedBytes);
 static_assert(kDetailBytes <= limits::kStoreDetailBytes);
@@ -185,7 +185,8 @@ bool Watchers::restore(Watcher& watcher, Bytes& detail) {
         std::clamp<std::int64_t>(
             expires - host_.shard().loop().wall_now().time_since_epoch().count(), 0,
             timing_.expires);
-    if (!dialog || watcher.dialog_count >= kDialogsOfPair) return true;
+    if (!dialog || watcher.dialog_count >= kDialogsOfPair || front.size() > kEventIdBytes)
+        return true;
     dialog->note_cseq(dialog->local_cseq() + kCseqJump);
     WatcherDialog* begun = add(watcher, std::move(*dialog));
     if (begun == nullptr) return false;
@@ -205,7 +206,7 @@ void Watchers::go_on() {
     for (; some > 0 && !restored_.empty() && host_.has_room(); --some) {
         Watcher* watcher = watchers_.find(restored_.front());
         restored_.pop_front();
-        if (watcher == nullptr) continue;
+        if (watcher == nullptr || end_if_revoked(*watcher)) continue;
         // With the CSeqs that it goes on from: the next process must not use them again.
         if (watcher->dialogs != nullptr) watcher->unkept = true;
         if (watcher->auth == WatcherAuth::kAsked && !watcher->sent) send(*watcher, "subscribe");

@@ -24,6 +24,7 @@ SipAnswer judge(const sip::Message& request, const sip::NotifierTiming& timing, 
                 std::uint32_t& seconds) {
     const auto event = sip::parse_event(request.value(sip::HeaderName::kEvent));
     if (!event || event->package != "presence") return {489, {}};
+    if (event->id.size() > kEventIdBytes) return {400, "Event Id Too Long"};
     if (!accepts_pidf(request)) {
         sip::write_header(headers, sip::HeaderName::kAccept, kPidfType);
         return {406, {}};
@@ -76,8 +77,6 @@ Watchers::Watchers(PresenceHost& host) : host_(host) {
 }
 
 Watchers::~Watchers() = default;
-
-void Watchers::reload() {}
 
 bool Watchers::has_asked(const Key& pair) const {
     const Watcher* watcher = index_.find(pair);
@@ -222,6 +221,7 @@ Watcher* Watchers::make(const Address& user, const Address& contact, const Key& 
     }
     watcher->self = handle;
     watcher->pair = pair;
+    places_ = std::max(places_, handle.index + 1);
     char memory[2 * xml::kJidBytes];
     Sink names{MutableBytes(memory)};
     xml::write_jid(names, {user.jid.local, user.jid.domain, {}});

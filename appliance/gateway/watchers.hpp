@@ -18,6 +18,7 @@ namespace fedgate::gateway {
 constexpr std::size_t kWatchersMax = 1 << 20;             // of one shard, and as many dialogs:
 constexpr std::size_t kWatcherDialogsMax = kWatchersMax;  // beyond, 500 with Retry-After
 constexpr std::uint8_t kDialogsOfPair = 5;                // SEC-4
+constexpr std::size_t kEventIdBytes = 128;                // SIP-23; beyond, 400
 constexpr std::size_t kNotifiesInFlight = 64;             // R13: to one domain of ours
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(20);  // there was no memory for it
 constexpr Duration kFresh = std::chrono::seconds(60);             // PRES-61, PRES-65
@@ -35,6 +36,9 @@ constexpr Duration kHealWithin = std::chrono::seconds(60);  // PRES-71
 // After a restart so many are told and asked anew at once, on all shards.
 constexpr std::size_t kRestoredAtOnce = 100;
 constexpr Duration kRestoredEvery = std::chrono::milliseconds(50);
+// After a change of the rules, of one shard, which costs some 1 ms.
+constexpr std::uint32_t kJudgedAtOnce = 1'024;
+constexpr Duration kJudgedEvery = std::chrono::milliseconds(10);
 
 class Watchers final : private TimerOwner {
 public:
@@ -116,6 +120,10 @@ private:
     void write_lost(const Watcher&, Bytes aor, Sink&);
     void arm(ContactDomain&);
 
+    // watcher_policy.cpp
+    void judge_some();
+    bool end_if_revoked(Watcher&);  // true: he is told so, and may be gone
+
     // watcher_store.cpp
     void write_detail(const Watcher&, Sink&);
     [[nodiscard]] store::Row row_of(const Watcher&, Sink& detail);
@@ -154,6 +162,9 @@ private:
     Fifo<Handle<Watcher>> restored_;
     Timer again_{*this};
     Timer going_on_{*this};
+    Timer judging_{*this};
+    std::uint32_t places_ = 0;  // of watchers_, that were ever used
+    std::uint32_t judge_at_ = 0;
 };
 
 }  // namespace fedgate::gateway

@@ -1,4 +1,6 @@
 // SIP users watch XMPP contacts: interworking section 6.3, through the whole gateway.
+#include "appliance/gateway/watchers.hpp"
+
 #include <algorithm>
 #include <map>
 
@@ -239,6 +241,27 @@ TEST(Watchers, PolicyDecidesAsForMessages) {  // SEC-4, P4
     Scene scene(Settings{{"policy/global/xmpp_access", "no"}});
     EXPECT_TRUE(scene.subscribe().starts_with("SIP/2.0 403 "));
     EXPECT_TRUE(scene.stanzas().empty());
+}
+
+TEST(Watchers, ARevokedPolicyEndsIt) {  // U6, ERR-46
+    Scene scene({}, 4);
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    auto settings = test::base_settings();
+    const auto before = test::compile(settings);
+    settings.emplace_back("policy/global/xmpp_access", "no");
+    const auto after = test::compile(settings);
+    for (auto& gateway : scene.world.gateways) gateway->reload(*after);
+    EXPECT_EQ(header_of(scene.notify(4), "Subscription-State"), "terminated;reason=rejected");
+    EXPECT_EQ(header_of(scene.notifies[3], "Content-Length"), "0");
+    EXPECT_TRUE(has(scene.sent(2), "type='unavailable'"));
+    scene.stanza("", "<show>dnd</show>", "balcony");
+    EXPECT_EQ(scene.quiet(), 4u);
+    EXPECT_TRUE(scene.subscribe({.call_id = "again"}).starts_with("SIP/2.0 403 "));
+    for (auto& gateway : scene.world.gateways) gateway->reload(*before);
+    scene.subscribe({.call_id = "later"});
+    EXPECT_TRUE(has(scene.notify(5), "Subscription-State: active"));
 }
 
 TEST(Watchers, FiveDialogsOfOnePair) {  // SEC-4, PRES-79
@@ -598,6 +621,22 @@ TEST(Watchers, ARestartIsNotNoticed) {  // R4
         scene.subscribe({.call_id = "later"});
         EXPECT_TRUE(has(scene.notify(4), "Subscription-State: active"));
     }
+}
+
+// Whatever a client writes there, the row of its pair has room for it.
+TEST(Watchers, TheEventsIdIsBounded) {  // SIP-23
+    const auto store = make_store();
+    Scene scene({}, 1, store.get());
+    for (int i = 0; i < kDialogsOfPair; ++i) {
+        Wish wish{.call_id = "long-" + std::to_string(i),
+                  .event = "presence;id=" + std::string(8'000, 'a')};
+        EXPECT_TRUE(scene.subscribe(wish).starts_with("SIP/2.0 400 ")) << i;
+        wish.event = "presence;id=" + std::string(kEventIdBytes, 'a');
+        EXPECT_TRUE(scene.subscribe(wish).starts_with("SIP/2.0 200 ")) << i;
+    }
+    scene.world.pass(1s);
+    ASSERT_NE(row_in(*store), nullptr);
+    EXPECT_TRUE(has(row_in(*store)->text, std::string(kEventIdBytes, 'a')));
 }
 
 // Offline meanwhile, and the server says nothing to the probe: so it is told, not the old state.
