@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from .person import Ladder
-from .process import Failed
+from .process import Failed, wait_until
 
 WAIT_SECONDS = 10
 SIDES = ("xmpp", "sip")
@@ -272,13 +272,17 @@ async def says_for_a_receipt(play, who, text, whom):
 
 @form('WHO says "TEXT" [to WHOM] until it is taken')
 async def says_until_taken(play, who, text, whom):
-    """As people do while a server is on its way back: a second later they try again."""
+    """As people do while a server is on its way back: a second after a refusal they try again."""
     person, other = play.pair(who, whom)
     end = time.monotonic() + play.seconds
+
+    def fate():
+        refused = [one for one in person.told if one[:2] == ("refused", other)]
+        return refused or ("heard", person.address, text) in play.people[whom].told
     while True:
         await person.say(other, text)
-        refused = [one for one in person.told if one[:2] == ("refused", other)]
-        if not refused:
+        refused = await wait_until(fate, f"{whom} hears it, or {who} is refused", play.seconds)
+        if refused is True:
             return
         if time.monotonic() >= end:
             raise Failed(f"{who} is refused: {refused[0][2]}")

@@ -9,7 +9,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 from .person import Person
-from .process import WAIT_SECONDS, Failed
+from .process import WAIT_SECONDS, Failed, wait_until
 
 HOME = "home"
 PLUGINS = ("xep_0030", "xep_0085", "xep_0092", "xep_0184", "xep_0199")
@@ -36,6 +36,7 @@ class XmppPerson(Person):
         super().__init__(ladder, name, address)
         self.password, self.server = password, server
         self.clients, self.texts = {}, {}
+        self.present = set()    # devices whose presence the server has taken
 
     async def log_in(self, device):
         client = slixmpp.ClientXMPP(f"{self.address}/{device}", self.password, plugin_config={
@@ -88,12 +89,16 @@ class XmppPerson(Person):
 
     async def set_state(self, state, note, device):
         device = device or HOME
-        client = self.clients.get(device) or await self.log_in(device)
+        is_new = device not in self.clients
+        client = await self.log_in(device) if is_new else self.clients[device]
         client.send_presence(pshow=None if state == "online" else state, pstatus=note or None)
+        if is_new:    # before her own presence is back, what is for her may find nobody
+            await wait_until(lambda: device in self.present, f"{self.name} is online on {device}")
 
     async def go_offline(self, device=None):
         for name in [device] if device else list(self.clients):
             client = self.clients.pop(name)
+            self.present.discard(name)
             client.send_presence(ptype="unavailable")
             await client.disconnect()
         if not self.clients:
@@ -110,6 +115,7 @@ class XmppPerson(Person):
             client.abort()
             client._run_out_filters.cancel()    # a task that abort() forgets
         self.clients.clear()
+        self.present.clear()
 
     @property
     def client(self):
@@ -139,6 +145,8 @@ class XmppPerson(Person):
 
     def on_presence(self, device, stanza):
         contact = stanza["from"].bare
+        if stanza["from"].full == f"{self.address}/{device}" and "type" not in stanza.xml.attrib:
+            self.present.add(device)
         if contact == self.address or next(iter(self.clients), HOME) != device:
             return    # each of her clients is told the same
         kind, resource = stanza.xml.get("type"), stanza["from"].resource
