@@ -10,6 +10,9 @@ namespace fedgate::gateway {
 namespace {
 
 constexpr Duration kWaysEvery = std::chrono::seconds(1);
+// RFC 6665 4.2.2: a server whose NOTIFY is not answered for 32 s lets go of the subscription, and
+// we would not know before the next refresh. An outage shows up to 9 s late, by OPTIONS.
+constexpr Duration kServerForgets = std::chrono::seconds(20);
 constexpr Duration kSweepTick = std::chrono::milliseconds(50);
 constexpr std::uint32_t kSweepPlaces = 4'096;  // looked at in a tick, which costs far below 1 ms
 
@@ -334,8 +337,9 @@ void Watches::look_at_ways() {
         Way& way = ways_[i];
         const char* why = "";
         const bool is_up = is_reachable(host_.agent().route_of(domains[i]), why);
-        if (is_up != way.is_up) way.since = now();
         const bool came_back = is_up && !way.is_up;
+        if (came_back && now() - way.since >= kServerForgets) way.renews = true;
+        if (is_up != way.is_up) way.since = now();
         way.is_up = is_up;
         way.why = why;
         const bool lasts = !is_up && !way.told && now() - way.since >= kOutagePatience;
@@ -371,6 +375,7 @@ void Watches::sweep_some() {
     }
     if (sweep_at_ >= places_) {
         judges_ = false;
+        for (Way& way : ways_) way.renews = false;
         return;
     }
     host_.shard().loop().timers().arm(sweep_timer_, now() + kSweepTick);
@@ -402,7 +407,8 @@ bool Watches::revive(Watch& watch) {
         if (!way->told || !watch.is_granted() || !watch.wanted || watch.outage_told) return false;
         watch.owe(Debt::kTakeBack);
         watch.owe(Debt::kOutage);
-    } else if (watch.outage_told && state == S::kActive) {
+    } else if ((watch.outage_told && state == S::kActive) ||
+               (way != nullptr && way->renews && (state == S::kActive || state == S::kPending))) {
         run(watch, watch.subscriber.refresh(now()));
         sent = true;
     } else if (watch.eager && watch.wanted && !goes_on) {

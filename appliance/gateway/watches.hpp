@@ -72,8 +72,9 @@ private:
         std::string domain;   // A-labels
         std::string unicode;  // as in JIDs
         bool is_up = true;
-        bool told = false;  // to those who watch there
-        Instant since{};    // is_up is what it is
+        bool told = false;    // to those who watch there
+        bool renews = false;  // its server may have let go of them: this sweep asks
+        Instant since{};      // is_up is what it is
         const char* why = "";
     };
 
