@@ -2,6 +2,7 @@
 #include "appliance/gateway/watchers.hpp"
 
 #include <algorithm>
+#include <malloc.h>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/conversation.hpp"
 #include "appliance/gateway/key.hpp"
+#include "appliance/gateway/watcher.hpp"
 #include "tests/gateway/world.hpp"
 
 namespace fedgate::gateway {
@@ -898,6 +900,46 @@ TEST(Watchers, BoundsOfSubscriptions) {  // SEC-4
     scene.subscribe({.call_id = "romeoc", .contact = "c", .expires = "0"}, tag);
     scene.world.pass(1s);
     EXPECT_TRUE(wish("benvolio", "c").starts_with("SIP/2.0 200 "));
+}
+
+// A subscription with one dialog and a resource with a note: 1 KiB in all.
+TEST(Watchers, Memory) {
+    Scene scene(Settings{{"sec.subscriptions_per_domain", "100000"}});
+    const auto add = [&](int from, int to, std::size_t& used) {
+        for (int i = from; i < to; ++i) {
+            const std::string user = "user" + std::to_string(i);
+            const std::string answer = scene.subscribe(
+                {.call_id = "call-of-some-length-" + std::to_string(i),
+                 .user = user,
+                 .expires = "3600",
+                 .headers = "Record-Route: <sip:10.99.0.1:5070;transport=tcp;lr>\r\n"});
+            ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << i << answer;
+            const std::string front =
+                "<presence from='juliet@xmpp.example/balcony' to='" + user + "@sip.example'";
+            EXPECT_TRUE(scene.world.give(front + " type='subscribed'/>"));
+            EXPECT_TRUE(scene.world.give(front + "><show>away</show><status>be right back</status>"
+                                                 "<priority>5</priority></presence>"));
+        }
+        scene.world.pass(60s);
+        scene.notifies = {};
+        scene.peer->responses = {};
+        scene.peer->requests = {};
+        for (auto& edge : scene.world.edges) edge->stanzas = edge->their_domains = {};
+        scene.world.edge().tickets = {};
+        used = mallinfo2().uordblks + mallinfo2().hblkhd;
+    };
+    constexpr int kCount = 1'024;
+    std::size_t before = 0;
+    std::size_t after = 0;
+    add(0, kCount, before);
+    add(kCount, 2 * kCount, after);
+    if (after == 0) GTEST_SKIP() << "a sanitizer's allocator does not count";
+    const std::size_t each = (after - before) / kCount;
+    RecordProperty("bytes", static_cast<int>(each));
+    std::printf("%zu bytes for each subscription (record %zu, dialog %zu)\n", each, sizeof(Watcher),
+                sizeof(WatcherDialog));
+    EXPECT_LE(each, 1'024u);
+    EXPECT_GE(each, sizeof(Watcher) + sizeof(WatcherDialog));
 }
 
 }  // namespace
