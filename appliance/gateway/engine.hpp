@@ -146,7 +146,10 @@ public:
 
     [[nodiscard]] bool take_stanza(const link::FromPartner&);
     void on_outcome(const link::Outcome&);
-    void on_partner(const link::PartnerNews& news) { watchers_.on_partner(news); }
+    void on_partner(const link::PartnerNews& news) {
+        watchers_.on_partner(news);
+        watches_.on_partner(news);
+    }
     void on_incoming_timer(Incoming&);
     void on_typing_missed(ShownTyping&);
     void on_stored(store::Sequence, bool ok) override;

@@ -19,6 +19,9 @@ constexpr std::size_t kOutboxBytes = 4 << 20;  // of one shard
 // Whose stanza it was that could not go: 47 bits of the asker's. 0: nobody asks.
 using PresenceToken = std::uint64_t;
 constexpr int kPresenceTokenBits = 47;
+// Whose: a domain that is watched, a watch, or else a watcher.
+constexpr PresenceToken kDomainToken = PresenceToken{1} << (kPresenceTokenBits - 1);
+constexpr PresenceToken kWatchToken = PresenceToken{1} << (kPresenceTokenBits - 2);
 
 class PresenceHost {
 public:
@@ -40,8 +43,8 @@ public:
     // Asked before an event is taken that may lead to stanzas; false: not now, hold its source
     // back, or try again kRetryTelling later. After it to_partner() always takes.
     [[nodiscard]] virtual bool has_room() const = 0;
-    // With a token: Watchers::on_sent(token) follows when it was written to a stream,
-    // on_unsent(token, fault) if not, or if it is in doubt.
+    // With a token: on_sent(token) follows when it was written to a stream, on_unsent(token, fault)
+    // if not, or if it is in doubt; both are those of whose it is.
     virtual void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,
                             PresenceToken token = 0) = 0;
     // Memory for one stanza, until the next call; as large as any stanza of ours.

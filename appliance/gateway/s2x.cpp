@@ -258,7 +258,12 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
     const std::uint64_t own = link::own_part(outcome.ticket);
     if ((own & kPresenceTicket) != 0) {
         if (outcome.fate == link::Fate::kFailed || outcome.fate == link::Fate::kInDoubt) {
-            watchers_.on_unsent(own & ~kPresenceTicket, outcome.fault);
+            const PresenceToken token = own & ~kPresenceTicket;
+            if ((token & kDomainToken) == 0 && (token & kWatchToken) != 0) {
+                watches_.on_unsent(token);
+            } else {
+                watchers_.on_unsent(token, outcome.fault);
+            }
         } else if (outcome.fate == link::Fate::kWritten) {
             watchers_.on_sent(own & ~kPresenceTicket);
         }

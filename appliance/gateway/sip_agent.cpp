@@ -733,6 +733,7 @@ void SipAgent::on_probe_unanswered(RouteLeg& leg, Instant asked_at) {
     const bool connected = connection != nullptr && connection->ready();
     if (leg.heard_at >= asked_at ||
         (connected && connection->stream()->last_received() >= asked_at)) {
+        if (leg.suspect) leg.trouble_at = shard_.loop().now();
         leg.suspect = false;
         return;
     }

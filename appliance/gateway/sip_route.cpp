@@ -104,9 +104,11 @@ bool SipRoute::has_other(std::uint64_t tried) const {
         legs_, [&](const auto& leg) { return ((tried >> leg->slot) & 1) == 0 && is_up(*leg); });
 }
 
-bool SipRoute::answers() const {
-    return std::ranges::any_of(legs_,
-                               [this](const auto& leg) { return is_up(*leg) && !leg->suspect; });
+bool SipRoute::has_answered_for(Duration time) const {
+    const Instant since = shard_.loop().now() - time;
+    return std::ranges::any_of(legs_, [&](const auto& leg) {
+        return is_up(*leg) && !leg->suspect && leg->trouble_at < since;
+    });
 }
 
 bool SipRoute::has_stream() const {
@@ -152,8 +154,9 @@ bool SipRoute::is_up(const RouteLeg& leg) const {
 
 void SipRoute::on_alive(RouteLeg& leg, Instant sent_at) {
     leg.failures = 0;
-    leg.suspect = false;
     leg.heard_at = shard_.loop().now();
+    if (leg.suspect || leg.down_told) leg.trouble_at = leg.heard_at;
+    leg.suspect = false;
     if (leg.retired || is_held(leg)) return;
     if (leg.down_told && sent_at >= leg.since) {
         leg.down_told = false;

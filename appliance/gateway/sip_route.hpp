@@ -46,6 +46,7 @@ struct RouteLeg final : Leg {
     bool suspect = false;  // the one before it never was (SIP-8)
     bool down_told = false;
     bool retired = false;  // no longer a target; goes when its last request has ended
+    Instant trouble_at{};  // it was suspect or down until then
     // For people.
     Instant since{};               // up or down as it is now
     const char* why = "";          // down, or suspect
@@ -93,8 +94,8 @@ public:
     // One that is up.
     [[nodiscard]] bool has_other(std::uint64_t tried) const;
     [[nodiscard]] bool has_stream() const;
-    // Does anybody there answer, as far as is known?
-    [[nodiscard]] bool answers() const;
+    // Has anybody there answered all that time, as far as is known?
+    [[nodiscard]] bool has_answered_for(Duration) const;
     // Is that place within the pool? `leg`: the node that it names, or null: the domain, or a name
     // of several nodes.
     [[nodiscard]] bool has(const sip::HostPort&, Bytes uri_params, RouteLeg*& leg) const;

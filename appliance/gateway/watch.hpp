@@ -139,6 +139,7 @@ struct Watch final : private TimerOwner {
     bool unsent : 1 = false;       // a SUBSCRIBE could not be sent
     bool unsaved : 1 = false;      // the store had no room for the row's last change
     bool listed : 1 = false;       // in Watches::unstored_
+    bool unheard : 1 = false;      // what he was told was lost on the way: it is said again
     bool outage_told : 1 = false;  // kOutage was paid, and nothing was heard since
 
 private:

@@ -8,6 +8,15 @@ namespace fedgate::gateway {
 namespace {
 
 constexpr std::size_t kOutageTextBytes = 512;
+constexpr Duration kRepeatAfter = std::chrono::seconds(60);  // sooner when the partner is back
+constexpr int kTokenIndexBits = 24;
+static_assert(kWatches <= 1U << kTokenIndexBits);
+
+PresenceToken token_of(const Watch& watch) {
+    const PresenceToken generation = watch.self.generation;
+    const PresenceToken own = (generation << kTokenIndexBits) | watch.self.index;
+    return kWatchToken | (own & (kWatchToken - 1));
+}
 
 using Id = std::array<char, 16>;
 Id fresh_id(Random& random) { return to_hex(random.bytes<8>()); }  // PRES-9
@@ -64,7 +73,7 @@ bool Watches::take_subscribe(StanzaCall& call, Watch* watch, const Key& pair, Ad
     if (watch->is_granted() && !watch->leaving) {
         if (watch->approval == Approval::kTold) {
             const Pair both(*watch);
-            say(both, "subscribed", watch->sip(), watch->xmpp());
+            say(both, "subscribed", watch->sip(), watch->xmpp(), token_of(*watch));
             tell_announced(*watch, both, watch->xmpp());
         }
         touch(*watch);
@@ -199,22 +208,22 @@ void Watches::on_evidence(const StanzaCall& call, const Key& pair) {
 
 // ---- To the XMPP user
 
-void Watches::say(const Pair& pair, Bytes type, Bytes from, Bytes to) {
+void Watches::say(const Pair& pair, Bytes type, Bytes from, Bytes to, PresenceToken token) {
     Sink stanza{host_.stanza_memory()};
     write_presence_kind(type, from, to, text_of(fresh_id(host_.random())), stanza);
     FEDGATE_CHECK(!stanza.overflowed());
-    host_.to_partner(pair.sip.domain_ascii, pair.xmpp.domain_ascii, stanza.written());
+    host_.to_partner(pair.sip.domain_ascii, pair.xmpp.domain_ascii, stanza.written(), token);
 }
 
 void Watches::tell(const Pair& pair, const Presence& presence, Bytes from, Bytes to, Bytes language,
-                   bool notes) {
+                   bool notes, PresenceToken token) {
     const Id id = fresh_id(host_.random());
     Sink stanza{host_.stanza_memory()};
     write_presence(
         {.from = from, .to = to, .id = text_of(id), .language = language, .now = wall_now()},
         presence, notes, stanza);
     FEDGATE_CHECK(!stanza.overflowed());
-    host_.to_partner(pair.sip.domain_ascii, pair.xmpp.domain_ascii, stanza.written());
+    host_.to_partner(pair.sip.domain_ascii, pair.xmpp.domain_ascii, stanza.written(), token);
 }
 
 bool Watches::shows_notes(const Pair& pair) const {  // R7
@@ -225,12 +234,37 @@ bool Watches::shows_notes(const Pair& pair) const {  // R7
 // What he knows already, or that nothing is known.
 void Watches::tell_announced(const Watch& watch, const Pair& pair, Bytes to) {
     const bool notes = shows_notes(pair);
+    const PresenceToken token = to == watch.xmpp() ? token_of(watch) : 0;
     bool any = false;
     for (const Presence& one : watch.announced) {
         any = true;
-        tell(pair, one, watch.sip(), to, {}, notes);
+        tell(pair, one, watch.sip(), to, {}, notes, token);
     }
-    if (!any) say(pair, "unavailable", watch.sip(), to);
+    if (!any) say(pair, "unavailable", watch.sip(), to, token);
+}
+
+// What he was told is lost, or may be: the partner could not be reached. All of it again, for
+// nobody there asks by himself when only the way was broken.
+void Watches::on_unsent(PresenceToken token) {
+    Watch* watch = slab_.find_at(token & ((1U << kTokenIndexBits) - 1));
+    if (watch == nullptr || token_of(*watch) != token || !watch->is_granted()) return;
+    watch->unheard = true;
+    if (repeat_at_ == kNever) repeat_at_ = now() + kRepeatAfter;
+}
+
+void Watches::on_partner(const link::PartnerNews& news) {
+    if (news.kind != link::PartnerNews::Kind::kUp || repeat_at_ == kNever) return;
+    repeat_at_ = now();
+    look_at_ways();
+}
+
+void Watches::repeat(Watch& watch) {
+    const Pair pair(watch);
+    watch.unheard = false;
+    if (watch.approval == Approval::kTold) {
+        say(pair, "subscribed", watch.sip(), watch.xmpp(), token_of(watch));
+    }
+    tell_announced(watch, pair, watch.xmpp());
 }
 
 // PRES-14..18, PRES-31: what a NOTIFY says, with a document or (empty) without.
@@ -253,7 +287,7 @@ void Watches::show(Watch& watch, const Pair& pair, Bytes document, Bytes languag
             }));
         } else {
             static_cast<void>(watch.announced.diff(tuples, [&](const Presence& one) {
-                tell(pair, one, watch.sip(), watch.xmpp(), language, notes);
+                tell(pair, one, watch.sip(), watch.xmpp(), language, notes, token_of(watch));
                 return told = true;
             }));
             keep_if_changed(watch);
@@ -292,7 +326,7 @@ void Watches::take_back(Watch& watch, const Pair& pair) {
     const auto send = [&](const Presence& gone) {
         Presence with_reason = gone;
         if (!note.text.empty()) with_reason.add_note(note);
-        tell(pair, with_reason, watch.sip(), watch.xmpp(), {}, true);
+        tell(pair, with_reason, watch.sip(), watch.xmpp(), {}, true, token_of(watch));
         return told = true;
     };
     static_cast<void>(watch.announced.take_back(send));
@@ -330,7 +364,7 @@ bool Watches::pay(Watch& watch) {
     }
     if (watch.owes(Debt::kApproval) && watch.unstored == 0 && !watch.unsaved) {
         watch.forgive(Debt::kApproval);
-        say(pair, "subscribed", watch.sip(), watch.xmpp());
+        say(pair, "subscribed", watch.sip(), watch.xmpp(), token_of(watch));
         watch.approval = Approval::kTold;
         keep(watch);
         if (watch.rest != nullptr) {
@@ -344,7 +378,7 @@ bool Watches::pay(Watch& watch) {
     }
     if (watch.owes(Debt::kReassure)) {
         watch.forgive(Debt::kReassure);
-        say(pair, "unavailable", watch.sip(), watch.xmpp());
+        say(pair, "unavailable", watch.sip(), watch.xmpp(), token_of(watch));
     }
     const bool is_kept = watch.unstored == 0 && !watch.unsaved;
     if (is_kept && watch.owes(Debt::kEnd)) {

@@ -14,6 +14,8 @@ Bytes user_of(Bytes aor) {
     return aor.substr(begin, aor.find('@') - begin);
 }
 
+constexpr Duration kNotifyPatience = sip::TransactionTiming{}.timeout();  // timer F
+
 // PRES-75. No answer ends the subscription. Where nothing could be sent, or there is no room, it
 // stands, and is tried again (RFC 6665 4.2.2, 503): so too where nobody of the pool answers, which
 // says nothing of the watcher, who would go on seeing what was true before.
@@ -185,11 +187,12 @@ void Watchers::on_request_done(ClientRequest& request, const sip::Message* respo
             static_cast<void>(dialog->dialog.on_response(sip::Method::kNotify, *response));
         }
         const SipRoute* route = host_.agent().find_route(request.sip_domain());
-        run(*dialog,
-            dialog->notifier.on_answer(response != nullptr
-                                           ? sip::read_answer(*response)
-                                           : answer_of(fault, route != nullptr && route->answers()),
-                                       now()));
+        run(*dialog, dialog->notifier.on_answer(
+                         response != nullptr
+                             ? sip::read_answer(*response)
+                             : answer_of(fault, route != nullptr &&
+                                                    route->has_answered_for(kNotifyPatience)),
+                         now()));
         settle(watcher);
     }
     host_.agent().release(request);

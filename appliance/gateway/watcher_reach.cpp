@@ -12,8 +12,6 @@ namespace {
 
 // The first of them comes soon: a stream that broke says nothing of whether the next one stands.
 constexpr Duration kFirstAsk = std::chrono::seconds(2);
-// Tokens of domains have this bit; those of watchers have fewer.
-constexpr PresenceToken kDomainToken = PresenceToken{1} << (kPresenceTokenBits - 1);
 
 Bytes explain(link::Fault fault) {
     switch (fault) {

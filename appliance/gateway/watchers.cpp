@@ -15,7 +15,7 @@ constexpr int kTokenIndexBits = 20;
 static_assert(kWatchersMax <= 1U << kTokenIndexBits);
 
 PresenceToken token_of(Handle<Watcher> watcher) {
-    constexpr std::uint64_t kMask = (PresenceToken{1} << (kPresenceTokenBits - 1)) - 1;
+    constexpr std::uint64_t kMask = kWatchToken - 1;
     return ((PresenceToken{watcher.generation} << kTokenIndexBits) | watcher.index) & kMask;
 }
 
@@ -463,6 +463,10 @@ void Watchers::on_fault(Watcher& watcher, link::Fault fault) {
     }
     watcher.doubt_at = kNever;
     if (asked && std::exchange(watcher.sent, false)) watcher.unkept = true;
+    ask_later(watcher);
+}
+
+void Watchers::ask_later(Watcher& watcher) {
     const Duration pause = std::min(kUnsentFirst * (1U << watcher.failures), kUnsentMax);
     if (watcher.failures < 6) ++watcher.failures;
     watcher.again_at = now() + pause / 10 * 8 + pause / 1'000 * host_.random().below(400);
@@ -526,7 +530,9 @@ void Watchers::on_timer(Watcher& watcher) {
     if (watcher.doubt_at <= now()) {
         watcher.doubt_at = kNever;
         watcher.stale = false;
-        if (watcher.presences.set(Presence()) || knows(watcher)) tell_all(watcher, true);
+        const bool first = watcher.failures == 0;
+        if (watcher.presences.set(Presence()) || (first && knows(watcher))) tell_all(watcher, true);
+        ask_later(watcher);  // he may be there, and his server could not reach us
     }
     if (watcher.until <= now()) {
         if (watcher.auth != WatcherAuth::kDenied) send(watcher, "unsubscribe");  // PRES-78

@@ -97,6 +97,7 @@ private:
     void on_refused(Watcher&);
     void on_error(const StanzaCall&, Watcher&);
     void on_fault(Watcher&, link::Fault);
+    void ask_later(Watcher&);
     void end_all(Watcher&, const char* reason, std::uint32_t retry_after);
     void ask(Watcher&);
     void probe_if_quiet(Watcher&, Duration quiet);

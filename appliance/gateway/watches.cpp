@@ -346,6 +346,11 @@ void Watches::look_at_ways() {
         if (came_back || lasts) sweep();
         way.told = !is_up && (way.told || lasts);
     }
+    if (repeat_at_ <= now()) {
+        repeat_at_ = kNever;
+        repeats_ = true;
+        sweep();
+    }
 }
 
 Watches::Way* Watches::find_way(const Watch& watch) {
@@ -374,7 +379,7 @@ void Watches::sweep_some() {
         if (watch != nullptr && revive(*watch)) --may_send;
     }
     if (sweep_at_ >= places_) {
-        judges_ = false;
+        judges_ = repeats_ = false;
         for (Way& way : ways_) way.renews = false;
         return;
     }
@@ -402,7 +407,8 @@ bool Watches::revive(Watch& watch) {
     }
     const Way* way = find_way(watch);
     const bool is_up = way == nullptr || way->is_up;
-    bool sent = false;
+    bool sent = repeats_ && watch.unheard && watch.is_granted();
+    if (sent) repeat(watch);
     if (!is_up) {
         if (!way->told || !watch.is_granted() || !watch.wanted || watch.outage_told) return false;
         watch.owe(Debt::kTakeBack);
@@ -418,7 +424,7 @@ bool Watches::revive(Watch& watch) {
         run(watch, watch.subscriber.subscribe(now()));
         sent = true;
     } else {
-        return false;
+        return sent;
     }
     settle(watch);
     return sent;

@@ -48,6 +48,9 @@ public:
     // Our user has added him: who was held may watch him now (features.md A6).
     void on_watched(const Key& pair);
 
+    // What he was told did not go, or is in doubt.
+    void on_unsent(PresenceToken);
+    void on_partner(const link::PartnerNews&);
     // store::User's, for rows of this kind.
     void on_stored(store::Sequence, bool ok);
     void restore(const store::Row&);
@@ -127,8 +130,11 @@ private:
     void show(Watch&, const Pair&, Bytes document, Bytes language);
     void answer_prober(Watch&, const Pair&);
     void tell_announced(const Watch&, const Pair&, Bytes to);
-    void tell(const Pair&, const Presence&, Bytes from, Bytes to, Bytes language, bool notes);
-    void say(const Pair&, Bytes type, Bytes from, Bytes to);
+    // `token`: for what counts as said only when it went.
+    void tell(const Pair&, const Presence&, Bytes from, Bytes to, Bytes language, bool notes,
+              PresenceToken token = 0);
+    void say(const Pair&, Bytes type, Bytes from, Bytes to, PresenceToken token = 0);
+    void repeat(Watch&);
     void say_error(const Watch&, const Pair&);
     void take_back(Watch&, const Pair&);
     [[nodiscard]] bool shows_notes(const Pair&) const;
@@ -148,6 +154,8 @@ private:
     Timer sweep_timer_;
     std::uint32_t places_ = 0;    // of the slab that were ever used
     std::uint32_t sweep_at_ = 0;  // places_: it is over
+    Instant repeat_at_ = kNever;  // somebody is `unheard`
+    bool repeats_ = false;        // this sweep says it again
     bool judges_ = false;         // the rules have changed: who may still watch?
 };
 
