@@ -190,6 +190,7 @@ private:
     [[nodiscard]] SubscriptionQuota& quota() override { return *quota_; }
     [[nodiscard]] bool is_watched(const Key& pair) override { return watchers_.has_asked(pair); }
     void on_watched(const Key& pair) override { watches_.on_watched(pair); }
+    void on_unwatched(const Key& pair) override { watches_.on_unwatched(pair); }
     void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken) override;
     [[nodiscard]] bool give(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken);
     void empty_outbox();

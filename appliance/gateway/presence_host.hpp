@@ -39,6 +39,7 @@ public:
     // watches; told to watches when he does.
     [[nodiscard]] virtual bool is_watched(const Key& pair) = 0;
     virtual void on_watched(const Key& pair) = 0;
+    virtual void on_unwatched(const Key& pair) = 0;
 
     // Asked before an event is taken that may lead to stanzas; false: not now, hold its source
     // back, or try again kRetryTelling later. After it to_partner() always takes.

@@ -81,6 +81,11 @@ bool Watches::take_subscribe(StanzaCall& call, Watch* watch, const Key& pair, Ad
         return true;
     }
     if (watch->approval != Approval::kAsked) {
+        const Approval before = watch->approval;
+        const bool was_leaving = watch->leaving;
+        const bool was_resting = watch->resting;
+        const bool stood = watch->stands;
+        const std::uint8_t debts = watch->debts;
         watch->approval = Approval::kAsked;
         watch->asked_at = wall_now();
         watch->wanted = true;
@@ -89,7 +94,11 @@ bool Watches::take_subscribe(StanzaCall& call, Watch* watch, const Key& pair, Ad
         watch->forgive(Debt::kEnd);
         watch->forgive(Debt::kError);
         if (!ask_store(*watch)) {
-            watch->approval = Approval::kNone;
+            watch->approval = before;  // what ends goes on ending
+            watch->leaving = was_leaving;
+            watch->resting = was_resting;
+            watch->stands = stood;
+            watch->debts = debts;
             const bool refused = host_.refuse(call, LocalFault::kOverload);
             settle(*watch);
             return refused;

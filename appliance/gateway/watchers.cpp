@@ -483,6 +483,9 @@ void Watchers::set_auth(Watcher& watcher, WatcherAuth auth) {
     watcher.failures = 0;
     watcher.sent = watcher.stale = false;
     if (auth == WatcherAuth::kAsked) watcher.asked_at = now();
+    if (auth == WatcherAuth::kNone || auth == WatcherAuth::kDenied) {
+        host_.on_unwatched(watcher.pair);  // features.md A6
+    }
     if (auth == WatcherAuth::kNone) {
         watcher.awaits = 0;
         return keep(watcher);

@@ -195,6 +195,12 @@ void Watches::on_watched(const Key& pair) {
     settle(*watch);
 }
 
+void Watches::on_unwatched(const Key& pair) {
+    Watch* watch = index_.find(pair);
+    if (watch == nullptr || watch->approval == Approval::kNone || watch->leaving) return;
+    static_cast<void>(end_if_forbidden(*watch));
+}
+
 // ---- The store
 
 // '1' while the user is interested, and the announced resources.
@@ -386,25 +392,31 @@ void Watches::sweep_some() {
     host_.shard().loop().timers().arm(sweep_timer_, now() + kSweepTick);
 }
 
+// True: it has to rest, until the rules change again.
+bool Watches::end_if_forbidden(Watch& watch) {
+    using S = sip::SubscriberState;
+    const S state = watch.subscriber.state();
+    const bool goes_on = state == S::kNotifyWait || state == S::kPending || state == S::kActive;
+    const bool waits = state == S::kInit && watch.subscriber.deadline() != kNever;
+    if (!goes_on && !waits && !watch.stands) return false;
+    const Pair pair(watch);
+    if (admit(pair.xmpp, pair.sip, watch.pair) == Admission::kAllowed) return false;
+    if (watch.stands) watch.owe(Debt::kTakeBack);
+    watch.stands = false;
+    watch.resting = watch.eager = true;
+    run(watch, watch.subscriber.unsubscribe(now()));
+    if (watch.subscriber.state() == S::kTerminated) watch.resting = false;
+    settle(watch);
+    return true;
+}
+
 // True: it has sent something.
 bool Watches::revive(Watch& watch) {
     using S = sip::SubscriberState;
     if (watch.approval == Approval::kNone || watch.leaving) return false;
     const S state = watch.subscriber.state();
     const bool goes_on = state == S::kNotifyWait || state == S::kPending || state == S::kActive;
-    const bool waits = state == S::kInit && watch.subscriber.deadline() != kNever;
-    if (judges_ && (goes_on || waits || watch.stands)) {
-        const Pair pair(watch);
-        if (admit(pair.xmpp, pair.sip, watch.pair) != Admission::kAllowed) {
-            if (watch.stands) watch.owe(Debt::kTakeBack);
-            watch.stands = false;
-            watch.resting = watch.eager = true;  // until they change again
-            run(watch, watch.subscriber.unsubscribe(now()));
-            if (watch.subscriber.state() == S::kTerminated) watch.resting = false;
-            settle(watch);
-            return true;
-        }
-    }
+    if (judges_ && end_if_forbidden(watch)) return true;
     const Way* way = find_way(watch);
     const bool is_up = way == nullptr || way->is_up;
     bool sent = repeats_ && watch.unheard && watch.is_granted();

@@ -47,6 +47,7 @@ public:
 
     // Our user has added him: who was held may watch him now (features.md A6).
     void on_watched(const Key& pair);
+    void on_unwatched(const Key& pair);
 
     // What he was told did not go, or is in doubt.
     void on_unsent(PresenceToken);
@@ -102,6 +103,7 @@ private:
     void sweep();
     void sweep_some();
     [[nodiscard]] bool revive(Watch&);
+    [[nodiscard]] bool end_if_forbidden(Watch&);
 
     // watch_requests.cpp
     void run(Watch&, sip::SubscriberActions);

@@ -550,7 +550,36 @@ TEST(Watches, PolicyDecides) {  // ERR-L5, P4, R3, R7
         scene.notify(first, "active", pidf({{"desk", kOpen + "<note>in the garden</note>"}}));
         EXPECT_EQ(scene.sent(before + 1), kSubscribed);
         EXPECT_EQ(scene.sent(before + 2), kDesk) << type;  // without the note
+        if (!held) continue;
+        // The contact declines our user's wish, who so no longer watches: nor may the contact.
+        scene.stanza("unsubscribed");
+        EXPECT_EQ(header_of(scene.subscribe(2), "Expires"), "0");
+        EXPECT_EQ(scene.sent(before + 3), kDeskGone);
     }
+}
+
+// What was said while the partner could not be reached is said again.
+TEST(Watches, WhatWasLostOnTheWayIsSaidAgain) {  // PRES-14
+    WatchScene scene;
+    scene.approved();
+    const auto news = [&](link::PartnerNews::Kind kind) {
+        scene.world.gateway().on_partner(
+            {kind, link::Fault::kUnreachable, "sip.example", "xmpp.example", {}});
+    };
+    scene.world.edge().at_once = false;
+    scene.notify(scene.subscribes.back(), "active;expires=3600", pidf({{"phone", kOpen}}));
+    EXPECT_TRUE(has(scene.sent(3), "from='romeo@sip.example/phone'"));
+    EXPECT_EQ(scene.sent(4), kDeskGone);
+    news(link::PartnerNews::Kind::kDown);
+    for (const link::Ticket ticket : scene.world.edge().tickets) {
+        scene.world.gateway().on_outcome(
+            {ticket, link::Fate::kFailed, link::Fault::kUnreachable, false});
+    }
+    scene.quiet(4, 5s);
+    news(link::PartnerNews::Kind::kUp);
+    EXPECT_EQ(scene.sent(5), kSubscribed);
+    EXPECT_TRUE(has(scene.sent(6), "from='romeo@sip.example/phone'"));
+    scene.quiet(6, 90s);
 }
 
 // Also who only waits to try again.
