@@ -25,6 +25,7 @@ constexpr Duration kResourceKnown =
     std::chrono::hours(24);                     // ADDR-8; not longer than the pair itself
 constexpr std::size_t kThreadBytesMax = 1'024;  // a longer one is not remembered
 constexpr std::size_t kSenders = 32'768;        // S2S-65, of one shard
+constexpr double kSubscribeRate = 10.0 / 60;    // S2S-65, of one sender
 
 // SEC-3: how often one text came within a minute. Keeps the last few texts of a pair.
 class LoopGuard {

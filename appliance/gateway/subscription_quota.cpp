@@ -50,6 +50,13 @@ void SubscriptionQuota::leave(const Key& watcher, Bytes xmpp_domain) {
     count_down(domains_, xmpp_domain);
 }
 
+SubscriptionQuota::Refusal SubscriptionQuota::ask(const rules::Settings::Presence& bounds,
+                                                  const Key& watcher, Instant now) {
+    const std::lock_guard lock(mutex_);
+    const bool may = asked_.take(watcher, kSubscribeRate, bounds.subscriptions_per_watcher, now);
+    return may ? Refusal::kNone : Refusal::kRate;
+}
+
 std::size_t SubscriptionQuota::count() const {
     const std::lock_guard lock(mutex_);
     return count_;
@@ -60,6 +67,7 @@ const char* SubscriptionQuota::name_of(Refusal refusal) {
         case Refusal::kWatcher: return "sec.subscriptions_per_watcher";
         case Refusal::kDomain: return "sec.subscriptions_per_domain";
         case Refusal::kAll: return "presence.subscriptions";
+        case Refusal::kRate: return "subscribe requests of one user";
         case Refusal::kNone: break;
     }
     return "";

@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "appliance/gateway/conversation.hpp"
 #include "appliance/gateway/key.hpp"
 #include "core/base/bytes.hpp"
 #include "core/rules/snapshot.hpp"
@@ -17,7 +18,7 @@ namespace fedgate::gateway {
 
 class SubscriptionQuota {
 public:
-    enum class Refusal : std::uint8_t { kNone, kWatcher, kDomain, kAll };
+    enum class Refusal : std::uint8_t { kNone, kWatcher, kDomain, kAll, kRate };
 
     // One more: `watcher` is who watches, whoever and wherever he is; `xmpp_domain` that of the two
     // that is not ours. kNone: it counts until leave().
@@ -26,6 +27,9 @@ public:
     // One that stands already, from the store: counts, whatever the bounds are now.
     void restore(const Key& watcher, Bytes xmpp_domain);
     void leave(const Key& watcher, Bytes xmpp_domain);
+    // A contact is to be asked, who was not yet: as many at once as one may watch, then a few a
+    // minute. Else kRate.
+    [[nodiscard]] Refusal ask(const rules::Settings::Presence&, const Key& watcher, Instant now);
 
     [[nodiscard]] std::size_t count() const;
     // The key of the bound.
@@ -41,6 +45,7 @@ private:
 
     mutable std::mutex mutex_;
     std::size_t count_ = 0;
+    SenderRates asked_;
     std::unordered_map<Key, std::uint32_t, Hash> watchers_;
     std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> domains_;
 };

@@ -73,6 +73,7 @@ struct Watcher final : private TimerOwner {
     store::Sequence awaits = 0;         // not 0: auth acts when that is on disk
     std::uint16_t sip_jid_bytes = 0;
     std::uint8_t dialog_count = 0;
+    std::uint8_t places = 0;                 // of the quota (SEC-4)
     std::uint8_t failures = 0;               // of the subscribe or probe
     link::Fault fault = link::Fault::kNone;  // of the last one; not looked at yet
     WatcherAuth auth = WatcherAuth::kNone;

@@ -150,6 +150,8 @@ void Watchers::restore(const store::Row& row) {
     watcher->auth = auth;
     watcher->changed = row.changed;
     watcher->kept = true;
+    watcher->places = 1;
+    host_.quota().restore(user_key(*watcher), watcher->domain.their);
     Bytes detail = row.detail;
     Bytes line;
     watcher->sent = take_line(detail, line) && line == "sent";
@@ -158,7 +160,8 @@ void Watchers::restore(const store::Row& row) {
     const Duration age = host_.shard().loop().wall_now() - row.changed;
     if (auth == WatcherAuth::kDenied) watcher->until = now() + (kDenialHolds - age);
     if (auth != WatcherAuth::kDenied && watcher->dialogs == nullptr) {
-        watcher->until = now() + (kDisuse - age);
+        watcher->until =
+            now() + ((auth == WatcherAuth::kAsked ? kUnansweredDisuse : kDisuse) - age);
     }
     watcher->unkept = false;
     restored_.push_back(watcher->self);
@@ -190,7 +193,10 @@ bool Watchers::restore(Watcher& watcher, Bytes& detail) {
     dialog->note_cseq(dialog->local_cseq() + kCseqJump);
     WatcherDialog* begun = add(watcher, std::move(*dialog));
     if (begun == nullptr) return false;
-    host_.quota().restore(user_key(watcher), watcher.domain.their);
+    if (watcher.dialog_count > watcher.places) {
+        ++watcher.places;
+        host_.quota().restore(user_key(watcher), watcher.domain.their);
+    }
     begun->first_cseq = static_cast<std::uint32_t>(first_cseq);
     begun->expires_at = now() + std::chrono::seconds(left);
     if (!front.empty()) begun->event_id = std::make_unique<std::string>(front);

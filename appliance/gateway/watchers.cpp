@@ -132,14 +132,16 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     if (watcher == nullptr) watcher = make(call.from, call.to, pair);
     if (watcher == nullptr) return refuse(sip_answer(link::Fault::kQueueFull, false));
     using Bound = SubscriptionQuota::Refusal;
-    const Bound bound =
-        host_.quota().enter(rules.settings.presence, user_key(*watcher), watcher->domain.their);
+    Bound bound = take_place(*watcher);
+    const bool asks = seconds != 0 && watcher->auth != WatcherAuth::kGranted &&
+                      watcher->auth != WatcherAuth::kAsked;
+    if (bound == Bound::kNone && asks) {
+        bound = host_.quota().ask(rules.settings.presence, user_key(*watcher), now());
+    }
     WatcherDialog* begun =
         bound == Bound::kNone ? begin(*watcher, request, std::move(*dialog), seconds) : nullptr;
     if (begun == nullptr) {
-        if (bound == Bound::kNone) {
-            host_.quota().leave(user_key(*watcher), watcher->domain.their);
-        }
+        give_back(*watcher, std::max<std::uint8_t>(watcher->dialog_count, 1));
         settle(*watcher);
         host_.shard().stats().add(Counter::kRateLimited);
         host_.shard().log().event(
@@ -235,6 +237,22 @@ Watcher* Watchers::make(const Address& user, const Address& contact, const Key& 
     domain.first = watcher;
     ++domain.count;
     return watcher;
+}
+
+// SEC-4: a record has one as long as it is there, a further dialog one more.
+SubscriptionQuota::Refusal Watchers::take_place(Watcher& watcher) {
+    using Bound = SubscriptionQuota::Refusal;
+    if (watcher.places > watcher.dialog_count) return Bound::kNone;
+    const Bound bound = host_.quota().enter(host_.rules().settings.presence, user_key(watcher),
+                                            watcher.domain.their);
+    if (bound == Bound::kNone) ++watcher.places;
+    return bound;
+}
+
+void Watchers::give_back(Watcher& watcher, std::uint8_t keep) {
+    for (; watcher.places > keep; --watcher.places) {
+        host_.quota().leave(user_key(watcher), watcher.domain.their);
+    }
 }
 
 ContactDomain* Watchers::find_domain(Bytes our, Bytes their) {
@@ -538,7 +556,7 @@ void Watchers::on_timer(Watcher& watcher) {
         ask_later(watcher);  // he may be there, and his server could not reach us
     }
     if (watcher.until <= now()) {
-        if (watcher.auth != WatcherAuth::kDenied) send(watcher, "unsubscribe");  // PRES-78
+        if (watcher.auth == WatcherAuth::kGranted) send(watcher, "unsubscribe");  // PRES-78
         set_auth(watcher, WatcherAuth::kNone);
     }
     WatcherDialog* next = nullptr;
@@ -554,7 +572,10 @@ void Watchers::on_timer(Watcher& watcher) {
 void Watchers::settle(Watcher& watcher) {
     if (watcher.dialogs == nullptr && watcher.fault == link::Fault::kNone) {
         if (watcher.auth == WatcherAuth::kNone && watcher.awaits == 0) return free(watcher);
-        if (watcher.until == kNever) watcher.until = now() + kDisuse;
+        if (watcher.until == kNever) {
+            watcher.until =
+                now() + (watcher.auth == WatcherAuth::kAsked ? kUnansweredDisuse : kDisuse);
+        }
     }
     if (watcher.unkept) keep(watcher);
     Instant due = std::min({watcher.again_at, watcher.doubt_at, watcher.until});
@@ -569,17 +590,18 @@ void Watchers::settle(Watcher& watcher) {
 void Watchers::free(WatcherDialog& dialog) {
     FEDGATE_CHECK(!dialog.waiting);
     Watcher& watcher = dialog.watcher;
-    host_.quota().leave(user_key(watcher), watcher.domain.their);
     WatcherDialog** link = &watcher.dialogs;
     while (*link != &dialog) link = &(*link)->next;
     *link = dialog.next;
     --watcher.dialog_count;
+    give_back(watcher, std::max<std::uint8_t>(watcher.dialog_count, 1));
     watcher.unkept = watcher.unkept || !dialog.poll;
     dialog_index_.erase(dialog);
     dialogs_.free(dialog.self);
 }
 
 void Watchers::free(Watcher& watcher) {
+    give_back(watcher, 0);
     ContactDomain& domain = watcher.domain;
     (watcher.previous_of_domain != nullptr ? watcher.previous_of_domain->next_of_domain
                                            : domain.first) = watcher.next_of_domain;

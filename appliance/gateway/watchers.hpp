@@ -25,6 +25,7 @@ constexpr Duration kFresh = std::chrono::seconds(60);             // PRES-61, PR
 constexpr Duration kQuiet = std::chrono::hours(1);                // PRES-66
 constexpr Duration kDenialHolds = std::chrono::hours(1);          // PRES-62
 constexpr Duration kDisuse = std::chrono::hours(90 * 24);         // PRES-78
+constexpr Duration kUnansweredDisuse = std::chrono::hours(24);    // SEC-4
 constexpr Duration kAskAgain = std::chrono::hours(24);  // who has not answered, on a new wish
 constexpr std::uint32_t kProbationSeconds = 300;        // PRES-70
 // Of a subscribe or probe that could not go.
@@ -88,6 +89,8 @@ private:
     [[nodiscard]] Key user_key(const Watcher& watcher) const {  // SEC-4
         return host_.keys().make({watcher.sip_jid()});
     }
+    [[nodiscard]] SubscriptionQuota::Refusal take_place(Watcher&);
+    void give_back(Watcher&, std::uint8_t keep);
     [[nodiscard]] WatcherDialog* add(Watcher&, sip::Dialog&&);
     void settle(Watcher&);
     void free(WatcherDialog&);

@@ -15,8 +15,7 @@ namespace {
 constexpr std::size_t kReasonCharactersMax = 256;  // ERR-2
 constexpr std::size_t kRecordFrontBytes = 2'048;   // domain and proof, before the stanza
 constexpr Bytes kMucNamespace = "http://jabber.org/protocol/muc";
-constexpr double kBurstSeconds = 3;           // S2S-65
-constexpr double kSubscribeRate = 10.0 / 60;  // S2S-65, of one sender
+constexpr double kBurstSeconds = 3;  // S2S-65
 constexpr double kSubscribeBurst = 10;
 constexpr std::size_t kIdBytesMax = 1'024;                   // a longer id is taken as none
 constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;  // every byte of a JID escaped

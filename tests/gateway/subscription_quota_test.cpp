@@ -29,6 +29,16 @@ TEST(SubscriptionQuota, HoldsForOneWatcherForHisDomainAndForAll) {  // SEC-4
     EXPECT_EQ(quota.enter(kBounds, kRomeo, "c"), Refusal::kWatcher);
 }
 
+TEST(SubscriptionQuota, WhoAsksForMoreIsSlowed) {  // SEC-4, S2S-65
+    SubscriptionQuota quota;
+    const Instant start{};
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.ask(kBounds, kJuliet, start), Refusal::kNone);
+    EXPECT_EQ(quota.ask(kBounds, kJuliet, start), Refusal::kRate);
+    EXPECT_EQ(quota.ask(kBounds, kRomeo, start), Refusal::kNone);
+    EXPECT_EQ(quota.ask(kBounds, kJuliet, start + std::chrono::seconds(7)), Refusal::kNone);
+    EXPECT_EQ(quota.ask(kBounds, kJuliet, start + std::chrono::seconds(7)), Refusal::kRate);
+}
+
 TEST(SubscriptionQuota, WhatStandsCountsEvenAboveTheBounds) {
     SubscriptionQuota quota;
     for (int i = 0; i < 9; ++i) quota.restore(kJuliet, "a");

@@ -896,10 +896,84 @@ TEST(Watchers, BoundsOfSubscriptions) {  // SEC-4
     const std::string refused = wish("benvolio", "c");
     EXPECT_TRUE(refused.starts_with("SIP/2.0 500 "));
     EXPECT_EQ(header_of(refused, "Retry-After"), "30");
-    // One goes, one may come.
+    // His dialog goes, but what he has asked stands for a day; then another may come.
     scene.subscribe({.call_id = "romeoc", .contact = "c", .expires = "0"}, tag);
     scene.world.pass(1s);
+    EXPECT_TRUE(wish("benvolio", "c").starts_with("SIP/2.0 500 "));
+    EXPECT_TRUE(wish("romeo", "d").starts_with("SIP/2.0 403 "));
+    EXPECT_EQ(scene.stanzas().size(), 6u);  // five asked, one left
+    scene.world.pass(25h);
     EXPECT_TRUE(wish("benvolio", "c").starts_with("SIP/2.0 200 "));
+    EXPECT_EQ(count_of(scene, "type='unsubscribe'"), 0u);
+}
+
+// Asking and leaving gives nothing that stays, and does not swamp the partner.
+TEST(Watchers, WhoAsksAndLeavesIsBounded) {  // SEC-4, S2S-65
+    const auto store = make_store();
+    Scene scene(Settings{{"sec.subscriptions_per_watcher", "20"}}, 1, store.get());
+    const auto ask = [&](int i) {
+        const std::string n = std::to_string(i);
+        Wish wish{.call_id = "w" + n, .contact = "c" + n};
+        const std::string answer = scene.subscribe(wish);
+        if (!answer.starts_with("SIP/2.0 200 ")) return answer;
+        wish.expires = "0";
+        scene.subscribe(wish, Scene::tag_of(answer));
+        scene.world.pass(std::chrono::milliseconds(50));
+        return answer;
+    };
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(ask(i).starts_with("SIP/2.0 200 ")) << i;
+    EXPECT_TRUE(ask(20).starts_with("SIP/2.0 403 "));
+    EXPECT_EQ(count_of(scene, "type='subscribe'"), 20u);
+    // Who declines at once makes room in the quota after an hour, and an error at once; what was
+    // sent counts all the same.
+    for (int i = 0; i < 20; ++i) {
+        const auto all = scene.stanzas();
+        const std::string to = "c" + std::to_string(i) + "@xmpp.example";
+        for (const std::string& one : all) {
+            if (!has(one, "type='subscribe'") || !has(one, "'" + to + "'")) continue;
+            const std::size_t at = one.find(" id='") + 5;
+            scene.stanza("error",
+                         "<error type='cancel'><item-not-found "
+                         "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+                         {}, one.substr(at, one.find('\'', at) - at), "c" + std::to_string(i));
+        }
+    }
+    scene.world.pass(1s);
+    EXPECT_TRUE(store->rows().empty());
+    int taken = 0;
+    std::string refused;
+    for (int i = 100; i < 120; ++i) {
+        const std::string answer = ask(i);
+        answer.starts_with("SIP/2.0 200 ") ? void(++taken) : void(refused = answer);
+    }
+    EXPECT_LE(taken, 3);
+    EXPECT_TRUE(refused.starts_with("SIP/2.0 500 ")) << refused;
+    EXPECT_EQ(header_of(refused, "Retry-After"), "30");
+    // A minute later a few more.
+    scene.world.pass(60s);
+    EXPECT_TRUE(ask(200).starts_with("SIP/2.0 200 "));
+    // Nothing is left of it after a day.
+    scene.world.pass(25h);
+    EXPECT_TRUE(store->rows().empty());
+    EXPECT_EQ(count_of(scene, "type='unsubscribe'"), 0u);
+}
+
+// A process that starts anew counts what it finds.
+TEST(Watchers, WhatIsRestoredCounts) {  // SEC-4
+    const auto store = make_store();
+    const WallTime now = World::settings_of(false).wall_start;
+    for (const char* contact : {"a@xmpp.example", "b@xmpp.example"}) {
+        store->plant({store::Kind::kWatcher, contact, "romeo@sip.example", 2,
+                      now - std::chrono::hours(1), "sent\n"});
+    }
+    store->plant({store::Kind::kWatcher, "old@xmpp.example", "romeo@sip.example", 1,
+                  now - std::chrono::hours(25), "sent\n"});
+    Scene scene(Settings{{"sec.subscriptions_per_watcher", "2"}}, 1, store.get());
+    scene.world.pass(1s);
+    EXPECT_EQ(store->rows().size(), 2u);  // who was asked a day ago, and nobody watches, is gone
+    EXPECT_TRUE(scene.stanzas().empty());
+    EXPECT_TRUE(scene.subscribe({.call_id = "c", .contact = "c"}).starts_with("SIP/2.0 403 "));
+    EXPECT_TRUE(scene.subscribe({.call_id = "a", .contact = "a"}).starts_with("SIP/2.0 200 "));
 }
 
 // A subscription with one dialog and a resource with a note: 1 KiB in all.
