@@ -225,6 +225,7 @@ private:
                                   const sip::TransactionKey&) override;
     bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
+    [[nodiscard]] const rules::SipDomain* domain_of(const sip::Message&);
     [[nodiscard]] bool give_to_owner(std::uint32_t owner, const sip::Message&, RequestCall*,
                                      const SipPeer&, const sip::TransactionKey&);
     [[nodiscard]] bool own_request(const sip::Message&, RequestCall*, Bytes to_tag, const Origin&);

@@ -40,6 +40,11 @@ const sip::NameAddr* asserted_identity(const sip::Message& request, sip::NameAdd
     return nullptr;
 }
 
+const sip::Uri& sender_of(const sip::Message& request, sip::NameAddr& memory) {
+    const sip::NameAddr* asserted = asserted_identity(request, memory);
+    return asserted != nullptr ? asserted->uri : request.from.uri;
+}
+
 SipAnswer answer_of(AddressFault fault) {
     switch (fault) {
         case AddressFault::kScheme: return {416, {}};                                     // ADDR-21
@@ -78,8 +83,7 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
         return;
     }
     sip::NameAddr identity;
-    const sip::NameAddr* asserted = asserted_identity(request, identity);
-    const sip::Uri& sender = asserted != nullptr ? asserted->uri : request.from.uri;
+    const sip::Uri& sender = sender_of(request, identity);
     fault = read_uri(sender, call.from);
     if (fault == AddressFault::kNotRepresentable) {
         call.refusal = answer_of(fault);
@@ -101,12 +105,24 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
     call.pair = pair_key(call.to, call.from);
 }
 
+// SIP-32 in dialogs: for which domain of ours it says to speak; null: none.
+const rules::SipDomain* Gateway::Engine::domain_of(const sip::Message& request) {
+    sip::NameAddr identity;
+    Address from;
+    if (read_uri(sender_of(request, identity), from) != AddressFault::kNone) return nullptr;
+    return rules_->sip_domain(from.domain_ascii);
+}
+
 bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& peer,
                                  const sip::TransactionKey& key) {
     if (!request.to.tag.empty() || request.method == sip::Method::kNotify) {
         const auto core = agent_.core_of(request.to.tag);
-        if (core) return give_to_owner(*core, request, nullptr, peer, key);
-        agent_.answer_at_once(request, peer, {481, {}});  // SIP-22, SIP-24
+        const rules::SipDomain* domain = core ? domain_of(request) : nullptr;
+        if (domain != nullptr && agent_.transport().speaks_for(peer, *domain)) {  // SEC-1, SIP-32
+            return give_to_owner(*core, request, nullptr, peer, key);
+        }
+        const std::uint16_t status = core ? 403 : 481;  // SIP-22, SIP-24
+        agent_.answer_at_once(request, peer, {status, {}});
         return true;
     }
     RequestCall call;
@@ -157,10 +173,18 @@ bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableByt
 
 bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call, Bytes to_tag,
                                   const Origin& origin) {
+    if (call == nullptr) {
+        const rules::SipDomain* domain = domain_of(request);
+        if (domain == nullptr) {  // the rules have changed on the way
+            answer(origin, {403, {}});
+            return true;
+        }
+        return request.method == sip::Method::kNotify
+                   ? watches_.take_notify(request, *domain, origin)
+                   : watchers_.take_refresh(request, *domain, origin);
+    }
     switch (request.method) {
-        case sip::Method::kNotify: return watches_.take_notify(request, origin);
         case sip::Method::kSubscribe:
-            if (call == nullptr) return watchers_.take_refresh(request, origin);
             return watchers_.take_subscribe(request, *call, call->pair, to_tag, origin);
         default: return take_message(request, *call, origin);
     }

@@ -184,11 +184,18 @@ std::uint16_t Watches::enter_dialog(Watch& watch, const sip::Message& notify) {
     return 0;
 }
 
-bool Watches::take_notify(const sip::Message& notify, const Origin& origin) {
+bool Watches::is_of(const Watch& watch, const rules::SipDomain& domain) const {
+    const Pair pair(watch);
+    return host_.rules().sip_domain(pair.sip.domain_ascii) == &domain;
+}
+
+bool Watches::take_notify(const sip::Message& notify, const rules::SipDomain& of_peer,
+                          const Origin& origin) {
     if (!host_.has_room()) return false;
     Watch* const watch = find_by_tag(notify);
     sip::SubscriptionState says;
     std::uint16_t status = watch == nullptr ? std::uint16_t{481} : std::uint16_t{0};
+    if (status == 0 && !is_of(*watch, of_peer)) status = 403;  // SIP-32
     if (status == 0) status = sip::judge_notify(notify, {kPresencePackage, {}}, says);
     if (status == 0) status = enter_dialog(*watch, notify);
     if (status != 0) {

@@ -61,21 +61,22 @@ store::Row Watchers::row_of(const Watcher& watcher, Sink& detail) {
             watcher.changed,       detail.written()};
 }
 
-// As it stands now; nobody waits for it.
+// As it stands now; nobody waits for it. Without room it is still unkept, and tried again.
 void Watchers::keep(Watcher& watcher) {
     watcher.unkept = false;
     store::Door* door = host_.store();
     if (door == nullptr) return;
     if (watcher.auth == WatcherAuth::kNone) {
-        if (std::exchange(watcher.kept, false)) {
-            static_cast<void>(
-                door->erase(store::Kind::kWatcher, watcher.contact_jid(), watcher.sip_jid()));
+        if (watcher.kept) {
+            watcher.kept = watcher.unkept =
+                !door->erase(store::Kind::kWatcher, watcher.contact_jid(), watcher.sip_jid());
         }
         return;
     }
     char memory[kDetailBytes];
     Sink detail{MutableBytes(memory)};
-    watcher.kept = door->update(row_of(watcher, detail)).has_value() || watcher.kept;
+    watcher.unkept = !door->update(row_of(watcher, detail)).has_value();
+    watcher.kept = watcher.kept || !watcher.unkept;
 }
 
 // How it is now is to be promised: act() follows when it is on disk. False: the store takes no

@@ -174,7 +174,8 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     return true;
 }
 
-bool Watchers::take_refresh(const sip::Message& request, const Origin& origin) {
+bool Watchers::take_refresh(const sip::Message& request, const rules::SipDomain& domain,
+                            const Origin& origin) {
     if (!host_.has_room()) return false;
     char header_memory[kHeaderBytes];
     Sink headers{MutableBytes(header_memory)};
@@ -187,6 +188,8 @@ bool Watchers::take_refresh(const sip::Message& request, const Origin& origin) {
         return answer({481, {}});  // SIP-22
     }
     Watcher& watcher = dialog->watcher;
+    if (host_.rules().sip_domain(watcher.domain.our) != &domain)
+        return answer({403, {}});  // SIP-32
     SipRoute* route = host_.agent().find_route(watcher.domain.our);
     Address contact;
     if (route == nullptr || !read_jid(watcher.contact_jid(), contact)) return answer({481, {}});
@@ -511,6 +514,7 @@ void Watchers::set_auth(Watcher& watcher, WatcherAuth auth) {
     if (promise(watcher)) return;
     if (auth == WatcherAuth::kAsked) {  // nobody is asked what would be forgotten
         watcher.auth = before == WatcherAuth::kAsked ? before : WatcherAuth::kNone;
+        watcher.unkept = watcher.kept;
         return;
     }
     act(watcher);  // it is so, whatever the disk says
@@ -570,15 +574,18 @@ void Watchers::on_timer(Watcher& watcher) {
 
 // The last thing that an event does: a record for nothing goes, else its time is set.
 void Watchers::settle(Watcher& watcher) {
+    if (watcher.unkept) keep(watcher);
     if (watcher.dialogs == nullptr && watcher.fault == link::Fault::kNone) {
-        if (watcher.auth == WatcherAuth::kNone && watcher.awaits == 0) return free(watcher);
+        if (watcher.auth == WatcherAuth::kNone && watcher.awaits == 0 && !watcher.unkept) {
+            return free(watcher);
+        }
         if (watcher.until == kNever) {
             watcher.until =
                 now() + (watcher.auth == WatcherAuth::kAsked ? kUnansweredDisuse : kDisuse);
         }
     }
-    if (watcher.unkept) keep(watcher);
     Instant due = std::min({watcher.again_at, watcher.doubt_at, watcher.until});
+    if (watcher.unkept) due = std::min(due, now() + kKeepAgain);
     if (watcher.fault != link::Fault::kNone) due = now();
     for (const WatcherDialog* one = watcher.dialogs; one != nullptr; one = one->next) {
         due = std::min(due, one->notifier.deadline());

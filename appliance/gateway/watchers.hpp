@@ -20,6 +20,7 @@ constexpr std::size_t kWatcherDialogsMax = kWatchersMax;  // beyond, 500 with Re
 constexpr std::uint8_t kDialogsOfPair = 5;                // SEC-4
 constexpr std::size_t kEventIdBytes = 128;                // SIP-23; beyond, 400
 constexpr std::size_t kNotifiesInFlight = 64;             // R13: to one domain of ours
+constexpr Duration kKeepAgain = std::chrono::seconds(1);  // the store had no room
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(20);  // there was no memory for it
 constexpr Duration kFresh = std::chrono::seconds(60);             // PRES-61, PRES-65
 constexpr Duration kQuiet = std::chrono::hours(1);                // PRES-66
@@ -54,8 +55,9 @@ public:
     // `to_tag`: ours, of its answer. False: not now.
     [[nodiscard]] bool take_subscribe(const sip::Message&, RequestCall&, const Key& pair,
                                       Bytes to_tag, const Origin&);
-    // One in a dialog of ours.
-    [[nodiscard]] bool take_refresh(const sip::Message&, const Origin&);
+    // One in a dialog of ours. `domain`: its peer speaks for that.
+    [[nodiscard]] bool take_refresh(const sip::Message&, const rules::SipDomain& domain,
+                                    const Origin&);
     // The end of a NOTIFY of ours; the request is released here.
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault);
     // A stanza with that token was not written to a stream, or may be lost.

@@ -41,7 +41,8 @@ public:
     // PRES-80, PRES-46: his presence, or a message of his, says whether he is there.
     void on_evidence(const StanzaCall&, const Key& pair);
     // A NOTIFY in a dialog of ours, or making one. False: not now.
-    [[nodiscard]] bool take_notify(const sip::Message&, const Origin&);
+    [[nodiscard]] bool take_notify(const sip::Message&, const rules::SipDomain& of_peer,
+                                   const Origin&);
     // The end of a SUBSCRIBE of ours; the request is released here.
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault);
 
@@ -112,6 +113,7 @@ private:
                          Sink&);
     [[nodiscard]] std::array<char, 2 * sizeof(Key)> call_id_of(Bytes tag) const;
     [[nodiscard]] Watch* find_by_tag(const sip::Message& notify);
+    [[nodiscard]] bool is_of(const Watch&, const rules::SipDomain&) const;
     [[nodiscard]] std::uint16_t enter_dialog(Watch&, const sip::Message& notify);
     void take_state(Watch&, const sip::Message& notify, const sip::SubscriptionState&,
                     bool has_document);

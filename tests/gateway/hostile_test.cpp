@@ -5,6 +5,7 @@
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "appliance/gateway/sip_transport.hpp"
+#include "tests/gateway/watch_scene.hpp"
 #include "tests/gateway/world.hpp"
 #include "tests/net/certificates.hpp"
 
@@ -109,6 +110,59 @@ TEST(HostilePeer, ACertificateSpeaksForItsOwnDomainOnly) {  // SEC-1, SIP-32
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }))
             << from << world.log();
         EXPECT_TRUE(peer->responses[0].starts_with(status)) << from << peer->responses[0];
+    }
+}
+
+// Another domain's pool that has seen the tags says nothing in the dialog, in nobody's name.
+TEST(HostilePeer, ACertificateSpeaksInDialogsOfItsOwnDomainOnly) {  // SEC-1, SIP-32
+    const auto& certificates = net::test::Certificates::get();
+    auto ours = certificates.context({"chained"});
+    auto theirs = certificates.context({"second"});
+    const test::Settings settings = {
+        {"sip.listen", "tls:0.0.0.0:5061 tcp:0.0.0.0:5060"},
+        {"sip.trusted", "192.0.2.0/24 10.0.0.2"},
+        {"domain/other.example/next_hop", "sip:second.example:5070;transport=tls"}};
+    for (const bool watches : {false, true}) {
+        test::WatchScene scene(settings, 1, nullptr, ours.get());
+        auto stranger = scene.world.peer("10.99.0.9:5070", theirs.get());
+        std::string in_dialog;
+        if (watches) {
+            in_dialog = scene.notify_text(scene.approved(), "active", {}, {}, "peer");
+        } else {
+            std::string request = World::request(
+                "b0", "",
+                "Event: presence\r\nContact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n", "TCP",
+                "sip:juliet@xmpp.example", "sip:romeo@sip.example", "SUBSCRIBE");
+            scene.peer->send_tcp(scene.world.sip_address(), request);
+            ASSERT_TRUE(scene.world.until([&] { return !scene.peer->responses.empty(); }));
+            const std::string to = test::header_of(scene.peer->responses[0], "To");
+            ASSERT_TRUE(has(to, ";tag=")) << scene.peer->responses[0];
+            in_dialog = request;
+            const std::size_t at = in_dialog.find("\r\nTo: ");
+            in_dialog.replace(at, in_dialog.find("\r\n", at + 2) - at, "\r\nTo: " + to);
+            const std::size_t cseq = in_dialog.find("\r\nCSeq: ") + 8;
+            in_dialog.replace(cseq, in_dialog.find(' ', cseq) - cseq, "900");
+        }
+        for (const char* const name : {"sip.example", "other.example"}) {
+            std::string forged = in_dialog;
+            const std::size_t from = forged.find("sip:romeo@", forged.find("\r\nFrom: ")) + 10;
+            forged.replace(from, forged.find_first_of(">;:", from) - from, name);
+            const std::size_t via = forged.find("branch=z9hG4bK") + 14;
+            forged.insert(via, std::string("f") + name[0]);
+            const std::size_t before = stranger->responses.size();
+            stranger->send_tls(scene.world.sip_address(5061), forged);
+            ASSERT_TRUE(scene.world.until([&] { return stranger->responses.size() > before; }));
+            EXPECT_TRUE(stranger->responses.back().starts_with("SIP/2.0 403 "))
+                << watches << name << stranger->responses.back();
+        }
+        // Whose dialog it is speaks there.
+        const std::size_t before = scene.peer->responses.size();
+        const std::size_t via = in_dialog.find("branch=z9hG4bK") + 14;
+        in_dialog.insert(via, "own");
+        scene.peer->send_tcp(scene.world.sip_address(), in_dialog);
+        ASSERT_TRUE(scene.world.until([&] { return scene.peer->responses.size() > before; }));
+        EXPECT_TRUE(scene.peer->responses.back().starts_with("SIP/2.0 200 "))
+            << scene.peer->responses.back();
     }
 }
 

@@ -50,8 +50,8 @@ inline std::unique_ptr<store::Memory> make_store(std::uint32_t shards = 1) {
 class WatchScene {
 public:
     explicit WatchScene(const Settings& more = {}, std::uint32_t shards = 1,
-                        store::Memory* store = nullptr)
-        : world(more, shards, nullptr, {}, {}, store), store_(store) {
+                        store::Memory* store = nullptr, net::TlsContext* tls = nullptr)
+        : world(more, shards, tls, {}, {}, store), store_(store) {
         play();
     }
     WatchScene(const WatchScene&) = delete;

@@ -710,6 +710,32 @@ TEST(Watchers, WhatEndsIsForgotten) {  // PRES-64, PRES-70
     EXPECT_EQ(row_in(*store), nullptr);
 }
 
+// A store without room for the moment; what is refused is tried again until it is kept.
+TEST(Watchers, WhatCouldNotBeKeptIsKeptLater) {  // PRES-64, PRES-67
+    const auto store = make_store();
+    Scene scene({}, 1, store.get());
+    const std::string tag = scene.approved();
+    scene.world.pass(1s);
+    store->set_failing(true);
+    const std::string large(limits::kStoreDetailBytes, 'x');  // then its bytes are used up
+    const auto fill = [&] {
+        for (int i = 0;; ++i) {
+            const std::string name = "f" + std::to_string(i) + "@xmpp.example";
+            if (!store->door(0).update(
+                    {store::Kind::kWatch, name, "romeo@sip.example", 1, {}, large})) {
+                return;
+            }
+        }
+    };
+    fill();
+    EXPECT_TRUE(scene.subscribe({.expires = "0"}, tag).starts_with("SIP/2.0 200 "));
+    scene.world.pass(5s);
+    EXPECT_TRUE(has(row_in(*store)->text, "watch-1"));
+    store->set_failing(false);
+    EXPECT_TRUE(scene.world.until([&] { return !has(row_in(*store)->text, "watch-1"); }, 10s));
+    EXPECT_EQ(row_in(*store)->auth, 2);
+}
+
 TEST(Watchers, NinetyDaysOfDisuse) {  // PRES-78
     const auto store = make_store();
     const WallTime now = World::settings_of(false).wall_start;
