@@ -200,6 +200,11 @@ void Edge::on_gone(InStream& stream) {
         guard_.leave(context_.shard.index(), stream.connection().peer_address(), stream.our(),
                      stream.their());
     }
+    // What was on its way to us may be lost.
+    if (stream.broken() && !stream.their().empty()) {
+        tell_news(stream.our(), stream.their(), link::PartnerNews::Kind::kBroke,
+                  link::Fault::kUnreachable, {});
+    }
     inquiries_.forget(stream.handle());
     context_.stats.subtract(Counter::kXmppInConnections);
     gone_.push_back(stream.handle());
@@ -424,15 +429,19 @@ void Edge::on_answers(const OutStream& stream, bool wait) {
 void Edge::on_news(const OutStream& stream, link::PartnerNews::Kind kind, link::Fault fault) {
     const Bytes why =
         kind == link::PartnerNews::Kind::kDown ? context_.failures.why(stream.their()) : Bytes();
+    tell_news(stream.our(), stream.their(), kind, fault, why);
+}
+
+void Edge::tell_news(Bytes our, Bytes their, link::PartnerNews::Kind kind, link::Fault fault,
+                     Bytes why) {
     const PairRecord record{
         static_cast<std::uint64_t>(fault) << 8 | static_cast<std::uint64_t>(kind),
-        static_cast<std::uint32_t>(stream.our().size()),
-        static_cast<std::uint32_t>(stream.their().size())};
+        static_cast<std::uint32_t>(our.size()), static_cast<std::uint32_t>(their.size())};
     for (std::uint32_t shard = 0; shard < context_.shard.count(); ++shard) {
         // To itself too: the gateway may send more stanzas, and this is in the middle of something.
         static_cast<void>(
             context_.shard.send(shard, static_cast<std::uint32_t>(link::RecordKind::kPartnerNews),
-                                {bytes_of(record), stream.our(), stream.their(), why}));
+                                {bytes_of(record), our, their, why}));
     }
 }
 

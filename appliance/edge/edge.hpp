@@ -118,6 +118,7 @@ private:
     void on_fate(const link::Outcome&) override;
     void on_answers(const OutStream&, bool wait) override;
     void on_news(const OutStream&, link::PartnerNews::Kind, link::Fault) override;
+    void tell_news(Bytes our, Bytes their, link::PartnerNews::Kind, link::Fault, Bytes why);
 
     void send_here(const link::ToPartner&);
     void pong_here(Bytes our, Bytes their, std::uint64_t number);

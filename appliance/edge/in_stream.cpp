@@ -366,7 +366,8 @@ void InStream::on_closed(net::Connection&, Error reason) {
         context_.stats.add(Counter::kXmppTlsFailed);
         tell_tls_failed(context_, true, stream_.their_domain(), connection_, reason);
     }
-    end_session(!closing_);
+    broken_ = !closing_;
+    end_session(broken_);
     closing_ = true;
     stop_carrying();
     deadline_.cancel();

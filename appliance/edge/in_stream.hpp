@@ -83,6 +83,7 @@ public:
     [[nodiscard]] const std::string& their() const { return their_; }
     [[nodiscard]] xml::Proof proof() const { return proof_; }
     [[nodiscard]] bool gone() const { return gone_; }
+    [[nodiscard]] bool broken() const { return broken_; }
     [[nodiscard]] bool abandoned() const { return abandoned_; }
     [[nodiscard]] Instant since() const { return since_; }
 
@@ -157,6 +158,7 @@ private:
     bool offer_due_ = false;     // something that offer_carriage() looks at has changed
     bool dane_awaited_ = false;  // nothing is read before its answer
     bool closing_ = false;
+    bool broken_ = false;  // gone without an end
     bool gone_ = false;
     bool abandoned_ = false;
 };

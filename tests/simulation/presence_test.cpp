@@ -84,7 +84,7 @@ struct PresenceFaults {
 };
 
 TEST(Presence, IsRightAgainAfterAnyFault) {
-    const auto [first, last] = seeds(1, 40);
+    const auto [first, last] = seeds(1, 60);
     for (std::uint64_t seed = first; seed <= last; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         PresenceWorld world(seed, kPeople, 1 + static_cast<std::uint32_t>(seed % 3),
