@@ -717,17 +717,15 @@ TEST(Watchers, WhatCouldNotBeKeptIsKeptLater) {  // PRES-64, PRES-67
     const std::string tag = scene.approved();
     scene.world.pass(1s);
     store->set_failing(true);
-    const std::string large(limits::kStoreDetailBytes, 'x');  // then its bytes are used up
-    const auto fill = [&] {
-        for (int i = 0;; ++i) {
-            const std::string name = "f" + std::to_string(i) + "@xmpp.example";
-            if (!store->door(0).update(
-                    {store::Kind::kWatch, name, "romeo@sip.example", 1, {}, large})) {
-                return;
-            }
+    // So many that there is no room for one more, even when the first of them come back.
+    for (std::size_t i = 0; i < 2 * limits::kStoreWaiting; ++i) {
+        const std::string name = "f" + std::to_string(i) + "@xmpp.example";
+        if (!store->door(0).update({store::Kind::kWatch, name, "romeo@sip.example", 1, {}, {}})) {
+            break;
         }
-    };
-    fill();
+    }
+    scene.world.pass(1s);
+    EXPECT_FALSE(store->door(0).update({store::Kind::kWatch, "g", "h", 1, {}, {}}));
     EXPECT_TRUE(scene.subscribe({.expires = "0"}, tag).starts_with("SIP/2.0 200 "));
     scene.world.pass(5s);
     EXPECT_TRUE(has(row_in(*store)->text, "watch-1"));
