@@ -324,6 +324,7 @@ bool Presence::send_message(unsigned number) {
     head.to = {.display = {}, .uri = to, .tag = {}};
     const std::string call_id = 'm' + text;
     head.call_id = call_id;
+    head.cseq = ++messages_;  // or a second one of the pair is the first one again (SIP-11)
     return ends_.sip().send(head, {}, "text/plain;charset=UTF-8", text);
 }
 

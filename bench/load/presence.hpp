@@ -139,6 +139,7 @@ private:
     std::vector<Pair> pairs_;
     std::deque<Due> due_;  // at most a few for each pair
     std::string to_tag_;
+    std::uint32_t messages_ = 0;
     Socket input_{};
     std::string typed_;
     bool over_ = false;
