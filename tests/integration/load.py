@@ -27,6 +27,7 @@ from harness.xmpp_client import CLIENT, XmppClient, body_of, error_of
 LOAD_CONFIGURATION = pathlib.Path(__file__).parents[1] / "load.conf"
 XMPP_USERS, SIP_USERS = 40, 25  # a thousand pairs
 WINDOW = 200  # outstanding each way
+ANSWER_ON_ITS_WAY = 0.2
 SETTLE_SECONDS = 60
 DELIVERED_MIN = 0.999
 # In Prosody's log: a message on its way to a user, and the word to Fedgate that all before it arrived
@@ -60,6 +61,7 @@ class Ledger:
         self.open = {"to SIP": set(), "to XMPP": set()}
         self.unknown = 0
         self.brought = set()    # ids of the messages that came to XMPP users
+        self.came = collections.deque(maxlen=WINDOW)    # to SIP, and when
 
     def enter(self, direction, pair):
         key = f"{direction} {len(self.messages)}"
@@ -77,6 +79,8 @@ class Ledger:
             self.unknown += 1
             return
         self.messages[key].delivered += 1
+        if self.messages[key].direction == "to SIP":
+            self.came.append((time.monotonic(), key))
         self.settle(key)
 
     def refuse(self, key, why):
@@ -84,7 +88,12 @@ class Ledger:
         self.settle(key)
 
     def mark_kill(self, peer):
-        """What is outstanding now may end in doubt; nobody waits for it any more."""
+        """What is outstanding now may end in doubt; nobody waits for it any more. So may what has just
+        come to a SIP server: its answer dies with the connection that it was written to."""
+        if peer == "SIP":
+            for when, key in self.came:
+                if time.monotonic() - when < ANSWER_ON_ITS_WAY:
+                    self.messages[key].in_kill = peer
         for keys in self.open.values():
             for key in keys:
                 self.messages[key].in_kill = peer
