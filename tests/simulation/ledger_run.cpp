@@ -83,8 +83,8 @@ private:
         }
     }
     // Mostly short; at times longer than what waits for it may wait.
-    void outage() {
-        pass(std::chrono::milliseconds(50 + random(random(6) == 0 ? 70'000 : 6'000)));
+    void outage(std::uint64_t longest_ms = 70'000) {
+        pass(std::chrono::milliseconds(50 + random(random(6) == 0 ? longest_ms : 6'000)));
         traffic();
         outstanding_ += world_.ledger.totals().open;
         pass(std::chrono::milliseconds(50 + random(4'000)));
@@ -99,7 +99,7 @@ private:
         const SocketAddress xmpp_door = simulation.address(world_.partner.node(), 5269);
         const auto hole = [&](Simulation::Node side) {
             simulation.cut(world_.fedgate.node(), side);
-            outage();
+            outage(20'000);  // a host would break what is longer (kTcpUserTimeout), a cut does not
             simulation.heal(world_.fedgate.node(), side);
         };
         const auto refuse = [&](const SocketAddress& door) {
