@@ -408,7 +408,12 @@ private:
         std::string from;
         std::string to;
     };
-    std::map<std::string, Addresses> pending_;
+    struct InOrder {  // of their numbers: who sends them again does so in the order they had
+        bool operator()(const std::string& a, const std::string& b) const {
+            return a.size() != b.size() ? a.size() < b.size() : a < b;
+        }
+    };
+    std::map<std::string, Addresses, InOrder> pending_;
     sip::Message message_;
     unsigned serial_ = 0;
     bool ended_ = false;
