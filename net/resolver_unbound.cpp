@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <mutex>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -325,6 +326,10 @@ Result<std::unique_ptr<Resolver>> make_unbound_resolver(Loop& loop,
     if (!anchor.empty() && access(anchor.c_str(), R_OK) != 0) {
         return failure(Errc::kNotFound, "net.dns.trust_anchor can't be read", errno);
     }
+    // Each shard makes its own at the same time, and the first to come sets up libunbound's log:
+    // its mutex would be made anew under the one who holds it.
+    static std::mutex mutex;
+    const std::unique_lock lock(mutex);
     Context context(ub_ctx_create(), &ub_ctx_delete);
     if (!context) return failure(Errc::kSystem, "resolver");
     if (!set_options(context.get(), options)) return failure(Errc::kSystem, "resolver options");
