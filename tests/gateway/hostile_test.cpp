@@ -185,6 +185,38 @@ TEST(HostilePeer, AnswersToOldDatagramsMakeRoomForNewOnes) {  // SIP-10: timer J
     EXPECT_EQ(world.edge().stanzas.size(), count);
 }
 
+// More answers than a connection may have unsent: the requests behind them wait.
+TEST(HostilePeer, WhoAsksMuchAtOnceIsAnsweredAsHeReads) {
+    World world;
+    constexpr std::size_t kRequests = 3'000;
+    std::string requests;
+    for (std::size_t i = 0; i < kRequests; ++i) {
+        requests += World::request("b" + std::to_string(i), "", {}, "TCP", "sip:gw.example",
+                                   "sip:romeo@sip.example", "OPTIONS");
+    }
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    RawPeer reader(loop, world.sip_address());
+    RawPeer mute(loop, world.sip_address());
+    ASSERT_TRUE(world.until([&] { return reader.is_open && mute.is_open; }));
+    mute.stop_reading();
+    reader.send(requests);
+    mute.send(requests);
+    const auto answers = [&] {
+        std::size_t count = 0;
+        for (std::size_t at = 0; (at = reader.received.find("SIP/2.0 200 ", at)) != Bytes::npos;
+             ++at)
+            ++count;
+        return count;
+    };
+    EXPECT_TRUE(world.until([&] { return answers() == kRequests; }, kSipUnreadTime / 2))
+        << answers();
+    EXPECT_GT(reader.received.size(), 2 * kSipUnsentAnswerBytes);
+    EXPECT_FALSE(reader.is_closed);
+    EXPECT_FALSE(mute.is_closed);
+    EXPECT_TRUE(world.until([&] { return mute.is_closed; }, kSipUnreadTime + 2s));
+    EXPECT_FALSE(reader.is_closed);
+}
+
 TEST(MergedRequest, IsRefusedOnWhateverShardItComes) {  // SIP-11
     constexpr std::uint32_t kShards = 3;
     World world({}, kShards);

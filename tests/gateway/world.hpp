@@ -216,6 +216,7 @@ public:
     RawPeer(SimulatedLoop& loop, const SocketAddress& to)
         : stream_(*net::Connection::connect(loop, *this, {1 << 20, 1 << 20}, to)) {}
     void send(const std::string& bytes) { FEDGATE_CHECK(stream_->write(bytes)); }
+    void stop_reading() { stream_->pause_input(); }
 
     std::string received;
     bool is_open = false;
