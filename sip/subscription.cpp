@@ -8,7 +8,10 @@
 namespace fedgate::sip {
 namespace {
 
-constexpr Duration kRefreshMargin = 32s;   // PRES-40: 64*T1, for one try
+constexpr Duration kRefreshMargin = 32s;  // PRES-40: 64*T1, for one try
+// X(n+1) = a * X(n) + c mod 2^16, of full period: a = 1 mod 4, c odd.
+constexpr std::uint32_t kSpreadFactor = 25'173;
+constexpr std::uint32_t kSpreadStep = 13'849;
 constexpr std::uint8_t kFailuresMax = 10;  // doubles no more
 
 std::optional<std::uint32_t> seconds_of(const Message& message, HeaderName name) {
@@ -86,6 +89,7 @@ SubscriberActions Subscriber::unsubscribe(Instant now) {
 SubscriberActions Subscriber::refresh(Instant now) {
     if (under_way_) return SubscriberActions::kNone;
     refresh_at_ = kNever;
+    scattered_ = false;  // whoever asks for this asks for more than one
     return step(SubscriberEvent::kRefreshDue, now);
 }
 
@@ -174,6 +178,7 @@ SubscriberActions Subscriber::on_time(Instant now) {
     }
     if (refresh_at_ <= now) {
         refresh_at_ = kNever;
+        scattered_ = failures_ == 0;  // a server that was in trouble refused them all at once
         return step(SubscriberEvent::kRefreshDue, now);
     }
     if (retry_at_ <= now) {
@@ -229,8 +234,12 @@ void Subscriber::sent(bool initial, Instant now) {
     under_way_ = true;
     notify_by_ = now + timing_->timer_n;
     refresh_at_ = retry_at_ = kNever;
-    if (!initial) return;
+    if (!initial) {
+        spread_ = static_cast<std::uint16_t>(spread_ * kSpreadFactor + kSpreadStep);
+        return;
+    }
     ++attempt_;
+    scattered_ = false;
     initial_at_ = now;
     granted_until_ =
         now + std::chrono::seconds(std::max(expires(), limits::kSubscriptionSecondsMin));
@@ -241,13 +250,16 @@ void Subscriber::forget() {
     has_dialog_ = under_way_ = false;
 }
 
-// PRES-40. Many NOTIFYs move the point nearer only.
+// PRES-40: in the last tenth before the latest point that leaves time for one try. Those that began
+// at once, by a log-on, a restart or an outage, do not come back at once: their next one falls
+// anywhere from a tenth of the interval on. Many NOTIFYs move the point nearer only.
 void Subscriber::set_expiry(Instant now) {
     if (!holds() || under_way_ || !wanted_) return;
     const Duration left = std::min(granted_until_, notified_until_) - now;
-    Duration after = left / 10 * 8 + left / 10 * spread_ / 65'536;
-    if (left - after < kRefreshMargin) after = left / 2;
-    refresh_at_ = std::min(refresh_at_, now + after);
+    const Duration tenth = left / 10;
+    const Duration latest = tenth >= kRefreshMargin ? left - tenth : left / 2;
+    const Duration range = scattered_ ? tenth : latest - tenth;
+    refresh_at_ = std::min(refresh_at_, now + latest - range + range / 65'536 * spread_);
 }
 
 // PRES-39: x2, +-20 %; never before what the other side asks for.

@@ -97,8 +97,8 @@ struct SubscriberTiming {  // settings; PRES-30, PRES-39, PRES-41
 
 class Subscriber {
 public:
-    // `spread`: random, so that many that began together do not refresh or try again together. The
-    // timing must outlive the object.
+    // `spread`: random, so that many that began together do not refresh or try again together. It
+    // begins a series of its own. The timing must outlive the object.
     Subscriber(const SubscriberTiming& timing, std::uint16_t spread)
         : timing_(&timing), asked_(timing.expires), spread_(spread) {}
 
@@ -153,6 +153,7 @@ private:
     bool wanted_ = true;
     bool has_dialog_ = false;
     bool under_way_ = false;  // a SUBSCRIBE
+    bool scattered_ = false;  // the last SUBSCRIBE went when its own time had come
     bool raised_ = false;     // asked_, by a 423
     bool told_ = false;       // the user, of the end
 };
