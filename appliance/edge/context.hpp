@@ -41,6 +41,7 @@ struct Context {
     xml::StreamSettings settings;
     Failures failures;
     MassLoss mass_loss;
+    std::size_t errors_waiting_bytes = 0;  // in the queues of this shard
 
     // features.md A5, as the stream engine wants it. `their` empty: the peer has not said who it
     // is, so the answer is what some partner may do.

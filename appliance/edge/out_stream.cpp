@@ -37,6 +37,11 @@ constexpr Duration kPermanentMax = 3'600s;
 constexpr std::size_t kAnswersPart = 4;
 constexpr Duration kProofTime = 2s;
 
+// Without a ticket a message is an error for one of theirs, which nobody else would tell.
+bool is_error(link::Ticket ticket, Bytes stanza) {
+    return ticket == 0 && stanza.starts_with("<message");
+}
+
 }  // namespace
 
 OutStream::OutStream(Context& context, OutStreamOwner& owner, std::string our, std::string their)
@@ -64,21 +69,17 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
             return refuse(ticket, last_fault_);
         }
     }
-    if (waiting_.size() >= limits::kDomainPairQueueStanzas ||
-        waiting_bytes_ + stanza.size() > context_.rules->settings.xmpp.queue_bytes) {
-        return refuse(ticket, link::Fault::kQueueFull);
-    }
+    if (!may_wait(ticket, stanza, 0)) return refuse(ticket, link::Fault::kQueueFull);
     enqueue(ticket, std::string(stanza));
     look_at_answers();
     arm();
 }
 
-// Somebody holds a transaction open for a ticket: its fate must be known before that ends. Without
-// one a message is an error for one of theirs, which nobody else would tell.
+// Somebody holds a transaction open for a ticket: its fate must be known before that ends.
 Duration OutStream::wait_max(link::Ticket ticket, Bytes stanza) const {
     const Duration wait = context_.rules->settings.xmpp.queue_time;
     if (ticket != 0) return std::min(wait, link::kFateWithin);
-    return stanza.starts_with("<message") ? std::max(wait, link::kLateNewsKept) : wait;
+    return is_error(ticket, stanza) ? std::max(wait, link::kLateNewsKept) : wait;
 }
 
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
@@ -370,7 +371,7 @@ void OutStream::tell_doubts(link::Fault fault) {
     std::size_t count = 0;
     for (Written& one : in_doubt) {
         if (one.ticket != 0 || one.again.empty()) continue;  // a ping is not sent again
-        if (waiting_.size() + behind.size() >= limits::kDomainPairQueueStanzas) {
+        if (!may_wait(0, one.again, behind.size())) {
             refuse(0, link::Fault::kQueueFull);
             continue;
         }
@@ -422,6 +423,18 @@ void OutStream::refuse(link::Ticket ticket, link::Fault fault) {
     context_.tell_answer_lost(our_, their_);
 }
 
+// `more`: stanzas that are set aside, and wait too. The errors for messages that were under way
+// when their partner was read no more may be more than its queue holds: a SIP pool that fails fails
+// them all at once. They wait beyond it, or their senders would never learn.
+bool OutStream::may_wait(link::Ticket ticket, Bytes stanza, std::size_t more) const {
+    if (waiting_.size() + more < limits::kDomainPairQueueStanzas &&
+        waiting_bytes_ + stanza.size() <= context_.rules->settings.xmpp.queue_bytes) {
+        return true;
+    }
+    return is_error(ticket, stanza) &&
+           context_.errors_waiting_bytes + stanza.size() <= limits::kErrorsWaitingBytes;
+}
+
 void OutStream::enqueue(link::Ticket ticket, std::string stanza) {
     const Instant until = context_.loop.now() + wait_max(ticket, stanza);
     waiting_bytes_ += stanza.size();
@@ -429,6 +442,7 @@ void OutStream::enqueue(link::Ticket ticket, std::string stanza) {
         ++answers_;
         answers_bytes_ += stanza.size();
     }
+    if (is_error(ticket, stanza)) context_.errors_waiting_bytes += stanza.size();
     waiting_.push_back({ticket, until, std::move(stanza)});
 }
 
@@ -437,6 +451,7 @@ void OutStream::has_left_queue(const Waiting& one) {
     if (one.ticket != 0) return;
     --answers_;
     answers_bytes_ -= one.stanza.size();
+    if (is_error(0, one.stanza)) context_.errors_waiting_bytes -= one.stanza.size();
 }
 
 // Who does not take our answers is not read, until half of them have gone.

@@ -157,6 +157,7 @@ private:
     void tell_doubts(link::Fault);
     void fail_waiting(link::Fault, bool answers_too);
     void refuse(link::Ticket, link::Fault);
+    [[nodiscard]] bool may_wait(link::Ticket, Bytes stanza, std::size_t more) const;
     void enqueue(link::Ticket, std::string stanza);
     void has_left_queue(const Waiting&);
     void look_at_answers();

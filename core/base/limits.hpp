@@ -54,6 +54,9 @@ constexpr std::size_t kPidfBytes = 65'536;
 // edge: DNS-9, S2S-66. At the bound: the stanza is refused with resource-constraint.
 constexpr std::size_t kDomainPairQueueStanzas = 1'000;
 constexpr std::size_t kDomainPairQueueBytes = 1 << 20;
+// edge: errors for messages of partners that wait, of one shard; they may pass the bounds of a
+// queue (its partner is not read meanwhile). At the bound: lost, counted and logged.
+constexpr std::size_t kErrorsWaitingBytes = 64 << 20;
 constexpr std::size_t kUnsentBytes = 4 << 20;
 // edge: written and not acknowledged (XEP-0198) on one stream. At the bound: what follows waits.
 constexpr std::size_t kUnacknowledgedStanzas = 1'000;

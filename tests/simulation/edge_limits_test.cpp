@@ -259,6 +259,29 @@ TEST_F(Asker, IsNotReadOnOurStreamEither) {
     EXPECT_TRUE(until([&] { return asked() > read + 200; })) << asked() - read;
 }
 
+// A SIP pool that fails fails all that is under way there, at once.
+TEST_F(Asker, MoreErrorsAtOnceThanTheQueueHolds) {
+    ask(1);
+    ASSERT_TRUE(serves_the_honest());
+    const SocketAddress address = simulation_.address(b_->node(), 5269);
+    for (const bool reachable : {true, false}) {
+        if (!reachable) simulation_.refuse_connects(address, true);
+        const auto before = answered();
+        const auto count = static_cast<std::ptrdiff_t>(5 * limits::kDomainPairQueueStanzas);
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
+            door_a_.refuse({"b.example", {}, "<message from='u@b.example' to='v@a.example'/>"});
+        }
+        if (!reachable) {
+            until([] { return false; }, 60s);
+            simulation_.refuse_connects(address, false);
+        }
+        EXPECT_TRUE(until([&] { return answered() == before + count; })) << answered() - before;
+        EXPECT_EQ(a_->count(Counter::kXmppAnswersLost), 0U);
+        ASSERT_TRUE(simulation_.break_connection(1));
+        until([] { return false; }, 1s);
+    }
+}
+
 // An error for a message is kept for minutes; whoever can't be told then must at least be counted.
 TEST_F(Asker, AnAnswerThatIsLostIsTold) {
     ask(1);
