@@ -49,7 +49,9 @@ void expect_the_law(std::uint64_t seed, unsigned kinds, Duration outage) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const bool both_ways = seed % 2 == 1;
     const bool certified = seed / 2 % 2 == 1;
-    World world(seed, 1 + static_cast<std::uint32_t>(seed % 3), {}, certified, both_ways);
+    World world(seed, {.shards = 1 + static_cast<std::uint32_t>(seed % 3),
+                       .certified = certified,
+                       .both_ways = both_ways});
     Faults faults{world};
     world.ledger.allowed_refusals = kRounds;  // an answer is written again for each break, at most
     for (unsigned round = 0; round < kRounds; ++round) {

@@ -57,7 +57,7 @@ TEST(Federation, ASilentPoolIsAnError) {  // ERR-408: local Timer F
 // Runs traffic with connections breaking at random bytes; returns the trace.
 std::uint64_t run_with_faults(std::uint64_t seed, Ledger::Totals& totals, std::string& open,
                               bool both_ways = false) {
-    World world(seed, 2, {}, false, both_ways);
+    World world(seed, {.both_ways = both_ways});
     world.ledger.allowed_refusals =
         4;  // an error is said again for each stream that breaks under it
     unsigned faults = 0;

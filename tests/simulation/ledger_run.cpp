@@ -15,9 +15,10 @@
 namespace fedgate::simulation {
 namespace {
 
-constexpr unsigned kRounds = 24;
-constexpr unsigned kPairs = 12;
-constexpr unsigned kTurns = 3;  // a pair's messages of one round, each way
+constexpr unsigned kRounds = 16;
+constexpr unsigned kPairs = 24;
+constexpr unsigned kTurns = 2;  // a pair's messages of one round, each way
+constexpr unsigned kBurst = 3;  // rounds' messages at once
 
 constexpr const char* kKinds[] = {"XMPP partner in a black hole",
                                   "XMPP partner refuses connections",
@@ -30,13 +31,17 @@ constexpr const char* kKinds[] = {"XMPP partner in a black hole",
                                   "SIP node answers 486",
                                   "a connection reset",
                                   "Fedgate killed",
+                                  "XMPP partner takes nothing",
+                                  "SIP pool deaf",
                                   "nothing"};
 constexpr unsigned kKindCount = sizeof kKinds / sizeof kKinds[0];
+constexpr unsigned kKilled = 10;
 
 struct Sum {
     Ledger::Totals totals;
     unsigned outstanding = 0;  // when something was broken
     unsigned seeds = 0;
+    std::uint64_t full_mailboxes = 0;
     std::map<std::string, unsigned> causes;
     unsigned faults[kKindCount] = {};
 };
@@ -45,11 +50,9 @@ class Run {
 public:
     Run(std::uint64_t seed, Sum& sum)
         : sum_(sum),
-          world_(seed, 1 + static_cast<std::uint32_t>(seed % 4),
-                 {{"domain/sip.example/next_hop",
-                   "sip:10.99.0.1:5060;transport=tcp sip:10.99.0.2:5060;transport=tcp"},
-                  {"sec.loop_repeats", "1000"}},
-                 seed / 2 % 2 == 1, seed % 2 == 1) {
+          tight_(seed % 5 != 0),
+          dies_(seed % 3 == 0),
+          world_(seed, settings(seed, tight_)) {
         world_.start_node(2);
         world_.ledger.allowed_refusals = kRounds;  // an error is written again for each break
     }
@@ -59,7 +62,8 @@ public:
         for (unsigned round = 0; round < kRounds; ++round) {
             traffic();
             pass(std::chrono::microseconds(random(3'000)));
-            const auto kind = static_cast<unsigned>(random(kKindCount));
+            auto kind = static_cast<unsigned>(random(kKindCount));
+            if (kKilled == kind && !dies_) kind = kKindCount - 1;
             ++sum_.faults[kind];
             if (kind + 1 < kKindCount) outstanding_ += world_.ledger.totals().open;
             happen(kind);
@@ -72,15 +76,37 @@ public:
     const std::string& first_disordered() { return world_.ledger.first_disordered; }
 
 private:
+    // `tight`: what is between the shards, and between servers, is full at times.
+    static WorldSettings settings(std::uint64_t seed, bool tight) {
+        WorldSettings settings{
+            .shards = seed % 6 == 0 ? 1 : 2 + static_cast<std::uint32_t>(seed % 3),
+            .more = {{"domain/sip.example/next_hop",
+                      "sip:10.99.0.1:5060;transport=tcp sip:10.99.0.2:5060;transport=tcp"},
+                     {"sec.loop_repeats", "1000"}},
+            .certified = seed / 2 % 2 == 1,
+            .both_ways = seed % 2 == 1};
+        if (tight) {
+            settings.more.push_back({"xmpp.queue.bytes", "64KiB"});
+            settings.mailbox_bytes = 8'192;
+            settings.window_bytes = 4'096;
+        }
+        return settings;
+    }
     std::uint64_t random(std::uint64_t below) { return world_.simulation.random(below); }
     void pass(Duration time) {
         world_.simulation.run_for([] { return false; }, time);
     }
     void traffic() {
         for (unsigned i = 0; i < kPairs * kTurns; ++i) {
-            world_.send_to_sip(i % kPairs);
-            world_.send_to_xmpp(i % kPairs);
+            world_.send_to_sip(i % kPairs, words());
+            world_.send_to_xmpp(i % kPairs, words());
         }
+    }
+    std::string words() {
+        std::string text;
+        if (random(4) != 0) return text;
+        for (std::uint64_t i = random(200); i > 0; --i) text += " word";
+        return text;
     }
     // Mostly short; at times longer than what waits for it may wait.
     void outage(std::uint64_t longest_ms = 70'000) {
@@ -131,7 +157,24 @@ private:
             case 7: return answer(503);
             case 8: return answer(486);
             case 9: return static_cast<void>(simulation.break_connection(500));
-            case 10: return world_.crash_fedgate(std::chrono::milliseconds(1 + random(2'000)));
+            case kKilled:
+                full_mailboxes_ += world_.fedgate.count(Counter::kLinkBackPressure);
+                return world_.crash_fedgate(std::chrono::milliseconds(1 + random(2'000)));
+            case 11:  // while there is much for it, errors too
+                world_.users.busy = true;
+                if (random(2) == 0) node.answer = 486;
+                for (unsigned i = 0; i < kBurst; ++i) traffic();
+                outage();
+                node.answer = 200;
+                world_.users.busy = false;
+                return;
+            case 12:  // until all that waits for it fails at once
+                world_.pool->deaf = world_.second->deaf = true;
+                for (unsigned i = 0; i < kBurst; ++i) traffic();
+                pass(33s);
+                outage(1'000);
+                world_.pool->deaf = world_.second->deaf = false;
+                return;
             default: return;
         }
     }
@@ -145,6 +188,7 @@ private:
         sum_.totals.doubled += totals.doubled;
         sum_.totals.disordered += totals.disordered;
         sum_.outstanding += outstanding_;
+        sum_.full_mailboxes += full_mailboxes_ + world_.fedgate.count(Counter::kLinkBackPressure);
         ++sum_.seeds;
         for (const auto& [cause, count] : world_.ledger.causes) sum_.causes[cause] += count;
         return totals.open == 0 && totals.doubled == 0 && totals.disordered == 0 &&
@@ -152,8 +196,11 @@ private:
     }
 
     Sum& sum_;
+    bool tight_;
+    bool dies_;  // which excuses what it has not told yet
     World world_;
     unsigned outstanding_ = 0;
+    std::uint64_t full_mailboxes_ = 0;
 };
 
 void print(const Sum& sum) {
@@ -166,7 +213,8 @@ void print(const Sum& sum) {
                 t.doubled, t.disordered);
     std::printf("refusals, by what the sender was told\n");
     for (const auto& [cause, count] : sum.causes) std::printf("  %9u %s\n", count, cause.c_str());
-    std::printf("faults\n");
+    std::printf("met a full mailbox\n  %9llu\nfaults\n",
+                static_cast<unsigned long long>(sum.full_mailboxes));
     for (unsigned i = 0; i < kKindCount; ++i) std::printf("  %9u %s\n", sum.faults[i], kKinds[i]);
 }
 

@@ -79,8 +79,9 @@ void expect_the_law(std::uint64_t seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const std::string first = "sip:10.99.0.1:5060;transport=tcp";
     const std::string second = "sip:10.99.0.2:5060;transport=tcp";
-    World world(seed, 1 + static_cast<std::uint32_t>(seed % 3),
-                {{"domain/sip.example/next_hop", first + ' ' + second}}, false, seed % 2 == 1);
+    World world(seed, {.shards = 1 + static_cast<std::uint32_t>(seed % 3),
+                       .more = {{"domain/sip.example/next_hop", first + ' ' + second}},
+                       .both_ways = seed % 2 == 1});
     world.start_node(2);
     PoolFaults faults{world};
     world.ledger.allowed_refusals = kRounds;  // an answer is written again for each break, at most

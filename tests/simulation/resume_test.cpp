@@ -338,7 +338,7 @@ TEST_F(Resume, KeptBytesAreBounded) {
 TEST(ResumeWithGateway, NoMessageIsInDoubtForABrokenStream) {
     std::uint64_t resumed = 0;
     for (std::uint64_t seed = 700; seed < 706; ++seed) {
-        World world(seed, 3, {}, true);
+        World world(seed, {.shards = 3, .certified = true});
         world.ledger.allowed_refusals = 4;
         for (unsigned round = 0; round < 40; ++round) {
             for (unsigned i = 0; i < 5; ++i) {

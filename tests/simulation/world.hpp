@@ -87,9 +87,9 @@ public:
 
     // `certified`: each server trusts the other's certificate.
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
-           bool certified = false)
-        : node_(node), rules_(compile(settings)) {
-        group_.emplace(shards);
+           bool certified = false, std::size_t mailbox_bytes = limits::kMailboxBytes)
+        : node_(node), mailbox_bytes_(mailbox_bytes), rules_(compile(settings)) {
+        group_.emplace(shards, mailbox_bytes_);
         door_.emplace(shards);
         seats_.resize(shards);
         for (Seat& seat : seats_) {
@@ -158,7 +158,7 @@ public:
             seat.resolver.reset();
             seat.shard.reset();
         }
-        group_.emplace(shards);
+        group_.emplace(shards, mailbox_bytes_);
         door_.emplace(shards);
         take_seats(simulation);
         for (Seat& seat : seats_) {
@@ -203,6 +203,7 @@ private:
     }
 
     Simulation::Node node_;
+    std::size_t mailbox_bytes_;
     std::unique_ptr<const rules::Snapshot> rules_;
     std::vector<Known> known_;
     std::optional<ShardGroup> group_;
@@ -217,6 +218,7 @@ public:
 
     bool take_stanza(const link::FromPartner& from) override {
         const xml::StreamScope scope;
+        if (busy) return false;
         const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
         if (stanza.kind != xml::StanzaKind::kMessage) return true;
         if (stanza.type == "error") {
@@ -240,6 +242,7 @@ public:
     }
 
     std::map<link::Ticket, std::string> tickets;
+    bool busy = false;  // their server takes nothing
 
 private:
     Ledger& ledger_;
@@ -279,8 +282,8 @@ public:
     void end(Pool* other = nullptr) {
         ended_ = true;
         loop_.close(listener_);
-        for (const auto& [name, addresses] : std::exchange(pending_, {})) {
-            if (other == nullptr || !other->try_send(name, addresses.from, addresses.to)) {
+        for (const auto& [name, sent] : std::exchange(pending_, {})) {
+            if (other == nullptr || !other->try_send(name, sent)) {
                 ledger_.entries.at(name).own_doubt = true;
             }
         }
@@ -291,11 +294,16 @@ public:
 
     static SocketAddress listen_address(std::uint16_t port, unsigned number = 1);
 
-    void send(const std::string& name, const std::string& from, const std::string& to) {
-        if (!try_send(name, from, to)) ledger_.entries.at(name).never_left = true;
+    void send(const std::string& name, const std::string& from, const std::string& to,
+              const std::string& text) {
+        if (!try_send(name, {from, to, text})) ledger_.entries.at(name).never_left = true;
     }
-    [[nodiscard]] bool try_send(const std::string& name, const std::string& from,
-                                const std::string& to) {
+    struct Sent {
+        std::string from;
+        std::string to;
+        std::string text;
+    };
+    [[nodiscard]] bool try_send(const std::string& name, const Sent& sent) {
         if (!out_) {
             auto connection = net::Connection::connect(loop_, *this, {65'536, 1 << 20}, gateway_);
             FEDGATE_CHECK(connection.has_value());
@@ -306,20 +314,20 @@ public:
         const std::string branch = "z9hG4bK" + name + "x" + std::to_string(++serial_);
         sip::RequestHead head;
         head.method = "MESSAGE";
-        head.uri = to;
+        head.uri = sent.to;
         head.via.transport = sip::Transport::kTcp;
         head.via.host = "pool.sip.example";
         head.via.port = kSipPort;
         head.via.branch = branch;
         const std::string tag = "t" + name;
-        head.from = {.display = {}, .uri = from, .tag = tag};
-        head.to = {.display = {}, .uri = to, .tag = {}};
+        head.from = {.display = {}, .uri = sent.from, .tag = tag};
+        head.to = {.display = {}, .uri = sent.to, .tag = {}};
         head.call_id = name;
         sip::write_request_head(sink, head);
-        sip::write_body(sink, "text/plain", name + " from SIP");
+        sip::write_body(sink, "text/plain", sent.text);
         FEDGATE_CHECK(!sink.overflowed());
         if (!out_->write(sink.written())) return false;
-        pending_[name] = {from, to};
+        pending_[name] = sent;
         return true;
     }
 
@@ -392,7 +400,7 @@ private:
     }
     // So does one whose connection breaks.
     void fail_pending() {
-        for (const auto& [name, addresses] : pending_) ledger_.entries.at(name).own_doubt = true;
+        for (const auto& [name, sent] : pending_) ledger_.entries.at(name).own_doubt = true;
         pending_.clear();
     }
 
@@ -404,16 +412,12 @@ private:
     std::unique_ptr<net::Connection> out_;
     std::map<net::Connection*, sip::Framer> framers_;
     UserAgents& agents_;
-    struct Addresses {
-        std::string from;
-        std::string to;
-    };
     struct InOrder {  // of their numbers: who sends them again does so in the order they had
         bool operator()(const std::string& a, const std::string& b) const {
             return a.size() != b.size() ? a.size() < b.size() : a < b;
         }
     };
-    std::map<std::string, Addresses, InOrder> pending_;
+    std::map<std::string, Sent, InOrder> pending_;
     sip::Message message_;
     unsigned serial_ = 0;
     bool ended_ = false;
@@ -426,22 +430,30 @@ inline SocketAddress Pool::listen_address(std::uint16_t port, unsigned number) {
     return *address;
 }
 
+struct WorldSettings {
+    std::uint32_t shards = 2;
+    Settings more = {};      // of Fedgate
+    bool certified = false;  // the servers are proved by certificates (as of today), or by dialback
+    bool both_ways = false;  // one stream for both directions (XEP-0288)
+    std::size_t mailbox_bytes = limits::kMailboxBytes;  // between shards of Fedgate
+    std::size_t window_bytes = SimulationSettings{}.window_bytes;
+};
+
 class World {
 public:
-    // `certified`: the servers are proved by certificates (as of today), else by dialback.
-    // `both_ways`: one stream for both directions (XEP-0288).
-    explicit World(std::uint64_t seed, std::uint32_t shards = 2, Settings more = {},
-                   bool certified = false, bool both_ways = false)
-        : simulation(certified ? SimulationSettings{.seed = seed, .wall_start = today()}
-                               : SimulationSettings{.seed = seed}),
+    explicit World(std::uint64_t seed, const WorldSettings& settings = {})
+        : simulation(
+              {.seed = seed,
+               .window_bytes = settings.window_bytes,
+               .wall_start = settings.certified ? today() : SimulationSettings{}.wall_start}),
           seeded_(simulation.make_loop(simulation.make_node())),
-          fedgate(
-              simulation, simulation.make_node(), shards,
-              with(with(server_rules(kSipDomain, kXmppDomain), more), bidi(kXmppDomain, both_ways)),
-              certified),
+          fedgate(simulation, simulation.make_node(), settings.shards,
+                  with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
+                       bidi(kXmppDomain, settings.both_ways)),
+                  settings.certified, settings.mailbox_bytes),
           partner(simulation, simulation.make_node(), 1,
-                  with(server_rules(kXmppDomain, kSipDomain), bidi(kSipDomain, both_ways)),
-                  certified),
+                  with(server_rules(kXmppDomain, kSipDomain), bidi(kSipDomain, settings.both_ways)),
+                  settings.certified),
           users(ledger),
           pool_node(simulation.make_node()),
           pool_loop_(simulation.make_loop(pool_node)),
@@ -456,20 +468,20 @@ public:
     }
     ~World() { net::seed_tls_from(nullptr); }
 
-    // XMPP user `i` writes to SIP user `i`.
-    void send_to_sip(unsigned i) {
+    // XMPP user `i` writes to SIP user `i`; `more`: behind the name, plain words.
+    void send_to_sip(unsigned i, const std::string& more = {}) {
         const std::string name = "x" + std::to_string(++serial_);
         ledger.add(name, true, std::to_string(i));
         const link::Ticket ticket = link::make_ticket(0, serial_);
         users.tickets[ticket] = name;
         const std::string stanza = "<message from='u" + std::to_string(i) + "@" + kXmppDomain +
                                    "/home' to='s" + std::to_string(i) + "@" + kSipDomain +
-                                   "' id='" + name + "' type='chat'><body>" + name +
-                                   " from XMPP</body></message>";
+                                   "' id='" + name + "' type='chat'><body>" + name + " from XMPP" +
+                                   more + "</body></message>";
         FEDGATE_CHECK(
             partner.seats()[0].edge->take_stanza({ticket, kXmppDomain, kSipDomain, stanza}));
     }
-    void send_to_xmpp(unsigned i) {
+    void send_to_xmpp(unsigned i, const std::string& more = {}) {
         const std::string name = "s" + std::to_string(++serial_);
         Ledger::Entry& entry = ledger.add(name, false, std::to_string(i));
         Pool* const node = node_of(i);
@@ -478,7 +490,7 @@ public:
             return;
         }
         node->send(name, "sip:s" + std::to_string(i) + "@" + kSipDomain,
-                   "sip:u" + std::to_string(i) + "@" + kXmppDomain);
+                   "sip:u" + std::to_string(i) + "@" + kXmppDomain, name + " from SIP" + more);
     }
     // Comes back without what it knew. What its users had not got rid of is theirs to tell.
     void restart_partner() {
@@ -522,7 +534,8 @@ public:
     std::string describe() {
         std::string text = "\nopen:";
         for (const auto& [name, entry] : ledger.entries) {
-            if (entry.delivered + entry.refused == 0 && !entry.own_doubt && !entry.never_left)
+            if (entry.delivered + entry.refused == 0 && !entry.own_doubt && !entry.never_left &&
+                !entry.at_crash)
                 text += ' ' + name;
         }
         text += "\nfedgate:\n" + fedgate.log() + "partner:\n" + partner.log() + "counters:";
