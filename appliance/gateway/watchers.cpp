@@ -355,7 +355,8 @@ void Watchers::on_presence(const StanzaCall& call, Watcher& watcher) {
     if (watcher.auth == WatcherAuth::kAsked && !presence.available && watcher.presences.empty()) {
         return host_.drop("unavailable before the contact approves");
     }
-    const bool news = watcher.presences.set(presence) || watcher.stale;
+    // After he was told that the contact's server can't be reached, the same state is news, too.
+    const bool news = watcher.presences.set(presence) || watcher.stale || is_lost(watcher);
     watcher.heard_at = now();
     watcher.stale = false;
     watcher.doubt_at = kNever;

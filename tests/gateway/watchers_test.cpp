@@ -826,6 +826,18 @@ TEST(Watchers, WhoWatchesIsToldSinceWhenAndWhy) {  // PRES-71, R12
     }
 }
 
+// His server comes back and says by itself how he is: as it was before.
+TEST(Watchers, WhoComesBackAsHeWasIsSeen) {  // PRES-71, R12
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    set_reachable(scene, false);
+    EXPECT_TRUE(has(scene.notify(4, 130s), "its server does not answer</note>"));
+    scene.stanza("", "", "balcony");
+    EXPECT_TRUE(has(body_of(scene.notify(5, 6s)), "<basic>open</basic>"));
+}
+
 // He went offline meanwhile, and his server has nothing to say of him.
 TEST(Watchers, WhoIsSilentAfterwardsIsOffline) {  // PRES-71, R12
     Scene scene;
