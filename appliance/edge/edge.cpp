@@ -195,6 +195,10 @@ const char* Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
     return DoorGuard::text_of(refusal);
 }
 
+void Edge::on_seen(Bytes our, Bytes their) {
+    tell_news(our, their, link::PartnerNews::Kind::kSeen, link::Fault::kNone, {});
+}
+
 void Edge::on_gone(InStream& stream) {
     if (!stream.abandoned()) {
         guard_.leave(context_.shard.index(), stream.connection().peer_address(), stream.our(),
@@ -293,8 +297,11 @@ bool Edge::on_record(std::uint32_t kind, std::uint32_t /*from_shard*/, Bytes rec
     } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kAnswersWait)) {
         answers_here(our, their, header.number != 0);
     } else if (kind == static_cast<std::uint32_t>(link::RecordKind::kPartnerNews)) {
-        gateway_.on_partner({static_cast<link::PartnerNews::Kind>(header.number & 0xFF),
-                             static_cast<link::Fault>(header.number >> 8), our, their,
+        const auto news = static_cast<link::PartnerNews::Kind>(header.number & 0xFF);
+        if (news == link::PartnerNews::Kind::kSeen) {
+            if (OutStream* stream = find_out_stream(our, their)) stream->on_partner_seen();
+        }
+        gateway_.on_partner({news, static_cast<link::Fault>(header.number >> 8), our, their,
                              record.substr(our.size() + their.size())});
     } else {
         send_here({header.number, our, their, record.substr(our.size() + their.size())});

@@ -138,7 +138,10 @@ void InStream::on_pair(const xml::Action& action) {
         return;
     }
     offer_due_ = true;
-    if (!their_.empty()) return;  // one more pair on a stream that is counted already
+    if (!their_.empty()) {  // one more pair on a stream that is counted already
+        owner_.on_seen(action.our, action.their);
+        return;
+    }
     if (const char* limit = owner_.on_authenticated(*this, action.our, action.their)) {
         stream_.refuse(xml::StreamError::kResourceConstraint, limit);  // S2S-32, X7
         return;
@@ -156,6 +159,7 @@ void InStream::on_pair(const xml::Action& action) {
                         {"domain", our_},
                         {"peer", net::format_address(connection_.peer_address())},
                         {"tls", connection_.tls_version()}});
+    owner_.on_seen(our_, their_);
 }
 
 bool InStream::on_stanza(const xml::Action& action) {

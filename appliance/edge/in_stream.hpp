@@ -23,6 +23,8 @@ public:
     // The first pair was proved. Not null: over a limit; the stream ends with resource-constraint
     // and this text.
     [[nodiscard]] virtual const char* on_authenticated(InStream&, Bytes our, Bytes their) = 0;
+    // This pair was proved, as the first one or later.
+    virtual void on_seen(Bytes our, Bytes their) = 0;
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
     // CERT-8: dane_found() is wanted for this domain, later. False: it can't be asked now.
     [[nodiscard]] virtual bool on_dane_wanted(InStream&, Bytes their) = 0;

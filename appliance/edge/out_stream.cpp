@@ -587,10 +587,17 @@ void OutStream::drain() {
     }
 }
 
-void OutStream::recheck() {
-    // An administrator has changed something: try again.
+void OutStream::try_again() {
     retry_at_ = {};
     if (!initiator_started_) initiator_.forget_failures();
+}
+
+void OutStream::on_partner_seen() {
+    if (!draining_ && !up()) try_again();
+}
+
+void OutStream::recheck() {
+    try_again();  // an administrator has changed something
     const xml::StreamPolicy policy = context_.stream_policy(our_, their_);
     initiator_.recheck();
     if (policy.allowed && (!up() || (policy.accepts(proof_) && initiator_.suffices()))) return;

@@ -64,6 +64,8 @@ public:
     // DB-5: on the stream that stands. on_answer() follows, at once or later. False: it can't be
     // asked here.
     [[nodiscard]] bool ask(const Question&, const Asker&);
+    // He has come to us: what kept us from trying may be over.
+    void on_partner_seen();
     // Something of the partner's is silent: is it there? Its answer comes in where it was missed.
     void ping();
     // Flushes what waits, then closes; nothing new is taken.
@@ -153,6 +155,7 @@ private:
     void send_ping();
     void keep_alive();
     void expire();
+    void try_again();
     [[nodiscard]] Instant retry_at_after(link::Fault, Instant not_before) const;
     void tell_doubts(link::Fault);
     void fail_waiting(link::Fault, bool answers_too);

@@ -262,7 +262,9 @@ void Watches::on_unsent(PresenceToken token) {
 }
 
 void Watches::on_partner(const link::PartnerNews& news) {
-    if (news.kind != link::PartnerNews::Kind::kUp || repeat_at_ == kNever) return;
+    const bool there =
+        news.kind == link::PartnerNews::Kind::kUp || news.kind == link::PartnerNews::Kind::kSeen;
+    if (!there || repeat_at_ == kNever) return;
     repeat_at_ = now();
     look_at_ways();
 }

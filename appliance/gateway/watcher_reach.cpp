@@ -55,6 +55,10 @@ void Watchers::on_partner(const link::PartnerNews& news) {
     ContactDomain* domain = find_domain(news.our_domain, news.their_domain);
     if (domain == nullptr) return;
     if (news.kind == link::PartnerNews::Kind::kUp) return on_up(*domain);
+    if (news.kind == link::PartnerNews::Kind::kSeen) {
+        if (domain->down_at != kNever) domain->ask_at = now();
+        return arm(*domain);
+    }
     on_down(*domain, news.fault, news.why);
 }
 

@@ -89,6 +89,7 @@ struct PartnerNews {
         kUp,     // a stream stands
         kBroke,  // it has broken; whether he can be reached is not known
         kDown,   // none could be set up
+        kSeen,   // he has set up one to us: worth a trial now
     };
     Kind kind;
     Fault fault = Fault::kNone;

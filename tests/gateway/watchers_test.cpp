@@ -838,6 +838,24 @@ TEST(Watchers, WhoComesBackAsHeWasIsSeen) {  // PRES-71, R12
     EXPECT_TRUE(has(body_of(scene.notify(5, 6s)), "<basic>open</basic>"));
 }
 
+TEST(Watchers, APartnerThatComesToUsIsAskedAtOnce) {  // PRES-71
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    set_reachable(scene, false);
+    scene.notify(4, 130s);
+    set_reachable(scene, true);
+    for (int i = 0; i < 2; ++i) {  // it is there again, and that says nothing new
+        const std::size_t pings = count_of(scene, "urn:xmpp:ping");
+        scene.world.gateway().on_partner(
+            {link::PartnerNews::Kind::kSeen, link::Fault::kNone, "sip.example", "xmpp.example"});
+        scene.world.pass(1s);
+        EXPECT_EQ(count_of(scene, "urn:xmpp:ping"), pings + (i == 0 ? 1 : 0));
+        EXPECT_EQ(count_of(scene, "type='probe'"), 1u);
+    }
+}
+
 // He went offline meanwhile, and his server has nothing to say of him.
 TEST(Watchers, WhoIsSilentAfterwardsIsOffline) {  // PRES-71, R12
     Scene scene;

@@ -69,6 +69,24 @@ TEST_F(EdgePair, ARefusalIsForgottenInTime) {
     EXPECT_EQ(b_->count(Counter::kXmppInAccepted), asked + 1);
 }
 
+// One that comes to us is there again, and has perhaps come to know us.
+TEST_F(EdgePair, WhoComesToUsIsTriedAtOnce) {
+    start({}, {{"partner/a.example/enabled", "no"}}, 2, true);
+    ASSERT_TRUE(send_from_a(3));
+    ASSERT_TRUE(until([&] { return door_a_.has(3, link::Fate::kFailed); }));
+    EXPECT_EQ(door_a_.fault(3), link::Fault::kRemoteDenied) << b_->log();
+    const auto rules = compile(server_rules("b.example", "a.example"));
+    b().reload(*rules, b_->seats()[0].certificates);
+    ASSERT_TRUE(send_from_a(4));
+    ASSERT_TRUE(until([&] { return door_a_.has(4, link::Fate::kFailed); }));
+    ASSERT_TRUE(b().take_stanza(
+        {1, "b.example", "a.example", "<message from='v@b.example' to='u@a.example' id='m'/>"}));
+    ASSERT_TRUE(until([&] { return !door_a_.got.empty(); })) << a_->log() << b_->log();
+    ASSERT_TRUE(send_from_a(5));
+    ASSERT_TRUE(until([&] { return door_a_.has(5, link::Fate::kWritten); }, 1s)) << a_->log();
+    b_->seats()[0].edge.reset();
+}
+
 TEST_F(EdgePair, ADomainWithoutServerIsSaidSo) {  // ERR-40
     start({{"partner/nowhere.example/type", "federated"}});
     ASSERT_TRUE(a().take_stanza({3, "a.example", "nowhere.example",
