@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -20,6 +21,14 @@ inline std::uint64_t cpu_ns(int pid) {
         if (file >> ns) total += ns;
     }
     return total;
+}
+
+// Of this process.
+inline std::uint64_t own_cpu_ns() {
+    timespec time{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 inline std::uint64_t resident_kib(int pid) {

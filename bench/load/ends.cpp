@@ -17,6 +17,7 @@ namespace {
 std::unique_ptr<const rules::Snapshot> partner_rules(const Options& options) {
     const std::string partner = "partner/" + options.domain;
     const bool tls = !options.tls.empty();
+    const bool external = options.auth == "external";
     config::Tree tree;
     config::Problems problems;
     std::vector<std::pair<std::string, std::string>> settings = {
@@ -30,8 +31,8 @@ std::unique_ptr<const rules::Snapshot> partner_rules(const Options& options) {
         {"xmpp.retry.max", "1s"},
         {partner + "/type", "federated"},
         {partner + "/tls", tls ? "required" : "none"},
-        {partner + "/sasl", "none"},
-        {partner + "/dialback", "yes"},
+        {partner + "/sasl", external ? "required" : "none"},
+        {partner + "/dialback", external ? "no" : "yes"},
         {partner + "/proxy", options.xmpp},
         {partner + "/rate_bytes", "none"},
         {partner + "/rate_stanzas", "none"},
@@ -40,10 +41,7 @@ std::unique_ptr<const rules::Snapshot> partner_rules(const Options& options) {
     const auto serve = [&settings](const std::string& domain) {
         settings.emplace_back("domain/" + domain + "/next_hop", "sip:127.0.0.1:9;transport=tcp");
     };
-    if (!options.presence) serve(options.partner);
-    for (unsigned n = 0; options.presence && n < options.domains; ++n) {
-        serve(partner_domain(options, n));
-    }
+    for (unsigned n = 0; n < options.domains; ++n) serve(partner_domain(options, n));
     for (const auto& [key, value] : settings) tree.set(key, value, {}, problems);
     auto rules = rules::compile(tree, 1, problems);
     for (const config::Problem& problem : problems) {
@@ -66,7 +64,26 @@ std::size_t take_number(Bytes& text) {
 }
 
 std::string partner_domain(const Options& options, unsigned number) {
+    if (options.domains == 1 && !options.presence()) return options.partner;
     return 'p' + std::to_string(number) + '.' + options.partner;
+}
+
+std::unique_ptr<net::TlsContext> load_certificates(const Options& options) {
+    net::TlsConfig config;
+    if (options.tls.empty()) {
+        auto self_signed = net::make_self_signed({options.partner}, 1);
+        if (!self_signed) return nullptr;
+        config.credentials.push_back({{{}, self_signed->certificate}, {{}, self_signed->key}});
+    } else {
+        config.credentials.push_back(
+            {{options.tls + "/cert.pem", {}}, {options.tls + "/key.pem", {}}});
+        config.ca.path = options.tls + "/ca.pem";
+    }
+    std::string fault;
+    auto tls = net::TlsContext::load(config, &fault);
+    if (tls) return std::move(*tls);
+    std::fprintf(stderr, "fedload: %s\n", fault.c_str());
+    return nullptr;
 }
 
 Ends::Ends(const Options& options) : options_(options) {}
@@ -83,26 +100,33 @@ bool Ends::set_up(link::GatewayDoor& gateway, SipEnd::Events events) {
         return false;
     }
     loop_ = std::move(*loop);
-    rules_ = partner_rules(options_);
-    if (!rules_ || !load_certificates()) return false;
-    group_ = std::make_unique<ShardGroup>(1);
-    shard_ = std::make_unique<Shard>(*group_, 0, *loop_);
-    resolver_ = std::make_unique<net::SimulatedResolver>(*loop_);
-    edge_ =
-        std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, certificates_, door_, gateway,
-                                     "fedload's own dialback secret, good for one run");
-    sip_ = std::make_unique<SipEnd>(
-        *loop_, options_.tls.empty() ? nullptr : certificates_.external.get(), std::move(events));
-    const auto listen = net::parse_address(options_.sip_listen);
-    const auto target = net::parse_address(options_.sip);
-    const bool loopback = target && net::is_loopback(*target);
-    const auto xmpp = net::parse_address(options_.xmpp);
-    if (!listen || !loopback || !xmpp || !net::is_loopback(*xmpp)) {
-        std::fputs("fedload: addresses must be numeric, and the target's on loopback\n", stderr);
-        return false;
+    certificates_.external = load_certificates(options_);
+    if (!certificates_.external) return false;
+    if (options_.has_xmpp()) {
+        rules_ = partner_rules(options_);
+        if (!rules_) return false;
+        group_ = std::make_unique<ShardGroup>(1);
+        shard_ = std::make_unique<Shard>(*group_, 0, *loop_);
+        resolver_ = std::make_unique<net::SimulatedResolver>(*loop_);
+        edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, certificates_, door_,
+                                             gateway,
+                                             "fedload's own dialback secret, good for one run");
+        if (!edge_->start()) {
+            std::fprintf(stderr, "fedload: can't listen on --xmpp-listen %s\n",
+                         options_.xmpp_listen.c_str());
+            return false;
+        }
     }
-    if (!edge_->start() || !sip_->listen(*listen) || !connect_sip()) {
-        std::fputs("fedload: can't listen or connect\n", stderr);
+    const std::string& named = options_.sip_transport;
+    const auto transport = named == "udp"   ? sip::Transport::kUdp
+                           : named == "tls" ? sip::Transport::kTls
+                                            : sip::Transport::kTcp;
+    sip_ = std::make_unique<SipEnd>(*loop_, transport, certificates_.external.get(),
+                                    std::move(events));
+    const auto listen = net::parse_address(options_.sip_listen);
+    if (!listen || !sip_->listen(*listen) || !connect_sip()) {
+        std::fprintf(stderr, "fedload: can't listen on --sip-listen %s\n",
+                     options_.sip_listen.c_str());
         return false;
     }
     return true;
@@ -112,29 +136,8 @@ bool Ends::connect_sip() {
     return sip_->connect(*net::parse_address(options_.sip), options_.domain).has_value();
 }
 
-bool Ends::load_certificates() {
-    net::TlsConfig config;
-    if (options_.tls.empty()) {
-        auto self_signed = net::make_self_signed({options_.partner}, 1);
-        if (!self_signed) return false;
-        config.credentials.push_back({{{}, self_signed->certificate}, {{}, self_signed->key}});
-    } else {
-        config.credentials.push_back(
-            {{options_.tls + "/cert.pem", {}}, {options_.tls + "/key.pem", {}}});
-        config.ca.path = options_.tls + "/ca.pem";
-    }
-    std::string fault;
-    auto tls = net::TlsContext::load(config, &fault);
-    if (!tls) {
-        std::fprintf(stderr, "fedload: %s\n", fault.c_str());
-        return false;
-    }
-    certificates_.external = std::move(*tls);
-    return true;
-}
-
 bool Ends::send_stanza(link::Ticket ticket, Bytes from_domain, Bytes stanza) {
-    return edge_->take_stanza({ticket, from_domain, options_.domain, stanza});
+    return edge_ && edge_->take_stanza({ticket, from_domain, options_.domain, stanza});
 }
 
 bool Ends::answered(const xml::Stanza& stanza, bool& taken) {

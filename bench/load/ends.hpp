@@ -1,5 +1,5 @@
-// Both ends of a load around one fedgated: the partner's XMPP server, which is the product's own
-// edge, and the SIP side. Owner: the load. Thread: its own.
+// Both ends of a load around one target: the partner's XMPP server, which is the product's own
+// edge, and the SIP side. One of them may be missing. Owner: the load. Thread: its own.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,9 @@ namespace fedgate::load {
 // The number at the front of `text`, which is taken off it; SIZE_MAX: none.
 [[nodiscard]] std::size_t take_number(Bytes& text);
 [[nodiscard]] std::string partner_domain(const Options&, unsigned number);  // p7.partner.example
+// --tls's, or a certificate made for this run. Null, with a line on standard error: it can't be
+// read.
+[[nodiscard]] std::unique_ptr<net::TlsContext> load_certificates(const Options&);
 
 class Ends {
 public:
@@ -36,8 +39,6 @@ public:
     [[nodiscard]] Loop& loop() { return *loop_; }
 
 private:
-    [[nodiscard]] bool load_certificates();
-
     const Options& options_;
     std::unique_ptr<UringLoop> loop_;
     std::unique_ptr<const rules::Snapshot> rules_;

@@ -1,34 +1,52 @@
-// fedload: load against a running fedgated, from both worlds at once. It is the partner's XMPP
-// server (the product's own edge) and the SIP pool.
+// fedload: load against a running server, from both worlds at once. It is the partner's XMPP server
+// (the product's own edge) and the SIP pool.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "bench/load/messages.hpp"
 #include "bench/load/presence.hpp"
+#include "bench/load/set_ups.hpp"
+#include "bench/load/target.hpp"
 
 namespace fedgate::load {
 namespace {
 
 constexpr const char* kUsage =
-    R"(usage: fedload --pid PID --xmpp ADDRESS:PORT --xmpp-listen ADDRESS:PORT
-               --sip ADDRESS:PORT --sip-listen ADDRESS:PORT
-               [--to-sip | --to-xmpp] [--count N] [--warm-up N] [--pairs N] [--body BYTES]
-       fedload --presence --xmpp ... --xmpp-listen ... --sip ... --sip-listen ...
-               [--watchers N] [--contacts N] [--domains N] [--expires N]
-       both:   [--window N] [--tls DIRECTORY] [--partner DOMAIN] [--domain DOMAIN] [--limit SECONDS]
+    R"(usage: fedload [--to-sip | --to-xmpp] --xmpp A --xmpp-listen A --sip A --sip-listen A [OPTION...]
+       fedload --sip-to-sip --sip A --sip-listen A [OPTION...]
+       fedload --set-ups | --idle --xmpp A --tls DIRECTORY [OPTION...]
+       fedload --presence --xmpp A --xmpp-listen A --sip A --sip-listen A [OPTION...]
 
-Sends N messages through the fedgated with process id PID and counts them at the far end.
-  --xmpp, --sip        where fedgated listens; loopback only
+Loads a server and counts at the far end what has become of each message: delivered, refused, lost,
+doubled, out of order. A is ADDRESS:PORT, numeric.
+  --to-sip (default)   from XMPP to SIP; --to-xmpp: from SIP to XMPP, both through Fedgate
+  --sip-to-sip         through a SIP server that sends what is for --domain to --sip-listen
+  --set-ups            streams to an XMPP server: TCP, TLS, SASL EXTERNAL, close
+  --idle               as many streams, which stay until standard input ends, or --limit
+  --xmpp, --sip        where the target listens
   --xmpp-listen, --sip-listen   where fedload listens: as partner (partner/DOMAIN/proxy of fedgated)
                        and as next hop (domain/DOMAIN/next_hop)
-  --to-sip (default)   XMPP to SIP; --to-xmpp: SIP to XMPP
-  --count 100000, --warm-up 20000, --pairs 1000, --window 1000, --body 100
-  --tls DIRECTORY      TLS on both sides with DIRECTORY/{ca,cert,key}.pem; without: clear on both
-Prints messages/s, CPU nanoseconds of fedgated for each message, latency, peak memory.
-Exit status: 0 all delivered, 1 something was refused, lost, doubled or late, 2 usage.
+  --partner partner.example     our XMPP domain; --domains N: p0.DOMAIN, p1.DOMAIN, ..., a stream each
+  --domain sip.example          of the SIP side; of set-ups, the target's
+  --tls DIRECTORY      TLS on both sides, with DIRECTORY/{ca,cert,key}.pem; without: clear on both
+  --sip-transport T    udp, tcp or tls; --auth external: certificates instead of dialback
+  --pid PID            the target's process: its CPU time and memory are read
+How much:
+  --count 100000 (set-ups, streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
+  --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop)
+  --rate N             N a second, whatever the target does (open loop): latency counts from when a
+                       message was due. --window still bounds what is under way
+  --limit 120          seconds for all of it; --silence 10: seconds without any answer
+Output: a table, or --json; --plot FILE.svg: throughput and latency over time, and its distribution.
+On a terminal a progress bar.
+  --i-own-this-target  the target may be another host than this one
+Exit status: 0 all delivered, in order, once; 1 not so, and a sentence says what; 2 usage.
 
 With --presence it is 5000 --watchers (SIP users and their presence server, which grants --expires
 3600 seconds), each with 200 --contacts spread over 20 --domains, p0.DOMAIN, p1.DOMAIN, ... of
@@ -49,32 +67,47 @@ JSON: of each kind how many were sent, done, failed, and are open, their latency
 SUBSCRIBEs (each_second, too) and stanzas came in meanwhile. It ends at the end of its input.
 )";
 
-bool parse(int count, char** arguments, Options& options) {
-    const std::map<std::string, std::string*> texts = {
-        {"--xmpp", &options.xmpp},    {"--xmpp-listen", &options.xmpp_listen},
-        {"--sip", &options.sip},      {"--sip-listen", &options.sip_listen},
-        {"--tls", &options.tls},      {"--partner", &options.partner},
-        {"--domain", &options.domain}};
-    const std::map<std::string, unsigned*> numbers = {
-        {"--count", &options.count},       {"--warm-up", &options.warm_up},
-        {"--pairs", &options.pairs},       {"--window", &options.window},
-        {"--body", &options.body},         {"--limit", &options.limit_s},
-        {"--watchers", &options.watchers}, {"--contacts", &options.contacts},
-        {"--domains", &options.domains},   {"--expires", &options.expires}};
-    unsigned pid = 0;
-    const auto number = [](const char* text, unsigned& into) {
-        const char* end = text + std::strlen(text);
-        const auto result = std::from_chars(text, end, into);
-        return result.ec == std::errc() && result.ptr == end;
-    };
+using Texts = std::map<std::string, std::string*>;
+using Numbers = std::map<std::string, unsigned*>;
+
+template <typename Number>
+bool parse_number(const char* text, Number& into) {
+    const char* end = text + std::strlen(text);
+    const auto result = std::from_chars(text, end, into);
+    return result.ec == std::errc() && result.ptr == end;
+}
+
+bool parse_words(int count, char** arguments, Options& options) {
+    const std::map<std::string, Mode> modes = {
+        {"--to-sip", Mode::kToSip},        {"--to-xmpp", Mode::kToXmpp},
+        {"--sip-to-sip", Mode::kSipToSip}, {"--set-ups", Mode::kSetUps},
+        {"--idle", Mode::kIdle},           {"--presence", Mode::kPresence}};
+    const std::map<std::string, bool*> switches = {{"--json", &options.json},
+                                                   {"--i-own-this-target", &options.own_target}};
+    const Texts texts = {{"--xmpp", &options.xmpp},
+                         {"--xmpp-listen", &options.xmpp_listen},
+                         {"--sip", &options.sip},
+                         {"--sip-listen", &options.sip_listen},
+                         {"--sip-transport", &options.sip_transport},
+                         {"--auth", &options.auth},
+                         {"--tls", &options.tls},
+                         {"--plot", &options.plot},
+                         {"--partner", &options.partner},
+                         {"--domain", &options.domain}};
+    const Numbers numbers = {{"--count", &options.count},       {"--warm-up", &options.warm_up},
+                             {"--pairs", &options.pairs},       {"--window", &options.window},
+                             {"--body", &options.body},         {"--limit", &options.limit_s},
+                             {"--silence", &options.silence_s}, {"--watchers", &options.watchers},
+                             {"--contacts", &options.contacts}, {"--domains", &options.domains},
+                             {"--expires", &options.expires}};
     for (int i = 1; i < count; ++i) {
         const std::string name = arguments[i];
-        if (name == "--to-sip" || name == "--to-xmpp") {
-            options.to_sip = name == "--to-sip";
+        if (const auto mode = modes.find(name); mode != modes.end()) {
+            options.mode = mode->second;
             continue;
         }
-        if (name == "--presence") {
-            options.presence = true;
+        if (const auto found = switches.find(name); found != switches.end()) {
+            *found->second = true;
             continue;
         }
         if (i + 1 >= count) return false;
@@ -82,17 +115,59 @@ bool parse(int count, char** arguments, Options& options) {
         if (const auto text = texts.find(name); text != texts.end()) {
             *text->second = value;
         } else if (const auto n = numbers.find(name); n != numbers.end()) {
-            if (!number(value, *n->second)) return false;
-        } else if (name != "--pid" || !number(value, pid)) {
+            if (!parse_number(value, *n->second)) return false;
+        } else if (name == "--rate") {
+            if (!parse_number(value, options.rate) || !(options.rate >= 0)) return false;
+        } else if (name != "--pid" || !parse_number(value, options.pid)) {
             return false;
         }
     }
-    options.pid = static_cast<int>(pid);
-    const bool people = options.domains > 0 && options.watchers > 0 && options.contacts > 0 &&
-                        options.contacts % options.domains == 0;
-    return (options.presence ? people : pid != 0) && !options.xmpp.empty() &&
-           !options.xmpp_listen.empty() && !options.sip.empty() && !options.sip_listen.empty() &&
-           options.pairs > 0 && options.window > 0 && options.count > 0;
+    return true;
+}
+
+void set_defaults(Options& options) {
+    const bool streams = options.mode == Mode::kSetUps || options.mode == Mode::kIdle;
+    const auto unless_set = [](unsigned& value, unsigned fallback) {
+        if (value == 0) value = fallback;
+    };
+    unless_set(options.domains, options.presence() ? 20 : 1);
+    unless_set(options.window, streams ? 64 : 1'000);
+    unless_set(options.count, streams ? 10'000 : 100'000);
+    if (options.sip_transport.empty()) options.sip_transport = options.tls.empty() ? "tcp" : "tls";
+    if (options.warm_up == Options::kWarmUpUnset) options.warm_up = streams ? 0 : 20'000;
+}
+
+bool makes_sense(const Options& options) {
+    constexpr unsigned kCountMax = 100'000'000;
+    const bool people =
+        options.watchers > 0 && options.contacts > 0 && options.contacts % options.domains == 0;
+    const bool streams = options.mode == Mode::kSetUps || options.mode == Mode::kIdle;
+    const bool xmpp =
+        !options.has_xmpp() || (!options.xmpp.empty() && (streams || !options.xmpp_listen.empty()));
+    const bool sip = !options.has_sip() || (!options.sip.empty() && !options.sip_listen.empty());
+    const bool transport = options.sip_transport == "udp" || options.sip_transport == "tcp" ||
+                           (options.sip_transport == "tls" && !options.tls.empty());
+    const bool auth =
+        options.auth == "dialback" || (options.auth == "external" && !options.tls.empty());
+    return (!options.presence() || people) && (!streams || !options.tls.empty()) && xmpp && sip &&
+           transport && auth && options.pairs > 0 && options.count <= kCountMax &&
+           options.warm_up <= kCountMax && options.domains <= 1'000 && options.pid >= 0;
+}
+
+int run(const Options& options) {
+    if (!check_targets(options)) return 1;
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (options.rate > 0) prctl(PR_SET_TIMERSLACK, 1UL);  // on time
+    switch (options.mode) {
+        case Mode::kPresence: return Presence(options).run();
+        case Mode::kSetUps:
+        case Mode::kIdle: return SetUps(options).run();
+        default: return Messages(options).run();
+    }
 }
 
 }  // namespace
@@ -106,9 +181,12 @@ int main(int count, char** arguments) {
         std::fputs(kUsage, stdout);
         return 0;
     }
-    if (!parse(count, arguments, options)) {
-        std::fputs(kUsage, stderr);
+    const bool understood = parse_words(count, arguments, options);
+    set_defaults(options);
+    if (!understood || !makes_sense(options)) {
+        std::fputs("fedload: that is not complete, or not understood; see fedload --help\n",
+                   stderr);
         return 2;
     }
-    return options.presence ? Presence(options).run() : Messages(options).run();
+    return run(options);
 }

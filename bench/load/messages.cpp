@@ -1,29 +1,58 @@
 #include "bench/load/messages.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <cstdio>
+#include <functional>
+#include <utility>
 
 #include "bench/load/cpu.hpp"
+#include "xml/stanza_error.hpp"
 
 namespace fedgate::load {
 
+namespace {
+
+// So many refusals and not one delivery: there is nothing to measure.
+constexpr std::uint64_t kRefusalsMax = 1'000;
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kLateNs = kSecond / 10;  // what comes a second time may come behind the end
+
+const char* words(link::Fault fault) {
+    switch (fault) {
+        case link::Fault::kNoSuchDomain: return "it does not serve the domain";
+        case link::Fault::kUnreachable: return "no stream to it could be set up";
+        case link::Fault::kNotTrusted: return "it or we could not prove who we are";
+        case link::Fault::kRemoteDenied: return "it denied the stream";
+        case link::Fault::kRemoteFailing: return "its stream failed";
+        case link::Fault::kQueueFull: return "it does not read its stream";
+        case link::Fault::kExpired: return "no stream to it stood in time";
+        default: return "the stream to it broke";
+    }
+}
+
+}  // namespace
+
 bool Messages::set_up() {
-    return ends_.set_up(*this, {.on_request =
-                                    [this](const sip::Message& request, sip::ResponseHead&, Sink&) {
-                                        if (request.method == sip::Method::kMessage) {
-                                            on_arrived(request.body);
-                                        }
-                                    },
-                                .on_answered = {},
-                                .on_response =
-                                    [this](const sip::Message& response) {
-                                        if (response.status >= 300) on_refused(response.call_id);
-                                    },
-                                .on_broken =
-                                    [this](const char* what) {
-                                        broken_ = std::string("SIP connection: ") + what;
-                                    }});
+    return ends_.set_up(
+        *this, {.on_request =
+                    [this](const sip::Message& request, sip::ResponseHead&, Sink&) {
+                        if (request.method != sip::Method::kMessage) return;
+                        if (options_.sip_transport != "udp") return on_arrived(request.body, 0);
+                        on_arrived(request.body, static_cast<std::uint32_t>(
+                                                     std::hash<Bytes>{}(request.via.branch)));
+                    },
+                .on_answered = {},
+                .on_response =
+                    [this](const sip::Message& response) {
+                        if (response.status < 300) return;
+                        on_refused(response.call_id, "SIP " + std::to_string(response.status) +
+                                                         ' ' + std::string(response.reason));
+                    },
+                .on_broken =
+                    [this](const char* what) {
+                        broken_ = std::string("the SIP connection to the target broke: ") + what;
+                    }});
 }
 
 bool Messages::take_stanza(const link::FromPartner& from) {
@@ -33,59 +62,77 @@ bool Messages::take_stanza(const link::FromPartner& from) {
     if (ends_.answered(stanza, taken)) return taken;
     if (stanza.kind != xml::StanzaKind::kMessage) return true;
     if (stanza.type == "error") {
-        on_refused(stanza.id);
+        const auto error = xml::parse_stanza_error(stanza.root);
+        on_refused(stanza.id, error ? std::string(xml::name_of(error->condition)) : "an error");
         return true;
     }
     char memory[256];
     Sink body(memory);
     static_cast<void>(stanza.root.child("body", xml::kServerNamespace).text(body));
-    on_arrived(body.written());
+    on_arrived(body.written(), 0);
     return true;
 }
 
 void Messages::on_outcome(const link::Outcome& outcome) {
     if (outcome.fate != link::Fate::kFailed && outcome.fate != link::Fate::kInDoubt) return;
-    ++refused_;
-    end(link::own_part(outcome.ticket) - 1);
+    refuse(link::own_part(outcome.ticket) - 1, words(outcome.fault));
 }
 
-void Messages::on_arrived(Bytes text) {
+void Messages::on_arrived(Bytes text, std::uint32_t branch) {
     const std::size_t number = take_number(text);
-    if (number >= sent_.size()) return;
-    if (sent_[number].done) {
-        ++doubled_;
+    if (number >= next_) return;
+    Sent& sent = sent_[number];
+    if (sent.done) {
+        const bool again = branch != 0 && branch == sent.branch && !sent.refused;
+        ++(again ? results_.retransmitted : results_.doubled);
         return;
     }
-    if (number >= options_.warm_up) latency_.add(now_ns() - sent_[number].at);
-    ++delivered_;
+    sent.branch = branch;
+    unsigned& newest = newest_[number % options_.pairs];
+    if (number < newest) ++results_.disordered;
+    newest = static_cast<unsigned>(number) + 1;
+    const std::uint64_t now = now_ns();
+    if (number >= options_.warm_up) {
+        const std::uint64_t latency = now > sent.at ? now - sent.at : 0;
+        results_.latency.add(latency);
+        results_.series.add(now - begun_ns_, latency);
+    }
+    ++results_.delivered;
     end(number);
 }
 
-void Messages::on_refused(Bytes text) {
-    const std::size_t number = take_number(text);
-    if (number >= sent_.size() || sent_[number].done) return;
-    ++refused_;
+void Messages::on_refused(Bytes text, std::string why) {
+    refuse(take_number(text), std::move(why));
+}
+
+void Messages::refuse(std::size_t number, std::string why) {
+    if (number >= next_ || sent_[number].done) return;
+    if (first_refusal_.empty()) first_refusal_ = std::move(why);
+    sent_[number].refused = true;
+    ++results_.refused;
     end(number);
 }
 
 void Messages::end(std::size_t number) {
-    if (number >= sent_.size() || sent_[number].done) return;
     sent_[number].done = true;
     --open_;
+    moved_ns_ = now_ns();
 }
 
 bool Messages::send(unsigned number) {
     const std::string pair = std::to_string(number % options_.pairs);
     const std::string text = std::to_string(number);
-    if (options_.to_sip) {
-        const std::string stanza = "<message from='u" + pair + "@" + options_.partner +
-                                   "/load' to='s" + pair + "@" + options_.domain +
-                                   "' type='chat' id='" + text + "'><body>" + text + padding_ +
-                                   "</body></message>";
-        return ends_.send_stanza(link::make_ticket(0, number + 1), options_.partner, stanza);
+    const std::string partner =
+        options_.has_xmpp() ? partner_domain(options_, number % options_.pairs % options_.domains)
+                            : options_.domain;
+    if (options_.mode == Mode::kToSip) {
+        const std::string stanza = "<message from='u" + pair + "@" + partner + "/load' to='s" +
+                                   pair + "@" + options_.domain + "' type='chat' id='" + text +
+                                   "'><body>" + text + padding_ + "</body></message>";
+        return ends_.send_stanza(link::make_ticket(0, number + 1), partner, stanza);
     }
     const std::string from = "sip:s" + pair + "@" + options_.domain;
-    const std::string to = "sip:u" + pair + "@" + options_.partner;
+    const std::string to = "sip:u" + pair + "@" + partner;
     sip::RequestHead head;
     head.method = "MESSAGE";
     head.uri = to;
@@ -95,55 +142,100 @@ bool Messages::send(unsigned number) {
     return ends_.sip().send(head, {}, "text/plain;charset=UTF-8", text + padding_);
 }
 
-void Messages::send_more() {
+std::uint64_t Messages::due(unsigned number) const {
+    return begun_ns_ + static_cast<std::uint64_t>(number * 1e9 / options_.rate);
+}
+
+// With a rate a message counts from when it was due, also when there was no room for it then: a
+// target that stalls is not asked less about it (coordinated omission).
+void Messages::send_more(std::uint64_t now) {
     while (open_ < options_.window && next_ < sent_.size()) {
-        sent_[next_].at = now_ns();
-        if (!send(next_)) return;
-        ++next_;
+        const std::uint64_t at = options_.rate > 0 ? due(next_) : now_ns();
+        if (at > now && options_.rate > 0) return;
+        sent_[next_].at = at;
+        ++next_;  // its outcome may come before send() returns
         ++open_;
+        if (!send(next_ - 1)) {
+            --next_;
+            --open_;
+            return;
+        }
     }
+}
+
+// Why it ends before its end; empty: it does not.
+std::string Messages::why_over(std::uint64_t now) const {
+    if (!broken_.empty()) return broken_;
+    if (results_.refused >= std::min<std::uint64_t>(kRefusalsMax, sent_.size()) &&
+        results_.delivered == 0) {
+        return "the target refuses: " + first_refusal_;
+    }
+    if (now - begun_ns_ > options_.limit_s * kSecond) {
+        return "too slow: " + std::to_string(ended()) + " of " + std::to_string(sent_.size()) +
+               " had come to an end within the limit of " + std::to_string(options_.limit_s) + " s";
+    }
+    const bool waits = open_ > 0 || next_ == 0 || options_.rate == 0;
+    if (waits && now - moved_ns_ > options_.silence_s * kSecond) {
+        return "the target has gone silent: " + std::to_string(open_) +
+               " messages were under way, and nothing came back for " +
+               std::to_string(options_.silence_s) + " s";
+    }
+    return {};
+}
+
+void Messages::go_on() {
+    const std::uint64_t now = now_ns();
+    if (!warm_ && ended() >= options_.warm_up) {
+        warm_ = true;
+        measured_from_ns_ = now;
+        cpu_from_ = cpu_ns(options_.pid);
+        own_cpu_from_ = own_cpu_ns();
+    }
+    if (ends_.sip().connected() || options_.mode == Mode::kToSip) send_more(now);
+    Duration wait = 10ms;
+    if (options_.rate > 0 && next_ < sent_.size() && open_ < options_.window) {
+        const std::uint64_t at = due(next_);
+        wait = std::min<Duration>(wait, std::chrono::nanoseconds(at > now ? at - now : 0));
+    }
+    ends_.turn(wait);
 }
 
 int Messages::run() {
     if (!set_up()) return 1;
     const std::size_t total = static_cast<std::size_t>(options_.warm_up) + options_.count;
     sent_.resize(total);
+    newest_.resize(options_.pairs);
     padding_ = ' ' + std::string(options_.body, 'x');
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(options_.limit_s);
-    std::uint64_t start = 0, cpu = 0;
-    bool warm = false;
-    while (delivered_ + refused_ < total && broken_.empty()) {
-        if (std::chrono::steady_clock::now() > deadline) {
-            broken_ = "time limit";
-            break;
-        }
-        if (!warm && delivered_ + refused_ >= options_.warm_up) {
-            warm = true;
-            start = now_ns();
-            cpu = cpu_ns(options_.pid);
-        }
-        if (ends_.sip().connected() || options_.to_sip) send_more();
-        ends_.turn(10ms);
+    constexpr std::array kNames = {"XMPP to SIP", "SIP to XMPP", "SIP to SIP"};
+    results_.name = kNames[static_cast<std::size_t>(options_.mode)];
+    results_.security = options_.tls.empty() ? "clear" : "TLS";
+    if (options_.sip_transport == "udp") results_.security += ", SIP over UDP";
+    results_.rate = options_.rate;
+    begun_ns_ = moved_ns_ = measured_from_ns_ = now_ns();
+    Progress progress;
+    while (ended() < total) {
+        go_on();
+        const std::uint64_t now = now_ns();
+        results_.fault = why_over(now);
+        if (!results_.fault.empty()) break;
+        progress.show(now, ended(), total, results_.latency);
     }
-    report(static_cast<double>(now_ns() - start) / 1e9, cpu_ns(options_.pid) - cpu);
-    if (!broken_.empty()) std::fprintf(stderr, "fedload: ended early: %s\n", broken_.c_str());
-    const bool clean = broken_.empty() && refused_ == 0 && doubled_ == 0;
-    return clean ? 0 : 1;
-}
-
-void Messages::report(double seconds, std::uint64_t cpu) const {
-    const double count =
-        std::max(1.0, static_cast<double>(delivered_ + refused_) - options_.warm_up);
-    std::printf("%s, %s: sent %u, delivered %u, refused %u, open %u, doubled %u\n",
-                options_.to_sip ? "XMPP to SIP" : "SIP to XMPP",
-                options_.tls.empty() ? "clear" : "TLS", next_, delivered_, refused_, open_,
-                doubled_);
-    std::printf(
-        "%.0f messages/s, %.0f ns of fedgated's CPU for each, latency us p50 %.0f p99 %.0f p99.9 "
-        "%.0f, "
-        "peak memory %llu KiB\n",
-        count / seconds, static_cast<double>(cpu) / count, latency_.at(0.5), latency_.at(0.99),
-        latency_.at(0.999), static_cast<unsigned long long>(resident_kib(options_.pid)));
+    const std::uint64_t over_ns = now_ns();
+    results_.measured = ended() > options_.warm_up ? ended() - options_.warm_up : 0;
+    if (warm_) {
+        results_.seconds = static_cast<double>(over_ns - measured_from_ns_) / 1e9;
+        results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
+        if (options_.pid != 0) results_.cpu_ns = cpu_ns(options_.pid) - cpu_from_;
+    }
+    for (std::uint64_t now = over_ns; now - over_ns < kLateNs; now = now_ns()) ends_.turn(10ms);
+    results_.sent = next_;
+    results_.lost = open_;
+    if (options_.pid != 0) results_.memory_kib = resident_kib(options_.pid);
+    if (results_.fault.empty() && results_.refused > 0) {
+        results_.fault =
+            std::to_string(results_.refused) + " were refused, the first one: " + first_refusal_;
+    }
+    return report(options_, results_);
 }
 
 }  // namespace fedgate::load

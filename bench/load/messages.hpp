@@ -1,12 +1,12 @@
 // A load of messages in one direction; every message carries a number and is counted at the far
-// end. Owner: main. Thread: its own.
+// end. Owner: main. Thread: its own. Memory: sizeof(Sent) for each message.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "bench/load/ends.hpp"
-#include "bench/load/histogram.hpp"
+#include "bench/load/results.hpp"
 
 namespace fedgate::load {
 
@@ -19,29 +19,38 @@ public:
 
 private:
     struct Sent {
-        std::uint64_t at = 0;
+        std::uint64_t at = 0;      // when it was due; with no rate, when it was written
+        std::uint32_t branch = 0;  // of the request that brought it
         bool done = false;
+        bool refused = false;
     };
 
     bool set_up();
     bool take_stanza(const link::FromPartner&) override;
     void on_outcome(const link::Outcome&) override;
-    void on_arrived(Bytes text);
-    void on_refused(Bytes text);
+    void on_arrived(Bytes text, std::uint32_t branch);
+    void on_refused(Bytes text, std::string why);
+    void refuse(std::size_t number, std::string why);
     void end(std::size_t number);
-    void send_more();
+    void go_on();
+    void send_more(std::uint64_t now);
     bool send(unsigned number);
-    void report(double seconds, std::uint64_t cpu) const;
+    [[nodiscard]] std::uint64_t due(unsigned number) const;
+    [[nodiscard]] std::uint64_t ended() const { return results_.delivered + results_.refused; }
+    [[nodiscard]] std::string why_over(std::uint64_t now) const;
 
     const Options& options_;
     Ends ends_;
     std::string padding_;
     std::vector<Sent> sent_;
+    std::vector<unsigned> newest_;  // of each pair: the number behind the last that arrived
     unsigned next_ = 0;
     unsigned open_ = 0;
-    unsigned delivered_ = 0, refused_ = 0, doubled_ = 0;
-    Histogram latency_;
-    std::string broken_;
+    std::uint64_t begun_ns_ = 0, measured_from_ns_ = 0, moved_ns_ = 0;
+    std::uint64_t cpu_from_ = 0, own_cpu_from_ = 0;
+    bool warm_ = false;
+    std::string broken_, first_refusal_;
+    Results results_;
 };
 
 }  // namespace fedgate::load

@@ -1,29 +1,50 @@
 // What fedload was told on its command line.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace fedgate::load {
 
+enum class Mode : std::uint8_t {
+    kToSip,     // XMPP to SIP
+    kToXmpp,    // SIP to XMPP
+    kSipToSip,  // through a SIP server
+    kSetUps,    // streams, one after the other
+    kIdle,      // streams that stay
+    kPresence,
+};
+
 struct Options {
+    Mode mode = Mode::kToSip;
     int pid = 0;
     std::string xmpp, xmpp_listen, sip, sip_listen, tls;
+    std::string sip_transport;  // udp, tcp, tls; empty: tls with `tls`, else tcp
+    std::string auth = "dialback";
     std::string partner = "partner.example";
     std::string domain = "sip.example";
+    bool own_target = false;  // it need not be on loopback
+    bool json = false;
+    std::string plot;
     unsigned limit_s = 120;
-    unsigned window = 1'000;
-    // Messages.
-    bool to_sip = true;
-    unsigned count = 100'000;
-    unsigned warm_up = 20'000;
+    unsigned silence_s = 10;  // without any answer: it is over
+    unsigned window = 0;      // 0: 1000; of set-ups 64
+    double rate = 0;          // a second; 0: as fast as `window` lets
+    unsigned domains = 0;     // 0: 1; of presence 20
+    // Messages, or streams.
+    unsigned count = 0;  // 0: 100,000; of streams 10,000
+    static constexpr unsigned kWarmUpUnset = UINT32_MAX;
+    unsigned warm_up = kWarmUpUnset;  // 20,000; of streams none
     unsigned pairs = 1'000;
     unsigned body = 100;
     // Presence.
-    bool presence = false;
     unsigned watchers = 5'000;
     unsigned contacts = 200;
-    unsigned domains = 20;
     unsigned expires = 3'600;
+
+    [[nodiscard]] bool presence() const { return mode == Mode::kPresence; }
+    [[nodiscard]] bool has_xmpp() const { return mode != Mode::kSipToSip; }
+    [[nodiscard]] bool has_sip() const { return mode != Mode::kSetUps && mode != Mode::kIdle; }
 };
 
 }  // namespace fedgate::load

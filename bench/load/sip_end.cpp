@@ -12,20 +12,33 @@ constexpr std::size_t kBodyBytesMax = 65'536;
 
 }  // namespace
 
-SipEnd::SipEnd(Loop& loop, net::TlsContext* tls, Events events)
-    : loop_(loop), tls_(tls), events_(std::move(events)) {}
+SipEnd::SipEnd(Loop& loop, sip::Transport transport, net::TlsContext* tls, Events events)
+    : loop_(loop),
+      transport_(transport),
+      tls_(transport == sip::Transport::kTls ? tls : nullptr),
+      events_(std::move(events)) {}
 
 SipEnd::~SipEnd() {
     if (listener_) loop_.close(listener_);
 }
 
 Result<void> SipEnd::listen(const SocketAddress& address) {
+    if (transport_ == sip::Transport::kUdp) {
+        FEDGATE_TRY(socket, loop_.open_datagram(address, *this));
+        listener_ = socket;
+        return {};
+    }
     FEDGATE_TRY(socket, loop_.listen(address, *this));
     listener_ = socket;
     return {};
 }
 
 Result<void> SipEnd::connect(const SocketAddress& target, const std::string& server_name) {
+    target_ = target;
+    if (transport_ == sip::Transport::kUdp) {
+        out_ready_ = true;
+        return {};
+    }
     server_name_ = server_name;
     FEDGATE_TRY(connection, net::Connection::connect(loop_, *this, kLimits, target));
     out_ = connection.get();
@@ -56,7 +69,13 @@ std::size_t SipEnd::on_data(net::Connection& connection, MutableBytes input) {
         const sip::Frame frame = peer->second.framer.next(input.subspan(consumed), message_);
         switch (frame.kind) {
             case sip::FrameKind::kNeedMore: return consumed;
-            case sip::FrameKind::kMessage: handle(connection); break;
+            case sip::FrameKind::kMessage:
+                if (!connection.write(answer())) {
+                    connection.abort({Errc::kLimit, 0, "target does not read its answers"});
+                    return input.size();
+                }
+                answered();
+                break;
             case sip::FrameKind::kPing: static_cast<void>(connection.write("\r\n")); break;
             case sip::FrameKind::kPong:
             case sip::FrameKind::kSkipped: break;
@@ -68,27 +87,34 @@ std::size_t SipEnd::on_data(net::Connection& connection, MutableBytes input) {
     }
 }
 
-void SipEnd::handle(net::Connection& connection) {
+void SipEnd::on_datagram(Socket, const SocketAddress& from, MutableBytes input) {
+    if (sip::read_datagram(input, kBodyBytesMax, message_).kind != sip::FrameKind::kMessage) return;
+    const Bytes reply = answer();
+    // No room: it is lost, as datagrams are; the target sends its request again.
+    if (!reply.empty() && !loop_.send_datagram(listener_, from, reply)) return;
+    answered();
+}
+
+Bytes SipEnd::answer() {
     if (!message_.is_request) {
         if (message_.status >= 200) events_.on_response(message_);
-        return;
+        return {};
     }
     std::array<char, 1'024> lines_memory;
     Sink lines(lines_memory);
     sip::ResponseHead head;
     head.to_tag = "load";
     if (message_.method != sip::Method::kOptions) events_.on_request(message_, head, lines);
-    std::array<char, 8'192> memory;
-    Sink sink(memory);
+    Sink sink(answer_);
     sip::write_response_head(sink, message_, head);
     sink.append(lines.written());
     sip::write_no_body(sink);
-    if (!connection.write(sink.written())) {
-        return connection.abort({Errc::kLimit, 0, "target does not read its answers"});
-    }
-    if (message_.method != sip::Method::kOptions && events_.on_answered) {
-        events_.on_answered(message_);
-    }
+    return sink.written();
+}
+
+void SipEnd::answered() {
+    const bool asked = message_.is_request && message_.method != sip::Method::kOptions;
+    if (asked && events_.on_answered) events_.on_answered(message_);
 }
 
 bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes body) {
@@ -99,7 +125,8 @@ bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes 
     Sink branch_sink(branch);
     branch_sink.append("z9hG4bKload");
     branch_sink.append_number(++serial_);
-    head.via.transport = tls_ != nullptr ? sip::Transport::kTls : sip::Transport::kTcp;
+    head.via.transport = transport_;
+    head.via.rport = transport_ == sip::Transport::kUdp;
     head.via.host = "load.invalid";
     head.via.port = 5060;
     head.via.branch = branch_sink.written();
@@ -110,7 +137,11 @@ bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes 
     } else {
         sip::write_body(sink, content_type, body);
     }
-    return !sink.overflowed() && out_->write(sink.written());
+    if (sink.overflowed()) return false;
+    if (transport_ == sip::Transport::kUdp) {
+        return loop_.send_datagram(listener_, target_, sink.written());
+    }
+    return out_->write(sink.written());
 }
 
 void SipEnd::on_closed(net::Connection& connection, Error why) {

@@ -1,7 +1,9 @@
 // The SIP side of a load: it answers requests as its user says, and sends requests of its own over
-// one connection. Owner: fedload. Thread: its own. Bounded by the window of the load.
+// one connection, or from the address where it listens (UDP; they are not retransmitted). Owner:
+// fedload. Thread: its own. Bounded by the window of the load.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,8 +29,8 @@ public:
         std::function<void(const char* what)> on_broken;       // our connection to the target
     };
 
-    // `tls`: null for TCP.
-    SipEnd(Loop&, net::TlsContext* tls, Events);
+    // `tls`: for sip::Transport::kTls.
+    SipEnd(Loop&, sip::Transport, net::TlsContext* tls, Events);
     ~SipEnd();
 
     Result<void> listen(const SocketAddress&);
@@ -43,7 +45,10 @@ private:
     void on_secured(net::Connection&) override;
     std::size_t on_data(net::Connection&, MutableBytes input) override;
     void on_closed(net::Connection&, Error) override;
-    void handle(net::Connection&);
+    void on_datagram(Socket, const SocketAddress& from, MutableBytes) override;
+    // What `message_` asks for, as an answer in answer_; empty: nothing.
+    [[nodiscard]] Bytes answer();
+    void answered();
 
     struct Peer {
         std::unique_ptr<net::Connection> connection;
@@ -51,15 +56,18 @@ private:
     };
 
     Loop& loop_;
+    const sip::Transport transport_;
     net::TlsContext* tls_;
     Events events_;
-    Socket listener_{};
+    Socket listener_{};  // UDP: the socket
+    SocketAddress target_;
     std::map<net::Connection*, Peer> peers_;
     net::Connection* out_ = nullptr;
     std::string server_name_;
     bool out_ready_ = false;
     std::uint64_t serial_ = 0;
     sip::Message message_;
+    std::array<char, 8'192> answer_{};
 };
 
 }  // namespace fedgate::load

@@ -6,6 +6,7 @@
 
 #include "bench/load/pairs.hpp"
 #include "bench/load/presence.hpp"
+#include "bench/load/results.hpp"
 
 namespace fedgate::load {
 namespace {
@@ -56,6 +57,36 @@ TEST(Document, TellsItsNumber) {
     EXPECT_EQ(note_of("<presence/>"), SIZE_MAX);
     EXPECT_EQ(note_of("<presence><note>away</note></presence>"), SIZE_MAX);
     EXPECT_EQ(note_of("<presence><note"), SIZE_MAX);
+}
+
+TEST(Histogram, IsAsExactAsItSays) {
+    for (const auto& [resolution, off] : {std::pair(Histogram::Resolution::kFine, 0.016),
+                                          std::pair(Histogram::Resolution::kCoarse, 0.125)}) {
+        Histogram histogram(resolution);
+        for (std::uint64_t ns = 1'000; ns <= 1'000'000; ns += 1'000) histogram.add(ns);
+        EXPECT_NEAR(histogram.at(0.5), 500, 500 * off);
+        EXPECT_NEAR(histogram.at(0.99), 990, 990 * off);
+        EXPECT_EQ(histogram.max(), 1'000);
+        EXPECT_EQ(histogram.at(1), 1'000);
+        histogram.add(std::uint64_t{1} << 62);  // beyond the last bucket
+        EXPECT_EQ(histogram.count(), 1'001U);
+    }
+}
+
+TEST(Series, KeepsAllInFewSlices) {
+    Series series;
+    constexpr std::uint64_t kSecond = 1'000'000'000;
+    for (std::uint64_t second = 0; second < 1'000; ++second) series.add(second * kSecond, 1'000);
+    EXPECT_LE(series.slices().size(), 600U);
+    EXPECT_GE(series.slices().size(), 300U);
+    std::uint64_t count = 0, timed = 0;
+    for (const Series::Slice& slice : series.slices()) {
+        count += slice.count;
+        timed += slice.latency.count();
+    }
+    EXPECT_EQ(count, 1'000U);
+    EXPECT_EQ(timed, 1'000U);
+    EXPECT_GE(static_cast<double>(series.slices().size()) * series.slice_seconds(), 999);
 }
 
 }  // namespace
