@@ -117,6 +117,7 @@ bool Ends::set_up(link::GatewayDoor& gateway, SipEnd::Events events) {
             return false;
         }
     }
+    if (!options_.has_sip()) return true;
     const std::string& named = options_.sip_transport;
     const auto transport = named == "udp"   ? sip::Transport::kUdp
                            : named == "tls" ? sip::Transport::kTls

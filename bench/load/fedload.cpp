@@ -11,6 +11,7 @@
 
 #include "bench/load/messages.hpp"
 #include "bench/load/presence.hpp"
+#include "bench/load/reflect.hpp"
 #include "bench/load/set_ups.hpp"
 #include "bench/load/target.hpp"
 
@@ -20,6 +21,8 @@ namespace {
 constexpr const char* kUsage =
     R"(usage: fedload [--to-sip | --to-xmpp] --xmpp A --xmpp-listen A --sip A --sip-listen A [OPTION...]
        fedload --sip-to-sip --sip A --sip-listen A [OPTION...]
+       fedload --there-and-back --xmpp A --xmpp-listen A [OPTION...]
+       fedload --reflect --xmpp A --xmpp-listen A [OPTION...]
        fedload --set-ups | --idle --xmpp A --tls DIRECTORY [OPTION...]
        fedload --presence --xmpp A --xmpp-listen A --sip A --sip-listen A [OPTION...]
 
@@ -27,6 +30,9 @@ Loads a server and counts at the far end what has become of each message: delive
 doubled, out of order. A is ADDRESS:PORT, numeric.
   --to-sip (default)   from XMPP to SIP; --to-xmpp: from SIP to XMPP, both through Fedgate
   --sip-to-sip         through a SIP server that sends what is for --domain to --sip-listen
+  --there-and-back     to an XMPP server, from which each message comes back, or an error for it
+  --reflect            is such a server: the product's edge alone sends back what comes, until standard
+                       input ends. Here --partner is its domain, --domain and --xmpp the load's
   --set-ups            streams to an XMPP server: TCP, TLS, SASL EXTERNAL, close
   --idle               as many streams, which stay until standard input ends, or --limit
   --xmpp, --sip        where the target listens
@@ -80,7 +86,8 @@ bool parse_number(const char* text, Number& into) {
 bool parse_words(int count, char** arguments, Options& options) {
     const std::map<std::string, Mode> modes = {
         {"--to-sip", Mode::kToSip},        {"--to-xmpp", Mode::kToXmpp},
-        {"--sip-to-sip", Mode::kSipToSip}, {"--set-ups", Mode::kSetUps},
+        {"--sip-to-sip", Mode::kSipToSip}, {"--there-and-back", Mode::kReturn},
+        {"--reflect", Mode::kReflect},     {"--set-ups", Mode::kSetUps},
         {"--idle", Mode::kIdle},           {"--presence", Mode::kPresence}};
     const std::map<std::string, bool*> switches = {{"--json", &options.json},
                                                    {"--i-own-this-target", &options.own_target}};
@@ -155,7 +162,7 @@ bool makes_sense(const Options& options) {
 }
 
 int run(const Options& options) {
-    if (!check_targets(options)) return 1;
+    if (options.has_target() && !check_targets(options)) return 1;
     rlimit files{};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
@@ -163,6 +170,7 @@ int run(const Options& options) {
     }
     if (options.rate > 0) prctl(PR_SET_TIMERSLACK, 1UL);  // on time
     switch (options.mode) {
+        case Mode::kReflect: return Reflect(options).run();
         case Mode::kPresence: return Presence(options).run();
         case Mode::kSetUps:
         case Mode::kIdle: return SetUps(options).run();

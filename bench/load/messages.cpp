@@ -61,6 +61,10 @@ bool Messages::take_stanza(const link::FromPartner& from) {
     bool taken = true;
     if (ends_.answered(stanza, taken)) return taken;
     if (stanza.kind != xml::StanzaKind::kMessage) return true;
+    if (stanza.type == "error" && options_.mode == Mode::kReturn) {
+        on_arrived(stanza.id, 0);
+        return true;
+    }
     if (stanza.type == "error") {
         const auto error = xml::parse_stanza_error(stanza.root);
         on_refused(stanza.id, error ? std::string(xml::name_of(error->condition)) : "an error");
@@ -125,7 +129,7 @@ bool Messages::send(unsigned number) {
     const std::string partner =
         options_.has_xmpp() ? partner_domain(options_, number % options_.pairs % options_.domains)
                             : options_.domain;
-    if (options_.mode == Mode::kToSip) {
+    if (from_xmpp()) {
         const std::string stanza = "<message from='u" + pair + "@" + partner + "/load' to='s" +
                                    pair + "@" + options_.domain + "' type='chat' id='" + text +
                                    "'><body>" + text + padding_ + "</body></message>";
@@ -191,7 +195,7 @@ void Messages::go_on() {
         cpu_from_ = cpu_ns(options_.pid);
         own_cpu_from_ = own_cpu_ns();
     }
-    if (ends_.sip().connected() || options_.mode == Mode::kToSip) send_more(now);
+    if (from_xmpp() || ends_.sip().connected()) send_more(now);
     Duration wait = 10ms;
     if (options_.rate > 0 && next_ < sent_.size() && open_ < options_.window) {
         const std::uint64_t at = due(next_);
@@ -206,7 +210,7 @@ int Messages::run() {
     sent_.resize(total);
     newest_.resize(options_.pairs);
     padding_ = ' ' + std::string(options_.body, 'x');
-    constexpr std::array kNames = {"XMPP to SIP", "SIP to XMPP", "SIP to SIP"};
+    constexpr std::array kNames = {"XMPP to SIP", "SIP to XMPP", "SIP to SIP", "XMPP to XMPP"};
     results_.name = kNames[static_cast<std::size_t>(options_.mode)];
     results_.security = options_.tls.empty() ? "clear" : "TLS";
     if (options_.sip_transport == "udp") results_.security += ", SIP over UDP";

@@ -35,6 +35,9 @@ private:
     void go_on();
     void send_more(std::uint64_t now);
     bool send(unsigned number);
+    [[nodiscard]] bool from_xmpp() const {
+        return options_.mode == Mode::kToSip || options_.mode == Mode::kReturn;
+    }
     [[nodiscard]] std::uint64_t due(unsigned number) const;
     [[nodiscard]] std::uint64_t ended() const { return results_.delivered + results_.refused; }
     [[nodiscard]] std::string why_over(std::uint64_t now) const;

@@ -10,6 +10,8 @@ enum class Mode : std::uint8_t {
     kToSip,     // XMPP to SIP
     kToXmpp,    // SIP to XMPP
     kSipToSip,  // through a SIP server
+    kReturn,    // XMPP to XMPP: each comes back
+    kReflect,   // sends back what comes: the product's edge alone, to be loaded
     kSetUps,    // streams, one after the other
     kIdle,      // streams that stay
     kPresence,
@@ -44,7 +46,11 @@ struct Options {
 
     [[nodiscard]] bool presence() const { return mode == Mode::kPresence; }
     [[nodiscard]] bool has_xmpp() const { return mode != Mode::kSipToSip; }
-    [[nodiscard]] bool has_sip() const { return mode != Mode::kSetUps && mode != Mode::kIdle; }
+    [[nodiscard]] bool has_sip() const {
+        return mode == Mode::kToSip || mode == Mode::kToXmpp || mode == Mode::kSipToSip ||
+               mode == Mode::kPresence;
+    }
+    [[nodiscard]] bool has_target() const { return mode != Mode::kReflect; }
 };
 
 }  // namespace fedgate::load
