@@ -243,8 +243,7 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
 
 // Many requests at once have many answers at once: the next one is read when those have left.
 bool SipConnection::asks_too_fast() const {
-    return in_ && transport_.message_.is_request &&
-           stream_->unsent_bytes() > kSipUnsentAnswerBytes / 2;
+    return in_ && transport_.message_.is_request && stream_->unsent_bytes() > kSipReadAnswerBytes;
 }
 
 void SipConnection::on_writable(net::Connection&) {
@@ -254,7 +253,7 @@ void SipConnection::on_writable(net::Connection&) {
 void SipConnection::on_timer(Timer& timer) {
     Loop& loop = transport_.shard_.loop();
     if (&timer == &again_) {
-        if (in_ && stream_->unsent_bytes() > kSipUnsentAnswerBytes / 2 &&
+        if (in_ && stream_->unsent_bytes() > kSipReadAnswerBytes &&
             loop.now() - stream_->last_progress() > kSipUnreadTime) {
             return stream_->abort({Errc::kLimit, 0, "SIP answers unread"});
         }

@@ -41,8 +41,12 @@ static_assert(kSipConnectionsPerSource * 2 <= kSipConnections - kSipOwnConnectio
 constexpr std::size_t kSipUntrustedConnections = 128;  // of those, at most from peers without trust
 constexpr std::size_t kSipReturnConnections = 16;  // of those, opened for answers; more get none
 constexpr std::size_t kSipUnsentBytes = 1 << 20;   // then requests wait for room
-constexpr std::size_t kSipUnsentAnswerBytes = 256 << 10;  // a peer that does not read is left
-constexpr std::size_t kSipAnswerBytes = 96 << 10;         // of both, not for requests
+// No further request is read while more answers are unsent.
+constexpr std::size_t kSipReadAnswerBytes = 128 << 10;
+// Above that come the answers to what waited for a stream, all in one turn: room for what one
+// source may have unanswered. A peer that does not read is left.
+constexpr std::size_t kSipUnsentAnswerBytes = kSipUnansweredPerSource * 1'024;
+constexpr std::size_t kSipAnswerBytes = 96 << 10;                 // of both, not for requests
 constexpr Duration kSipConnectTimeout = std::chrono::seconds(3);  // SIP-8
 constexpr Duration kSipTlsTimeout = std::chrono::seconds(5);
 constexpr Duration kSipKeepalive = std::chrono::seconds(60);      // SIP-15

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <unistd.h>
 #include <utility>
 
 #include "bench/load/cpu.hpp"
@@ -142,7 +143,8 @@ bool Messages::send(unsigned number) {
     head.uri = to;
     head.from = {.display = {}, .uri = from, .tag = "load"};
     head.to = {.display = {}, .uri = to, .tag = {}};
-    head.call_id = text;
+    const std::string call_id = text + '@' + run_;
+    head.call_id = call_id;
     return ends_.sip().send(head, {}, "text/plain;charset=UTF-8", text + padding_);
 }
 
@@ -209,6 +211,7 @@ int Messages::run() {
     const std::size_t total = static_cast<std::size_t>(options_.warm_up) + options_.count;
     sent_.resize(total);
     newest_.resize(options_.pairs);
+    run_ = std::to_string(getpid()) + '.' + std::to_string(now_ns());
     padding_ = ' ' + std::string(options_.body, 'x');
     constexpr std::array kNames = {"XMPP to SIP", "SIP to XMPP", "SIP to SIP", "XMPP to XMPP"};
     results_.name = kNames[static_cast<std::size_t>(options_.mode)];

@@ -45,6 +45,7 @@ private:
     const Options& options_;
     Ends ends_;
     std::string padding_;
+    std::string run_;  // no other's: a target may remember Call-IDs
     std::vector<Sent> sent_;
     std::vector<unsigned> newest_;  // of each pair: the number behind the last that arrived
     unsigned next_ = 0;

@@ -16,7 +16,9 @@ SipEnd::SipEnd(Loop& loop, sip::Transport transport, net::TlsContext* tls, Event
     : loop_(loop),
       transport_(transport),
       tls_(transport == sip::Transport::kTls ? tls : nullptr),
-      events_(std::move(events)) {}
+      events_(std::move(events)) {
+    loop.fill_random({reinterpret_cast<char*>(&run_), sizeof run_});
+}
 
 SipEnd::~SipEnd() {
     if (listener_) loop_.close(listener_);
@@ -124,6 +126,8 @@ bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes 
     char branch[64];
     Sink branch_sink(branch);
     branch_sink.append("z9hG4bKload");
+    branch_sink.append_number(run_);
+    branch_sink.append('.');
     branch_sink.append_number(++serial_);
     head.via.transport = transport_;
     head.via.rport = transport_ == sip::Transport::kUdp;

@@ -65,6 +65,7 @@ private:
     net::Connection* out_ = nullptr;
     std::string server_name_;
     bool out_ready_ = false;
+    std::uint64_t run_ = 0;  // random: branches are no other run's
     std::uint64_t serial_ = 0;
     sip::Message message_;
     std::array<char, 8'192> answer_{};

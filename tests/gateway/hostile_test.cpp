@@ -210,11 +210,41 @@ TEST(HostilePeer, WhoAsksMuchAtOnceIsAnsweredAsHeReads) {
     };
     EXPECT_TRUE(world.until([&] { return answers() == kRequests; }, kSipUnreadTime / 2))
         << answers();
-    EXPECT_GT(reader.received.size(), 2 * kSipUnsentAnswerBytes);
+    EXPECT_GT(reader.received.size(), 2 * kSipReadAnswerBytes);
     EXPECT_FALSE(reader.is_closed);
     EXPECT_FALSE(mute.is_closed);
     EXPECT_TRUE(world.until([&] { return mute.is_closed; }, kSipUnreadTime + 2s));
     EXPECT_FALSE(reader.is_closed);
+}
+
+// All that has waited for a partner's stream is answered in one turn, once that stands.
+TEST(ManyRequests, AreAnsweredAtOnceAndTheirSenderStays) {
+    World world;
+    constexpr std::size_t kRequests = 3'000;
+    world.edge().at_once = false;
+    std::string requests;
+    for (std::size_t i = 0; i < kRequests; ++i) {
+        const std::string number = std::to_string(i);
+        requests += World::request("c" + number, number);
+    }
+    auto& loop = world.simulation.make_loop(world.simulation.make_node());
+    RawPeer sender(loop, world.sip_address());
+    ASSERT_TRUE(world.until([&] { return sender.is_open; }));
+    sender.send(requests);
+    ASSERT_TRUE(world.until([&] { return world.edge().tickets.size() == kRequests; }, 2s))
+        << world.edge().tickets.size();
+    for (const link::Ticket ticket : world.edge().tickets) {
+        world.edge().door->on_outcome({ticket, link::Fate::kWritten, link::Fault::kNone, false});
+    }
+    const auto answers = [&] {
+        std::size_t count = 0;
+        for (std::size_t at = 0; (at = sender.received.find("SIP/2.0 200 ", at)) != Bytes::npos;
+             ++at)
+            ++count;
+        return count;
+    };
+    EXPECT_TRUE(world.until([&] { return answers() == kRequests; }, 2s)) << answers();
+    EXPECT_FALSE(sender.is_closed);
 }
 
 TEST(MergedRequest, IsRefusedOnWhateverShardItComes) {  // SIP-11
