@@ -381,7 +381,7 @@ void Edge::send_here(const link::ToPartner& stanza) {
     if (stream == nullptr) stream = make_out_stream(stanza.our_domain, stanza.their_domain);
     if (stream != nullptr) {
         stream->send(stanza.ticket, stanza.stanza);
-    } else if (stanza.ticket == 0) {
+    } else if (link::may_wait_long(stanza.ticket)) {
         context_.tell_answer_lost(stanza.our_domain, stanza.their_domain);
     } else {
         on_fate({stanza.ticket, link::Fate::kFailed, link::Fault::kQueueFull});
@@ -414,6 +414,7 @@ bool Edge::has_room_for(Bytes their) {
 }
 
 void Edge::on_fate(const link::Outcome& outcome) {
+    if (!link::is_asked(outcome.ticket)) return;
     fates_[link::shard_of(outcome.ticket) % fates_.size()].push_back(outcome);
     context_.loop.at_turn_end(*this);
 }

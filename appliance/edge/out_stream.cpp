@@ -65,7 +65,8 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
         const bool its_turn = lost_with_many_ && ticket == 0 && stanza.starts_with("<iq");
         if (now >= retry_at_ || its_turn) {
             start();
-        } else if (permanent_ || (ticket != 0 && !(lost_with_many_ && retry_at_ <= now + bound))) {
+        } else if (permanent_ || (!link::may_wait_long(ticket) &&
+                                  !(lost_with_many_ && retry_at_ <= now + bound))) {
             return refuse(ticket, last_fault_);
         }
     }
@@ -78,8 +79,8 @@ void OutStream::send(link::Ticket ticket, Bytes stanza) {
 // Somebody holds a transaction open for a ticket: its fate must be known before that ends.
 Duration OutStream::wait_max(link::Ticket ticket, Bytes stanza) const {
     const Duration wait = context_.rules->settings.xmpp.queue_time;
-    if (ticket != 0) return std::min(wait, link::kFateWithin);
-    return is_error(ticket, stanza) ? std::max(wait, link::kLateNewsKept) : wait;
+    if (!link::may_wait_long(ticket)) return std::min(wait, link::kFateWithin);
+    return stanza.starts_with("<message") ? std::max(wait, link::kLateNewsKept) : wait;
 }
 
 bool OutStream::write(link::Ticket ticket, Bytes stanza) {
@@ -379,7 +380,7 @@ void OutStream::tell_doubts(link::Fault fault) {
     }
     for (Waiting& one : behind) waiting_.push_back(std::move(one));
     for (const Written& one : in_doubt) {
-        if (one.ticket == 0) continue;
+        if (!link::is_asked(one.ticket)) continue;
         owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
         ++count;
     }
@@ -409,7 +410,7 @@ Instant OutStream::retry_at_after(link::Fault fault, Instant not_before) const {
 // Our answers, which have no ticket, wait on for a stream unless the partner is gone for good.
 void OutStream::fail_waiting(link::Fault fault, bool answers_too) {
     waiting_.erase_if([&](const Waiting& one) {
-        if (one.ticket == 0 && !answers_too) return false;
+        if (link::may_wait_long(one.ticket) && !answers_too) return false;
         has_left_queue(one);
         refuse(one.ticket, fault);
         return true;
@@ -419,7 +420,9 @@ void OutStream::fail_waiting(link::Fault fault, bool answers_too) {
 
 void OutStream::refuse(link::Ticket ticket, link::Fault fault) {
     context_.stats.add(Counter::kXmppStanzasRefused);
-    if (ticket != 0) return owner_.on_fate({ticket, link::Fate::kFailed, fault});
+    if (!link::may_wait_long(ticket)) {
+        return owner_.on_fate({ticket, link::Fate::kFailed, fault});
+    }
     context_.tell_answer_lost(our_, their_);
 }
 

@@ -111,8 +111,10 @@ void OutStream::expire_doubts() {
 }
 
 void OutStream::doubt(Written& one, link::Fault fault) {
-    owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
-    context_.log.event(EventId::kStanzaInDoubt, {{"partner", their_}, {"count", 1}});
+    if (link::is_asked(one.ticket)) {
+        owner_.on_fate({one.ticket, link::Fate::kInDoubt, fault});
+        context_.log.event(EventId::kStanzaInDoubt, {{"partner", their_}, {"count", 1}});
+    }
     one.ticket = 0;
     one.again.clear();
 }

@@ -136,7 +136,7 @@ void Gateway::Engine::tell_received(const ClientRequest& request) {
                     request.receipt == ClientRequest::Receipt::kChat},
                    request.id(), stanza);
     FEDGATE_CHECK(!stanza.overflowed());
-    to_partner(to.domain_ascii, from.domain_ascii, stanza.written(), 0);
+    give(link::kOnce, to.domain_ascii, from.domain_ascii, stanza.written());
 }
 
 // ---- SIP -> XMPP
@@ -188,7 +188,6 @@ bool Gateway::Engine::take_typing(const sip::Message& request, const RequestCall
 void Gateway::Engine::show_typing(const sip::Message& request, const RequestCall& call,
                                   Conversation& conversation, Handle<Conversation> handle,
                                   ChatState state, Duration refresh) {
-    hide_typing(conversation);
     char names_memory[3 * xml::kJidBytes];
     Sink names{MutableBytes(names_memory)};
     const auto fresh = to_hex(random_.bytes<16>());
@@ -197,27 +196,36 @@ void Gateway::Engine::show_typing(const sip::Message& request, const RequestCall
     FEDGATE_CHECK(!names.overflowed());
     head.id = Bytes(fresh.data(), fresh.size());
     head.thread = thread_of(request, conversation);
-    if (state == ChatState::kComposing) {
-        Handle<ShownTyping> self;
-        ShownTyping* shown = shown_typing_.make(self, *this);
-        if (shown != nullptr) shown->memory = blocks_.copy({head.from, head.to, head.thread});
-        if (shown == nullptr || !shown->memory) {
-            if (shown != nullptr) shown_typing_.free(self);
-            conversation.typing.on_refresh_missed();
-            return drop("typing");
-        }
-        shown->self = self;
-        shown->conversation = handle;
-        shown->sip_jid_bytes = static_cast<std::uint16_t>(head.from.size());
-        shown->xmpp_jid_bytes = static_cast<std::uint16_t>(head.to.size());
-        conversation.shown = self;
-        shard_.loop().timers().arm(shown->timer, now() + refresh);
-    }
-    if (!has_room()) return drop("typing");
     Sink stanza{MutableBytes(stanza_memory_)};
     write_chat_state(head, state, stanza);
     FEDGATE_CHECK(!stanza.overflowed());
-    to_partner(call.from.domain_ascii, call.to.domain_ascii, stanza.written(), 0);
+    // Who is shown a start is shown the end, too. What finds no room does not wait: a text that
+    // follows must not come first.
+    const bool starts = state == ChatState::kComposing;
+    const bool told = (!starts || note_typing(head, conversation, handle)) &&
+                      edge_->take_stanza({link::kForNow, call.from.domain_ascii,
+                                          call.to.domain_ascii, stanza.written()});
+    if (told != starts) {  // it has not begun, or has ended
+        hide_typing(conversation);
+        conversation.typing.on_refresh_missed();
+        if (!told) drop("typing");
+    } else if (ShownTyping* shown = shown_typing_.find(conversation.shown)) {
+        shard_.loop().timers().arm(shown->timer, now() + (starts ? refresh : kRetryTelling));
+    }
+}
+
+bool Gateway::Engine::note_typing(const StateHead& head, Conversation& conversation,
+                                  Handle<Conversation> handle) {
+    Handle<ShownTyping> self;
+    ShownTyping* shown = shown_typing_.make(self, *this);
+    if (shown == nullptr) return false;
+    shown->self = self;
+    shown->conversation = handle;
+    shown->memory = blocks_.copy({head.from, head.to, head.thread});
+    shown->sip_jid_bytes = static_cast<std::uint16_t>(head.from.size());
+    shown->xmpp_jid_bytes = static_cast<std::uint16_t>(head.to.size());
+    conversation.shown = self;
+    return static_cast<bool>(shown->memory);
 }
 
 void Gateway::Engine::hide_typing(Conversation& conversation) {
@@ -227,11 +235,6 @@ void Gateway::Engine::hide_typing(Conversation& conversation) {
 
 // CS-6: it was not said again in time.
 void Gateway::Engine::on_typing_missed(ShownTyping& shown) {
-    Conversation* conversation = conversations_.find(shown.conversation);
-    if (conversation != nullptr && conversation->shown == shown.self) {
-        conversation->typing.on_refresh_missed();
-        conversation->shown = {};
-    }
     Address sip;
     Address xmpp;
     StateHead head;
@@ -241,11 +244,19 @@ void Gateway::Engine::on_typing_missed(ShownTyping& shown) {
     head.to = noted.substr(shown.sip_jid_bytes, shown.xmpp_jid_bytes);
     head.thread = noted.substr(shown.sip_jid_bytes + shown.xmpp_jid_bytes);
     head.id = Bytes(fresh.data(), fresh.size());
-    if (has_room() && read_jid(head.from, sip) && read_jid(head.to, xmpp)) {
+    if (read_jid(head.from, sip) && read_jid(head.to, xmpp)) {
         Sink stanza{MutableBytes(stanza_memory_)};
         write_chat_state(head, ChatState::kActive, stanza);
         FEDGATE_CHECK(!stanza.overflowed());
-        to_partner(sip.domain_ascii, xmpp.domain_ascii, stanza.written(), 0);
+        if (!edge_->take_stanza(
+                {link::kForNow, sip.domain_ascii, xmpp.domain_ascii, stanza.written()})) {
+            return shard_.loop().timers().arm(shown.timer, now() + kRetryTelling);
+        }
+    }
+    Conversation* conversation = conversations_.find(shown.conversation);
+    if (conversation != nullptr && conversation->shown == shown.self) {
+        conversation->typing.on_refresh_missed();
+        conversation->shown = {};
     }
     shown_typing_.free(shown.self);
 }
@@ -286,7 +297,7 @@ bool Gateway::Engine::take_imdn(const RequestCall& call, const Key& pair, Bytes 
                        note->name, stanza);
     }
     FEDGATE_CHECK(!stanza.overflowed());
-    to_partner(call.from.domain_ascii, call.to.domain_ascii, stanza.written(), 0);
+    give(failed ? 0 : link::kOnce, call.from.domain_ascii, call.to.domain_ascii, stanza.written());
     return true;
 }
 

@@ -32,7 +32,7 @@ Bytes take_bytes(Bytes& record, std::size_t size) {
 }
 
 struct OutboxFront {
-    PresenceToken token;
+    link::Ticket ticket;
     std::uint32_t our_bytes;
     std::uint32_t their_bytes;
 };
@@ -144,18 +144,17 @@ Key Gateway::Engine::pair_key(const Address& xmpp, const Address& sip) const {
     return keys_.make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
 }
 
-bool Gateway::Engine::give(Bytes our_domain, Bytes their_domain, Bytes stanza,
-                           PresenceToken token) {
-    const link::Ticket ticket =
-        token != 0 ? link::make_ticket(shard_.index(), kPresenceTicket | token) : 0;
-    return edge_->take_stanza({ticket, our_domain, their_domain, stanza});
-}
-
 void Gateway::Engine::to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,
                                  PresenceToken token) {
-    if (outbox_.empty() && give(our_domain, their_domain, stanza, token)) return;
+    give(token != 0 ? link::make_ticket(shard_.index(), kPresenceTicket | token) : 0, our_domain,
+         their_domain, stanza);
+}
+
+void Gateway::Engine::give(link::Ticket ticket, Bytes our_domain, Bytes their_domain,
+                           Bytes stanza) {
+    if (outbox_.empty() && edge_->take_stanza({ticket, our_domain, their_domain, stanza})) return;
     count(Counter::kLinkBackPressure);
-    const OutboxFront front{token, static_cast<std::uint32_t>(our_domain.size()),
+    const OutboxFront front{ticket, static_cast<std::uint32_t>(our_domain.size()),
                             static_cast<std::uint32_t>(their_domain.size())};
     std::string record(as_bytes(front));
     record.append(our_domain).append(their_domain).append(stanza);
@@ -170,7 +169,7 @@ void Gateway::Engine::empty_outbox() {
         const auto front = take_value<OutboxFront>(record);
         const Bytes our_domain = take_bytes(record, front.our_bytes);
         const Bytes their_domain = take_bytes(record, front.their_bytes);
-        if (!give(our_domain, their_domain, record, front.token)) return;
+        if (!edge_->take_stanza({front.ticket, our_domain, their_domain, record})) return;
         outbox_bytes_ -= outbox_.front().size();
         outbox_.pop_front();
     }

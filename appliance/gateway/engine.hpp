@@ -192,7 +192,7 @@ private:
     void on_watched(const Key& pair) override { watches_.on_watched(pair); }
     void on_unwatched(const Key& pair) override { watches_.on_unwatched(pair); }
     void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken) override;
-    [[nodiscard]] bool give(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken);
+    void give(link::Ticket, Bytes our_domain, Bytes their_domain, Bytes stanza);
     void empty_outbox();
 
     // x2s.cpp
@@ -257,6 +257,7 @@ private:
     [[nodiscard]] bool take_imdn(const RequestCall&, const Key& pair, Bytes document);
     void show_typing(const sip::Message&, const RequestCall&, Conversation&, Handle<Conversation>,
                      ChatState, Duration refresh);
+    [[nodiscard]] bool note_typing(const StateHead&, Conversation&, Handle<Conversation>);
     void hide_typing(Conversation&);
     [[nodiscard]] Bytes thread_of(const sip::Message&, const Conversation&) const;
     void write_jids(const RequestCall&, const Conversation&, Sink&, Bytes& sip, Bytes& xmpp) const;
@@ -298,7 +299,7 @@ private:
     std::vector<std::string>
         late_answers_;          // kAnswer records that found no room, each behind its shard
     RequestList late_notices_;  // to be tried again
-    // Each: token, sizes of the two domains, domains, stanza.
+    // Each: ticket, sizes of the two domains, domains, stanza.
     std::deque<std::string> outbox_;
     std::size_t outbox_bytes_ = 0;
     Timer telling_;

@@ -19,14 +19,22 @@ struct FromPartner {
     Bytes stanza;  // one whole, well-formed first-level element, as received
 };
 
-// Names one stanza given to the edge, so that its fate can be told. 0: nobody asks. The upper 16
-// bits are the number of the shard that asked, the lower 48 are the gateway's own.
+// Names one stanza given to the edge, so that its fate can be told. The upper 16 bits are the
+// number of the shard that asked, the lower 48 are the gateway's own.
 using Ticket = std::uint64_t;
 constexpr Ticket make_ticket(std::uint32_t shard, std::uint64_t own) {
     return (static_cast<Ticket>(shard) << 48) | (own & ((Ticket{1} << 48) - 1));
 }
 constexpr std::uint32_t shard_of(Ticket ticket) { return static_cast<std::uint32_t>(ticket >> 48); }
 constexpr std::uint64_t own_part(Ticket ticket) { return ticket & ((Ticket{1} << 48) - 1); }
+
+// Tickets of stanzas whose fate nobody asks for. 0: an answer. It waits for a stream, and what a
+// broken one may not have delivered is said again. kOnce: it waits as well, but is lost rather than
+// said twice. kForNow: it does not even wait longer than what has a ticket.
+constexpr Ticket kForNow = ~Ticket{0};
+constexpr Ticket kOnce = kForNow - 1;
+constexpr bool is_asked(Ticket ticket) { return ticket != 0 && ticket < kOnce; }
+constexpr bool may_wait_long(Ticket ticket) { return ticket == 0 || ticket == kOnce; }
 
 // Kinds of the records between shards (core/run/shard): the edge's below 16, the gateway's from 16
 // on.
@@ -120,7 +128,7 @@ constexpr Duration kDoubtWithin = std::chrono::seconds(50);
 constexpr Duration kLateNewsKept = std::chrono::minutes(10);
 
 // The edge as the gateway sees it. Unless it returns false, one outcome at least follows for a
-// ticket other than 0; it may come before the call returns.
+// ticket that is asked with; it may come before the call returns.
 class EdgeDoor {
 public:
     [[nodiscard]] virtual bool take_stanza(const ToPartner&) = 0;

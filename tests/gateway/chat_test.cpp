@@ -127,6 +127,27 @@ TEST_F(Chat, TypingThatIsNotSaidAgainIsOver) {  // CS-6
     EXPECT_EQ(stanzas().size(), 4u);  // the default
 }
 
+// Its start is lost, and nothing is kept of it; its end is told when there is room, unless a text
+// has told it.
+TEST_F(Chat, TypingThatFindsNoRoomNeverComesLate) {  // CS-6
+    xmpp("<body>hi</body>" + state("active"));
+    world_.edge().refuse = 1;
+    EXPECT_EQ(sip_types("active"), "200");
+    EXPECT_EQ(sip("hello"), "200");
+    world_.pass(10min);
+    ASSERT_EQ(stanzas().size(), 1u);
+    EXPECT_TRUE(has(stanzas()[0], "<body>hello</body>"));
+    EXPECT_EQ(sip_types("active"), "200");
+    world_.edge().refuse = 3;
+    EXPECT_EQ(sip_types("idle"), "200");
+    world_.pass(1s);
+    ASSERT_EQ(stanzas().size(), 3u);
+    EXPECT_TRUE(has(stanzas()[1], state("composing")));
+    EXPECT_TRUE(has(stanzas()[2], state("active")));
+    world_.pass(10min);
+    EXPECT_EQ(stanzas().size(), 3u);
+}
+
 TEST_F(Chat, TypingOfTheXmppUserIsToldToWhoTellsHis) {  // CS-1..CS-5, CS-8..CS-10
     xmpp("<body>hi</body>" + state("active"));
     xmpp(state("composing"));

@@ -181,6 +181,41 @@ TEST_F(EdgePair, WhatABrokenStreamCarriedIsInDoubt) {  // S2S-16 without XEP-019
     ASSERT_TRUE(until([&] { return door_a_.has(2, link::Fate::kInDoubt); }));
 }
 
+// An answer is said again; a receipt is not, nor is typing, which would come behind its text then.
+TEST_F(EdgePair, ABrokenStreamSaysAgainWhatIsNotForOnce) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return door_a_.has(1, link::Fate::kAcknowledged); }));
+    for (const auto& [ticket, text] : {std::pair{link::Ticket{0}, "an answer"},
+                                       {link::kOnce, "a receipt"},
+                                       {link::kForNow, "typing"}}) {
+        ASSERT_TRUE(send_from_a(ticket, text));
+    }
+    ASSERT_TRUE(simulation_.break_connection(1));
+    until([] { return false; }, 20s);
+    const auto times = [&](const char* text) {
+        return std::ranges::count_if(door_b_.got, [text](const Door::Got& got) {
+            return got.stanza.find(text) != std::string::npos;
+        });
+    };
+    EXPECT_GE(times("an answer"), 1);
+    EXPECT_LE(times("a receipt"), 1);
+    EXPECT_LE(times("typing"), 1);
+    // What waits for a stream waits as an answer does, or is given up as if somebody asked.
+    const SocketAddress address = simulation_.address(b_->node(), 5269);
+    simulation_.refuse_connects(address, true);
+    static_cast<void>(simulation_.break_connection(1));
+    until([] { return false; }, 1s);
+    door_b_.got.clear();
+    ASSERT_TRUE(send_from_a(link::kOnce, "a receipt"));
+    ASSERT_TRUE(send_from_a(link::kForNow, "typing"));
+    until([] { return false; }, 60s);
+    simulation_.refuse_connects(address, false);
+    EXPECT_TRUE(until([&] { return times("a receipt") == 1; }, 20s)) << a_->log();
+    EXPECT_EQ(times("typing"), 0);
+    for (const link::Outcome& outcome : door_a_.outcomes) EXPECT_EQ(outcome.ticket, 1U);
+}
+
 TEST_F(EdgePair, AnAnsweredPingEndsTheDoubt) {
     start();
     // Their side answers pings, as any server does.
