@@ -39,6 +39,7 @@ constexpr unsigned kKilled = 10;
 
 struct Sum {
     Ledger::Totals totals;
+    Ledger::Extras extras;
     unsigned outstanding = 0;  // when something was broken
     unsigned seeds = 0;
     std::uint64_t full_mailboxes = 0;
@@ -73,7 +74,7 @@ public:
         return add_up();
     }
     std::string describe() { return world_.describe(); }
-    const std::string& first_disordered() { return world_.ledger.first_disordered; }
+    const std::string& first_wrong() { return world_.ledger.first_wrong; }
 
 private:
     // `tight`: what is between the shards, and between servers, is full at times.
@@ -82,6 +83,7 @@ private:
             .shards = seed % 6 == 0 ? 1 : 2 + static_cast<std::uint32_t>(seed % 3),
             .more = {{"domain/sip.example/next_hop",
                       "sip:10.99.0.1:5060;transport=tcp sip:10.99.0.2:5060;transport=tcp"},
+                     {"domain/sip.example/imdn", "yes"},
                      {"sec.loop_repeats", "1000"}},
             .certified = seed / 2 % 2 == 1,
             .both_ways = seed % 2 == 1};
@@ -98,14 +100,16 @@ private:
     }
     void traffic() {
         for (unsigned i = 0; i < kPairs * kTurns; ++i) {
-            world_.send_to_sip(i % kPairs, words());
-            world_.send_to_xmpp(i % kPairs, words());
+            if (random(4) == 0) world_.type_to_sip(i % kPairs, random(4) != 0);
+            if (random(4) == 0) world_.type_to_xmpp(i % kPairs, random(4) != 0);
+            world_.send_to_sip(i % kPairs, text());
+            world_.send_to_xmpp(i % kPairs, text());
         }
     }
-    std::string words() {
-        std::string text;
+    Text text() {
+        Text text{.asks = random(3) == 0};
         if (random(4) != 0) return text;
-        for (std::uint64_t i = random(200); i > 0; --i) text += " word";
+        for (std::uint64_t i = random(200); i > 0; --i) text.more += " word";
         return text;
     }
     // Mostly short; at times longer than what waits for it may wait.
@@ -126,6 +130,7 @@ private:
         const auto hole = [&](Simulation::Node side) {
             simulation.cut(world_.fedgate.node(), side);
             outage(20'000);  // a host would break what is longer (kTcpUserTimeout), a cut does not
+            world_.ledger.excuse_typing();
             simulation.heal(world_.fedgate.node(), side);
         };
         const auto refuse = [&](const SocketAddress& door) {
@@ -166,6 +171,7 @@ private:
                 for (unsigned i = 0; i < kBurst; ++i) traffic();
                 outage();
                 node.answer = 200;
+                world_.ledger.excuse_typing();
                 world_.users.busy = false;
                 return;
             case 12:  // until all that waits for it fails at once
@@ -187,12 +193,22 @@ private:
         sum_.totals.open += totals.open;
         sum_.totals.doubled += totals.doubled;
         sum_.totals.disordered += totals.disordered;
+        const Ledger::Extras extras = world_.ledger.extras();
+        sum_.extras.asked += extras.asked;
+        sum_.extras.receipts += extras.receipts;
+        sum_.extras.receipts_doubled += extras.receipts_doubled;
+        sum_.extras.receipts_invented += extras.receipts_invented;
+        sum_.extras.typed += extras.typed;
+        sum_.extras.shown += extras.shown;
+        sum_.extras.overtaken += extras.overtaken;
+        sum_.extras.strange += extras.strange;
         sum_.outstanding += outstanding_;
         sum_.full_mailboxes += full_mailboxes_ + world_.fedgate.count(Counter::kLinkBackPressure);
         ++sum_.seeds;
         for (const auto& [cause, count] : world_.ledger.causes) sum_.causes[cause] += count;
         return totals.open == 0 && totals.doubled == 0 && totals.disordered == 0 &&
-               totals.in_doubt <= outstanding_;
+               totals.in_doubt <= outstanding_ && extras.receipts_doubled == 0 &&
+               extras.receipts_invented == 0 && extras.overtaken == 0 && extras.strange == 0;
     }
 
     Sum& sum_;
@@ -211,6 +227,13 @@ void print(const Sum& sum) {
                 sum.outstanding);
     std::printf("  lost             %9u\n  doubled          %9u\n  out of order     %9u\n", t.open,
                 t.doubled, t.disordered);
+    const Ledger::Extras& e = sum.extras;
+    std::printf("receipts asked for, of what was delivered\n  %9u\n", e.asked);
+    std::printf("  came             %9u\n  twice            %9u\n  for nothing      %9u\n",
+                e.receipts, e.receipts_doubled, e.receipts_invented);
+    std::printf("typing\n  %9u\n  seen             %9u\n  after its text   %9u\n", e.typed, e.shown,
+                e.overtaken);
+    std::printf("seen, and nobody's\n  %9u\n", e.strange);
     std::printf("refusals, by what the sender was told\n");
     for (const auto& [cause, count] : sum.causes) std::printf("  %9u %s\n", count, cause.c_str());
     std::printf("met a full mailbox\n  %9llu\nfaults\n",
@@ -238,8 +261,8 @@ int run(int argc, char** argv) {
         Run one(seed, sum);
         if (one.run()) continue;
         holds = false;
-        std::printf("seed %llu breaks the law: first out of order: %s%s\n",
-                    static_cast<unsigned long long>(seed), one.first_disordered().c_str(),
+        std::printf("seed %llu breaks the law; first wrong: %s%s\n",
+                    static_cast<unsigned long long>(seed), one.first_wrong().c_str(),
                     one.describe().c_str());
     }
     print(sum);

@@ -1,6 +1,6 @@
 // A whole federation on the simulation: a Fedgate of several shards, a partner's XMPP server and a
 // SIP pool, in one thread, from one seed. Product code on all sides of XMPP; the SIP pool is
-// scripted here.
+// scripted (pool.hpp).
 #pragma once
 
 #include <array>
@@ -8,20 +8,19 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "appliance/edge/edge.hpp"
+#include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/gateway/receipt.hpp"
 #include "core/config/tree.hpp"
 #include "core/run/shard.hpp"
 #include "core/run/simulation.hpp"
-#include "net/connection.hpp"
 #include "net/tls.hpp"
-#include "sip/framer.hpp"
-#include "sip/writer.hpp"
 #include "tests/simulation/ledger.hpp"
+#include "tests/simulation/pool.hpp"
 #include "xml/stanza.hpp"
 #include "xml/stanza_error.hpp"
 
@@ -29,7 +28,6 @@ namespace fedgate::simulation {
 
 inline constexpr const char* kSipDomain = "sip.example";
 inline constexpr const char* kXmppDomain = "xmpp.example";
-inline constexpr std::uint16_t kSipPort = 5060;
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
@@ -221,214 +219,66 @@ public:
         if (busy) return false;
         const xml::Stanza stanza = xml::parse_stanza(from.stanza, scope);
         if (stanza.kind != xml::StanzaKind::kMessage) return true;
+        const xml::Element body = stanza.root.child("body", xml::kServerNamespace);
         if (stanza.type == "error") {
             const auto error = xml::parse_stanza_error(stanza.root);
             ledger_.on_refused(std::string(stanza.id),
                                error ? std::string(xml::name_of(error->condition)) : "error");
             return true;
         }
-        char memory[4096];
-        Sink body(memory);
-        stanza.root.child("body", xml::kServerNamespace).text(body);
-        ledger_.on_delivered(std::string(body.written().substr(0, body.written().find(' '))));
+        if (const auto received = stanza.root.child("received", gateway::kReceipts)) {
+            ledger_.on_receipt(std::string(received.attribute("id")));
+        } else if (!body) {
+            on_typing(stanza);
+        } else {
+            const std::string text = text_of(body);
+            ledger_.on_delivered(text.substr(0, text.find(' ')));
+            if (stanza.root.child("request", gateway::kReceipts)) tell_received(stanza);
+        }
         return true;
     }
     void on_outcome(const link::Outcome& outcome) override {
         const auto it = tickets.find(outcome.ticket);
         if (it == tickets.end()) return;
+        if (!ledger_.entries.contains(it->second)) return;  // typing
         Ledger::Entry& entry = ledger_.entries.at(it->second);
         if (outcome.fate == link::Fate::kFailed) entry.never_left = true;
         if (outcome.fate == link::Fate::kInDoubt) entry.own_doubt = true;
     }
 
     std::map<link::Ticket, std::string> tickets;
-    bool busy = false;  // their server takes nothing
+    bool busy = false;           // their server takes nothing
+    edge::Edge* edge = nullptr;  // their server's
 
 private:
+    static std::string text_of(const xml::Element& element) {
+        char memory[4'096];
+        Sink text(memory);
+        element.text(text);
+        return std::string(text.written());
+    }
+    void on_typing(const xml::Stanza& stanza) {
+        const std::string thread = text_of(stanza.root.child("thread", xml::kServerNamespace));
+        for (const Bytes state : {"composing", "active"}) {
+            if (stanza.root.child(state, gateway::kChatStates)) {
+                return ledger_.on_typing(thread, state == "composing");
+            }
+        }
+        ledger_.on_delivered("neither text nor typing");
+    }
+    void tell_received(const xml::Stanza& stanza) {
+        const std::string receipt = "<message from='" + std::string(stanza.to) + "' to='" +
+                                    std::string(stanza.from) +
+                                    "' type='chat'><received xmlns='urn:xmpp:receipts' id='" +
+                                    std::string(stanza.id) + "'/></message>";
+        FEDGATE_CHECK(edge->take_stanza(
+            {link::make_ticket(0, kOfReceipts + ++receipts_), kXmppDomain, kSipDomain, receipt}));
+    }
+
+    static constexpr std::uint64_t kOfReceipts = 1'000'000'000;
+    std::uint64_t receipts_ = 0;
     Ledger& ledger_;
 };
-
-// The SIP users' agents, behind all nodes of the pool: a request that came before, by whichever
-// node, they know by its Call-ID, From tag and CSeq (RFC 3261 8.2.2.2).
-struct UserAgents {
-    [[nodiscard]] bool knows(const sip::Message& request) {
-        const bool is_new =
-            seen.insert(std::string(request.call_id) + '|' + std::string(request.from.tag) + '|' +
-                        std::to_string(request.cseq.number))
-                .second;
-        if (!is_new) ++again;
-        return !is_new;
-    }
-    std::set<std::string> seen;
-    unsigned again = 0;
-};
-
-// A node of the SIP pool: answers MESSAGE as told, and sends.
-class Pool final : public net::ConnectionOwner, SocketOwner {
-public:
-    Pool(SimulatedLoop& loop, Ledger& ledger, const SocketAddress& gateway, UserAgents& agents,
-         unsigned number)
-        : loop_(loop), ledger_(ledger), gateway_(gateway), agents_(agents) {
-        auto listener = loop_.listen(listen_address(kSipPort, number), *this);
-        FEDGATE_CHECK(listener.has_value());
-        listener_ = *listener;
-    }
-    ~Pool() {
-        if (!ended_) loop_.close(listener_);
-    }
-    // Before it is destroyed while the loop runs on, which has a last word on its sockets. A user
-    // agent that ends has failed its transactions itself; one whose node does goes to `other`, with
-    // a new branch and all else the same.
-    void end(Pool* other = nullptr) {
-        ended_ = true;
-        loop_.close(listener_);
-        for (const auto& [name, sent] : std::exchange(pending_, {})) {
-            if (other == nullptr || !other->try_send(name, sent)) {
-                ledger_.entries.at(name).own_doubt = true;
-            }
-        }
-        out_.reset();
-        in_.clear();
-        framers_.clear();
-    }
-
-    static SocketAddress listen_address(std::uint16_t port, unsigned number = 1);
-
-    void send(const std::string& name, const std::string& from, const std::string& to,
-              const std::string& text) {
-        if (!try_send(name, {from, to, text})) ledger_.entries.at(name).never_left = true;
-    }
-    struct Sent {
-        std::string from;
-        std::string to;
-        std::string text;
-    };
-    [[nodiscard]] bool try_send(const std::string& name, const Sent& sent) {
-        if (!out_) {
-            auto connection = net::Connection::connect(loop_, *this, {65'536, 1 << 20}, gateway_);
-            FEDGATE_CHECK(connection.has_value());
-            out_ = std::move(*connection);
-        }
-        char memory[4096];
-        Sink sink(memory);
-        const std::string branch = "z9hG4bK" + name + "x" + std::to_string(++serial_);
-        sip::RequestHead head;
-        head.method = "MESSAGE";
-        head.uri = sent.to;
-        head.via.transport = sip::Transport::kTcp;
-        head.via.host = "pool.sip.example";
-        head.via.port = kSipPort;
-        head.via.branch = branch;
-        const std::string tag = "t" + name;
-        head.from = {.display = {}, .uri = sent.from, .tag = tag};
-        head.to = {.display = {}, .uri = sent.to, .tag = {}};
-        head.call_id = name;
-        sip::write_request_head(sink, head);
-        sip::write_body(sink, "text/plain", sent.text);
-        FEDGATE_CHECK(!sink.overflowed());
-        if (!out_->write(sink.written())) return false;
-        pending_[name] = sent;
-        return true;
-    }
-
-    std::uint16_t answer = 200;
-    std::uint16_t answer_again = 200;  // to what its user agent knows
-    bool silent = false;               // no answer to MESSAGE
-    bool deaf = false;                 // nor to anything else
-
-private:
-    void on_accept(Socket, Socket connection, const SocketAddress& peer) override {
-        in_.push_back(std::make_unique<net::Connection>(
-            loop_, *this, net::ConnectionLimits{65'536, 1 << 20}, connection, peer));
-        framers_.emplace(in_.back().get(), sip::Framer(65'536));
-    }
-    std::size_t on_data(net::Connection& connection, MutableBytes input) override {
-        auto& framer = framers_.try_emplace(&connection, 65'536).first->second;
-        std::size_t consumed = 0;
-        for (;;) {
-            const sip::Frame frame = framer.next(input.subspan(consumed), message_);
-            if (frame.kind == sip::FrameKind::kNeedMore) return consumed;
-            FEDGATE_CHECK(frame.kind != sip::FrameKind::kMalformed);
-            if (frame.kind == sip::FrameKind::kPing) static_cast<void>(connection.write("\r\n"));
-            if (frame.kind == sip::FrameKind::kMessage) on_message(connection);
-            consumed += frame.consumed;
-        }
-    }
-    void on_message(net::Connection& connection) {
-        if (!message_.is_request) {
-            const std::string name(message_.call_id);
-            if (message_.status >= 200) {
-                pending_.erase(name);
-                if (!ledger_.entries.contains(name)) return;
-                if (message_.status < 300) ledger_.entries.at(name).accepted = true;
-                if (message_.status >= 300) {
-                    ledger_.on_refused(name, std::to_string(message_.status));
-                }
-            }
-            return;
-        }
-        if (deaf) return;
-        std::uint16_t status = 200;
-        if (message_.method == sip::Method::kMessage) {
-            if (silent) return;
-            const bool known = answer < 300 && agents_.knows(message_);  // else it gets no further
-            status = known ? answer_again : answer;
-            if (const sip::Header* about = message_.find(sip::HeaderName::kInReplyTo)) {
-                status = 200;
-                ledger_.on_refused(std::string(about->value), "notice");  // IM-50
-            } else if (status < 300 && !known) {
-                ledger_.on_delivered(std::string(message_.body.substr(0, message_.body.find(' '))));
-            }
-        }
-        char memory[2048];
-        Sink sink(memory);
-        sip::ResponseHead head;
-        head.status = status;
-        head.to_tag = "pool";
-        sip::write_response_head(sink, message_, head);
-        sip::write_no_body(sink);
-        static_cast<void>(connection.write(sink.written()));
-    }
-    void on_closed(net::Connection& connection, Error) override {
-        framers_.erase(&connection);
-        if (out_.get() == &connection) {
-            out_.reset();
-            fail_pending();
-            return;
-        }
-        std::erase_if(in_, [&](const auto& one) { return one.get() == &connection; });
-    }
-    // So does one whose connection breaks.
-    void fail_pending() {
-        for (const auto& [name, sent] : pending_) ledger_.entries.at(name).own_doubt = true;
-        pending_.clear();
-    }
-
-    SimulatedLoop& loop_;
-    Ledger& ledger_;
-    SocketAddress gateway_;
-    Socket listener_;
-    std::vector<std::unique_ptr<net::Connection>> in_;
-    std::unique_ptr<net::Connection> out_;
-    std::map<net::Connection*, sip::Framer> framers_;
-    UserAgents& agents_;
-    struct InOrder {  // of their numbers: who sends them again does so in the order they had
-        bool operator()(const std::string& a, const std::string& b) const {
-            return a.size() != b.size() ? a.size() < b.size() : a < b;
-        }
-    };
-    std::map<std::string, Sent, InOrder> pending_;
-    sip::Message message_;
-    unsigned serial_ = 0;
-    bool ended_ = false;
-};
-
-inline SocketAddress Pool::listen_address(std::uint16_t port, unsigned number) {
-    auto address =
-        net::parse_address("10.99.0." + std::to_string(number) + ":" + std::to_string(port));
-    FEDGATE_CHECK(address.has_value());
-    return *address;
-}
 
 struct WorldSettings {
     std::uint32_t shards = 2;
@@ -437,6 +287,11 @@ struct WorldSettings {
     bool both_ways = false;  // one stream for both directions (XEP-0288)
     std::size_t mailbox_bytes = limits::kMailboxBytes;  // between shards of Fedgate
     std::size_t window_bytes = SimulationSettings{}.window_bytes;
+};
+
+struct Text {
+    std::string more = {};  // behind its name: plain words
+    bool asks = false;      // for a receipt
 };
 
 class World {
@@ -465,32 +320,46 @@ public:
         partner.knows(kSipDomain, simulation, fedgate.node());
         fedgate.start_with_gateway();
         partner.start_edge(partner.seats()[0], users);
+        users.edge = partner.seats()[0].edge.get();
     }
     ~World() { net::seed_tls_from(nullptr); }
 
-    // XMPP user `i` writes to SIP user `i`; `more`: behind the name, plain words.
-    void send_to_sip(unsigned i, const std::string& more = {}) {
+    // XMPP user `i` writes to SIP user `i`.
+    void send_to_sip(unsigned i, const Text& text = {}) {
         const std::string name = "x" + std::to_string(++serial_);
-        ledger.add(name, true, std::to_string(i));
-        const link::Ticket ticket = link::make_ticket(0, serial_);
-        users.tickets[ticket] = name;
-        const std::string stanza = "<message from='u" + std::to_string(i) + "@" + kXmppDomain +
-                                   "/home' to='s" + std::to_string(i) + "@" + kSipDomain +
-                                   "' id='" + name + "' type='chat'><body>" + name + " from XMPP" +
-                                   more + "</body></message>";
-        FEDGATE_CHECK(
-            partner.seats()[0].edge->take_stanza({ticket, kXmppDomain, kSipDomain, stanza}));
+        ledger.add(name, true, std::to_string(i)).asks = text.asks;
+        stanza_to_sip(i, name,
+                      "<body>" + name + " from XMPP" + text.more + "</body>" +
+                          (text.asks ? "<request xmlns='urn:xmpp:receipts'/>" : ""));
     }
-    void send_to_xmpp(unsigned i, const std::string& more = {}) {
+    void send_to_xmpp(unsigned i, const Text& text = {}) {
         const std::string name = "s" + std::to_string(++serial_);
         Ledger::Entry& entry = ledger.add(name, false, std::to_string(i));
+        entry.asks = text.asks;
         Pool* const node = node_of(i);
-        if (node == nullptr) {
+        const std::string words = name + " from SIP" + text.more;
+        if (node == nullptr ||
+            !node->try_send(name, {sip_uri(i), xmpp_uri(i),
+                                   text.asks ? node->asking(name, sip_uri(i), xmpp_uri(i), words)
+                                             : Pool::plain(words)})) {
             entry.never_left = true;
-            return;
         }
-        node->send(name, "sip:s" + std::to_string(i) + "@" + kSipDomain,
-                   "sip:u" + std::to_string(i) + "@" + kXmppDomain, name + " from SIP" + more);
+    }
+    // And shows that he types, or no more. Its name is its thread, and its Call-ID.
+    void type_to_sip(unsigned i, bool composing) {
+        const std::string name = "t" + std::to_string(++serial_);
+        ledger.add_typing(name, true, std::to_string(i), composing);
+        stanza_to_sip(i, name,
+                      "<thread>" + name + "</thread><" + (composing ? "composing" : "active") +
+                          " xmlns='http://jabber.org/protocol/chatstates'/>");
+    }
+    void type_to_xmpp(unsigned i, bool composing) {
+        const std::string name = "t" + std::to_string(++serial_);
+        ledger.add_typing(name, false, std::to_string(i), composing);
+        Pool* const node = node_of(i);
+        if (node == nullptr) return;
+        static_cast<void>(
+            node->try_send(name, {sip_uri(i), xmpp_uri(i), Pool::typing(composing), false}));
     }
     // Comes back without what it knew. What its users had not got rid of is theirs to tell.
     void restart_partner() {
@@ -502,6 +371,7 @@ public:
             if (entry.to_sip && entry.delivered + entry.refused == 0) entry.own_doubt = true;
         }
         partner.restart_edge(users);
+        users.edge = seat.edge.get();
     }
     // What it held is nobody's any more: in doubt, and no more than that.
     void crash_fedgate(Duration down) {
@@ -562,6 +432,21 @@ private:
     std::unique_ptr<Pool> make_pool(unsigned number) {
         return std::make_unique<Pool>(number == 1 ? pool_loop_ : second_loop_, ledger,
                                       simulation.address(fedgate.node(), kSipPort), agents, number);
+    }
+    static std::string sip_uri(unsigned i) {
+        return "sip:s" + std::to_string(i) + "@" + kSipDomain;
+    }
+    static std::string xmpp_uri(unsigned i) {
+        return "sip:u" + std::to_string(i) + "@" + kXmppDomain;
+    }
+    void stanza_to_sip(unsigned i, const std::string& name, const std::string& content) {
+        const link::Ticket ticket = link::make_ticket(0, serial_);
+        users.tickets[ticket] = name;
+        FEDGATE_CHECK(users.edge->take_stanza(
+            {ticket, kXmppDomain, kSipDomain,
+             "<message from='u" + std::to_string(i) + "@" + kXmppDomain + "/home' to='s" +
+                 std::to_string(i) + "@" + kSipDomain + "' id='" + name + "' type='chat'>" +
+                 content + "</message>"}));
     }
     Pool* node_of(unsigned user) {
         Pool* const first = user % 2 == 0 ? pool.get() : second.get();
