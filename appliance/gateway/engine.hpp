@@ -183,9 +183,8 @@ private:
     [[nodiscard]] const rules::Snapshot& rules() const override { return *rules_; }
     [[nodiscard]] MutableBytes stanza_memory() override { return MutableBytes(stanza_memory_); }
     [[nodiscard]] MutableBytes request_memory() override { return MutableBytes(request_memory_); }
-    [[nodiscard]] bool has_room() const override {
-        return !restoring_ && outbox_bytes_ < kOutboxBytes;
-    }
+    [[nodiscard]] bool has_room() const override { return outbox_bytes_ < kOutboxBytes; }
+    [[nodiscard]] bool restoring() const override { return restoring_; }
     [[nodiscard]] store::Door* store() override { return store_; }
     [[nodiscard]] SubscriptionQuota& quota() override { return *quota_; }
     [[nodiscard]] bool is_watched(const Key& pair) override { return watchers_.has_asked(pair); }

@@ -16,6 +16,10 @@ namespace fedgate::gateway {
 // this what makes more of them is held back: has_room().
 constexpr std::size_t kOutboxBytes = 4 << 20;  // of one shard
 
+// While rows of the store are being read none is written: so many subscriptions of a shard, in each
+// direction, go on meanwhile, a part of what can wait for the store.
+constexpr std::size_t kRestoredEarly = limits::kStoreWaiting / 4;
+
 // Whose stanza it was that could not go: 47 bits of the asker's. 0: nobody asks.
 using PresenceToken = std::uint64_t;
 constexpr int kPresenceTokenBits = 47;
@@ -44,6 +48,8 @@ public:
     // Asked before an event is taken that may lead to stanzas; false: not now, hold its source
     // back, or try again kRetryTelling later. After it to_partner() always takes.
     [[nodiscard]] virtual bool has_room() const = 0;
+    // Not all rows of the store are in: what would concern one of those that are not has to wait.
+    [[nodiscard]] virtual bool restoring() const = 0;
     // With a token: on_sent(token) follows when it was written to a stream, on_unsent(token, fault)
     // if not, or if it is in doubt; both are those of whose it is.
     virtual void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,

@@ -77,10 +77,11 @@ struct Watcher final : private TimerOwner {
     std::uint8_t failures = 0;               // of the subscribe or probe
     link::Fault fault = link::Fault::kNone;  // of the last one; not looked at yet
     WatcherAuth auth = WatcherAuth::kNone;
-    bool sent = false;    // the subscribe
-    bool kept = false;    // the store has a row
-    bool unkept = false;  // which is not as this is
-    bool stale = false;   // what is known may be over: the answer to a probe counts, or its lack
+    bool sent = false;       // the subscribe
+    bool kept = false;       // the store has a row
+    bool unkept = false;     // which is not as this is
+    bool unwritten = false;  // the last subscribe or probe, to a stream
+    bool stale = false;      // what is known may be over: the answer to a probe counts, or its lack
 
 private:
     void on_timer(Timer&) override;
@@ -111,6 +112,7 @@ struct ContactDomain final : private TimerOwner {
     Timer timer;
     Watcher* first = nullptr;
     std::size_t count = 0;
+    std::size_t unwritten = 0;  // of its watchers
     // Since when it is not known to be reachable; kNever: it is.
     Instant down_at = kNever;
     WallTime down_since{};

@@ -37,7 +37,8 @@ bool Watchers::says_of_the_way(link::Fault fault) {
 }
 
 void Watchers::on_sent(PresenceToken token) {
-    if (ContactDomain* domain = find_domain(token)) on_up(*domain);
+    if (ContactDomain* domain = find_domain(token)) return on_up(*domain);
+    if (Watcher* watcher = find_watcher(token)) note_unwritten(*watcher, false);
 }
 
 void ContactDomain::on_timer(Timer&) { owner.on_timer(*this); }
@@ -138,11 +139,12 @@ void Watchers::arm(ContactDomain& domain) {
     host_.shard().loop().timers().arm(domain.timer, due);
 }
 
-// Lost: as fast as after a restart. Healed: spread, since each makes the partner work.
+// Lost: 2,000 a second, nobody needs to be told faster. Healed: spread, since each makes the
+// partner work.
 void Watchers::walk(ContactDomain& domain) {
-    std::size_t some = std::max<std::size_t>(kRestoredAtOnce / host_.shard().count(), 1);
+    std::size_t some = std::max<std::size_t>(kWalkedAtOnce / host_.shard().count(), 1);
     if (domain.walk == ContactDomain::Walk::kHealed) {
-        some = std::min(some, 1 + domain.count / (kHealWithin / kRestoredEvery));
+        some = std::min(some, 1 + domain.count / (kHealWithin / kWalkedEvery));
     }
     for (; some > 0 && domain.next != nullptr; --some) {
         Watcher& watcher = *domain.next;
@@ -150,7 +152,7 @@ void Watchers::walk(ContactDomain& domain) {
         step(domain, watcher);
         settle(watcher);
     }
-    domain.walk_at = domain.next != nullptr ? now() + kRestoredEvery : kNever;
+    domain.walk_at = domain.next != nullptr ? now() + kWalkedEvery : kNever;
     if (domain.next == nullptr) domain.walk = ContactDomain::Walk::kNone;
 }
 

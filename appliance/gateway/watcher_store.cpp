@@ -166,6 +166,9 @@ void Watchers::restore(const store::Row& row) {
     }
     watcher->unkept = false;
     restored_.push_back(watcher->self);
+    if (!going_on_.armed()) {
+        host_.shard().loop().timers().arm(going_on_, now() + kRestoredEvery);
+    }
     settle(*watcher);
 }
 
@@ -207,23 +210,34 @@ bool Watchers::restore(Watcher& watcher, Bytes& detail) {
 
 void Watchers::on_restore_done() { go_on(); }
 
-// 2,000 a second of the process: nobody needs to be told faster, and neither side is swamped.
+// Each waits behind the others when too much waits for his contact's domain already.
 void Watchers::go_on() {
-    std::size_t some = std::max<std::size_t>(kRestoredAtOnce / host_.shard().count(), 1);
-    for (; some > 0 && !restored_.empty() && host_.has_room(); --some) {
-        Watcher* watcher = watchers_.find(restored_.front());
+    const std::size_t shards = host_.shard().count();
+    std::size_t some = std::max<std::size_t>(kRestoredAtOnce / shards, 1);
+    some = std::min(some, restored_.size());
+    if (host_.restoring()) some = std::min(some, kRestoredEarly - early_);
+    for (; some > 0 && host_.has_room(); --some) {
+        const Handle<Watcher> handle = restored_.front();
         restored_.pop_front();
-        if (watcher == nullptr || end_if_revoked(*watcher)) continue;
-        // With the CSeqs that it goes on from: the next process must not use them again.
-        if (watcher->dialogs != nullptr) watcher->unkept = true;
-        if (watcher->auth == WatcherAuth::kAsked && !watcher->sent) send(*watcher, "subscribe");
-        if (watcher->auth == WatcherAuth::kGranted && watcher->dialogs != nullptr) {
-            doubt(*watcher);
+        Watcher* watcher = watchers_.find(handle);
+        if (watcher == nullptr) continue;
+        if (watcher->domain.unwritten >= std::max<std::size_t>(kUnwrittenOfDomain / shards, 1)) {
+            restored_.push_back(handle);
+            continue;
         }
-        settle(*watcher);
+        if (host_.restoring()) ++early_;
+        if (!end_if_revoked(*watcher)) go_on(*watcher);
     }
     if (restored_.empty()) return restored_.trim();
     host_.shard().loop().timers().arm(going_on_, now() + kRestoredEvery);
+}
+
+void Watchers::go_on(Watcher& watcher) {
+    // With the CSeqs that it goes on from: the next process must not use them again.
+    if (watcher.dialogs != nullptr) watcher.unkept = true;
+    if (watcher.auth == WatcherAuth::kAsked && !watcher.sent) send(watcher, "subscribe");
+    if (watcher.auth == WatcherAuth::kGranted && watcher.dialogs != nullptr) doubt(watcher);
+    settle(watcher);
 }
 
 }  // namespace fedgate::gateway

@@ -88,7 +88,7 @@ bool Watchers::has_asked(const Key& pair) const {
 
 bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, const Key& pair,
                               Bytes to_tag, const Origin& origin) {
-    if (!host_.has_room()) return false;
+    if (!host_.has_room() || host_.restoring()) return false;
     char header_memory[kHeaderBytes];
     Sink headers{MutableBytes(header_memory)};
     const auto refuse = [&](const SipAnswer& answer) {
@@ -184,6 +184,7 @@ bool Watchers::take_refresh(const sip::Message& request, const rules::SipDomain&
         return true;
     };
     WatcherDialog* dialog = dialog_index_.find(sip::dialog_key(secret_, request));
+    if (dialog == nullptr && host_.restoring()) return false;
     if (dialog == nullptr || dialog->notifier.state() == sip::NotifierState::kTerminated) {
         return answer({481, {}});  // SIP-22
     }
@@ -449,8 +450,14 @@ void Watchers::send(Watcher& watcher, Bytes kind) {
         watcher.again_at = kNever;
     }
     if (kind == "subscribe" && !std::exchange(watcher.sent, true)) watcher.unkept = true;
+    if (asks) note_unwritten(watcher, true);
     host_.to_partner(watcher.domain.our, watcher.domain.their, stanza.written(),
                      asks ? token_of(watcher.self) : 0);
+}
+
+void Watchers::note_unwritten(Watcher& watcher, bool unwritten) {
+    if (std::exchange(watcher.unwritten, unwritten) == unwritten) return;
+    unwritten ? ++watcher.domain.unwritten : --watcher.domain.unwritten;
 }
 
 // Of all that we send for this pair; nobody else can make it.
@@ -462,11 +469,19 @@ std::array<char, 32> Watchers::id_of(const Watcher& watcher) const {
     return to_hex(bytes);
 }
 
+// Null: not a watcher's, or he is gone.
+Watcher* Watchers::find_watcher(PresenceToken token) {
+    if ((token & (kDomainToken | kWatchToken)) != 0) return nullptr;
+    Watcher* watcher = watchers_.find_at(token & ((1U << kTokenIndexBits) - 1));
+    return watcher != nullptr && token_of(watcher->self) == token ? watcher : nullptr;
+}
+
 // It may come from within to_partner().
 void Watchers::on_unsent(PresenceToken token, link::Fault fault) {
     if (ContactDomain* domain = find_domain(token)) return on_down(*domain, fault, {});
-    Watcher* watcher = watchers_.find_at(token & ((1U << kTokenIndexBits) - 1));
-    if (watcher == nullptr || token_of(watcher->self) != token) return;
+    Watcher* watcher = find_watcher(token);
+    if (watcher == nullptr) return;
+    note_unwritten(*watcher, false);
     watcher->fault = fault;
     host_.shard().loop().timers().arm(watcher->timer, now());
     if (says_of_the_way(fault)) on_down(watcher->domain, fault, {});
@@ -554,6 +569,7 @@ void Watchers::on_timer(Watcher& watcher) {
         watcher.auth == WatcherAuth::kAsked ? send(watcher, "subscribe") : doubt(watcher);
     }
     if (watcher.doubt_at <= now()) {
+        note_unwritten(watcher, false);
         watcher.doubt_at = kNever;
         watcher.stale = false;
         const bool first = watcher.failures == 0;
@@ -610,6 +626,7 @@ void Watchers::free(WatcherDialog& dialog) {
 
 void Watchers::free(Watcher& watcher) {
     give_back(watcher, 0);
+    note_unwritten(watcher, false);
     ContactDomain& domain = watcher.domain;
     (watcher.previous_of_domain != nullptr ? watcher.previous_of_domain->next_of_domain
                                            : domain.first) = watcher.next_of_domain;

@@ -35,9 +35,15 @@ constexpr Duration kUnsentMax = std::chrono::hours(1);
 constexpr Duration kAnswerWait = std::chrono::seconds(10);  // for what a probe brings
 constexpr std::size_t kReasonBytes = 200;  // why a partner can't be reached, as SIP users are told
 constexpr Duration kHealWithin = std::chrono::seconds(60);  // PRES-71
-// After a restart so many are told and asked anew at once, on all shards.
-constexpr std::size_t kRestoredAtOnce = 100;
-constexpr Duration kRestoredEvery = std::chrono::milliseconds(50);
+// After a restart so many are asked anew at once, on all shards: 10,000 a second at most. Of one
+// partner so many at most that are not written to a stream yet, far from the bound of what waits
+// for one, so that its streams decide how fast it goes.
+constexpr std::size_t kRestoredAtOnce = 50;
+constexpr Duration kRestoredEvery = std::chrono::milliseconds(5);
+constexpr std::size_t kUnwrittenOfDomain = limits::kDomainPairQueueStanzas / 4;
+// When a partner is lost, or back.
+constexpr std::size_t kWalkedAtOnce = 100;
+constexpr Duration kWalkedEvery = std::chrono::milliseconds(50);
 // After a change of the rules, of one shard, which costs some 1 ms.
 constexpr std::uint32_t kJudgedAtOnce = 1'024;
 constexpr Duration kJudgedEvery = std::chrono::milliseconds(10);
@@ -70,6 +76,7 @@ public:
     void restore(const store::Row&);
     void on_restore_done();
 
+    [[nodiscard]] bool has_record(const Key& pair) const { return index_.find(pair) != nullptr; }
     // A6: the SIP user watches the contact, or has asked to.
     [[nodiscard]] bool has_asked(const Key& pair) const;
     [[nodiscard]] std::size_t count() const { return watchers_.count(); }
@@ -108,6 +115,7 @@ private:
     void probe_if_quiet(Watcher&, Duration quiet);
     void doubt(Watcher&);
     void send(Watcher&, Bytes kind);
+    void note_unwritten(Watcher&, bool);
     [[nodiscard]] std::array<char, 32> id_of(const Watcher&) const;
     void end_for(Watcher&, xml::StanzaCondition);
     void set_auth(Watcher&, WatcherAuth);
@@ -116,6 +124,7 @@ private:
 
     // watcher_reach.cpp
     [[nodiscard]] ContactDomain* find_domain(PresenceToken);
+    [[nodiscard]] Watcher* find_watcher(PresenceToken);
     [[nodiscard]] static bool says_of_the_way(link::Fault);
     void on_down(ContactDomain&, link::Fault, Bytes why);
     void on_up(ContactDomain&);
@@ -137,6 +146,7 @@ private:
     [[nodiscard]] bool promise(Watcher&);
     [[nodiscard]] bool restore(Watcher&, Bytes& detail);
     void go_on();
+    void go_on(Watcher&);
 
     // watcher_notify.cpp
     void run(WatcherDialog&, sip::NotifierActions);
@@ -166,6 +176,7 @@ private:
     };
     Fifo<Stored> storing_;
     Fifo<Handle<Watcher>> restored_;
+    std::size_t early_ = 0;  // of those, gone on while others were still being read
     Timer again_{*this};
     Timer going_on_{*this};
     Timer judging_{*this};

@@ -13,8 +13,8 @@ constexpr Duration kWaysEvery = std::chrono::seconds(1);
 // RFC 6665 4.2.2: a server whose NOTIFY is not answered for 32 s lets go of the subscription, and
 // we would not know before the next refresh. An outage shows up to 9 s late, by OPTIONS.
 constexpr Duration kServerForgets = std::chrono::seconds(20);
-constexpr Duration kSweepTick = std::chrono::milliseconds(50);
-constexpr std::uint32_t kSweepPlaces = 4'096;  // looked at in a tick, which costs far below 1 ms
+constexpr Duration kSweepTick = std::chrono::milliseconds(5);
+constexpr std::uint32_t kSweepPlaces = 1'024;  // looked at in a tick, which costs far below 1 ms
 
 // Reachable, as far as is known; else why not.
 bool is_reachable(const SipRoute& route, const char*& why) {
@@ -297,6 +297,9 @@ void Watches::restore(const store::Row& row) {
     watch->announced.restore(row.detail.substr(std::min<std::size_t>(row.detail.size(), 1)));
     watch->saved = static_cast<std::uint32_t>(host_.keys().make({row.detail}).low);
     watch->eager = watch->wanted;
+    if (!sweep_timer_.armed()) {
+        host_.shard().loop().timers().arm(sweep_timer_, now() + kSweepTick);
+    }
     settle(*watch);
 }
 
@@ -374,16 +377,24 @@ void Watches::sweep() {
     if (!sweep_timer_.armed()) host_.shard().loop().timers().arm(sweep_timer_, now());
 }
 
+// One more within this tick?
+bool Watches::may_send(std::uint32_t sent) const {
+    constexpr auto kTicks = static_cast<std::uint32_t>(std::chrono::seconds(1) / kSweepTick);
+    const std::uint32_t shards = host_.shard().count();
+    if (!host_.has_room() || (host_.restoring() && early_ >= kRestoredEarly)) return false;
+    const bool slow = host_.agent().presence_count() * shards >= kSubscribesUnanswered;
+    const std::uint32_t rate = slow ? kSubscribesPerSecondSlow : kSubscribesPerSecond;
+    return sent < std::max(1U, rate / kTicks / shards);
+}
+
 void Watches::sweep_some() {
-    constexpr auto kTicksPerSecond =
-        static_cast<std::uint32_t>(std::chrono::seconds(1) / kSweepTick);
-    std::uint32_t may_send =
-        std::max(1U, kSubscribesPerSecond / kTicksPerSecond / host_.shard().count());
     const std::uint32_t end = std::min(places_, sweep_at_ + kSweepPlaces);
-    while (sweep_at_ < end && may_send > 0 && host_.has_room()) {
+    std::uint32_t sent = 0;
+    while (sweep_at_ < end && may_send(sent)) {
         Watch* watch = slab_.find_at(sweep_at_++);
-        if (watch != nullptr && revive(*watch)) --may_send;
+        if (watch != nullptr && revive(*watch)) ++sent;
     }
+    if (host_.restoring()) early_ += sent;
     if (sweep_at_ >= places_) {
         judges_ = repeats_ = false;
         for (Way& way : ways_) way.renews = false;

@@ -23,8 +23,12 @@ constexpr Duration kAskedAtMost = std::chrono::hours(24);       // PRES-39
 constexpr Duration kRestAfter = std::chrono::minutes(5);        // PRES-46
 constexpr Duration kDebtRetry = std::chrono::milliseconds(20);  // no room for stanzas
 constexpr Duration kStoreRetry = std::chrono::seconds(1);       // no room in the store
-// At start, and when a next hop comes back: of all shards together.
-constexpr std::uint32_t kSubscribesPerSecond = 2'000;
+// At start, and when a next hop comes back: so many a second, of all shards together, as long as so
+// few requests of presence are without an answer; else this is more than the pool can do, or one
+// domain of many is silent, and it goes on slowly.
+constexpr std::uint32_t kSubscribesPerSecond = 10'000;
+constexpr std::uint32_t kSubscribesPerSecondSlow = 400;
+constexpr std::size_t kSubscribesUnanswered = 256;
 // A SIP domain without a next hop is told to who watches there after this (as PRES-71).
 constexpr Duration kOutagePatience = std::chrono::seconds(120);
 
@@ -103,6 +107,7 @@ private:
     [[nodiscard]] Way* find_way(const Watch&);
     void sweep();
     void sweep_some();
+    [[nodiscard]] bool may_send(std::uint32_t sent) const;
     [[nodiscard]] bool revive(Watch&);
     [[nodiscard]] bool end_if_forbidden(Watch&);
 
@@ -158,6 +163,7 @@ private:
     Timer sweep_timer_;
     std::uint32_t places_ = 0;    // of the slab that were ever used
     std::uint32_t sweep_at_ = 0;  // places_: it is over
+    std::size_t early_ = 0;       // subscribed while others were still being read
     Instant repeat_at_ = kNever;  // somebody is `unheard`
     bool repeats_ = false;        // this sweep says it again
     bool judges_ = false;         // the rules have changed: who may still watch?

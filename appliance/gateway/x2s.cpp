@@ -483,6 +483,9 @@ bool Gateway::Engine::take_presence(StanzaCall& call) {
 bool Gateway::Engine::own_presence(StanzaCall& call, const Key& pair) {
     if (!has_room()) return false;
     const Bytes type = call.stanza.type;
+    const bool to_watcher = type.empty() || type == "unavailable" || type == "subscribed" ||
+                            type == "unsubscribed" || type == "error";
+    if (restoring_ && !(to_watcher && watchers_.has_record(pair))) return false;
     if (type.empty() || type == "unavailable") {
         if (call.stanza.root.child("x", kMucNamespace)) {  // PRES-86
             return refuse(call, LocalFault::kPayload);
@@ -490,9 +493,7 @@ bool Gateway::Engine::own_presence(StanzaCall& call, const Key& pair) {
         watches_.on_evidence(call, pair);
         return watchers_.take_stanza(call, pair);
     }
-    if (type == "subscribed" || type == "unsubscribed" || type == "error") {
-        return watchers_.take_stanza(call, pair);
-    }
+    if (to_watcher) return watchers_.take_stanza(call, pair);
     if (type == "subscribe" || type == "unsubscribe" || type == "probe") {
         return watches_.take_stanza(call, pair);
     }

@@ -625,6 +625,88 @@ TEST(Watchers, ARestartIsNotNoticed) {  // R4
     }
 }
 
+// Rows of an earlier process: contacts that are still to be asked, or that have been.
+void plant(store::Memory& store, const std::string& contact, bool asked) {
+    store.plant(
+        {.kind = store::Kind::kWatcher,
+         .xmpp = contact,
+         .sip = "romeo@sip.example",
+         .auth = static_cast<std::uint8_t>(WatcherAuth::kAsked),
+         .changed = std::chrono::floor<std::chrono::seconds>(SimulationSettings().wall_start),
+         .detail = asked ? "sent\n" : "\n"});
+}
+
+// What a partner takes slowly does not fill its queue, and nobody else waits for it.
+TEST(Watchers, AfterARestartEachPartnerIsAskedAsFastAsItTakesThat) {  // R4, R12
+    const auto store = make_store();
+    constexpr std::size_t kMany = 2 * kUnwrittenOfDomain;
+    constexpr std::size_t kOthers = 10;
+    for (std::size_t i = 0; i < kMany; ++i) {
+        plant(*store, "c" + std::to_string(i) + "@xmpp.example", false);
+    }
+    for (std::size_t i = 0; i < kOthers; ++i) {  // the last ones to be read
+        plant(*store, "a" + std::to_string(i) + "@other.example", false);
+    }
+    Scene scene(Settings{{"partner/other.example/type", "federated"}}, 1, store.get());
+    test::FakeEdge& edge = scene.world.edge();
+    edge.at_once = false;
+    scene.world.pass(5s);
+    const auto asked = [&](const char* domain) {
+        return static_cast<std::size_t>(std::ranges::count(edge.their_domains, domain));
+    };
+    EXPECT_EQ(asked("xmpp.example"), kUnwrittenOfDomain);
+    EXPECT_EQ(asked("other.example"), kOthers);
+    const std::vector<link::Ticket> tickets = edge.tickets;
+    const bool written[] = {true, false};
+    for (std::size_t i = 0; i < tickets.size(); ++i) {
+        const bool ok = written[i % 2];
+        scene.world.gateway().on_outcome(
+            {tickets[i], ok ? link::Fate::kWritten : link::Fate::kFailed,
+             ok ? link::Fault::kNone : link::Fault::kQueueFull, false});
+    }
+    scene.world.pass(1s);
+    EXPECT_EQ(asked("xmpp.example"), kMany);
+}
+
+// Who is there already need not wait for all the others.
+TEST(Watchers, GoesOnWhileTheStoreIsRead) {  // R4
+    constexpr int kRows = 5'000;
+    store::Memory store(1, [](const store::Row&) { return 0U; },
+                        {.delay_min = 1ms, .delay_max = 1ms, .rows_at_once = 1});
+    std::string tag;
+    {
+        Scene scene({}, 1, &store);
+        tag = scene.approved();
+        scene.world.pass(1s);
+        store.crash([] { return true; });
+    }
+    store.restart();
+    for (int i = 0; i < kRows; ++i) {  // read after hers, which takes five seconds
+        plant(store, "a" + std::to_string(i) + "@xmpp.example", true);
+    }
+    Scene scene(Settings{{"sec.subscriptions_per_watcher", "10000"}}, 1, &store);
+    const auto is_reading = [&] { return scene.world.gateway().status().watchers < kRows; };
+    EXPECT_TRUE(has(scene.sent(1), "type='probe'"));
+    scene.stanza("", "<show>xa</show>", "balcony");
+    EXPECT_TRUE(has(body_of(scene.notify(1)), "<basic>open</basic>"));
+    EXPECT_TRUE(scene.subscribe({.cseq = 50}, tag).starts_with("SIP/2.0 200 "));
+    scene.notify(2);
+    EXPECT_TRUE(is_reading());
+    // What may be about rows that are not there yet waits.
+    const auto give = [&](const std::string& from) {
+        return scene.world.give("<presence from='" + from +
+                                "@xmpp.example' to='romeo@sip.example' type='subscribed'/>");
+    };
+    EXPECT_FALSE(give("a0"));
+    EXPECT_FALSE(scene.world.give(
+        "<presence from='juliet@xmpp.example' to='romeo@sip.example' type='subscribe'/>"));
+    EXPECT_TRUE(is_reading());
+    const std::string later = scene.subscribe({.call_id = "later"});
+    EXPECT_TRUE(later.starts_with("SIP/2.0 200 ")) << later;
+    EXPECT_FALSE(is_reading());
+    EXPECT_TRUE(give("a0"));
+}
+
 // Whatever a client writes there, the row of its pair has room for it.
 TEST(Watchers, TheEventsIdIsBounded) {  // SIP-23
     const auto store = make_store();

@@ -1,4 +1,6 @@
 // XMPP users watch SIP contacts: interworking section 6.2, through the whole gateway.
+#include "appliance/gateway/watches.hpp"
+
 #include <malloc.h>
 
 #include "appliance/gateway/watch.hpp"
@@ -691,6 +693,34 @@ TEST(Watches, SurviveARestart) {  // PRES-31, PRES-33, R4: nobody is asked again
         scene.world.pass(1s);
         EXPECT_EQ(row_in(*disk), nullptr);
     }
+}
+
+// As fast as the pool answers; one that does not is not swamped, and does not hold up all others.
+TEST(Watches, AfterARestartThePoolDecidesHowFast) {  // R4
+    constexpr std::size_t kMany = 3'000;
+    const auto plant = [](store::Memory& disk) {
+        for (std::size_t i = 0; i < kMany; ++i) {
+            disk.plant({.kind = store::Kind::kWatch,
+                        .xmpp = "juliet" + std::to_string(i) + "@xmpp.example",
+                        .sip = "romeo@sip.example",
+                        .auth = static_cast<std::uint8_t>(Approval::kTold),
+                        .detail = "1"});
+        }
+    };
+    const auto disk = test::make_store();
+    plant(*disk);
+    WatchScene quick({}, 1, disk.get());
+    EXPECT_TRUE(quick.world.until([&] { return quick.subscribes.size() == kMany; }, 1s))
+        << quick.subscribes.size();
+    const auto silent_disk = test::make_store();
+    plant(*silent_disk);
+    WatchScene silent({}, 1, silent_disk.get());
+    silent.status = 0;
+    silent.world.pass(1s);
+    EXPECT_GE(silent.subscribes.size(), kSubscribesUnanswered);
+    EXPECT_LE(silent.subscribes.size(), kSubscribesUnanswered + kSubscribesPerSecondSlow);
+    silent.world.pass(1s);
+    EXPECT_GE(silent.subscribes.size(), kSubscribesUnanswered + kSubscribesPerSecondSlow);
 }
 
 TEST(Watches, WhatIsPromisedIsOnDisk) {  // PRES-31
