@@ -67,15 +67,19 @@ DoorGuard::Refusal DoorGuard::enter(const rules::Settings::Xmpp& settings, std::
     return Refusal::kNone;
 }
 
-DoorGuard::Refusal DoorGuard::authenticate(const rules::Settings::Xmpp& settings,
-                                           const rules::Partner& terms, std::uint32_t shard,
-                                           const SocketAddress& peer, const std::string& our,
-                                           const std::string& their, Instant now) {
+DoorGuard::Admission DoorGuard::authenticate(const rules::Settings::Xmpp& settings,
+                                             const rules::Partner& terms, const StreamName& stream,
+                                             const SocketAddress& peer, const std::string& our,
+                                             const std::string& their, Instant now) {
     const std::scoped_lock lock(mutex_);
     const std::string pair_key = our + ' ' + their;
     const auto known = pairs_.find(pair_key);
-    if (known != pairs_.end() && known->second.connections >= settings.streams_per_domain_pair) {
-        return Refusal::kPair;
+    const bool is_full =
+        known != pairs_.end() && known->second.places.size() >= settings.streams_per_domain_pair;
+    std::list<Place>::iterator silent;
+    if (is_full) {
+        silent = longest_silent(known->second, now);
+        if (silent == known->second.places.end()) return {Refusal::kPair, nullptr, {}};
     }
     const std::string& name = terms.discovered() ? their : terms.domain;
     if (partners_.size() >=
@@ -85,14 +89,32 @@ DoorGuard::Refusal DoorGuard::authenticate(const rules::Settings::Xmpp& settings
     auto [partner, fresh] = partners_.try_emplace(name);
     if (fresh) partner->second.rate = bucket_of(terms, now);
     partner->second.last = now;
-    if (partner->second.connections >= terms.connection_limit) return Refusal::kPartner;
-    if (!partner->second.rate.take(1, now)) return Refusal::kPartnerRate;
-    Pair& pair = known != pairs_.end() ? known->second : pairs_[pair_key];
-    if (pair.connections++ == 0) pair.partner = name;
-    ++partners_[pair.partner].connections;
+    if (!is_full && partner->second.connections >= terms.connection_limit) {
+        return {Refusal::kPartner, nullptr, {}};
+    }
+    if (!partner->second.rate.take(1, now)) return {Refusal::kPartnerRate, nullptr, {}};
+    auto& entry = known != pairs_.end() ? *known : *pairs_.try_emplace(pair_key).first;
+    Pair& pair = entry.second;
+    Admission admission;
+    if (is_full) {
+        silent->given_way = true;
+        admission.gives_way = silent->stream;
+        given_way_.splice(given_way_.end(), pair.places, silent);
+    } else {
+        if (pair.places.empty()) pair.partner = name;
+        ++partners_[pair.partner].connections;
+    }
+    admission.place = &pair.places.emplace_back(stream, entry, now);
     const auto it = addresses_.find(net::ip_key(peer));
-    no_longer_unauthenticated(shard, it != addresses_.end() ? &it->second : nullptr);
-    return Refusal::kNone;
+    no_longer_unauthenticated(stream.shard, it != addresses_.end() ? &it->second : nullptr);
+    return admission;
+}
+
+// end(): all of them live.
+std::list<DoorGuard::Place>::iterator DoorGuard::longest_silent(Pair& pair, Instant now) {
+    const auto silent = std::ranges::min_element(
+        pair.places, {}, [](const Place& one) { return one.heard_at.load(); });
+    return silent->heard_at.load() + kGivesWayAfter <= now ? silent : pair.places.end();
 }
 
 void DoorGuard::no_longer_unauthenticated(std::uint32_t shard, Address* address) {
@@ -150,18 +172,22 @@ void DoorGuard::set_rates(const rules::Snapshot& rules, Instant now) {
     }
 }
 
-void DoorGuard::leave(std::uint32_t shard, const SocketAddress& peer, const std::string& our,
-                      const std::string& their) {
+void DoorGuard::leave(std::uint32_t shard, const SocketAddress& peer, const Place* place) {
     const std::scoped_lock lock(mutex_);
     --connections_;
     const auto it = addresses_.find(net::ip_key(peer));
     Address* address = it != addresses_.end() ? &it->second : nullptr;
     if (address != nullptr) --address->connections;
-    if (their.empty()) return no_longer_unauthenticated(shard, address);
-    const auto pair = pairs_.find(our + ' ' + their);
-    if (pair == pairs_.end()) return;
-    --partners_[pair->second.partner].connections;
-    if (--pair->second.connections == 0) pairs_.erase(pair);
+    if (place == nullptr) return no_longer_unauthenticated(shard, address);
+    const auto is_it = [place](const Place& one) { return &one == place; };
+    if (place->given_way) {
+        given_way_.remove_if(is_it);
+        return;
+    }
+    auto& [key, pair] = place->pair;
+    --partners_[pair.partner].connections;
+    pair.places.remove_if(is_it);
+    if (pair.places.empty()) pairs_.erase(pairs_.find(key));
 }
 
 std::uint32_t DoorGuard::connections() const {

@@ -73,6 +73,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPing), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kAnswersWait), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPartnerNews), *this);
+    shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kGivesWay), *this);
 }
 
 Edge::~Edge() {
@@ -158,7 +159,7 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
             context_.stats.add(Counter::kXmppInConnections);
             return;
         }
-        guard_.leave(here, peer, {}, {});
+        guard_.leave(here, peer, nullptr);
         refusal = DoorGuard::Refusal::kTotal;
     }
     // XEP-0205 4.1: closed without a word of XMPP.
@@ -177,22 +178,30 @@ bool Edge::make_room() {
         if (oldest == nullptr || stream.since() < oldest->since()) oldest = &stream;
     });
     if (oldest == nullptr) return false;
-    guard_.leave(context_.shard.index(), oldest->connection().peer_address(), {}, {});
+    guard_.leave(context_.shard.index(), oldest->connection().peer_address(), nullptr);
     oldest->abandon();
     return true;
 }
 
-const char* Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
+InStreamOwner::Admission Edge::on_authenticated(InStream& stream, Bytes our, Bytes their) {
     const rules::Partner* partner = context_.rules->partner(their);
-    if (partner == nullptr) return "not a partner any more";
-    const DoorGuard::Refusal refusal =
-        guard_.authenticate(context_.rules->settings.xmpp, *partner, context_.shard.index(),
-                            stream.connection().peer_address(), std::string(our),
-                            std::string(their), context_.loop.now());
-    if (refusal == DoorGuard::Refusal::kNone) return nullptr;
-    context_.log.event(EventId::kConnectionLimit,
-                       {{"partner", their}, {"limit", DoorGuard::name_of(refusal)}});
-    return DoorGuard::text_of(refusal);
+    if (partner == nullptr) return {nullptr, "not a partner any more"};
+    const DoorGuard::Admission admission = guard_.authenticate(
+        context_.rules->settings.xmpp, *partner, {context_.shard.index(), stream.handle().pack()},
+        stream.connection().peer_address(), std::string(our), std::string(their),
+        context_.loop.now());
+    if (admission.place == nullptr) {
+        context_.log.event(EventId::kConnectionLimit,
+                           {{"partner", their}, {"limit", DoorGuard::name_of(admission.refusal)}});
+        return {nullptr, DoorGuard::text_of(admission.refusal)};
+    }
+    // Without room in its mailbox that one ends when its own silence is found out.
+    if (const auto& other = admission.gives_way) {
+        static_cast<void>(context_.shard.send(
+            other->shard, static_cast<std::uint32_t>(link::RecordKind::kGivesWay),
+            {bytes_of(other->number)}));
+    }
+    return {admission.place, ""};
 }
 
 void Edge::on_seen(Bytes our, Bytes their) {
@@ -201,8 +210,7 @@ void Edge::on_seen(Bytes our, Bytes their) {
 
 void Edge::on_gone(InStream& stream) {
     if (!stream.abandoned()) {
-        guard_.leave(context_.shard.index(), stream.connection().peer_address(), stream.our(),
-                     stream.their());
+        guard_.leave(context_.shard.index(), stream.connection().peer_address(), stream.place());
     }
     // What was on its way to us may be lost.
     if (stream.broken() && !stream.their().empty()) {
@@ -283,6 +291,13 @@ bool Edge::on_record(std::uint32_t kind, std::uint32_t /*from_shard*/, Bytes rec
         link::Outcome outcome;
         std::memcpy(&outcome, record.data(), sizeof outcome);
         gateway_.on_outcome(outcome);
+        return true;
+    }
+    if (kind == static_cast<std::uint32_t>(link::RecordKind::kGivesWay)) {
+        std::uint64_t number;
+        std::memcpy(&number, record.data(), sizeof number);
+        InStream* stream = in_streams_.find(Handle<InStream>::unpack(number));
+        if (stream != nullptr) stream->give_way();
         return true;
     }
     PairRecord header;

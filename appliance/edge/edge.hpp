@@ -83,7 +83,7 @@ private:
     [[nodiscard]] bool make_room();
     void on_answer(const Asker&, std::optional<xml::Verdict>) override;
     void on_timer(Timer&) override;
-    const char* on_authenticated(InStream&, Bytes our, Bytes their) override;
+    Admission on_authenticated(InStream&, Bytes our, Bytes their) override;
     void on_seen(Bytes our, Bytes their) override;
     void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) override;
     [[nodiscard]] bool on_dane_wanted(InStream&, Bytes their) override;

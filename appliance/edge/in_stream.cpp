@@ -54,6 +54,7 @@ void InStream::on_secured(net::Connection& connection) {
 }
 
 std::size_t InStream::on_data(net::Connection&, MutableBytes input) {
+    if (place_ != nullptr) place_->heard_at.store(context_.loop.now(), std::memory_order_relaxed);
     intake_.charge(input.size());
     if (!held_ && !closing_ && connection_.unsent_bytes() > kUnreadBytes) {
         // S2S-66: who does not read our answers is not read either, and put out in the end.
@@ -142,10 +143,12 @@ void InStream::on_pair(const xml::Action& action) {
         owner_.on_seen(action.our, action.their);
         return;
     }
-    if (const char* limit = owner_.on_authenticated(*this, action.our, action.their)) {
-        stream_.refuse(xml::StreamError::kResourceConstraint, limit);  // S2S-32, X7
+    const auto admission = owner_.on_authenticated(*this, action.our, action.their);
+    if (admission.place == nullptr) {  // S2S-32, X7
+        stream_.refuse(xml::StreamError::kResourceConstraint, admission.refusal);
         return;
     }
+    place_ = admission.place;
     our_ = action.our;
     their_ = action.their;
     proof_ = action.proof;
@@ -181,6 +184,8 @@ bool InStream::on_stanza(const xml::Action& action) {
 
 void InStream::hold_until(Instant when) {
     held_ = true;
+    // While we do not read, its silence says nothing.
+    if (place_ != nullptr) place_->heard_at.store(when, std::memory_order_relaxed);
     connection_.pause_input();
     context_.loop.timers().arm(resume_, when);
 }
@@ -252,7 +257,10 @@ void InStream::watch() {
         if (held_) silent_since_ = now;
         silent_since_ = std::max(silent_since_, connection_.last_received());
         if (pinged_at_ != kNever && silent_since_ <= pinged_at_) {
-            if (now >= pinged_at_ + kPongWait) return fail(xml::StreamError::kConnectionTimeout);
+            if (now >= pinged_at_ + kPongWait) {
+                broken_ = true;
+                return fail(xml::StreamError::kConnectionTimeout);
+            }
         } else if (now >= silent_since_ + xmpp.keepalive_interval) {
             pinged_at_ = now;
             owner_.on_silence(*this);
@@ -370,8 +378,8 @@ void InStream::on_closed(net::Connection&, Error reason) {
         context_.stats.add(Counter::kXmppTlsFailed);
         tell_tls_failed(context_, true, stream_.their_domain(), connection_, reason);
     }
-    broken_ = !closing_;
-    end_session(broken_);
+    broken_ = broken_ || !closing_;
+    end_session(!closing_);
     closing_ = true;
     stop_carrying();
     deadline_.cancel();
@@ -462,6 +470,14 @@ void InStream::fail(xml::StreamError error) {
     if (closing_) return;
     stream_.fail(error);
     pump({});
+}
+
+// RFC 6120 4.9.3.3. An error would end the session, with which its server may go on on the new one.
+void InStream::give_way() {
+    if (closing_) return;
+    broken_ = true;
+    session_ ? connection_.abort({Errc::kTimeout, 0, "silent, and another one came"})
+             : fail(xml::StreamError::kConflict);
 }
 
 void InStream::abandon() {

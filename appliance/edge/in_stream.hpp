@@ -9,6 +9,7 @@
 #include <string>
 
 #include "appliance/edge/context.hpp"
+#include "appliance/edge/door_guard.hpp"
 #include "appliance/edge/intake.hpp"
 #include "appliance/link/link.hpp"
 #include "core/base/slab.hpp"
@@ -20,9 +21,13 @@ class InStream;
 
 class InStreamOwner {
 public:
-    // The first pair was proved. Not null: over a limit; the stream ends with resource-constraint
+    // The first pair was proved. No place: over a limit; the stream ends with resource-constraint
     // and this text.
-    [[nodiscard]] virtual const char* on_authenticated(InStream&, Bytes our, Bytes their) = 0;
+    struct Admission {
+        DoorGuard::Place* place = nullptr;
+        const char* refusal = "";
+    };
+    [[nodiscard]] virtual Admission on_authenticated(InStream&, Bytes our, Bytes their) = 0;
     // This pair was proved, as the first one or later.
     virtual void on_seen(Bytes our, Bytes their) = 0;
     virtual void on_verify(InStream&, Bytes our, Bytes their, Bytes id, Bytes key) = 0;
@@ -72,7 +77,8 @@ public:
     [[nodiscard]] bool carry(Bytes our, Bytes their, Bytes stanza, std::uint64_t position);
     void close();  // clean
     void fail(xml::StreamError);
-    void abandon();  // at once, without a word
+    void give_way();  // to a new one of its pair, since this one is dead, as it seems
+    void abandon();   // at once, without a word
     // The rules have changed: ends a stream that they no longer allow, and takes their rates.
     void recheck();
     // And so may have what its certificate is believed by; costs more.
@@ -83,8 +89,10 @@ public:
     // As given to on_authenticated(); empty before.
     [[nodiscard]] const std::string& our() const { return our_; }
     [[nodiscard]] const std::string& their() const { return their_; }
+    [[nodiscard]] const DoorGuard::Place* place() const { return place_; }
     [[nodiscard]] xml::Proof proof() const { return proof_; }
     [[nodiscard]] bool gone() const { return gone_; }
+    // What was on its way to us may be lost.
     [[nodiscard]] bool broken() const { return broken_; }
     [[nodiscard]] bool abandoned() const { return abandoned_; }
     [[nodiscard]] Instant since() const { return since_; }
@@ -147,6 +155,7 @@ private:
     std::uint64_t judged_by_ = 0;  // digest of the terms on which the certificate was judged
     std::string our_;
     std::string their_;
+    DoorGuard::Place* place_ = nullptr;  // while it counts for them
     xml::Proof proof_ = xml::Proof::kDialbackClear;
     const Instant since_;
     Instant last_stanza_{};       // S2S-18: neither spaces nor pings
@@ -160,7 +169,7 @@ private:
     bool offer_due_ = false;     // something that offer_carriage() looks at has changed
     bool dane_awaited_ = false;  // nothing is read before its answer
     bool closing_ = false;
-    bool broken_ = false;  // gone without an end
+    bool broken_ = false;  // gone without an end, or dead
     bool gone_ = false;
     bool abandoned_ = false;
 };

@@ -50,6 +50,7 @@ enum class RecordKind : std::uint32_t {
     kQuestionAnswer = 9,
     kSessionMark = 10,
     kPartnerNews = 11,
+    kGivesWay = 12,
     kFirstOfGateway = 16
 };
 

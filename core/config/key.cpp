@@ -240,7 +240,8 @@ constexpr Key kKeys[] = {
      static_cast<std::int64_t>(limits::kUnauthenticatedElementBytes), 16 * kMiB, "256KiB", "",
      "Longest stanza that is accepted."},
     {"xmpp.limits.streams_per_domain_pair", kInteger, kNew, "streams", 1, 1000, "4", "",
-     "Most authenticated incoming streams for one pair of domains."},
+     "Most authenticated incoming streams for one pair of domains. Beyond, the one that was silent "
+     "longest gives way to a new one, if for 90 s at least; else the new one is refused."},
     {"xmpp.limits.unauthenticated_per_address", kInteger, kNew, "connections", 1, 100'000, "10", "",
      "Most connections of one address that have not proved a domain yet."},
     {"xmpp.listen", kAddressList, kListener, "address:port", 0, kItems, "[::]:5269", "",

@@ -1,5 +1,6 @@
 #include "appliance/edge/door_guard.hpp"
 
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -36,6 +37,42 @@ rules::Partner partner(const char* domain, std::uint32_t limit) {
     return partner;
 }
 
+// The streams of one address that come to one guard.
+class Comers {
+public:
+    explicit Comers(DoorGuard& guard) : guard_(guard) {}
+
+    Refusal prove(const rules::Settings::Xmpp& settings, const rules::Partner& terms,
+                  const std::string& our, const std::string& their, Instant now = kStart,
+                  std::uint32_t shard = 0) {
+        const Refusal at_door = guard_.enter(settings, shard, address(1), now);
+        if (at_door != Refusal::kNone) return at_door;
+        const auto admission =
+            guard_.authenticate(settings, terms, {shard, ++last_}, address(1), our, their, now);
+        gives_way = admission.gives_way ? admission.gives_way->number : 0;
+        if (admission.place == nullptr) {
+            guard_.leave(shard, address(1), nullptr);
+        } else {
+            places_[last_] = admission.place;
+        }
+        return admission.refusal;
+    }
+    void hear(std::uint64_t number, Instant now) { places_.at(number)->heard_at = now; }
+    void leave(std::uint64_t number) {
+        const DoorGuard::Place* place = places_.at(number);
+        guard_.leave(place->stream.shard, address(1), place);
+        places_.erase(number);
+    }
+    [[nodiscard]] std::uint64_t last() const { return last_; }
+
+    std::uint64_t gives_way = 0;  // to the last one; 0: none
+
+private:
+    DoorGuard& guard_;
+    std::uint64_t last_ = 0;
+    std::map<std::uint64_t, DoorGuard::Place*> places_;  // by number, from 1
+};
+
 TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {  // S2S-62: 10 for each address, 10 % in all
     rules::Settings::Xmpp settings = without_rate();
     settings.connections = 250;
@@ -47,12 +84,14 @@ TEST(DoorGuard, BoundsWhatIsNotAuthenticated) {  // S2S-62: 10 for each address,
         EXPECT_EQ(guard.enter(settings, 0, address(2 + i), kStart), Refusal::kNone);
     EXPECT_NE(guard.enter(settings, 0, address(100), kStart), Refusal::kNone);
     // Whoever proves itself or leaves makes room.
-    EXPECT_EQ(guard.authenticate(settings, partner("b.example", 100), 0, address(1), "a.example",
-                                 "b.example", kStart),
+    EXPECT_EQ(guard
+                  .authenticate(settings, partner("b.example", 100), {}, address(1), "a.example",
+                                "b.example", kStart)
+                  .refusal,
               Refusal::kNone);
     EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
     EXPECT_NE(guard.enter(settings, 0, address(100), kStart), Refusal::kNone);
-    guard.leave(0, address(1), {}, {});
+    guard.leave(0, address(1), nullptr);
     EXPECT_EQ(guard.enter(settings, 0, address(100), kStart), Refusal::kNone);
     EXPECT_EQ(guard.connections(), 26u);
 }
@@ -62,26 +101,22 @@ TEST(DoorGuard, BoundsAll) {  // features.md X7
     settings.connections = 20;
     settings.streams_per_domain_pair = 1'000;
     DoorGuard guard(1);
+    Comers comers(guard);
     for (int i = 0; i < 20; ++i) {
-        ASSERT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
-        ASSERT_EQ(guard.authenticate(settings, partner("b.example", 1'000), 0, address(1),
-                                     "a.example", "b.example", kStart),
+        ASSERT_EQ(comers.prove(settings, partner("b.example", 1'000), "a.example", "b.example"),
                   Refusal::kNone);
     }
     EXPECT_EQ(guard.enter(settings, 0, address(2), kStart), Refusal::kTotal);
-    guard.leave(0, address(1), "a.example", "b.example");
+    comers.leave(1);
     EXPECT_EQ(guard.enter(settings, 0, address(2), kStart), Refusal::kNone);
 }
 
 TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
+    Comers comers(guard);
     const auto prove = [&](const char* our, const char* their) {
-        EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
-        const Refusal refusal =
-            guard.authenticate(settings, partner(their, 6), 0, address(1), our, their, kStart);
-        if (refusal != Refusal::kNone) guard.leave(0, address(1), {}, {});
-        return refusal;
+        return comers.prove(settings, partner(their, 6), our, their);
     };
     EXPECT_EQ(settings.streams_per_domain_pair, 4u);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(prove("a.example", "b.example"), Refusal::kNone);
@@ -89,8 +124,64 @@ TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
     for (int i = 0; i < 2; ++i) EXPECT_EQ(prove("other.example", "b.example"), Refusal::kNone);
     EXPECT_EQ(prove("other.example", "b.example"), Refusal::kPartner);
     EXPECT_EQ(prove("a.example", "c.example"), Refusal::kNone);
-    guard.leave(0, address(1), "a.example", "b.example");
+    comers.leave(1);
     EXPECT_EQ(prove("a.example", "b.example"), Refusal::kNone);
+}
+
+// S2S-62: a full pair whose streams live is closed to more; the one that was silent longest, if for
+// long enough, is driven out by a new one, which takes its place everywhere.
+TEST(DoorGuard, ASilentStreamOfAFullPairGivesWay) {
+    const rules::Settings::Xmpp settings = without_rate();
+    DoorGuard guard(2);
+    Comers comers(guard);
+    const auto prove = [&](Instant now, std::uint32_t shard = 0) {
+        return comers.prove(settings, partner("b.example", 4), "a.example", "b.example", now,
+                            shard);
+    };
+    for (std::uint32_t i = 0; i < 4; ++i) EXPECT_EQ(prove(kStart + i * 1s, i % 2), Refusal::kNone);
+    const Instant almost = kStart + kGivesWayAfter - 1ms;
+    EXPECT_EQ(prove(almost), Refusal::kPair);
+    comers.hear(1, almost);  // and the second is the one that was silent longest
+    EXPECT_EQ(prove(kStart + kGivesWayAfter + 1s), Refusal::kNone);
+    EXPECT_EQ(comers.gives_way, 2u);
+    // One place, one stream.
+    EXPECT_EQ(prove(kStart + kGivesWayAfter + 1s), Refusal::kPair);
+    EXPECT_EQ(guard.connections(), 5u);
+    comers.leave(2);  // its place is another's
+    EXPECT_EQ(guard.connections(), 4u);
+    EXPECT_EQ(prove(kStart + kGivesWayAfter + 1s), Refusal::kPair);
+    // The partner's bound was kept, too.
+    EXPECT_EQ(comers.prove(settings, partner("b.example", 4), "other.example", "b.example",
+                           kStart + kGivesWayAfter + 1s),
+              Refusal::kPartner);
+    comers.leave(1);
+    EXPECT_EQ(prove(kStart + kGivesWayAfter + 1s), Refusal::kNone);
+    EXPECT_EQ(comers.gives_way, 0u);
+}
+
+// A pair's silence is no room for another pair, and no way around the rate.
+TEST(DoorGuard, NobodyElseIsDrivenOut) {
+    const rules::Settings::Xmpp settings = without_rate();
+    DoorGuard guard(1);
+    Comers comers(guard);
+    rules::Partner terms = partner("b.example", 4);
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(comers.prove(settings, terms, "a.example", "b.example"), Refusal::kNone);
+    }
+    const Instant later = kStart + 2 * kGivesWayAfter;
+    EXPECT_EQ(comers.prove(settings, terms, "other.example", "b.example", later),
+              Refusal::kPartner);
+    terms.rate_connections = {1, std::chrono::hours(1)};
+    rules::Settings::Xmpp limited = settings;
+    DoorGuard slow(1);
+    Comers late(slow);
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(late.prove(limited, terms, "a.example", "b.example"), Refusal::kNone);
+    }
+    EXPECT_EQ(late.prove(limited, terms, "a.example", "b.example", later), Refusal::kPartnerRate);
+    EXPECT_EQ(late.gives_way, 0u);
+    for (std::uint64_t i = 1; i <= 4; ++i) late.leave(i);
+    EXPECT_EQ(slow.connections(), 0u);
 }
 
 // features.md X7: twenty of a partner, whichever of its domains they are for; a domain that is not
@@ -98,12 +189,9 @@ TEST(DoorGuard, BoundsThePairAndThePartner) {  // S2S-62: four of a pair
 TEST(DoorGuard, CountsAPartnerOverAllItsDomains) {
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
+    Comers comers(guard);
     const auto prove = [&](const char* name, const std::string& their) {
-        EXPECT_EQ(guard.enter(settings, 0, address(1), kStart), Refusal::kNone);
-        const Refusal refusal = guard.authenticate(settings, partner(name, 20), 0, address(1),
-                                                   "a.example", their, kStart);
-        if (refusal != Refusal::kNone) guard.leave(0, address(1), {}, {});
-        return refusal;
+        return comers.prove(settings, partner(name, 20), "a.example", their);
     };
     for (int i = 0; i < 20; ++i) {
         EXPECT_EQ(prove("*.b.example", std::to_string(i) + ".b.example"), Refusal::kNone);
@@ -111,7 +199,7 @@ TEST(DoorGuard, CountsAPartnerOverAllItsDomains) {
     EXPECT_EQ(prove("*.b.example", "20.b.example"), Refusal::kPartner);
     EXPECT_EQ(prove("", "20.c.example"), Refusal::kNone);
     // The rules have made it another partner's since; it is still the first one's that gets room.
-    guard.leave(0, address(1), "a.example", "7.b.example");
+    comers.leave(8);  // that of 7.b.example
     EXPECT_EQ(prove("*.b.example", "20.b.example"), Refusal::kNone);
     EXPECT_EQ(prove("*.b.example", "21.b.example"), Refusal::kPartner);
 }
@@ -121,12 +209,10 @@ TEST(DoorGuard, BoundsNewConnectionsOfAPartner) {  // features.md X14
     DoorGuard guard(1);
     rules::Partner terms = partner("b.example", 2);  // the burst: as many as there may be
     terms.rate_connections = {4, 1min};
+    Comers comers(guard);
     const auto come = [&](Instant now) {
-        EXPECT_EQ(guard.enter(settings, 0, address(1), now), Refusal::kNone);
-        const Refusal refusal =
-            guard.authenticate(settings, terms, 0, address(1), "a.example", "b.example", now);
-        const bool in = refusal == Refusal::kNone;
-        guard.leave(0, address(1), in ? "a.example" : "", in ? "b.example" : "");
+        const Refusal refusal = comers.prove(settings, terms, "a.example", "b.example", now);
+        if (refusal == Refusal::kNone) comers.leave(comers.last());
         return refusal;
     };
     EXPECT_EQ(come(kStart), Refusal::kNone);
@@ -160,7 +246,7 @@ TEST(DoorGuard, BoundsNewConnectionsOfAnAddress) {  // S2S-63: 60 a minute, a bu
     DoorGuard guard(1);
     const auto come = [&](int who, Instant now) {
         const Refusal refusal = guard.enter(settings, 0, address(who), now);
-        if (refusal == Refusal::kNone) guard.leave(0, address(who), {}, {});
+        if (refusal == Refusal::kNone) guard.leave(0, address(who), nullptr);
         return refusal;
     };
     for (int i = 0; i < 30; ++i) EXPECT_EQ(come(1, kStart), Refusal::kNone) << i;
@@ -209,7 +295,7 @@ TEST_P(DoorGuardOfFourShards, BoundsWhatIsNotAuthenticated) {
         EXPECT_EQ(guard_.enter(settings, shard(i), address(2 + i), kStart), Refusal::kNone) << i;
     }
     EXPECT_EQ(guard_.enter(settings, shard(0), address(99), kStart), Refusal::kAllUnauthenticated);
-    guard_.leave(shard(0), address(1), {}, {});
+    guard_.leave(shard(0), address(1), nullptr);
     EXPECT_EQ(guard_.enter(settings, shard(0), address(99), kStart), Refusal::kNone);
     // A shard that has none can make no room: it may have one.
     const Refusal at_another = guard_.enter(settings, 2, address(100), kStart);
@@ -220,13 +306,9 @@ TEST_P(DoorGuardOfFourShards, BoundsWhatIsNotAuthenticated) {
 TEST_P(DoorGuardOfFourShards, BoundsWhatIsAuthenticated) {
     rules::Settings::Xmpp settings = without_rate();
     settings.connections = 30;
+    Comers comers(guard_);
     const auto prove = [&](int i, const std::string& our, const std::string& their) {
-        const Refusal at_door = guard_.enter(settings, shard(i), address(1), kStart);
-        if (at_door != Refusal::kNone) return at_door;
-        const Refusal refusal = guard_.authenticate(settings, partner(their.c_str(), 20), shard(i),
-                                                    address(1), our, their, kStart);
-        if (refusal != Refusal::kNone) guard_.leave(shard(i), address(1), {}, {});
-        return refusal;
+        return comers.prove(settings, partner(their.c_str(), 20), our, their, kStart, shard(i));
     };
     for (int i = 0; i < 4; ++i) EXPECT_EQ(prove(i, "a.example", "b.example"), Refusal::kNone);
     EXPECT_EQ(prove(0, "a.example", "b.example"), Refusal::kPair);
@@ -243,7 +325,7 @@ TEST_P(DoorGuardOfFourShards, BoundsWhatIsAuthenticated) {
         EXPECT_EQ(prove(i, "other.example", "d.example"), Refusal::kTotal) << i;
     }
     EXPECT_EQ(guard_.connections(), 30U);
-    guard_.leave(shard(0), address(1), "a.example", "b.example");
+    comers.leave(1);
     EXPECT_EQ(prove(3, "a.example", "b.example"), Refusal::kNone);
 }
 
@@ -258,10 +340,13 @@ TEST(DoorGuard, IsForAllThreads) {
         const SocketAddress peer = address(static_cast<int>(shard));
         for (int i = 0; i < 2'000; ++i) {
             if (guard.enter(settings, shard, peer, kStart) != Refusal::kNone) continue;
-            const bool proved =
-                guard.authenticate(settings, partner("b.example", 2), shard, peer, "a.example",
-                                   "b.example", kStart) == Refusal::kNone;
-            guard.leave(shard, peer, proved ? "a.example" : "", proved ? "b.example" : "");
+            const Instant now = kStart + i * kGivesWayAfter / 10;
+            const auto admission = guard.authenticate(settings, partner("b.example", 2), {shard, 0},
+                                                      peer, "a.example", "b.example", now);
+            if (admission.place != nullptr) {
+                admission.place->heard_at.store(now - kGivesWayAfter, std::memory_order_relaxed);
+            }
+            guard.leave(shard, peer, admission.place);
         }
     };
     {

@@ -472,6 +472,33 @@ class EdgeRulesChange : public EdgeRules, public testing::WithParamInterface<Liv
 
 // features.md P9, S2S-31: streams that the new rules forbid end within a second, with
 // policy-violation; the others do not notice.
+// S2S-62: four that are dead keep the partner out no longer than it takes to be sure of it.
+TEST_F(EdgeRules, AStreamThatIsDeadGivesWayToANewOne) {
+    start();
+    Partner::Stream& first = authenticated();
+    const Partner::Stream& second = authenticated();
+    for (int i = 0; i < 2; ++i) authenticated();
+    pass(edge::kGivesWayAfter / 2);
+    first.write(" ");
+    Partner::Stream& refused = authenticated();
+    ASSERT_TRUE(until([&] { return refused.gone; }, 5s));
+    EXPECT_TRUE(has(refused.text, "<resource-constraint "));
+    pass(edge::kGivesWayAfter / 2);
+    Partner::Stream& fifth = authenticated();
+    ASSERT_TRUE(until([&] { return second.gone; }, 5s));
+    EXPECT_TRUE(has(second.text, "<conflict ")) << second.text;
+    fifth.write("<message from='v@b.example' to='u@a.example'/>");
+    ASSERT_TRUE(until([&] { return door_.got.size() == 1; }, 5s));
+    EXPECT_FALSE(fifth.gone);
+    EXPECT_FALSE(first.gone);
+    // Two more places are dead ones'; those that live keep theirs.
+    for (int i = 0; i < 2; ++i) authenticated();
+    Partner::Stream& eighth = authenticated();
+    ASSERT_TRUE(until([&] { return eighth.gone; }, 5s));
+    EXPECT_FALSE(first.gone);
+    EXPECT_FALSE(fifth.gone);
+}
+
 TEST_P(EdgeRulesChange, EndsTheStreamsThatItForbidsAtOnceAndNoOther) {
     start();
     send(1);
