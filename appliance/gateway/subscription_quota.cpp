@@ -15,11 +15,8 @@ void count_down(Map& map, const Name& name) {
 SubscriptionQuota::Refusal SubscriptionQuota::enter(const rules::Settings::Presence& bounds,
                                                     const Key& watcher, Bytes xmpp_domain) {
     const std::lock_guard lock(mutex_);
-    const auto of_watcher = watchers_.find(watcher);
     const auto of_domain = domains_.find(xmpp_domain);
-    if (of_watcher != watchers_.end() && of_watcher->second >= bounds.subscriptions_per_watcher) {
-        return Refusal::kWatcher;
-    }
+    if (!has_room(bounds, watcher)) return Refusal::kWatcher;
     if (of_domain != domains_.end() && of_domain->second >= bounds.subscriptions_per_domain) {
         return Refusal::kDomain;
     }
@@ -48,6 +45,31 @@ void SubscriptionQuota::leave(const Key& watcher, Bytes xmpp_domain) {
     --count_;
     count_down(watchers_, watcher);
     count_down(domains_, xmpp_domain);
+}
+
+void SubscriptionQuota::rest(const Key& watcher) {
+    const std::lock_guard lock(mutex_);
+    count_down(watchers_, watcher);
+}
+
+SubscriptionQuota::Refusal SubscriptionQuota::wake(const rules::Settings::Presence& bounds,
+                                                   const Key& watcher) {
+    const std::lock_guard lock(mutex_);
+    if (!has_room(bounds, watcher)) return Refusal::kWatcher;
+    ++watchers_[watcher];
+    return Refusal::kNone;
+}
+
+void SubscriptionQuota::leave_resting(Bytes xmpp_domain) {
+    const std::lock_guard lock(mutex_);
+    --count_;
+    count_down(domains_, xmpp_domain);
+}
+
+bool SubscriptionQuota::has_room(const rules::Settings::Presence& bounds,
+                                 const Key& watcher) const {
+    const auto found = watchers_.find(watcher);
+    return found == watchers_.end() || found->second < bounds.subscriptions_per_watcher;
 }
 
 SubscriptionQuota::Refusal SubscriptionQuota::ask(const rules::Settings::Presence& bounds,

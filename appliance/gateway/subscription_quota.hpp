@@ -27,6 +27,11 @@ public:
     // One that stands already, from the store: counts, whatever the bounds are now.
     void restore(const Key& watcher, Bytes xmpp_domain);
     void leave(const Key& watcher, Bytes xmpp_domain);
+    // Nobody watches through it now, and what was approved stays: it counts no more for the
+    // watcher, until he wakes it.
+    void rest(const Key& watcher);
+    [[nodiscard]] Refusal wake(const rules::Settings::Presence&, const Key& watcher);
+    void leave_resting(Bytes xmpp_domain);
     // A contact is to be asked, who was not yet: as many at once as one may watch, then a few a
     // minute. Else kRate.
     [[nodiscard]] Refusal ask(const rules::Settings::Presence&, const Key& watcher, Instant now);
@@ -42,6 +47,7 @@ private:
         std::size_t operator()(Bytes text) const { return std::hash<Bytes>()(text); }
     };
     void add(const Key& watcher, Bytes xmpp_domain);
+    [[nodiscard]] bool has_room(const rules::Settings::Presence&, const Key& watcher) const;
 
     mutable std::mutex mutex_;
     std::size_t count_ = 0;

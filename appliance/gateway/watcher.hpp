@@ -74,6 +74,7 @@ struct Watcher final : private TimerOwner {
     std::uint16_t sip_jid_bytes = 0;
     std::uint8_t dialog_count = 0;
     std::uint8_t places = 0;                 // of the quota (SEC-4)
+    bool resting = false;                    // the one place that there is counts not for the user
     std::uint8_t failures = 0;               // of the subscribe or probe
     link::Fault fault = link::Fault::kNone;  // of the last one; not looked at yet
     WatcherAuth auth = WatcherAuth::kNone;

@@ -243,19 +243,26 @@ Watcher* Watchers::make(const Address& user, const Address& contact, const Key& 
     return watcher;
 }
 
-// SEC-4: a record has one as long as it is there, a further dialog one more.
+// SEC-4: a record has one as long as it is there, a further dialog one more. A contact whom nobody
+// watches any more, and who has approved, is one of 90 days: that is not one of the user's.
 SubscriptionQuota::Refusal Watchers::take_place(Watcher& watcher) {
     using Bound = SubscriptionQuota::Refusal;
+    const auto& bounds = host_.rules().settings.presence;
+    if (watcher.resting) {
+        const Bound bound = host_.quota().wake(bounds, user_key(watcher));
+        if (bound != Bound::kNone) return bound;
+        watcher.resting = false;
+    }
     if (watcher.places > watcher.dialog_count) return Bound::kNone;
-    const Bound bound = host_.quota().enter(host_.rules().settings.presence, user_key(watcher),
-                                            watcher.domain.their);
+    const Bound bound = host_.quota().enter(bounds, user_key(watcher), watcher.domain.their);
     if (bound == Bound::kNone) ++watcher.places;
     return bound;
 }
 
 void Watchers::give_back(Watcher& watcher, std::uint8_t keep) {
     for (; watcher.places > keep; --watcher.places) {
-        host_.quota().leave(user_key(watcher), watcher.domain.their);
+        watcher.resting ? host_.quota().leave_resting(watcher.domain.their)
+                        : host_.quota().leave(user_key(watcher), watcher.domain.their);
     }
 }
 
@@ -604,6 +611,9 @@ void Watchers::settle(Watcher& watcher) {
     Instant due = std::min({watcher.again_at, watcher.doubt_at, watcher.until});
     if (watcher.unkept) due = std::min(due, now() + kKeepAgain);
     if (watcher.fault != link::Fault::kNone) due = now();
+        if (watcher.auth == WatcherAuth::kGranted && !std::exchange(watcher.resting, true)) {
+            host_.quota().rest(user_key(watcher));
+        }
     for (const WatcherDialog* one = watcher.dialogs; one != nullptr; one = one->next) {
         due = std::min(due, one->notifier.deadline());
     }

@@ -29,6 +29,24 @@ TEST(SubscriptionQuota, HoldsForOneWatcherForHisDomainAndForAll) {  // SEC-4
     EXPECT_EQ(quota.enter(kBounds, kRomeo, "c"), Refusal::kWatcher);
 }
 
+TEST(SubscriptionQuota, WhatRestsCountsForAllButTheWatcher) {  // SEC-4
+    SubscriptionQuota quota;
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.enter(kBounds, kJuliet, "a"), Refusal::kNone);
+    quota.rest(kJuliet);
+    EXPECT_EQ(quota.count(), 3u);
+    EXPECT_EQ(quota.enter(kBounds, kJuliet, "b"), Refusal::kNone);
+    EXPECT_EQ(quota.wake(kBounds, kJuliet), Refusal::kWatcher);
+    EXPECT_EQ(quota.enter(kBounds, kRomeo, "a"), Refusal::kNone);
+    EXPECT_EQ(quota.enter(kBounds, kRomeo, "a"), Refusal::kDomain);
+    quota.leave(kJuliet, "b");
+    EXPECT_EQ(quota.wake(kBounds, kJuliet), Refusal::kNone);
+    EXPECT_EQ(quota.enter(kBounds, kJuliet, "b"), Refusal::kWatcher);
+    quota.rest(kJuliet);
+    quota.leave_resting("a");
+    EXPECT_EQ(quota.count(), 3u);
+    EXPECT_EQ(quota.enter(kBounds, kRomeo, "a"), Refusal::kNone);
+}
+
 TEST(SubscriptionQuota, WhoAsksForMoreIsSlowed) {  // SEC-4, S2S-65
     SubscriptionQuota quota;
     const Instant start{};

@@ -1099,7 +1099,7 @@ TEST(Watchers, WhatIsRestoredCounts) {  // SEC-4
     const auto store = make_store();
     const WallTime now = World::settings_of(false).wall_start;
     for (const char* contact : {"a@xmpp.example", "b@xmpp.example"}) {
-        store->plant({store::Kind::kWatcher, contact, "romeo@sip.example", 2,
+        store->plant({store::Kind::kWatcher, contact, "romeo@sip.example", 1,
                       now - std::chrono::hours(1), "sent\n"});
     }
     store->plant({store::Kind::kWatcher, "old@xmpp.example", "romeo@sip.example", 1,
@@ -1154,3 +1154,64 @@ TEST(Watchers, Memory) {
 
 }  // namespace
 }  // namespace fedgate::gateway
+// Who has approved is remembered for 90 days: not at the expense of those that are watched now.
+TEST(Watchers, WhomNobodyWatchesIsNoneOfTheWatchers) {  // SEC-4, PRES-78
+    const auto store = make_store();
+    const Settings settings{{"sec.subscriptions_per_watcher", "1"},
+                            {"sec.subscriptions_per_domain", "2"}};
+    const auto wish = [](Scene& scene, const std::string& user, const std::string& contact) {
+        const std::string answer =
+            scene.subscribe({.call_id = user + contact, .contact = contact, .user = user});
+        return answer.substr(8, 3);
+    };
+    {
+        Scene scene(settings, 1, store.get());
+        const std::string tag = scene.approved();
+        EXPECT_EQ(wish(scene, "romeo", "nurse"), "403");
+        scene.subscribe({.expires = "0"}, tag);
+        scene.world.pass(60s);  // he may ask again
+        EXPECT_EQ(wish(scene, "romeo", "nurse"), "200");
+        EXPECT_EQ(wish(scene, "romeo", "juliet"), "403");
+        EXPECT_EQ(wish(scene, "benvolio", "juliet"), "500");  // the domain has both
+        scene.world.pass(1s);
+        store->crash([] { return true; });
+    }
+    store->restart();
+    Scene scene(settings, 1, store.get());
+    scene.world.pass(1s);
+    EXPECT_EQ(wish(scene, "romeo", "juliet"), "403");
+    EXPECT_EQ(wish(scene, "benvolio", "juliet"), "500");
+    // What she decides now is no place of his either; and when her record is gone, there is room.
+    scene.stanza("unsubscribed");
+    scene.world.pass(1s);
+    EXPECT_EQ(wish(scene, "benvolio", "juliet"), "500");
+    scene.world.pass(2h);
+    EXPECT_EQ(wish(scene, "benvolio", "juliet"), "200");
+}
+
+// The store may be so full that even what ends can't be said; then it is said later.
+TEST(Watchers, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-70
+    const auto store = make_store();
+    Scene scene({}, 1, store.get());
+    scene.subscribe();
+    const std::string asked = scene.sent(1);
+    scene.world.pass(1s);
+    ASSERT_NE(row_in(*store), nullptr);
+    store->set_failing(true);
+    for (std::size_t i = 0;
+         store->door(0).erase(store::Kind::kWatch, "f" + std::to_string(i), "romeo@sip.example");
+         ++i) {
+    }
+    const std::size_t at = asked.find(" id='") + 5;
+    scene.stanza("error",
+                 "<error type='cancel'><item-not-found "
+                 "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+                 {}, asked.substr(at, asked.find('\'', at) - at));
+    EXPECT_TRUE(has(scene.notify(2), "reason=noresource"));
+    scene.world.pass(5s);
+    EXPECT_NE(row_in(*store), nullptr);
+    store->set_failing(false);
+    EXPECT_TRUE(scene.world.until([&] { return row_in(*store) == nullptr; }, 10s));
+    EXPECT_EQ(scene.world.gateway().status().watchers, 0u);
+}
+
