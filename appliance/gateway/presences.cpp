@@ -11,12 +11,14 @@ namespace {
 struct Head {
     bool available = false;
     bool restored = false;  // announced once; what it said is not known
+    bool doubted = false;   // as doubt() has it
     bool has_priority = false;
     bool has_since = false;
     Show show = Show::kNone;
     std::size_t notes = 0;
 };
 constexpr std::size_t kHeadBytes = 4;  // flags, show and notes, size of the resource (2)
+constexpr int kDoubted = 16;
 
 // While a document is taken over, the old and the new are there: diff() keeps no more than that.
 constexpr std::size_t kResourcesAtOnce = 2 * limits::kResources;
@@ -72,6 +74,7 @@ struct Entry {
     Presence presence;
     Bytes bytes;
     bool restored = false;
+    bool doubted = false;
 };
 
 // One entry off the front of `rest`. The notes are only looked for when they are wanted.
@@ -83,6 +86,7 @@ bool take_entry(Bytes& rest, Entry& entry) {
     Presence& p = entry.presence;
     p.available = (flags & 1) != 0;
     entry.restored = (flags & 2) != 0;
+    entry.doubted = (flags & kDoubted) != 0;
     p.show = static_cast<Show>(second >> 4);
     const auto resource_size = take_word<std::uint16_t>(at);
     p.resource = take_bytes(at, resource_size);
@@ -142,14 +146,14 @@ void Presences::rebuild(const Presence* front, Keep&& keep) {
     std::size_t size = front != nullptr ? front->kept_bytes() : 0;
     Entry entry;
     for (Bytes rest = text(); take_entry(rest, entry);) {
-        if (keep(entry.presence)) size += entry.bytes.size();
+        if (keep(entry)) size += entry.bytes.size();
     }
     if (size == 0) return clear();
     auto fresh = std::make_unique_for_overwrite<char[]>(size);
     Sink sink{MutableBytes(fresh.get(), size)};
     if (front != nullptr) append_entry(sink, *front);
     for (Bytes rest = text(); take_entry(rest, entry);) {
-        if (keep(entry.presence)) sink.append(entry.bytes);
+        if (keep(entry)) sink.append(entry.bytes);
     }
     FEDGATE_CHECK(sink.size() == size);
     text_ = std::move(fresh);
@@ -157,13 +161,13 @@ void Presences::rebuild(const Presence* front, Keep&& keep) {
 }
 
 void Presences::put(const Presence& presence) {
-    rebuild(&presence, [&](const Presence& other) {
-        return other.available && other.resource != presence.resource;
+    rebuild(&presence, [&](const Entry& other) {
+        return other.presence.available && other.presence.resource != presence.resource;
     });
 }
 
 void Presences::drop(Bytes resource) {
-    rebuild(nullptr, [&](const Presence& other) { return other.resource != resource; });
+    rebuild(nullptr, [&](const Entry& other) { return other.presence.resource != resource; });
 }
 
 bool Presences::is_current(const Presence& presence) const {
@@ -184,8 +188,44 @@ bool Presences::has_room(const Presence& presence) const {
     return count < kResourcesAtOnce && size_ + presence.kept_bytes() <= kBytesAtOnce;
 }
 
+// Of each entry in turn; they lie in its first byte.
+template <typename Change>
+void Presences::change_flags(Change&& change) {
+    Entry entry;
+    for (Bytes rest = text(); take_entry(rest, entry);) {
+        char& flags = text_[static_cast<std::size_t>(entry.bytes.data() - text_.get())];
+        flags = static_cast<char>(change(entry.presence, static_cast<int>(flags)));
+    }
+}
+
+void Presences::doubt() {
+    change_flags([](const Presence&, int flags) { return flags | kDoubted; });
+}
+
+bool Presences::drop_doubted() {
+    Presence last;
+    bool any = false;
+    bool somebody_stays = false;
+    Entry entry;
+    for (Bytes rest = text(); take_entry(rest, entry);) {
+        if (!entry.presence.available) continue;
+        somebody_stays = somebody_stays || !entry.doubted;
+        if (!entry.doubted || std::exchange(any, true)) continue;
+        last.resource = entry.presence.resource;
+    }
+    if (!any) return false;
+    rebuild(somebody_stays ? nullptr : &last,
+            [](const Entry& one) { return one.presence.available && !one.doubted; });
+    return true;
+}
+
 bool Presences::set(const Presence& presence) {
-    if (is_current(presence)) return false;
+    if (is_current(presence)) {
+        change_flags([&](const Presence& one, int flags) {
+            return one.resource == presence.resource ? flags & ~kDoubted : flags;
+        });
+        return false;
+    }
     if (presence.available) {
         put(presence);
         forget_oldest();
@@ -199,7 +239,7 @@ bool Presences::set(const Presence& presence) {
     if (known && newest.presence.available) {
         if (!is_announced(last.resource)) return false;
         if (presence.resource.empty()) {
-            rebuild(&last, [](const Presence&) { return false; });
+            rebuild(&last, [](const Entry&) { return false; });
         } else if (rest.empty()) {
             put(last);
         } else {

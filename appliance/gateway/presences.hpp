@@ -52,6 +52,10 @@ public:
     bool remove(Bytes resource);
     // Nothing is known any more.
     void clear();
+    // Whoever is there is asked to say so again: drop_doubted() takes all for gone of whom set()
+    // did not follow. True: what is known has changed.
+    void doubt();
+    [[nodiscard]] bool drop_doubted();
 
     // What is known, newest first: all available resources, or one unavailable (which has no
     // resource where it was never announced). Not those of restore().
@@ -115,6 +119,8 @@ private:
     }
     [[nodiscard]] Bytes text() const { return {text_.get(), size_}; }
     [[nodiscard]] bool is_current(const Presence&) const;
+    template <typename Change>
+    void change_flags(Change&&);
     [[nodiscard]] bool is_announced(Bytes resource) const;
     [[nodiscard]] bool has_room(const Presence&) const;
     // An announced resource, said to be unavailable; false: there is none.

@@ -99,6 +99,8 @@ struct Watch final : private TimerOwner {
         std::string prober;    // PRES-45: who asked, and has no answer yet
         std::string document;  // came before `subscribed` could be said
         std::string language;  // of it
+        std::string gone;      // resources that were taken back, each with '\n': he may not know
+        Instant gone_until{};  // then he does
     };
     Waiting& waiting() {
         if (rest == nullptr) rest = std::make_unique<Waiting>();

@@ -240,10 +240,40 @@ bool Watches::shows_notes(const Pair& pair) const {  // R7
     return partner != nullptr && rules::effects(partner->type).sees_note;
 }
 
+void Watches::tell_state(Watch& watch, const Pair& pair, const Presence& presence, Bytes language,
+                         bool notes) {
+    presence.available ? note_there(watch, presence.resource) : note_gone(watch, presence.resource);
+    tell(pair, presence, watch.sip(), watch.xmpp(), language, notes, token_of(watch));
+}
+
+void Watches::note_gone(Watch& watch, Bytes resource) {
+    if (resource.empty()) return;  // that is said again as long as nobody is there
+    note_there(watch, resource);
+    Watch::Waiting& rest = watch.waiting();
+    while (rest.gone.size() + resource.size() + 1 > kGoneBytes) {
+        rest.gone.erase(0, rest.gone.find('\n') + 1);
+    }
+    rest.gone.append(resource).append(1, '\n');
+    rest.gone_until = now() + kGoneKept;
+}
+
+void Watches::note_there(Watch& watch, Bytes resource) {
+    if (watch.rest == nullptr) return;
+    std::string& gone = watch.rest->gone;
+    for (std::size_t at = 0; at < gone.size();) {
+        const std::size_t end = gone.find('\n', at);
+        if (Bytes(gone).substr(at, end - at) == resource) {
+            gone.erase(at, end + 1 - at);
+            return;
+        }
+        at = end + 1;
+    }
+}
+
 // What he knows already, or that nothing is known.
 void Watches::tell_announced(const Watch& watch, const Pair& pair, Bytes to) {
     const bool notes = shows_notes(pair);
-    const PresenceToken token = to == watch.xmpp() ? token_of(watch) : 0;
+    const PresenceToken token = watch.is_granted() ? token_of(watch) : 0;
     bool any = false;
     for (const Presence& one : watch.announced) {
         any = true;
@@ -275,6 +305,16 @@ void Watches::repeat(Watch& watch) {
     if (watch.approval == Approval::kTold) {
         say(pair, "subscribed", watch.sip(), watch.xmpp(), token_of(watch));
     }
+    if (watch.rest != nullptr) {
+        Bytes rest = watch.rest->gone;
+        for (std::size_t end = 0; (end = rest.find('\n')) != Bytes::npos;) {
+            Presence gone;
+            gone.resource = rest.substr(0, end);
+            tell(pair, gone, watch.sip(), watch.xmpp(), {}, false, token_of(watch));
+            rest.remove_prefix(end + 1);
+        }
+        watch.rest->gone_until = now() + kGoneKept;
+    }
     tell_announced(watch, pair, watch.xmpp());
 }
 
@@ -298,7 +338,7 @@ void Watches::show(Watch& watch, const Pair& pair, Bytes document, Bytes languag
             }));
         } else {
             static_cast<void>(watch.announced.diff(tuples, [&](const Presence& one) {
-                tell(pair, one, watch.sip(), watch.xmpp(), language, notes, token_of(watch));
+                tell_state(watch, pair, one, language, notes);
                 return told = true;
             }));
             keep_if_changed(watch);
@@ -337,7 +377,7 @@ void Watches::take_back(Watch& watch, const Pair& pair) {
     const auto send = [&](const Presence& gone) {
         Presence with_reason = gone;
         if (!note.text.empty()) with_reason.add_note(note);
-        tell(pair, with_reason, watch.sip(), watch.xmpp(), {}, true, token_of(watch));
+        tell_state(watch, pair, with_reason, {}, true);
         return told = true;
     };
     static_cast<void>(watch.announced.take_back(send));
@@ -399,9 +439,6 @@ bool Watches::pay(Watch& watch) {
     if (is_kept && watch.owes(Debt::kError)) {
         watch.forgive(Debt::kError);
         say_error(watch, pair);
-    }
-    if (watch.rest != nullptr && watch.rest->prober.empty() && watch.rest->document.empty()) {
-        watch.rest.reset();
     }
     return true;
 }

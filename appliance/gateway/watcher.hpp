@@ -67,7 +67,7 @@ struct Watcher final : private TimerOwner {
     Instant heard_at = Instant::min();  // presence of the contact
     Instant asked_at = Instant::min();  // the last subscribe or probe
     Instant again_at = kNever;          // it is sent again
-    Instant doubt_at = kNever;          // what is stale is taken for over
+    Instant doubt_at = kNever;          // what was not said again by then is over
     Instant until = kNever;             // kDenied holds (PRES-62), or disuse is over (PRES-78)
     WallTime changed{};                 // of auth
     store::Sequence awaits = 0;         // not 0: auth acts when that is on disk
@@ -82,7 +82,7 @@ struct Watcher final : private TimerOwner {
     bool kept = false;       // the store has a row
     bool unkept = false;     // which is not as this is
     bool unwritten = false;  // the last subscribe or probe, to a stream
-    bool stale = false;      // what is known may be over: the answer to a probe counts, or its lack
+    bool stale = false;      // what is known may be over, and nothing came since that was asked
 
 private:
     void on_timer(Timer&) override;

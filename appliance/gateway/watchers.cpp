@@ -367,7 +367,6 @@ void Watchers::on_presence(const StanzaCall& call, Watcher& watcher) {
     const bool news = watcher.presences.set(presence) || watcher.stale || is_lost(watcher);
     watcher.heard_at = now();
     watcher.stale = false;
-    watcher.doubt_at = kNever;
     watcher.failures = 0;
     if (!news) return;
     host_.shard().stats().add(Counter::kPresenceX2s);
@@ -438,9 +437,11 @@ void Watchers::probe_if_quiet(Watcher& watcher, Duration quiet) {
     send(watcher, "probe");
 }
 
-// What was known is so no more, if nothing comes now.
+// What was known is so no more, unless it is said again now: the answer has each resource that is
+// there (RFC 6121 4.3.2), and none of those whose end was lost on the way.
 void Watchers::doubt(Watcher& watcher) {
     watcher.stale = true;
+    watcher.presences.doubt();
     watcher.doubt_at = now() + kAnswerWait;
     send(watcher, "probe");
 }
@@ -578,10 +579,7 @@ void Watchers::on_timer(Watcher& watcher) {
     if (watcher.doubt_at <= now()) {
         note_unwritten(watcher, false);
         watcher.doubt_at = kNever;
-        watcher.stale = false;
-        const bool first = watcher.failures == 0;
-        if (watcher.presences.set(Presence()) || (first && knows(watcher))) tell_all(watcher, true);
-        ask_later(watcher);  // he may be there, and his server could not reach us
+        take_doubted_for_gone(watcher);
     }
     if (watcher.until <= now()) {
         if (watcher.auth == WatcherAuth::kGranted) send(watcher, "unsubscribe");  // PRES-78
@@ -596,12 +594,25 @@ void Watchers::on_timer(Watcher& watcher) {
     send_waiting(lane);
 }
 
+void Watchers::take_doubted_for_gone(Watcher& watcher) {
+    if (!std::exchange(watcher.stale, false)) {
+        if (!watcher.presences.drop_doubted()) return;
+        return tell_all(watcher, watcher.presences.available_count() == 0);
+    }
+    const bool first = watcher.failures == 0;
+    if (watcher.presences.set(Presence()) || (first && knows(watcher))) tell_all(watcher, true);
+    ask_later(watcher);  // he may be there, and his server could not reach us
+}
+
 // The last thing that an event does: a record for nothing goes, else its time is set.
 void Watchers::settle(Watcher& watcher) {
     if (watcher.unkept) keep(watcher);
     if (watcher.dialogs == nullptr && watcher.fault == link::Fault::kNone) {
         if (watcher.auth == WatcherAuth::kNone && watcher.awaits == 0 && !watcher.unkept) {
             return free(watcher);
+        }
+        if (watcher.auth == WatcherAuth::kGranted && !std::exchange(watcher.resting, true)) {
+            host_.quota().rest(user_key(watcher));
         }
         if (watcher.until == kNever) {
             watcher.until =
@@ -611,9 +622,6 @@ void Watchers::settle(Watcher& watcher) {
     Instant due = std::min({watcher.again_at, watcher.doubt_at, watcher.until});
     if (watcher.unkept) due = std::min(due, now() + kKeepAgain);
     if (watcher.fault != link::Fault::kNone) due = now();
-        if (watcher.auth == WatcherAuth::kGranted && !std::exchange(watcher.resting, true)) {
-            host_.quota().rest(user_key(watcher));
-        }
     for (const WatcherDialog* one = watcher.dialogs; one != nullptr; one = one->next) {
         due = std::min(due, one->notifier.deadline());
     }

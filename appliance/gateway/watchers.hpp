@@ -114,6 +114,7 @@ private:
     void ask(Watcher&);
     void probe_if_quiet(Watcher&, Duration quiet);
     void doubt(Watcher&);
+    void take_doubted_for_gone(Watcher&);
     void send(Watcher&, Bytes kind);
     void note_unwritten(Watcher&, bool);
     [[nodiscard]] std::array<char, 32> id_of(const Watcher&) const;

@@ -84,6 +84,14 @@ void Watches::free(Watch& watch) {
     slab_.free(watch.self);
 }
 
+// What waits no more.
+void Watches::free_rest(Watch& watch) {
+    if (watch.rest == nullptr) return;
+    Watch::Waiting& rest = *watch.rest;
+    if (!watch.unheard && rest.gone_until <= now()) rest.gone.clear();
+    if (rest.prober.empty() && rest.document.empty() && rest.gone.empty()) watch.rest.reset();
+}
+
 void Watches::settle(Watch& watch) {
     while (watch.unsent) {
         watch.unsent = false;
@@ -95,6 +103,8 @@ void Watches::settle(Watch& watch) {
     }
     if (watch.unsaved) keep(watch);
     const bool paid = pay(watch);
+    free_rest(watch);
+    const bool has_gone = watch.rest != nullptr && !watch.rest->gone.empty() && !watch.unheard;
     const sip::SubscriberState state = watch.subscriber.state();
     const bool is_idle =
         state == sip::SubscriberState::kTerminated || state == sip::SubscriberState::kInit;
@@ -105,6 +115,7 @@ void Watches::settle(Watch& watch) {
     Instant due = std::min(watch.subscriber.deadline(), watch.rest_at);
     if (watch.is_granted() && watch.wanted) due = std::min(due, watch.interest_at + kInterestKept);
     if (watch.approval == Approval::kAsked && is_idle) due = std::min(due, forgotten_at(watch));
+    if (has_gone) due = std::min(due, watch.rest->gone_until);
     if (!paid) due = std::min(due, now() + kDebtRetry);
     if (watch.unsaved) due = std::min(due, now() + kStoreRetry);
     if (due == kNever) return watch.timer.cancel();
@@ -203,10 +214,12 @@ void Watches::on_unwatched(const Key& pair) {
 
 // ---- The store
 
-// '1' while the user is interested, and the announced resources.
+// '1' while the user is interested, and the announced resources; those too whose end he may not
+// have heard: the next process takes them back again.
 void Watches::write_detail(const Watch& watch, Sink& out) const {
     out.append(watch.wanted ? '1' : '0');
     watch.announced.save(out);
+    if (watch.rest != nullptr) out.append(watch.rest->gone);
 }
 
 void Watches::note_unstored(Watch& watch, std::optional<store::Sequence> sequence) {
@@ -240,6 +253,7 @@ void Watches::keep(Watch& watch) {
     if (watch.approval == Approval::kNone) {
         return note_unstored(watch, store->erase(store::Kind::kWatch, watch.xmpp(), watch.sip()));
     }
+    static_assert(1 + 2 * limits::kPresenceBytes + kGoneBytes <= limits::kStoreDetailBytes);
     char memory[limits::kStoreDetailBytes];
     Sink detail{MutableBytes(memory)};
     write_detail(watch, detail);
@@ -446,8 +460,8 @@ bool Watches::revive(Watch& watch) {
         watch.eager = watch.resting = false;
         run(watch, watch.subscriber.subscribe(now()));
         sent = true;
-    } else {
-        return sent;
+    } else if (!sent) {
+        return false;
     }
     settle(watch);
     return sent;

@@ -22,7 +22,10 @@ constexpr Duration kInterestKept = std::chrono::hours(24);      // PRES-42
 constexpr Duration kAskedAtMost = std::chrono::hours(24);       // PRES-39
 constexpr Duration kRestAfter = std::chrono::minutes(5);        // PRES-46
 constexpr Duration kDebtRetry = std::chrono::milliseconds(20);  // no room for stanzas
-constexpr Duration kStoreRetry = std::chrono::seconds(1);       // no room in the store
+// What was said and not heard comes to light within kFateWithin and kDoubtWithin.
+constexpr Duration kGoneKept = link::kFateWithin + link::kDoubtWithin + std::chrono::seconds(5);
+constexpr std::size_t kGoneBytes = limits::kPresenceBytes;  // beyond, the oldest is forgotten
+constexpr Duration kStoreRetry = std::chrono::seconds(1);   // no room in the store
 // At start, and when a next hop comes back: so many a second, of all shards together, as long as so
 // few requests of presence are without an answer; else this is more than the pool can do, or one
 // domain of many is silent, and it goes on slowly.
@@ -90,6 +93,7 @@ private:
     // watches.cpp
     [[nodiscard]] Watch* make(const Key& pair, const Address& xmpp, const Address& sip);
     void free(Watch&);
+    void free_rest(Watch&);
     // Pays, arms, frees: the end of each event.
     void settle(Watch&);
     void on_watch_timer(Watch&);
@@ -143,6 +147,10 @@ private:
     void tell(const Pair&, const Presence&, Bytes from, Bytes to, Bytes language, bool notes,
               PresenceToken token = 0);
     void say(const Pair&, Bytes type, Bytes from, Bytes to, PresenceToken token = 0);
+    // What belongs to the state that he sees, and is said again when it is lost.
+    void tell_state(Watch&, const Pair&, const Presence&, Bytes language, bool notes);
+    void note_gone(Watch&, Bytes resource);
+    void note_there(Watch&, Bytes resource);
     void repeat(Watch&);
     void say_error(const Watch&, const Pair&);
     void take_back(Watch&, const Pair&);

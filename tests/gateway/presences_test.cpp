@@ -53,6 +53,32 @@ TEST(Presences, KeepsTheNewestFirst) {
     EXPECT_EQ(all.bytes(), 0U);
 }
 
+TEST(Presences, WhoeverDoesNotSayItAgainIsGone) {  // PRES-13
+    Presences all;
+    EXPECT_FALSE(all.drop_doubted());
+    for (const char* name : {"a", "b", ""}) EXPECT_TRUE(all.set(made(name, true)));
+    EXPECT_FALSE(all.drop_doubted());
+    all.doubt();
+    EXPECT_EQ(describe(all), "+ b+ a+");  // until it is known
+    EXPECT_FALSE(all.set(made("b", true)));
+    EXPECT_TRUE(all.set(made("c", true)));
+    EXPECT_TRUE(all.set(made("a", true, Show::kAway)));
+    EXPECT_TRUE(all.drop_doubted());
+    EXPECT_EQ(describe(all), "a+away c+ b+");
+    EXPECT_FALSE(all.drop_doubted());
+    all.doubt();
+    EXPECT_TRUE(all.set(made("c", false)));
+    EXPECT_TRUE(all.drop_doubted());
+    EXPECT_EQ(describe(all), "a-");
+    all.doubt();
+    EXPECT_FALSE(all.drop_doubted());
+    EXPECT_EQ(describe(all), "a-");
+    EXPECT_TRUE(all.set(made("", true)));
+    all.doubt();
+    EXPECT_TRUE(all.drop_doubted());
+    EXPECT_EQ(describe(all), "-");
+}
+
 TEST(Presences, KeepsAllThatAStateHas) {
     Presence p = made("résource/ x", true, Show::kXa);
     p.priority = std::int8_t{-7};

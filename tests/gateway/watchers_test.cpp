@@ -988,6 +988,41 @@ TEST(Watchers, AWishThatCanNotGoWaits) {  // PRES-60, PRES-70
         scene.world.pass(200s);
         EXPECT_LE(count_of(scene, "type='subscribe'"), 3u);  // 60 s, 120 s
         const std::size_t before = count_of(scene, "type='subscribe'");
+// The end of one of several devices was lost on the way: a probe is answered by those that are
+// there (RFC 6121 4.3.2).
+TEST(Watchers, ADeviceThatIsNotThereAfterABreakIsGone) {  // PRES-13, PRES-71
+    Scene scene;
+    scene.approved();
+    for (const char* device : {"balcony", "home", "car"}) scene.stanza("", "", device);
+    scene.world.pass(6s);
+    const auto breaks = [&] {
+        scene.world.gateway().on_partner({link::PartnerNews::Kind::kBroke,
+                                          link::Fault::kUnreachable, "sip.example",
+                                          "xmpp.example"});
+    };
+    breaks();
+    ASSERT_TRUE(scene.world.until([&] { return count_of(scene, "type='probe'") == 1; }, 10s));
+    scene.stanza("", "", "balcony");
+    scene.stanza("", "<show>away</show>", "car");
+    scene.world.pass(6s);
+    EXPECT_TRUE(has(body_of(scene.notifies.back()), "'ID-home'"));  // he may be slow
+    scene.world.pass(6s);
+    EXPECT_FALSE(has(body_of(scene.notifies.back()), "'ID-home'"));
+    EXPECT_TRUE(has(body_of(scene.notifies.back()), "'ID-car'"));
+    EXPECT_TRUE(has(body_of(scene.notifies.back()), "'ID-balcony'"));
+    const std::size_t told = scene.notifies.size();
+    EXPECT_EQ(scene.quiet(60s), told);
+    // All that he has are there: no news.
+    breaks();
+    ASSERT_TRUE(scene.world.until([&] { return count_of(scene, "type='probe'") == 2; }, 10s));
+    scene.stanza("", "", "balcony");
+    scene.stanza("", "<show>away</show>", "car");
+    scene.quiet(60s);
+    EXPECT_TRUE(has(body_of(scene.notifies.back()), "'ID-car'"));
+    EXPECT_TRUE(has(body_of(scene.notifies.back()), "'ID-balcony'"));
+    EXPECT_EQ(count_of(scene, "type='probe'"), 2u);
+}
+
         scene.world.edge().fault = link::Fault::kNone;
         EXPECT_TRUE(
             scene.world.until([&] { return count_of(scene, "type='subscribe'") > before; }, 300s));

@@ -585,8 +585,127 @@ TEST(Watches, WhatWasLostOnTheWayIsSaidAgain) {  // PRES-14
     scene.quiet(4, 5s);
     news(link::PartnerNews::Kind::kUp);
     EXPECT_EQ(scene.sent(5), kSubscribed);
-    EXPECT_TRUE(has(scene.sent(6), "from='romeo@sip.example/phone'"));
-    scene.quiet(6, 90s);
+    EXPECT_EQ(scene.sent(6), kDeskGone);
+    EXPECT_TRUE(has(scene.sent(7), "from='romeo@sip.example/phone'"));
+    scene.quiet(7, 90s);
+}
+
+// With the devices that have left, in either way: a client shows them until it is told so.
+TEST(Watches, WhoIsGoneIsSaidAgain) {  // PRES-14
+    for (const bool closed : {true, false}) {
+        WatchScene scene;
+        scene.approved(pidf({{"desk", kOpen}, {"phone", kOpen}}));
+        scene.sent(3);
+        scene.world.edge().at_once = false;
+        const auto lose = [&](link::Fate fate) {
+            for (const link::Ticket ticket : scene.world.edge().tickets) {
+                scene.world.gateway().on_outcome({ticket, fate, link::Fault::kUnreachable, false});
+            }
+            scene.world.edge().tickets.clear();
+            scene.world.gateway().on_partner({link::PartnerNews::Kind::kUp,
+                                              link::Fault::kNone,
+                                              "sip.example",
+                                              "xmpp.example",
+                                              {}});
+        };
+        scene.world.edge().tickets.clear();
+        std::vector<std::pair<std::string, std::string>> left{{"phone", kOpen}};
+        if (closed) left.emplace_back("desk", kClosed);
+        scene.notify(scene.subscribes.back(), "active;expires=3600", pidf(left));
+        EXPECT_EQ(scene.sent(4), kDeskGone);
+        lose(link::Fate::kFailed);
+        EXPECT_EQ(scene.sent(5), kSubscribed);
+        EXPECT_EQ(scene.sent(6), kDeskGone);
+        EXPECT_TRUE(has(scene.sent(7), "from='romeo@sip.example/phone'"));
+        scene.world.pass(50s);  // that was lost, too, and comes to light late
+        lose(link::Fate::kInDoubt);
+        EXPECT_EQ(scene.sent(9), kDeskGone);
+        scene.sent(10);
+        // Who is back is gone no more; who was heard to be gone is not said to be so for ever.
+        scene.notify(scene.subscribes.back(), "active;expires=3600",
+                     pidf({{"phone", kOpen}, {"desk", kOpen}}));
+        EXPECT_EQ(scene.sent(11), kDesk);
+        scene.notify(scene.subscribes.back(), "active;expires=3600", pidf({{"desk", kOpen}}));
+        const std::string phone_gone = scene.sent(12);
+        EXPECT_TRUE(has(phone_gone,
+                        "romeo@sip.example/phone' to='juliet@xmpp.example' "
+                        "type='unavailable'"));
+        lose(link::Fate::kFailed);
+        EXPECT_EQ(scene.sent(13), kSubscribed);
+        EXPECT_EQ(scene.sent(14), phone_gone);
+        EXPECT_EQ(scene.sent(15), kDesk);
+        scene.quiet(15, kGoneKept + 1s);
+        scene.notify(scene.subscribes.back(), "active;expires=3600",
+                     pidf({{"desk", kOpen + "<note>again</note>"}}));
+        scene.sent(16);
+        lose(link::Fate::kFailed);
+        EXPECT_TRUE(has(scene.sent(18), "from='romeo@sip.example/desk'"));
+        scene.quiet(18);
+    }
+}
+
+// And by the next process, if he may not have heard it from this one.
+TEST(Watches, WhoIsGoneIsSaidAgainAfterARestart) {  // PRES-14
+    const auto disk = test::make_store();
+    {
+        WatchScene scene({}, 1, disk.get());
+        scene.approved(pidf({{"desk", kOpen}, {"phone", kOpen}}));
+        scene.sent(3);
+        scene.notify(scene.subscribes.back(), "active;expires=3600", pidf({{"phone", kOpen}}));
+        EXPECT_EQ(scene.sent(4), kDeskGone);
+        scene.world.pass(1s);
+        disk->crash([] { return true; });
+    }
+    disk->restart();
+    WatchScene scene({}, 1, disk.get());
+    scene.notify(scene.subscribe(1), "active;expires=3600", pidf({{"phone", kOpen}}));
+    EXPECT_TRUE(has(scene.sent(1), "from='romeo@sip.example/phone'"));
+    EXPECT_EQ(scene.sent(2), kDeskGone);
+    scene.quiet(2);
+}
+
+// However many come and go.
+TEST(Watches, WhoIsGoneIsBounded) {
+    const auto disk = test::make_store();
+    WatchScene scene({}, 1, disk.get());
+    scene.approved();
+    std::size_t told = 2;
+    for (int i = 0; i < 40; ++i) {
+        const std::string name = "device-" + std::to_string(i) + std::string(900, 'x');
+        scene.notify(scene.subscribes.back(), "active;expires=3600", pidf({{name, kOpen}}));
+        told += 2;  // and the one before it is gone
+        scene.sent(told);
+    }
+    scene.world.pass(1s);
+    const store::Change* row =
+        disk->find(store::Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example");
+    ASSERT_NE(row, nullptr);
+    EXPECT_LE(row->row().detail.size(), 1 + 1'024 + kGoneBytes);
+    EXPECT_GE(row->row().detail.size(), kGoneBytes);
+    scene.world.pass(kGoneKept);
+    scene.notify(scene.subscribes.back(), "active;expires=3600", pidf({{"desk", kOpen}}));
+    scene.sent(told + 2);
+    scene.world.pass(1s);
+    EXPECT_LE(row->row().detail.size(), 1 + 2 * 1'024u);
+}
+
+// RFC 6665 4.2.2: its NOTIFYs of that time had no answer, and it may have let go of the dialog.
+TEST(Watches, AServerThatWasAwayIsAskedWhetherItRemembers) {
+    for (const auto& [away, asks] : {std::pair(60s, true), std::pair(5s, false)}) {
+        WatchScene scene;
+        scene.approved();
+        scene.stop();
+        scene.world.pass(away);
+        scene.play();
+        if (asks) {
+            const std::string refresh = scene.subscribe(2);
+            EXPECT_EQ(header_of(refresh, "To"), "<sip:romeo@sip.example>;tag=peer");
+            scene.notify(refresh, "active;expires=3600");
+        }
+        scene.world.pass(60s);
+        EXPECT_EQ(scene.subscribes.size(), asks ? 2u : 1u);
+        EXPECT_EQ(scene.stanzas().size(), 2u);  // nobody was told
+    }
 }
 
 // Also who only waits to try again.

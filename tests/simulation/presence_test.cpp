@@ -1,6 +1,6 @@
-// The law of presence: after whatever broke is healed, each sees what the other says, nobody is
-// asked twice, and nobody sees whom he may not. FEDGATE_SEEDS=1000-1999: those seeds in place of
-// the usual ones.
+// The law of presence: after whatever broke is healed, each sees what each device of the other says
+// and no device that is gone, nobody is asked twice, and nobody sees whom he may not.
+// FEDGATE_SEEDS=1000-1999: those seeds in place of the usual ones.
 #include <gtest/gtest.h>
 
 #include "tests/simulation/presence_world.hpp"
@@ -20,8 +20,14 @@ TEST(Presence, PeopleMeetAndSeeEachOther) {
     }
     world.agents.tell(0, true, "In a meeting");
     world.contacts.tell(1, true, "Gone for lunch");
-    world.contacts.tell(2, false, "");
-    world.agents.tell(3, false, "");
+    for (std::size_t device = 0; device < 2; ++device) {
+        world.contacts.tell(2, false, "", device);
+        world.agents.tell(3, false, "", device);
+    }
+    world.contacts.tell(4, false, "", 1);
+    world.agents.tell(5, false, "", 1);
+    world.contacts.tell(6, true, "Driving", 2);
+    world.agents.tell(7, true, "Driving", 2);
     EXPECT_TRUE(world.settle(20s)) << world.describe();
 }
 
@@ -58,8 +64,9 @@ struct PresenceFaults {
     void changes(unsigned round) {
         for (unsigned i = 0; i < kPeople; ++i) {
             const std::string note = "note " + std::to_string(round) + ' ' + std::to_string(i);
-            if (random(3) == 0) world.agents.tell(i, random(3) != 0, note);
-            if (random(3) == 0) world.contacts.tell(i, random(3) != 0, note);
+            const auto device = [&] { return static_cast<std::size_t>(random(3)); };
+            if (random(3) == 0) world.agents.tell(i, random(2) != 0, note, device());
+            if (random(3) == 0) world.contacts.tell(i, random(2) != 0, note, device());
         }
     }
     void happen(unsigned round) {

@@ -4,8 +4,11 @@
 // server does.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,11 +22,20 @@ namespace fedgate::simulation {
 inline std::string xmpp_user(unsigned i) { return "u" + std::to_string(i) + "@" + kXmppDomain; }
 inline std::string sip_user(unsigned i) { return "s" + std::to_string(i) + "@" + kSipDomain; }
 
-// The SIP users' agents. Each tells one tuple.
+// Each person has these devices, of which some are there.
+struct Device {
+    const char* name;
+    bool is_there;
+    std::string note = "at first";
+};
+using Devices = std::array<Device, 3>;
+
+// The SIP users' agents.
 class Agents final : private SocketOwner, private TimerOwner {
 public:
     Agents(SimulatedLoop& loop, const SocketAddress& gateway, unsigned count)
         : loop_(loop), gateway_(gateway), timer_(*this), watching_(count) {
+        devices.assign(count, {{{"desk", true}, {"phone", true}, {"car", false}}});
         auto socket = loop_.open_datagram(Pool::listen_address(kSipPort), *this);
         FEDGATE_CHECK(socket.has_value());
         socket_ = *socket;
@@ -40,7 +52,7 @@ public:
                 std::make_unique<sip::test::WatchAgent>(settings, i, [this](Bytes bytes, Bytes) {
                     if (!deaf) static_cast<void>(loop_.send_datagram(socket_, gateway_, bytes));
                 }));
-            all_[i]->document = document_of(i, true, "at first");
+            all_[i]->document = document_of(i);
         }
     }
 
@@ -54,19 +66,31 @@ public:
         act([&] { all_[i]->unsubscribe(loop_.now()); });
     }
     [[nodiscard]] bool watches(unsigned i) const { return watching_[i]; }
-    void tell(unsigned i, bool open, const std::string& note) {
-        act([&] { all_[i]->change(document_of(i, open, note), !open, loop_.now()); });
+    void tell(unsigned i, bool open, const std::string& note, std::size_t device = 0) {
+        devices[i][device].is_there = open;
+        devices[i][device].note = note;
+        const bool any = std::ranges::any_of(devices[i], &Device::is_there);
+        act([&] { all_[i]->change(document_of(i), !any, loop_.now()); });
     }
 
-    static std::string document_of(unsigned i, bool open, const std::string& note) {
-        return "<?xml version='1.0' encoding='UTF-8'?><presence "
-               "xmlns='urn:ietf:params:xml:ns:pidf' "
-               "entity='pres:" +
-               sip_user(i) + "'><tuple id='ID-desk'><status><basic>" + (open ? "open" : "closed") +
-               "</basic></status><note>" + note + "</note></tuple></presence>";
+    // Full state; a device that is not there is closed, or left out (PRES-14: the same).
+    std::string document_of(unsigned i) const {
+        std::string text =
+            "<?xml version='1.0' encoding='UTF-8'?><presence "
+            "xmlns='urn:ietf:params:xml:ns:pidf' "
+            "entity='pres:" +
+            sip_user(i) + "'>";
+        for (const Device& one : devices[i]) {
+            if (!one.is_there && one.note.size() % 2 == 0) continue;
+            text += std::string("<tuple id='ID-") + one.name + "'><status><basic>" +
+                    (one.is_there ? "open" : "closed") + "</basic></status><note>" + one.note +
+                    "</note></tuple>";
+        }
+        return text + "</presence>";
     }
 
     bool deaf = false;
+    std::vector<Devices> devices;
 
 private:
     void on_datagram(Socket, const SocketAddress&, MutableBytes bytes) override {
@@ -126,12 +150,14 @@ public:
         bool approves = true;
         bool granted = false;  // the SIP user may see him
         unsigned asked = 0;    // times that the person was asked
-        bool online = true;
-        std::string note = "at first";
+        Devices devices{{{"home", true}, {"balcony", true}, {"car", false}}};
         bool wants = false;                       // to see the SIP user
         bool subscribed = false;                  // he may
         unsigned lost = 0;                        // unsubscribed
         std::map<std::string, std::string> seen;  // available resources of the SIP user: note
+        // Of them, those that were on their way to the disk when Fedgate died. Presence does not
+        // wait for that: if they are gone when it starts, nobody takes them back.
+        std::set<std::string> unkept;
     };
 
     explicit Contacts(unsigned count) : users(count) {}
@@ -152,7 +178,7 @@ public:
             user.granted = user.granted || user.approves;
             send(i, user.granted ? "subscribed" : "unsubscribed");
             if (user.granted) send_presence(i);
-        } else if (stanza.type == "probe") {
+        } else if (stanza.type == "probe") {  // RFC 6121 4.3.2
             user.granted ? send_presence(i) : send(i, "unsubscribed");
         } else if (stanza.type == "subscribed") {
             user.subscribed = true;
@@ -160,12 +186,14 @@ public:
             user.subscribed = false;
             ++user.lost;
         } else if (stanza.type == "unavailable") {
+            user.unkept.erase(resource);
             if (resource.empty()) user.seen.clear();
             user.seen.erase(resource);
         } else if (stanza.type.empty()) {
             char memory[1'024];
             Sink note(memory);
             stanza.root.child("status", xml::kServerNamespace).text(note);
+            user.unkept.erase(resource);
             user.seen[resource] = std::string(note.written());
         }
         return true;
@@ -186,10 +214,11 @@ public:
         users[i].granted = users[i].approves = false;
         send(i, "unsubscribed");
     }
-    void tell(unsigned i, bool online, const std::string& note) {
-        users[i].online = online;
-        users[i].note = note;
-        if (users[i].granted) send_presence(i);
+    void tell(unsigned i, bool online, const std::string& note, std::size_t device = 0) {
+        Device& one = users[i].devices[device];
+        one.is_there = online;
+        one.note = note;
+        if (users[i].granted) send_presence(i, one);
     }
 
     edge::Edge* edge = nullptr;  // the partner's; null while it is down
@@ -203,15 +232,24 @@ private:
                                    "'/>";
         static_cast<void>(edge->take_stanza({0, kXmppDomain, kSipDomain, stanza}));
     }
+    // All that are there, or that nobody is.
     void send_presence(unsigned i) {
+        const Devices& devices = users[i].devices;
+        for (const Device& one : devices) {
+            if (one.is_there) send_presence(i, one);
+        }
+        if (std::ranges::none_of(devices, &Device::is_there)) send_presence(i, {"", false});
+    }
+    // With a ticket: what a broken stream has lost is not sent again, as by most servers.
+    void send_presence(unsigned i, const Device& device) {
         if (edge == nullptr) return;
-        const User& user = users[i];
-        const std::string front = "<presence from='" + xmpp_user(i) + "/home' to='" + sip_user(i) +
-                                  "' id='p" + std::to_string(++serial_) + "'";
+        const std::string resource = *device.name != '\0' ? std::string("/") + device.name : "";
+        const std::string front = "<presence from='" + xmpp_user(i) + resource + "' to='" +
+                                  sip_user(i) + "' id='p" + std::to_string(++serial_) + "'";
         static_cast<void>(edge->take_stanza(
-            {0, kXmppDomain, kSipDomain,
-             user.online ? front + "><status>" + user.note + "</status></presence>"
-                         : front + " type='unavailable'/>"}));
+            {serial_, kXmppDomain, kSipDomain,
+             device.is_there ? front + "><status>" + device.note + "</status></presence>"
+                             : front + " type='unavailable'/>"}));
     }
 
     unsigned serial_ = 0;
@@ -253,19 +291,30 @@ public:
     // Does each see what the other says, and nothing else?
     [[nodiscard]] bool right(unsigned i) {
         const Contacts::User& user = contacts.users[i];
-        const std::string& told = agents.agent(i).document;
-        const bool open = told.find(">open<") != std::string::npos;
-        const std::string note =
-            told.substr(told.find("<note>") + 6, told.find("</note>") - told.find("<note>") - 6);
-        const bool sees =
-            open ? user.seen.size() == 1 && user.seen.begin()->second == note : user.seen.empty();
-        const std::string& shown = agents.agent(i).seen;
-        const bool is_seen = user.online
-                                 ? shown.find(">open<") != std::string::npos &&
-                                       shown.find(">" + user.note + "<") != std::string::npos
-                                 : shown.find(">open<") == std::string::npos;
-        return (user.wants ? user.subscribed && sees : user.seen.empty()) &&
-               (!agents.watches(i) || (user.granted && is_seen));
+        std::map<std::string, std::string> told;
+        for (const Device& one : agents.devices[i]) {
+            if (one.is_there) told[one.name] = one.note;
+        }
+        auto seen = user.seen;
+        for (const std::string& one : user.unkept) {
+            if (!told.contains(one)) seen.erase(one);
+        }
+        std::map<std::string, std::string> said;
+        for (const Device& one : user.devices) {
+            if (one.is_there) said[one.name] = one.note;
+        }
+        std::map<std::string, std::string> shown;  // by the last document: what is open, its note
+        const std::string& document = agents.agent(i).seen;
+        for (std::size_t at = 0; (at = document.find("<tuple id='ID-", at)) != std::string::npos;) {
+            at += 14;
+            const std::string tuple = document.substr(at, document.find("</tuple>", at) - at);
+            if (tuple.find(">open<") == std::string::npos) continue;
+            const std::size_t note = tuple.find('>', tuple.find("<note")) + 1;
+            shown[tuple.substr(0, tuple.find('\''))] =
+                tuple.substr(note, tuple.find("</note>") - note);
+        }
+        return (user.wants ? user.subscribed && seen == told : seen.empty()) &&
+               (!agents.watches(i) || (user.granted && shown == said));
     }
     [[nodiscard]] std::size_t wrong() {
         std::size_t count = 0;
@@ -279,6 +328,7 @@ public:
     // kill -9, and start.
     void crash_fedgate(Duration down) {
         store.crash([this] { return simulation.random(2) == 0; });
+        note_unkept();
         fedgate.crash(simulation);
         store.restart();
         pass(down);
@@ -301,8 +351,11 @@ public:
             if (right(i)) continue;
             const Contacts::User& user = contacts.users[i];
             text += "\nuser " + std::to_string(i) + (user.subscribed ? " subscribed" : "") +
-                    (user.granted ? " granted" : "") + (user.online ? " online" : " offline") +
-                    " says " + user.note + " sees";
+                    (user.granted ? " granted" : "") + " says";
+            for (const Device& one : user.devices) {
+                if (one.is_there) text += std::string(" ") + one.name + "=" + one.note;
+            }
+            text += " sees";
             for (const auto& [resource, note] : user.seen) text += ' ' + resource + '=' + note;
             text += "\n  agent reports " + agents.agent(i).reports + " says " +
                     agents.agent(i).document + "\n  sees " + agents.agent(i).seen;
@@ -321,6 +374,16 @@ private:
                        "sip:10.99.0.1:5060;transport=udp"});
         all.insert(all.end(), more.begin(), more.end());
         return all;
+    }
+    void note_unkept() {
+        for (unsigned i = 0; i < contacts.users.size(); ++i) {
+            const store::Change* row = store.find(store::Kind::kWatch, xmpp_user(i), sip_user(i));
+            const std::string kept = row != nullptr ? std::string(row->row().detail) : "";
+            Contacts::User& user = contacts.users[i];
+            for (const auto& [resource, note] : user.seen) {
+                if (kept.find(resource + '\n') == std::string::npos) user.unkept.insert(resource);
+            }
+        }
     }
     void start_fedgate() {
         fedgate.start_with_gateway([this](std::uint32_t i, Server::Seat& seat) {
