@@ -571,6 +571,29 @@ TEST(Watchers, ANotifyThatFails) {  // PRES-75
     }
 }
 
+// PRES-75: no answer from a pool that answers is the watcher's silence, and ends it; no answer from
+// a pool that is silent altogether, or was within the time that a NOTIFY takes, says nothing of
+// him.
+TEST(Watchers, ASilentPoolIsNotASilentWatcher) {
+    for (const bool pool_is_silent : {true, false}) {
+        Scene scene(Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"},
+                             {"sip.listen", "udp:0.0.0.0:5060 tcp:0.0.0.0:5060"}});
+        const std::string tag = scene.approved();
+        scene.peer->answer = [&](const sip::Message& request) {
+            const bool is_notify = request.method == sip::Method::kNotify;
+            return is_notify || pool_is_silent ? 0 : 200;
+        };
+        scene.stanza("", "", "balcony");
+        scene.world.pass(25s);
+        scene.peer->answer = [&](const sip::Message& request) {  // the pool is back at the end
+            return request.method == sip::Method::kNotify ? 0 : 200;
+        };
+        scene.world.pass(15s);
+        const std::string answer = scene.subscribe({}, tag);
+        EXPECT_TRUE(answer.starts_with(pool_is_silent ? "SIP/2.0 200 " : "SIP/2.0 481 ")) << answer;
+    }
+}
+
 // ---- What outlives the process
 
 Key pair_of(const store::Row& row) {
@@ -965,29 +988,6 @@ TEST(Watchers, AShortBreakIsNotTold) {  // PRES-71
     EXPECT_TRUE(has(body_of(scene.notifies[3]), "<basic>open</basic>"));
 }
 
-TEST(Watchers, AWishThatCanNotGoWaits) {  // PRES-60, PRES-70
-    struct Row {
-        link::Fault fault;
-        const char* state;
-    };
-    for (const Row& row :
-         {Row{link::Fault::kUnreachable, ""}, Row{link::Fault::kQueueFull, ""},
-          Row{link::Fault::kNotTrusted, ""},
-          Row{link::Fault::kNoSuchDomain, "terminated;reason=probation;retry-after=300"},
-          Row{link::Fault::kRemoteDenied, "terminated;reason=rejected"}}) {
-        Scene scene;
-        scene.world.edge().fault = row.fault;
-        EXPECT_TRUE(scene.subscribe({.expires = "3600"}).starts_with("SIP/2.0 200 "));
-        scene.world.pass(20s);
-        if (*row.state != 0) {
-            EXPECT_EQ(header_of(scene.notifies.back(), "Subscription-State"), row.state);
-            continue;
-        }
-        EXPECT_EQ(scene.notifies.size(), 1u);
-        EXPECT_EQ(count_of(scene, "type='subscribe'"), 1u);
-        scene.world.pass(200s);
-        EXPECT_LE(count_of(scene, "type='subscribe'"), 3u);  // 60 s, 120 s
-        const std::size_t before = count_of(scene, "type='subscribe'");
 // The end of one of several devices was lost on the way: a probe is answered by those that are
 // there (RFC 6121 4.3.2).
 TEST(Watchers, ADeviceThatIsNotThereAfterABreakIsGone) {  // PRES-13, PRES-71
@@ -1023,6 +1023,29 @@ TEST(Watchers, ADeviceThatIsNotThereAfterABreakIsGone) {  // PRES-13, PRES-71
     EXPECT_EQ(count_of(scene, "type='probe'"), 2u);
 }
 
+TEST(Watchers, AWishThatCanNotGoWaits) {  // PRES-60, PRES-70
+    struct Row {
+        link::Fault fault;
+        const char* state;
+    };
+    for (const Row& row :
+         {Row{link::Fault::kUnreachable, ""}, Row{link::Fault::kQueueFull, ""},
+          Row{link::Fault::kNotTrusted, ""},
+          Row{link::Fault::kNoSuchDomain, "terminated;reason=probation;retry-after=300"},
+          Row{link::Fault::kRemoteDenied, "terminated;reason=rejected"}}) {
+        Scene scene;
+        scene.world.edge().fault = row.fault;
+        EXPECT_TRUE(scene.subscribe({.expires = "3600"}).starts_with("SIP/2.0 200 "));
+        scene.world.pass(20s);
+        if (*row.state != 0) {
+            EXPECT_EQ(header_of(scene.notifies.back(), "Subscription-State"), row.state);
+            continue;
+        }
+        EXPECT_EQ(scene.notifies.size(), 1u);
+        EXPECT_EQ(count_of(scene, "type='subscribe'"), 1u);
+        scene.world.pass(200s);
+        EXPECT_LE(count_of(scene, "type='subscribe'"), 3u);  // 60 s, 120 s
+        const std::size_t before = count_of(scene, "type='subscribe'");
         scene.world.edge().fault = link::Fault::kNone;
         EXPECT_TRUE(
             scene.world.until([&] { return count_of(scene, "type='subscribe'") > before; }, 300s));
@@ -1147,48 +1170,6 @@ TEST(Watchers, WhatIsRestoredCounts) {  // SEC-4
     EXPECT_TRUE(scene.subscribe({.call_id = "a", .contact = "a"}).starts_with("SIP/2.0 200 "));
 }
 
-// A subscription with one dialog and a resource with a note: 1 KiB in all.
-TEST(Watchers, Memory) {
-    Scene scene(Settings{{"sec.subscriptions_per_domain", "100000"}});
-    const auto add = [&](int from, int to, std::size_t& used) {
-        for (int i = from; i < to; ++i) {
-            const std::string user = "user" + std::to_string(i);
-            const std::string answer = scene.subscribe(
-                {.call_id = "call-of-some-length-" + std::to_string(i),
-                 .user = user,
-                 .expires = "3600",
-                 .headers = "Record-Route: <sip:10.99.0.1:5070;transport=tcp;lr>\r\n"});
-            ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << i << answer;
-            const std::string front =
-                "<presence from='juliet@xmpp.example/balcony' to='" + user + "@sip.example'";
-            EXPECT_TRUE(scene.world.give(front + " type='subscribed'/>"));
-            EXPECT_TRUE(scene.world.give(front + "><show>away</show><status>be right back</status>"
-                                                 "<priority>5</priority></presence>"));
-        }
-        scene.world.pass(60s);
-        scene.notifies = {};
-        scene.peer->responses = {};
-        scene.peer->requests = {};
-        for (auto& edge : scene.world.edges) edge->stanzas = edge->their_domains = {};
-        scene.world.edge().tickets = {};
-        used = mallinfo2().uordblks + mallinfo2().hblkhd;
-    };
-    constexpr int kCount = 1'024;
-    std::size_t before = 0;
-    std::size_t after = 0;
-    add(0, kCount, before);
-    add(kCount, 2 * kCount, after);
-    if (after == 0) GTEST_SKIP() << "a sanitizer's allocator does not count";
-    const std::size_t each = (after - before) / kCount;
-    RecordProperty("bytes", static_cast<int>(each));
-    std::printf("%zu bytes for each subscription (record %zu, dialog %zu)\n", each, sizeof(Watcher),
-                sizeof(WatcherDialog));
-    EXPECT_LE(each, 1'024u);
-    EXPECT_GE(each, sizeof(Watcher) + sizeof(WatcherDialog));
-}
-
-}  // namespace
-}  // namespace fedgate::gateway
 // Who has approved is remembered for 90 days: not at the expense of those that are watched now.
 TEST(Watchers, WhomNobodyWatchesIsNoneOfTheWatchers) {  // SEC-4, PRES-78
     const auto store = make_store();
@@ -1250,3 +1231,45 @@ TEST(Watchers, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-70
     EXPECT_EQ(scene.world.gateway().status().watchers, 0u);
 }
 
+// A subscription with one dialog and a resource with a note: 1 KiB in all.
+TEST(Watchers, Memory) {
+    Scene scene(Settings{{"sec.subscriptions_per_domain", "100000"}});
+    const auto add = [&](int from, int to, std::size_t& used) {
+        for (int i = from; i < to; ++i) {
+            const std::string user = "user" + std::to_string(i);
+            const std::string answer = scene.subscribe(
+                {.call_id = "call-of-some-length-" + std::to_string(i),
+                 .user = user,
+                 .expires = "3600",
+                 .headers = "Record-Route: <sip:10.99.0.1:5070;transport=tcp;lr>\r\n"});
+            ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << i << answer;
+            const std::string front =
+                "<presence from='juliet@xmpp.example/balcony' to='" + user + "@sip.example'";
+            EXPECT_TRUE(scene.world.give(front + " type='subscribed'/>"));
+            EXPECT_TRUE(scene.world.give(front + "><show>away</show><status>be right back</status>"
+                                                 "<priority>5</priority></presence>"));
+        }
+        scene.world.pass(60s);
+        scene.notifies = {};
+        scene.peer->responses = {};
+        scene.peer->requests = {};
+        for (auto& edge : scene.world.edges) edge->stanzas = edge->their_domains = {};
+        scene.world.edge().tickets = {};
+        used = mallinfo2().uordblks + mallinfo2().hblkhd;
+    };
+    constexpr int kCount = 1'024;
+    std::size_t before = 0;
+    std::size_t after = 0;
+    add(0, kCount, before);
+    add(kCount, 2 * kCount, after);
+    if (after == 0) GTEST_SKIP() << "a sanitizer's allocator does not count";
+    const std::size_t each = (after - before) / kCount;
+    RecordProperty("bytes", static_cast<int>(each));
+    std::printf("%zu bytes for each subscription (record %zu, dialog %zu)\n", each, sizeof(Watcher),
+                sizeof(WatcherDialog));
+    EXPECT_LE(each, 1'024u);
+    EXPECT_GE(each, sizeof(Watcher) + sizeof(WatcherDialog));
+}
+
+}  // namespace
+}  // namespace fedgate::gateway

@@ -842,6 +842,44 @@ TEST(Watches, AfterARestartThePoolDecidesHowFast) {  // R4
     EXPECT_GE(silent.subscribes.size(), kSubscribesUnanswered + kSubscribesPerSecondSlow);
 }
 
+TEST(Watches, WhatIsRestoredCounts) {  // SEC-4
+    const auto disk = test::make_store();
+    disk->plant({.kind = store::Kind::kWatch,
+                 .xmpp = "juliet@xmpp.example",
+                 .sip = "mercutio@sip.example",
+                 .auth = 3,
+                 .detail = "0"});
+    WatchScene scene(Settings{{"sec.subscriptions_per_watcher", "1"}}, 1, disk.get());
+    scene.stanza("subscribe");
+    EXPECT_TRUE(has(scene.sent(1), "type='wait' by='sip.example'><resource-constraint"));
+    EXPECT_TRUE(scene.subscribes.empty());
+    scene.stanza("subscribe", {}, "nurse");
+    scene.subscribe(1);
+}
+
+TEST(Watches, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-43
+    const auto disk = test::make_store();
+    WatchScene scene({}, 1, disk.get());
+    scene.approved();
+    scene.world.pass(1s);
+    ASSERT_NE(row_in(*disk), nullptr);
+    disk->set_failing(true);
+    for (std::size_t i = 0;
+         disk->door(0).erase(store::Kind::kWatcher, "f" + std::to_string(i), "romeo@sip.example");
+         ++i) {
+    }
+    scene.stanza("unsubscribe");
+    EXPECT_EQ(header_of(scene.subscribe(2), "Expires"), "0");
+    scene.world.pass(5s);
+    EXPECT_NE(row_in(*disk), nullptr);
+    EXPECT_EQ(scene.stanzas().size(), 3u);  // he waits for the word that it is over
+    disk->set_failing(false);
+    EXPECT_TRUE(has(scene.sent(4), "type='unsubscribed'"));
+    EXPECT_EQ(row_in(*disk), nullptr);
+    EXPECT_TRUE(
+        scene.world.until([&] { return scene.world.gateway().status().watches == 0; }, 60s));
+}
+
 TEST(Watches, WhatIsPromisedIsOnDisk) {  // PRES-31
     const auto disk = test::make_store();
     WatchScene scene({}, 1, disk.get());
@@ -912,41 +950,3 @@ TEST(Watches, CostLittle) {  // issue 5: 1 KiB resident each
 
 }  // namespace
 }  // namespace fedgate::gateway
-TEST(Watches, WhatIsRestoredCounts) {  // SEC-4
-    const auto disk = test::make_store();
-    disk->plant({.kind = store::Kind::kWatch,
-                 .xmpp = "juliet@xmpp.example",
-                 .sip = "mercutio@sip.example",
-                 .auth = 3,
-                 .detail = "0"});
-    WatchScene scene(Settings{{"sec.subscriptions_per_watcher", "1"}}, 1, disk.get());
-    scene.stanza("subscribe");
-    EXPECT_TRUE(has(scene.sent(1), "type='wait' by='sip.example'><resource-constraint"));
-    EXPECT_TRUE(scene.subscribes.empty());
-    scene.stanza("subscribe", {}, "nurse");
-    scene.subscribe(1);
-}
-
-TEST(Watches, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-43
-    const auto disk = test::make_store();
-    WatchScene scene({}, 1, disk.get());
-    scene.approved();
-    scene.world.pass(1s);
-    ASSERT_NE(row_in(*disk), nullptr);
-    disk->set_failing(true);
-    for (std::size_t i = 0;
-         disk->door(0).erase(store::Kind::kWatcher, "f" + std::to_string(i), "romeo@sip.example");
-         ++i) {
-    }
-    scene.stanza("unsubscribe");
-    EXPECT_EQ(header_of(scene.subscribe(2), "Expires"), "0");
-    scene.world.pass(5s);
-    EXPECT_NE(row_in(*disk), nullptr);
-    EXPECT_EQ(scene.stanzas().size(), 3u);  // he waits for the word that it is over
-    disk->set_failing(false);
-    EXPECT_TRUE(has(scene.sent(4), "type='unsubscribed'"));
-    EXPECT_EQ(row_in(*disk), nullptr);
-    EXPECT_TRUE(
-        scene.world.until([&] { return scene.world.gateway().status().watches == 0; }, 60s));
-}
-

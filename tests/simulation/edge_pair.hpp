@@ -29,6 +29,10 @@ struct Door final : link::GatewayDoor {
         return true;
     }
     void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
+    void on_partner(const link::PartnerNews& one) override {
+        const auto domain = std::string(one.our_domain) + ' ' + std::string(one.their_domain);
+        news.push_back({one.kind, one.fault, domain, std::string(one.why)});
+    }
     [[nodiscard]] bool has(link::Ticket ticket, link::Fate fate) const {
         for (const link::Outcome& outcome : outcomes) {
             if (outcome.ticket == ticket && outcome.fate == fate) return true;
@@ -79,6 +83,13 @@ struct Door final : link::GatewayDoor {
     unsigned refused = 0;
     std::vector<Got> got;
     std::vector<link::Outcome> outcomes;
+    struct News {
+        link::PartnerNews::Kind kind;
+        link::Fault fault;
+        std::string domains;
+        std::string why;
+    };
+    std::vector<News> news;
 };
 
 class EdgePair : public testing::Test {

@@ -140,6 +140,9 @@ struct Door final : link::GatewayDoor {
         return true;
     }
     void on_outcome(const link::Outcome& outcome) override { outcomes.push_back(outcome); }
+    void on_partner(const link::PartnerNews& news) override {
+        if (news.kind == link::PartnerNews::Kind::kBroke) ++broke;
+    }
     [[nodiscard]] std::size_t count(link::Fate fate, link::Fault fault = link::Fault::kNone) const {
         return static_cast<std::size_t>(
             std::ranges::count_if(outcomes, [&](const link::Outcome& outcome) {
@@ -149,6 +152,7 @@ struct Door final : link::GatewayDoor {
     }
     std::vector<std::string> got;
     std::vector<link::Outcome> outcomes;
+    int broke = 0;
 };
 
 class EdgeRules : public testing::Test {
@@ -368,6 +372,7 @@ TEST_F(EdgeRules, ASilentStreamOfTheirsIsGivenUp) {
     pass(8s);
     EXPECT_TRUE(has(stream.text, "connection-timeout")) << stream.text;
     EXPECT_TRUE(stream.gone);
+    EXPECT_EQ(door_.broke, 1);  // and what was on its way may be lost
     // It has never answered a ping, so our own stream is left alone.
     pass(200s);
     EXPECT_FALSE(has(partner_->accepted()[0]->text, "connection-timeout"));
@@ -487,6 +492,7 @@ TEST_F(EdgeRules, AStreamThatIsDeadGivesWayToANewOne) {
     Partner::Stream& fifth = authenticated();
     ASSERT_TRUE(until([&] { return second.gone; }, 5s));
     EXPECT_TRUE(has(second.text, "<conflict ")) << second.text;
+    EXPECT_EQ(door_.broke, 1);
     fifth.write("<message from='v@b.example' to='u@a.example'/>");
     ASSERT_TRUE(until([&] { return door_.got.size() == 1; }, 5s));
     EXPECT_FALSE(fifth.gone);

@@ -139,6 +139,55 @@ TEST_F(EdgePair, ADeadServerIsSaidSoInTimeAndTrafficIsBackSoon) {  // ERR-41, DN
     EXPECT_LT(simulation_.now() - back, 5s);
 }
 
+// The gateway hears on each shard what becomes of the way to a partner.
+TEST_F(EdgePair, WhatBecomesOfTheWayIsNews) {
+    using Kind = link::PartnerNews::Kind;
+    constexpr std::uint32_t kShards = 3;
+    start({{"xmpp.timeouts.inactivity", "60s"}}, {}, kShards);
+    const auto told = [&](Kind kind) {
+        const bool came = until([&] { return door_a_.news.size() >= kShards; }, 8s);
+        const auto all = std::exchange(door_a_.news, {});
+        return came && all.size() == kShards && std::ranges::all_of(all, [&](const auto& one) {
+                   return one.kind == kind && one.domains == "a.example b.example";
+               });
+    };
+    ASSERT_TRUE(send_from_a(1));
+    EXPECT_TRUE(told(Kind::kUp));
+    // Closed by us, since nobody needs it: no news.
+    ASSERT_TRUE(until([&] { return a_->count(Counter::kXmppOutEstablished) == 0; }, 200s));
+    until([] { return false; }, 5s);
+    EXPECT_TRUE(door_a_.news.empty());
+    ASSERT_TRUE(send_from_a(2));
+    EXPECT_TRUE(told(Kind::kUp));
+    // Broken, and not to be had again.
+    simulation_.refuse_connects(simulation_.address(b_->node(), 5269), true);
+    while (simulation_.break_connection(1)) {
+    }
+    EXPECT_TRUE(told(Kind::kBroke));
+    ASSERT_TRUE(send_from_a(3));
+    ASSERT_TRUE(until([&] { return door_a_.news.size() == kShards; }, 8s));
+    EXPECT_EQ(door_a_.news[0].fault, link::Fault::kUnreachable);
+    EXPECT_NE(door_a_.news[0].why.find("Connection refused"), std::string::npos);
+    EXPECT_TRUE(told(Kind::kDown));
+    // A stream of theirs that breaks: what was on it may be lost.
+    simulation_.refuse_connects(simulation_.address(b_->node(), 5269), false);
+    ASSERT_TRUE(b().take_stanza(
+        {1, "b.example", "a.example", "<message from='v@b.example' to='u@a.example'/>"}));
+    ASSERT_TRUE(until([&] { return !door_a_.got.empty(); }, 8s)) << a_->log();
+    door_a_.news.clear();
+    while (simulation_.break_connection(1)) {
+    }
+    EXPECT_TRUE(told(Kind::kBroke));
+    // Theirs, closed in order.
+    ASSERT_TRUE(b().take_stanza(
+        {2, "b.example", "a.example", "<message from='v@b.example' to='u@a.example'/>"}));
+    ASSERT_TRUE(until([&] { return door_a_.got.size() == 2; }, 8s)) << a_->log();
+    EXPECT_TRUE(told(Kind::kSeen));
+    b().drain();
+    ASSERT_TRUE(until([&] { return a_->count(Counter::kXmppInEstablished) == 0; }, 8s));
+    EXPECT_TRUE(door_a_.news.empty());
+}
+
 // The same with several targets, none of which even refuses; the last of them returns.
 TEST_F(EdgePair, AllTargetsAreSilentAndTheLastOneReturns) {  // ERR-41, DNS-8
     start();

@@ -201,14 +201,15 @@ private:
         const std::string from = "sip:" + between(message_.to.uri.text, ":", ";");
         const std::string to = "sip:" + between(message_.from.uri.text, ":", ";");
         const std::string name = "r" + std::string(message_.call_id);
-        static_cast<void>(try_send(name, {from, to, content_of_receipt(from, to, name, document),
-                                          false}));
+        static_cast<void>(
+            try_send(name, {from, to, content_of_receipt(from, to, name, document), false}));
     }
     std::string content_of_receipt(const std::string& from, const std::string& to,
                                    const std::string& name, const Sink& document) const {
         return content([&](Sink& sink) {
-            gateway::write_cpim({from, to, loop_.wall_now(), name, false, gateway::kReceiptType, true},
-                                document.written(), sink);
+            gateway::write_cpim(
+                {from, to, loop_.wall_now(), name, false, gateway::kReceiptType, true},
+                document.written(), sink);
         });
     }
     static std::string between(Bytes text, Bytes begin, Bytes end) {
