@@ -203,8 +203,10 @@ bool Subscriber::holds() const {
 
 SubscriberActions Subscriber::step(SubscriberEvent event, Instant now) {
     using A = SubscriberActions;
-    // PRES-38, PRES-50: at once, but never round in a circle.
-    const bool may = holds() && wanted_ && now - initial_at_ >= timing_->retry_min;
+    // PRES-38, PRES-50: at once, but never round in a circle. A server that has forgotten a young
+    // one (481) is there again; a user agent that lets go of it is about to go.
+    const bool young = now - initial_at_ < timing_->retry_min;
+    const bool may = holds() && wanted_ && (!young || (status_ == 481 && !at_once_));
     if (event == SubscriberEvent::kAgainNow && !may) event = SubscriberEvent::kAgainLater;
     A run = A::kNone;
     if (const auto* row = find_row(tables::subscriber::kRows, state_, event)) {
@@ -216,7 +218,10 @@ SubscriberActions Subscriber::step(SubscriberEvent event, Instant now) {
         retry_at_ = now + backoff();
         if (failures_ < kFailuresMax) ++failures_;
     }
-    if (has(run, A::kSendInitial)) sent(true, now);
+    if (has(run, A::kSendInitial)) {
+        at_once_ = event == SubscriberEvent::kAgainNow;
+        sent(true, now);
+    }
     if (has(run, A::kSendRefresh)) sent(false, now);
     if (has(run, A::kReportEnded) || has(run, A::kReportFinal)) {
         if (told_) run = A::kForget;  // the row of kLeft: told at the 2xx

@@ -155,6 +155,7 @@ private:
     bool under_way_ = false;  // a SUBSCRIBE
     bool scattered_ = false;  // the last SUBSCRIBE went when its own time had come
     bool raised_ = false;     // asked_, by a 423
+    bool at_once_ = false;    // the last initial SUBSCRIBE followed the end of another
     bool told_ = false;       // the user, of the end
 };
 

@@ -356,6 +356,7 @@ void Watches::look_at_ways() {
             ways_.push_back(std::move(way));
         }
     }
+    const Duration patience = host_.rules().settings.presence.lost_after;
     for (std::size_t i = 0; i < ways_.size(); ++i) {
         Way& way = ways_[i];
         const char* why = "";
@@ -365,7 +366,7 @@ void Watches::look_at_ways() {
         if (is_up != way.is_up) way.since = now();
         way.is_up = is_up;
         way.why = why;
-        const bool lasts = !is_up && !way.told && now() - way.since >= kOutagePatience;
+        const bool lasts = !is_up && !way.told && now() - way.since >= patience;
         if (came_back || lasts) sweep();
         way.told = !is_up && (way.told || lasts);
     }

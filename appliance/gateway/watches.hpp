@@ -32,8 +32,6 @@ constexpr Duration kStoreRetry = std::chrono::seconds(1);   // no room in the st
 constexpr std::uint32_t kSubscribesPerSecond = 10'000;
 constexpr std::uint32_t kSubscribesPerSecondSlow = 400;
 constexpr std::size_t kSubscribesUnanswered = 256;
-// A SIP domain without a next hop is told to who watches there after this (as PRES-71).
-constexpr Duration kOutagePatience = std::chrono::seconds(120);
 
 class Watches final : private TimerOwner {
 public:

@@ -176,7 +176,7 @@ constexpr Key kKeys[] = {
     {"presence.expires", kInteger, kLive, "seconds", 60, 86'400, "3600", "",
      "How long a subscription to the presence of a SIP user is asked for; it is refreshed before."},
     {"presence.lost_after", kDuration, kLive, "duration", 0, kHour, "120s", "",
-     "After how long SIP users who watch a partner's contacts are told that it can't be reached."},
+     "After how long who watches contacts of the other side is told that it can't be reached."},
     {"presence.subscriptions", kInteger, kLive, "subscriptions", 0, kCount, "1000000", "",
      "Presence subscriptions at a time, of all users in both directions; one needs up to 1 KiB."},
     {"sec.loop_repeats", kInteger, kLive, "messages", 1, 1000, "8", "",

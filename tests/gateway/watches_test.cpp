@@ -744,6 +744,13 @@ TEST(Watches, NobodyIsHeldForMoreThanADay) {  // PRES-39, SEC-4
     EXPECT_TRUE(scene.subscribes.empty());
 }
 
+TEST(Watches, AnOutageIsToldWhenItLasts) {  // R12
+    WatchScene scene(Settings{{"presence.lost_after", "5s"}});
+    scene.approved();
+    scene.stop();
+    EXPECT_TRUE(has(scene.sent(3, 20s), "can't be reached since "));
+}
+
 TEST(Watches, AnOutageIsToldWithItsReason) {  // R12
     WatchScene scene;
     scene.approved();

@@ -386,6 +386,16 @@ TEST(Subscriber, ANewOneAtOnceIsNoCircle) {  // PRES-50
     EXPECT_EQ(seconds(later.deadline()), 62 + 48);
 }
 
+TEST(Subscriber, AServerThatForgetsIsAskedAnewAtOnceAndOnce) {  // PRES-38
+    Subscriber s = subscribed("active");
+    EXPECT_EQ(s.refresh(kStart + 1s), A::kSendRefresh);
+    EXPECT_EQ(s.on_answer(s.attempt(), status(481), kStart + 1s), kAnew);
+    EXPECT_EQ(s.on_answer(s.attempt(), accepted(3'600), kStart + 1s), A::kNone);
+    EXPECT_EQ(s.on_notify(says("active"), kStart + 1s), A::kReportActive);
+    EXPECT_EQ(s.refresh(kStart + 2s), A::kSendRefresh);
+    EXPECT_EQ(s.on_answer(s.attempt(), status(481), kStart + 2s), kLost);
+}
+
 TEST(Subscriber, RunsOutWhenNobodyWantsIt) {  // PRES-42
     Subscriber s = subscribed("active");
     s.set_wanted(false, kStart + 10s);
