@@ -59,6 +59,28 @@ class ProsodyDirect(Conversations):
         await self.play_all("prosody+direct")
 
 
+class EjabberdDirect(Conversations):
+    """Both are with another one in the classes above; here, what depends on both."""
+
+    async def test_all(self):
+        await self.play_all("ejabberd+direct")
+
+
+class ProsodyPua(Conversations):
+    async def test_all(self):
+        await self.play_all("prosody+pua")
+
+
+class EjabberdPua(Conversations):
+    async def test_all(self):
+        await self.play_all("ejabberd+pua")
+
+
+class EjabberdBaresip(Conversations):
+    async def test_all(self):
+        await self.play_all("ejabberd+baresip")
+
+
 class ProsodyBaresip(Conversations):
     async def test_all(self):
         await self.play_all("prosody+baresip")
@@ -93,7 +115,8 @@ class Language(unittest.TestCase):
         self.assertIn("no step", self.error(self.HEAD))
 
     def test_every_script_has_a_test(self):
-        played = {"prosody+kamailio", "ejabberd+kamailio", "prosody+direct", "prosody+baresip"}
+        played = {f"{xmpp}+{sip}" for xmpp in ("prosody", "ejabberd")
+                  for sip in ("kamailio", "direct", "baresip", "pua")}
         for script in SCRIPTS:
             self.assertLessEqual(set(script.servers), played, script.path)
 

@@ -46,7 +46,6 @@ class Partners(PeerTest):
 
         # It outlives the process, a kill included.
         await world.fedgate.kill()
-        (world.fedgate.directory / "admin.sock").unlink()
         await world.fedgate.start()
         world.juliet.message(ROMEO, "after a restart")
         await world.agent.wait_for_message("after a restart")

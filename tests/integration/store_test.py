@@ -1,7 +1,6 @@
 """What outlives the daemon: kill -9, a full disk, a flipped bit, a cut file, what is no store."""
 import re
 import resource
-import signal
 import sqlite3
 import time
 import types
@@ -49,16 +48,11 @@ class Store(PeerTest):
     async def restored(self):
         return int(re.search(r"store\.restored +(\d+)", await self.fedgate.control("counters"))[1])
 
-    async def kill(self):
-        self.fedgate.process.child.send_signal(signal.SIGKILL)
-        await self.fedgate.process.child.wait()
-        (self.fedgate.directory / "admin.sock").unlink(missing_ok=True)
-
     async def with_rows(self, count):
         """A store that a daemon has made, with rows, and the daemon gone by kill -9."""
         await self.fedgate.start()
         await self.says(r"0 subscriptions in \S+fedgate.db, 0 waiting")
-        await self.kill()
+        await self.fedgate.kill()
         database = sqlite3.connect(self.file)
         database.executemany("INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?)",
                              map(row, range(count)))
@@ -82,7 +76,7 @@ class Store(PeerTest):
                   f"{time.monotonic() - began:.2f} s", flush=True)
             self.assertLess(listening, 5)   # a second, where nothing else runs
             self.assertNotIn("damaged", await self.status())
-            await self.kill()
+            await self.fedgate.kill()
         self.assertEqual(self.aside(), [])
 
     async def test_a_flipped_bit(self):
@@ -96,7 +90,7 @@ class Store(PeerTest):
         self.assertEqual(await self.restored(), 999)
         self.assertEqual([path.read_bytes() for path in self.aside()], [content])
         self.assertIn("FG-5203", self.fedgate.process.tail())
-        await self.kill()
+        await self.fedgate.kill()
         await self.fedgate.start()          # it is said until the file is removed
         await self.says("the store was damaged once")
         self.aside()[0].unlink()
@@ -130,7 +124,7 @@ class Store(PeerTest):
         await self.says("FAILING", r"File too large \(since .*new subscriptions are refused, what "
                         "stands goes on.*heals by itself")
         self.assertEqual(await self.restored(), 1_000)
-        resource.prlimit(self.fedgate.process.child.pid, resource.RLIMIT_FSIZE, limits)
+        self.fedgate.set_disk_full(False)
         await self.says(r"1000 subscriptions in \S+fedgate.db, 0 waiting")
         self.assertNotIn("FAILING", await self.status())
         self.assertEqual(self.aside(), [])

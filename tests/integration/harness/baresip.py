@@ -95,13 +95,13 @@ class Baresip:
 
 class BaresipPerson(Person):
     """A person with it, as a script of conversations knows one. Everybody may watch her; whom she adds, she
-    has in her list when the program starts."""
+    has in her list when the program starts. published: by her server, as long as the program runs."""
 
     side = "SIP"
 
-    def __init__(self, ladder, name, address, directory, registrar):
+    def __init__(self, ladder, name, address, directory, registrar, published=False):
         super().__init__(ladder, name, address)
-        self.directory, self.registrar = directory, registrar
+        self.directory, self.registrar, self.published = directory, registrar, published
         self.baresip, self.text, self.count = None, "", 0
         self.contact, self.watches, self.is_asked = "nobody@nowhere.example", False, False
 
@@ -112,7 +112,10 @@ class BaresipPerson(Person):
         await self.set_state("online", "", None)
 
     async def go_offline(self, device=None):
-        await self.set_state("offline", "", device)
+        if self.published:
+            await self.stop()
+        else:
+            await self.set_state("offline", "", device)
 
     async def reconnect(self):
         await self.stop()

@@ -6,7 +6,8 @@ A script is a text of lines; `#` begins a remark. First who speaks, and between 
     servers: prosody+kamailio ejabberd+kamailio prosody+direct
 
 Then one step a line, in the forms of FORMS below, from top to bottom. What somebody sees or hears is
-waited for, 10 seconds unless the line begins with `within N s`. `...` in what is seen is any text.
+waited for, 10 seconds unless the line begins with `within N s`. `...` in what is seen is any text. The
+parts that can be started and ended are fedgate, the partner's server, and the pool: the SIP server.
 Where only two people speak, `to WHOM` and `from WHOM` may be left out.
 """
 import asyncio
@@ -16,7 +17,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from .person import Ladder
+from .person import FOR_NOW, Ladder, matches
 from .process import Failed, wait_until
 
 WAIT_SECONDS = 10
@@ -24,7 +25,7 @@ SIDES = ("xmpp", "sip")
 STATES = "online|chat|away|dnd|xa|offline"
 WORDS = {"WHOM": r"(?P<whom>\w+)", "WHO": r"(?P<who>\w+)", "STATE": rf"(?P<state>{STATES})",
          '"TEXT"': r'"(?P<text>[^"]*)"', "DEVICE": r"(?P<device>\w+)", "COUNT": r"(?P<count>once|twice|never)",
-         "PART": r"(?P<part>fedgate|partner)"}
+         "PART": r"(?P<part>fedgate|partner|pool)"}
 COUNTS = {"never": 0, "once": 1, "twice": 2}
 FORMS = {}    # form -> (pattern, what it does)
 
@@ -67,7 +68,7 @@ class Script:
 
     @property
     def disturbs_others(self):
-        return any(step.action in (restart, kill, start) for step in self.steps)
+        return any(step.action in (restart, kill, start, full) for step in self.steps)
 
 
 def parse(path, text=None):
@@ -222,52 +223,50 @@ async def is_state(play, who, state, device, text):
     await play.people[who].set_state(state, text or "", device)
 
 
-@form("WHO adds WHOM")
-async def adds(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.add(other)
+# What somebody does to somebody: the name of the person's method, and more that it is given.
+DOES = {
+    "WHO adds WHOM": ("add",),
+    "WHO removes WHOM": ("remove",),
+    "WHO polls WHOM": ("poll",),
+    "WHO approves [WHOM]": ("approve",),
+    "WHO denies [WHOM]": ("deny",),
+    "WHO blocks WHOM": ("block",),
+    "WHO types [to WHOM]": ("type",),
+    "WHO stops typing [to WHOM]": ("stop_typing",),
+    'WHO says "TEXT" [to WHOM]': ("say",),
+    'WHO says "TEXT" [to WHOM] and wants a receipt': ("say", True),
+}
+# What somebody is told once: its name among those that Person.tell() is given, and the text if there is none here.
+IS_TOLD = {
+    'WHO hears "TEXT" [from WHOM]': ("heard",),
+    'WHO gets a receipt for "TEXT" [from WHOM]': ("receipt",),
+    "WHO sees WHOM typing": ("typing", ""),
+    "WHO sees WHOM stop typing": ("stopped typing", ""),
+    "WHO sees WHOM asks": ("asked", ""),
+    "WHO sees WHOM approves": ("approved", ""),
+    "WHO sees WHOM denies": ("denied", ""),
+    "WHO is refused [by WHOM]": ("refused", "..."),
+    "WHO is refused for now [by WHOM]": ("refused", "..." + FOR_NOW),
+}
 
 
-@form("WHO removes WHOM")
-async def removes(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.remove(other)
+def does(what, *more):
+    async def act(play, who, whom, text=None):
+        person, other = play.pair(who, whom)
+        await getattr(person, what)(other, *([] if text is None else [text]), *more)
+    return act
 
 
-@form("WHO polls WHOM")
-async def polls(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.poll(other)
+def is_told(kind, pattern=None):
+    async def wait(play, who, whom, text=pattern):
+        person, other = play.pair(who, whom)
+        await person.expect(kind, other, text, play.seconds)
+    return wait
 
 
-@form("WHO approves [WHOM]")
-async def approves(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.approve(other)
-
-
-@form("WHO denies [WHOM]")
-async def denies(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.deny(other)
-
-
-@form("WHO blocks WHOM")
-async def blocks(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.block(other)
-
-
-@form('WHO says "TEXT" [to WHOM]')
-async def says(play, who, text, whom):
-    person, other = play.pair(who, whom)
-    await person.say(other, text)
-
-
-@form('WHO says "TEXT" [to WHOM] and wants a receipt')
-async def says_for_a_receipt(play, who, text, whom):
-    person, other = play.pair(who, whom)
-    await person.say(other, text, receipt=True)
+for rows, make in ((DOES, does), (IS_TOLD, is_told)):
+    for text, row in rows.items():
+        form(text)(make(*row))
 
 
 @form('WHO says "TEXT" [to WHOM] until it is taken')
@@ -288,63 +287,6 @@ async def says_until_taken(play, who, text, whom):
             raise Failed(f"{who} is refused: {refused[0][2]}")
         person.told = [one for one in person.told if one not in refused]
         await asyncio.sleep(1)
-
-
-@form("WHO types [to WHOM]")
-async def types(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.type(other)
-
-
-@form("WHO stops typing [to WHOM]")
-async def stops_typing(play, who, whom):
-    person, other = play.pair(who, whom)
-    await person.stop_typing(other)
-
-
-@form('WHO hears "TEXT" [from WHOM]')
-async def hears(play, who, text, whom):
-    await told(play, who, whom, "heard", text)
-
-
-@form('WHO gets a receipt for "TEXT" [from WHOM]')
-async def gets_a_receipt(play, who, text, whom):
-    await told(play, who, whom, "receipt", text)
-
-
-@form("WHO sees WHOM typing")
-async def sees_typing(play, who, whom):
-    await told(play, who, whom, "typing")
-
-
-@form("WHO sees WHOM stop typing")
-async def sees_stop_typing(play, who, whom):
-    await told(play, who, whom, "stopped typing")
-
-
-@form("WHO sees WHOM asks")
-async def sees_asks(play, who, whom):
-    await told(play, who, whom, "asked")
-
-
-@form("WHO sees WHOM approves")
-async def sees_approves(play, who, whom):
-    await told(play, who, whom, "approved")
-
-
-@form("WHO sees WHOM denies")
-async def sees_denies(play, who, whom):
-    await told(play, who, whom, "denied")
-
-
-@form("WHO is refused [by WHOM]")
-async def is_refused(play, who, whom):
-    await told(play, who, whom, "refused", None)
-
-
-async def told(play, who, whom, kind, text=""):
-    person, other = play.pair(who, whom)
-    await person.expect(kind, other, text, play.seconds)
 
 
 @form('WHO sees WHOM STATE [on DEVICE] ["TEXT"]')
@@ -380,6 +322,26 @@ async def kill(play, part):
 @form("start PART")
 async def start(play, part):
     await play.world.start_part(part)
+
+
+@form("the disk of fedgate is full")
+async def full(play):
+    play.world.fedgate.set_disk_full(True)
+
+
+@form("the disk of fedgate has room")
+async def has_room(play):
+    play.world.fedgate.set_disk_full(False)
+
+
+@form('fedctl status shows "TEXT"')
+async def status_shows(play, text):
+    async def said():
+        return matches(text, await play.world.fedgate.control("status"))
+    try:
+        await wait_until(said, "", play.seconds)
+    except Failed:
+        raise Failed(f"it shows: {await play.world.fedgate.control('status')}") from None
 
 
 def plays(scripts, servers, world):

@@ -1,4 +1,5 @@
 """A real ejabberd with a configuration, accounts and ports of its own, without Erlang distribution."""
+import asyncio
 import glob
 import json
 import os
@@ -6,7 +7,9 @@ import pathlib
 import re
 
 from .certificates import legacy_environment
-from .process import Process, is_listening, own_address
+from .process import WAIT_SECONDS, Process, is_listening, own_address
+
+SAVE_PORT = 5280
 
 # How a domain of it proves itself and what it asks of others; names as prosody.VARIANTS.
 VARIANTS = {
@@ -37,7 +40,7 @@ class Ejabberd:
         self.legacy = legacy
         self.directory = pathlib.Path(directory)
         self.hosts, self.ca, self.accounts = dict(hosts), ca, accounts
-        self.address = own_address(5222, 5269, 5270)
+        self.address = own_address(5222, 5269, 5270, SAVE_PORT)
         self.process, self.starts = None, 0
 
     def configuration(self):
@@ -89,12 +92,25 @@ class Ejabberd:
         self.process = await Process(
             "ejabberd", ["/usr/bin/erl", "-noinput", "+S", "2", "+sbwt", "none",
                          "-mnesia", "dir", json.dumps(str(self.directory / "db")),
-                         "-s", "ejabberd", "-eval", f"{register}, io:format(\"{done}~n\")."],
+                         "-s", "ejabberd", "-eval", f"{register}, {self.saver()}, io:format(\"{done}~n\")."],
             self.directory / "ejabberd.log", env=environment).start()
         await self.process.wait_for_log(done)
         for port in (5222, 5269, 5270):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
+
+    def saver(self):
+        """Erlang that writes the tables to disk, each time that somebody connects: it would keep what
+        is new in memory for three minutes."""
+        return (f"spawn(fun() -> {{ok, Door}} = gen_tcp:listen({SAVE_PORT}, [{{ip, {{{self.address.replace('.', ',')}}}}}, "
+                "{reuseaddr, true}]), (fun Serve() -> {ok, Asker} = gen_tcp:accept(Door), mnesia:dump_log(), "
+                "[ok = dets:sync(Table) || Table <- dets:all()], gen_tcp:close(Asker), Serve() end)() end)")
+
+    async def save(self):
+        """What it has promised outlives kill()."""
+        reader, writer = await asyncio.open_connection(self.address, SAVE_PORT)
+        await asyncio.wait_for(reader.read(), WAIT_SECONDS)
+        writer.close()
 
     def mechanisms(self, domain):
         """How a domain of it and the others have proved themselves: direction -> EXTERNAL or dialback."""

@@ -1,6 +1,7 @@
 """The daemon under test, with a configuration written for it."""
 import asyncio
 import pathlib
+import resource
 import signal
 
 from .process import Failed, Process, is_listening, own_address
@@ -91,3 +92,9 @@ class Fedgate:
     async def kill(self):
         if self.process:
             await self.process.kill()
+        (self.directory / "admin.sock").unlink(missing_ok=True)
+
+    def set_disk_full(self, full):
+        """To the program it is so: it can write to no file. A new process has room."""
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (1 if full else most, most))

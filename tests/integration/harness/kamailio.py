@@ -50,7 +50,7 @@ request_route {{
         exit;
     }}
     if (is_method("REGISTER")) {{
-        save("location");
+{publish}        save("location");
         exit;
     }}
     if (!has_totag()) {{
@@ -60,8 +60,11 @@ request_route {{
         }}
     }}
 
-    # A dialog that was recorded below.
+    # A dialog that was recorded below, or by the NOTIFY that made it (RFC 6665 4.3).
     if (has_totag() && loose_route()) {{
+        if (is_method("NOTIFY")) {{
+            record_route();
+        }}
         t_relay();
         exit;
     }}
@@ -99,7 +102,8 @@ modparam("presence", "server_address", "sip:{address}:5060;transport=tcp")
 modparam("presence", "send_fast_notify", 1)
 modparam("presence", "subs_db_mode", 1)
 modparam("presence_xml", "integrated_xcap_server", 1)
-modparam("presence_xml", "force_active", 0)
+modparam("presence_xml", "force_active", {all_may})
+{load_pua}
 
 event_route[xhttp:request] {{
     $xcapuri(u=>data) = $hu;
@@ -107,6 +111,16 @@ event_route[xhttp:request] {{
         pres_update_watchers("$xcapuri(u=>xuid)", "presence");
     }}
 }}
+"""
+
+# What its users' programs do not do themselves: who is registered is published, and everybody may see it.
+LOAD_PUA = """\
+loadmodule "pua.so"
+loadmodule "pua_usrloc.so"
+modparam("pua", "db_url", "text://{tables}")
+modparam("pua", "outbound_proxy", "sip:{address}:5060;transport=tcp")
+modparam("pua_usrloc", "default_domain", "{domain}")
+modparam("pua_usrloc", "entity_prefix", "pres")
 """
 
 PRESENCE = """\
@@ -160,11 +174,12 @@ class Kamailio:
     nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds.
     redirect: where it says that its users are, in Kamailio's words. listen: one more socket of its.
     memory: MiB that its processes share; a transaction of some KiB stays there for seconds after its end.
-    presence: it is the presence server of its users, whom it asks who may watch them."""
+    presence: "server": it is the presence server of its users, whom it asks who may watch them; "for its users":
+    and publishes for them, too, that they are registered."""
 
     def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
                  nonce_count=False, nonce_expire=300, redirect="", listen="", memory=64,
-                 presence=False):
+                 presence=""):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
@@ -187,9 +202,8 @@ class Kamailio:
         if self.certificate:
             tls.write_text(TLS.format(key=self.certificate.key, ca=self.ca,
                                       certificate=self.certificate.certificate))
-        if self.presence:
-            shutil.copytree("/usr/share/kamailio/dbtext/kamailio", self.directory / "tables",
-                            dirs_exist_ok=True)
+        if self.presence and not (self.directory / "tables").exists():
+            shutil.copytree("/usr/share/kamailio/dbtext/kamailio", self.directory / "tables")
         machine = subprocess.run(["dpkg-architecture", "-qDEB_HOST_MULTIARCH"], check=True,
                                  capture_output=True, text=True).stdout.strip()
         path.write_text(CONFIGURATION.format(
@@ -203,11 +217,22 @@ class Kamailio:
                   + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
             listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
             listen=f"listen={self.listen}" if self.listen else "",
-            load_presence=LOAD_PRESENCE.format(tables=self.directory / "tables", address=self.address)
-            if self.presence else "", presence=PRESENCE if self.presence else "",
+            load_presence=self.load_presence(), publish="        pua_set_publish();\n" if self.publishes else "",
+            presence=PRESENCE if self.presence else "",
             enable_tls="enable_tls=yes" if self.certificate else "",
             load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else ""))
         return path
+
+    @property
+    def publishes(self):
+        return self.presence == "for its users"
+
+    def load_presence(self):
+        if not self.presence:
+            return ""
+        names = {"tables": self.directory / "tables", "address": self.address, "domain": self.domain}
+        return LOAD_PRESENCE.format(all_may=int(self.publishes), load_pua=LOAD_PUA.format(**names) if self.publishes else "",
+                                    **names)
 
     async def start(self, fedgate):
         """fedgate: the URI to which it gives what is for another domain."""
@@ -220,6 +245,9 @@ class Kamailio:
         for port in (5060, *((5061,) if self.certificate else ())):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
+
+    async def stop(self):
+        await self.process.stop()
 
     async def kill(self):
         """It is many processes; over when the last one is, and has let go of its sockets."""

@@ -6,6 +6,7 @@ from .process import Failed, wait_until
 
 ARROW_WIDTH = 34
 NAME_WIDTH = 8
+FOR_NOW = ", for now"    # of a refusal: it is worth while to try later
 
 
 class Ladder:
@@ -62,8 +63,7 @@ class Person:
     async def expect(self, kind, contact, text, seconds):
         """Takes out the first of this kind."""
         def find():
-            return next((one for one in self.told if one[:2] == (kind, contact)
-                         and (text is None or one[2] == text)), None)
+            return next((one for one in self.told if one[:2] == (kind, contact) and matches(text, one[2] or "")), None)
         try:
             self.told.remove(await wait_until(find, "", seconds))
         except Failed:

@@ -9,7 +9,7 @@ import uuid
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
 
-from .person import Person
+from .person import FOR_NOW, Person
 from .process import WAIT_SECONDS, Failed
 from .sip_agent import SipAgent, take_message
 
@@ -98,6 +98,11 @@ class Dialog:
         routes = [one.strip() for value in message.headers["record-route"] for one in value.split(",")]
         if routes and not self.route:
             self.route = routes[::-1] if reverse else routes
+
+
+def reason(response):
+    """Of a refusal."""
+    return f"{response.status}{FOR_NOW if response.header('retry-after') else ''}"
 
 
 class Switchboard(SipAgent):
@@ -197,6 +202,8 @@ class SipPerson(Person):
         headers += [f"SIP-If-Match: {etag}"] if etag else []
         body = "" if is_gone else pidf(self.aor, {device: self.devices[device]})
         response = await self.ask("PUBLISH", self.aor, body, headers, "application/pidf+xml")
+        if response.status == 412 and not is_gone:    # RFC 3903 4.3: a server that has forgotten
+            return await self.publish(device)
         if response.status != 200:
             raise Failed(f"{self.name} can't publish: {response.first_line}")
         if not is_gone:
@@ -262,7 +269,7 @@ class SipPerson(Person):
             f"Event: {event}", f"Accept: {accept}", f"Expires: {expires}"))
         if response.status >= 300:
             del self.watches[unique]
-            self.tell("refused", dialog.contact, str(response.status))
+            self.tell("refused", dialog.contact, reason(response))
             return None
         dialog.their = response.header("to")
         dialog.take(response, reverse=True)
@@ -293,7 +300,7 @@ class SipPerson(Person):
     async def message(self, contact, body, content_type):
         response = await self.ask("MESSAGE", f"sip:{contact}", body, (), content_type)
         if response.status >= 300:
-            self.tell("refused", contact, str(response.status))
+            self.tell("refused", contact, reason(response))
 
     # --- what comes
 

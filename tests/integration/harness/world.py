@@ -1,4 +1,4 @@
-"""Everything that one conversation needs: a Prosody with juliet, a SIP user romeo, Fedgate between."""
+"""Everything that one conversation needs: an XMPP server, Fedgate, a SIP side, and who speaks."""
 import asyncio
 import os
 import pathlib
@@ -32,36 +32,30 @@ def binaries():
     return pathlib.Path(os.environ.get("FEDGATE_BINARIES", "build/release/bin")).resolve()
 
 
-class World:
-    """Starts all in the right order; stop() ends all. Parts may be replaced before start()."""
+class Servers:
+    """An XMPP server of the partner, Fedgate, and what a class below has on the SIP side; start() starts all in
+    the right order, stop() ends all. Parts may be replaced before start()."""
 
-    def __init__(self, directory, variant="external", partner_certificate=None, agent=None,
-                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None, records=(),
-                 listed=True):
+    where = staticmethod(server_records)    # how DNS leads to a server
+
+    def __init__(self, directory, partner_keys=None, domain_keys=None, keys=None, records=(), listed=True):
         self.directory = pathlib.Path(directory)
         self.authority = Authority(self.directory / "ca")
-        certificate = partner_certificate or (lambda authority: authority.issue(XMPP_DOMAIN))
-        self.prosody = Prosody(self.directory / "prosody", XMPP_DOMAIN, certificate(self.authority),
-                               self.authority.certificate, {"juliet": "secret"}, variant,
-                               prosody_tls)
-        self.agent = agent or SipAgent("tcp")
-        self.partner_keys = {**PARTNER_KEYS[variant], **(partner_keys or {})}
-        self.domain_keys, self.keys = domain_keys or {}, keys or {}
+        self.partner_keys, self.domain_keys, self.keys = partner_keys or {}, domain_keys or {}, keys or {}
         self.records = list(records)    # more names in DNS
         self.listed = listed            # no: nobody is a partner yet
-        self.dns = self.fedgate = self.juliet = None
+        self.partner = self.dns = self.fedgate = None
 
     async def start(self):
         self.fedgate = Fedgate(self.directory / "fedgate", binaries(),
                                self.authority.issue(SIP_DOMAIN), self.authority.certificate, None,
                                {XMPP_DOMAIN: self.partner_keys} if self.listed else {}, {}, self.keys)
         self.dns = await Dns(self.directory / "dns",
-                             server_records(XMPP_DOMAIN, self.prosody.address)
-                             + server_records(SIP_DOMAIN, self.fedgate.address)
-                             + self.more_records()).start()
+                             self.where(XMPP_DOMAIN, self.partner.address)
+                             + self.where(SIP_DOMAIN, self.fedgate.address) + self.more_records()).start()
         self.fedgate.dns = self.dns
         self.fedgate.domains = {SIP_DOMAIN: {"next_hop": await self.start_sip(), **self.domain_keys}}
-        await self.prosody.start(self.dns)
+        await self.partner.start(self.dns)
         await self.fedgate.start()
         await self.log_in()
         return self
@@ -71,6 +65,51 @@ class World:
 
     async def start_sip(self):
         """Starts the SIP side; returns the next hop to it."""
+        raise NotImplementedError
+
+    async def log_in(self):
+        """Those who are online from the start."""
+
+    def processes(self):
+        """Those whose logs are to be seen when something failed."""
+        return [part and part.process for part in (self.fedgate, self.partner)]
+
+    def logs(self):
+        return "\n".join(f"--- {process.name}\n{process.tail(200)}" for process in self.processes() if process)
+
+    async def stop_people(self):
+        """And what is on the SIP side."""
+
+    async def stop(self):
+        await self.stop_people()
+        await self.partner.kill()
+        if self.dns:
+            await self.dns.stop()
+        # Last, and with the verdict: it must have survived all of that, and drain in order.
+        if self.fedgate and self.fedgate.process:
+            try:
+                if not self.fedgate.process.is_alive:
+                    raise AssertionError(f"fedgated died:\n{self.fedgate.process.tail(40)}")
+                await self.fedgate.stop()
+            finally:
+                await self.fedgate.kill()
+
+
+class World(Servers):
+    """A Prosody with juliet, and a SIP user romeo."""
+
+    def __init__(self, directory, variant="external", partner_certificate=None, agent=None,
+                 partner_keys=None, domain_keys=None, keys=None, prosody_tls=None, records=(),
+                 listed=True):
+        super().__init__(directory, {**PARTNER_KEYS[variant], **(partner_keys or {})}, domain_keys, keys, records,
+                         listed)
+        certificate = partner_certificate or (lambda authority: authority.issue(XMPP_DOMAIN))
+        self.prosody = self.partner = Prosody(self.directory / "prosody", XMPP_DOMAIN, certificate(self.authority),
+                                              self.authority.certificate, {"juliet": "secret"}, variant, prosody_tls)
+        self.agent = agent or SipAgent("tcp")
+        self.juliet = None
+
+    async def start_sip(self):
         if self.agent.transport == "tls":
             self.agent.certificate = self.authority.issue(SIP_DOMAIN, label="agent")
             self.agent.ca = self.authority.certificate
@@ -87,25 +126,10 @@ class World:
         return await self.agent.send_message(f"sip:{ROMEO}", f"sip:{JULIET}", body, self.fedgate.sip,
                                              seconds)
 
-    def logs(self):
-        return "\n".join(f"--- {process.name}\n{process.tail(50)}" for process in (
-            self.fedgate and self.fedgate.process, self.prosody.process) if process)
-
-    async def stop(self):
+    async def stop_people(self):
         if self.juliet:
             await self.juliet.stop()
         await self.agent.stop()
-        await self.prosody.kill()
-        if self.dns:
-            await self.dns.stop()
-        # Last, and with the verdict: it must have survived all of that, and drain in order.
-        if self.fedgate and self.fedgate.process:
-            try:
-                if not self.fedgate.process.is_alive:
-                    raise AssertionError(f"fedgated died:\n{self.fedgate.process.tail(40)}")
-                await self.fedgate.stop()
-            finally:
-                await self.fedgate.kill()
 
 
 class PeerTest(unittest.IsolatedAsyncioTestCase):

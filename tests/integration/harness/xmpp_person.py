@@ -8,7 +8,7 @@ import slixmpp
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
-from .person import Person
+from .person import FOR_NOW, Person
 from .process import WAIT_SECONDS, Failed, wait_until
 
 HOME = "home"
@@ -25,6 +25,11 @@ def describe(stanza):
     words += [child.tag.rpartition("}")[2] for child in stanza if child.tag[1:].startswith(
         ("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates"))]
     return " ".join(["error"] * (kind == "error") + words) or "message"
+
+
+def reason(stanza):
+    """Of a refusal."""
+    return stanza["error"]["condition"] + (FOR_NOW if stanza["error"]["type"] == "wait" else "")
 
 
 class XmppPerson(Person):
@@ -63,7 +68,7 @@ class XmppPerson(Person):
                                          lambda stanza: self.on_presence(device, stanza)))
         client.add_event_handler("message", self.on_message)
         client.add_event_handler("message_error", lambda stanza: self.tell(
-            "refused", stanza["from"].bare, stanza["error"]["condition"]))
+            "refused", stanza["from"].bare, reason(stanza)))
         client.add_event_handler("receipt_received", lambda stanza: self.tell(
             "receipt", stanza["from"].bare, self.texts.get(stanza["receipt"])))
         for state in ("composing", "paused", "active", "inactive", "gone"):
@@ -153,7 +158,7 @@ class XmppPerson(Person):
         told = {"subscribe": "asked", "subscribed": "approved", "unsubscribed": "denied",
                 "error": "refused"}.get(kind)
         if told:
-            self.tell(told, contact, stanza["error"]["condition"] if kind == "error" else "")
+            self.tell(told, contact, reason(stanza) if kind == "error" else "")
             return
         devices = self.seen.setdefault(contact, {})
         note = stanza.xml.findtext("{jabber:client}status") or ""
