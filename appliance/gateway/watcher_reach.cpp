@@ -109,6 +109,7 @@ void Watchers::ask_domain(ContactDomain& domain) {
 }
 
 void Watchers::on_timer(ContactDomain& domain) {
+    ++domain.count;  // the last watcher may be freed here, and it must not go with him
     const bool room = host_.has_room();
     if (room && domain.ask_at <= now()) ask_domain(domain);
     const Duration patience = host_.rules().settings.presence.lost_after;
@@ -126,6 +127,8 @@ void Watchers::on_timer(ContactDomain& domain) {
     if (room && domain.walk_at <= now()) walk(domain);
     arm(domain);
     send_waiting(domain.lane);
+    --domain.count;
+    forget_if_empty(domain);
 }
 
 void Watchers::arm(ContactDomain& domain) {
