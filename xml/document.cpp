@@ -96,6 +96,7 @@ void mask_comments(std::string& text, std::size_t at) {
 }  // namespace
 
 struct Document::Tree {
+    Framer framer;
     std::string text;
     rapidxml::xml_document<char> document;
 };
@@ -111,12 +112,15 @@ DocumentStatus Document::read(Bytes text, std::size_t bytes_max) {
     const std::size_t begin = prolog.size() + misc_size(text.substr(prolog.size()));
 
     // The root is the one element of a stream whose header is ours.
-    Framer framer;
+    Framer& framer = tree_->framer;
+    framer.reset();
     framer.set_element_bytes_max(bytes_max);
     Frame frame;
-    std::string head(prolog);
-    head += "<d>";
-    if (framer.next(head, frame) != FrameStatus::kDone) return status_of(framer.fault());
+    char head_memory[kPrologBytes + 3];
+    Sink head{MutableBytes(head_memory)};
+    head.append(prolog);
+    head.append("<d>");
+    if (framer.next(head.written(), frame) != FrameStatus::kDone) return status_of(framer.fault());
     tree_->text = text;
     mask_comments(tree_->text, begin);
     const Bytes rest = Bytes(tree_->text).substr(begin);

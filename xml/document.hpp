@@ -1,7 +1,8 @@
 // Whole XML documents that arrive in one piece (presence documents of SIP), as a tree of RapidXML.
 // Framer judges a document before RapidXML sees it: well-formed and namespace-well-formed, UTF-8,
 // limits::kXmlDepth and its like, no DTD, no processing instruction (style guide, section 8).
-// Pure. Owner: one call or one reader. It allocates: 16 KiB, the text, and more for many nodes.
+// Pure. Owner: one reader, which keeps it: what it allocates once, 16 KiB and the text, serves the
+// next document too; more is allocated for many nodes only.
 #pragma once
 
 #include <cstddef>

@@ -343,15 +343,14 @@ Bytes pidf_verdict_text(PidfVerdict verdict) {
     return "too large";
 }
 
-PidfVerdict read_pidf(Bytes body, Document& document, Sink& memory) {
+PidfVerdict read_pidf(Bytes body, xml::Document& tree, Document& document, Sink& memory) {
     document.count = 0;
-    xml::Document parsed;
-    switch (parsed.read(body, limits::kPidfBytes)) {
+    switch (tree.read(body, limits::kPidfBytes)) {
         case xml::DocumentStatus::kRead: break;
         case xml::DocumentStatus::kNotWellFormed: return PidfVerdict::kNotWellFormed;
         case xml::DocumentStatus::kTooLarge: return PidfVerdict::kTooLarge;
     }
-    const xml::Node root = parsed.root();
+    const xml::Node root = tree.root();
     if (!root.is("presence", kPidf)) return PidfVerdict::kNotPidf;
     Reader(root, document, memory).read();
     return memory.overflowed() ? PidfVerdict::kTooLarge : PidfVerdict::kRead;

@@ -10,6 +10,7 @@
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
 #include "sip/message.hpp"
+#include "xml/document.hpp"
 
 namespace fedgate::gateway {
 
@@ -40,8 +41,8 @@ struct Document {
     std::size_t count = 0;
 };
 
-// Views into `memory`; twice the size of the body is room enough.
-[[nodiscard]] PidfVerdict read_pidf(Bytes body, Document&, Sink& memory);
+// Views into `memory`; twice the size of the body is room enough. `tree`: what it is read with.
+[[nodiscard]] PidfVerdict read_pidf(Bytes body, xml::Document& tree, Document&, Sink& memory);
 
 // ---- XMPP -> SIP
 

@@ -30,6 +30,10 @@ static_assert(kHeadBytes + limits::kJidPartBytes + 9 + limits::kNotes * (3 + 35)
                   limits::kNoteBytes <=
               limits::kPresenceBytes);
 
+// The text's memory is a whole number of these.
+constexpr std::size_t kRoomBytes = 32;
+constexpr std::size_t rooms(std::size_t size) { return (size + kRoomBytes - 1) / kRoomBytes; }
+
 template <typename Word>
 void append_word(Sink& sink, Word word) {
     char bytes[sizeof word];
@@ -149,14 +153,19 @@ void Presences::rebuild(const Presence* front, Keep&& keep) {
         if (keep(entry)) size += entry.bytes.size();
     }
     if (size == 0) return clear();
-    auto fresh = std::make_unique_for_overwrite<char[]>(size);
-    Sink sink{MutableBytes(fresh.get(), size)};
+    char memory[kBytesAtOnce + limits::kPresenceBytes];
+    FEDGATE_CHECK(size <= sizeof memory);
+    Sink sink{MutableBytes(memory)};
     if (front != nullptr) append_entry(sink, *front);
     for (Bytes rest = text(); take_entry(rest, entry);) {
         if (keep(entry)) sink.append(entry.bytes);
     }
     FEDGATE_CHECK(sink.size() == size);
-    text_ = std::move(fresh);
+    // Who changes his note, or comes and goes, needs the same room again.
+    if (rooms(size) != rooms(size_)) {
+        text_ = std::make_unique_for_overwrite<char[]>(rooms(size) * kRoomBytes);
+    }
+    std::memcpy(text_.get(), memory, size);
     size_ = static_cast<std::uint32_t>(size);
 }
 
@@ -334,7 +343,7 @@ void Presences::restore(Bytes saved) {
     };
     const std::size_t size = fill(nullptr);
     if (size == 0) return;
-    text_ = std::make_unique_for_overwrite<char[]>(size);
+    text_ = std::make_unique_for_overwrite<char[]>(rooms(size) * kRoomBytes);
     size_ = static_cast<std::uint32_t>(size);
     Sink sink{MutableBytes(text_.get(), size)};
     fill(&sink);

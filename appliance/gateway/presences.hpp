@@ -2,8 +2,8 @@
 // watcher is told of an XMPP contact, or what an XMPP user was told of a SIP contact.
 //
 // Owner: a subscription record. An object is 16 bytes and, while something is known, one text of
-// some 30 bytes for each resource and its notes; views are valid until the next change.
-// Limits: limits::kResources, limits::kPresenceBytes.
+// some 30 bytes for each resource and its notes, in memory of a multiple of 32; views are valid
+// until the next change. Limits: limits::kResources, limits::kPresenceBytes.
 #pragma once
 
 #include <cstdint>

@@ -232,6 +232,7 @@ void Watches::tell(const Pair& pair, const Presence& presence, Bytes from, Bytes
         {.from = from, .to = to, .id = text_of(id), .language = language, .now = wall_now()},
         presence, notes, stanza);
     FEDGATE_CHECK(!stanza.overflowed());
+    host_.shard().stats().add(Counter::kPresenceS2x);
     host_.to_partner(pair.sip.domain_ascii, pair.xmpp.domain_ascii, stanza.written(), token);
 }
 
@@ -325,19 +326,18 @@ void Watches::show(Watch& watch, const Pair& pair, Bytes document, Bytes languag
     const bool probed = watch.has_prober();
     bool told = false;
     if (!document.empty()) {
-        Document tuples;
         Sink memory{host_.request_memory()};
-        const PidfVerdict verdict = read_pidf(document, tuples, memory);
+        const PidfVerdict verdict = read_pidf(document, tree_, tuples_, memory);
         if (verdict != PidfVerdict::kRead) {
             host_.drop("presence document that can't be read");
         } else if (watch.approval == Approval::kNone) {  // PRES-45: to him who asks, once
             Presences of_poll;
-            static_cast<void>(of_poll.diff(tuples, [&](const Presence& one) {
+            static_cast<void>(of_poll.diff(tuples_, [&](const Presence& one) {
                 if (probed) tell(pair, one, watch.sip(), watch.rest->prober, language, notes);
                 return told = true;
             }));
         } else {
-            static_cast<void>(watch.announced.diff(tuples, [&](const Presence& one) {
+            static_cast<void>(watch.announced.diff(tuples_, [&](const Presence& one) {
                 tell_state(watch, pair, one, language, notes);
                 return told = true;
             }));

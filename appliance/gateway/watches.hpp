@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "appliance/gateway/pidf.hpp"
 #include "appliance/gateway/presence_host.hpp"
 #include "appliance/gateway/watch.hpp"
 #include "core/base/growing_index.hpp"
 #include "sip/message.hpp"
+#include "xml/document.hpp"
 
 namespace fedgate::gateway {
 
@@ -160,6 +162,8 @@ private:
     PresenceHost& host_;
     sip::SubscriberTiming timing_;
     Slab<Watch> slab_{kWatches};
+    xml::Document tree_;  // of one document, while it is read
+    Document tuples_;
     GrowingIndex<Watch, &Watch::pair, &Watch::next_in_index> index_;
     std::deque<std::pair<store::Sequence, Handle<Watch>>> unstored_;  // each once at most
     Watch* sending_ = nullptr;                                        // its SUBSCRIBE goes out now

@@ -33,7 +33,8 @@ struct Read {
     PidfVerdict verdict;
     explicit Read(const std::string& body) : memory(2 * body.size()) {
         Sink sink{MutableBytes(memory)};
-        verdict = read_pidf(body, document, sink);
+        xml::Document tree;
+        verdict = read_pidf(body, tree, document, sink);
     }
 };
 
@@ -353,8 +354,9 @@ TEST(PidfIn, NeedsRoomForItsText) {
     const std::string body = pidf(tuple(kOpen, "<note>" + std::string(500, 'x') + "</note>"));
     char memory[100];
     Sink sink{MutableBytes(memory)};
+    xml::Document tree;
     Document document;
-    EXPECT_EQ(read_pidf(body, document, sink), PidfVerdict::kTooLarge);
+    EXPECT_EQ(read_pidf(body, tree, document, sink), PidfVerdict::kTooLarge);
 }
 
 // ---- What others write

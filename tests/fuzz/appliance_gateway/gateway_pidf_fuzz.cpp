@@ -60,9 +60,10 @@ bool same_tuple(const Presence& read, Presence sent) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size > 8'192) return 0;
     const Bytes body(reinterpret_cast<const char*>(data), size);
+    static xml::Document tree;
     static Document document;
     Sink sink(std::span(memory).first(2 * size));
-    if (gateway::read_pidf(body, document, sink) != gateway::PidfVerdict::kRead) return 0;
+    if (gateway::read_pidf(body, tree, document, sink) != gateway::PidfVerdict::kRead) return 0;
     std::size_t bytes = 0;
     for (const Presence& tuple : document.tuples()) {
         bytes += tuple.kept_bytes();
@@ -75,7 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     FEDGATE_CHECK(!written.overflowed());
     static Document again;
     Sink again_sink(again_memory);
-    const auto verdict = gateway::read_pidf(written.written(), again, again_sink);
+    const auto verdict = gateway::read_pidf(written.written(), tree, again, again_sink);
     if (written.size() > limits::kPidfBytes) {  // ids of sixfold size
         FEDGATE_CHECK(verdict == gateway::PidfVerdict::kTooLarge);
     } else {

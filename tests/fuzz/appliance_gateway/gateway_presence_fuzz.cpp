@@ -51,9 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Sink written(document_memory);
     gateway::write_pidf("sip:juliet@xmpp.example", known, true, written);
     FEDGATE_CHECK(!written.overflowed());
+    static xml::Document tree;
     static gateway::Document document;
     Sink again(again_memory);
-    FEDGATE_CHECK(gateway::read_pidf(written.written(), document, again) ==
+    FEDGATE_CHECK(gateway::read_pidf(written.written(), tree, document, again) ==
                   gateway::PidfVerdict::kRead);
     FEDGATE_CHECK(document.count == 1);
     Presence expected = read;
