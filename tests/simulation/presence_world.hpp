@@ -258,11 +258,13 @@ private:
 class PresenceWorld {
 public:
     explicit PresenceWorld(std::uint64_t seed, unsigned people, std::uint32_t shards = 2,
-                           const Settings& more = {})
+                           const Settings& more = {}, Server::Front front = Server::no_front,
+                           const Settings& partner_more = {})
         : simulation(SimulationSettings{.seed = seed}),
           seeded_(simulation.make_loop(simulation.make_node())),
-          fedgate(simulation, simulation.make_node(), shards, settings(more)),
-          partner(simulation, simulation.make_node(), 1, server_rules(kXmppDomain, kSipDomain)),
+          fedgate(simulation, simulation.make_node(), shards, settings(more), false,
+                  limits::kMailboxBytes, std::move(front)),
+          partner(simulation, simulation.make_node(), 1, partner_settings(partner_more)),
           contacts(people),
           agents_node(simulation.make_node()),
           agents(simulation.make_loop(agents_node), simulation.address(fedgate.node(), kSipPort),
@@ -366,6 +368,11 @@ public:
     Simulation simulation;
 
 private:
+    static Settings partner_settings(const Settings& more) {
+        Settings all = server_rules(kXmppDomain, kSipDomain);
+        all.insert(all.end(), more.begin(), more.end());
+        return all;
+    }
     static Settings settings(const Settings& more) {
         Settings all = server_rules(kSipDomain, kXmppDomain);
         all.push_back({"sip.listen", "udp:0.0.0.0:5060"});

@@ -84,9 +84,16 @@ public:
     }
 
     // `certified`: each server trusts the other's certificate.
+    // `front`: makes what stands between the product and a loop, if anything does.
+    using Front = std::function<std::unique_ptr<Loop>(SimulatedLoop&)>;
+    static std::unique_ptr<Loop> no_front(SimulatedLoop&) { return nullptr; }
     Server(Simulation& simulation, Simulation::Node node, std::uint32_t shards, Settings settings,
-           bool certified = false, std::size_t mailbox_bytes = limits::kMailboxBytes)
-        : node_(node), mailbox_bytes_(mailbox_bytes), rules_(compile(settings)) {
+           bool certified = false, std::size_t mailbox_bytes = limits::kMailboxBytes,
+           Front front = no_front)
+        : make_front_(std::move(front)),
+          node_(node),
+          mailbox_bytes_(mailbox_bytes),
+          rules_(compile(settings)) {
         group_.emplace(shards, mailbox_bytes_);
         door_.emplace(shards);
         seats_.resize(shards);
@@ -109,6 +116,7 @@ public:
 
     struct Seat {
         SimulatedLoop* loop = nullptr;
+        std::unique_ptr<Loop> front;
         std::unique_ptr<Shard> shard;
         std::unique_ptr<net::SimulatedResolver> resolver;
         edge::Certificates certificates;
@@ -190,7 +198,9 @@ private:
         for (std::uint32_t i = 0; i < seats_.size(); ++i) {
             Seat& seat = seats_[i];
             seat.loop = &simulation.make_loop(node_);
-            seat.shard = std::make_unique<Shard>(*group_, i, *seat.loop);
+            seat.front = make_front_(*seat.loop);
+            Loop* const seen = seat.front != nullptr ? seat.front.get() : seat.loop;
+            seat.shard = std::make_unique<Shard>(*group_, i, *seen);
             seat.resolver = std::make_unique<net::SimulatedResolver>(*seat.loop);
         }
     }
@@ -200,6 +210,7 @@ private:
         resolver.add_address("host." + domain, address);
     }
 
+    Front make_front_;
     Simulation::Node node_;
     std::size_t mailbox_bytes_;
     std::unique_ptr<const rules::Snapshot> rules_;
@@ -287,6 +298,8 @@ struct WorldSettings {
     bool both_ways = false;  // one stream for both directions (XEP-0288)
     std::size_t mailbox_bytes = limits::kMailboxBytes;  // between shards of Fedgate
     std::size_t window_bytes = SimulationSettings{}.window_bytes;
+    Settings partner_more = {};
+    Server::Front front = Server::no_front;  // of Fedgate
 };
 
 struct Text {
@@ -305,9 +318,10 @@ public:
           fedgate(simulation, simulation.make_node(), settings.shards,
                   with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
                        bidi(kXmppDomain, settings.both_ways)),
-                  settings.certified, settings.mailbox_bytes),
+                  settings.certified, settings.mailbox_bytes, settings.front),
           partner(simulation, simulation.make_node(), 1,
-                  with(server_rules(kXmppDomain, kSipDomain), bidi(kSipDomain, settings.both_ways)),
+                  with(with(server_rules(kXmppDomain, kSipDomain), settings.partner_more),
+                       bidi(kSipDomain, settings.both_ways)),
                   settings.certified),
           users(ledger),
           pool_node(simulation.make_node()),
