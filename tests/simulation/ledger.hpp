@@ -16,13 +16,14 @@ struct Ledger {
         std::string pair;
         unsigned order = 0;  // within its pair
         unsigned delivered = 0;
-        unsigned refused = 0;     // by Fedgate
-        bool own_doubt = false;   // the sender's own side broke off: it has told its user so
-        bool accepted = false;    // SIP to XMPP: 2xx came
-        bool never_left = false;  // the sender's own side gave up: not our message
-        bool at_crash = false;    // open when Fedgate was killed
-        bool asks = false;        // for a receipt
-        unsigned receipts = 0;    // that came to its sender
+        unsigned refused = 0;      // by Fedgate
+        bool own_doubt = false;    // the sender's own side broke off: it has told its user so
+        bool accepted = false;     // SIP to XMPP: 2xx came
+        bool never_left = false;   // the sender's own side gave up: not our message
+        bool at_crash = false;     // open when Fedgate was killed
+        bool left_unread = false;  // written to a partner that did not read, on a stream now over
+        bool asks = false;         // for a receipt
+        unsigned receipts = 0;     // that came to its sender
     };
     // What one user shows of his typing.
     struct State {
@@ -35,7 +36,7 @@ struct Ledger {
     };
     struct Extras {
         unsigned asked = 0, receipts = 0, receipts_doubled = 0, receipts_invented = 0;
-        unsigned typed = 0, shown = 0, overtaken = 0, strange = 0;
+        unsigned typed = 0, shown = 0, overtaken = 0, strange = 0, unread_late = 0;
     };
     struct Totals {
         unsigned sent = 0, delivered = 0, refused = 0, in_doubt = 0, open = 0, doubled = 0,
@@ -57,7 +58,13 @@ struct Ledger {
         newest = std::max(newest, entry.order);
         unsigned& last = delivered_in_pair[entry.pair];
         // One that its sender was told is in doubt may come at any time, or never.
-        if (entry.order < last && entry.refused == 0 && !entry.own_doubt) note(disordered, name);
+        if (entry.order < last && entry.refused == 0 && !entry.own_doubt) {
+            if (entry.left_unread) {
+                ++unread_late;
+            } else {
+                note(disordered, name);
+            }
+        }
         last = entry.order;
     }
     void on_refused(const std::string& name, const std::string& cause = "error") {
@@ -89,6 +96,13 @@ struct Ledger {
         if (++entry.receipts > 1) return note(receipts_doubled, name);
         if (!entry.asks || entry.delivered == 0) note(receipts_invented, name);
     }
+    // Order holds within a stream (RFC 6120 10.1): what lies unread in one that was given up may
+    // come beside what is in the next.
+    void excuse_unread() {
+        for (auto& [name, entry] : entries) {
+            entry.left_unread = entry.left_unread || (!entry.to_sip && entry.delivered == 0);
+        }
+    }
     // Typing that the network, or who does not read, holds back may come at any time.
     void excuse_typing() {
         for (auto& [name, state] : states) state.own_doubt = state.own_doubt || state.shown == 0;
@@ -111,6 +125,7 @@ struct Ledger {
         extras.receipts_invented = receipts_invented;
         extras.overtaken = overtaken;
         extras.strange = strange;
+        extras.unread_late = unread_late;
         return extras;
     }
     [[nodiscard]] Totals totals() const {
@@ -152,7 +167,8 @@ struct Ledger {
     std::map<std::string, unsigned> typed_in_pair;
     std::map<std::string, unsigned> shown_in_pair;
     unsigned disordered = 0;
-    unsigned overtaken = 0;  // typing
+    unsigned unread_late = 0;  // out of order for the reason that excuse_unread() has
+    unsigned overtaken = 0;    // typing
     unsigned receipts_doubled = 0;
     unsigned receipts_invented = 0;  // for what did not ask, or was not there yet
     unsigned strange = 0;            // nobody has sent that

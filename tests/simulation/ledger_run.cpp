@@ -165,15 +165,20 @@ private:
             case kKilled:
                 full_mailboxes_ += world_.fedgate.count(Counter::kLinkBackPressure);
                 return world_.crash_fedgate(std::chrono::milliseconds(1 + random(2'000)));
-            case 11:  // while there is much for it, errors too
+            case 11: {  // while there is much for it, errors too
+                const std::uint64_t streams = world_.fedgate.count(Counter::kXmppOutOpened);
                 world_.users.busy = true;
                 if (random(2) == 0) node.answer = 486;
                 for (unsigned i = 0; i < kBurst; ++i) traffic();
                 outage();
                 node.answer = 200;
                 world_.ledger.excuse_typing();
+                if (world_.fedgate.count(Counter::kXmppOutOpened) != streams) {
+                    world_.ledger.excuse_unread();
+                }
                 world_.users.busy = false;
                 return;
+            }
             case 12:  // until all that waits for it fails at once
                 world_.pool->deaf = world_.second->deaf = true;
                 for (unsigned i = 0; i < kBurst; ++i) traffic();
@@ -202,6 +207,7 @@ private:
         sum_.extras.shown += extras.shown;
         sum_.extras.overtaken += extras.overtaken;
         sum_.extras.strange += extras.strange;
+        sum_.extras.unread_late += extras.unread_late;
         sum_.outstanding += outstanding_;
         sum_.full_mailboxes += full_mailboxes_ + world_.fedgate.count(Counter::kLinkBackPressure);
         ++sum_.seeds;
@@ -228,6 +234,7 @@ void print(const Sum& sum) {
     std::printf("  lost             %9u\n  doubled          %9u\n  out of order     %9u\n", t.open,
                 t.doubled, t.disordered);
     const Ledger::Extras& e = sum.extras;
+    std::printf("  of a stream given up, late %u\n", e.unread_late);
     std::printf("receipts asked for, of what was delivered\n  %9u\n", e.asked);
     std::printf("  came             %9u\n  twice            %9u\n  for nothing      %9u\n",
                 e.receipts, e.receipts_doubled, e.receipts_invented);
