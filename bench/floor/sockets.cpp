@@ -70,7 +70,7 @@ unsigned datagrams_held(int fd) {
     int granted = 0;
     socklen_t length = sizeof granted;
     getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
-    return static_cast<unsigned>(granted) / kDatagramRoom;
+    return static_cast<unsigned>(static_cast<std::size_t>(granted) / kDatagramRoom);
 }
 
 Datagrams::Datagrams(int fd, Segments segments)
