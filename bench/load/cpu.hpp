@@ -10,7 +10,7 @@
 
 namespace fedgate::load {
 
-// Nanoseconds on a CPU of all its threads; 0: no such process.
+// Nanoseconds on a CPU of all its threads, and of the processes below it; 0: no such process.
 inline std::uint64_t cpu_ns(int pid) {
     std::uint64_t total = 0;
     std::error_code error;
@@ -19,6 +19,8 @@ inline std::uint64_t cpu_ns(int pid) {
         std::ifstream file(task.path() / "schedstat");
         std::uint64_t ns = 0;
         if (file >> ns) total += ns;
+        std::ifstream children(task.path() / "children");
+        for (int child = 0; children >> child;) total += cpu_ns(child);
     }
     return total;
 }

@@ -42,7 +42,8 @@ doubled, out of order. A is ADDRESS:PORT, numeric.
   --domain sip.example          of the SIP side; of set-ups, the target's
   --tls DIRECTORY      TLS on both sides, with DIRECTORY/{ca,cert,key}.pem; without: clear on both
   --sip-transport T    udp, tcp or tls; --auth external: certificates instead of dialback
-  --pid PID            the target's process: its CPU time and memory are read
+  --pid PID            the target's process: its CPU time, with that of its children, and its memory
+                       are read
 How much:
   --count 100000 (set-ups, streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
   --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop)
