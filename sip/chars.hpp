@@ -11,6 +11,7 @@
 #include <bit>
 
 #include "core/base/bytes.hpp"
+#include "core/base/hex.hpp"
 
 namespace fedgate::sip::chars {
 
@@ -90,8 +91,7 @@ inline std::size_t span(Bytes text) {
     const __m128i rows =
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(kNibbles<kClasses>.data()));
     const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
-    for (; i + 16 <= text.size(); i += 16) {
-        const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
+    const auto outside_of = [&](__m128i block) {
         // A byte from 0x80 on picks 0 in the first look-up.
         const __m128i row = _mm_shuffle_epi8(rows, block);
         const __m128i bit =
@@ -100,7 +100,28 @@ inline std::size_t span(Bytes text) {
         auto mask = static_cast<unsigned>(_mm_movemask_epi8(out));
         if ((kClasses & (kBare | kLine)) != 0)
             mask &= ~static_cast<unsigned>(_mm_movemask_epi8(block));
+        return mask;
+    };
+    const auto outside = [&](std::size_t at) {
+        return outside_of(_mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at)));
+    };
+    for (; i + 16 <= text.size(); i += 16) {
+        const unsigned mask = outside(i);
         if (mask != 0) return i + static_cast<std::size_t>(std::countr_zero(mask));
+    }
+    if (i != 0) {  // the last sixteen, of which some were seen
+        const unsigned mask = i == text.size() ? 0 : outside(text.size() - 16);
+        if (mask == 0) return text.size();
+        return text.size() - 16 + static_cast<std::size_t>(std::countr_zero(mask));
+    }
+    if (text.size() >= 8) {  // the first eight and the last
+        const char* const last = text.data() + text.size() - 8;
+        const unsigned mask = outside_of(
+            _mm_unpacklo_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(text.data())),
+                               _mm_loadl_epi64(reinterpret_cast<const __m128i*>(last))));
+        if (mask == 0) return text.size();
+        const auto at = static_cast<std::size_t>(std::countr_zero(mask));
+        return at < 8 ? at : text.size() - 16 + at;
     }
 #endif
     while (i < text.size() && is(text[i], kClasses)) ++i;
@@ -109,12 +130,6 @@ inline std::size_t span(Bytes text) {
 template <int kClasses>
 inline bool all(Bytes text) {
     return span<kClasses>(text) == text.size();
-}
-
-constexpr int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 // As span(), and %HH. A broken escape ends it.

@@ -232,7 +232,9 @@ private:
     }
 
     void add_field(Bytes line, bool folded) {
-        const std::size_t size = span<kToken>(line);
+        // No token goes beyond a line, and a long text is looked at faster.
+        const std::size_t size =
+            span<kToken>(area_.substr(static_cast<std::size_t>(line.data() - area_.data())));
         std::size_t colon = size;
         while (colon < line.size() && is(line[colon], kSpace)) ++colon;
         if (size == 0 || colon == line.size() || line[colon] != ':') {

@@ -1,9 +1,11 @@
 #include "sip/transaction_key.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <concepts>
 #include <cstring>
 
+#include "core/base/hex.hpp"
 #include "sip/chars.hpp"
 
 namespace fedgate::sip {
@@ -20,34 +22,9 @@ public:
           v3_(secret.b ^ 0x7465646279746573u) {}
 
     void add(Bytes field) {
-        std::size_t i = 0;
-        for (; i + 8 <= field.size(); i += 8) {
-            std::uint64_t word;
-            std::memcpy(&word, field.data() + i, 8);
-            absorb(word);
-        }
-        std::uint64_t last = 0;
-        const std::size_t left = field.size() - i;
-        if (left > 0 && i > 0) {  // one load of fixed size, of which the end counts
-            std::memcpy(&last, field.data() + field.size() - 8, 8);
-            last >>= 8 * (8 - left);
-        } else {
-            for (std::size_t k = 0; k < left; ++k) {
-                last |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(field[k])) << 8 * k;
-            }
-        }
-        absorb(last | static_cast<std::uint64_t>(field.size()) << 56);
-        absorb(field.size());
+        add(field, [](std::uint64_t word) { return word; });
     }
-    void add_lower(Bytes field) {
-        std::uint64_t word = 0;
-        for (std::size_t i = 0; i < field.size(); ++i) {
-            word = word << 8 | static_cast<std::uint8_t>(chars::lower(field[i]));
-            if (i % 8 == 7) absorb(word);
-        }
-        absorb(word);
-        absorb(field.size());
-    }
+    void add_lower(Bytes field) { add(field, lower_letters); }
     void add(std::uint64_t number) { absorb(number); }
 
     [[nodiscard]] TransactionKey finish() {
@@ -62,6 +39,35 @@ public:
     }
 
 private:
+    // The eight bytes of a word in lower case: 'A' to 'Z', and nothing else.
+    static std::uint64_t lower_letters(std::uint64_t word) {
+        constexpr std::uint64_t kEach = 0x0101'0101'0101'0101;
+        const std::uint64_t low = word & 0x7f * kEach;
+        const std::uint64_t from_a = low + (0x80 - 'A') * kEach;
+        const std::uint64_t beyond_z = low + (0x7f - 'Z') * kEach;
+        return word | ((from_a ^ beyond_z) & ~word & 0x80 * kEach) >> 2;
+    }
+    template <typename Change>
+    void add(Bytes field, Change change) {
+        std::size_t i = 0;
+        for (; i + 8 <= field.size(); i += 8) {
+            std::uint64_t word;
+            std::memcpy(&word, field.data() + i, 8);
+            absorb(change(word));
+        }
+        std::uint64_t last = 0;
+        const std::size_t left = field.size() - i;
+        if (left > 0 && i > 0) {  // one load of fixed size, of which the end counts
+            std::memcpy(&last, field.data() + field.size() - 8, 8);
+            last >>= 8 * (8 - left);
+        } else {
+            for (std::size_t k = 0; k < left; ++k) {
+                last |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(field[k])) << 8 * k;
+            }
+        }
+        absorb(change(last) | static_cast<std::uint64_t>(field.size()) << 56);
+        absorb(field.size());
+    }
     void absorb(std::uint64_t word) {
         v3_ ^= word;
         round();
@@ -89,52 +95,23 @@ private:
 // What kind of key it is, so that those of different kinds never meet in one index.
 enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kMerge = 3, kDialog = 4 };
 
-void write_hex(char*& out, std::span<const std::uint8_t> bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    for (const std::uint8_t byte : bytes) {
-        *out++ = kDigits[byte >> 4];
-        *out++ = kDigits[byte & 15];
-    }
-}
+constexpr std::size_t kBranchNumberBytes = (kBranchBytes - kBranchCookie.size()) / 2;
 
+// Numbers stand in a token with the highest byte first.
 template <std::unsigned_integral Number>
-void write_hex(char*& out, Number number) {
-    std::array<std::uint8_t, sizeof number> bytes{};
-    for (std::size_t i = sizeof number; i-- > 0; number = static_cast<Number>(number >> 4 >> 4)) {
-        bytes[i] = static_cast<std::uint8_t>(number & 0xff);
+std::uint8_t* put(std::uint8_t* out, Number number) {
+    for (std::size_t shift = 8 * sizeof number; shift != 0; shift -= 8) {
+        *out++ = static_cast<std::uint8_t>(number >> (shift - 8));
     }
-    write_hex(out, bytes);
+    return out;
 }
-
-// Takes two digits for each byte off the front of `text`. False: not hexadecimal.
-bool take_hex(Bytes& text, std::span<std::uint8_t> bytes) {
-    static constexpr std::array<std::int8_t, 256> kValues = [] {
-        std::array<std::int8_t, 256> values{};
-        for (int c = 0; c < 256; ++c) {
-            values[static_cast<std::size_t>(c)] =
-                static_cast<std::int8_t>(chars::hex_value(static_cast<char>(c)));
-        }
-        return values;
-    }();
-    if (text.size() < 2 * bytes.size()) return false;
-    int all = 0;  // negative when one was: not a digit
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        const int high = kValues[static_cast<std::uint8_t>(text[2 * i])];
-        const int low = kValues[static_cast<std::uint8_t>(text[2 * i + 1])];
-        all |= high | low;
-        bytes[i] = static_cast<std::uint8_t>(high << 4 | (low & 15));
-    }
-    text.remove_prefix(2 * bytes.size());
-    return all >= 0;
-}
-
 template <std::unsigned_integral Number>
-bool take_hex(Bytes& text, Number& number) {
-    std::array<std::uint8_t, sizeof number> bytes{};
-    if (!take_hex(text, std::span<std::uint8_t>(bytes))) return false;
+const std::uint8_t* take(const std::uint8_t* in, Number& number) {
     number = 0;
-    for (const std::uint8_t byte : bytes) number = static_cast<Number>(number << 4 << 4 | byte);
-    return true;
+    for (std::size_t i = 0; i < sizeof number; ++i) {
+        number = static_cast<Number>(number << 4 << 4 | *in++);
+    }
+    return in;
 }
 
 }  // namespace
@@ -197,48 +174,53 @@ TransactionKey dialog_key(const KeySecret& secret, const Message& request) {
 }
 
 Branch make_branch(const BranchParts& parts) {
+    std::array<std::uint8_t, kBranchNumberBytes> bytes;
+    std::uint8_t* at = put(bytes.data(), parts.maker.node);
+    at = put(at, parts.maker.core);
+    at = put(at, parts.place);
+    std::ranges::copy(parts.random, at);
     Branch branch;
     std::memcpy(branch.text.data(), kBranchCookie.data(), kBranchCookie.size());
-    char* out = branch.text.data() + kBranchCookie.size();
-    write_hex(out, parts.maker.node);
-    write_hex(out, parts.maker.core);
-    write_hex(out, parts.place);
-    write_hex(out, parts.random);
+    write_hex(branch.text.data() + kBranchCookie.size(), bytes);
     return branch;
 }
 
 Tag make_tag(Maker maker, const TokenRandom& random) {
+    std::array<std::uint8_t, kTagBytes / 2> bytes;
+    std::ranges::copy(random, put(put(bytes.data(), maker.node), maker.core));
     Tag tag;
-    char* out = tag.text.data();
-    write_hex(out, maker.node);
-    write_hex(out, maker.core);
-    write_hex(out, random);
+    write_hex(tag.text.data(), bytes);
     return tag;
 }
 
 std::optional<BranchParts> read_branch(Bytes branch) {
-    if (branch.size() != kBranchBytes || !has_branch_cookie(branch)) return std::nullopt;
-    branch.remove_prefix(kBranchCookie.size());
+    std::array<std::uint8_t, kBranchNumberBytes> bytes;
+    if (branch.size() != kBranchBytes || !has_branch_cookie(branch) ||
+        !read_hex(branch.data() + kBranchCookie.size(), bytes)) {
+        return std::nullopt;
+    }
     BranchParts parts;
-    const bool good = take_hex(branch, parts.maker.node) && take_hex(branch, parts.maker.core) &&
-                      take_hex(branch, parts.place) &&
-                      take_hex(branch, std::span<std::uint8_t>(parts.random));
-    return good ? std::optional(parts) : std::nullopt;
+    const std::uint8_t* at = take(bytes.data(), parts.maker.node);
+    at = take(at, parts.maker.core);
+    at = take(at, parts.place);
+    std::copy_n(at, parts.random.size(), parts.random.begin());
+    return parts;
 }
 
 std::optional<Maker> maker_of_tag(Bytes tag) {
-    if (tag.size() != kTagBytes || !chars::all<chars::kHex>(tag)) return std::nullopt;
+    std::array<std::uint8_t, kTagBytes / 2> bytes;
+    if (tag.size() != kTagBytes || !read_hex(tag.data(), bytes)) return std::nullopt;
     Maker maker;
-    const bool good = take_hex(tag, maker.node) && take_hex(tag, maker.core);
-    return good ? std::optional(maker) : std::nullopt;
+    take(take(bytes.data(), maker.node), maker.core);
+    return maker;
 }
 
 std::optional<TokenRandom> random_of_tag(Bytes tag) {
-    if (tag.size() != kTagBytes) return std::nullopt;
-    tag.remove_prefix(8);  // the maker
     TokenRandom random;
-    const bool good = take_hex(tag, std::span<std::uint8_t>(random));
-    return good ? std::optional(random) : std::nullopt;
+    constexpr std::size_t kMakerDigits = kTagBytes - 2 * kTokenRandomBytes;
+    if (tag.size() != kTagBytes || !read_hex(tag.data() + kMakerDigits, random))
+        return std::nullopt;
+    return random;
 }
 
 }  // namespace fedgate::sip

@@ -1,7 +1,9 @@
 #include "sip/uri.hpp"
 
 #include <algorithm>
+#include <bit>
 
+#include "core/base/byte_mask.hpp"
 #include "sip/chars.hpp"
 #include "sip/header_values.hpp"
 
@@ -17,6 +19,14 @@ constexpr std::size_t kHostBytes = 255;  // RFC 1035 2.3.4
 bool is_host_name(Bytes host) {
     if (host.ends_with('.')) host.remove_suffix(1);
     if (host.empty() || host.size() > kHostBytes) return false;
+    if (host.size() <= kByteMaskBytes) {
+        const std::uint64_t dots = byte_mask(host, '.');
+        const std::uint64_t dashes = byte_mask(host, '-');
+        const std::uint64_t begins = dots << 1 | 1;  // of labels
+        const std::uint64_t ends = dots >> 1 | std::uint64_t{1} << (host.size() - 1);
+        if ((begins & (dots | dashes)) != 0 || (ends & (dots | dashes)) != 0) return false;
+        return is(host[static_cast<std::size_t>(std::bit_width(dots))], kAlpha);
+    }
     char before = '.';
     std::size_t top = 0;
     for (std::size_t i = 0; i < host.size(); ++i) {

@@ -3,6 +3,11 @@
 #include <cstring>
 #include <idn2.h>
 
+#ifdef __SSSE3__
+#include <tmmintrin.h>
+#endif
+
+#include "core/base/byte_mask.hpp"
 #include "xml/precis.hpp"
 
 namespace fedgate::xml {
@@ -36,8 +41,57 @@ constexpr std::array<std::uint8_t, 128> kAscii = [] {
     return table;
 }();
 
+#ifdef __SSSE3__
+// Bit h of entry l is set when the byte 0xhl has one of the bits.
+template <std::uint8_t kBits>
+constexpr std::array<std::uint8_t, 16> kNibbles = [] {
+    std::array<std::uint8_t, 16> rows{};
+    for (std::size_t c = 0; c < kAscii.size(); ++c) {
+        if ((kAscii[c] & kBits) != 0)
+            rows[c & 15] = static_cast<std::uint8_t>(rows[c & 15] | 1u << (c >> 4));
+    }
+    return rows;
+}();
+constexpr const std::array<std::uint8_t, 16>& nibbles_of(std::uint8_t bits) {
+    return bits == Bits::kLocal    ? kNibbles<Bits::kLocal>
+           : bits == Bits::kDomain ? kNibbles<Bits::kDomain>
+                                   : kNibbles<Bits::kResource>;
+}
+
+// Sixteen bytes that are all allowed ASCII, and lower case but for resources.
+bool is_plain(const char* text, std::uint8_t allowed) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text));
+    const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m128i rows =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(nibbles_of(allowed).data()));
+    // A byte from 0x80 on picks 0 in the first look-up.
+    const __m128i row = _mm_shuffle_epi8(rows, block);
+    const __m128i bit =
+        _mm_shuffle_epi8(bits, _mm_and_si128(_mm_srli_epi16(block, 4), _mm_set1_epi8(15)));
+    __m128i out = _mm_cmpeq_epi8(_mm_and_si128(row, bit), _mm_setzero_si128());
+    if (allowed != Bits::kResource) {
+        const __m128i from_a = _mm_sub_epi8(block, _mm_set1_epi8('A'));
+        out = _mm_or_si128(out, _mm_cmpeq_epi8(_mm_min_epu8(from_a, _mm_set1_epi8(25)), from_a));
+    }
+    return _mm_movemask_epi8(out) == 0;
+}
+#endif
+
 Form look_at(Bytes part, std::uint8_t allowed) {
     if (part.empty() || part.size() > limits::kJidPartBytes) return Form::kRefused;
+#ifdef __SSSE3__
+    if (part.size() >= 16) {  // nearly always plain; else the table says what is wrong
+        std::size_t i = 0;
+        while (i + 16 <= part.size() && is_plain(part.data() + i, allowed)) i += 16;
+        if (i + 16 > part.size() && is_plain(part.data() + part.size() - 16, allowed))
+            return Form::kEnforced;
+    } else {
+        char padded[16];
+        std::memset(padded, 'a', sizeof padded);
+        std::memcpy(padded, part.data(), part.size());
+        if (is_plain(padded, allowed)) return Form::kEnforced;
+    }
+#endif
     std::uint8_t all = 0xFF;
     std::uint8_t any = 0;
     for (const char c : part) {
@@ -53,6 +107,11 @@ Form look_at(Bytes part, std::uint8_t allowed) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
+bool write(Bytes text, Sink& sink) {
+    sink.append(text);
+    return !sink.overflowed();
+}
+
 bool write_lower(Bytes text, Sink& sink) {
     for (const char c : text) sink.append(lower(c));
     return !sink.overflowed();
@@ -62,6 +121,14 @@ bool write_lower(Bytes text, Sink& sink) {
 // A-label.
 bool has_good_labels(Bytes domain, bool& idn) {
     if (domain.size() > kDomainBytes) return false;
+    if (!domain.empty() && domain.size() <= kLabelBytes) {
+        const std::uint64_t dots = byte_mask(domain, '.');
+        const std::uint64_t dashes = byte_mask(domain, '-');
+        const std::uint64_t begins = dots << 1 | 1;  // of labels
+        const std::uint64_t ends = dots >> 1 | std::uint64_t{1} << (domain.size() - 1);
+        if ((begins & (dots | dashes)) != 0 || (ends & (dots | dashes)) != 0) return false;
+        if ((begins << 2 & dashes & dashes >> 1) == 0) return true;  // no "??--"
+    }
     for (std::size_t begin = 0;;) {
         const std::size_t dot = std::min(domain.find('.', begin), domain.size());
         const Bytes label = domain.substr(begin, dot - begin);
@@ -117,7 +184,8 @@ bool write_domain(Bytes domain, bool unicode, Sink& sink) {
     if (form == Form::kRefused) return false;
     bool idn = form == Form::kBeyondAscii;
     if (!idn && !has_good_labels(domain, idn)) return false;
-    return idn ? write_idn(domain, unicode, sink) : write_lower(domain, sink);
+    if (idn) return write_idn(domain, unicode, sink);
+    return form == Form::kUpperCase ? write_lower(domain, sink) : write(domain, sink);
 }
 
 bool refused_in_local(Bytes enforced) {
@@ -207,7 +275,7 @@ void write_jid(Sink& sink, const Jid& jid) {
 bool enforce_local(Bytes local, Sink& sink) {
     switch (look_at(local, Bits::kLocal)) {
         case Form::kRefused: return false;
-        case Form::kEnforced:
+        case Form::kEnforced: return write(local, sink);
         case Form::kUpperCase: return write_lower(local, sink);
         case Form::kBeyondAscii: break;
     }
@@ -235,8 +303,7 @@ bool enforce_resource(Bytes resource, Sink& sink) {
         case Form::kEnforced:
         case Form::kUpperCase: break;
     }
-    sink.append(resource);
-    return !sink.overflowed();
+    return write(resource, sink);
 }
 
 void unescape_local(Bytes local, Sink& sink) {

@@ -41,11 +41,14 @@ inline const char* find_special_sse2(const char* p, const char* end, char a, cha
     const __m128i as = _mm_set1_epi8(a);
     const __m128i bs = _mm_set1_epi8(b);
     const __m128i cs = _mm_set1_epi8(c);
+    if (end - p < 16) return find_special_bytewise(p, end, a, b, c);
     for (; end - p >= 16; p += 16) {
         const unsigned mask = special_mask(p, space, as, bs, cs);
         if (mask != 0) return p + std::countr_zero(mask);
     }
-    return find_special_bytewise(p, end, a, b, c);
+    if (p == end) return end;
+    const unsigned mask = special_mask(end - 16, space, as, bs, cs);  // some of them were seen
+    return mask == 0 ? end : end - 16 + std::countr_zero(mask);
 }
 
 __attribute__((target("avx2"))) inline const char* find_special_avx2(const char* p, const char* end,
@@ -91,16 +94,31 @@ inline const char* find_special(FindSpecial long_run, const char* p, const char*
     return long_run(p, end, a, b, c);
 }
 
+inline const char* find_special(const char* p, const char* end, char a, char b, char c) {
+#if defined(__SSE2__)
+    return find_special_sse2(p, end, a, b, c);
+#else
+    return find_special_bytewise(p, end, a, b, c);
+#endif
+}
+
 // The first byte in [p, end) that is one of kSet, else end.
 template <char... kSet>
 const char* find_any(const char* p, const char* end) {
 #if defined(__SSE2__)
-    for (; end - p >= 16; p += 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const auto hits = [](const char* at) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
         __m128i hit = _mm_setzero_si128();
         ((hit = _mm_or_si128(hit, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(kSet)))), ...);
-        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(hit));
-        if (mask != 0) return p + std::countr_zero(mask);
+        return static_cast<unsigned>(_mm_movemask_epi8(hit));
+    };
+    if (end - p >= 16) {
+        for (; end - p >= 16; p += 16) {
+            const unsigned mask = hits(p);
+            if (mask != 0) return p + std::countr_zero(mask);
+        }
+        const unsigned mask = p == end ? 0 : hits(end - 16);  // some of them were seen
+        return mask == 0 ? end : end - 16 + std::countr_zero(mask);
     }
 #endif
     while (p != end && ((*p != kSet) && ...)) ++p;

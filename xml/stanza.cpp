@@ -33,8 +33,7 @@ Tag next_tag(const char*& p, const char* end, const char*& begin) {
         return Tag::kCdata;
     }
     const bool closing = begin[1] == '/';
-    for (p = begin + 1; p != end && *p != '>'; ++p) {
-        if (*p != '\'' && *p != '"') continue;
+    for (p = begin + 1; (p = find_any<'>', '\'', '"'>(p, end)) != end && *p != '>'; ++p) {
         const std::size_t quote = between(p, end).find(*p, 1);  // a value may hold '>'
         if (quote == Bytes::npos) return p = end, Tag::kNone;
         p += quote;
@@ -248,9 +247,12 @@ Element Element::child_from(const char* p, Bytes inherited_namespace) const {
 
 Element Element::first_child() const {
     if (begin_ == nullptr) return {};
-    bool empty = false;
-    const char* const p = content_begin(empty);
-    return empty ? Element() : child_from(p, default_namespace());
+    Bytes inherited = inherited_;
+    AttributeReader reader = attributes();
+    for (Attribute found; reader.next(found);) {
+        if (is_literal(found.name, "xmlns")) inherited = found.value;
+    }
+    return reader.empty_element() ? Element() : child_from(reader.tag_end(), inherited);
 }
 
 Element Element::next_sibling() const {

@@ -59,7 +59,11 @@ Intake::Outcome Intake::take(const xml::Action& action, const xml::StreamScope& 
     Bytes bytes = action.stanza;
     if (action.uses_stream_prefix) bytes = converted = xml::self_contained(bytes, scope);
     if (is_pong(bytes)) return Outcome::kPong;
-    if (!context_.gateway.take_stanza({action.their, proof_of(action.proof), bytes})) {
+    // Only what it means on any stream it means behind the link.
+    const bool plain =
+        !action.uses_stream_prefix && scope.default_namespace() == xml::kServerNamespace;
+    if (!context_.gateway.take_stanza(
+            {action.their, proof_of(action.proof), bytes, plain ? &action.view : nullptr})) {
         context_.stats.add(Counter::kLinkBackPressure);
         again_ = now + kBackPressureRetry;
         return Outcome::kLater;

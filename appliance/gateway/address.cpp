@@ -1,5 +1,6 @@
 #include "appliance/gateway/address.hpp"
 
+#include "core/base/byte_mask.hpp"
 #include "sip/uri.hpp"
 
 namespace fedgate::gateway {
@@ -7,9 +8,13 @@ namespace {
 
 // Fills what follows from the enforced JID. `sink` is the rest of the address's memory.
 bool complete(Address& address, Sink& sink) {
-    const std::size_t host_begin = sink.size();
-    if (!xml::domain_to_ascii(address.jid.domain, sink)) return false;
-    address.domain_ascii = sink.written().substr(host_begin);
+    address.domain_ascii = address.jid.domain;
+    // Enforced, a domain has no A-labels: where it is ASCII, that is the other form, too.
+    if (!is_ascii(address.jid.domain)) {
+        const std::size_t host_begin = sink.size();
+        if (!xml::domain_to_ascii(address.jid.domain, sink)) return false;
+        address.domain_ascii = sink.written().substr(host_begin);
+    }
     address.user = address.jid.local;
     if (address.user.find('\\') != Bytes::npos) {
         const std::size_t user_begin = sink.size();

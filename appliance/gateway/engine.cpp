@@ -182,7 +182,9 @@ void Gateway::Engine::drop(const char* what) {
 
 bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
     Sink names{MutableBytes(name_memory_)};
-    StanzaCall call(from_partner, xml::parse_stanza(from_partner.stanza, scope_));
+    StanzaCall call(from_partner, from_partner.view != nullptr
+                                      ? *from_partner.view
+                                      : xml::parse_stanza(from_partner.stanza, scope_));
     if (call.stanza.kind == xml::StanzaKind::kOther) {
         drop("element");  // IQ-15 is the edge's
         return true;

@@ -1,10 +1,10 @@
 #include "appliance/gateway/text.hpp"
 
-#include <algorithm>
 #include <array>
 
 #include "sip/message.hpp"
 #include "sip/uri.hpp"
+#include "xml/scan.hpp"
 #include "xml/utf8.hpp"
 
 namespace fedgate::gateway {
@@ -153,11 +153,13 @@ void write_clean(Charset charset, Bytes text, Sink& out) {
     }
     while (!text.empty()) {
         if (charset != Charset::kUtf16) {  // a run of plain ASCII at once
-            const auto stop = std::ranges::find_if(text, [](char c) {
-                return static_cast<unsigned char>(c) >= 0x80 ||
-                       (c < 0x20 && c != '\n' && c != '\t');
-            });
-            const auto run = static_cast<std::size_t>(stop - text.begin());
+            const char* const end = text.data() + text.size();
+            const char* stop = text.data();
+            while ((stop = xml::find_special(stop, end, '\n', '\n', '\n')) != end &&
+                   (*stop == '\n' || *stop == '\t')) {
+                ++stop;
+            }
+            const auto run = static_cast<std::size_t>(stop - text.data());
             out.append(text.substr(0, run));
             text.remove_prefix(run);
             if (text.empty()) return;

@@ -8,6 +8,10 @@
 #include "core/base/bytes.hpp"
 #include "core/base/time.hpp"
 
+namespace fedgate::xml {
+struct Stanza;
+}
+
 namespace fedgate::link {
 
 // How the domain of a stanza's sender was proved on the stream that brought it.
@@ -16,7 +20,8 @@ enum class Proof : std::uint8_t { kCertificate, kDialbackTls, kDialbackClear };
 struct FromPartner {
     Bytes from_domain;  // verified; A-label, lower case
     Proof proof;
-    Bytes stanza;  // one whole, well-formed first-level element, as received
+    Bytes stanza;                       // one whole, well-formed first-level element, as received
+    const xml::Stanza* view = nullptr;  // of `stanza`, where it has been read already
 };
 
 // Names one stanza given to the edge, so that its fate can be told. The upper 16 bits are the

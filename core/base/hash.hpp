@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/base/bytes.hpp"
+#include "core/base/hex.hpp"
 
 namespace fedgate {
 
@@ -26,12 +27,8 @@ Sha256Digest hmac_sha256(Bytes key, std::initializer_list<Bytes> parts);
 
 template <std::size_t N>
 std::array<char, 2 * N> to_hex(const std::array<std::uint8_t, N>& bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    std::array<char, 2 * N> hex{};
-    for (std::size_t i = 0; i < N; ++i) {
-        hex[2 * i] = kDigits[bytes[i] >> 4];
-        hex[2 * i + 1] = kDigits[bytes[i] & 15];
-    }
+    std::array<char, 2 * N> hex;
+    write_hex(hex.data(), bytes);
     return hex;
 }
 

@@ -1,24 +1,46 @@
 #include "core/rules/index.hpp"
 
+#include <cstring>
+
 namespace fedgate::rules {
 namespace {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-// FNV-1a: names are short, and come from configuration only; what a peer asks for never gets in.
-constexpr std::uint32_t kHashStart = 2166136261U;
-std::uint32_t hash_on(std::uint32_t hash, Bytes bytes) {
-    for (const char c : bytes) hash = (hash ^ static_cast<std::uint8_t>(lower(c))) * 16777619U;
-    return hash;
+// Longer than any name that can be asked for.
+constexpr std::size_t kNameBytes = 2'048;
+
+// Bit 5 apart, a letter is the same in both cases. What else then looks alike, the comparison
+// tells.
+constexpr std::uint64_t kFold = 0x2020'2020'2020'2020;
+constexpr std::uint64_t kFactor = 0x9e37'79b9'7f4a'7c15;
+
+// Eight bytes at a time. Names come from configuration only: what a peer asks for never gets in.
+std::uint32_t hash_of(Bytes name) {
+    std::uint64_t hash = name.size();
+    const auto add = [&hash](std::uint64_t word) {
+        hash = (hash ^ (word | kFold)) * kFactor;
+        hash ^= hash >> 32;
+    };
+    const char* p = name.data();
+    std::size_t left = name.size();
+    std::uint64_t word = 0;
+    for (; left >= sizeof word; left -= sizeof word, p += sizeof word) {
+        std::memcpy(&word, p, sizeof word);
+        add(word);
+    }
+    word = 0;
+    for (std::size_t i = 0; i < left; ++i) word = word << 8 | static_cast<std::uint8_t>(p[i]);
+    if (left != 0) add(word);
+    return static_cast<std::uint32_t>(hash);
 }
 
-// Compares `part` with the front of `name` and takes it off.
-bool take(Bytes& name, Bytes part) {
-    if (name.size() < part.size()) return false;
-    for (std::size_t i = 0; i < part.size(); ++i) {
-        if (name[i] != lower(part[i])) return false;
+bool same(Bytes name, Bytes other) {
+    if (name.size() != other.size()) return false;
+    if (std::memcmp(name.data(), other.data(), name.size()) == 0) return true;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (name[i] != lower(other[i])) return false;
     }
-    name.remove_prefix(part.size());
     return true;
 }
 
@@ -27,7 +49,7 @@ bool take(Bytes& name, Bytes part) {
 void NameIndex::rehash(std::size_t slots) {
     slots_.assign(slots, {});
     for (std::uint32_t entry = 0; entry < names_.size(); ++entry) {
-        const std::uint32_t hash = hash_on(kHashStart, names_[entry]);
+        const std::uint32_t hash = hash_of(names_[entry]);
         std::size_t at = hash & (slots - 1);
         while (slots_[at].entry != kNone) at = (at + 1) & (slots - 1);
         slots_[at] = {hash, entry};
@@ -47,25 +69,29 @@ bool NameIndex::add(Bytes name, std::uint32_t number) {
         rehash(slots);
         return true;
     }
-    const std::uint32_t hash = hash_on(kHashStart, name);
+    const std::uint32_t hash = hash_of(name);
     std::size_t at = hash & (slots - 1);
     while (slots_[at].entry != kNone) at = (at + 1) & (slots - 1);
     slots_[at] = {hash, static_cast<std::uint32_t>(names_.size() - 1)};
     return true;
 }
 
-std::uint32_t NameIndex::find(Bytes a, Bytes b, Bytes c) const {
+std::uint32_t NameIndex::find(Bytes name) const {
     if (slots_.empty()) return kNone;
-    const std::uint32_t hash = hash_on(hash_on(hash_on(kHashStart, a), b), c);
+    const std::uint32_t hash = hash_of(name);
     for (std::size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
         const Slot& slot = slots_[at];
         if (slot.entry == kNone) return kNone;
-        if (slot.hash != hash) continue;
-        Bytes name = names_[slot.entry];
-        if (take(name, a) && take(name, b) && take(name, c) && name.empty()) {
-            return numbers_[slot.entry];
-        }
+        if (slot.hash == hash && same(names_[slot.entry], name)) return numbers_[slot.entry];
     }
+}
+
+std::uint32_t NameIndex::find(Bytes a, Bytes b, Bytes c) const {
+    if (slots_.empty()) return kNone;
+    char memory[kNameBytes];
+    Sink joined{MutableBytes(memory)};
+    for (const Bytes part : {a, b, c}) joined.append(part);
+    return joined.overflowed() ? kNone : find(joined.written());
 }
 
 }  // namespace fedgate::rules

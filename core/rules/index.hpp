@@ -17,8 +17,8 @@ public:
 
     // False: the name is there already, with another number.
     bool add(Bytes name, std::uint32_t number);
-    [[nodiscard]] std::uint32_t find(Bytes name) const { return find(name, {}, {}); }
-    // Looks up `a` + `b` + `c` without joining them.
+    [[nodiscard]] std::uint32_t find(Bytes name) const;
+    // Looks up `a` + `b` + `c`.
     [[nodiscard]] std::uint32_t find(Bytes a, Bytes b, Bytes c) const;
     [[nodiscard]] std::size_t count() const { return names_.size(); }
 

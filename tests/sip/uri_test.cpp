@@ -1,5 +1,6 @@
 #include "sip/uri.hpp"
 
+#include <cctype>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -141,6 +142,33 @@ TEST(Uri, DecodesBackEachByte) {  // ADDR-23
         Sink sink(memory);
         EXPECT_FALSE(percent_decode(bad, sink)) << bad;
     }
+}
+
+// Several bytes are looked at together: what stands anywhere in a text of any size counts.
+TEST(Uri, EachByteCountsWhereverItStands) {
+    constexpr Bytes kUnreserved = "-_.!~*'()&=+$,;?/";
+    for (const std::size_t size : {1U, 7U, 8U, 9U, 15U, 16U, 17U, 33U}) {
+        for (std::size_t at = 0; at < size; ++at) {
+            for (int c = 1; c < 256; ++c) {
+                std::string text(size, 'a');
+                text[at] = static_cast<char>(c);
+                const bool plain =
+                    std::isalnum(c) != 0 || kUnreserved.find(text[at]) != Bytes::npos;
+                EXPECT_EQ(encode_user(text) == text, plain) << size << ' ' << at << ' ' << c;
+            }
+            for (const char* bad : {"..", ".-", "-."}) {
+                std::string host(size, 'a');
+                host.insert(at, bad);
+                EXPECT_FALSE(parse_uri("sip:" + host + ".a")) << host;
+            }
+            std::string host(size, 'a');
+            host[at] = '-';
+            EXPECT_EQ(parse_uri("sip:" + host + ".a").has_value(), at != 0 && at + 1 != size)
+                << host;
+        }
+    }
+    EXPECT_FALSE(parse_uri("sip:a.1"));
+    EXPECT_TRUE(parse_uri("sip:1.a"));
 }
 
 TEST(Uri, ComparesByTheRules) {  // RFC 3261 19.1.4, its own examples

@@ -1,5 +1,6 @@
 #include "xml/jid.hpp"
 
+#include <cctype>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -193,6 +194,44 @@ TEST(Jid, KnowsCanonicalLocalParts) {  // ADDR-31
     }
     for (const Bytes text : {"\\5cfoo", "\\20a", "a\\20"})
         EXPECT_FALSE(is_canonical_local(text)) << text;
+}
+
+// Sixteen bytes are looked at together: what stands anywhere in a part of any size counts.
+TEST(Jid, EachByteCountsWhereverItStands) {  // ADDR-2
+    constexpr Bytes kDomainBytes = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+    constexpr Bytes kRefusedInLocal = " \"&'/:<>@";
+    for (const std::size_t size : {1U, 7U, 8U, 15U, 16U, 17U, 31U, 32U, 40U}) {
+        for (std::size_t at = 0; at < size; ++at) {
+            for (int c = 1; c < 128; ++c) {
+                const char one = static_cast<char>(c);
+                const char lower = static_cast<char>(std::tolower(c));
+                std::string text(size, 'a');
+                text[at] = one;
+                const bool printable = c >= 0x20 && c < 0x7F;
+                const bool local_good = printable && kRefusedInLocal.find(one) == Bytes::npos;
+                std::string wanted = text;
+                EXPECT_EQ(resource(text), printable ? wanted : "refused") << size << ' ' << c;
+                wanted[at] = lower;
+                EXPECT_EQ(local(text), local_good ? wanted : "refused") << size << ' ' << c;
+                const bool at_end = at == 0 || at + 1 == size;
+                if (c == '.' && at + 1 == size) continue;  // the root's
+                const bool domain_good =
+                    kDomainBytes.find(lower) != Bytes::npos && !((c == '-' || c == '.') && at_end);
+                EXPECT_EQ(domain(text), domain_good ? wanted : "refused") << size << ' ' << c;
+            }
+        }
+    }
+}
+
+TEST(Jid, LabelsEndAndBeginWithLetters) {  // RFC 5890 2.3.1
+    for (const std::size_t before : {1U, 6U, 14U, 30U, 50U}) {
+        const std::string label(before, 'a');
+        for (const char* bad : {"..b", ".-b", "-.b", "."}) {
+            EXPECT_EQ(domain(label + bad + (bad[1] == 0 ? "." : "")), "refused") << label << bad;
+        }
+        EXPECT_EQ(domain(label + ".b--c.d"), label + ".b--c.d");
+        EXPECT_EQ(domain(label + ".XN--MNCHEN-3YA.d"), label + ".m\xC3\xBCnchen.d");
+    }
 }
 
 TEST(Jid, EnforcingTwiceIsEnforcingOnce) {
