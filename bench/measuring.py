@@ -52,12 +52,14 @@ class Workbench:
 
     def fedload(self, target, *words):
         """Its JSON for one run."""
-        command = [self.build / "bin/fedload", "--json", "--pid", target.pid, "--partner", PARTNER, "--domain",
-                   SIP_DOMAIN, "--limit", LIMIT_SECONDS, *target.ends(), *words]
+        command = [self.build / "bin/fedload", "--json", "--partner", PARTNER, "--domain", SIP_DOMAIN, "--limit",
+                   LIMIT_SECONDS, *target.ends(), *words]
+        for pid in target.pids():
+            command += ["--pid", pid]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                               timeout=LIMIT_SECONDS + 30, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
-            raise Failed(f"{done.stderr.strip()} ({done.stdout.strip()})\n{target.tail()}")
+            raise Failed(f"{done.stderr.strip()}\n{done.stdout.strip()}\n{target.tail()}")
         return json.loads(done.stdout)
 
     def edge_alone(self, *words):
@@ -75,11 +77,13 @@ def with_children(pid):
 
 
 class Target:
-    """Who is loaded: `process`, with its children; `address` and `load_address`, ours."""
+    """Who is loaded: `process`, with its children."""
 
-    @property
-    def pid(self):
-        return self.process.pid
+    def pids(self):
+        return [self.process.pid]
+
+    def processes(self):
+        return [process for pid in self.pids() for process in with_children(pid)]
 
     def memory(self):
         """Bytes; what is shared counts once."""
@@ -88,10 +92,10 @@ class Target:
                 if line.startswith("Pss:"):
                     return int(line.split()[1]) * 1024
             raise Failed("no Pss in smaps_rollup")
-        return sum(map(of, with_children(self.pid)))
+        return sum(map(of, self.processes()))
 
     def cpu_ns(self):
-        return sum(int((task / "schedstat").read_text().split()[0]) for pid in with_children(self.pid)
+        return sum(int((task / "schedstat").read_text().split()[0]) for pid in self.processes()
                    for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
 
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace fedgate::load {
 
@@ -25,6 +26,12 @@ inline std::uint64_t cpu_ns(int pid) {
     return total;
 }
 
+inline std::uint64_t cpu_ns(const std::vector<int>& pids) {
+    std::uint64_t total = 0;
+    for (const int pid : pids) total += cpu_ns(pid);
+    return total;
+}
+
 // Of this process.
 inline std::uint64_t own_cpu_ns() {
     timespec time{};
@@ -33,12 +40,16 @@ inline std::uint64_t own_cpu_ns() {
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-inline std::uint64_t resident_kib(int pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6));
+// At their peak, without the processes below them.
+inline std::uint64_t resident_kib(const std::vector<int>& pids) {
+    std::uint64_t total = 0;
+    for (const int pid : pids) {
+        std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+        for (std::string line; std::getline(file, line);) {
+            if (line.starts_with("VmHWM:")) total += std::stoull(line.substr(6));
+        }
     }
-    return 0;
+    return total;
 }
 
 }  // namespace fedgate::load

@@ -42,8 +42,8 @@ doubled, out of order. A is ADDRESS:PORT, numeric.
   --domain sip.example          of the SIP side; of set-ups, the target's
   --tls DIRECTORY      TLS on both sides, with DIRECTORY/{ca,cert,key}.pem; without: clear on both
   --sip-transport T    udp, tcp or tls; --auth external: certificates instead of dialback
-  --pid PID            the target's process: its CPU time, with that of its children, and its memory
-                       are read
+  --pid PID            the target's process, again for each if it is several: CPU time, that of
+                       their children included, and their own memory are read
 How much:
   --count 100000 (set-ups, streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
   --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop)
@@ -126,7 +126,9 @@ bool parse_words(int count, char** arguments, Options& options) {
             if (!parse_number(value, *n->second)) return false;
         } else if (name == "--rate") {
             if (!parse_number(value, options.rate) || !(options.rate >= 0)) return false;
-        } else if (name != "--pid" || !parse_number(value, options.pid)) {
+        } else if (int pid = 0; name == "--pid" && parse_number(value, pid) && pid > 0) {
+            options.pids.push_back(pid);
+        } else {
             return false;
         }
     }
@@ -159,7 +161,7 @@ bool makes_sense(const Options& options) {
         options.auth == "dialback" || (options.auth == "external" && !options.tls.empty());
     return (!options.presence() || people) && (!streams || !options.tls.empty()) && xmpp && sip &&
            transport && auth && options.pairs > 0 && options.count <= kCountMax &&
-           options.warm_up <= kCountMax && options.domains <= 1'000 && options.pid >= 0;
+           options.warm_up <= kCountMax && options.domains <= 1'000;
 }
 
 int run(const Options& options) {

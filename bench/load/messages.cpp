@@ -194,7 +194,7 @@ void Messages::go_on() {
     if (!warm_ && ended() >= options_.warm_up) {
         warm_ = true;
         measured_from_ns_ = now;
-        cpu_from_ = cpu_ns(options_.pid);
+        cpu_from_ = cpu_ns(options_.pids);
         own_cpu_from_ = own_cpu_ns();
     }
     if (from_xmpp() || ends_.sip().connected()) send_more(now);
@@ -232,12 +232,12 @@ int Messages::run() {
     if (warm_) {
         results_.seconds = static_cast<double>(over_ns - measured_from_ns_) / 1e9;
         results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
-        if (options_.pid != 0) results_.cpu_ns = cpu_ns(options_.pid) - cpu_from_;
+        results_.cpu_ns = cpu_ns(options_.pids) - cpu_from_;
     }
     for (std::uint64_t now = over_ns; now - over_ns < kLateNs; now = now_ns()) ends_.turn(10ms);
     results_.sent = next_;
     results_.lost = open_;
-    if (options_.pid != 0) results_.memory_kib = resident_kib(options_.pid);
+    results_.memory_kib = resident_kib(options_.pids);
     if (results_.fault.empty() && results_.refused > 0) {
         results_.fault =
             std::to_string(results_.refused) + " were refused, the first one: " + first_refusal_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace fedgate::load {
 
@@ -19,7 +20,7 @@ enum class Mode : std::uint8_t {
 
 struct Options {
     Mode mode = Mode::kToSip;
-    int pid = 0;
+    std::vector<int> pids;  // of the target
     std::string xmpp, xmpp_listen, sip, sip_listen, tls;
     std::string sip_transport;  // udp, tcp, tls; empty: tls with `tls`, else tcp
     std::string auth = "dialback";

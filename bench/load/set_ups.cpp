@@ -205,7 +205,7 @@ void SetUps::hold() {
 void SetUps::measure_from_here() {
     warm_ = true;
     measured_from_ns_ = now_ns();
-    cpu_from_ = cpu_ns(options_.pid);
+    cpu_from_ = cpu_ns(options_.pids);
     own_cpu_from_ = own_cpu_ns();
 }
 
@@ -252,10 +252,8 @@ int SetUps::run() {
     results_.measured = ended() > options_.warm_up ? ended() - options_.warm_up : 0;
     results_.seconds = static_cast<double>(now_ns() - measured_from_ns_) / 1e9;
     results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
-    if (options_.pid != 0) {
-        results_.cpu_ns = cpu_ns(options_.pid) - cpu_from_;
-        results_.memory_kib = resident_kib(options_.pid);
-    }
+    results_.cpu_ns = cpu_ns(options_.pids) - cpu_from_;
+    results_.memory_kib = resident_kib(options_.pids);
     if (results_.fault.empty() && results_.refused > 0) {
         results_.fault = std::to_string(results_.refused) +
                          " streams could not be set up, the first one: " + first_refusal_;

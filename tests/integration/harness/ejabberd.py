@@ -51,7 +51,8 @@ class Ejabberd:
             "certfiles": sorted({str(self.whole(certificate)) for certificate, _ in self.hosts.values()}),
             "listen": [
                 {"port": 5222, "ip": self.address, "module": "ejabberd_c2s", "max_stanza_size": 1048576},
-                {"port": 5269, "ip": self.address, "module": "ejabberd_s2s_in",
+                # Its default, 5, lets the kernel drop those who come at the same time.
+                {"port": 5269, "ip": self.address, "module": "ejabberd_s2s_in", "backlog": 512,
                  "max_stanza_size": 1048576},
                 {"port": 5270, "ip": self.address, "module": "ejabberd_s2s_in", "tls": True,
                  "max_stanza_size": 1048576}],

@@ -22,6 +22,7 @@ listen=tcp:{address}:5060
 {enable_tls}
 tcp_connection_lifetime=3604
 tcp_accept_aliases=yes
+{settings}
 mpath="/usr/lib/{machine}/kamailio/modules/"
 loadmodule "pv.so"
 loadmodule "sl.so"
@@ -175,17 +176,18 @@ class Kamailio:
     redirect: where it says that its users are, in Kamailio's words. listen: one more socket of its.
     memory: MiB that its processes share; a transaction of some KiB stays there for seconds after its end.
     presence: "server": it is the presence server of its users, whom it asks who may watch them; "for its users":
-    and publishes for them, too, that they are registered."""
+    and publishes for them, too, that they are registered. settings: more lines of its configuration's global part;
+    options: of its command line."""
 
     def __init__(self, directory, domain, certificate=None, ca=None, password="", algorithm="MD5", qop=False,
                  nonce_count=False, nonce_expire=300, redirect="", listen="", memory=64,
-                 presence=""):
+                 presence="", settings=(), options=()):
         self.directory, self.domain = pathlib.Path(directory), domain
         self.certificate, self.ca = certificate, ca
         self.password, self.algorithm, self.qop = password, algorithm, qop
         self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
         self.redirect, self.listen, self.memory = redirect, listen, memory
-        self.presence = presence
+        self.presence, self.settings, self.options = presence, settings, options
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -207,7 +209,7 @@ class Kamailio:
         machine = subprocess.run(["dpkg-architecture", "-qDEB_HOST_MULTIARCH"], check=True,
                                  capture_output=True, text=True).stdout.strip()
         path.write_text(CONFIGURATION.format(
-            domain=self.domain, address=self.address, fedgate=fedgate, machine=machine,
+            domain=self.domain, address=self.address, fedgate=fedgate, machine=machine, settings="\n".join(self.settings),
             algorithm=self.algorithm,
             authenticate=AUTHENTICATE.format(domain=self.domain, password=self.password,
                                              challenge="1" if self.qop else "0") if self.password else "",
@@ -240,7 +242,7 @@ class Kamailio:
         self.process = await Process(
             f"kamailio {self.address}",
             ["/usr/sbin/kamailio", "-DD", "-E", "-f", path, "-Y", self.directory, "-m", str(self.memory),
-             "-M", "8"],
+             "-M", "8", *self.options],
             self.directory / "kamailio.log", own_group=True).start()
         for port in (5060, *((5061,) if self.certificate else ())):
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")

@@ -13,7 +13,7 @@ run_as_root = {as_root}
 daemonize = false
 pidfile = "{directory}/prosody.pid"
 data_path = "{directory}/data"
-log = {{ {{ levels = {{ min = "debug" }}, to = "console" }} }}
+log = {{ {{ levels = {{ min = "{log_level}" }}, to = "console" }} }}
 admins = {{}}
 modules_enabled = {{ "roster", "saslauth", "disco", "ping", "presence", "message", "iq", {modules} }}
 modules_disabled = {{ "offline", "posix" }}
@@ -33,6 +33,9 @@ s2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 s2s_stanza_size_limit = 1048576
 s2s_require_encryption = {require_encryption}
 s2s_secure_auth = {secure_auth}
+component_interfaces = {{ "{address}" }}
+component_ports = {{ 5347 }}
+{settings}
 use_ipv6 = false
 -- All names come from the test's server; libunbound would not ask one on loopback by itself.
 unbound = {{
@@ -46,6 +49,12 @@ HOST = """\
 VirtualHost "{domain}"
     ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}",
             capath = "{directory}/no-capath", {tls} }}
+"""
+
+COMPONENT = """\
+Component "{domain}"
+    component_secret = "secret"
+    ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}", capath = "{directory}/no-capath" }}
 """
 
 # How it proves itself and what it asks of others: TLS, then SASL EXTERNAL or dialback.
@@ -76,17 +85,19 @@ class Prosody:
 
     tls: more of its `ssl` options, as protocol. more: further domains, each with its certificate, and
     all the rest the same. direct_tls: listens for TLS without STARTTLS, on 5270. legacy: with all that
-    OpenSSL has ever thought good enough.
+    OpenSSL has ever thought good enough. component: a domain that a program serves by XEP-0114, port 5347, with the
+    domain's certificate. settings: more lines of its configuration's global part.
     """
 
     def __init__(self, directory, domain, certificate, ca, accounts, variant="external",
-                 tls=None, more=None, direct_tls=False, legacy=False):
+                 tls=None, more=None, direct_tls=False, legacy=False, log_level="debug", component="", settings=()):
         self.directory = pathlib.Path(directory)
         self.domain, self.certificate, self.ca = domain, certificate, ca
         self.certificates = {domain: certificate, **(more or {})}
         self.accounts, self.variant, self.tls = accounts, variant, tls or {}
         self.direct_tls, self.legacy = direct_tls, legacy
-        self.address = own_address(5222, 5269, 5270)
+        self.log_level, self.component, self.settings = log_level, component, settings
+        self.address = own_address(5222, 5269, 5270, 5347)
         self.log, self.log_start = self.directory / "prosody.log", 0
         self.process = None
 
@@ -99,13 +110,15 @@ class Prosody:
             as_root=lua(os.getuid() == 0), directory=self.directory, address=self.address,
             direct_tls_port=5270 if self.direct_tls else "", ca=self.ca,
             certificate=self.certificate.certificate, key=self.certificate.key, dns_address=dns.address, dns_port=dns.port,
-            modules=", ".join(json.dumps(m) for m in variant["modules"]),
+            log_level=self.log_level, settings="\n".join(self.settings), modules=", ".join(json.dumps(m) for m in variant["modules"]),
             secure_auth=lua(variant["secure_auth"]),
             require_encryption=lua(variant["require_encryption"])) + "".join(HOST.format(
                 directory=self.directory, domain=domain, ca=self.ca,
                 certificate=certificate.certificate, key=certificate.key,
                 tls=", ".join(f"{key} = {json.dumps(value)}" for key, value in self.tls.items()))
-                for domain, certificate in self.certificates.items()))
+                for domain, certificate in self.certificates.items()) + (COMPONENT.format(
+                    directory=self.directory, domain=self.component, ca=self.ca,
+                    certificate=self.certificate.certificate, key=self.certificate.key) if self.component else ""))
         return path
 
     def write_accounts(self, domain):
