@@ -29,6 +29,7 @@ enum Class : std::uint16_t {
     kSpace = 1024,  // SP, HT
     kBare = 2048,   // an unquoted parameter value: printable or UTF-8, but not SP , ; " < >
     kLine = 4096,   // anything but NUL, CR, LF
+    kGraph = 8192,  // printable ASCII but SP
 };
 
 constexpr std::array<std::uint16_t, 256> make_table() {
@@ -58,6 +59,7 @@ constexpr std::array<std::uint16_t, 256> make_table() {
         if (std::string_view("\"<>\\^`{|}").find(one) == std::string_view::npos)
             add({&one, 1}, kUri);
         if (std::string_view(",;\"<>").find(one) == std::string_view::npos) add({&one, 1}, kBare);
+        add({&one, 1}, kGraph);
     }
     for (std::size_t c = 0x80; c < 0x100; ++c) table[c] |= kBare;
     for (std::size_t c = 0; c < 0x100; ++c) {
@@ -124,6 +126,13 @@ inline std::size_t span(Bytes text) {
         return at < 8 ? at : text.size() - 16 + at;
     }
 #endif
+    while (i < text.size() && is(text[i], kClasses)) ++i;
+    return i;
+}
+// The same, where few are expected.
+template <int kClasses>
+inline std::size_t short_span(Bytes text) {
+    std::size_t i = 0;
     while (i < text.size() && is(text[i], kClasses)) ++i;
     return i;
 }

@@ -1,6 +1,8 @@
 // The values of single header fields, each by its grammar in RFC 3261 25.1.
 #include "sip/header_values.hpp"
 
+#include <cstring>
+
 #include "sip/chars.hpp"
 
 namespace fedgate::sip {
@@ -18,8 +20,10 @@ Transport find_transport(Bytes name) {
 
 // "SIP" LWS "/" LWS "2.0" LWS "/" LWS transport, with white space behind it.
 bool take_sent_protocol(Bytes& rest, Via& via) {
-    if (rest.starts_with("SIP/2.0/")) {  // nearly always
-        rest.remove_prefix(8);
+    constexpr Bytes kUsual = "SIP/2.0/";
+    if (rest.size() > kUsual.size() &&
+        std::memcmp(rest.data(), kUsual.data(), kUsual.size()) == 0) {
+        rest.remove_prefix(kUsual.size());
     } else {
         const Bytes parts[] = {"SIP", "/", "2.0", "/"};
         for (const Bytes part : parts) {
@@ -27,11 +31,12 @@ bool take_sent_protocol(Bytes& rest, Via& via) {
             rest = skip_space(rest.substr(part.size()));
         }
     }
-    const std::size_t size = span<kToken>(rest);
+    const std::size_t size = short_span<kToken>(rest);
     if (size == 0 || size == rest.size() || !is(rest[size], kSpace)) return false;
-    via.transport_name = rest.substr(0, size);
+    via.transport_name = {rest.data(), size};
     via.transport = find_transport(via.transport_name);
-    rest = skip_space(rest.substr(size));
+    rest.remove_prefix(size);
+    rest = skip_space(rest);
     return true;
 }
 
@@ -100,6 +105,7 @@ bool valid_display(Bytes display) {
 // Where '<' is outside a quoted display name, or npos.
 std::size_t find_angle(Bytes value) {
     std::size_t start = 0;
+    if (value.starts_with('<')) return 0;
     if (value.starts_with('"')) {
         start = quoted_size(value);
         if (start == 0) return Bytes::npos;
@@ -130,12 +136,14 @@ Fault read_name_addr(Bytes value, NameAddr& out) {
     Bytes uri;
     Bytes rest;
     if (open != Bytes::npos) {
-        out.display = trim(value.substr(0, open));
-        if (!valid_display(out.display)) return {"display name"};
+        if (open != 0) {
+            out.display = trim(value.substr(0, open));
+            if (!valid_display(out.display)) return {"display name"};
+        }
         const std::size_t close = value.find('>', open);
         if (close == Bytes::npos) return {"angle brackets"};
-        uri = value.substr(open + 1, close - open - 1);
-        rest = value.substr(close + 1);
+        uri = {value.data() + open + 1, close - open - 1};
+        rest = {value.data() + close + 1, value.size() - close - 1};
     } else {
         // RFC 3261 20.10: without <> the parameters are the header field's, and a URI with a comma
         // or a question mark can't stand here.
@@ -155,18 +163,16 @@ Fault read_name_addr(Bytes value, NameAddr& out) {
 }
 
 Fault read_cseq(Bytes value, Cseq& out) {
-    const std::size_t digits = span<kDigit>(value);
+    const std::size_t digits = short_span<kDigit>(value);
     std::uint64_t number_value = 0;
     // RFC 3261 8.1.1.5: less than 2^31.
-    if (!number(value.substr(0, digits), 0x7fff'ffff, number_value)) return {"CSeq number"};
+    if (!number({value.data(), digits}, 0x7fff'ffff, number_value)) return {"CSeq number"};
     out.number = static_cast<std::uint32_t>(number_value);
-    const Bytes rest = value.substr(digits);
-    out.method_name = skip_space(rest);
-    if (out.method_name.size() == rest.size() || out.method_name.empty() ||
-        !all<kToken>(out.method_name)) {
-        return {"CSeq method"};
-    }
+    value.remove_prefix(digits);
+    out.method_name = skip_space(value);
+    if (out.method_name.size() == value.size() || out.method_name.empty()) return {"CSeq method"};
     out.method = find_method(out.method_name);
+    if (out.method == Method::kUnknown && !all<kToken>(out.method_name)) return {"CSeq method"};
     return {};
 }
 

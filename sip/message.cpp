@@ -4,7 +4,9 @@
 #include <emmintrin.h>
 #endif
 
+#include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "sip/chars.hpp"
 #include "sip/header_values.hpp"
@@ -17,6 +19,20 @@ using namespace chars;
 constexpr std::array<Bytes, 15> kMethods = {
     "",        "ACK",   "BYE",     "CANCEL", "INFO",     "INVITE",    "MESSAGE", "NOTIFY",
     "OPTIONS", "PRACK", "PUBLISH", "REFER",  "REGISTER", "SUBSCRIBE", "UPDATE"};
+
+// Size and first letter tell them apart, which is checked when this is compiled.
+constexpr std::size_t method_slot(Bytes name) {
+    return (name.size() * 12 + static_cast<std::size_t>(name.front())) % 32;
+}
+constexpr std::array<std::uint8_t, 32> kMethodSlots = [] {
+    std::array<std::uint8_t, 32> slots{};
+    for (std::size_t i = 1; i < kMethods.size(); ++i) {
+        auto& slot = slots[method_slot(kMethods[i])];
+        if (slot != 0) throw "two methods share a slot";
+        slot = static_cast<std::uint8_t>(i);
+    }
+    return slots;
+}();
 
 // SIP-2, RFC 4475 3.3.8: header fields that stand once. Repeated, the message means two things.
 constexpr bool stands_once(HeaderName id) {
@@ -41,37 +57,62 @@ constexpr bool stands_once(HeaderName id) {
     }
 }
 
-// What the scan of the header section found beside line ends.
-struct Seen {
-    bool beyond_ascii = false;
-    bool control = false;
-};
-
-// The index of the first CR or LF from `i` on, or text.size().
-std::size_t find_line_end(Bytes text, std::size_t i, Seen& seen) {
-#ifdef __SSE2__
-    const __m128i limit = _mm_set1_epi8(0x20);
-    for (; i + 16 <= text.size(); i += 16) {
-        const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
-        // Signed: below 0x20 are the controls and all bytes beyond ASCII.
-        auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmplt_epi8(block, limit)));
-        for (; mask != 0; mask &= mask - 1) {
-            const std::size_t at = i + static_cast<std::size_t>(std::countr_zero(mask));
-            const auto c = static_cast<std::uint8_t>(text[at]);
-            if (c == '\r' || c == '\n') return at;
-            if (c >= 0x80) seen.beyond_ascii = true;
-            if (c < 0x20 && c != '\t') seen.control = true;
+// The bytes of a header section that mean something to lines: controls and all beyond ASCII, each
+// once and in order. 64 bytes are looked at together.
+class Marks {
+public:
+    void start(Bytes text) {
+        text_ = text;
+        look_at(0);
+    }
+    // The index of the next one, or the text's size.
+    std::size_t next() {
+        while (mask_ == 0) {
+            if (text_.size() - begin_ <= kStep) return text_.size();
+            look_at(begin_ + kStep);
         }
+        const std::size_t at = begin_ + static_cast<std::size_t>(std::countr_zero(mask_));
+        mask_ &= mask_ - 1;
+        return at;
     }
+
+private:
+    static constexpr std::size_t kStep = 64;
+
+    void look_at(std::size_t begin) {
+        begin_ = begin;
+        if (text_.size() - begin >= kStep) {
+            mask_ = marks_of(text_.data() + begin);
+            return;
+        }
+        char last[kStep];
+        std::memset(last, ' ', sizeof last);
+        std::memcpy(last, text_.data() + begin, text_.size() - begin);
+        mask_ = marks_of(last);
+    }
+    static std::uint64_t marks_of(const char* text) {
+        std::uint64_t mask = 0;
+#ifdef __SSE2__
+        const __m128i limit = _mm_set1_epi8(0x20);
+        for (std::size_t i = 0; i < kStep; i += 16) {
+            const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + i));
+            // Signed: below 0x20 are the controls and all bytes beyond ASCII.
+            const int found = _mm_movemask_epi8(_mm_cmplt_epi8(block, limit));
+            mask |= static_cast<std::uint64_t>(static_cast<unsigned>(found)) << i;
+        }
+#else
+        for (std::size_t i = 0; i < kStep; ++i) {
+            const auto c = static_cast<std::uint8_t>(text[i]);
+            mask |= static_cast<std::uint64_t>(c < 0x20 || c >= 0x80) << i;
+        }
 #endif
-    for (; i < text.size(); ++i) {
-        const auto c = static_cast<std::uint8_t>(text[i]);
-        if (c == '\r' || c == '\n') return i;
-        if (c >= 0x80) seen.beyond_ascii = true;
-        if (c < 0x20 && c != '\t') seen.control = true;
+        return mask;
     }
-    return i;
-}
+
+    Bytes text_;
+    std::size_t begin_ = 0;
+    std::uint64_t mask_ = 0;
+};
 
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool valid_utf8(Bytes text) {
@@ -161,32 +202,37 @@ private:
     // The line from `i` on without its end; `i` moves behind it. False: it does not end here.
     bool take_line(std::size_t& i, Bytes& line) {
         const std::size_t start = i;
-        std::size_t at = i;
         while (true) {
-            at = find_line_end(area_, at, seen_);
+            const std::size_t at = marks_.next();
             if (at == area_.size()) return false;
-            if (area_[at] == '\n') {
+            const auto c = static_cast<std::uint8_t>(area_[at]);
+            if (c == '\r') {
+                if (at + 1 == area_.size()) return false;
+                if (area_[at + 1] != '\n') {
+                    fault_boundary(400, "bare CR");
+                    continue;
+                }
+                marks_.next();
+                i = at + 2;
+            } else if (c == '\n') {
                 // SIP-1: an LF alone ends a line in a datagram. On a stream others may see it
                 // otherwise.
                 if (stream_) fault_boundary(400, "bare LF");
                 i = at + 1;
-                break;
+            } else {
+                if (c >= 0x80) beyond_ascii_ = true;
+                if (c < 0x20 && c != '\t') control_ = true;
+                continue;
             }
-            if (at + 1 == area_.size()) return false;
-            if (area_[at + 1] == '\n') {
-                i = at + 2;
-                break;
-            }
-            fault_boundary(400, "bare CR");
-            ++at;
+            line = {area_.data() + start, at - start};
+            return true;
         }
-        line = area_.substr(start, at - start);
-        return true;
     }
 
     // Cuts the header section into lines and fields. False: more bytes are needed.
     bool split() {
         area_ = text_.substr(0, limits::kSipHeaderBytes);
+        marks_.start(area_);
         std::size_t i = 0;
         if (!take_line(i, message_.start_line)) return header_unfinished();
         // Not SIP at all: nobody waits for the end of its header section.
@@ -213,7 +259,7 @@ private:
                 if (!take_line(i, more)) return header_unfinished();
                 line = area_.substr(start, static_cast<std::size_t>(more.data() - area_.data()) +
                                                more.size() - start);
-                folded = true;
+                folded = any_folded_ = true;
             }
             add_field(line, folded);
         }
@@ -231,22 +277,44 @@ private:
         return true;
     }
 
-    void add_field(Bytes line, bool folded) {
-        // No token goes beyond a line, and a long text is looked at faster.
-        const std::size_t size =
-            span<kToken>(area_.substr(static_cast<std::size_t>(line.data() - area_.data())));
-        std::size_t colon = size;
+    // The first colon of a line, or its size.
+    std::size_t first_colon(Bytes line) const {
+#ifdef __SSE2__
+        if (area_.data() + area_.size() - line.data() >= 16) {  // most names are shorter
+            const auto* front = reinterpret_cast<const __m128i*>(line.data());
+            const auto found = static_cast<unsigned>(
+                _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(front), _mm_set1_epi8(':'))));
+            if (found != 0)
+                return std::min(static_cast<std::size_t>(std::countr_zero(found)), line.size());
+        }
+#endif
+        return std::min(line.find(':'), line.size());
+    }
+
+    // Where the name ends, and its colon is; 0: there is no name.
+    static std::size_t name_size(Bytes line, std::size_t& colon) {
+        const std::size_t size = span<kToken>(line);
+        colon = size;
         while (colon < line.size() && is(line[colon], kSpace)) ++colon;
-        if (size == 0 || colon == line.size() || line[colon] != ':') {
-            return fault_boundary(400, "header field without name");
+        return colon == line.size() || line[colon] != ':' ? 0 : size;
+    }
+
+    void add_field(Bytes line, bool folded) {
+        std::size_t colon = first_colon(line);
+        std::size_t size = colon;
+        HeaderName id = find_header_name({line.data(), colon});
+        if (id == HeaderName::kOther || colon == line.size()) {
+            size = name_size(line, colon);
+            if (size == 0) return fault_boundary(400, "header field without name");
+            id = find_header_name({line.data(), size});
         }
         if (message_.header_count == limits::kSipHeaders)
             return fault_boundary(513, "too many header fields");
         const std::size_t index = message_.header_count++;
         Header& header = message_.headers_[index];
-        header.name = line.substr(0, size);
-        header.id = find_header_name(header.name);
-        header.value = line.substr(colon + 1);
+        header.name = {line.data(), size};
+        header.id = id;
+        header.value = {line.data() + colon + 1, line.size() - colon - 1};
         header.folded = folded;
         if (!folded) header.value = trim(header.value);
         auto& first = message_.first_[static_cast<std::size_t>(header.id)];
@@ -323,11 +391,13 @@ private:
             fault_reason_ = reason;
         }
         const Bytes head = text_.substr(0, header_size_);
-        if (seen_.beyond_ascii && !valid_utf8(head)) fault(400, "not UTF-8");  // GEN-6
-        if (seen_.control && !controls_are_quoted(head)) fault(400, "control character");
-        for (std::size_t i = 0; i < message_.header_count; ++i) {
-            Header& header = message_.headers_[i];
-            if (header.folded) unfold(header);
+        if (beyond_ascii_ && !valid_utf8(head)) fault(400, "not UTF-8");  // GEN-6
+        if (control_ && !controls_are_quoted(head)) fault(400, "control character");
+        if (any_folded_) {
+            for (std::size_t i = 0; i < message_.header_count; ++i) {
+                Header& header = message_.headers_[i];
+                if (header.folded) unfold(header);
+            }
         }
         for (std::size_t i = 0; i < message_.header_count; ++i) read_field(message_.headers_[i], i);
         check_required();
@@ -444,10 +514,7 @@ private:
     }
 
     void add_call_id(Bytes value) {
-        for (const char c : value) {
-            if (c <= 0x20 || c >= 0x7f) return fault(400, "Call-ID");
-        }
-        if (value.empty()) return fault(400, "Call-ID");
+        if (value.empty() || !all<kGraph>(value)) return fault(400, "Call-ID");
         message_.call_id = value;
     }
 
@@ -487,16 +554,18 @@ private:
     std::uint16_t fault_status_ = 0;
     bool fault_close_ = false;
     bool stream_;
-    Seen seen_;
+    bool any_folded_ = false;
+    bool beyond_ascii_ = false;
+    bool control_ = false;
+    Marks marks_;
 };
 
 }  // namespace
 
 Method find_method(Bytes name) {
-    for (std::size_t i = 1; i < kMethods.size(); ++i) {
-        if (kMethods[i] == name) return static_cast<Method>(i);
-    }
-    return Method::kUnknown;
+    if (name.empty()) return Method::kUnknown;
+    const std::size_t id = kMethodSlots[method_slot(name)];
+    return kMethods[id] == name ? static_cast<Method>(id) : Method::kUnknown;
 }
 
 Bytes method_text(Method method) { return kMethods[static_cast<std::size_t>(method)]; }

@@ -203,9 +203,9 @@ bool same_letters(const char* a, const char* b, std::size_t size) {
 
 bool is_ipv4(Bytes text) {
     for (int part = 0; part < 4; ++part) {
-        const std::size_t size = span<kDigit>(text);
+        const std::size_t size = short_span<kDigit>(text);
         std::uint64_t value = 0;
-        if (size > 3 || !number(text.substr(0, size), 255, value)) return false;
+        if (size > 3 || !number({text.data(), size}, 255, value)) return false;
         text.remove_prefix(size);
         if (part < 3 && !take(text, '.')) return false;
     }
@@ -256,20 +256,20 @@ bool take_host_port(Bytes& rest, HostPort& out) {
     } else {
         const std::size_t size = span<kHost>(rest);
         if (size == 0) return false;
-        out.host = rest.substr(0, size);
-        if (is_host_name(out.host)) {
-            out.kind = HostKind::kName;
-        } else if (is_ipv4(out.host)) {
+        out.host = {rest.data(), size};
+        if (is(out.host.front(), kDigit) && is_ipv4(out.host)) {
             out.kind = HostKind::kIpv4;
+        } else if (is_host_name(out.host)) {
+            out.kind = HostKind::kName;
         } else {
             return false;
         }
         rest.remove_prefix(size);
     }
     if (take(rest, ':')) {
-        const std::size_t size = span<kDigit>(rest);
+        const std::size_t size = short_span<kDigit>(rest);
         std::uint64_t port = 0;
-        if (!number(rest.substr(0, size), 65'535, port) || port == 0) return false;
+        if (!number({rest.data(), size}, 65'535, port) || port == 0) return false;
         out.port = static_cast<std::uint16_t>(port);
         rest.remove_prefix(size);
     }
@@ -308,19 +308,22 @@ bool take_parameter(Bytes& rest, Bytes& name, Parameter& out) {
     if (rest.empty()) return false;
     // URI parameter names may hold escapes and "[]/:&+$" (RFC 3261 25.1), those of header fields
     // are tokens.
-    const std::size_t size = span < kToken | kParam > (rest);
+    const std::size_t size = short_span < kToken | kParam > (rest);
     if (size == 0) return false;
-    name = rest.substr(0, size);
+    name = {rest.data(), size};
     out.found = true;
-    Bytes left = skip_space(rest.substr(size));
+    Bytes left = rest;
+    left.remove_prefix(size);
+    left = skip_space(left);
     if (take(left, '=')) {
         left = skip_space(left);
         const bool quoted = !left.empty() && left.front() == '"';
         const std::size_t length = quoted ? quoted_size(left) : span<kBare>(left);
         if (quoted && length == 0) return false;
         out.has_value = true;
-        out.value = left.substr(0, length);
-        left = skip_space(left.substr(length));
+        out.value = {left.data(), length};
+        left.remove_prefix(length);
+        left = skip_space(left);
     }
     if (!left.empty()) {
         // Behind a ';' another one must come: ";;" and a last ";" are malformed (RFC 4475 3.1.2.1).
