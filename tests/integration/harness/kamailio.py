@@ -1,4 +1,5 @@
 """A real Kamailio: registrar and proxy of the SIP domain, with a route to Fedgate for all others."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -254,7 +255,8 @@ class Kamailio:
     async def kill(self):
         """It is many processes; over when the last one is, and has let go of its sockets."""
         if self.process and self.process.is_alive:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):    # it has just ended by itself
+                os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.child.wait()
             await wait_until(lambda: not is_listening(self.address, 5060), f"the end of {self.process.name}")
 
