@@ -144,7 +144,8 @@ class Daemon(Target):
         self.process = subprocess.Popen([self.bench.build / "bin/fedgated", "-c", self.state / "fedgate.conf"],
                                         stderr=self.log)
         end = time.monotonic() + START_SECONDS
-        while not (self.state / "admin.sock").exists():
+        # Over UDP nobody says that nobody listens.
+        while not is_listening(self.address, 5060, "udp" if self.udp else "tcp"):
             if self.process.poll() is not None or time.monotonic() > end:
                 why = self.tail()
                 self.__exit__()

@@ -11,6 +11,11 @@
 
 namespace fedgate::load {
 
+inline bool is_there(int pid) {
+    std::error_code error;
+    return std::filesystem::exists("/proc/" + std::to_string(pid), error);
+}
+
 // Nanoseconds on a CPU of all its threads, and of the processes below it; 0: no such process.
 inline std::uint64_t cpu_ns(int pid) {
     std::uint64_t total = 0;
@@ -30,6 +35,12 @@ inline std::uint64_t cpu_ns(const std::vector<int>& pids) {
     std::uint64_t total = 0;
     for (const int pid : pids) total += cpu_ns(pid);
     return total;
+}
+
+// Since `from`; 0: it is gone, or not known.
+inline std::uint64_t cpu_ns_since(const std::vector<int>& pids, std::uint64_t from) {
+    const std::uint64_t now = cpu_ns(pids);
+    return now > from ? now - from : 0;
 }
 
 // Of this process.

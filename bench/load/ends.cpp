@@ -17,7 +17,7 @@ namespace {
 std::unique_ptr<const rules::Snapshot> partner_rules(const Options& options) {
     const std::string partner = "partner/" + options.domain;
     const bool tls = !options.tls.empty();
-    const bool external = options.auth == "external";
+    const bool external = options.external();
     config::Tree tree;
     config::Problems problems;
     std::vector<std::pair<std::string, std::string>> settings = {
@@ -50,24 +50,7 @@ std::unique_ptr<const rules::Snapshot> partner_rules(const Options& options) {
     return rules;
 }
 
-}  // namespace
-
-std::uint64_t now_ns() {
-    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
-std::size_t take_number(Bytes& text) {
-    std::size_t number = SIZE_MAX;
-    const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
-    text.remove_prefix(static_cast<std::size_t>(end.ptr - text.data()));
-    return number;
-}
-
-std::string partner_domain(const Options& options, unsigned number) {
-    if (options.domains == 1 && !options.presence()) return options.partner;
-    return 'p' + std::to_string(number) + '.' + options.partner;
-}
-
+// --tls's, or one made for this run. Null, with a line on standard error: it can't be read.
 std::unique_ptr<net::TlsContext> load_certificates(const Options& options) {
     net::TlsConfig config;
     if (options.tls.empty()) {
@@ -86,6 +69,24 @@ std::unique_ptr<net::TlsContext> load_certificates(const Options& options) {
     return nullptr;
 }
 
+}  // namespace
+
+std::uint64_t now_ns() {
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+std::size_t take_number(Bytes& text) {
+    std::size_t number = SIZE_MAX;
+    const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
+    text.remove_prefix(static_cast<std::size_t>(end.ptr - text.data()));
+    return number;
+}
+
+std::string partner_domain(const Options& options, unsigned number) {
+    if (options.domains == 1 && !options.presence()) return options.partner;
+    return 'p' + std::to_string(number) + '.' + options.partner;
+}
+
 Ends::Ends(const Options& options) : options_(options) {}
 
 Ends::~Ends() {
@@ -102,16 +103,15 @@ bool Ends::set_up(link::GatewayDoor& gateway, SipEnd::Events events) {
     loop_ = std::move(*loop);
     certificates_.external = load_certificates(options_);
     if (!certificates_.external) return false;
-    if (options_.has_xmpp()) {
+    if (options_.has_xmpp_listener()) {
         rules_ = partner_rules(options_);
         if (!rules_) return false;
         group_ = std::make_unique<ShardGroup>(1);
         shard_ = std::make_unique<Shard>(*group_, 0, *loop_);
         resolver_ = std::make_unique<net::SimulatedResolver>(*loop_);
         edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, certificates_, door_,
-                                             gateway,
-                                             "fedload's own dialback secret, good for one run");
-        if (!edge_->start()) {
+                                             gateway, kDialbackSecret);
+        if (!net::parse_address(options_.xmpp_listen) || !edge_->start()) {
             std::fprintf(stderr, "fedload: can't listen on --xmpp-listen %s\n",
                          options_.xmpp_listen.c_str());
             return false;

@@ -18,9 +18,7 @@ namespace fedgate::load {
 // The number at the front of `text`, which is taken off it; SIZE_MAX: none.
 [[nodiscard]] std::size_t take_number(Bytes& text);
 [[nodiscard]] std::string partner_domain(const Options&, unsigned number);  // p7.partner.example
-// --tls's, or a certificate made for this run. Null, with a line on standard error: it can't be
-// read.
-[[nodiscard]] std::unique_ptr<net::TlsContext> load_certificates(const Options&);
+constexpr Bytes kDialbackSecret = "fedload's own dialback secret, good for one run";
 
 class Ends {
 public:
@@ -30,12 +28,17 @@ public:
     // False, with a line on standard error: there is no way to begin.
     [[nodiscard]] bool set_up(link::GatewayDoor&, SipEnd::Events);
     [[nodiscard]] bool connect_sip();
-    void turn(Duration wait_max) { loop_->run_turn(wait_max); }
+    void turn(Duration wait_max) {
+        loop_->run_turn(wait_max);
+        if (sip_) sip_->resend();
+    }
 
     [[nodiscard]] bool send_stanza(link::Ticket, Bytes from_domain, Bytes stanza);
     // True: it was an <iq/> of theirs (a ping); it is answered.
     [[nodiscard]] bool answered(const xml::Stanza&, bool& taken);
     [[nodiscard]] SipEnd& sip() { return *sip_; }
+    // --tls's certificates, or one made for this run.
+    [[nodiscard]] net::TlsContext& certificates() { return *certificates_.external; }
     [[nodiscard]] Loop& loop() { return *loop_; }
 
 private:

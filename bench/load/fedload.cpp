@@ -9,9 +9,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "bench/load/cpu.hpp"
 #include "bench/load/messages.hpp"
 #include "bench/load/presence.hpp"
 #include "bench/load/reflect.hpp"
+#include "bench/load/results.hpp"
 #include "bench/load/set_ups.hpp"
 #include "bench/load/target.hpp"
 
@@ -23,43 +25,54 @@ constexpr const char* kUsage =
        fedload --sip-to-sip --sip A --sip-listen A [OPTION...]
        fedload --there-and-back --xmpp A --xmpp-listen A [OPTION...]
        fedload --reflect --xmpp A --xmpp-listen A [OPTION...]
-       fedload --set-ups | --idle --xmpp A --tls DIRECTORY [OPTION...]
-       fedload --presence --xmpp A --xmpp-listen A --sip A --sip-listen A [OPTION...]
+       fedload --set-ups | --idle --xmpp A [--xmpp-listen A] [OPTION...]
+       fedload --storm | --fan-out | --refreshes | --presence
+               --xmpp A --xmpp-listen A --sip A --sip-listen A [OPTION...]
 
 Loads a server and counts at the far end what has become of each message: delivered, refused, lost,
-doubled, out of order. A is ADDRESS:PORT, numeric.
-  --to-sip (default)   from XMPP to SIP; --to-xmpp: from SIP to XMPP, both through Fedgate
+doubled, out of order. A is HOST:PORT.
+Messages:
+  --to-sip (default)   from XMPP to SIP; --to-xmpp: from SIP to XMPP, both through a gateway
   --sip-to-sip         through a SIP server that sends what is for --domain to --sip-listen
   --there-and-back     to an XMPP server, from which each message comes back, or an error for it
   --reflect            is such a server: the product's edge alone sends back what comes, until standard
                        input ends. Here --partner is its domain, --domain and --xmpp the load's
-  --set-ups            streams to an XMPP server: TCP, TLS, SASL EXTERNAL, close
-  --idle               as many streams, which stay until standard input ends, or --limit
+Streams to an XMPP server:
+  --set-ups            TCP, TLS, SASL EXTERNAL or dialback, close
+  --idle               as many, which stay until standard input ends, or --limit
+Presence, of 5000 --watchers (SIP users and their presence server, which grants --expires 3600
+seconds), each with 200 --contacts spread over 20 --domains, p0.DOMAIN, p1.DOMAIN, ... of --partner
+(fedgated needs partner/*.DOMAIN). A pair is a watcher and a contact:
+  --storm              each pair subscribes, both ways; done when the presence is seen
+  --fan-out            each pair's status changes, both ways, behind a storm that does not count
+  --refreshes          each SIP user refreshes each of his subscriptions, behind the same
+  --presence           does what standard input says; see below
+Where and how:
   --xmpp, --sip        where the target listens
   --xmpp-listen, --sip-listen   where fedload listens: as partner (partner/DOMAIN/proxy of fedgated)
                        and as next hop (domain/DOMAIN/next_hop)
   --partner partner.example     our XMPP domain; --domains N: p0.DOMAIN, p1.DOMAIN, ..., a stream each
-  --domain sip.example          of the SIP side; of set-ups, the target's
+  --domain sip.example          of the SIP side; of streams, the target's
   --tls DIRECTORY      TLS on both sides, with DIRECTORY/{ca,cert,key}.pem; without: clear on both
-  --sip-transport T    udp, tcp or tls; --auth external: certificates instead of dialback
+  --auth A             external: our certificate proves us (streams with TLS, if nothing is said);
+                       dialback: the target asks back at --xmpp-listen (all others)
+  --sip-transport T    udp, tcp or tls
   --pid PID            the target's process, again for each if it is several: CPU time, that of
-                       their children included, and their own memory are read
+                       their children included, and their own peak memory are read
+  --i-own-this-target  the target may be another host than this one
 How much:
-  --count 100000 (set-ups, streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
-  --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop)
+  --count 100000 (streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
+  --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop);
+                       over UDP 50; of streams by dialback 16
   --rate N             N a second, whatever the target does (open loop): latency counts from when a
                        message was due. --window still bounds what is under way
   --limit 120          seconds for all of it; --silence 10: seconds without any answer
-Output: a table, or --json; --plot FILE.svg: throughput and latency over time, and its distribution.
-On a terminal a progress bar.
-  --i-own-this-target  the target may be another host than this one
+Output: a table, or --json; --plot FILE.svg or FILE.png: throughput and latency over time, and its
+distribution. On a terminal a progress bar. Memory: 20 bytes for each message, 300 for each pair.
 Exit status: 0 all delivered, in order, once; 1 not so, and a sentence says what; 2 usage.
 
-With --presence it is 5000 --watchers (SIP users and their presence server, which grants --expires
-3600 seconds), each with 200 --contacts spread over 20 --domains, p0.DOMAIN, p1.DOMAIN, ... of
---partner (fedgated needs partner/*.DOMAIN). A pair is a watcher and a contact; they are numbered
-from 0. It reads commands from standard input and answers each with one line of JSON, after --limit
-seconds (120) at most:
+With --presence it reads commands from standard input, pairs are numbered from 0, and it answers
+each command with one line of JSON, after --limit seconds (120) at most:
   run KIND[@DELAY] FIRST LAST RATE [KIND ...]   side by side, for the pairs FIRST to LAST - 1, so
                        many a second, or, with 0, as fast as --window lets. KIND:
                        watch, refresh, unwatch: the SIP user's SUBSCRIBE; watch is done when a
@@ -84,12 +97,15 @@ bool parse_number(const char* text, Number& into) {
     return result.ec == std::errc() && result.ptr == end;
 }
 
-bool parse_words(int count, char** arguments, Options& options) {
+// Empty, or what was not understood.
+std::string parse_words(int count, char** arguments, Options& options) {
     const std::map<std::string, Mode> modes = {
         {"--to-sip", Mode::kToSip},        {"--to-xmpp", Mode::kToXmpp},
         {"--sip-to-sip", Mode::kSipToSip}, {"--there-and-back", Mode::kReturn},
         {"--reflect", Mode::kReflect},     {"--set-ups", Mode::kSetUps},
-        {"--idle", Mode::kIdle},           {"--presence", Mode::kPresence}};
+        {"--idle", Mode::kIdle},           {"--presence", Mode::kPresence},
+        {"--storm", Mode::kStorm},         {"--fan-out", Mode::kFanOut},
+        {"--refreshes", Mode::kRefresh}};
     const std::map<std::string, bool*> switches = {{"--json", &options.json},
                                                    {"--i-own-this-target", &options.own_target}};
     const Texts texts = {{"--xmpp", &options.xmpp},
@@ -118,54 +134,90 @@ bool parse_words(int count, char** arguments, Options& options) {
             *found->second = true;
             continue;
         }
-        if (i + 1 >= count) return false;
+        if (i + 1 >= count) return name;
         const char* value = arguments[++i];
         if (const auto text = texts.find(name); text != texts.end()) {
             *text->second = value;
         } else if (const auto n = numbers.find(name); n != numbers.end()) {
-            if (!parse_number(value, *n->second)) return false;
+            if (!parse_number(value, *n->second)) return name + ' ' + value;
         } else if (name == "--rate") {
-            if (!parse_number(value, options.rate) || !(options.rate >= 0)) return false;
+            if (!parse_number(value, options.rate)) return name + ' ' + value;
         } else if (int pid = 0; name == "--pid" && parse_number(value, pid) && pid > 0) {
             options.pids.push_back(pid);
         } else {
-            return false;
+            return name + ' ' + value;
         }
     }
-    return true;
+    return {};
 }
 
 void set_defaults(Options& options) {
-    const bool streams = options.mode == Mode::kSetUps || options.mode == Mode::kIdle;
     const auto unless_set = [](unsigned& value, unsigned fallback) {
         if (value == 0) value = fallback;
     };
     unless_set(options.domains, options.presence() ? 20 : 1);
-    unless_set(options.window, streams ? 64 : 1'000);
-    unless_set(options.count, streams ? 10'000 : 100'000);
+    unless_set(options.count, options.streams() ? 10'000 : 100'000);
     if (options.sip_transport.empty()) options.sip_transport = options.tls.empty() ? "tcp" : "tls";
-    if (options.warm_up == Options::kWarmUpUnset) options.warm_up = streams ? 0 : 20'000;
+    if (options.warm_up == Options::kWarmUpUnset) options.warm_up = options.streams() ? 0 : 20'000;
+    if (options.auth.empty()) {
+        options.auth = options.streams() && !options.tls.empty() ? "external" : "dialback";
+    }
+    unless_set(options.window, options.streams()                ? (options.external() ? 64 : 16)
+                               : options.sip_transport == "udp" ? 50
+                                                                : 1'000);
 }
 
-bool makes_sense(const Options& options) {
-    constexpr unsigned kCountMax = 100'000'000;
-    const bool people =
-        options.watchers > 0 && options.contacts > 0 && options.contacts % options.domains == 0;
-    const bool streams = options.mode == Mode::kSetUps || options.mode == Mode::kIdle;
-    const bool xmpp =
-        !options.has_xmpp() || (!options.xmpp.empty() && (streams || !options.xmpp_listen.empty()));
-    const bool sip = !options.has_sip() || (!options.sip.empty() && !options.sip_listen.empty());
-    const bool transport = options.sip_transport == "udp" || options.sip_transport == "tcp" ||
-                           (options.sip_transport == "tls" && !options.tls.empty());
-    const bool auth =
-        options.auth == "dialback" || (options.auth == "external" && !options.tls.empty());
-    return (!options.presence() || people) && (!streams || !options.tls.empty()) && xmpp && sip &&
-           transport && auth && options.pairs > 0 && options.count <= kCountMax &&
-           options.warm_up <= kCountMax && options.domains <= 1'000;
+// A sentence; null: nothing is missing.
+const char* what_is_wrong(const Options& options) {
+    constexpr unsigned kCountMax = 100'000'000, kDomainsMax = 1'000, kBodyMax = 4'000;
+    constexpr std::uint64_t kPresencePairsMax = 10'000'000;
+    constexpr double kRateMin = 0.01, kRateMax = 1e7;
+    const std::string& way = options.sip_transport;
+    const bool tls = !options.tls.empty();
+    const struct {
+        bool holds;
+        const char* sentence;
+    } rules[] = {
+        {!options.has_xmpp() || !options.xmpp.empty(), "--xmpp is missing: where to?"},
+        {!options.has_sip() || !options.sip.empty(), "--sip is missing: where to?"},
+        {!options.has_xmpp_listener() || !options.xmpp_listen.empty(),
+         "--xmpp-listen is missing: where does the target reach us?"},
+        {!options.has_sip() || !options.sip_listen.empty(),
+         "--sip-listen is missing: where does the target reach us?"},
+        {way == "udp" || way == "tcp" || way == "tls", "--sip-transport is udp, tcp or tls"},
+        {way != "tls" || tls, "--sip-transport tls needs --tls"},
+        {options.external() || options.auth == "dialback", "--auth is external or dialback"},
+        {!options.external() || tls, "--auth external needs --tls"},
+        {options.plot.empty() || options.plot.ends_with(".svg") || options.plot.ends_with(".png"),
+         "--plot draws a FILE.svg or a FILE.png"},
+        {options.mode != Mode::kPresence || options.plot.empty(), "--presence has no --plot"},
+        {options.rate == 0 || (options.rate >= kRateMin && options.rate <= kRateMax),
+         "--rate is from 0.01 to 10,000,000 a second"},
+        {options.count <= kCountMax && options.warm_up <= kCountMax && options.pairs > 0 &&
+             options.pairs <= kCountMax && options.window <= kCountMax,
+         "--count, --warm-up, --pairs, --window: 100,000,000 at most"},
+        {options.domains <= kDomainsMax, "--domains: 1,000 at most"},
+        {options.body <= kBodyMax, "--body: 4,000 bytes at most"},
+        {options.watchers > 0 && options.contacts > 0 &&
+             std::uint64_t{options.watchers} * options.contacts <= kPresencePairsMax,
+         "--watchers times --contacts: 10,000,000 at most"},
+        {!options.presence() || options.contacts % options.domains == 0,
+         "--contacts is a multiple of --domains"},
+    };
+    for (const auto& rule : rules) {
+        if (!rule.holds) return rule.sentence;
+    }
+    return nullptr;
 }
 
-int run(const Options& options) {
+int run(Options& options) {
     if (options.has_target() && !check_targets(options)) return 1;
+    if (!options.plot.empty() && !may_plot(options.plot)) return 1;
+    for (const int pid : options.pids) {
+        if (is_there(pid)) continue;
+        std::fprintf(stderr, "fedload: no process has the number %d of --pid\n", pid);
+        return 1;
+    }
     rlimit files{};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
@@ -174,7 +226,10 @@ int run(const Options& options) {
     if (options.rate > 0) prctl(PR_SET_TIMERSLACK, 1UL);  // on time
     switch (options.mode) {
         case Mode::kReflect: return Reflect(options).run();
-        case Mode::kPresence: return Presence(options).run();
+        case Mode::kPresence:
+        case Mode::kStorm:
+        case Mode::kFanOut:
+        case Mode::kRefresh: return Presence(options).run();
         case Mode::kSetUps:
         case Mode::kIdle: return SetUps(options).run();
         default: return Messages(options).run();
@@ -192,11 +247,14 @@ int main(int count, char** arguments) {
         std::fputs(kUsage, stdout);
         return 0;
     }
-    const bool understood = parse_words(count, arguments, options);
+    if (const std::string word = parse_words(count, arguments, options); !word.empty()) {
+        std::fprintf(stderr, "fedload: %s is not understood, or not complete; see fedload --help\n",
+                     word.c_str());
+        return 2;
+    }
     set_defaults(options);
-    if (!understood || !makes_sense(options)) {
-        std::fputs("fedload: that is not complete, or not understood; see fedload --help\n",
-                   stderr);
+    if (const char* sentence = what_is_wrong(options)) {
+        std::fprintf(stderr, "fedload: %s; see fedload --help\n", sentence);
         return 2;
     }
     return run(options);

@@ -232,7 +232,7 @@ int Messages::run() {
     if (warm_) {
         results_.seconds = static_cast<double>(over_ns - measured_from_ns_) / 1e9;
         results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
-        results_.cpu_ns = cpu_ns(options_.pids) - cpu_from_;
+        results_.cpu_ns = cpu_ns_since(options_.pids, cpu_from_);
     }
     for (std::uint64_t now = over_ns; now - over_ns < kLateNs; now = now_ns()) ends_.turn(10ms);
     results_.sent = next_;

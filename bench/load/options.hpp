@@ -15,7 +15,10 @@ enum class Mode : std::uint8_t {
     kReflect,   // sends back what comes: the product's edge alone, to be loaded
     kSetUps,    // streams, one after the other
     kIdle,      // streams that stay
-    kPresence,
+    kPresence,  // what standard input says
+    kStorm,     // presence: everybody subscribes
+    kFanOut,    // presence: everybody's status changes
+    kRefresh,   // presence: SIP users refresh their subscriptions
 };
 
 struct Options {
@@ -23,12 +26,12 @@ struct Options {
     std::vector<int> pids;  // of the target
     std::string xmpp, xmpp_listen, sip, sip_listen, tls;
     std::string sip_transport;  // udp, tcp, tls; empty: tls with `tls`, else tcp
-    std::string auth = "dialback";
+    std::string auth;           // external, dialback; empty: of streams external if there is `tls`
     std::string partner = "partner.example";
     std::string domain = "sip.example";
     bool own_target = false;  // it need not be on loopback
     bool json = false;
-    std::string plot;
+    std::string plot;  // .svg or .png
     unsigned limit_s = 120;
     unsigned silence_s = 10;  // without any answer: it is over
     unsigned window = 0;      // 0: 1000; of set-ups 64
@@ -45,11 +48,20 @@ struct Options {
     unsigned contacts = 200;
     unsigned expires = 3'600;
 
-    [[nodiscard]] bool presence() const { return mode == Mode::kPresence; }
+    [[nodiscard]] bool presence() const {
+        return mode == Mode::kPresence || mode == Mode::kStorm || mode == Mode::kFanOut ||
+               mode == Mode::kRefresh;
+    }
+    [[nodiscard]] bool streams() const { return mode == Mode::kSetUps || mode == Mode::kIdle; }
+    [[nodiscard]] bool external() const { return auth == "external"; }
     [[nodiscard]] bool has_xmpp() const { return mode != Mode::kSipToSip; }
+    // Who sends stanzas, or proves himself by dialback, is asked back.
+    [[nodiscard]] bool has_xmpp_listener() const {
+        return has_xmpp() && !(streams() && external());
+    }
     [[nodiscard]] bool has_sip() const {
         return mode == Mode::kToSip || mode == Mode::kToXmpp || mode == Mode::kSipToSip ||
-               mode == Mode::kPresence;
+               presence();
     }
     [[nodiscard]] bool has_target() const { return mode != Mode::kReflect; }
 };

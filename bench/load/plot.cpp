@@ -1,10 +1,13 @@
-// Throughput over time, latency over time, distribution of latency: one SVG.
+// Throughput over time, latency over time, distribution of latency: one SVG, or a PNG of it.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <utility>
 
+#include "bench/load/png.hpp"
 #include "bench/load/results.hpp"
 
 namespace fedgate::load {
@@ -96,42 +99,56 @@ private:
     int panels_ = 0;
 };
 
+void draw(std::FILE* file, const Results& results) {
+    Picture picture(file);
+    Curve rate{"", "#0060a0", {}}, middle{"p50", "#208040", {}}, high{"p99", "#c04020", {}};
+    const Series& series = results.series;
+    double at = 0;
+    for (const Series::Slice& slice : series.slices()) {
+        at += series.slice_seconds();
+        rate.points.emplace_back(at, static_cast<double>(slice.count) / series.slice_seconds());
+        if (slice.count == 0) continue;
+        middle.points.emplace_back(at, slice.latency.at(0.5) / 1'000);
+        high.points.emplace_back(at, slice.latency.at(0.99) / 1'000);
+    }
+    const std::string title =
+        results.name + ", " + results.security + ": " + results.unit + " a second";
+    picture.panel(title.c_str(), "seconds", {rate});
+    picture.panel("latency, ms", "seconds", {high, middle});
+    Curve spread{"", "#604090", {}};
+    constexpr std::array<double, 7> kParts = {0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1};
+    for (std::size_t i = 0; i < kParts.size(); ++i) {
+        spread.points.emplace_back(static_cast<double>(i), results.latency.at(kParts[i]) / 1'000);
+    }
+    picture.panel("distribution of latency, ms", "of all are faster", {spread},
+                  {"50 %", "75 %", "90 %", "99 %", "99.9 %", "99.99 %", "all"});
+}
+
+bool fail(const std::string& path) {
+    std::fprintf(stderr, "fedload: %s can't be written\n", path.c_str());
+    return false;
+}
+
 }  // namespace
 
+bool may_plot(const std::string& path) {
+    std::FILE* file = std::fopen(path.c_str(), "a");
+    return file != nullptr ? std::fclose(file) == 0 : fail(path);
+}
+
 bool plot(const std::string& path, const Results& results) {
+    char* text = nullptr;
+    std::size_t size = 0;
+    std::FILE* memory = open_memstream(&text, &size);
+    if (memory == nullptr) return fail(path);
+    draw(memory, results);
+    std::fclose(memory);
+    const std::unique_ptr<char, decltype(&std::free)> owner(text, &std::free);
+    if (path.ends_with(".png")) return write_png(path, {text, size}) || fail(path);
     std::FILE* file = std::fopen(path.c_str(), "w");
-    if (file == nullptr) {
-        std::fprintf(stderr, "fedload: %s can't be written\n", path.c_str());
-        return false;
-    }
-    {
-        Picture picture(file);
-        Curve rate{"", "#0060a0", {}}, middle{"p50", "#208040", {}}, high{"p99", "#c04020", {}};
-        const Series& series = results.series;
-        double at = 0;
-        for (const Series::Slice& slice : series.slices()) {
-            at += series.slice_seconds();
-            rate.points.emplace_back(at, static_cast<double>(slice.count) / series.slice_seconds());
-            if (slice.count == 0) continue;
-            middle.points.emplace_back(at, slice.latency.at(0.5) / 1'000);
-            high.points.emplace_back(at, slice.latency.at(0.99) / 1'000);
-        }
-        const std::string title =
-            results.name + ", " + results.security + ": " + results.unit + " a second";
-        picture.panel(title.c_str(), "seconds", {rate});
-        picture.panel("latency, ms", "seconds", {high, middle});
-        Curve spread{"", "#604090", {}};
-        constexpr std::array<double, 7> kParts = {0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1};
-        for (std::size_t i = 0; i < kParts.size(); ++i) {
-            spread.points.emplace_back(static_cast<double>(i),
-                                       results.latency.at(kParts[i]) / 1'000);
-        }
-        picture.panel("distribution of latency, ms", "of all are faster", {spread},
-                      {"50 %", "75 %", "90 %", "99 %", "99.9 %", "99.99 %", "all"});
-    }
-    const bool written = std::fclose(file) == 0;
-    if (!written) std::fprintf(stderr, "fedload: %s can't be written\n", path.c_str());
-    return written;
+    if (file == nullptr) return fail(path);
+    const bool whole = std::fwrite(text, 1, size, file) == size;
+    return (std::fclose(file) == 0 && whole) || fail(path);
 }
 
 }  // namespace fedgate::load

@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned kExpires = 3'600;
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::size_t kSecondsMax = 7'200;
+constexpr std::size_t kIdBytesMax = 256;  // of a Call-ID that is kept
 constexpr const char* kPidf = "application/pidf+xml";
 
 // The first word of `text`, which is taken off it.
@@ -62,7 +63,7 @@ const std::array<const char*, Presence::kKinds> Presence::kNames = {
 Presence::Presence(const Options& options)
     : options_(options),
       numbers_(options.watchers, options.contacts, options.domains),
-      transport_(options.tls.empty() ? "tcp" : "tls"),
+      transport_(options.sip_transport),
       ends_(options),
       pairs_(numbers_.count()),
       born_ns_(now_ns()) {}
@@ -77,20 +78,19 @@ int Presence::run() {
                                      Sink& lines) { on_request(request, head, lines); },
                 .on_answered = [this](const sip::Message& request) { on_answered(request); },
                 .on_response = [this](const sip::Message& response) { on_response(response); },
-                .on_broken = [this](const char*) { connecting_ = false; }});
+                .on_broken =
+                    [this](const char* what) {
+                        connecting_ = false;
+                        broken_ = what;
+                    }});
     if (!begun) return 1;
     connecting_ = true;
+    if (options_.mode != Mode::kPresence) return run_workload();
     auto input = ends_.loop().watch(STDIN_FILENO, *this);
     if (!input) return 1;
     input_ = *input;
     while (!over_) {
-        if (!ends_.sip().connected() && !connecting_) connecting_ = ends_.connect_sip();
-        if (ends_.sip().connected()) {
-            connecting_ = true;
-            send_due();
-            send_more();
-        }
-        ends_.turn(2ms);
+        turn();
         if (command_.empty()) continue;
         if (finished()) {
             answer(false);
@@ -99,6 +99,16 @@ int Presence::run() {
         }
     }
     return 0;
+}
+
+void Presence::turn() {
+    if (!ends_.sip().connected() && !connecting_) connecting_ = ends_.connect_sip();
+    if (ends_.sip().connected()) {
+        connecting_ = true;
+        send_due();
+        send_more();
+    }
+    ends_.turn(2ms);
 }
 
 // Commands.
@@ -123,7 +133,7 @@ void Presence::begin(const std::string& line) {
     std::vector<std::string> words;
     for (std::string word; stream >> word;) words.push_back(word);
     counters_ = {};
-    results_ = {};
+    accounts_ = {};
     tasks_.clear();
     right_wanted_ = 0;
     begun_ns_ = now_ns();
@@ -177,7 +187,7 @@ bool Presence::finished() const {
     if (command_ == "idle") return false;
     if (command_ == "right") return right_ >= right_wanted_;
     return std::all_of(tasks_.begin(), tasks_.end(), [this](const Task& task) {
-        return task.next == task.last && results_[task.kind].open == 0;
+        return task.next == task.last && accounts_[task.kind].open == 0;
     });
 }
 
@@ -197,7 +207,7 @@ void Presence::answer(bool late) {
     }
     std::printf("]");
     for (std::size_t i = 0; i < kKinds; ++i) {
-        const Results& r = results_[i];
+        const Account& r = accounts_[i];
         if (r.sent == 0) continue;
         std::printf(
             ", \"%s\": {\"sent\": %u, \"done\": %u, \"failed\": %u, \"open\": %u, "
@@ -224,7 +234,7 @@ void Presence::send_more() {
             until = task.first +
                     std::min(task.last - task.first, static_cast<unsigned>(std::min(due, 1e9)));
         }
-        while (task.next < until && results_[task.kind].open < options_.window) {
+        while (task.next < until && accounts_[task.kind].open < options_.window) {
             if (!send(task.kind, task.next)) break;
             started(task.kind, task.next++);
         }
@@ -366,16 +376,16 @@ void Presence::send_due() {
 
 void Presence::started(Kind kind, unsigned number) {
     Pair& pair = pairs_[number];
-    Results& results = results_[kind];
+    Account& account = accounts_[kind];
     const auto bit = static_cast<std::uint16_t>(1U << kind);
-    ++results.sent;
+    ++account.sent;
     pair.at[kind] = clock();
     if ((pair.pending & bit) != 0) {
-        ++results.coalesced;
+        ++account.coalesced;
         return;
     }
     pair.pending |= bit;
-    ++results.open;
+    ++account.open;
 }
 
 void Presence::done(Kind kind, unsigned number) {
@@ -383,10 +393,13 @@ void Presence::done(Kind kind, unsigned number) {
     const auto bit = static_cast<std::uint16_t>(1U << kind);
     if ((pair.pending & bit) == 0) return;
     pair.pending &= static_cast<std::uint16_t>(~bit);
-    Results& results = results_[kind];
-    ++results.done;
-    --results.open;
-    results.latency.add((clock() - pair.at[kind]) * std::uint64_t{10'000});
+    Account& account = accounts_[kind];
+    ++account.done;
+    --account.open;
+    const std::uint64_t latency = (clock() - pair.at[kind]) * std::uint64_t{10'000};
+    account.latency.add(latency);
+    moved_ns_ = now_ns();
+    if (options_.mode != Mode::kPresence) report_.series.add(moved_ns_ - begun_ns_, latency);
 }
 
 void Presence::failed(Kind kind, unsigned number) {
@@ -394,8 +407,9 @@ void Presence::failed(Kind kind, unsigned number) {
     const auto bit = static_cast<std::uint16_t>(1U << kind);
     if ((pair.pending & bit) == 0) return;
     pair.pending &= static_cast<std::uint16_t>(~bit);
-    ++results_[kind].failed;
-    --results_[kind].open;
+    ++accounts_[kind].failed;
+    --accounts_[kind].open;
+    moved_ns_ = now_ns();
 }
 
 // The SIP end.
@@ -493,6 +507,10 @@ void Presence::on_subscribe(const sip::Message& request, sip::ResponseHead& head
         head.status = 481;
         return;
     }
+    if (!has_room() || request.call_id.size() > kIdBytesMax) {
+        head.status = 503;
+        return;
+    }
     const auto contact = sip::parse_target(request);
     if (first && contact) {
         pair.server = std::string(request.call_id) + ' ' + std::string(request.from.tag) + ' ' +
@@ -521,7 +539,7 @@ void Presence::on_subscribe(const sip::Message& request, sip::ResponseHead& head
 
 // Behind the 200 to a SUBSCRIBE comes a NOTIFY.
 void Presence::on_answered(const sip::Message& request) {
-    if (request.method != sip::Method::kSubscribe) return;
+    if (request.method != sip::Method::kSubscribe || !has_room()) return;
     const auto number =
         pair_of(request.request_uri.user, request.from.uri.user, request.from.uri.at.host);
     if (!number) return;
@@ -571,6 +589,7 @@ bool Presence::take_stanza(const link::FromPartner& from) {
     if (at == Bytes::npos) return true;
     const auto number = pair_of(stanza.from, stanza.to, stanza.to.substr(at + 1));
     if (!number) return true;
+    if (!has_room()) return false;
     if (stanza.type == "error") ++counters_.errors;
     if (stanza.kind == xml::StanzaKind::kPresence) {
         on_presence(stanza, *number);

@@ -1,7 +1,8 @@
 // A load of presence, both ways. On the SIP side it is the watchers and the presence server, on
-// the XMPP side the servers of all contacts. It does what standard input says, a line at a time,
-// and answers each line with one JSON object; what goes on in between it serves, too.
-// Owner: main. Thread: its own. Memory: sizeof(Pair) and two texts for each pair.
+// the XMPP side the servers of all contacts. It is a workload from the command line, or does what
+// standard input says, a line at a time, and answers each line with one JSON object; what goes on
+// in between it serves, too. Owner: main. Thread: its own. Memory: sizeof(Pair) and two texts for
+// each pair.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include "bench/load/ends.hpp"
 #include "bench/load/histogram.hpp"
 #include "bench/load/pairs.hpp"
+#include "bench/load/results.hpp"
 
 namespace fedgate::load {
 
@@ -61,7 +63,7 @@ private:
         std::uint64_t from_ns;
     };
 
-    struct Results {
+    struct Account {
         unsigned sent = 0, done = 0, failed = 0, coalesced = 0;
         unsigned open = 0;
         Histogram latency;
@@ -85,6 +87,7 @@ private:
         kNotify,
         kNotifyEnd
     };
+    static constexpr std::size_t kDueMax = 8;
     struct Due {
         Out what;
         unsigned pair;
@@ -98,7 +101,14 @@ private:
     [[nodiscard]] bool finished() const;
     void answer(bool late);
 
+    // Workloads (presence_workload.cpp).
+    [[nodiscard]] int run_workload();
+    // All pairs do all of this, both kinds at once. False: `report_` says what is wrong.
+    [[nodiscard]] bool pass(std::initializer_list<Kind>);
+    [[nodiscard]] std::string why_over(std::uint64_t now, std::uint64_t total) const;
+
     // Work.
+    void turn();
     void send_more();
     [[nodiscard]] bool send(Kind, unsigned pair);
     [[nodiscard]] bool send_subscribe(unsigned pair, unsigned expires);
@@ -127,6 +137,7 @@ private:
 
     void see_xmpp(unsigned pair, std::size_t serial);
     void see_sip(unsigned pair, std::size_t serial);
+    [[nodiscard]] bool has_room() const { return due_.size() < kDueMax * pairs_.size(); }
     [[nodiscard]] std::uint32_t clock() const;  // as Pair::at
     [[nodiscard]] std::string sip_uri(unsigned pair) const;
     [[nodiscard]] std::string jid(unsigned pair) const;
@@ -134,10 +145,10 @@ private:
 
     const Options& options_;
     const Pairs numbers_;
-    const char* transport_;
+    const std::string& transport_;
     Ends ends_;
     std::vector<Pair> pairs_;
-    std::deque<Due> due_;  // at most a few for each pair
+    std::deque<Due> due_;  // kDueMax for each pair
     std::string to_tag_;
     std::uint32_t messages_ = 0;
     Socket input_{};
@@ -147,9 +158,12 @@ private:
 
     std::string command_;  // empty: none
     std::vector<Task> tasks_;
-    std::array<Results, kKinds> results_;
+    std::array<Account, kKinds> accounts_;
     Counters counters_;
     unsigned right_ = 0, right_wanted_ = 0;
+    Results report_;  // of a workload
+    std::uint64_t moved_ns_ = 0;
+    std::string broken_;
     std::uint64_t born_ns_ = 0, begun_ns_ = 0, until_ns_ = 0;
 };
 

@@ -67,7 +67,8 @@ private:
 
 // As the options want it. The program's exit status.
 [[nodiscard]] int report(const Options&, const Results&);
-// False, with a sentence: the file can't be written.
+// False, with a sentence: the file can't be written. Asked before a load, too.
+[[nodiscard]] bool may_plot(const std::string& path);
 [[nodiscard]] bool plot(const std::string& path, const Results&);
 
 }  // namespace fedgate::load

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "bench/load/cpu.hpp"
-#include "bench/load/ends.hpp"
 #include "net/address.hpp"
 
 namespace fedgate::load {
@@ -29,8 +28,8 @@ std::string words(const xml::StreamEnd& end) {
             return "what it said was wrong: " + std::string(xml::name_of(end.condition));
         case Cause::kNoTls: return "it offers no TLS";
         case Cause::kCertificate: return "its certificate is not good for the domain";
-        case Cause::kNoMethod: return "it offers no SASL EXTERNAL";
-        case Cause::kRefused: return "it did not accept our certificate";
+        case Cause::kNoMethod: return "it offers no method that we may use";
+        case Cause::kRefused: return "it did not accept our proof";
         case Cause::kTimeout: return "it took too long";
         case Cause::kOutputFull: return "it does not read";
     }
@@ -45,14 +44,15 @@ public:
         : owner_(owner), partner_(std::move(partner)), begun_ns_(now_ns()) {}
 
     [[nodiscard]] bool start() {
-        auto connection = net::Connection::connect(*owner_.loop_, *this, kLimits, owner_.target_);
+        auto connection =
+            net::Connection::connect(owner_.ends_.loop(), *this, kLimits, owner_.target_);
         if (connection) connection_ = std::move(*connection);
         return connection_ != nullptr;
     }
 
 private:
     void on_open(net::Connection&) override {
-        const Instant now = owner_.loop_->now();
+        const Instant now = owner_.ends_.loop().now();
         stream_ =
             std::make_unique<xml::Stream>(*this, owner_.settings_, xml::Stream::Role::kOutbound,
                                           partner_, owner_.options_.domain, now);
@@ -60,7 +60,7 @@ private:
         pump({});
     }
     void on_secured(net::Connection& connection) override {
-        stream_->secured(connection.peer(), false, owner_.loop_->now());
+        stream_->secured(connection.peer(), false, owner_.ends_.loop().now());
         pump({});
     }
     std::size_t on_data(net::Connection&, MutableBytes input) override {
@@ -74,13 +74,21 @@ private:
     xml::Served serves(Bytes our) override {
         return our == partner_ ? xml::Served::kYes : xml::Served::kNo;
     }
-    xml::StreamPolicy policy(Bytes, Bytes) override { return {.allowed = true, .external = true}; }
-    void fill_random(MutableBytes memory) override { owner_.loop_->fill_random(memory); }
+    xml::StreamPolicy policy(Bytes, Bytes) override {
+        const bool tls = !owner_.options_.tls.empty();
+        const bool external = owner_.options_.external();
+        return {.allowed = true,
+                .external = external,
+                .dialback_tls = tls && !external,
+                .dialback_clear = !tls};
+    }
+    void fill_random(MutableBytes memory) override { owner_.ends_.loop().fill_random(memory); }
 
     std::size_t pump(Bytes input) {
         std::size_t consumed = 0;
         while (!closed_) {
-            const xml::Action action = stream_->next(input.substr(consumed), owner_.loop_->now());
+            const xml::Action action =
+                stream_->next(input.substr(consumed), owner_.ends_.loop().now());
             consumed += action.consumed;
             if (action.kind == xml::Action::Kind::kNone) return consumed;
             act(action);
@@ -89,11 +97,14 @@ private:
     }
     void act(const xml::Action& action) {
         if (action.kind == xml::Action::Kind::kStartTls) {
-            connection_->start_tls_client(*owner_.tls_, owner_.options_.domain, {});
+            connection_->start_tls_client(owner_.ends_.certificates(), owner_.options_.domain, {});
         } else if (action.kind == xml::Action::Kind::kPair) {
             stood_ = true;
             owner_.on_stands(now_ns() - begun_ns_);
-            if (!owner_.idle()) stream_->close(owner_.loop_->now());
+            if (!owner_.idle()) stream_->close(owner_.ends_.loop().now());
+        } else if (action.kind == xml::Action::Kind::kPairRefused) {
+            why_ = "it did not accept our dialback key";
+            stream_->close(owner_.ends_.loop().now());
         } else if (action.kind == xml::Action::Kind::kClosed) {
             closed_ = true;
             if (why_.empty()) why_ = words(action.end);
@@ -110,27 +121,22 @@ private:
     bool stood_ = false, closed_ = false;
 };
 
-SetUps::SetUps(const Options& options) : options_(options) {}
+SetUps::SetUps(const Options& options) : options_(options), ends_(options) {}
 
 SetUps::~SetUps() {
-    if (input_) loop_->close(input_, nullptr);
+    if (input_) ends_.loop().close(input_, nullptr);
 }
 
 bool SetUps::set_up() {
-    auto loop = UringLoop::make();
-    if (!loop) {
-        std::fputs("fedload: no io_uring\n", stderr);
-        return false;
-    }
-    loop_ = std::move(*loop);
-    tls_ = load_certificates(options_);
+    if (!ends_.set_up(*this, {})) return false;
     target_ = *net::parse_address(options_.xmpp);  // check_targets() has read it
     settings_.sm = false;
+    settings_.dialback = xml::make_dialback_secrets(kDialbackSecret);
     if (idle()) {
-        const auto input = loop_->watch(STDIN_FILENO, *this);
+        const auto input = ends_.loop().watch(STDIN_FILENO, *this);
         if (input) input_ = *input;
     }
-    return tls_ != nullptr;
+    return true;
 }
 
 void SetUps::begin_more() {
@@ -184,7 +190,7 @@ void SetUps::on_readable(Socket) {
     std::array<char, 256> memory;
     if (::read(STDIN_FILENO, memory.data(), memory.size()) > 0) return;
     input_over_ = true;
-    loop_->close(std::exchange(input_, {}), nullptr);
+    ends_.loop().close(std::exchange(input_, {}), nullptr);
 }
 
 // Until standard input ends, or the limit is over.
@@ -193,7 +199,7 @@ void SetUps::hold() {
     if (options_.json) static_cast<void>(report(options_, results_));
     std::fflush(stdout);
     while (!input_over_ && now_ns() - begun_ns_ < options_.limit_s * kSecond) {
-        loop_->run_turn(100ms);
+        ends_.turn(100ms);
         over_.clear();
     }
     if (gone_ > 0) {
@@ -230,7 +236,8 @@ int SetUps::run() {
     if (!set_up()) return 1;
     const std::uint64_t total = std::uint64_t{options_.warm_up} + options_.count;
     results_.name = idle() ? "idle streams" : "stream set-ups";
-    results_.security = "TLS, SASL EXTERNAL";
+    results_.security = options_.tls.empty() ? "clear" : "TLS";
+    results_.security += options_.external() ? ", SASL EXTERNAL" : ", dialback";
     results_.unit = "streams";
     results_.rate = options_.rate;
     begun_ns_ = moved_ns_ = measured_from_ns_ = now_ns();
@@ -239,7 +246,7 @@ int SetUps::run() {
         while (ended() < total || (!idle() && open_ > 0)) {
             if (!warm_ && ended() >= options_.warm_up) measure_from_here();
             begin_more();
-            loop_->run_turn(options_.rate > 0 ? Duration(1ms) : Duration(10ms));
+            ends_.turn(options_.rate > 0 ? Duration(1ms) : Duration(10ms));
             over_.clear();
             const std::uint64_t now = now_ns();
             results_.fault = why_over(now);
@@ -252,7 +259,7 @@ int SetUps::run() {
     results_.measured = ended() > options_.warm_up ? ended() - options_.warm_up : 0;
     results_.seconds = static_cast<double>(now_ns() - measured_from_ns_) / 1e9;
     results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
-    results_.cpu_ns = cpu_ns(options_.pids) - cpu_from_;
+    results_.cpu_ns = cpu_ns_since(options_.pids, cpu_from_);
     results_.memory_kib = resident_kib(options_.pids);
     if (results_.fault.empty() && results_.refused > 0) {
         results_.fault = std::to_string(results_.refused) +

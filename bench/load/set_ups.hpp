@@ -1,21 +1,21 @@
-// A load of stream set-ups: TCP, STARTTLS, TLS, SASL EXTERNAL, as a partner's server does it, with
-// the product's own stream engine. A stream that stands is closed at once, or stays (Mode::kIdle).
-// Owner: main. Thread: its own. Memory: one Client for each stream that is open.
+// A load of stream set-ups: TCP, STARTTLS, TLS, SASL EXTERNAL or dialback, or dialback in clear, as
+// a partner's server does it, with the product's own stream engine; its edge answers for our
+// dialback keys. A stream that stands is closed at once, or stays (Mode::kIdle). Owner: main.
+// Thread: its own. Memory: one Client for each stream that is open.
 #pragma once
 
 #include <list>
 #include <memory>
 #include <string>
 
-#include "bench/load/options.hpp"
+#include "bench/load/ends.hpp"
 #include "bench/load/results.hpp"
-#include "core/run/uring_loop.hpp"
 #include "net/connection.hpp"
 #include "xml/stream.hpp"
 
 namespace fedgate::load {
 
-class SetUps final : SocketOwner {
+class SetUps final : public link::GatewayDoor, SocketOwner {
 public:
     explicit SetUps(const Options&);
     ~SetUps();
@@ -29,6 +29,8 @@ private:
     void begin_more();
     void on_stands(std::uint64_t latency_ns);
     void on_over(Client&, const std::string& why, bool stood);
+    bool take_stanza(const link::FromPartner&) override { return true; }  // none is asked for
+    void on_outcome(const link::Outcome&) override {}
     void on_readable(Socket) override;  // standard input: its end ends an idle load
     void hold();
     void measure_from_here();
@@ -37,8 +39,7 @@ private:
     [[nodiscard]] bool idle() const { return options_.mode == Mode::kIdle; }
 
     const Options& options_;
-    std::unique_ptr<UringLoop> loop_;
-    std::unique_ptr<net::TlsContext> tls_;
+    Ends ends_;
     SocketAddress target_;
     xml::StreamSettings settings_;
     std::list<std::unique_ptr<Client>> clients_, over_;

@@ -1,6 +1,8 @@
 #include "bench/load/sip_end.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 namespace fedgate::load {
@@ -9,6 +11,10 @@ namespace {
 
 constexpr net::ConnectionLimits kLimits{1 << 20, 16 << 20};
 constexpr std::size_t kBodyBytesMax = 65'536;
+constexpr std::size_t kPeersMax = 1'000;  // connections
+constexpr Duration kT1 = 500ms, kT2 = 4s, kLookEach = 50ms;
+constexpr unsigned kResends = 10;  // RFC 3261 17.1.2.2: within 64 T1
+constexpr Bytes kBranch = "z9hG4bKload";
 
 }  // namespace
 
@@ -49,6 +55,7 @@ Result<void> SipEnd::connect(const SocketAddress& target, const std::string& ser
 }
 
 void SipEnd::on_accept(Socket, Socket accepted, const SocketAddress& peer) {
+    if (peers_.size() >= kPeersMax) return loop_.close(accepted, nullptr);
     auto connection = std::make_unique<net::Connection>(loop_, *this, kLimits, accepted, peer);
     net::Connection* raw = connection.get();
     peers_.emplace(raw, Peer{std::move(connection), sip::Framer(kBodyBytesMax)});
@@ -99,7 +106,7 @@ void SipEnd::on_datagram(Socket, const SocketAddress& from, MutableBytes input) 
 
 Bytes SipEnd::answer() {
     if (!message_.is_request) {
-        if (message_.status >= 200) events_.on_response(message_);
+        if (message_.status >= 200) on_final();
         return {};
     }
     std::array<char, 1'024> lines_memory;
@@ -114,6 +121,35 @@ Bytes SipEnd::answer() {
     return sink.written();
 }
 
+void SipEnd::on_final() {
+    const Bytes branch = message_.via.branch;
+    const std::size_t dot = branch.rfind('.');
+    std::uint64_t serial = 0;
+    if (dot != Bytes::npos)
+        std::from_chars(branch.data() + dot + 1, branch.data() + branch.size(), serial);
+    unanswered_.erase(serial);
+    events_.on_response(message_);
+}
+
+void SipEnd::resend() {
+    const Instant now = loop_.now();
+    if (unanswered_.empty() || now < looked_ + kLookEach) return;
+    looked_ = now;
+    for (auto it = unanswered_.begin(); it != unanswered_.end();) {
+        Unanswered& open = it->second;
+        if (open.next <= now && open.left == 0) {
+            it = unanswered_.erase(it);
+            continue;
+        }
+        if (open.next <= now && loop_.send_datagram(listener_, target_, open.request)) {
+            --open.left;
+            open.wait = std::min(2 * open.wait, kT2);
+            open.next = now + open.wait;
+        }
+        ++it;
+    }
+}
+
 void SipEnd::answered() {
     const bool asked = message_.is_request && message_.method != sip::Method::kOptions;
     if (asked && events_.on_answered) events_.on_answered(message_);
@@ -125,7 +161,7 @@ bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes 
     Sink sink(memory);
     char branch[64];
     Sink branch_sink(branch);
-    branch_sink.append("z9hG4bKload");
+    branch_sink.append(kBranch);
     branch_sink.append_number(run_);
     branch_sink.append('.');
     branch_sink.append_number(++serial_);
@@ -143,7 +179,10 @@ bool SipEnd::send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes 
     }
     if (sink.overflowed()) return false;
     if (transport_ == sip::Transport::kUdp) {
-        return loop_.send_datagram(listener_, target_, sink.written());
+        if (!loop_.send_datagram(listener_, target_, sink.written())) return false;
+        unanswered_.insert_or_assign(
+            serial_, Unanswered{std::string(sink.written()), loop_.now() + kT1, kT1, kResends});
+        return true;
     }
     return out_->write(sink.written());
 }

@@ -1,6 +1,6 @@
 // The SIP side of a load: it answers requests as its user says, and sends requests of its own over
-// one connection, or from the address where it listens (UDP; they are not retransmitted). Owner:
-// fedload. Thread: its own. Bounded by the window of the load.
+// one connection, or from the address where it listens (UDP, where they are sent again until they
+// are answered). Owner: fedload. Thread: its own. Bounded by the window of the load.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "core/run/loop.hpp"
 #include "net/connection.hpp"
@@ -38,6 +39,7 @@ public:
     [[nodiscard]] bool connected() const { return out_ready_; }
     // Fills `head.via`. `lines`: whole header lines. False: the connection has no room now.
     [[nodiscard]] bool send(sip::RequestHead head, Bytes lines, Bytes content_type, Bytes body);
+    void resend();  // what is due; now and then
 
 private:
     void on_accept(Socket, Socket connection, const SocketAddress& peer) override;
@@ -49,10 +51,19 @@ private:
     // What `message_` asks for, as an answer in answer_; empty: nothing.
     [[nodiscard]] Bytes answer();
     void answered();
+    void on_final();
 
     struct Peer {
         std::unique_ptr<net::Connection> connection;
         sip::Framer framer;
+    };
+
+    // UDP: a request without a final answer.
+    struct Unanswered {
+        std::string request;
+        Instant next;
+        Duration wait;
+        unsigned left;
     };
 
     Loop& loop_;
@@ -61,7 +72,9 @@ private:
     Events events_;
     Socket listener_{};  // UDP: the socket
     SocketAddress target_;
-    std::map<net::Connection*, Peer> peers_;
+    std::map<net::Connection*, Peer> peers_;                    // kPeersMax
+    std::unordered_map<std::uint64_t, Unanswered> unanswered_;  // by serial
+    Instant looked_{};
     net::Connection* out_ = nullptr;
     std::string server_name_;
     bool out_ready_ = false;

@@ -5,8 +5,9 @@
 
 namespace fedgate::load {
 
-// False, with a sentence on standard error: an address is wrong, is not ours to load, or nobody
-// listens there. Blocks for 3 s at most for each address.
-[[nodiscard]] bool check_targets(const Options&);
+// Turns the targets' names into addresses. False, with a sentence on standard error: a name has no
+// address, an address is not ours to load, or nobody listens there. Blocks for 8 s at most for
+// each.
+[[nodiscard]] bool check_targets(Options&);
 
 }  // namespace fedgate::load

@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import shutil
+import struct
 import tempfile
 import time
 import unittest
@@ -217,6 +218,20 @@ class Account(Target):
         self.assertEqual(len(curves), 4)    # throughput, p99, p50, distribution
         self.assertTrue(all(curve.get("points") for curve in curves))
 
+    async def test_picture_of_points(self):
+        sip = await self.relay()
+        picture = self.directory / "load.png"
+        status, _, err = await self.through(sip, "--count", 100, "--plot", picture)
+        self.assertEqual(status, 0, err)
+        head = picture.read_bytes()[:24]
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertEqual(struct.unpack(">II", head[16:24]), (980, 860))
+
+    async def test_picture_that_cannot_be_written(self):
+        """It says so before the load, not behind it."""
+        await self.assert_says(self.through(await self.server(mute), "--plot", "/nowhere/load.png"),
+                               "^fedload: /nowhere/load.png can't be written")
+
     async def test_bar_on_a_terminal(self):
         sip = await self.relay(pause=0.001)
         ours, theirs = pty.openpty()
@@ -231,7 +246,11 @@ class Account(Target):
         self.assertRegex(shown, r"\[#* *\] +\d+ %  \d+/s  p99")
 
     async def test_usage(self):
-        for words in (("--nonsense",), ("--rate", "fast"), ("--set-ups", "--xmpp", "127.0.0.1:1"), ()):
+        sip = ("--sip-to-sip", "--sip", "127.0.0.1:1", "--sip-listen", "127.0.0.1:1")
+        for words in (("--nonsense",), ("--rate", "fast"), ("--set-ups", "--xmpp", "127.0.0.1:1"), (),
+                      (*sip, "--plot", "load.jpg"), (*sip, "--rate", "0.000001"), (*sip, "--rate", "inf"),
+                      (*sip, "--body", "100000"), (*sip, "--count", "4000000000"), (*sip, "--sip-transport", "sctp"),
+                      (*sip, "--auth", "external"), (*sip, "--watchers", "4000000", "--contacts", "4000000")):
             status, _, err = await self.fedload(*words)
             self.assertEqual((status, err.count("\n")), (2, 1), err)
 
