@@ -2,8 +2,7 @@
 #include <memory>
 #include <vector>
 
-#include <benchmark/benchmark.h>
-
+#include "bench/allocations.hpp"
 #include "core/run/inbox.hpp"
 #include "core/run/timers.hpp"
 
@@ -26,10 +25,10 @@ void BM_TimerArmCancel(benchmark::State& state) {
         timers.arm(*others.back(), Instant{} + (i % 3'600) * 1s);
     }
     Timer timer(owner);
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         timers.arm(timer, Instant{} + 32s);
         timer.cancel();
-    }
+    });
 }
 BENCHMARK(BM_TimerArmCancel);
 
@@ -38,12 +37,12 @@ void BM_TimerFire(benchmark::State& state) {
     Timers timers{Instant{}};
     Timer timer(owner);
     Instant now{};
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         timers.arm(timer, now + 5ms);
         now += 10ms;
         timers.run(now);
-    }
-    if (owner.fired != static_cast<std::size_t>(state.iterations()))
+    });
+    if (owner.fired != static_cast<std::size_t>(state.iterations()) + 1)
         state.SkipWithError("not each has fired");
 }
 BENCHMARK(BM_TimerFire);
@@ -53,7 +52,7 @@ void BM_Mailbox(benchmark::State& state) {
     Mailbox mailbox;
     const std::string stanza(300, 'x');
     std::size_t bytes = 0;
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         for (int i = 0; i < kBatch; ++i) {
             if (!mailbox.push(1, {"partner.example", stanza})) state.SkipWithError("full");
         }
@@ -61,7 +60,7 @@ void BM_Mailbox(benchmark::State& state) {
             bytes += record.size();
             return true;
         });
-    }
+    });
     benchmark::DoNotOptimize(bytes);
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * kBatch);
 }

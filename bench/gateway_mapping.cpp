@@ -3,11 +3,10 @@
 #include <string>
 #include <vector>
 
-#include <benchmark/benchmark.h>
-
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/message.hpp"
 #include "appliance/gateway/pidf.hpp"
+#include "bench/allocations.hpp"
 #include "sip/uri.hpp"
 
 namespace fedgate::gateway {
@@ -30,35 +29,35 @@ const std::string kDocument =
 
 void BM_JidToUri(benchmark::State& state) {
     char memory[1'024];
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         Address address;
         if (!read_jid("juliet@im.example.com/balcony", address)) state.SkipWithError("refused");
         Sink uri{MutableBytes(memory)};
         write_sender_uri(address, uri);
         benchmark::DoNotOptimize(uri.written().data());
-    }
+    });
 }
 BENCHMARK(BM_JidToUri);
 
 void BM_UriToJid(benchmark::State& state) {
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         const auto uri = sip::parse_uri("sip:romeo@sip.example.net;gr=orchard");
         Address address;
         if (!uri || read_uri(*uri, address) != AddressFault::kNone) state.SkipWithError("refused");
         benchmark::DoNotOptimize(address.jid.local.data());
-    }
+    });
 }
 BENCHMARK(BM_UriToJid);
 
 void BM_StanzaText(benchmark::State& state) {
     const xml::StreamScope scope;
     char memory[4'096];
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         Sink sink{MutableBytes(memory)};
         const StanzaText read = read_stanza(xml::parse_stanza(kChat, scope), 65'536, sink);
         if (read.use != StanzaUse::kSend) state.SkipWithError("not sent");
         benchmark::DoNotOptimize(read.text.body.data());
-    }
+    });
 }
 BENCHMARK(BM_StanzaText);
 
@@ -66,12 +65,12 @@ void BM_ReadPidf(benchmark::State& state) {
     xml::Document tree;
     Document document;
     std::vector<char> memory(2 * kDocument.size());
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         Sink sink{MutableBytes(memory)};
         if (read_pidf(kDocument, tree, document, sink) != PidfVerdict::kRead)
             state.SkipWithError("not read");
         benchmark::DoNotOptimize(document.count);
-    }
+    });
 }
 BENCHMARK(BM_ReadPidf);
 
@@ -82,11 +81,11 @@ void BM_WritePidf(benchmark::State& state) {
     presence.show = Show::kAway;
     presence.add_note({"en", "Wherefore art thou?"});
     char memory[4'096];
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         Sink sink{MutableBytes(memory)};
         write_pidf("sip:juliet@im.example.com", std::span(&presence, 1), true, sink);
         benchmark::DoNotOptimize(sink.written().data());
-    }
+    });
 }
 BENCHMARK(BM_WritePidf);
 

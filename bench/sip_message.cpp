@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <benchmark/benchmark.h>
-
+#include "bench/allocations.hpp"
 #include "sip/framer.hpp"
 #include "sip/transaction_key.hpp"
 #include "sip/writer.hpp"
@@ -61,11 +60,11 @@ void read(benchmark::State& state, const std::string& text) {
     std::vector<char> buffer(text.begin(), text.end());
     Framer framer(65'536);
     Message message;
-    for (auto _ : state) {
+    bench::loop(state, [&] {
         const Frame frame = framer.next(buffer, message);
         if (frame.kind != FrameKind::kMessage) state.SkipWithError(frame.reason);
         benchmark::DoNotOptimize(message.call_id.data());
-    }
+    });
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * text.size()));
     state.SetLabel(std::to_string(text.size()) + " bytes");
 }
@@ -77,7 +76,7 @@ BENCHMARK(BM_ReadMessage);
 
 void BM_ReadBranch(benchmark::State& state) {
     const std::string branch = "z9hG4bK000100020000002a00010203040506070809abff";
-    for (auto _ : state) benchmark::DoNotOptimize(read_branch(branch));
+    bench::loop(state, [&] { benchmark::DoNotOptimize(read_branch(branch)); });
 }
 BENCHMARK(BM_ReadBranch);
 
@@ -95,14 +94,14 @@ void BM_WriteMessage(benchmark::State& state) {
     head.from = {"", "sip:juliet@xmpp.example;gr=balcony", "00010002000102030405060708090a0b"};
     head.to = {"", "sip:romeo@sip.example", ""};
     head.call_id = "00010002aabbccddeeff00112233445566";
-    for (auto _ : state) {
+    bench::loop(state, [&] {
         Sink sink(memory);
         write_request_head(sink, head);
         write_header(sink, HeaderName::kUserAgent, "Fedgate");
         write_body(sink, "text/plain;charset=UTF-8", "Art thou not Romeo, and a Montague?");
         benchmark::DoNotOptimize(memory.data());
         benchmark::ClobberMemory();
-    }
+    });
 }
 BENCHMARK(BM_WriteMessage);
 
@@ -112,14 +111,14 @@ void BM_WriteResponse(benchmark::State& state) {
     Message request;
     (void)read_datagram(buffer, 65'536, request);
     std::array<char, 2'048> memory;
-    for (auto _ : state) {
+    bench::loop(state, [&] {
         Sink sink(memory);
         write_response_head(sink, request,
                             {200, "", "00010002000102030405060708090a0b", "192.0.2.9", 5060});
         write_no_body(sink);
         benchmark::DoNotOptimize(memory.data());
         benchmark::ClobberMemory();
-    }
+    });
 }
 BENCHMARK(BM_WriteResponse);
 

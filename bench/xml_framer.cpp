@@ -1,8 +1,7 @@
 // Framing and routing view of a chat stanza of 300 bytes, its pieces, and long runs of text.
 #include <string>
 
-#include <benchmark/benchmark.h>
-
+#include "bench/allocations.hpp"
 #include "xml/framer.hpp"
 #include "xml/stanza.hpp"
 
@@ -37,7 +36,7 @@ void frame_all(benchmark::State& state, const std::string& stanza, bool view) {
     for (std::size_t i = 0; i < kCount; ++i) buffer += stanza;
     Framer framer;
     open(framer);
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         Bytes rest = buffer;
         Frame frame;
         while (framer.next(rest, frame) == FrameStatus::kDone) {
@@ -48,7 +47,7 @@ void frame_all(benchmark::State& state, const std::string& stanza, bool view) {
             rest.remove_prefix(frame.consumed);
         }
         if (!rest.empty()) std::abort();
-    }
+    });
     const auto stanzas = static_cast<std::int64_t>(state.iterations() * kCount);
     state.SetItemsProcessed(stanzas);
     state.SetBytesProcessed(stanzas * static_cast<std::int64_t>(stanza.size()));
@@ -68,10 +67,10 @@ BENCHMARK(frame_long)->Arg(256)->Arg(1'024)->Arg(16'384);
 void view_chat(benchmark::State& state) {
     Framer framer;
     open(framer);
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         const Stanza seen = parse_stanza(kChat, framer.scope());
         benchmark::DoNotOptimize(seen);
-    }
+    });
 }
 BENCHMARK(view_chat);
 
@@ -80,11 +79,11 @@ void read_body(benchmark::State& state) {
     open(framer);
     const Stanza stanza = parse_stanza(kChat, framer.scope());
     char memory[512];
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         Sink sink{MutableBytes(memory)};
         stanza.root.child("body", kServerNamespace).text(sink);
         benchmark::DoNotOptimize(memory);
-    }
+    });
 }
 BENCHMARK(read_body);
 
@@ -93,9 +92,9 @@ template <FindSpecial (*kChoose)()>
 void search(benchmark::State& state) {
     const FindSpecial find = kChoose();
     const std::string text(static_cast<std::size_t>(state.range(0)), 'x');
-    for ([[maybe_unused]] auto _ : state) {
+    bench::loop(state, [&] {
         benchmark::DoNotOptimize(find(text.data(), text.data() + text.size(), '<', '&', '>'));
-    }
+    });
 }
 FindSpecial bytewise() { return find_special_bytewise; }
 FindSpecial best() { return resolve_find_special(); }
