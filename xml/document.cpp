@@ -3,31 +3,20 @@
 #include <algorithm>
 #include <string>
 
-// One block of nodes. A usual document has some 50 nodes and attributes of 50 to 100 bytes.
-#define RAPIDXML_STATIC_POOL_SIZE (12 << 10)
-#define RAPIDXML_DYNAMIC_POOL_SIZE (64 << 10)
-#include <rapidxml/rapidxml.hpp>
-
-#include "xml/framer.hpp"
-#include "xml/stanza.hpp"
+#include "xml/scan.hpp"
 #include "xml/text.hpp"
 
 namespace fedgate::xml {
 namespace {
 
-using RapidNode = rapidxml::xml_node<char>;
-
 constexpr Bytes kMark = "\xEF\xBB\xBF";
 constexpr Bytes kCommentStart = "<!--";
 constexpr Bytes kCdataStart = "<![CDATA[";
+constexpr Bytes kXmlns = "xmlns:";
 constexpr std::size_t kPrologBytes = 256;  // of mark and declaration; they need 58
 
-Bytes name_of(const RapidNode* node) { return {node->name(), node->name_size()}; }
-
-// Element that is `node`, or follows it.
-const RapidNode* element_from(const RapidNode* node) {
-    while (node != nullptr && node->type() != rapidxml::node_element) node = node->next_sibling();
-    return node;
+Bytes between(const char* begin, const char* end) {
+    return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 DocumentStatus status_of(XmlFault fault) {
@@ -40,7 +29,7 @@ DocumentStatus status_of(XmlFault fault) {
     }
 }
 
-// Mark and declaration, which RapidXML need not see. Null view: there is no end of it.
+// Mark and declaration. Null view: there is no end of it.
 Bytes prolog_of(Bytes text) {
     std::size_t at = text.starts_with(kMark) ? kMark.size() : 0;
     const Bytes rest = text.substr(at);
@@ -59,6 +48,12 @@ std::size_t comment_size(Bytes text) {
     return dashes + 3;
 }
 
+// Behind the CDATA section at `tag`.
+const char* cdata_end(const char* tag, const char* end) {
+    const std::size_t close = between(tag, end).find("]]>");
+    return close == Bytes::npos ? end : tag + close + 3;
+}
+
 // White space and comments at the front.
 std::size_t misc_size(Bytes text) {
     std::size_t at = 0;
@@ -73,8 +68,9 @@ std::size_t misc_size(Bytes text) {
 
 // XMPP has no comments, so Framer takes none: each becomes an empty element that nobody knows, of
 // the same size, which may stand where a comment may.
-void mask_comments(std::string& text, std::size_t at) {
+void mask_comments(std::string& text) {
     const Bytes view = text;
+    std::size_t at = 0;
     while ((at = view.find("<!", at)) != Bytes::npos) {
         const Bytes rest = view.substr(at);
         std::size_t size = 2;
@@ -95,110 +91,138 @@ void mask_comments(std::string& text, std::size_t at) {
 
 }  // namespace
 
-struct Document::Tree {
-    Framer framer;
-    std::string text;
-    rapidxml::xml_document<char> document;
-};
-
-Document::Document() : tree_(std::make_unique_for_overwrite<Tree>()) {}
-Document::~Document() = default;
-
-DocumentStatus Document::read(Bytes text, std::size_t bytes_max) {
-    tree_->document.clear();
-    if (text.size() > bytes_max) return DocumentStatus::kTooLarge;
-    const Bytes prolog = prolog_of(text);
-    if (prolog.data() == nullptr) return DocumentStatus::kNotWellFormed;
-    const std::size_t begin = prolog.size() + misc_size(text.substr(prolog.size()));
-
+DocumentStatus Document::frame(Bytes prolog, Bytes rest, std::size_t bytes_max) {
     // The root is the one element of a stream whose header is ours.
-    Framer& framer = tree_->framer;
-    framer.reset();
-    framer.set_element_bytes_max(bytes_max);
+    framer_.reset();
+    framer_.set_element_bytes_max(bytes_max);
     Frame frame;
     char head_memory[kPrologBytes + 3];
     Sink head{MutableBytes(head_memory)};
     head.append(prolog);
     head.append("<d>");
-    if (framer.next(head.written(), frame) != FrameStatus::kDone) return status_of(framer.fault());
-    tree_->text = text;
-    mask_comments(tree_->text, begin);
-    const Bytes rest = Bytes(tree_->text).substr(begin);
-    if (!rest.starts_with('<')) return DocumentStatus::kNotWellFormed;
-    if (framer.next(rest, frame) != FrameStatus::kDone) return status_of(framer.fault());
-    if (frame.kind != FrameKind::kElement) return DocumentStatus::kNotWellFormed;
-    const std::size_t end = begin + frame.consumed;
-    if (end + misc_size(text.substr(end)) != text.size()) return DocumentStatus::kNotWellFormed;
-
-    tree_->text.resize(end);
-    try {
-        tree_->document.parse<rapidxml::parse_non_destructive>(tree_->text.data() + begin);
-    } catch (const rapidxml::parse_error&) {
-        return DocumentStatus::kNotWellFormed;
+    if (framer_.next(head.written(), frame) != FrameStatus::kDone ||
+        framer_.next(rest, frame) != FrameStatus::kDone) {
+        return status_of(framer_.fault());
     }
+    if (frame.kind != FrameKind::kElement) return DocumentStatus::kNotWellFormed;
+    root_ = frame.bytes;
     return DocumentStatus::kRead;
 }
 
-Node Document::root() const { return Node(element_from(tree_->document.first_node())); }
-
-Bytes Node::name() const {
-    const Bytes whole = name_of(node_);
-    const std::size_t colon = whole.find(':');
-    return colon == Bytes::npos ? whole : whole.substr(colon + 1);
+DocumentStatus Document::read(Bytes text, std::size_t bytes_max) {
+    if (text.size() > bytes_max) return DocumentStatus::kTooLarge;
+    const Bytes prolog = prolog_of(text);
+    if (prolog.data() == nullptr) return DocumentStatus::kNotWellFormed;
+    Bytes rest = text;
+    rest.remove_prefix(prolog.size());
+    rest.remove_prefix(misc_size(rest));
+    if (rest.empty() || rest.front() != '<') return DocumentStatus::kNotWellFormed;
+    DocumentStatus status = frame(prolog, rest, bytes_max);
+    if (status == DocumentStatus::kNotWellFormed && framer_.fault() == XmlFault::kRestrictedXml) {
+        masked_ = rest;
+        mask_comments(masked_);
+        status = frame(prolog, masked_, bytes_max);
+    }
+    if (status != DocumentStatus::kRead) return status;
+    rest.remove_prefix(root_.size());
+    return misc_size(rest) == rest.size() ? DocumentStatus::kRead : DocumentStatus::kNotWellFormed;
 }
 
-Bytes Node::namespace_uri() const {
-    const Bytes whole = name_of(node_);
-    const std::size_t colon = whole.find(':');
-    const Bytes prefix = colon == Bytes::npos ? Bytes() : whole.substr(0, colon);
-    constexpr Bytes kXmlns = "xmlns";
-    const std::size_t size = kXmlns.size() + (prefix.empty() ? 0 : 1 + prefix.size());
-    for (const RapidNode* node = node_; node != nullptr; node = node->parent()) {
-        for (const auto* a = node->first_attribute(); a != nullptr; a = a->next_attribute()) {
-            const Bytes name(a->name(), a->name_size());
-            if (name.size() == size && name.starts_with(kXmlns) && name.ends_with(prefix) &&
-                (prefix.empty() || name[kXmlns.size()] == ':')) {
-                return {a->value(), a->value_size()};
-            }
+void Walker::restart() {
+    at_ = element_.data();
+    end_ = at_ + element_.size();
+    depth_ = 0;
+    levels_[0] = {{}, {}, 0, false};
+}
+
+bool Walker::enter() {
+    Level& around = levels_[depth_];
+    while (!around.ended) {
+        const char* const tag = find_any<'<'>(at_, end_);
+        const bool closes = end_ - tag < 2 || tag[1] == '/';
+        if (closes || depth_ + 1 == levels_.size()) {
+            around.ended = true;
+            const char* const close = find_any<'>'>(tag, end_);
+            at_ = close == end_ ? end_ : close + 1;
+        } else if (tag[1] == '!') {
+            at_ = cdata_end(tag, end_);
+        } else {
+            open(tag);
+            return true;
         }
     }
-    return prefix == "xml" ? kXmlNamespace : Bytes();
+    return false;
 }
 
-Bytes Node::attribute(Bytes name) const {
-    const auto* found = node_->first_attribute(name.data(), name.size());
-    return found == nullptr ? Bytes() : Bytes(found->value(), found->value_size());
+void Walker::open(const char* tag) {
+    const Level& around = levels_[depth_];
+    Level& own = levels_[++depth_];
+    own = around;
+    const char* const name = tag + 1;
+    const char* local = name;
+    const char* p = name;
+    for (; p != end_ && *p != '>' && *p != '/' && !is_space(*p); ++p) {
+        if (*p == ':' && local == name) local = p + 1;
+    }
+    name_ = between(local, p);
+    prefix_ = local == name ? Bytes() : between(name, local - 1);
+    attributes_ = p;
+    AttributeReader attributes(p, end_);
+    for (Attribute found; attributes.next(found);) {
+        if (is_literal(found.name, "xmlns")) {
+            own.default_uri = found.value;
+        } else if (is_literal(found.name, "xml:lang")) {
+            own.language = found.value;
+        } else if (found.name.starts_with(kXmlns) && own.prefixes < declarations_.size()) {
+            found.name.remove_prefix(kXmlns.size());
+            declarations_[own.prefixes++] = {found.name, found.value};
+        }
+    }
+    at_ = attributes.tag_end();
+    own.ended = attributes.empty_element();
 }
 
-bool Node::attribute(Bytes name, Sink& sink) const {
+void Walker::leave() {
+    for (const std::size_t depth = depth_; depth_ != 0 && depth_ >= depth; --depth_) {
+        while (enter()) {
+        }
+    }
+}
+
+Bytes Walker::namespace_uri() const {
+    const Level& own = levels_[depth_];
+    if (prefix_.empty()) return own.default_uri;
+    for (std::size_t i = own.prefixes; i-- > 0;) {
+        if (declarations_[i].prefix == prefix_) return declarations_[i].uri;
+    }
+    return prefix_ == "xml" ? kXmlNamespace : Bytes();
+}
+
+Bytes Walker::attribute(Bytes name) const {
+    AttributeReader attributes(attributes_, end_);
+    for (Attribute found; attributes.next(found);) {
+        if (found.name == name) return found.value;
+    }
+    return {};
+}
+
+bool Walker::attribute(Bytes name, Sink& sink) const {
     const Bytes raw = attribute(name);
     return raw.data() != nullptr && decode_attribute(raw, sink);
 }
 
-Bytes Node::language() const {
-    for (const RapidNode* node = node_; node != nullptr; node = node->parent()) {
-        const Bytes language = Node(node).attribute("xml:lang");
-        if (language.data() != nullptr) return language;
-    }
-    return {};
-}
-
-Node Node::first_child() const { return Node(element_from(node_->first_node())); }
-
-Node Node::next_sibling() const { return Node(element_from(node_->next_sibling())); }
-
-Node Node::child(Bytes local, Bytes uri) const {
-    for (const Node& node : *this) {
-        if (node.is(local, uri)) return node;
-    }
-    return {};
-}
-
-bool Node::text(Sink& sink) const {
-    for (const RapidNode* node = node_->first_node(); node; node = node->next_sibling()) {
-        const Bytes raw(node->value(), node->value_size());
-        if (node->type() == rapidxml::node_data) decode_text(raw, sink);
-        if (node->type() == rapidxml::node_cdata) write_lf_lines(sink, raw);
+bool Walker::text(Sink& sink) {
+    const Level& own = levels_[depth_];
+    while (!own.ended) {
+        const char* const tag = find_any<'<'>(at_, end_);
+        decode_text(between(at_, tag), sink);
+        at_ = tag;
+        if (end_ - tag > 1 && tag[1] == '!') {
+            at_ = cdata_end(tag, end_);
+            decode_text(between(tag, at_), sink);
+        } else if (enter()) {
+            leave();
+        }
     }
     return !sink.overflowed();
 }

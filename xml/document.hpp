@@ -1,86 +1,93 @@
-// Whole XML documents that arrive in one piece (presence documents of SIP), as a tree of RapidXML.
-// Framer judges a document before RapidXML sees it: well-formed and namespace-well-formed, UTF-8,
-// limits::kXmlDepth and its like, no DTD, no processing instruction (style guide, section 8).
-// Pure. Owner: one reader, which keeps it: what it allocates once, 16 KiB and the text, serves the
-// next document too; more is allocated for many nodes only.
+// Whole XML documents that arrive in one piece (presence documents of SIP), and a walk through one.
+// Framer is the judge of them: well-formed and namespace-well-formed, UTF-8, limits::kXmlDepth and
+// its like, no DTD, no processing instruction.
+// Pure. Owner: one reader, which keeps it: its memory serves the next document too.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <string>
 
 #include "core/base/bytes.hpp"
-
-namespace rapidxml {
-template <class Ch>
-class xml_node;
-}
+#include "core/base/limits.hpp"
+#include "xml/framer.hpp"
+#include "xml/stanza.hpp"
 
 namespace fedgate::xml {
 
 enum class DocumentStatus : std::uint8_t { kRead, kNotWellFormed, kTooLarge };
 
-// A view of one element; valid while its Document is there and reads no other text.
-class Node {
+// Goes through an element once, in the order of its text:
+//
+//     while (walk.enter()) {  // the next child
+//         if (walk.is("note", uri)) walk.text(sink);
+//         walk.leave();
+//     }
+//
+// Name and attributes are those of the element that was entered last. Made for well-formed input;
+// on other input the answers are arbitrary but stay inside the bytes, in which the views are, too.
+class Walker {
 public:
-    Node() = default;
-    explicit Node(const rapidxml::xml_node<char>* node) : node_(node) {}
-    explicit operator bool() const { return node_ != nullptr; }
+    // Stands before the element that these bytes are: it is entered first.
+    explicit Walker(Bytes element) : element_(element) { restart(); }
+    void restart();
 
-    [[nodiscard]] Bytes name() const;           // local part
-    [[nodiscard]] Bytes namespace_uri() const;  // compared as it is written, as Element's
+    // Into the next child of the element at hand. False: it has no more.
+    [[nodiscard]] bool enter();
+    // Behind the element at hand, whatever is left in it.
+    void leave();
+
+    [[nodiscard]] Bytes name() const { return name_; }  // local part
+    [[nodiscard]] Bytes namespace_uri() const;          // compared as it is written, as Element's
     [[nodiscard]] bool is(Bytes local, Bytes uri) const {
-        return name() == local && namespace_uri() == uri;
+        return name_ == local && namespace_uri() == uri;
     }
     // The value of the attribute with this name as written. Without a Sink: raw, or a null view.
     [[nodiscard]] Bytes attribute(Bytes name) const;
     bool attribute(Bytes name, Sink&) const;
     // xml:lang, of this element or around it; raw; empty: none.
-    [[nodiscard]] Bytes language() const;
-    [[nodiscard]] Node first_child() const;  // elements only
-    [[nodiscard]] Node next_sibling() const;
-    [[nodiscard]] Node child(Bytes local, Bytes uri) const;  // the first one of that name
-    // The element's own character data, decoded; that of its children is skipped. False: no room.
-    bool text(Sink&) const;
-
-    class Iterator;
-    [[nodiscard]] Iterator begin() const;  // over the child elements
-    [[nodiscard]] Iterator end() const;
+    [[nodiscard]] Bytes language() const { return levels_[depth_].language; }
+    // What is left of the element's own character data, decoded; that of its children is skipped.
+    // False: no room.
+    bool text(Sink&);
 
 private:
-    const rapidxml::xml_node<char>* node_ = nullptr;
-};
+    struct Level {
+        Bytes default_uri;
+        Bytes language;
+        std::size_t prefixes;  // declared here or around it
+        bool ended;
+    };
+    struct Declaration {
+        Bytes prefix;
+        Bytes uri;
+    };
+    void open(const char* tag);
 
-class Node::Iterator {
-public:
-    explicit Iterator(Node node) : node_(node) {}
-    const Node& operator*() const { return node_; }
-    Iterator& operator++() {
-        node_ = node_.next_sibling();
-        return *this;
-    }
-    bool operator!=(const Iterator& other) const { return node_.node_ != other.node_.node_; }
-
-private:
-    Node node_;
+    Bytes element_;
+    const char* at_ = nullptr;
+    const char* end_ = nullptr;
+    const char* attributes_ = nullptr;
+    Bytes name_;
+    Bytes prefix_;
+    std::size_t depth_;  // 0: around the element
+    std::array<Level, limits::kXmlDepth + 1> levels_;
+    std::array<Declaration, limits::kXmlPrefixes> declarations_;
 };
-inline Node::Iterator Node::begin() const { return Iterator(first_child()); }
-inline Node::Iterator Node::end() const { return Iterator(Node()); }
 
 class Document {
 public:
-    Document();
-    ~Document();
-    Document(const Document&) = delete;
-    Document& operator=(const Document&) = delete;
-
-    // The text is copied.
+    // The text has to stay while it is walked through.
     [[nodiscard]] DocumentStatus read(Bytes text, std::size_t bytes_max);
-    [[nodiscard]] Node root() const;  // after kRead
+    [[nodiscard]] Walker walk() const { return Walker(root_); }  // after kRead
 
 private:
-    struct Tree;
-    std::unique_ptr<Tree> tree_;
+    [[nodiscard]] DocumentStatus frame(Bytes prolog, Bytes rest, std::size_t bytes_max);
+
+    Framer framer_;
+    std::string masked_;
+    Bytes root_;
 };
 
 }  // namespace fedgate::xml

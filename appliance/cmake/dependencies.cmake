@@ -41,13 +41,6 @@ foreach(library uring_static:liburing.a:liburing.h unbound:libunbound.so:unbound
     INTERFACE_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
 endforeach()
 
-find_path(RAPIDXML_INCLUDE rapidxml/rapidxml.hpp)
-if(NOT RAPIDXML_INCLUDE)
-  message(FATAL_ERROR "RapidXML is missing: run tests/setup")
-endif()
-add_library(rapidxml INTERFACE IMPORTED GLOBAL)
-target_include_directories(rapidxml SYSTEM INTERFACE ${RAPIDXML_INCLUDE})
-
 find_package(PkgConfig)
 if(PKG_CONFIG_FOUND)
   pkg_check_modules(rsvg IMPORTED_TARGET GLOBAL librsvg-2.0)

@@ -155,83 +155,103 @@ std::optional<std::int8_t> read_q(Bytes text) {
 
 class Reader {
 public:
-    Reader(xml::Node root, Document& document, Sink& memory)
-        : root_(root), document_(document), memory_(memory) {}
+    Reader(const xml::Document& text, Document& document, Sink& memory)
+        : walk_(text.walk()), document_(document), memory_(memory) {}
 
-    void read() {
-        for (const xml::Node& child : root_) {
-            if (child.is("person", kDataModel)) read_person(child);
-            add_note_of(child, kPidf, document_notes_);
+    // False: it is none.
+    bool read() {
+        if (!walk_.enter() || !walk_.is("presence", kPidf)) return false;
+        read_children();
+        // What is said of the person, and of all, mostly stands behind the tuples.
+        const bool said =
+            person_.bits != 0 || !person_notes_.notes().empty() || !document_notes_.notes().empty();
+        if (!said || !wanted_) return true;
+        bytes_ = document_.count = 0;
+        walk_.restart();
+        for (static_cast<void>(walk_.enter()); walk_.enter(); walk_.leave()) {
+            if (walk_.is("tuple", kPidf)) read_tuple();
         }
-        for (const xml::Node& child : root_) {
-            if (child.is("tuple", kPidf)) read_tuple(child);
-        }
+        return true;
     }
 
 private:
-    Bytes text_of(const xml::Node& node) {
+    Bytes text() {
         const std::size_t begin = memory_.size();
-        return node.text(memory_) ? trim_space(memory_.written().substr(begin)) : Bytes();
+        return walk_.text(memory_) ? trim_space(memory_.written().substr(begin)) : Bytes();
     }
     // What was decoded since then is not needed. An overflow is not forgotten.
     void forget(std::size_t begin) {
         if (!memory_.overflowed()) memory_.truncate(begin);
     }
 
-    void add_note_of(const xml::Node& node, Bytes uri, Presence& notes) {
-        if (!node.is("note", uri)) return;
+    void add_note_of(Bytes uri, Presence& notes) {
+        if (!walk_.is("note", uri)) return;
         const std::size_t begin = memory_.size();
-        memory_.append(node.language());
+        memory_.append(walk_.language());
         const Bytes language = memory_.written().substr(begin);
-        if (!notes.add_note({language, text_of(node)})) forget(begin);
+        if (!notes.add_note({language, text()})) forget(begin);
     }
 
-    void read_person(const xml::Node& person) {
-        for (const xml::Node& child : person) {
-            add_activities_of(child, person_);
-            add_note_of(child, kDataModel, person_notes_);
-            add_note_of(child, kPidf, person_notes_);
+    void read_children() {
+        for (; walk_.enter(); walk_.leave()) {
+            if (walk_.is("tuple", kPidf)) {
+                read_tuple();
+            } else if (walk_.is("person", kDataModel)) {
+                read_person();
+            } else {
+                add_note_of(kPidf, document_notes_);
+            }
         }
     }
 
-    void add_activities_of(const xml::Node& node, Activities& found) {
-        if (node.name() != "activities") return;
-        const Bytes uri = node.namespace_uri();
+    void read_person() {
+        for (; walk_.enter(); walk_.leave()) {
+            add_activities_of(person_);
+            add_note_of(kDataModel, person_notes_);
+            add_note_of(kPidf, person_notes_);
+        }
+    }
+
+    void add_activities_of(Activities& found) {
+        if (walk_.name() != "activities") return;
+        const Bytes uri = walk_.namespace_uri();
         if (uri != kRpid && uri != kRpidDraft) return;
-        for (const xml::Node& child : node) {
-            Bytes name = child.name();
+        for (; walk_.enter(); walk_.leave()) {
+            if (walk_.namespace_uri() != uri) continue;
+            Bytes name = walk_.name();
             const std::size_t begin = memory_.size();
-            if (uri == kRpidDraft && name == "activity") name = text_of(child);
+            if (uri == kRpidDraft && name == "activity") name = text();
             const auto* row = std::ranges::find(kActivities, name, &Activity::name);
             forget(begin);
-            if (row == std::end(kActivities) || child.namespace_uri() != uri) continue;
+            if (row == std::end(kActivities)) continue;
             const auto index = static_cast<std::size_t>(row - kActivities);
             found.bits |= 1U << index;
-            if (index == kOther && uri == kRpid && found.other.empty())
-                found.other = text_of(child);
+            if (index == kOther && uri == kRpid && found.other.empty()) found.other = text();
         }
     }
 
-    void read_tuple(const xml::Node& tuple) {
+    void read_tuple() {
         const std::size_t tuple_begin = memory_.size();
         Presence read;
+        read.resource = resource();
         std::optional<bool> open;
         Activities own;
         Bytes contact_q;
-        for (const xml::Node& child : tuple) {
-            add_activities_of(child, own);
-            add_note_of(child, kPidf, read);  // PRES-5
-            if (child.is("status", kPidf)) {
-                for (const xml::Node& status : child) read_status(status, open, read, own);
-            } else if (child.is("contact", kPidf)) {
-                contact_q = child.attribute("priority");
-            } else if (child.is("timestamp", kPidf)) {
+        for (; walk_.enter(); walk_.leave()) {
+            add_activities_of(own);
+            add_note_of(kPidf, read);  // PRES-5
+            if (walk_.is("status", kPidf)) {
+                for (; walk_.enter(); walk_.leave()) read_status(open, read, own);
+            } else if (walk_.is("contact", kPidf)) {
+                contact_q = walk_.attribute("priority");
+            } else if (walk_.is("timestamp", kPidf)) {
                 const std::size_t begin = memory_.size();
-                read.since = parse_iso_date(text_of(child));  // PRES-11
+                read.since = parse_iso_date(text());  // PRES-11
                 forget(begin);
             }
         }
         const Activities& activities = own.bits != 0 ? own : person_;
+        wanted_ = wanted_ || own.bits == 0 || read.notes().empty();
         // PRES-17.
         if (!open && read.show == Show::kNone && activities.bits == 0) return forget(tuple_begin);
         read.available = open.value_or(true);  // PRES-1, PRES-2
@@ -245,20 +265,18 @@ private:
         if (read.notes().empty()) copy_notes(person_notes_, read);
         if (read.notes().empty()) copy_notes(document_notes_, read);
         if (read.notes().empty() && read.available) read.add_note({"en", activities.text()});
-        read.resource = resource_of(tuple);
         if (!add(read)) forget(tuple_begin);
     }
 
-    void read_status(const xml::Node& node, std::optional<bool>& open, Presence& read,
-                     Activities& own) {
-        add_activities_of(node, own);
+    void read_status(std::optional<bool>& open, Presence& read, Activities& own) {
+        add_activities_of(own);
         const std::size_t begin = memory_.size();
-        if (node.is("basic", kPidf) && !open) {
-            const Bytes basic = text_of(node);
+        if (!open && walk_.is("basic", kPidf)) {
+            const Bytes basic = text();
             if (basic == "open" || basic == "closed") open = basic == "open";
             forget(begin);
-        } else if (node.is("show", kClient) && read.show == Show::kNone) {
-            read.show = find_show(text_of(node));  // PRES-4
+        } else if (read.show == Show::kNone && walk_.is("show", kClient)) {
+            read.show = find_show(text());  // PRES-4
             forget(begin);
         }
     }
@@ -268,12 +286,12 @@ private:
     }
 
     // PRES-3. One that no JID may have is that of the bare JID.
-    Bytes resource_of(const xml::Node& tuple) {
+    Bytes resource() {
         char id_memory[3 * limits::kJidPartBytes + kIdPrefix.size()];
         char decoded_memory[limits::kJidPartBytes];
         Sink id{MutableBytes(id_memory)};
         Sink decoded{MutableBytes(decoded_memory)};
-        if (!tuple.attribute("id", id)) return {};
+        if (!walk_.attribute("id", id)) return {};
         decode_tuple_id(trim_space(id.written()), decoded);
         const std::size_t begin = memory_.size();
         if (decoded.overflowed() || !xml::enforce_resource(decoded.written(), memory_)) {
@@ -300,12 +318,13 @@ private:
         return true;
     }
 
-    xml::Node root_;
+    xml::Walker walk_;
     Document& document_;
     Sink& memory_;
     Activities person_;
     Presence person_notes_;
     Presence document_notes_;
+    bool wanted_ = false;  // by a tuple
     std::size_t bytes_ = 0;
 };
 
@@ -350,9 +369,7 @@ PidfVerdict read_pidf(Bytes body, xml::Document& tree, Document& document, Sink&
         case xml::DocumentStatus::kNotWellFormed: return PidfVerdict::kNotWellFormed;
         case xml::DocumentStatus::kTooLarge: return PidfVerdict::kTooLarge;
     }
-    const xml::Node root = tree.root();
-    if (!root.is("presence", kPidf)) return PidfVerdict::kNotPidf;
-    Reader(root, document, memory).read();
+    if (!Reader(tree, document, memory).read()) return PidfVerdict::kNotPidf;
     return memory.overflowed() ? PidfVerdict::kTooLarge : PidfVerdict::kRead;
 }
 

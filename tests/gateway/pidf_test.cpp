@@ -630,16 +630,19 @@ TEST(Pidf, IsValidInTheOrderOfItsSchema) {  // RFC 3863 4.4, RFC 4479
     Presence presence = Made("a", true, Show::kDnd).priority(3).note("n", "en");
     presence.since = WallTime(std::chrono::seconds(1));
     xml::Document document;
-    ASSERT_EQ(document.read(write({presence, Made("b", true)}), 65'536),
-              xml::DocumentStatus::kRead);
-    const auto names = [](const xml::Node& node) {
+    const std::string text = write({presence, Made("b", true)});
+    ASSERT_EQ(document.read(text, 65'536), xml::DocumentStatus::kRead);
+    // Of the children of the first element at that depth.
+    const auto names = [&](int depth) {
+        xml::Walker walk = document.walk();
+        for (int i = 0; i < depth; ++i) EXPECT_TRUE(walk.enter());
         std::string all;
-        for (const xml::Node& child : node) all += std::string(child.name()) + " ";
+        for (; walk.enter(); walk.leave()) all += std::string(walk.name()) + " ";
         return all;
     };
-    EXPECT_EQ(names(document.root()), "tuple tuple person ");
-    EXPECT_EQ(names(document.root().first_child()), "status contact note timestamp ");
-    EXPECT_EQ(names(document.root().first_child().first_child()), "basic show ");
+    EXPECT_EQ(names(1), "tuple tuple person ");
+    EXPECT_EQ(names(2), "status contact note timestamp ");
+    EXPECT_EQ(names(3), "basic show ");
 }
 
 // ---- Types

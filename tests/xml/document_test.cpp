@@ -17,21 +17,29 @@ DocumentStatus status_of(const std::string& text, std::size_t bytes_max = kBytes
     return document.read(text, bytes_max);
 }
 
-// Elements as {namespace}name(text)[children], in document order.
-std::string outline(const Node& node) {
+// Elements as {namespace}name(text)[children], in document order. Each is walked through twice:
+// once for its text, once for its children.
+std::string outline(Walker& walk) {
+    std::string text = "{" + std::string(walk.namespace_uri()) + "}" + std::string(walk.name());
     std::vector<char> memory(4'096);
     Sink sink{MutableBytes(memory)};
-    EXPECT_TRUE(node.text(sink));
-    std::string text = "{" + std::string(node.namespace_uri()) + "}" + std::string(node.name());
+    Walker reader = walk;
+    EXPECT_TRUE(reader.text(sink));
+    EXPECT_FALSE(reader.enter());
     if (sink.size() != 0) text += "(" + std::string(sink.written()) + ")";
-    for (const Node& child : node) text += "[" + outline(child) + "]";
+    for (; walk.enter(); walk.leave()) text += "[" + outline(walk) + "]";
     return text;
 }
 
 std::string outline_of(const std::string& text) {
     Document document;
     if (document.read(text, kBytesMax) != DocumentStatus::kRead) return "refused";
-    return outline(document.root());
+    Walker walk = document.walk();
+    EXPECT_TRUE(walk.enter());
+    const std::string all = outline(walk);
+    walk.leave();
+    EXPECT_FALSE(walk.enter());
+    return all;
 }
 
 TEST(Document, ReadsElementsNamespacesAndText) {
@@ -136,28 +144,63 @@ TEST(Document, BoundsSizeDepthAttributesAndPrefixes) {
 
 TEST(Document, ReadsOneAfterTheOther) {
     Document document;
-    ASSERT_EQ(document.read("<a>" + repeated("<b c='d'/>", 5'000) + "</a>", kBytesMax),
-              DocumentStatus::kRead);
+    const std::string many = "<a>" + repeated("<b c='d'/>", 5'000) + "</a>";
+    ASSERT_EQ(document.read(many, kBytesMax), DocumentStatus::kRead);
     std::size_t count = 0;
-    for (const Node& child : document.root()) count += child.attribute("c") == "d" ? 1 : 0;
+    Walker walk = document.walk();
+    ASSERT_TRUE(walk.enter());
+    for (; walk.enter(); walk.leave()) count += walk.attribute("c") == "d" ? 1 : 0;
     EXPECT_EQ(count, 5'000U);
     EXPECT_EQ(document.read("<a>", kBytesMax), DocumentStatus::kNotWellFormed);
-    ASSERT_EQ(document.read("<e xml:lang='fr'><f/></e>", kBytesMax), DocumentStatus::kRead);
-    EXPECT_EQ(outline(document.root()), "{}e[{}f]");
-    EXPECT_EQ(document.root().first_child().language(), "fr");
-    EXPECT_EQ(document.root().attribute("x").data(), nullptr);
-    EXPECT_FALSE(document.root().child("g", ""));
+    const std::string french = "<e xml:lang='fr'><f/><g xml:lang='de'/></e>";
+    ASSERT_EQ(document.read(french, kBytesMax), DocumentStatus::kRead);
+    walk = document.walk();
+    ASSERT_TRUE(walk.enter());
+    EXPECT_TRUE(walk.is("e", ""));
+    EXPECT_EQ(walk.attribute("x").data(), nullptr);
+    ASSERT_TRUE(walk.enter());
+    EXPECT_EQ(walk.language(), "fr");
+    walk.leave();
+    ASSERT_TRUE(walk.enter());
+    EXPECT_EQ(walk.language(), "de");
+    walk.leave();
+    EXPECT_EQ(walk.language(), "fr");
+    EXPECT_FALSE(walk.enter());
+}
+
+TEST(Document, LeavesWhatIsLeft) {
+    Document document;
+    const std::string text =
+        "<a xmlns:p='u'><b><c xmlns:p='v'>1</c><![CDATA[</b>]]><d e='>'><d/></d></b><p:f/></a>";
+    ASSERT_EQ(document.read(text, kBytesMax), DocumentStatus::kRead);
+    Walker walk = document.walk();
+    ASSERT_TRUE(walk.enter());
+    ASSERT_TRUE(walk.enter());
+    ASSERT_TRUE(walk.enter());
+    EXPECT_EQ(walk.name(), "c");
+    walk.leave();
+    walk.leave();
+    ASSERT_TRUE(walk.enter());
+    EXPECT_TRUE(walk.is("f", "u"));
+    walk.leave();
+    EXPECT_FALSE(walk.enter());
+    walk.leave();
+    walk.leave();
+    EXPECT_FALSE(walk.enter());
 }
 
 TEST(Document, DecodesAttributes) {
     Document document;
-    ASSERT_EQ(document.read("<a b='x&lt;&#10;\ty' c=\"'\"/>", kBytesMax), DocumentStatus::kRead);
+    const std::string text = "<a b='x&lt;&#10;\ty' c=\"'\"/>";
+    ASSERT_EQ(document.read(text, kBytesMax), DocumentStatus::kRead);
     char memory[16];
     Sink sink{MutableBytes(memory)};
-    EXPECT_TRUE(document.root().attribute("b", sink));
+    Walker walk = document.walk();
+    ASSERT_TRUE(walk.enter());
+    EXPECT_TRUE(walk.attribute("b", sink));
     EXPECT_EQ(sink.written(), "x<\n y");
-    EXPECT_EQ(document.root().attribute("c"), "'");
-    EXPECT_FALSE(document.root().attribute("d", sink));
+    EXPECT_EQ(walk.attribute("c"), "'");
+    EXPECT_FALSE(walk.attribute("d", sink));
 }
 
 }  // namespace
