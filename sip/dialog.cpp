@@ -25,6 +25,14 @@ bool is_sips(Bytes uri) { return equal_ignoring_case(uri.substr(0, 5), "sips:");
 // Inside the <> at the front.
 Bytes bracketed(Bytes text) { return text.substr(1, text.find('>') - 1); }
 
+// Is its only Contact that URI, in <> and with nothing behind it?
+bool names_only(const Message& message, Bytes uri) {
+    const Header* const contact = message.find(HeaderName::kContact);
+    const Bytes value = contact->value;
+    return value.size() == uri.size() + 2 && value.front() == '<' && value.back() == '>' &&
+           value.substr(1, uri.size()) == uri && message.next(contact) == nullptr;
+}
+
 // Of a saved dialog: the next line. False: it does not end.
 bool take_line(Bytes& text, Bytes& line) {
     const std::size_t end = text.find('\n');
@@ -162,7 +170,9 @@ std::uint16_t Dialog::refusal(const Error& error) { return error.code == Errc::k
 std::uint16_t Dialog::on_request(const Message& request) {
     if (request.method == Method::kAck || request.method == Method::kCancel) return 0;
     if (has_remote_cseq_ && request.cseq.number <= remote_cseq_) return 500;
-    if (refreshes_target(request.method) && request.find(HeaderName::kContact) != nullptr) {
+    const bool may_change =
+        refreshes_target(request.method) && request.find(HeaderName::kContact) != nullptr;
+    if (may_change && !names_only(request, remote_target())) {
         const auto contact = parse_target(request);
         if (!contact) return refusal(contact.error());
         const auto set = set_target(contact->uri.text);

@@ -297,6 +297,11 @@ Result<std::uint32_t> parse_seconds(Bytes value) {
 
 bool take_item(Bytes& list, Bytes& item) {
     if (list.empty()) return false;
+    if (list.find(',') == Bytes::npos) {
+        item = trim(list);
+        list = {};
+        return true;
+    }
     std::size_t i = 0;
     bool angle = false;
     while (i < list.size()) {

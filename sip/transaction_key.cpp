@@ -6,13 +6,17 @@
 #include <cstring>
 
 #include "core/base/hex.hpp"
+#include "core/base/limits.hpp"
 #include "sip/chars.hpp"
 
 namespace fedgate::sip {
 namespace {
 
-// SipHash-1-3 with 128 bits of output (Aumasson, Bernstein), fed field by field. Each field is
-// ended by its length, so that no two lists of fields look alike.
+// What kind of key it is, so that those of different kinds never meet in one index.
+enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kMerge = 3, kDialog = 4 };
+
+// SipHash-1-3 with 128 bits of output (Aumasson, Bernstein). The first word says what kind of key
+// it is and how long each field is, so that no two lists of fields look alike.
 class Hasher {
 public:
     explicit Hasher(const KeySecret& secret)
@@ -21,6 +25,11 @@ public:
           v2_(secret.a ^ 0x6c7967656e657261u),
           v3_(secret.b ^ 0x7465646279746573u) {}
 
+    void begin(Kind kind, Bytes first, Bytes second, Bytes third = {}) {
+        static_assert(limits::kSipHeaderBytes < 1 << 16);  // they are all of a header section
+        absorb(kind | std::uint64_t{first.size()} << 16 | std::uint64_t{second.size()} << 32 |
+               std::uint64_t{third.size()} << 48);
+    }
     void add(Bytes field) {
         add(field, [](std::uint64_t word) { return word; });
     }
@@ -57,7 +66,8 @@ private:
         }
         std::uint64_t last = 0;
         const std::size_t left = field.size() - i;
-        if (left > 0 && i > 0) {  // one load of fixed size, of which the end counts
+        if (left == 0) return;
+        if (i > 0) {  // one load of fixed size, of which the end counts
             std::memcpy(&last, field.data() + field.size() - 8, 8);
             last >>= 8 * (8 - left);
         } else {
@@ -65,8 +75,7 @@ private:
                 last |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(field[k])) << 8 * k;
             }
         }
-        absorb(change(last) | static_cast<std::uint64_t>(field.size()) << 56);
-        absorb(field.size());
+        absorb(change(last));
     }
     void absorb(std::uint64_t word) {
         v3_ ^= word;
@@ -91,9 +100,6 @@ private:
     std::uint64_t v2_;
     std::uint64_t v3_;
 };
-
-// What kind of key it is, so that those of different kinds never meet in one index.
-enum Kind : std::uint64_t { kServer = 1, kServer2543 = 2, kMerge = 3, kDialog = 4 };
 
 constexpr std::size_t kBranchNumberBytes = (kBranchBytes - kBranchCookie.size()) / 2;
 
@@ -130,20 +136,23 @@ TransactionKey server_key(const KeySecret& secret, const Message& request) {
 
 TransactionKey server_key(const KeySecret& secret, const Message& request, Bytes as_method) {
     Hasher hasher(secret);
+    const Method method = find_method(as_method);
+    const Bytes unknown = method == Method::kUnknown ? as_method : Bytes();
     if (has_branch_cookie(request.via.branch)) {
-        hasher.add(kServer);
+        hasher.begin(kServer, request.via.branch, request.via.sent_by.host, unknown);
+        hasher.add(static_cast<std::uint64_t>(method) << 16 | request.via.sent_by.port);
         hasher.add(request.via.branch);
         hasher.add_lower(request.via.sent_by.host);
-        hasher.add(request.via.sent_by.port);
-        hasher.add(as_method);
+        hasher.add(unknown);
         return hasher.finish();
     }
     // SIP-48. The To tag is left out: an ACK has the one of the response, the INVITE none.
-    hasher.add(kServer2543);
+    hasher.begin(kServer2543, request.request_uri_text, request.from.tag, request.call_id);
+    hasher.begin(kServer2543, request.via.text, as_method);
+    hasher.add(request.cseq.number);
     hasher.add(request.request_uri_text);
     hasher.add(request.from.tag);
     hasher.add(request.call_id);
-    hasher.add(request.cseq.number);
     hasher.add(request.via.text);
     hasher.add(as_method);
     return hasher.finish();
@@ -151,18 +160,20 @@ TransactionKey server_key(const KeySecret& secret, const Message& request, Bytes
 
 TransactionKey merge_key(const KeySecret& secret, const Message& request) {
     Hasher hasher(secret);
-    hasher.add(kMerge);
+    const Bytes unknown =
+        request.cseq.method == Method::kUnknown ? request.cseq.method_name : Bytes();
+    hasher.begin(kMerge, request.from.tag, request.call_id, unknown);
+    hasher.add(static_cast<std::uint64_t>(request.cseq.method) << 32 | request.cseq.number);
     hasher.add(request.from.tag);
     hasher.add(request.call_id);
-    hasher.add(request.cseq.number);
-    hasher.add(request.cseq.method_name);
+    hasher.add(unknown);
     return hasher.finish();
 }
 
 TransactionKey dialog_key(const KeySecret& secret, Bytes call_id, Bytes local_tag,
                           Bytes remote_tag) {
     Hasher hasher(secret);
-    hasher.add(kDialog);
+    hasher.begin(kDialog, call_id, local_tag, remote_tag);
     hasher.add(call_id);
     hasher.add_lower(local_tag);  // tokens, of which peers may change the case
     hasher.add_lower(remote_tag);

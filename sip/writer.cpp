@@ -77,6 +77,11 @@ void append_top_via(Sink& out, const Via& via, const ResponseHead& head) {
     const bool received = rport || !equal_ignoring_case(via.sent_by.host, head.source_host);
     if (head.source_host.empty() || via.text.empty() || !received)
         return append_value(out, via.text);
+    if (!rport && via.received.empty()) {  // nothing of it has to go
+        append_value(out, via.text);
+        out.append(";received=");
+        return out.append(head.source_host);
+    }
     const Bytes before =
         via.params.empty()
             ? via.text
@@ -257,6 +262,7 @@ void write_body(Sink& out, Bytes content_type, Bytes body) {
 void write_no_body(Sink& out) { out.append("Content-Length: 0\r\n\r\n"); }
 
 Bytes reason_phrase(std::uint16_t status) {
+    if (status == 200) return "OK";  // nearly always
     const auto* row = std::lower_bound(
         std::begin(kReasons), std::end(kReasons), status,
         [](const ReasonRow& one, std::uint16_t wanted) { return one.status < wanted; });

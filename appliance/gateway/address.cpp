@@ -101,6 +101,14 @@ bool read_jid(Bytes text, Address& address) {
     return complete(address, sink);
 }
 
+void view_jid(Bytes text, Address& address) {
+    Sink sink{MutableBytes(address.memory_)};
+    const auto jid = xml::split_jid(text);
+    FEDGATE_CHECK(jid.has_value());
+    address.jid = *jid;
+    FEDGATE_CHECK(complete(address, sink));
+}
+
 void write_aor(const Address& address, Sink& sink) {
     sink.append("sip:");
     if (!address.user.empty()) {

@@ -27,6 +27,9 @@ struct Address {
 // ADDR-1..ADDR-3, ADDR-31. False: jid-malformed (ERR-L7).
 [[nodiscard]] bool read_jid(Bytes text, Address&);
 
+// Of the text of a JID that was read once, and has been kept.
+void view_jid(Bytes text, Address&);
+
 // ADDR-4..ADDR-6: `sip:user@host`, a domain JID gives `sip:host`.
 void write_aor(const Address&, Sink&);
 // ADDR-28: the same, marked `;user=phone` if the user is a telephone number.

@@ -225,9 +225,12 @@ private:
     bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
     [[nodiscard]] const rules::SipDomain* domain_of(const sip::Message&);
+    // `domain`: whose user has sent it; null: none of ours.
     [[nodiscard]] bool give_to_owner(std::uint32_t owner, const sip::Message&, RequestCall*,
-                                     const SipPeer&, const sip::TransactionKey&);
-    [[nodiscard]] bool own_request(const sip::Message&, RequestCall*, Bytes to_tag, const Origin&);
+                                     const rules::SipDomain* domain, const SipPeer&,
+                                     const sip::TransactionKey&);
+    [[nodiscard]] bool own_request(const sip::Message&, RequestCall*,
+                                   const rules::SipDomain* domain, Bytes to_tag, const Origin&);
     [[nodiscard]] bool take_record(const Origin&, Bytes to_tag, MutableBytes request);
 
     // s2x.cpp

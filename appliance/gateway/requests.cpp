@@ -119,7 +119,7 @@ bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& pee
         const auto core = agent_.core_of(request.to.tag);
         const rules::SipDomain* domain = core ? domain_of(request) : nullptr;
         if (domain != nullptr && agent_.transport().speaks_for(peer, *domain)) {  // SEC-1, SIP-32
-            return give_to_owner(*core, request, nullptr, peer, key);
+            return give_to_owner(*core, request, nullptr, domain, peer, key);
         }
         const std::uint16_t status = core ? 403 : 481;  // SIP-22, SIP-24
         agent_.answer_at_once(request, peer, {status, {}});
@@ -137,18 +137,19 @@ bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& pee
         return true;
     }
     conversations_.prefetch(call.pair);
-    return give_to_owner(Conversations::owner_of(call.pair, shard_.count()), request, &call, peer,
-                         key);
+    return give_to_owner(Conversations::owner_of(call.pair, shard_.count()), request, &call,
+                         call.domain, peer, key);
 }
 
 bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& request,
-                                    RequestCall* call, const SipPeer& peer,
-                                    const sip::TransactionKey& key) {
+                                    RequestCall* call, const rules::SipDomain* domain,
+                                    const SipPeer& peer, const sip::TransactionKey& key) {
     const sip::Tag tag = agent_.make_tag(owner);
     const Origin origin{shard_.index(), agent_.open(request, peer, key, tag.view())};
     if (!origin.transaction) return false;  // back-pressure
-    const bool taken = owner == shard_.index() ? own_request(request, call, tag.view(), origin)
-                                               : forward(owner, request, tag.view(), origin);
+    const bool taken = owner == shard_.index()
+                           ? own_request(request, call, domain, tag.view(), origin)
+                           : forward(owner, request, tag.view(), origin);
     if (!taken) agent_.discard(origin.transaction);
     return taken;
 }
@@ -161,20 +162,22 @@ bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableByt
         answer(origin, {400, {}});
         return true;
     }
-    if (!message_.to.tag.empty()) return own_request(message_, nullptr, to_tag, origin);
+    if (!message_.to.tag.empty()) {
+        return own_request(message_, nullptr, domain_of(message_), to_tag, origin);
+    }
     RequestCall call;
     read_call(message_, call);
     if (call.refusal.status != 0) {  // the rules have changed on the way
         answer(origin, call.refusal, call.headers());
         return true;
     }
-    return own_request(message_, &call, to_tag, origin);
+    return own_request(message_, &call, call.domain, to_tag, origin);
 }
 
-bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call, Bytes to_tag,
+bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call,
+                                  const rules::SipDomain* domain, Bytes to_tag,
                                   const Origin& origin) {
     if (call == nullptr) {
-        const rules::SipDomain* domain = domain_of(request);
         if (domain == nullptr) {  // the rules have changed on the way
             answer(origin, {403, {}});
             return true;

@@ -184,18 +184,18 @@ std::uint16_t Watches::enter_dialog(Watch& watch, const sip::Message& notify) {
     return 0;
 }
 
-bool Watches::is_of(const Watch& watch, const rules::SipDomain& domain) const {
-    const Pair pair(watch);
-    return host_.rules().sip_domain(pair.sip.domain_ascii) == &domain;
-}
-
 bool Watches::take_notify(const sip::Message& notify, const rules::SipDomain& of_peer,
                           const Origin& origin) {
     if (!host_.has_room()) return false;
     Watch* const watch = find_by_tag(notify);
     sip::SubscriptionState says;
     std::uint16_t status = watch == nullptr ? std::uint16_t{481} : std::uint16_t{0};
-    if (status == 0 && !is_of(*watch, of_peer)) status = 403;  // SIP-32
+    if (status != 0) {
+        host_.answer(origin, {status, {}});
+        return true;
+    }
+    const Pair pair(*watch);
+    if (host_.rules().sip_domain(pair.sip.domain_ascii) != &of_peer) status = 403;  // SIP-32
     if (status == 0) status = sip::judge_notify(notify, {kPresencePackage, {}}, says);
     if (status == 0) status = enter_dialog(*watch, notify);
     if (status != 0) {
@@ -209,20 +209,19 @@ bool Watches::take_notify(const sip::Message& notify, const rules::SipDomain& of
     } else {
         host_.answer(origin, {200, {}});
     }
-    take_state(*watch, notify, says, has_document);
+    take_state(*watch, pair, notify, says, has_document);
     settle(*watch);
     return true;
 }
 
 // A body comes before what its NOTIFY does, but for the first one, which comes behind `subscribed`.
-void Watches::take_state(Watch& watch, const sip::Message& notify,
+void Watches::take_state(Watch& watch, const Pair& pair, const sip::Message& notify,
                          const sip::SubscriptionState& says, bool has_document) {
     watch.eager = false;
     const Bytes document = has_document ? notify.body : Bytes();
     const Bytes language =
         first_language_tag(notify.value(sip::HeaderName::kContentLanguage));  // PRES-8
     if (says.is("terminated") && watch.approval != Approval::kAsked) {
-        const Pair pair(watch);
         show(watch, pair, document, language);
         return run(watch, watch.subscriber.on_notify(says, now()));
     }
@@ -231,7 +230,6 @@ void Watches::take_state(Watch& watch, const sip::Message& notify,
         watch.waiting().document = document;
         watch.waiting().language = language;
     } else if (says.is("active")) {  // PRES-32
-        const Pair pair(watch);
         show(watch, pair, document, language);
     }
 }

@@ -32,8 +32,8 @@ bool is_reachable(const SipRoute& route, const char*& why) {
 void Watch::on_timer(Timer&) { watches.on_watch_timer(*this); }
 
 Watches::Pair::Pair(const Watch& watch) {
-    FEDGATE_CHECK(read_jid(watch.xmpp(), xmpp));  // they were read when they were written
-    FEDGATE_CHECK(read_jid(watch.sip(), sip));
+    view_jid(watch.xmpp(), xmpp);
+    view_jid(watch.sip(), sip);
 }
 
 Watches::Watches(PresenceHost& host) : host_(host), ways_timer_(*this), sweep_timer_(*this) {}

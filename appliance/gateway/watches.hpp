@@ -122,9 +122,8 @@ private:
                          Sink&);
     [[nodiscard]] std::array<char, 2 * sizeof(Key)> call_id_of(Bytes tag) const;
     [[nodiscard]] Watch* find_by_tag(const sip::Message& notify);
-    [[nodiscard]] bool is_of(const Watch&, const rules::SipDomain&) const;
     [[nodiscard]] std::uint16_t enter_dialog(Watch&, const sip::Message& notify);
-    void take_state(Watch&, const sip::Message& notify, const sip::SubscriptionState&,
+    void take_state(Watch&, const Pair&, const sip::Message& notify, const sip::SubscriptionState&,
                     bool has_document);
     void on_active(Watch&);
     void on_lost(Watch&);

@@ -127,7 +127,7 @@ TEST(Writer, AddsReceivedAndRport) {  // SIP-13, RFC 3581 4
                   .find("192.0.2.1:5070 ;branch=z9hG4bKabc;x=\"y;z\" ,"),
               std::string::npos);
     EXPECT_NE(respond(plain, {200, "", "t", "2001:db8::9", 4444})
-                  .find("192.0.2.1:5070;branch=z9hG4bKabc;x=\"y;z\";received=2001:db8::9 ,"),
+                  .find("192.0.2.1:5070 ;branch=z9hG4bKabc;x=\"y;z\";received=2001:db8::9 ,"),
               std::string::npos);
     std::string forged = kRequest;
     forged.replace(forged.find(";rport"), 6, ";received=203.0.113.9;rport=1");
