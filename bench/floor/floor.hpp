@@ -28,6 +28,8 @@ struct Load {
     double seconds = 1;
     unsigned window = 1'000;  // messages under way; fewer if a datagram could be lost else
     double rate = 0;          // messages a second, paced; 0: as many as go
+    std::size_t read_bytes_max = SIZE_MAX;  // of records, in one turn
+    long look_us = 200;                     // datagrams: how often the middle looks for answers
 };
 
 struct Figures {

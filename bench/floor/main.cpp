@@ -12,7 +12,8 @@ namespace fedgate::floor {
 namespace {
 
 constexpr const char* kUsage =
-    R"(usage: floor [--seconds S] [--repeat N] [--window N] [--rate N] [--json] [PATH...]
+    R"(usage: floor [--seconds S] [--repeat N] [--window N] [--rate N] [--read BYTES] [--look US] [--json]
+             [PATH...]
 
 The physical limit on this machine: CPU time of one io_uring thread that reads a record of 250 bytes
 from a TCP stream, writes a request of 600 bytes for it to another stream and reads an answer of 350
@@ -29,6 +30,9 @@ PATH (all, if none is given):
 --repeat 5     runs of each path, in turns; the best one counts
 --window 1000  messages under way; over UDP no more than a receive buffer surely holds
 --rate 1000    for the latency of tcp and tls: messages a second; 0: leave it out
+What makes the floor slower, to see by how much:
+--read BYTES   so much of the records is read at once; all that is there
+--look 200     over UDP: microseconds between two looks for answers; fewer answers are there then
 Exit status: 0, 1: a path could not be measured, 2: usage.
 )";
 
@@ -46,6 +50,7 @@ constexpr std::array<Named, 5> kPaths = {{{"tcp", Path::kTcp, 275},
 struct Options {
     double seconds = 1, rate = 1'000;
     unsigned repeat = 5, window = 1'000;
+    double read_bytes = 9e6, look_us = 200;
     bool json = false;
     std::array<bool, kPaths.size()> wanted{};
 };
@@ -87,6 +92,10 @@ bool parse(int count, char** arguments, Options& options) {
             options.window = static_cast<unsigned>(value);
         } else if (word == "--rate") {
             options.rate = value;
+        } else if (word == "--read") {
+            options.read_bytes = value;
+        } else if (word == "--look") {
+            options.look_us = value;
         } else {
             return false;
         }
@@ -94,7 +103,8 @@ bool parse(int count, char** arguments, Options& options) {
     if (!any) options.wanted.fill(true);
     return options.seconds >= 0.05 && options.seconds <= 60 && options.repeat > 0 &&
            options.repeat <= 100 && options.window > 0 && options.window <= 100'000 &&
-           options.rate <= 100'000;
+           options.rate <= 100'000 && options.read_bytes >= kRecordBytes && options.look_us >= 1 &&
+           options.look_us <= 100'000;
 }
 
 double latency_us(const Figures& figures, double part) {
@@ -153,7 +163,10 @@ void print_json(const std::vector<Row>& rows, double plain_ns) {
 }
 
 bool one_run(const Options& options, Row& row) {
-    const Figures now = measure({row.named->path, options.seconds, options.window, 0});
+    Load load{row.named->path, options.seconds, options.window};
+    load.read_bytes_max = static_cast<std::size_t>(options.read_bytes);
+    load.look_us = static_cast<long>(options.look_us);
+    const Figures now = measure(load);
     if (!now.fault.empty() || now.messages == 0) {
         std::fprintf(stderr, "floor: %s: %s\n", row.named->name,
                      now.fault.empty() ? "no message came through" : now.fault.c_str());
@@ -163,7 +176,8 @@ bool one_run(const Options& options, Row& row) {
     if (row.best.messages == 0 || now.ns() < row.best.ns()) row.best = now;
     const bool streams = row.named->path == Path::kTcp || row.named->path == Path::kTls;
     if (options.rate == 0 || !streams) return true;
-    Figures paced = measure({row.named->path, options.seconds, options.window, options.rate});
+    load.rate = options.rate;
+    Figures paced = measure(load);
     if (row.paced.latency_ns.empty() || latency_us(paced, 0.99) < latency_us(row.paced, 0.99)) {
         row.paced = std::move(paced);
     }

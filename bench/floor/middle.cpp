@@ -1,5 +1,6 @@
 #include "bench/floor/middle.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::uint64_t kIn = 1, kOut = 2, kSent = 3;
 constexpr unsigned kRingEntries = 64;
-constexpr long kPauseNs = 200'000;
 
 constexpr auto kHead = [] {
     std::array<char, kRequestBytes - kRecordBytes> head{};
@@ -72,7 +72,7 @@ Middle::Middle(const Load& load, int in, int out, const TlsContexts* contexts,
       phase_(phase),
       in_(in, capacity_of(load)),
       out_(out, capacity_of(load)),
-      pause_{0, kPauseNs},
+      pause_{0, load.look_us * 1'000},
       requests_(capacity_of(load)) {
     if (has_datagrams(load.path)) {
         datagrams_ = std::make_unique<Datagrams>(
@@ -97,7 +97,9 @@ bool Middle::prepare(const TlsContexts* contexts) {
 void Middle::receive(End& end, std::uint64_t tag) {
     end.received.to_front();
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    io_uring_prep_recv(sqe, end.fd, end.received.room().data(), end.received.room().size(), 0);
+    const std::span<char> room = end.received.room();
+    const std::size_t most = tag == kIn ? load_.read_bytes_max : room.size();
+    io_uring_prep_recv(sqe, end.fd, room.data(), std::min(room.size(), most), 0);
     io_uring_sqe_set_data64(sqe, tag);
 }
 
