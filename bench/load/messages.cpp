@@ -14,7 +14,7 @@ namespace fedgate::load {
 
 namespace {
 
-// So many refusals and not one delivery: there is nothing to measure.
+// So many refusals in a row: there is nothing to measure, or not any more.
 constexpr std::uint64_t kRefusalsMax = 1'000;
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kLateNs = kSecond / 10;  // what comes a second time may come behind the end
@@ -103,6 +103,7 @@ void Messages::on_arrived(Bytes text, std::uint32_t branch) {
         results_.series.add(now - begun_ns_, latency);
     }
     ++results_.delivered;
+    refused_in_a_row_ = 0;
     end(number);
 }
 
@@ -115,6 +116,7 @@ void Messages::refuse(std::size_t number, std::string why) {
     if (first_refusal_.empty()) first_refusal_ = std::move(why);
     sent_[number].refused = true;
     ++results_.refused;
+    ++refused_in_a_row_;
     end(number);
 }
 
@@ -172,9 +174,10 @@ void Messages::send_more(std::uint64_t now) {
 // Why it ends before its end; empty: it does not.
 std::string Messages::why_over(std::uint64_t now) const {
     if (!broken_.empty()) return broken_;
-    if (results_.refused >= std::min<std::uint64_t>(kRefusalsMax, sent_.size()) &&
-        results_.delivered == 0) {
-        return "the target refuses: " + first_refusal_;
+    if (refused_in_a_row_ >= std::min<std::uint64_t>(kRefusalsMax, sent_.size())) {
+        return (results_.delivered > 0 ? "the target does not deliver any more: "
+                                       : "the target refuses: ") +
+               first_refusal_;
     }
     if (now - begun_ns_ > options_.limit_s * kSecond) {
         return "too slow: " + std::to_string(ended()) + " of " + std::to_string(sent_.size()) +
@@ -182,6 +185,10 @@ std::string Messages::why_over(std::uint64_t now) const {
     }
     const bool waits = open_ > 0 || next_ == 0 || options_.rate == 0;
     if (waits && now - moved_ns_ > options_.silence_s * kSecond) {
+        if (next_ == 0) {
+            return "could not begin: no connection to the target stood within " +
+                   std::to_string(options_.silence_s) + " s";
+        }
         return "the target has gone silent: " + std::to_string(open_) +
                " messages were under way, and nothing came back for " +
                std::to_string(options_.silence_s) + " s";

@@ -52,6 +52,7 @@ private:
     unsigned open_ = 0;
     std::uint64_t begun_ns_ = 0, measured_from_ns_ = 0, moved_ns_ = 0;
     std::uint64_t cpu_from_ = 0, own_cpu_from_ = 0;
+    std::uint64_t refused_in_a_row_ = 0;
     bool warm_ = false;
     std::string broken_, first_refusal_;
     Results results_;

@@ -549,6 +549,10 @@ void Presence::on_answered(const sip::Message& request) {
 
 void Presence::on_response(const sip::Message& response) {
     const bool good = response.status < 300;
+    if (!good && first_refusal_.empty()) {
+        first_refusal_ =
+            "SIP " + std::to_string(response.status) + ' ' + std::string(response.reason);
+    }
     if (response.cseq.method == sip::Method::kNotify) {
         const auto from = sip::parse_name_addr(response.value(sip::HeaderName::kFrom));
         const auto to = sip::parse_name_addr(response.value(sip::HeaderName::kTo));
@@ -590,7 +594,10 @@ bool Presence::take_stanza(const link::FromPartner& from) {
     const auto number = pair_of(stanza.from, stanza.to, stanza.to.substr(at + 1));
     if (!number) return true;
     if (!has_room()) return false;
-    if (stanza.type == "error") ++counters_.errors;
+    if (stanza.type == "error") {
+        ++counters_.errors;
+        if (first_refusal_.empty()) first_refusal_ = "an XMPP error";
+    }
     if (stanza.kind == xml::StanzaKind::kPresence) {
         on_presence(stanza, *number);
     } else if (stanza.kind == xml::StanzaKind::kMessage) {

@@ -163,7 +163,7 @@ private:
     unsigned right_ = 0, right_wanted_ = 0;
     Results report_;  // of a workload
     std::uint64_t moved_ns_ = 0;
-    std::string broken_;
+    std::string broken_, first_refusal_;
     std::uint64_t born_ns_ = 0, begun_ns_ = 0, until_ns_ = 0;
 };
 

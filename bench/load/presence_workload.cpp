@@ -20,7 +20,9 @@ std::string Presence::why_over(std::uint64_t now, std::uint64_t total) const {
         done += account.done + account.coalesced;
         failed += account.failed;
     }
-    if (done == 0 && failed >= std::min(kRefusalsMax, total)) return "the target refuses";
+    if (done == 0 && failed >= std::min(kRefusalsMax, total)) {
+        return "the target refuses: " + first_refusal_;
+    }
     if (now - born_ns_ > options_.limit_s * kSecond) {
         return "too slow: " + std::to_string(done) + " of " + std::to_string(total) +
                " had come to an end within the limit of " + std::to_string(options_.limit_s) + " s";
@@ -68,7 +70,8 @@ bool Presence::pass(std::initializer_list<Kind> kinds) {
     }
     report_.measured = report_.delivered + report_.refused;
     if (report_.fault.empty() && report_.refused > 0) {
-        report_.fault = std::to_string(report_.refused) + " were refused";
+        report_.fault =
+            std::to_string(report_.refused) + " were refused, the first one: " + first_refusal_;
     }
     return report_.fault.empty();
 }

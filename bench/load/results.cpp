@@ -61,6 +61,16 @@ std::string quoted(const std::string& text) {
     return out + '"';
 }
 
+// What the target said may be in it: one line, and nothing that a terminal obeys.
+std::string printable(const std::string& text) {
+    constexpr std::size_t kBytesMax = 300;
+    std::string out = text.substr(0, kBytesMax);
+    for (char& c : out) {
+        if (static_cast<unsigned char>(c) < ' ' || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+    }
+    return out;
+}
+
 void print_json(const Results& results) {
     std::printf("{\"name\": %s, \"security\": %s, \"unit\": \"%s\", ", quoted(results.name).c_str(),
                 quoted(results.security).c_str(), results.unit);
@@ -80,7 +90,7 @@ void print_json(const Results& results) {
         std::printf("\"%s\": %.1f, ", one.name, results.latency.at(one.part));
     }
     std::printf("\"max\": %.1f}, \"fault\": %s}\n", results.latency.max(),
-                quoted(results.fault).c_str());
+                quoted(printable(results.fault)).c_str());
 }
 
 }  // namespace
@@ -132,7 +142,9 @@ void Progress::show(std::uint64_t now_ns, std::uint64_t done, std::uint64_t tota
 int report(const Options& options, const Results& results) {
     options.json ? print_json(results) : print_table(results);
     std::fflush(stdout);
-    if (!results.fault.empty()) std::fprintf(stderr, "fedload: %s\n", results.fault.c_str());
+    if (!results.fault.empty()) {
+        std::fprintf(stderr, "fedload: %s\n", printable(results.fault).c_str());
+    }
     const bool drawn = options.plot.empty() || plot(options.plot, results);
     return results.good() && drawn ? 0 : 1;
 }

@@ -1,5 +1,6 @@
-"""fedload against targets that are dead, mute, refusing, slow, and that lose, double and swap: it ends, says in one
-sentence what is wrong, with a status that is not 0. The targets are in the test."""
+"""fedload against targets that are dead, mute, refusing, slow, that talk nonsense, hang up, flood, and that lose, double
+and swap: it ends, says in one sentence what is wrong, with a status that is not 0, and keeps to its memory. The targets
+are in the test."""
 import asyncio
 import contextlib
 import json
@@ -7,6 +8,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import shutil
 import struct
 import tempfile
@@ -15,10 +17,11 @@ import unittest
 import xml.etree.ElementTree
 
 from harness.certificates import Authority
-from harness.process import free_port
+from harness.process import free_port, is_listening
 
 BINARIES = pathlib.Path(os.environ.get("FEDGATE_BINARIES", "build/release/bin")).resolve()
 END_SECONDS = 60
+MEMORY_BYTES = 1 << 30    # of address space
 MESSAGE_END = b"\r\n\r\n"
 XMPP_ERROR = (b"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
               b"id='1' version='1.0'><stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
@@ -52,7 +55,7 @@ class Relay:
         return head, await reader.readexactly(length)
 
     async def pass_on(self, head, body, writer, on_writer):
-        number = int(re.match(rb"\d+", body)[0])
+        number = int(re.match(rb"\d*", body)[0] or 0)
         if self.stall and number == self.stall[0]:
             await asyncio.sleep(self.stall[1])
         await asyncio.sleep(self.pause)
@@ -66,6 +69,10 @@ class Relay:
             return
         on_writer.write((head + body) * what + self.held)
         self.held = b""
+
+
+def little_memory():
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 async def mute(reader, writer):
@@ -92,7 +99,8 @@ class Target(unittest.IsolatedAsyncioTestCase):
         child = await asyncio.create_subprocess_exec(BINARIES / "fedload", *(str(word) for word in words),
                                                      stdin=asyncio.subprocess.DEVNULL,
                                                      stdout=asyncio.subprocess.PIPE,
-                                                     stderr=more.get("stderr", asyncio.subprocess.PIPE))
+                                                     stderr=more.get("stderr", asyncio.subprocess.PIPE),
+                                                     preexec_fn=little_memory)
         try:
             out, err = await asyncio.wait_for(child.communicate(), END_SECONDS)
         finally:
@@ -158,11 +166,138 @@ class BadTargets(Target):
         sip = await self.relay(pause=0.3)
         await self.assert_says(self.through(sip, "--limit", 2, "--window", 1), "^fedload: too slow: [1-9] of 100000")
 
-    def streams(self, xmpp):
+    async def test_no_such_name(self):
+        await self.assert_says(self.through("nowhere.invalid:5060"), "^fedload: --sip nowhere.invalid:5060: ")
+
+    async def test_name(self):
+        target = await self.relay()
+        status, _, err = await self.through(target.replace("127.0.0.1", "localhost"), "--count", 10)
+        self.assertEqual(status, 0, err)
+
+    async def test_no_such_process(self):
+        await self.assert_says(self.through(await self.server(mute), "--pid", 1 << 30), "no process has the number")
+
+    def talking(self, *words, after=1, then_close=False, endless=False):
+        """A server that says this once it has read something."""
+        async def serve(reader, writer):
+            with contextlib.suppress(ConnectionError):
+                while after and await reader.read(10_000):
+                    for word in words:
+                        writer.write(word)
+                    while endless and not writer.is_closing():
+                        writer.write(words[-1])
+                        await writer.drain()
+                    await writer.drain()
+                    if then_close:
+                        break
+                writer.close()
+        return self.server(serve)
+
+    async def test_nonsense(self):
+        for words in (b"\0\xff\x1b[31m nonsense\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                      b"SIP/2.0 200 OK\r\nContent-Length: 99999999999\r\n\r\n"):
+            with self.subTest(words):
+                await self.assert_says(self.through(await self.talking(words), "--silence", 1),
+                                       "the SIP connection to the target broke: |gone silent")
+
+    async def test_endless(self):
+        for words in (b"x" * 65_536, b"SIP/2.0 200 OK\r\n" + b"A: b\r\n" * 10_000, b"\r\n" * 10_000,
+                      b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
+                      b"To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n" * 100):
+            with self.subTest(words[:60]):
+                begun = time.monotonic()
+                await self.assert_says(self.through(await self.talking(words, endless=True), "--silence", 1, "--limit", 5),
+                                       "the SIP connection to the target broke: |gone silent|too slow")
+                self.assertLess(time.monotonic() - begun, 10)
+
+    async def test_closes_in_the_middle(self):
+        relay = Relay(self.sink)
+        passed = relay.pass_on
+
+        async def pass_on(head, body, writer, on_writer):
+            if body.startswith(b"50 "):
+                writer.close()
+            await passed(head, body, writer, on_writer)
+        relay.pass_on = pass_on
+        status, out, err = await self.through(await self.server(relay.serve), "--json", "--silence", 2)
+        self.assertEqual((status, err.count("\n")), (1, 1), err)
+        self.assertIn("the SIP connection to the target broke", err)
+        self.assertGreaterEqual(json.loads(out)["delivered"], 40)
+
+    async def test_nobody_over_udp(self):
+        await self.assert_says(self.through("127.0.0.1:%d" % free_port(), "--sip-transport", "udp", "--silence", 1),
+                               "gone silent: 50 messages")
+
+    async def test_tls_that_never_comes(self):
+        self.certificates()
+        for serve in (mute, None):
+            sip = await self.server(serve) if serve else await self.talking(b"no TLS\r\n\r\n")
+            await self.assert_says(self.through(sip, "--tls", self.directory, "--silence", 1),
+                                   "could not begin|the SIP connection to the target broke")
+
+    async def test_nonsense_for_streams(self):
+        header = XMPP_ERROR[:XMPP_ERROR.index(b"<stream:error>")]
+        for words, more in ((b"nonsense", {}), (header + b"<stream:features/>", {}), (header + b"<a>" * 10_000, {}),
+                            (header + b"<a b='", {"endless": True}), (header[:50], {"then_close": True})):
+            with self.subTest(words[:20]):
+                await self.assert_says(self.streams(await self.talking(words, **more)),
+                                       "the target refuses: |gone silent: 64 streams")
+
+    async def test_nonsense_for_stanzas(self):
+        listen = "127.0.0.1:%d" % free_port()
+        for serve in (mute, None):
+            xmpp = await self.server(serve) if serve else await self.talking(b"nonsense", then_close=True)
+            begun = time.monotonic()
+            await self.assert_says(self.fedload("--there-and-back", "--xmpp", xmpp, "--xmpp-listen", listen, "--warm-up", 0,
+                                                "--silence", 2, "--limit", 20), "the target refuses: |gone silent: ")
+            self.assertLess(time.monotonic() - begun, 25)
+
+    async def test_killed_in_the_middle(self):
+        """A real server of stanzas, which is gone all at once."""
+        port = free_port()
+        theirs, ours = f"127.0.0.1:{port}", "127.0.0.1:%d" % free_port()
+        target = await asyncio.create_subprocess_exec(
+            BINARIES / "fedload", "--reflect", "--partner", "sip.example", "--domain", "partner.example", "--xmpp", ours,
+            "--xmpp-listen", theirs, stdin=asyncio.subprocess.PIPE)
+        self.addCleanup(lambda: target.returncode is None and target.kill())
+        while not is_listening("127.0.0.1", port):
+            await asyncio.sleep(0.01)
+        run = asyncio.create_task(self.fedload("--there-and-back", "--xmpp", theirs, "--xmpp-listen", ours, "--json",
+                                               "--pid", target.pid, "--warm-up", 10, "--count", 1_000_000, "--rate", 2000,
+                                               "--silence", 2, "--limit", 30))
+        await asyncio.sleep(1)    # well in the middle of its 500
+        target.kill()
+        await target.wait()
+        status, out, err = await run
+        self.assertEqual((status, err.count("\n")), (1, 1), err)
+        self.assertIn("the target does not deliver any more: ", err)
+        run = json.loads(out)
+        self.assertGreater(run["delivered"], 100)
+        self.assertEqual(run["cpu_ns"], 0)    # not known any more
+
+    async def test_presence(self):
+        people = ("--watchers", 10, "--contacts", 20, "--silence", 1, "--limit", 10)
+        xmpp_listen = "127.0.0.1:%d" % free_port()
+        refusing = Relay(self.sink, status="403 Forbidden").serve
+        for workload, serve, sentence in (("--storm", mute, "gone silent: 400 of 400"),
+                                          ("--refreshes", refusing, "the target refuses: SIP 403"),
+                                          ("--fan-out", None, "the SIP connection to the target broke: ")):
+            with self.subTest(workload):
+                sip = await self.server(serve) if serve else await self.talking(b"nonsense\r\n\r\n")
+                await self.assert_says(
+                    self.fedload(workload, *people, "--sip", sip, "--sip-listen", "%s:%d" % self.sink, "--xmpp",
+                                 await self.server(mute), "--xmpp-listen", xmpp_listen), sentence)
+
+    def certificates(self):
+        if (self.directory / "ca.pem").exists():
+            return
         certificate = Authority(self.directory / "ca").issue("partner.example")
         for name, path in (("cert", certificate.certificate), ("key", certificate.key)):
             shutil.copy(path, self.directory / f"{name}.pem")
         shutil.copy(self.directory / "cert.pem", self.directory / "ca.pem")
+
+    def streams(self, xmpp):
+        self.certificates()
         return self.fedload("--set-ups", "--xmpp", xmpp, "--tls", self.directory, "--silence", 1)
 
 
