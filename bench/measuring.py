@@ -261,13 +261,14 @@ def machine():
 
 
 def build(directory):
-    """Builds what is missing."""
-    if all((directory / "bin" / name).exists() for name in PROGRAMS):
-        return
+    """Builds what is missing, or older than the commit that results will name."""
+    missing = not all((directory / "bin" / name).exists() for name in PROGRAMS)
     if directory.resolve() != ROOT / "build/release":
-        sys.exit(f"{NAME}: build {', '.join(PROGRAMS)} in {directory} first")
-    for command in (["tests/setup"], ["cmake", "--preset", "release"],
-                    ["cmake", "--build", "--preset", "release", "-t", *PROGRAMS]):
+        if missing:
+            sys.exit(f"{NAME}: build {', '.join(PROGRAMS)} in {directory} first")
+        return
+    first = [["tests/setup"], ["cmake", "--preset", "release"]] if missing else []
+    for command in (*first, ["cmake", "--build", "--preset", "release", "-t", *PROGRAMS]):
         print(f"{NAME}: {' '.join(command)}", file=sys.stderr)
         if subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode != 0:
             sys.exit(f"{NAME}: {' '.join(command)} failed")
