@@ -35,8 +35,8 @@ Messages:
   --to-sip (default)   from XMPP to SIP; --to-xmpp: from SIP to XMPP, both through a gateway
   --sip-to-sip         through a SIP server that sends what is for --domain to --sip-listen
   --there-and-back     to an XMPP server, from which each message comes back, or an error for it
-  --reflect            is such a server: the product's edge alone sends back what comes, until standard
-                       input ends. Here --partner is its domain, --domain and --xmpp the load's
+  --reflect            is such a server: the product's edge alone sends back what comes, until
+                       standard input ends. Here --partner is its domain, --domain and --xmpp the load's
 Streams to an XMPP server:
   --set-ups            TCP, TLS, SASL EXTERNAL or dialback, close
   --idle               as many, which stay until standard input ends, or --limit
@@ -51,7 +51,7 @@ Where and how:
   --xmpp, --sip        where the target listens
   --xmpp-listen, --sip-listen   where fedload listens: as partner (partner/DOMAIN/proxy of fedgated)
                        and as next hop (domain/DOMAIN/next_hop)
-  --partner partner.example     our XMPP domain; --domains N: p0.DOMAIN, p1.DOMAIN, ..., a stream each
+  --partner partner.example     our XMPP domain; --domains N: p0.DOMAIN, p1.DOMAIN, ..., each a stream
   --domain sip.example          of the SIP side; of streams, the target's
   --tls DIRECTORY      TLS on both sides, with DIRECTORY/{ca,cert,key}.pem; without: clear on both
   --auth A             external: our certificate proves us (streams with TLS, if nothing is said);

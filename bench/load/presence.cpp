@@ -236,7 +236,10 @@ void Presence::send_more() {
         }
         while (task.next < until && accounts_[task.kind].open < options_.window) {
             if (!send(task.kind, task.next)) break;
-            started(task.kind, task.next++);
+            // With a rate it counts from when it was due, also when there was no room for it then.
+            const double late = task.rate > 0 ? (task.next - task.first) * kSecond / task.rate : 0;
+            started(task.kind, task.next++,
+                    task.rate > 0 ? task.from_ns + static_cast<std::uint64_t>(late) : now);
         }
     }
 }
@@ -374,12 +377,12 @@ void Presence::send_due() {
     }
 }
 
-void Presence::started(Kind kind, unsigned number) {
+void Presence::started(Kind kind, unsigned number, std::uint64_t at_ns) {
     Pair& pair = pairs_[number];
     Account& account = accounts_[kind];
     const auto bit = static_cast<std::uint16_t>(1U << kind);
     ++account.sent;
-    pair.at[kind] = clock();
+    pair.at[kind] = clock(at_ns);
     if ((pair.pending & bit) != 0) {
         ++account.coalesced;
         return;
@@ -396,9 +399,9 @@ void Presence::done(Kind kind, unsigned number) {
     Account& account = accounts_[kind];
     ++account.done;
     --account.open;
-    const std::uint64_t latency = (clock() - pair.at[kind]) * std::uint64_t{10'000};
-    account.latency.add(latency);
     moved_ns_ = now_ns();
+    const std::uint64_t latency = (clock(moved_ns_) - pair.at[kind]) * std::uint64_t{10'000};
+    account.latency.add(latency);
     if (options_.mode != Mode::kPresence) report_.series.add(moved_ns_ - begun_ns_, latency);
 }
 
@@ -644,8 +647,8 @@ void Presence::on_outcome(const link::Outcome& outcome) {
     due_.push_back({static_cast<Out>(own >> 32), static_cast<unsigned>(own & 0xffff'ffffU)});
 }
 
-std::uint32_t Presence::clock() const {
-    return static_cast<std::uint32_t>((now_ns() - born_ns_) / 10'000);
+std::uint32_t Presence::clock(std::uint64_t now_ns) const {
+    return static_cast<std::uint32_t>((now_ns - born_ns_) / 10'000);
 }
 
 std::string Presence::sip_uri(unsigned number) const {

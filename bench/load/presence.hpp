@@ -116,7 +116,7 @@ private:
     [[nodiscard]] bool send_message(unsigned pair);
     [[nodiscard]] bool send_out(Due);
     [[nodiscard]] std::string stanza(Due) const;
-    void started(Kind, unsigned pair);
+    void started(Kind, unsigned pair, std::uint64_t at_ns);
     void done(Kind, unsigned pair);
     void failed(Kind, unsigned pair);
     void send_due();
@@ -138,7 +138,7 @@ private:
     void see_xmpp(unsigned pair, std::size_t serial);
     void see_sip(unsigned pair, std::size_t serial);
     [[nodiscard]] bool has_room() const { return due_.size() < kDueMax * pairs_.size(); }
-    [[nodiscard]] std::uint32_t clock() const;  // as Pair::at
+    [[nodiscard]] std::uint32_t clock(std::uint64_t now_ns) const;  // as Pair::at
     [[nodiscard]] std::string sip_uri(unsigned pair) const;
     [[nodiscard]] std::string jid(unsigned pair) const;
     [[nodiscard]] std::string domain_of(unsigned pair) const;

@@ -45,8 +45,9 @@ void print_table(const Results& results) {
     }
     std::printf(" max %.0f\n", results.latency.max());
     if (results.cpu_ns > 0) {
-        std::printf("  target: %.0f ns of CPU time each, peak memory %llu KiB\n",
-                    each(results.cpu_ns, results), number(results.memory_kib));
+        std::printf("  target: %.2f s of CPU time, %.0f ns each; peak memory %llu KiB\n",
+                    static_cast<double>(results.cpu_ns) / 1e9, each(results.cpu_ns, results),
+                    number(results.memory_kib));
     }
     std::printf("  fedload: %.0f ns of CPU time each\n", each(results.own_cpu_ns, results));
 }

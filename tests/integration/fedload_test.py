@@ -136,6 +136,10 @@ class BadTargets(Target):
         sip = await self.relay(status="403 Forbidden")
         await self.assert_says(self.through(sip), "the target refuses: SIP 403 Forbidden")
 
+    async def test_refusing_at_length(self):
+        sip = await self.relay(status="403 \x9b" + "x" * 2_000)    # begins an order to a terminal
+        await self.assert_says(self.through(sip), r"^fedload: the target refuses: SIP 403 [?]{2}x{200,300}\n$")
+
     async def test_refusing_some(self):
         relay = Relay(self.sink)
         passed = relay.pass_on
