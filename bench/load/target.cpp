@@ -66,7 +66,7 @@ std::optional<SocketAddress> look_up(const std::string& text, std::string& why) 
         code = gai_error(request);
     }
     if (code == EAI_INPROGRESS) {  // it goes on, and we don't
-        static_cast<void>(question.release());
+        [[maybe_unused]] const Question* left = question.release();
         why = "no answer to the question for its address";
         return {};
     }
