@@ -112,6 +112,8 @@ FrameStatus Framer::next(Bytes input, Frame& frame) {
         depth_ = 0;
         declaration_count_ = 0;
         uses_stream_prefix_ = false;
+        outline_.child_count = 0;
+        outline_.plain = outline_.complete = true;
     }
     // S2S-8: what lies beyond the bound is not looked at, so the answer does not depend on the
     // cuts.
@@ -122,6 +124,7 @@ FrameStatus Framer::next(Bytes input, Frame& frame) {
     frame.bytes = between(start, start + position_);
     frame.consumed += position_;
     frame.uses_stream_prefix = uses_stream_prefix_;
+    if (frame.kind == FrameKind::kElement) frame.outline = &outline_;
     state_ = State::kBetween;
     return status;
 }
@@ -191,6 +194,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                 if (p[1] == '/') {
                     if (depth_ == 0 && phase_ != Phase::kOpen)
                         return fail(XmlFault::kNotWellFormed);
+                    closing_ = offset(p);
                     p += 2;
                     mark_ = 0;
                     goto closing_name;
@@ -208,12 +212,14 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                                                            : XmlFault::kNotWellFormed);
                     }
                     p += kCdataStart.size();
+                    plain_ = false;
                     goto cdata;
                 }
                 if (depth_ >= depth_max_) return fail(XmlFault::kTooDeep);  // S2S-7
                 ++p;
                 make_room(elements_, depth_, limits::kXmlDepth);
                 begin_name(elements_[depth_], offset(p));
+                plain_ = flat_ = depth_ == 1;
                 [[fallthrough]];
             case State::kElementName:
                 step = qualified_name(elements_[depth_], start, p, end);
@@ -221,6 +227,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                 if (step.status != FrameStatus::kDone)
                     return stop(State::kElementName, step.status);
                 prefixed_ = elements_[depth_].prefix_size != 0;
+                attribute_base_ = depth_ == 0 ? 0 : outline_.attribute_count;
                 attribute_count_ = 0;
                 attribute_filter_ = 0;
                 has_default_ = false;
@@ -238,11 +245,12 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                         if (attribute_count_ == limits::kXmlAttributes) {
                             return fail(XmlFault::kTooManyAttributes);  // S2S-7
                         }
-                        make_room(attributes_, attribute_count_, limits::kXmlAttributes);
-                        begin_name(attributes_[attribute_count_], offset(p));
+                        make_room(outline_.attributes, attribute_base_ + attribute_count_,
+                                  2 * limits::kXmlAttributes);
+                        begin_name(attribute(attribute_count_), offset(p));
                         [[fallthrough]];
                     case State::kAttributeName:
-                        step = qualified_name(attributes_[attribute_count_], start, p, end);
+                        step = qualified_name(attribute(attribute_count_), start, p, end);
                         p = step.p;
                         if (step.status != FrameStatus::kDone)
                             return stop(State::kAttributeName, step.status);
@@ -267,6 +275,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                             if (p == end) return wait(State::kValue);
                             if (*p == quote_) break;
                             if (*p == '<') return fail(XmlFault::kNotWellFormed);
+                            if (*p >= 0 && depth_ == 0) outline_.plain = false;
                             step = character(p, end);
                             p = step.p;
                             if (step.status != FrameStatus::kDone)
@@ -288,6 +297,8 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                             return fail(fault);
                         ++p;
                         if (phase_ != Phase::kOpen) return fail(XmlFault::kBadFormat);
+                        end_start_tag(offset(p));
+                        if (depth_ == 1) end_child(offset(p), offset(p));
                         leave_element();
                 } else {
                     if (const XmlFault fault = check_prefixes(start); fault != XmlFault::kNone)
@@ -300,6 +311,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                         position_ = static_cast<std::size_t>(p - start);
                         return FrameStatus::kDone;
                     }
+                    end_start_tag(offset(p));
                     ++depth_;
                 }
                 goto after_markup;
@@ -331,7 +343,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                     position_ = static_cast<std::size_t>(p - start);
                     return FrameStatus::kDone;
                 }
-                --depth_;
+                if (--depth_ == 1) end_child(closing_, offset(p));
                 leave_element();
 
             after_markup:
@@ -374,6 +386,7 @@ FrameStatus Framer::scan(const char* start, const char* end, Frame& frame) {
                         ++p;
                         continue;
                     }
+                    if (*p == '&' || *p == '\r') plain_ = false;
                     step = character(p, end);
                     p = step.p;
                     if (step.status != FrameStatus::kDone) return stop(State::kText, step.status);
@@ -419,20 +432,19 @@ void Framer::begin_name(Name& name, std::uint32_t offset) {
 
 // Behind the name of attribute number attribute_count_. False: the tag has it already.
 bool Framer::attribute_named(const char* start, const char* p) {
-    const Name& attribute = attributes_[attribute_count_];
-    const Bytes name(start + attribute.whole.offset, attribute.whole.size);
+    const Name& found = attribute(attribute_count_);
+    const Bytes name = found.whole.of(start);
     const std::size_t key = static_cast<unsigned char>(name.front()) * 5U +
                             static_cast<unsigned char>(p[-1]) * 3U + name.size();
     const std::uint64_t bit = std::uint64_t{1} << (key % 64);
     if ((attribute_filter_ & bit) != 0) {
         for (std::size_t i = 0; i < attribute_count_; ++i) {
-            const Span other = attributes_[i].whole;
-            if (Bytes(start + other.offset, other.size) == name) return false;
+            if (attribute(i).whole.of(start) == name) return false;
         }
     }
     attribute_filter_ |= bit;
     ++attribute_count_;
-    if (attribute.prefix_size != 0 && !name.starts_with("xml:") && !name.starts_with("xmlns:")) {
+    if (found.prefix_size != 0 && !name.starts_with("xml:") && !name.starts_with("xmlns:")) {
         prefixed_ = true;
     }
     return true;
@@ -440,11 +452,12 @@ bool Framer::attribute_named(const char* start, const char* p) {
 
 // At the quote behind a value. Namespaces in XML 1.0, section 3: what a declaration may say.
 XmlFault Framer::attribute_valued(const char* start, const char* p) {
-    const Name& attribute = attributes_[attribute_count_ - 1];
-    const Bytes name(start + attribute.whole.offset, attribute.whole.size);
-    if (name.front() != 'x' || !name.starts_with("xmlns")) return XmlFault::kNone;
-    if (name.size() != 5 && attribute.prefix_size != 5) return XmlFault::kNone;
+    Outline::Attribute& found = attribute(attribute_count_ - 1);
     const Span value{mark_, static_cast<std::uint32_t>(p - start) - mark_};
+    found.value = value;
+    const Bytes name = found.whole.of(start);
+    if (name.front() != 'x' || !name.starts_with("xmlns")) return XmlFault::kNone;
+    if (name.size() != 5 && found.prefix_size != 5) return XmlFault::kNone;
     const Bytes uri = between(start + mark_, p);
     const bool declares_xml = name == "xmlns:xml";
     if (uri == kXmlnsNamespace || (uri == kXmlNamespace) != declares_xml || name == "xmlns:xmlns") {
@@ -460,7 +473,7 @@ XmlFault Framer::attribute_valued(const char* start, const char* p) {
     if (declaration_count_ == limits::kXmlPrefixes) return XmlFault::kTooManyPrefixes;  // S2S-7
     make_room(declarations_, declaration_count_, limits::kXmlPrefixes);
     declarations_[declaration_count_++] = {
-        {attribute.whole.offset + 6, attribute.whole.size - 6}, value, depth_};
+        {found.whole.offset + 6, found.whole.size - 6}, value, depth_};
     return XmlFault::kNone;
 }
 
@@ -543,7 +556,7 @@ XmlFault Framer::check_prefixes(const char* start) {
     std::array<Expanded, limits::kXmlAttributes> expanded;
     std::size_t count = 0;
     for (std::size_t i = 0; i < attribute_count_; ++i) {
-        const Name& name = attributes_[i];
+        const Name& name = attribute(i);
         if (name.prefix_size == 0 || prefix(name) == "xmlns") continue;
         const Bytes uri = resolve(start, prefix(name));
         if (uri.data() == nullptr) return XmlFault::kBadNamespacePrefix;
@@ -586,6 +599,38 @@ XmlFault Framer::keep_header(const char* start) {
     if (!room) return XmlFault::kTooManyPrefixes;
     phase_ = Phase::kOpen;
     return XmlFault::kNone;
+}
+
+// Behind the start tag of the element at depth_.
+void Framer::end_start_tag(std::uint32_t offset) {
+    if (depth_ == 0) {
+        outline_.name = elements_[0];
+        outline_.attribute_count = static_cast<std::uint32_t>(attribute_count_);
+        outline_.has_default = has_default_;
+        outline_.default_namespace = default_;
+    } else if (depth_ == 1) {
+        if (outline_.child_count == Outline::kChildren) {
+            outline_.complete = false;
+            return;
+        }
+        make_room(outline_.children, outline_.child_count, Outline::kChildren);
+        Outline::Child& child = outline_.children[outline_.child_count];
+        child.name = elements_[1];
+        child.has_default = has_default_;
+        child.default_namespace = default_;
+        child.content.offset = offset;
+    }
+}
+
+// Behind a child of the element that is framed.
+void Framer::end_child(std::uint32_t content_end, std::uint32_t end) {
+    if (!outline_.complete) return;
+    Outline::Child& child = outline_.children[outline_.child_count++];
+    child.content.size = content_end - child.content.offset;
+    child.end = end;
+    child.empty = content_end == end;
+    child.flat = flat_;
+    child.plain = plain_ && flat_;
 }
 
 // The declarations of the element at depth_ go out of scope.

@@ -15,6 +15,7 @@
 
 #include "core/base/bytes.hpp"
 #include "core/base/limits.hpp"
+#include "xml/outline.hpp"
 #include "xml/scan.hpp"
 #include "xml/scope.hpp"
 
@@ -31,7 +32,8 @@ struct Frame {
     // An element uses a prefix that only the stream header declares: its bytes mean something else,
     // or nothing, on another stream.
     bool uses_stream_prefix = false;
-    Bytes bytes;  // into the input
+    Bytes bytes;                       // into the input
+    const Outline* outline = nullptr;  // of an element
     std::size_t consumed =
         0;  // drop so many bytes of input before the next call, with kNeedMore too
 };
@@ -92,14 +94,8 @@ private:
         kText,
         kCdata,
     };
-    struct Span {  // offsets in the frame
-        std::uint32_t offset = 0;
-        std::uint32_t size = 0;
-    };
-    struct Name {
-        Span whole;
-        std::uint32_t prefix_size = 0;  // 0: no prefix
-    };
+    using Span = Outline::Span;
+    using Name = Outline::Name;
     struct Declaration {
         Span prefix;
         Span uri;
@@ -110,6 +106,11 @@ private:
         FrameStatus status = FrameStatus::kDone;
     };
     static constexpr std::size_t kRootNameBytes = 64;
+
+    // Of the tag at hand.
+    [[nodiscard]] Outline::Attribute& attribute(std::size_t index) {
+        return outline_.attributes[attribute_base_ + index];
+    }
 
     FrameStatus fail(XmlFault fault) {
         fault_ = fault;
@@ -128,6 +129,8 @@ private:
     [[nodiscard]] Bytes resolve(const char* start, Bytes prefix);
     XmlFault keep_header(const char* start);
     void leave_element();
+    void end_start_tag(std::uint32_t offset);
+    void end_child(std::uint32_t content_end, std::uint32_t end);
 
     StreamScope scope_;
     std::size_t element_bytes_max_ = 262'144;
@@ -147,13 +150,17 @@ private:
     std::uint32_t mark_ =
         0;  // start of the name part or value at hand; bytes of a closing name seen
     std::size_t depth_ = 0;
+    std::size_t attribute_base_ = 0;  // of the tag at hand, in the outline's
     std::size_t attribute_count_ = 0;
     std::size_t declaration_count_ = 0;
     std::uint64_t attribute_filter_ = 0;  // a clear bit: no attribute with such a name yet
     Span default_;                        // value of xmlns in the tag at hand
+    std::uint32_t closing_ = 0;           // start of the closing tag at hand
+    bool flat_ = false;                   // of the child at hand, as in its outline
+    bool plain_ = false;
+    Outline outline_;
     // As many as were ever needed at once: most streams need few, and many streams are idle.
     std::vector<Name> elements_;
-    std::vector<Name> attributes_;
     std::vector<Declaration> declarations_;
     std::array<char, kRootNameBytes> root_name_{};
     std::size_t root_name_size_ = 0;

@@ -1,5 +1,6 @@
 #include "xml/jid.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <idn2.h>
 
@@ -9,6 +10,7 @@
 
 #include "core/base/byte_mask.hpp"
 #include "xml/precis.hpp"
+#include "xml/scan.hpp"
 
 namespace fedgate::xml {
 namespace {
@@ -19,6 +21,10 @@ constexpr Bytes kForbiddenInLocal = "\"&'/:<>@";
 constexpr Bytes kEscaped = " \"&'/:<>@";
 constexpr std::size_t kLabelBytes = 63;
 constexpr std::size_t kDomainBytes = 253;
+
+Bytes between(const char* begin, const char* end) {
+    return {begin, static_cast<std::size_t>(end - begin)};
+}
 
 // How a part relates to its enforced form.
 enum class Form : std::uint8_t { kEnforced, kUpperCase, kBeyondAscii, kRefused };
@@ -225,19 +231,24 @@ bool is_enforced_domain(Bytes domain) {
 
 std::optional<Jid> split_jid(Bytes text) {
     Jid jid;
-    const std::size_t slash = text.find('/');
-    if (slash != Bytes::npos) {
-        jid.resource = text.substr(slash + 1);
-        if (jid.resource.empty()) return std::nullopt;
-        text = text.substr(0, slash);
+    const char* const end = text.data() + text.size();
+    const char* domain = text.data();
+    const char* slash = find_any<'@', '/'>(domain, end);
+    if (slash != end && *slash == '@') {
+        jid.local = between(domain, slash);
+        if (jid.local.empty()) return std::nullopt;
+        domain = slash + 1;
+        slash = find_any<'/'>(domain, end);
     }
-    const std::size_t at = text.find('@');
-    if (at == 0) return std::nullopt;
-    if (at != Bytes::npos) jid.local = text.substr(0, at);
-    jid.domain = at == Bytes::npos ? text : text.substr(at + 1);
+    jid.domain = between(domain, slash);
     if (jid.domain.empty()) return std::nullopt;
-    for (const Bytes part : {jid.local, jid.domain, jid.resource}) {
-        if (part.size() > limits::kJidPartBytes) return std::nullopt;
+    if (slash != end) {
+        jid.resource = between(slash + 1, end);
+        if (jid.resource.empty()) return std::nullopt;
+    }
+    if (std::max({jid.local.size(), jid.domain.size(), jid.resource.size()}) >
+        limits::kJidPartBytes) {
+        return std::nullopt;
     }
     return jid;
 }

@@ -148,12 +148,18 @@ Bytes attribute_value(Bytes raw, Sink& sink) {
     return decode_attribute(raw, sink) ? sink.written().substr(before) : Bytes();
 }
 
-Element::Element(Bytes framed, const StreamScope& scope)
+Element::Element(Bytes framed, const StreamScope& scope, const Outline* outline)
     : root_(framed.data()),
       end_(framed.data() + framed.size()),
       scope_(&scope),
+      outline_(outline),
       inherited_(scope.default_namespace()) {
-    if (!framed.empty()) open(framed.data());
+    if (outline != nullptr) {
+        begin_ = root_;
+        set_name(outline->name);
+    } else if (!framed.empty()) {
+        open(framed.data());
+    }
 }
 
 Element::Element(const Element& relative, const char* begin, Bytes inherited_namespace)
@@ -162,6 +168,26 @@ Element::Element(const Element& relative, const char* begin, Bytes inherited_nam
       scope_(relative.scope_),
       inherited_(inherited_namespace) {
     open(begin);
+}
+
+Element::Element(const Element& relative, std::uint32_t number, Bytes inherited_namespace)
+    : root_(relative.root_),
+      end_(relative.end_),
+      scope_(relative.scope_),
+      outline_(relative.outline_),
+      inherited_(inherited_namespace),
+      number_(number) {
+    const Outline::Name& name = outlined()->name;
+    begin_ = root_ + name.whole.offset - 1;
+    set_name(name);
+}
+
+void Element::set_name(const Outline::Name& name) {
+    const std::uint32_t before = name.prefix_size == 0 ? 0 : name.prefix_size + 1;
+    name_ = begin_ + 1 + before;
+    attributes_ = begin_ + 1 + name.whole.size;
+    name_size_ = name.whole.size - before;
+    prefix_size_ = name.prefix_size;
 }
 
 void Element::open(const char* begin) {
@@ -193,6 +219,12 @@ bool Element::attribute(Bytes name, Sink& sink) const {
 }
 
 Bytes Element::default_namespace() const {
+    if (const Outline::Child* child = outlined()) {
+        return child->has_default ? child->default_namespace.of(root_) : inherited_;
+    }
+    if (outline_ != nullptr) {
+        return outline_->has_default ? outline_->default_namespace.of(root_) : inherited_;
+    }
     const Bytes own = attribute("xmlns");
     return own.data() != nullptr ? own : inherited_;
 }
@@ -247,6 +279,13 @@ Element Element::child_from(const char* p, Bytes inherited_namespace) const {
 
 Element Element::first_child() const {
     if (begin_ == nullptr) return {};
+    if (const Outline::Child* child = outlined()) {
+        if (child->flat) return {};
+        return child_from(root_ + child->content.offset, default_namespace());
+    }
+    if (outline_ != nullptr) {
+        return outline_->child_count == 0 ? Element() : Element(*this, 0U, default_namespace());
+    }
     Bytes inherited = inherited_;
     AttributeReader reader = attributes();
     for (Attribute found; reader.next(found);) {
@@ -257,6 +296,10 @@ Element Element::first_child() const {
 
 Element Element::next_sibling() const {
     if (begin_ == nullptr || begin_ == root_) return {};
+    if (number_ != kNoNumber) {
+        if (number_ + 1 != outline_->child_count) return {*this, number_ + 1, inherited_};
+        if (outline_->complete) return {};
+    }
     const Bytes whole = bytes();
     return child_from(whole.data() + whole.size(), inherited_);
 }
@@ -272,6 +315,9 @@ Element Element::child(Bytes local, Bytes uri) const {
 
 bool Element::text(Sink& sink) const {
     if (begin_ == nullptr) return true;
+    if (const Outline::Child* child = outlined(); child != nullptr && child->flat) {
+        return decode_text(child->content.of(root_), sink);
+    }
     bool empty = false;
     const char* p = content_begin(empty);
     while (!empty && p != end_) {
@@ -286,8 +332,19 @@ bool Element::text(Sink& sink) const {
     return !sink.overflowed();
 }
 
+Bytes Element::text_view(Sink& sink) const {
+    if (const Outline::Child* child = outlined(); child != nullptr && child->plain) {
+        return child->content.of(root_);
+    }
+    const std::size_t before = sink.size();
+    text(sink);
+    return sink.written().substr(before);
+}
+
 Bytes Element::bytes() const {
     if (begin_ == nullptr) return {};
+    if (const Outline::Child* child = outlined()) return between(begin_, root_ + child->end);
+    if (outline_ != nullptr) return between(begin_, end_);
     bool empty = false;
     const char* const content = content_begin(empty);
     const char* closing_tag = nullptr;
@@ -296,6 +353,7 @@ Bytes Element::bytes() const {
 
 Bytes Element::content() const {
     if (begin_ == nullptr) return {};
+    if (const Outline::Child* child = outlined()) return child->content.of(root_);
     bool empty = false;
     const char* const content = content_begin(empty);
     if (empty) return {content, 0};
@@ -314,25 +372,41 @@ Bytes stanza_kind_name(StanzaKind kind) {
     return {};
 }
 
-Stanza parse_stanza(Bytes framed, const StreamScope& scope) {
-    Stanza stanza{StanzaKind::kOther, {}, {}, {}, {}, {}, Element(framed, scope)};
+namespace {
+
+void note_attribute(Stanza& stanza, Bytes& own_namespace, Bytes name, Bytes value) {
+    if (is_literal(name, "from")) {
+        stanza.from = value;
+    } else if (is_literal(name, "to")) {
+        stanza.to = value;
+    } else if (is_literal(name, "id")) {
+        stanza.id = value;
+    } else if (is_literal(name, "type")) {
+        stanza.type = value;
+    } else if (is_literal(name, "xml:lang")) {
+        stanza.lang = value;
+    } else if (is_literal(name, "xmlns")) {
+        own_namespace = value;
+    }
+}
+
+}  // namespace
+
+Stanza parse_stanza(Bytes framed, const StreamScope& scope, const Outline* outline) {
+    Stanza stanza{StanzaKind::kOther, {}, {}, {}, {}, {}, Element(framed, scope, outline)};
     if (!stanza.root) return stanza;
     Bytes own_namespace = scope.default_namespace();
-    Attribute found;
-    for (AttributeReader reader = stanza.root.attributes(); reader.next(found);) {
-        if (is_literal(found.name, "from")) {
-            stanza.from = found.value;
-        } else if (is_literal(found.name, "to")) {
-            stanza.to = found.value;
-        } else if (is_literal(found.name, "id")) {
-            stanza.id = found.value;
-        } else if (is_literal(found.name, "type")) {
-            stanza.type = found.value;
-        } else if (is_literal(found.name, "xml:lang")) {
-            stanza.lang = found.value;
-        } else if (is_literal(found.name, "xmlns")) {
-            own_namespace = found.value;
+    if (outline != nullptr) {
+        stanza.plain = outline->plain;
+        for (std::uint32_t i = 0; i < outline->attribute_count; ++i) {
+            const Outline::Attribute& found = outline->attributes[i];
+            note_attribute(stanza, own_namespace, found.whole.of(framed.data()),
+                           found.value.of(framed.data()));
         }
+    } else {
+        Attribute found;
+        for (AttributeReader reader = stanza.root.attributes(); reader.next(found);)
+            note_attribute(stanza, own_namespace, found.name, found.value);
     }
     if (!stanza.root.prefix().empty()) own_namespace = stanza.root.namespace_uri();
     if (own_namespace != kServerNamespace) return stanza;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/base/bytes.hpp"
+#include "xml/outline.hpp"
 #include "xml/scan.hpp"
 #include "xml/scope.hpp"
 #include "xml/utf8.hpp"
@@ -74,8 +75,9 @@ class Element {
 public:
     Element() = default;
     // The element that `framed` (Frame::bytes) is. Of Element::bytes() too, but what the elements
-    // around it declare is not known then.
-    Element(Bytes framed, const StreamScope& scope);
+    // around it declare is not known then. With an outline of it (Frame::outline) it does not look
+    // at its children again.
+    Element(Bytes framed, const StreamScope& scope, const Outline* outline = nullptr);
 
     explicit operator bool() const { return begin_ != nullptr; }
 
@@ -105,12 +107,21 @@ public:
 
     // The element's own character data, decoded; that of its children is skipped. False: no room.
     bool text(Sink& sink) const;
+    // The same, without a copy where it is written as it is meant; else in `sink`, as far as it has
+    // room.
+    [[nodiscard]] Bytes text_view(Sink& sink) const;
     [[nodiscard]] Bytes bytes() const;    // the whole element, as on the wire
     [[nodiscard]] Bytes content() const;  // between its tags, as on the wire
 
 private:
     Element(const Element& relative, const char* begin, Bytes inherited_namespace);
+    // The child of that number of the outlined element.
+    Element(const Element& relative, std::uint32_t number, Bytes inherited_namespace);
     void open(const char* begin);
+    void set_name(const Outline::Name& name);
+    [[nodiscard]] const Outline::Child* outlined() const {
+        return number_ == kNoNumber ? nullptr : &outline_->children[number_];
+    }
     [[nodiscard]] Bytes default_namespace() const;
     [[nodiscard]] Element child_from(const char* p, Bytes inherited_namespace) const;
     [[nodiscard]] const char* content_begin(bool& empty_element) const;
@@ -121,8 +132,12 @@ private:
     const char* attributes_ = nullptr;  // behind the name
     const char* root_ = nullptr;        // start of the framed bytes
     const char* end_ = nullptr;         // end of the framed bytes
+    static constexpr std::uint32_t kNoNumber = UINT32_MAX;
+
     const StreamScope* scope_ = nullptr;
-    Bytes inherited_;  // default namespace around this element
+    const Outline* outline_ = nullptr;  // of the framed element
+    Bytes inherited_;                   // default namespace around this element
+    std::uint32_t number_ = kNoNumber;  // of this one in the outline
     std::uint32_t name_size_ = 0;
     std::uint32_t prefix_size_ = 0;
 };
@@ -162,8 +177,13 @@ struct Stanza {
     StanzaKind kind = StanzaKind::kOther;
     Bytes from, to, id, type, lang;
     Element root;
+    bool plain = false;  // none of the values needs decoding
+
+    [[nodiscard]] Bytes decoded(Bytes raw, Sink& sink) const {
+        return plain ? raw : attribute_value(raw, sink);
+    }
 };
-Stanza parse_stanza(Bytes framed, const StreamScope& scope);
+Stanza parse_stanza(Bytes framed, const StreamScope& scope, const Outline* outline = nullptr);
 
 // The attributes of a kStreamOpen frame, raw. Null views: attribute absent.
 struct StreamHeader {

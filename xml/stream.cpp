@@ -156,7 +156,7 @@ bool Stream::within_unauthenticated_bytes(std::size_t pending) const {
 void Stream::dispatch(const Frame& frame, Action& action, Instant now) {
     const StreamTable& table = inbound() ? kInboundTable : kOutboundTable;
     if (frame.kind == FrameKind::kElement) {
-        const Stanza stanza = parse_stanza(frame.bytes, framer_.scope());
+        const Stanza stanza = parse_stanza(frame.bytes, framer_.scope(), frame.outline);
         const bool is_stanza = stanza.kind != StanzaKind::kOther;
         const StreamEvent event = is_stanza ? StreamEvent::kStanza : classify(stanza.root);
         const StreamRun row = find_run(table, state_, event);

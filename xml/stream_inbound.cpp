@@ -282,8 +282,8 @@ void Stream::on_stanza_in(const Frame& frame, const Stanza& stanza, Action& acti
     JidBuffer to_memory;
     Sink from_sink(from_memory);
     Sink to_sink(to_memory);
-    const auto from = split_jid(attribute_value(stanza.from, from_sink));
-    const auto to = split_jid(attribute_value(stanza.to, to_sink));
+    const auto from = split_jid(stanza.decoded(stanza.from, from_sink));
+    const auto to = split_jid(stanza.decoded(stanza.to, to_sink));
     if (!from) return fail(StreamError::kInvalidFrom);
     Pair* pair = last_pair_ < pairs_.size() ? &pairs_[last_pair_] : nullptr;
     const bool same = pair != nullptr && pair->state == Pair::State::kValid && to &&

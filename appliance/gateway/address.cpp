@@ -7,7 +7,7 @@ namespace fedgate::gateway {
 namespace {
 
 // Fills what follows from the enforced JID. `sink` is the rest of the address's memory.
-bool complete(Address& address, Sink& sink) {
+bool complete(AddressView& address, Sink& sink) {
     address.domain_ascii = address.jid.domain;
     // Enforced, a domain has no A-labels: where it is ASCII, that is the other form, too.
     if (!is_ascii(address.jid.domain)) {
@@ -93,12 +93,16 @@ bool write_local(const sip::Uri& uri, Sink& sink, Bytes& local) {
 
 }  // namespace
 
-bool read_jid(Bytes text, Address& address) {
-    Sink sink{MutableBytes(address.memory_)};
-    const auto jid = xml::parse_jid(text, sink);
+bool read_jid(Bytes text, AddressView& address, Sink& memory) {
+    const auto jid = xml::parse_jid(text, memory);
     if (!jid || !xml::is_canonical_local(jid->local)) return false;
     address.jid = *jid;
-    return complete(address, sink);
+    return complete(address, memory);
+}
+
+bool read_jid(Bytes text, Address& address) {
+    Sink memory{MutableBytes(address.memory_)};
+    return read_jid(text, address, memory);
 }
 
 void view_jid(Bytes text, Address& address) {
@@ -109,7 +113,7 @@ void view_jid(Bytes text, Address& address) {
     FEDGATE_CHECK(complete(address, sink));
 }
 
-void write_aor(const Address& address, Sink& sink) {
+void write_aor(const AddressView& address, Sink& sink) {
     sink.append("sip:");
     if (!address.user.empty()) {
         sip::percent_encode_user(address.user, sink);
@@ -118,12 +122,12 @@ void write_aor(const Address& address, Sink& sink) {
     sink.append(address.domain_ascii);
 }
 
-void write_phone_aor(const Address& address, Sink& sink) {
+void write_phone_aor(const AddressView& address, Sink& sink) {
     write_aor(address, sink);
     if (is_phone_number(address.user)) sink.append(";user=phone");
 }
 
-void write_sender_uri(const Address& address, Sink& sink) {
+void write_sender_uri(const AddressView& address, Sink& sink) {
     write_aor(address, sink);
     if (address.jid.resource.empty()) return;
     sink.append(";gr=");

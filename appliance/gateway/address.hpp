@@ -11,12 +11,15 @@
 
 namespace fedgate::gateway {
 
-// An enforced JID and what the other side and the rules want to know of it. Views into its own
-// memory or into the text it was made from: neither copied nor kept.
-struct Address {
+// An enforced JID and what the other side and the rules want to know of it.
+struct AddressView {
     xml::Jid jid;
     Bytes domain_ascii;  // ADDR-5
     Bytes user;          // the unescaped local part (ADDR-3): whom policies and SIP know
+};
+
+// Views into its own memory or into the text it was made from: neither copied nor kept.
+struct Address : AddressView {
     std::array<char, 2 * xml::kJidBytes> memory_;
 
     Address() {}  // not `= default`: `{}` would then clear 6 KiB for each message
@@ -26,16 +29,18 @@ struct Address {
 
 // ADDR-1..ADDR-3, ADDR-31. False: jid-malformed (ERR-L7).
 [[nodiscard]] bool read_jid(Bytes text, Address&);
+// The same with views into `memory`, or into `text`; no room for it counts as malformed.
+[[nodiscard]] bool read_jid(Bytes text, AddressView&, Sink& memory);
 
 // Of the text of a JID that was read once, and has been kept.
 void view_jid(Bytes text, Address&);
 
 // ADDR-4..ADDR-6: `sip:user@host`, a domain JID gives `sip:host`.
-void write_aor(const Address&, Sink&);
+void write_aor(const AddressView&, Sink&);
 // ADDR-28: the same, marked `;user=phone` if the user is a telephone number.
-void write_phone_aor(const Address&, Sink&);
+void write_phone_aor(const AddressView&, Sink&);
 // ADDR-7: the AOR with `;gr=<resource>`.
-void write_sender_uri(const Address&, Sink&);
+void write_sender_uri(const AddressView&, Sink&);
 
 enum class AddressFault : std::uint8_t {
     kNone,

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "appliance/gateway/address.hpp"
+#include "appliance/gateway/correspondents.hpp"
 #include "appliance/gateway/errors.hpp"
 #include "appliance/gateway/key.hpp"
 #include "appliance/link/link.hpp"
@@ -24,17 +25,14 @@ struct Origin {
 
 // X2S.
 struct StanzaCall {
-    // Not an aggregate: its list of values would clear the addresses' 12 KiB for each message.
-    StanzaCall(const link::FromPartner& from_whom, const xml::Stanza& view)
-        : from_partner(from_whom), stanza(view) {}
-
     const link::FromPartner& from_partner;
-    xml::Stanza stanza;
-    Address from;
-    Address to;
-    Bytes from_text;  // decoded, as they came
-    Bytes to_text;
-    Bytes id;                                  // null: none
+    const xml::Stanza& stanza;
+    const Correspondence* who = nullptr;
+    AddressView from{};
+    AddressView to{};
+    Bytes from_text{};  // decoded, as they came
+    Bytes to_text{};
+    Bytes id{};                                // null: none
     bool malformed = false;                    // one of the addresses: ERR-L7
     const rules::SipDomain* domain = nullptr;  // of `to`
     const rules::Partner* partner = nullptr;   // null: the rules know it no longer

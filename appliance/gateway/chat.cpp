@@ -67,7 +67,7 @@ ClientRequest* Gateway::Engine::make_extra(const StanzaCall& call, Conversation&
     char names_memory[4 * kUriBytes];
     Sink names{MutableBytes(names_memory)};
     Envelope envelope;
-    name(envelope, call.from, call.to, *call.domain, conversation, names);
+    name(envelope, *call.who, conversation, names);
     const auto fresh = to_hex(random_.bytes<16>());
     const auto tag = to_hex(random_.bytes<8>());
     const std::size_t call_id_begin = names.size();

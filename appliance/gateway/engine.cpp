@@ -82,6 +82,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       blocks_(kBlockBytesMax, kHeldBytes),
       random_(shard.loop()),
       keys_(options.secret),
+      correspondents_(keys_),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
              agent_settings(shard, options)),
       receipts_(options.secret),
@@ -94,6 +95,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       housekeeping_(*this),
       started_at_(shard.loop().now()),
       name_memory_(8 * xml::kJidBytes) {
+    correspondents_.reload(rules);
     size_memory();
     // What begins something needs room for what follows from it; what ends something needs none.
     for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest}) {
@@ -121,6 +123,7 @@ Result<void> Gateway::Engine::start() { return agent_.listen(); }
 
 void Gateway::Engine::reload(const rules::Snapshot& rules) {
     rules_ = &rules;
+    correspondents_.reload(rules);
     agent_.reload(rules);
     size_memory();
     watches_.reload();
@@ -140,8 +143,8 @@ bool Gateway::Engine::drained() const {
            late_answers_.empty() && outbox_.empty();
 }
 
-Key Gateway::Engine::pair_key(const Address& xmpp, const Address& sip) const {
-    return keys_.make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
+Key Gateway::Engine::pair_key(const AddressView& xmpp, const AddressView& sip) const {
+    return gateway::pair_key(keys_, xmpp, sip);
 }
 
 void Gateway::Engine::to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,
@@ -182,9 +185,12 @@ void Gateway::Engine::drop(const char* what) {
 
 bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
     Sink names{MutableBytes(name_memory_)};
-    StanzaCall call(from_partner, from_partner.view != nullptr
-                                      ? *from_partner.view
-                                      : xml::parse_stanza(from_partner.stanza, scope_));
+    if (from_partner.view == nullptr) {
+        const xml::Stanza view = xml::parse_stanza(from_partner.stanza, scope_);
+        return take_stanza(
+            {from_partner.from_domain, from_partner.proof, from_partner.stanza, &view});
+    }
+    StanzaCall call{from_partner, *from_partner.view};
     if (call.stanza.kind == xml::StanzaKind::kOther) {
         drop("element");  // IQ-15 is the edge's
         return true;
@@ -250,10 +256,11 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             const Bytes domain = take_bytes(record, domain_bytes);
             const link::FromPartner from_partner{domain, proof, record};
             Sink names{MutableBytes(name_memory_)};
-            StanzaCall call(from_partner, xml::parse_stanza(record, scope_));
+            const xml::Stanza view = xml::parse_stanza(record, scope_);
+            StanzaCall call{from_partner, view};
             if (!read_call(call, names)) return refuse_unknown(call);
             if (call.malformed) return true;  // it was not where it came in
-            const Key pair = pair_key(call.from, call.to);
+            const Key& pair = call.who->pair;
             switch (call.stanza.kind) {
                 case xml::StanzaKind::kPresence: return own_presence(call, pair);
                 case xml::StanzaKind::kIq: return answer_iq_of(call, &pair);

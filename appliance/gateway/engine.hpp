@@ -165,7 +165,7 @@ private:
     [[nodiscard]] bool on_record(std::uint32_t kind, std::uint32_t from_shard,
                                  Bytes record) override;
     void on_timer(Timer&) override;
-    [[nodiscard]] Key pair_key(const Address& xmpp, const Address& sip) const override;
+    [[nodiscard]] Key pair_key(const AddressView& xmpp, const AddressView& sip) const override;
     [[nodiscard]] Key resource_key(Bytes resource) const { return keys_.make({resource}); }
     [[nodiscard]] bool send_to(std::uint32_t shard, GatewayRecord, std::initializer_list<Bytes>);
     void size_memory();
@@ -205,8 +205,7 @@ private:
     [[nodiscard]] bool take_presence(StanzaCall&);
     [[nodiscard]] bool own_presence(StanzaCall&, const Key& pair);
     [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, StanzaText&);
-    void name(Envelope&, const Address& xmpp, const Address& sip, const rules::SipDomain&,
-              const Conversation&, Sink& names);
+    void name(Envelope&, const Correspondence&, const Conversation&, Sink& names);
     [[nodiscard]] bool may_write(const StanzaCall&, const Key& pair);
     [[nodiscard]] bool refuse(const StanzaCall&, LocalFault) override;
     [[nodiscard]] bool refuse(const StanzaCall&, ErrorKind, Bytes text);
@@ -281,6 +280,7 @@ private:
     BlockPool blocks_;  // before all that holds blocks
     Random random_;
     KeyMaker keys_;
+    Correspondents correspondents_;
     xml::StreamScope scope_;
     Conversations conversations_;
     SenderRates senders_;

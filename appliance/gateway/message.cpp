@@ -176,10 +176,7 @@ Children look_at_children(const xml::Stanza& stanza) {
 }
 
 Bytes text_of(const xml::Element& element, Sink& memory) {
-    if (!element) return {};
-    const std::size_t begin = memory.size();
-    element.text(memory);
-    return memory.written().substr(begin);
+    return element ? element.text_view(memory) : Bytes();
 }
 
 // IM-4: controls become one SP each run; cut at 256 characters. In place: it only gets shorter.
@@ -233,6 +230,8 @@ void read_without_text(const Children& found, StanzaText& read, Sink& memory) {
 
 // IM-3, and what else of the stanza a person should read.
 Bytes readable_text(const Children& found, const xml::Stanza& stanza, Sink& memory) {
+    if (!found.correction && !found.links && !found.reactions)
+        return text_of(found.body.element, memory);
     const std::size_t begin = memory.size();
     if (found.correction) memory.append(kCorrectionMark);
     const std::size_t text_begin = memory.size();

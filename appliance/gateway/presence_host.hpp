@@ -36,7 +36,7 @@ public:
     [[nodiscard]] virtual const rules::Snapshot& rules() const = 0;
     // Null: nothing outlives the process.
     [[nodiscard]] virtual store::Door* store() = 0;
-    [[nodiscard]] virtual Key pair_key(const Address& xmpp, const Address& sip) const = 0;
+    [[nodiscard]] virtual Key pair_key(const AddressView& xmpp, const AddressView& sip) const = 0;
     [[nodiscard]] virtual SubscriptionQuota& quota() = 0;  // SEC-4
 
     // features.md A6: has our user added the XMPP user, so that the one may see him too? Asked by

@@ -27,7 +27,7 @@ sip::Answer answer_of(LocalFault fault, bool pool_answers) {
 
 }  // namespace
 
-void Watchers::write_answer_headers(const Address& contact, const SipRoute& route,
+void Watchers::write_answer_headers(const AddressView& contact, const SipRoute& route,
                                     std::uint32_t seconds, Sink& headers) {
     char aor_memory[kAorBytes];
     Sink aor{MutableBytes(aor_memory)};

@@ -217,7 +217,7 @@ bool Watchers::take_refresh(const sip::Message& request, const rules::SipDomain&
     return true;
 }
 
-Watcher* Watchers::make(const Address& user, const Address& contact, const Key& pair) {
+Watcher* Watchers::make(const AddressView& user, const AddressView& contact, const Key& pair) {
     Handle<Watcher> handle;
     ContactDomain& domain = domain_of(user.domain_ascii, contact.domain_ascii);
     Watcher* watcher = watchers_.make(handle, *this, domain);

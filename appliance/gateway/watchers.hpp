@@ -89,7 +89,8 @@ private:
     void on_timer(Timer&) override;
 
     // watchers.cpp
-    [[nodiscard]] Watcher* make(const Address& user, const Address& contact, const Key& pair);
+    [[nodiscard]] Watcher* make(const AddressView& user, const AddressView& contact,
+                                const Key& pair);
     [[nodiscard]] ContactDomain* find_domain(Bytes our, Bytes their);
     [[nodiscard]] ContactDomain& domain_of(Bytes our, Bytes their);
     void forget_if_empty(ContactDomain&);
@@ -156,7 +157,7 @@ private:
     [[nodiscard]] bool send_notify(WatcherDialog&);
     void on_gone(const WatcherDialog&);
     void write_notify(WatcherDialog&, Bytes aor, const SipRoute&, Sink&);
-    void write_answer_headers(const Address& contact, const SipRoute&, std::uint32_t seconds,
+    void write_answer_headers(const AddressView& contact, const SipRoute&, std::uint32_t seconds,
                               Sink&);
 
     [[nodiscard]] Instant now() { return host_.shard().loop().now(); }

@@ -50,7 +50,7 @@ void Watches::reload() {
     sweep();
 }
 
-Watch* Watches::make(const Key& pair, const Address& xmpp, const Address& sip) {
+Watch* Watches::make(const Key& pair, const AddressView& xmpp, const AddressView& sip) {
     timing_.expires = host_.rules().settings.presence.expires;  // of all, from their next start on
     const auto random = host_.random().bytes<2>();
     std::uint16_t spread;
@@ -187,7 +187,8 @@ void Watches::start_if_idle(Watch& watch) {
 }
 
 // features.md A6: a partner that is not verified may see who sees him, and no more.
-Watches::Admission Watches::admit(const Address& xmpp, const Address& sip, const Key& pair) const {
+Watches::Admission Watches::admit(const AddressView& xmpp, const AddressView& sip,
+                                  const Key& pair) const {
     const rules::Snapshot& rules = host_.rules();
     const rules::SipDomain* domain = rules.sip_domain(sip.domain_ascii);
     const rules::Partner* partner = rules.partner(xmpp.domain_ascii);

@@ -91,7 +91,7 @@ private:
     };
 
     // watches.cpp
-    [[nodiscard]] Watch* make(const Key& pair, const Address& xmpp, const Address& sip);
+    [[nodiscard]] Watch* make(const Key& pair, const AddressView& xmpp, const AddressView& sip);
     void free(Watch&);
     void free_rest(Watch&);
     // Pays, arms, frees: the end of each event.
@@ -101,7 +101,8 @@ private:
     void touch(Watch&);
     void start_if_idle(Watch&);
     [[nodiscard]] Instant forgotten_at(const Watch&) const;
-    [[nodiscard]] Admission admit(const Address& xmpp, const Address& sip, const Key& pair) const;
+    [[nodiscard]] Admission admit(const AddressView& xmpp, const AddressView& sip,
+                                  const Key& pair) const;
     [[nodiscard]] bool ask_store(Watch&);  // false: not now, and the user has to know
     void keep(Watch&);
     void keep_if_changed(Watch&);

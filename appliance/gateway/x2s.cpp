@@ -44,25 +44,32 @@ Bytes reason_of(const sip::Message& response, Sink& memory) {
 
 // False: no addresses to speak of, or SEC-1 is broken; the edge lets no such stanza through.
 bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
-    call.from_text = xml::attribute_value(call.stanza.from, memory);
-    call.to_text = xml::attribute_value(call.stanza.to, memory);
+    call.from_text = call.stanza.decoded(call.stanza.from, memory);
+    call.to_text = call.stanza.decoded(call.stanza.to, memory);
     if (call.stanza.id.data() != nullptr && call.stanza.id.size() <= kIdBytesMax) {
-        call.id = xml::attribute_value(call.stanza.id, memory);
+        call.id = call.stanza.decoded(call.stanza.id, memory);
     }
     if (memory.overflowed()) return false;
-    call.malformed = !read_jid(call.from_text, call.from) || !read_jid(call.to_text, call.to);
+    const Correspondence& who = correspondents_.find(
+        call.from_text, call.to_text, call.stanza.kind == xml::StanzaKind::kMessage);
+    call.who = &who;
+    call.malformed = who.malformed;
     if (call.malformed) {  // ERR-L7. Our domain is needed for the answer at least.
         const auto split = xml::split_jid(call.to_text);
         if (!split) return false;
         const std::size_t begin = memory.size();
         if (!xml::domain_to_ascii(split->domain, memory)) return false;
         call.to.domain_ascii = memory.written().substr(begin);
-    } else if (call.from.domain_ascii != call.from_partner.from_domain) {
-        return false;
+        call.domain = rules_->sip_domain(call.to.domain_ascii);
+        call.partner = rules_->partner(call.from_partner.from_domain);
+        return call.domain != nullptr &&
+               rules_->sip_domain(call.from_partner.from_domain) == nullptr;
     }
-    call.domain = rules_->sip_domain(call.to.domain_ascii);
-    call.partner = rules_->partner(call.from_partner.from_domain);
-    return call.domain != nullptr && rules_->sip_domain(call.from_partner.from_domain) == nullptr;
+    call.from = who.from;
+    call.to = who.to;
+    call.domain = who.domain;
+    call.partner = who.partner;
+    return who.good && call.from.domain_ascii == call.from_partner.from_domain;
 }
 
 // The rules have changed under it: the edge, or the shard that it came in on, still knew the
@@ -89,13 +96,13 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
     if (call.from_partner.stanza.size() + kRecordFrontBytes > shard_.record_bytes_max()) {
         return refuse(call, LocalFault::kTooLarge);  // it could never go to another shard
     }
-    const Key pair = pair_key(call.from, call.to);
+    const Key& pair = call.who->pair;
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
     conversations_.prefetch(pair);
     const double rate = call.partner != nullptr && call.stanza.type != "error"
                             ? per_second(call.partner->rate_sender_messages)
                             : 0;
-    const Key sender = rate > 0 ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
+    const Key& sender = call.who->sender;
     if (!senders_.take(sender, rate, kBurstSeconds * rate, now())) {  // S2S-65
         count(Counter::kRateLimited);
         shard_.log().event(EventId::kRateLimited, {{"limit", "rate_sender_messages"},
@@ -115,11 +122,7 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
 
 // features.md A6: a partner that is not verified may answer our user, and no more.
 bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
-    const rules::Decision decision =
-        call.partner == nullptr
-            ? rules::Decision{rules_->why_no_partner(call.from_partner.from_domain)}
-            : rules_->may_converse(call.to.user, *call.domain, *call.partner,
-                                   rules::Direction::kFromXmpp);
+    const rules::Decision& decision = call.who->decision;
     if (decision.allowed()) return true;
     if (decision.reason == rules::Reason::kApprovalNeeded) {
         const Conversation* conversation = conversations_.peek(pair);
@@ -164,27 +167,26 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
     return queue_message(call, *conversation, handle, read);
 }
 
-// Whom a request of the XMPP user is from and to. Views into `names`, which has room for it.
-void Gateway::Engine::name(Envelope& envelope, const Address& xmpp, const Address& sip,
-                           const rules::SipDomain& domain, const Conversation& conversation,
-                           Sink& names) {
+// Whom a request of the XMPP user is from and to. `names` has room for what is not in `who`.
+void Gateway::Engine::name(Envelope& envelope, const Correspondence& who,
+                           const Conversation& conversation, Sink& names) {
     const auto note = [&](auto&& write) {
         const std::size_t begin = names.size();
         write();
         return names.written().substr(begin);
     };
-    envelope.from_uri = note([&] { write_sender_uri(xmpp, names); });  // ADDR-7
-    envelope.to_uri =
-        note([&] { domain.phone ? write_phone_aor(sip, names) : write_aor(sip, names); });
+    envelope.from_uri = who.from_uri;
+    envelope.to_uri = who.to_uri;
     envelope.request_uri = envelope.to_uri;
-    if (!sip.jid.resource.empty() &&
-        conversation.sip_resource.is(resource_key(sip.jid.resource), now())) {  // ADDR-8
-        envelope.request_uri = note([&] { write_sender_uri(sip, names); });
+    const Bytes resource = who.to.jid.resource;
+    if (!resource.empty() &&
+        conversation.sip_resource.is(resource_key(resource), now())) {  // ADDR-8
+        envelope.request_uri = note([&] { write_sender_uri(who.to, names); });
     }
-    if (domain.send_pai) {  // SIP-33
+    if (who.domain->send_pai) {  // SIP-33
         envelope.asserted = note([&] {
             names.append('<');
-            write_aor(xmpp, names);
+            write_aor(who.from, names);
             names.append('>');
         });
     }
@@ -198,7 +200,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     char names_memory[4 * kUriBytes];
     Sink names{MutableBytes(names_memory)};
     Envelope envelope;
-    name(envelope, call.from, call.to, domain, conversation, names);
+    name(envelope, *call.who, conversation, names);
     if (!domain.html_out) text.html = {};  // IM-11
     const bool chat = call.stanza.type == "chat";
     bool asked = false;
@@ -244,7 +246,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     }
     conversation.remember_thread(blocks_, envelope.call_id, text.thread);
     if (!call.from.jid.resource.empty()) {
-        conversation.xmpp_resource.learn(resource_key(call.from.jid.resource), now());
+        conversation.xmpp_resource.learn(call.who->resource, now());
     }
     request->conversation = handle;
     request->from_bytes = static_cast<std::uint16_t>(call.from_text.size());
@@ -425,7 +427,7 @@ bool Gateway::Engine::take_iq(const StanzaCall& call) {
         call.from_partner.stanza.size() + kRecordFrontBytes > shard_.record_bytes_max()) {
         return answer_iq_of(call, nullptr);
     }
-    const Key pair = pair_key(call.from, call.to);
+    const Key& pair = call.who->pair;
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
     return owner == shard_.index() ? answer_iq_of(call, &pair) : forward(owner, call.from_partner);
 }
@@ -462,8 +464,7 @@ bool Gateway::Engine::take_presence(StanzaCall& call) {
         return true;
     }
     const bool is_subscribe = call.stanza.type == "subscribe";
-    const Key sender =
-        is_subscribe ? keys_.make({call.from.jid.local, call.from.jid.domain}) : Key{};
+    const Key& sender = call.who->sender;
     if (is_subscribe &&
         !subscribers_.take(sender, kSubscribeRate, kSubscribeBurst, now())) {  // S2S-65
         count(Counter::kRateLimited);
@@ -471,7 +472,7 @@ bool Gateway::Engine::take_presence(StanzaCall& call) {
                                                    {"partner", call.from_partner.from_domain}});
         return refuse(call, LocalFault::kRate);
     }
-    const Key pair = pair_key(call.from, call.to);
+    const Key& pair = call.who->pair;
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
     const bool taken =
         owner == shard_.index() ? own_presence(call, pair) : forward(owner, call.from_partner);

@@ -67,7 +67,7 @@ public:
         const Bytes rest = Bytes(bytes_).substr(frame.consumed);
         if (rest.empty()) return;
         EXPECT_EQ(framer_.next(rest, frame), FrameStatus::kDone) << element;
-        stanza_ = parse_stanza(frame.bytes, framer_.scope());
+        stanza_ = parse_stanza(frame.bytes, framer_.scope(), frame.outline);
     }
     const Stanza* operator->() const { return &stanza_; }
     [[nodiscard]] const Element& root() const { return stanza_.root; }
@@ -93,6 +93,70 @@ std::string decoded(Decode&& decode, Bytes raw) {
     Sink sink{MutableBytes(memory)};
     EXPECT_TRUE(decode(raw, sink));
     return std::string(sink.written());
+}
+
+std::string described(const Element& element) {
+    std::string text;
+    for (const Bytes part : {element.prefix(), element.name(), element.namespace_uri(),
+                             element.bytes(), element.content(), Bytes(text_of(element))})
+        text.append(part).append("|");
+    for (const Element& child : element.children()) text += "(" + described(child) + ")";
+    return text;
+}
+
+std::string described(const Stanza& stanza) {
+    std::string text(stanza_kind_name(stanza.kind));
+    for (const Bytes part : {stanza.from, stanza.to, stanza.id, stanza.type, stanza.lang})
+        text.append(part.data() == nullptr ? "none" : part).append("|");
+    return text + described(stanza.root);
+}
+
+// With the framer's outline and without, wherever the bytes were cut.
+TEST(Stanza, LooksTheSameWithAnOutline) {
+    std::string many = "<iq>";
+    for (int i = 0; i < 40; ++i) many += "<c n='" + std::to_string(i) + "'>t<d/></c>";
+    many += "</iq>";
+    const std::string elements[] = {
+        "<message/>",
+        "<message from='a@b' to=\"c\" id='&amp;' type='chat' xml:lang='de' other='>'></message>",
+        "<message to='a\nb'>text<body>one &lt; two</body>text<body "
+        "xml:lang='de'>plain</body></message>",
+        "<message><body><![CDATA[a<b]]></body><body>a\r\nb</body><body/><body></body></message>",
+        "<message><html xmlns='urn:h'><body xmlns='urn:b'><p>a</p>b</body></html><d:x/></message>",
+        "<p:message xmlns:p='jabber:server' "
+        "xmlns='urn:o'><p:body>a</p:body><body>b</body></p:message>",
+        "<message xmlns='urn:o'><a/><b xmlns='jabber:server'><c/></b></message>",
+        "<presence><c a='1' b='/>' xmlns='urn:c'/><show>away</show></presence>",
+        many,
+    };
+    for (const std::string& element : elements) {
+        const std::string bytes = std::string(kHeader) + element;
+        for (std::size_t cut = kHeader.size(); cut < bytes.size(); ++cut) {
+            Framer framer;
+            Frame frame;
+            ASSERT_EQ(framer.next(bytes, frame), FrameStatus::kDone);
+            const Bytes rest = Bytes(bytes).substr(frame.consumed);
+            ASSERT_EQ(framer.next(rest.substr(0, cut - kHeader.size()), frame),
+                      FrameStatus::kNeedMore);
+            ASSERT_EQ(framer.next(rest, frame), FrameStatus::kDone) << element;
+            ASSERT_NE(frame.outline, nullptr);
+            ASSERT_EQ(described(parse_stanza(frame.bytes, framer.scope(), frame.outline)),
+                      described(parse_stanza(frame.bytes, framer.scope())));
+        }
+    }
+}
+
+TEST(Stanza, CopiesNoTextThatIsPlain) {
+    char memory[64];
+    Sink sink{MutableBytes(memory)};
+    const Stream plain("<message from='a'><body>one 'two' \xC3\xBC\n three</body></message>");
+    EXPECT_TRUE(plain->plain);
+    EXPECT_EQ(plain.root().first_child().text_view(sink), "one 'two' \xC3\xBC\n three");
+    EXPECT_EQ(sink.size(), 0u);
+    const Stream other("<message from='a&amp;'><body>a&amp;b</body></message>");
+    EXPECT_FALSE(other->plain);
+    EXPECT_EQ(other.root().first_child().text_view(sink), "a&b");
+    EXPECT_EQ(sink.size(), 3u);
 }
 
 TEST(Stanza, ShowsWhatRoutingNeeds) {

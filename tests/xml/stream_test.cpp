@@ -539,6 +539,7 @@ TEST(StreamSpeed, StanzasAllocateNothing) {
         stream.next("<db:result from='example.org' to='sip.example'>k</db:result>", Instant{}));
     stream.verified("sip.example", "example.org", stream.id(), Verdict::kValid, Instant{});
     EXPECT_EQ(stream.next({}, Instant{}).kind, Kind::kPair);
+    EXPECT_EQ(stream.next(kMessage, Instant{}).kind, Kind::kStanza);  // what is kept of one grows
     const std::size_t before = allocation_count;
     std::size_t stanzas = 0;
     for (int i = 0; i < 1'000; ++i) {

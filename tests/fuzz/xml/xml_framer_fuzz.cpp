@@ -1,5 +1,5 @@
 // The verdict must not depend on where the bytes were cut; what was framed is walked to its last
-// leaf.
+// leaf, and looks the same with the framer's outline and without.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -19,6 +19,7 @@ using fedgate::xml::Frame;
 using fedgate::xml::FrameKind;
 using fedgate::xml::Framer;
 using fedgate::xml::FrameStatus;
+using fedgate::xml::Stanza;
 using fedgate::xml::XmlFault;
 
 constexpr std::size_t kElementBytesMax = 10'000;
@@ -41,6 +42,33 @@ void walk(const Element& element) {
     for (const Element& child : element.children()) walk(child);
 }
 
+void expect_same(const Element& one, const Element& other) {
+    static std::array<char, 2 * kElementBytesMax> memory;
+    fedgate::Sink sink(memory);
+    FEDGATE_CHECK(one.name() == other.name() && one.prefix() == other.prefix());
+    FEDGATE_CHECK(one.namespace_uri() == other.namespace_uri());
+    FEDGATE_CHECK(one.bytes() == other.bytes() && one.content() == other.content());
+    FEDGATE_CHECK(other.text(sink));
+    const std::size_t text_bytes = sink.size();
+    FEDGATE_CHECK(one.text_view(sink) == sink.written().substr(0, text_bytes));
+    Element mine = one.first_child();
+    Element theirs = other.first_child();
+    for (; mine && theirs; mine = mine.next_sibling(), theirs = theirs.next_sibling())
+        expect_same(mine, theirs);
+    FEDGATE_CHECK(!mine && !theirs);
+}
+
+void expect_same(const Stanza& one, const Stanza& other) {
+    FEDGATE_CHECK(one.kind == other.kind && one.from == other.from && one.to == other.to &&
+                  one.id == other.id && one.type == other.type && one.lang == other.lang);
+    for (const Bytes value : {other.from, other.to, other.id}) {
+        std::array<char, kElementBytesMax> memory;
+        fedgate::Sink sink(memory);
+        FEDGATE_CHECK(!one.plain || fedgate::xml::attribute_value(value, sink) == value);
+    }
+    expect_same(one.root, other.root);
+}
+
 Outcome frames_of(Bytes data, std::size_t step) {
     Outcome outcome;
     Framer framer;
@@ -61,7 +89,9 @@ Outcome frames_of(Bytes data, std::size_t step) {
             if (status == FrameStatus::kNeedMore) break;
             outcome.frames.emplace_back(frame.bytes);
             if (frame.kind == FrameKind::kElement) {
-                walk(parse_stanza(frame.bytes, framer.scope()).root);
+                const Stanza alone = parse_stanza(frame.bytes, framer.scope());
+                walk(alone.root);
+                expect_same(parse_stanza(frame.bytes, framer.scope(), frame.outline), alone);
             }
             if (frame.kind == FrameKind::kStreamClose) return outcome;
         }
