@@ -21,10 +21,6 @@ constexpr unsigned kRsaBitsMin = 2048;  // CERT-5
 constexpr unsigned kRsaBitsMax = 8192;  // a bigger one only costs us time
 constexpr std::size_t kNameBytesTold = 253;
 
-bool is_signed_by(const Certificate& subject, const Certificate& issuer) {
-    return is_signed(subject.signed_part, subject.signature, subject.algorithm, issuer.key);
-}
-
 std::string name_of(Bytes name) {
     std::string text = readable_name(name);
     return text.empty() ? "an authority without a name" : text;
@@ -130,6 +126,7 @@ public:
 
 private:
     [[nodiscard]] bool parse_shown();
+    [[nodiscard]] bool is_signed_by(const Certificate&, const Certificate& issuer) const;
     [[nodiscard]] std::string fault_of_pin() const;
     [[nodiscard]] const Certificate* find_root(const Certificate&, int below, std::string& fault);
     [[nodiscard]] const Certificate* find_issuer(const Certificate&, int below);
@@ -148,6 +145,13 @@ private:
     std::vector<Certificate> chain_;
     std::vector<bool> used_;
 };
+
+bool Path::is_signed_by(const Certificate& subject, const Certificate& issuer) const {
+    if (terms_.signatures == nullptr)
+        return is_signed(subject.signed_part, subject.signature, subject.algorithm, issuer.key);
+    return terms_.signatures->check(subject.signed_part, subject.signature, subject.algorithm,
+                                    issuer.key);
+}
 
 bool Path::parse_shown() {
     const auto count = std::min(shown_.chain.size(), kChainCertificatesMax);

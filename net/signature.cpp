@@ -273,6 +273,23 @@ bool is_signed(Bytes message, Bytes signature, const SignatureAlgorithm& algorit
     return is_digest_signed(digest_of(algorithm.hash, message), signature, algorithm, by);
 }
 
+bool GoodSignatures::check(Bytes message, Bytes signature, const SignatureAlgorithm& algorithm,
+                           const PublicKey& by) {
+    const std::uint64_t front[] = {std::uint64_t(algorithm.scheme), std::uint64_t(algorithm.hash),
+                                   algorithm.salt_bytes, signature.size(), by.info.size()};
+    const Sha256Digest all =
+        sha256({{reinterpret_cast<const char*>(front), sizeof front}, signature, by.info, message});
+    if (places_.empty()) places_.resize(kPlaces);
+    Sha256Digest& place = places_[(all[0] | std::size_t{all[1]} << 8) % kPlaces];
+    if (place == all) {
+        ++looked_up_;
+        return true;
+    }
+    if (!is_signed(message, signature, algorithm, by)) return false;
+    place = all;
+    return true;
+}
+
 bool is_digest_signed(Bytes digest, Bytes signature, const SignatureAlgorithm& algorithm,
                       const PublicKey& by) {
     if (digest.empty() || signature.empty()) return false;

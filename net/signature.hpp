@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/base/bytes.hpp"
+#include "core/base/hash.hpp"
 
 namespace fedgate::net {
 
@@ -36,6 +38,22 @@ struct SignatureAlgorithm {
 
 [[nodiscard]] bool is_signed(Bytes message, Bytes signature, const SignatureAlgorithm&,
                              const PublicKey& by);
+// The signatures that were found good last: a partner shows the same chain with each connection,
+// and one that is good stays so. A new one may take the place of another.
+class GoodSignatures {
+public:
+    // is_signed(), looked up where it can be.
+    [[nodiscard]] bool check(Bytes message, Bytes signature, const SignatureAlgorithm&,
+                             const PublicKey& by);
+    [[nodiscard]] std::size_t looked_up() const { return looked_up_; }
+
+private:
+    static constexpr std::size_t kPlaces = 1'024;
+
+    std::vector<Sha256Digest> places_;  // of all that a check looks at; none before the first
+    std::size_t looked_up_ = 0;
+};
+
 // For a message whose digest is at hand. Ed25519 has none: false.
 [[nodiscard]] bool is_digest_signed(Bytes digest, Bytes signature, const SignatureAlgorithm&,
                                     const PublicKey& by);

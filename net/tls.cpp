@@ -109,6 +109,7 @@ struct TlsShared {
     std::vector<Server> servers;
     std::shared_ptr<const TrustStore> trust;
     bool sip = false;
+    GoodSignatures signatures;
     // What peers have shown, and how many sessions keep it: a partner has many, with one chain.
     std::map<std::string, unsigned> shown;
 };
@@ -623,7 +624,9 @@ void TlsSession::close(Buffer& output) {
     state_->output = nullptr;
 }
 
-void TlsSession::State::judge(const PeerTerms& terms, WallTime now) {
+void TlsSession::State::judge(const PeerTerms& given, WallTime now) {
+    PeerTerms terms = given;
+    terms.signatures = &shared->signatures;
     std::vector<Bytes> chain;
     for (const auto kept : shown) chain.emplace_back(kept->first);
     const Shown all{.chain = chain, .staple = staple, .by_client = is_server};

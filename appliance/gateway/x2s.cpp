@@ -50,8 +50,8 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
         call.id = call.stanza.decoded(call.stanza.id, memory);
     }
     if (memory.overflowed()) return false;
-    const Correspondence& who = correspondents_.find(
-        call.from_text, call.to_text, call.stanza.kind == xml::StanzaKind::kMessage);
+    const Correspondence& who = correspondents_.find(call.from_text, call.to_text,
+                                                     call.stanza.kind == xml::StanzaKind::kMessage);
     call.who = &who;
     call.malformed = who.malformed;
     if (call.malformed) {  // ERR-L7. Our domain is needed for the answer at least.

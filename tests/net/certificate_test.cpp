@@ -104,6 +104,30 @@ TEST(Certificate, SignaturesOfRsaPss) {
     EXPECT_NE(fault_of_chain({.chain = chain}, {.roots = &roots}, wall_now()), "");
 }
 
+// What was found good is not checked again; nothing else gets by for that.
+TEST(GoodSignatures, RemembersTheGoodOnly) {
+    const TrustStore roots = trust("ca.pem");
+    const Certificate& root = roots.roots()[0];
+    const auto ders = parse_pem_certificates(Certificates::get().text("good.pem"));
+    ASSERT_TRUE(ders);
+    const auto leaf = parse_certificate((*ders)[0]);
+    ASSERT_TRUE(leaf);
+    GoodSignatures signatures;
+    const auto check = [&](Bytes message, Bytes signature, const PublicKey& by) {
+        return signatures.check(message, signature, leaf->algorithm, by);
+    };
+    std::string altered(leaf->signature);
+    altered.back() = static_cast<char>(altered.back() ^ 0x01);
+    for (std::size_t round = 0; round < 3; ++round) {
+        EXPECT_TRUE(check(leaf->signed_part, leaf->signature, root.key));
+        EXPECT_EQ(signatures.looked_up(), round);
+        EXPECT_FALSE(check(leaf->signed_part, altered, root.key));
+        EXPECT_FALSE(check(leaf->signed_part.substr(1), leaf->signature, root.key));
+        EXPECT_FALSE(check(leaf->signed_part, leaf->signature, leaf->key));
+        EXPECT_EQ(signatures.looked_up(), round);
+    }
+}
+
 // RFC 5280 4.2.1.10. The constraint on dNSNames binds every kind of name that speaks for a domain.
 TEST(Certificate, NameConstraintsHold) {
     EXPECT_EQ(identify("inside.pem").fault, "");
