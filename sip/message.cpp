@@ -61,10 +61,7 @@ constexpr bool stands_once(HeaderName id) {
 // once and in order. 64 bytes are looked at together.
 class Marks {
 public:
-    void start(Bytes text) {
-        text_ = text;
-        look_at(0);
-    }
+    explicit Marks(Bytes text) : text_(text) { look_at(0); }
     // The index of the next one, or the text's size.
     std::size_t next() {
         while (mask_ == 0) {
@@ -199,69 +196,61 @@ private:
         fault_close_ = true;
     }
 
-    // The line from `i` on without its end; `i` moves behind it. False: it does not end here.
-    bool take_line(std::size_t& i, Bytes& line) {
-        const std::size_t start = i;
+    // Cuts the header section into lines and fields. False: more bytes are needed.
+    bool split() {
+        area_ = text_.substr(0, limits::kSipHeaderBytes);
+        Marks marks(area_);
+        bool is_start_line = true;
+        bool folded = false;
+        std::size_t begin = 0;  // of the line, or of the field
         while (true) {
-            const std::size_t at = marks_.next();
-            if (at == area_.size()) return false;
-            const auto c = static_cast<std::uint8_t>(area_[at]);
+            const std::size_t end = marks.next();
+            if (end == area_.size()) return header_unfinished();
+            const auto c = static_cast<std::uint8_t>(area_[end]);
+            std::size_t next = end + 1;
             if (c == '\r') {
-                if (at + 1 == area_.size()) return false;
-                if (area_[at + 1] != '\n') {
+                if (next == area_.size()) return header_unfinished();
+                if (area_[next] != '\n') {
                     fault_boundary(400, "bare CR");
                     continue;
                 }
-                marks_.next();
-                i = at + 2;
+                marks.next();
+                ++next;
             } else if (c == '\n') {
                 // SIP-1: an LF alone ends a line in a datagram. On a stream others may see it
                 // otherwise.
                 if (stream_) fault_boundary(400, "bare LF");
-                i = at + 1;
             } else {
                 if (c >= 0x80) beyond_ascii_ = true;
                 if (c < 0x20 && c != '\t') control_ = true;
                 continue;
             }
-            line = {area_.data() + start, at - start};
-            return true;
-        }
-    }
-
-    // Cuts the header section into lines and fields. False: more bytes are needed.
-    bool split() {
-        area_ = text_.substr(0, limits::kSipHeaderBytes);
-        marks_.start(area_);
-        std::size_t i = 0;
-        if (!take_line(i, message_.start_line)) return header_unfinished();
-        // Not SIP at all: nobody waits for the end of its header section.
-        if (stream_ && !looks_like_sip(message_.start_line)) {
-            fault_boundary(400, "start line");
-            header_size_ = total_ = i;
-            return true;
-        }
-        while (true) {
-            Bytes line;
-            const std::size_t start = i;
-            if (!take_line(i, line)) return header_unfinished();
+            const Bytes line(area_.data() + begin, end - begin);
+            if (is_start_line) {
+                message_.start_line = line;
+                // Not SIP at all: nobody waits for the end of its header section.
+                if (stream_ && !looks_like_sip(line)) {
+                    fault_boundary(400, "start line");
+                    header_size_ = total_ = next;
+                    return true;
+                }
+                is_start_line = false;
+                begin = next;
+                continue;
+            }
             if (line.empty()) {
-                header_size_ = i;
-                total_ = i;
+                header_size_ = total_ = next;
                 return true;
             }
-            bool folded = false;
+            if (next == area_.size()) return header_unfinished();
             // RFC 3261 7.3.1: a line that begins with white space goes on from the one before.
-            while (true) {
-                if (i == area_.size()) return header_unfinished();
-                if (!is(area_[i], kSpace)) break;
-                Bytes more;
-                if (!take_line(i, more)) return header_unfinished();
-                line = area_.substr(start, static_cast<std::size_t>(more.data() - area_.data()) +
-                                               more.size() - start);
+            if (is(area_[next], kSpace)) {
                 folded = any_folded_ = true;
+                continue;
             }
             add_field(line, folded);
+            folded = false;
+            begin = next;
         }
     }
 
@@ -557,7 +546,6 @@ private:
     bool any_folded_ = false;
     bool beyond_ascii_ = false;
     bool control_ = false;
-    Marks marks_;
 };
 
 }  // namespace
