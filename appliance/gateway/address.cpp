@@ -135,12 +135,16 @@ void write_sender_uri(const AddressView& address, Sink& sink) {
 }
 
 AddressFault read_uri(const sip::Uri& uri, Address& address) {
+    Sink memory{MutableBytes(address.memory_)};
+    return read_uri(uri, address, memory);
+}
+
+AddressFault read_uri(const sip::Uri& uri, AddressView& address, Sink& sink) {
     if (uri.scheme == sip::Scheme::kSips) return AddressFault::kSips;
     if (uri.scheme == sip::Scheme::kTel || uri.scheme == sip::Scheme::kOther)
         return AddressFault::kScheme;
     if (uri.at.kind != sip::HostKind::kName) return AddressFault::kHostIsAddress;
     const bool has_user = uri.has_user && !uri.user.empty();
-    Sink sink{MutableBytes(address.memory_)};
     address.jid = {};
     if (has_user && !write_local(uri, sink, address.jid.local))
         return AddressFault::kNotRepresentable;

@@ -54,5 +54,7 @@ enum class AddressFault : std::uint8_t {
 // ADDR-21..ADDR-28: the JID of a SIP URI. `field_params` are the parameters of the header field
 // around it (a `gr` out of place there is not one). Without an instance the JID is bare.
 [[nodiscard]] AddressFault read_uri(const sip::Uri&, Address&);
+// The same with views into `memory` and the URI.
+[[nodiscard]] AddressFault read_uri(const sip::Uri&, AddressView&, Sink& memory);
 
 }  // namespace fedgate::gateway

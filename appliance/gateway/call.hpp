@@ -38,13 +38,22 @@ struct StanzaCall {
     const rules::Partner* partner = nullptr;   // null: the rules know it no longer
 };
 
-// S2X.
-struct RequestCall {
-    Address from;                              // the SIP user
-    Address to;                                // the XMPP user
+// What follows of a request from its sender's URI, its Request-URI and the rules alone, where
+// nothing of it is at fault.
+struct Parties {
+    AddressView from;                          // the SIP user
+    AddressView to;                            // the XMPP user
     Key pair;                                  // of both
     const rules::SipDomain* domain = nullptr;  // of `from`
-    SipAnswer refusal{0, {}};                  // status 0: none
+    rules::Decision decision;                  // features.md A6, A7
+    Bytes from_text;                           // their JIDs
+    Bytes to_text;
+};
+
+// S2X.
+struct RequestCall : Parties {
+    std::array<char, 6 * xml::kJidBytes> memory;  // of two addresses and their texts
+    SipAnswer refusal{0, {}};                     // status 0: none
     std::array<char, 256> header_memory;
     std::size_t header_bytes = 0;
     [[nodiscard]] Bytes headers() const { return {header_memory.data(), header_bytes}; }

@@ -150,17 +150,16 @@ Bytes Gateway::Engine::thread_of(const sip::Message& request,
 
 void Gateway::Engine::write_jids(const RequestCall& call, const Conversation& conversation,
                                  Sink& names, Bytes& sip, Bytes& xmpp) const {
-    xml::Jid to = call.to.jid;
-    if (!to.resource.empty() &&
-        !conversation.xmpp_resource.is(resource_key(to.resource), shard_.loop().now())) {
-        to.resource = {};  // IM-30
+    sip = call.from_text;  // IM-31
+    xmpp = call.to_text;
+    const Bytes resource = call.to.jid.resource;
+    if (resource.empty() ||
+        conversation.xmpp_resource.is(resource_key(resource), shard_.loop().now())) {
+        return;
     }
     const std::size_t begin = names.size();
-    xml::write_jid(names, call.from.jid);  // IM-31
-    const std::size_t middle = names.size();
-    xml::write_jid(names, to);
-    sip = names.written().substr(begin, middle - begin);
-    xmpp = names.written().substr(middle);
+    xml::write_jid(names, call.to.jid.bare());  // IM-30
+    xmpp = names.written().substr(begin);
 }
 
 // IM-43. False: it is no isComposing.

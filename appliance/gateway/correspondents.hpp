@@ -1,23 +1,18 @@
 // What follows from the two addresses of a stanza and the rules alone: how SIP writes them, which
 // domain and partner they belong to, what the policy says, which conversation it is. Worked out
-// once for two correspondents and kept for their next stanzas, for kCorrespondents pairs at most: a
-// new pair takes the place of one of two others. Thread: the shard's.
+// once for two correspondents and kept for their next stanzas. Thread: the shard's.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/key.hpp"
-#include "core/base/slab.hpp"
+#include "appliance/gateway/pair_memo.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate::gateway {
-
-constexpr std::size_t kCorrespondents = 8'192;     // of one shard; 6 MiB
-constexpr std::size_t kCorrespondenceBytes = 384;  // of texts; who has longer ones is not kept
 
 struct Correspondence {
     AddressView from;
@@ -53,27 +48,9 @@ public:
     void work_out(Bytes from, Bytes to, Correspondence&, Sink& memory) const;
 
 private:
-    struct Kept {
-        Correspondence what;
-        std::uint16_t from_size = 0;
-        std::uint16_t to_size = 0;
-        std::array<char, kCorrespondenceBytes> memory;  // the texts first
-
-        Kept() {}  // not `= default`, so that the memory is not cleared
-    };
-    struct Set {
-        std::array<std::uint64_t, 2> hashes{};  // 0: nothing
-        std::array<Kept*, 2> kept{};
-        std::uint8_t newest = 0;
-    };
-    static constexpr std::size_t kSets = kCorrespondents / 2;
-
-    [[nodiscard]] const Correspondence* make(Bytes from, Bytes to, std::uint64_t hash, Set&);
-
     const KeyMaker& keys_;
     const rules::Snapshot* rules_ = nullptr;
-    Slab<Kept> slab_;
-    std::vector<Set> sets_;
+    PairMemo<Correspondence> memo_;
     Correspondence other_;  // the last that was not kept
     std::vector<char> other_memory_;
 };

@@ -124,6 +124,7 @@ Result<void> Gateway::Engine::start() { return agent_.listen(); }
 void Gateway::Engine::reload(const rules::Snapshot& rules) {
     rules_ = &rules;
     correspondents_.reload(rules);
+    parties_.clear();
     agent_.reload(rules);
     size_memory();
     watches_.reload();

@@ -223,6 +223,8 @@ private:
                                   const sip::TransactionKey&) override;
     bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
+    [[nodiscard]] bool read_parties(Bytes sender, Bytes target, Parties&, Sink& memory) const;
+    void complete(Parties&, Sink& memory) const;
     [[nodiscard]] const rules::SipDomain* domain_of(const sip::Message&);
     // `domain`: whose user has sent it; null: none of ours.
     [[nodiscard]] bool give_to_owner(std::uint32_t owner, const sip::Message&, RequestCall*,
@@ -281,6 +283,7 @@ private:
     Random random_;
     KeyMaker keys_;
     Correspondents correspondents_;
+    PairMemo<Parties> parties_;
     xml::StreamScope scope_;
     Conversations conversations_;
     SenderRates senders_;

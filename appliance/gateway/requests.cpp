@@ -65,11 +65,27 @@ bool is_poll(const sip::Message& request) {
 
 }  // namespace
 
-// Fills the addresses, or the refusal.
+// Fills the parties, or the refusal.
 void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) {
-    AddressFault fault = request.to.uri.scheme == sip::Scheme::kSips
-                             ? AddressFault::kSips
-                             : read_uri(request.request_uri, call.to);
+    const bool sips = request.to.uri.scheme == sip::Scheme::kSips;
+    sip::NameAddr identity;
+    const sip::Uri& sender = sender_of(request, identity);
+    if (!sips && request.find(sip::HeaderName::kContact) == nullptr) {
+        const Parties* known = parties_.find(sender.text, request.request_uri_text);
+        if (known == nullptr) {
+            known = parties_.make(sender.text, request.request_uri_text,
+                                  [this](Bytes from, Bytes to, Parties& parties, Sink& memory) {
+                                      return read_parties(from, to, parties, memory);
+                                  });
+        }
+        if (known != nullptr) {
+            static_cast<Parties&>(call) = *known;
+            return;
+        }
+    }
+    Sink memory{MutableBytes(call.memory)};
+    AddressFault fault =
+        sips ? AddressFault::kSips : read_uri(request.request_uri, call.to, memory);
     if (fault == AddressFault::kNoUser && is_poll(request)) fault = AddressFault::kNone;  // ADDR-29
     if (fault == AddressFault::kSips) {
         Sink headers{MutableBytes(call.header_memory)};
@@ -82,9 +98,8 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
         call.refusal = answer_of(fault);
         return;
     }
-    sip::NameAddr identity;
-    const sip::Uri& sender = sender_of(request, identity);
-    fault = read_uri(sender, call.from);
+    const std::size_t to_bytes = memory.size();
+    fault = read_uri(sender, call.from, memory);
     if (fault == AddressFault::kNotRepresentable) {
         call.refusal = answer_of(fault);
         return;
@@ -92,9 +107,12 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
     // ADDR-27: an instance that only the Contact shows.
     const auto contact = sip::parse_name_addr(request.value(sip::HeaderName::kContact));
     if (fault == AddressFault::kNone && call.from.jid.resource.empty() && contact &&
-        sip::same_aor(contact->uri, sender) &&
-        read_uri(contact->uri, call.from) != AddressFault::kNone) {
-        fault = read_uri(sender, call.from);
+        sip::same_aor(contact->uri, sender)) {
+        memory.truncate(to_bytes);
+        if (read_uri(contact->uri, call.from, memory) != AddressFault::kNone) {
+            memory.truncate(to_bytes);
+            fault = read_uri(sender, call.from, memory);
+        }
     }
     // SIP-32, SEC-1; an anonymous sender (SIP-33) has none of our domains either.
     if (fault == AddressFault::kNone) call.domain = rules_->sip_domain(call.from.domain_ascii);
@@ -102,14 +120,52 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
         call.refusal = {403, {}};
         return;
     }
-    call.pair = pair_key(call.to, call.from);
+    complete(call, memory);
+}
+
+// False: something is at fault, or it is a poll.
+bool Gateway::Engine::read_parties(Bytes sender, Bytes target, Parties& parties,
+                                   Sink& memory) const {
+    const auto from = sip::parse_uri(sender);
+    const auto to = sip::parse_uri(target);
+    parties = {};
+    if (!from || read_uri(*from, parties.from, memory) != AddressFault::kNone || !to ||
+        read_uri(*to, parties.to, memory) != AddressFault::kNone) {
+        return false;
+    }
+    parties.domain = rules_->sip_domain(parties.from.domain_ascii);
+    if (parties.domain == nullptr || rules_->sip_domain(parties.to.domain_ascii) != nullptr)
+        return false;
+    complete(parties, memory);
+    return true;
+}
+
+// What follows from the addresses.
+void Gateway::Engine::complete(Parties& parties, Sink& memory) const {
+    parties.pair = pair_key(parties.to, parties.from);
+    const Bytes partner_domain = parties.to.domain_ascii;
+    const rules::Partner* partner = rules_->partner(partner_domain);
+    parties.decision = partner == nullptr
+                           ? rules::Decision{rules_->why_no_partner(partner_domain)}
+                           : rules_->may_converse(parties.from.user, *parties.domain, *partner,
+                                                  rules::Direction::kToXmpp);
+    const std::size_t begin = memory.size();
+    xml::write_jid(memory, parties.from.jid);
+    const std::size_t middle = memory.size();
+    xml::write_jid(memory, parties.to.jid);
+    parties.from_text = memory.written().substr(begin, middle - begin);
+    parties.to_text = memory.written().substr(middle);
 }
 
 // SIP-32 in dialogs: for which domain of ours it says to speak; null: none.
 const rules::SipDomain* Gateway::Engine::domain_of(const sip::Message& request) {
     sip::NameAddr identity;
+    const sip::Uri& sender = sender_of(request, identity);
+    if (sender.scheme == sip::Scheme::kSip) {  // as it is written, nearly always
+        if (const auto* domain = rules_->sip_domain(sender.at.host)) return domain;
+    }
     Address from;
-    if (read_uri(sender_of(request, identity), from) != AddressFault::kNone) return nullptr;
+    if (read_uri(sender, from) != AddressFault::kNone) return nullptr;
     return rules_->sip_domain(from.domain_ascii);
 }
 

@@ -48,11 +48,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         answer(origin, sip_answer, headers);
         return true;
     };
-    const rules::Partner* partner = rules_->partner(call.to.domain_ascii);
-    const rules::Decision decision =
-        partner == nullptr ? rules::Decision{rules_->why_no_partner(call.to.domain_ascii)}
-                           : rules_->may_converse(call.from.user, *call.domain, *partner,
-                                                  rules::Direction::kToXmpp);
+    const rules::Decision& decision = call.decision;
     if (!decision.allowed()) {  // ERR-46
         count(Counter::kPolicyRefused);
         shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},

@@ -99,12 +99,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     if (const SipAnswer refusal = judge(request, timing_, headers, seconds); refusal.status != 0) {
         return refuse(refusal);
     }
-    const rules::Snapshot& rules = host_.rules();
-    const rules::Partner* partner = rules.partner(call.to.domain_ascii);
-    const rules::Decision decision =
-        partner == nullptr
-            ? rules::Decision{rules.why_no_partner(call.to.domain_ascii)}
-            : rules.may_converse(call.from.user, *call.domain, *partner, rules::Direction::kToXmpp);
+    const rules::Decision& decision = call.decision;
     if (!decision.allowed()) {  // ERR-46
         host_.shard().stats().add(Counter::kPolicyRefused);
         host_.shard().log().event(EventId::kPolicyRefused,
@@ -136,7 +131,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     const bool asks = seconds != 0 && watcher->auth != WatcherAuth::kGranted &&
                       watcher->auth != WatcherAuth::kAsked;
     if (bound == Bound::kNone && asks) {
-        bound = host_.quota().ask(rules.settings.presence, user_key(*watcher), now());
+        bound = host_.quota().ask(host_.rules().settings.presence, user_key(*watcher), now());
     }
     WatcherDialog* begun =
         bound == Bound::kNone ? begin(*watcher, request, std::move(*dialog), seconds) : nullptr;

@@ -1,0 +1,119 @@
+// What was worked out of two texts, kept for when the same two come again: of kCorrespondents pairs
+// at most; a new pair takes the place of one of two others. Thread: the owner's.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "core/base/bytes.hpp"
+#include "core/base/slab.hpp"
+
+namespace fedgate::gateway {
+
+constexpr std::size_t kCorrespondents = 8'192;     // of one shard; 6 MiB
+constexpr std::size_t kCorrespondenceBytes = 384;  // of texts; who has longer ones is not kept
+
+template <typename What>
+class PairMemo {
+public:
+    PairMemo() : slab_(kCorrespondents), sets_(kSets) {}
+    void clear() {
+        for (Set& set : sets_) set.hashes = {};
+    }
+
+    // What is kept of the two, or null. Valid until the next call.
+    [[nodiscard]] const What* find(Bytes first, Bytes second) {
+        const std::uint64_t hash = hash_of(first, second);
+        Set& set = set_of(hash);
+        for (std::size_t way = 0; way < set.hashes.size(); ++way) {
+            if (set.hashes[way] != hash) continue;
+            const Kept& kept = *set.kept[way];
+            const char* const memory = kept.memory.data();
+            if (Bytes(memory, kept.first_size) != first ||
+                Bytes(memory + kept.first_size, kept.second_size) != second) {
+                continue;
+            }
+            set.newest = static_cast<std::uint8_t>(way);
+            return &kept.what;
+        }
+        return nullptr;
+    }
+    // work_out(first, second, What&, Sink& memory): false when that is not to be kept. Its views
+    // may be of the two texts, which are copied, and of the memory. Null: not kept.
+    template <typename WorkOut>
+    [[nodiscard]] const What* make(Bytes first, Bytes second, WorkOut&& work_out) {
+        if (first.size() + second.size() >= kCorrespondenceBytes) return nullptr;
+        const std::uint64_t hash = hash_of(first, second);
+        Set& set = set_of(hash);
+        const std::size_t way = set.hashes[0] == 0 ? 0 : 1u - set.newest;
+        Kept*& kept = set.kept[way];
+        Handle<Kept> handle;  // it is never given back
+        if (kept == nullptr) kept = slab_.make(handle);
+        set.hashes[way] = 0;
+        Sink memory{MutableBytes(kept->memory)};
+        memory.append(first);
+        memory.append(second);
+        const Bytes texts = memory.written();
+        if (!work_out(texts.substr(0, first.size()), texts.substr(first.size()), kept->what,
+                      memory) ||
+            memory.overflowed()) {
+            return nullptr;
+        }
+        kept->first_size = static_cast<std::uint16_t>(first.size());
+        kept->second_size = static_cast<std::uint16_t>(second.size());
+        set.hashes[way] = hash;
+        set.newest = static_cast<std::uint8_t>(way);
+        return &kept->what;
+    }
+
+private:
+    struct Kept {
+        What what;
+        std::uint16_t first_size = 0;
+        std::uint16_t second_size = 0;
+        std::array<char, kCorrespondenceBytes> memory;  // the texts first
+
+        Kept() {}  // not `= default`, so that the memory is not cleared
+    };
+    struct Set {
+        std::array<std::uint64_t, 2> hashes{};  // 0: nothing
+        std::array<Kept*, 2> kept{};
+        std::uint8_t newest = 0;
+    };
+    static constexpr std::size_t kSets = kCorrespondents / 2;
+
+    [[nodiscard]] Set& set_of(std::uint64_t hash) { return sets_[hash / 2 % kSets]; }
+
+    // Only a place to look at; the texts are compared. Eight bytes at a time, the last of them
+    // again.
+    static std::uint64_t hash_of(Bytes first, Bytes second) {
+        constexpr std::uint64_t kFactor = 0x9e37'79b9'7f4a'7c15;
+        std::uint64_t hash = first.size();
+        const auto add = [&hash](const char* at) {
+            std::uint64_t word;
+            std::memcpy(&word, at, sizeof word);
+            hash = (hash ^ word) * kFactor;
+            hash ^= hash >> 32;
+        };
+        for (const Bytes text : {first, second}) {
+            if (text.size() < sizeof hash) {
+                char padded[sizeof hash] = {};
+                std::memcpy(padded, text.data(), text.size());
+                add(padded);
+                continue;
+            }
+            const char* const last = text.data() + text.size() - sizeof hash;
+            for (const char* at = text.data(); at < last; at += sizeof hash) add(at);
+            add(last);
+        }
+        return hash | 1;
+    }
+
+    Slab<Kept> slab_;
+    std::vector<Set> sets_;
+};
+
+}  // namespace fedgate::gateway
