@@ -76,6 +76,37 @@ TEST(S2x, WhoSendsToWhom) {  // ADDR-20, ADDR-21, ADDR-27, SIP-33
     }
 }
 
+TEST(S2x, WhatIsKnownOfTwoIsOfThePresentRules) {  // ADDR-20, ERR-46
+    World world;
+    auto settings = test::base_settings();
+    const auto before = test::compile(settings);
+    settings.emplace_back("policy/global/xmpp_access", "no");
+    const auto after = test::compile(settings);
+    auto peer = world.peer();
+    const auto send = [&](const std::string& request) {
+        const std::size_t count = peer->responses.size() + 1;
+        peer->send_tcp(world.sip_address(), request);
+        EXPECT_TRUE(world.until([&] { return peer->responses.size() == count; })) << request;
+    };
+    send(World::request("b1", "x"));
+    send(World::request("b2", "x"));  // known
+    EXPECT_EQ(world.edge().stanzas.size(), 2u);
+    for (auto& gateway : world.gateways) gateway->reload(*after);
+    send(World::request("b3", "x"));
+    EXPECT_EQ(world.edge().stanzas.size(), 2u);
+    EXPECT_TRUE(peer->responses.back().starts_with("SIP/2.0 403 "));
+    for (auto& gateway : world.gateways) gateway->reload(*before);
+    send(World::request("b4", "x"));
+    EXPECT_EQ(world.edge().stanzas.size(), 3u);
+    // The same sender to another one, and another sender to the same one.
+    send(World::request("b5", "x", "", "TCP", "sip:a@xmpp.example"));
+    ASSERT_EQ(world.edge().stanzas.size(), 4u);
+    EXPECT_TRUE(has(world.edge().stanzas[3], "from='romeo@sip.example' to='a@xmpp.example'"));
+    send(World::request("b6", "x", "P-Asserted-Identity: <sip:boss@sip.example>\r\n"));
+    ASSERT_EQ(world.edge().stanzas.size(), 5u);
+    EXPECT_TRUE(has(world.edge().stanzas[4], "from='boss@sip.example' to='juliet@xmpp.example'"));
+}
+
 TEST(S2x, ErrorsOfTheOtherSideWithinTheWait) {  // ERR-10, ERR-12, ERR-21, ERR-23, ERR-24, ERR-31
     struct Row {
         const char* from;
