@@ -1,0 +1,21 @@
+// The bounds of the link, which nothing else asks for: more rows of core/base/limits.hpp.
+#pragma once
+
+#include <cstddef>
+
+namespace fedgate::limits {
+
+// One frame, and in it one stanza (no xmpp.limits.stanza_bytes is larger); over: the link ends, as
+// with a peer that does not speak its language. Texts for people are cut.
+constexpr std::size_t kLinkStanzaBytes = 16 << 20;
+constexpr std::size_t kLinkFrameBytes = kLinkStanzaBytes + (64 << 10);
+constexpr std::size_t kLinkTextBytes = 1'024;
+// Bytes that were sent and are not acknowledged, for each lane; alone, any frame passes. At the
+// bound: nothing more is taken from whoever sends (back-pressure). A peer that sends more is put
+// out.
+constexpr std::size_t kLinkWindowBytes = 4 << 20;
+// Frames and bytes after which they are acknowledged at once.
+constexpr std::size_t kLinkAckFrames = 64;
+constexpr std::size_t kLinkAckBytes = kLinkWindowBytes / 8;
+
+}  // namespace fedgate::limits
