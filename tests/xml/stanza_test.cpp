@@ -97,8 +97,10 @@ std::string decoded(Decode&& decode, Bytes raw) {
 
 std::string described(const Element& element) {
     std::string text;
+    char memory[2'048];
+    Sink sink{MutableBytes(memory)};
     for (const Bytes part : {element.prefix(), element.name(), element.namespace_uri(),
-                             element.bytes(), element.content(), Bytes(text_of(element))})
+                             element.bytes(), element.content(), element.text_view(sink)})
         text.append(part).append("|");
     for (const Element& child : element.children()) text += "(" + described(child) + ")";
     return text;
