@@ -17,5 +17,16 @@ constexpr std::size_t kLinkWindowBytes = 4 << 20;
 // Frames and bytes after which they are acknowledged at once.
 constexpr std::size_t kLinkAckFrames = 64;
 constexpr std::size_t kLinkAckBytes = kLinkWindowBytes / 8;
+// What waits for a connection: the windows, and what is said without being numbered. At the bound:
+// the peer does not read, and the connection is given up.
+constexpr std::size_t kLinkUnsentBytes = 2 * (kLinkWindowBytes + kLinkFrameBytes) + (1 << 20);
+// Stanzas given to the other side whose fate has not been told, for each shard; and outcomes that
+// wait for a link. At the bound: back-pressure.
+constexpr std::size_t kLinkTickets = 1 << 17;
+constexpr std::size_t kLinkOutcomes = 1 << 14;
+// Connections to an edge's link that have not said who they are, and links of one peer's process.
+// At the bound: refused.
+constexpr std::size_t kLinkGuests = 64;
+constexpr std::size_t kLinkParts = 256;
 
 }  // namespace fedgate::limits

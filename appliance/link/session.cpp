@@ -281,6 +281,7 @@ void Session::go_down(bool maybe_taken, Bytes why) {
 }
 
 void Session::give_back(bool maybe_taken) {
+    if (!resumable()) return;
     session_ = {};
     resume_until_ = kNever;
     taken_ = {};
@@ -292,6 +293,7 @@ void Session::give_back(bool maybe_taken) {
             rest.remove_prefix(read.size);
         }
     }
+    owner_.on_over(*this);
 }
 
 void Session::on_time(Instant now) {

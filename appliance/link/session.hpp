@@ -48,6 +48,8 @@ public:
     // Given to send() and never acknowledged, in order in its lane. The session is over by then.
     // `maybe_taken`: the peer may have it all the same.
     virtual void on_returned(Session&, const Frame&, bool maybe_taken) = 0;
+    // Behind those: nothing more is to come of the session that was.
+    virtual void on_over(Session&) {}
     // After send() has said no: there is room again.
     virtual void on_room(Session&) {}
     // The peer wants nothing new.

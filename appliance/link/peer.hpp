@@ -1,0 +1,19 @@
+// Who may be at the other end of a link: whoever's certificate, by the organisation's own CA, has
+// one of the names that are known for its role.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "net/connection.hpp"
+
+namespace fedgate::link {
+
+struct Known {
+    std::string name;        // of `names`; empty: it is nobody
+    const char* fault = "";  // then: the rest of a sentence, "the peer ..."
+};
+// `names`: A-labels in lower case.
+[[nodiscard]] Known identify(const net::Connection&, std::span<const std::string> names);
+
+}  // namespace fedgate::link

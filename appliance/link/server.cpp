@@ -1,0 +1,345 @@
+#include "appliance/link/server.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <tuple>
+#include <utility>
+
+#include "appliance/link/peer.hpp"
+#include "core/base/hash.hpp"
+#include "net/address.hpp"
+#include "xml/jid.hpp"
+#include "xml/stanza.hpp"
+#include "xml/stanza_error.hpp"
+
+namespace fedgate::link {
+
+namespace {
+
+// The last step of splitmix64: scores of names must not follow one another.
+std::uint64_t mix(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+xml::Stanza stanza_of(const FromPartner& from, const xml::StreamScope& scope) {
+    return from.view != nullptr ? *from.view : xml::parse_stanza(from.stanza, scope);
+}
+
+// Of the bare addresses as they are enforced, so that it is one conversation however they are
+// written. What is no address is judged by the gateway, whichever.
+std::uint64_t hash_of_address(const xml::Stanza& stanza, Bytes raw, std::uint64_t seed) {
+    std::array<char, xml::kJidBytes> decoded;
+    Sink text{MutableBytes(decoded)};
+    xml::JidBuffer memory;
+    Sink sink{MutableBytes(memory)};
+    const auto jid = xml::parse_jid(stanza.decoded(raw, text), sink);
+    if (!jid) return fnv1a(raw, seed);
+    return fnv1a(jid->domain, fnv1a("@", fnv1a(jid->local, seed)));
+}
+
+std::uint64_t conversation_of(const FromPartner& from) {
+    const xml::StreamScope scope;
+    const xml::Stanza stanza = stanza_of(from, scope);
+    return hash_of_address(stanza, stanza.to, hash_of_address(stanza, stanza.from, 0));
+}
+
+}  // namespace
+
+// A connection that has not said who it is.
+struct Server::Guest final : net::ConnectionOwner, TimerOwner {
+    Guest(Server& s, Socket socket, const SocketAddress& peer)
+        : server(s),
+          connection(std::make_unique<net::Connection>(s.shard_.loop(), *this, kLinkConnection,
+                                                       socket, peer)),
+          timer(*this) {
+        connection->start_tls_server(s.tls_, kLinkAlpn);
+        s.shard_.loop().timers().arm(timer, s.shard_.loop().now() + kGuestWithin);
+    }
+
+    void on_secured(net::Connection& secured) override {
+        const Known known = identify(secured, server.settings_.gateways);
+        name = known.name;
+        if (name.empty()) server.refuse(*this, EndCode::kRefused, known.fault);
+    }
+    std::size_t on_data(net::Connection& from, MutableBytes input) override {
+        if (&from != connection.get() || name.empty()) return input.size();
+        const FrameRead read = read_frame(Bytes(input.data(), input.size()), 0);
+        if (read.status == FrameRead::Status::kPartial) return 0;
+        const auto* hello = std::get_if<Hello>(&read.frame);
+        if (read.status == FrameRead::Status::kMalformed || hello == nullptr) {
+            server.refuse(*this, EndCode::kMalformed, "does not begin with a HELLO");
+            return input.size();
+        }
+        server.greet(*this, *hello);
+        return read.size;
+    }
+    void on_closed(net::Connection&, Error) override { leave(); }
+    void on_timer(Timer&) override {
+        connection.reset();
+        leave();
+    }
+    void leave() {
+        done = true;
+        server.shard_.loop().at_turn_end(server);
+    }
+
+    Server& server;
+    std::unique_ptr<net::Connection> connection;
+    std::string name;  // proved; empty: not yet
+    bool done = false;
+    Timer timer;
+};
+
+// One of a gateway's processes' sessions.
+struct Server::Link {
+    Link(Server& server, std::string its_name, std::uint16_t its_part)
+        : name(std::move(its_name)),
+          part(its_part),
+          channel(server.shard_.loop(), server,
+                  {Role::kEdge, server.settings_.node, server.instance_, its_part}) {}
+
+    const std::string name;
+    const std::uint16_t part;
+    std::uint32_t serial = 0;  // of its session, in tickets_
+    Fifo<Outcome> owed;        // of tickets of this session, already with its own
+    Channel channel;
+};
+
+Server::Server(Shard& shard, net::TlsContext& tls, ServerSettings settings)
+    : shard_(shard),
+      tls_(tls),
+      settings_(std::move(settings)),
+      instance_(random_id()),
+      none_since_(shard.loop().now()) {}
+
+Server::~Server() {
+    stop_accepting();
+    shard_.loop().cancel_turn_task(*this);
+}
+
+Result<void> Server::start() {
+    for (const SocketAddress& address : settings_.listen) {
+        FEDGATE_TRY(socket, shard_.loop().listen(address, *this));
+        listeners_.push_back(socket);
+        shard_.log().event(EventId::kListening,
+                           {{"protocol", "link"}, {"address", net::format_address(address)}});
+    }
+    return {};
+}
+
+void Server::stop_accepting() {
+    for (const Socket listener : std::exchange(listeners_, {})) shard_.loop().close(listener);
+    guests_.clear();
+}
+
+void Server::drain() {
+    draining_ = true;
+    for (auto& [key, link] : links_) link->channel.drain();
+}
+
+Id Server::random_id() {
+    Id id;
+    shard_.loop().fill_random({reinterpret_cast<char*>(id.data()), id.size()});
+    id[0] |= 1;  // never all zero
+    return id;
+}
+
+void Server::on_accept(Socket, Socket connection, const SocketAddress& peer) {
+    if (guests_.size() >= limits::kLinkGuests) return shard_.loop().close(connection);
+    guests_.emplace_back(*this, connection, peer);
+}
+
+void Server::on_turn_end() {
+    guests_.remove_if([](const Guest& guest) { return guest.done; });
+}
+
+void Server::refuse(Guest& guest, EndCode code, Bytes sentence) {
+    shard_.log().event(
+        EventId::kLinkDown,
+        {{"peer", net::format_address(guest.connection->peer_address())}, {"reason", sentence}});
+    std::string bytes;
+    write_frame(bytes, End{code, sentence});
+    static_cast<void>(guest.connection->write(bytes));
+    guest.name.clear();
+    guest.connection->close();
+}
+
+void Server::greet(Guest& guest, const Hello& hello) {
+    if (const auto fault = Session::fault_of(hello, Role::kEdge)) {
+        return refuse(guest, fault->code, fault->sentence);
+    }
+    if (hello.part >= limits::kLinkParts) {
+        return refuse(guest, EndCode::kRefused, "has too many links");
+    }
+    std::unique_ptr<Link>& link = links_[{guest.name, hello.part}];
+    if (link == nullptr) link = std::make_unique<Link>(*this, guest.name, hello.part);
+    link->channel.answer(std::move(guest.connection), hello, random_id());
+    guest.leave();
+}
+
+Server::Link& Server::link_of(Channel& channel) {
+    const auto at = std::ranges::find_if(
+        links_, [&](const auto& entry) { return &entry.second->channel == &channel; });
+    FEDGATE_CHECK(at != links_.end());
+    return *at->second;
+}
+
+std::size_t Server::up_count() const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        links_, [](const auto& entry) { return entry.second->channel.up(); }));
+}
+
+void Server::on_up(Channel& channel, bool resumed) {
+    Link& link = link_of(channel);
+    if (!resumed) link.serial = ++last_serial_;
+    if (draining_) channel.drain();
+    note_who_is_there();
+    shard_.log().event(EventId::kLinkUp, {{"peer", link.name}});
+    tell_owed(link);
+}
+
+void Server::on_down(Channel& channel, Bytes why) {
+    shard_.log().event(EventId::kLinkDown, {{"peer", link_of(channel).name}, {"reason", why}});
+    note_who_is_there();
+}
+
+void Server::on_drain(Channel&) { note_who_is_there(); }
+
+void Server::note_who_is_there() {
+    const bool some =
+        std::ranges::any_of(links_, [](const auto& entry) { return entry.second->channel.open(); });
+    if (std::exchange(some_, some) && !some) none_since_ = shard_.loop().now();
+}
+
+// Who is not there any more is owed nothing; what has no end yet finds no ticket.
+void Server::on_over(Channel& channel) {
+    Link& link = link_of(channel);
+    link.owed.clear();
+    tickets_.remove_all_of(link.serial, [](Ticket) {});
+}
+
+void Server::on_room(Channel& channel) { tell_owed(link_of(channel)); }
+
+bool Server::on_frame(Channel& channel, const Frame& frame) {
+    const auto* to = std::get_if<ToPartner>(&frame);
+    return to == nullptr || take_to_partner(link_of(channel), *to);
+}
+
+bool Server::take_to_partner(Link& link, const ToPartner& to) {
+    if (link.owed.size() >= limits::kLinkOutcomes) return false;
+    if (!is_asked(to.ticket)) return edge_->take_stanza(to);
+    const std::uint64_t own = tickets_.add(to.ticket, link.serial);
+    if (own == 0) return false;
+    if (edge_->take_stanza(
+            {make_ticket(shard_.index(), own), to.our_domain, to.their_domain, to.stanza})) {
+        return true;
+    }
+    if (tickets_.find(own) != nullptr) tickets_.remove(own);
+    return false;
+}
+
+void Server::on_outcome(const Outcome& outcome) {
+    const std::uint64_t own = own_part(outcome.ticket);
+    const Tickets::Entry* entry = tickets_.find(own);
+    if (entry == nullptr) return;
+    const auto at = std::ranges::find_if(
+        links_, [&](const auto& one) { return one.second->serial == entry->link; });
+    Outcome told = outcome;
+    told.ticket = entry->theirs;
+    if (outcome.fate != Fate::kWritten || !outcome.acknowledges) tickets_.remove(own);
+    if (at == links_.end()) return;
+    at->second->owed.push_back(told);
+    tell_owed(*at->second);
+}
+
+void Server::tell_owed(Link& link) {
+    while (!link.owed.empty() && link.channel.send(link.owed.front())) link.owed.pop_front();
+}
+
+// Where there is no room it is left out, as between shards.
+void Server::on_partner(const PartnerNews& news) {
+    if (!fits(news)) return;
+    for (auto& [key, link] : links_) static_cast<void>(link->channel.send(news));
+}
+
+// Rendezvous: of the names that are there the one with the highest score for this conversation, so
+// that one that comes or goes moves only its own share; then the same among its links.
+Server::Link* Server::link_for(const FromPartner& from) {
+    Link* best = nullptr;
+    if (links_.size() == 1) {
+        Link* const only = links_.begin()->second.get();
+        return only->channel.open() ? only : nullptr;
+    }
+    const std::uint64_t conversation = conversation_of(from);
+    std::pair<std::uint64_t, std::uint64_t> best_score;
+    for (auto& [key, link] : links_) {
+        if (!link->channel.open()) continue;
+        const std::pair score{mix(fnv1a(link->name, conversation)),
+                              mix(conversation + link->part + 1)};
+        if (best != nullptr && score <= best_score) continue;
+        best = link.get();
+        best_score = score;
+    }
+    return best;
+}
+
+bool Server::take_stanza(const FromPartner& from) {
+    if (fits(from)) {
+        if (Link* const link = link_for(from)) return link->channel.send(from);
+        if (shard_.loop().now() < none_since_ + kGatewayAwaited) return false;
+    }
+    bounce(from);
+    return true;
+}
+
+void Server::on_returned(Channel&, const Frame& frame, bool maybe_taken) {
+    const auto* from = std::get_if<FromPartner>(&frame);
+    if (from == nullptr) return;  // fates and news were that gateway's
+    const xml::StreamScope scope;
+    // Presence is the same when it is said twice; a message is not.
+    const bool again =
+        !maybe_taken || xml::parse_stanza(from->stanza, scope).kind == xml::StanzaKind::kPresence;
+    if (again) {
+        Link* const link = link_for(*from);
+        if (link != nullptr && link->channel.send(*from)) return;
+    }
+    bounce(*from);
+}
+
+// RFC 6120 8.3: whoever waits for an answer gets one.
+void Server::bounce(const FromPartner& from) {
+    const xml::StreamScope scope;
+    const xml::Stanza stanza = stanza_of(from, scope);
+    const bool asks =
+        stanza.kind == xml::StanzaKind::kMessage
+            ? stanza.type != "error"
+            : stanza.kind == xml::StanzaKind::kIq && (stanza.type == "get" || stanza.type == "set");
+    std::array<char, 4 * xml::kJidBytes> texts;
+    Sink text{MutableBytes(texts)};
+    const Bytes to = stanza.decoded(stanza.to, text);
+    const Bytes sender = stanza.decoded(stanza.from, text);
+    const Bytes id = stanza.decoded(stanza.id, text);
+    const auto address = xml::split_jid(to);
+    std::array<char, limits::kJidPartBytes> domain;
+    Sink our{MutableBytes(domain)};
+    if (!asks || !address || !xml::domain_to_ascii(address->domain, our)) {
+        shard_.stats().add(Counter::kMapDropped);
+        return shard_.log().event(EventId::kMapDropped, {{"what", "no gateway"}});
+    }
+    std::array<char, 8 * xml::kJidBytes> memory;
+    Sink error{MutableBytes(memory)};
+    xml::write_stanza_error(
+        error, stanza.kind, to, sender, id,
+        {xml::StanzaCondition::kRemoteServerTimeout, xml::ErrorType::kWait, {}, {}, {}});
+    if (error.overflowed() ||
+        !edge_->take_stanza({0, our.written(), from.from_domain, error.written()})) {
+        shard_.stats().add(Counter::kXmppAnswersLost);
+        shard_.log().event(EventId::kAnswerLost,
+                           {{"partner", from.from_domain}, {"domain", our.written()}});
+    }
+}
+
+}  // namespace fedgate::link

@@ -1,0 +1,96 @@
+// The edge's end of the link: gateways connect to it. It is the gateway as the edge of this shard
+// sees it: each conversation goes to one of the gateways that are there, the same one as long as it
+// is, and what a gateway was sent and has not taken goes to another one, or its sender is told.
+//
+// Order of life: make, attach(), start(), turns, stop_accepting(), drain(), destroy before the
+// edge. Thread: one shard's, the first one.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "appliance/link/channel.hpp"
+#include "appliance/link/link.hpp"
+#include "appliance/link/tickets.hpp"
+#include "core/base/fifo.hpp"
+#include "core/run/shard.hpp"
+#include "net/tls.hpp"
+
+namespace fedgate::link {
+
+// Without any gateway for longer than this, senders are told so; till then they wait.
+constexpr Duration kGatewayAwaited = std::chrono::seconds(5);
+// From the connection to the HELLO.
+constexpr Duration kGuestWithin = std::chrono::seconds(5);
+
+struct ServerSettings {
+    std::vector<SocketAddress> listen;
+    std::vector<std::string> gateways;  // names in their certificates: A-labels in lower case
+    std::string node;                   // our name, for people
+};
+
+class Server final : public GatewayDoor, ChannelOwner, SocketOwner, TurnTask {
+public:
+    // The TLS context (tls.internal.*) must outlive it.
+    Server(Shard&, net::TlsContext&, ServerSettings);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    void attach(EdgeDoor& edge) { edge_ = &edge; }
+    Result<void> start();
+    void stop_accepting();
+    // Asks the gateways to send nothing new.
+    void drain();
+
+    [[nodiscard]] bool take_stanza(const FromPartner&) override;
+    void on_outcome(const Outcome&) override;
+    void on_partner(const PartnerNews&) override;
+
+    // Links that are up.
+    [[nodiscard]] std::size_t up_count() const;
+
+private:
+    struct Guest;
+    struct Link;
+
+    void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
+    void on_turn_end() override;
+    [[nodiscard]] bool on_frame(Channel&, const Frame&) override;
+    void on_up(Channel&, bool resumed) override;
+    void on_down(Channel&, Bytes why) override;
+    void on_returned(Channel&, const Frame&, bool maybe_taken) override;
+    void on_over(Channel&) override;
+    void on_room(Channel&) override;
+    void on_drain(Channel&) override;
+
+    void greet(Guest&, const Hello&);
+    void refuse(Guest&, EndCode, Bytes sentence);
+    [[nodiscard]] Link& link_of(Channel&);
+    [[nodiscard]] Link* link_for(const FromPartner&);
+    [[nodiscard]] bool take_to_partner(Link&, const ToPartner&);
+    void tell_owed(Link&);
+    void bounce(const FromPartner&);
+    void note_who_is_there();
+    [[nodiscard]] Id random_id();
+
+    Shard& shard_;
+    net::TlsContext& tls_;
+    const ServerSettings settings_;
+    const Id instance_;
+    EdgeDoor* edge_ = nullptr;
+    std::vector<Socket> listeners_;
+    std::list<Guest> guests_;
+    // By name and part. One that is gone stays: a name's process has few.
+    std::map<std::pair<std::string, std::uint16_t>, std::unique_ptr<Link>> links_;
+    Tickets tickets_;
+    std::uint32_t last_serial_ = 0;
+    bool some_ = false;   // gateway takes what is new
+    Instant none_since_;  // when the last one went
+    bool draining_ = false;
+};
+
+}  // namespace fedgate::link

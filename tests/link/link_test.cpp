@@ -1,0 +1,400 @@
+// Edges and gateways on machines of their own, over TLS on the simulated network: who gets in, what
+// passes, and what becomes of it when connections, machines and cables break.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "appliance/link/client.hpp"
+#include "appliance/link/server.hpp"
+#include "core/run/simulation.hpp"
+
+namespace fedgate::link {
+namespace {
+
+constexpr std::uint16_t kPort = 23'456;
+
+const net::SelfSigned& certificate(const std::string& name) {
+    static std::map<std::string, net::SelfSigned> all;
+    auto at = all.find(name);
+    if (at == all.end()) {
+        auto made = net::make_self_signed({name}, 3'650, SimulationSettings{}.wall_start);
+        FEDGATE_CHECK(made.has_value());
+        at = all.emplace(name, std::move(*made)).first;
+    }
+    return at->second;
+}
+
+std::unique_ptr<net::TlsContext> tls_of(const std::string& name,
+                                        const std::vector<std::string>& trusted) {
+    net::TlsConfig config;
+    config.credentials.push_back(
+        {{{}, certificate(name).certificate}, {{}, certificate(name).key}});
+    for (const std::string& one : trusted) config.ca.text += certificate(one).certificate;
+    auto context = net::TlsContext::load(config);
+    FEDGATE_CHECK(context.has_value());
+    return std::move(*context);
+}
+
+const std::vector<std::string> kAll{"edge1.int", "edge2.int", "gw1.int", "gw2.int"};
+
+// A machine with one process, and one shard.
+struct Machine {
+    Machine(Simulation& simulation, const std::string& name,
+            const std::vector<std::string>& trusted)
+        : node(simulation.make_node()),
+          loop(simulation.make_loop(node)),
+          shard(group, 0, loop),
+          resolver(loop),
+          tls(tls_of(name, trusted)) {}
+
+    std::string log() {
+        std::string lines;
+        group.log(0).drain(lines);
+        return lines;
+    }
+
+    Simulation::Node node;
+    SimulatedLoop& loop;
+    ShardGroup group{1};
+    Shard shard;
+    net::SimulatedResolver resolver;
+    std::unique_ptr<net::TlsContext> tls;
+};
+
+// The machine of an edge, with partners that take everything and say so a little later.
+struct EdgeSide final : EdgeDoor {
+    EdgeSide(Simulation& simulation, const std::string& name,
+             const std::vector<std::string>& gateways = {"gw1.int", "gw2.int"},
+             const std::vector<std::string>& trusted = kAll)
+        : machine(simulation, name, trusted),
+          server(machine.shard, *machine.tls,
+                 {{simulation.address(machine.node, kPort)}, gateways, name}) {
+        server.attach(*this);
+        FEDGATE_CHECK(server.start().has_value());
+    }
+
+    bool take_stanza(const ToPartner& to) override {
+        if (!room) return false;
+        if (to.ticket == 0) {
+            errors.emplace_back(to.stanza);
+        } else {
+            taken.emplace_back(to.stanza);
+        }
+        if (is_asked(to.ticket)) tickets.push_back(to.ticket);
+        return true;
+    }
+    void tell(Fate fate, Fault fault = Fault::kNone) {
+        for (const Ticket ticket : std::exchange(tickets, {})) {
+            server.on_outcome({ticket, Fate::kWritten, Fault::kNone, fate != Fate::kWritten});
+            if (fate != Fate::kWritten) server.on_outcome({ticket, fate, fault});
+        }
+    }
+    // A partner's user to ours.
+    [[nodiscard]] bool send(const std::string& id, const std::string& user = "v") {
+        return server.take_stanza(
+            {"b.example", Proof::kDialbackTls,
+             "<message from='u@b.example' to='" + user + "@a.example' id='" + id + "'/>"});
+    }
+
+    Machine machine;
+    Server server;
+    bool room = true;
+    std::vector<std::string> taken;
+    std::vector<std::string> errors;
+    std::vector<Ticket> tickets;
+};
+
+struct GatewaySide final : GatewayDoor {
+    GatewaySide(Simulation& simulation, const std::string& name,
+                std::vector<std::pair<std::string, const EdgeSide*>> edges,
+                const std::vector<std::string>& trusted = kAll)
+        : machine(simulation, name, trusted) {
+        ClientSettings settings;
+        for (const auto& [host, edge] : edges) {
+            settings.edges.push_back({host, kPort});
+            machine.resolver.add_address(host, simulation.address(edge->machine.node, 0));
+        }
+        settings.node = name;
+        machine.loop.fill_random({reinterpret_cast<char*>(settings.instance.data()), 16});
+        client = std::make_unique<Client>(machine.shard, machine.resolver, *machine.tls, settings);
+        client->attach(*this);
+        client->start();
+    }
+
+    bool take_stanza(const FromPartner& from) override {
+        if (!room) return false;
+        taken.emplace_back(from.stanza);
+        proofs.insert(from.proof);
+        domains.emplace(from.from_domain);
+        return true;
+    }
+    void on_outcome(const Outcome& outcome) override { fates[outcome.ticket].push_back(outcome); }
+    void on_partner(const PartnerNews& one) override { news.emplace_back(one.their_domain); }
+
+    [[nodiscard]] bool send(Ticket ticket) {
+        return client->take_stanza(
+            {ticket, "a.example", "b.example", "<message id='" + std::to_string(ticket) + "'/>"});
+    }
+    [[nodiscard]] Fate last_fate(Ticket ticket) { return fates[ticket].back().fate; }
+    [[nodiscard]] bool ended(Ticket ticket) {
+        const auto& all = fates[ticket];
+        return !all.empty() && (all.back().fate != Fate::kWritten || !all.back().acknowledges);
+    }
+
+    Machine machine;
+    std::unique_ptr<Client> client;
+    bool room = true;
+    std::vector<std::string> taken;
+    std::set<Proof> proofs;
+    std::set<std::string> domains;
+    std::map<Ticket, std::vector<Outcome>> fates;
+    std::vector<std::string> news;
+};
+
+class LinkTest : public testing::Test {
+protected:
+    bool until(const std::function<bool()>& predicate, Duration time = 10s) {
+        return simulation_.run_for(predicate, time);
+    }
+    void wait(Duration time) {
+        simulation_.run_for([] { return false; }, time);
+    }
+
+    Simulation simulation_{{.seed = 5}};
+};
+
+TEST_F(LinkTest, EverythingPassesAndFatesComeBack) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }))
+        << edge.machine.log() << gateway.machine.log();
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }));
+    ASSERT_TRUE(edge.send("m1"));
+    ASSERT_TRUE(gateway.send(make_ticket(0, 77)));
+    ASSERT_TRUE(until([&] { return edge.taken.size() + gateway.taken.size() == 2; }));
+    EXPECT_EQ(gateway.domains, (std::set<std::string>{"b.example"}));
+    EXPECT_EQ(gateway.proofs, (std::set<Proof>{Proof::kDialbackTls}));
+    edge.tell(Fate::kFailed, Fault::kQueueFull);
+    edge.server.on_partner({PartnerNews::Kind::kUp, Fault::kNone, "a.example", "b.example"});
+    ASSERT_TRUE(until([&] { return gateway.fates[77].size() == 2 && !gateway.news.empty(); }));
+    EXPECT_EQ(gateway.fates[77][0].fate, Fate::kWritten);
+    EXPECT_TRUE(gateway.fates[77][0].acknowledges);
+    EXPECT_EQ(gateway.fates[77][1].fault, Fault::kQueueFull);
+}
+
+TEST_F(LinkTest, OnlyKnownNamesGetIn) {
+    EdgeSide edge(simulation_, "edge1.int", {"gw2.int"});
+    GatewaySide stranger(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    GatewaySide misled(simulation_, "gw2.int", {{"edge2.int", &edge}});
+    wait(5s);
+    EXPECT_EQ(edge.server.up_count(), 0u);
+    EXPECT_NE(edge.machine.log().find("another name"), std::string::npos);
+    EXPECT_NE(misled.machine.log().find("another name"), std::string::npos);
+    EXPECT_EQ(stranger.client->up_count(), 0u);
+}
+
+TEST_F(LinkTest, ACertificateOfAnotherAuthorityIsRefused) {
+    EdgeSide edge(simulation_, "edge1.int", {"gw1.int"}, {"edge1.int", "gw2.int"});
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    wait(5s);
+    EXPECT_EQ(edge.server.up_count(), 0u);
+    EXPECT_NE(edge.machine.log().find("not valid here"), std::string::npos);
+    GatewaySide careful(simulation_, "gw2.int", {{"edge1.int", &edge}}, {"gw2.int"});
+    wait(5s);
+    EXPECT_EQ(careful.client->up_count(), 0u);
+}
+
+TEST_F(LinkTest, ASlowGatewayIsFeltByWhoeverSends) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    gateway.room = false;
+    const std::string text(10'000, 't');
+    std::size_t sent = 0;
+    const auto push = [&] {
+        while (edge.server.take_stanza({"b.example", Proof::kCertificate,
+                                        "<message from='u@b.example' to='v@a.example' id='" +
+                                            std::to_string(sent) + "'><body>" + text +
+                                            "</body></message>"})) {
+            ++sent;
+        }
+    };
+    push();
+    wait(10s);
+    push();
+    EXPECT_LE(sent * text.size(), limits::kLinkWindowBytes);
+    EXPECT_EQ(edge.server.up_count(), 1u);  // it answers pings all the time
+    gateway.room = true;
+    ASSERT_TRUE(until([&] { return gateway.taken.size() == sent; }));
+    push();
+    EXPECT_TRUE(until([&] { return gateway.taken.size() == sent; }));
+}
+
+TEST_F(LinkTest, BrokenConnectionsLoseAndDoubleNothing) {
+    std::size_t breaks = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        SCOPED_TRACE(seed);
+        Simulation simulation({.seed = seed});
+        EdgeSide edge(simulation, "edge1.int");
+        GatewaySide gateway(simulation, "gw1.int", {{"edge1.int", &edge}});
+        const auto run = [&](Duration time) { simulation.run_for([] { return false; }, time); };
+        run(1s);
+        std::vector<std::string> sent;
+        Ticket last = 0;
+        for (int round = 0; round < 200; ++round) {
+            const std::string id = "m" + std::to_string(round);
+            if (edge.send(id)) sent.push_back(id);
+            if (gateway.send(last + 1)) ++last;
+            if (round % 20 == 7 && simulation.break_connection(500)) ++breaks;
+            if (round % 3 == 0) edge.tell(Fate::kAcknowledged);
+            run(30ms);
+        }
+        run(3s);
+        edge.tell(Fate::kAcknowledged);
+        run(1s);
+        ASSERT_EQ(gateway.taken.size(), sent.size());
+        for (std::size_t i = 0; i < sent.size(); ++i) {
+            EXPECT_NE(gateway.taken[i].find("'" + sent[i] + "'"), std::string::npos);
+        }
+        ASSERT_EQ(edge.taken.size(), last);
+        for (Ticket ticket = 1; ticket <= last; ++ticket) {
+            EXPECT_EQ(edge.taken[ticket - 1], "<message id='" + std::to_string(ticket) + "'/>");
+            ASSERT_EQ(gateway.fates[ticket].size(), 2u);
+            EXPECT_EQ(gateway.last_fate(ticket), Fate::kAcknowledged);
+        }
+        EXPECT_TRUE(edge.errors.empty());
+        EXPECT_GT(sent.size(), 100u);
+    }
+    EXPECT_GT(breaks, 50u);
+}
+
+TEST_F(LinkTest, WhereAnEdgeDiesAnotherOneCarriesOn) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &first}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    ASSERT_TRUE(gateway.send(1));  // written, and never acknowledged
+    ASSERT_TRUE(until([&] { return first.taken.size() == 1; }));
+    first.tell(Fate::kAcknowledged);
+    ASSERT_TRUE(until([&] { return gateway.ended(1); }));
+    ASSERT_TRUE(gateway.send(2));  // taken by the edge, no fate is known
+    ASSERT_TRUE(until([&] { return first.taken.size() == 2; }));
+    ASSERT_TRUE(gateway.send(3));  // on its way
+    simulation_.kill(first.machine.node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }, 100ms));
+    ASSERT_TRUE(gateway.send(4));
+    ASSERT_TRUE(until([&] { return second.taken.size() == 1; }, 1s));
+    ASSERT_TRUE(until([&] { return gateway.ended(2) && gateway.ended(3); }));
+    EXPECT_EQ(gateway.last_fate(1), Fate::kAcknowledged);
+    EXPECT_EQ(gateway.last_fate(2), Fate::kInDoubt);
+    EXPECT_EQ(gateway.last_fate(3), Fate::kInDoubt);
+    EXPECT_EQ(second.taken, (std::vector<std::string>{"<message id='4'/>"}));
+}
+
+TEST_F(LinkTest, ABlackHoleIsFoundOutInTime) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &first}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    simulation_.cut(first.machine.node, gateway.machine.node);
+    ASSERT_TRUE(gateway.send(1));
+    const Instant start = simulation_.now();
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }, 5s));
+    ASSERT_TRUE(gateway.send(2));
+    ASSERT_TRUE(until([&] { return second.taken.size() == 1; }, 1s));
+    ASSERT_TRUE(until([&] { return gateway.ended(1); }));
+    EXPECT_EQ(gateway.last_fate(1), Fate::kInDoubt);
+    EXPECT_LT(simulation_.now() - start, kFateWithin);
+    simulation_.heal(first.machine.node, gateway.machine.node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }, 10s));
+    ASSERT_TRUE(gateway.send(3));
+    EXPECT_TRUE(until(
+        [&] { return std::ranges::find(first.taken, "<message id='3'/>") != first.taken.end(); }));
+    EXPECT_EQ(std::ranges::count(first.taken, "<message id='2'/>"), 0);
+}
+
+TEST_F(LinkTest, EachConversationHasOneGateway) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    auto two = std::make_unique<GatewaySide>(
+        simulation_, "gw2.int",
+        std::vector<std::pair<std::string, const EdgeSide*>>{{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+    const auto send_all = [&] {
+        for (int user = 0; user < 40; ++user) {
+            const std::string name = "v" + std::to_string(user);
+            ASSERT_TRUE(edge.send("m", name));
+        }
+    };
+    send_all();
+    ASSERT_TRUE(until([&] { return one.taken.size() + two->taken.size() == 40; }));
+    const auto first = one.taken;
+    EXPECT_GT(first.size(), 8u);
+    EXPECT_GT(two->taken.size(), 8u);
+    send_all();
+    ASSERT_TRUE(until([&] { return one.taken.size() + two->taken.size() == 80; }));
+    EXPECT_EQ(one.taken.size(), 2 * first.size());
+
+    // Written otherwise it is the same conversation.
+    ASSERT_TRUE(edge.server.take_stanza(
+        {"b.example", Proof::kCertificate,
+         "<message from='U@B.example/home' to='&#x56;0@a.example/x' id='m'/>"}));
+    ASSERT_TRUE(edge.send("m", "v0"));
+    ASSERT_TRUE(until([&] { return one.taken.size() + two->taken.size() == 82; }));
+    EXPECT_EQ((one.taken.size() - 2 * first.size()) % 2, 0u);
+
+    // One that goes moves its own share only, and gets it back.
+    one.taken.clear();
+    two->client->drain();
+    ASSERT_TRUE(until([&] {
+        send_all();
+        const bool all = one.taken.size() >= 40;
+        one.taken.clear();
+        return all;
+    }));
+}
+
+// At most what was on its way is refused; nothing is silent.
+TEST_F(LinkTest, WhatADeadGatewayHadIsTold) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    ASSERT_TRUE(edge.send("m1"));
+    ASSERT_TRUE(until([&] { return gateway.taken.size() == 1; }));
+    wait(1s);  // acknowledged
+    ASSERT_TRUE(edge.send("m2"));
+    simulation_.kill(gateway.machine.node);
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 0; }, 1s));
+    EXPECT_FALSE(edge.send("m3"));  // it waits
+    ASSERT_TRUE(until([&] { return !edge.errors.empty(); }));
+    EXPECT_EQ(edge.errors.size(), 1u);
+    EXPECT_NE(edge.errors[0].find("id='m2'"), std::string::npos);
+    EXPECT_NE(edge.errors[0].find("remote-server-timeout"), std::string::npos);
+    EXPECT_NE(edge.errors[0].find("to='u@b.example'"), std::string::npos);
+    wait(kGatewayAwaited);
+    EXPECT_TRUE(edge.send("m4"));
+    EXPECT_EQ(edge.errors.size(), 2u);
+    EXPECT_TRUE(edge.server.take_stanza(
+        {"b.example", Proof::kCertificate,
+         "<message type='error' from='u@b.example' to='v@a.example' id='e'/>"}));
+    EXPECT_EQ(edge.errors.size(), 2u);  // no error for an error
+}
+
+TEST_F(LinkTest, WithoutAnEdgeSendersAreTold) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }));
+    simulation_.kill(edge.machine.node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 0; }, 1s));
+    EXPECT_FALSE(gateway.send(1));
+    wait(kEdgeAwaited);
+    EXPECT_TRUE(gateway.send(1));
+    ASSERT_TRUE(gateway.ended(1));
+    EXPECT_EQ(gateway.fates[1][0].fault, Fault::kUnreachable);
+}
+
+}  // namespace
+}  // namespace fedgate::link
