@@ -7,9 +7,7 @@ namespace {
 std::size_t allocation_count = 0;
 }
 
-std::size_t fedgate::bench::allocations() {
-    return allocation_count;
-}
+std::size_t fedgate::bench::allocations() { return allocation_count; }
 
 // NOLINTBEGIN(readability-identifier-naming, bugprone-reserved-identifier): the linker's names
 extern "C" {
