@@ -58,6 +58,11 @@ public:
     [[nodiscard]] bool up() const { return session_.state() == Session::State::kUp; }
     // Takes what is new.
     [[nodiscard]] bool open() const { return up() && !session_.peer().draining; }
+    // Has no connection, and stanzas that may still be taken when there is one: what follows them
+    // must not overtake them by another way.
+    [[nodiscard]] bool holds() const {
+        return !up() && session_.unacknowledged_bytes(Lane::kStanzas) > 0;
+    }
 
 private:
     void on_output(Session&, Bytes) override;

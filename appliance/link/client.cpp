@@ -12,8 +12,10 @@ namespace fedgate::link {
 namespace {
 
 // An edge that is away is tried again after the first of these, then twice that, up to the last.
-constexpr Duration kRedialFirst = 100ms;
+constexpr Duration kRedialFirst = 50ms;
 constexpr Duration kRedialMax = 2s;
+// What waits to be sent again is looked at this often.
+constexpr Duration kAgain = 20ms;
 // From the connection to the end of the handshake.
 constexpr Duration kHandshakeWithin = 3s;
 
@@ -94,7 +96,8 @@ Client::Client(Shard& shard, net::Resolver& resolver, net::TlsContext& tls, Clie
       resolver_(resolver),
       tls_(tls),
       settings_(std::move(settings)),
-      none_since_(shard.loop().now()) {
+      none_since_(shard.loop().now()),
+      again_timer_(*this) {
     for (const ClientSettings::Edge& edge : settings_.edges) {
         links_.push_back(std::make_unique<Link>(*this, edge));
     }
@@ -118,8 +121,8 @@ Client::Link& Client::link_of(Channel& channel) {
 }
 
 Client::Link* Client::link_to_use() {
-    const auto at =
-        std::ranges::find_if(links_, [](const auto& link) { return link->channel.open(); });
+    const auto at = std::ranges::find_if(
+        links_, [](const auto& link) { return link->channel.open() || link->channel.holds(); });
     return at != links_.end() ? at->get() : nullptr;
 }
 
@@ -168,16 +171,42 @@ void Client::take_outcome(const Outcome& outcome) {
 }
 
 bool Client::take_stanza(const ToPartner& to) {
+    if (link_to_use() != nullptr) return again_.empty() && take(to);
+    if (shard_.loop().now() < none_since_ + kEdgeAwaited) return false;
+    // What is owed waits for longer, and nothing that may not wait stands behind it.
+    if (!fits(to) || !may_wait_long(to.ticket) || !send_again(to)) fail(to, Fault::kUnreachable);
+    return true;
+}
+
+bool Client::send_again(const ToPartner& to) {
+    if (!again_.push(to)) return false;
+    if (!again_timer_.armed()) shard_.loop().timers().arm(again_timer_, shard_.loop().now());
+    return true;
+}
+
+void Client::on_room(Channel&) { go_on(); }
+
+void Client::on_timer(Timer&) { go_on(); }
+
+void Client::go_on() {
+    again_.give([this](const ToPartner& to) { return take(to); });
+    if (again_.empty() || again_timer_.armed()) return;
+    shard_.loop().timers().arm(again_timer_, shard_.loop().now() + kAgain);
+}
+
+bool Client::take(const ToPartner& to) {
     if (!fits(to)) {
         fail(to, Fault::kTooLong);
         return true;
     }
     Link* const link = link_to_use();
     if (link == nullptr) {
-        if (shard_.loop().now() < none_since_ + kEdgeAwaited) return false;
+        const Duration wait = may_wait_long(to.ticket) ? kLateNewsKept : kEdgeAwaited;
+        if (shard_.loop().now() < none_since_ + wait) return false;
         fail(to, Fault::kUnreachable);
         return true;
     }
+    if (!link->channel.open()) return false;
     if (!is_asked(to.ticket)) return link->channel.send(to);
     const std::uint64_t own = tickets_.add(to.ticket, link->serial);
     if (own == 0) return false;
@@ -213,11 +242,13 @@ void Client::take_back(const ToPartner& to, bool maybe_taken) {
     } else if (to.ticket != 0 && maybe_taken) {
         return;
     }
-    if (link_to_use() == nullptr || !take_stanza(again)) fail(again, Fault::kUnreachable);
+    const bool waits = may_wait_long(again.ticket) || link_to_use() != nullptr;
+    if (!waits || !send_again(again)) fail(again, Fault::kUnreachable);
 }
 
 // What the edge has taken and not told the fate of.
 void Client::on_over(Channel& channel) {
+    note_who_is_there();  // it was there as long as it might have gone on
     tickets_.remove_all_of(link_of(channel).serial, [this](Ticket theirs) {
         gateway_->on_outcome({theirs, Fate::kInDoubt, Fault::kUnreachable});
     });

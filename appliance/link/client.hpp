@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/link/again.hpp"
 #include "appliance/link/channel.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/link/tickets.hpp"
@@ -33,7 +34,7 @@ struct ClientSettings {
     Id instance{};            // of the process: the same on all shards
 };
 
-class Client final : public EdgeDoor, ChannelOwner {
+class Client final : public EdgeDoor, ChannelOwner, TimerOwner {
 public:
     // The resolver and the TLS context (tls.internal.*) must outlive it.
     Client(Shard&, net::Resolver&, net::TlsContext&, ClientSettings);
@@ -59,11 +60,17 @@ private:
     void on_down(Channel&, Bytes why) override;
     void on_returned(Channel&, const Frame&, bool maybe_taken) override;
     void on_over(Channel&) override;
+    void on_room(Channel&) override;
     void on_drain(Channel&) override;
+    void on_timer(Timer&) override;
 
     [[nodiscard]] Link& link_of(Channel&);
-    [[nodiscard]] Link* link_to_use();
+    [[nodiscard]] Link* link_to_use();  // null: none is there
     void note_who_is_there();
+    // False: not now. Whom it can't reach any more is told.
+    [[nodiscard]] bool take(const ToPartner&);
+    [[nodiscard]] bool send_again(const ToPartner&);
+    void go_on();
     void take_outcome(const Outcome&);
     void fail(const ToPartner&, Fault);
     void take_back(const ToPartner&, bool maybe_taken);
@@ -78,6 +85,8 @@ private:
     std::uint32_t last_serial_ = 0;
     bool some_ = false;   // edge takes what is new
     Instant none_since_;  // when the last one went
+    Again<ToPartner> again_;
+    Timer again_timer_;
 };
 
 }  // namespace fedgate::link

@@ -24,6 +24,9 @@ constexpr std::size_t kLinkUnsentBytes = 2 * (kLinkWindowBytes + kLinkFrameBytes
 // wait for a link. At the bound: back-pressure.
 constexpr std::size_t kLinkTickets = 1 << 17;
 constexpr std::size_t kLinkOutcomes = 1 << 14;
+// What came back from a link that is over and waits for another one, for each shard. At the bound:
+// its sender is told, or, of an answer, it is counted as lost.
+constexpr std::size_t kLinkAgainBytes = 2 * kLinkWindowBytes;
 // Connections to an edge's link that have not said who they are, and links of one peer's process.
 // At the bound: refused.
 constexpr std::size_t kLinkGuests = 64;

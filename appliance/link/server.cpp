@@ -17,6 +17,9 @@ namespace fedgate::link {
 
 namespace {
 
+// What waits to be sent again is looked at this often.
+constexpr Duration kAgain = 20ms;
+
 // The last step of splitmix64: scores of names must not follow one another.
 std::uint64_t mix(std::uint64_t z) {
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -44,6 +47,12 @@ std::uint64_t conversation_of(const FromPartner& from) {
     const xml::StreamScope scope;
     const xml::Stanza stanza = stanza_of(from, scope);
     return hash_of_address(stanza, stanza.to, hash_of_address(stanza, stanza.from, 0));
+}
+
+// Something that whoever sent it gets an error for if it can't be delivered.
+bool asks(const xml::Stanza& stanza) {
+    if (stanza.kind == xml::StanzaKind::kMessage) return stanza.type != "error";
+    return stanza.kind == xml::StanzaKind::kIq && (stanza.type == "get" || stanza.type == "set");
 }
 
 }  // namespace
@@ -105,6 +114,14 @@ struct Server::Link {
     const std::uint16_t part;
     std::uint32_t serial = 0;  // of its session, in tickets_
     Fifo<Outcome> owed;        // of tickets of this session, already with its own
+    // What others had been sent when conversations moved from them to this one: it waits until they
+    // have taken it, so that nothing overtakes.
+    struct Before {
+        const Link* link;
+        std::uint32_t serial;
+        std::uint64_t sent;
+    };
+    std::vector<Before> before;
     Channel channel;
 };
 
@@ -113,7 +130,8 @@ Server::Server(Shard& shard, net::TlsContext& tls, ServerSettings settings)
       tls_(tls),
       settings_(std::move(settings)),
       instance_(random_id()),
-      none_since_(shard.loop().now()) {}
+      none_since_(shard.loop().now()),
+      again_timer_(*this) {}
 
 Server::~Server() {
     stop_accepting();
@@ -195,6 +213,8 @@ std::size_t Server::up_count() const {
 void Server::on_up(Channel& channel, bool resumed) {
     Link& link = link_of(channel);
     if (!resumed) link.serial = ++last_serial_;
+    link.before.clear();
+    for (const auto& [key, other] : links_) wait_for(link, *other);
     if (draining_) channel.drain();
     note_who_is_there();
     shard_.log().event(EventId::kLinkUp, {{"peer", link.name}});
@@ -206,7 +226,26 @@ void Server::on_down(Channel& channel, Bytes why) {
     note_who_is_there();
 }
 
-void Server::on_drain(Channel&) { note_who_is_there(); }
+void Server::on_drain(Channel& channel) {
+    const Link& going = link_of(channel);
+    for (auto& [key, other] : links_) wait_for(*other, going);
+    note_who_is_there();
+}
+
+void Server::wait_for(Link& link, const Link& other) {
+    const Session& session = other.channel.session();
+    if (&link == &other || session.unacknowledged_bytes(Lane::kStanzas) == 0) return;
+    std::erase_if(link.before, [&](const Link::Before& one) { return one.link == &other; });
+    link.before.push_back({&other, other.serial, session.sent(Lane::kStanzas)});
+}
+
+bool Server::may_send(Link& link) {
+    std::erase_if(link.before, [](const Link::Before& one) {
+        return one.link->serial != one.serial || !one.link->channel.session().resumable() ||
+               one.link->channel.session().acknowledged(Lane::kStanzas) >= one.sent;
+    });
+    return link.channel.open() && link.before.empty();
+}
 
 void Server::note_who_is_there() {
     const bool some =
@@ -268,15 +307,18 @@ void Server::on_partner(const PartnerNews& news) {
 // Rendezvous: of the names that are there the one with the highest score for this conversation, so
 // that one that comes or goes moves only its own share; then the same among its links.
 Server::Link* Server::link_for(const FromPartner& from) {
+    const auto is_there = [](const Link& link) {
+        return link.channel.open() || link.channel.holds();
+    };
     Link* best = nullptr;
     if (links_.size() == 1) {
         Link* const only = links_.begin()->second.get();
-        return only->channel.open() ? only : nullptr;
+        return is_there(*only) ? only : nullptr;
     }
     const std::uint64_t conversation = conversation_of(from);
     std::pair<std::uint64_t, std::uint64_t> best_score;
     for (auto& [key, link] : links_) {
-        if (!link->channel.open()) continue;
+        if (!is_there(*link)) continue;
         const std::pair score{mix(fnv1a(link->name, conversation)),
                               mix(conversation + link->part + 1)};
         if (best != nullptr && score <= best_score) continue;
@@ -286,37 +328,39 @@ Server::Link* Server::link_for(const FromPartner& from) {
     return best;
 }
 
-bool Server::take_stanza(const FromPartner& from) {
+bool Server::take_stanza(const FromPartner& from) { return again_.empty() && take(from); }
+
+bool Server::take(const FromPartner& from) {
     if (fits(from)) {
-        if (Link* const link = link_for(from)) return link->channel.send(from);
+        if (Link* const link = link_for(from)) return may_send(*link) && link->channel.send(from);
         if (shard_.loop().now() < none_since_ + kGatewayAwaited) return false;
     }
     bounce(from);
     return true;
 }
 
+void Server::on_timer(Timer&) {
+    again_.give([this](const FromPartner& from) { return take(from); });
+    if (again_.empty()) return;
+    shard_.loop().timers().arm(again_timer_, shard_.loop().now() + kAgain);
+}
+
+// A message or a request is never said twice; presence and answers may be.
 void Server::on_returned(Channel&, const Frame& frame, bool maybe_taken) {
     const auto* from = std::get_if<FromPartner>(&frame);
     if (from == nullptr) return;  // fates and news were that gateway's
     const xml::StreamScope scope;
-    // Presence is the same when it is said twice; a message is not.
-    const bool again =
-        !maybe_taken || xml::parse_stanza(from->stanza, scope).kind == xml::StanzaKind::kPresence;
-    if (again) {
-        Link* const link = link_for(*from);
-        if (link != nullptr && link->channel.send(*from)) return;
+    const xml::Stanza stanza = xml::parse_stanza(from->stanza, scope);
+    if ((maybe_taken && asks(stanza)) || !again_.push(*from)) return bounce(*from);
+    if (!again_timer_.armed()) {
+        shard_.loop().timers().arm(again_timer_, shard_.loop().now());
     }
-    bounce(*from);
 }
 
 // RFC 6120 8.3: whoever waits for an answer gets one.
 void Server::bounce(const FromPartner& from) {
     const xml::StreamScope scope;
     const xml::Stanza stanza = stanza_of(from, scope);
-    const bool asks =
-        stanza.kind == xml::StanzaKind::kMessage
-            ? stanza.type != "error"
-            : stanza.kind == xml::StanzaKind::kIq && (stanza.type == "get" || stanza.type == "set");
     std::array<char, 4 * xml::kJidBytes> texts;
     Sink text{MutableBytes(texts)};
     const Bytes to = stanza.decoded(stanza.to, text);
@@ -325,7 +369,7 @@ void Server::bounce(const FromPartner& from) {
     const auto address = xml::split_jid(to);
     std::array<char, limits::kJidPartBytes> domain;
     Sink our{MutableBytes(domain)};
-    if (!asks || !address || !xml::domain_to_ascii(address->domain, our)) {
+    if (!asks(stanza) || !address || !xml::domain_to_ascii(address->domain, our)) {
         shard_.stats().add(Counter::kMapDropped);
         return shard_.log().event(EventId::kMapDropped, {{"what", "no gateway"}});
     }

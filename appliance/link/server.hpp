@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/link/again.hpp"
 #include "appliance/link/channel.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/link/tickets.hpp"
@@ -32,7 +33,7 @@ struct ServerSettings {
     std::string node;                   // our name, for people
 };
 
-class Server final : public GatewayDoor, ChannelOwner, SocketOwner, TurnTask {
+class Server final : public GatewayDoor, ChannelOwner, SocketOwner, TurnTask, TimerOwner {
 public:
     // The TLS context (tls.internal.*) must outlive it.
     Server(Shard&, net::TlsContext&, ServerSettings);
@@ -66,11 +67,16 @@ private:
     void on_over(Channel&) override;
     void on_room(Channel&) override;
     void on_drain(Channel&) override;
+    void on_timer(Timer&) override;
 
     void greet(Guest&, const Hello&);
     void refuse(Guest&, EndCode, Bytes sentence);
     [[nodiscard]] Link& link_of(Channel&);
     [[nodiscard]] Link* link_for(const FromPartner&);
+    void wait_for(Link&, const Link& other);
+    [[nodiscard]] bool may_send(Link&);
+    // False: not now. Whom it can't reach any more is told.
+    [[nodiscard]] bool take(const FromPartner&);
     [[nodiscard]] bool take_to_partner(Link&, const ToPartner&);
     void tell_owed(Link&);
     void bounce(const FromPartner&);
@@ -90,6 +96,8 @@ private:
     std::uint32_t last_serial_ = 0;
     bool some_ = false;   // gateway takes what is new
     Instant none_since_;  // when the last one went
+    Again<FromPartner> again_;
+    Timer again_timer_;
     bool draining_ = false;
 };
 

@@ -24,7 +24,7 @@ constexpr Duration kHelloWithin = std::chrono::seconds(2);
 constexpr Duration kPingAfter = std::chrono::seconds(1);
 constexpr Duration kDeadAfter = std::chrono::seconds(3);
 // From the break on: then another connection can't go on with the session.
-constexpr Duration kResumeWithin = std::chrono::seconds(2);
+constexpr Duration kResumeWithin = std::chrono::seconds(1);
 // What was taken is acknowledged within this time.
 constexpr Duration kAckWithin = std::chrono::milliseconds(50);
 // Who is owed the fate of a stanza gets it in time, whatever becomes of the link.
@@ -125,6 +125,11 @@ public:
     [[nodiscard]] bool settled() const;
     [[nodiscard]] std::size_t unacknowledged_bytes(Lane lane) const {
         return out_[index_of(lane)].unacknowledged();
+    }
+    // In this session, from its beginning.
+    [[nodiscard]] std::uint64_t sent(Lane lane) const { return out_[index_of(lane)].sent; }
+    [[nodiscard]] std::uint64_t acknowledged(Lane lane) const {
+        return out_[index_of(lane)].acknowledged;
     }
     [[nodiscard]] std::size_t memory() const;
 

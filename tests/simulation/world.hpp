@@ -15,6 +15,8 @@
 #include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/gateway/receipt.hpp"
+#include "appliance/link/client.hpp"
+#include "appliance/link/server.hpp"
 #include "core/config/tree.hpp"
 #include "core/run/shard.hpp"
 #include "core/run/simulation.hpp"
@@ -120,8 +122,11 @@ public:
         std::unique_ptr<Shard> shard;
         std::unique_ptr<net::SimulatedResolver> resolver;
         edge::Certificates certificates;
+        std::unique_ptr<net::TlsContext> internal;
         std::unique_ptr<gateway::Gateway> gateway;
         std::unique_ptr<edge::Edge> edge;
+        std::unique_ptr<link::Server> server;  // where the edge is alone
+        std::unique_ptr<link::Client> client;  // where the gateway is
     };
 
     void start_edge(Seat& seat, link::GatewayDoor& door) {
@@ -140,17 +145,46 @@ public:
     // `prepare(shard, seat)`: before its gateway starts.
     void start_with_gateway(const std::function<void(std::uint32_t, Seat&)>& prepare =
                                 [](std::uint32_t, Seat&) {}) {
-        for (Seat& seat : seats_) {
-            gateway::GatewayOptions options;
-            options.host = "gw.sip.example";
-            seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver,
-                                                              nullptr, options);
-            prepare(seat.shard->index(), seat);
-        }
+        make_gateways(prepare);
         for (Seat& seat : seats_) {
             start_edge(seat, *seat.gateway);
             seat.gateway->attach(*seat.edge);
             FEDGATE_CHECK(seat.gateway->start().has_value());
+        }
+    }
+    // Roles on their own: the two are machines of one organisation.
+    static constexpr const char* kEdgeName = "edge.int";
+    static constexpr const char* kGatewayName = "gw.int";
+    static constexpr std::uint16_t kLinkPort = 23'456;
+    void start_edge_only(Simulation& simulation) {
+        FEDGATE_CHECK(seats_.size() == 1);
+        Seat& seat = seats_[0];
+        seat.internal = internal_tls(kEdgeName);
+        seat.server = std::make_unique<link::Server>(
+            *seat.shard, *seat.internal,
+            link::ServerSettings{
+                {simulation.address(node_, kLinkPort)}, {kGatewayName}, kEdgeName});
+        start_edge(seat, *seat.server);
+        seat.server->attach(*seat.edge);
+        FEDGATE_CHECK(seat.server->start().has_value());
+    }
+    void start_gateway_only(Simulation& simulation, Simulation::Node edge) {
+        make_gateways([](std::uint32_t, Seat&) {});
+        link::ClientSettings settings;
+        settings.edges.push_back({kEdgeName, kLinkPort});
+        settings.node = kGatewayName;
+        for (std::uint8_t& byte : settings.instance) {
+            byte = static_cast<std::uint8_t>(simulation.random(256));
+        }
+        for (Seat& seat : seats_) {
+            seat.internal = internal_tls(kGatewayName);
+            seat.resolver->add_address(kEdgeName, simulation.address(edge, 0));
+            seat.client = std::make_unique<link::Client>(*seat.shard, *seat.resolver,
+                                                         *seat.internal, settings);
+            seat.client->attach(*seat.gateway);
+            seat.gateway->attach(*seat.client);
+            FEDGATE_CHECK(seat.gateway->start().has_value());
+            seat.client->start();
         }
     }
 
@@ -159,6 +193,8 @@ public:
         simulation.kill(node_);
         const std::uint32_t shards = group_->count();
         for (Seat& seat : seats_) {
+            seat.server.reset();
+            seat.client.reset();
             seat.edge.reset();
             seat.gateway.reset();
             seat.resolver.reset();
@@ -193,6 +229,32 @@ public:
 
 private:
     using Known = std::pair<std::string, SocketAddress>;
+
+    void make_gateways(const std::function<void(std::uint32_t, Seat&)>& prepare) {
+        for (Seat& seat : seats_) {
+            gateway::GatewayOptions options;
+            options.host = "gw.sip.example";
+            seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver,
+                                                              nullptr, options);
+            prepare(seat.shard->index(), seat);
+        }
+    }
+    static std::unique_ptr<net::TlsContext> internal_tls(const std::string& name) {
+        static const auto make = [](const char* one) {
+            auto made = net::make_self_signed({one}, 3'650, SimulationSettings{}.wall_start);
+            FEDGATE_CHECK(made.has_value());
+            return std::move(*made);
+        };
+        static const net::SelfSigned edge = make(kEdgeName);
+        static const net::SelfSigned gateway = make(kGatewayName);
+        const net::SelfSigned& own = name == kEdgeName ? edge : gateway;
+        net::TlsConfig tls;
+        tls.credentials.push_back({{{}, own.certificate}, {{}, own.key}});
+        tls.ca.text = edge.certificate + gateway.certificate;
+        auto context = net::TlsContext::load(tls);
+        FEDGATE_CHECK(context.has_value());
+        return std::move(*context);
+    }
 
     void take_seats(Simulation& simulation) {
         for (std::uint32_t i = 0; i < seats_.size(); ++i) {
@@ -300,6 +362,7 @@ struct WorldSettings {
     std::size_t window_bytes = SimulationSettings{}.window_bytes;
     Settings partner_more = {};
     Server::Front front = Server::no_front;  // of Fedgate
+    bool split = false;  // Fedgate is two machines: `fedgate` is the gateway, `outer` the edge
 };
 
 struct Text {
@@ -330,9 +393,21 @@ public:
           second_loop_(simulation.make_loop(second_node)),
           pool(make_pool(1)) {
         net::seed_tls_from(&seeded_);
-        fedgate.knows(kXmppDomain, simulation, partner.node());
-        partner.knows(kSipDomain, simulation, fedgate.node());
-        fedgate.start_with_gateway();
+        if (settings.split) {
+            outer = std::make_unique<Server>(
+                simulation, simulation.make_node(), 1,
+                with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
+                     bidi(kXmppDomain, settings.both_ways)),
+                settings.certified);
+            outer->knows(kXmppDomain, simulation, partner.node());
+            partner.knows(kSipDomain, simulation, outer->node());
+            outer->start_edge_only(simulation);
+            fedgate.start_gateway_only(simulation, outer->node());
+        } else {
+            fedgate.knows(kXmppDomain, simulation, partner.node());
+            partner.knows(kSipDomain, simulation, fedgate.node());
+            fedgate.start_with_gateway();
+        }
         partner.start_edge(partner.seats()[0], users);
         users.edge = partner.seats()[0].edge.get();
     }
@@ -428,8 +503,11 @@ public:
                 text += ' ' + std::string(info.name) + '=' + std::to_string(value);
             }
         }
-        for (Server* server : {&fedgate, &partner}) {
+        for (Server* server : {&fedgate, &partner, outer.get()}) {
+            if (server == nullptr) continue;
+            if (server == outer.get()) text += "\nedge:\n" + outer->log();
             for (auto& seat : server->seats()) {
+                if (seat.edge == nullptr) continue;
                 for (const edge::StreamRow& row : seat.edge->rows()) {
                     text += "\n" + row.local + (row.inbound ? " <- " : " -> ") + row.peer + ' ' +
                             row.state + " stanzas " + std::to_string(row.stanzas) + " waiting " +
@@ -480,6 +558,7 @@ public:
     Ledger ledger;
     Server fedgate;
     Server partner;
+    std::unique_ptr<Server> outer;  // the edge, where it is a machine of its own
     Users users;
     Simulation::Node pool_node;
 
