@@ -168,17 +168,23 @@ bool write_idn(Bytes domain, bool unicode, Sink& sink) {
     if (domain.size() >= text.size() || domain.find('\0') != Bytes::npos) return false;
     std::memcpy(text.data(), domain.data(), domain.size());
     char* ascii = nullptr;
-    constexpr int kFlags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES;
-    if (idn2_to_ascii_8z(text.data(), &ascii, kFlags) != IDN2_OK) return false;
+    char* loose = nullptr;
+    constexpr int kFlags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
     char* result = nullptr;
     bool idn = false;
-    bool done = has_good_labels(ascii, idn);
+    // Where these rules forbid what a character is mapped to (full-width / and @), libidn2 leaves
+    // it out instead of refusing it: the difference shows it.
+    bool done =
+        idn2_to_ascii_8z(text.data(), &ascii, kFlags | IDN2_USE_STD3_ASCII_RULES) == IDN2_OK &&
+        idn2_to_ascii_8z(text.data(), &loose, kFlags) == IDN2_OK && Bytes(ascii) == loose &&
+        has_good_labels(ascii, idn);
     if (done && unicode)
         done = idn2_to_unicode_8z8z(ascii, &result, IDN2_NONTRANSITIONAL) == IDN2_OK;
-    const Bytes out = unicode ? (done ? Bytes(result) : Bytes()) : Bytes(ascii);
+    const Bytes out = done ? Bytes(unicode ? result : ascii) : Bytes();
     done = done && !out.empty() && out.size() <= limits::kJidPartBytes;
     if (done) sink.append(out);
     idn2_free(result);
+    idn2_free(loose);
     idn2_free(ascii);
     return done && !sink.overflowed();
 }

@@ -162,21 +162,26 @@ Element::Element(Bytes framed, const StreamScope& scope, const Outline* outline)
     }
 }
 
-Element::Element(const Element& relative, const char* begin, Bytes inherited_namespace)
-    : root_(relative.root_),
+Element::Element(const Element& relative, const char* begin, const char* parent,
+                 std::uint32_t depth, Bytes inherited_namespace)
+    : parent_(parent),
+      root_(relative.root_),
       end_(relative.end_),
       scope_(relative.scope_),
-      inherited_(inherited_namespace) {
+      inherited_(inherited_namespace),
+      depth_(depth) {
     open(begin);
 }
 
 Element::Element(const Element& relative, std::uint32_t number, Bytes inherited_namespace)
-    : root_(relative.root_),
+    : parent_(relative.root_),
+      root_(relative.root_),
       end_(relative.end_),
       scope_(relative.scope_),
       outline_(relative.outline_),
       inherited_(inherited_namespace),
-      number_(number) {
+      number_(number),
+      depth_(1) {
     const Outline::Name& name = outlined()->name;
     begin_ = root_ + name.whole.offset - 1;
     set_name(name);
@@ -230,22 +235,34 @@ Bytes Element::default_namespace() const {
 }
 
 Bytes Element::namespace_uri() const {
-    return prefix_size_ == 0 ? default_namespace() : find_prefix(prefix());
+    return prefix_size_ == 0 ? default_namespace() : find_prefix();
 }
 
-// From the element outwards. The elements around it are found by walking down to it again: a prefix
-// is rare, a chain of parents in each view would be paid by all.
-Bytes Element::find_prefix(Bytes prefix) const {
-    const auto declared_at = [&](const char* tag) -> Bytes {
-        Attribute found;
-        for (AttributeReader reader(name_end(tag + 1, end_), end_); reader.next(found);) {
-            if (found.name.size() == prefix.size() + 6 && found.name.starts_with("xmlns:") &&
-                found.name.ends_with(prefix)) {
-                return found.value;
-            }
+// What the start tag declares this element's prefix to be.
+Bytes Element::declared_at(const char* tag) const {
+    const Bytes wanted = prefix();
+    Attribute found;
+    for (AttributeReader reader(name_end(tag + 1, end_), end_); reader.next(found);) {
+        if (found.name.size() == wanted.size() + 6 && found.name.starts_with("xmlns:") &&
+            found.name.ends_with(wanted)) {
+            return found.value;
         }
-        return {};
-    };
+    }
+    return {};
+}
+
+// From the element outwards. Children and grandchildren of the framed element know all that is
+// around them: there may be many, and to walk down to each would take the square of their number.
+Bytes Element::find_prefix() const {
+    Bytes uri = declared_at(begin_);
+    if (uri.data() == nullptr && depth_ > 0) uri = declared_at(parent_);
+    if (uri.data() == nullptr && depth_ > 2) uri = declared_around();
+    if (uri.data() == nullptr && depth_ > 1) uri = declared_at(root_);
+    return uri.data() != nullptr ? uri : scope_->find(prefix());
+}
+
+// Between the element around this one and the framed one, which are found by walking down again.
+Bytes Element::declared_around() const {
     std::array<const char*, limits::kXmlDepth> around{};
     std::size_t depth = 0;
     const char* tag = nullptr;
@@ -255,9 +272,9 @@ Bytes Element::find_prefix(Bytes prefix) const {
         if (kind == Tag::kOpen && depth < around.size()) around[depth++] = tag;
         if (kind == Tag::kClose && depth > 0) --depth;
     }
-    Bytes uri = declared_at(begin_);
-    while (uri.data() == nullptr && depth > 0) uri = declared_at(around[--depth]);
-    return uri.data() != nullptr ? uri : scope_->find(prefix);
+    Bytes uri;
+    while (uri.data() == nullptr && depth > 1) uri = declared_at(around[--depth]);
+    return uri;
 }
 
 const char* Element::content_begin(bool& empty_element) const {
@@ -269,10 +286,13 @@ const char* Element::content_begin(bool& empty_element) const {
 }
 
 // The first element at or after p, unless a closing tag comes before.
-Element Element::child_from(const char* p, Bytes inherited_namespace) const {
+Element Element::child_from(const char* p, const char* parent, std::uint32_t depth,
+                            Bytes inherited_namespace) const {
     for (const char* tag = nullptr;;) {
         const Tag kind = next_tag(p, end_, tag);
-        if (kind == Tag::kOpen || kind == Tag::kEmpty) return {*this, tag, inherited_namespace};
+        if (kind == Tag::kOpen || kind == Tag::kEmpty) {
+            return {*this, tag, parent, depth, inherited_namespace};
+        }
         if (kind != Tag::kCdata) return {};
     }
 }
@@ -281,7 +301,7 @@ Element Element::first_child() const {
     if (begin_ == nullptr) return {};
     if (const Outline::Child* child = outlined()) {
         if (child->flat) return {};
-        return child_from(root_ + child->content.offset, default_namespace());
+        return child_from(root_ + child->content.offset, begin_, depth_ + 1, default_namespace());
     }
     if (outline_ != nullptr) {
         return outline_->child_count == 0 ? Element() : Element(*this, 0U, default_namespace());
@@ -291,7 +311,8 @@ Element Element::first_child() const {
     for (Attribute found; reader.next(found);) {
         if (is_literal(found.name, "xmlns")) inherited = found.value;
     }
-    return reader.empty_element() ? Element() : child_from(reader.tag_end(), inherited);
+    return reader.empty_element() ? Element()
+                                  : child_from(reader.tag_end(), begin_, depth_ + 1, inherited);
 }
 
 Element Element::next_sibling() const {
@@ -301,7 +322,7 @@ Element Element::next_sibling() const {
         if (outline_->complete) return {};
     }
     const Bytes whole = bytes();
-    return child_from(whole.data() + whole.size(), inherited_);
+    return child_from(whole.data() + whole.size(), parent_, depth_, inherited_);
 }
 
 ChildRange Element::children() const { return ChildRange(first_child()); }

@@ -114,7 +114,9 @@ public:
     [[nodiscard]] Bytes content() const;  // between its tags, as on the wire
 
 private:
-    Element(const Element& relative, const char* begin, Bytes inherited_namespace);
+    // At `begin`, in the element whose start tag is at `parent`.
+    Element(const Element& relative, const char* begin, const char* parent, std::uint32_t depth,
+            Bytes inherited_namespace);
     // The child of that number of the outlined element.
     Element(const Element& relative, std::uint32_t number, Bytes inherited_namespace);
     void open(const char* begin);
@@ -123,13 +125,17 @@ private:
         return number_ == kNoNumber ? nullptr : &outline_->children[number_];
     }
     [[nodiscard]] Bytes default_namespace() const;
-    [[nodiscard]] Element child_from(const char* p, Bytes inherited_namespace) const;
+    [[nodiscard]] Element child_from(const char* p, const char* parent, std::uint32_t depth,
+                                     Bytes inherited_namespace) const;
     [[nodiscard]] const char* content_begin(bool& empty_element) const;
-    [[nodiscard]] Bytes find_prefix(Bytes prefix) const;
+    [[nodiscard]] Bytes find_prefix() const;
+    [[nodiscard]] Bytes declared_at(const char* tag) const;
+    [[nodiscard]] Bytes declared_around() const;
 
     const char* begin_ = nullptr;  // at '<'
     const char* name_ = nullptr;
     const char* attributes_ = nullptr;  // behind the name
+    const char* parent_ = nullptr;      // at the '<' of the element around it
     const char* root_ = nullptr;        // start of the framed bytes
     const char* end_ = nullptr;         // end of the framed bytes
     static constexpr std::uint32_t kNoNumber = UINT32_MAX;
@@ -140,6 +146,7 @@ private:
     std::uint32_t number_ = kNoNumber;  // of this one in the outline
     std::uint32_t name_size_ = 0;
     std::uint32_t prefix_size_ = 0;
+    std::uint32_t depth_ = 0;  // 0: the framed element
 };
 
 class ChildRange {

@@ -152,7 +152,8 @@ TEST(Jid, EnforcesDomains) {  // ADDR-2, ADDR-5
     EXPECT_EQ(domain("192.0.2.1"), "192.0.2.1");
     for (const Bytes text :
          {"", ".", "a..b", ".a", "a b", "-a.example", "a-.example", "a_b.example", "a..",
-          "xn--\x80", "a@b", "xn--a-ecp.example.\xff", "[::1", "[x]"}) {
+          "xn--\x80", "a@b", "xn--a-ecp.example.\xff", "a／b.example", "a＠b.example",
+          "a：b.example", "a․b.example", "[::1", "[x]"}) {
         EXPECT_EQ(domain(text), "refused") << text;
     }
     EXPECT_EQ(domain(std::string(63, 'a') + ".example"), std::string(63, 'a') + ".example");

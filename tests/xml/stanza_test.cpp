@@ -281,6 +281,37 @@ TEST(Element, AttributesAreDecoded) {
     EXPECT_FALSE(Stream("<a/>").root().attribute("b", sink));
 }
 
+TEST(Element, APrefixIsThatOfTheNearestDeclaration) {
+    const auto uri_of = [](const char* text, std::size_t depth) {
+        const Stream stream(text);
+        Element element = stream.root();
+        for (; depth > 0; --depth) element = element.first_child();
+        return std::string(element.namespace_uri());
+    };
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><p:b xmlns:p='1'/></a>", 1), "1");
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><p:b/></a>", 1), "0");
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><b xmlns:p='1'><p:c/></b></a>", 2), "1");
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><b xmlns:q='1'><p:c/></b></a>", 2), "0");
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><b xmlns:p='1'><c><p:d/></c></b></a>", 3), "1");
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><b><c><p:d/></c></b></a>", 3), "0");
+    EXPECT_EQ(uri_of("<a xmlns:p='0'><b xmlns:p='1'><c><d xmlns:p='2'><p:e/></d></c></b></a>", 4),
+              "2");
+}
+
+// Never the square of their number, which would take a quarter of an hour here.
+TEST(Element, ManyPrefixedChildrenAreCheap) {
+    std::string text = "<m xmlns:p='u'><b xmlns:q='v'>";
+    for (int i = 0; i < 200'000; ++i) text += "<p:c/>";
+    text += "</b>";
+    for (int i = 0; i < 200'000; ++i) text += "<p:c/>";
+    text += "</m>";
+    const StreamScope scope;
+    const Element root(text, scope);
+    EXPECT_FALSE(root.child("c", "w"));
+    EXPECT_FALSE(root.first_child().child("c", "w"));
+    EXPECT_TRUE(root.child("c", "u"));
+}
+
 // Whatever the bytes: no read outside them (the sanitizers watch), and the walk ends.
 TEST(Element, StaysInsideBrokenBytes) {
     std::mt19937 random(99);
