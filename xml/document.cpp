@@ -132,7 +132,7 @@ void Walker::restart() {
     at_ = element_.data();
     end_ = at_ + element_.size();
     depth_ = 0;
-    levels_[0] = {{}, {}, 0, false};
+    levels_[0] = {{}, {}, end_, {}, {}, 0, false};
 }
 
 bool Walker::enter() {
@@ -164,9 +164,9 @@ void Walker::open(const char* tag) {
     for (; p != end_ && *p != '>' && *p != '/' && !is_space(*p); ++p) {
         if (*p == ':' && local == name) local = p + 1;
     }
-    name_ = between(local, p);
-    prefix_ = local == name ? Bytes() : between(name, local - 1);
-    attributes_ = p;
+    own.name = between(local, p);
+    own.prefix = local == name ? Bytes() : between(name, local - 1);
+    own.attributes = p;
     AttributeReader attributes(p, end_);
     for (Attribute found; attributes.next(found);) {
         if (is_literal(found.name, "xmlns")) {
@@ -191,15 +191,15 @@ void Walker::leave() {
 
 Bytes Walker::namespace_uri() const {
     const Level& own = levels_[depth_];
-    if (prefix_.empty()) return own.default_uri;
+    if (own.prefix.empty()) return own.default_uri;
     for (std::size_t i = own.prefixes; i-- > 0;) {
-        if (declarations_[i].prefix == prefix_) return declarations_[i].uri;
+        if (declarations_[i].prefix == own.prefix) return declarations_[i].uri;
     }
-    return prefix_ == "xml" ? kXmlNamespace : Bytes();
+    return own.prefix == "xml" ? kXmlNamespace : Bytes();
 }
 
 Bytes Walker::attribute(Bytes name) const {
-    AttributeReader attributes(attributes_, end_);
+    AttributeReader attributes(levels_[depth_].attributes, end_);
     for (Attribute found; attributes.next(found);) {
         if (found.name == name) return found.value;
     }

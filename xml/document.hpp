@@ -25,8 +25,8 @@ enum class DocumentStatus : std::uint8_t { kRead, kNotWellFormed, kTooLarge };
 //         walk.leave();
 //     }
 //
-// Name and attributes are those of the element that was entered last. Made for well-formed input;
-// on other input the answers are arbitrary but stay inside the bytes, in which the views are, too.
+// Name and attributes are those of the element at hand. Made for well-formed input; on other input
+// the answers are arbitrary but stay inside the bytes, in which the views are, too.
 class Walker {
 public:
     // Stands before the element that these bytes are: it is entered first.
@@ -38,10 +38,10 @@ public:
     // Behind the element at hand, whatever is left in it.
     void leave();
 
-    [[nodiscard]] Bytes name() const { return name_; }  // local part
-    [[nodiscard]] Bytes namespace_uri() const;          // compared as it is written, as Element's
+    [[nodiscard]] Bytes name() const { return levels_[depth_].name; }  // local part
+    [[nodiscard]] Bytes namespace_uri() const;  // compared as it is written, as Element's
     [[nodiscard]] bool is(Bytes local, Bytes uri) const {
-        return name_ == local && namespace_uri() == uri;
+        return name() == local && namespace_uri() == uri;
     }
     // The value of the attribute with this name as written. Without a Sink: raw, or a null view.
     [[nodiscard]] Bytes attribute(Bytes name) const;
@@ -54,6 +54,9 @@ public:
 
 private:
     struct Level {
+        Bytes name;
+        Bytes prefix;
+        const char* attributes;
         Bytes default_uri;
         Bytes language;
         std::size_t prefixes;  // declared here or around it
@@ -68,9 +71,6 @@ private:
     Bytes element_;
     const char* at_ = nullptr;
     const char* end_ = nullptr;
-    const char* attributes_ = nullptr;
-    Bytes name_;
-    Bytes prefix_;
     std::size_t depth_;  // 0: around the element
     std::array<Level, limits::kXmlDepth + 1> levels_;
     std::array<Declaration, limits::kXmlPrefixes> declarations_;

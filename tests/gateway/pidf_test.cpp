@@ -247,6 +247,23 @@ TEST(PidfIn, ReadsTimestamps) {  // PRES-11
     EXPECT_EQ(read(pidf(tuple(kOpen, "<timestamp>today</timestamp>"))), "[orchard]open");
 }
 
+// What stands in an element that is no part of its schema says nothing of what is around it.
+TEST(PidfIn, IsNotMisledFromWithin) {
+    EXPECT_EQ(read(pidf(tuple(kOpen,
+                              "<contact priority='0.5'>sip:a@b</contact><rpid:activities>"
+                              "<rpid:away/><contact priority='0'/></rpid:activities>"))),
+              "[orchard]open away p64");
+    EXPECT_EQ(read(pidf(tuple(kOpen,
+                              "<timestamp>2001-10-27T16:49:29Z</timestamp>"
+                              "<note>hi<timestamp/></note>"))),
+              "[orchard]open @1004201369 'hi'");
+    EXPECT_EQ(read(pidf(tuple("<rpid:activities><rpid:away/><basic/></rpid:activities>" + kOpen))),
+              "[orchard]open away");
+    EXPECT_EQ(read(pidf(tuple(kOpen) +
+                        person("<rpid:away/><note>x</note>", "<note>P<note>x</note></note>"))),
+              "[orchard]open away 'P'");
+}
+
 TEST(PidfIn, NeedsBasicOrMore) {  // PRES-17
     EXPECT_EQ(read(pidf(tuple(""))), "");
     EXPECT_EQ(read(pidf("<tuple id='a'/>")), "");

@@ -189,6 +189,35 @@ TEST(Document, LeavesWhatIsLeft) {
     EXPECT_FALSE(walk.enter());
 }
 
+TEST(Document, IsBackAtTheElementAtHand) {
+    Document document;
+    const std::string text =
+        "<a b='1'><p:c xmlns:p='v' b='2'>x<d xmlns='w' b='3'/>y<e/></p:c><f/></a>";
+    ASSERT_EQ(document.read(text, kBytesMax), DocumentStatus::kRead);
+    Walker walk = document.walk();
+    EXPECT_EQ(walk.attribute("b").data(), nullptr);
+    ASSERT_TRUE(walk.enter());
+    ASSERT_TRUE(walk.enter());
+    ASSERT_TRUE(walk.enter());
+    EXPECT_TRUE(walk.is("d", "w"));
+    EXPECT_EQ(walk.attribute("b"), "3");
+    walk.leave();
+    EXPECT_TRUE(walk.is("c", "v"));
+    EXPECT_EQ(walk.attribute("b"), "2");
+    char memory[16];
+    Sink sink{MutableBytes(memory)};
+    EXPECT_TRUE(walk.text(sink));
+    EXPECT_EQ(sink.written(), "y");
+    EXPECT_TRUE(walk.is("c", "v"));
+    EXPECT_EQ(walk.attribute("b"), "2");
+    walk.leave();
+    EXPECT_TRUE(walk.is("a", ""));
+    EXPECT_EQ(walk.attribute("b"), "1");
+    walk.leave();
+    EXPECT_EQ(walk.name(), "");
+    EXPECT_EQ(walk.attribute("b").data(), nullptr);
+}
+
 TEST(Document, DecodesAttributes) {
     Document document;
     const std::string text = "<a b='x&lt;&#10;\ty' c=\"'\"/>";
