@@ -1,11 +1,13 @@
 // What was worked out of two texts, kept for when the same two come again: of kCorrespondents pairs
-// at most; a new pair takes the place of one of two others. Thread: the owner's.
+// at most; a new pair takes the place of one of two others, once it is known that it is to be kept.
+// Thread: the owner's.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "core/base/bytes.hpp"
@@ -13,15 +15,23 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kCorrespondents = 8'192;     // of one shard; 6 MiB
-constexpr std::size_t kCorrespondenceBytes = 384;  // of texts; who has longer ones is not kept
+constexpr std::size_t kCorrespondents = 8'192;
+// Of texts; who has longer ones is not kept. Names that are not Latin are long: each of their
+// letters is six bytes or nine of a SIP URI.
+constexpr std::size_t kCorrespondenceBytes = 640;
+constexpr std::size_t kMemoBytes = 8 << 20;  // of one memo; a shard has two
 
 template <typename What>
 class PairMemo {
 public:
-    PairMemo() : slab_(kCorrespondents), sets_(kSets) {}
+    PairMemo() : slab_(kCorrespondents + 1), sets_(kSets) {
+        static_assert(kCorrespondents * sizeof(Kept) + kSets * sizeof(Set) <= kMemoBytes);
+    }
     void clear() {
-        for (Set& set : sets_) set.hashes = {};
+        for (Set& set : sets_) {
+            set.hashes = {};
+            set.refused = 0;
+        }
     }
 
     // What is kept of the two, or null. Valid until the next call.
@@ -42,31 +52,33 @@ public:
         return nullptr;
     }
     // work_out(first, second, What&, Sink& memory): false when that is not to be kept. Its views
-    // may be of the two texts, which are copied, and of the memory. Null: not kept.
+    // may be of the two texts, which are copied, and of the memory. Null: not kept; that is
+    // remembered, too, of one pair for each two places, and not worked out again.
     template <typename WorkOut>
     [[nodiscard]] const What* make(Bytes first, Bytes second, WorkOut&& work_out) {
         if (first.size() + second.size() >= kCorrespondenceBytes) return nullptr;
         const std::uint64_t hash = hash_of(first, second);
         Set& set = set_of(hash);
-        const std::size_t way = set.hashes[0] == 0 ? 0 : 1u - set.newest;
-        Kept*& kept = set.kept[way];
+        if (set.refused == hash) return nullptr;
         Handle<Kept> handle;  // it is never given back
-        if (kept == nullptr) kept = slab_.make(handle);
-        set.hashes[way] = 0;
-        Sink memory{MutableBytes(kept->memory)};
+        if (spare_ == nullptr) spare_ = slab_.make(handle);
+        Sink memory{MutableBytes(spare_->memory)};
         memory.append(first);
         memory.append(second);
         const Bytes texts = memory.written();
-        if (!work_out(texts.substr(0, first.size()), texts.substr(first.size()), kept->what,
+        if (!work_out(texts.substr(0, first.size()), texts.substr(first.size()), spare_->what,
                       memory) ||
             memory.overflowed()) {
+            set.refused = hash;
             return nullptr;
         }
-        kept->first_size = static_cast<std::uint16_t>(first.size());
-        kept->second_size = static_cast<std::uint16_t>(second.size());
+        spare_->first_size = static_cast<std::uint16_t>(first.size());
+        spare_->second_size = static_cast<std::uint16_t>(second.size());
+        const std::size_t way = set.hashes[0] == 0 ? 0 : 1u - set.newest;
+        std::swap(set.kept[way], spare_);
         set.hashes[way] = hash;
         set.newest = static_cast<std::uint8_t>(way);
-        return &kept->what;
+        return &set.kept[way]->what;
     }
 
 private:
@@ -81,6 +93,7 @@ private:
     struct Set {
         std::array<std::uint64_t, 2> hashes{};  // 0: nothing
         std::array<Kept*, 2> kept{};
+        std::uint64_t refused = 0;  // the last of it that was not kept
         std::uint8_t newest = 0;
     };
     static constexpr std::size_t kSets = kCorrespondents / 2;
@@ -113,6 +126,7 @@ private:
     }
 
     Slab<Kept> slab_;
+    Kept* spare_ = nullptr;  // where the next one is worked out
     std::vector<Set> sets_;
 };
 

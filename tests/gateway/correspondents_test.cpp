@@ -141,5 +141,65 @@ TEST(Correspondents, FindsThePairThatItKeeps) {
     EXPECT_TRUE(kept.find("a@xmpp.example/rb", "@sip.example", true).malformed);
 }
 
+TEST(Correspondents, KeepsNamesThatAreNotLatin) {
+    const auto rules = test::compile(settings(false, "yes"));
+    Correspondents kept(kKeys);
+    kept.reload(*rules);
+    const Bytes from = "владимир.высоцкий@xmpp.example/Рабочий-стол";
+    const Bytes to = "анна.каренина@sip.example";
+    const Correspondence* const first = &kept.find(from, to, true);
+    EXPECT_TRUE(first->good);
+    EXPECT_NE(first, &kept.find("a@xmpp.example", "b@sip.example", false));
+    EXPECT_EQ(first, &kept.find(from, to, true));
+    EXPECT_EQ(text_of(*first), without_memory(kept, from, to));
+}
+
+TEST(Correspondents, WhatIsNotKeptTakesNoPlace) {
+    const auto rules = test::compile(settings(false, "yes"));
+    Correspondents kept(kKeys);
+    kept.reload(*rules);
+    const Correspondence* const other = &kept.find("", "", false);
+    const auto from = [](int i) { return "a" + std::to_string(i) + "@xmpp.example/r"; };
+    const auto known = [&] {
+        int count = 0;
+        for (int i = 0; i < 20'000; ++i) {
+            count += &kept.find(from(i), "b@sip.example", false) != other;
+        }
+        return count;
+    };
+    for (int i = 0; i < 20'000; ++i) {
+        static_cast<void>(kept.find(from(i), "b@sip.example", true));
+    }
+    const int before = known();
+    EXPECT_GT(before, 7'000);
+    const std::string long_name(300, 'l');
+    for (int i = 0; i < 20'000; ++i) {
+        EXPECT_EQ(&kept.find(from(i), "b@other.example", true), other);
+        if (i % 10 == 0) {
+            EXPECT_EQ(&kept.find(from(i), long_name + "@sip.example", true), other);
+        }
+    }
+    EXPECT_EQ(known(), before);
+}
+
+TEST(PairMemo, RemembersWhatItDoesNotKeep) {
+    PairMemo<int> memo;
+    int count = 0;
+    const auto refuse = [&count](Bytes, Bytes, int&, Sink&) { return ++count < 0; };
+    const auto no_room = [&count](Bytes, Bytes, int&, Sink& memory) {
+        for (std::size_t i = 0; i < kCorrespondenceBytes; ++i) memory.append('x');
+        return ++count > 0;
+    };
+    EXPECT_EQ(memo.make("a", "b", refuse), nullptr);
+    EXPECT_EQ(memo.make("a", "b", refuse), nullptr);
+    EXPECT_EQ(count, 1);
+    EXPECT_EQ(memo.make("c", "d", no_room), nullptr);
+    EXPECT_EQ(memo.make("c", "d", no_room), nullptr);
+    EXPECT_EQ(count, 2);
+    memo.clear();
+    EXPECT_EQ(memo.make("a", "b", refuse), nullptr);
+    EXPECT_EQ(count, 3);
+}
+
 }  // namespace
 }  // namespace fedgate::gateway
