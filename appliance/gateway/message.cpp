@@ -228,15 +228,18 @@ void read_without_text(const Children& found, StanzaText& read, Sink& memory) {
     }
 }
 
-// IM-3, and what else of the stanza a person should read.
-Bytes readable_text(const Children& found, const xml::Stanza& stanza, Sink& memory) {
+// IM-3, and what else of the stanza a person should read. Of a text that is too long nothing else
+// is looked at.
+Bytes readable_text(const Children& found, const xml::Stanza& stanza, std::size_t bytes_max,
+                    Sink& memory) {
     if (!found.correction && !found.links && !found.reactions)
         return text_of(found.body.element, memory);
     const std::size_t begin = memory.size();
     if (found.correction) memory.append(kCorrectionMark);
     const std::size_t text_begin = memory.size();
     if (found.body.element) found.body.element.text(memory);
-    if (found.links) write_links(stanza, text_begin, memory);
+    const bool too_large = memory.overflowed() || memory.size() - begin > bytes_max;
+    if (found.links && !too_large) write_links(stanza, text_begin, memory);
     if (found.reactions && memory.size() == text_begin) write_reactions(found.reactions, memory);
     return memory.size() == text_begin ? Bytes() : memory.written().substr(begin);
 }
@@ -261,7 +264,7 @@ StanzaText read_stanza(const xml::Stanza& stanza, std::size_t body_bytes_max, Si
         return read;
     }
     const Children found = look_at_children(stanza);
-    const Bytes body = readable_text(found, stanza, memory);
+    const Bytes body = readable_text(found, stanza, body_bytes_max, memory);
     const Bytes subject = text_of(found.subject.element, memory);
     if (memory.overflowed() || body.size() > body_bytes_max) {  // IM-19
         read.use = StanzaUse::kTooLarge;

@@ -20,7 +20,7 @@ constexpr Bytes kCorrectionMark = "* ";
 void write_reactions(const xml::Element& reactions, Sink&);
 
 // Behind a text, that is from `text_begin` on in the sink: a line for each link that is not in the
-// text, with its description.
+// text, with its description; of the first few.
 void write_links(const xml::Stanza&, std::size_t text_begin, Sink&);
 
 // Does it carry a text that only the other's client can read (SEC-7)? What only sets up keys says

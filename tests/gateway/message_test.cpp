@@ -222,6 +222,12 @@ TEST(MessageToSip, ModernChatReadsWell) {
               "look\r\na rose https://x/a?b=1&c=2\r\nhttps://x/b");
     EXPECT_EQ(body_of(to_sip(stanza(link("https://x/a", "<desc>a rose</desc>")))),
               "a rose https://x/a");
+    // Few are looked at, be they in the text or not: each look is a search through the text.
+    std::string many;
+    for (int i = 0; i < 7; ++i) many += link("https://x/a");
+    EXPECT_EQ(body_of(to_sip(stanza("<body>https://x/a</body>" + many + link("https://x/b") +
+                                    link("https://x/c")))),
+              "https://x/a\r\nhttps://x/b");
 }
 
 TEST(MessageToSip, NeverSilentlyDropsWhatWasEncrypted) {  // SEC-7
