@@ -63,7 +63,7 @@ Where and how:
 How much:
   --count 100000 (streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
   --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop);
-                       over UDP 50; of streams by dialback 16
+                       over UDP 50; of streams by dialback 8
   --rate N             N a second, whatever the target does (open loop): latency counts from when a
                        message was due. --window still bounds what is under way
   --limit 120          seconds for all of it; --silence 10: seconds without any answer
@@ -162,7 +162,7 @@ void set_defaults(Options& options) {
     if (options.auth.empty()) {
         options.auth = options.streams() && !options.tls.empty() ? "external" : "dialback";
     }
-    unless_set(options.window, options.streams()                ? (options.external() ? 64 : 16)
+    unless_set(options.window, options.streams()                ? (options.external() ? 64 : 8)
                                : options.sip_transport == "udp" ? 50
                                                                 : 1'000);
 }
