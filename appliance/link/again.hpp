@@ -5,8 +5,8 @@
 #include <string>
 
 #include "appliance/link/frame.hpp"
-#include "appliance/link/limits.hpp"
 #include "core/base/fifo.hpp"
+#include "core/base/limits.hpp"
 
 namespace fedgate::link {
 

@@ -2,7 +2,6 @@
 
 #include <concepts>
 
-#include "appliance/link/limits.hpp"
 #include "core/base/check.hpp"
 #include "core/base/limits.hpp"
 
@@ -58,19 +57,19 @@ public:
         }
     }
     template <typename Enum>
-    void code(Enum value) {
+    void code(Enum value, Enum, Enum) {
         number(static_cast<std::uint8_t>(value));
     }
     void id(const Id& id) { to_.append(reinterpret_cast<const char*>(id.data()), id.size()); }
     void counts(const Counts& counts) {
         for (const std::uint64_t count : counts) number(count);
     }
-    void text(Bytes text, std::size_t max) {
-        text = text.substr(0, max);
+    void text(Bytes text) {
+        text = text.substr(0, limits::kLinkTextBytes);
         number(static_cast<std::uint16_t>(text.size()));
         to_.append(text);
     }
-    void domain(Bytes domain) { text(domain, limits::kJidPartBytes); }
+    void domain(Bytes domain) { text(domain); }  // fits() has said so
     void stanza(Bytes stanza) {
         number(static_cast<std::uint32_t>(stanza.size()));
         to_.append(stanza);
@@ -99,32 +98,31 @@ public:
         }
         return value;
     }
+    template <std::unsigned_integral T>
+    void number(T& value) {
+        value = number<T>();
+    }
     template <typename Enum>
-    Enum code(Enum first, Enum last) {
-        const auto value = number<std::uint8_t>();
-        const auto from = static_cast<std::uint8_t>(first);
-        if (value >= from && value <= static_cast<std::uint8_t>(last)) {
-            return static_cast<Enum>(value);
+    void code(Enum& value, Enum first, Enum last) {
+        const auto code = number<std::uint8_t>();
+        value = static_cast<Enum>(code);
+        if (code >= static_cast<std::uint8_t>(first) && code <= static_cast<std::uint8_t>(last)) {
+            return;
         }
+        value = first;
         fail("has a value that is not defined");
-        return first;
     }
-    Id id() {
-        Id id{};
-        const Bytes bytes = take(id.size());
-        for (std::size_t i = 0; i < bytes.size(); ++i) {
-            id[i] = static_cast<std::uint8_t>(bytes[i]);
-        }
-        return id;
+    void id(Id& id) {
+        for (std::uint8_t& byte : id) number(byte);
     }
-    Counts counts() {
-        Counts counts{};
-        for (std::uint64_t& count : counts) count = number<std::uint64_t>();
-        return counts;
+    void counts(Counts& counts) {
+        for (std::uint64_t& count : counts) number(count);
     }
-    Bytes text(std::size_t max) { return sized(number<std::uint16_t>(), 0, max); }
-    Bytes domain() { return sized(number<std::uint16_t>(), 1, limits::kJidPartBytes); }
-    Bytes stanza() { return sized(number<std::uint32_t>(), 1, limits::kLinkStanzaBytes); }
+    void text(Bytes& text) { text = sized(number<std::uint16_t>(), 0, limits::kLinkTextBytes); }
+    void domain(Bytes& name) { name = sized(number<std::uint16_t>(), 1, limits::kJidPartBytes); }
+    void stanza(Bytes& stanza) {
+        stanza = sized(number<std::uint32_t>(), 1, limits::kLinkStanzaBytes);
+    }
     void fail(const char* fault) {
         if (*fault_ == '\0') fault_ = fault;
     }
@@ -149,80 +147,82 @@ private:
     const char* fault_ = "";
 };
 
-Hello read_hello(Reader& in) {
-    Hello hello;
-    hello.major = in.number<std::uint16_t>();
-    hello.minor = in.number<std::uint16_t>();
-    if (hello.major != kLinkMajor) return hello;  // what follows is that version's
-    hello.role = in.code(Role::kEdge, Role::kGateway);
-    hello.part = in.number<std::uint16_t>();
-    hello.instance = in.id();
-    hello.session = in.id();
-    hello.taken = in.counts();
-    hello.window = in.number<std::uint32_t>();
-    hello.node = in.text(limits::kLinkTextBytes);
-    return hello;
+// The fields of each kind, in their order, for both directions: `in_out` is a Reader or a Writer.
+template <typename T, typename Field>
+concept Is = std::same_as<std::remove_const_t<T>, Field>;
+
+void fields(auto& in_out, Is<Hello> auto& hello) {
+    in_out.number(hello.major);
+    in_out.number(hello.minor);
+    if (hello.major != kLinkMajor) return;  // what follows is that version's
+    in_out.code(hello.role, Role::kEdge, Role::kGateway);
+    in_out.number(hello.part);
+    in_out.id(hello.instance);
+    in_out.id(hello.session);
+    in_out.counts(hello.taken);
+    in_out.number(hello.window);
+    in_out.text(hello.node);
+}
+void fields(auto& in_out, Is<Ack> auto& ack) { in_out.counts(ack.taken); }
+void fields(auto& in_out, Is<Ping> auto& ping) { in_out.number(ping.number); }
+void fields(auto& in_out, Is<Pong> auto& pong) { in_out.number(pong.number); }
+void fields(auto&, Is<Drain> auto&) {}
+void fields(auto& in_out, Is<End> auto& end) {
+    in_out.code(end.code, EndCode::kDone, kEndCodeLast);
+    in_out.text(end.sentence);
+}
+void fields(auto& in_out, Is<Outcome> auto& outcome) {
+    in_out.number(outcome.ticket);
+    in_out.code(outcome.fate, Fate::kWritten, Fate::kFailed);
+    in_out.code(outcome.fault, Fault::kNone, Fault::kTooLong);
+    in_out.code(outcome.acknowledges, false, true);
+}
+void fields(auto& in_out, Is<PartnerNews> auto& news) {
+    in_out.code(news.kind, PartnerNews::Kind::kUp, PartnerNews::Kind::kSeen);
+    in_out.code(news.fault, Fault::kNone, Fault::kTooLong);
+    in_out.domain(news.our_domain);
+    in_out.domain(news.their_domain);
+    in_out.text(news.why);
+}
+void fields(auto& in_out, Is<FromPartner> auto& from) {
+    in_out.code(from.proof, Proof::kCertificate, Proof::kDialbackClear);
+    in_out.domain(from.from_domain);
+    in_out.stanza(from.stanza);
+}
+void fields(auto& in_out, Is<ToPartner> auto& to) {
+    in_out.number(to.ticket);
+    in_out.domain(to.our_domain);
+    in_out.domain(to.their_domain);
+    in_out.stanza(to.stanza);
 }
 
-Outcome read_outcome(Reader& in) {
-    Outcome outcome{};
-    outcome.ticket = in.number<std::uint64_t>();
-    outcome.fate = in.code(Fate::kWritten, Fate::kFailed);
-    outcome.fault = in.code(Fault::kNone, Fault::kTooLong);
-    const auto acknowledges = in.number<std::uint8_t>();
-    if (acknowledges > 1) in.fail("has a value that is not defined");
-    outcome.acknowledges = acknowledges == 1;
-    return outcome;
-}
-
-PartnerNews read_news(Reader& in) {
-    PartnerNews news{};
-    news.kind = in.code(PartnerNews::Kind::kUp, PartnerNews::Kind::kSeen);
-    news.fault = in.code(Fault::kNone, Fault::kTooLong);
-    news.our_domain = in.domain();
-    news.their_domain = in.domain();
-    news.why = in.text(limits::kLinkTextBytes);
-    return news;
-}
-
-FromPartner read_from_partner(Reader& in) {
-    FromPartner from{};
-    from.proof = in.code(Proof::kCertificate, Proof::kDialbackClear);
-    from.from_domain = in.domain();
-    from.stanza = in.stanza();
-    return from;
-}
-
-ToPartner read_to_partner(Reader& in) {
-    ToPartner to{};
-    to.ticket = in.number<std::uint64_t>();
-    to.our_domain = in.domain();
-    to.their_domain = in.domain();
-    to.stanza = in.stanza();
-    return to;
-}
-
-End read_end(Reader& in) {
-    End end{};
-    end.code = in.code(EndCode::kDone, kEndCodeLast);
-    end.sentence = in.text(limits::kLinkTextBytes);
-    return end;
+template <typename T>
+Frame read(Reader& in) {
+    T frame{};
+    fields(in, frame);
+    return frame;
 }
 
 Frame read_kind(std::uint8_t kind, Reader& in) {
     switch (static_cast<Kind>(kind)) {
-        case Kind::kHello: return read_hello(in);
-        case Kind::kAck: return Ack{in.counts()};
-        case Kind::kPing: return Ping{in.number<std::uint64_t>()};
-        case Kind::kPong: return Pong{in.number<std::uint64_t>()};
-        case Kind::kDrain: return Drain{};
-        case Kind::kEnd: return read_end(in);
-        case Kind::kOutcome: return read_outcome(in);
-        case Kind::kPartnerNews: return read_news(in);
-        case Kind::kFromPartner: return read_from_partner(in);
-        case Kind::kToPartner: return read_to_partner(in);
+        case Kind::kHello: return read<Hello>(in);
+        case Kind::kAck: return read<Ack>(in);
+        case Kind::kPing: return read<Ping>(in);
+        case Kind::kPong: return read<Pong>(in);
+        case Kind::kDrain: return read<Drain>(in);
+        case Kind::kEnd: return read<End>(in);
+        case Kind::kOutcome: return read<Outcome>(in);
+        case Kind::kPartnerNews: return read<PartnerNews>(in);
+        case Kind::kFromPartner: return read<FromPartner>(in);
+        case Kind::kToPartner: return read<ToPartner>(in);
     }
     return Unknown{kind};
+}
+
+template <typename T>
+void write(std::string& to, Kind kind, const T& frame) {
+    Writer out(to, kind);
+    fields(out, frame);
 }
 
 bool fits_domain(Bytes domain) { return !domain.empty() && domain.size() <= limits::kJidPartBytes; }
@@ -269,66 +269,24 @@ FrameRead read_frame(Bytes input, std::uint16_t peer_minor) {
     return read;
 }
 
-void write_frame(std::string& to, const Hello& hello) {
-    Writer out(to, Kind::kHello);
-    out.number(hello.major);
-    out.number(hello.minor);
-    out.code(hello.role);
-    out.number(hello.part);
-    out.id(hello.instance);
-    out.id(hello.session);
-    out.counts(hello.taken);
-    out.number(hello.window);
-    out.text(hello.node, limits::kLinkTextBytes);
-}
-
-void write_frame(std::string& to, const Ack& ack) { Writer(to, Kind::kAck).counts(ack.taken); }
-
-void write_frame(std::string& to, const Ping& ping) { Writer(to, Kind::kPing).number(ping.number); }
-
-void write_frame(std::string& to, const Pong& pong) { Writer(to, Kind::kPong).number(pong.number); }
-
-void write_frame(std::string& to, const Drain&) { Writer(to, Kind::kDrain); }
-
-void write_frame(std::string& to, const End& end) {
-    Writer out(to, Kind::kEnd);
-    out.code(end.code);
-    out.text(end.sentence, limits::kLinkTextBytes);
-}
-
-void write_frame(std::string& to, const Outcome& outcome) {
-    Writer out(to, Kind::kOutcome);
-    out.number(outcome.ticket);
-    out.code(outcome.fate);
-    out.code(outcome.fault);
-    out.code(outcome.acknowledges);
-}
-
+void write_frame(std::string& to, const Hello& hello) { write(to, Kind::kHello, hello); }
+void write_frame(std::string& to, const Ack& ack) { write(to, Kind::kAck, ack); }
+void write_frame(std::string& to, const Ping& ping) { write(to, Kind::kPing, ping); }
+void write_frame(std::string& to, const Pong& pong) { write(to, Kind::kPong, pong); }
+void write_frame(std::string& to, const Drain& drain) { write(to, Kind::kDrain, drain); }
+void write_frame(std::string& to, const End& end) { write(to, Kind::kEnd, end); }
+void write_frame(std::string& to, const Outcome& outcome) { write(to, Kind::kOutcome, outcome); }
 void write_frame(std::string& to, const PartnerNews& news) {
     FEDGATE_CHECK(fits(news));
-    Writer out(to, Kind::kPartnerNews);
-    out.code(news.kind);
-    out.code(news.fault);
-    out.domain(news.our_domain);
-    out.domain(news.their_domain);
-    out.text(news.why, limits::kLinkTextBytes);
+    write(to, Kind::kPartnerNews, news);
 }
-
 void write_frame(std::string& to, const FromPartner& from) {
     FEDGATE_CHECK(fits(from));
-    Writer out(to, Kind::kFromPartner);
-    out.code(from.proof);
-    out.domain(from.from_domain);
-    out.stanza(from.stanza);
+    write(to, Kind::kFromPartner, from);
 }
-
 void write_frame(std::string& to, const ToPartner& partner) {
     FEDGATE_CHECK(fits(partner));
-    Writer out(to, Kind::kToPartner);
-    out.number(partner.ticket);
-    out.domain(partner.our_domain);
-    out.domain(partner.their_domain);
-    out.stanza(partner.stanza);
+    write(to, Kind::kToPartner, partner);
 }
 
 bool fits(const PartnerNews& news) {

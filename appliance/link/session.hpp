@@ -13,7 +13,7 @@
 #include <string>
 
 #include "appliance/link/frame.hpp"
-#include "appliance/link/limits.hpp"
+#include "core/base/limits.hpp"
 #include "core/base/time.hpp"
 
 namespace fedgate::link {

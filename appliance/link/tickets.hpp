@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "appliance/link/limits.hpp"
 #include "appliance/link/link.hpp"
+#include "core/base/limits.hpp"
 
 namespace fedgate::link {
 

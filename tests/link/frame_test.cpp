@@ -6,7 +6,6 @@
 
 #include <gtest/gtest.h>
 
-#include "appliance/link/limits.hpp"
 #include "core/base/limits.hpp"
 
 namespace fedgate::link {

@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include "appliance/link/limits.hpp"
+#include "core/base/limits.hpp"
 #include "tests/link/session_support.hpp"
 
 namespace fedgate::link {
