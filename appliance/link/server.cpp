@@ -8,6 +8,7 @@
 
 #include "appliance/link/peer.hpp"
 #include "core/base/hash.hpp"
+#include "core/base/rendezvous.hpp"
 #include "net/address.hpp"
 #include "xml/jid.hpp"
 #include "xml/stanza.hpp"
@@ -19,13 +20,6 @@ namespace {
 
 // What waits to be sent again is looked at this often.
 constexpr Duration kAgain = 20ms;
-
-// The last step of splitmix64: scores of names must not follow one another.
-std::uint64_t mix(std::uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
 
 xml::Stanza stanza_of(const FromPartner& from, const xml::StreamScope& scope) {
     return from.view != nullptr ? *from.view : xml::parse_stanza(from.stanza, scope);
@@ -40,7 +34,7 @@ std::uint64_t hash_of_address(const xml::Stanza& stanza, Bytes raw, std::uint64_
     Sink sink{MutableBytes(memory)};
     const auto jid = xml::parse_jid(stanza.decoded(raw, text), sink);
     if (!jid) return fnv1a(raw, seed);
-    return fnv1a(jid->domain, fnv1a("@", fnv1a(jid->local, seed)));
+    return fedgate::hash_of_address(jid->local, jid->domain, seed);
 }
 
 std::uint64_t conversation_of(const FromPartner& from) {
@@ -304,8 +298,8 @@ void Server::on_partner(const PartnerNews& news) {
     for (auto& [key, link] : links_) static_cast<void>(link->channel.send(news));
 }
 
-// Rendezvous: of the names that are there the one with the highest score for this conversation, so
-// that one that comes or goes moves only its own share; then the same among its links.
+// Of the names that are there the one with the highest score for this conversation's slot; then the
+// same among its links.
 Server::Link* Server::link_for(const FromPartner& from) {
     const auto is_there = [](const Link& link) {
         return link.channel.open() || link.channel.holds();
@@ -316,11 +310,11 @@ Server::Link* Server::link_for(const FromPartner& from) {
         return is_there(*only) ? only : nullptr;
     }
     const std::uint64_t conversation = conversation_of(from);
+    const std::size_t slot = slot_of(conversation);
     std::pair<std::uint64_t, std::uint64_t> best_score;
     for (auto& [key, link] : links_) {
         if (!is_there(*link)) continue;
-        const std::pair score{mix(fnv1a(link->name, conversation)),
-                              mix(conversation + link->part + 1)};
+        const std::pair score{score_of(link->name, slot), mix(conversation + link->part + 1)};
         if (best != nullptr && score <= best_score) continue;
         best = link.get();
         best_score = score;
