@@ -16,6 +16,7 @@
 #include <tuple>
 #include <unistd.h>
 
+#include "appliance/store/file.hpp"
 #include "core/base/hash.hpp"
 #include "core/run/uring_loop.hpp"
 
@@ -133,8 +134,9 @@ bool Node::start(std::string& fault) {
     }
     group_ = std::make_unique<ShardGroup>(count);
     door_ = std::make_unique<edge::DoorGuard>(count);
-    store_ = std::make_unique<store::FileStore>(
-        *group_, settings.store_path, [secret = options.secret, count](const store::Row& row) {
+    store_ = std::make_unique<store::Service>(
+        *group_, std::make_unique<store::File>(settings.store_path),
+        [secret = options.secret, count](const store::Row& row) {
             return gateway::owner_shard(secret, row.xmpp, row.sip, count);
         });
     set_log_level(*rules_);
@@ -246,8 +248,8 @@ admin::Status Node::status() {
     }
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
-    const store::FileStoreStatus store = store_->status();
-    status.store = {store.path,    store.restoring,   store.rows,
+    const store::Status store = store_->status();
+    status.store = {store.name,    store.restoring,   store.rows,
                     store.waiting, store.last_commit, store.failing};
     std::ranges::copy(store.remarks, std::back_inserter(status.remarks));
     status.next_hops = next_hops();

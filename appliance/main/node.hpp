@@ -10,7 +10,7 @@
 #include "appliance/admin/host.hpp"
 #include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/worker.hpp"
-#include "appliance/store/file_store.hpp"
+#include "appliance/store/service.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate {
@@ -66,7 +66,7 @@ private:
     std::unique_ptr<ShardGroup> group_;
     std::unique_ptr<edge::DoorGuard> door_;
     gateway::SubscriptionQuota subscriptions_;
-    std::unique_ptr<store::FileStore> store_;
+    std::unique_ptr<store::Service> store_;
     std::vector<std::unique_ptr<Worker>> workers_;
     Drain drain_ = Drain::kNo;
     std::chrono::steady_clock::time_point drain_step_until_;

@@ -1,18 +1,15 @@
-// The file with the rows: SQLite, WAL, fsync at every commit. What SQLite itself does not notice is
-// found by a CRC in each row, and by the count and the sum of all of them, kept in the same
-// transaction: a flipped bit is seen where it changes a row, and where it hides one. So reading all
-// rows, which a start does anyway, is the whole check.
-// Waits for the disk. Thread: one at a time.
+// What a store's thread keeps rows in: a file (file.hpp), or a server that the nodes of a pool
+// share (postgresql.hpp). Waits for the disk, or the network. Thread: one at a time.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "appliance/store/change.hpp"
+#include "core/base/rendezvous.hpp"
 #include "core/base/time.hpp"
 
 namespace fedgate::store {
@@ -41,67 +38,55 @@ struct Damage {
     [[nodiscard]] std::uint64_t lost() const { return expected > rows ? expected - rows : 0; }
 };
 
-class Connection;  // sqlite.hpp
+// What a turn of a shared database has changed for this node.
+struct Shares {
+    Slots lost;    // another node's now: what is here of them is to be forgotten
+    Slots due;     // another node waits for them: give_up() when what waits is written
+    Slots gained;  // ours now: their rows are to be read
+};
 
 class Database {
 public:
     // False ends the reading.
     using Visitor = std::function<bool(Change&&)>;
 
-    explicit Database(std::string path);
-    ~Database();
-    Database(const Database&) = delete;
-    Database& operator=(const Database&) = delete;
+    virtual ~Database() = default;
 
-    // Makes the file if there is none. Other calls need it to have been opened, but for rebuild().
-    [[nodiscard]] Fault open();
+    // Makes what is not there. Other calls need it to have been opened, but for rebuild().
+    [[nodiscard]] virtual Fault open() = 0;
     // For a start on a disk that is full or read-only: the rows can be read, and nothing else.
-    [[nodiscard]] Fault open_to_read();
-    void close();
-    [[nodiscard]] bool is_open() const { return connection_ != nullptr; }
+    [[nodiscard]] virtual Fault open_to_read() { return Fault::kUnusable; }
+    virtual void close() = 0;
+    [[nodiscard]] virtual bool is_open() const = 0;
 
-    // Each right row once. Goes round what can't be read.
-    [[nodiscard]] Fault scan(const Visitor&, Damage&);
+    // Each right row of these slots once (of a file: all). Goes round what can't be read.
+    [[nodiscard]] virtual Fault scan(const Slots&, const Visitor&, Damage&) = 0;
     // All of them, in their order, or nothing.
-    [[nodiscard]] Fault write(std::span<const Batch* const>);
+    [[nodiscard]] virtual Fault write(std::span<const Batch* const>) = 0;
     // Could something be written now?
-    [[nodiscard]] Fault probe();
-    // Makes a new file of what can be read; the old one is set aside as `aside`. Opened afterwards,
-    // if there was no fault.
-    [[nodiscard]] Fault rebuild(WallTime now, Damage&, std::string& aside);
+    [[nodiscard]] virtual Fault probe() = 0;
+    // After Fault::kDamaged: makes a new file of what can be read; the old one is set aside as
+    // `aside`. Opened afterwards, if there was no fault.
+    [[nodiscard]] virtual Fault rebuild(WallTime, Damage&, std::string& aside) = 0;
 
-    // Of the last fault, to go on from the file's name: "can't be opened: Permission denied".
-    [[nodiscard]] const std::string& why() const { return why_; }
-    [[nodiscard]] const std::string& path() const { return path_; }
-    [[nodiscard]] std::uint64_t rows() const { return rows_; }
+    // Of the last fault, to go on from the name: "can't be opened: Permission denied".
+    [[nodiscard]] virtual const std::string& why() const = 0;
+    // A path, or an URL; for people.
+    [[nodiscard]] virtual const std::string& name() const = 0;
+    // What an administrator should do.
+    [[nodiscard]] virtual const char* remedy(Fault) const = 0;
+    [[nodiscard]] virtual std::uint64_t rows() const = 0;
     // Files that were set aside and are still there, oldest first.
-    [[nodiscard]] std::vector<std::string> set_aside() const;
+    [[nodiscard]] virtual std::vector<std::string> set_aside() const { return {}; }
 
-private:
-    [[nodiscard]] Fault fail(Fault, std::string why);
-    [[nodiscard]] Fault fail(const Connection&, const char* what);
-    [[nodiscard]] bool take_lock();
-    // kAlone: nobody else may use the file, and nothing is shared. kSalvage: what a file that was
-    // cut still has can be read.
-    enum class Access : std::uint8_t { kShared, kAlone, kSalvage };
-    [[nodiscard]] Fault connect(const std::string& uri, int flags,
-                                std::unique_ptr<Connection>& into, Access = Access::kShared);
-    [[nodiscard]] Fault identify(const Connection&);
-    [[nodiscard]] Fault start(std::unique_ptr<Connection>);
-    [[nodiscard]] Fault make(const std::string& path);
-    [[nodiscard]] Fault copy_rows(const std::string& fresh, Damage&);
-    [[nodiscard]] Fault scan(Connection&, const Visitor&, Damage&);
-    [[nodiscard]] Fault swap_files(const std::string& fresh, WallTime now, std::string& aside);
-    [[nodiscard]] bool replace_first_page(const std::string& fresh, const std::string& copy) const;
-    [[nodiscard]] bool is_moved() const;
-
-    const std::string path_;
-    std::unique_ptr<Connection> connection_;
-    int lock_ = -1;
-    std::uint64_t device_ = 0;
-    std::uint64_t inode_ = 0;
-    std::uint64_t rows_ = 0;
-    std::string why_;
+    // The rest is of one that the nodes of a pool share: README.md.
+    [[nodiscard]] virtual bool is_shared() const { return false; }
+    // After open(), and then every kTurn: tells the others that we are there, sees who else is.
+    [[nodiscard]] virtual Fault meet(Shares&) { return Fault::kNone; }
+    [[nodiscard]] virtual Fault give_up(const Slots&) { return Fault::kNone; }
+    // At the end, in peace: all of them.
+    virtual void retire() {}
+    [[nodiscard]] virtual std::string describe_shares() const { return {}; }
 };
 
 }  // namespace fedgate::store

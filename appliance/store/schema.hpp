@@ -1,5 +1,5 @@
 // What is in the file. Columns that an administrator can read; the two last are for us: see
-// database.hpp.
+// file.hpp.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The store of the daemon with its thread, on loops of the kernel.
-#include "appliance/store/file_store.hpp"
+#include "appliance/store/service.hpp"
 
 #include <array>
 #include <atomic>
@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "appliance/store/file.hpp"
 #include "core/run/uring_loop.hpp"
 #include "tests/store/files.hpp"
 
@@ -38,7 +39,7 @@ struct Listener final : User {
 class Process {
 public:
     explicit Process(const std::string& path)
-        : group_(2), store_(group_, path, [](const Row& row) {
+        : group_(2), store_(group_, std::make_unique<File>(path), [](const Row& row) {
               return static_cast<std::uint32_t>(row.xmpp.size() > 9 ? row.xmpp[9] & 1 : 0);
           }) {
         for (std::uint32_t i = 0; i < 2; ++i) {
@@ -91,17 +92,17 @@ public:
         store_.log().drain(lines);
         return lines;
     }
-    FileStore& store() { return store_; }
+    Service& store() { return store_; }
 
     std::array<Listener, 2> listeners;
 
 private:
     ShardGroup group_;
-    FileStore store_;
+    Service store_;
     std::vector<std::thread> threads_;
 };
 
-TEST(FileStore, KeepsRowsFromOneProcessToTheNext) {
+TEST(Service, KeepsRowsFromOneProcessToTheNext) {
     const Directory directory;
     {
         Process process(directory.file());
@@ -110,7 +111,7 @@ TEST(FileStore, KeepsRowsFromOneProcessToTheNext) {
         EXPECT_EQ(process.put("nurse@xmpp.example", 1), 1U);
         ASSERT_TRUE(Process::until(
             [&] { return process.listeners[0].kept == 1 && process.listeners[1].kept == 1; }));
-        const FileStoreStatus status = process.store().status();
+        const Status status = process.store().status();
         EXPECT_EQ(status.rows, 2U);
         EXPECT_EQ(status.waiting, 0U);
         EXPECT_TRUE(status.last_commit.has_value());
@@ -120,7 +121,7 @@ TEST(FileStore, KeepsRowsFromOneProcessToTheNext) {
     EXPECT_TRUE(process.restored(2));
 }
 
-TEST(FileStore, AnEndKeepsWhatWaits) {
+TEST(Service, AnEndKeepsWhatWaits) {
     const Directory directory;
     {
         Process process(directory.file());
@@ -134,7 +135,7 @@ TEST(FileStore, AnEndKeepsWhatWaits) {
     EXPECT_TRUE(process.restored(5'000));
 }
 
-TEST(FileStore, HandsRowsToTheirOwnersInSmallBatches) {
+TEST(Service, HandsRowsToTheirOwnersInSmallBatches) {
     const Directory directory;
     {
         Process process(directory.file());
@@ -152,7 +153,7 @@ TEST(FileStore, HandsRowsToTheirOwnersInSmallBatches) {
     EXPECT_EQ(process.store().status().rows, 10'000U);
 }
 
-TEST(FileStore, AFullDiskIsToldAndHeals) {
+TEST(Service, AFullDiskIsToldAndHeals) {
     std::signal(SIGXFSZ, SIG_IGN);
     const Directory directory;
     Process process(directory.file());
@@ -182,7 +183,7 @@ TEST(FileStore, AFullDiskIsToldAndHeals) {
     EXPECT_NE(log.find("The store works again"), std::string::npos) << log;
 }
 
-TEST(FileStore, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
+TEST(Service, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
     const Directory directory;
     {
         Process process(directory.file());
@@ -212,11 +213,11 @@ TEST(FileStore, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
     Process process(directory.file());
     ASSERT_TRUE(process.restored(5'000));
     EXPECT_NE(process.remark().find("was damaged once"), std::string::npos) << process.remark();
-    std::filesystem::remove(Database(directory.file()).set_aside().front());
+    std::filesystem::remove(File(directory.file()).set_aside().front());
     EXPECT_EQ(process.remark(), "");
 }
 
-TEST(FileStore, DamageThatComesWhileItRunsIsMended) {
+TEST(Service, DamageThatComesWhileItRunsIsMended) {
     const Directory directory;
     Process process(directory.file());
     ASSERT_TRUE(process.restored(0));
@@ -231,7 +232,7 @@ TEST(FileStore, DamageThatComesWhileItRunsIsMended) {
         << process.remark();
 }
 
-TEST(FileStore, AFileThatCantBeReadYetIsReadLater) {
+TEST(Service, AFileThatCantBeReadYetIsReadLater) {
     const Directory directory;
     {
         Process process(directory.file());
@@ -251,7 +252,7 @@ TEST(FileStore, AFileThatCantBeReadYetIsReadLater) {
     EXPECT_EQ(process.remark(), "");
 }
 
-TEST(FileStore, TheSecondOfTwoProcessesWaitsForTheFirst) {
+TEST(Service, TheSecondOfTwoProcessesWaitsForTheFirst) {
     const Directory directory;
     auto first = std::make_unique<Process>(directory.file());
     EXPECT_TRUE(first->put("juliet@xmpp.example"));

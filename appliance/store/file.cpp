@@ -1,4 +1,4 @@
-#include "appliance/store/database.hpp"
+#include "appliance/store/file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -123,21 +123,21 @@ constexpr const char* kErase = "DELETE FROM subscriptions WHERE (kind, xmpp, sip
 
 }  // namespace
 
-Database::Database(std::string path) : path_(std::move(path)) {}
+File::File(std::string path) : path_(std::move(path)) {}
 
-Database::~Database() {
+File::~File() {
     close();
     if (lock_ >= 0) ::close(lock_);
 }
 
-void Database::close() { connection_.reset(); }
+void File::close() { connection_.reset(); }
 
-Fault Database::fail(Fault fault, std::string why) {
+Fault File::fail(Fault fault, std::string why) {
     why_ = std::move(why);
     return fault;
 }
 
-Fault Database::fail(const Connection& connection, const char* what) {
+Fault File::fail(const Connection& connection, const char* what) {
     const int result = sqlite3_extended_errcode(connection.handle());
     int system = sqlite3_system_errno(connection.handle());
     if (system == 0) system = errno;  // it is not told of the write-ahead log
@@ -161,7 +161,7 @@ Fault Database::fail(const Connection& connection, const char* what) {
 }
 
 // Two processes with one store would tell everybody everything twice.
-bool Database::take_lock() {
+bool File::take_lock() {
     if (lock_ >= 0) return true;
     lock_ = ::open((path_ + ".lock").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
@@ -169,8 +169,8 @@ bool Database::take_lock() {
     return false;
 }
 
-Fault Database::connect(const std::string& uri, int flags, std::unique_ptr<Connection>& into,
-                        Access access) {
+Fault File::connect(const std::string& uri, int flags, std::unique_ptr<Connection>& into,
+                    Access access) {
     errno = 0;
     into = std::make_unique<Connection>();
     if (into->open(uri, flags) != SQLITE_OK) return fail(*into, "can't be opened");
@@ -184,7 +184,7 @@ Fault Database::connect(const std::string& uri, int flags, std::unique_ptr<Conne
     return Fault::kNone;
 }
 
-Fault Database::open() {
+Fault File::open() {
     close();
     if (!take_lock()) return fail(Fault::kInUse, "is in use by another fedgated");
     if (!exists(path_)) {
@@ -224,7 +224,7 @@ Fault Database::open() {
 
 // Without the file that the processes of a database share (it may find no room), and, if there is
 // no journal either, without anything but the file itself.
-Fault Database::open_to_read() {
+Fault File::open_to_read() {
     close();
     const bool no_journal = !exists(path_ + "-wal");
     for (const char* options : {"", "?immutable=1"}) {
@@ -238,7 +238,7 @@ Fault Database::open_to_read() {
     return Fault::kUnusable;
 }
 
-Fault Database::start(std::unique_ptr<Connection> connection) {
+Fault File::start(std::unique_ptr<Connection> connection) {
     struct stat status{};
     if (stat(path_.c_str(), &status) != 0) {
         return fail(Fault::kUnusable, std::string("is gone: ") + std::strerror(errno));
@@ -253,7 +253,7 @@ Fault Database::start(std::unique_ptr<Connection> connection) {
 }
 
 // Ours, of our version and whole? A bit may flip in what says so: each thing is said twice.
-Fault Database::identify(const Connection& connection) {
+Fault File::identify(const Connection& connection) {
     int result = SQLITE_OK;
     const auto ask = [&](const char* sql) -> std::int64_t {
         return result == SQLITE_OK ? connection.ask(sql, result) : 0;
@@ -282,7 +282,7 @@ Fault Database::identify(const Connection& connection) {
 }
 
 // An empty one, complete or not at all.
-Fault Database::make(const std::string& path) {
+Fault File::make(const std::string& path) {
     remove_with_journals(path);
     if (!make_private(path)) {
         return fail(Fault::kUnusable, std::string("can't be made: ") + std::strerror(errno));
@@ -302,11 +302,7 @@ Fault Database::make(const std::string& path) {
     return fault;
 }
 
-Fault Database::scan(const Visitor& visit, Damage& damage) {
-    return scan(*connection_, visit, damage);
-}
-
-Fault Database::scan(Connection& connection, const Visitor& visit, Damage& damage) {
+Fault File::scan(Connection& connection, const Visitor& visit, Damage& damage) {
     errno = 0;
     Reader reader(connection, visit, damage);
     const int result = reader.run();
@@ -314,7 +310,7 @@ Fault Database::scan(Connection& connection, const Visitor& visit, Damage& damag
                                                          : fail(connection, "can't be read");
 }
 
-Fault Database::write(std::span<const Batch* const> batches) {
+Fault File::write(std::span<const Batch* const> batches) {
     if (is_moved()) return fail(Fault::kUnusable, "was moved or removed while in use");
     errno = 0;
     const Connection& connection = *connection_;
@@ -350,7 +346,7 @@ Fault Database::write(std::span<const Batch* const> batches) {
     return fault;
 }
 
-Fault Database::probe() {
+Fault File::probe() {
     if (is_moved()) return fail(Fault::kUnusable, "was moved or removed while in use");
     errno = 0;
     if (connection_->run("BEGIN IMMEDIATE; UPDATE contents SET rows = rows; COMMIT") == SQLITE_OK) {
@@ -361,12 +357,12 @@ Fault Database::probe() {
     return fault;
 }
 
-bool Database::is_moved() const {
+bool File::is_moved() const {
     struct stat status{};
     return stat(path_.c_str(), &status) != 0 || status.st_dev != device_ || status.st_ino != inode_;
 }
 
-Fault Database::rebuild(WallTime now, Damage& damage, std::string& aside) {
+Fault File::rebuild(WallTime now, Damage& damage, std::string& aside) {
     if (connection_) {  // so that the file has all there is
         sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE,
                                   nullptr, nullptr);
@@ -383,7 +379,7 @@ Fault Database::rebuild(WallTime now, Damage& damage, std::string& aside) {
     return open();
 }
 
-Fault Database::copy_rows(const std::string& fresh, Damage& damage) {
+Fault File::copy_rows(const std::string& fresh, Damage& damage) {
     const std::string copy = path_ + ".salvage";
     std::unique_ptr<Connection> source;
     std::unique_ptr<Connection> into;
@@ -417,7 +413,7 @@ Fault Database::copy_rows(const std::string& fresh, Damage& damage) {
     return fault;
 }
 
-bool Database::replace_first_page(const std::string& fresh, const std::string& copy) const {
+bool File::replace_first_page(const std::string& fresh, const std::string& copy) const {
     std::array<unsigned char, kPageBytes> page{};
     if (!has_rows_in_second_page(path_)) return false;
     int file = ::open(fresh.c_str(), O_RDONLY | O_CLOEXEC);
@@ -451,7 +447,7 @@ bool Database::replace_first_page(const std::string& fresh, const std::string& c
     return written;
 }
 
-Fault Database::swap_files(const std::string& fresh, WallTime now, std::string& aside) {
+Fault File::swap_files(const std::string& fresh, WallTime now, std::string& aside) {
     const std::vector<std::string> before = set_aside();
     for (std::size_t i = 0; i + kSetAside <= before.size(); ++i) remove_with_journals(before[i]);
     const auto days = std::chrono::floor<std::chrono::days>(now);
@@ -474,7 +470,16 @@ Fault Database::swap_files(const std::string& fresh, WallTime now, std::string& 
     return Fault::kNone;
 }
 
-std::vector<std::string> Database::set_aside() const {
+const char* File::remedy(Fault fault) const {
+    switch (fault) {
+        case Fault::kInUse: return "stop the other one, or give each a dirs.state of its own";
+        case Fault::kForeign: return "move it away, or set store.url to another path";
+        case Fault::kDamaged: return "make room in its directory";
+        default: return "correct that";
+    }
+}
+
+std::vector<std::string> File::set_aside() const {
     std::vector<std::string> found;
     const std::filesystem::path path(path_);
     const std::string prefix = path.filename().string() + ".damaged-";

@@ -1,4 +1,4 @@
-#include "appliance/store/database.hpp"
+#include "appliance/store/file.hpp"
 
 #include <csignal>
 #include <map>
@@ -32,7 +32,7 @@ struct Start {
 
 Start start(const std::string& path, WallTime now = kNow) {
     Start outcome;
-    Database database(path);
+    File database(path);
     outcome.fault = database.open();
     Damage damage;
     if (outcome.fault == Fault::kDamaged) {
@@ -47,7 +47,7 @@ Start start(const std::string& path, WallTime now = kNow) {
         return true;
     };
     damage = {};
-    EXPECT_EQ(database.scan(take, damage), Fault::kNone);
+    EXPECT_EQ(database.scan({}, take, damage), Fault::kNone);
     EXPECT_EQ(damage.rows, outcome.rows.size());
     if (damage.any()) {
         outcome.reported = true;
@@ -58,7 +58,7 @@ Start start(const std::string& path, WallTime now = kNow) {
     }
     if (outcome.fault == Fault::kNone) {  // it is whole now, and can be written
         Damage none;
-        EXPECT_EQ(database.scan([](Change&&) { return true; }, none), Fault::kNone);
+        EXPECT_EQ(database.scan({}, [](Change&&) { return true; }, none), Fault::kNone);
         EXPECT_FALSE(none.any());
         EXPECT_EQ(none.rows, outcome.rows.size());
         EXPECT_EQ(database.probe(), Fault::kNone) << database.why();
@@ -67,7 +67,7 @@ Start start(const std::string& path, WallTime now = kNow) {
 }
 
 std::string filled(const std::string& path, unsigned rows = kRows) {
-    Database database(path);
+    File database(path);
     FEDGATE_CHECK(database.open() == Fault::kNone);
     Batch batch;
     for (unsigned i = 0; i < rows; ++i) add(batch, row(name(i), static_cast<std::uint8_t>(i)));
@@ -85,9 +85,9 @@ int run_sql(const std::string& path, const char* sql) {
     return result;
 }
 
-TEST(Database, KeepsChangesOverAClose) {
+TEST(File, KeepsChangesOverAClose) {
     const Directory directory;
-    std::optional<Database> database(directory.file());
+    std::optional<File> database(directory.file());
     ASSERT_EQ(database->open(), Fault::kNone) << database->why();
     Batch first;
     add(first, row("juliet@xmpp.example", 1));
@@ -105,9 +105,9 @@ TEST(Database, KeepsChangesOverAClose) {
     EXPECT_EQ(outcome.rows, (std::map<std::string, int>{{"juliet@xmpp.example", 3}}));
 }
 
-TEST(Database, KeepsEveryByte) {
+TEST(File, KeepsEveryByte) {
     const Directory directory;
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kNone);
     std::string detail(20'000, '\0');
     for (std::size_t i = 0; i < detail.size(); ++i) detail[i] = static_cast<char>(i * 7);
@@ -122,6 +122,7 @@ TEST(Database, KeepsEveryByte) {
     std::vector<Change> found;
     Damage damage;
     ASSERT_EQ(database.scan(
+                  {},
                   [&](Change&& change) {
                       found.push_back(std::move(change));
                       return true;
@@ -140,9 +141,9 @@ TEST(Database, KeepsEveryByte) {
     EXPECT_EQ(back.detail, detail);
 }
 
-TEST(Database, IsForItsOwnerOnly) {
+TEST(File, IsForItsOwnerOnly) {
     const Directory directory;
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kNone);
     for (const char* suffix : {"", "-wal", "-shm", ".lock"}) {
         struct stat status{};
@@ -152,13 +153,13 @@ TEST(Database, IsForItsOwnerOnly) {
 }
 
 // What was acknowledged is there after kill -9, and each commit is there or not.
-TEST(Database, KeepsWhatWasAcknowledgedOverAKill) {
+TEST(File, KeepsWhatWasAcknowledgedOverAKill) {
     const Directory directory;
     int acknowledged[2];
     ASSERT_EQ(pipe(acknowledged), 0);
     const pid_t child = fork();
     if (child == 0) {
-        Database database(directory.file());
+        File database(directory.file());
         if (database.open() != Fault::kNone) _exit(1);
         for (unsigned i = 0;; i += 2) {
             Batch batch;
@@ -184,7 +185,7 @@ TEST(Database, KeepsWhatWasAcknowledgedOverAKill) {
 
 // A flipped bit, anywhere: nothing wrong is ever told, what is lost is reported, and what is not
 // touched by it is saved.
-TEST(Database, AFlippedBitIsFoundAndTheRestSaved) {
+TEST(File, AFlippedBitIsFoundAndTheRestSaved) {
     const Directory directory;
     const std::string whole = filled(directory.file());
     ASSERT_GT(whole.size(), 8 * 4'096U);
@@ -222,7 +223,7 @@ TEST(Database, AFlippedBitIsFoundAndTheRestSaved) {
                 tries, found, lost, kRows, lost_most);
 }
 
-TEST(Database, ACutFileIsFoundAndTheRestSaved) {
+TEST(File, ACutFileIsFoundAndTheRestSaved) {
     const Directory directory;
     const std::string whole = filled(directory.file());
     for (std::size_t size = 0; size < whole.size(); size += 1'999) {
@@ -238,7 +239,7 @@ TEST(Database, ACutFileIsFoundAndTheRestSaved) {
     }
 }
 
-TEST(Database, MostOfALargeFileThatWasCutIsSaved) {
+TEST(File, MostOfALargeFileThatWasCutIsSaved) {
     const Directory directory;
     constexpr unsigned kMany = 20'000;
     const std::string whole = filled(directory.file(), kMany);
@@ -250,10 +251,10 @@ TEST(Database, MostOfALargeFileThatWasCutIsSaved) {
 }
 
 // One after the other they fill their pages in order: the root leads to the last ones.
-TEST(Database, HalfOfAFileThatWasCutInTwoIsSaved) {
+TEST(File, HalfOfAFileThatWasCutInTwoIsSaved) {
     const Directory directory;
     {
-        Database database(directory.file());
+        File database(directory.file());
         ASSERT_EQ(database.open(), Fault::kNone);
         for (unsigned i = 0; i < 5'000; i += 50) {
             Batch batch;
@@ -264,7 +265,7 @@ TEST(Database, HalfOfAFileThatWasCutInTwoIsSaved) {
     }
     const std::string whole = read(directory.file());
     write(directory.file(), whole.substr(0, whole.size() / 2));
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kDamaged);
     Damage damage;
     std::string aside;
@@ -273,7 +274,7 @@ TEST(Database, HalfOfAFileThatWasCutInTwoIsSaved) {
     EXPECT_GT(damage.rows, 2'000U);
 }
 
-TEST(Database, AHiddenRowIsMissed) {
+TEST(File, AHiddenRowIsMissed) {
     const Directory directory;
     filled(directory.file());
     ASSERT_EQ(run_sql(directory.file(),
@@ -287,7 +288,7 @@ TEST(Database, AHiddenRowIsMissed) {
     EXPECT_EQ(outcome.rows.size(), kRows - 2);  // 7 and 263
 }
 
-TEST(Database, ARowThatIsNotWhatItWasIsLeftOut) {
+TEST(File, ARowThatIsNotWhatItWasIsLeftOut) {
     const Directory directory;
     filled(directory.file());
     ASSERT_EQ(run_sql(directory.file(),
@@ -298,7 +299,7 @@ TEST(Database, ARowThatIsNotWhatItWasIsLeftOut) {
     EXPECT_EQ(outcome.rows.size(), kRows - 1);
 }
 
-TEST(Database, WhatIsNoDatabaseIsSetAsideUnderItsNameOnly) {
+TEST(File, WhatIsNoDatabaseIsSetAsideUnderItsNameOnly) {
     const Directory directory;
     write(directory.file(), "this is no database\n");
     const Start outcome = start(directory.file());
@@ -309,40 +310,40 @@ TEST(Database, WhatIsNoDatabaseIsSetAsideUnderItsNameOnly) {
     EXPECT_EQ(read(directory.file("passwd")), "root:x:0:0\n");
 }
 
-TEST(Database, AnothersDatabaseIsLeftAlone) {
+TEST(File, AnothersDatabaseIsLeftAlone) {
     const Directory directory;
     ASSERT_EQ(run_sql(directory.file(), "CREATE TABLE people (name)"), SQLITE_OK);
     const std::string before = read(directory.file());
-    Database database(directory.file());
+    File database(directory.file());
     EXPECT_EQ(database.open(), Fault::kForeign);
     EXPECT_EQ(database.why(), "is a database of another program");
     EXPECT_EQ(read(directory.file()), before);
 }
 
-TEST(Database, ALaterVersionIsLeftAlone) {
+TEST(File, ALaterVersionIsLeftAlone) {
     const Directory directory;
     filled(directory.file());
     ASSERT_EQ(run_sql(directory.file(), "PRAGMA user_version = 2; UPDATE contents SET version = 2"),
               SQLITE_OK);
     const std::string before = read(directory.file());
-    Database database(directory.file());
+    File database(directory.file());
     EXPECT_EQ(database.open(), Fault::kForeign);
     EXPECT_EQ(database.why(), "was written by a later version of Fedgate");
     EXPECT_EQ(read(directory.file()), before);
 }
 
-TEST(Database, TwoProcessesDoNotShareOne) {
+TEST(File, TwoProcessesDoNotShareOne) {
     const Directory directory;
-    Database first(directory.file());
+    File first(directory.file());
     ASSERT_EQ(first.open(), Fault::kNone);
-    Database second(directory.file());
+    File second(directory.file());
     EXPECT_EQ(second.open(), Fault::kInUse);
     EXPECT_EQ(first.probe(), Fault::kNone);
 }
 
-TEST(Database, AnAdministratorMayReadAndBackUpMeanwhile) {
+TEST(File, AnAdministratorMayReadAndBackUpMeanwhile) {
     const Directory directory;
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kNone);
     Batch batch;
     add(batch, row("juliet@xmpp.example"));
@@ -371,9 +372,9 @@ private:
     rlimit before_{};
 };
 
-TEST(Database, AFullDiskIsSaidAndHeals) {
+TEST(File, AFullDiskIsSaidAndHeals) {
     const Directory directory;
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kNone);
     Batch kept;
     add(kept, row("juliet@xmpp.example"));
@@ -393,16 +394,16 @@ TEST(Database, AFullDiskIsSaidAndHeals) {
     EXPECT_EQ(database.rows(), 2'001U);
 }
 
-TEST(Database, AFullDiskAtStartLetsTheRowsBeRead) {
+TEST(File, AFullDiskAtStartLetsTheRowsBeRead) {
     const Directory directory;
     filled(directory.file());
     const FileSizeLimit limit(0);
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kUnusable);
     EXPECT_NE(database.why().find("File too large"), std::string::npos) << database.why();
     ASSERT_EQ(database.open_to_read(), Fault::kNone);
     Damage damage;
-    EXPECT_EQ(database.scan([](Change&&) { return true; }, damage), Fault::kNone);
+    EXPECT_EQ(database.scan({}, [](Change&&) { return true; }, damage), Fault::kNone);
     EXPECT_EQ(damage.rows, kRows);
     EXPECT_FALSE(damage.any());
 }
@@ -418,37 +419,37 @@ public:
     AsNobody& operator=(const AsNobody&) = delete;
 };
 
-TEST(Database, ADirectoryThatCanOnlyBeReadIsSaidAndRead) {
+TEST(File, ADirectoryThatCanOnlyBeReadIsSaidAndRead) {
     const Directory directory;
     filled(directory.file());
     std::filesystem::permissions(directory.file(), std::filesystem::perms(0444));
     std::filesystem::remove(directory.file(".lock"));
     std::filesystem::permissions(directory.path(), std::filesystem::perms(0555));
     const AsNobody nobody;
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kUnusable);
     EXPECT_NE(database.why().find("can't be"), std::string::npos) << database.why();
     ASSERT_EQ(database.open_to_read(), Fault::kNone) << database.why();
     Damage damage;
-    EXPECT_EQ(database.scan([](Change&&) { return true; }, damage), Fault::kNone);
+    EXPECT_EQ(database.scan({}, [](Change&&) { return true; }, damage), Fault::kNone);
     EXPECT_EQ(damage.rows, kRows);
 }
 
-TEST(Database, SaysWhyItCantBeMade) {
+TEST(File, SaysWhyItCantBeMade) {
     const Directory directory;
-    Database nowhere(directory.file("nowhere/fedgate.db"));
+    File nowhere(directory.file("nowhere/fedgate.db"));
     EXPECT_EQ(nowhere.open(), Fault::kUnusable);
     EXPECT_EQ(nowhere.why(), "can't be made: No such file or directory");
     std::filesystem::permissions(directory.path(), std::filesystem::perms(0555));
     const AsNobody nobody;
-    Database denied(directory.file());
+    File denied(directory.file());
     EXPECT_EQ(denied.open(), Fault::kUnusable);
     EXPECT_EQ(denied.why(), "can't be made: Permission denied");
 }
 
-TEST(Database, AFileThatIsTakenAwayIsMissed) {
+TEST(File, AFileThatIsTakenAwayIsMissed) {
     const Directory directory;
-    Database database(directory.file());
+    File database(directory.file());
     ASSERT_EQ(database.open(), Fault::kNone);
     std::filesystem::rename(directory.file(), directory.file("elsewhere"));
     Batch batch;
@@ -460,14 +461,14 @@ TEST(Database, AFileThatIsTakenAwayIsMissed) {
     EXPECT_EQ(database.write(all), Fault::kNone);
 }
 
-TEST(Database, FewDamagedFilesAreKept) {
+TEST(File, FewDamagedFilesAreKept) {
     const Directory directory;
     std::string newest;
     for (int i = 0; i < 7; ++i) {
         write(directory.file(), "damage " + std::to_string(i));
         newest = start(directory.file(), kNow + std::chrono::seconds(i)).aside;
     }
-    const std::vector<std::string> kept = Database(directory.file()).set_aside();
+    const std::vector<std::string> kept = File(directory.file()).set_aside();
     EXPECT_EQ(kept.size(), 4U);
     EXPECT_EQ(kept.back(), newest);
     EXPECT_EQ(read(newest), "damage 6");

@@ -1,5 +1,6 @@
-// The store of the daemon: a file, written and read by a thread of its own, so that a slow disk
-// stops nobody. All that the shards have handed over while one commit was under way is the next.
+// The store of the daemon: a database, written and read by a thread of its own, so that a slow disk
+// or server stops nobody. All that the shards have handed over while one commit was under way is
+// the next.
 //
 // Order of life: make it before the shards; each shard's thread attaches a user to its door();
 // start() when the listeners are open; the shards' threads end; finish(); destroy it after that.
@@ -23,8 +24,8 @@
 namespace fedgate::store {
 
 // For `fedctl status`.
-struct FileStoreStatus {
-    std::string path;
+struct Status {
+    std::string name;  // path or URL
     bool restoring = false;
     std::uint64_t rows = 0;
     std::uint64_t waiting = 0;            // changes that are not on disk
@@ -34,15 +35,15 @@ struct FileStoreStatus {
         remarks;  // a sentence each: what, since when, what follows, what to do
 };
 
-class FileStore final : private Keeper {
+class Service final : private Keeper {
 public:
     // Which shard owns the pair of a row. Called on the store's thread.
     using OwnerOf = std::function<std::uint32_t(const Row&)>;
 
-    FileStore(ShardGroup&, std::string path, OwnerOf);
-    ~FileStore();
-    FileStore(const FileStore&) = delete;
-    FileStore& operator=(const FileStore&) = delete;
+    Service(ShardGroup&, std::unique_ptr<Database>, OwnerOf);
+    ~Service();
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
 
     [[nodiscard]] Desk& door(std::uint32_t shard) { return *desks_[shard]; }
     void start();
@@ -50,7 +51,7 @@ public:
     void finish();
 
     // Control thread.
-    [[nodiscard]] FileStoreStatus status();
+    [[nodiscard]] Status status();
     [[nodiscard]] Log& log() { return log_; }
 
 private:
@@ -75,7 +76,7 @@ private:
 
     ShardGroup& group_;
     const OwnerOf owner_of_;
-    Database database_;                         // the store's thread's
+    const std::unique_ptr<Database> database_;  // the store's thread's
     std::vector<std::unique_ptr<Desk>> desks_;  // the shards'
     Log log_{-1};                               // the store's thread's
     bool restored_ = false;                     // the same; all rows were handed over

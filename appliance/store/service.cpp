@@ -1,4 +1,4 @@
-#include "appliance/store/file_store.hpp"
+#include "appliance/store/service.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -31,10 +31,10 @@ std::string describe(const Damage& damage) {
 
 }  // namespace
 
-FileStore::FileStore(ShardGroup& group, std::string path, OwnerOf owner_of)
+Service::Service(ShardGroup& group, std::unique_ptr<Database> database, OwnerOf owner_of)
     : group_(group),
       owner_of_(std::move(owner_of)),
-      database_(std::move(path)),
+      database_(std::move(database)),
       taken_(group.count()),
       under_way_(group.count()) {
     for (std::uint32_t i = 0; i < group.count(); ++i) {
@@ -42,19 +42,19 @@ FileStore::FileStore(ShardGroup& group, std::string path, OwnerOf owner_of)
     }
 }
 
-FileStore::~FileStore() { finish(); }
+Service::~Service() { finish(); }
 
-void FileStore::start() {
+void Service::start() {
     thread_ = std::thread([this] { run(); });
 }
 
-void FileStore::take(std::uint32_t shard, Batch batch) {
+void Service::take(std::uint32_t shard, Batch batch) {
     const std::lock_guard lock(mutex_);
     taken_[shard] = std::move(batch);
     changed_.notify_one();
 }
 
-void FileStore::run() {
+void Service::run() {
     pthread_setname_np(pthread_self(), "store");
     try_again();
     while (wait()) {
@@ -66,7 +66,7 @@ void FileStore::run() {
 }
 
 // False: the end.
-bool FileStore::wait() {
+bool Service::wait() {
     std::unique_lock lock(mutex_);
     const auto has_work = [this] {
         return stopping_ || std::ranges::any_of(taken_, [](const auto& one) { return !!one; });
@@ -79,63 +79,64 @@ bool FileStore::wait() {
     return !stopping_;
 }
 
-void FileStore::try_again() {
-    Fault fault = database_.is_open() && restored_ ? database_.probe() : open();
+void Service::try_again() {
+    Fault fault = database_->is_open() && restored_ ? database_->probe() : open();
     if (fault == Fault::kDamaged) fault = mend();
     if (fault == Fault::kNone && !restored_) fault = restore();
     if (fault == Fault::kNone) return end_fault();
     begin_fault(fault);
     if (told_restored_) return;
     // What can be read is read, so that nobody loses what he has because the disk is full.
-    if (fault == Fault::kUnusable && database_.open_to_read() == Fault::kNone) {
+    if (fault == Fault::kUnusable && database_->open_to_read() == Fault::kNone) {
         static_cast<void>(restore());
-        database_.close();
+        database_->close();
     }
     end_restoring();
 }
 
-Fault FileStore::open() {
-    const Fault fault = database_.open();
-    std::vector<std::string> set_aside = database_.set_aside();
+Fault Service::open() {
+    const Fault fault = database_->open();
+    std::vector<std::string> set_aside = database_->set_aside();
     const std::lock_guard lock(mutex_);
     set_aside_ = std::move(set_aside);
-    rows_ = database_.rows();
+    rows_ = database_->rows();
     return fault;
 }
 
 // The damaged file is set aside, and a new one made of what can be read of it.
-Fault FileStore::mend() {
+Fault Service::mend() {
     Damage damage;
     std::string aside;
-    const Fault fault = database_.rebuild(wall_now(), damage, aside);
+    const Fault fault = database_->rebuild(wall_now(), damage, aside);
     if (fault != Fault::kNone) {
         const std::lock_guard lock(mutex_);
-        why_ = "is damaged, and what can be read of it can't be saved: " + database_.why();
+        why_ = "is damaged, and what can be read of it can't be saved: " + database_->why();
         return Fault::kDamaged;
     }
-    log_.event(EventId::kStoreDamaged, {{"file", database_.path()},
+    log_.event(EventId::kStoreDamaged, {{"store", database_->name()},
                                         {"saved", damage.rows},
                                         {"lost", damage.lost()},
                                         {"bad_rows", damage.bad_rows},
                                         {"bad_pages", damage.bad_pages},
                                         {"aside", aside}});
-    std::vector<std::string> set_aside = database_.set_aside();
+    std::vector<std::string> set_aside = database_->set_aside();
     const std::lock_guard lock(mutex_);
     damage_ =
         "the store was found damaged at " + readable_minute(wall_now()) + ": " + describe(damage);
     set_aside_ = std::move(set_aside);
-    rows_ = database_.rows();
+    rows_ = database_->rows();
     return Fault::kNone;
 }
 
 // What was handed over before a reading failed is passed over by the next: the order is the same.
-Fault FileStore::restore() {
+Fault Service::restore() {
     const auto began = Clock::now();
     std::vector<std::vector<Change>> ready(group_.count());
     std::uint64_t seen = 0;
     bool going_on = true;
     Damage damage;
-    const Fault fault = database_.scan(
+    const Fault fault = database_->scan(
+        {},
         [&](Change&& change) {
             if (++seen <= handed_over_) return true;
             const std::uint32_t shard = owner_of_(change.row());
@@ -155,17 +156,17 @@ Fault FileStore::restore() {
     log_.event(EventId::kStoreRestored, {{"rows", damage.rows}, {"ms", took.count()}});
     end_restoring();
     if (!damage.any() || mend() == Fault::kNone) return Fault::kNone;
-    log_.event(EventId::kStoreFailed, {{"file", database_.path()}, {"error", why_}});
+    log_.event(EventId::kStoreFailed, {{"store", database_->name()}, {"error", why_}});
     {
         const std::lock_guard lock(mutex_);
-        damage_ = "the store " + database_.path() + " " + why_ + "; it is used as it is, " +
+        damage_ = "the store " + database_->name() + " " + why_ + "; it is used as it is, " +
                   describe(damage) + "; make room in its directory and start again";
     }
-    return database_.open();
+    return database_->open();
 }
 
 // So that no shard is held up for long, and no memory fills up before one that is.
-bool FileStore::hand_over(std::uint32_t shard, std::vector<Change> rows) {
+bool Service::hand_over(std::uint32_t shard, std::vector<Change> rows) {
     {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return stopping_ || under_way_[shard] < kBatchesAhead; });
@@ -180,7 +181,7 @@ bool FileStore::hand_over(std::uint32_t shard, std::vector<Change> rows) {
     });
 }
 
-void FileStore::end_restoring() {
+void Service::end_restoring() {
     {
         const std::lock_guard lock(mutex_);
         told_restored_ = true;
@@ -188,13 +189,13 @@ void FileStore::end_restoring() {
     tell_all([](Desk& desk) { desk.restore_done(); });
 }
 
-void FileStore::tell_all(const std::function<void(Desk&)>& what) {
+void Service::tell_all(const std::function<void(Desk&)>& what) {
     for (std::uint32_t i = 0; i < desks_.size(); ++i) {
         static_cast<void>(post(i, [this, i, what](Shard&) { what(*desks_[i]); }));
     }
 }
 
-void FileStore::write() {
+void Service::write() {
     std::vector<std::optional<Batch>> batches(desks_.size());
     {
         const std::lock_guard lock(mutex_);
@@ -212,17 +213,17 @@ void FileStore::write() {
     give_back(std::move(batches), fault == Fault::kNone);
 }
 
-Fault FileStore::write(const std::vector<const Batch*>& batches) {
-    Fault fault = database_.write(batches);
-    if (fault == Fault::kDamaged && mend() == Fault::kNone) fault = database_.write(batches);
+Fault Service::write(const std::vector<const Batch*>& batches) {
+    Fault fault = database_->write(batches);
+    if (fault == Fault::kDamaged && mend() == Fault::kNone) fault = database_->write(batches);
     if (fault != Fault::kNone) return fault;
     const std::lock_guard lock(mutex_);
     last_commit_ = wall_now();
-    rows_ = database_.rows();
+    rows_ = database_->rows();
     return fault;
 }
 
-void FileStore::give_back(std::vector<std::optional<Batch>> batches, bool ok) {
+void Service::give_back(std::vector<std::optional<Batch>> batches, bool ok) {
     for (std::uint32_t i = 0; i < batches.size(); ++i) {
         if (!batches[i]) continue;
         static_cast<void>(post(i, [this, i, ok, batch = std::move(*batches[i])](Shard&) mutable {
@@ -231,12 +232,12 @@ void FileStore::give_back(std::vector<std::optional<Batch>> batches, bool ok) {
     }
 }
 
-void FileStore::begin_fault(Fault fault) {
+void Service::begin_fault(Fault fault) {
     const bool mending = fault == Fault::kDamaged;
-    const std::string why = mending ? why_ : database_.why();
+    const std::string why = mending ? why_ : database_->why();
     const bool is_new = fault_ == Fault::kNone;
     if (is_new || why != why_) {
-        log_.event(EventId::kStoreFailed, {{"file", database_.path()}, {"error", why}});
+        log_.event(EventId::kStoreFailed, {{"store", database_->name()}, {"error", why}});
     }
     {
         const std::lock_guard lock(mutex_);
@@ -248,21 +249,21 @@ void FileStore::begin_fault(Fault fault) {
     if (is_new) tell_all([](Desk& desk) { desk.set_failing(true); });
 }
 
-void FileStore::end_fault() {
+void Service::end_fault() {
     if (fault_ == Fault::kNone) return;
     const auto lasted = wall_now() - since_;
     {
         const std::lock_guard lock(mutex_);
         fault_ = Fault::kNone;
         why_.clear();
-        rows_ = database_.rows();
+        rows_ = database_->rows();
     }
-    log_.event(EventId::kStoreHealed, {{"file", database_.path()}, {"failed_s", lasted.count()}});
+    log_.event(EventId::kStoreHealed, {{"store", database_->name()}, {"failed_s", lasted.count()}});
     tell_all([](Desk& desk) { desk.set_failing(false); });
 }
 
 // The queue of a shard that is busy empties soon; one that has ended takes nothing any more.
-bool FileStore::post(std::uint32_t shard, ShardFunction function) {
+bool Service::post(std::uint32_t shard, ShardFunction function) {
     while (!group_.post(shard, std::move(function))) {
         std::unique_lock lock(mutex_);
         if (changed_.wait_for(lock, 1ms, [this] { return stopping_; })) return false;
@@ -270,7 +271,7 @@ bool FileStore::post(std::uint32_t shard, ShardFunction function) {
     return true;
 }
 
-void FileStore::finish() {
+void Service::finish() {
     {
         const std::lock_guard lock(mutex_);
         if (stopping_) return;
@@ -288,18 +289,18 @@ void FileStore::finish() {
         if (taken_[i]) all.push_back(&rest.emplace_back(std::move(*taken_[i])));
         all.push_back(&rest.emplace_back(desks_[i]->take_rest()));
     }
-    const bool written = database_.is_open() && restored_ && write(all) == Fault::kNone;
+    const bool written = database_->is_open() && restored_ && write(all) == Fault::kNone;
     if (!written && waiting > 0) {
         log_.event(
             EventId::kStoreFailed,
-            {{"file", database_.path()}, {"error", database_.why()}, {"changes_lost", waiting}});
+            {{"store", database_->name()}, {"error", database_->why()}, {"changes_lost", waiting}});
     }
-    database_.close();
+    database_->close();
 }
 
-FileStoreStatus FileStore::status() {
-    FileStoreStatus status;
-    status.path = database_.path();
+Status Service::status() {
+    Status status;
+    status.name = database_->name();
     for (const auto& desk : desks_) status.waiting += desk->waiting();
     const std::lock_guard lock(mutex_);
     status.restoring = !told_restored_;
@@ -307,15 +308,10 @@ FileStoreStatus FileStore::status() {
     status.last_commit = last_commit_;
     status.failing = fault_ != Fault::kNone;
     if (status.failing) {
-        const char* const remedy =
-            fault_ == Fault::kInUse     ? "stop the other one, or give each a dirs.state of its own"
-            : fault_ == Fault::kForeign ? "move it away, or set store.url to another path"
-            : fault_ == Fault::kDamaged ? "make room in its directory"
-                                        : "correct that";
-        status.remarks.push_back("the store " + status.path + " " + why_ + " (since " +
+        status.remarks.push_back("the store " + status.name + " " + why_ + " (since " +
                                  readable_minute(since_) +
                                  "): new subscriptions are refused, what stands goes on; " +
-                                 remedy + ", and it heals by itself");
+                                 database_->remedy(fault_) + ", and it heals by itself");
     }
     const auto removed = std::erase_if(set_aside_, [](const std::string& path) {
         std::error_code error;
