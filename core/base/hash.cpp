@@ -3,7 +3,9 @@
 #include <wolfssl/options.h>
 // options.h first: the other headers mean something else for every option.
 #include <algorithm>
+#include <cstring>
 
+#include <wolfssl/wolfcrypt/chacha.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/md5.h>
 #include <wolfssl/wolfcrypt/sha.h>
@@ -79,6 +81,17 @@ Sha256Digest hmac_sha256(Bytes key, std::initializer_list<Bytes> parts) {
     FEDGATE_CHECK(wc_HmacFinal(&state, digest.data()) == 0);
     wc_HmacFree(&state);
     return digest;
+}
+
+void expand_random(const std::array<std::uint8_t, 32>& key, MutableBytes out) {
+    ChaCha state;
+    constexpr std::array<byte, CHACHA_IV_BYTES> kNonce{};
+    FEDGATE_CHECK(wc_Chacha_SetKey(&state, key.data(), static_cast<word32>(key.size())) == 0);
+    FEDGATE_CHECK(wc_Chacha_SetIV(&state, kNonce.data(), 0) == 0);
+    std::memset(out.data(), 0, out.size());
+    auto* bytes = reinterpret_cast<byte*>(out.data());
+    FEDGATE_CHECK(wc_Chacha_Process(&state, bytes, bytes, size_of({out.data(), out.size()})) == 0);
+    explicit_bzero(&state, sizeof state);
 }
 
 void write_base64(Sink& out, Bytes bytes) {

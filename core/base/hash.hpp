@@ -1,4 +1,4 @@
-// Digests and text encodings over bytes. The only door to wolfCrypt's hashes. Nothing here
+// Digests, text encodings and random streams. The only door to wolfCrypt's hashes. Nothing here
 // allocates.
 #pragma once
 
@@ -31,6 +31,10 @@ std::array<char, 2 * N> to_hex(const std::array<std::uint8_t, N>& bytes) {
     write_hex(hex.data(), bytes);
     return hex;
 }
+
+// Random bytes, as many as wanted, out of a random key: the stream of ChaCha20 (RFC 8439
+// section 2.4) with counter and nonce zero. A key serves once.
+void expand_random(const std::array<std::uint8_t, 32>& key, MutableBytes out);
 
 // RFC 4648 section 4, with padding.
 constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }

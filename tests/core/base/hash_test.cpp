@@ -1,5 +1,7 @@
 #include "core/base/hash.hpp"
 
+#include <array>
+#include <cstring>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -75,6 +77,19 @@ TEST(Base64, RefusesWhatIsNotTheOneEncoding) {
     }
     EXPECT_FALSE(decode_base64("Zm9vYmFy", MutableBytes(memory, 5)));
     EXPECT_TRUE(decode_base64("Zm9vYmFy", MutableBytes(memory, 6)));
+}
+
+// RFC 8439 appendix A.1, test vectors 1 and 2: two blocks of key, nonce and counter zero.
+TEST(Hash, RandomStreamIsChaCha20) {
+    std::array<char, 128> stream;
+    stream.fill('x');  // what was there before has no part in it
+    expand_random({}, {stream.data(), stream.size()});
+    std::array<std::uint8_t, 8> first, second;
+    std::memcpy(first.data(), stream.data(), first.size());
+    std::memcpy(second.data(), stream.data() + 64, second.size());
+    const auto text = [](const auto& hex) { return std::string(hex.data(), hex.size()); };
+    EXPECT_EQ(text(to_hex(first)), "76b8e0ada0f13d90");
+    EXPECT_EQ(text(to_hex(second)), "9f07e7be5551387a");
 }
 
 TEST(Hash, ConstantTimeCompare) {
