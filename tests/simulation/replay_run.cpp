@@ -87,8 +87,8 @@ void count(const char* path, unsigned messages, unsigned rounds, Round&& round) 
     std::printf("%s %u %zu\n", path, messages * rounds, allocations);
 }
 
-void chat(const char* path, bool to_sip) {
-    World world(1, {.shards = 1,
+void chat(const char* path, bool to_sip, std::uint32_t shards) {
+    World world(1, {.shards = shards,
                     .more = clear(kXmppDomain),
                     .partner_more = clear(kSipDomain),
                     .front = metered});
@@ -106,8 +106,8 @@ void chat(const char* path, bool to_sip) {
     FEDGATE_CHECK(totals.doubled + totals.disordered + totals.open == 0);
 }
 
-void presence(const char* path, bool to_sip) {
-    PresenceWorld world(1, kPeople, 1, clear(kXmppDomain), metered, clear(kSipDomain));
+void presence(const char* path, bool to_sip, std::uint32_t shards) {
+    PresenceWorld world(1, kPeople, shards, clear(kXmppDomain), metered, clear(kSipDomain));
     world.meet();
     FEDGATE_CHECK(world.settle(120s));
     const Counter counter = to_sip ? Counter::kPresenceX2s : Counter::kPresenceS2x;
@@ -125,13 +125,15 @@ void presence(const char* path, bool to_sip) {
 
 struct Path {
     const char* name;
-    void (*run)(const char* name, bool to_sip);
+    void (*run)(const char* name, bool to_sip, std::uint32_t shards);
     bool to_sip;
+    std::uint32_t shards;
 };
-constexpr Path kPaths[] = {{"chat-to-message", chat, true},
-                           {"message-to-chat", chat, false},
-                           {"notify-to-presence", presence, false},
-                           {"presence-to-notify", presence, true}};
+// With two shards a message comes in at one, its pair is at home at one, and it goes out at one.
+constexpr Path kPaths[] = {
+    {"chat-to-message", chat, true, 1},         {"message-to-chat", chat, false, 1},
+    {"chat-to-message-on-two", chat, true, 2},  {"message-to-chat-on-two", chat, false, 2},
+    {"notify-to-presence", presence, false, 1}, {"presence-to-notify", presence, true, 1}};
 
 int run(int count, char** names) {
     for (int i = 0; i < count; ++i) {
@@ -146,7 +148,7 @@ int run(int count, char** names) {
         const bool wanted = count == 0 || std::any_of(names, names + count, [&](const char* name) {
                                 return std::strcmp(path.name, name) == 0;
                             });
-        if (wanted) path.run(path.name, path.to_sip);
+        if (wanted) path.run(path.name, path.to_sip, path.shards);
     }
     return 0;
 }
