@@ -1,18 +1,28 @@
-// Stanzas that came back from a link that is over and go on by another one, oldest first: what is
-// new waits behind them. Thread: one shard.
+// Stanzas that wait for a link, oldest first: those that came back from one that is over, and those
+// that are owed. What is new waits behind them. Thread: one shard.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "appliance/link/frame.hpp"
 #include "core/base/fifo.hpp"
 #include "core/base/limits.hpp"
+#include "core/run/loop.hpp"
+#include "core/run/timers.hpp"
 
 namespace fedgate::link {
 
 template <typename Stanza>
-class Again {
+class Again final : TimerOwner {
 public:
+    // Each is given to `take` until that says no; it may push others.
+    using Take = std::function<bool(const Stanza&)>;
+
+    Again(Loop& loop, Take take) : loop_(loop), take_(std::move(take)), timer_(*this) {}
+
     // False: at the bound.
     [[nodiscard]] bool push(const Stanza& stanza) {
         if (bytes_ > limits::kLinkAgainBytes) return false;
@@ -20,29 +30,60 @@ public:
         write_frame(bytes, stanza);
         bytes_ += bytes.size();
         frames_.push_back(std::move(bytes));
+        if (!timer_.armed()) loop_.timers().arm(timer_, loop_.now());
         return true;
     }
     [[nodiscard]] bool empty() const { return frames_.empty(); }
-    // Gives each to `take` until that says no. It may push others.
-    template <typename Take>
-    void give(Take take) {
-        while (!frames_.empty()) {
-            std::string bytes = std::move(frames_.front());
-            frames_.front().clear();
-            const FrameRead read = read_frame(bytes, kLinkMinor);
-            if (!take(std::get<Stanza>(read.frame))) {
-                frames_.front() = std::move(bytes);
-                return;
-            }
-            bytes_ -= bytes.size();
-            frames_.pop_front();
-        }
+    void give() {
+        if (std::exchange(giving_, true)) return;
+        while (!frames_.empty() && give_first()) continue;
         frames_.trim();
+        giving_ = false;
+        if (!empty()) loop_.timers().arm(timer_, loop_.now() + kLookAgain);
+    }
+    // Takes those out that `pick` says, and gives them to `then`, which may push others.
+    template <typename Pick, typename Then>
+    void take_out(Pick pick, Then then) {
+        std::vector<std::string> out;
+        for (std::size_t left = frames_.size(); left > 0; --left) {
+            std::string bytes = std::move(frames_.front());
+            frames_.pop_front();
+            const bool picked = pick(std::get<Stanza>(read_frame(bytes, kLinkMinor).frame));
+            if (picked) bytes_ -= bytes.size();
+            if (picked) {
+                out.push_back(std::move(bytes));
+            } else {
+                frames_.push_back(std::move(bytes));
+            }
+        }
+        for (const std::string& bytes : out) {
+            then(std::get<Stanza>(read_frame(bytes, kLinkMinor).frame));
+        }
     }
 
 private:
+    static constexpr Duration kLookAgain = 20ms;
+
+    void on_timer(Timer&) override { give(); }
+    [[nodiscard]] bool give_first() {
+        std::string bytes = std::move(frames_.front());
+        frames_.front().clear();
+        const FrameRead read = read_frame(bytes, kLinkMinor);
+        if (!take_(std::get<Stanza>(read.frame))) {
+            frames_.front() = std::move(bytes);
+            return false;
+        }
+        bytes_ -= bytes.size();
+        frames_.pop_front();
+        return true;
+    }
+
+    Loop& loop_;
+    const Take take_;
     Fifo<std::string> frames_;
     std::size_t bytes_ = 0;
+    bool giving_ = false;
+    Timer timer_;
 };
 
 }  // namespace fedgate::link

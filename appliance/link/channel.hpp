@@ -52,17 +52,16 @@ public:
     }
     void drain() { session_.drain(); }
     void end(EndCode code, Bytes sentence) { session_.end(code, sentence); }
+    void give_up() { session_.give_up(); }
 
     [[nodiscard]] const Session& session() const { return session_; }
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
     [[nodiscard]] bool up() const { return session_.state() == Session::State::kUp; }
     // Takes what is new.
     [[nodiscard]] bool open() const { return up() && !session_.peer().draining; }
-    // Has no connection, and stanzas that may still be taken when there is one: what follows them
-    // must not overtake them by another way.
-    [[nodiscard]] bool holds() const {
-        return !up() && session_.unacknowledged_bytes(Lane::kStanzas) > 0;
-    }
+    // Has no connection, but the next one can go on with all that there is: it is waited for, so
+    // that nothing is overtaken or goes to and fro.
+    [[nodiscard]] bool returning() const { return !up() && session_.resumable(); }
 
 private:
     void on_output(Session&, Bytes) override;

@@ -1,9 +1,11 @@
 #include "appliance/link/client.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "appliance/link/peer.hpp"
+#include "core/base/limits.hpp"
 #include "net/address.hpp"
 #include "net/dialer.hpp"
 
@@ -14,30 +16,55 @@ namespace {
 // An edge that is away is tried again after the first of these, then twice that, up to the last.
 constexpr Duration kRedialFirst = 50ms;
 constexpr Duration kRedialMax = 2s;
-// What waits to be sent again is looked at this often.
-constexpr Duration kAgain = 20ms;
 // From the connection to the end of the handshake.
 constexpr Duration kHandshakeWithin = 3s;
+// What goes to a partner moves to a better edge when all of it has left the other one. It is held
+// back for that for the first of these times, and if that was too short not again for the second.
+constexpr Duration kHeldToMove = 200ms;
+constexpr Duration kMoveAgain = 2s;
+// Edges that SRV records name are asked for anew at latest after this.
+constexpr Duration kAskService = 60s;
+
+bool is_below(Bytes name, Bytes domain) {
+    return name == domain || (name.size() > domain.size() && name.ends_with(domain) &&
+                              name[name.size() - domain.size() - 1] == '.');
+}
 
 }  // namespace
 
 // The link to one edge, and the way to it.
-struct Client::Link final : net::DialerOwner, net::ConnectionOwner, TimerOwner {
-    Link(Client& c, const ClientSettings::Edge& e)
+struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner, TimerOwner {
+    Link(Client& c, const ClientSettings::Edge& e, std::uint32_t its_rank,
+         std::vector<std::string> its_names)
         : client(c),
-          edge(e),
-          dialer(c.shard_.loop(), c.resolver_, *this),
+          host(e.host),
+          port(e.port),
+          rank(its_rank),
+          weight(e.weight),
+          names(std::move(its_names)),
+          dialer(c.shard_.loop(), c.resolver_, *this, &addresses),
           timer(*this),
-          channel(c.shard_.loop(), c,
+          channel(c.shard_.loop(), *this,
                   {Role::kGateway, c.settings_.node, c.settings_.instance,
                    static_cast<std::uint16_t>(c.shard_.index())}) {}
 
+    bool on_frame(Channel&, const Frame& frame) override { return client.on_frame(*this, frame); }
+    void on_up(Channel&, bool resumed) override { client.on_up(*this, resumed); }
+    void on_down(Channel&, Bytes why) override { client.on_down(*this, why); }
+    void on_returned(Channel&, const Frame& frame, bool maybe_taken) override {
+        client.on_returned(frame, maybe_taken);
+    }
+    void on_over(Channel&) override { client.on_over(*this); }
+    void on_room(Channel&) override { client.again_.give(); }
+    void on_drain(Channel&) override { client.note_who_is_there(); }
+
     void dial() {
-        dialer.start(
-            net::Lookup::fixed(edge.host, edge.port, net::Transport::kTcp, {.allow_literal = true}),
-            *this, kLinkConnection);
+        addresses.set({});  // when it is tried again is said here alone
+        dialer.start(net::Lookup::fixed(host, port, net::Transport::kTcp, {.allow_literal = true}),
+                     *this, kLinkConnection);
     }
     void dial_later() {
+        if (!listed) return;
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + pause);
         pause = std::min(2 * pause, kRedialMax);
     }
@@ -45,15 +72,17 @@ struct Client::Link final : net::DialerOwner, net::ConnectionOwner, TimerOwner {
                    const net::Target&) override {
         dialer.succeeded();
         connection = std::move(dialed);
-        connection->start_tls_client(client.tls_, edge.host, kLinkAlpn);
+        connection->start_tls_client(client.tls_, host, kLinkAlpn);
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + kHandshakeWithin);
     }
-    void on_dial_failed(net::Dialer&, net::DialFault, Error, Instant) override {
+    void on_dial_failed(net::Dialer&, net::DialFault, Error last, Instant) override {
         tell_down("can't be reached");
+        // Its process has died: nobody goes on with its sessions.
+        if (last.code == Errc::kRefused) channel.give_up();
         dial_later();
     }
     void on_secured(net::Connection& secured) override {
-        const Known known = identify(secured, {&edge.host, 1});
+        const Known known = identify(secured, names);
         if (known.name.empty()) {
             tell_down(known.fault);
             connection.reset();
@@ -77,11 +106,23 @@ struct Client::Link final : net::DialerOwner, net::ConnectionOwner, TimerOwner {
     // Once for each time that it is away: it is tried often.
     void tell_down(Bytes why) {
         if (std::exchange(told_down, true)) return;
-        client.shard_.log().event(EventId::kLinkDown, {{"peer", edge.host}, {"reason", why}});
+        client.shard_.log().event(EventId::kLinkDown, {{"peer", host}, {"reason", why}});
+    }
+    // Takes what is new, now or as soon as it is back.
+    [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
+    [[nodiscard]] bool idle() const {
+        return !channel.up() && !channel.returning() && connection == nullptr && !dialer.busy();
     }
 
     Client& client;
-    const ClientSettings::Edge& edge;
+    const std::string host;
+    const std::uint16_t port;
+    std::uint32_t rank;  // lower is first
+    std::uint16_t weight;
+    bool listed = true;              // else it serves out the connection that it has
+    std::vector<std::string> names;  // one of which its certificate has
+    Trial trial;
+    net::TargetPool addresses;
     net::Dialer dialer;
     std::unique_ptr<net::Connection> connection;  // until its peer has proved itself
     Timer timer;                                  // to dial, or for the handshake
@@ -91,39 +132,103 @@ struct Client::Link final : net::DialerOwner, net::ConnectionOwner, TimerOwner {
     Channel channel;
 };
 
+// Edges that SRV records of a domain name. While nobody answers, those that are known stay.
+struct Client::Service final : net::ResolverOwner, TimerOwner {
+    Service(Client& c, const ClientSettings::Edge& e) : client(c), settings(e), timer(*this) {}
+    ~Service() { client.resolver_.cancel(query); }
+
+    void ask() {
+        query = client.resolver_.query("_fedgate-link._tcp." + settings.host, net::DnsType::kSrv,
+                                       *this);
+    }
+    void on_resolved(net::QueryId, const net::DnsAnswer& answer) override {
+        query = {};
+        client.take_service(*this, answer);
+        client.shard_.loop().timers().arm(
+            timer, client.shard_.loop().now() + std::min(answer.ttl, kAskService));
+    }
+    void on_timer(Timer&) override { ask(); }
+
+    Client& client;
+    const ClientSettings::Edge& settings;
+    net::QueryId query;
+    std::vector<Link*> links;
+    bool told = false;  // that it names none
+    Timer timer;
+};
+
 Client::Client(Shard& shard, net::Resolver& resolver, net::TlsContext& tls, ClientSettings settings)
     : shard_(shard),
       resolver_(resolver),
       tls_(tls),
       settings_(std::move(settings)),
-      none_since_(shard.loop().now()),
-      again_timer_(*this) {
+      pairs_(1),
+      edges_(shard.loop().now()),
+      again_(shard.loop(), [this](const ToPartner& to) { return take(to); }),
+      missed_(*this) {
     for (const ClientSettings::Edge& edge : settings_.edges) {
-        links_.push_back(std::make_unique<Link>(*this, edge));
+        if (edge.port == 0) {
+            services_.push_back(std::make_unique<Service>(*this, edge));
+        } else {
+            add(edge, std::uint32_t{edge.priority} << 16, {edge.host});
+        }
     }
 }
 
 Client::~Client() = default;
 
+void Client::add(const ClientSettings::Edge& edge, std::uint32_t rank,
+                 std::vector<std::string> names) {
+    links_.push_back(std::make_unique<Link>(*this, edge, rank, std::move(names)));
+}
+
 void Client::start() {
     for (auto& link : links_) link->dial();
+    for (auto& service : services_) service->ask();
 }
 
 void Client::drain() {
+    draining_ = true;
     for (auto& link : links_) link->channel.drain();
 }
 
-Client::Link& Client::link_of(Channel& channel) {
-    const auto at =
-        std::ranges::find_if(links_, [&](const auto& link) { return &link->channel == &channel; });
-    FEDGATE_CHECK(at != links_.end());
-    return **at;
-}
-
-Client::Link* Client::link_to_use() {
-    const auto at = std::ranges::find_if(
-        links_, [](const auto& link) { return link->channel.open() || link->channel.holds(); });
-    return at != links_.end() ? at->get() : nullptr;
+// Who may be trusted does not hang on what DNS says: a certificate has the domain's name, or the
+// edge's, if that is below the domain or DNSSEC vouches for the record (RFC 6125 1.8, 6.2.1).
+void Client::take_service(Service& service, const net::DnsAnswer& answer) {
+    if (answer.srv.empty() || draining_) {
+        if (draining_ || std::exchange(service.told, true)) return;
+        return shard_.log().event(EventId::kLinkDown,
+                                  {{"peer", service.settings.host}, {"reason", "names no edge"}});
+    }
+    service.told = false;
+    for (Link* link : service.links) link->listed = false;
+    for (const net::SrvRecord& record : answer.srv) {
+        if (record.target.empty()) continue;
+        const std::uint32_t rank = std::uint32_t{service.settings.priority} << 16 | record.priority;
+        const auto at = std::ranges::find_if(service.links, [&](const Link* link) {
+            return link->host == record.target && link->port == record.port;
+        });
+        if (at == service.links.end()) {
+            if (links_.size() >= limits::kLinkEdges) continue;
+            std::vector<std::string> names{service.settings.host};
+            if (answer.secure || is_below(record.target, service.settings.host)) {
+                names.push_back(record.target);
+            }
+            add({record.target, record.port, 0, record.weight}, rank, std::move(names));
+            service.links.push_back(links_.back().get());
+            links_.back()->dial();
+            continue;
+        }
+        Link& link = **at;
+        link.listed = true;
+        link.rank = rank;
+        link.weight = record.weight;
+        if (link.idle() && !link.timer.armed()) link.dial();
+    }
+    const auto is_gone = [](const Link* link) { return !link->listed && link->idle(); };
+    std::erase_if(service.links, is_gone);
+    std::erase_if(links_, [&](const auto& link) { return is_gone(link.get()); });
+    note_who_is_there();
 }
 
 std::size_t Client::up_count() const {
@@ -131,88 +236,177 @@ std::size_t Client::up_count() const {
         std::ranges::count_if(links_, [](const auto& link) { return link->channel.up(); }));
 }
 
-void Client::on_up(Channel& channel, bool resumed) {
-    Link& link = link_of(channel);
-    if (!resumed) link.serial = ++last_serial_;
+void Client::on_up(Link& link, bool resumed) {
+    if (!resumed) {
+        link.serial = ++last_serial_;
+        link.trial.on_up(shard_.loop().now());
+    }
     link.pause = kRedialFirst;
     link.told_down = false;
     note_who_is_there();
-    shard_.log().event(EventId::kLinkUp, {{"peer", link.edge.host}});
+    shard_.log().event(EventId::kLinkUp, {{"peer", link.host}});
 }
 
-void Client::on_down(Channel& channel, Bytes why) {
-    Link& link = link_of(channel);
+void Client::on_down(Link& link, Bytes why) {
     link.tell_down(why);
     note_who_is_there();
     link.dial_later();
 }
 
-void Client::on_drain(Channel&) { note_who_is_there(); }
-
 void Client::note_who_is_there() {
-    const bool some = link_to_use() != nullptr;
-    if (std::exchange(some_, some) && !some) none_since_ = shard_.loop().now();
+    edges_.note(std::ranges::any_of(links_, [](const auto& link) { return link->there(); }),
+                shard_.loop().now());
+    if (edges_.none()) {
+        shard_.loop().timers().arm(missed_, edges_.none_since() + kEdgeAwaited);
+    }
 }
 
-bool Client::on_frame(Channel&, const Frame& frame) {
+// What may wait for longer is none of those whose senders are told.
+void Client::on_timer(Timer&) {
+    if (!missed(kEdgeAwaited)) return;
+    again_.take_out([](const ToPartner& to) { return !may_wait_long(to.ticket); },
+                    [this](const ToPartner& to) { fail(to, Fault::kUnreachable); });
+}
+
+bool Client::on_frame(Link& link, const Frame& frame) {
     if (const auto* from = std::get_if<FromPartner>(&frame)) return gateway_->take_stanza(*from);
     if (const auto* outcome = std::get_if<Outcome>(&frame)) take_outcome(*outcome);
-    if (const auto* news = std::get_if<PartnerNews>(&frame)) gateway_->on_partner(*news);
+    if (const auto* news = std::get_if<PartnerNews>(&frame)) take_news(link, *news);
     return true;
 }
 
 void Client::take_outcome(const Outcome& outcome) {
-    const Tickets::Entry* entry = tickets_.find(outcome.ticket);
+    Tickets::Entry* entry = tickets_.find(outcome.ticket);
     if (entry == nullptr) return;
+    settle(*entry);
     Outcome told = outcome;
     told.ticket = entry->theirs;
     if (outcome.fate != Fate::kWritten || !outcome.acknowledges) tickets_.remove(outcome.ticket);
     gateway_->on_outcome(told);
 }
 
+// It has a fate: what follows may go another way.
+void Client::settle(Tickets::Entry& entry) {
+    Pair& pair = pairs_[std::exchange(entry.about, 0)];
+    if (pair.open > 0) --pair.open;
+}
+
+// What becomes of a stream of an edge that carries nothing to him says nothing of the way to him.
+void Client::take_news(Link& link, const PartnerNews& news) {
+    using Kind = PartnerNews::Kind;
+    Pair& pair = pairs_[pair_of(news.our_domain, news.their_domain)];
+    if (news.kind == Kind::kUp) pair.stands = &link;
+    if (news.kind == Kind::kBroke || news.kind == Kind::kDown) {
+        if (pair.stands == &link) pair.stands = nullptr;
+        if (pair.link != nullptr && pair.link != &link) return;
+    }
+    gateway_->on_partner(news);
+}
+
+// At the bound, those that nothing is on its way of are forgotten. 0: no room.
+std::uint32_t Client::pair_of(Bytes our, Bytes their) {
+    key_.assign(our).append(1, ' ').append(their);
+    const auto at = pair_numbers_.find(key_);
+    if (at != pair_numbers_.end()) return at->second;
+    if (free_pairs_.empty() && pairs_.size() > limits::kLinkPairs) {
+        std::erase_if(pair_numbers_, [this](const auto& entry) {
+            if (pairs_[entry.second].open > 0) return false;
+            pairs_[entry.second] = {};
+            free_pairs_.push_back(entry.second);
+            return true;
+        });
+        if (free_pairs_.empty()) return 0;
+    }
+    std::uint32_t number = static_cast<std::uint32_t>(pairs_.size());
+    if (free_pairs_.empty()) {
+        pairs_.emplace_back();
+    } else {
+        number = free_pairs_.back();
+        free_pairs_.pop_back();
+    }
+    pair_numbers_.emplace(key_, number);
+    return number;
+}
+
+Client::Link* Client::best_link(Bytes our, Bytes their) {
+    if (links_.size() == 1) return links_[0]->there() ? links_[0].get() : nullptr;
+    const Instant now = shard_.loop().now();
+    const std::uint64_t pair = fnv1a(their, fnv1a(our));
+    Link* best = nullptr;
+    std::tuple<bool, bool, std::uint32_t, double> best_score;  // the lowest one
+    for (const auto& link : links_) {
+        if (!link->there()) continue;
+        const std::tuple its{!link->trial.passed(now), !link->listed, link->rank,
+                             -weighted_score(link->host, link->weight, pair)};
+        if (best != nullptr && its >= best_score) continue;
+        best = link.get();
+        best_score = its;
+    }
+    return best;
+}
+
+Client::Link* Client::link_for(Pair& pair, Link& best) {
+    if (pair.link == nullptr || pair.link == &best) return &best;
+    Link& old = *pair.link;
+    if (old.channel.returning()) return nullptr;
+    const Session& session = old.channel.session();
+    if (pair.open == 0 && session.acknowledged(Lane::kStanzas) >= pair.sent) return &best;
+    const Instant now = shard_.loop().now();
+    if (now >= pair.move_at) {
+        pair.hold_until = now + kHeldToMove;
+        pair.move_at = pair.hold_until + kMoveAgain;
+    }
+    if (now < pair.hold_until) return nullptr;
+    return old.channel.open() ? &old : &best;
+}
+
 bool Client::take_stanza(const ToPartner& to) {
-    if (link_to_use() != nullptr) return again_.empty() && take(to);
-    if (shard_.loop().now() < none_since_ + kEdgeAwaited) return false;
-    // What is owed waits for longer, and nothing that may not wait stands behind it.
-    if (!fits(to) || !may_wait_long(to.ticket) || !send_again(to)) fail(to, Fault::kUnreachable);
-    return true;
-}
-
-bool Client::send_again(const ToPartner& to) {
-    if (!again_.push(to)) return false;
-    if (!again_timer_.armed()) shard_.loop().timers().arm(again_timer_, shard_.loop().now());
-    return true;
-}
-
-void Client::on_room(Channel&) { go_on(); }
-
-void Client::on_timer(Timer&) { go_on(); }
-
-void Client::go_on() {
-    again_.give([this](const ToPartner& to) { return take(to); });
-    if (again_.empty() || again_timer_.armed()) return;
-    shard_.loop().timers().arm(again_timer_, shard_.loop().now() + kAgain);
-}
-
-bool Client::take(const ToPartner& to) {
     if (!fits(to)) {
         fail(to, Fault::kTooLong);
         return true;
     }
-    Link* const link = link_to_use();
-    if (link == nullptr) {
-        const Duration wait = may_wait_long(to.ticket) ? kLateNewsKept : kEdgeAwaited;
-        if (shard_.loop().now() < none_since_ + wait) return false;
+    if (!missed(kEdgeAwaited)) return again_.empty() && take(to);
+    owe(to);
+    return true;
+}
+
+// What is owed waits for longer, and nothing that may not wait stands behind it.
+void Client::owe(const ToPartner& to) {
+    if (!may_wait_long(to.ticket) || !again_.push(to)) fail(to, Fault::kUnreachable);
+}
+
+bool Client::take(const ToPartner& to) {
+    Link* const best = best_link(to.our_domain, to.their_domain);
+    if (best == nullptr) {
+        if (!missed(kLateNewsKept)) return false;
         fail(to, Fault::kUnreachable);
         return true;
     }
-    if (!link->channel.open()) return false;
-    if (!is_asked(to.ticket)) return link->channel.send(to);
-    const std::uint64_t own = tickets_.add(to.ticket, link->serial);
-    if (own == 0) return false;
-    if (link->channel.send(ToPartner{own, to.our_domain, to.their_domain, to.stanza})) return true;
-    tickets_.remove(own);
-    return false;
+    const std::uint32_t number = pair_of(to.our_domain, to.their_domain);
+    Link* const link = number != 0 ? link_for(pairs_[number], *best) : best;
+    return link != nullptr && link->channel.open() && send(to, *link, number);
+}
+
+bool Client::send(const ToPartner& to, Link& link, std::uint32_t number) {
+    Ticket ticket = to.ticket;
+    if (is_asked(ticket)) {
+        ticket = tickets_.add(to.ticket, link.serial, number);
+        if (ticket == 0) return false;
+    }
+    if (!link.channel.send(ToPartner{ticket, to.our_domain, to.their_domain, to.stanza})) {
+        if (is_asked(ticket)) tickets_.remove(ticket);
+        return false;
+    }
+    if (number == 0) return true;
+    Pair& pair = pairs_[number];
+    if (pair.link != &link) {
+        pair.link = &link;
+        pair.open = 0;
+        pair.move_at = {};
+    }
+    pair.sent = link.channel.session().sent(Lane::kStanzas);
+    if (is_asked(ticket)) ++pair.open;
+    return true;
 }
 
 void Client::fail(const ToPartner& to, Fault fault) {
@@ -223,7 +417,7 @@ void Client::fail(const ToPartner& to, Fault fault) {
                        {{"partner", to.their_domain}, {"domain", to.our_domain}});
 }
 
-void Client::on_returned(Channel&, const Frame& frame, bool maybe_taken) {
+void Client::on_returned(const Frame& frame, bool maybe_taken) {
     if (const auto* to = std::get_if<ToPartner>(&frame)) take_back(*to, maybe_taken);
 }
 
@@ -232,8 +426,9 @@ void Client::on_returned(Channel&, const Frame& frame, bool maybe_taken) {
 void Client::take_back(const ToPartner& to, bool maybe_taken) {
     ToPartner again = to;
     if (is_asked(to.ticket)) {
-        const Tickets::Entry* entry = tickets_.find(to.ticket);
+        Tickets::Entry* entry = tickets_.find(to.ticket);
         if (entry == nullptr) return;
+        settle(*entry);
         again.ticket = entry->theirs;
         tickets_.remove(to.ticket);
         if (maybe_taken) {
@@ -242,16 +437,38 @@ void Client::take_back(const ToPartner& to, bool maybe_taken) {
     } else if (to.ticket != 0 && maybe_taken) {
         return;
     }
-    const bool waits = may_wait_long(again.ticket) || link_to_use() != nullptr;
-    if (!waits || !send_again(again)) fail(again, Fault::kUnreachable);
+    if (missed(kEdgeAwaited)) return owe(again);
+    if (!again_.push(again)) fail(again, Fault::kUnreachable);
 }
 
 // What the edge has taken and not told the fate of.
-void Client::on_over(Channel& channel) {
+void Client::on_over(Link& link) {
+    link.trial.on_over(shard_.loop().now());
     note_who_is_there();  // it was there as long as it might have gone on
-    tickets_.remove_all_of(link_of(channel).serial, [this](Ticket theirs) {
+    tickets_.remove_all_of(link.serial, [this](Ticket theirs) {
         gateway_->on_outcome({theirs, Fate::kInDoubt, Fault::kUnreachable});
     });
+    tell_partners_of(link);
+}
+
+// The streams to partners that it had are gone, too.
+void Client::tell_partners_of(Link& link) {
+    std::vector<std::string> told;
+    for (const auto& [names, number] : pair_numbers_) {
+        Pair& pair = pairs_[number];
+        if (pair.link != &link && pair.stands != &link) continue;
+        told.push_back(names);
+        if (pair.stands == &link) pair.stands = nullptr;
+        if (pair.link != &link) continue;
+        pair.link = nullptr;
+        pair.open = 0;
+    }
+    const auto kind = edges_.none() ? PartnerNews::Kind::kDown : PartnerNews::Kind::kBroke;
+    for (const Bytes names : told) {
+        const std::size_t space = names.find(' ');
+        gateway_->on_partner({kind, Fault::kUnreachable, names.substr(0, space),
+                              names.substr(space + 1), "an edge has gone"});
+    }
 }
 
 }  // namespace fedgate::link

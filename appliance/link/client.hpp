@@ -1,6 +1,8 @@
-// The gateway's end of the link: it connects to each edge and stays connected. It is the edge as
-// the gateway of this shard sees it: the first edge of the list that is there carries what goes to
-// partners, and whatever an edge had when it went, its sender is told.
+// The gateway's end of the link: it connects to each edge and stays connected, since partners may
+// come in through any. It is the edge as the gateway of this shard sees it. What goes to a partner
+// goes by one edge as long as that is there: of those of the first priority that has any, the one
+// that its pair of domains is given to by weight. Whatever an edge had when it went, its sender is
+// told; and with which partners it talked, the gateway.
 //
 // Order of life: make, attach(), start(), turns, drain(), destroy before the gateway.
 // Thread: the shard's; each shard has links of its own, so that fates need no way between shards.
@@ -8,10 +10,12 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "appliance/link/again.hpp"
 #include "appliance/link/channel.hpp"
+#include "appliance/link/choice.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/link/tickets.hpp"
 #include "core/run/shard.hpp"
@@ -26,15 +30,19 @@ static_assert(kEdgeAwaited < kFateWithin);
 
 struct ClientSettings {
     struct Edge {
-        std::string host;  // what it is dialled by, and the name in its certificate: an A-label
+        // What it is dialled by, and the name in its certificate: an A-label. Without a port it is
+        // a domain whose `_fedgate-link._tcp` records name edges, with priorities behind this one.
+        std::string host;
         std::uint16_t port = 0;
+        std::uint16_t priority = 0;  // lower is first
+        std::uint16_t weight = 1;    // among those of one priority
     };
-    std::vector<Edge> edges;  // the first one that is there is used
-    std::string node;         // our name, for people
-    Id instance{};            // of the process: the same on all shards
+    std::vector<Edge> edges;
+    std::string node;  // our name, for people
+    Id instance{};     // of the process: the same on all shards
 };
 
-class Client final : public EdgeDoor, ChannelOwner, TimerOwner {
+class Client final : public EdgeDoor, TimerOwner {
 public:
     // The resolver and the TLS context (tls.internal.*) must outlive it.
     Client(Shard&, net::Resolver&, net::TlsContext&, ClientSettings);
@@ -54,39 +62,61 @@ public:
 
 private:
     struct Link;
+    struct Service;
+    // A pair of domains, and the edge that carries what goes from one to the other.
+    struct Pair {
+        Link* link = nullptr;    // null: none yet
+        Link* stands = nullptr;  // has told that a stream stands
+        std::uint64_t sent = 0;  // on that link, in its session
+        std::uint32_t open = 0;  // tickets there without any fate
+        Instant hold_until{};    // that link has a chance to get it all away
+        Instant move_at{};       // not before that it has another one
+    };
 
-    [[nodiscard]] bool on_frame(Channel&, const Frame&) override;
-    void on_up(Channel&, bool resumed) override;
-    void on_down(Channel&, Bytes why) override;
-    void on_returned(Channel&, const Frame&, bool maybe_taken) override;
-    void on_over(Channel&) override;
-    void on_room(Channel&) override;
-    void on_drain(Channel&) override;
     void on_timer(Timer&) override;
+    [[nodiscard]] bool on_frame(Link&, const Frame&);
+    void on_up(Link&, bool resumed);
+    void on_down(Link&, Bytes why);
+    void on_returned(const Frame&, bool maybe_taken);
+    void on_over(Link&);
 
-    [[nodiscard]] Link& link_of(Channel&);
-    [[nodiscard]] Link* link_to_use();  // null: none is there
+    void add(const ClientSettings::Edge&, std::uint32_t rank, std::vector<std::string> names);
+    void take_service(Service&, const net::DnsAnswer&);
     void note_who_is_there();
-    // False: not now. Whom it can't reach any more is told.
-    [[nodiscard]] bool take(const ToPartner&);
-    [[nodiscard]] bool send_again(const ToPartner&);
-    void go_on();
+    [[nodiscard]] bool missed(Duration time) const {
+        return edges_.missed_for(time, shard_.loop().now());
+    }
+    [[nodiscard]] std::uint32_t pair_of(Bytes our, Bytes their);
+    [[nodiscard]] Link* best_link(Bytes our, Bytes their);  // null: none is there
+    // Null: what there is on its way by another link comes first.
+    [[nodiscard]] Link* link_for(Pair&, Link& best);
+    [[nodiscard]] bool take(const ToPartner&);  // false: not now
+    [[nodiscard]] bool send(const ToPartner&, Link&, std::uint32_t pair);
+    void owe(const ToPartner&);
     void take_outcome(const Outcome&);
+    void take_news(Link&, const PartnerNews&);
+    void settle(Tickets::Entry&);
     void fail(const ToPartner&, Fault);
     void take_back(const ToPartner&, bool maybe_taken);
+    void tell_partners_of(Link&);
 
     Shard& shard_;
     net::Resolver& resolver_;
     net::TlsContext& tls_;
     const ClientSettings settings_;
     GatewayDoor* gateway_ = nullptr;
-    std::vector<std::unique_ptr<Link>> links_;  // in the order of settings_.edges
+    std::vector<std::unique_ptr<Link>> links_;
+    std::vector<std::unique_ptr<Service>> services_;
+    std::unordered_map<std::string, std::uint32_t> pair_numbers_;  // by "our their"
+    std::vector<Pair> pairs_;  // the first one is of those that there is no room for
+    std::vector<std::uint32_t> free_pairs_;
+    std::string key_;  // scratch for look-ups
     Tickets tickets_;
     std::uint32_t last_serial_ = 0;
-    bool some_ = false;   // edge takes what is new
-    Instant none_since_;  // when the last one went
+    Attendance edges_;
     Again<ToPartner> again_;
-    Timer again_timer_;
+    Timer missed_;
+    bool draining_ = false;
 };
 
 }  // namespace fedgate::link

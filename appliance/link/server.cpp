@@ -18,9 +18,6 @@ namespace fedgate::link {
 
 namespace {
 
-// What waits to be sent again is looked at this often.
-constexpr Duration kAgain = 20ms;
-
 xml::Stanza stanza_of(const FromPartner& from, const xml::StreamScope& scope) {
     return from.view != nullptr ? *from.view : xml::parse_stanza(from.stanza, scope);
 }
@@ -47,6 +44,10 @@ std::uint64_t conversation_of(const FromPartner& from) {
 bool asks(const xml::Stanza& stanza) {
     if (stanza.kind == xml::StanzaKind::kMessage) return stanza.type != "error";
     return stanza.kind == xml::StanzaKind::kIq && (stanza.type == "get" || stanza.type == "set");
+}
+bool asks_for_answer(const FromPartner& from) {
+    const xml::StreamScope scope;
+    return asks(stanza_of(from, scope));
 }
 
 }  // namespace
@@ -97,13 +98,28 @@ struct Server::Guest final : net::ConnectionOwner, TimerOwner {
 };
 
 // One of a gateway's processes' sessions.
-struct Server::Link {
-    Link(Server& server, std::string its_name, std::uint16_t its_part)
-        : name(std::move(its_name)),
+struct Server::Link final : ChannelOwner, TimerOwner {
+    Link(Server& s, std::string its_name, std::uint16_t its_part)
+        : server(s),
+          name(std::move(its_name)),
           part(its_part),
-          channel(server.shard_.loop(), server,
-                  {Role::kEdge, server.settings_.node, server.instance_, its_part}) {}
+          joins(*this),
+          channel(s.shard_.loop(), *this, {Role::kEdge, s.settings_.node, s.instance_, its_part}) {}
 
+    bool on_frame(Channel&, const Frame& frame) override { return server.on_frame(*this, frame); }
+    void on_up(Channel&, bool resumed) override { server.on_up(*this, resumed); }
+    void on_down(Channel&, Bytes why) override { server.on_down(*this, why); }
+    void on_returned(Channel&, const Frame& frame, bool maybe_taken) override {
+        server.on_returned(frame, maybe_taken);
+    }
+    void on_over(Channel&) override { server.on_over(*this); }
+    void on_room(Channel&) override { server.tell_owed(*this); }
+    void on_drain(Channel&) override { server.on_drain(*this); }
+    void on_timer(Timer&) override { server.join(*this); }
+    // Takes what is new, now or as soon as it is back.
+    [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
+
+    Server& server;
     const std::string name;
     const std::uint16_t part;
     std::uint32_t serial = 0;  // of its session, in tickets_
@@ -116,6 +132,8 @@ struct Server::Link {
         std::uint64_t sent;
     };
     std::vector<Before> before;
+    Trial trial;
+    Timer joins;  // when that is over
     Channel channel;
 };
 
@@ -124,8 +142,9 @@ Server::Server(Shard& shard, net::TlsContext& tls, ServerSettings settings)
       tls_(tls),
       settings_(std::move(settings)),
       instance_(random_id()),
-      none_since_(shard.loop().now()),
-      again_timer_(*this) {}
+      gateways_(shard.loop().now()),
+      again_(shard.loop(), [this](const FromPartner& from) { return take(from); }),
+      missed_(*this) {}
 
 Server::~Server() {
     stop_accepting();
@@ -192,38 +211,39 @@ void Server::greet(Guest& guest, const Hello& hello) {
     guest.leave();
 }
 
-Server::Link& Server::link_of(Channel& channel) {
-    const auto at = std::ranges::find_if(
-        links_, [&](const auto& entry) { return &entry.second->channel == &channel; });
-    FEDGATE_CHECK(at != links_.end());
-    return *at->second;
-}
-
 std::size_t Server::up_count() const {
     return static_cast<std::size_t>(std::ranges::count_if(
         links_, [](const auto& entry) { return entry.second->channel.up(); }));
 }
 
-void Server::on_up(Channel& channel, bool resumed) {
-    Link& link = link_of(channel);
-    if (!resumed) link.serial = ++last_serial_;
-    link.before.clear();
-    for (const auto& [key, other] : links_) wait_for(link, *other);
-    if (draining_) channel.drain();
+void Server::on_up(Link& link, bool resumed) {
+    if (!resumed) {
+        link.serial = ++last_serial_;
+        link.trial.on_up(shard_.loop().now());
+        shard_.loop().timers().arm(link.joins, link.trial.until());
+    }
+    join(link);
+    if (draining_) link.channel.drain();
     note_who_is_there();
     shard_.log().event(EventId::kLinkUp, {{"peer", link.name}});
     tell_owed(link);
+    again_.give();
 }
 
-void Server::on_down(Channel& channel, Bytes why) {
-    shard_.log().event(EventId::kLinkDown, {{"peer", link_of(channel).name}, {"reason", why}});
+void Server::on_down(Link& link, Bytes why) {
+    shard_.log().event(EventId::kLinkDown, {{"peer", link.name}, {"reason", why}});
     note_who_is_there();
 }
 
-void Server::on_drain(Channel& channel) {
-    const Link& going = link_of(channel);
+void Server::on_drain(Link& going) {
     for (auto& [key, other] : links_) wait_for(*other, going);
     note_who_is_there();
+}
+
+// Conversations move to it from now on.
+void Server::join(Link& link) {
+    link.before.clear();
+    for (const auto& [key, other] : links_) wait_for(link, *other);
 }
 
 void Server::wait_for(Link& link, const Link& other) {
@@ -242,23 +262,31 @@ bool Server::may_send(Link& link) {
 }
 
 void Server::note_who_is_there() {
-    const bool some =
-        std::ranges::any_of(links_, [](const auto& entry) { return entry.second->channel.open(); });
-    if (std::exchange(some_, some) && !some) none_since_ = shard_.loop().now();
+    gateways_.note(
+        std::ranges::any_of(links_, [](const auto& entry) { return entry.second->there(); }),
+        shard_.loop().now());
+    if (gateways_.none()) {
+        shard_.loop().timers().arm(missed_, gateways_.none_since() + kGatewayAwaited);
+    }
+}
+
+// What may wait for long is none of those that wait for an answer.
+void Server::on_timer(Timer&) {
+    if (!missed(kGatewayAwaited)) return;
+    again_.take_out(asks_for_answer, [this](const FromPartner& from) { bounce(from); });
 }
 
 // Who is not there any more is owed nothing; what has no end yet finds no ticket.
-void Server::on_over(Channel& channel) {
-    Link& link = link_of(channel);
+void Server::on_over(Link& link) {
+    link.trial.on_over(shard_.loop().now());
     link.owed.clear();
     tickets_.remove_all_of(link.serial, [](Ticket) {});
+    note_who_is_there();
 }
 
-void Server::on_room(Channel& channel) { tell_owed(link_of(channel)); }
-
-bool Server::on_frame(Channel& channel, const Frame& frame) {
+bool Server::on_frame(Link& link, const Frame& frame) {
     const auto* to = std::get_if<ToPartner>(&frame);
-    return to == nullptr || take_to_partner(link_of(channel), *to);
+    return to == nullptr || take_to_partner(link, *to);
 }
 
 bool Server::take_to_partner(Link& link, const ToPartner& to) {
@@ -299,56 +327,57 @@ void Server::on_partner(const PartnerNews& news) {
 }
 
 // Of the names that are there the one with the highest score for this conversation's slot; then the
-// same among its links.
+// same among its links. One on trial is behind the others.
 Server::Link* Server::link_for(const FromPartner& from) {
-    const auto is_there = [](const Link& link) {
-        return link.channel.open() || link.channel.holds();
-    };
-    Link* best = nullptr;
     if (links_.size() == 1) {
         Link* const only = links_.begin()->second.get();
-        return is_there(*only) ? only : nullptr;
+        return only->there() ? only : nullptr;
     }
+    const Instant now = shard_.loop().now();
     const std::uint64_t conversation = conversation_of(from);
     const std::size_t slot = slot_of(conversation);
-    std::pair<std::uint64_t, std::uint64_t> best_score;
+    Link* best = nullptr;
+    std::tuple<bool, std::uint64_t, std::uint64_t> best_score;
     for (auto& [key, link] : links_) {
-        if (!is_there(*link)) continue;
-        const std::pair score{score_of(link->name, slot), mix(conversation + link->part + 1)};
-        if (best != nullptr && score <= best_score) continue;
+        if (!link->there()) continue;
+        const std::tuple its{link->trial.passed(now), score_of(link->name, slot),
+                             mix(conversation + link->part + 1)};
+        if (best != nullptr && its <= best_score) continue;
         best = link.get();
-        best_score = score;
+        best_score = its;
     }
     return best;
 }
 
-bool Server::take_stanza(const FromPartner& from) { return again_.empty() && take(from); }
+bool Server::take_stanza(const FromPartner& from) {
+    if (!fits(from)) {
+        bounce(from);
+        return true;
+    }
+    if (!missed(kGatewayAwaited)) {
+        return again_.empty() && take(from);
+    }
+    owe(from);
+    return true;
+}
 
 bool Server::take(const FromPartner& from) {
-    if (fits(from)) {
-        if (Link* const link = link_for(from)) return may_send(*link) && link->channel.send(from);
-        if (shard_.loop().now() < none_since_ + kGatewayAwaited) return false;
-    }
+    if (Link* const link = link_for(from)) return may_send(*link) && link->channel.send(from);
+    if (!missed(kLateNewsKept)) return false;
     bounce(from);
     return true;
 }
 
-void Server::on_timer(Timer&) {
-    again_.give([this](const FromPartner& from) { return take(from); });
-    if (again_.empty()) return;
-    shard_.loop().timers().arm(again_timer_, shard_.loop().now() + kAgain);
+void Server::owe(const FromPartner& from) {
+    if (asks_for_answer(from) || !again_.push(from)) bounce(from);
 }
 
 // A message or a request is never said twice; presence and answers may be.
-void Server::on_returned(Channel&, const Frame& frame, bool maybe_taken) {
+void Server::on_returned(const Frame& frame, bool maybe_taken) {
     const auto* from = std::get_if<FromPartner>(&frame);
     if (from == nullptr) return;  // fates and news were that gateway's
-    const xml::StreamScope scope;
-    const xml::Stanza stanza = xml::parse_stanza(from->stanza, scope);
-    if ((maybe_taken && asks(stanza)) || !again_.push(*from)) return bounce(*from);
-    if (!again_timer_.armed()) {
-        shard_.loop().timers().arm(again_timer_, shard_.loop().now());
-    }
+    if (maybe_taken || missed(kGatewayAwaited)) return owe(*from);
+    if (!again_.push(*from)) bounce(*from);
 }
 
 // RFC 6120 8.3: whoever waits for an answer gets one.

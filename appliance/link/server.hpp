@@ -1,6 +1,7 @@
 // The edge's end of the link: gateways connect to it. It is the gateway as the edge of this shard
 // sees it: each conversation goes to one of the gateways that are there, the same one as long as it
 // is, and what a gateway was sent and has not taken goes to another one, or its sender is told.
+// Where none is, what asks for an answer gets one; answers and presence wait for longer.
 //
 // Order of life: make, attach(), start(), turns, stop_accepting(), drain(), destroy before the
 // edge. Thread: one shard's, the first one.
@@ -14,9 +15,9 @@
 
 #include "appliance/link/again.hpp"
 #include "appliance/link/channel.hpp"
+#include "appliance/link/choice.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/link/tickets.hpp"
-#include "core/base/fifo.hpp"
 #include "core/run/shard.hpp"
 #include "net/tls.hpp"
 
@@ -33,7 +34,7 @@ struct ServerSettings {
     std::string node;                   // our name, for people
 };
 
-class Server final : public GatewayDoor, ChannelOwner, SocketOwner, TurnTask, TimerOwner {
+class Server final : public GatewayDoor, SocketOwner, TurnTask, TimerOwner {
 public:
     // The TLS context (tls.internal.*) must outlive it.
     Server(Shard&, net::TlsContext&, ServerSettings);
@@ -60,27 +61,29 @@ private:
 
     void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
     void on_turn_end() override;
-    [[nodiscard]] bool on_frame(Channel&, const Frame&) override;
-    void on_up(Channel&, bool resumed) override;
-    void on_down(Channel&, Bytes why) override;
-    void on_returned(Channel&, const Frame&, bool maybe_taken) override;
-    void on_over(Channel&) override;
-    void on_room(Channel&) override;
-    void on_drain(Channel&) override;
     void on_timer(Timer&) override;
+    [[nodiscard]] bool on_frame(Link&, const Frame&);
+    void on_up(Link&, bool resumed);
+    void on_down(Link&, Bytes why);
+    void on_returned(const Frame&, bool maybe_taken);
+    void on_over(Link&);
+    void on_drain(Link&);
 
     void greet(Guest&, const Hello&);
     void refuse(Guest&, EndCode, Bytes sentence);
-    [[nodiscard]] Link& link_of(Channel&);
-    [[nodiscard]] Link* link_for(const FromPartner&);
+    [[nodiscard]] Link* link_for(const FromPartner&);  // null: none is there
+    void join(Link&);
     void wait_for(Link&, const Link& other);
     [[nodiscard]] bool may_send(Link&);
-    // False: not now. Whom it can't reach any more is told.
-    [[nodiscard]] bool take(const FromPartner&);
+    [[nodiscard]] bool take(const FromPartner&);  // false: not now
+    void owe(const FromPartner&);
     [[nodiscard]] bool take_to_partner(Link&, const ToPartner&);
     void tell_owed(Link&);
     void bounce(const FromPartner&);
     void note_who_is_there();
+    [[nodiscard]] bool missed(Duration time) const {
+        return gateways_.missed_for(time, shard_.loop().now());
+    }
     [[nodiscard]] Id random_id();
 
     Shard& shard_;
@@ -94,10 +97,9 @@ private:
     std::map<std::pair<std::string, std::uint16_t>, std::unique_ptr<Link>> links_;
     Tickets tickets_;
     std::uint32_t last_serial_ = 0;
-    bool some_ = false;   // gateway takes what is new
-    Instant none_since_;  // when the last one went
+    Attendance gateways_;
     Again<FromPartner> again_;
-    Timer again_timer_;
+    Timer missed_;
     bool draining_ = false;
 };
 

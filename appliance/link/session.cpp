@@ -267,6 +267,10 @@ void Session::broken(Instant now) {
     leave_connection();
 }
 
+void Session::give_up() {
+    if (state_ == State::kDown) give_back(true);
+}
+
 void Session::end(EndCode code, Bytes sentence) {
     if (state_ == State::kUp) send_ack();
     if (state_ != State::kDown) tell(End{code, sentence});

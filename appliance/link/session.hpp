@@ -23,8 +23,9 @@ constexpr Duration kHelloWithin = std::chrono::seconds(2);
 // Silence of the peer: asked whether it is there, then taken for dead.
 constexpr Duration kPingAfter = std::chrono::seconds(1);
 constexpr Duration kDeadAfter = std::chrono::seconds(3);
-// From the break on: then another connection can't go on with the session.
-constexpr Duration kResumeWithin = std::chrono::seconds(1);
+// From the break on: then another connection can't go on with the session. Whoever else there is
+// goes on within a second of the death of a process.
+constexpr Duration kResumeWithin = std::chrono::milliseconds(800);
 // What was taken is acknowledged within this time.
 constexpr Duration kAckWithin = std::chrono::milliseconds(50);
 // Who is owed the fate of a stanza gets it in time, whatever becomes of the link.
@@ -101,6 +102,8 @@ public:
     void offer(Instant now);
     // The connection is gone.
     void broken(Instant now);
+    // Nobody is there any more who could go on with the session: it is over.
+    void give_up();
     // The session is over, for this reason: the last frame, then on_down().
     void end(EndCode, Bytes sentence);
     // Tells the peer, now and whenever a connection comes.

@@ -15,14 +15,15 @@ class Tickets {
 public:
     struct Entry {
         Ticket theirs = 0;
-        std::uint32_t link = 0;  // the owner's number of a session
+        std::uint32_t link = 0;   // the owner's number of a session
+        std::uint32_t about = 0;  // the owner's
         std::uint32_t generation = 0;
         std::uint32_t next_free = 0;
         bool used = false;
     };
 
     // Fits into own_part() of a ticket, and is never 0. 0: no room.
-    [[nodiscard]] std::uint64_t add(Ticket theirs, std::uint32_t link) {
+    [[nodiscard]] std::uint64_t add(Ticket theirs, std::uint32_t link, std::uint32_t about = 0) {
         if (first_free_ == entries_.size()) {
             if (entries_.size() >= limits::kLinkTickets) return 0;
             entries_.emplace_back();
@@ -34,14 +35,15 @@ public:
         entry.generation = entry.generation % kGenerations + 1;
         entry.theirs = theirs;
         entry.link = link;
+        entry.about = about;
         entry.used = true;
         ++count_;
         return number_of(index);
     }
-    [[nodiscard]] const Entry* find(std::uint64_t number) const {
+    [[nodiscard]] Entry* find(std::uint64_t number) {
         const std::uint64_t index = number & kIndexMask;
         if (index >= entries_.size()) return nullptr;
-        const Entry& entry = entries_[index];
+        Entry& entry = entries_[index];
         return entry.used && number >> kIndexBits == entry.generation ? &entry : nullptr;
     }
     // One that find() has found.

@@ -133,6 +133,11 @@ constexpr std::size_t kLinkAgainBytes = 2 * kLinkWindowBytes;
 // process. At the bound: refused.
 constexpr std::size_t kLinkGuests = 64;
 constexpr std::size_t kLinkParts = 256;
+// link: edges that a gateway connects to. At the bound: what SRV records name more is left out.
+constexpr std::size_t kLinkEdges = 64;
+// link: pairs of domains whose edge is known, for each shard. At the bound: those that nothing is
+// on its way of are forgotten; any other one more may be overtaken where its edge changes.
+constexpr std::size_t kLinkPairs = 65'536;
 
 // store: changes that wait for the disk, and their bytes, for each shard. At a bound: a new promise
 // is refused, a change of what stands is left out. Over kStoreDetailBytes: the same.

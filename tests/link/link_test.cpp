@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -38,13 +39,13 @@ std::unique_ptr<net::TlsContext> tls_of(const std::string& name,
     return std::move(*context);
 }
 
-const std::vector<std::string> kAll{"edge1.int", "edge2.int", "gw1.int", "gw2.int"};
+const std::vector<std::string> kAll{"edge1.int", "edge2.int", "edge3.int", "gw1.int", "gw2.int"};
 
 // A machine with one process, and one shard.
 struct Machine {
     Machine(Simulation& simulation, const std::string& name,
-            const std::vector<std::string>& trusted)
-        : node(simulation.make_node()),
+            const std::vector<std::string>& trusted, std::optional<Simulation::Node> its_node = {})
+        : node(its_node ? *its_node : simulation.make_node()),
           loop(simulation.make_loop(node)),
           shard(group, 0, loop),
           resolver(loop),
@@ -68,8 +69,9 @@ struct Machine {
 struct EdgeSide final : EdgeDoor {
     EdgeSide(Simulation& simulation, const std::string& name,
              const std::vector<std::string>& gateways = {"gw1.int", "gw2.int"},
-             const std::vector<std::string>& trusted = kAll)
-        : machine(simulation, name, trusted),
+             const std::vector<std::string>& trusted = kAll,
+             std::optional<Simulation::Node> node = {})
+        : machine(simulation, name, trusted, node),
           server(machine.shard, *machine.tls,
                  {{simulation.address(machine.node, kPort)}, gateways, name}) {
         server.attach(*this);
@@ -92,6 +94,10 @@ struct EdgeSide final : EdgeDoor {
             if (fate != Fate::kWritten) server.on_outcome({ticket, fate, fault});
         }
     }
+    // On the machine of one that was killed.
+    EdgeSide(Simulation& simulation, const std::string& name, Simulation::Node node)
+        : EdgeSide(simulation, name, {"gw1.int", "gw2.int"}, kAll, node) {}
+
     // A partner's user to ours.
     [[nodiscard]] bool send(const std::string& id, const std::string& user = "v") {
         return server.take_stanza(
@@ -108,16 +114,20 @@ struct EdgeSide final : EdgeDoor {
 };
 
 struct GatewaySide final : GatewayDoor {
-    GatewaySide(Simulation& simulation, const std::string& name,
-                std::vector<std::pair<std::string, const EdgeSide*>> edges,
-                const std::vector<std::string>& trusted = kAll)
-        : machine(simulation, name, trusted) {
+    using Edges = std::vector<std::pair<std::string, const EdgeSide*>>;
+    using Adjust = std::function<void(ClientSettings&, net::SimulatedResolver&)>;
+    GatewaySide(Simulation& simulation, const std::string& name, const Edges& edges,
+                const std::vector<std::string>& trusted = kAll, const Adjust& adjust = {},
+                std::optional<Simulation::Node> node = {})
+        : machine(simulation, name, trusted, node) {
         ClientSettings settings;
+        std::uint16_t priority = 0;
         for (const auto& [host, edge] : edges) {
-            settings.edges.push_back({host, kPort});
+            settings.edges.push_back({host, kPort, priority++});
             machine.resolver.add_address(host, simulation.address(edge->machine.node, 0));
         }
         settings.node = name;
+        if (adjust) adjust(settings, machine.resolver);
         machine.loop.fill_random({reinterpret_cast<char*>(settings.instance.data()), 16});
         client = std::make_unique<Client>(machine.shard, machine.resolver, *machine.tls, settings);
         client->attach(*this);
@@ -132,11 +142,14 @@ struct GatewaySide final : GatewayDoor {
         return true;
     }
     void on_outcome(const Outcome& outcome) override { fates[outcome.ticket].push_back(outcome); }
-    void on_partner(const PartnerNews& one) override { news.emplace_back(one.their_domain); }
+    void on_partner(const PartnerNews& one) override {
+        news.emplace_back(one.their_domain);
+        kinds.push_back(one.kind);
+    }
 
-    [[nodiscard]] bool send(Ticket ticket) {
+    [[nodiscard]] bool send(Ticket ticket, const std::string& their = "b.example") {
         return client->take_stanza(
-            {ticket, "a.example", "b.example", "<message id='" + std::to_string(ticket) + "'/>"});
+            {ticket, "a.example", their, "<message id='" + std::to_string(ticket) + "'/>"});
     }
     [[nodiscard]] Fate last_fate(Ticket ticket) { return fates[ticket].back().fate; }
     [[nodiscard]] bool ended(Ticket ticket) {
@@ -152,6 +165,7 @@ struct GatewaySide final : GatewayDoor {
     std::set<std::string> domains;
     std::map<Ticket, std::vector<Outcome>> fates;
     std::vector<std::string> news;
+    std::vector<PartnerNews::Kind> kinds;
 };
 
 class LinkTest : public testing::Test {
@@ -311,6 +325,8 @@ TEST_F(LinkTest, ABlackHoleIsFoundOutInTime) {
     EXPECT_LT(simulation_.now() - start, kFateWithin);
     simulation_.heal(first.machine.node, gateway.machine.node);
     ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }, 10s));
+    second.tell(Fate::kWritten);
+    wait(kTrialFirst + 1s);
     ASSERT_TRUE(gateway.send(3));
     EXPECT_TRUE(until(
         [&] { return std::ranges::find(first.taken, "<message id='3'/>") != first.taken.end(); }));
@@ -415,10 +431,262 @@ TEST_F(LinkTest, WithoutAnEdgeSendersAreTold) {
     simulation_.kill(edge.machine.node);
     ASSERT_TRUE(until([&] { return gateway.client->up_count() == 0; }, 1s));
     EXPECT_FALSE(gateway.send(1));
-    wait(kEdgeAwaited);
+    wait(kEdgeAwaited + kResumeWithin);
     EXPECT_TRUE(gateway.send(1));
     ASSERT_TRUE(gateway.ended(1));
     EXPECT_EQ(gateway.fates[1][0].fault, Fault::kUnreachable);
+}
+
+// Errors and presence are worth something later, too; a message is not kept for so long.
+TEST_F(LinkTest, WhatIsOwedWaitsForAGateway) {
+    EdgeSide edge(simulation_, "edge1.int");
+    auto gateway = std::make_unique<GatewaySide>(simulation_, "gw1.int",
+                                                 GatewaySide::Edges{{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    simulation_.kill(gateway->machine.node);
+    wait(kGatewayAwaited + kResumeWithin + 1s);
+    const std::string error = "<message type='error' from='u@b.example' to='v@a.example' id='e'/>";
+    const std::string presence = "<presence from='u@b.example' to='v@a.example'/>";
+    ASSERT_TRUE(edge.server.take_stanza({"b.example", Proof::kCertificate, error}));
+    ASSERT_TRUE(edge.server.take_stanza({"b.example", Proof::kCertificate, presence}));
+    ASSERT_TRUE(edge.send("m"));
+    EXPECT_EQ(edge.errors.size(), 1u);
+    wait(20s);
+    GatewaySide other(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    ASSERT_TRUE(until([&] { return edge.send("n"); }));
+    ASSERT_TRUE(until([&] { return other.taken.size() == 3; }));
+    EXPECT_EQ(other.taken[0], error);
+    EXPECT_EQ(other.taken[1], presence);
+    EXPECT_EQ(edge.errors.size(), 1u);
+    EXPECT_EQ(edge.machine.group.sum(Counter::kMapDropped), 0u);
+}
+
+TEST_F(LinkTest, WhatIsOwedForTooLongOrTooMuchIsCounted) {
+    EdgeSide edge(simulation_, "edge1.int");
+    wait(kGatewayAwaited + 1s);
+    const std::string presence = "<presence from='u@b.example' to='v@a.example'/>";
+    ASSERT_TRUE(edge.server.take_stanza({"b.example", Proof::kCertificate, presence}));
+    wait(kLateNewsKept);
+    EXPECT_EQ(edge.machine.group.sum(Counter::kMapDropped), 1u);
+    const std::string big = "<presence from='u@b.example' to='v@a.example'><status>" +
+                            std::string(1 << 20, 's') + "</status></presence>";
+    for (std::size_t i = 0; i <= limits::kLinkAgainBytes >> 20; ++i) {
+        ASSERT_TRUE(edge.server.take_stanza({"b.example", Proof::kCertificate, big}));
+    }
+    EXPECT_EQ(edge.machine.group.sum(Counter::kMapDropped), 2u);
+}
+
+// At once, not when the next stanza to him fails.
+TEST_F(LinkTest, WhenAnEdgeDiesItsPartnersAreNews) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &first}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    first.server.on_partner({PartnerNews::Kind::kUp, Fault::kNone, "a.example", "b.example"});
+    second.server.on_partner({PartnerNews::Kind::kUp, Fault::kNone, "a.example", "c.example"});
+    ASSERT_TRUE(until([&] { return gateway.news.size() == 2; }));
+    gateway.news.clear();
+    gateway.kinds.clear();
+    simulation_.kill(first.machine.node);
+    ASSERT_TRUE(until([&] { return !gateway.news.empty(); }, 1s));
+    EXPECT_EQ(gateway.news, (std::vector<std::string>{"b.example"}));
+    EXPECT_EQ(gateway.kinds[0], PartnerNews::Kind::kBroke);
+    simulation_.kill(second.machine.node);
+    ASSERT_TRUE(until([&] { return gateway.news.size() == 2; }, 1s));
+    EXPECT_EQ(gateway.news[1], "c.example");
+    EXPECT_EQ(gateway.kinds[1], PartnerNews::Kind::kDown);
+}
+
+// Of an edge by which nothing goes to him it says nothing that his stream there breaks.
+TEST_F(LinkTest, NewsOfAnotherEdgeAreNone) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &first}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    ASSERT_TRUE(gateway.send(1));
+    second.server.on_partner({PartnerNews::Kind::kBroke, Fault::kNone, "a.example", "b.example"});
+    second.server.on_partner({PartnerNews::Kind::kSeen, Fault::kNone, "a.example", "b.example"});
+    ASSERT_TRUE(until([&] { return !gateway.news.empty(); }));
+    EXPECT_EQ(gateway.kinds, (std::vector{PartnerNews::Kind::kSeen}));
+}
+
+TEST_F(LinkTest, EdgesOfOnePrioritySharePartnersByWeight) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    EdgeSide spare(simulation_, "edge3.int");
+    const auto adjust = [](ClientSettings& settings, net::SimulatedResolver&) {
+        settings.edges[0].priority = settings.edges[1].priority = 1;
+        settings.edges[0].weight = 3;
+        settings.edges[2].priority = 2;
+    };
+    const GatewaySide::Edges edges{
+        {"edge1.int", &first}, {"edge2.int", &second}, {"edge3.int", &spare}};
+    GatewaySide one(simulation_, "gw1.int", edges, kAll, adjust);
+    GatewaySide two(simulation_, "gw2.int", edges, kAll, adjust);
+    ASSERT_TRUE(until([&] { return one.client->up_count() + two.client->up_count() == 6; }));
+    for (Ticket i = 1; i <= 200; ++i) {
+        ASSERT_TRUE(one.send(i, "p" + std::to_string(i) + ".example"));
+    }
+    ASSERT_TRUE(until([&] { return first.taken.size() + second.taken.size() == 200; }));
+    EXPECT_GT(first.taken.size(), 130u);
+    EXPECT_LT(first.taken.size(), 170u);
+    EXPECT_TRUE(spare.taken.empty());
+    // Any other gateway chooses the same.
+    const auto taken = std::exchange(first.taken, {});
+    for (Ticket i = 1; i <= 200; ++i) {
+        ASSERT_TRUE(two.send(i, "p" + std::to_string(i) + ".example"));
+    }
+    ASSERT_TRUE(until([&] { return first.taken.size() == taken.size(); }));
+    wait(100ms);
+    EXPECT_EQ(first.taken, taken);
+}
+
+// What an edge that is not the best one any more has not got away yet comes first.
+TEST_F(LinkTest, PartnersGoBackToTheBetterEdgeInOrder) {
+    auto first = std::make_unique<EdgeSide>(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int",
+                        {{"edge1.int", first.get()}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    const auto node = first->machine.node;
+    simulation_.kill(node);
+    const Instant start = simulation_.now();
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }));
+    ASSERT_TRUE(until([&] { return gateway.send(1); }, 1s));
+    EXPECT_LT(simulation_.now() - start, 1s);
+    ASSERT_TRUE(until([&] { return second.taken.size() == 1; }, 100ms));
+    wait(100ms);
+    first = std::make_unique<EdgeSide>(simulation_, "edge1.int", node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }, 5s));
+    wait(kTrialFirst);
+    EXPECT_FALSE(gateway.send(2));  // held back for a moment: the first one has no fate
+    wait(300ms);
+    ASSERT_TRUE(gateway.send(2));  // that takes too long
+    ASSERT_TRUE(until([&] { return second.taken.size() == 2; }));
+    second.tell(Fate::kWritten);
+    ASSERT_TRUE(until([&] { return gateway.ended(1) && gateway.ended(2); }));
+    wait(kAckWithin + 10ms);
+    ASSERT_TRUE(gateway.send(3));
+    EXPECT_TRUE(until([&] { return first->taken.size() == 1; }));
+    EXPECT_EQ(second.taken.size(), 2u);
+}
+
+// Each time that it is gone again within seconds it has to stay for longer before it is used.
+TEST_F(LinkTest, AnEdgeThatComesAndGoesIsTrustedLater) {
+    auto first = std::make_unique<EdgeSide>(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int",
+                        {{"edge1.int", first.get()}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    const auto node = first->machine.node;
+    Ticket ticket = 0;
+    Duration before{};
+    for (int round = 0; round < 4; ++round) {
+        simulation_.kill(node);
+        ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }));
+        wait(100ms);
+        first = std::make_unique<EdgeSide>(simulation_, "edge1.int", node);
+        ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+        const Instant start = simulation_.now();
+        while (first->taken.empty() && simulation_.now() < start + kTrialMax) {
+            static_cast<void>(gateway.send(++ticket));
+            wait(50ms);
+            first->tell(Fate::kWritten);
+            second.tell(Fate::kWritten);
+        }
+        const Duration took = simulation_.now() - start;
+        EXPECT_GT(took, before + kTrialFirst / 2);
+        before = took;
+    }
+    EXPECT_LT(before, kTrialMax);
+    wait(kTrialMax);  // it has proved steady
+    simulation_.kill(node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }));
+    wait(100ms);
+    first = std::make_unique<EdgeSide>(simulation_, "edge1.int", node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    ASSERT_TRUE(gateway.send(++ticket));
+    EXPECT_TRUE(until([&] { return first->taken.size() == 1; }, 100ms));
+}
+
+TEST_F(LinkTest, EdgesAreFoundByTheirRecords) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    EdgeSide stray(simulation_, "edge3.int");
+    const auto adjust = [](ClientSettings& settings, net::SimulatedResolver& resolver) {
+        settings.edges = {{"int"}};
+        resolver.add_srv("_fedgate-link._tcp.int", {20, 1, kPort, "edge2.int"});
+        resolver.add_srv("_fedgate-link._tcp.int", {10, 1, kPort, "edge1.int"});
+    };
+    GatewaySide gateway(simulation_, "gw1.int",
+                        {{"edge1.int", &first}, {"edge2.int", &second}, {"edge3.int", &stray}},
+                        kAll, adjust);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    ASSERT_TRUE(gateway.send(1));
+    ASSERT_TRUE(until([&] { return first.taken.size() == 1; }));
+    first.tell(Fate::kWritten);
+    // Others take their places.
+    auto& resolver = gateway.machine.resolver;
+    resolver.clear("_fedgate-link._tcp.int");
+    wait(70s);
+    EXPECT_EQ(gateway.client->up_count(), 2u);  // who does not answer changes nothing
+    resolver.add_srv("_fedgate-link._tcp.int", {10, 1, kPort, "edge3.int"});
+    resolver.add_srv("_fedgate-link._tcp.int", {20, 1, kPort, "edge2.int"});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 3; }, 70s));
+    ASSERT_TRUE(until([&] { return gateway.send(2); }));
+    ASSERT_TRUE(until([&] { return stray.taken.size() == 1; }));
+    simulation_.kill(first.machine.node);
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    wait(130s);
+    gateway.machine.log();
+    wait(130s);
+    EXPECT_EQ(gateway.machine.log(), "");  // who is not named any more is not looked for
+}
+
+// DNS may name a host, but not make it trusted.
+TEST_F(LinkTest, ARecordForAnotherDomainNeedsTheDomainsCertificate) {
+    EdgeSide edge(simulation_, "edge1.int");
+    const auto adjust = [](ClientSettings& settings, net::SimulatedResolver& resolver) {
+        settings.edges = {{"corp.example"}};
+        resolver.add_srv("_fedgate-link._tcp.corp.example", {10, 1, kPort, "edge1.int"});
+    };
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}}, kAll, adjust);
+    wait(5s);
+    EXPECT_EQ(gateway.client->up_count(), 0u);
+    EXPECT_NE(gateway.machine.log().find("another name"), std::string::npos);
+}
+
+// Within a second of a death its conversations are another's, and later its own again.
+TEST_F(LinkTest, WhereAGatewayDiesAnotherOneServesAndGivesBack) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    auto two = std::make_unique<GatewaySide>(simulation_, "gw2.int",
+                                             GatewaySide::Edges{{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+    std::string user;
+    for (int i = 0; two->taken.empty(); ++i) {
+        user = "v" + std::to_string(i);
+        ASSERT_TRUE(edge.send("m", user));
+        wait(100ms);
+    }
+    wait(kSteadyAfter);
+    const auto node = two->machine.node;
+    const std::size_t taken = one.taken.size();
+    simulation_.kill(node);
+    const Instant start = simulation_.now();
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    ASSERT_TRUE(until([&] { return edge.send("n", user); }, 2s));
+    ASSERT_TRUE(until([&] { return one.taken.size() == taken + 1; }, 1s));
+    EXPECT_LT(simulation_.now() - start, 1s);
+    two = std::make_unique<GatewaySide>(simulation_, "gw2.int",
+                                        GatewaySide::Edges{{"edge1.int", &edge}}, kAll,
+                                        GatewaySide::Adjust{}, node);
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+    one.room = false;
+    ASSERT_TRUE(until([&] { return edge.send("o", user) && !two->taken.empty(); }, 5s));
+    EXPECT_NE(two->taken[0].find("id='o'"), std::string::npos);
+    EXPECT_EQ(one.taken.size(), taken + 1);
 }
 
 }  // namespace
