@@ -2,6 +2,7 @@
 // share (postgresql.hpp). Waits for the disk, or the network. Thread: one at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -36,6 +37,12 @@ struct Damage {
         return bad_rows != 0 || bad_pages != 0 || bad_sum || rows != expected;
     }
     [[nodiscard]] std::uint64_t lost() const { return expected > rows ? expected - rows : 0; }
+};
+
+// A node of a pool meets the others once a turn; one that was not heard for a lease is dead.
+struct Pace {
+    std::chrono::milliseconds turn{1'000};
+    std::chrono::milliseconds lease{4'000};
 };
 
 // What a turn of a shared database has changed for this node.
@@ -81,8 +88,11 @@ public:
 
     // The rest is of one that the nodes of a pool share: README.md.
     [[nodiscard]] virtual bool is_shared() const { return false; }
-    // After open(), and then every kTurn: tells the others that we are there, sees who else is.
+    [[nodiscard]] virtual Pace pace() const { return {}; }
+    // After open(), and then once a turn: tells the others that we are there, sees who else is.
     [[nodiscard]] virtual Fault meet(Shares&) { return Fault::kNone; }
+    // The last write() has left out what is not ours any more: meet() says what.
+    [[nodiscard]] virtual bool is_behind() const { return false; }
     [[nodiscard]] virtual Fault give_up(const Slots&) { return Fault::kNone; }
     // At the end, in peace: all of them.
     virtual void retire() {}

@@ -18,20 +18,24 @@ void Desk::detach() {
     user_ = nullptr;
 }
 
+std::optional<Sequence> Desk::refuse() {
+    if (shard_ != nullptr) shard_->stats().add(Counter::kStoreRefused);
+    return std::nullopt;
+}
+
 std::optional<Sequence> Desk::put(const Row& row) {
-    if (failing_) {
-        if (shard_ != nullptr) shard_->stats().add(Counter::kStoreRefused);
-        return std::nullopt;
-    }
+    if (failing_ || !is_in(open_, row.xmpp, row.sip)) return refuse();
     return add(Change(row, false), limits::kStoreWaiting);
 }
 
 std::optional<Sequence> Desk::update(const Row& row) {
+    if (!is_in(lent_, row.xmpp, row.sip)) return refuse();
     return add(Change(row, false), limits::kStoreWaiting);
 }
 
 // Twice the bound: whoever refuses what waits already must be able to take it back.
 std::optional<Sequence> Desk::erase(Kind kind, Bytes xmpp, Bytes sip) {
+    if (!is_in(lent_, xmpp, sip)) return refuse();
     const Row row{.kind = kind, .xmpp = xmpp, .sip = sip, .auth = 0, .changed = {}, .detail = {}};
     return add(Change(row, true), 2 * limits::kStoreWaiting);
 }
@@ -86,6 +90,10 @@ void Desk::on_written(Batch batch, bool ok) {
         if (shard_ != nullptr) shard_->stats().add(Counter::kStoreKept, batch.changes.size());
         note_count();
         hand_over();
+        if (leaving_ && batch.last >= *leaving_) {
+            leaving_.reset();
+            keeper_.on_left(leaving_time_);
+        }
         if (user_ != nullptr) user_->on_stored(batch.last, true);
         return;
     }
@@ -113,6 +121,32 @@ void Desk::restore(std::span<const Change> changes) {
 
 void Desk::restore_done() {
     if (user_ != nullptr) user_->on_restore_done();
+}
+
+// The user writes no more of them.
+void Desk::close(const Slots& slots) {
+    lent_ &= ~slots;
+    open_ &= ~slots;
+    if (user_ != nullptr) user_->on_lost(slots);
+}
+
+void Desk::leave(const Slots& slots, std::uint64_t time) {
+    close(slots);
+    leaving_time_ = time;
+    leaving_.reset();
+    if (!busy_ && waiting_.changes.empty()) return keeper_.on_left(time);
+    leaving_ = waiting_.last;
+}
+
+void Desk::lose(const Slots& slots) {
+    close(slots);
+    std::erase_if(waiting_.changes, [&](const auto& one) {
+        const Row row = one.second.row();
+        if (!slots[slot_of(row.xmpp, row.sip)]) return false;
+        waiting_bytes_ -= one.second.text.size();
+        return true;
+    });
+    note_count();
 }
 
 Batch Desk::take_rest() { return std::exchange(waiting_, {}); }

@@ -16,6 +16,8 @@ namespace fedgate::store {
 class Keeper {
 public:
     virtual void take(std::uint32_t shard, Batch) = 0;
+    // After Desk::leave(): nothing of those slots waits any more. `time`: the how manieth it was.
+    virtual void on_left(std::uint64_t time) { static_cast<void>(time); }
 
 protected:
     ~Keeper() = default;
@@ -25,7 +27,9 @@ protected:
 // attached: move(), the destructor.
 class Desk final : public Door, private TurnTask {
 public:
-    Desk(Keeper& keeper, std::uint32_t index) : keeper_(keeper), index_(index) {}
+    // `shared`: it takes nothing but of the slots that are lent to it.
+    Desk(Keeper& keeper, std::uint32_t index, bool shared = false)
+        : keeper_(keeper), index_(index), shared_(shared) {}
     Desk(const Desk&) = delete;
     Desk& operator=(const Desk&) = delete;
 
@@ -44,6 +48,12 @@ public:
     void set_failing(bool);
     void restore(std::span<const Change>);
     void restore_done();
+    // Of a pool. Slots that come: lend(), restore() their rows, open(). That go: leave() in peace,
+    // or lose(), which drops what waits.
+    void lend(const Slots& slots) { lent_ |= slots; }
+    void open(const Slots& slots) { open_ |= slots; }
+    void leave(const Slots&, std::uint64_t time);
+    void lose(const Slots&);
 
     // Any thread: changes that are not on disk yet.
     [[nodiscard]] std::size_t waiting() const { return count_.load(std::memory_order_relaxed); }
@@ -54,10 +64,20 @@ private:
     [[nodiscard]] std::optional<Sequence> add(Change, std::size_t count_max);
     void hand_over();
     void note_count();
+    void close(const Slots&);
+    [[nodiscard]] bool is_in(const Slots& slots, Bytes xmpp, Bytes sip) const {
+        return !shared_ || slots[slot_of(xmpp, sip)];
+    }
+    [[nodiscard]] std::optional<Sequence> refuse();
     void on_turn_end() override;
 
     Keeper& keeper_;
     const std::uint32_t index_;
+    const bool shared_;
+    Slots lent_;                       // their rows may be changed
+    Slots open_;                       // and new ones made: all that there were are here
+    std::optional<Sequence> leaving_;  // until that is written
+    std::uint64_t leaving_time_ = 0;
     Shard* shard_ = nullptr;
     User* user_ = nullptr;
     Batch waiting_;

@@ -11,6 +11,7 @@ namespace {
 constexpr auto kRetry = std::chrono::seconds(1);
 constexpr auto kRetryMending = std::chrono::seconds(30);  // reads all rows each time
 constexpr std::size_t kRowsAtOnce = 256;                  // for a shard, at start: about 1 ms
+constexpr std::size_t kSlotsAtOnce = 8;                   // of a pool
 constexpr std::uint32_t kBatchesAhead = 2;                // one being taken, one waiting
 
 WallTime wall_now() {
@@ -38,7 +39,7 @@ Service::Service(ShardGroup& group, std::unique_ptr<Database> database, OwnerOf 
       taken_(group.count()),
       under_way_(group.count()) {
     for (std::uint32_t i = 0; i < group.count(); ++i) {
-        desks_.emplace_back(new Desk(*this, i));
+        desks_.emplace_back(new Desk(*this, i, database_->is_shared()));
     }
 }
 
@@ -54,12 +55,23 @@ void Service::take(std::uint32_t shard, Batch batch) {
     changed_.notify_one();
 }
 
+void Service::on_left(std::uint64_t time) {
+    const std::lock_guard lock(mutex_);
+    if (time == leaving_time_) ++left_;
+    changed_.notify_one();
+}
+
 void Service::run() {
     pthread_setname_np(pthread_self(), "store");
     try_again();
     while (wait()) {
         if (fault_ != Fault::kNone) {
             if (Clock::now() >= retry_at_) try_again();
+        } else if (database_->is_shared()) {
+            Fault fault = finish_leaving();
+            if (fault == Fault::kNone && Clock::now() >= turn_at_) fault = share();
+            if (fault == Fault::kNone) fault = restore_some();
+            if (fault != Fault::kNone) begin_fault(fault);
         }
         write();
     }
@@ -71,10 +83,14 @@ bool Service::wait() {
     const auto has_work = [this] {
         return stopping_ || std::ranges::any_of(taken_, [](const auto& one) { return !!one; });
     };
-    if (fault_ == Fault::kNone) {
-        changed_.wait(lock, has_work);
-    } else {
+    if (fault_ != Fault::kNone) {
         changed_.wait_until(lock, retry_at_, has_work);
+    } else if (!database_->is_shared()) {
+        changed_.wait(lock, has_work);
+    } else if (to_restore_.none()) {
+        changed_.wait_until(lock, turn_at_, [&] {
+            return has_work() || (leaving_.any() && left_ == desks_.size());
+        });
     }
     return !stopping_;
 }
@@ -82,7 +98,8 @@ bool Service::wait() {
 void Service::try_again() {
     Fault fault = database_->is_open() && restored_ ? database_->probe() : open();
     if (fault == Fault::kDamaged) fault = mend();
-    if (fault == Fault::kNone && !restored_) fault = restore();
+    if (fault == Fault::kNone && database_->is_shared()) fault = share();
+    if (fault == Fault::kNone && !restored_ && !database_->is_shared()) fault = restore();
     if (fault == Fault::kNone) return end_fault();
     begin_fault(fault);
     if (told_restored_) return;
@@ -131,25 +148,9 @@ Fault Service::mend() {
 // What was handed over before a reading failed is passed over by the next: the order is the same.
 Fault Service::restore() {
     const auto began = Clock::now();
-    std::vector<std::vector<Change>> ready(group_.count());
-    std::uint64_t seen = 0;
     bool going_on = true;
     Damage damage;
-    const Fault fault = database_->scan(
-        {},
-        [&](Change&& change) {
-            if (++seen <= handed_over_) return true;
-            const std::uint32_t shard = owner_of_(change.row());
-            ready[shard].push_back(std::move(change));
-            if (ready[shard].size() < kRowsAtOnce) return true;
-            going_on = hand_over(shard, std::exchange(ready[shard], {}));
-            return going_on;
-        },
-        damage);
-    for (std::uint32_t i = 0; i < ready.size() && going_on; ++i) {
-        if (!ready[i].empty()) going_on = hand_over(i, std::move(ready[i]));
-    }
-    handed_over_ = std::max(handed_over_, seen);
+    const Fault fault = scan({}, damage, going_on);
     if (fault != Fault::kNone || !going_on) return fault;
     restored_ = true;
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
@@ -163,6 +164,107 @@ Fault Service::restore() {
                   describe(damage) + "; make room in its directory and start again";
     }
     return database_->open();
+}
+
+Fault Service::scan(const Slots& which, Damage& damage, bool& going_on) {
+    std::vector<std::vector<Change>> ready(group_.count());
+    std::uint64_t seen = 0;
+    const Fault fault = database_->scan(
+        which,
+        [&](Change&& change) {
+            if (++seen <= handed_over_) return true;
+            const std::uint32_t shard = owner_of_(change.row());
+            ready[shard].push_back(std::move(change));
+            if (ready[shard].size() < kRowsAtOnce) return true;
+            going_on = hand_over(shard, std::exchange(ready[shard], {}));
+            return going_on;
+        },
+        damage);
+    for (std::uint32_t i = 0; i < ready.size() && going_on; ++i) {
+        if (!ready[i].empty()) going_on = hand_over(i, std::move(ready[i]));
+    }
+    if (!database_->is_shared()) handed_over_ = std::max(handed_over_, seen);
+    return fault;
+}
+
+// ---- A pool: who has which slots
+
+Fault Service::share() {
+    turn_at_ = Clock::now() + database_->pace().turn;
+    Shares shares;
+    const Fault fault = database_->meet(shares);
+    to_restore_ &= ~shares.lost;
+    leaving_ &= ~shares.lost;
+    if (shares.lost.any()) {
+        log_.event(EventId::kStoreShares, {{"lost", shares.lost.count()}});
+        tell_all([lost = shares.lost](Desk& desk) { desk.lose(lost); });
+    }
+    if (shares.gained.any()) {
+        if (to_restore_.none()) began_ = Clock::now();
+        to_restore_ |= shares.gained;
+        log_.event(EventId::kStoreShares, {{"gained", shares.gained.count()}});
+        tell_all([gained = shares.gained](Desk& desk) { desk.lend(gained); });
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        shares_ = database_->describe_shares();
+        rows_ = database_->rows();
+    }
+    if (fault != Fault::kNone) return fault;
+    shares.due &= ~to_restore_;  // first they are read, so that leaving them is one thing
+    if (leaving_.none() && shares.due.any()) {
+        leaving_ = shares.due;
+        log_.event(EventId::kStoreShares, {{"given", leaving_.count()}});
+        std::uint64_t time = 0;
+        {
+            const std::lock_guard lock(mutex_);
+            time = ++leaving_time_;
+            left_ = 0;
+        }
+        tell_all([due = shares.due, time](Desk& desk) { desk.leave(due, time); });
+    }
+    restored_ = true;
+    if (to_restore_.none() && !told_restored_) end_restoring();
+    return fault;
+}
+
+// Some at a time: the others must hear of us meanwhile.
+Fault Service::restore_some() {
+    if (to_restore_.none()) return Fault::kNone;
+    Slots some;
+    for (std::size_t slot = 0; slot < kSlots && some.count() < kSlotsAtOnce; ++slot) {
+        some.set(slot, to_restore_[slot]);
+    }
+    bool going_on = true;
+    Damage damage;
+    const Fault fault = scan(some, damage, going_on);
+    if (fault != Fault::kNone || !going_on) return fault;
+    tell_all([some](Desk& desk) { desk.open(some); });
+    to_restore_ &= ~some;
+    restoring_ += damage.rows;
+    {
+        const std::lock_guard lock(mutex_);
+        rows_ = database_->rows();
+    }
+    if (to_restore_.any()) return fault;
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
+    log_.event(EventId::kStoreRestored, {{"rows", restoring_}, {"ms", took.count()}});
+    restoring_ = 0;
+    end_restoring();
+    return fault;
+}
+
+Fault Service::finish_leaving() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (leaving_.none() || left_ < desks_.size()) return Fault::kNone;
+    }
+    const Slots left = std::exchange(leaving_, {});
+    const Fault fault = database_->give_up(left);
+    const std::lock_guard lock(mutex_);
+    shares_ = database_->describe_shares();
+    rows_ = database_->rows();
+    return fault;
 }
 
 // So that no shard is held up for long, and no memory fills up before one that is.
@@ -208,7 +310,8 @@ void Service::write() {
     }
     if (all.empty()) return;
     if (fault_ != Fault::kNone) return give_back(std::move(batches), false);
-    const Fault fault = write(all);
+    Fault fault = write(all);
+    if (fault == Fault::kNone && database_->is_behind()) fault = share();
     if (fault != Fault::kNone) begin_fault(fault);
     give_back(std::move(batches), fault == Fault::kNone);
 }
@@ -295,6 +398,7 @@ void Service::finish() {
             EventId::kStoreFailed,
             {{"store", database_->name()}, {"error", database_->why()}, {"changes_lost", waiting}});
     }
+    database_->retire();
     database_->close();
 }
 
@@ -306,6 +410,7 @@ Status Service::status() {
     status.restoring = !told_restored_;
     status.rows = rows_;
     status.last_commit = last_commit_;
+    status.shares = shares_;
     status.failing = fault_ != Fault::kNone;
     if (status.failing) {
         status.remarks.push_back("the store " + status.name + " " + why_ + " (since " +

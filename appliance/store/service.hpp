@@ -31,6 +31,7 @@ struct Status {
     std::uint64_t waiting = 0;            // changes that are not on disk
     std::optional<WallTime> last_commit;  // none since the start
     bool failing = false;
+    std::string shares;  // of a pool: who has what
     std::vector<std::string>
         remarks;  // a sentence each: what, since when, what follows, what to do
 };
@@ -58,12 +59,17 @@ private:
     using Clock = std::chrono::steady_clock;
 
     void take(std::uint32_t shard, Batch) override;
+    void on_left(std::uint64_t time) override;
     void run();
     [[nodiscard]] bool wait();
     void try_again();
     [[nodiscard]] Fault open();
     [[nodiscard]] Fault mend();
     [[nodiscard]] Fault restore();
+    [[nodiscard]] Fault scan(const Slots&, Damage&, bool& going_on);
+    [[nodiscard]] Fault share();
+    [[nodiscard]] Fault restore_some();
+    [[nodiscard]] Fault finish_leaving();
     [[nodiscard]] bool hand_over(std::uint32_t shard, std::vector<Change>);
     void tell_all(const std::function<void(Desk&)>&);
     void end_restoring();
@@ -81,11 +87,18 @@ private:
     Log log_{-1};                               // the store's thread's
     bool restored_ = false;                     // the same; all rows were handed over
     std::uint64_t handed_over_ = 0;             // the same
+    Clock::time_point turn_at_{};               // the same, as what follows: of a pool
+    Slots to_restore_;
+    Slots leaving_;
+    Clock::time_point began_{};  // to restore
+    std::uint64_t restoring_ = 0;
 
     std::mutex mutex_;  // of all that follows
     std::condition_variable changed_;
     std::vector<std::optional<Batch>> taken_;  // by shard
     std::vector<std::uint32_t> under_way_;     // batches of rows that a shard has not taken yet
+    std::uint64_t leaving_time_ = 0;           // the how manieth
+    std::size_t left_ = 0;                     // shards that have done so then
     bool stopping_ = false;
     bool told_restored_ = false;  // the shards go on, with or without rows
     Fault fault_ = Fault::kNone;
@@ -93,6 +106,7 @@ private:
     WallTime since_{};
     Clock::time_point retry_at_{};
     std::uint64_t rows_ = 0;
+    std::string shares_;
     std::optional<WallTime> last_commit_;
     std::string damage_;  // what was found, a sentence
     std::vector<std::string> set_aside_;

@@ -1,6 +1,6 @@
 // What must outlive the process: one row for each subscription of a pair, in either direction.
-// The interface that the gateway sees. What is behind it: a file (sqlite_store.hpp), or, in a
-// simulation, memory (memory.hpp).
+// The interface that the gateway sees. What is behind it: a file or the server of a pool
+// (service.hpp), or, in a simulation, memory (memory.hpp).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <span>
 
 #include "core/base/bytes.hpp"
+#include "core/base/rendezvous.hpp"
 #include "core/base/time.hpp"
 
 namespace fedgate::store {
@@ -35,10 +36,10 @@ using Sequence = std::uint64_t;
 class Door {
 public:
     // For what is about to be promised: wait for on_stored() with this number before it is. Null:
-    // refuse it; the disk fails (failing()), or too much waits.
+    // refuse it; the disk fails (failing()), too much waits, or another node of the pool has it.
     [[nodiscard]] virtual std::optional<Sequence> put(const Row&) = 0;
     // For what stands already: waits while the disk fails, too. Null: too much waits; go on
-    // without, the row stays as it was.
+    // without, the row stays as it was. Null, too, for what another node has.
     virtual std::optional<Sequence> update(const Row&) = 0;
     virtual std::optional<Sequence> erase(Kind, Bytes xmpp, Bytes sip) = 0;
 
@@ -61,6 +62,10 @@ public:
     // come late, after on_restore_done(), which then comes again.
     virtual void on_restored(std::span<const Row> rows) = 0;
     virtual void on_restore_done() = 0;
+    // Of a pool: conversations of these slots are another node's from now on, and so are their
+    // rows. What is here of them is to be forgotten without a word: the other one goes on with it.
+    // Rows of slots that come (back) come by on_restored().
+    virtual void on_lost(const Slots&) {}
 
 protected:
     ~User() = default;

@@ -77,6 +77,7 @@ enum class EventId : std::uint16_t {
     kStoreHealed,
     kStoreDamaged,
     kStoreRestored,
+    kStoreShares,
     kCount_,
 };
 
@@ -277,6 +278,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kStoreRestored, 5204, Severity::kInfo,
      {"Subscriptions were read from the store", "The daemon was started.", "None."},
      {"Les abonnements ont été relus", "Le service a été lancé.", "Aucune action."}},
+    {EventId::kStoreShares, 5205, Severity::kInfo,
+     {"Subscriptions go from node to node", "A node of the pool came, went, or is cut off from the database.", "None; if no node was stopped, see why it could not be heard."},
+     {"Des abonnements changent de nœud", "Un nœud du groupe est arrivé, parti ou coupé de la base.", "Aucune action ; si aucun nœud n'a été arrêté, voir pourquoi il était muet."}},
 };
 // clang-format on
 

@@ -30,6 +30,7 @@ PLANTED = {
     "round the door of liburing": ("net/tcp.cpp", "#include <liburing.h>"),
     "round the door of unbound": ("net/srv.cpp", "#include <unbound.h>"),
     "round the door of SQLite": ("appliance/admin/a.cpp", "#include <sqlite3.h>"),
+    "round the door of libpq": ("core/rules/a.cpp", "#include <libpq-fe.h>"),
     "an include without folder": ("xml/a.cpp", '#include "stanza.hpp"'),
     "a new folder that nobody declared": ("core/extra/a.cpp", "#include <vector>"),
 }

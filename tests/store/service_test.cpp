@@ -1,111 +1,27 @@
 // The store of the daemon with its thread, on loops of the kernel.
 #include "appliance/store/service.hpp"
 
-#include <array>
-#include <atomic>
 #include <csignal>
-#include <future>
 #include <sys/resource.h>
-#include <thread>
 
 #include <gtest/gtest.h>
 
 #include "appliance/store/file.hpp"
-#include "core/run/uring_loop.hpp"
-#include "tests/store/files.hpp"
+#include "tests/store/process.hpp"
 
 namespace fedgate::store {
 namespace {
 
 using namespace test;
 
-// A shard's user. Its thread writes, the test reads.
-struct Listener final : User {
-    void on_stored(Sequence last, bool ok) override { (ok ? kept : refused).store(last); }
-    void on_restored(std::span<const Row> all) override {
-        rows += all.size();
-        most_at_once = std::max<std::size_t>(most_at_once, all.size());
-    }
-    void on_restore_done() override { ++done; }
-
-    std::atomic<Sequence> kept{0};
-    std::atomic<Sequence> refused{0};
-    std::atomic<std::size_t> rows{0};
-    std::atomic<std::size_t> most_at_once{0};
-    std::atomic<int> done{0};
-};
-
-// Two shards and their store: a process, from its start to its end.
-class Process {
-public:
-    explicit Process(const std::string& path)
-        : group_(2), store_(group_, std::make_unique<File>(path), [](const Row& row) {
-              return static_cast<std::uint32_t>(row.xmpp.size() > 9 ? row.xmpp[9] & 1 : 0);
-          }) {
-        for (std::uint32_t i = 0; i < 2; ++i) {
-            threads_.emplace_back([this, i] {
-                auto loop = UringLoop::make();
-                FEDGATE_CHECK(loop.has_value());
-                Shard shard(group_, i, **loop);
-                store_.door(i).attach(shard, listeners[i]);
-                shard.run();
-                store_.door(i).detach();
-            });
-        }
-        store_.start();
-    }
-    ~Process() {
-        group_.stop();
-        for (std::thread& thread : threads_) thread.join();
-        store_.finish();
-    }
-
-    // On the shard's thread; waits for it.
-    template <typename Function>
-    auto on_shard(std::uint32_t i, Function function) {
-        std::promise<decltype(function(store_.door(i)))> promise;
-        auto future = promise.get_future();
-        FEDGATE_CHECK(group_.post(i, [&](Shard&) { promise.set_value(function(store_.door(i))); }));
-        return future.get();
-    }
-    std::optional<Sequence> put(const std::string& xmpp, std::uint32_t i = 0) {
-        return on_shard(i, [&](Door& door) { return door.put(row(xmpp)); });
-    }
-    static bool until(const std::function<bool()>& predicate) {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-        while (!predicate()) {
-            if (std::chrono::steady_clock::now() > end) return false;
-            std::this_thread::sleep_for(1ms);
-        }
-        return true;
-    }
-    bool restored(std::size_t rows, int times = 1) {
-        return until([&] { return listeners[0].done == times && listeners[1].done == times; }) &&
-               listeners[0].rows + listeners[1].rows == rows;
-    }
-    std::string remark() {
-        const auto remarks = store_.status().remarks;
-        return remarks.empty() ? std::string() : remarks.front();
-    }
-    std::string log() {
-        std::string lines;
-        store_.log().drain(lines);
-        return lines;
-    }
-    Service& store() { return store_; }
-
-    std::array<Listener, 2> listeners;
-
-private:
-    ShardGroup group_;
-    Service store_;
-    std::vector<std::thread> threads_;
-};
+std::unique_ptr<Database> file_in(const Directory& directory) {
+    return std::make_unique<File>(directory.file());
+}
 
 TEST(Service, KeepsRowsFromOneProcessToTheNext) {
     const Directory directory;
     {
-        Process process(directory.file());
+        Process process(file_in(directory));
         ASSERT_TRUE(process.restored(0));
         EXPECT_EQ(process.put("juliet@xmpp.example", 0), 1U);
         EXPECT_EQ(process.put("nurse@xmpp.example", 1), 1U);
@@ -117,34 +33,34 @@ TEST(Service, KeepsRowsFromOneProcessToTheNext) {
         EXPECT_TRUE(status.last_commit.has_value());
         EXPECT_TRUE(status.remarks.empty());
     }
-    Process process(directory.file());
+    Process process(file_in(directory));
     EXPECT_TRUE(process.restored(2));
 }
 
 TEST(Service, AnEndKeepsWhatWaits) {
     const Directory directory;
     {
-        Process process(directory.file());
+        Process process(file_in(directory));
         ASSERT_TRUE(process.restored(0));
         process.on_shard(0, [](Door& door) {
             for (unsigned i = 0; i < 5'000; ++i) FEDGATE_CHECK(door.put(row(name(i))).has_value());
             return 0;
         });
     }
-    Process process(directory.file());
+    Process process(file_in(directory));
     EXPECT_TRUE(process.restored(5'000));
 }
 
 TEST(Service, HandsRowsToTheirOwnersInSmallBatches) {
     const Directory directory;
     {
-        Process process(directory.file());
+        Process process(file_in(directory));
         process.on_shard(0, [](Door& door) {
             for (unsigned i = 0; i < 10'000; ++i) FEDGATE_CHECK(door.put(row(name(i))).has_value());
             return 0;
         });
     }
-    Process process(directory.file());
+    Process process(file_in(directory));
     const auto began = std::chrono::steady_clock::now();
     ASSERT_TRUE(process.restored(10'000));
     EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
@@ -156,7 +72,7 @@ TEST(Service, HandsRowsToTheirOwnersInSmallBatches) {
 TEST(Service, AFullDiskIsToldAndHeals) {
     std::signal(SIGXFSZ, SIG_IGN);
     const Directory directory;
-    Process process(directory.file());
+    Process process(file_in(directory));
     ASSERT_TRUE(process.restored(0));
     rlimit before{};
     getrlimit(RLIMIT_FSIZE, &before);
@@ -186,7 +102,7 @@ TEST(Service, AFullDiskIsToldAndHeals) {
 TEST(Service, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
     const Directory directory;
     {
-        Process process(directory.file());
+        Process process(file_in(directory));
         process.on_shard(0, [](Door& door) {
             for (unsigned i = 0; i < 5'000; ++i) FEDGATE_CHECK(door.put(row(name(i))).has_value());
             return 0;
@@ -198,7 +114,7 @@ TEST(Service, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
     bytes[at] = 'U';
     write(directory.file(), bytes);
     {
-        Process process(directory.file());
+        Process process(file_in(directory));
         ASSERT_TRUE(process.restored(4'999));
         ASSERT_TRUE(Process::until([&] { return !process.remark().empty(); }));
         const std::string remark = process.remark();
@@ -210,7 +126,7 @@ TEST(Service, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
         ASSERT_TRUE(Process::until([&] { return process.listeners[0].kept == 1; }));
         EXPECT_NE(process.log().find("The store was damaged"), std::string::npos);
     }
-    Process process(directory.file());
+    Process process(file_in(directory));
     ASSERT_TRUE(process.restored(5'000));
     EXPECT_NE(process.remark().find("was damaged once"), std::string::npos) << process.remark();
     std::filesystem::remove(File(directory.file()).set_aside().front());
@@ -219,7 +135,7 @@ TEST(Service, ADamagedFileIsMendedWhileTheRowsAreHandedOver) {
 
 TEST(Service, DamageThatComesWhileItRunsIsMended) {
     const Directory directory;
-    Process process(directory.file());
+    Process process(file_in(directory));
     ASSERT_TRUE(process.restored(0));
     EXPECT_TRUE(process.put("juliet@xmpp.example"));
     ASSERT_TRUE(Process::until([&] { return process.listeners[0].kept == 1; }));
@@ -235,13 +151,13 @@ TEST(Service, DamageThatComesWhileItRunsIsMended) {
 TEST(Service, AFileThatCantBeReadYetIsReadLater) {
     const Directory directory;
     {
-        Process process(directory.file());
+        Process process(file_in(directory));
         EXPECT_TRUE(process.put("juliet@xmpp.example"));
     }
     const std::string away = directory.file("away");
     std::filesystem::rename(directory.file(), away);
     std::filesystem::create_directory(directory.file());
-    Process process(directory.file());
+    Process process(file_in(directory));
     ASSERT_TRUE(process.restored(0));
     EXPECT_NE(process.remark(), "");
     EXPECT_FALSE(process.put("nurse@xmpp.example"));
@@ -254,10 +170,10 @@ TEST(Service, AFileThatCantBeReadYetIsReadLater) {
 
 TEST(Service, TheSecondOfTwoProcessesWaitsForTheFirst) {
     const Directory directory;
-    auto first = std::make_unique<Process>(directory.file());
+    auto first = std::make_unique<Process>(file_in(directory));
     EXPECT_TRUE(first->put("juliet@xmpp.example"));
     ASSERT_TRUE(first->restored(0));
-    Process second(directory.file());
+    Process second(file_in(directory));
     ASSERT_TRUE(second.restored(0));
     EXPECT_NE(second.remark().find("is in use by another fedgated"), std::string::npos)
         << second.remark();
