@@ -7,7 +7,6 @@
 
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/control.hpp"
-#include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/node.hpp"
 
 namespace {
@@ -120,7 +119,7 @@ int main(int argument_count, char** arguments) {
     print(problems);
     if (rules == nullptr) return 1;
     if (options.check) {
-        const std::string fault = CertificateLoader::fault_of(*rules);
+        const std::string fault = Node::fault_at_start(*rules);
         if (!fault.empty()) {
             std::fprintf(stderr, "error: %s\n", fault.c_str());
             return 1;

@@ -60,6 +60,7 @@ Json store_of(const Store& store, WallTime now) {
              {"rows", store.rows},
              {"waiting", store.waiting},
              {"failing", store.failing}};
+    if (!store.shares.empty()) out["shares"] = store.shares;
     if (store.last_commit)
         out["committed_s"] = std::max<std::int64_t>(0, (now - *store.last_commit).count());
     return out;

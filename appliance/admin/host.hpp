@@ -39,6 +39,7 @@ struct Store {
     std::uint64_t waiting = 0;            // changes that are not on disk
     std::optional<WallTime> last_commit;  // none since the start
     bool failing = false;                 // a remark says why
+    std::string shares = {};              // of a pool: which nodes are there, what this one has
 };
 
 struct Status {

@@ -56,7 +56,8 @@ std::string store_of(const Json& store) {
     if (store.contains("committed_s")) {
         text += ", last commit " + show_age(number_of(store, "committed_s")) + " ago";
     }
-    return text + ", " + count_of(store, "waiting") + " waiting";
+    text += ", " + count_of(store, "waiting") + " waiting";
+    return store.contains("shares") ? text + "; " + string_of(store, "shares") : text;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "appliance/store/file.hpp"
+#include "appliance/store/postgresql.hpp"
 #include "core/base/hash.hpp"
 #include "core/run/uring_loop.hpp"
 
@@ -94,6 +95,18 @@ std::string read_or_make_secret(const std::string& path, std::string& fault) {
     return written ? secret : give_up("can't be written");
 }
 
+std::unique_ptr<store::Database> database_of(const rules::Settings& settings) {
+    if (settings.store_url.empty()) return std::make_unique<store::File>(settings.store_path);
+    return std::make_unique<store::PostgreSql>(settings.store_url,
+                                               settings.node.empty() ? host_name() : settings.node);
+}
+
+std::string store_fault_of(const rules::Snapshot& rules) {
+    const std::string& url = rules.settings.store_url;
+    const std::string fault = url.empty() ? std::string() : store::fault_of_url(url);
+    return fault.empty() ? fault : "store.url: " + fault;
+}
+
 }  // namespace
 
 Node::Node(const rules::Snapshot& rules) : rules_(&rules), oldest_generation_(rules.generation) {}
@@ -117,6 +130,8 @@ bool Node::find_dialback_secret(std::string& fault) {
 }
 
 bool Node::start(std::string& fault) {
+    fault = store_fault_of(*rules_);
+    if (!fault.empty()) return false;
     if (!find_dialback_secret(fault)) return false;
     const rules::Settings& settings = rules_->settings;
     const std::uint32_t count = settings.threads != 0 ? settings.threads : usable_cpu_count();
@@ -135,8 +150,7 @@ bool Node::start(std::string& fault) {
     group_ = std::make_unique<ShardGroup>(count);
     door_ = std::make_unique<edge::DoorGuard>(count);
     store_ = std::make_unique<store::Service>(
-        *group_, std::make_unique<store::File>(settings.store_path),
-        [secret = options.secret, count](const store::Row& row) {
+        *group_, database_of(settings), [secret = options.secret, count](const store::Row& row) {
             return gateway::owner_shard(secret, row.xmpp, row.sip, count);
         });
     set_log_level(*rules_);
@@ -223,7 +237,13 @@ void Node::publish(const rules::Snapshot& rules) {
     if (everywhere(rules, certificates_.is_due(rules))) oldest_generation_ = rules.generation;
 }
 
+std::string Node::fault_at_start(const rules::Snapshot& rules) {
+    const std::string fault = store_fault_of(rules);
+    return fault.empty() ? CertificateLoader::fault_of(rules) : fault;
+}
+
 std::string Node::fault_of(const rules::Snapshot& rules) {
+    if (const std::string fault = store_fault_of(rules); !fault.empty()) return fault;
     // What is in use already is not this change's fault.
     const bool same = rules.settings.tls_external == rules_->settings.tls_external &&
                       rules.settings.tls_sip == rules_->settings.tls_sip &&
@@ -249,8 +269,8 @@ admin::Status Node::status() {
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
     const store::Status store = store_->status();
-    status.store = {store.name,    store.restoring,   store.rows,
-                    store.waiting, store.last_commit, store.failing};
+    status.store = {store.name,        store.restoring, store.rows,  store.waiting,
+                    store.last_commit, store.failing,   store.shares};
     std::ranges::copy(store.remarks, std::back_inserter(status.remarks));
     status.next_hops = next_hops();
     for (const admin::NextHop& hop : status.next_hops) {

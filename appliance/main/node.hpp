@@ -23,6 +23,8 @@ public:
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
+    // What would make start() fail, as far as files and texts say.
+    [[nodiscard]] static std::string fault_at_start(const rules::Snapshot&);
     // Starts the shards and waits for their listeners. False: `fault` says why; destroy the node.
     bool start(std::string& fault);
     // Writes what was logged since the last call to stderr.

@@ -31,6 +31,9 @@ constexpr Key kKeys[] = {
      "Where metrics and health are served over HTTP. Empty: nowhere."},
     {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
      "UNIX socket that fedctl talks to."},
+    {"core.node", kString, kRestart, "name", 0, 255, "", "",
+     "This machine's name among the members of its gateway pool, as in its certificate. Empty: "
+     "the host's."},
     {"core.roles", kEnumList, kRestart, "words", 1, 2, "edge,gateway", "edge gateway",
      "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or "
      "both."},
@@ -197,7 +200,8 @@ constexpr Key kKeys[] = {
     {"site/*/route", kString, kRestart, "pool name", 0, 64, "", "",
      "Edge pool through which the site's users reach XMPP."},
     {"store.url", kString, kRestart, "URL", 0, kPathBytes, "", "",
-     "Where subscriptions are kept: sqlite:PATH. Empty: fedgate.db in dirs.state."},
+     "Where subscriptions are kept: sqlite:PATH, or, for a pool of gateways, "
+     "postgresql://USER@HOST,HOST/DATABASE?OPTION=VALUE... Empty: fedgate.db in dirs.state."},
     {"tls.external.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted for XMPP partners. Empty: the system's."},
     {"tls.external.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",

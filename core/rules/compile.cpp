@@ -77,6 +77,10 @@ private:
         s.store_path = s.state_directory + "/fedgate.db";
         const std::string store = tree_.text("store.url");
         if (store.starts_with(kSqlite)) s.store_path = store.substr(kSqlite.size());
+        if (store.starts_with("postgresql://") || store.starts_with("postgres://")) {
+            s.store_url = store;
+        }
+        s.node = tree_.text("core.node");
         s.admin_socket = tree_.text("admin.socket");
         const auto http = addresses(tree_, "admin.http.listen");
         if (!http.empty()) s.admin_http = http.front();
@@ -158,11 +162,11 @@ private:
             complain("link.edges", "a remote edge " + std::string(kNotYet));
         }
         const std::string store = tree_.text("store.url");
-        if (store.starts_with("postgresql:") || store.starts_with("postgres:")) {
-            complain("store.url", "PostgreSQL " + std::string(kNotYet) +
-                                      "; a file is: sqlite:/var/lib/fedgate/fedgate.db");
-        } else if (!store.empty() && !(store.starts_with(kSqlite) && s.store_path[0] == '/')) {
-            complain("store.url", "is not a URL like sqlite:/var/lib/fedgate/fedgate.db");
+        const bool is_file = store.starts_with(kSqlite) && s.store_path[0] == '/';
+        if (!store.empty() && !is_file && s.store_url.empty()) {
+            complain("store.url",
+                     "is not a URL like sqlite:/var/lib/fedgate/fedgate.db or "
+                     "postgresql://user@host/database");
         }
         if (s.xmpp.retry_first > s.xmpp.retry_max) {
             complain("xmpp.retry.first", "is above xmpp.retry.max");

@@ -53,7 +53,9 @@ struct Settings {
     bool gateway = true;
     std::uint32_t threads = 0;
     std::string state_directory;
+    std::string node;        // empty: the host's name
     std::string store_path;  // of the file
+    std::string store_url;   // of the pool's database; empty: the file
     std::string admin_socket;
     config::Address admin_http;
     std::vector<config::Address> dns_servers;

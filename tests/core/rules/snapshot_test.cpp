@@ -322,7 +322,7 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"core.roles = edge\n", "is not yet available"},
         {"log.bodies = yes\n", "logging texts is not yet available"},
         {"link.edges = edge.example:23456\n", "is not yet available"},
-        {"store.url = postgresql://db/fedgate\n", "PostgreSQL is not yet available"},
+        {"store.url = postgresql:db\n", "is not a URL like"},
         {"store.url = mysql://db\n", "is not a URL like"},
         {"store.url = sqlite:fedgate.db\n", "is not a URL like"},
         {"store.url = sqlite:\n", "is not a URL like"},
