@@ -11,6 +11,7 @@
 
 #include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/receipt.hpp"
+#include "core/base/hash.hpp"
 #include "core/run/simulation.hpp"
 #include "net/address.hpp"
 #include "net/connection.hpp"
@@ -37,12 +38,14 @@ struct UserAgents {
     unsigned again = 0;
 };
 
-// A node of the SIP pool: answers MESSAGE as told, and sends.
+// A node of the SIP pool: answers MESSAGE as told, and sends: each user by one of the gateways, as
+// long as that is there, whoever the owner of his conversations is.
 class Pool final : public net::ConnectionOwner, SocketOwner {
 public:
-    Pool(SimulatedLoop& loop, Ledger& ledger, const SocketAddress& gateway, UserAgents& agents,
-         unsigned number)
-        : loop_(loop), ledger_(ledger), gateway_(gateway), agents_(agents) {
+    Pool(SimulatedLoop& loop, Ledger& ledger, const std::vector<SocketAddress>& gateways,
+         UserAgents& agents, unsigned number)
+        : loop_(loop), ledger_(ledger), agents_(agents) {
+        for (const SocketAddress& gateway : gateways) ways_.push_back({gateway, {}, {}});
         auto listener = loop_.listen(listen_address(kSipPort, number), *this);
         FEDGATE_CHECK(listener.has_value());
         listener_ = *listener;
@@ -60,7 +63,7 @@ public:
             const bool again = sent.again && other != nullptr && other->try_send(name, sent);
             if (!again) ledger_.on_own_doubt(name);
         }
-        out_.reset();
+        for (Way& way : ways_) way.out.reset();
         in_.clear();
         framers_.clear();
     }
@@ -72,12 +75,16 @@ public:
         std::string to;
         std::string content;  // from Content-Type on
         bool again = true;    // by another node, where this one ends
+        std::size_t way = 0;
     };
     [[nodiscard]] bool try_send(const std::string& name, const Sent& sent) {
-        if (!out_) {
-            auto connection = net::Connection::connect(loop_, *this, {65'536, 1 << 20}, gateway_);
+        const std::size_t number = way_of(sent.from);
+        std::unique_ptr<net::Connection>& out = ways_[number].out;
+        if (!out) {
+            auto connection =
+                net::Connection::connect(loop_, *this, {65'536, 1 << 20}, ways_[number].gateway);
             FEDGATE_CHECK(connection.has_value());
-            out_ = std::move(*connection);
+            out = std::move(*connection);
         }
         char memory[8'192];
         Sink sink(memory);
@@ -96,8 +103,9 @@ public:
         sip::write_request_head(sink, head);
         sink.append(sent.content);
         FEDGATE_CHECK(!sink.overflowed());
-        if (!out_->write(sink.written())) return false;
+        if (!out->write(sink.written())) return false;
         pending_[name] = sent;
+        pending_[name].way = number;
         return true;
     }
 
@@ -226,25 +234,42 @@ private:
     }
     void on_closed(net::Connection& connection, Error) override {
         framers_.erase(&connection);
-        if (out_.get() == &connection) {
-            out_.reset();
-            fail_pending();
-            return;
+        for (std::size_t i = 0; i < ways_.size(); ++i) {
+            if (ways_[i].out.get() != &connection) continue;
+            ways_[i].out.reset();
+            ways_[i].down_until = loop_.now() + std::chrono::seconds(1);
+            return fail_pending(i);
         }
         std::erase_if(in_, [&](const auto& one) { return one.get() == &connection; });
     }
     // So does one whose connection breaks.
-    void fail_pending() {
-        for (const auto& [name, sent] : pending_) ledger_.on_own_doubt(name);
-        pending_.clear();
+    void fail_pending(std::size_t way) {
+        std::erase_if(pending_, [&](const auto& entry) {
+            if (entry.second.way != way) return false;
+            ledger_.on_own_doubt(entry.first);
+            return true;
+        });
     }
+    [[nodiscard]] std::size_t way_of(const std::string& user) const {
+        const std::size_t first = fnv1a(user) % ways_.size();
+        for (std::size_t i = 0; i < ways_.size(); ++i) {
+            const std::size_t way = (first + i) % ways_.size();
+            if (ways_[way].down_until <= loop_.now()) return way;
+        }
+        return first;
+    }
+
+    struct Way {
+        SocketAddress gateway;
+        std::unique_ptr<net::Connection> out;
+        Instant down_until;
+    };
 
     SimulatedLoop& loop_;
     Ledger& ledger_;
-    SocketAddress gateway_;
     Socket listener_;
     std::vector<std::unique_ptr<net::Connection>> in_;
-    std::unique_ptr<net::Connection> out_;
+    std::vector<Way> ways_;
     std::map<net::Connection*, sip::Framer> framers_;
     UserAgents& agents_;
     struct InOrder {  // of their numbers: who sends them again does so in the order they had

@@ -1,5 +1,7 @@
 // Fedgate as two machines, an edge and a gateway, and the link between them: the law is the same as
 // for one.
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "tests/simulation/seeds.hpp"
@@ -109,6 +111,156 @@ TEST(Split, WhateverBreaksNothingIsLostInSilence) {
         world.send_to_xmpp(1);
         EXPECT_TRUE(world.settle());
         EXPECT_EQ(world.ledger.totals().delivered, before + 2) << world.describe();
+    }
+}
+
+// How long it takes until a message is through: of each direction, or only of those to partners.
+Duration served_after(World& world, unsigned user, bool both = true) {
+    const Instant start = world.simulation.now();
+    std::map<std::string, Ledger::Entry> before = world.ledger.entries;
+    bool ways[2] = {!both, false};
+    while (!(ways[0] && ways[1]) && world.simulation.now() < start + 30s) {
+        world.send_to_sip(user);
+        world.send_to_xmpp(user);
+        pass(world, 50ms);
+        for (const auto& [name, entry] : world.ledger.entries) {
+            if (!before.contains(name) && entry.delivered > 0) ways[entry.to_sip ? 0 : 1] = true;
+        }
+    }
+    return world.simulation.now() - start;
+}
+std::uint64_t sent_by(Server& edge) {
+    std::uint64_t stanzas = 0;
+    for (const auto& row : edge.seats()[0].edge->rows()) stanzas += row.inbound ? 0 : row.stanzas;
+    return stanzas;
+}
+void expect_both_ways_work(World& world) {
+    for (int i = 0; i < 3; ++i) {
+        send_some(world);
+        EXPECT_TRUE(world.settle()) << world.describe();
+        pass(world, 40s);
+    }
+    const unsigned before = world.ledger.totals().delivered;
+    send_some(world);
+    EXPECT_TRUE(world.settle());
+    EXPECT_EQ(world.ledger.totals().delivered, before + 16) << world.describe();
+}
+
+// Two edges and two gateways. Nobody is told of the fault.
+TEST(Split, WhereAnEdgeDiesTheOtherServesWithinASecond) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(seed, {.split = true, .doubled = true});
+        world.ledger.allowed_refusals = 2;
+        send_some(world);
+        ASSERT_TRUE(world.settle()) << world.describe();
+        pass(world, 12s);
+        EXPECT_GT(sent_by(*world.outer), 0u);
+        world.kill(*world.outer);
+        EXPECT_LT(served_after(world, 1), 1s);
+        pass(world, 20s);
+        world.revive(*world.outer);
+        EXPECT_EQ(sent_by(*world.outer), 0u);
+        const Instant start = world.simulation.now();
+        while (sent_by(*world.outer) == 0 && world.simulation.now() < start + 20s) {
+            send_some(world);
+            pass(world, 100ms);
+        }
+        EXPECT_LT(world.simulation.now() - start, 10s);
+        ASSERT_TRUE(world.settle()) << world.describe();
+        expect_the_law(world);
+        expect_both_ways_work(world);
+    }
+}
+
+// When the partner finds that out, is his own affair.
+TEST(Split, WhereAnEdgeVanishesTheOtherServesWithinFiveSeconds) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(seed, {.split = true, .doubled = true});
+        world.ledger.allowed_refusals = 2;
+        send_some(world);
+        ASSERT_TRUE(world.settle()) << world.describe();
+        pass(world, 12s);
+        const auto hole = [&](bool there) {
+            for (const auto node :
+                 {world.fedgate.node(), world.fedgate2->node(), world.partner.node()}) {
+                there ? world.simulation.cut(world.outer->node(), node)
+                      : world.simulation.heal(world.outer->node(), node);
+            }
+        };
+        hole(true);
+        EXPECT_LT(served_after(world, 1, false), 5s);
+        pass(world, 20s);
+        hole(false);
+        ASSERT_TRUE(world.settle()) << world.describe();
+        expect_the_law(world);
+        expect_both_ways_work(world);
+    }
+}
+
+TEST(Split, WhereAGatewayDiesTheOtherServesWithinASecond) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(seed, {.split = true, .doubled = true});
+        world.ledger.allowed_refusals = 2;
+        send_some(world);
+        ASSERT_TRUE(world.settle()) << world.describe();
+        pass(world, 12s);
+        Server& dying = seed % 2 == 0 ? world.fedgate : *world.fedgate2;
+        world.kill(dying);
+        for (unsigned user = 0; user < 4; ++user) EXPECT_LT(served_after(world, user), 1s);
+        pass(world, 5s);
+        world.revive(dying);
+        for (unsigned round = 0; round < 40; ++round) {
+            send_some(world);
+            pass(world, 100ms);
+        }
+        ASSERT_TRUE(world.settle()) << world.describe();
+        expect_the_law(world);
+        expect_both_ways_work(world);
+        EXPECT_GT(dying.count(Counter::kMessagesX2sAccepted), 0u);
+    }
+}
+
+TEST(Split, WhateverDiesOfTwoAndTwoNothingIsLostInSilence) {
+    const auto [first, last] = seeds(600, 609);
+    for (std::uint64_t seed = first; seed <= last; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(seed, {.shards = 1 + static_cast<std::uint32_t>(seed % 2),
+                           .both_ways = seed % 3 == 1,
+                           .split = true,
+                           .doubled = true});
+        world.ledger.allowed_refusals = 12;
+        Server* const machines[] = {&world.fedgate, world.fedgate2.get(), world.outer.get(),
+                                    world.outer2.get()};
+        for (unsigned round = 0; round < 12; ++round) {
+            send_some(world);
+            const auto one = world.simulation.random(4);
+            const auto pause = std::chrono::milliseconds(100 + world.simulation.random(9'000));
+            switch (world.simulation.random(3)) {
+                case 0:
+                    world.kill(*machines[one]);
+                    pass(world, 100ms);
+                    send_some(world);
+                    pass(world, pause);
+                    world.revive(*machines[one]);
+                    break;
+                case 1: static_cast<void>(world.simulation.break_connection(2'000)); break;
+                default: {
+                    const auto a = machines[one % 2]->node();
+                    const auto b = machines[2 + one / 2]->node();
+                    world.simulation.cut(a, b);
+                    pass(world, pause);
+                    world.simulation.heal(a, b);
+                }
+            }
+            pass(world, 300ms);
+        }
+        world.settle(300s);
+        expect_the_law(world);
+        if (HasFailure()) return;
+        expect_both_ways_work(world);
     }
 }
 

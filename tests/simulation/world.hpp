@@ -152,33 +152,42 @@ public:
             FEDGATE_CHECK(seat.gateway->start().has_value());
         }
     }
-    // Roles on their own: the two are machines of one organisation.
-    static constexpr const char* kEdgeName = "edge.int";
-    static constexpr const char* kGatewayName = "gw.int";
+    // Roles on their own: machines of one organisation, each with a name.
     static constexpr std::uint16_t kLinkPort = 23'456;
-    void start_edge_only(Simulation& simulation) {
+    struct Peer {
+        std::string name;
+        Simulation::Node node;
+    };
+    void start_edge_only(Simulation& simulation, const std::string& name,
+                         const std::vector<std::string>& gateways) {
         FEDGATE_CHECK(seats_.size() == 1);
         Seat& seat = seats_[0];
-        seat.internal = internal_tls(kEdgeName);
+        seat.internal = internal_tls(name);
         seat.server = std::make_unique<link::Server>(
             *seat.shard, *seat.internal,
-            link::ServerSettings{
-                {simulation.address(node_, kLinkPort)}, {kGatewayName}, kEdgeName});
+            link::ServerSettings{{simulation.address(node_, kLinkPort)}, gateways, name});
         start_edge(seat, *seat.server);
         seat.server->attach(*seat.edge);
         FEDGATE_CHECK(seat.server->start().has_value());
     }
-    void start_gateway_only(Simulation& simulation, Simulation::Node edge) {
-        make_gateways([](std::uint32_t, Seat&) {});
+    // The first one of the edges is the better one.
+    void start_gateway_only(Simulation& simulation, const std::string& name, std::uint16_t number,
+                            const std::vector<Peer>& edges) {
+        make_gateways([](std::uint32_t, Seat&) {}, number);
         link::ClientSettings settings;
-        settings.edges.push_back({kEdgeName, kLinkPort});
-        settings.node = kGatewayName;
+        for (const Peer& edge : edges) {
+            settings.edges.push_back(
+                {edge.name, kLinkPort, static_cast<std::uint16_t>(settings.edges.size())});
+        }
+        settings.node = name;
         for (std::uint8_t& byte : settings.instance) {
             byte = static_cast<std::uint8_t>(simulation.random(256));
         }
         for (Seat& seat : seats_) {
-            seat.internal = internal_tls(kGatewayName);
-            seat.resolver->add_address(kEdgeName, simulation.address(edge, 0));
+            seat.internal = internal_tls(name);
+            for (const Peer& edge : edges) {
+                seat.resolver->add_address(edge.name, simulation.address(edge.node, 0));
+            }
             seat.client = std::make_unique<link::Client>(*seat.shard, *seat.resolver,
                                                          *seat.internal, settings);
             seat.client->attach(*seat.gateway);
@@ -230,27 +239,32 @@ public:
 private:
     using Known = std::pair<std::string, SocketAddress>;
 
-    void make_gateways(const std::function<void(std::uint32_t, Seat&)>& prepare) {
+    void make_gateways(const std::function<void(std::uint32_t, Seat&)>& prepare,
+                       std::uint16_t number = 0) {
         for (Seat& seat : seats_) {
             gateway::GatewayOptions options;
+            options.node = number;
             options.host = "gw.sip.example";
             seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver,
                                                               nullptr, options);
             prepare(seat.shard->index(), seat);
         }
     }
+    // By the name of a machine; its own authority, which all trust.
     static std::unique_ptr<net::TlsContext> internal_tls(const std::string& name) {
-        static const auto make = [](const char* one) {
-            auto made = net::make_self_signed({one}, 3'650, SimulationSettings{}.wall_start);
-            FEDGATE_CHECK(made.has_value());
-            return std::move(*made);
-        };
-        static const net::SelfSigned edge = make(kEdgeName);
-        static const net::SelfSigned gateway = make(kGatewayName);
-        const net::SelfSigned& own = name == kEdgeName ? edge : gateway;
+        static const std::map<std::string, net::SelfSigned> all = [] {
+            std::map<std::string, net::SelfSigned> made;
+            for (const char* one : {"edge1.int", "edge2.int", "gw1.int", "gw2.int"}) {
+                auto certificate =
+                    net::make_self_signed({one}, 3'650, SimulationSettings{}.wall_start);
+                FEDGATE_CHECK(certificate.has_value());
+                made.emplace(one, std::move(*certificate));
+            }
+            return made;
+        }();
         net::TlsConfig tls;
-        tls.credentials.push_back({{{}, own.certificate}, {{}, own.key}});
-        tls.ca.text = edge.certificate + gateway.certificate;
+        tls.credentials.push_back({{{}, all.at(name).certificate}, {{}, all.at(name).key}});
+        for (const auto& [one, certificate] : all) tls.ca.text += certificate.certificate;
         auto context = net::TlsContext::load(tls);
         FEDGATE_CHECK(context.has_value());
         return std::move(*context);
@@ -362,7 +376,8 @@ struct WorldSettings {
     std::size_t window_bytes = SimulationSettings{}.window_bytes;
     Settings partner_more = {};
     Server::Front front = Server::no_front;  // of Fedgate
-    bool split = false;  // Fedgate is two machines: `fedgate` is the gateway, `outer` the edge
+    bool split = false;    // Fedgate is two machines: `fedgate` is the gateway, `outer` the edge
+    bool doubled = false;  // and two more: `fedgate2`, `outer2`
 };
 
 struct Text {
@@ -391,23 +406,35 @@ public:
           pool_loop_(simulation.make_loop(pool_node)),
           second_node(simulation.make_node()),
           second_loop_(simulation.make_loop(second_node)),
-          pool(make_pool(1)) {
+          pool() {
         net::seed_tls_from(&seeded_);
         if (settings.split) {
-            outer = std::make_unique<Server>(
-                simulation, simulation.make_node(), 1,
-                with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
-                     bidi(kXmppDomain, settings.both_ways)),
-                settings.certified);
-            outer->knows(kXmppDomain, simulation, partner.node());
-            partner.knows(kSipDomain, simulation, outer->node());
-            outer->start_edge_only(simulation);
-            fedgate.start_gateway_only(simulation, outer->node());
+            const auto more = [&](std::uint32_t shards) {
+                return std::make_unique<Server>(
+                    simulation, simulation.make_node(), shards,
+                    with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
+                         bidi(kXmppDomain, settings.both_ways)),
+                    settings.certified);
+            };
+            outer = more(1);
+            if (settings.doubled) {
+                fedgate2 = more(settings.shards);
+                outer2 = more(1);
+            }
+            for (Server* edge : {outer.get(), outer2.get()}) {
+                if (edge == nullptr) continue;
+                edge->knows(kXmppDomain, simulation, partner.node());
+                partner.knows(kSipDomain, simulation, edge->node());
+                revive(*edge);
+            }
+            revive(fedgate);
+            if (fedgate2 != nullptr) revive(*fedgate2);
         } else {
             fedgate.knows(kXmppDomain, simulation, partner.node());
             partner.knows(kSipDomain, simulation, fedgate.node());
             fedgate.start_with_gateway();
         }
+        pool = make_pool(1);
         partner.start_edge(partner.seats()[0], users);
         users.edge = partner.seats()[0].edge.get();
     }
@@ -471,6 +498,25 @@ public:
         simulation.run_for([] { return false; }, down);
         fedgate.start_with_gateway();
     }
+    // One of the machines, likewise, until revive().
+    void kill(Server& machine) {
+        for (auto& [name, entry] : ledger.entries) {
+            if (entry.delivered + entry.refused == 0) entry.at_crash = true;
+        }
+        machine.crash(simulation);
+    }
+    // Split: by what it is.
+    void revive(Server& machine) {
+        if (&machine == outer.get() || &machine == outer2.get()) {
+            return machine.start_edge_only(simulation,
+                                           &machine == outer.get() ? "edge1.int" : "edge2.int",
+                                           {"gw1.int", "gw2.int"});
+        }
+        std::vector<Server::Peer> edges{{"edge1.int", outer->node()}};
+        if (outer2) edges.push_back({"edge2.int", outer2->node()});
+        const bool first = &machine == &fedgate;
+        machine.start_gateway_only(simulation, first ? "gw1.int" : "gw2.int", first ? 1 : 2, edges);
+    }
     void restart_pool() {
         kill_node(1);
         start_node(1);
@@ -503,9 +549,9 @@ public:
                 text += ' ' + std::string(info.name) + '=' + std::to_string(value);
             }
         }
-        for (Server* server : {&fedgate, &partner, outer.get()}) {
+        for (Server* server : {&fedgate, &partner, outer.get(), fedgate2.get(), outer2.get()}) {
             if (server == nullptr) continue;
-            if (server == outer.get()) text += "\nedge:\n" + outer->log();
+            if (server != &fedgate && server != &partner) text += "\nmachine:\n" + server->log();
             for (auto& seat : server->seats()) {
                 if (seat.edge == nullptr) continue;
                 for (const edge::StreamRow& row : seat.edge->rows()) {
@@ -522,8 +568,10 @@ public:
 
 private:
     std::unique_ptr<Pool> make_pool(unsigned number) {
-        return std::make_unique<Pool>(number == 1 ? pool_loop_ : second_loop_, ledger,
-                                      simulation.address(fedgate.node(), kSipPort), agents, number);
+        std::vector<SocketAddress> gateways{simulation.address(fedgate.node(), kSipPort)};
+        if (fedgate2) gateways.push_back(simulation.address(fedgate2->node(), kSipPort));
+        return std::make_unique<Pool>(number == 1 ? pool_loop_ : second_loop_, ledger, gateways,
+                                      agents, number);
     }
     static std::string sip_uri(unsigned i) {
         return "sip:s" + std::to_string(i) + "@" + kSipDomain;
@@ -559,6 +607,8 @@ public:
     Server fedgate;
     Server partner;
     std::unique_ptr<Server> outer;  // the edge, where it is a machine of its own
+    std::unique_ptr<Server> fedgate2;
+    std::unique_ptr<Server> outer2;
     Users users;
     Simulation::Node pool_node;
 
