@@ -110,6 +110,8 @@ TEST(Certificate, Wildcards) {
     EXPECT_FALSE(dns_name_matches("*.com", "example.com"));
     EXPECT_FALSE(dns_name_matches("*.com.", "example.com"));
     EXPECT_FALSE(dns_name_matches("*", "com"));
+    EXPECT_FALSE(dns_name_matches("*", "*"));
+    EXPECT_FALSE(dns_name_matches("a*.example.com", "a*.example.com"));
     EXPECT_FALSE(dns_name_matches("a*.example.com", "ab.example.com"));
     EXPECT_FALSE(dns_name_matches("*.*.example.com", "a.b.example.com"));
     EXPECT_FALSE(dns_name_matches("a.*.example.com", "a.b.example.com"));

@@ -49,7 +49,9 @@ bool plainly_equal(const std::string& presented, const std::string& domain) {
 bool plainly_matches(const std::string& presented, const std::string& domain) {
     auto pattern = labels(presented, true);
     const auto wanted = labels(domain, false);
-    if (pattern[0] != "*") return plainly_equal(presented, domain);
+    if (pattern[0] != "*") {
+        return presented.find('*') == std::string::npos && plainly_equal(presented, domain);
+    }
     if (pattern.size() < 3 || pattern.size() != wanted.size() || wanted[0].empty()) return false;
     for (std::size_t i = 1; i < pattern.size(); ++i) {
         if (pattern[i] != wanted[i] || pattern[i].find('*') != std::string::npos) return false;
