@@ -43,8 +43,8 @@ std::string details_of(const PeerIdentity& peer) {
 }  // namespace
 
 bool dns_name_matches(Bytes presented, Bytes domain) {
-    // CERT-4: `*` stands for exactly one whole label, and at least two labels follow it; it is never
-    // a letter.
+    // CERT-4: `*` stands for exactly one whole label, and at least two labels follow it; it is
+    // never a letter.
     if (!presented.starts_with("*."))
         return presented.find('*') == Bytes::npos && equal_names(presented, domain);
     const Bytes suffix = presented.substr(2);

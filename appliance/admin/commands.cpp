@@ -7,6 +7,7 @@
 
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/history.hpp"
+#include "appliance/admin/names.hpp"
 #include "appliance/admin/partners.hpp"
 #include "core/config/domain.hpp"
 
@@ -382,6 +383,7 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "counters") return counters_of(host);
     if (verb == "sysctl") return sysctl(request, author, host, configuration);
     if (verb == "partner") return answer_partner(request, author, host, configuration);
+    if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);
     if (verb == "explain")
         return explain(strings_of(request, "arguments"), configuration.snapshot());

@@ -212,6 +212,16 @@ std::string show_counters(const Json& answer) {
     return show_table(rows);
 }
 
+std::string show_dns(const Json& answer) {
+    std::string out;
+    for (const Json& line : array_of(answer, "zone")) out += line.get<std::string>() + "\n";
+    for (const Json& host : array_of(answer, "addresses")) {
+        out += "; " + host.get<std::string>() +
+               ". needs an A or AAAA record: the address by which partners reach that machine\n";
+    }
+    return out;
+}
+
 std::string show_explain(const Json& answer) {
     std::string out = bool_of(answer, "allowed") ? "yes" : "no";
     out += ": " + string_of(answer, "reason") + "\n";

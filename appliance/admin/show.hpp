@@ -19,6 +19,8 @@ namespace fedgate::admin {
 [[nodiscard]] std::string show_streams(const Json& answer);
 [[nodiscard]] std::string show_counters(const Json& answer);
 [[nodiscard]] std::string show_explain(const Json& answer);
+// Zone lines, what is left to do as comments in them.
+[[nodiscard]] std::string show_dns(const Json& answer);
 
 [[nodiscard]] std::string show_partners(const Json& answer);
 [[nodiscard]] std::string show_partner(const Json& answer);

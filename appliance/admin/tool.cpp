@@ -25,6 +25,7 @@ constexpr std::string_view kHelp =
   streams             every XMPP stream: domains, how the partner proved itself, TLS, traffic
   counters            everything that is counted
   explain FROM TO     may these two converse, and which rule decides
+  dns plan            the records to publish, as zone lines: for each of our domains and each edge
   partner ...         the domains that we federate with; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -84,7 +85,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 
 constexpr std::string_view kVerbs[] = {"status",  "ports",  "streams", "counters",
                                        "explain", "reload", "partner", "config",
-                                       "sysctl",  "help",   "version"};
+                                       "sysctl",  "dns",    "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kConfigActions[] = {"log", "diff", "rollback", "check", "commit"};
@@ -162,6 +163,10 @@ private:
             if (rest.size() != 2)
                 return usage("explain takes two addresses: fedctl explain FROM TO");
             return tell({{"verb", "explain"}, {"arguments", rest}}, show_explain);
+        }
+        if (verb == "dns") {
+            if (rest.size() != 1 || rest[0] != "plan") return usage("dns takes one word: plan");
+            return tell({{"verb", "dns"}, {"action", "plan"}}, show_dns);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "config") return config(rest);

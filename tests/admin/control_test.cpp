@@ -163,6 +163,40 @@ TEST_F(ControlTest, ExplainNamesTheRuleThatDecides) {
     EXPECT_EQ(fedctl({"explain", "a b", "@"}).status, 1);
 }
 
+// D5: partners pick any edge, those of the pool that the site routes to first.
+TEST_F(ControlTest, DnsPlanHasEveryEdgeInTheOrderOfThePools) {
+    start();
+    Outcome got = fedctl({"dns", "plan"});  // one machine
+    EXPECT_EQ(got.out,
+              "_xmpp-server._tcp.sip.example. 3600 IN SRV 10 50 5269 xmpp.sip.example.\n"
+              "_xmpps-server._tcp.sip.example. 3600 IN SRV 10 50 5270 xmpp.sip.example.\n"
+              "; xmpp.sip.example. needs an A or AAAA record: the address by which partners reach "
+              "that machine\n");
+    ASSERT_EQ(fedctl({"sysctl", "-p", "-"},
+                     "pool/a/members = a1.example a2.example:23456\npool/a/priority = 10\n"
+                     "pool/b/members = b1.example\npool/b/priority = 20\n"
+                     "pool/c/members = c1.example\npool/c/priority = 20\n"
+                     "pool/g/kind = gateway\npool/g/members = g1.example\n"
+                     "site/paris/route = b\ndomain/fr.example/site = paris\n"
+                     "xmpp.listen_tls =\n")
+                  .status,
+              0);
+    got = fedctl({"dns", "plan"});
+    EXPECT_TRUE(
+        got.out.starts_with("_xmpp-server._tcp.fr.example. 3600 IN SRV 10 50 5269 b1.example.\n"
+                            "_xmpp-server._tcp.fr.example. 3600 IN SRV 20 50 5269 a1.example.\n"
+                            "_xmpp-server._tcp.fr.example. 3600 IN SRV 20 50 5269 a2.example.\n"
+                            "_xmpp-server._tcp.fr.example. 3600 IN SRV 30 50 5269 c1.example.\n"
+                            "_xmpp-server._tcp.sip.example. 3600 IN SRV 10 50 5269 a1.example.\n"
+                            "_xmpp-server._tcp.sip.example. 3600 IN SRV 10 50 5269 a2.example.\n"
+                            "_xmpp-server._tcp.sip.example. 3600 IN SRV 20 50 5269 b1.example.\n"
+                            "_xmpp-server._tcp.sip.example. 3600 IN SRV 20 50 5269 c1.example.\n"
+                            "; a1.example. needs an A"))
+        << got.out;
+    EXPECT_EQ(fedctl({"dns"}).status, 2);
+    EXPECT_EQ(fedctl({"dns", "plans"}).status, 2);
+}
+
 TEST_F(ControlTest, WrongUsageIsStatusTwo) {
     const std::vector<std::vector<std::string>> wrong = {
         {},
