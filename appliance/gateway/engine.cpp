@@ -332,6 +332,17 @@ void Gateway::Engine::on_restore_done() {
     watchers_.on_restore_done();
 }
 
+void Gateway::Engine::on_lost(const Slots& slots) {
+    watches_.drop(slots);
+    watchers_.drop(slots);
+}
+
+bool Gateway::Engine::has(const AddressView& xmpp, const AddressView& sip) const {
+    if (store_ == nullptr) return true;
+    const std::uint64_t user = hash_of_address(xmpp.jid.local, xmpp.jid.domain, 0);
+    return store_->has(slot_of(hash_of_address(sip.jid.local, sip.jid.domain, user)));
+}
+
 std::vector<PortRow> Gateway::Engine::ports() {
     std::vector<PortRow> rows;
     for (const SipListenerInfo& info : agent_.transport().listeners()) {

@@ -155,6 +155,7 @@ public:
     void on_stored(store::Sequence, bool ok) override;
     void on_restored(std::span<const store::Row>) override;
     void on_restore_done() override;
+    void on_lost(const Slots&) override;
 
     [[nodiscard]] std::vector<PortRow> ports();
     [[nodiscard]] std::vector<TargetRow> targets();
@@ -186,6 +187,7 @@ private:
     [[nodiscard]] bool has_room() const override { return outbox_bytes_ < kOutboxBytes; }
     [[nodiscard]] bool restoring() const override { return restoring_; }
     [[nodiscard]] store::Door* store() override { return store_; }
+    [[nodiscard]] bool has(const AddressView& xmpp, const AddressView& sip) const override;
     [[nodiscard]] SubscriptionQuota& quota() override { return *quota_; }
     [[nodiscard]] bool is_watched(const Key& pair) override { return watchers_.has_asked(pair); }
     void on_watched(const Key& pair) override { watches_.on_watched(pair); }

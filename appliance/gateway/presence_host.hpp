@@ -50,6 +50,9 @@ public:
     [[nodiscard]] virtual bool has_room() const = 0;
     // Not all rows of the store are in: what would concern one of those that are not has to wait.
     [[nodiscard]] virtual bool restoring() const = 0;
+    // False: another node of the pool knows of the two, or this one will in a moment. Nothing is to
+    // be said of what they have.
+    [[nodiscard]] virtual bool has(const AddressView& xmpp, const AddressView& sip) const = 0;
     // With a token: on_sent(token) follows when it was written to a stream, on_unsent(token, fault)
     // if not, or if it is in doubt; both are those of whose it is.
     virtual void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza,

@@ -155,7 +155,8 @@ void Watchers::restore(const store::Row& row) {
     host_.quota().restore(user_key(*watcher), watcher->domain.their);
     Bytes detail = row.detail;
     Bytes line;
-    watcher->sent = take_line(detail, line) && line == "sent";
+    // Of another node's the answer may have gone there: RFC 6121 3.1.3, he is not asked twice.
+    watcher->sent = take_line(detail, line) && line == "sent" && host_.restoring();
     while (!detail.empty() && restore(*watcher, detail)) {
     }
     const Duration age = host_.shard().loop().wall_now() - row.changed;
@@ -209,6 +210,30 @@ bool Watchers::restore(Watcher& watcher, Bytes& detail) {
 }
 
 void Watchers::on_restore_done() { go_on(); }
+
+// Another node of the pool goes on with their dialogs, which are in the rows.
+void Watchers::drop(const Slots& slots) {
+    const auto goes = [&](const Watcher& watcher) {
+        return slots[slot_of(watcher.contact_jid(), watcher.sip_jid())];
+    };
+    for (auto& [name, lane] : lanes_) {
+        WatcherDialog* next = std::exchange(lane.first, nullptr);
+        lane.last = nullptr;
+        while (WatcherDialog* const dialog = next) {
+            next = std::exchange(dialog->next_waiting, nullptr);
+            dialog->waiting = !goes(dialog->watcher);
+            if (!dialog->waiting) continue;
+            (lane.last != nullptr ? lane.last->next_waiting : lane.first) = dialog;
+            lane.last = dialog;
+        }
+    }
+    for (std::uint32_t i = 0; i < places_; ++i) {
+        Watcher* const watcher = watchers_.find_at(i);
+        if (watcher == nullptr || !goes(*watcher)) continue;
+        while (watcher->dialogs != nullptr) free(*watcher->dialogs);
+        free(*watcher);
+    }
+}
 
 // Each waits behind the others when too much waits for his contact's domain already.
 void Watchers::go_on() {

@@ -108,6 +108,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
                                    {"rule", rules::explain(decision.reason)}});
         return refuse(sip_answer(link::Fault::kBlocked, false));
     }
+    if (!host_.has(call.to, call.from)) return refuse(sip_answer(link::Fault::kQueueFull, false));
     Watcher* watcher = index_.find(pair);
     if (watcher != nullptr && watcher->auth == WatcherAuth::kDenied && watcher->until > now()) {
         return refuse({403, {}});  // PRES-62

@@ -75,6 +75,7 @@ public:
     void on_stored(store::Sequence, bool ok);
     void restore(const store::Row&);
     void on_restore_done();
+    void drop(const Slots&);
 
     [[nodiscard]] bool has_record(const Key& pair) const { return index_.find(pair) != nullptr; }
     // A6: the SIP user watches the contact, or has asked to.

@@ -318,6 +318,15 @@ void Watches::restore(const store::Row& row) {
     settle(*watch);
 }
 
+// Another node of the pool subscribes anew; the dialogs of this one end by the answer to their next
+// NOTIFY.
+void Watches::drop(const Slots& slots) {
+    for (std::uint32_t i = 0; i < places_; ++i) {
+        Watch* const watch = slab_.find_at(i);
+        if (watch != nullptr && slots[slot_of(watch->xmpp(), watch->sip())]) free(*watch);
+    }
+}
+
 // ---- Facts
 
 bool Watches::granted(const Key& pair) const {

@@ -64,6 +64,7 @@ public:
     void on_stored(store::Sequence, bool ok);
     void restore(const store::Row&);
     void on_restore_done() { sweep(); }
+    void drop(const Slots&);
 
     // May he know of the contact? Was that resource of the contact told to him as available?
     [[nodiscard]] bool granted(const Key& pair) const;

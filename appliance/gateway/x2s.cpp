@@ -487,6 +487,11 @@ bool Gateway::Engine::own_presence(StanzaCall& call, const Key& pair) {
     const bool to_watcher = type.empty() || type == "unavailable" || type == "subscribed" ||
                             type == "unsubscribed" || type == "error";
     if (restoring_ && !(to_watcher && watchers_.has_record(pair))) return false;
+    if (!has(call.from, call.to)) {  // once the rows are here, who watches asks anew
+        if (!to_watcher) return refuse(call, LocalFault::kOverload);
+        drop("presence for another node");
+        return true;
+    }
     if (type.empty() || type == "unavailable") {
         if (call.stanza.root.child("x", kMucNamespace)) {  // PRES-86
             return refuse(call, LocalFault::kPayload);

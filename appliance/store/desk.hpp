@@ -40,6 +40,7 @@ public:
     [[nodiscard]] std::optional<Sequence> put(const Row&) override;
     std::optional<Sequence> update(const Row&) override;
     std::optional<Sequence> erase(Kind, Bytes xmpp, Bytes sip) override;
+    [[nodiscard]] bool has(std::size_t slot) const override { return !shared_ || open_[slot]; }
     [[nodiscard]] bool failing() const override { return failing_; }
 
     // The keeper's, on the shard's thread. Not `ok`: the desk fails from now on, and keeps what

@@ -10,7 +10,8 @@ namespace fedgate::store {
 
 // One shard's: its door, the batch that is being written, what it is still to be given.
 struct Memory::Seat final : TimerOwner {
-    Seat(Memory& memory, std::uint32_t index) : store(memory), desk(memory, index) {}
+    Seat(Memory& memory, std::uint32_t index)
+        : store(memory), desk(memory, index, memory.disk_.shared) {}
 
     void on_timer(Timer& timer) override {
         if (&timer == &restoring) return restore_some();
@@ -54,6 +55,8 @@ void Memory::attach(std::uint32_t shard, Shard& at, User& user) {
     Seat& seat = *seats_.at(shard);
     seat.shard = &at;
     seat.desk.attach(at, user);
+    seat.desk.lend(held_);
+    seat.desk.open(held_);
     for (const auto& [key, change] : rows_) {
         if (owner_of_(change.row()) == shard) seat.to_restore.push_back(change);
     }
@@ -66,6 +69,27 @@ void Memory::set_failing(bool failing) {
     failing_ = failing;
     if (failing) return;  // whoever writes notices
     for (auto& seat : seats_) seat->desk.set_failing(false);
+}
+
+void Memory::lose(const Slots& slots) {
+    held_ &= ~slots;
+    for (auto& seat : seats_) seat->desk.lose(slots);
+}
+
+void Memory::gain(const Slots& slots) {
+    held_ |= slots;
+    for (std::uint32_t i = 0; i < seats_.size(); ++i) {
+        Desk& desk = seats_[i]->desk;
+        std::vector<Change> rows;
+        for (const auto& [key, change] : rows_) {
+            const Row row = change.row();
+            if (owner_of_(row) == i && slots[slot_of(row.xmpp, row.sip)]) rows.push_back(change);
+        }
+        desk.lend(slots);
+        desk.restore(rows);
+        desk.open(slots);
+        desk.restore_done();
+    }
 }
 
 void Memory::crash(const std::function<bool()>& made_it) {
@@ -107,6 +131,8 @@ void Memory::take(std::uint32_t shard, Batch batch) {
 
 void Memory::write(const Batch& batch) {
     for (const auto& [key, change] : batch.changes) {
+        const Row row = change.row();
+        if (!held_[slot_of(row.xmpp, row.sip)]) continue;
         if (change.erased) {
             rows_.erase(key);
         } else {

@@ -26,6 +26,7 @@ public:
         Duration delay_min = 1ms;
         Duration delay_max = 1ms;
         std::size_t rows_at_once = 256;  // handed over at start
+        bool shared = false;             // by a pool: lose(), gain(); at start all slots are ours
     };
 
     Memory(std::uint32_t shards, OwnerOf owner_of) : Memory(shards, std::move(owner_of), Disk()) {}
@@ -39,6 +40,9 @@ public:
 
     // A full disk, from now on or no more. What waits is tried again when it has room.
     void set_failing(bool);
+    // Another node takes them; they come (back) with their rows.
+    void lose(const Slots&);
+    void gain(const Slots&);
     // kill -9: what is not on disk is gone, or has just made it there (`made_it` says so of each
     // batch under way), and nobody has been told. Nothing of this process comes back.
     void crash(const std::function<bool()>& made_it);
@@ -62,6 +66,7 @@ private:
     OwnerOf owner_of_;
     Disk disk_;
     bool failing_ = false;
+    Slots held_ = ~Slots();
     std::map<std::string, Change> rows_;
     std::vector<std::unique_ptr<Seat>> seats_;
 };

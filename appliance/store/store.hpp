@@ -43,6 +43,11 @@ public:
     virtual std::optional<Sequence> update(const Row&) = 0;
     virtual std::optional<Sequence> erase(Kind, Bytes xmpp, Bytes sip) = 0;
 
+    // False: another node of the pool has what is in that slot, or its rows are still on their way.
+    [[nodiscard]] virtual bool has(std::size_t slot) const {
+        static_cast<void>(slot);
+        return true;
+    }
     // Nothing can be kept now, for a reason that the administrator has been told.
     [[nodiscard]] virtual bool failing() const = 0;
 

@@ -648,6 +648,51 @@ TEST(Watchers, ARestartIsNotNoticed) {  // R4
     }
 }
 
+// What goes to another node of the pool is forgotten without a word, and is there when it returns.
+TEST(Watchers, AnotherNodeGoesOnWithThem) {  // R4
+    const auto of_shard = [](const store::Row&) { return 0U; };
+    store::Memory store(1, of_shard, {.shared = true});
+    Scene scene({}, 1, &store);
+    const std::string tag = scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    scene.world.pass(1s);
+    const std::size_t said = scene.stanzas().size();
+    const Slots all = ~Slots();
+    scene.stanza("", "<show>away</show>", "balcony");  // its NOTIFY is on its way, or waits
+    store.lose(all);
+    const std::size_t told = scene.quiet();
+    EXPECT_EQ(scene.world.gateway().status().watchers, 0U);
+    scene.stanza("", "<show>xa</show>", "balcony");
+    scene.stanza("subscribed");
+    EXPECT_TRUE(scene.subscribe({.cseq = 50}, tag).starts_with("SIP/2.0 481 "));
+    EXPECT_TRUE(scene.subscribe({.call_id = "later"}).starts_with("SIP/2.0 500 "));
+    EXPECT_EQ(scene.quiet(), told);
+    EXPECT_EQ(scene.stanzas().size(), said);
+    ASSERT_NE(row_in(store), nullptr);
+    EXPECT_EQ(row_in(store)->auth, 2);
+    store.gain(all);
+    EXPECT_TRUE(has(scene.sent(said + 1), "type='probe'"));
+    scene.stanza("", "<show>xa</show>", "balcony");
+    const std::string next = scene.notify(told + 1, 1s);
+    EXPECT_EQ(header_of(next, "Call-ID"), "watch-1");
+    EXPECT_TRUE(header_of(next, "Subscription-State").starts_with("active;expires="));
+    EXPECT_TRUE(scene.subscribe({.cseq = 60}, tag).starts_with("SIP/2.0 200 "));
+}
+
+// His answer may have gone to the node that is dead.
+TEST(Watchers, ANextNodeAsksWhoHasNotAnswered) {  // PRES-61
+    const auto of_shard = [](const store::Row&) { return 0U; };
+    store::Memory store(1, of_shard, {.shared = true});
+    Scene scene({}, 1, &store);
+    scene.subscribe();
+    EXPECT_TRUE(has(scene.sent(1), "type='subscribe'"));
+    scene.world.pass(1s);
+    store.lose(~Slots());
+    store.gain(~Slots());
+    EXPECT_TRUE(has(scene.sent(2), "type='subscribe'"));
+}
+
 // Rows of an earlier process: contacts that are still to be asked, or that have been.
 void plant(store::Memory& store, const std::string& contact, bool asked) {
     store.plant(

