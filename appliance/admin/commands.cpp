@@ -67,33 +67,54 @@ Json store_of(const Store& store, WallTime now) {
     return out;
 }
 
+Json links_of(const Status& status) {
+    Json rows = Json::array();
+    for (const Link& link : status.links) {
+        rows.push_back({{"peer", link.peer},
+                        {"node", link.node},
+                        {"address", link.address},
+                        {"standing", link.standing},
+                        {"count", link.count},
+                        {"active", link.active},
+                        {"since_s", link.since_s},
+                        {"why", link.why}});
+    }
+    return rows;
+}
+
 Json status_of(AdminHost& host, const Configuration& configuration) {
     Status status = host.status();
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
     const rules::Settings& settings = configuration.snapshot().settings;
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    return {{"ok", true},
-            {"version", FEDGATE_VERSION},
-            {"state", status.state},
-            {"pid", getpid()},
-            {"uptime_s", (now - configuration.started()).count()},
-            {"threads", status.threads},
-            {"generation", configuration.snapshot().generation},
-            {"commit", configuration.committed().number},
-            {"configuration_files", configuration.files()},
-            {"federation_allow", settings.federation_allow},
-            {"federation_discovery", settings.federation_discovery},
-            {"sip_domains", configuration.snapshot().sip_domains().size()},
-            {"partners", configuration.snapshot().partners().size() - 1},
-            {"streams_in", status.streams_in},
-            {"streams_out", status.streams_out},
-            {"sip_connections", status.sip_connections},
-            {"store", store_of(status.store, now)},
-            {"next_hops", next_hops_of(status)},
-            {"remarks", status.remarks}};
+    Json out{{"ok", true},
+             {"version", FEDGATE_VERSION},
+             {"state", status.state},
+             {"pid", getpid()},
+             {"uptime_s", (now - configuration.started()).count()},
+             {"threads", status.threads},
+             {"generation", configuration.snapshot().generation},
+             {"commit", configuration.committed().number},
+             {"configuration_files", configuration.files()},
+             {"federation_allow", settings.federation_allow},
+             {"federation_discovery", settings.federation_discovery},
+             {"sip_domains", configuration.snapshot().sip_domains().size()},
+             {"partners", configuration.snapshot().partners().size() - 1},
+             {"streams_in", status.streams_in},
+             {"streams_out", status.streams_out},
+             {"sip_connections", status.sip_connections},
+             {"next_hops", next_hops_of(status)},
+             {"links", links_of(status)},
+             {"remarks", status.remarks}};
+    if (status.store) out["store"] = store_of(*status.store, now);
+    return out;
 }
 
 std::string verdict_of(const Port& port) {
+    if (port.dialled && port.outbound > 0) return "ok, connected";
+    if (port.dialled) {
+        return "NOT CONNECTED" + (port.fault.empty() ? std::string() : ": " + port.fault);
+    }
     if (!port.listening) {
         return "NOT LISTENING" + (port.fault.empty() ? std::string() : ": " + port.fault);
     }
@@ -110,6 +131,7 @@ Json ports_of(AdminHost& host) {
                         {"address", port.address},
                         {"owner", port.owner},
                         {"listening", port.listening},
+                        {"dialled", port.dialled},
                         {"inbound", port.inbound},
                         {"outbound", port.outbound},
                         {"established", port.inbound + port.outbound},

@@ -42,14 +42,27 @@ struct Store {
     std::string shares = {};              // of a pool: which nodes are there, what this one has
 };
 
+// The link with one other machine: an edge's with a gateway, or a gateway's with an edge.
+struct Link {
+    std::string peer;            // its name: in its certificate, or as configured
+    std::string node;            // what it calls itself
+    std::string address;         // empty: no connection
+    std::uint64_t standing = 0;  // connections; a gateway has one for each of its cores
+    std::uint64_t count = 0;     // that there should be
+    bool active = false;         // new stanzas go to it
+    std::uint64_t since_s = 0;   // up, or down
+    std::string why;             // not up: the rest of a sentence
+};
+
 struct Status {
     std::string state = "running";  // or `draining`
     unsigned threads = 0;
     std::uint64_t streams_in = 0;  // authenticated
     std::uint64_t streams_out = 0;
     std::uint64_t sip_connections = 0;
-    std::vector<NextHop> next_hops;  // by domain, in the order of their names
-    Store store;
+    std::vector<NextHop> next_hops;    // by domain, in the order of their names
+    std::optional<Store> store;        // none: no gateway is here
+    std::vector<Link> links;           // where one role is on other machines
     std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
 
@@ -61,9 +74,10 @@ struct Port {
     std::string address;   // `[::]:5269`
     std::string owner;     // `edge`, `gateway`
     bool listening = false;
-    std::string fault;           // why it does not listen
+    std::string fault;           // why it does not listen, or is not connected
     std::uint64_t inbound = 0;   // established, accepted here
     std::uint64_t outbound = 0;  // established, opened by us for the same service
+    bool dialled = false;        // nothing listens here: `address` is another machine's
 };
 
 struct StreamRow {

@@ -162,6 +162,17 @@ std::string show_status(const Json& answer) {
                         count_of(row, "answered"), count_of(row, "unanswered"), why});
     }
     if (hops.size() > 1) out += "\n" + show_table(hops);
+    std::vector<std::vector<std::string>> links{
+        {"LINK WITH", "ADDRESS", "STATE", "FOR", "CONNECTIONS", "ACTIVE", "WHY"}};
+    for (const Json& row : array_of(answer, "links")) {
+        const std::string address = string_of(row, "address");
+        links.push_back({string_of(row, "peer"), address.empty() ? "-" : address,
+                         number_of(row, "standing") > 0 ? "up" : "down",
+                         show_age(number_of(row, "since_s")),
+                         count_of(row, "standing") + " of " + count_of(row, "count"),
+                         bool_of(row, "active") ? "yes" : "no", string_of(row, "why")});
+    }
+    if (links.size() > 1) out += "\n" + show_table(links);
     for (const Json& remark : array_of(answer, "remarks")) {
         if (remark.is_string()) out += "! " + remark.get<std::string>() + "\n";
     }
@@ -174,7 +185,10 @@ std::string show_ports(const Json& answer) {
     for (const Json& row : array_of(answer, "ports")) {
         rows.push_back({string_of(row, "service"), string_of(row, "side"),
                         string_of(row, "protocol"), string_of(row, "address"),
-                        bool_of(row, "listening") ? "LISTENING" : "-", count_of(row, "established"),
+                        bool_of(row, "listening") ? "LISTENING"
+                        : bool_of(row, "dialled") ? "DIALLED"
+                                                  : "-",
+                        count_of(row, "established"),
                         count_of(row, "inbound") + "/" + count_of(row, "outbound"),
                         string_of(row, "owner") + " (pid " + count_of(answer, "pid") + ")",
                         string_of(row, "verdict")});

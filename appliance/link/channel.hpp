@@ -56,6 +56,8 @@ public:
 
     [[nodiscard]] const Session& session() const { return session_; }
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
+    // Nothing that was written is on its way out any more.
+    [[nodiscard]] bool closed() const { return connection_ == nullptr && parting_ == nullptr; }
     [[nodiscard]] bool up() const { return session_.state() == Session::State::kUp; }
     // Takes what is new.
     [[nodiscard]] bool open() const { return up() && !session_.peer().draining; }

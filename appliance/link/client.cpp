@@ -44,13 +44,14 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
           names(std::move(its_names)),
           dialer(c.shard_.loop(), c.resolver_, *this, &addresses),
           timer(*this),
+          since(c.shard_.loop().now()),
           channel(c.shard_.loop(), *this,
                   {Role::kGateway, c.settings_.node, c.settings_.instance,
                    static_cast<std::uint16_t>(c.shard_.index())}) {}
 
     bool on_frame(Channel&, const Frame& frame) override { return client.on_frame(*this, frame); }
     void on_up(Channel&, bool resumed) override { client.on_up(*this, resumed); }
-    void on_down(Channel&, Bytes why) override { client.on_down(*this, why); }
+    void on_down(Channel&, Bytes reason) override { client.on_down(*this, reason); }
     void on_returned(Channel&, const Frame& frame, bool maybe_taken) override {
         client.on_returned(frame, maybe_taken);
     }
@@ -64,7 +65,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
                      *this, kLinkConnection);
     }
     void dial_later() {
-        if (!listed) return;
+        if (!listed || client.finished_) return;
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + pause);
         pause = std::min(2 * pause, kRedialMax);
     }
@@ -72,7 +73,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
                    const net::Target&) override {
         dialer.succeeded();
         connection = std::move(dialed);
-        connection->start_tls_client(client.tls_, host, kLinkAlpn);
+        connection->start_tls_client(*client.tls_, host, kLinkAlpn);
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + kHandshakeWithin);
     }
     void on_dial_failed(net::Dialer&, net::DialFault, Error last, Instant) override {
@@ -84,7 +85,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     void on_secured(net::Connection& secured) override {
         const Known known = identify(secured, names);
         if (known.name.empty()) {
-            tell_down(known.fault);
+            tell_refused("it " + known.fault);
             connection.reset();
             return dial_later();
         }
@@ -103,10 +104,18 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
         connection.reset();
         dial_later();
     }
+    // Once as long as it is for the same reason: it is tried often.
+    void tell_refused(const std::string& reason) {
+        client.shard_.stats().add(Counter::kLinkRefused);
+        told_down = true;
+        if (std::exchange(why, reason) == reason) return;
+        client.shard_.log().event(EventId::kLinkRefused, {{"peer", host}, {"reason", reason}});
+    }
     // Once for each time that it is away: it is tried often.
-    void tell_down(Bytes why) {
+    void tell_down(Bytes reason) {
+        why = reason;
         if (std::exchange(told_down, true)) return;
-        client.shard_.log().event(EventId::kLinkDown, {{"peer", host}, {"reason", why}});
+        client.shard_.log().event(EventId::kLinkDown, {{"peer", host}, {"reason", reason}});
     }
     // Takes what is new, now or as soon as it is back.
     [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
@@ -128,6 +137,8 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     Timer timer;                                  // to dial, or for the handshake
     Duration pause = kRedialFirst;
     bool told_down = false;
+    Instant since;  // up or down
+    std::string why;
     std::uint32_t serial = 0;  // of its session, in tickets_
     Channel channel;
 };
@@ -160,7 +171,7 @@ struct Client::Service final : net::ResolverOwner, TimerOwner {
 Client::Client(Shard& shard, net::Resolver& resolver, net::TlsContext& tls, ClientSettings settings)
     : shard_(shard),
       resolver_(resolver),
-      tls_(tls),
+      tls_(&tls),
       settings_(std::move(settings)),
       pairs_(1),
       edges_(shard.loop().now()),
@@ -231,6 +242,50 @@ void Client::take_service(Service& service, const net::DnsAnswer& answer) {
     note_who_is_there();
 }
 
+bool Client::quiet() const {
+    return std::ranges::all_of(links_,
+                               [](const auto& link) { return link->channel.session().quiet(); });
+}
+
+bool Client::settled() const {
+    return tickets_.count() == 0 && again_.empty() &&
+           std::ranges::all_of(links_, [](const auto& link) {
+               return !link->channel.up() || link->channel.session().settled();
+           });
+}
+
+void Client::finish() {
+    finished_ = true;
+    for (auto& link : links_) {
+        link->timer.cancel();
+        link->connection.reset();
+        link->channel.end(EndCode::kDone, "it was stopped");
+    }
+}
+
+bool Client::closed() const {
+    return std::ranges::all_of(links_, [](const auto& link) { return link->channel.closed(); });
+}
+
+std::vector<LinkRow> Client::rows() const {
+    std::uint32_t best = ~std::uint32_t{0};
+    for (const auto& link : links_) {
+        if (link->there()) best = std::min(best, link->rank);
+    }
+    std::vector<LinkRow> rows;
+    for (const auto& link : links_) {
+        const net::Connection* const connection = link->channel.connection();
+        rows.push_back(
+            {link->host + ':' + std::to_string(link->port), link->channel.session().peer().node,
+             connection != nullptr ? net::format_address(connection->peer_address())
+                                   : std::string(),
+             static_cast<std::uint16_t>(shard_.index()), link->channel.up(),
+             link->channel.open() && link->rank == best, shard_.loop().now() - link->since,
+             link->channel.up() ? std::string() : link->why});
+    }
+    return rows;
+}
+
 std::size_t Client::up_count() const {
     return static_cast<std::size_t>(
         std::ranges::count_if(links_, [](const auto& link) { return link->channel.up(); }));
@@ -243,17 +298,23 @@ void Client::on_up(Link& link, bool resumed) {
     }
     link.pause = kRedialFirst;
     link.told_down = false;
+    link.why.clear();
+    link.since = shard_.loop().now();
+    shard_.stats().add(Counter::kLinkOpened);
     note_who_is_there();
     shard_.log().event(EventId::kLinkUp, {{"peer", link.host}});
 }
 
 void Client::on_down(Link& link, Bytes why) {
+    link.since = shard_.loop().now();
     link.tell_down(why);
     note_who_is_there();
     link.dial_later();
 }
 
 void Client::note_who_is_there() {
+    const std::size_t up = up_count();
+    shard_.stats().add(Counter::kLinkStanding, up - std::exchange(standing_, up));
     edges_.note(std::ranges::any_of(links_, [](const auto& link) { return link->there(); }),
                 shard_.loop().now());
     if (edges_.none()) {
@@ -269,7 +330,10 @@ void Client::on_timer(Timer&) {
 }
 
 bool Client::on_frame(Link& link, const Frame& frame) {
-    if (const auto* from = std::get_if<FromPartner>(&frame)) return gateway_->take_stanza(*from);
+    if (const auto* from = std::get_if<FromPartner>(&frame)) {
+        if (!gateway_->take_stanza(*from)) return false;
+        shard_.stats().add(Counter::kLinkStanzasFromPartners);
+    }
     if (const auto* outcome = std::get_if<Outcome>(&frame)) take_outcome(*outcome);
     if (const auto* news = std::get_if<PartnerNews>(&frame)) take_news(link, *news);
     return true;
@@ -397,6 +461,7 @@ bool Client::send(const ToPartner& to, Link& link, std::uint32_t number) {
         if (is_asked(ticket)) tickets_.remove(ticket);
         return false;
     }
+    shard_.stats().add(Counter::kLinkStanzasToPartners);
     if (number == 0) return true;
     Pair& pair = pairs_[number];
     if (pair.link != &link) {

@@ -17,6 +17,7 @@
 #include "appliance/link/channel.hpp"
 #include "appliance/link/choice.hpp"
 #include "appliance/link/link.hpp"
+#include "appliance/link/row.hpp"
 #include "appliance/link/tickets.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
@@ -52,13 +53,24 @@ public:
 
     void attach(GatewayDoor& gateway) { gateway_ = &gateway; }
     void start();
+    // For connections from now on.
+    void set_tls(net::TlsContext& tls) { tls_ = &tls; }
     // Asks the edges to send nothing new.
     void drain();
+    // They know, and what they had sent has been taken.
+    [[nodiscard]] bool quiet() const;
+    // Nothing waits, and the fate of all that was given is known.
+    [[nodiscard]] bool settled() const;
+    // Ends the links in order, for good; closed() when the edges have been told.
+    void finish();
+    [[nodiscard]] bool closed() const;
 
     [[nodiscard]] bool take_stanza(const ToPartner&) override;
 
     // Links that are up.
     [[nodiscard]] std::size_t up_count() const;
+    // One for each edge.
+    [[nodiscard]] std::vector<LinkRow> rows() const;
 
 private:
     struct Link;
@@ -102,7 +114,7 @@ private:
 
     Shard& shard_;
     net::Resolver& resolver_;
-    net::TlsContext& tls_;
+    net::TlsContext* tls_;
     const ClientSettings settings_;
     GatewayDoor* gateway_ = nullptr;
     std::vector<std::unique_ptr<Link>> links_;
@@ -116,7 +128,9 @@ private:
     Attendance edges_;
     Again<ToPartner> again_;
     Timer missed_;
+    std::size_t standing_ = 0;  // as counted
     bool draining_ = false;
+    bool finished_ = false;
 };
 
 }  // namespace fedgate::link

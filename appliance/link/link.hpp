@@ -1,6 +1,6 @@
 // The link: the door between edge and gateway. In one process it is a function call (across shards:
-// a mailbox record) with this interface; between machines it will be an acknowledged stream on
-// 23456. Views are valid for the call only. Thread: the shard's.
+// a mailbox record) with this interface; between machines it is an acknowledged stream on 23456
+// with the same one at both ends. Views are valid for the call only. Thread: the shard's.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +56,7 @@ enum class RecordKind : std::uint32_t {
     kSessionMark = 10,
     kPartnerNews = 11,
     kGivesWay = 12,
+    kFromPartner = 13,
     kFirstOfGateway = 16
 };
 

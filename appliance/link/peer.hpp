@@ -10,8 +10,8 @@
 namespace fedgate::link {
 
 struct Known {
-    std::string name;        // of `names`; empty: it is nobody
-    const char* fault = "";  // then: the rest of a sentence, "the peer ..."
+    std::string name;   // of `names`; empty: it is nobody
+    std::string fault;  // then: the rest of a sentence, "the peer ..."
 };
 // `names`: A-labels in lower case.
 [[nodiscard]] Known identify(const net::Connection&, std::span<const std::string> names);

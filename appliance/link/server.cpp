@@ -59,7 +59,7 @@ struct Server::Guest final : net::ConnectionOwner, TimerOwner {
           connection(std::make_unique<net::Connection>(s.shard_.loop(), *this, kLinkConnection,
                                                        socket, peer)),
           timer(*this) {
-        connection->start_tls_server(s.tls_, kLinkAlpn);
+        connection->start_tls_server(*s.tls_, kLinkAlpn);
         s.shard_.loop().timers().arm(timer, s.shard_.loop().now() + kGuestWithin);
     }
 
@@ -80,7 +80,12 @@ struct Server::Guest final : net::ConnectionOwner, TimerOwner {
         server.greet(*this, *hello);
         return read.size;
     }
-    void on_closed(net::Connection&, Error) override { leave(); }
+    void on_closed(net::Connection& from, Error) override {
+        if (&from == connection.get() && !from.secured()) {
+            server.tell_refused(from, "the TLS handshake failed or was given up");
+        }
+        leave();
+    }
     void on_timer(Timer&) override {
         connection.reset();
         leave();
@@ -108,7 +113,7 @@ struct Server::Link final : ChannelOwner, TimerOwner {
 
     bool on_frame(Channel&, const Frame& frame) override { return server.on_frame(*this, frame); }
     void on_up(Channel&, bool resumed) override { server.on_up(*this, resumed); }
-    void on_down(Channel&, Bytes why) override { server.on_down(*this, why); }
+    void on_down(Channel&, Bytes reason) override { server.on_down(*this, reason); }
     void on_returned(Channel&, const Frame& frame, bool maybe_taken) override {
         server.on_returned(frame, maybe_taken);
     }
@@ -122,6 +127,8 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     Server& server;
     const std::string name;
     const std::uint16_t part;
+    Instant since;  // up or down
+    std::string why;
     std::uint32_t serial = 0;  // of its session, in tickets_
     Fifo<Outcome> owed;        // of tickets of this session, already with its own
     // What others had been sent when conversations moved from them to this one: it waits until they
@@ -139,7 +146,7 @@ struct Server::Link final : ChannelOwner, TimerOwner {
 
 Server::Server(Shard& shard, net::TlsContext& tls, ServerSettings settings)
     : shard_(shard),
-      tls_(tls),
+      tls_(&tls),
       settings_(std::move(settings)),
       instance_(random_id()),
       gateways_(shard.loop().now()),
@@ -188,14 +195,18 @@ void Server::on_turn_end() {
 }
 
 void Server::refuse(Guest& guest, EndCode code, Bytes sentence) {
-    shard_.log().event(
-        EventId::kLinkDown,
-        {{"peer", net::format_address(guest.connection->peer_address())}, {"reason", sentence}});
+    tell_refused(*guest.connection, "it " + std::string(sentence));
     std::string bytes;
     write_frame(bytes, End{code, sentence});
     static_cast<void>(guest.connection->write(bytes));
     guest.name.clear();
     guest.connection->close();
+}
+
+void Server::tell_refused(const net::Connection& guest, Bytes reason) {
+    shard_.stats().add(Counter::kLinkRefused);
+    shard_.log().event(EventId::kLinkRefused,
+                       {{"peer", net::format_address(guest.peer_address())}, {"reason", reason}});
 }
 
 void Server::greet(Guest& guest, const Hello& hello) {
@@ -211,12 +222,57 @@ void Server::greet(Guest& guest, const Hello& hello) {
     guest.leave();
 }
 
+bool Server::quiet() const {
+    return std::ranges::all_of(
+        links_, [](const auto& entry) { return entry.second->channel.session().quiet(); });
+}
+
+bool Server::settled() const {
+    return tickets_.count() == 0 && again_.empty() &&
+           std::ranges::all_of(links_, [](const auto& entry) {
+               const Link& link = *entry.second;
+               return !link.channel.up() || (link.owed.empty() && link.channel.session().settled());
+           });
+}
+
+void Server::finish() {
+    stop_accepting();
+    for (auto& [key, link] : links_) link->channel.end(EndCode::kDone, "it was stopped");
+}
+
+bool Server::closed() const {
+    return std::ranges::all_of(links_,
+                               [](const auto& entry) { return entry.second->channel.closed(); });
+}
+
+std::vector<LinkRow> Server::rows() const {
+    std::vector<LinkRow> rows;
+    for (const auto& [key, link] : links_) {
+        const net::Connection* const connection = link->channel.connection();
+        rows.push_back({link->name, link->channel.session().peer().node,
+                        connection != nullptr ? net::format_address(connection->peer_address())
+                                              : std::string(),
+                        link->part, link->channel.up(), link->channel.open(),
+                        shard_.loop().now() - link->since,
+                        link->channel.up() ? std::string() : link->why});
+    }
+    return rows;
+}
+
+std::vector<SocketAddress> Server::listening() const {
+    std::vector<SocketAddress> all;
+    for (const Socket listener : listeners_) all.push_back(shard_.loop().local_address(listener));
+    return all;
+}
+
 std::size_t Server::up_count() const {
     return static_cast<std::size_t>(std::ranges::count_if(
         links_, [](const auto& entry) { return entry.second->channel.up(); }));
 }
 
 void Server::on_up(Link& link, bool resumed) {
+    link.since = shard_.loop().now();
+    shard_.stats().add(Counter::kLinkOpened);
     if (!resumed) {
         link.serial = ++last_serial_;
         link.trial.on_up(shard_.loop().now());
@@ -231,6 +287,8 @@ void Server::on_up(Link& link, bool resumed) {
 }
 
 void Server::on_down(Link& link, Bytes why) {
+    link.since = shard_.loop().now();
+    link.why = why;
     shard_.log().event(EventId::kLinkDown, {{"peer", link.name}, {"reason", why}});
     note_who_is_there();
 }
@@ -262,6 +320,8 @@ bool Server::may_send(Link& link) {
 }
 
 void Server::note_who_is_there() {
+    const std::size_t up = up_count();
+    shard_.stats().add(Counter::kLinkStanding, up - std::exchange(standing_, up));
     gateways_.note(
         std::ranges::any_of(links_, [](const auto& entry) { return entry.second->there(); }),
         shard_.loop().now());
@@ -290,7 +350,12 @@ bool Server::on_frame(Link& link, const Frame& frame) {
 }
 
 bool Server::take_to_partner(Link& link, const ToPartner& to) {
-    if (link.owed.size() >= limits::kLinkOutcomes) return false;
+    if (link.owed.size() >= limits::kLinkOutcomes || !give_edge(link, to)) return false;
+    shard_.stats().add(Counter::kLinkStanzasToPartners);
+    return true;
+}
+
+bool Server::give_edge(Link& link, const ToPartner& to) {
     if (!is_asked(to.ticket)) return edge_->take_stanza(to);
     const std::uint64_t own = tickets_.add(to.ticket, link.serial);
     if (own == 0) return false;
@@ -362,7 +427,11 @@ bool Server::take_stanza(const FromPartner& from) {
 }
 
 bool Server::take(const FromPartner& from) {
-    if (Link* const link = link_for(from)) return may_send(*link) && link->channel.send(from);
+    if (Link* const link = link_for(from)) {
+        if (!may_send(*link) || !link->channel.send(from)) return false;
+        shard_.stats().add(Counter::kLinkStanzasFromPartners);
+        return true;
+    }
     if (!missed(kLateNewsKept)) return false;
     bounce(from);
     return true;

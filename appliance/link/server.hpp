@@ -17,6 +17,7 @@
 #include "appliance/link/channel.hpp"
 #include "appliance/link/choice.hpp"
 #include "appliance/link/link.hpp"
+#include "appliance/link/row.hpp"
 #include "appliance/link/tickets.hpp"
 #include "core/run/shard.hpp"
 #include "net/tls.hpp"
@@ -45,8 +46,17 @@ public:
     void attach(EdgeDoor& edge) { edge_ = &edge; }
     Result<void> start();
     void stop_accepting();
+    // For connections from now on.
+    void set_tls(net::TlsContext& tls) { tls_ = &tls; }
     // Asks the gateways to send nothing new.
     void drain();
+    // They know, and what they had sent has been taken.
+    [[nodiscard]] bool quiet() const;
+    // Nothing waits, and the fate of all that was given has been told.
+    [[nodiscard]] bool settled() const;
+    // Ends the links in order, for good; closed() when the gateways have been told.
+    void finish();
+    [[nodiscard]] bool closed() const;
 
     [[nodiscard]] bool take_stanza(const FromPartner&) override;
     void on_outcome(const Outcome&) override;
@@ -54,6 +64,9 @@ public:
 
     // Links that are up.
     [[nodiscard]] std::size_t up_count() const;
+    // One for each gateway's link that there was.
+    [[nodiscard]] std::vector<LinkRow> rows() const;
+    [[nodiscard]] std::vector<SocketAddress> listening() const;
 
 private:
     struct Guest;
@@ -78,6 +91,8 @@ private:
     [[nodiscard]] bool take(const FromPartner&);  // false: not now
     void owe(const FromPartner&);
     [[nodiscard]] bool take_to_partner(Link&, const ToPartner&);
+    [[nodiscard]] bool give_edge(Link&, const ToPartner&);
+    void tell_refused(const net::Connection&, Bytes reason);
     void tell_owed(Link&);
     void bounce(const FromPartner&);
     void note_who_is_there();
@@ -87,7 +102,7 @@ private:
     [[nodiscard]] Id random_id();
 
     Shard& shard_;
-    net::TlsContext& tls_;
+    net::TlsContext* tls_;
     const ServerSettings settings_;
     const Id instance_;
     EdgeDoor* edge_ = nullptr;
@@ -100,6 +115,7 @@ private:
     Attendance gateways_;
     Again<FromPartner> again_;
     Timer missed_;
+    std::size_t standing_ = 0;  // as counted
     bool draining_ = false;
 };
 

@@ -9,6 +9,9 @@ namespace {
 
 // What is kept of memory when nothing is in it.
 constexpr std::size_t kIdleBytes = 64 << 10;
+// Numbers of pings: whether the peer is there, and whether it knows that it is to send nothing new.
+constexpr std::uint64_t kAlivePing = 0;
+constexpr std::uint64_t kDrainPing = 1;
 
 void empty(std::string& bytes) {
     bytes.clear();
@@ -90,7 +93,7 @@ void Session::go_up(bool resumed, Instant now) {
     hello_until_ = kNever;
     resume_until_ = kNever;
     heard_at_ = now;
-    if (draining_) tell(Drain{});
+    if (draining_) tell_drain();
     for (const Out& out : out_) {
         if (out.unacknowledged() > 0) owner_.on_output(*this, Bytes(out.bytes).substr(out.front));
     }
@@ -132,6 +135,8 @@ void Session::take(const FrameRead& read, Bytes raw, Instant now) {
         acknowledge(ack->taken);
     } else if (const auto* ping = std::get_if<Ping>(&read.frame)) {
         tell(Pong{ping->number});
+    } else if (const auto* pong = std::get_if<Pong>(&read.frame)) {
+        if (pong->number == kDrainPing) drain_heard_ = draining_;
     } else if (std::holds_alternative<Drain>(read.frame)) {
         peer_.draining = true;
         owner_.on_drain(*this);
@@ -245,7 +250,17 @@ void Session::tell(const T& frame) {
 
 void Session::drain() {
     draining_ = true;
-    if (state_ == State::kUp) tell(Drain{});
+    if (state_ == State::kUp) tell_drain();
+}
+
+// The answer to the ping comes behind all that was sent before.
+void Session::tell_drain() {
+    tell(Drain{});
+    tell(Ping{kDrainPing});
+}
+
+bool Session::quiet() const {
+    return state_ != State::kUp || (drain_heard_ && waiting_front_ == waiting_.size());
 }
 
 // What was refused, and so not taken, comes again with the next connection.
@@ -259,6 +274,7 @@ void Session::leave_connection() {
     ack_at_ = kNever;
     hello_until_ = kNever;
     peer_.draining = false;
+    drain_heard_ = false;
 }
 
 void Session::broken(Instant now) {
@@ -317,7 +333,7 @@ void Session::on_time(Instant now) {
             if (now >= ack_at_) send_ack();
             if (!pinged_ && now >= heard_at_ + kPingAfter) {
                 pinged_ = true;
-                tell(Ping{0});
+                tell(Ping{kAlivePing});
             }
             return;
     }

@@ -108,6 +108,8 @@ public:
     void end(EndCode, Bytes sentence);
     // Tells the peer, now and whenever a connection comes.
     void drain();
+    // The peer has heard that, and what it had sent before is here and taken; or it is not there.
+    [[nodiscard]] bool quiet() const;
     // To be called by deadline(), which any call may change.
     void on_time(Instant now);
     [[nodiscard]] Instant deadline() const;
@@ -161,6 +163,7 @@ private:
     void acknowledge(const Counts& taken);
     void count_taken(Lane, std::size_t bytes, Instant now);
     void send_ack();
+    void tell_drain();
     void leave_connection();
     void go_down(bool maybe_taken, Bytes why);
     void give_back(bool maybe_taken);
@@ -172,7 +175,8 @@ private:
     Id session_{};
     std::size_t window_ = 0;  // the smaller one
     bool draining_ = false;
-    bool refused_ = false;  // by send(), and on_room() has not come
+    bool drain_heard_ = false;  // by this connection's peer
+    bool refused_ = false;      // by send(), and on_room() has not come
 
     Out out_[kLanes];
     Counts taken_{};

@@ -31,22 +31,34 @@ std::string sip_roots(const rules::Settings& settings) {
                                        : settings.tls_sip.ca;
 }
 
+net::TlsCredential credential_of(const rules::TlsFiles& files) {
+    return {{files.certificate, {}}, {files.key, {}}};
+}
+
+std::vector<std::string> copies(const std::vector<Bytes>& views) {
+    return {views.begin(), views.end()};
+}
+
 bool wants_legacy(const rules::Snapshot& rules) {
     return std::ranges::any_of(rules.partners(), &rules::Partner::legacy_tls);
 }
 
 }  // namespace
 
-std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rules) {
+// Each role reads what it uses, and nothing else: keys stay where they are needed.
+std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rules) const {
     const rules::Settings& settings = rules.settings;
-    std::vector<std::string> files{roots_or_system(settings.tls_external.ca),
-                                   settings.tls_external.certificate,
-                                   settings.tls_external.key,
-                                   settings.tls_sip.ca,
-                                   settings.tls_sip.certificate,
-                                   settings.tls_sip.key};
-    std::ranges::copy(settings.revocation_lists, std::back_inserter(files));
-    for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
+    std::vector<std::string> files;
+    const auto add = [&files](const std::string& ca, const rules::TlsFiles& own) {
+        files.insert(files.end(), {ca, own.certificate, own.key});
+    };
+    if (roles_.edge) {
+        add(roots_or_system(settings.tls_external.ca), settings.tls_external);
+        std::ranges::copy(settings.revocation_lists, std::back_inserter(files));
+        for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
+    }
+    if (roles_.gateway) add(sip_roots(settings), settings.tls_sip);
+    if (roles_.is_split()) add(settings.tls_internal.ca, settings.tls_internal);
     std::ranges::sort(files);
     const auto repeated = std::ranges::unique(files);
     files.erase(repeated.begin(), repeated.end());
@@ -101,8 +113,8 @@ void CertificateLoader::load_lists(const rules::Snapshot& rules) {
 
 bool CertificateLoader::find_credential(const rules::Snapshot& rules, net::TlsCredential& found) {
     const rules::TlsFiles& files = rules.settings.tls_external;
-    if (!files.certificate.empty()) {
-        found = {{files.certificate, {}}, {files.key, {}}};
+    if (roles_.edge && !files.certificate.empty()) {
+        found = credential_of(files);
         return true;
     }
     if (self_signed_certificate_.empty()) {
@@ -132,32 +144,39 @@ std::string CertificateLoader::fault_of(const rules::Snapshot& rules) {
 std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std::uint32_t shards) {
     const rules::Settings& settings = rules.settings;
     const bool again = generation_ != 0;
+    if (!again) roles_ = {settings.edge, settings.gateway};
     files_.watch(files_of(rules));
     fault_.clear();
     expiries_.clear();
     ++generation_;
 
-    net::TlsConfig external, sip;
+    net::TlsConfig external, sip, internal;
     external.legacy = legacy_ = wants_legacy(rules);
-    replace_roots(external_roots_, roots_or_system(settings.tls_external.ca));
-    replace_roots(sip_roots_, sip_roots(settings));
+    std::map<std::string, Roots> by_ca;
+    if (roles_.edge) {
+        replace_roots(external_roots_, roots_or_system(settings.tls_external.ca));
+        for (const rules::Partner& partner : rules.partners()) {
+            if (!partner.ca.empty() && !by_ca.contains(partner.ca))
+                by_ca[partner.ca] = roots_of(partner.ca);
+        }
+        load_lists(rules);
+        note_names(rules);
+    }
+    if (roles_.gateway) replace_roots(sip_roots_, sip_roots(settings));
+    if (roles_.is_split()) {
+        replace_roots(internal_roots_, settings.tls_internal.ca);
+        note_internal_name(rules);
+    }
     external.roots = external_roots_;
     sip.roots = sip_roots_;
     sip.sip = true;
-    std::map<std::string, Roots> by_ca;
-    for (const rules::Partner& partner : rules.partners()) {
-        if (!partner.ca.empty() && !by_ca.contains(partner.ca))
-            by_ca[partner.ca] = roots_of(partner.ca);
-    }
-    load_lists(rules);
-    note_names(rules);
+    internal.roots = internal_roots_;
+    internal.credentials = {credential_of(settings.tls_internal)};
+    const bool sip_has_own = !settings.tls_sip.certificate.empty();
     net::TlsCredential credential;
-    const bool found = find_credential(rules, credential);
+    const bool found = (roles_.edge || !sip_has_own) && find_credential(rules, credential);
     external.credentials = {credential};
-    sip.credentials = external.credentials;
-    if (!settings.tls_sip.certificate.empty()) {
-        sip.credentials = {{{settings.tls_sip.certificate, {}}, {settings.tls_sip.key, {}}}};
-    }
+    sip.credentials = {sip_has_own ? credential_of(settings.tls_sip) : credential};
 
     std::vector<ShardTls> all(shards);
     const auto load_for_all = [&](const net::TlsConfig& config, auto member) {
@@ -174,9 +193,14 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
         }
         note_expiry(config.credentials.front().certificate.path);
     };
-    if (found) {
+    if (roles_.edge && found) {
         load_for_all(external, [](ShardTls& one) -> auto& { return one.edge.external; });
+    }
+    if (roles_.gateway && (found || sip_has_own)) {
         load_for_all(sip, [](ShardTls& one) -> auto& { return one.sip; });
+    }
+    if (roles_.is_split()) {
+        load_for_all(internal, [](ShardTls& one) -> auto& { return one.internal; });
     }
     for (ShardTls& one : all) {
         one.edge.by_ca = by_ca;
@@ -211,9 +235,6 @@ void CertificateLoader::note_names(const rules::Snapshot& rules) {
     if (!ders) return;
     const auto certificate = net::parse_certificate(ders->front());
     if (!certificate) return;
-    const auto copies = [](const std::vector<Bytes>& views) {
-        return std::vector<std::string>(views.begin(), views.end());
-    };
     PeerIdentity ours;
     ours.presented = ours.chain_valid = true;
     ours.dns_names = copies(certificate->dns_names);
@@ -223,6 +244,26 @@ void CertificateLoader::note_names(const rules::Snapshot& rules) {
         if (xml::covers(ours, domain.name, false)) continue;
         not_named_.emplace_back(domain.name, xml::why_not_covered(ours, domain.name));
     }
+}
+
+// Others know us by a name that their topology has, too; an edge may be listed by gateways only.
+void CertificateLoader::note_internal_name(const rules::Snapshot& rules) {
+    const rules::Settings& settings = rules.settings;
+    std::string pem, why;
+    if (!read_regular_file(settings.tls_internal.certificate, pem, why)) return;
+    const auto ders = net::parse_pem_certificates(pem);
+    if (!ders) return;
+    const auto certificate = net::parse_certificate(ders->front());
+    if (!certificate) return;
+    std::vector<std::string> members = settings.link.gateways;
+    if (roles_.edge) {
+        members.clear();
+        for (const auto& edge : settings.link.edges) members.push_back(edge.host);
+    }
+    const std::vector<std::string> names = copies(certificate->dns_names);
+    const auto known = std::ranges::find_first_of(names, members);
+    internal_known_ = members.empty() || known != names.end();
+    internal_name_ = known != names.end() ? *known : names.empty() ? std::string() : names.front();
 }
 
 std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
@@ -235,6 +276,11 @@ std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
     }
     for (const auto& [domain, why] : not_named_) {
         remarks.push_back("partners can't know us as " + domain + " by our certificate: " + why);
+    }
+    if (!internal_known_) {
+        remarks.emplace_back(
+            "the certificate tls.internal.certificate has no name that is a member of a pool of "
+            "machines like this one: the others will refuse it");
     }
     std::string issuer;
     if (revoked_ != nullptr && revoked_->next_update(issuer) < now) {

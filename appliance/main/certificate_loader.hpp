@@ -21,19 +21,21 @@ namespace fedgate {
 struct ShardTls {
     edge::Certificates edge;  // generation 0: nothing new at all
     std::unique_ptr<net::TlsContext> sip;
+    std::unique_ptr<net::TlsContext> internal;  // where one role is on other machines
 };
 
 class CertificateLoader {
 public:
     explicit CertificateLoader(Log& log) : log_(log) {}
 
-    // Everything that load() reads; sorted.
-    [[nodiscard]] static std::vector<std::string> files_of(const rules::Snapshot&);
     // Other files than those of the last load(), or others in them. Costs a look at each.
     [[nodiscard]] bool is_due(const rules::Snapshot&);
     // For so many shards. fault() says what could not be used; it is logged too.
     [[nodiscard]] std::vector<ShardTls> load(const rules::Snapshot&, std::uint32_t shards);
     [[nodiscard]] const std::string& fault() const { return fault_; }
+    // What tls.internal.certificate calls this machine: a name that the topology has, else its
+    // first one. Empty: none.
+    [[nodiscard]] const std::string& internal_name() const { return internal_name_; }
 
     // What load() would complain about, without a word in the log.
     [[nodiscard]] static std::string fault_of(const rules::Snapshot&);
@@ -51,6 +53,15 @@ private:
         WallTime at{};
     };
 
+    // Of the process, whatever a snapshot says later: core.roles acts at the next start.
+    struct Roles {
+        bool edge = true;
+        bool gateway = true;
+        [[nodiscard]] bool is_split() const { return !edge || !gateway; }
+    };
+
+    // Everything that load() reads; sorted.
+    [[nodiscard]] std::vector<std::string> files_of(const rules::Snapshot&) const;
     void complain(const std::string& what);
     Roots roots_of(const std::string& path);
     void replace_roots(Roots&, const std::string& path);
@@ -58,8 +69,10 @@ private:
     [[nodiscard]] bool find_credential(const rules::Snapshot&, net::TlsCredential&);
     void note_expiry(const std::string& path);
     void note_names(const rules::Snapshot&);
+    void note_internal_name(const rules::Snapshot&);
 
     Log& log_;
+    Roles roles_;
     FileWatch files_;
     bool legacy_ = false;  // a partner has legacy_tls
     std::string fault_;
@@ -67,9 +80,12 @@ private:
     std::map<std::string, Roots> roots_;  // by path; what could be read last
     Roots external_roots_;
     Roots sip_roots_;
+    Roots internal_roots_;
     std::shared_ptr<const net::RevocationLists> revoked_;
     std::vector<Expiry> expiries_;
     std::vector<std::pair<std::string, std::string>> not_named_;  // domain of ours, and why not
+    std::string internal_name_;
+    bool internal_known_ = true;  // by that name others know us
     net::PemSource self_signed_certificate_;
     net::PemSource self_signed_key_;
     WallTime told_at_{};

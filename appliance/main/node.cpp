@@ -20,6 +20,7 @@
 #include "appliance/store/postgresql.hpp"
 #include "core/base/hash.hpp"
 #include "core/run/uring_loop.hpp"
+#include "net/address.hpp"
 
 namespace fedgate {
 
@@ -27,7 +28,7 @@ namespace {
 
 constexpr Duration kShardAnswer = 2s;  // a shard that is slower than this is not waited for
 constexpr Duration kDrainStep = 5s;    // S2S-19; first what is pending on SIP, then the streams
-constexpr Duration kGiveUpStep = 1s;   // for the errors of what could not be ended by then
+constexpr Duration kShortStep = 1s;    // the other steps
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
 constexpr Duration kDrainPause = std::chrono::milliseconds(20);
 constexpr std::size_t kSecretBytes = 32;  // DB-3
@@ -61,6 +62,10 @@ std::set<std::string> partner_roots_of(const rules::Snapshot& rules) {
     std::set<std::string> files;
     for (const rules::Partner& partner : rules.partners()) files.insert(partner.ca);
     return files;
+}
+
+std::vector<edge::StreamRow> edge_rows(Worker& worker) {
+    return worker.edge() ? worker.edge()->rows() : std::vector<edge::StreamRow>();
 }
 
 // Reads a small secret file, or makes it (0600). Empty: `fault` says why.
@@ -130,15 +135,19 @@ bool Node::find_dialback_secret(std::string& fault) {
 }
 
 bool Node::start(std::string& fault) {
-    fault = store_fault_of(*rules_);
-    if (!fault.empty()) return false;
-    if (!find_dialback_secret(fault)) return false;
     const rules::Settings& settings = rules_->settings;
+    edge_ = settings.edge;
+    gateway_ = settings.gateway;
+    if (gateway_) fault = store_fault_of(*rules_);
+    if (!fault.empty()) return false;
+    if (edge_ && !find_dialback_secret(fault)) return false;
     const std::uint32_t count = settings.threads != 0 ? settings.threads : usable_cpu_count();
-    gateway::GatewayOptions options;
-    options.host = host_name();
-    options.subscriptions = &subscriptions_;
-    if (!fill_random(reinterpret_cast<char*>(&options.secret), sizeof options.secret)) {
+    WorkerSettings shared;
+    shared.gateway.host = host_name();
+    shared.gateway.subscriptions = &subscriptions_;
+    if (!fill_random(reinterpret_cast<char*>(&shared.gateway.secret),
+                     sizeof shared.gateway.secret) ||
+        !fill_random(reinterpret_cast<char*>(&shared.instance), sizeof shared.instance)) {
         fault = "no random numbers";
         return false;
     }
@@ -149,14 +158,22 @@ bool Node::start(std::string& fault) {
     }
     group_ = std::make_unique<ShardGroup>(count);
     door_ = std::make_unique<edge::DoorGuard>(count);
-    store_ = std::make_unique<store::Service>(
-        *group_, database_of(settings), [secret = options.secret, count](const store::Row& row) {
-            return gateway::owner_shard(secret, row.xmpp, row.sip, count);
-        });
+    if (gateway_) {
+        store_ = std::make_unique<store::Service>(
+            *group_, database_of(settings),
+            [secret = shared.gateway.secret, count](const store::Row& row) {
+                return gateway::owner_shard(secret, row.xmpp, row.sip, count);
+            });
+    }
+    shared.door = door_.get();
+    shared.dialback_secret = dialback_secret_;
+    shared.node = settings.node;
+    if (shared.node.empty()) shared.node = certificates_.internal_name();
+    if (shared.node.empty()) shared.node = host_name();
     set_log_level(*rules_);
     for (std::uint32_t i = 0; i < count; ++i) {
-        workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), *door_,
-                                                    dialback_secret_, options, store_->door(i)));
+        workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), shared,
+                                                    store_ ? &store_->door(i) : nullptr));
     }
     for (auto& worker : workers_) {
         const Result<void> outcome = worker->ready();
@@ -165,13 +182,13 @@ bool Node::start(std::string& fault) {
         if (outcome.error().system != 0)
             fault += std::string(": ") + std::strerror(outcome.error().system);
     }
-    if (fault.empty()) store_->start();
+    if (fault.empty() && store_) store_->start();
     return fault.empty();
 }
 
 void Node::set_log_level(const rules::Snapshot& rules) {
     for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).set_level(level_of(rules));
-    store_->log().set_level(level_of(rules));
+    if (store_) store_->log().set_level(level_of(rules));
 }
 
 template <typename Function>
@@ -247,6 +264,7 @@ std::string Node::fault_of(const rules::Snapshot& rules) {
     // What is in use already is not this change's fault.
     const bool same = rules.settings.tls_external == rules_->settings.tls_external &&
                       rules.settings.tls_sip == rules_->settings.tls_sip &&
+                      rules.settings.tls_internal == rules_->settings.tls_internal &&
                       rules.settings.revocation_lists == rules_->settings.revocation_lists &&
                       std::ranges::includes(partner_roots_of(*rules_), partner_roots_of(rules));
     return same ? std::string() : CertificateLoader::fault_of(rules);
@@ -268,10 +286,17 @@ admin::Status Node::status() {
     }
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
-    const store::Status store = store_->status();
-    status.store = {store.name,        store.restoring, store.rows,  store.waiting,
-                    store.last_commit, store.failing,   store.shares};
-    std::ranges::copy(store.remarks, std::back_inserter(status.remarks));
+    if (store_) {
+        const store::Status store = store_->status();
+        status.store = {store.name,        store.restoring, store.rows,  store.waiting,
+                        store.last_commit, store.failing,   store.shares};
+        std::ranges::copy(store.remarks, std::back_inserter(status.remarks));
+    }
+    status.links = links();
+    if (edge_ != gateway_ && std::ranges::none_of(status.links, &admin::Link::active)) {
+        status.remarks.emplace_back(edge_ ? "no gateway is connected: nothing gets through"
+                                          : "no edge is connected: nothing gets through");
+    }
     status.next_hops = next_hops();
     for (const admin::NextHop& hop : status.next_hops) {
         if (hop.state != "down") continue;
@@ -291,8 +316,10 @@ std::vector<admin::NextHop> Node::next_hops() {
         return hop.state == "up" ? 0 : hop.state == "suspect" ? 1 : 2;
     };
     std::map<std::array<std::string, 3>, admin::NextHop> hops;
-    for (const gateway::TargetRow& row :
-         gather<gateway::TargetRow>([](Worker& worker) { return worker.gateway().targets(); })) {
+    for (const gateway::TargetRow& row : gather<gateway::TargetRow>([](Worker& worker) {
+             return worker.gateway() ? worker.gateway()->targets()
+                                     : std::vector<gateway::TargetRow>();
+         })) {
         admin::NextHop one;
         one.domain = row.domain;
         one.name = row.transport + ' ' + row.target;
@@ -333,16 +360,21 @@ std::vector<admin::Port> Node::ports() {
         one.owner = owner;
         return one;
     };
-    for (const config::Address& address : rules_->settings.xmpp.listen) {
-        port("xmpp", "external", "tcp", address.text, "edge").fault = "not open";
+    const rules::Settings& settings = rules_->settings;
+    if (edge_) {
+        for (const config::Address& address : settings.xmpp.listen) {
+            port("xmpp", "external", "tcp", address.text, "edge").fault = "not open";
+        }
+        for (const config::Address& address : settings.xmpp.listen_tls) {
+            port("xmpp-tls", "external", "tls", address.text, "edge").fault = "not open";
+        }
     }
-    for (const config::Address& address : rules_->settings.xmpp.listen_tls) {
-        port("xmpp-tls", "external", "tls", address.text, "edge").fault = "not open";
-    }
-    for (const config::SipListen& listen : rules_->settings.sip.listen) {
-        const std::string protocol(config::name_of(listen.transport));
-        port("sip/" + protocol, "internal", protocol, listen.address.text, "gateway").fault =
-            "not open";
+    if (gateway_) {
+        for (const config::SipListen& listen : settings.sip.listen) {
+            const std::string protocol(config::name_of(listen.transport));
+            port("sip/" + protocol, "internal", protocol, listen.address.text, "gateway").fault =
+                "not open";
+        }
     }
     const auto count = [](admin::Port& one, bool inbound) {
         ++(inbound ? one.inbound : one.outbound);
@@ -358,8 +390,7 @@ std::vector<admin::Port> Node::ports() {
         }
         return any;
     };
-    for (const edge::StreamRow& row :
-         gather<edge::StreamRow>([](Worker& worker) { return worker.edge().rows(); })) {
+    for (const edge::StreamRow& row : gather<edge::StreamRow>(edge_rows)) {
         const bool direct = row.listening && row.tls == "direct";
         admin::Port* one = find(direct ? "xmpp-tls" : "xmpp", row.local, row.inbound);
         if (one == nullptr && row.inbound) one = find("xmpp-tls", row.local, true);
@@ -371,8 +402,9 @@ std::vector<admin::Port> Node::ports() {
             count(*one, row.inbound);
         }
     }
-    for (const gateway::PortRow& row :
-         gather<gateway::PortRow>([](Worker& worker) { return worker.gateway().ports(); })) {
+    for (const gateway::PortRow& row : gather<gateway::PortRow>([](Worker& worker) {
+             return worker.gateway() ? worker.gateway()->ports() : std::vector<gateway::PortRow>();
+         })) {
         const bool inbound = row.purpose.starts_with("from");
         admin::Port* one = find("sip/" + row.transport, row.local, row.listening || inbound);
         if (one == nullptr) continue;
@@ -385,13 +417,87 @@ std::vector<admin::Port> Node::ports() {
     }
     std::vector<admin::Port> all;
     for (auto& [key, one] : ports) all.push_back(std::move(one));
+    add_link_ports(all);
     return all;
+}
+
+// Of a shard; a peer has one for each of a gateway's shards.
+std::vector<link::LinkRow> Node::link_rows() {
+    return gather<link::LinkRow>([](Worker& worker) {
+        if (worker.server()) return worker.server()->rows();
+        if (worker.client()) return worker.client()->rows();
+        return std::vector<link::LinkRow>();
+    });
+}
+
+void Node::add_link_ports(std::vector<admin::Port>& ports) {
+    const rules::Settings& settings = rules_->settings;
+    if (edge_ && gateway_) return;
+    const std::vector<admin::Link> links = this->links();
+    if (edge_) {
+        const auto listening = gather<std::string>([](Worker& worker) {
+            std::vector<std::string> all;
+            if (!worker.server()) return all;
+            for (const SocketAddress& one : worker.server()->listening()) {
+                all.push_back(net::format_address(one));
+            }
+            return all;
+        });
+        for (const config::Address& address : settings.link.listen) {
+            admin::Port& one = ports.emplace_back();
+            one.address = address.text;
+            one.owner = "edge";
+            one.listening = std::ranges::find(listening, address.text) != listening.end() ||
+                            (address.port == 0 && !listening.empty());
+            if (!one.listening) one.fault = "not open";
+        }
+        if (!settings.link.listen.empty()) {  // which of several, a connection does not say
+            for (const admin::Link& link : links) ports.back().inbound += link.standing;
+        }
+    } else {
+        for (const admin::Link& link : links) {
+            admin::Port& one = ports.emplace_back();
+            one.address = link.peer;
+            one.owner = "gateway";
+            one.dialled = true;
+            one.outbound = link.standing;
+            one.fault = link.why;
+        }
+    }
+    for (admin::Port& one : ports) {
+        if (!one.service.empty()) continue;
+        one.service = "link";
+        one.side = "internal";
+        one.protocol = "tls";
+    }
+}
+
+// All cores' links with one peer together: it is as most of them see it at best.
+std::vector<admin::Link> Node::links() {
+    std::vector<admin::Link> links;
+    for (const link::LinkRow& row : link_rows()) {
+        auto at = std::ranges::find(links, row.peer, &admin::Link::peer);
+        if (at == links.end()) {
+            links.emplace_back();
+            at = links.end() - 1;
+            at->peer = row.peer;
+        }
+        ++at->count;
+        at->standing += row.up ? 1 : 0;
+        at->active = at->active || row.active;
+        if (!row.address.empty()) at->address = row.address;
+        if (!row.node.empty()) at->node = row.node;
+        if (!row.why.empty()) at->why = row.why;
+        at->since_s = std::max(
+            at->since_s, static_cast<std::uint64_t>(
+                             std::chrono::duration_cast<std::chrono::seconds>(row.since).count()));
+    }
+    return links;
 }
 
 std::vector<admin::StreamRow> Node::streams() {
     std::vector<admin::StreamRow> rows;
-    for (edge::StreamRow& row :
-         gather<edge::StreamRow>([](Worker& worker) { return worker.edge().rows(); })) {
+    for (edge::StreamRow& row : gather<edge::StreamRow>(edge_rows)) {
         if (row.listening) continue;
         admin::StreamRow one;
         one.outbound = !row.inbound;
@@ -414,8 +520,9 @@ std::vector<admin::StreamRow> Node::streams() {
 
 std::vector<admin::FailureRow> Node::failures() {
     std::map<std::pair<std::string, bool>, admin::FailureRow> rows;  // the latest of all cores
-    for (edge::LastFailure& one :
-         gather<edge::LastFailure>([](Worker& worker) { return worker.edge().failures(); })) {
+    for (edge::LastFailure& one : gather<edge::LastFailure>([](Worker& worker) {
+             return worker.edge() ? worker.edge()->failures() : std::vector<edge::LastFailure>();
+         })) {
         admin::FailureRow& row = rows[{one.their, !one.inbound}];
         row.count += one.count;
         if (one.at < row.at) continue;
@@ -439,44 +546,76 @@ std::vector<admin::Counter> Node::counters() {
     return counters;
 }
 
-bool Node::all_drained(bool edges) {
+template <typename Predicate>
+bool Node::all_are(Predicate predicate) {
     auto all = std::make_shared<std::atomic<bool>>(true);
-    const bool answered = on_every_shard([all, edges](std::uint32_t, Worker& worker) {
-        if (!(edges ? worker.edge().drained() : worker.gateway().drained())) all->store(false);
+    const bool answered = on_every_shard([all, predicate](std::uint32_t, Worker& worker) {
+        if (!predicate(worker)) all->store(false);
     });
     return answered && all->load();
+}
+
+void Node::begin(Drain step) {
+    const bool is_long = step == Drain::kGateways || step == Drain::kEdges;
+    drain_ = step;
+    drain_step_until_ = std::chrono::steady_clock::now() + (is_long ? kDrainStep : kShortStep);
+    on_every_shard([step](std::uint32_t, Worker& worker) {
+        gateway::Gateway* const gateway = worker.gateway();
+        edge::Edge* const edge = worker.edge();
+        if (step == Drain::kLinks) {
+            if (edge) edge->stop_accepting();
+            if (worker.server()) worker.server()->drain();
+            if (worker.client()) worker.client()->drain();
+        }
+        if (step == Drain::kGateways && gateway) gateway->drain();
+        if (step == Drain::kGivingUp && gateway) gateway->give_up();
+        if (step == Drain::kEdges && edge) edge->drain();
+        if (step == Drain::kClosing) {
+            if (worker.server()) worker.server()->finish();
+            if (worker.client()) worker.client()->finish();
+        }
+    });
+}
+
+bool Node::is_over(Drain step) {
+    return all_are([step](Worker& worker) {
+        const auto both = [&worker](auto is) {
+            return (!worker.server() || is(*worker.server())) &&
+                   (!worker.client() || is(*worker.client()));
+        };
+        switch (step) {
+            case Drain::kLinks: return both([](const auto& link) { return link.quiet(); });
+            case Drain::kGateways:
+            case Drain::kGivingUp: return !worker.gateway() || worker.gateway()->drained();
+            case Drain::kEdges: return !worker.edge() || worker.edge()->drained();
+            case Drain::kSettling: return both([](const auto& link) { return link.settled(); });
+            case Drain::kClosing: return both([](const auto& link) { return link.closed(); });
+            case Drain::kNo:
+            case Drain::kDone: break;
+        }
+        return true;
+    });
 }
 
 void Node::drain() {
     if (drain_ != Drain::kNo) return;
     log_.event(EventId::kStopping);
-    drain_ = Drain::kGateways;
-    drain_step_until_ = std::chrono::steady_clock::now() + kDrainStep;
-    on_every_shard([](std::uint32_t, Worker& worker) {
-        worker.edge().stop_accepting();
-        worker.gateway().drain();
-    });
+    begin(Drain::kLinks);
 }
 
 bool Node::drained() {
-    if (drain_ == Drain::kDone) return true;
+    if (drain_ == Drain::kNo || drain_ == Drain::kDone) return drain_ == Drain::kDone;
     const bool late = std::chrono::steady_clock::now() >= drain_step_until_;
-    if (!late && !all_drained(drain_ == Drain::kEdges)) return false;
-    if (drain_ == Drain::kEdges) {
-        drain_ = Drain::kDone;
-        log_.event(EventId::kStopped);
-        return true;
-    }
-    if (drain_ == Drain::kGateways && late) {
-        drain_ = Drain::kGivingUp;
-        drain_step_until_ = std::chrono::steady_clock::now() + kGiveUpStep;
-        on_every_shard([](std::uint32_t, Worker& worker) { worker.gateway().give_up(); });
+    if (!late && !is_over(drain_)) return false;
+    auto next = static_cast<Drain>(static_cast<std::uint8_t>(drain_) + 1);
+    if (next == Drain::kGivingUp && !late) next = Drain::kEdges;
+    if (next != Drain::kDone) {
+        begin(next);
         return false;
     }
-    drain_ = Drain::kEdges;
-    drain_step_until_ = std::chrono::steady_clock::now() + kDrainStep;
-    on_every_shard([](std::uint32_t, Worker& worker) { worker.edge().drain(); });
-    return false;
+    drain_ = Drain::kDone;
+    log_.event(EventId::kStopped);
+    return true;
 }
 
 Duration Node::on_turn() {

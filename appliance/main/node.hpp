@@ -45,7 +45,16 @@ public:
     void on_reload() override;
 
 private:
-    enum class Drain : std::uint8_t { kNo, kGateways, kGivingUp, kEdges, kDone };
+    enum class Drain : std::uint8_t {
+        kNo,
+        kLinks,     // the other ends send nothing new
+        kGateways,  // what is pending on SIP
+        kGivingUp,  // the errors of what could not be ended by then
+        kEdges,     // the streams with partners
+        kSettling,  // the other ends know what has become of theirs
+        kClosing,
+        kDone
+    };
 
     [[nodiscard]] static WallTime wall_now();
     [[nodiscard]] std::vector<admin::NextHop> next_hops();
@@ -57,10 +66,19 @@ private:
     std::vector<Row> gather(Collect collect);
     template <typename Function>
     bool on_every_shard(Function function);
-    [[nodiscard]] bool all_drained(bool edges);
+    // On every shard: is it over on all?
+    template <typename Predicate>
+    [[nodiscard]] bool all_are(Predicate);
+    void begin(Drain step);
+    [[nodiscard]] bool is_over(Drain step);
+    [[nodiscard]] std::vector<link::LinkRow> link_rows();
+    [[nodiscard]] std::vector<admin::Link> links();
+    void add_link_ports(std::vector<admin::Port>&);
 
     const rules::Snapshot* rules_;
     std::uint64_t oldest_generation_;
+    bool edge_ = true;  // its roles: those of the start
+    bool gateway_ = true;
     std::string dialback_secret_;
     Log log_{-1};
     CertificateLoader certificates_{log_};

@@ -7,16 +7,26 @@
 
 namespace fedgate {
 
+namespace {
+
+Result<std::vector<SocketAddress>> socket_addresses(const std::vector<config::Address>& from) {
+    std::vector<SocketAddress> all;
+    for (const config::Address& one : from) {
+        FEDGATE_TRY(address, net::parse_address(one.text));
+        all.push_back(address);
+    }
+    return all;
+}
+
+}  // namespace
+
 Worker::Worker(ShardGroup& group, std::uint32_t index, const rules::Snapshot& rules, ShardTls tls,
-               edge::DoorGuard& door, std::string dialback_secret, gateway::GatewayOptions options,
-               store::Desk& desk)
+               WorkerSettings settings, store::Desk* desk)
     : group_(group),
       index_(index),
       rules_(&rules),
       tls_(std::move(tls)),
-      door_(door),
-      dialback_secret_(std::move(dialback_secret)),
-      gateway_options_(std::move(options)),
+      settings_(std::move(settings)),
       desk_(desk),
       thread_([this] { run(); }) {}
 
@@ -30,24 +40,63 @@ Result<void> Worker::set_up() {
     FEDGATE_TRY(loop, UringLoop::make());
     loop_ = std::move(loop);
     shard_ = std::make_unique<Shard>(group_, index_, *loop_);
+    FEDGATE_TRY(name_servers, socket_addresses(rules_->settings.dns_servers));
+    FEDGATE_TRY(link_listen, socket_addresses(rules_->settings.link.listen));
     net::ResolverOptions names;
-    for (const config::Address& server : rules_->settings.dns_servers) {
-        FEDGATE_TRY(address, net::parse_address(server.text));
-        names.servers.push_back(address);
-    }
+    names.servers = name_servers;
     names.trust_anchor_file = rules_->settings.dns_trust_anchor;
     FEDGATE_TRY(resolver, net::make_unbound_resolver(*loop_, names));
     resolver_ = std::move(resolver);
-    gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),
-                                                  gateway_options_);
-    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, door_, *gateway_,
-                                         dialback_secret_);
-    gateway_->attach(*edge_);
-    gateway_->attach_store(desk_);
-    desk_.attach(*shard_, gateway_->store_user());
-    Result<void> gateway_started = gateway_->start();
-    Result<void> edge_started = edge_->start();
-    return gateway_started ? edge_started : gateway_started;
+    if (rules_->settings.gateway) {
+        gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),
+                                                      settings_.gateway);
+    } else if (index_ == 0) {
+        server_ = std::make_unique<link::Server>(
+            *shard_, *tls_.internal,
+            link::ServerSettings{link_listen, rules_->settings.link.gateways, settings_.node});
+    }
+    if (rules_->settings.edge) make_edge();
+    if (gateway_ != nullptr) join_gateway();
+    return start();
+}
+
+void Worker::make_edge() {
+    if (gateway_ == nullptr) passage_ = std::make_unique<link::Passage>(*shard_, server_.get());
+    link::GatewayDoor& door =
+        gateway_ != nullptr ? static_cast<link::GatewayDoor&>(*gateway_) : *passage_;
+    edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, *settings_.door,
+                                         door, settings_.dialback_secret);
+    if (server_ != nullptr) server_->attach(*edge_);
+}
+
+void Worker::join_gateway() {
+    if (edge_ == nullptr) {
+        link::ClientSettings links;
+        for (const auto& edge : rules_->settings.link.edges) {
+            links.edges.push_back({edge.host, edge.port, edge.priority});
+        }
+        links.node = settings_.node;
+        links.instance = settings_.instance;
+        client_ = std::make_unique<link::Client>(*shard_, *resolver_, *tls_.internal, links);
+        client_->attach(*gateway_);
+        gateway_->attach(*client_);
+    } else {
+        gateway_->attach(*edge_);
+    }
+    gateway_->attach_store(*desk_);
+    desk_->attach(*shard_, gateway_->store_user());
+}
+
+Result<void> Worker::start() {
+    Result<void> outcome;
+    const auto note = [&outcome](Result<void> one) {
+        if (outcome) outcome = one;
+    };
+    if (gateway_ != nullptr) note(gateway_->start());
+    if (edge_ != nullptr) note(edge_->start());
+    if (server_ != nullptr) note(server_->start());
+    if (client_ != nullptr) client_->start();
+    return outcome;
 }
 
 void Worker::run() {
@@ -56,8 +105,11 @@ void Worker::run() {
     const bool usable = shard_ != nullptr;
     started_.set_value(outcome);
     if (usable) shard_->run();
-    desk_.detach();
+    if (desk_ != nullptr) desk_->detach();
+    server_.reset();
+    client_.reset();
     edge_.reset();
+    passage_.reset();
     gateway_.reset();
     resolver_.reset();
     tls_ = {};
@@ -67,14 +119,21 @@ void Worker::run() {
 
 void Worker::reload_gateway(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
-    gateway_->reload(rules);
+    if (tls.internal != nullptr) {
+        if (server_ != nullptr) server_->set_tls(*tls.internal);
+        if (client_ != nullptr) client_->set_tls(*tls.internal);
+        std::swap(tls_.internal, tls.internal);
+    }
     edge_next_ = std::move(tls.edge);
+    if (gateway_ == nullptr) return;
+    gateway_->reload(rules);
     if (tls.sip == nullptr) return;
     gateway_->set_tls(tls.sip.get());
     std::swap(tls_.sip, tls.sip);
 }
 
 void Worker::reload_edge() {
+    if (edge_ == nullptr) return;
     if (edge_next_.generation != 0) tls_.edge.take(std::move(edge_next_));
     edge_next_ = {};
     edge_->reload(*rules_, tls_.edge);

@@ -1,6 +1,7 @@
-// One shard of the daemon: its loop, resolver, gateway and edge, on a thread of its own.
-// Made by the control thread; everything but ready() and the thread's end is touched by functions
-// posted to the shard only.
+// One shard of the daemon: its loop, resolver, and gateway or edge or both, on a thread of its own.
+// Where one of the two is on other machines, the link stands for it: a client of the shard's own in
+// a gateway alone, in an edge alone one server on the first shard. Made by the control thread;
+// everything but ready() and the thread's end is touched by functions posted to the shard only.
 #pragma once
 
 #include <future>
@@ -10,6 +11,9 @@
 
 #include "appliance/edge/edge.hpp"
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/link/client.hpp"
+#include "appliance/link/passage.hpp"
+#include "appliance/link/server.hpp"
 #include "appliance/main/certificate_loader.hpp"
 #include "appliance/store/desk.hpp"
 #include "core/run/shard.hpp"
@@ -18,10 +22,20 @@
 
 namespace fedgate {
 
+// The same for all shards of the process.
+struct WorkerSettings {
+    edge::DoorGuard* door = nullptr;
+    std::string dialback_secret;  // of an edge
+    gateway::GatewayOptions gateway;
+    std::string node;  // what the other end of a link calls us
+    link::Id instance{};
+};
+
 class Worker {
 public:
-    Worker(ShardGroup&, std::uint32_t index, const rules::Snapshot&, ShardTls, edge::DoorGuard&,
-           std::string dialback_secret, gateway::GatewayOptions, store::Desk&);
+    // `desk`: null without a gateway.
+    Worker(ShardGroup&, std::uint32_t index, const rules::Snapshot&, ShardTls, WorkerSettings,
+           store::Desk* desk);
     ~Worker();  // joins: stop the group first
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -29,9 +43,11 @@ public:
     // Control thread. Waits until the listeners are open, or says why not.
     Result<void> ready();
 
-    // On the shard's thread, from a posted function.
-    [[nodiscard]] edge::Edge& edge() { return *edge_; }
-    [[nodiscard]] gateway::Gateway& gateway() { return *gateway_; }
+    // On the shard's thread, from a posted function. Null: not here.
+    [[nodiscard]] edge::Edge* edge() { return edge_.get(); }
+    [[nodiscard]] gateway::Gateway* gateway() { return gateway_.get(); }
+    [[nodiscard]] link::Server* server() { return server_.get(); }
+    [[nodiscard]] link::Client* client() { return client_.get(); }
     // In this order, with what has passed between shards in between: the gateway tells those whose
     // messages can't go on, and the edge must still carry that.
     void reload_gateway(const rules::Snapshot&, ShardTls);
@@ -39,23 +55,27 @@ public:
 
 private:
     Result<void> set_up();
+    void make_edge();
+    void join_gateway();
+    Result<void> start();
     void run();
 
     ShardGroup& group_;
     const std::uint32_t index_;
     const rules::Snapshot* rules_;
     ShardTls tls_;
-    edge::DoorGuard& door_;
     edge::Certificates edge_next_;  // between reload_gateway() and reload_edge()
-    const std::string dialback_secret_;
-    const gateway::GatewayOptions gateway_options_;
-    store::Desk& desk_;
+    const WorkerSettings settings_;
+    store::Desk* const desk_;
 
     std::unique_ptr<Loop> loop_;
     std::unique_ptr<Shard> shard_;
     std::unique_ptr<net::Resolver> resolver_;
     std::unique_ptr<gateway::Gateway> gateway_;
+    std::unique_ptr<link::Passage> passage_;
     std::unique_ptr<edge::Edge> edge_;
+    std::unique_ptr<link::Server> server_;
+    std::unique_ptr<link::Client> client_;
 
     std::promise<Result<void>> started_;
     std::thread thread_;

@@ -150,6 +150,11 @@ constexpr std::size_t kStoreDetailBytes = 32'768;
 constexpr std::size_t kMailboxBytes = 4 << 20;
 // At the bound: the rest of the records waits for the next turn (which follows at once).
 constexpr std::size_t kMailboxRecordsPerTurn = 256;
+// Longest stanza that goes from shard to shard before anybody has refused it: with the declarations
+// of its stream (kUnauthenticatedElementBytes) it fits into a record. No
+// xmpp.limits.stanza_bytes of an edge alone is larger.
+constexpr std::size_t kPassedStanzaBytes = 1 << 20;
+static_assert(kPassedStanzaBytes + 2 * kUnauthenticatedElementBytes < kMailboxBytes / 2);
 // Functions from the control thread that wait for a shard. At the bound: post() says no.
 constexpr std::size_t kPostedFunctions = 1'024;
 // Kinds of records between shards.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/base/limits.hpp"
 #include "core/config/domain.hpp"
 #include "core/rules/snapshot.hpp"
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::string_view kNotYet = "is not yet available in this version";
 constexpr std::string_view kSqlite = "sqlite:";
+constexpr std::uint16_t kLinkPort = 23'456;
 
 std::vector<config::Address> addresses(const Tree& tree, std::string_view name) {
     std::vector<config::Address> out;
@@ -43,7 +45,9 @@ public:
         read_settings();
         read_xmpp();
         read_sip();
+        read_topology();
         check_settings();
+        check_roles();
         read_sip_domains();
         read_policies();
         read_partners();
@@ -102,9 +106,97 @@ private:
         s.loop_repeats = count(tree_, "sec.loop_repeats");
         s.log_level = static_cast<std::uint8_t>(tree_.number("log.level"));
         s.log_bodies = tree_.flag("log.bodies");
-        s.link.listen = addresses(tree_, "link.listen");
-        for (const std::string& text : tree_.list("link.edges")) {
-            s.link.edges.push_back(*config::parse_host_port(text));
+    }
+
+    void read_topology() {
+        Settings::Link& link = out_->settings.link;
+        link.listen = addresses(tree_, "link.listen");
+        read_edges("link.edges", tree_.list("link.edges"), 0, 0);
+        const bool by_pools = link.edges.empty();
+        for (const std::string& name : tree_.instances("pool")) {
+            const std::string key = "pool/" + name + "/members";
+            const auto members = tree_.list("pool/*/members", name);
+            if (tree_.text("pool/*/kind", name) == "edge") {
+                if (by_pools) {
+                    read_edges(key, members,
+                               static_cast<std::uint16_t>(count(tree_, "pool/*/priority", name)),
+                               kLinkPort);
+                }
+                continue;
+            }
+            for (const std::string& text : members) {
+                const auto member = config::parse_host_port(text);
+                if (is_name(key, *member)) link.gateways.push_back(member->host);
+            }
+        }
+        std::ranges::stable_sort(link.edges, {}, &Settings::Link::Edge::priority);
+        for (const std::string& name : tree_.instances("site")) {
+            const std::string route = tree_.text("site/*/route", name);
+            const auto pools = tree_.instances("pool");
+            if (route.empty()) continue;
+            if (std::ranges::find(pools, route) == pools.end() ||
+                tree_.text("pool/*/kind", route) != "edge") {
+                complain("site/" + name + "/route", "there is no edge pool '" + route + "'");
+            }
+        }
+    }
+
+    void read_edges(const std::string& key, const std::vector<std::string>& hosts,
+                    std::uint16_t priority, std::uint16_t port) {
+        for (const std::string& text : hosts) {
+            const auto edge = config::parse_host_port(text);
+            if (!is_name(key, *edge)) continue;
+            out_->settings.link.edges.push_back(
+                {edge->host, edge->port != 0 ? edge->port : port, priority});
+        }
+    }
+
+    // Who is at the other end of a link is known by the name in its certificate.
+    bool is_name(const std::string& key, const config::HostPort& member) {
+        if (member.literal) {
+            complain(key, member.host +
+                              " is an address; write the name in the certificate of "
+                              "that machine (tls.internal.certificate)");
+        }
+        return !member.literal;
+    }
+
+    // What edges and gateways on machines of their own need of each other.
+    void check_roles() {
+        const Settings& s = out_->settings;
+        if (s.edge && s.gateway) {
+            if (!tree_.list("link.edges").empty()) {
+                complain("link.edges",
+                         "is for a gateway alone (core.roles = gateway); this process is its own "
+                         "edge");
+            }
+            return;
+        }
+        const std::string who = s.edge ? "an edge alone " : "a gateway alone ";
+        for (const auto& [file, name] :
+             {std::pair{&s.tls_internal.certificate, "certificate"},
+              std::pair{&s.tls_internal.key, "key"}, std::pair{&s.tls_internal.ca, "ca"}}) {
+            if (!file->empty()) continue;
+            complain(std::string("tls.internal.") + name,
+                     "is empty; " + who + "needs it for the link (core.roles)");
+        }
+        if (s.gateway && s.link.edges.empty()) {
+            complain("link.edges",
+                     "is empty, and no edge pool has members; a gateway alone needs "
+                     "to know where its edges are (core.roles)");
+        }
+        if (s.edge && s.xmpp.stanza_bytes > limits::kPassedStanzaBytes) {
+            complain("xmpp.limits.stanza_bytes",
+                     "is above 1MiB, the most that an edge alone takes (core.roles)");
+        }
+        if (s.edge && s.link.listen.empty()) {
+            complain("link.listen",
+                     "is empty; an edge alone needs it for its gateways (core.roles)");
+        }
+        if (s.edge && s.link.gateways.empty()) {
+            complain("core.roles",
+                     "an edge alone needs to know its gateways by name: pool/NAME/kind = gateway, "
+                     "pool/NAME/members = gw1.example ...");
         }
     }
 
@@ -155,12 +247,6 @@ private:
 
     void check_settings() {
         const Settings& s = out_->settings;
-        if (!s.edge || !s.gateway) {
-            complain("core.roles", "a process with one role only " + std::string(kNotYet));
-        }
-        if (!tree_.list("link.edges").empty()) {
-            complain("link.edges", "a remote edge " + std::string(kNotYet));
-        }
         const std::string store = tree_.text("store.url");
         const bool is_file = store.starts_with(kSqlite) && s.store_path[0] == '/';
         if (!store.empty() && !is_file && s.store_url.empty()) {
@@ -181,6 +267,7 @@ private:
 
     // Two listeners on one port that would meet. `[::]` takes IPv4 too.
     void check_listeners() {
+        const Settings& s = out_->settings;
         std::map<std::string, std::string> taken;  // "tcp 5269" -> key
         const auto take = [&](const std::string& key, const std::string& protocol,
                               const config::Address& address) {
@@ -188,10 +275,13 @@ private:
             const auto [at, fresh] = taken.emplace(protocol + " " + address.text, key);
             if (!fresh) complain(key, address.text + " is taken by " + at->second);
         };
-        for (const auto& a : out_->settings.xmpp.listen) take("xmpp.listen", "tcp", a);
-        for (const auto& a : out_->settings.xmpp.listen_tls) take("xmpp.listen_tls", "tcp", a);
-        for (const auto& a : out_->settings.link.listen) take("link.listen", "tcp", a);
-        for (const auto& listen : out_->settings.sip.listen) {
+        if (s.edge) {
+            for (const auto& a : s.xmpp.listen) take("xmpp.listen", "tcp", a);
+            for (const auto& a : s.xmpp.listen_tls) take("xmpp.listen_tls", "tcp", a);
+            for (const auto& a : s.link.listen) take("link.listen", "tcp", a);
+        }
+        if (!s.gateway) return;
+        for (const auto& listen : s.sip.listen) {
             const bool udp = listen.transport == config::Transport::kUdp;
             take("sip.listen", udp ? "udp" : "tcp", listen.address);
         }

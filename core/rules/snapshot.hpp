@@ -88,8 +88,15 @@ struct Settings {
     } xmpp;
 
     struct Link {
+        struct Edge {
+            std::string host;            // an A-label; the name in its certificate, too
+            std::uint16_t port = 0;      // none: SRV records of the host name edges
+            std::uint16_t priority = 0;  // of its pool; the lower is used first
+        };
         std::vector<config::Address> listen;
-        std::vector<config::HostPort> edges;
+        // Whom a gateway alone connects to: link.edges, else the members of edge pools.
+        std::vector<Edge> edges;
+        std::vector<std::string> gateways;  // the members of gateway pools: they may connect
     } link;
 
     struct Sip {

@@ -49,6 +49,30 @@ TEST(Split, RefusalsComeBackToTheirSenders) {
     EXPECT_EQ(world.ledger.totals().refused, 10U);
 }
 
+// Partners' connections come to any shard; their stanzas go through the first one's, and what it
+// has no room for waits where it came from.
+TEST(Split, EveryShardOfAnEdgeReachesTheGateway) {
+    std::uint64_t refused = 0;
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(
+            seed, {.both_ways = true, .mailbox_bytes = 16 << 10, .split = true, .outer_shards = 3});
+        pass(world, 1s);
+        world.simulation.cut(world.fedgate.node(), world.outer->node());
+        pass(world, link::kDeadAfter + 500ms);
+        const std::string more(3'000, 'x');
+        for (unsigned i = 0; i < 160; ++i) world.send_to_sip(i % 8, {.more = more});
+        pass(world, 1s);
+        world.simulation.heal(world.fedgate.node(), world.outer->node());
+        ASSERT_TRUE(world.settle(60s)) << world.describe();
+        expect_the_law(world);
+        const auto totals = world.ledger.totals();
+        EXPECT_EQ(totals.delivered, totals.sent) << world.describe();
+        refused += world.outer->count(Counter::kMailboxRefused);
+    }
+    EXPECT_GT(refused, 0U);
+}
+
 // The link only: both know what the other has, so that all of it arrives.
 TEST(Split, AShortCutOfTheLinkLosesNothing) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
@@ -79,7 +103,8 @@ TEST(Split, WhateverBreaksNothingIsLostInSilence) {
         SCOPED_TRACE(seed);
         World world(seed, {.shards = 1 + static_cast<std::uint32_t>(seed % 3),
                            .both_ways = seed % 2 == 1,
-                           .split = true});
+                           .split = true,
+                           .outer_shards = 1 + static_cast<std::uint32_t>(seed % 2)});
         world.ledger.allowed_refusals = 12;
         const std::pair<Simulation::Node, Simulation::Node> cables[] = {
             {world.fedgate.node(), world.outer->node()},

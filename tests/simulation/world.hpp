@@ -16,6 +16,7 @@
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/gateway/receipt.hpp"
 #include "appliance/link/client.hpp"
+#include "appliance/link/passage.hpp"
 #include "appliance/link/server.hpp"
 #include "core/config/tree.hpp"
 #include "core/run/shard.hpp"
@@ -125,7 +126,8 @@ public:
         std::unique_ptr<net::TlsContext> internal;
         std::unique_ptr<gateway::Gateway> gateway;
         std::unique_ptr<edge::Edge> edge;
-        std::unique_ptr<link::Server> server;  // where the edge is alone
+        std::unique_ptr<link::Server> server;  // where the edge is alone, on the first
+        std::unique_ptr<link::Passage> passage;
         std::unique_ptr<link::Client> client;  // where the gateway is
     };
 
@@ -160,15 +162,17 @@ public:
     };
     void start_edge_only(Simulation& simulation, const std::string& name,
                          const std::vector<std::string>& gateways) {
-        FEDGATE_CHECK(seats_.size() == 1);
-        Seat& seat = seats_[0];
-        seat.internal = internal_tls(name);
-        seat.server = std::make_unique<link::Server>(
-            *seat.shard, *seat.internal,
+        Seat& first = seats_.front();
+        first.internal = internal_tls(name);
+        first.server = std::make_unique<link::Server>(
+            *first.shard, *first.internal,
             link::ServerSettings{{simulation.address(node_, kLinkPort)}, gateways, name});
-        start_edge(seat, *seat.server);
-        seat.server->attach(*seat.edge);
-        FEDGATE_CHECK(seat.server->start().has_value());
+        for (Seat& seat : seats_) {
+            seat.passage = std::make_unique<link::Passage>(*seat.shard, seat.server.get());
+            start_edge(seat, *seat.passage);
+        }
+        first.server->attach(*first.edge);
+        FEDGATE_CHECK(first.server->start().has_value());
     }
     // The first one of the edges is the better one.
     void start_gateway_only(Simulation& simulation, const std::string& name, std::uint16_t number,
@@ -205,6 +209,7 @@ public:
             seat.server.reset();
             seat.client.reset();
             seat.edge.reset();
+            seat.passage.reset();
             seat.gateway.reset();
             seat.resolver.reset();
             seat.shard.reset();
@@ -378,6 +383,7 @@ struct WorldSettings {
     Server::Front front = Server::no_front;  // of Fedgate
     bool split = false;    // Fedgate is two machines: `fedgate` is the gateway, `outer` the edge
     bool doubled = false;  // and two more: `fedgate2`, `outer2`
+    std::uint32_t outer_shards = 1;
 };
 
 struct Text {
@@ -414,9 +420,9 @@ public:
                     simulation, simulation.make_node(), shards,
                     with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
                          bidi(kXmppDomain, settings.both_ways)),
-                    settings.certified);
+                    settings.certified, settings.mailbox_bytes);
             };
-            outer = more(1);
+            outer = more(settings.outer_shards);
             if (settings.doubled) {
                 fedgate2 = more(settings.shards);
                 outer2 = more(1);

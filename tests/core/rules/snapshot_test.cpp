@@ -303,6 +303,42 @@ struct Refusal {
     bool warning = false;
 };
 
+constexpr std::string_view kInternal =
+    "tls.internal.certificate = /i.pem\ntls.internal.key = /i.key\ntls.internal.ca = /i.ca\n";
+
+TEST(Snapshot, AnEdgeAloneNeedsNothingOfSip) {
+    const Compiled c =
+        make("core.roles = edge\nsip.listen = tcp:[::]:5269\n" + std::string(kInternal) +
+             "pool/g/kind = gateway\npool/g/members = GW1.example gw2.example:1\n");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    const Settings& s = c.snapshot->settings;
+    EXPECT_TRUE(s.edge);
+    EXPECT_FALSE(s.gateway);
+    EXPECT_EQ(s.link.gateways, (std::vector<std::string>{"gw1.example", "gw2.example"}));
+}
+
+TEST(Snapshot, AGatewayAloneFindsItsEdges) {
+    const std::string pools =
+        "pool/west/priority = 20\npool/west/members = w.example:7 v.example\n"
+        "pool/east/priority = 10\npool/east/members = e.example\n";
+    const std::string roles =
+        "core.roles = gateway\nxmpp.listen = 127.0.0.1:5060\n" + std::string(kInternal);
+    const auto edges = [](const Compiled& c) {
+        std::string text;
+        for (const auto& edge : c.snapshot->settings.link.edges) {
+            text += edge.host + ":" + std::to_string(edge.port) + "/" +
+                    std::to_string(edge.priority) + " ";
+        }
+        return text;
+    };
+    const Compiled by_pools = make(roles + pools);
+    ASSERT_TRUE(by_pools.snapshot) << by_pools.text();
+    EXPECT_EQ(edges(by_pools), "e.example:23456/10 w.example:7/20 v.example:23456/20 ");
+    const Compiled listed = make(roles + pools + "link.edges = b.example:2 a.example\n");
+    ASSERT_TRUE(listed.snapshot) << listed.text();
+    EXPECT_EQ(edges(listed), "b.example:2/0 a.example:0/0 ");
+}
+
 TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
     const Refusal refusals[] = {
         {"partner/x.example/tls = none\npartner/x.example/dialback = no\n",
@@ -319,9 +355,21 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"domain/x.example/profile = lync\n",
          "t:1: error: domain/x.example/profile: profile lync is not yet available"},
         {"domain/x.example/profile = msrp\n", "profile msrp is not yet available"},
-        {"core.roles = edge\n", "is not yet available"},
         {"log.bodies = yes\n", "logging texts is not yet available"},
-        {"link.edges = edge.example:23456\n", "is not yet available"},
+        {"link.edges = edge.example:23456\n", "is for a gateway alone"},
+        {"core.roles = edge\n", "tls.internal.certificate: is empty; an edge alone needs it"},
+        {"core.roles = edge\n", "tls.internal.ca: is empty; an edge alone needs it"},
+        {"core.roles = edge\n", "needs to know its gateways by name"},
+        {"core.roles = edge\nxmpp.limits.stanza_bytes = 2MiB\n",
+         "xmpp.limits.stanza_bytes: is above 1MiB"},
+        {"core.roles = edge\nlink.listen =\n", "link.listen: is empty; an edge alone needs it"},
+        {"core.roles = edge\npool/g/kind = gateway\npool/g/members = 10.0.0.1:5\n",
+         "pool/g/members: 10.0.0.1 is an address"},
+        {"core.roles = gateway\n", "tls.internal.key: is empty; a gateway alone needs it"},
+        {"core.roles = gateway\n", "link.edges: is empty, and no edge pool has members"},
+        {"core.roles = gateway\nlink.edges = [::1]:23456\n", "link.edges: ::1 is an address"},
+        {"site/paris/route = east\n", "site/paris/route: there is no edge pool 'east'"},
+        {"pool/east/kind = gateway\nsite/paris/route = east\n", "there is no edge pool 'east'"},
         {"store.url = postgresql:db\n", "is not a URL like"},
         {"store.url = mysql://db\n", "is not a URL like"},
         {"store.url = sqlite:fedgate.db\n", "is not a URL like"},

@@ -68,9 +68,13 @@ class Fedgate:
                                      [self.binaries / "fedgated", "-c", self.configuration],
                                      self.directory / "fedgated.log").start()
         await self.process.wait_for((self.directory / "admin.sock").exists, "admin socket")
-        for port in (5269, self.sip[1]):
+        for port in self.ports():
             await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
         return self
+
+    def ports(self):
+        """That are open when it has started."""
+        return 5269, self.sip[1]
 
     async def control(self, *words):
         """What fedctl prints."""

@@ -37,6 +37,7 @@ class Servers:
     the right order, stop() ends all. Parts may be replaced before start()."""
 
     where = staticmethod(server_records)    # how DNS leads to a server
+    make_fedgate = Fedgate
 
     def __init__(self, directory, partner_keys=None, domain_keys=None, keys=None, records=(), listed=True):
         self.directory = pathlib.Path(directory)
@@ -47,9 +48,9 @@ class Servers:
         self.partner = self.dns = self.fedgate = None
 
     async def start(self):
-        self.fedgate = Fedgate(self.directory / "fedgate", binaries(),
-                               self.authority.issue(SIP_DOMAIN), self.authority.certificate, None,
-                               {XMPP_DOMAIN: self.partner_keys} if self.listed else {}, {}, self.keys)
+        self.fedgate = self.make_fedgate(self.directory / "fedgate", binaries(), self.authority.issue(SIP_DOMAIN),
+                                         self.authority.certificate, None,
+                                         {XMPP_DOMAIN: self.partner_keys} if self.listed else {}, {}, self.keys)
         self.dns = await Dns(self.directory / "dns",
                              self.where(XMPP_DOMAIN, self.partner.address)
                              + self.where(SIP_DOMAIN, self.fedgate.address) + self.more_records()).start()

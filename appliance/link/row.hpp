@@ -1,0 +1,22 @@
+// What is known of a link, for `fedctl status` and `fedctl ports`. Both ends say it alike.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/time.hpp"
+
+namespace fedgate::link {
+
+struct LinkRow {
+    std::string peer;     // its name, as proved or as configured
+    std::string node;     // what it calls itself; empty: it has not said
+    std::string address;  // empty: no connection
+    std::uint16_t part = 0;
+    bool up = false;
+    bool active = false;  // takes what is new
+    Duration since{};     // up or down, ago
+    std::string why;      // down: the rest of a sentence; empty: not tried yet
+};
+
+}  // namespace fedgate::link

@@ -1,0 +1,96 @@
+"""Fedgate as machines of their own: edges and a gateway, each a process, joined by the link."""
+from .certificates import Authority
+from .fedgate import Fedgate
+from .process import wait_until
+
+EDGES = "edge1.int.example", "edge2.int.example"
+GATEWAY = "gw1.int.example"
+
+
+class Role(Fedgate):
+    """One of the processes. name: by which the others know it; authority: that of the link."""
+
+    def __init__(self, role, name, authority, *arguments):
+        *common, keys = arguments
+        super().__init__(*common, dict(keys))
+        self.role, self.name = role, name
+        self.use(authority)
+
+    def take(self, address):
+        self.address, self.sip = address, (address, 5060)
+        self.sip_listen = f"udp:{address}:5060 tcp:{address}:5060"
+        self.keys["admin.http.listen"] = ""      # the one there is another's
+
+    def use(self, authority):
+        """The link's certificate and root, from the next start on."""
+        own = authority.issue(self.name)
+        self.keys.update({"tls.internal.certificate": own.certificate, "tls.internal.key": own.key,
+                          "tls.internal.ca": authority.certificate})
+
+    def lines(self):
+        yield from super().lines()
+        yield f"core.roles = {self.role}"
+        yield f"pool/edges/members = {' '.join(EDGES)}"
+        yield "pool/gateways/kind = gateway"
+        yield f"pool/gateways/members = {GATEWAY}"
+
+    def ports(self):
+        return (5269, 23456) if self.role == "edge" else (5060,)
+
+
+class SplitFedgate:
+    """Looks like one Fedgate to the rest of a test; its keys are everybody's."""
+
+    def __init__(self, directory, *arguments):
+        *common, keys = arguments
+        self.authority = Authority(directory.parent / "internal", "internal CA")
+        self.edges = [Role("edge", name, self.authority, directory.with_name(name.split(".")[0]), *common, keys)
+                      for name in EDGES]
+        self.gateway = Role("gateway", GATEWAY, self.authority, directory, *common, keys)
+        self.address = self.edges[0].address     # one for both sides, on which each has its ports
+        self.gateway.take(self.address)
+        self.sip = self.gateway.sip
+
+    @property
+    def all(self):
+        return [*self.edges, self.gateway]
+
+    @property
+    def process(self):
+        return self.gateway.process
+
+    @property
+    def control(self):
+        return self.gateway.control
+
+    def records(self):
+        """What leads to the edges from within."""
+        return [f"{edge.name}. IN A {edge.address}" for edge in self.edges]
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name in ("dns", "domains"):
+            for one in self.all:
+                setattr(one, name, value)
+
+    async def links(self):
+        """How many links the gateway has that are up."""
+        return int((await self.gateway.control("counters")).split("link.standing")[1].split()[0])
+
+    async def start(self):
+        for one in self.all:
+            await one.start()
+        await wait_until(self.is_joined, "a link")
+        return self
+
+    async def is_joined(self):
+        return await self.links() > 0
+
+    async def stop(self):
+        for one in reversed(self.all):
+            if one.process.is_alive:
+                await one.stop()
+
+    async def kill(self):
+        for one in self.all:
+            await one.kill()
