@@ -92,12 +92,15 @@ void Desk::on_written(Batch batch, bool ok) {
         hand_over();
         if (leaving_ && batch.last >= *leaving_) {
             leaving_.reset();
+            parting_.reset();
             keeper_.on_left(leaving_time_);
         }
         if (user_ != nullptr) user_->on_stored(batch.last, true);
         return;
     }
     for (auto& [key, change] : batch.changes) {  // what came later holds
+        const Row row = change.row();
+        if (!is_in(lent_ | parting_, row.xmpp, row.sip)) continue;  // another node's meanwhile
         const std::size_t bytes = change.text.size();
         if (waiting_.changes.try_emplace(key, std::move(change)).second) waiting_bytes_ += bytes;
     }
@@ -135,11 +138,13 @@ void Desk::leave(const Slots& slots, std::uint64_t time) {
     leaving_time_ = time;
     leaving_.reset();
     if (!busy_ && waiting_.changes.empty()) return keeper_.on_left(time);
+    parting_ = slots;
     leaving_ = waiting_.last;
 }
 
 void Desk::lose(const Slots& slots) {
     close(slots);
+    parting_ &= ~slots;
     std::erase_if(waiting_.changes, [&](const auto& one) {
         const Row row = one.second.row();
         if (!slots[slot_of(row.xmpp, row.sip)]) return false;

@@ -77,6 +77,7 @@ private:
     const bool shared_;
     Slots lent_;                       // their rows may be changed
     Slots open_;                       // and new ones made: all that there were are here
+    Slots parting_;                    // what waits of them is still written
     std::optional<Sequence> leaving_;  // until that is written
     std::uint64_t leaving_time_ = 0;
     Shard* shard_ = nullptr;

@@ -43,6 +43,8 @@ public:
     // Another node takes them; they come (back) with their rows.
     void lose(const Slots&);
     void gain(const Slots&);
+    // The last Desk::leave() that is done.
+    [[nodiscard]] std::uint64_t left() const { return left_; }
     // kill -9: what is not on disk is gone, or has just made it there (`made_it` says so of each
     // batch under way), and nobody has been told. Nothing of this process comes back.
     void crash(const std::function<bool()>& made_it);
@@ -61,12 +63,14 @@ public:
 private:
     struct Seat;
     void take(std::uint32_t shard, Batch) override;
+    void on_left(std::uint64_t time) override { left_ = time; }
     void write(const Batch&);
 
     OwnerOf owner_of_;
     Disk disk_;
     bool failing_ = false;
     Slots held_ = ~Slots();
+    std::uint64_t left_ = 0;
     std::map<std::string, Change> rows_;
     std::vector<std::unique_ptr<Seat>> seats_;
 };

@@ -15,7 +15,9 @@ struct Listener final : User {
         for (const Row& row : rows) names.emplace_back(row.xmpp);
     }
     void on_restore_done() override { ++done; }
+    void on_lost(const Slots& slots) override { lost |= slots; }
 
+    Slots lost;
     std::vector<std::pair<Sequence, bool>> told;
     std::vector<std::string> names;
     int batches = 0;
@@ -33,7 +35,10 @@ Row row(Bytes xmpp, std::uint8_t auth = 1, Bytes detail = {}) {
 
 class DoorTest : public testing::Test {
 protected:
-    DoorTest() : memory(1, [](const Row&) { return 0U; }) { start(); }
+    explicit DoorTest(const Memory::Disk& disk = Memory::Disk())
+        : memory(1, [](const Row&) { return 0U; }, disk) {
+        start();
+    }
 
     void start() {
         group = std::make_unique<ShardGroup>(1);
@@ -179,6 +184,67 @@ TEST_F(DoorTest, AnEndInPeaceKeepsWhatWaits) {
     ASSERT_TRUE(door->put(row("juliet@xmpp.example")));
     memory.restart();
     EXPECT_EQ(memory.rows().size(), 1U);
+}
+
+class SharedDoorTest : public DoorTest {
+protected:
+    SharedDoorTest() : DoorTest({.shared = true}) {}
+    static Slots slot(Bytes xmpp) { return Slots().set(slot_of(xmpp, "romeo@sip.example")); }
+};
+
+TEST_F(SharedDoorTest, WhatAnotherNodeHasIsNotTaken) {
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example")));
+    ASSERT_TRUE(told(1, true));
+    const Slots juliets = slot("juliet@xmpp.example");
+    ASSERT_NE(juliets, slot("nurse@xmpp.example"));
+    memory.lose(juliets);
+    EXPECT_EQ(listener.lost, juliets);
+    EXPECT_FALSE(door->has(slot_of("juliet@xmpp.example", "romeo@sip.example")));
+    EXPECT_FALSE(door->put(row("juliet@xmpp.example", 2)));
+    EXPECT_FALSE(door->update(row("juliet@xmpp.example", 2)));
+    EXPECT_FALSE(door->erase(Kind::kWatch, "juliet@xmpp.example", "romeo@sip.example"));
+    EXPECT_TRUE(door->put(row("nurse@xmpp.example")));
+    ASSERT_TRUE(told(2, true));
+    EXPECT_EQ(memory.rows().size(), 2U);
+    memory.gain(juliets);
+    EXPECT_EQ(listener.names, std::vector<std::string>{"juliet@xmpp.example"});
+    EXPECT_TRUE(door->put(row("juliet@xmpp.example", 2)));
+}
+
+// It would undo what the other node has done meanwhile.
+TEST_F(SharedDoorTest, WhatWaitedForALostSlotIsNotWrittenLater) {
+    const Slots juliets = slot("juliet@xmpp.example");
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 1)));
+    turn();  // it is under way
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 2)));
+    ASSERT_TRUE(door->put(row("nurse@xmpp.example")));
+    memory.set_failing(true);
+    memory.lose(juliets);
+    ASSERT_TRUE(told(3, false));
+    memory.gain(juliets);
+    memory.set_failing(false);
+    ASSERT_TRUE(told(3, true));
+    EXPECT_EQ(door->waiting(), 0U);
+    EXPECT_EQ(memory.rows().size(), 1U);
+}
+
+TEST_F(SharedDoorTest, WhatWaitsIsWrittenBeforeASlotIsLeft) {
+    const Slots juliets = slot("juliet@xmpp.example");
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 1)));
+    turn();
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 2)));
+    memory.set_failing(true);
+    door->leave(juliets, 1);
+    EXPECT_EQ(listener.lost, juliets);
+    EXPECT_FALSE(door->update(row("juliet@xmpp.example", 3)));
+    ASSERT_TRUE(told(2, false));
+    EXPECT_EQ(memory.left(), 0U);
+    memory.set_failing(false);
+    ASSERT_TRUE(told(2, true));
+    EXPECT_EQ(memory.left(), 1U);
+    EXPECT_EQ(memory.rows().begin()->second.auth, 2);
+    door->leave(slot("nurse@xmpp.example"), 2);  // nothing waits
+    EXPECT_EQ(memory.left(), 2U);
 }
 
 }  // namespace
