@@ -61,8 +61,7 @@ Json plan(const Configuration& configuration) {
     Json zone = Json::array();
     std::set<std::string> hosts;
     for (const rules::SipDomain& domain : snapshot.sip_domains()) {
-        const std::string route =
-            domain.site.empty() ? "" : tree.text("site/*/route", domain.site);
+        const std::string route = domain.site.empty() ? "" : tree.text("site/*/route", domain.site);
         const std::vector<Pool> pools = pools_of(tree, route);
         unsigned priority = 0;
         const Pool* before = nullptr;

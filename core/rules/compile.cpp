@@ -254,6 +254,7 @@ private:
                      "is not a URL like sqlite:/var/lib/fedgate/fedgate.db or "
                      "postgresql://user@host/database");
         }
+        if (s.gateway && !s.store_url.empty()) check_node();
         if (s.xmpp.retry_first > s.xmpp.retry_max) {
             complain("xmpp.retry.first", "is above xmpp.retry.max");
         }
@@ -263,6 +264,23 @@ private:
         if (s.log_bodies)
             complain("log.bodies", std::string("logging texts ") + std::string(kNotYet));
         check_listeners();
+    }
+
+    // Edges and the pool's store choose a node by its name: by the same one.
+    void check_node() {
+        const std::string& node = out_->settings.node;
+        bool is_pool = false;
+        for (const std::string& name : tree_.instances("pool")) {
+            if (tree_.text("pool/*/kind", name) != "gateway") continue;
+            for (const std::string& text : tree_.list("pool/*/members", name)) {
+                is_pool = true;
+                if (config::parse_host_port(text)->host == node) return;
+            }
+        }
+        if (!is_pool) return;
+        complain("core.node", (node.empty() ? "is empty" : "is " + node) +
+                                  "; with store.url = postgresql:// it must be one of the members "
+                                  "of a gateway pool (pool/NAME/members)");
     }
 
     // Two listeners on one port that would meet. `[::]` takes IPv4 too.

@@ -372,6 +372,11 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"pool/east/kind = gateway\nsite/paris/route = east\n", "there is no edge pool 'east'"},
         {"store.url = postgresql:db\n", "is not a URL like"},
         {"store.url = mysql://db\n", "is not a URL like"},
+        {"store.url = postgresql://db/x\npool/g/kind = gateway\npool/g/members = gw1.example\n",
+         "core.node: is empty; with store.url = postgresql:// it must be one of the members"},
+        {"store.url = postgres://db/x\npool/g/kind = gateway\npool/g/members = gw1.example\n"
+         "core.node = gw2.example\n",
+         "core.node: is gw2.example; with"},
         {"store.url = sqlite:fedgate.db\n", "is not a URL like"},
         {"store.url = sqlite:\n", "is not a URL like"},
         {"tls.external.certificate = /a.pem\n", "needs tls.external.key beside it"},
@@ -397,6 +402,21 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         EXPECT_EQ(c.snapshot != nullptr, r.warning) << c.text();
         EXPECT_NE(c.text().find(r.complaint), std::string::npos) << c.text();
     }
+}
+
+TEST(Snapshot, AStoreIsAFileOrAServer) {
+    const Compiled file = make("dirs.state = /var/x\n");
+    ASSERT_NE(file.snapshot, nullptr);
+    EXPECT_EQ(file.snapshot->settings.store_path, "/var/x/fedgate.db");
+    EXPECT_EQ(file.snapshot->settings.store_url, "");
+    const Compiled server = make(
+        "store.url = postgresql://db1,db2/fedgate?sslrootcert=/etc/ca.pem\n"
+        "core.node = gw1.example\npool/g/kind = gateway\n"
+        "pool/g/members = gw2.example gw1.example\n");
+    ASSERT_NE(server.snapshot, nullptr) << server.text();
+    EXPECT_EQ(server.snapshot->settings.store_url,
+              "postgresql://db1,db2/fedgate?sslrootcert=/etc/ca.pem");
+    EXPECT_EQ(server.snapshot->settings.node, "gw1.example");
 }
 
 TEST(Snapshot, APartnerWhoseTermsAreDefaultsIsNotRemarkedOn) {
