@@ -100,10 +100,10 @@ std::string read_or_make_secret(const std::string& path, std::string& fault) {
     return written ? secret : give_up("can't be written");
 }
 
-std::unique_ptr<store::Database> database_of(const rules::Settings& settings) {
+std::unique_ptr<store::Database> database_of(const rules::Settings& settings,
+                                             const std::string& node) {
     if (settings.store_url.empty()) return std::make_unique<store::File>(settings.store_path);
-    return std::make_unique<store::PostgreSql>(settings.store_url,
-                                               settings.node.empty() ? host_name() : settings.node);
+    return std::make_unique<store::PostgreSql>(settings.store_url, node);
 }
 
 std::string store_fault_of(const rules::Snapshot& rules) {
@@ -158,18 +158,18 @@ bool Node::start(std::string& fault) {
     }
     group_ = std::make_unique<ShardGroup>(count);
     door_ = std::make_unique<edge::DoorGuard>(count);
+    shared.node = settings.node;
+    if (shared.node.empty()) shared.node = certificates_.internal_name();
+    if (shared.node.empty()) shared.node = host_name();
     if (gateway_) {
         store_ = std::make_unique<store::Service>(
-            *group_, database_of(settings),
+            *group_, database_of(settings, shared.node),
             [secret = shared.gateway.secret, count](const store::Row& row) {
                 return gateway::owner_shard(secret, row.xmpp, row.sip, count);
             });
     }
     shared.door = door_.get();
     shared.dialback_secret = dialback_secret_;
-    shared.node = settings.node;
-    if (shared.node.empty()) shared.node = certificates_.internal_name();
-    if (shared.node.empty()) shared.node = host_name();
     set_log_level(*rules_);
     for (std::uint32_t i = 0; i < count; ++i) {
         workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), shared,

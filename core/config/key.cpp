@@ -32,8 +32,8 @@ constexpr Key kKeys[] = {
     {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
      "UNIX socket that fedctl talks to."},
     {"core.node", kString, kRestart, "name", 0, 255, "", "",
-     "This machine's name among the members of its gateway pool, as in its certificate. Empty: "
-     "the host's."},
+     "This machine's name among the members of its pool. Empty: the one in its certificate "
+     "(tls.internal.certificate), else the host's."},
     {"core.roles", kEnumList, kRestart, "words", 1, 2, "edge,gateway", "edge gateway",
      "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or "
      "both."},

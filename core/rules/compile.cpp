@@ -268,17 +268,11 @@ private:
 
     // Edges and the pool's store choose a node by its name: by the same one.
     void check_node() {
+        const auto& members = out_->settings.link.gateways;
         const std::string& node = out_->settings.node;
-        bool is_pool = false;
-        for (const std::string& name : tree_.instances("pool")) {
-            if (tree_.text("pool/*/kind", name) != "gateway") continue;
-            for (const std::string& text : tree_.list("pool/*/members", name)) {
-                is_pool = true;
-                if (config::parse_host_port(text)->host == node) return;
-            }
-        }
-        if (!is_pool) return;
-        complain("core.node", (node.empty() ? "is empty" : "is " + node) +
+        if (node.empty() || members.empty()) return;
+        if (std::ranges::find(members, node) != members.end()) return;
+        complain("core.node", "is " + node +
                                   "; with store.url = postgresql:// it must be one of the members "
                                   "of a gateway pool (pool/NAME/members)");
     }
