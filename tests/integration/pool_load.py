@@ -72,8 +72,8 @@ class PoolAgent(LoadAgent):
 
     async def send_through(self, key, user, xmpp_user, addresses):
         """A message of the ledger, through the first of the nodes that answers."""
-        call_id, data = self.request("MESSAGE", f"sip:{user}@{SIP_DOMAIN}",
-                                     f"sip:{xmpp_user}@{XMPP_DOMAIN}", key)
+        to = xmpp_user if "@" in xmpp_user else f"{xmpp_user}@{XMPP_DOMAIN}"
+        call_id, data = self.request("MESSAGE", f"sip:{user}@{SIP_DOMAIN}", f"sip:{to}", key)
         why = ""
         for number, address in enumerate(addresses):
             branch = f"z9hG4bK{uuid.uuid4().hex}".encode()

@@ -1,7 +1,7 @@
 """Unbound as the authority for the zones of a test."""
 import pathlib
 
-from .process import Process, free_port, is_listening
+from .process import Placed, Process, free_port
 
 CONFIGURATION = """\
 server:
@@ -14,7 +14,7 @@ server:
     do-daemonize: no
     num-threads: 1
     interface: {address}@{port}
-    access-control: 127.0.0.0/8 allow
+    access-control: 0.0.0.0/0 allow
     module-config: "iterator"
     do-not-query-localhost: no
     # What is not here does not exist: no question leaves this machine.
@@ -25,7 +25,7 @@ remote-control:
 """
 
 
-class Dns:
+class Dns(Placed):
     """records: zone lines, as `partner.example. IN A 127.0.0.2`. Listens on UDP and TCP."""
 
     def __init__(self, directory, records, address="127.0.0.1"):
@@ -38,15 +38,15 @@ class Dns:
     def server(self):
         return f"{self.address}:{self.port}"
 
-    async def start(self):
-        self.port = free_port(self.address)
+    async def start(self, port=None):
+        self.port = port or free_port(self.address)
         path = self.directory / "unbound.conf"
         path.write_text(CONFIGURATION.format(
             directory=self.directory, address=self.address, port=self.port,
             records="\n".join(f"    local-data: '{record}'" for record in self.records)))
         self.process = await Process("unbound", ["/usr/sbin/unbound", "-d", "-c", path],
-                                     self.directory / "unbound.log").start()
-        await self.process.wait_for(lambda: is_listening(self.address, self.port), "DNS port")
+                                     self.directory / "unbound.log", machine=self.machine).start()
+        await self.process.wait_for(lambda: self.listens(self.port), "DNS port")
         return self
 
     async def stop(self):

@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from .certificates import legacy_environment
-from .process import WAIT_SECONDS, Process, is_listening, own_address
+from .process import WAIT_SECONDS, Placed, Process, own_address
 
 SAVE_PORT = 5280
 
@@ -32,7 +32,7 @@ def erlang(text):
     return f"<<{json.dumps(text)}/utf8>>"
 
 
-class Ejabberd:
+class Ejabberd(Placed):
     """hosts: domain -> (certificates.Certificate, variant); ca: the root it trusts;
     accounts: name -> password, the same on each domain. legacy: as Prosody's."""
 
@@ -94,10 +94,10 @@ class Ejabberd:
             "ejabberd", ["/usr/bin/erl", "-noinput", "+S", "2", "+sbwt", "none",
                          "-mnesia", "dir", json.dumps(str(self.directory / "db")),
                          "-s", "ejabberd", "-eval", f"{register}, {self.saver()}, io:format(\"{done}~n\")."],
-            self.directory / "ejabberd.log", env=environment).start()
+            self.directory / "ejabberd.log", env=environment, machine=self.machine).start()
         await self.process.wait_for_log(done)
         for port in (5222, 5269, 5270):
-            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+            await self.process.wait_for(lambda: self.listens(port), f"port {port}")
         return self
 
     def saver(self):

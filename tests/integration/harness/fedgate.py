@@ -4,10 +4,10 @@ import pathlib
 import resource
 import signal
 
-from .process import Failed, Process, is_listening, own_address
+from .process import Failed, Placed, Process, own_address
 
 
-class Fedgate:
+class Fedgate(Placed):
     """certificate, ca: for the external side; partners and domains: name -> {key: value}.
 
     keys: further configuration, added last. The safe defaults let nothing through, so the switches
@@ -66,10 +66,10 @@ class Fedgate:
         self.configuration.write_text("\n".join(self.lines()) + "\n")
         self.process = await Process("fedgated",
                                      [self.binaries / "fedgated", "-c", self.configuration],
-                                     self.directory / "fedgated.log").start()
+                                     self.directory / "fedgated.log", machine=self.machine).start()
         await self.process.wait_for((self.directory / "admin.sock").exists, "admin socket")
         for port in self.ports():
-            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+            await self.process.wait_for(lambda: self.listens(port), f"port {port}")
         return self
 
     def ports(self):

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 
-from .process import Process, is_listening, own_address, wait_until
+from .process import Placed, Process, own_address, wait_until
 
 CONFIGURATION = """\
 #!KAMAILIO
@@ -76,7 +76,7 @@ request_route {{
     }}
     if ($rd != "{domain}") {{
         $du = "{fedgate}";
-        t_relay();
+{relay_to_other}        t_relay();
         exit;
     }}
 
@@ -87,6 +87,24 @@ request_route {{
         exit;
     }}
     t_relay();
+}}
+"""
+
+# What can't be sent to the first gateway, or it does not take, goes to the second one.
+RELAY_TO_OTHER = """\
+        t_on_failure("OTHER");
+        if (t_relay_to("0x02")) {{    # no answer when it fails
+            exit;
+        }}
+        $du = "{other}";
+"""
+
+ON_FAILURE = """
+failure_route[OTHER] {{
+    if (t_check_status("503")) {{
+        $du = "{other}";
+        t_relay();
+    }}
 }}
 """
 
@@ -170,7 +188,7 @@ ca_list = {ca}
 """
 
 
-class Kamailio:
+class Kamailio(Placed):
     """certificate, ca: a certificates.Certificate and a root: speaks TLS, too. password: whoever writes
     from another domain has to know it, by digest; algorithm: MD5 or SHA-256; qop: whether it is asked;
     nonce_count: whether it has to rise with each use of a nonce, which lasts nonce_expire seconds.
@@ -189,6 +207,7 @@ class Kamailio:
         self.nonce_count, self.nonce_expire = nonce_count, nonce_expire
         self.redirect, self.listen, self.memory = redirect, listen, memory
         self.presence, self.settings, self.options = presence, settings, options
+        self.other = ""    # the URI of a second gateway
         self.address = own_address(5060, 5061)
         self.process = None
 
@@ -220,10 +239,12 @@ class Kamailio:
                   + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
             listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
             listen=f"listen={self.listen}" if self.listen else "",
+            relay_to_other=RELAY_TO_OTHER.format(other=self.other) if self.other else "",
             load_presence=self.load_presence(), publish="        pua_set_publish();\n" if self.publishes else "",
             presence=PRESENCE if self.presence else "",
             enable_tls="enable_tls=yes" if self.certificate else "",
-            load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else ""))
+            load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else "")
+            + (ON_FAILURE.format(other=self.other) if self.other else ""))
         return path
 
     @property
@@ -244,9 +265,9 @@ class Kamailio:
             f"kamailio {self.address}",
             ["/usr/sbin/kamailio", "-DD", "-E", "-f", path, "-Y", self.directory, "-m", str(self.memory),
              "-M", "8", *self.options],
-            self.directory / "kamailio.log", own_group=True).start()
+            self.directory / "kamailio.log", own_group=True, machine=self.machine).start()
         for port in (5060, *((5061,) if self.certificate else ())):
-            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+            await self.process.wait_for(lambda: self.listens(port), f"port {port}")
         return self
 
     async def stop(self):
@@ -258,7 +279,7 @@ class Kamailio:
             with contextlib.suppress(ProcessLookupError):    # it has just ended by itself
                 os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.child.wait()
-            await wait_until(lambda: not is_listening(self.address, 5060), f"the end of {self.process.name}")
+            await wait_until(lambda: not self.listens(5060), f"the end of {self.process.name}")
 
     def pause(self):
         """It accepts, and never answers."""

@@ -54,21 +54,36 @@ def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
-def is_listening(address, port, transport="tcp"):
-    """Asks the kernel's table: a trial connection would count with the program under test."""
+def is_listening(address, port, transport="tcp", machine=None):
+    """Asks the kernel's table: a trial connection would count with the program under test. machine: where, if it
+    is not here (network.Machine)."""
     local = socket.inet_aton(address)[::-1].hex().upper() + f":{port:04X}"
-    with open(f"/proc/net/{transport}") as table:
+    with open(f"/proc/{machine.pid if machine else 'self'}/net/{transport}") as table:
         rows = [line.split() for line in table]
     # State 0A is LISTEN, 07 a bound UDP socket.
     return any(row[1] == local and row[3] in ("0A", "07") for row in rows[1:])
 
 
+class Placed:
+    """A server of the harness, on this machine or, with place(), on one of its own (network.Machine)."""
+
+    machine = None
+
+    def place(self, machine):
+        self.machine, self.address = machine, machine.address
+        return self
+
+    def listens(self, port, transport="tcp"):
+        return is_listening(self.address, port, transport, self.machine)
+
+
 class Process:
     """One program. Everything it prints goes to its log file. own_group: and leader of a process group,
-    for one that has children."""
+    for one that has children. machine: where it runs, if not here (network.Machine)."""
 
-    def __init__(self, name, command, log, cwd=None, env=None, own_group=False):
-        self.name, self.command, self.log, self.cwd, self.env = name, command, log, cwd, env
+    def __init__(self, name, command, log, cwd=None, env=None, own_group=False, machine=None):
+        self.name, self.log, self.cwd, self.env = name, log, cwd, env
+        self.command = [*(machine.prefix if machine else ()), *command]
         self.own_group = own_group
         self.child = None
 

@@ -6,7 +6,7 @@ import re
 import signal
 
 from .certificates import legacy_environment
-from .process import Process, is_listening, own_address
+from .process import Placed, Process, own_address
 
 CONFIGURATION = """\
 run_as_root = {as_root}
@@ -80,7 +80,7 @@ def file_name(name):
     return "".join(chr(c) if c < 128 and chr(c).isalnum() else f"%{c:02x}" for c in name.encode())
 
 
-class Prosody:
+class Prosody(Placed):
     """certificate: a certificates.Certificate; ca: the root it trusts; accounts: name -> password.
 
     tls: more of its `ssl` options, as protocol. more: further domains, each with its certificate, and
@@ -133,9 +133,9 @@ class Prosody:
         environment = {**os.environ, **(legacy_environment(self.directory) if self.legacy else {})}
         self.process = await Process(f"prosody {self.domain}",
                                      ["/usr/bin/prosody", "-F", "--config", path],
-                                     self.log, env=environment).start()
+                                     self.log, env=environment, machine=self.machine).start()
         for port in (5222, 5269, *((5270,) if self.direct_tls else ())):
-            await self.process.wait_for(lambda: is_listening(self.address, port), f"port {port}")
+            await self.process.wait_for(lambda: self.listens(port), f"port {port}")
         return self
 
     def log_lines(self):
