@@ -145,7 +145,7 @@ Json streams_of(AdminHost& host) {
     for (const StreamRow& row : host.streams()) {
         if (row.state != "idle") rows.push_back(stream_json(row));
     }
-    return {{"ok", true}, {"streams", std::move(rows)}};
+    return {{"ok", true}, {"streams", std::move(rows)}, {"why_none", host.why_no_streams()}};
 }
 
 Json counters_of(AdminHost& host) {

@@ -122,6 +122,8 @@ public:
     [[nodiscard]] virtual Status status() = 0;
     [[nodiscard]] virtual std::vector<Port> ports() = 0;
     [[nodiscard]] virtual std::vector<StreamRow> streams() = 0;
+    // Empty, or why there can be none here: a sentence without a full stop.
+    [[nodiscard]] virtual std::string why_no_streams() { return {}; }
     [[nodiscard]] virtual std::vector<Counter> counters() = 0;
     // At most one row for each domain and direction.
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }

@@ -304,6 +304,7 @@ private:
 
     // Why there is no stream, where the reason is ours. Empty: nothing stands in the way.
     [[nodiscard]] std::string obstacle_of(const std::string& domain) {
+        if (std::string why = host_.why_no_streams(); !why.empty()) return "none; " + why;
         const std::string until = "none, and none comes up while ";
         if (const auto denied = denial_of(domain)) {
             return until + denied->pattern + " is blocked: fedctl partner unblock " +

@@ -214,7 +214,9 @@ std::string show_streams(const Json& answer) {
                         show_age(number_of(row, "age_s")), show_age(number_of(row, "idle_s")),
                         count_of(row, "stanzas_in"), count_of(row, "stanzas_out")});
     }
-    return rows.size() == 1 ? "no streams\n" : show_table(rows);
+    if (rows.size() > 1) return show_table(rows);
+    const std::string why = string_of(answer, "why_none");
+    return "no streams" + (why.empty() ? "" : ": " + why) + "\n";
 }
 
 std::string show_counters(const Json& answer) {

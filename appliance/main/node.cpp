@@ -255,7 +255,7 @@ void Node::publish(const rules::Snapshot& rules) {
 }
 
 std::string Node::fault_at_start(const rules::Snapshot& rules) {
-    const std::string fault = store_fault_of(rules);
+    const std::string fault = rules.settings.gateway ? store_fault_of(rules) : std::string();
     return fault.empty() ? CertificateLoader::fault_of(rules) : fault;
 }
 
@@ -493,6 +493,16 @@ std::vector<admin::Link> Node::links() {
                              std::chrono::duration_cast<std::chrono::seconds>(row.since).count()));
     }
     return links;
+}
+
+std::string Node::why_no_streams() {
+    if (edge_) return {};
+    std::string text = "this process is a gateway alone; the streams are at its edges";
+    const char* before = ": ";
+    for (const auto& edge : rules_->settings.link.edges) {
+        text += std::exchange(before, ", ") + edge.host;
+    }
+    return text;
 }
 
 std::vector<admin::StreamRow> Node::streams() {

@@ -37,6 +37,7 @@ public:
     [[nodiscard]] admin::Status status() override;
     [[nodiscard]] std::vector<admin::Port> ports() override;
     [[nodiscard]] std::vector<admin::StreamRow> streams() override;
+    [[nodiscard]] std::string why_no_streams() override;
     [[nodiscard]] std::vector<admin::Counter> counters() override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     void drain() override;

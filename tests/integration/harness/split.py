@@ -8,24 +8,34 @@ GATEWAY = "gw1.int.example"
 
 
 class Role(Fedgate):
-    """One of the processes. name: by which the others know it; authority: that of the link."""
+    """One of the processes. name: by which the others know it; authority: the link's."""
 
     def __init__(self, role, name, authority, *arguments):
         *common, keys = arguments
         super().__init__(*common, dict(keys))
         self.role, self.name = role, name
-        self.use(authority)
+        self.use(authority, authority)
 
     def take(self, address):
         self.address, self.sip = address, (address, 5060)
         self.sip_listen = f"udp:{address}:5060 tcp:{address}:5060"
         self.keys["admin.http.listen"] = ""      # the one there is another's
 
-    def use(self, authority):
-        """The link's certificate and root, from the next start on."""
-        own = authority.issue(self.name)
-        self.keys.update({"tls.internal.certificate": own.certificate, "tls.internal.key": own.key,
-                          "tls.internal.ca": authority.certificate})
+    def use(self, issuer, trusted):
+        """Certificate and root for the link, which a running process reads again."""
+        own = issuer.issue(self.name)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for leaf, source in (("ca", trusted.certificate), ("key", own.key), ("certificate", own.certificate)):
+            path = self.directory / f"internal.{leaf}"
+            path.with_suffix(".new").write_bytes(source.read_bytes())
+            path.with_suffix(".new").replace(path)
+            self.keys[f"tls.internal.{leaf}"] = path
+
+    async def counter(self, name):
+        return int((await self.control("counters")).split(name)[1].split()[0])
+
+    def log(self):
+        return self.process.log.read_text()
 
     def lines(self):
         yield from super().lines()
@@ -63,9 +73,10 @@ class SplitFedgate:
     def control(self):
         return self.gateway.control
 
-    def records(self):
-        """What leads to the edges from within."""
-        return [f"{edge.name}. IN A {edge.address}" for edge in self.edges]
+    def records(self, domain):
+        """What leads to the edges from within; and partners to the second one, behind the first."""
+        return [f"{edge.name}. IN A {edge.address}" for edge in self.edges] + [
+            f"_xmpp-server._tcp.{domain}. IN SRV 10 0 5269 {self.edges[1].name}."]
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
@@ -73,18 +84,15 @@ class SplitFedgate:
             for one in self.all:
                 setattr(one, name, value)
 
-    async def links(self):
-        """How many links the gateway has that are up."""
-        return int((await self.gateway.control("counters")).split("link.standing")[1].split()[0])
-
     async def start(self):
         for one in self.all:
             await one.start()
-        await wait_until(self.is_joined, "a link")
+        await wait_until(self.is_joined, "all links")
         return self
 
     async def is_joined(self):
-        return await self.links() > 0
+        """Each of the gateway's cores with each edge."""
+        return await self.gateway.counter("link.standing") == len(self.edges) * self.gateway.keys["core.threads"]
 
     async def stop(self):
         for one in reversed(self.all):
