@@ -36,6 +36,21 @@ class Readme(GateTest):
         self.assertRegex(done.stderr, "^error: .* do not belong together")
         self.assertEqual(done.returncode, 1)
 
+    async def test_two_machines(self):
+        own = self.authority.issue("edge1.int.example", "gw1.int.example")
+        text = block_after("## Two machines, and more")
+        for name, path in (("internal.pem", own.certificate), ("internal.key", own.key),
+                           ("internal-ca.pem", self.authority.certificate)):
+            self.assertIn(f" = /etc/fedgate/{name}\n", text)
+            text = text.replace(f"/etc/fedgate/{name}", str(path))
+        both, edge, gateway = re.match(r"# The same on both.\n(.*)# On the edge;[^\n]*\n(.*)# On the gateway;[^\n]*\n(.*)",
+                                       text, re.DOTALL).groups()
+        for role in (edge, gateway):
+            path = self.directory / "role.conf"
+            path.write_text(both + role)
+            done = subprocess.run([binaries() / "fedgated", "-c", path, "--check"], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     async def test_the_commands_are_taken(self):
         await self.gate()
         lines = block_after("## Partners").splitlines()
