@@ -156,13 +156,16 @@ inline std::size_t span_escaped(Bytes text) {
 inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 inline Bytes skip_space(Bytes text) {
-    while (!text.empty() && is(text.front(), kSpace)) text.remove_prefix(1);
-    return text;
+    const char* begin = text.data();
+    const char* const end = begin + text.size();
+    while (begin != end && is(*begin, kSpace)) ++begin;
+    return {begin, static_cast<std::size_t>(end - begin)};
 }
 inline Bytes trim(Bytes text) {
     text = skip_space(text);
-    while (!text.empty() && is(text.back(), kSpace)) text.remove_suffix(1);
-    return text;
+    const char* end = text.data() + text.size();
+    while (end != text.data() && is(end[-1], kSpace)) --end;
+    return {text.data(), static_cast<std::size_t>(end - text.data())};
 }
 inline bool take(Bytes& text, char c) {
     if (text.empty() || text.front() != c) return false;
@@ -179,17 +182,23 @@ inline std::size_t quoted_size(Bytes text) {
     return 0;
 }
 
+// Takes the digits at the front as a number: how many there are; 0 also when it is more than `max`.
+inline std::size_t take_number(Bytes& text, std::uint64_t max, std::uint64_t& out) {
+    std::uint64_t value = 0;
+    std::size_t i = 0;
+    for (; i < text.size(); ++i) {
+        const auto digit = static_cast<std::uint64_t>(static_cast<std::uint8_t>(text[i])) - '0';
+        if (digit > 9) break;
+        value = value * 10 + digit;
+        if (value > max) return 0;  // max is far below 2^60, so this comes before an overflow
+    }
+    text.remove_prefix(i);
+    out = value;
+    return i;
+}
 // 1*DIGIT as a number; false when there is another byte, nothing, or more than `max`.
 inline bool number(Bytes text, std::uint64_t max, std::uint64_t& out) {
-    if (text.empty()) return false;
-    std::uint64_t value = 0;
-    for (const char c : text) {
-        if (!is(c, kDigit)) return false;
-        value = value * 10 + static_cast<std::uint64_t>(c - '0');
-        if (value > max) return false;  // max is far below 2^60, so this comes before an overflow
-    }
-    out = value;
-    return true;
+    return take_number(text, max, out) != 0 && text.empty();
 }
 
 }  // namespace fedgate::sip::chars

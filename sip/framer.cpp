@@ -36,16 +36,19 @@ Frame Framer::next(MutableBytes input, Message& message) {
         skip_ -= size;
         return {FrameKind::kSkipped, size, 0, "", false};
     }
-    if (text == "\r") return {};
-    if (text.starts_with("\r\n")) {
-        // RFC 5626 3.5.1, RFC 3261 7.5. A ping may come in two halves; the first looks like a pong.
-        if (after_crlf_) {
-            after_crlf_ = false;
-            return {FrameKind::kPing, 2, 0, "", false};
+    if (text.front() == '\r') {
+        if (text.size() == 1) return {};
+        if (text[1] == '\n') {
+            // RFC 5626 3.5.1, RFC 3261 7.5. A ping may come in two halves; the first looks like a
+            // pong.
+            if (after_crlf_) {
+                after_crlf_ = false;
+                return {FrameKind::kPing, 2, 0, "", false};
+            }
+            if (text.starts_with("\r\n\r\n")) return {FrameKind::kPing, 4, 0, "", false};
+            after_crlf_ = true;
+            return {FrameKind::kPong, 2, 0, "", false};
         }
-        if (text.starts_with("\r\n\r\n")) return {FrameKind::kPing, 4, 0, "", false};
-        after_crlf_ = true;
-        return {FrameKind::kPong, 2, 0, "", false};
     }
     after_crlf_ = false;
     if (text.size() < wanted_) return {};

@@ -80,26 +80,19 @@ constexpr std::array<Row, kHeaderNameCount> kNames = {{
     {"WWW-Authenticate", 0},
 }};
 
-// Size, first, middle and last letter, case folded, into a table with room to spare: one look finds
-// the only candidate. That there is only one is checked when this is compiled.
-constexpr std::size_t kSlots = 512;
-constexpr std::size_t slot_of(Bytes name) {
-    const auto at = [&name](std::size_t i) { return static_cast<std::size_t>(name[i]) & 0x1f; };
-    return (name.size() * 261 + at(0) * 56 + at(name.size() / 2) * 399 + at(name.size() - 1) * 84) %
-           kSlots;
-}
-
-struct Index {
-    std::array<std::uint8_t, kSlots> slots{};
-    std::array<std::uint8_t, 128> compact{};
-    bool unique = true;
-};
-constexpr Index make_index() {
-    Index index;
+constexpr HeaderIndex make_index() {
+    HeaderIndex index;
     for (std::size_t i = 1; i < kNames.size(); ++i) {
-        auto& slot = index.slots[slot_of(kNames[i].text)];
+        const Bytes text = kNames[i].text;
+        auto& slot = index.slots[HeaderIndex::slot_of(text.data(), text.size())];
         if (slot != 0) index.unique = false;
         slot = static_cast<std::uint8_t>(i);
+        if (text.size() < HeaderIndex::kShort) {  // its colon stands within them, too
+            index.sizes[i] = static_cast<std::uint8_t>(text.size());
+            for (std::size_t k = 0; k < text.size(); ++k) {
+                index.lower[i][k] = static_cast<char>(text[k] | 0x20);
+            }
+        }
         if (kNames[i].compact != 0) {
             index.compact[static_cast<std::size_t>(kNames[i].compact)] =
                 static_cast<std::uint8_t>(i);
@@ -109,8 +102,6 @@ constexpr Index make_index() {
     }
     return index;
 }
-constexpr Index kIndex = make_index();
-static_assert(kIndex.unique, "two header names share a slot: change the factors");
 
 template <typename Word>
 bool same_word(const char* a, const char* b) {
@@ -140,12 +131,15 @@ bool same_name(const char* name, const char* text, std::size_t size) {
 
 }  // namespace
 
+constexpr HeaderIndex kHeaderIndex = make_index();
+static_assert(kHeaderIndex.unique, "two header names share a slot: change the factors");
+
 HeaderName find_header_name(Bytes name) {
     if (name.size() < 2) {
         if (name.empty() || static_cast<std::uint8_t>(name[0]) >= 128) return HeaderName::kOther;
-        return static_cast<HeaderName>(kIndex.compact[static_cast<std::size_t>(name[0])]);
+        return static_cast<HeaderName>(kHeaderIndex.compact[static_cast<std::size_t>(name[0])]);
     }
-    const std::size_t id = kIndex.slots[slot_of(name)];
+    const std::size_t id = kHeaderIndex.slots[HeaderIndex::slot_of(name.data(), name.size())];
     const Bytes text = kNames[id].text;
     if (id == 0 || text.size() != name.size()) return HeaderName::kOther;
     return same_name(name.data(), text.data(), name.size()) ? static_cast<HeaderName>(id)

@@ -2,8 +2,14 @@
 // (read). RFC 3261 7.3.3 and 20, RFC 3428, 6665, 3325, 3262, 4028, 5626.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "core/base/bytes.hpp"
 
@@ -76,6 +82,43 @@ enum class HeaderName : std::uint8_t {
 };
 
 constexpr std::size_t kHeaderNameCount = static_cast<std::size_t>(HeaderName::kCount);
+
+// Size, first, middle and last letter, case folded, into a table with room to spare: one look finds
+// the only candidate. That there is only one is checked when it is compiled.
+struct HeaderIndex {
+    static constexpr std::size_t kSlots = 512;
+    static constexpr std::size_t kShort = 16;  // a longer name is not in `lower`
+    std::array<std::uint8_t, kSlots> slots{};
+    std::array<std::uint8_t, 128> compact{};
+    std::array<std::array<char, kShort>, kHeaderNameCount> lower{};
+    std::array<std::uint8_t, kHeaderNameCount> sizes{};
+    bool unique = true;
+
+    static constexpr std::size_t slot_of(const char* name, std::size_t size) {
+        const auto at = [name](std::size_t i) { return static_cast<std::size_t>(name[i]) & 0x1f; };
+        return (size * 261 + at(0) * 56 + at(size / 2) * 399 + at(size - 1) * 84) % kSlots;
+    }
+};
+extern const HeaderIndex kHeaderIndex;
+
+#ifdef __SSE2__
+// The name that the first `size` bytes of `front` are; kOther when it is none of the long ones that
+// are not longer than that.
+inline HeaderName find_short_name(const char* front, std::size_t size) {
+    if (size < 2) return HeaderName::kOther;
+    const std::size_t id = kHeaderIndex.slots[HeaderIndex::slot_of(front, size)];
+    if (kHeaderIndex.sizes[id] != size) return HeaderName::kOther;
+    // Ours have letters and '-' only, and the other one is a token: what differs in bit 5 differs
+    // in case.
+    const __m128i text =
+        _mm_or_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(front)), _mm_set1_epi8(0x20));
+    const __m128i name =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(kHeaderIndex.lower[id].data()));
+    const auto other = ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(text, name)));
+    return static_cast<std::size_t>(std::countr_zero(other)) >= size ? static_cast<HeaderName>(id)
+                                                                     : HeaderName::kOther;
+}
+#endif
 
 // Any case, long or compact. kOther when it is none of ours. The name must be a token.
 [[nodiscard]] HeaderName find_header_name(Bytes name);

@@ -46,11 +46,10 @@ bool take_sent_by(Bytes& rest, HostPort& out) {
     rest = skip_space(rest);
     if (out.port != 0 || rest.empty() || rest.front() != ':') return true;
     rest = skip_space(rest.substr(1));
-    const std::size_t size = span<kDigit>(rest);
     std::uint64_t port = 0;
-    if (!number(rest.substr(0, size), 65'535, port) || port == 0) return false;
+    if (take_number(rest, 65'535, port) == 0 || port == 0) return false;
     out.port = static_cast<std::uint16_t>(port);
-    rest = skip_space(rest.substr(size));
+    rest = skip_space(rest);
     return true;
 }
 
@@ -120,7 +119,7 @@ Bytes without_quotes(Bytes value) {
 }  // namespace
 
 Fault read_via(Bytes value, Via& via) {
-    via.text = value = trim(value);
+    via.text = value;
     if (!take_sent_protocol(value, via)) return {"Via protocol"};
     if (!take_sent_by(value, via.sent_by)) return {"Via sent-by"};
     const auto read = [&via](Bytes name, const Parameter& parameter) {
@@ -163,12 +162,10 @@ Fault read_name_addr(Bytes value, NameAddr& out) {
 }
 
 Fault read_cseq(Bytes value, Cseq& out) {
-    const std::size_t digits = short_span<kDigit>(value);
     std::uint64_t number_value = 0;
     // RFC 3261 8.1.1.5: less than 2^31.
-    if (!number({value.data(), digits}, 0x7fff'ffff, number_value)) return {"CSeq number"};
+    if (take_number(value, 0x7fff'ffff, number_value) == 0) return {"CSeq number"};
     out.number = static_cast<std::uint32_t>(number_value);
-    value.remove_prefix(digits);
     out.method_name = skip_space(value);
     if (out.method_name.size() == value.size() || out.method_name.empty()) return {"CSeq method"};
     out.method = find_method(out.method_name);
@@ -178,7 +175,7 @@ Fault read_cseq(Bytes value, Cseq& out) {
 
 Result<Via> parse_via(Bytes value) {
     Via via;
-    if (const Fault fault = read_via(value, via)) return Failure{fault.error()};
+    if (const Fault fault = read_via(trim(value), via)) return Failure{fault.error()};
     return via;
 }
 

@@ -18,7 +18,7 @@ struct Fault {
 
 // `out` must be fresh; after a fault it holds what was read before it.
 [[nodiscard]] Fault read_uri(Bytes text, Uri& out);
-[[nodiscard]] Fault read_via(Bytes value, Via& out);
+[[nodiscard]] Fault read_via(Bytes value, Via& out);  // without white space around it
 [[nodiscard]] Fault read_name_addr(Bytes value, NameAddr& out);
 [[nodiscard]] Fault read_cseq(Bytes value, Cseq& out);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <initializer_list>
 
 #include "sip/chars.hpp"
 #include "sip/header_values.hpp"
@@ -34,28 +35,31 @@ constexpr std::array<std::uint8_t, 32> kMethodSlots = [] {
     return slots;
 }();
 
-// SIP-2, RFC 4475 3.3.8: header fields that stand once. Repeated, the message means two things.
-constexpr bool stands_once(HeaderName id) {
-    switch (id) {
-        case HeaderName::kCallId:
-        case HeaderName::kContentDisposition:
-        case HeaderName::kContentLength:
-        case HeaderName::kContentType:
-        case HeaderName::kCseq:
-        case HeaderName::kDate:
-        case HeaderName::kEvent:
-        case HeaderName::kExpires:
-        case HeaderName::kFrom:
-        case HeaderName::kMaxForwards:
-        case HeaderName::kMinExpires:
-        case HeaderName::kReferTo:
-        case HeaderName::kReplaces:
-        case HeaderName::kSubject:
-        case HeaderName::kSubscriptionState:
-        case HeaderName::kTo: return true;
-        default: return false;
-    }
+// Sets of header fields.
+static_assert(kHeaderNameCount <= 64);
+constexpr std::uint64_t bit(HeaderName id) { return std::uint64_t{1} << static_cast<unsigned>(id); }
+constexpr std::uint64_t bits(std::initializer_list<HeaderName> ids) {
+    std::uint64_t set = 0;
+    for (const HeaderName id : ids) set |= bit(id);
+    return set;
 }
+
+// SIP-2, RFC 4475 3.3.8: those that stand once. Repeated, the message means two things.
+constexpr std::uint64_t kStandOnce =
+    bits({HeaderName::kCallId, HeaderName::kContentDisposition, HeaderName::kContentLength,
+          HeaderName::kContentType, HeaderName::kCseq, HeaderName::kDate, HeaderName::kEvent,
+          HeaderName::kExpires, HeaderName::kFrom, HeaderName::kMaxForwards,
+          HeaderName::kMinExpires, HeaderName::kReferTo, HeaderName::kReplaces,
+          HeaderName::kSubject, HeaderName::kSubscriptionState, HeaderName::kTo});
+constexpr std::uint64_t kRequired =  // SIP-2
+    bits({HeaderName::kVia, HeaderName::kFrom, HeaderName::kTo, HeaderName::kCallId,
+          HeaderName::kCseq});
+// What the parser reads. From and To of a response are what we wrote ourselves.
+constexpr std::uint64_t kReadOfResponse =
+    bits({HeaderName::kVia, HeaderName::kContact, HeaderName::kCallId, HeaderName::kCseq,
+          HeaderName::kMaxForwards});
+constexpr std::uint64_t kReadOfRequest =
+    kReadOfResponse | bits({HeaderName::kFrom, HeaderName::kTo});
 
 // The bytes of a header section that mean something to lines: controls and all beyond ASCII, each
 // once and in order. 64 bytes are looked at together.
@@ -88,22 +92,22 @@ private:
         mask_ = marks_of(last);
     }
     static std::uint64_t marks_of(const char* text) {
-        std::uint64_t mask = 0;
 #ifdef __SSE2__
-        const __m128i limit = _mm_set1_epi8(0x20);
-        for (std::size_t i = 0; i < kStep; i += 16) {
+        // Signed: below 0x20 are the controls and all bytes beyond ASCII.
+        const auto marks_at = [text](std::size_t i) {
             const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + i));
-            // Signed: below 0x20 are the controls and all bytes beyond ASCII.
-            const int found = _mm_movemask_epi8(_mm_cmplt_epi8(block, limit));
-            mask |= static_cast<std::uint64_t>(static_cast<unsigned>(found)) << i;
-        }
+            const int found = _mm_movemask_epi8(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)));
+            return static_cast<std::uint64_t>(static_cast<unsigned>(found)) << i;
+        };
+        return marks_at(0) | marks_at(16) | marks_at(32) | marks_at(48);
 #else
+        std::uint64_t mask = 0;
         for (std::size_t i = 0; i < kStep; ++i) {
             const auto c = static_cast<std::uint8_t>(text[i]);
             mask |= static_cast<std::uint64_t>(c < 0x20 || c >= 0x80) << i;
         }
-#endif
         return mask;
+#endif
     }
 
     Bytes text_;
@@ -266,20 +270,6 @@ private:
         return true;
     }
 
-    // The first colon of a line, or its size.
-    std::size_t first_colon(Bytes line) const {
-#ifdef __SSE2__
-        if (area_.data() + area_.size() - line.data() >= 16) {  // most names are shorter
-            const auto* front = reinterpret_cast<const __m128i*>(line.data());
-            const auto found = static_cast<unsigned>(
-                _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(front), _mm_set1_epi8(':'))));
-            if (found != 0)
-                return std::min(static_cast<std::size_t>(std::countr_zero(found)), line.size());
-        }
-#endif
-        return std::min(line.find(':'), line.size());
-    }
-
     // Where the name ends, and its colon is; 0: there is no name.
     static std::size_t name_size(Bytes line, std::size_t& colon) {
         const std::size_t size = span<kToken>(line);
@@ -288,11 +278,36 @@ private:
         return colon == line.size() || line[colon] != ':' ? 0 : size;
     }
 
+    // The name of a line that begins with one of ours and its colon, nearly always: its size; else
+    // 0.
+    std::size_t usual_name(Bytes line, HeaderName& id) const {
+#ifdef __SSE2__
+        if (area_.data() + area_.size() - line.data() < 16) return 0;
+        const auto* front = reinterpret_cast<const __m128i*>(line.data());
+        const auto colons = static_cast<unsigned>(
+            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(front), _mm_set1_epi8(':'))));
+        if (colons == 0) return 0;
+        const auto size = static_cast<std::size_t>(std::countr_zero(colons));
+        if (size >= line.size()) return 0;
+        id = find_short_name(line.data(), size);
+        return id == HeaderName::kOther ? 0 : size;
+#else
+        return 0;
+#endif
+    }
+
+    // One SP before it and nothing behind it, nearly always.
+    static Bytes without_space(Bytes value) {
+        if (value.size() < 2 || value[0] != ' ' || is(value[1], kSpace) || is(value.back(), kSpace))
+            return trim(value);
+        return {value.data() + 1, value.size() - 1};
+    }
+
     void add_field(Bytes line, bool folded) {
-        std::size_t colon = first_colon(line);
-        std::size_t size = colon;
-        HeaderName id = find_header_name({line.data(), colon});
-        if (id == HeaderName::kOther || colon == line.size()) {
+        HeaderName id = HeaderName::kOther;
+        std::size_t size = usual_name(line, id);
+        std::size_t colon = size;
+        if (size == 0) {
             size = name_size(line, colon);
             if (size == 0) return fault_boundary(400, "header field without name");
             id = find_header_name({line.data(), size});
@@ -302,16 +317,16 @@ private:
         const std::size_t index = message_.header_count++;
         Header& header = message_.headers_[index];
         header.name = {line.data(), size};
+        const Bytes value(line.data() + colon + 1, line.size() - colon - 1);
+        header.value = folded ? value : without_space(value);
         header.id = id;
-        header.value = {line.data() + colon + 1, line.size() - colon - 1};
         header.folded = folded;
-        if (!folded) header.value = trim(header.value);
-        auto& first = message_.first_[static_cast<std::size_t>(header.id)];
-        if (first == Message::kNoHeader) {
-            first = static_cast<std::uint8_t>(index);
-        } else if (stands_once(header.id)) {
+        if ((seen_ & bit(id)) == 0) {
+            seen_ |= bit(id);
+            message_.first_[static_cast<std::size_t>(id)] = static_cast<std::uint8_t>(index);
+        } else if ((kStandOnce & bit(id)) != 0) {
             // SIP-50: which length holds is anybody's guess.
-            if (header.id == HeaderName::kContentLength)
+            if (id == HeaderName::kContentLength)
                 return fault_boundary(400, "Content-Length repeated");
             fault(400, "header field repeated");
         }
@@ -388,8 +403,12 @@ private:
                 if (header.folded) unfold(header);
             }
         }
-        for (std::size_t i = 0; i < message_.header_count; ++i) read_field(message_.headers_[i], i);
-        check_required();
+        const std::uint64_t read = message_.is_request ? kReadOfRequest : kReadOfResponse;
+        for (std::size_t i = 0; i < message_.header_count; ++i) {
+            const Header& header = message_.headers_[i];
+            if ((read & bit(header.id)) != 0) read_field(header, i);
+        }
+        if ((seen_ & kRequired) != kRequired) fault(400, "a required header field is missing");
     }
 
     void read_start_line() {
@@ -450,12 +469,8 @@ private:
     void read_field(const Header& header, std::size_t index) {
         switch (header.id) {
             case HeaderName::kVia: return add_via(header, index);
-            case HeaderName::kFrom:
-                if (message_.is_request) add_party(header, message_.from, "From");
-                return;
-            case HeaderName::kTo:
-                if (message_.is_request) add_party(header, message_.to, "To");
-                return;
+            case HeaderName::kFrom: return add_party(header, message_.from, "From");
+            case HeaderName::kTo: return add_party(header, message_.to, "To");
             case HeaderName::kContact: return check_contact(header.value);
             case HeaderName::kCallId: return add_call_id(header.value);
             case HeaderName::kCseq: return add_cseq(header.value);
@@ -466,13 +481,17 @@ private:
 
     void add_via(const Header& header, std::size_t index) {
         Bytes list = header.value;
-        Bytes item = list;
-        const bool top = index == message_.first_[static_cast<std::size_t>(HeaderName::kVia)];
-        bool first = top;
+        bool first = index == message_.first_[static_cast<std::size_t>(HeaderName::kVia)];
         if (list.empty()) fault(400, "Via");
-        const bool single = list.find(',') == Bytes::npos;
-        while (single ? !list.empty() : take_item(list, item)) {
-            if (single) list = {};
+        if (first) {  // one value, nearly always: with a comma outside quotes it can't be read
+            if (!read_via(list, message_.via)) {
+                message_.via_count = 1;
+                return;
+            }
+            message_.via = {};
+        }
+        Bytes item;
+        while (take_item(list, item)) {
             if (++message_.via_count > limits::kSipVias)
                 return fault(513, "too many Via");  // SIP-3
             if (item.empty()) fault(400, "Via");
@@ -523,14 +542,6 @@ private:
         message_.max_forwards = static_cast<std::uint32_t>(hops);
     }
 
-    void check_required() {
-        for (const HeaderName id : {HeaderName::kVia, HeaderName::kFrom, HeaderName::kTo,
-                                    HeaderName::kCallId, HeaderName::kCseq}) {
-            if (message_.find(id) == nullptr)
-                return fault(400, "a required header field is missing");  // SIP-2
-        }
-    }
-
     MutableBytes input_;
     Bytes text_;
     Bytes area_;  // where the header section may be: SIP-3
@@ -538,6 +549,7 @@ private:
     std::size_t header_size_ = 0;
     std::size_t total_ = 0;
     std::size_t skip_ = 0;
+    std::uint64_t seen_ = 0;  // names of header fields
     Message& message_;
     const char* fault_reason_ = "";
     std::uint16_t fault_status_ = 0;

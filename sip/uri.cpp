@@ -267,11 +267,9 @@ bool take_host_port(Bytes& rest, HostPort& out) {
         rest.remove_prefix(size);
     }
     if (take(rest, ':')) {
-        const std::size_t size = short_span<kDigit>(rest);
         std::uint64_t port = 0;
-        if (!number({rest.data(), size}, 65'535, port) || port == 0) return false;
+        if (take_number(rest, 65'535, port) == 0 || port == 0) return false;
         out.port = static_cast<std::uint16_t>(port);
-        rest.remove_prefix(size);
     }
     return true;
 }

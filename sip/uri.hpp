@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
@@ -71,8 +72,9 @@ void percent_encode_gr(Bytes text, Sink& out);
 [[nodiscard]] bool same_aor(const Uri& a, const Uri& b);
 
 [[nodiscard]] bool same_letters(const char* a, const char* b, std::size_t size);
-[[nodiscard]] inline bool equal_ignoring_case(Bytes a, Bytes b) {  // ASCII
-    return a.size() == b.size() && same_letters(a.data(), b.data(), a.size());
+[[nodiscard, gnu::always_inline]] inline bool equal_ignoring_case(Bytes a, Bytes b) {  // ASCII
+    return a.size() == b.size() && (b.empty() || std::memcmp(a.data(), b.data(), b.size()) == 0 ||
+                                    same_letters(a.data(), b.data(), b.size()));
 }
 
 }  // namespace fedgate::sip
