@@ -153,6 +153,35 @@ inline std::size_t span_escaped(Bytes text) {
     return i;
 }
 
+// Is there a CR, LF or NUL in it? Also true for other low controls, which are as rare.
+inline bool may_end_line(Bytes text) {
+    constexpr char kLast = '\r';
+    std::size_t i = 0;
+#ifdef __SSE2__
+    const auto low = [](__m128i block) {
+        return _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(kLast)), block);
+    };
+    const auto low_at = [&](std::size_t at) {
+        return low(_mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at)));
+    };
+    if (text.size() >= 16) {
+        __m128i any = low_at(text.size() - 16);
+        for (; i + 16 < text.size(); i += 16) any = _mm_or_si128(any, low_at(i));
+        return _mm_movemask_epi8(any) != 0;
+    }
+    if (text.size() >= 8) {  // the first eight and the last
+        const char* const last = text.data() + text.size() - 8;
+        return _mm_movemask_epi8(low(_mm_unpacklo_epi64(
+                   _mm_loadl_epi64(reinterpret_cast<const __m128i*>(text.data())),
+                   _mm_loadl_epi64(reinterpret_cast<const __m128i*>(last))))) != 0;
+    }
+#endif
+    for (; i < text.size(); ++i) {
+        if (static_cast<std::uint8_t>(text[i]) <= kLast) return true;
+    }
+    return false;
+}
+
 inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 inline Bytes skip_space(Bytes text) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -83,20 +84,33 @@ enum class HeaderName : std::uint8_t {
 
 constexpr std::size_t kHeaderNameCount = static_cast<std::size_t>(HeaderName::kCount);
 
-// Size, first, middle and last letter, case folded, into a table with room to spare: one look finds
+// Size, first and last four letters, case folded, into a table with room to spare: one look finds
 // the only candidate. That there is only one is checked when it is compiled.
 struct HeaderIndex {
-    static constexpr std::size_t kSlots = 512;
+    static constexpr unsigned kSlotBits = 9;
     static constexpr std::size_t kShort = 16;  // a longer name is not in `lower`
-    std::array<std::uint8_t, kSlots> slots{};
+    std::array<std::uint8_t, 1 << kSlotBits> slots{};
     std::array<std::uint8_t, 128> compact{};
     std::array<std::array<char, kShort>, kHeaderNameCount> lower{};
     std::array<std::uint8_t, kHeaderNameCount> sizes{};
     bool unique = true;
 
+    static constexpr std::uint32_t letters(const char* text) {
+        std::uint32_t word = 0;
+        if consteval {
+            for (unsigned i = 4; i-- > 0;) word = word << 8 | static_cast<std::uint8_t>(text[i]);
+        } else {
+            std::memcpy(&word, text, sizeof word);
+        }
+        return word | 0x2020'2020;
+    }
+    // Of at least two letters; those of less than four are To and Via.
     static constexpr std::size_t slot_of(const char* name, std::size_t size) {
-        const auto at = [name](std::size_t i) { return static_cast<std::size_t>(name[i]) & 0x1f; };
-        return (size * 261 + at(0) * 56 + at(size / 2) * 399 + at(size - 1) * 84) % kSlots;
+        if (size < 4) return size;
+        const std::uint32_t mixed =
+            (letters(name) * 0x0a04'ef49 ^ letters(name + size - 4) * 0x6816'de07) +
+            static_cast<std::uint32_t>(size) * 0x12bc'cdcb;
+        return mixed >> (32 - kSlotBits);
     }
 };
 extern const HeaderIndex kHeaderIndex;

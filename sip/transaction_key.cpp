@@ -105,19 +105,20 @@ constexpr std::size_t kBranchNumberBytes = (kBranchBytes - kBranchCookie.size())
 
 // Numbers stand in a token with the highest byte first.
 template <std::unsigned_integral Number>
+Number turned(Number number) {
+    return std::endian::native == std::endian::little ? std::byteswap(number) : number;
+}
+template <std::unsigned_integral Number>
 std::uint8_t* put(std::uint8_t* out, Number number) {
-    for (std::size_t shift = 8 * sizeof number; shift != 0; shift -= 8) {
-        *out++ = static_cast<std::uint8_t>(number >> (shift - 8));
-    }
-    return out;
+    number = turned(number);
+    std::memcpy(out, &number, sizeof number);
+    return out + sizeof number;
 }
 template <std::unsigned_integral Number>
 const std::uint8_t* take(const std::uint8_t* in, Number& number) {
-    number = 0;
-    for (std::size_t i = 0; i < sizeof number; ++i) {
-        number = static_cast<Number>(number << 4 << 4 | *in++);
-    }
-    return in;
+    std::memcpy(&number, in, sizeof number);
+    number = turned(number);
+    return in + sizeof number;
 }
 
 }  // namespace

@@ -203,10 +203,9 @@ bool same_letters(const char* a, const char* b, std::size_t size) {
 
 bool is_ipv4(Bytes text) {
     for (int part = 0; part < 4; ++part) {
-        const std::size_t size = short_span<kDigit>(text);
         std::uint64_t value = 0;
-        if (size > 3 || !number({text.data(), size}, 255, value)) return false;
-        text.remove_prefix(size);
+        const std::size_t size = take_number(text, 255, value);
+        if (size == 0 || size > 3) return false;
         if (part < 3 && !take(text, '.')) return false;
     }
     return text.empty();

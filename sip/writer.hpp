@@ -22,6 +22,7 @@ struct OwnVia {
     Bytes branch;
     bool rport = false;  // SIP-13: on UDP
     bool alias = false;  // SIP-14
+    Bytes text{};        // the whole value, where it is written already: this is copied then
 };
 
 struct Party {
@@ -42,6 +43,7 @@ struct RequestHead {
     std::uint32_t cseq = 1;
 };
 void write_request_head(Sink&, const RequestHead&);
+void write_via(Sink&, const OwnVia&);  // a value, of its parts
 
 // What a response needs beside the request that it answers.
 struct ResponseHead {

@@ -90,7 +90,7 @@ void Gateway::Engine::read_call(const sip::Message& request, RequestCall& call) 
     if (fault == AddressFault::kSips) {
         Sink headers{MutableBytes(call.header_memory)};
         headers.append("Warning: 380 ");
-        headers.append(agent_.transport().via(sip::Transport::kTcp, false).host);
+        headers.append(agent_.transport().via(sip::Transport::kTcp, false).own.host);
         headers.append(" \"SIPS Not Allowed\"\r\n");
         if (!headers.overflowed()) call.header_bytes = headers.size();
     }

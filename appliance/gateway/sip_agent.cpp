@@ -12,7 +12,6 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kViaBytesMax = 384;  // a host name of 253, a branch, the rest
 constexpr std::size_t kScratchBytes = limits::kSipHeaderBytes + 16'384;  // and a Contact of ERR-23
 
 // For people: why a next hop is down.
@@ -166,9 +165,9 @@ bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
     std::size_t prefix_bytes = 0;
     for (const Bytes part : prefix) prefix_bytes += part.size();
     // SIP-4: the Via is the second line.
-    const std::size_t via = bytes.find("\r\n") + 2;
-    const std::size_t via_end = bytes.find("\r\n", via) + 2;
-    Block block = blocks_.take(prefix_bytes + bytes.size() - (via_end - via) + kViaBytesMax);
+    const std::size_t via = bytes.find('\n') + 1;
+    const std::size_t via_end = bytes.find('\n', via) + 1;
+    Block block = blocks_.take(prefix_bytes + bytes.size() - (via_end - via) + kSipViaBytesMax);
     if (!block) return false;
     Sink sink(block.memory());
     for (const Bytes part : prefix) sink.append(part);
@@ -181,17 +180,12 @@ bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
     return true;
 }
 
-sip::OwnVia SipAgent::likely_via(const SipRoute& route) const {
+const sip::OwnVia& SipAgent::likely_via(const SipRoute& route) const {
     const RouteLeg* const leg = route.legs().empty() ? nullptr : route.legs().front().get();
-    sip::OwnVia via = transport_.via(leg == nullptr ? sip::Transport::kTcp : leg->transport,
-                                     leg != nullptr && net::is_ipv6(leg->target.address));
-    static constexpr std::array<char, sip::kBranchBytes> kLater = [] {
-        std::array<char, sip::kBranchBytes> text{};
-        text.fill('0');
-        return text;
-    }();
-    via.branch = Bytes(kLater.data(), kLater.size());
-    return via;
+    return transport_
+        .via(leg == nullptr ? sip::Transport::kTcp : leg->transport,
+             leg != nullptr && net::is_ipv6(leg->target.address))
+        .own;
 }
 
 void SipAgent::write_contact(Sink& sink, Bytes user, const SipRoute& route) const {
@@ -199,7 +193,7 @@ void SipAgent::write_contact(Sink& sink, Bytes user, const SipRoute& route) cons
     const bool v6 = !route.legs().empty() && net::is_ipv6(route.legs().front()->target.address);
     for (const auto other : {sip::Transport::kTls, sip::Transport::kTcp, sip::Transport::kUdp}) {
         if (at.port != 0) break;  // we listen there
-        at = transport_.via(other, v6);
+        at = transport_.via(other, v6).own;
     }
     sip::write_contact(sink, {user, at.host, at.port, at.transport, false});
 }
@@ -220,37 +214,26 @@ std::optional<std::uint16_t> SipAgent::core_of(Bytes tag) const {
 // allows.
 void SipAgent::write_via(ClientRequest& request, const RouteLeg& leg) {
     request.branch_random = random_.bytes<sip::kTokenRandomBytes>();
+    const UsualVia& via = transport_.via(leg.transport, net::is_ipv6(leg.target.address));
+    constexpr Bytes kName = "Via: ";
+    const std::size_t line_bytes = kName.size() + via.text.size() + 2;
+    const std::size_t old_bytes = request.via_end - request.via_begin;
+    const std::size_t size = request.memory.bytes().size() - old_bytes + line_bytes;
+    FEDGATE_CHECK(size <= request.memory.memory().size());  // fill() has left room for any Via
+    char* const line = request.memory.memory().data() + request.request_begin + request.via_begin;
+    if (line_bytes != old_bytes) {
+        const char* const end = request.memory.bytes().data() + request.memory.bytes().size();
+        std::memmove(line + line_bytes, line + old_bytes,
+                     static_cast<std::size_t>(end - line) - old_bytes);
+        line[line_bytes - 2] = '\r';
+        line[line_bytes - 1] = '\n';
+        request.memory.set_size(size);
+        request.via_end = request.via_begin + static_cast<std::uint32_t>(line_bytes);
+    }
+    std::memcpy(line + kName.size(), via.text.data(), via.text.size());
     const sip::Branch branch =
         sip::make_branch({settings_.maker, request.self.index, request.branch_random});
-    char line_memory[kViaBytesMax];
-    Sink line{MutableBytes(line_memory)};
-    const sip::OwnVia via = transport_.via(leg.transport, net::is_ipv6(leg.target.address));
-    line.append("Via: SIP/2.0/");
-    line.append(sip::transport_text(leg.transport));
-    line.append(' ');
-    line.append(via.host);
-    if (via.port != 0) {
-        line.append(':');
-        line.append_number(via.port);
-    }
-    line.append(";branch=");
-    line.append(branch.view());
-    if (via.rport) line.append(";rport");
-    if (via.alias) line.append(";alias");
-    line.append("\r\n");
-    FEDGATE_CHECK(!line.overflowed());
-    const std::size_t old_size = request.via_end - request.via_begin;
-    const std::size_t at = request.request_begin + request.via_begin;
-    const std::size_t size = request.memory.bytes().size() - old_size + line.size();
-    FEDGATE_CHECK(size <= request.memory.memory().size());  // fill() has left room for any Via
-    char* const memory = request.memory.memory().data();
-    if (line.size() != old_size) {
-        std::memmove(memory + at + line.size(), memory + at + old_size,
-                     request.memory.bytes().size() - at - old_size);
-    }
-    std::memcpy(memory + at, line.written().data(), line.size());
-    request.memory.set_size(size);
-    request.via_end = request.via_begin + static_cast<std::uint32_t>(line.size());
+    std::memcpy(line + kName.size() + via.branch_begin, branch.text.data(), branch.text.size());
 }
 
 void SipAgent::give_up() {
@@ -458,7 +441,7 @@ bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
     const std::size_t uri_begin = old.find(' ', request.request_begin) + 1;
     const Bytes uri = old.substr(uri_begin, old.find(' ', uri_begin) - uri_begin);
     const std::size_t more = known ? leg.challenges.bytes_max(domain->digest_user, uri) : 0;
-    Block block = blocks_.take(old.size() + more + kViaBytesMax);
+    Block block = blocks_.take(old.size() + more + kSipViaBytesMax);
     if (!block) return false;
     Sink sink(block.memory());
     sink.append(old.substr(0, cseq));
@@ -537,7 +520,7 @@ bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     if (!sip::same_aor(user, *present) && (leg != nullptr || !user_.may_redirect(request, contact)))
         return false;
     const Bytes text = contact.text.substr(0, contact.text.find('?'));  // headers are not for us
-    Block block = blocks_.take(old.size() + text.size() + kViaBytesMax);
+    Block block = blocks_.take(old.size() + text.size() + kSipViaBytesMax);
     if (!block) return false;
     Sink sink(block.memory());
     sink.append(old.substr(0, uri));

@@ -133,8 +133,8 @@ private:
     sip::Transaction machine;
     sip::TransactionKey key;
     SipPeer peer;
-    Block head;                          // of its responses: Via to CSeq, Record-Route
-    Block response;                      // the whole last one, for a request that comes again
+    Block head;      // of its responses: that of a 200 to its CSeq, and Record-Route
+    Block response;  // the whole last one, for a request that comes again
     ServerTransaction* older = nullptr;  // of those that are answered
     ServerTransaction* newer = nullptr;
     ServerTransaction* older_of_source = nullptr;
@@ -208,7 +208,7 @@ public:
     [[nodiscard]] bool may_reach(ClientRequest&);
     // The Via to write into a request before it is sent: right for the leg that is likely to take
     // it.
-    [[nodiscard]] sip::OwnVia likely_via(const SipRoute&) const;
+    [[nodiscard]] const sip::OwnVia& likely_via(const SipRoute&) const;
     // SIP-20: the Contact line of SUBSCRIBE and NOTIFY that go that way, and of the 2xx to those
     // from there. `user` is escaped (ADDR-4).
     void write_contact(Sink&, Bytes user, const SipRoute&) const;
@@ -297,6 +297,8 @@ private:
     ServerTransaction* make_transaction(Handle<ServerTransaction>&, bool reliable);
     void write_head(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes to_tag, Sink&);
     void write_rest(const SipAnswer&, Bytes headers, Sink&) const;
+    [[nodiscard]] static Bytes complete_head(ServerTransaction&);
+    [[nodiscard]] Bytes write_response(const ServerTransaction&, const SipAnswer&, Bytes headers);
 
     Shard& shard_;
     SipAgentUser& user_;

@@ -1,5 +1,7 @@
 // Server half: requests of peers. The client half is sip_agent.cpp.
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "appliance/gateway/message.hpp"
 #include "appliance/gateway/sip_agent.hpp"
@@ -12,6 +14,7 @@ namespace {
 constexpr sip::MethodSet kAllowed{sip::Method::kMessage, sip::Method::kOptions,
                                   sip::Method::kSubscribe, sip::Method::kNotify};
 constexpr Bytes kAllowedEvents = "presence";
+constexpr Bytes kNoBody = "Content-Length: 0\r\n\r\n";
 
 }  // namespace
 
@@ -133,12 +136,11 @@ void SipAgent::write_head(const sip::Message& request, const SipPeer& peer, cons
                           Bytes to_tag, Sink& sink) {
     char host_memory[64];
     Sink host{MutableBytes(host_memory)};
-    net::write_ip(host, peer.address);
     sip::ResponseHead head;
     head.status = answer.status;
     head.reason = answer.reason;
     head.to_tag = to_tag;
-    head.source_host = host.written();  // SIP-13
+    head.source_host = transport_.host_of(peer, host);  // SIP-13
     head.source_port = net::port_of(peer.address);
     sip::write_response_head(sink, request, head);
 }
@@ -185,10 +187,10 @@ Handle<ServerTransaction> SipAgent::open(const sip::Message& request, const SipP
     }
     if (sink.overflowed()) return {};
     const auto record_route_bytes = static_cast<std::uint32_t>(sink.size() - record_routes);
-    const Bytes head =
-        sink.written().substr(sink.written().find("\r\n") + 2);  // any status may follow
-    Block block = blocks_.copy({head});
+    Block block = blocks_.take(sink.size() + kNoBody.size());
     if (!block) return {};
+    std::memcpy(block.memory().data(), sink.written().data(), sink.size());
+    block.set_size(sink.size());
     ServerTransaction* transaction = make_transaction(handle, reliable);
     if (transaction == nullptr) return {};
     transaction->self = handle;
@@ -267,27 +269,45 @@ void SipAgent::discard(Handle<ServerTransaction> handle) {
     if (ServerTransaction* transaction = transactions_.find(handle)) end(*transaction);
 }
 
-void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer, Bytes headers) {
-    ServerTransaction* transaction = transactions_.find(handle);
-    if (transaction == nullptr || transaction->answered) return;
-    Bytes head = transaction->head.bytes();
-    if (answer.status / 100 != 2) head.remove_suffix(transaction->record_route_bytes);
+// 200 and nothing more, nearly always: its head is written already.
+Bytes SipAgent::complete_head(ServerTransaction& transaction) {
+    Block& head = transaction.head;
+    const std::size_t size = head.bytes().size();
+    std::memcpy(head.memory().data() + size, kNoBody.data(), kNoBody.size());  // open() left room
+    head.set_size(size + kNoBody.size());
+    return head.bytes();
+}
+
+Bytes SipAgent::write_response(const ServerTransaction& transaction, const SipAnswer& answer,
+                               Bytes headers) {
+    Bytes head = transaction.head.bytes();
+    head.remove_prefix(head.find('\n') + 1);
+    if (answer.status / 100 != 2) head.remove_suffix(transaction.record_route_bytes);
     const Bytes reason = answer.reason.empty() ? sip::reason_phrase(answer.status) : answer.reason;
     Sink sink{MutableBytes(scratch_)};
     sink.append("SIP/2.0 ");
     sink.append_number(answer.status);
-    sink.append(' ');
-    sink.append(reason);
-    sink.append("\r\n");
-    sink.append(head);
+    sink.append(" ", reason, "\r\n", head);
     write_rest(answer, headers, sink);
     FEDGATE_CHECK(!sink.overflowed());  // the head has been in there, with more room behind it
-    transport_.answer(transaction->peer, sink.written());
+    return sink.written();
+}
+
+void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer, Bytes headers) {
+    ServerTransaction* transaction = transactions_.find(handle);
+    if (transaction == nullptr || transaction->answered) return;
+    const bool plain =
+        answer.status == 200 && answer.reason.empty() && answer.retry_after == 0 && headers.empty();
+    const Bytes response =
+        plain ? complete_head(*transaction) : write_response(*transaction, answer, headers);
+    transport_.answer(transaction->peer, response);
     list_answered(*transaction);
-    transaction->head.reset();
     // On a stream nothing comes twice, and the machine ends here. Without memory to keep the answer
     // a request that comes again gets none; it is not delivered twice.
-    if (!transaction->machine.reliable()) transaction->response = blocks_.copy({sink.written()});
+    if (!transaction->machine.reliable()) {
+        transaction->response = plain ? std::move(transaction->head) : blocks_.copy({response});
+    }
+    transaction->head.reset();
     count_bytes(*transaction);
     const auto actions =
         transaction->machine.step(sip::sending_event(answer.status), shard_.loop().now());

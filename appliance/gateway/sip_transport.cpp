@@ -343,7 +343,9 @@ SipTransport::SipTransport(Shard& shard, SipTransportUser& user, const rules::Sn
       tls_(tls),
       via_host_(via_host.empty() ? "fedgate.invalid" : std::move(via_host)),
       sources_(keys, rules.settings.sip.datagrams_per_address, shard.loop().now()),
-      connections_(kSipConnections) {}
+      connections_(kSipConnections) {
+    write_vias();
+}
 
 // Sockets end in the background; their owners are told nothing after close(), so they may go.
 SipTransport::~SipTransport() {
@@ -417,21 +419,38 @@ Result<void> SipTransport::listen() {
         own.port = net::port_of(local);
         if (!is_wildcard(local)) own.host = via_text(local);
     }
+    write_vias();
     return result;
 }
 
-sip::OwnVia SipTransport::via(sip::Transport transport, bool v6) const {
-    const auto index = static_cast<std::size_t>(transport);
-    FEDGATE_CHECK(index < std::size(sent_by_));
-    const SentBy& same = sent_by_[index][v6 ? 1 : 0];
-    const SentBy& own = same.port != 0 ? same : sent_by_[index][v6 ? 0 : 1];
-    sip::OwnVia via;
-    via.transport = transport;
-    via.host = own.host.empty() ? via_host_ : own.host;
-    via.port = own.port;
-    via.rport = transport == sip::Transport::kUdp;
-    via.alias = transport == sip::Transport::kTls;  // where both sides are proved
-    return via;
+void SipTransport::write_vias() {
+    static constexpr std::array<char, sip::kBranchBytes> kLater = [] {
+        std::array<char, sip::kBranchBytes> text{};
+        text.fill('0');
+        return text;
+    }();
+    for (std::size_t index = 0; index < std::size(vias_); ++index) {
+        for (const std::size_t v6 : {0, 1}) {
+            const SentBy& same = sent_by_[index][v6];
+            const SentBy& sent_by = same.port != 0 ? same : sent_by_[index][1 - v6];
+            sip::OwnVia own;
+            own.transport = static_cast<sip::Transport>(index);
+            own.host = sent_by.host.empty() ? via_host_ : sent_by.host;
+            own.port = sent_by.port;
+            own.rport = own.transport == sip::Transport::kUdp;
+            own.alias = own.transport == sip::Transport::kTls;  // where both sides are proved
+            own.branch = Bytes(kLater.data(), kLater.size());
+            char memory[kSipViaBytesMax];
+            Sink sink{MutableBytes(memory)};
+            sip::write_via(sink, own);
+            FEDGATE_CHECK(!sink.overflowed());
+            UsualVia& via = vias_[index][v6];
+            via.text = sink.written();
+            via.branch_begin = via.text.find(own.branch);
+            via.own = own;
+            via.own.text = via.text;
+        }
+    }
 }
 
 // Whoever can't be known yet must not take the places of those who are, nor of our own connections;
@@ -549,6 +568,16 @@ SipConnection* SipTransport::way_back(const SipPeer& peer) {
     found->returns_ = true;
     ++return_connections_;
     return found;
+}
+
+Bytes SipTransport::host_of(const SipPeer& peer, Sink& memory) {
+    SipConnection* const connection = connections_.find(peer.connection);
+    if (connection == nullptr) {
+        net::write_ip(memory, peer.address);
+        return memory.written();
+    }
+    if (connection->host_.empty()) connection->host_ = net::format_ip(peer.address);
+    return connection->host_;
 }
 
 SipTrust SipTransport::trust(const SipPeer& peer) {

@@ -18,6 +18,7 @@
 #include "net/tls.hpp"
 #include "sip/framer.hpp"
 #include "sip/message.hpp"
+#include "sip/transaction_key.hpp"
 #include "sip/writer.hpp"
 
 namespace fedgate::gateway {
@@ -33,6 +34,7 @@ struct Leg {
     Handle<SipConnection> connection;
 };
 
+constexpr std::size_t kSipViaBytesMax = 384;  // a host name of 253, a branch, the rest
 constexpr std::uint16_t kSipPort = 5060;
 constexpr std::uint16_t kSipsPort = 5061;
 constexpr std::size_t kSipConnections = 1'024;   // of one shard, both ways; more are refused
@@ -130,6 +132,7 @@ private:
     Handle<SipConnection> self_;
     Leg* leg_;             // null: the peer connected to us, and no next hop is reached by that
     std::string answers_;  // for when it is ready, if it returns
+    std::string host_;     // the peer's, as text
     std::uint16_t alias_port_ = 0;  // SIP-14: where the peer can be reached by this, too
     std::unique_ptr<net::Connection> stream_;
     sip::Framer framer_;
@@ -149,6 +152,13 @@ private:
     enum class Waits : std::uint8_t { kNothing, kPong, kAnswer } waits_ = Waits::kNothing;
 };
 
+// Our Via, written once, with zeros for a branch: each request's own is written over them.
+struct UsualVia {
+    sip::OwnVia own;  // views into `text` and into the transport
+    std::string text;
+    std::size_t branch_begin = 0;  // in it
+};
+
 struct SipListenerInfo {
     sip::Transport transport;
     SocketAddress local;
@@ -166,8 +176,12 @@ public:
     void reload(const rules::Snapshot& rules);
     void set_tls(net::TlsContext* tls) { tls_ = tls; }
 
-    // SIP-13: our Via for requests over that transport and family; the branch is the caller's.
-    [[nodiscard]] sip::OwnVia via(sip::Transport, bool v6) const;
+    // SIP-13: for requests over that transport and family.
+    [[nodiscard]] const UsualVia& via(sip::Transport transport, bool v6) const {
+        const auto index = static_cast<std::size_t>(transport);
+        FEDGATE_CHECK(index < std::size(vias_));
+        return vias_[index][v6 ? 1 : 0];
+    }
     [[nodiscard]] bool has_tls() const { return tls_ != nullptr; }
 
     // A connection for the leg, or null: no TLS, at the bound, or the kernel refused. One that the
@@ -181,6 +195,8 @@ public:
     // An answer. What can't be sent any more is dropped and counted.
     void answer(const SipPeer&, Bytes);
     [[nodiscard]] SipTrust trust(const SipPeer&);
+    // Its IP address as text: kept for a stream, else written into `memory`.
+    [[nodiscard]] Bytes host_of(const SipPeer&, Sink& memory);
     // SEC-1, SIP-32: may this peer, which is trusted, send as a user of that domain?
     [[nodiscard]] bool speaks_for(const SipPeer&, const rules::SipDomain&);
     // A datagram that another shard has received.
@@ -209,6 +225,7 @@ private:
     [[nodiscard]] bool trusted_address(const SocketAddress&) const;
     [[nodiscard]] net::ConnectionLimits limits(std::size_t unsent_bytes_max) const;
     void count_untrusted(SipConnection&, bool untrusted);
+    void write_vias();
 
     Shard& shard_;
     SipTransportUser& user_;
@@ -220,6 +237,7 @@ private:
         std::uint16_t port = 0;  // 0: nothing listens
     };
     SentBy sent_by_[3][2];  // of udp, tcp, tls; each for IPv4 and IPv6
+    UsualVia vias_[3][2];
     std::vector<std::unique_ptr<StreamListener>> stream_listeners_;
     std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
     std::vector<SipListenerInfo> infos_;

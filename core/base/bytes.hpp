@@ -38,7 +38,21 @@ public:
         }
         memory_[size_++] = c;
     }
+    // All of them or none. Inlined, so that what is written in the code costs a move or two.
+    template <typename... Parts>
+        requires(sizeof...(Parts) > 1 && (std::convertible_to<const Parts&, Bytes> && ...))
+    [[gnu::always_inline]] void append(const Parts&... parts) {
+        const std::size_t size = (Bytes(parts).size() + ...);
+        if (size > memory_.size() - size_) {
+            overflowed_ = true;
+            return;
+        }
+        char* to = memory_.data() + size_;
+        ((to = put(to, Bytes(parts))), ...);
+        size_ += size;
+    }
     void append_number(std::integral auto value) {
+        if (value >= 0 && value < 10) return append(static_cast<char>('0' + value));
         char digits[24];
         const auto end = std::to_chars(digits, digits + sizeof digits, value);
         append(Bytes(digits, static_cast<std::size_t>(end.ptr - digits)));
@@ -57,6 +71,11 @@ public:
     }
 
 private:
+    [[gnu::always_inline]] static char* put(char* to, Bytes part) {
+        if (!part.empty()) std::memcpy(to, part.data(), part.size());
+        return to + part.size();
+    }
+
     MutableBytes memory_;
     std::size_t size_ = 0;
     bool overflowed_ = false;

@@ -128,6 +128,31 @@ TEST(Message, ReadsEachCompactForm) {  // SIP-1
     }
 }
 
+// The parser tells names where they stand: whatever is around them, and as near to the end.
+TEST(Message, KnowsEachNameInItsLine) {
+    const auto id_in = [](const std::string& line) {
+        test::Read read("OPTIONS sip:a SIP/2.0\r\n" + line + "\r\n\r\n");
+        read.parse(Carrier::kDatagram);
+        EXPECT_EQ(read.message.headers().size(), 1u) << line;
+        return read.message.headers().front().id;
+    };
+    for (std::size_t i = 1; i < kHeaderNameCount; ++i) {
+        std::string name(header_text(static_cast<HeaderName>(i)));
+        for (const char* rest :
+             {":", ": ", " :", "\t: x", ":x", ": a longer value: with a colon"}) {
+            EXPECT_EQ(id_in(name + rest), static_cast<HeaderName>(i)) << name << rest;
+        }
+        for (std::size_t at = 0; at < name.size(); ++at) {
+            std::string other = name;
+            other[at] = other[at] == '_' ? '!' : '_';
+            EXPECT_EQ(id_in(other + ": a value that is long"), HeaderName::kOther) << other;
+            other[at] = static_cast<char>(name[at] ^ 0x20);
+            if (name[at] != '-') EXPECT_EQ(id_in(other + ":"), static_cast<HeaderName>(i)) << other;
+        }
+        EXPECT_EQ(id_in(name + "x: a value that is long"), HeaderName::kOther) << name;
+    }
+}
+
 TEST(Message, UnfoldsInPlaceOnceAndForAll) {  // SIP-1
     std::string text = with(kGood, "Max-Forwards: 70", "Subject: one\r\n \t two\r\n\tthree  ");
     test::Read read(text);

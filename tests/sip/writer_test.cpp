@@ -1,5 +1,6 @@
 #include "sip/writer.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <gtest/gtest.h>
@@ -74,6 +75,34 @@ TEST(Writer, NoValueCanEndItsLine) {
     write_no_body(sink);
     EXPECT_EQ(sink.written().find("\r\nX: y"), Bytes::npos);
     EXPECT_NE(sink.written().find("Subject: a  Content-Length: 9   z\r\n"), Bytes::npos);
+}
+
+TEST(Writer, NoByteOfAnyValueCanEndItsLine) {
+    const auto lines_of = [](const RequestHead& head) {
+        std::array<char, 2048> memory;
+        Sink sink(memory);
+        write_request_head(sink, head);
+        EXPECT_EQ(sink.written().find('\0'), Bytes::npos);
+        EXPECT_EQ(std::ranges::count(sink.written(), '\r'),
+                  std::ranges::count(sink.written(), '\n'));
+        return std::ranges::count(sink.written(), '\n');
+    };
+    const auto lines = lines_of(message_head());
+    for (const char end : {'\r', '\n', '\0'}) {
+        for (std::size_t size = 1; size <= 40; ++size) {
+            for (std::size_t at = 0; at < size; ++at) {
+                std::string value(size, 'a');
+                value[at] = end;
+                for (const auto place : {0, 1, 2, 3, 4, 5}) {
+                    RequestHead head = message_head();
+                    Bytes* const values[] = {&head.uri,    &head.from.uri, &head.from.tag,
+                                             &head.to.uri, &head.call_id,  &head.from.display};
+                    *values[place] = value;
+                    ASSERT_EQ(lines_of(head), lines) << size << ' ' << at << ' ' << place;
+                }
+            }
+        }
+    }
 }
 
 const std::string kRequest = crlf(

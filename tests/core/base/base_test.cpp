@@ -27,6 +27,21 @@ TEST(Sink, DropsWhatDoesNotFitAndSaysSo) {
     EXPECT_EQ(sink.room(), 5U);
 }
 
+TEST(Sink, SeveralFitAllOrNone) {
+    char memory[8];
+    Sink sink(memory);
+    const std::string two = "xy";
+    sink.append("a", Bytes(), two, "b");
+    EXPECT_EQ(sink.written(), "axyb");
+    sink.append("cd", two, "e");
+    EXPECT_TRUE(sink.overflowed());
+    EXPECT_EQ(sink.written(), "axyb");
+    sink.truncate(sink.size());
+    sink.append("cd", two);
+    EXPECT_FALSE(sink.overflowed());
+    EXPECT_EQ(sink.written(), "axybcdxy");
+}
+
 TEST(Slab, AHandleFindsNothingOnceItsSlotWasFreed) {
     Slab<std::string> slab(2);
     Handle<std::string> a, b, c;
