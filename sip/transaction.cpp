@@ -1,6 +1,7 @@
 #include "sip/transaction.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "sip/transaction_tables.hpp"
 
@@ -38,18 +39,42 @@ Duration length(Span span, const TransactionTiming& timing) {
     return {};
 }
 
-const tables::Row* find_row(TransactionKind kind, S state, E event) {
-    for (const tables::Row& row : tables::rows_of(kind)) {
-        if (row.from == state && row.on == event) return &row;
+constexpr std::size_t kKinds = 4;
+constexpr auto kStates = static_cast<std::size_t>(S::kCount);
+constexpr auto kEvents = static_cast<std::size_t>(E::kCount);
+
+// The place of each row, counted from 1; 0: there is none.
+constexpr auto kRowOf = [] {
+    std::array<std::array<std::array<std::uint8_t, kEvents>, kStates>, kKinds> places{};
+    for (std::size_t kind = 0; kind < kKinds; ++kind) {
+        std::uint8_t place = 0;
+        for (const tables::Row& row : tables::rows_of(static_cast<TransactionKind>(kind))) {
+            places[kind][static_cast<std::size_t>(row.from)][static_cast<std::size_t>(row.on)] =
+                ++place;
+        }
     }
-    return nullptr;
+    return places;
+}();
+constexpr auto kTimersOf = [] {
+    std::array<std::array<std::uint8_t, kStates>, kKinds> places{};
+    std::uint8_t place = 0;
+    for (const tables::TimerRow& row : tables::kTimers) {
+        places[static_cast<std::size_t>(row.kind)][static_cast<std::size_t>(row.state)] = ++place;
+    }
+    return places;
+}();
+
+const tables::Row* find_row(TransactionKind kind, S state, E event) {
+    const std::size_t place =
+        kRowOf[static_cast<std::size_t>(kind)][static_cast<std::size_t>(state)]
+              [static_cast<std::size_t>(event)];
+    return place == 0 ? nullptr : &tables::rows_of(kind)[place - 1];
 }
 
 const tables::TimerRow* find_timers(TransactionKind kind, S state) {
-    for (const tables::TimerRow& row : tables::kTimers) {
-        if (row.kind == kind && row.state == state) return &row;
-    }
-    return nullptr;
+    const std::size_t place =
+        kTimersOf[static_cast<std::size_t>(kind)][static_cast<std::size_t>(state)];
+    return place == 0 ? nullptr : &tables::kTimers[place - 1];
 }
 
 }  // namespace
