@@ -106,11 +106,13 @@ inline const char* find_special(const char* p, const char* end, char a, char b, 
 template <char... kSet>
 const char* find_any(const char* p, const char* end) {
 #if defined(__SSE2__)
-    const auto hits = [](const char* at) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const auto hits_in = [](__m128i bytes) {
         __m128i hit = _mm_setzero_si128();
         ((hit = _mm_or_si128(hit, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(kSet)))), ...);
         return static_cast<unsigned>(_mm_movemask_epi8(hit));
+    };
+    const auto hits = [&](const char* at) {
+        return hits_in(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
     };
     if (end - p >= 16) {
         for (; end - p >= 16; p += 16) {
@@ -119,6 +121,14 @@ const char* find_any(const char* p, const char* end) {
         }
         const unsigned mask = p == end ? 0 : hits(end - 16);  // some of them were seen
         return mask == 0 ? end : end - 16 + std::countr_zero(mask);
+    }
+    if (end - p >= 8) {  // the first eight and the last
+        const unsigned mask =
+            hits_in(_mm_unpacklo_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)),
+                                       _mm_loadl_epi64(reinterpret_cast<const __m128i*>(end - 8))));
+        if (mask == 0) return end;
+        const int at = std::countr_zero(mask);
+        return at < 8 ? p + at : end - 16 + at;
     }
 #endif
     while (p != end && ((*p != kSet) && ...)) ++p;

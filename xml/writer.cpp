@@ -22,7 +22,7 @@ template <char... kEscaped>
 void write_escaped(Sink& sink, Bytes text) {
     const char* p = text.data();
     const char* const end = p + text.size();
-    for (;;) {
+    while (true) {
         const char* const hit = find_any<kEscaped...>(p, end);
         sink.append(Bytes(p, static_cast<std::size_t>(hit - p)));
         if (hit == end) return;
@@ -31,9 +31,18 @@ void write_escaped(Sink& sink, Bytes text) {
     }
 }
 
+template <char... kEscaped>
+bool is_plain(Bytes text) {
+    const char* const end = text.data() + text.size();
+    return find_any<kEscaped...>(text.data(), end) == end;
+}
+bool is_plain_text(Bytes text) { return is_plain<'&', '<', '>', '\r'>(text); }
+bool is_plain_value(Bytes value) {
+    return is_plain<'&', '<', '>', '\'', '"', '\t', '\n', '\r'>(value);
+}
+
 void write_tag(Sink& sink, Bytes name, std::initializer_list<Attribute> attributes) {
-    sink.append('<');
-    sink.append(name);
+    sink.append("<", name);
     for (const Attribute& attribute : attributes)
         write_attribute(sink, attribute.name, attribute.value);
 }
@@ -49,9 +58,8 @@ void write_attribute_value(Sink& sink, Bytes value) {
 
 void write_attribute(Sink& sink, Bytes name, Bytes value) {
     if (value.data() == nullptr) return;
-    sink.append(' ');
-    sink.append(name);
-    sink.append("='");
+    if (is_plain_value(value)) return sink.append(" ", name, "='", value, "'");
+    sink.append(" ", name, "='");
     write_attribute_value(sink, value);
     sink.append('\'');
 }
@@ -66,14 +74,12 @@ void write_empty(Sink& sink, Bytes name, std::initializer_list<Attribute> attrib
     sink.append("/>");
 }
 
-void write_end(Sink& sink, Bytes name) {
-    sink.append("</");
-    sink.append(name);
-    sink.append('>');
-}
+void write_end(Sink& sink, Bytes name) { sink.append("</", name, ">"); }
 
 void write_element(Sink& sink, Bytes name, std::initializer_list<Attribute> attributes,
                    Bytes text) {
+    if (attributes.size() == 0 && is_plain_text(text))
+        return sink.append("<", name, ">", text, "</", name, ">");
     write_start(sink, name, attributes);
     write_text(sink, text);
     write_end(sink, name);

@@ -27,6 +27,21 @@ TEST(Writer, Escapes) {  // IM-32
     EXPECT_EQ(written([](Sink& s) { write_text(s, ""); }), "");
 }
 
+TEST(Writer, EscapesAtEachPlaceOfEachSize) {
+    for (std::size_t size = 1; size <= 40; ++size) {
+        for (std::size_t at = 0; at < size; ++at) {
+            std::string value(size, 'a');
+            value[at] = '<';
+            const std::string escaped =
+                std::string(at, 'a') + "&lt;" + std::string(size - at - 1, 'a');
+            EXPECT_EQ(written([&](Sink& s) { write_element(s, "b", {}, value); }),
+                      "<b>" + escaped + "</b>");
+            EXPECT_EQ(written([&](Sink& s) { write_start(s, "b", {{"c", value}}); }),
+                      "<b c='" + escaped + "'>");
+        }
+    }
+}
+
 TEST(Writer, WritesTags) {
     EXPECT_EQ(written([](Sink& s) {
                   write_start(s, "a", {{"b", "1'"}, {"none", {}}, {"empty", ""}});
