@@ -1,6 +1,7 @@
 #include "appliance/gateway/message.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "appliance/gateway/date.hpp"
 #include "appliance/gateway/html.hpp"
@@ -30,8 +31,8 @@ constexpr Bytes kNick = "http://jabber.org/protocol/nick";
 constexpr Bytes kXhtmlIm = "http://jabber.org/protocol/xhtml-im";
 constexpr Bytes kXhtml = "http://www.w3.org/1999/xhtml";
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // How good a body or subject is (IM-9): lower is better.
 int language_rank(Bytes own, Bytes of_stanza) {
@@ -479,10 +480,19 @@ RequestText read_request(const sip::Message& request, WallTime now, std::size_t 
 Bytes stanza_id(Bytes branch) {
     if (!sip::has_branch_cookie(branch)) return {};
     const Bytes id = branch.substr(sip::kBranchCookie.size());
-    const auto fits = [](char c) {
-        return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '~' || c == '-';
-    };
-    return id.size() <= kStanzaIdBytesMax && std::ranges::all_of(id, fits) ? id : Bytes();
+    static constexpr auto kFits = [] {
+        std::array<bool, 256> fits{};
+        for (std::size_t c = 0; c < 0x80; ++c) {
+            const char one = static_cast<char>(c);
+            fits[c] = is_letter(one) || is_digit(one) || Bytes("._~-").contains(one);
+        }
+        return fits;
+    }();
+    if (id.size() > kStanzaIdBytesMax) return {};
+    for (const char c : id) {
+        if (!kFits[static_cast<std::uint8_t>(c)]) return {};
+    }
+    return id;
 }
 
 void write_stanza(const StanzaHead& head, const Text& text, Sink& sink) {

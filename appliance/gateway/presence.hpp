@@ -8,6 +8,7 @@
 #include <span>
 
 #include "core/base/bytes.hpp"
+#include "core/base/check.hpp"
 #include "core/base/limits.hpp"
 #include "core/base/time.hpp"
 #include "xml/stanza.hpp"
@@ -37,6 +38,11 @@ struct Presence {
     // limits::kNotes it is dropped, at limits::kNoteBytes cut between two characters. False:
     // dropped.
     bool add_note(Note);
+    // One that add_note() has made of another.
+    void put_note(const Note& note) {
+        FEDGATE_CHECK(note_count_ < notes_.size());
+        notes_[note_count_++] = note;
+    }
     void clear_notes() { note_count_ = 0; }
     // What Presences needs for it.
     [[nodiscard]] std::size_t kept_bytes() const;

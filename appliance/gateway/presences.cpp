@@ -103,7 +103,7 @@ bool take_entry(Bytes& rest, Entry& entry) {
         const auto language_size = take_word<std::uint8_t>(at);
         const auto text_size = take_word<std::uint16_t>(at);
         const Bytes language = take_bytes(at, language_size);
-        p.add_note({language, take_bytes(at, text_size)});
+        p.put_note({language, take_bytes(at, text_size)});
     }
     entry.bytes = rest.substr(0, static_cast<std::size_t>(at - rest.data()));
     rest.remove_prefix(entry.bytes.size());

@@ -223,9 +223,11 @@ bool decode_quoted_printable(Bytes text, Sink& out) {
 }
 
 Bytes trim_space(Bytes text) {
-    while (!text.empty() && xml::is_space(text.front())) text.remove_prefix(1);
-    while (!text.empty() && xml::is_space(text.back())) text.remove_suffix(1);
-    return text;
+    const char* begin = text.data();
+    const char* end = begin + text.size();
+    while (begin != end && xml::is_space(*begin)) ++begin;
+    while (begin != end && xml::is_space(end[-1])) --end;
+    return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 bool is_language_tag(Bytes tag) {
