@@ -147,7 +147,8 @@ TEST(Message, KnowsEachNameInItsLine) {
             other[at] = other[at] == '_' ? '!' : '_';
             EXPECT_EQ(id_in(other + ": a value that is long"), HeaderName::kOther) << other;
             other[at] = static_cast<char>(name[at] ^ 0x20);
-            if (name[at] != '-') EXPECT_EQ(id_in(other + ":"), static_cast<HeaderName>(i)) << other;
+            if (name[at] == '-') continue;
+            EXPECT_EQ(id_in(other + ":"), static_cast<HeaderName>(i)) << other;
         }
         EXPECT_EQ(id_in(name + "x: a value that is long"), HeaderName::kOther) << name;
     }
