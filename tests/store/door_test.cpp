@@ -232,17 +232,16 @@ TEST_F(SharedDoorTest, WhatWaitsIsWrittenBeforeASlotIsLeft) {
     const Slots juliets = slot("juliet@xmpp.example");
     ASSERT_TRUE(door->put(row("juliet@xmpp.example", 1)));
     turn();
-    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 2)));
     memory.set_failing(true);
     door->leave(juliets, 1);
     EXPECT_EQ(listener.lost, juliets);
-    EXPECT_FALSE(door->update(row("juliet@xmpp.example", 3)));
-    ASSERT_TRUE(told(2, false));
+    EXPECT_FALSE(door->update(row("juliet@xmpp.example", 2)));
+    ASSERT_TRUE(told(1, false));
     EXPECT_EQ(memory.left(), 0U);
     memory.set_failing(false);
-    ASSERT_TRUE(told(2, true));
+    ASSERT_TRUE(told(1, true));
     EXPECT_EQ(memory.left(), 1U);
-    EXPECT_EQ(memory.rows().begin()->second.auth, 2);
+    EXPECT_EQ(memory.rows().size(), 1U);
     door->leave(slot("nurse@xmpp.example"), 2);  // nothing waits
     EXPECT_EQ(memory.left(), 2U);
 }

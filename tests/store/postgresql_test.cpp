@@ -221,7 +221,7 @@ TEST(PostgreSqlAway, AServerThatComesLateIsReadThen) {
 TEST(PostgreSqlAway, AReplicaTakesThePlaceOfADeadPrimary) {
     PostgreSqlServer primary;
     PostgreSqlServer replica(primary);
-    const std::string url = primary.url() + ',' + replica.directory();
+    const std::string url = replica.url() + ',' + primary.directory();  // whichever takes writes
     Process process(of(url));
     ASSERT_TRUE(process.restored(0));
     ASSERT_TRUE(process.keep("juliet@xmpp.example"));
@@ -385,6 +385,7 @@ TEST(PostgreSqlPool, AfterAnOutageOfTheServerNobodyIsTakenForDead) {
     Node one(server, "gw1.example");
     Node two(server, "gw2.example");
     ASSERT_TRUE(one.meets_until([&] { return two.meet(), two.mine().any() && one.mine().any(); }));
+    one.meet();  // and has seen all that the other one has done
     const Slots before = one.mine();
     std::this_thread::sleep_for(kFast.lease * 2);  // nobody can meet anybody
     EXPECT_TRUE(one.meet().gained.none());
