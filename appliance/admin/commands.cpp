@@ -1,6 +1,7 @@
 #include "appliance/admin/commands.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <optional>
 #include <unistd.h>
 #include <utility>
@@ -386,6 +387,28 @@ std::string metrics_of(AdminHost& host) {
     return out;
 }
 
+// What runs here, and how to stop it. Whoever started the daemon starts it again.
+Json services(const std::vector<std::string>& words, AdminHost& host,
+              const rules::Settings& settings) {
+    if (words.empty()) {
+        const std::string state = host.status().state;
+        const auto row = [&state](const char* name, bool here) {
+            return Json{{"service", name}, {"state", here ? state : "on another machine"}};
+        };
+        return {{"ok", true},
+                {"services", {row("edge", settings.edge), row("gateway", settings.gateway)}}};
+    }
+    if (words[0] == "start" || words[0] == "restart") {
+        return refusal("that is for the supervisor: systemctl " + words[0] + " fedgated");
+    }
+    if (words[0] != "stop" || words.size() > 2 || (words.size() == 2 && words[1] != "--graceful")) {
+        return refusal("services [stop [--graceful]]");
+    }
+    // As anybody else asks for it; the answer goes before.
+    if (kill(getpid(), SIGTERM) != 0) return refusal("it can't be stopped");
+    return {{"ok", true}, {"draining", true}};
+}
+
 std::string http(const char* status, const char* type, const std::string& body) {
     return std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type +
            "\r\nContent-Length: " + std::to_string(body.size()) +
@@ -405,6 +428,9 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "counters") return counters_of(host);
     if (verb == "sysctl") return sysctl(request, author, host, configuration);
     if (verb == "partner") return answer_partner(request, author, host, configuration);
+    if (verb == "services") {
+        return services(strings_of(request, "arguments"), host, configuration.snapshot().settings);
+    }
     if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);
     if (verb == "explain")

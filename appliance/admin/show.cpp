@@ -219,6 +219,17 @@ std::string show_streams(const Json& answer) {
     return "no streams" + (why.empty() ? "" : ": " + why) + "\n";
 }
 
+std::string show_services(const Json& answer) {
+    if (bool_of(answer, "draining")) {
+        return "stopping: what is under way is finished, for at most 10 s\n";
+    }
+    std::vector<std::vector<std::string>> rows{{"SERVICE", "STATE"}};
+    for (const Json& row : array_of(answer, "services")) {
+        rows.push_back({string_of(row, "service"), string_of(row, "state")});
+    }
+    return show_table(rows);
+}
+
 std::string show_counters(const Json& answer) {
     std::vector<std::vector<std::string>> rows;
     const auto found = answer.find("counters");

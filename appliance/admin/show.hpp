@@ -17,6 +17,7 @@ namespace fedgate::admin {
 [[nodiscard]] std::string show_status(const Json& answer);
 [[nodiscard]] std::string show_ports(const Json& answer);
 [[nodiscard]] std::string show_streams(const Json& answer);
+[[nodiscard]] std::string show_services(const Json& answer);
 [[nodiscard]] std::string show_counters(const Json& answer);
 [[nodiscard]] std::string show_explain(const Json& answer);
 // Zone lines, what is left to do as comments in them.

@@ -26,6 +26,8 @@ constexpr std::string_view kHelp =
   counters            everything that is counted
   explain FROM TO     may these two converse, and which rule decides
   dns plan            the records to publish, as zone lines: for each of our domains and each edge
+  services            which roles run here; services stop --graceful finishes what is under way, for
+                      at most 10 s, hands its links over to others, and stops (as SIGTERM does)
   partner ...         the domains that we federate with; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -83,9 +85,9 @@ Settings, as with sysctl(8):
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
-constexpr std::string_view kVerbs[] = {"status",  "ports",  "streams", "counters",
-                                       "explain", "reload", "partner", "config",
-                                       "sysctl",  "dns",    "help",    "version"};
+constexpr std::string_view kVerbs[] = {"status",   "ports",   "streams", "counters", "explain",
+                                       "reload",   "partner", "config",  "sysctl",   "dns",
+                                       "services", "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kConfigActions[] = {"log", "diff", "rollback", "check", "commit"};
@@ -167,6 +169,9 @@ private:
         if (verb == "dns") {
             if (rest.size() != 1 || rest[0] != "plan") return usage("dns takes one word: plan");
             return tell({{"verb", "dns"}, {"action", "plan"}}, show_dns);
+        }
+        if (verb == "services") {
+            return tell({{"verb", "services"}, {"arguments", rest}}, show_services);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "config") return config(rest);

@@ -189,6 +189,9 @@ private:
             complain("xmpp.limits.stanza_bytes",
                      "is above 1MiB, the most that an edge alone takes (core.roles)");
         }
+        if (s.edge && !tree_.list("link.edges").empty()) {
+            complain("link.edges", "is for a gateway alone (core.roles = gateway)");
+        }
         if (s.edge && s.link.listen.empty()) {
             complain("link.listen",
                      "is empty; an edge alone needs it for its gateways (core.roles)");

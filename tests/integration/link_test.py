@@ -92,7 +92,9 @@ class Link(PeerTest):
         await gateway.start()
         await world.agent.wait_for_message("while it was away")
         await self.both_ways(world, "after")
-        await gateway.stop()                                 # in order: nobody has to find out
+        self.assertRegex(await edges[0].control("services"), r"edge +running\ngateway +on another machine")
+        await gateway.control("services", "stop", "--graceful")    # in order: nobody has to find out
+        self.assertEqual(await gateway.process.child.wait(), 0)
         for edge in edges:
             await wait_until(lambda: 'reason="it was stopped"' in edge.log(), "the end of the link")
         stanza_id = world.juliet.message(ROMEO, "too long")

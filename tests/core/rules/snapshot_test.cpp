@@ -365,6 +365,7 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"core.roles = edge\nlink.listen =\n", "link.listen: is empty; an edge alone needs it"},
         {"core.roles = edge\npool/g/kind = gateway\npool/g/members = 10.0.0.1:5\n",
          "pool/g/members: 10.0.0.1 is an address"},
+        {"core.roles = edge\nlink.edges = edge.example:1\n", "link.edges: is for a gateway alone"},
         {"core.roles = gateway\n", "tls.internal.key: is empty; a gateway alone needs it"},
         {"core.roles = gateway\n", "link.edges: is empty, and no edge pool has members"},
         {"core.roles = gateway\nlink.edges = [::1]:23456\n", "link.edges: ::1 is an address"},
