@@ -18,11 +18,11 @@ namespace fedgate::store::test {
 
 class Directory {
 public:
-    Directory() {
+    explicit Directory(bool small = true) {
         // In memory where there is such a place: many files are made and synced.
         const char* const memory = "/dev/shm";
         const std::filesystem::path base =
-            access(memory, W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+            small && access(memory, W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
         std::string name = base / "fedgate-store-XXXXXX";
         FEDGATE_CHECK(mkdtemp(name.data()) != nullptr);
         path_ = name;

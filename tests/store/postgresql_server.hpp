@@ -62,8 +62,8 @@ class PostgreSqlServer {
 public:
     PostgreSqlServer() {
         hand_over();
-        run_program({postgresql_program("initdb"), "--no-sync", "-A", "trust", "-U", "fedgate",
-                     "-E", "UTF8", "--locale=C.UTF-8", "-D", data()},
+        run_program({postgresql_program("initdb"), "--no-sync", "--wal-segsize=1", "-A", "trust",
+                     "-U", "fedgate", "-E", "UTF8", "--locale=C.UTF-8", "-D", data()},
                     log());
         start();
     }
@@ -175,7 +175,7 @@ private:
     }
     [[nodiscard]] bool tls() const { return std::filesystem::exists(data() + "/server.crt"); }
 
-    const Directory directory_;
+    const Directory directory_{false};
     pid_t pid_ = -1;
     int port_ = 5432;  // in the name of its socket, too
 };

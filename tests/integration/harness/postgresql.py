@@ -50,7 +50,7 @@ class PostgreSql:
                 await self.run("pg_basebackup", "-h", self.primary.directory, "-U", "fedgate", "-D",
                                self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
             else:
-                await self.run("initdb", "--no-sync", "-A", "trust", "-U", "fedgate", "-E", "UTF8",
+                await self.run("initdb", "--no-sync", "--wal-segsize=1", "-A", "trust", "-U", "fedgate", "-E", "UTF8",
                                "--locale=C.UTF-8", "-D", self.data)
         self.process = await Process(
             "postgres",
