@@ -17,10 +17,12 @@ namespace fedgate::gateway {
 
 struct ServerTransaction;
 
-// Who waits for the answer to a request.
+// Who waits for the answer to a request: the transaction of a shard, or another gateway, by way of
+// a shard, whose `transaction` is then the handle of its Asker.
 struct Origin {
     std::uint32_t shard = 0;
     Handle<ServerTransaction> transaction;
+    bool other_gateway = false;
 };
 
 // X2S.

@@ -39,6 +39,7 @@ struct OutboxFront {
 
 struct AnswerFront {
     std::uint64_t transaction;
+    bool other_gateway;
     std::uint16_t status;
     std::uint16_t retry_after;
     std::uint32_t reason_bytes;
@@ -88,6 +89,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       receipts_(options.secret),
       shown_typing_(kShownTyping),
       incoming_(kIncoming),
+      askers_(kServerTransactions),
       bounce_index_(kIncoming),
       merge_index_(kIncoming),
       telling_(*this),
@@ -224,13 +226,17 @@ bool Gateway::Engine::forward(std::uint32_t owner, const link::FromPartner& from
 bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, Bytes to_tag,
                               const Origin& origin) {
     return send_to(owner, GatewayRecord::kRequest,
-                   {as_bytes(origin.transaction.pack()), to_tag, request.bytes});
+                   {as_bytes(origin.transaction.pack()), as_bytes(origin.other_gateway), to_tag,
+                    request.bytes});
 }
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
-    if (origin.shard == shard_.index()) return agent_.answer(origin.transaction, answer, headers);
-    const AnswerFront front{origin.transaction.pack(), answer.status, answer.retry_after,
-                            static_cast<std::uint32_t>(answer.reason.size())};
+    if (origin.shard == shard_.index()) {
+        if (origin.other_gateway) return answer_asker(origin, answer, headers);
+        return agent_.answer(origin.transaction, answer, headers);
+    }
+    const AnswerFront front{origin.transaction.pack(), origin.other_gateway, answer.status,
+                            answer.retry_after, static_cast<std::uint32_t>(answer.reason.size())};
     if (late_answers_.empty() &&
         send_to(origin.shard, GatewayRecord::kAnswer, {as_bytes(front), answer.reason, headers})) {
         return;
@@ -269,8 +275,9 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             }
         }
         case GatewayRecord::kRequest: {
-            const Origin origin{
-                from_shard, Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
+            Origin origin{from_shard,
+                          Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
+            origin.other_gateway = take_value<bool>(record);
             const Bytes to_tag = take_bytes(record, sip::kTagBytes);
             return take_record(origin, to_tag,
                                MutableBytes(const_cast<char*>(record.data()), record.size()));
@@ -278,8 +285,9 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
         case GatewayRecord::kAnswer: {
             const auto front = take_value<AnswerFront>(record);
             const Bytes reason = take_bytes(record, front.reason_bytes);
-            agent_.answer(Handle<ServerTransaction>::unpack(front.transaction),
-                          {front.status, reason, front.retry_after}, record);
+            answer({shard_.index(), Handle<ServerTransaction>::unpack(front.transaction),
+                    front.other_gateway},
+                   {front.status, reason, front.retry_after}, record);
             return true;
         }
         case GatewayRecord::kResponse: {
@@ -411,6 +419,8 @@ void Gateway::give_up() { engine_->give_up(); }
 bool Gateway::take_stanza(const link::FromPartner& stanza) { return engine_->take_stanza(stanza); }
 void Gateway::on_outcome(const link::Outcome& outcome) { engine_->on_outcome(outcome); }
 void Gateway::on_partner(const link::PartnerNews& news) { engine_->on_partner(news); }
+bool Gateway::take_request(const link::Request& request) { return engine_->take_request(request); }
+void Gateway::on_answer(const link::Answer& answer) { engine_->on_answer(answer); }
 std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }
 std::vector<TargetRow> Gateway::targets() const { return engine_->targets(); }
 GatewayStatus Gateway::status() const { return engine_->status(); }

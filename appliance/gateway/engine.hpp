@@ -121,6 +121,13 @@ private:
     void on_timer(Timer&) override;
 };
 
+// Another gateway that has asked: a request that came to it, of a conversation that is here.
+struct Asker {
+    explicit Asker(link::Ticket its) : ticket(its) {}
+    link::Ticket ticket;
+    sip::Tag to_tag{};  // of the dialog that it may make here
+};
+
 class Gateway::Engine final : private SipAgentUser,
                               private RecordHandler,
                               private PresenceHost,
@@ -150,6 +157,8 @@ public:
         watchers_.on_partner(news);
         watches_.on_partner(news);
     }
+    [[nodiscard]] bool take_request(const link::Request&);
+    void on_answer(const link::Answer&);
     void on_incoming_timer(Incoming&);
     void on_typing_missed(ShownTyping&);
     void on_stored(store::Sequence, bool ok) override;
@@ -235,6 +244,9 @@ private:
     [[nodiscard]] bool own_request(const sip::Message&, RequestCall*,
                                    const rules::SipDomain* domain, Bytes to_tag, const Origin&);
     [[nodiscard]] bool take_record(const Origin&, Bytes to_tag, MutableBytes request);
+    [[nodiscard]] bool ask_owner(std::uint64_t conversation, const sip::Message&, const SipPeer&,
+                                 const sip::TransactionKey&);
+    void answer_asker(const Origin&, const SipAnswer&, Bytes headers);
 
     // s2x.cpp
     [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);
@@ -297,6 +309,7 @@ private:
     xml::Framer framer_;  // of documents in bodies
     Slab<ShownTyping> shown_typing_;
     Slab<Incoming> incoming_;
+    Slab<Asker> askers_;
     sip::KeyIndex<Handle<Incoming>> bounce_index_;
     sip::KeyIndex<Handle<Incoming>> merge_index_;
     Incoming* oldest_answered_ = nullptr;

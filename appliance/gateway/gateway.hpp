@@ -109,6 +109,8 @@ public:
     [[nodiscard]] bool take_stanza(const link::FromPartner&) override;
     void on_outcome(const link::Outcome&) override;
     void on_partner(const link::PartnerNews&) override;
+    [[nodiscard]] bool take_request(const link::Request&) override;
+    void on_answer(const link::Answer&) override;
 
     [[nodiscard]] std::vector<PortRow> ports() const;
     [[nodiscard]] std::vector<TargetRow> targets() const;

@@ -1,8 +1,11 @@
 // SIP requests of peers: whose are they? One outside a dialog belongs to its pair, one inside a
-// dialog to the shard that our tag names; both are taken to their owner's shard.
+// dialog to the shard that our tag names; both are taken to their owner's shard. Where there are
+// several gateways, one outside a dialog is first taken to the one that has its conversation, where
+// the stanzas of the pair go, too. Any may be asked: the SIP servers need not know which one it is.
 #include <algorithm>
 
 #include "appliance/gateway/engine.hpp"
+#include "core/base/rendezvous.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -192,6 +195,12 @@ bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& pee
         agent_.answer_at_once(request, peer, call.refusal, call.headers());
         return true;
     }
+    if (edge_->has_others()) {
+        const std::uint64_t conversation =
+            hash_of_address(call.from.jid.local, call.from.jid.domain,
+                            hash_of_address(call.to.jid.local, call.to.jid.domain, 0));
+        if (edge_->is_anothers(conversation)) return ask_owner(conversation, request, peer, key);
+    }
     conversations_.prefetch(call.pair);
     return give_to_owner(Conversations::owner_of(call.pair, shard_.count()), request, &call,
                          call.domain, peer, key);
@@ -208,6 +217,72 @@ bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& req
                            : forward(owner, request, tag.view(), origin);
     if (!taken) agent_.discard(origin.transaction);
     return taken;
+}
+
+bool Gateway::Engine::ask_owner(std::uint64_t conversation, const sip::Message& request,
+                                const SipPeer& peer, const sip::TransactionKey& key) {
+    const sip::Tag tag = agent_.make_tag(shard_.index());
+    const auto transaction = agent_.open(request, peer, key, tag.view());
+    if (!transaction) return false;  // back-pressure
+    const bool asked = edge_->ask({transaction.pack(), conversation, request.bytes});
+    if (!asked) agent_.discard(transaction);
+    return asked;
+}
+
+// The dialog that it may make is the other gateway's, and so is its tag.
+void Gateway::Engine::on_answer(const link::Answer& answer) {
+    const auto transaction = Handle<ServerTransaction>::unpack(answer.ticket);
+    if (answer.kind == link::Answer::Kind::kLost) {
+        return agent_.answer(transaction, sip_answer(link::Fault::kUnreachable, true));
+    }
+    agent_.set_to_tag(transaction, answer.to_tag);
+    agent_.answer(transaction, {answer.status, answer.reason, answer.retry_after}, answer.headers);
+}
+
+// Its sender has been judged where it came in (SEC-1, SIP-32): the links' certificates say that it
+// was one of us. What it says is judged here again.
+bool Gateway::Engine::take_request(const link::Request& taken) {
+    Handle<Asker> handle;
+    Asker* const asker = askers_.make(handle, taken.ticket);
+    if (asker == nullptr) return false;
+    const Origin origin{shard_.index(), Handle<ServerTransaction>{handle.index, handle.generation},
+                        true};
+    asker->to_tag = agent_.make_tag(shard_.index());
+    const MutableBytes bytes(const_cast<char*>(taken.bytes.data()), taken.bytes.size());
+    const auto parsed =
+        sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
+    const bool good =
+        parsed.verdict == sip::Verdict::kDone && message_.is_request && message_.to.tag.empty() &&
+        (message_.method == sip::Method::kMessage || message_.method == sip::Method::kSubscribe);
+    if (!good || draining_) {
+        answer_asker(origin, good ? SipAnswer{503, {}, kDownSeconds} : SipAnswer{400, {}}, {});
+        return true;
+    }
+    RequestCall call;
+    read_call(message_, call);
+    if (call.refusal.status != 0) {
+        answer_asker(origin, call.refusal, call.headers());
+        return true;
+    }
+    const std::uint32_t owner = Conversations::owner_of(call.pair, shard_.count());
+    asker->to_tag = agent_.make_tag(owner);
+    const sip::Tag tag = asker->to_tag;
+    const bool given = owner == shard_.index()
+                           ? own_request(message_, &call, call.domain, tag.view(), origin)
+                           : forward(owner, message_, tag.view(), origin);
+    if (!given && askers_.find(handle) != nullptr) askers_.free(handle);
+    return given;
+}
+
+void Gateway::Engine::answer_asker(const Origin& origin, const SipAnswer& answer, Bytes headers) {
+    const Handle<Asker> handle{origin.transaction.index, origin.transaction.generation};
+    const Asker* const asker = askers_.find(handle);
+    if (asker == nullptr) return;
+    const link::Ticket ticket = asker->ticket;
+    const sip::Tag tag = asker->to_tag;
+    askers_.free(handle);
+    edge_->answer({ticket, link::Answer::Kind::kAnswered, answer.status, answer.retry_after,
+                   tag.view(), answer.reason, headers});
 }
 
 bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableBytes bytes) {

@@ -232,6 +232,8 @@ public:
     // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty;
     // Record-Route (SIP-16), Allow, Allow-Events and Retry-After are written where they belong.
     void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {});
+    // Before that: another tag in the To field than open() was given. As long as that one.
+    void set_to_tag(Handle<ServerTransaction>, Bytes to_tag);
     void answer_at_once(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes headers = {});
 
     [[nodiscard]] SipTransport& transport() { return transport_; }

@@ -269,6 +269,16 @@ void SipAgent::discard(Handle<ServerTransaction> handle) {
     if (ServerTransaction* transaction = transactions_.find(handle)) end(*transaction);
 }
 
+void SipAgent::set_to_tag(Handle<ServerTransaction> handle, Bytes to_tag) {
+    ServerTransaction* transaction = transactions_.find(handle);
+    if (transaction == nullptr || to_tag.size() != sip::kTagBytes) return;
+    const Bytes head = transaction->head.bytes();
+    const std::size_t to = head.find("\r\nTo: ");  // as write_head() writes it, the tag last
+    const std::size_t end = head.find("\r\n", to + 2);
+    if (to == Bytes::npos || end == Bytes::npos) return;
+    std::ranges::copy(to_tag, transaction->head.memory().data() + end - to_tag.size());
+}
+
 // 200 and nothing more, nearly always: its head is written already.
 Bytes SipAgent::complete_head(ServerTransaction& transaction) {
     Block& head = transaction.head;

@@ -15,6 +15,41 @@
 
 namespace fedgate::link {
 
+// News for one peer that its link has no room for, in their order. Bounded by whatever they are
+// owed for.
+template <typename Channel>
+class Owed {
+public:
+    explicit Owed(Channel& channel) : channel_(channel) {}
+
+    template <typename News>
+    void tell(const News& news) {
+        if (frames_.empty() && channel_.send(news)) return;
+        std::string bytes;
+        write_frame(bytes, news);
+        frames_.push_back(std::move(bytes));
+    }
+    void tell_again() {
+        const auto send = [this](const auto& news) {
+            if constexpr (requires { News(news); }) return channel_.send(news);
+            return true;
+        };
+        while (!frames_.empty() &&
+               std::visit(send, read_frame(frames_.front(), kLinkMinor).frame)) {
+            frames_.pop_front();
+        }
+        frames_.trim();
+    }
+    void clear() { frames_ = {}; }
+    [[nodiscard]] std::size_t size() const { return frames_.size(); }
+    [[nodiscard]] bool empty() const { return frames_.empty(); }
+
+private:
+    using News = std::variant<Outcome, Answer, GatewayNews>;
+    Channel& channel_;
+    Fifo<std::string> frames_;
+};
+
 template <typename Stanza>
 class Again final : TimerOwner {
 public:

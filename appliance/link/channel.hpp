@@ -60,10 +60,15 @@ public:
     [[nodiscard]] bool closed() const { return connection_ == nullptr && parting_ == nullptr; }
     [[nodiscard]] bool up() const { return session_.state() == Session::State::kUp; }
     // Takes what is new.
-    [[nodiscard]] bool open() const { return up() && !session_.peer().draining; }
-    // Has no connection, but the next one can go on with all that there is: it is waited for, so
-    // that nothing is overtaken or goes to and fro.
-    [[nodiscard]] bool returning() const { return !up() && session_.resumable(); }
+    [[nodiscard]] bool open() const {
+        return up() && !session_.peer().draining && !session_.suspect(loop_.now());
+    }
+    // Has no connection, but the next one can go on with all that there is; or has one that may be
+    // dead. It is waited for, so that nothing is overtaken or goes to and fro.
+    [[nodiscard]] bool returning() const {
+        return up() ? !session_.peer().draining && session_.suspect(loop_.now())
+                    : session_.resumable();
+    }
 
 private:
     void on_output(Session&, Bytes) override;

@@ -1,6 +1,7 @@
 #include "appliance/link/client.hpp"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -56,7 +57,10 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
         client.on_returned(frame, maybe_taken);
     }
     void on_over(Channel&) override { client.on_over(*this); }
-    void on_room(Channel&) override { client.again_.give(); }
+    void on_room(Channel&) override {
+        owed.tell_again();
+        client.again_.give();
+    }
     void on_drain(Channel&) override { client.note_who_is_there(); }
 
     void dial() {
@@ -139,8 +143,11 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     bool told_down = false;
     Instant since;  // up or down
     std::string why;
-    std::uint32_t serial = 0;  // of its session, in tickets_
+    std::uint32_t serial = 0;        // of its session, in tickets_
+    std::string own_name;            // by which the edge knows us
+    std::set<std::string> gateways;  // that are there, as it says
     Channel channel;
+    Owed<Channel> owed{channel};
 };
 
 // Edges that SRV records of a domain name. While nobody answers, those that are known stay.
@@ -295,7 +302,9 @@ void Client::on_up(Link& link, bool resumed) {
     if (!resumed) {
         link.serial = ++last_serial_;
         link.trial.on_up(shard_.loop().now());
+        link.gateways.clear();
     }
+    link.owed.tell_again();
     link.pause = kRedialFirst;
     link.told_down = false;
     link.why.clear();
@@ -336,7 +345,80 @@ bool Client::on_frame(Link& link, const Frame& frame) {
     }
     if (const auto* outcome = std::get_if<Outcome>(&frame)) take_outcome(*outcome);
     if (const auto* news = std::get_if<PartnerNews>(&frame)) take_news(link, *news);
+    if (const auto* news = std::get_if<GatewayNews>(&frame)) take_gateway(link, *news);
+    if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
+    if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
     return true;
+}
+
+void Client::take_gateway(Link& link, const GatewayNews& news) {
+    switch (news.kind) {
+        case GatewayNews::Kind::kYou: link.own_name.assign(news.name); break;
+        case GatewayNews::Kind::kThere:
+            if (link.gateways.size() < limits::kLinkParts) link.gateways.emplace(news.name);
+            break;
+        case GatewayNews::Kind::kGone: link.gateways.erase(std::string(news.name)); break;
+    }
+}
+
+bool Client::has_others() const {
+    return asked_.count() > 0 ||
+           std::ranges::any_of(links_, [](const auto& link) { return link->gateways.size() > 1; });
+}
+
+// As the edge that would be asked chooses; if that has no connection now, it is waited for.
+bool Client::is_anothers(std::uint64_t conversation) const {
+    if (askings_[mix(conversation) % kAskings].count > 0) return true;
+    const Link* const link = best_link(conversation);
+    if (link == nullptr) return false;
+    const std::size_t slot = slot_of(conversation);
+    const auto owner = std::ranges::max_element(
+        link->gateways, {}, [slot](const std::string& name) { return score_of(name, slot); });
+    return owner != link->gateways.end() && *owner != link->own_name;
+}
+
+bool Client::ask(const Request& request) {
+    const auto number = static_cast<std::uint32_t>(mix(request.conversation) % kAskings);
+    Asking& asking = askings_[number];
+    if (asking.count == 0) asking.link = best_link(request.conversation);
+    if (asking.link == nullptr || !asking.link->channel.open() || !fits(request)) return false;
+    const std::uint64_t own = asked_.add(request.ticket, asking.link->serial, number);
+    if (own == 0) return false;
+    if (asking.link->channel.send(Request{own, request.conversation, request.bytes})) {
+        ++asking.count;
+        return true;
+    }
+    asked_.remove(own);
+    return false;
+}
+
+void Client::take_answer(const Link& link, const Answer& answer) {
+    const Tickets::Entry* entry = asked_.find(answer.ticket);
+    if (entry == nullptr || entry->link != link.serial) return;
+    Answer told = answer;
+    told.ticket = entry->theirs;
+    --askings_[entry->about].count;
+    asked_.remove(answer.ticket);
+    gateway_->on_answer(told);
+}
+
+bool Client::take_request(const Link& link, const Request& request) {
+    const std::uint64_t own = askers_.add(request.ticket, link.serial);
+    if (own == 0) return false;
+    if (gateway_->take_request({own, request.conversation, request.bytes})) return true;
+    if (askers_.find(own) != nullptr) askers_.remove(own);
+    return false;
+}
+
+void Client::answer(const Answer& answer) {
+    const Tickets::Entry* entry = askers_.find(answer.ticket);
+    if (entry == nullptr) return;  // who has asked, or his edge, is gone
+    const auto at =
+        std::ranges::find_if(links_, [&](const auto& link) { return link->serial == entry->link; });
+    Answer told = answer;
+    told.ticket = entry->theirs;
+    askers_.remove(answer.ticket);
+    if (at != links_.end()) (*at)->owed.tell(told);
 }
 
 void Client::take_outcome(const Outcome& outcome) {
@@ -392,16 +474,15 @@ std::uint32_t Client::pair_of(Bytes our, Bytes their) {
     return number;
 }
 
-Client::Link* Client::best_link(Bytes our, Bytes their) {
+Client::Link* Client::best_link(std::uint64_t what) const {
     if (links_.size() == 1) return links_[0]->there() ? links_[0].get() : nullptr;
     const Instant now = shard_.loop().now();
-    const std::uint64_t pair = fnv1a(their, fnv1a(our));
     Link* best = nullptr;
     std::tuple<bool, bool, std::uint32_t, double> best_score;  // the lowest one
     for (const auto& link : links_) {
         if (!link->there()) continue;
         const std::tuple its{!link->trial.passed(now), !link->listed, link->rank,
-                             -weighted_score(link->host, link->weight, pair)};
+                             -weighted_score(link->host, link->weight, what)};
         if (best != nullptr && its >= best_score) continue;
         best = link.get();
         best_score = its;
@@ -440,7 +521,7 @@ void Client::owe(const ToPartner& to) {
 }
 
 bool Client::take(const ToPartner& to) {
-    Link* const best = best_link(to.our_domain, to.their_domain);
+    Link* const best = best_link(fnv1a(to.their_domain, fnv1a(to.our_domain)));
     if (best == nullptr) {
         if (!missed(kLateNewsKept)) return false;
         fail(to, Fault::kUnreachable);
@@ -513,6 +594,14 @@ void Client::on_over(Link& link) {
     tickets_.remove_all_of(link.serial, [this](Ticket theirs) {
         gateway_->on_outcome({theirs, Fate::kInDoubt, Fault::kUnreachable});
     });
+    askers_.remove_all_of(link.serial, [](Ticket) {});
+    asked_.remove_if([&link](const Tickets::Entry& entry) { return entry.link == link.serial; },
+                     [this](const Tickets::Entry& entry) {
+                         --askings_[entry.about].count;
+                         gateway_->on_answer({entry.theirs, Answer::Kind::kLost});
+                     });
+    link.owed.clear();
+    link.gateways.clear();
     tell_partners_of(link);
 }
 

@@ -8,6 +8,7 @@
 // Thread: the shard's; each shard has links of its own, so that fates need no way between shards.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -66,6 +67,10 @@ public:
     [[nodiscard]] bool closed() const;
 
     [[nodiscard]] bool take_stanza(const ToPartner&) override;
+    [[nodiscard]] bool has_others() const override;
+    [[nodiscard]] bool is_anothers(std::uint64_t conversation) const override;
+    [[nodiscard]] bool ask(const Request&) override;
+    void answer(const Answer&) override;
 
     // Links that are up.
     [[nodiscard]] std::size_t up_count() const;
@@ -85,6 +90,14 @@ private:
         Instant move_at{};       // not before that it has another one
     };
 
+    // Requests on their way to other gateways, of some conversations: what follows goes the same
+    // way, so that nothing is overtaken where edges and owners change.
+    struct Asking {
+        Link* link = nullptr;
+        std::uint32_t count = 0;
+    };
+    static constexpr std::size_t kAskings = 1'024;
+
     void on_timer(Timer&) override;
     [[nodiscard]] bool on_frame(Link&, const Frame&);
     void on_up(Link&, bool resumed);
@@ -99,7 +112,10 @@ private:
         return edges_.missed_for(time, shard_.loop().now());
     }
     [[nodiscard]] std::uint32_t pair_of(Bytes our, Bytes their);
-    [[nodiscard]] Link* best_link(Bytes our, Bytes their);  // null: none is there
+    [[nodiscard]] Link* best_link(std::uint64_t what) const;  // null: none is there
+    [[nodiscard]] bool take_request(const Link&, const Request&);
+    void take_answer(const Link&, const Answer&);
+    void take_gateway(Link&, const GatewayNews&);
     // Null: what there is on its way by another link comes first.
     [[nodiscard]] Link* link_for(Pair&, Link& best);
     [[nodiscard]] bool take(const ToPartner&);  // false: not now
@@ -124,6 +140,9 @@ private:
     std::vector<std::uint32_t> free_pairs_;
     std::string key_;  // scratch for look-ups
     Tickets tickets_;
+    Tickets asked_;  // of other gateways; `about` the number of its Asking
+    std::array<Asking, kAskings> askings_{};
+    Tickets askers_;  // other gateways' requests, with their edges' tickets
     std::uint32_t last_serial_ = 0;
     Attendance edges_;
     Again<ToPartner> again_;

@@ -22,8 +22,11 @@ enum class Kind : std::uint8_t {
     kEnd = 0x06,
     kOutcome = 0x40,
     kPartnerNews = 0x41,
+    kAnswer = 0x42,
+    kGatewayNews = 0x43,
     kFromPartner = 0x80,
     kToPartner = 0x81,
+    kRequest = 0x82,
 };
 constexpr std::uint8_t kLaneBits = 0xC0;
 constexpr std::uint8_t kStanzasBits = 0x80;
@@ -34,6 +37,8 @@ static_assert(static_cast<int>(Proof::kDialbackClear) == 2);
 static_assert(static_cast<int>(Fault::kTooLong) == 9);
 static_assert(static_cast<int>(Fate::kFailed) == 3);
 static_assert(static_cast<int>(PartnerNews::Kind::kSeen) == 3);
+static_assert(static_cast<int>(Answer::Kind::kLost) == 1);
+static_assert(static_cast<int>(GatewayNews::Kind::kGone) == 2);
 
 class Writer {
 public:
@@ -70,6 +75,11 @@ public:
         to_.append(text);
     }
     void domain(Bytes domain) { text(domain); }  // fits() has said so
+    void lines(Bytes lines) {
+        lines = lines.substr(0, limits::kLinkLinesBytes);
+        number(static_cast<std::uint16_t>(lines.size()));
+        to_.append(lines);
+    }
     void stanza(Bytes stanza) {
         number(static_cast<std::uint32_t>(stanza.size()));
         to_.append(stanza);
@@ -120,6 +130,7 @@ public:
     }
     void text(Bytes& text) { text = sized(number<std::uint16_t>(), 0, limits::kLinkTextBytes); }
     void domain(Bytes& name) { name = sized(number<std::uint16_t>(), 1, limits::kJidPartBytes); }
+    void lines(Bytes& lines) { lines = sized(number<std::uint16_t>(), 0, limits::kLinkLinesBytes); }
     void stanza(Bytes& stanza) {
         stanza = sized(number<std::uint32_t>(), 1, limits::kLinkStanzaBytes);
     }
@@ -196,6 +207,25 @@ void fields(auto& in_out, Is<ToPartner> auto& to) {
     in_out.stanza(to.stanza);
 }
 
+void fields(auto& in_out, Is<Answer> auto& answer) {
+    in_out.number(answer.ticket);
+    in_out.code(answer.kind, Answer::Kind::kAnswered, Answer::Kind::kLost);
+    in_out.number(answer.status);
+    in_out.number(answer.retry_after);
+    in_out.text(answer.to_tag);
+    in_out.text(answer.reason);
+    in_out.lines(answer.headers);
+}
+void fields(auto& in_out, Is<GatewayNews> auto& news) {
+    in_out.code(news.kind, GatewayNews::Kind::kYou, GatewayNews::Kind::kGone);
+    in_out.domain(news.name);
+}
+void fields(auto& in_out, Is<Request> auto& request) {
+    in_out.number(request.ticket);
+    in_out.number(request.conversation);
+    in_out.stanza(request.bytes);
+}
+
 template <typename T>
 Frame read(Reader& in) {
     T frame{};
@@ -213,6 +243,9 @@ Frame read_kind(std::uint8_t kind, Reader& in) {
         case Kind::kEnd: return read<End>(in);
         case Kind::kOutcome: return read<Outcome>(in);
         case Kind::kPartnerNews: return read<PartnerNews>(in);
+        case Kind::kAnswer: return read<Answer>(in);
+        case Kind::kGatewayNews: return read<GatewayNews>(in);
+        case Kind::kRequest: return read<Request>(in);
         case Kind::kFromPartner: return read<FromPartner>(in);
         case Kind::kToPartner: return read<ToPartner>(in);
     }
@@ -289,6 +322,14 @@ void write_frame(std::string& to, const ToPartner& partner) {
     write(to, Kind::kToPartner, partner);
 }
 
+void write_frame(std::string& to, const Answer& answer) { write(to, Kind::kAnswer, answer); }
+void write_frame(std::string& to, const GatewayNews& news) { write(to, Kind::kGatewayNews, news); }
+void write_frame(std::string& to, const Request& request) {
+    FEDGATE_CHECK(fits(request));
+    write(to, Kind::kRequest, request);
+}
+
+bool fits(const Request& request) { return fits_stanza(request.bytes); }
 bool fits(const PartnerNews& news) {
     return fits_domain(news.our_domain) && fits_domain(news.their_domain);
 }

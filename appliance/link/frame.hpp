@@ -22,7 +22,7 @@ using Id = std::array<std::uint8_t, 16>;  // random; all zero: none
 // Numbered frames go in one of two orders, so that what is taken always never waits behind what may
 // have to wait. Each is counted, acknowledged and bounded for itself.
 enum class Lane : std::uint8_t {
-    kNews,     // outcomes and news of partners: always taken
+    kNews,     // outcomes, answers and news: always taken
     kStanzas,  // may be refused for now, and then holds up those behind it
 };
 constexpr std::size_t kLanes = 2;
@@ -67,12 +67,23 @@ struct End {
     EndCode code;
     Bytes sentence;
 };
+// Which gateways are there: news for those that are.
+struct GatewayNews {
+    enum class Kind : std::uint8_t {
+        kYou,    // who hears it is known by this name
+        kThere,  // may be itself
+        kGone,
+    };
+    Kind kind;
+    Bytes name;
+};
+
 struct Unknown {
     std::uint8_t kind;
 };
 
 using Frame = std::variant<Unknown, Hello, Ack, Ping, Pong, Drain, End, Outcome, PartnerNews,
-                           FromPartner, ToPartner>;
+                           FromPartner, ToPartner, Answer, GatewayNews, Request>;
 
 struct FrameRead {
     enum class Status : std::uint8_t { kWhole, kPartial, kMalformed };
@@ -100,11 +111,15 @@ void write_frame(std::string& to, const Outcome&);
 void write_frame(std::string& to, const PartnerNews&);
 void write_frame(std::string& to, const FromPartner&);
 void write_frame(std::string& to, const ToPartner&);
+void write_frame(std::string& to, const Answer&);
+void write_frame(std::string& to, const GatewayNews&);
+void write_frame(std::string& to, const Request&);
 
 // Each domain has 1 to limits::kJidPartBytes bytes, the stanza 1 to limits::kLinkStanzaBytes.
 [[nodiscard]] bool fits(const PartnerNews&);
 [[nodiscard]] bool fits(const FromPartner&);
 [[nodiscard]] bool fits(const ToPartner&);
+[[nodiscard]] bool fits(const Request&);
 
 // The length of the whole frame at the front, of bytes that write_frame() made.
 [[nodiscard]] std::size_t frame_size(Bytes written);

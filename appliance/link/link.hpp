@@ -113,6 +113,30 @@ struct PartnerNews {
     Bytes why{};  // kDown: a sentence for people, without a full stop; may be empty
 };
 
+// Where there are several gateways: a SIP request outside a dialog that came to one of them, for
+// the one that has its conversation (core/base/rendezvous.hpp). The edge, who knows which one that
+// is, takes it there and does not look into it.
+struct Request {
+    Ticket ticket;
+    std::uint64_t conversation;
+    Bytes bytes;  // the whole request
+};
+
+// What that one says to it, for whoever asked.
+struct Answer {
+    enum class Kind : std::uint8_t {
+        kAnswered,
+        kLost,  // it has gone: it may have acted on the request
+    };
+    Ticket ticket;
+    Kind kind;
+    std::uint16_t status = 0;       // of the final response, as all that follows
+    std::uint16_t retry_after = 0;  // seconds; 0: none
+    Bytes to_tag{};
+    Bytes reason{};
+    Bytes headers{};  // whole lines
+};
+
 // The gateway as the edge sees it.
 class GatewayDoor {
 public:
@@ -121,6 +145,9 @@ public:
     virtual void on_outcome(const Outcome&) = 0;
     // On every shard; where a mailbox has no room it is left out: ask him, if it matters.
     virtual void on_partner(const PartnerNews&) {}
+    // Of another gateway: one answer follows, unless it returns false: no room now.
+    [[nodiscard]] virtual bool take_request(const Request&) { return false; }
+    virtual void on_answer(const Answer&) {}
 
 protected:
     ~GatewayDoor() = default;
@@ -139,6 +166,15 @@ constexpr Duration kLateNewsKept = std::chrono::minutes(10);
 class EdgeDoor {
 public:
     [[nodiscard]] virtual bool take_stanza(const ToPartner&) = 0;
+    // There are other gateways; and one of them has this conversation.
+    [[nodiscard]] virtual bool has_others() const { return false; }
+    [[nodiscard]] virtual bool is_anothers(std::uint64_t conversation) const {
+        static_cast<void>(conversation);
+        return false;
+    }
+    // Asks it. Unless it returns false, one answer follows.
+    [[nodiscard]] virtual bool ask(const Request&) { return false; }
+    virtual void answer(const Answer&) {}
 
 protected:
     ~EdgeDoor() = default;

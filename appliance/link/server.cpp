@@ -118,9 +118,12 @@ struct Server::Link final : ChannelOwner, TimerOwner {
         server.on_returned(frame, maybe_taken);
     }
     void on_over(Channel&) override { server.on_over(*this); }
-    void on_room(Channel&) override { server.tell_owed(*this); }
+    void on_room(Channel&) override { owed.tell_again(); }
     void on_drain(Channel&) override { server.on_drain(*this); }
-    void on_timer(Timer&) override { server.join(*this); }
+    void on_timer(Timer&) override {
+        server.join(*this);
+        server.note_who_is_there();
+    }
     // Takes what is new, now or as soon as it is back.
     [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
 
@@ -130,7 +133,6 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     Instant since;  // up or down
     std::string why;
     std::uint32_t serial = 0;  // of its session, in tickets_
-    Fifo<Outcome> owed;        // of tickets of this session, already with its own
     // What others had been sent when conversations moved from them to this one: it waits until they
     // have taken it, so that nothing overtakes.
     struct Before {
@@ -142,6 +144,7 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     Trial trial;
     Timer joins;  // when that is over
     Channel channel;
+    Owed<Channel> owed{channel};  // of this session, with its own tickets
 };
 
 Server::Server(Shard& shard, net::TlsContext& tls, ServerSettings settings)
@@ -276,13 +279,21 @@ void Server::on_up(Link& link, bool resumed) {
     if (!resumed) {
         link.serial = ++last_serial_;
         link.trial.on_up(shard_.loop().now());
-        shard_.loop().timers().arm(link.joins, link.trial.until());
+        if (!link.trial.passed(shard_.loop().now())) {
+            shard_.loop().timers().arm(link.joins, link.trial.until());
+        }
     }
     join(link);
     if (draining_) link.channel.drain();
+    if (!resumed) {
+        link.owed.tell(GatewayNews{GatewayNews::Kind::kYou, link.name});
+        for (const std::string& name : there_) {
+            link.owed.tell(GatewayNews{GatewayNews::Kind::kThere, name});
+        }
+    }
     note_who_is_there();
     shard_.log().event(EventId::kLinkUp, {{"peer", link.name}});
-    tell_owed(link);
+    link.owed.tell_again();
     again_.give();
 }
 
@@ -328,6 +339,27 @@ void Server::note_who_is_there() {
     if (gateways_.none()) {
         shard_.loop().timers().arm(missed_, gateways_.none_since() + kGatewayAwaited);
     }
+    tell_who_is_there();
+}
+
+// So that each knows whose a conversation is; here it is decided (link_for()).
+void Server::tell_who_is_there() {
+    std::set<std::string> there;
+    for (const auto& [key, link] : links_) {
+        if (link->there() && link->trial.passed(shard_.loop().now())) there.insert(link->name);
+    }
+    const auto tell = [this](GatewayNews::Kind kind, const std::string& name) {
+        for (const auto& [key, link] : links_) {
+            if (link->channel.session().resumable()) link->owed.tell(GatewayNews{kind, name});
+        }
+    };
+    for (const std::string& name : there_) {
+        if (!there.contains(name)) tell(GatewayNews::Kind::kGone, name);
+    }
+    for (const std::string& name : there) {
+        if (!there_.contains(name)) tell(GatewayNews::Kind::kThere, name);
+    }
+    there_ = std::move(there);
 }
 
 // What may wait for long is none of those that wait for an answer.
@@ -341,12 +373,49 @@ void Server::on_over(Link& link) {
     link.trial.on_over(shard_.loop().now());
     link.owed.clear();
     tickets_.remove_all_of(link.serial, [](Ticket) {});
+    requests_.remove_all_of(link.serial, [](Ticket) {});
+    requests_.remove_if([&](const Tickets::Entry& entry) { return entry.about == link.serial; },
+                        [this](const Tickets::Entry& entry) {
+                            if (Link* const asker = link_of(entry.link)) {
+                                asker->owed.tell(Answer{entry.theirs, Answer::Kind::kLost});
+                            }
+                        });
     note_who_is_there();
 }
 
 bool Server::on_frame(Link& link, const Frame& frame) {
-    const auto* to = std::get_if<ToPartner>(&frame);
-    return to == nullptr || take_to_partner(link, *to);
+    if (const auto* to = std::get_if<ToPartner>(&frame)) return take_to_partner(link, *to);
+    if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
+    if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
+    return true;
+}
+
+// Who asks may have it himself, as far as is known here.
+bool Server::take_request(const Link& asker, const Request& request) {
+    Link* const owner = link_for(request.conversation);
+    if (owner == nullptr || !may_send(*owner)) return false;
+    const std::uint64_t own = requests_.add(request.ticket, asker.serial, owner->serial);
+    if (own == 0) return false;
+    if (owner->channel.send(Request{own, request.conversation, request.bytes})) return true;
+    requests_.remove(own);
+    return false;
+}
+
+void Server::take_answer(const Link& owner, const Answer& answer) {
+    const Tickets::Entry* entry = requests_.find(answer.ticket);
+    if (entry == nullptr || entry->about != owner.serial) return;
+    Answer told = answer;
+    told.ticket = entry->theirs;
+    Link* const asker = link_of(entry->link);
+    requests_.remove(answer.ticket);
+    if (asker != nullptr) asker->owed.tell(told);
+}
+
+Server::Link* Server::link_of(std::uint32_t serial) {
+    const auto at =
+        std::ranges::find_if(links_, [&](const auto& one) { return one.second->serial == serial; });
+    const bool stands = at != links_.end() && at->second->channel.session().resumable();
+    return stands ? at->second.get() : nullptr;
 }
 
 bool Server::take_to_partner(Link& link, const ToPartner& to) {
@@ -371,18 +440,11 @@ void Server::on_outcome(const Outcome& outcome) {
     const std::uint64_t own = own_part(outcome.ticket);
     const Tickets::Entry* entry = tickets_.find(own);
     if (entry == nullptr) return;
-    const auto at = std::ranges::find_if(
-        links_, [&](const auto& one) { return one.second->serial == entry->link; });
+    Link* const link = link_of(entry->link);
     Outcome told = outcome;
     told.ticket = entry->theirs;
     if (outcome.fate != Fate::kWritten || !outcome.acknowledges) tickets_.remove(own);
-    if (at == links_.end()) return;
-    at->second->owed.push_back(told);
-    tell_owed(*at->second);
-}
-
-void Server::tell_owed(Link& link) {
-    while (!link.owed.empty() && link.channel.send(link.owed.front())) link.owed.pop_front();
+    if (link != nullptr) link->owed.tell(told);
 }
 
 // Where there is no room it is left out, as between shards.
@@ -391,15 +453,18 @@ void Server::on_partner(const PartnerNews& news) {
     for (auto& [key, link] : links_) static_cast<void>(link->channel.send(news));
 }
 
-// Of the names that are there the one with the highest score for this conversation's slot; then the
-// same among its links. One on trial is behind the others.
 Server::Link* Server::link_for(const FromPartner& from) {
     if (links_.size() == 1) {
         Link* const only = links_.begin()->second.get();
         return only->there() ? only : nullptr;
     }
+    return link_for(conversation_of(from));
+}
+
+// Of the names that are there the one with the highest score for this conversation's slot; then the
+// same among its links. One on trial is behind the others.
+Server::Link* Server::link_for(std::uint64_t conversation) {
     const Instant now = shard_.loop().now();
-    const std::uint64_t conversation = conversation_of(from);
     const std::size_t slot = slot_of(conversation);
     Link* best = nullptr;
     std::tuple<bool, std::uint64_t, std::uint64_t> best_score;

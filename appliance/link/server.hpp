@@ -10,6 +10,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,10 @@ private:
     void greet(Guest&, const Hello&);
     void refuse(Guest&, EndCode, Bytes sentence);
     [[nodiscard]] Link* link_for(const FromPartner&);  // null: none is there
+    [[nodiscard]] Link* link_for(std::uint64_t conversation);
+    [[nodiscard]] Link* link_of(std::uint32_t serial);  // null: its session is over
+    [[nodiscard]] bool take_request(const Link& asker, const Request&);
+    void take_answer(const Link& owner, const Answer&);
     void join(Link&);
     void wait_for(Link&, const Link& other);
     [[nodiscard]] bool may_send(Link&);
@@ -93,7 +98,7 @@ private:
     [[nodiscard]] bool take_to_partner(Link&, const ToPartner&);
     [[nodiscard]] bool give_edge(Link&, const ToPartner&);
     void tell_refused(const net::Connection&, Bytes reason);
-    void tell_owed(Link&);
+    void tell_who_is_there();
     void bounce(const FromPartner&);
     void note_who_is_there();
     [[nodiscard]] bool missed(Duration time) const {
@@ -111,6 +116,8 @@ private:
     // By name and part. One that is gone stays: a name's process has few.
     std::map<std::pair<std::string, std::uint16_t>, std::unique_ptr<Link>> links_;
     Tickets tickets_;
+    Tickets requests_;             // `about` the session of whom each was taken to
+    std::set<std::string> there_;  // gateways, as all have been told
     std::uint32_t last_serial_ = 0;
     Attendance gateways_;
     Again<FromPartner> again_;

@@ -147,9 +147,9 @@ bool Session::belongs_here(const Frame& frame) const {
     if (state_ == State::kGreeting) return std::holds_alternative<Hello>(frame);
     if (std::holds_alternative<Hello>(frame)) return false;
     if (std::holds_alternative<ToPartner>(frame)) return self_.role == Role::kEdge;
-    const bool edges = std::holds_alternative<Outcome>(frame) ||
-                       std::holds_alternative<PartnerNews>(frame) ||
-                       std::holds_alternative<FromPartner>(frame);
+    const bool edges =
+        std::holds_alternative<Outcome>(frame) || std::holds_alternative<PartnerNews>(frame) ||
+        std::holds_alternative<GatewayNews>(frame) || std::holds_alternative<FromPartner>(frame);
     return !edges || self_.role == Role::kGateway;
 }
 
@@ -240,6 +240,9 @@ bool Session::send(const Outcome& outcome) { return put(Lane::kNews, outcome); }
 bool Session::send(const PartnerNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const FromPartner& from) { return put(Lane::kStanzas, from); }
 bool Session::send(const ToPartner& to) { return put(Lane::kStanzas, to); }
+bool Session::send(const Answer& answer) { return put(Lane::kNews, answer); }
+bool Session::send(const GatewayNews& news) { return put(Lane::kNews, news); }
+bool Session::send(const Request& request) { return put(Lane::kStanzas, request); }
 
 template <typename T>
 void Session::tell(const T& frame) {
@@ -331,7 +334,7 @@ void Session::on_time(Instant now) {
                 return owner_.on_down(*this, "nothing was heard");
             }
             if (now >= ack_at_) send_ack();
-            if (!pinged_ && now >= heard_at_ + kPingAfter) {
+            if (!pinged_ && now >= ping_at()) {
                 pinged_ = true;
                 tell(Ping{kAlivePing});
             }
@@ -339,11 +342,17 @@ void Session::on_time(Instant now) {
     }
 }
 
+Instant Session::ping_at() const {
+    const bool owed =
+        std::ranges::any_of(out_, [](const Out& out) { return out.unacknowledged() > 0; });
+    return heard_at_ + (owed ? kPingSoonAfter : kPingAfter);
+}
+
 Instant Session::deadline() const {
     switch (state_) {
         case State::kDown: return resume_until_;
         case State::kGreeting: return hello_until_;
-        case State::kUp: return std::min(ack_at_, heard_at_ + (pinged_ ? kDeadAfter : kPingAfter));
+        case State::kUp: return std::min(ack_at_, pinged_ ? heard_at_ + kDeadAfter : ping_at());
     }
     return kNever;
 }

@@ -23,6 +23,10 @@ constexpr Duration kHelloWithin = std::chrono::seconds(2);
 // Silence of the peer: asked whether it is there, then taken for dead.
 constexpr Duration kPingAfter = std::chrono::seconds(1);
 constexpr Duration kDeadAfter = std::chrono::seconds(3);
+// While something is not acknowledged, which takes 50 ms: asked sooner; and then it is suspect, and
+// is given nothing new, which would only be in doubt.
+constexpr Duration kPingSoonAfter = std::chrono::milliseconds(500);
+constexpr Duration kSuspectAfter = std::chrono::seconds(1);
 // From the break on: then another connection can't go on with the session. Whoever else there is
 // goes on within a second of the death of a process.
 constexpr Duration kResumeWithin = std::chrono::milliseconds(800);
@@ -38,8 +42,8 @@ class SessionOwner {
 public:
     // For the connection, which takes it all, or else is to be given up: broken().
     virtual void on_output(Session&, Bytes) = 0;
-    // An Outcome, PartnerNews, FromPartner or ToPartner. False, for the last two only: no room now;
-    // offer() brings it again, and those behind it wait.
+    // A numbered one. False, for those of the stanzas' lane only: no room now; offer() brings it
+    // again, and those behind it wait.
     [[nodiscard]] virtual bool on_frame(Session&, const Frame&) = 0;
     // Both have said who they are: send() works. `resumed`: nothing has been lost.
     virtual void on_up(Session&, bool resumed) = 0;
@@ -120,10 +124,17 @@ public:
     [[nodiscard]] bool send(const PartnerNews&);
     [[nodiscard]] bool send(const FromPartner&);
     [[nodiscard]] bool send(const ToPartner&);
+    [[nodiscard]] bool send(const Answer&);
+    [[nodiscard]] bool send(const GatewayNews&);
+    [[nodiscard]] bool send(const Request&);
 
     [[nodiscard]] State state() const { return state_; }
     [[nodiscard]] const Peer& peer() const { return peer_; }
     [[nodiscard]] const Id& id() const { return session_; }
+    // It owes an answer, and perhaps gives none any more.
+    [[nodiscard]] bool suspect(Instant now) const {
+        return state_ == State::kUp && pinged_ && now >= heard_at_ + kSuspectAfter;
+    }
     // A connection may still go on with what there is.
     [[nodiscard]] bool resumable() const { return session_ != Id{}; }
     // Nothing is unacknowledged, and nothing waits for the owner: end() loses nothing.
@@ -158,6 +169,7 @@ private:
     void take_numbered(const FrameRead&, Bytes raw, Instant now);
     void on_hello(const Hello&, Instant now);
     void go_up(bool resumed, Instant now);
+    [[nodiscard]] Instant ping_at() const;
     [[nodiscard]] bool belongs_here(const Frame&) const;
     [[nodiscard]] bool can_have(const Counts& taken) const;
     void acknowledge(const Counts& taken);

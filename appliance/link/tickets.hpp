@@ -57,11 +57,16 @@ public:
     // Of one session: those that are still there. `each(theirs)` may add others.
     template <typename Each>
     void remove_all_of(std::uint32_t link, Each each) {
+        remove_if([link](const Entry& entry) { return entry.link == link; },
+                  [&each](const Entry& entry) { each(entry.theirs); });
+    }
+    template <typename Pick, typename Each>
+    void remove_if(Pick pick, Each each) {
         for (std::uint32_t i = 0; count_ > 0 && i < entries_.size(); ++i) {
-            if (!entries_[i].used || entries_[i].link != link) continue;
-            const Ticket theirs = entries_[i].theirs;
+            if (!entries_[i].used || !pick(entries_[i])) continue;
+            const Entry entry = entries_[i];
             remove(number_of(i));
-            each(theirs);
+            each(entry);
         }
     }
     [[nodiscard]] std::size_t count() const { return count_; }

@@ -71,6 +71,14 @@ std::vector<Sample> samples() {
         {"ping", written(Ping{9}), "00000009 03 0000000000000009"},
         {"pong", written(Pong{9}), "00000009 04 0000000000000009"},
         {"drain", written(Drain{}), "00000001 05"},
+        {"answer", written(Answer{5, Answer::Kind::kAnswered, 486, 9, "tag", "Busy", "A: b\r\n"}),
+         "00000021 42 0000000000000005 00 01e6 0009 0003 746167 0004 42757379 0006 413a20620d0a"},
+        {"lost", written(Answer{5, Answer::Kind::kLost}),
+         "00000014 42 0000000000000005 01 0000 0000 0000 0000 0000"},
+        {"gateway", written(GatewayNews{GatewayNews::Kind::kThere, "gw2"}),
+         "00000007 43 01 0003 677732"},
+        {"request", written(Request{5, 6, "M"}),
+         "00000016 82 0000000000000005 0000000000000006 00000001 4d"},
         {"end", written(End{EndCode::kWindow, "why"}), "00000007 06 04 0003 776879"},
         {"outcome", written(Outcome{make_ticket(1, 7), Fate::kFailed, Fault::kExpired, true}),
          "0000000c 40 0001000000000007 03 08 01"},
@@ -224,7 +232,7 @@ TEST(LinkFrame, BoundsOfFields) {
 }
 
 TEST(LinkFrame, ANewerMinorVersionMaySayMore) {
-    const std::string unknown = bytes_of_hex("00000003 42 0102");
+    const std::string unknown = bytes_of_hex("00000003 5f 0102");
     EXPECT_EQ(read(unknown).status, Status::kMalformed);
     const FrameRead skipped = read(unknown, kLinkMinor + 1);
     ASSERT_EQ(skipped.status, Status::kWhole);

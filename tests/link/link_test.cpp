@@ -10,6 +10,7 @@
 
 #include "appliance/link/client.hpp"
 #include "appliance/link/server.hpp"
+#include "core/base/rendezvous.hpp"
 #include "core/run/simulation.hpp"
 
 namespace fedgate::link {
@@ -147,6 +148,18 @@ struct GatewaySide final : GatewayDoor {
         kinds.push_back(one.kind);
     }
 
+    bool take_request(const Request& request) override {
+        if (!room) return false;
+        requests.emplace_back(request.ticket, request.bytes);
+        return true;
+    }
+    void on_answer(const Answer& answer) override {
+        answers[answer.ticket] =
+            answer.kind == Answer::Kind::kLost
+                ? "lost"
+                : std::to_string(answer.status) + ' ' + std::string(answer.headers);
+    }
+
     [[nodiscard]] bool send(Ticket ticket, const std::string& their = "b.example") {
         return client->take_stanza(
             {ticket, "a.example", their, "<message id='" + std::to_string(ticket) + "'/>"});
@@ -166,6 +179,8 @@ struct GatewaySide final : GatewayDoor {
     std::map<Ticket, std::vector<Outcome>> fates;
     std::vector<std::string> news;
     std::vector<PartnerNews::Kind> kinds;
+    std::vector<std::pair<Ticket, std::string>> requests;
+    std::map<Ticket, std::string> answers;
 };
 
 class LinkTest : public testing::Test {
@@ -687,6 +702,91 @@ TEST_F(LinkTest, WhereAGatewayDiesAnotherOneServesAndGivesBack) {
     ASSERT_TRUE(until([&] { return edge.send("o", user) && !two->taken.empty(); }, 5s));
     EXPECT_NE(two->taken[0].find("id='o'"), std::string::npos);
     EXPECT_EQ(one.taken.size(), taken + 1);
+}
+
+// What came to the one that does not have the conversation is asked of the one that has, and of no
+// other; both know which one that is.
+TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return one.client->up_count() == 1; }));
+    wait(100ms);
+    EXPECT_FALSE(one.client->has_others());
+    EXPECT_FALSE(one.client->is_anothers(1));
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two.client->has_others(); }));
+    unsigned anothers = 0;
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        EXPECT_NE(one.client->is_anothers(i), two.client->is_anothers(i));
+        if (!one.client->is_anothers(i)) continue;
+        ++anothers;
+        ASSERT_TRUE(one.client->ask({i, i, "MESSAGE " + std::to_string(i)}));
+    }
+    EXPECT_GT(anothers, 25u);
+    EXPECT_LT(anothers, 75u);
+    ASSERT_TRUE(until([&] { return two.requests.size() == anothers; }));
+    EXPECT_TRUE(one.requests.empty());
+    for (const auto& [ticket, bytes] : two.requests) {
+        two.client->answer({ticket, Answer::Kind::kAnswered, 200, 0, "tag", "OK", bytes});
+    }
+    ASSERT_TRUE(until([&] { return one.answers.size() == anothers; }));
+    for (const auto& [ticket, answer] : one.answers) {
+        EXPECT_EQ(answer, "200 MESSAGE " + std::to_string(ticket));
+    }
+    // What is the same conversation for a stanza is the same for a request.
+    const std::uint64_t conversation =
+        hash_of_address("v7", "a.example", hash_of_address("u", "b.example", 0));
+    ASSERT_TRUE(edge.send("m", "v7"));
+    ASSERT_TRUE(until([&] { return one.taken.size() + two.taken.size() == 1; }));
+    EXPECT_EQ(two.taken.size() == 1, one.client->is_anothers(conversation));
+    two.client->drain();
+    EXPECT_TRUE(until([&] { return !one.client->has_others(); }));
+}
+
+TEST_F(LinkTest, WhoWasAskedAndDiesIsTold) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two.client->has_others(); }));
+    std::uint64_t conversation = 0;
+    while (!one.client->is_anothers(conversation)) ++conversation;
+    ASSERT_TRUE(one.client->ask({1, conversation, "MESSAGE"}));
+    ASSERT_TRUE(until([&] { return two.requests.size() == 1; }));
+    two.room = false;
+    ASSERT_TRUE(one.client->ask({2, conversation, "MESSAGE"}));
+    wait(10ms);
+    simulation_.kill(two.machine.node);
+    ASSERT_TRUE(until([&] { return one.answers.size() == 2; }, 1s));
+    EXPECT_EQ(one.answers[1], "lost");
+    EXPECT_EQ(one.answers[2], "lost");
+    EXPECT_FALSE(one.client->is_anothers(conversation));
+    simulation_.kill(edge.machine.node);
+    wait(1s);
+    EXPECT_FALSE(one.client->ask({3, conversation, "MESSAGE"}));
+}
+
+// What is given to a peer that may be dead is in doubt when it is: no more than that of a second.
+TEST_F(LinkTest, ASuspectPeerIsGivenNothingNew) {
+    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide second(simulation_, "edge2.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &first}, {"edge2.int", &second}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));
+    ASSERT_TRUE(until([&] { return first.server.up_count() == 1; }));
+    simulation_.cut(first.machine.node, gateway.machine.node);
+    Ticket given = 0;
+    unsigned received = 0;
+    for (int i = 0; i < 55; ++i) {
+        if (gateway.send(given + 1)) ++given;
+        if (first.send("m" + std::to_string(i))) ++received;
+        wait(50ms);
+    }
+    EXPECT_EQ(gateway.client->up_count(), 2u);
+    EXPECT_GE(given, 19u);
+    EXPECT_LE(given, 21u);
+    EXPECT_GE(received, 19u);
+    EXPECT_LE(received, 21u);
+    ASSERT_TRUE(until([&] { return gateway.send(given + 1); }, 2s));
+    ASSERT_TRUE(until([&] { return second.taken.size() == 1; }));
 }
 
 }  // namespace

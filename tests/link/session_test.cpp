@@ -396,7 +396,7 @@ TEST_F(LinkSession, UnknownFramesOfANewerPeerCount) {
     gateway.session.accept(hello, id_of(7), now);
     gateway.take_out();
     gateway.refusing = true;
-    std::string bytes("\0\0\0\3\x42??\0\0\0\1\xBF", 12);
+    std::string bytes("\0\0\0\3\x5F??\0\0\0\1\xBF", 12);
     write_frame(bytes, from("<b/>"));
     bytes.append("\0\0\0\1\xBF\0\0\0\1\x3F", 10);
     EXPECT_EQ(gateway.session.receive(bytes, now), bytes.size());

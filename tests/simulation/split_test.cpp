@@ -248,6 +248,29 @@ TEST(Split, WhereAGatewayDiesTheOtherServesWithinASecond) {
     }
 }
 
+// SIP servers send to any gateway. The receipt that comes back is understood only where its message
+// was served: where the stanzas of the pair go.
+TEST(Split, ARequestThatComesToAnyGatewayIsServedByTheOwner) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE(seed);
+        World world(
+            seed,
+            {.shards = 1 + static_cast<std::uint32_t>(seed % 3), .split = true, .doubled = true});
+        pass(world, 1s);
+        for (unsigned round = 0; round < 5; ++round) {
+            for (unsigned i = 0; i < 16; ++i) world.send_to_xmpp(i, {.more = "", .asks = true});
+            pass(world, 50ms);
+        }
+        ASSERT_TRUE(world.settle()) << world.describe();
+        pass(world, 2s);
+        expect_the_law(world);
+        EXPECT_EQ(world.ledger.totals().delivered, 80u);
+        EXPECT_EQ(world.ledger.extras().receipts, 80u) << world.describe();
+        EXPECT_GT(world.fedgate.count(Counter::kMessagesS2xAccepted), 10u);
+        EXPECT_GT(world.fedgate2->count(Counter::kMessagesS2xAccepted), 10u);
+    }
+}
+
 TEST(Split, WhateverDiesOfTwoAndTwoNothingIsLostInSilence) {
     const auto [first, last] = seeds(600, 609);
     for (std::uint64_t seed = first; seed <= last; ++seed) {
