@@ -280,7 +280,7 @@ private:
 
     // The name of a line that begins with one of ours and its colon, nearly always: its size; else
     // 0.
-    std::size_t usual_name(Bytes line, HeaderName& id) const {
+    std::size_t usual_name([[maybe_unused]] Bytes line, [[maybe_unused]] HeaderName& id) const {
 #ifdef __SSE2__
         if (area_.data() + area_.size() - line.data() < 16) return 0;
         const auto* front = reinterpret_cast<const __m128i*>(line.data());

@@ -279,6 +279,14 @@ bool Edge::take_stanza(const link::ToPartner& stanza) {
         send_here(stanza);
         return true;
     }
+    const std::size_t size = sizeof(PairRecord) + stanza.our_domain.size() +
+                             stanza.their_domain.size() + stanza.stanza.size();
+    if (size > context_.shard.record_bytes_max()) {  // it would never go to another shard
+        if (link::is_asked(stanza.ticket)) {
+            gateway_.on_outcome({stanza.ticket, link::Fate::kFailed, link::Fault::kTooLong});
+        }
+        return true;
+    }
     const PairRecord record{stanza.ticket, static_cast<std::uint32_t>(stanza.our_domain.size()),
                             static_cast<std::uint32_t>(stanza.their_domain.size())};
     return context_.shard.send(

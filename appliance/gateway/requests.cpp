@@ -232,7 +232,7 @@ bool Gateway::Engine::ask_owner(std::uint64_t conversation, const sip::Message& 
 // The dialog that it may make is the other gateway's, and so is its tag.
 void Gateway::Engine::on_answer(const link::Answer& answer) {
     const auto transaction = Handle<ServerTransaction>::unpack(answer.ticket);
-    if (answer.kind == link::Answer::Kind::kLost) {
+    if (answer.kind == link::Answer::Kind::kLost || answer.status == 0) {
         return agent_.answer(transaction, sip_answer(link::Fault::kUnreachable, true));
     }
     agent_.set_to_tag(transaction, answer.to_tag);

@@ -446,7 +446,7 @@ void SipTransport::write_vias() {
             FEDGATE_CHECK(!sink.overflowed());
             UsualVia& via = vias_[index][v6];
             via.text = sink.written();
-            via.branch_begin = via.text.find(own.branch);
+            via.branch_begin = via.text.rfind(own.branch);  // a host may have zeros, too
             via.own = own;
             via.own.text = via.text;
         }

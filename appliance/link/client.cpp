@@ -124,7 +124,8 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     // Takes what is new, now or as soon as it is back.
     [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
     [[nodiscard]] bool idle() const {
-        return !channel.up() && !channel.returning() && connection == nullptr && !dialer.busy();
+        return channel.session().state() == Session::State::kDown && !channel.returning() &&
+               connection == nullptr && !dialer.busy();
     }
 
     Client& client;
@@ -257,7 +258,8 @@ bool Client::quiet() const {
 bool Client::settled() const {
     return tickets_.count() == 0 && again_.empty() &&
            std::ranges::all_of(links_, [](const auto& link) {
-               return !link->channel.up() || link->channel.session().settled();
+               return !link->channel.up() ||
+                      (link->owed.empty() && link->channel.session().settled());
            });
 }
 
@@ -343,7 +345,7 @@ bool Client::on_frame(Link& link, const Frame& frame) {
         if (!gateway_->take_stanza(*from)) return false;
         shard_.stats().add(Counter::kLinkStanzasFromPartners);
     }
-    if (const auto* outcome = std::get_if<Outcome>(&frame)) take_outcome(*outcome);
+    if (const auto* outcome = std::get_if<Outcome>(&frame)) take_outcome(link, *outcome);
     if (const auto* news = std::get_if<PartnerNews>(&frame)) take_news(link, *news);
     if (const auto* news = std::get_if<GatewayNews>(&frame)) take_gateway(link, *news);
     if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
@@ -402,12 +404,14 @@ void Client::take_answer(const Link& link, const Answer& answer) {
     gateway_->on_answer(told);
 }
 
-bool Client::take_request(const Link& link, const Request& request) {
+// It never waits for room: what is behind it may be what makes room for others.
+bool Client::take_request(Link& link, const Request& request) {
+    if (link.owed.size() >= limits::kLinkOutcomes) return false;  // who asks does not listen
     const std::uint64_t own = askers_.add(request.ticket, link.serial);
-    if (own == 0) return false;
-    if (gateway_->take_request({own, request.conversation, request.bytes})) return true;
-    if (askers_.find(own) != nullptr) askers_.remove(own);
-    return false;
+    if (own != 0 && gateway_->take_request({own, request.conversation, request.bytes})) return true;
+    if (own != 0 && askers_.find(own) != nullptr) askers_.remove(own);
+    link.owed.tell(busy(request.ticket));
+    return true;
 }
 
 void Client::answer(const Answer& answer) {
@@ -421,9 +425,9 @@ void Client::answer(const Answer& answer) {
     if (at != links_.end()) (*at)->owed.tell(told);
 }
 
-void Client::take_outcome(const Outcome& outcome) {
+void Client::take_outcome(const Link& link, const Outcome& outcome) {
     Tickets::Entry* entry = tickets_.find(outcome.ticket);
-    if (entry == nullptr) return;
+    if (entry == nullptr || entry->link != link.serial) return;
     settle(*entry);
     Outcome told = outcome;
     told.ticket = entry->theirs;

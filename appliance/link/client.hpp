@@ -113,7 +113,7 @@ private:
     }
     [[nodiscard]] std::uint32_t pair_of(Bytes our, Bytes their);
     [[nodiscard]] Link* best_link(std::uint64_t what) const;  // null: none is there
-    [[nodiscard]] bool take_request(const Link&, const Request&);
+    [[nodiscard]] bool take_request(Link&, const Request&);
     void take_answer(const Link&, const Answer&);
     void take_gateway(Link&, const GatewayNews&);
     // Null: what there is on its way by another link comes first.
@@ -121,7 +121,7 @@ private:
     [[nodiscard]] bool take(const ToPartner&);  // false: not now
     [[nodiscard]] bool send(const ToPartner&, Link&, std::uint32_t pair);
     void owe(const ToPartner&);
-    void take_outcome(const Outcome&);
+    void take_outcome(const Link&, const Outcome&);
     void take_news(Link&, const PartnerNews&);
     void settle(Tickets::Entry&);
     void fail(const ToPartner&, Fault);

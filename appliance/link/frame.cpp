@@ -1,9 +1,11 @@
 #include "appliance/link/frame.hpp"
 
+#include <algorithm>
 #include <concepts>
 
 #include "core/base/check.hpp"
 #include "core/base/limits.hpp"
+#include "sip/header_names.hpp"
 
 namespace fedgate::link {
 
@@ -75,8 +77,11 @@ public:
         to_.append(text);
     }
     void domain(Bytes domain) { text(domain); }  // fits() has said so
+    void token(Bytes token) { text(token); }
+    void line(Bytes line) { text(line); }
+    void status(std::uint16_t status) { number(status); }
     void lines(Bytes lines) {
-        lines = lines.substr(0, limits::kLinkLinesBytes);
+        if (lines.size() > limits::kLinkLinesBytes) lines = {};  // half a line would be worse
         number(static_cast<std::uint16_t>(lines.size()));
         to_.append(lines);
     }
@@ -89,6 +94,19 @@ private:
     std::string& to_;
     const std::size_t start_;
 };
+
+constexpr Bytes kLineEnds("\r\n\0", 3);
+
+bool is_alphanumeric(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+// Where the message ends is said by who writes it.
+bool is_length(Bytes line) {
+    Bytes name = line.substr(0, line.find(':'));
+    while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
+    return sip::find_header_name(name) == sip::HeaderName::kContentLength;
+}
 
 // Reads fields one after another; the first that is wrong is the fault, and those behind it are
 // empty.
@@ -130,7 +148,31 @@ public:
     }
     void text(Bytes& text) { text = sized(number<std::uint16_t>(), 0, limits::kLinkTextBytes); }
     void domain(Bytes& name) { name = sized(number<std::uint16_t>(), 1, limits::kJidPartBytes); }
-    void lines(Bytes& lines) { lines = sized(number<std::uint16_t>(), 0, limits::kLinkLinesBytes); }
+    void token(Bytes& token) {
+        text(token);
+        if (!std::ranges::all_of(token, is_alphanumeric)) fail("has a tag that is none");
+    }
+    void line(Bytes& line) {
+        text(line);
+        if (line.find_first_of(kLineEnds) != Bytes::npos) fail("has a line end in a text");
+    }
+    // Of a final response, or 0.
+    void status(std::uint16_t& status) {
+        number(status);
+        if (status != 0 && (status < 200 || status > 699)) fail("has a status that is not final");
+    }
+    // What is written into a SIP message as it is: header lines, each whole and none empty.
+    void lines(Bytes& lines) {
+        lines = sized(number<std::uint16_t>(), 0, limits::kLinkLinesBytes);
+        for (Bytes rest = lines; !rest.empty();) {
+            const std::size_t end = rest.find("\r\n");
+            if (end == Bytes::npos || end == 0 || rest.find_first_of(kLineEnds) != end ||
+                is_length(rest.substr(0, end))) {
+                return fail("has header lines that are none");
+            }
+            rest.remove_prefix(end + 2);
+        }
+    }
     void stanza(Bytes& stanza) {
         stanza = sized(number<std::uint32_t>(), 1, limits::kLinkStanzaBytes);
     }
@@ -210,10 +252,10 @@ void fields(auto& in_out, Is<ToPartner> auto& to) {
 void fields(auto& in_out, Is<Answer> auto& answer) {
     in_out.number(answer.ticket);
     in_out.code(answer.kind, Answer::Kind::kAnswered, Answer::Kind::kLost);
-    in_out.number(answer.status);
+    in_out.status(answer.status);
     in_out.number(answer.retry_after);
-    in_out.text(answer.to_tag);
-    in_out.text(answer.reason);
+    in_out.token(answer.to_tag);
+    in_out.line(answer.reason);
     in_out.lines(answer.headers);
 }
 void fields(auto& in_out, Is<GatewayNews> auto& news) {

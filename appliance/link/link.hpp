@@ -136,6 +136,10 @@ struct Answer {
     Bytes reason{};
     Bytes headers{};  // whole lines
 };
+// There is no room for the request now; its sender may try again, or elsewhere.
+constexpr Answer busy(Ticket ticket) {
+    return {ticket, Answer::Kind::kAnswered, 503, 1, {}, {}, {}};
+}
 
 // The gateway as the edge sees it.
 class GatewayDoor {

@@ -390,15 +390,19 @@ bool Server::on_frame(Link& link, const Frame& frame) {
     return true;
 }
 
-// Who asks may have it himself, as far as is known here.
-bool Server::take_request(const Link& asker, const Request& request) {
+// Who asks may have it himself, as far as is known here. It waits for who comes or goes, and never
+// for room: two who wait for each other's would do so for ever.
+bool Server::take_request(Link& asker, const Request& request) {
+    if (asker.owed.size() >= limits::kLinkOutcomes) return false;  // who asks does not listen
     Link* const owner = link_for(request.conversation);
     if (owner == nullptr || !may_send(*owner)) return false;
     const std::uint64_t own = requests_.add(request.ticket, asker.serial, owner->serial);
-    if (own == 0) return false;
-    if (owner->channel.send(Request{own, request.conversation, request.bytes})) return true;
-    requests_.remove(own);
-    return false;
+    if (own != 0 && owner->channel.send(Request{own, request.conversation, request.bytes})) {
+        return true;
+    }
+    if (own != 0) requests_.remove(own);
+    asker.owed.tell(busy(request.ticket));
+    return true;
 }
 
 void Server::take_answer(const Link& owner, const Answer& answer) {

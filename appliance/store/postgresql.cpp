@@ -168,8 +168,8 @@ Fault PostgreSql::connect() {
     if (!server_->connect(keywords, values)) return fail({}, "can't be reached");
     const Bytes encoding = server_->setting("server_encoding");
     if (encoding != "UTF8") {
-        close();
         why_ = "has the encoding " + std::string(encoding) + ", not UTF8";
+        close();
         return Fault::kForeign;
     }
     for (const char* const sql : kSettings) static_cast<void>(server_->run(sql));

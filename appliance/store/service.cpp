@@ -383,16 +383,20 @@ void Service::finish() {
     }
     if (!thread_.joinable()) return;
     thread_.join();
+    // What was taken goes first: a write has no order in itself.
     std::vector<Batch> rest;
-    std::vector<const Batch*> all;
-    rest.reserve(2 * desks_.size());
+    std::vector<const Batch*> first;
+    std::vector<const Batch*> last;
+    rest.reserve(desks_.size());
     std::uint64_t waiting = 0;
     for (std::uint32_t i = 0; i < desks_.size(); ++i) {
         waiting += desks_[i]->waiting();
-        if (taken_[i]) all.push_back(&rest.emplace_back(std::move(*taken_[i])));
-        all.push_back(&rest.emplace_back(desks_[i]->take_rest()));
+        if (taken_[i]) first.push_back(&*taken_[i]);
+        last.push_back(&rest.emplace_back(desks_[i]->take_rest()));
     }
-    const bool written = database_->is_open() && restored_ && write(all) == Fault::kNone;
+    const bool written = database_->is_open() && restored_ &&
+                         (first.empty() || write(first) == Fault::kNone) &&
+                         write(last) == Fault::kNone;
     if (!written && waiting > 0) {
         log_.event(
             EventId::kStoreFailed,

@@ -129,7 +129,6 @@ private:
                 if (is_name(key, *member)) link.gateways.push_back(member->host);
             }
         }
-        std::ranges::stable_sort(link.edges, {}, &Settings::Link::Edge::priority);
         for (const std::string& name : tree_.instances("site")) {
             const std::string route = tree_.text("site/*/route", name);
             const auto pools = tree_.instances("pool");
@@ -146,8 +145,10 @@ private:
         for (const std::string& text : hosts) {
             const auto edge = config::parse_host_port(text);
             if (!is_name(key, *edge)) continue;
-            out_->settings.link.edges.push_back(
-                {edge->host, edge->port != 0 ? edge->port : port, priority});
+            auto& edges = out_->settings.link.edges;
+            const auto at =
+                std::ranges::upper_bound(edges, priority, {}, &Settings::Link::Edge::priority);
+            edges.insert(at, {edge->host, edge->port != 0 ? edge->port : port, priority});
         }
     }
 

@@ -158,6 +158,31 @@ TEST(LinkFrame, EveryCutWaitsForMore) {
     }
 }
 
+// It is written into a SIP response as it is.
+TEST(LinkFrame, AnAnswerThatWouldBreakAResponseIsRefused) {
+    const auto status_of = [](std::uint16_t status, Bytes tag, Bytes reason, Bytes lines) {
+        return read(written(Answer{5, Answer::Kind::kAnswered, status, 0, tag, reason, lines}))
+            .status;
+    };
+    EXPECT_EQ(status_of(486, "aB9", "Busy Here", "A: b\r\nC: d\r\n"), Status::kWhole);
+    for (const unsigned status : {1u, 100u, 199u, 700u, 65'535u}) {
+        EXPECT_EQ(status_of(static_cast<std::uint16_t>(status), "aB9", "", ""), Status::kMalformed)
+            << status;
+    }
+    for (const Bytes tag : {"a;b", "a b", "a\r\n", "\xc3\xa9"}) {
+        EXPECT_EQ(status_of(486, tag, "", ""), Status::kMalformed) << tag;
+    }
+    for (const Bytes reason : {Bytes("a\r\nVia: x"), Bytes("a\n"), Bytes("a\0", 2)}) {
+        EXPECT_EQ(status_of(486, "a", reason, ""), Status::kMalformed) << reason;
+    }
+    for (const Bytes lines :
+         {Bytes("A: b"), Bytes("A: b\r\n\r\nbody"), Bytes("\r\n"), Bytes("A: b\nC: d\r\n"),
+          Bytes("A: b\rC: d\r\n"), Bytes("Content-Length: 9\r\n"), Bytes("a: b\r\nL : 9\r\n"),
+          Bytes("A: \0b\r\n", 8), Bytes("A: b\r\n\r\n")}) {
+        EXPECT_EQ(status_of(486, "a", "", lines), Status::kMalformed) << lines;
+    }
+}
+
 TEST(LinkFrame, EveryWrongLengthIsRefused) {
     for (const Sample& sample : samples()) {
         const std::size_t right = sample.bytes.size() - 4;

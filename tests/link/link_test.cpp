@@ -80,7 +80,8 @@ struct EdgeSide final : EdgeDoor {
     }
 
     bool take_stanza(const ToPartner& to) override {
-        if (!room) return false;
+        if (!room || budget == 0) return false;
+        --budget;
         if (to.ticket == 0) {
             errors.emplace_back(to.stanza);
         } else {
@@ -109,6 +110,7 @@ struct EdgeSide final : EdgeDoor {
     Machine machine;
     Server server;
     bool room = true;
+    std::size_t budget = ~std::size_t{0};  // of stanzas that are taken
     std::vector<std::string> taken;
     std::vector<std::string> errors;
     std::vector<Ticket> tickets;
@@ -148,8 +150,16 @@ struct GatewaySide final : GatewayDoor {
         kinds.push_back(one.kind);
     }
 
+    // What a request says is what a partner is told.
+    bool relay(Bytes bytes) {
+        return client->take_stanza({make_ticket(0, ++relayed), "a.example", "b.example", bytes});
+    }
     bool take_request(const Request& request) override {
-        if (!room) return false;
+        if (!room || (relays && !relay(request.bytes))) return false;
+        if (relays) {
+            client->answer({request.ticket, Answer::Kind::kAnswered, 200, 0, {}, {}, {}});
+            return true;
+        }
         requests.emplace_back(request.ticket, request.bytes);
         return true;
     }
@@ -172,6 +182,8 @@ struct GatewaySide final : GatewayDoor {
 
     Machine machine;
     std::unique_ptr<Client> client;
+    bool relays = false;
+    std::uint64_t relayed = 0;
     bool room = true;
     std::vector<std::string> taken;
     std::set<Proof> proofs;
@@ -727,11 +739,11 @@ TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {
     ASSERT_TRUE(until([&] { return two.requests.size() == anothers; }));
     EXPECT_TRUE(one.requests.empty());
     for (const auto& [ticket, bytes] : two.requests) {
-        two.client->answer({ticket, Answer::Kind::kAnswered, 200, 0, "tag", "OK", bytes});
+        two.client->answer({ticket, Answer::Kind::kAnswered, 200, 0, "tag", "OK", bytes + "\r\n"});
     }
     ASSERT_TRUE(until([&] { return one.answers.size() == anothers; }));
     for (const auto& [ticket, answer] : one.answers) {
-        EXPECT_EQ(answer, "200 MESSAGE " + std::to_string(ticket));
+        EXPECT_EQ(answer, "200 MESSAGE " + std::to_string(ticket) + "\r\n");
     }
     // What is the same conversation for a stanza is the same for a request.
     const std::uint64_t conversation =
@@ -752,17 +764,89 @@ TEST_F(LinkTest, WhoWasAskedAndDiesIsTold) {
     while (!one.client->is_anothers(conversation)) ++conversation;
     ASSERT_TRUE(one.client->ask({1, conversation, "MESSAGE"}));
     ASSERT_TRUE(until([&] { return two.requests.size() == 1; }));
-    two.room = false;
+    two.room = false;  // nobody waits for it
     ASSERT_TRUE(one.client->ask({2, conversation, "MESSAGE"}));
+    ASSERT_TRUE(until([&] { return one.answers.size() == 1; }));
+    EXPECT_EQ(one.answers[2], "503 ");
+    two.room = true;
+    ASSERT_TRUE(one.client->ask({3, conversation, "MESSAGE"}));
     wait(10ms);
     simulation_.kill(two.machine.node);
-    ASSERT_TRUE(until([&] { return one.answers.size() == 2; }, 1s));
+    ASSERT_TRUE(until([&] { return one.answers.size() == 3; }, 1s));
     EXPECT_EQ(one.answers[1], "lost");
-    EXPECT_EQ(one.answers[2], "lost");
+    EXPECT_EQ(one.answers[3], "lost");
     EXPECT_FALSE(one.client->is_anothers(conversation));
     simulation_.kill(edge.machine.node);
     wait(1s);
-    EXPECT_FALSE(one.client->ask({3, conversation, "MESSAGE"}));
+    EXPECT_FALSE(one.client->ask({4, conversation, "MESSAGE"}));
+}
+
+// Each has requests for the other, and what each makes of them has to go through the same edge.
+TEST_F(LinkTest, TwoGatewaysThatWereOverloadedGoOn) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two.client->has_others(); }));
+    const std::string big(200'000, 'x');
+    GatewaySide* const both[] = {&one, &two};
+    std::uint64_t conversations[] = {0, 0};
+    std::size_t asked[] = {0, 0};
+    for (const int i : {0, 1}) {
+        both[i]->relays = true;
+        while (!both[i]->client->is_anothers(conversations[i])) ++conversations[i];
+    }
+    for (int step = 0; step < 300; ++step) {  // more than the edge takes
+        edge.budget = step % 3 == 0;
+        for (const int i : {0, 1}) {
+            for (int more = 0; more < 4; ++more) {
+                if (both[i]->client->ask({asked[i] + 1, conversations[i], big})) ++asked[i];
+                static_cast<void>(both[i]->relay(big));
+            }
+        }
+        edge.tell(Fate::kAcknowledged);
+        wait(1ms);
+    }
+    edge.budget = ~std::size_t{0};
+    EXPECT_TRUE(until(
+        [&] {
+            edge.tell(Fate::kAcknowledged);
+            return one.answers.size() == asked[0] && two.answers.size() == asked[1];
+        },
+        30s));
+}
+
+// It has proved who it is, and then says nothing: each time that the records are asked for again.
+TEST_F(LinkTest, AnEdgeOfTheRecordsThatSaysNothing) {
+    struct Mute final : SocketOwner, net::ConnectionOwner {
+        Mute(Simulation& simulation, const std::string& name) : machine(simulation, name, kAll) {
+            const auto listening =
+                machine.loop.listen(simulation.address(machine.node, kPort), *this);
+            FEDGATE_CHECK(listening.has_value());
+        }
+        void on_accept(Socket, Socket socket, const SocketAddress& peer) override {
+            all.push_back(std::make_unique<net::Connection>(machine.loop, *this, kLinkConnection,
+                                                            socket, peer));
+            all.back()->start_tls_server(*machine.tls, kLinkAlpn);
+        }
+        void on_secured(net::Connection&) override { ++secured; }
+        std::size_t on_data(net::Connection&, MutableBytes input) override { return input.size(); }
+        void on_closed(net::Connection&, Error) override {}
+
+        Machine machine;
+        unsigned secured = 0;
+        std::vector<std::unique_ptr<net::Connection>> all;
+    };
+    Mute mute(simulation_, "edge1.int");
+    EdgeSide other(simulation_, "edge2.int");
+    const auto adjust = [&](ClientSettings& settings, net::SimulatedResolver& resolver) {
+        settings.edges = {{"int"}};
+        resolver.add_srv("_fedgate-link._tcp.int", {10, 1, kPort, "edge1.int"});
+        resolver.add_address("edge1.int", simulation_.address(mute.machine.node, 0));
+    };
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge2.int", &other}}, kAll, adjust);
+    wait(200s);  // the records are asked for again every minute
+    EXPECT_GT(mute.secured, 10u);
+    EXPECT_EQ(gateway.client->up_count(), 0u);
 }
 
 // What is given to a peer that may be dead is in doubt when it is: no more than that of a second.
