@@ -11,7 +11,7 @@ MAY_INCLUDE = {
     "core/base": "", "core/run": "core/base", "core/rules": "core/base core/config",
     "core/config": "core/base",
     "net": "core/base core/run", "xml": "core/base core/rules", "sip": "core/base core/rules",
-    "appliance/store": "core", "appliance/link": "core net xml",
+    "appliance/store": "core", "appliance/link": "core net xml sip",
     "appliance/edge": "core net xml appliance/link appliance/store",
     "appliance/gateway": "core net xml sip appliance/link appliance/store",
     "appliance/admin": "core net xml sip appliance/store",

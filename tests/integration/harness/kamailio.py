@@ -76,7 +76,7 @@ request_route {{
     }}
     if ($rd != "{domain}") {{
         $du = "{fedgate}";
-{relay_to_other}        t_relay();
+        t_relay();
         exit;
     }}
 
@@ -91,12 +91,19 @@ request_route {{
 """
 
 # What can't be sent to the first gateway, or it does not take, goes to the second one.
-RELAY_TO_OTHER = """\
-        t_on_failure("OTHER");
-        if (t_relay_to("0x02")) {{    # no answer when it fails
-            exit;
+RELAY_TO_TWO = """\
+    if ($rd != "{domain}") {{
+        if (is_method("SUBSCRIBE")) {{
+            record_route();
         }}
-        $du = "{other}";
+        $du = "{fedgate}";
+        t_on_failure("OTHER");
+        if (!t_relay_to("0x02")) {{    # no answer when it fails
+            $du = "{other}";
+            t_relay();
+        }}
+        exit;
+    }}
 """
 
 ON_FAILURE = """
@@ -239,9 +246,9 @@ class Kamailio(Placed):
                   + ('modparam("auth", "nonce_count", 1)' if self.nonce_count else ""),
             listen_tls=f"listen=tls:{self.address}:5061" if self.certificate else "",
             listen=f"listen={self.listen}" if self.listen else "",
-            relay_to_other=RELAY_TO_OTHER.format(other=self.other) if self.other else "",
             load_presence=self.load_presence(), publish="        pua_set_publish();\n" if self.publishes else "",
-            presence=PRESENCE if self.presence else "",
+            presence=(PRESENCE if self.presence else "") + (RELAY_TO_TWO.format(
+                domain=self.domain, fedgate=fedgate, other=self.other) if self.other else ""),
             enable_tls="enable_tls=yes" if self.certificate else "",
             load_tls=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls}")' if self.certificate else "")
             + (ON_FAILURE.format(other=self.other) if self.other else ""))
