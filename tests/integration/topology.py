@@ -352,18 +352,16 @@ async def nothing(_):
     pass
 
 
-def bad_certificate(name, **how):
-    """The node starts again with a certificate of the link that nobody takes."""
+def bad_certificate(name, other=False):
+    """The node starts again with a certificate of the link that nobody takes: of another authority, or expired."""
     async def breaks(estate):
-        node = estate.processes[name]
+        node, source = estate.processes[name], estate.internal
         await node.stop()
-        estate.good = {key: node.keys[key] for key in node.keys if key.startswith("tls.internal.")}
-        if how.get("other"):
-            node.use(Authority(estate.directory / "others", "another CA"))
-            node.keys["tls.internal.ca"] = estate.good["tls.internal.ca"]
-        else:
-            own = estate.internal.issue(node.name, expired=True)
-            node.keys.update({"tls.internal.certificate": own.certificate, "tls.internal.key": own.key})
+        if other:
+            source = Authority(estate.directory / "others", "another CA")
+        own = source.issue(node.name, expired=not other)
+        estate.good = {key: node.keys[key] for key in ("tls.internal.certificate", "tls.internal.key")}
+        node.keys.update({"tls.internal.certificate": own.certificate, "tls.internal.key": own.key})
         await estate.start_one(name)
 
     async def mends(estate):
