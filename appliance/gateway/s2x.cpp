@@ -300,9 +300,15 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
     }
 }
 
+// It has been written, it has no fate (a SIP server was answered 504 long ago, another gateway
+// still waits), or it can't bounce any more.
 void Gateway::Engine::on_incoming_timer(Incoming& incoming) {
-    if (incoming.state == Incoming::State::kWritten) return answer_written(incoming);
-    free(incoming);  // it can't bounce any more; one that is still held was answered 504 long ago
+    switch (incoming.state) {
+        case Incoming::State::kWritten: return answer_written(incoming);
+        case Incoming::State::kHeld:
+            return refuse(incoming, sip_answer(link::Fault::kUnreachable, true));
+        case Incoming::State::kAnswered: return free(incoming);
+    }
 }
 
 // IM-50, ERR-10. A stanza of type error that came back from the partner.

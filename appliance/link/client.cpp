@@ -256,7 +256,7 @@ bool Client::quiet() const {
 }
 
 bool Client::settled() const {
-    return tickets_.count() == 0 && again_.empty() &&
+    return tickets_.count() == 0 && asked_.count() == 0 && askers_.count() == 0 && again_.empty() &&
            std::ranges::all_of(links_, [](const auto& link) {
                return !link->channel.up() ||
                       (link->owed.empty() && link->channel.session().settled());
@@ -395,13 +395,11 @@ bool Client::ask(const Request& request) {
 }
 
 void Client::take_answer(const Link& link, const Answer& answer) {
-    const Tickets::Entry* entry = asked_.find(answer.ticket);
-    if (entry == nullptr || entry->link != link.serial) return;
-    Answer told = answer;
-    told.ticket = entry->theirs;
-    --askings_[entry->about].count;
-    asked_.remove(answer.ticket);
-    gateway_->on_answer(told);
+    const auto asked = asked_.take(
+        answer.ticket, [&](const Tickets::Entry& one) { return one.link == link.serial; });
+    if (!asked) return;
+    --askings_[asked->about].count;
+    gateway_->on_answer(answer.as(asked->theirs));
 }
 
 // It never waits for room: what is behind it may be what makes room for others.
@@ -415,14 +413,11 @@ bool Client::take_request(Link& link, const Request& request) {
 }
 
 void Client::answer(const Answer& answer) {
-    const Tickets::Entry* entry = askers_.find(answer.ticket);
-    if (entry == nullptr) return;  // who has asked, or his edge, is gone
+    const auto asker = askers_.take(answer.ticket);
+    if (!asker) return;  // who has asked, or his edge, is gone
     const auto at =
-        std::ranges::find_if(links_, [&](const auto& link) { return link->serial == entry->link; });
-    Answer told = answer;
-    told.ticket = entry->theirs;
-    askers_.remove(answer.ticket);
-    if (at != links_.end()) (*at)->owed.tell(told);
+        std::ranges::find_if(links_, [&](const auto& link) { return link->serial == asker->link; });
+    if (at != links_.end()) (*at)->owed.tell(answer.as(asker->theirs));
 }
 
 void Client::take_outcome(const Link& link, const Outcome& outcome) {

@@ -135,6 +135,13 @@ struct Answer {
     Bytes to_tag{};
     Bytes reason{};
     Bytes headers{};  // whole lines
+
+    // As whoever has another ticket for it is told.
+    [[nodiscard]] Answer as(Ticket theirs) const {
+        Answer told = *this;
+        told.ticket = theirs;
+        return told;
+    }
 };
 // There is no room for the request now; its sender may try again, or elsewhere.
 constexpr Answer busy(Ticket ticket) {

@@ -406,13 +406,10 @@ bool Server::take_request(Link& asker, const Request& request) {
 }
 
 void Server::take_answer(const Link& owner, const Answer& answer) {
-    const Tickets::Entry* entry = requests_.find(answer.ticket);
-    if (entry == nullptr || entry->about != owner.serial) return;
-    Answer told = answer;
-    told.ticket = entry->theirs;
-    Link* const asker = link_of(entry->link);
-    requests_.remove(answer.ticket);
-    if (asker != nullptr) asker->owed.tell(told);
+    const auto request = requests_.take(
+        answer.ticket, [&](const Tickets::Entry& one) { return one.about == owner.serial; });
+    if (!request) return;
+    if (Link* const asker = link_of(request->link)) asker->owed.tell(answer.as(request->theirs));
 }
 
 Server::Link* Server::link_of(std::uint32_t serial) {

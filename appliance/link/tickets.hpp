@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "appliance/link/link.hpp"
@@ -53,6 +54,18 @@ public:
         entries_[index].next_free = first_free_;
         first_free_ = index;
         --count_;
+    }
+    // One that is told of for the last time, if `is` agrees; nothing: there is none.
+    template <typename Is>
+    [[nodiscard]] std::optional<Entry> take(std::uint64_t number, Is is) {
+        const Entry* const found = find(number);
+        if (found == nullptr || !is(*found)) return {};
+        const Entry entry = *found;
+        remove(number);
+        return entry;
+    }
+    [[nodiscard]] std::optional<Entry> take(std::uint64_t number) {
+        return take(number, [](const Entry&) { return true; });
     }
     // Of one session: those that are still there. `each(theirs)` may add others.
     template <typename Each>

@@ -168,5 +168,18 @@ TEST(S2x, AMessageIsRememberedForAMinute) {  // GEN-3, IM-50
     EXPECT_EQ(world.edge().stanzas.size(), 2u);  // ERR-5: and no error answers an error
 }
 
+// What another gateway has asked for is over at last even if the edge says nothing of the stanza.
+TEST(S2x, AnotherGatewayIsAnsweredWhateverBecomesOfTheStanza) {
+    World world;
+    world.edge().at_once = false;
+    ASSERT_TRUE(world.gateway().take_request({77, 1, World::request("b1", "x")}));
+    ASSERT_EQ(world.edge().stanzas.size(), 1u);
+    world.pass(59s);
+    EXPECT_TRUE(world.edge().answers.empty());
+    world.pass(2s);
+    EXPECT_EQ(world.edge().answers, (std::map<link::Ticket, unsigned>{{77, 504}}));
+    EXPECT_EQ(world.count(Counter::kMessagesS2xRefused), 1u);
+}
+
 }  // namespace
 }  // namespace fedgate::gateway

@@ -67,6 +67,7 @@ public:
         }
         return true;
     }
+    void answer(const link::Answer& one) override { answers[one.ticket] = one.status; }
     link::GatewayDoor* door = nullptr;
     int refuse = 0;
     bool at_once = true;
@@ -74,6 +75,7 @@ public:
     std::vector<std::string> stanzas;
     std::vector<std::string> their_domains;
     std::vector<link::Ticket> tickets;
+    std::map<link::Ticket, unsigned> answers;  // to other gateways: the status
 };
 
 // A SIP server and user agent. Each request is shown to `answer`, which gives the whole answer's

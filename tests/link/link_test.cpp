@@ -738,6 +738,9 @@ TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {
     EXPECT_LT(anothers, 75u);
     ASSERT_TRUE(until([&] { return two.requests.size() == anothers; }));
     EXPECT_TRUE(one.requests.empty());
+    wait(1s);  // all is acknowledged: it is the answers that are owed
+    EXPECT_FALSE(one.client->settled());
+    EXPECT_FALSE(two.client->settled());
     for (const auto& [ticket, bytes] : two.requests) {
         two.client->answer({ticket, Answer::Kind::kAnswered, 200, 0, "tag", "OK", bytes + "\r\n"});
     }
@@ -745,6 +748,7 @@ TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {
     for (const auto& [ticket, answer] : one.answers) {
         EXPECT_EQ(answer, "200 MESSAGE " + std::to_string(ticket) + "\r\n");
     }
+    EXPECT_TRUE(until([&] { return one.client->settled() && two.client->settled(); }, 1s));
     // What is the same conversation for a stanza is the same for a request.
     const std::uint64_t conversation =
         hash_of_address("v7", "a.example", hash_of_address("u", "b.example", 0));
