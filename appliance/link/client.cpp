@@ -363,9 +363,17 @@ void Client::take_gateway(Link& link, const GatewayNews& news) {
     }
 }
 
+bool Client::is_member(const std::string& gateway) const {
+    return settings_.gateways.empty() ||
+           std::ranges::find(settings_.gateways, gateway) != settings_.gateways.end();
+}
+
 bool Client::has_others() const {
-    return asked_.count() > 0 ||
-           std::ranges::any_of(links_, [](const auto& link) { return link->gateways.size() > 1; });
+    const auto has_some = [this](const auto& link) {
+        return std::ranges::count_if(link->gateways,
+                                     [this](const auto& name) { return is_member(name); }) > 1;
+    };
+    return asked_.count() > 0 || std::ranges::any_of(links_, has_some);
 }
 
 // As the edge that would be asked chooses; if that has no connection now, it is waited for.
@@ -374,9 +382,12 @@ bool Client::is_anothers(std::uint64_t conversation) const {
     const Link* const link = best_link(conversation);
     if (link == nullptr) return false;
     const std::size_t slot = slot_of(conversation);
-    const auto owner = std::ranges::max_element(
-        link->gateways, {}, [slot](const std::string& name) { return score_of(name, slot); });
-    return owner != link->gateways.end() && *owner != link->own_name;
+    const std::string* owner = nullptr;
+    for (const std::string& name : link->gateways) {
+        if (!is_member(name)) continue;
+        if (owner == nullptr || score_of(name, slot) > score_of(*owner, slot)) owner = &name;
+    }
+    return owner != nullptr && is_member(link->own_name) && *owner != link->own_name;
 }
 
 bool Client::ask(const Request& request) {
@@ -405,6 +416,10 @@ void Client::take_answer(const Link& link, const Answer& answer) {
 // It never waits for room: what is behind it may be what makes room for others.
 bool Client::take_request(Link& link, const Request& request) {
     if (link.owed.size() >= limits::kLinkOutcomes) return false;  // who asks does not listen
+    if (settings_.gateways.size() == 1) {                         // there is nobody who could ask
+        link.owed.tell(refused(request.ticket));
+        return true;
+    }
     const std::uint64_t own = askers_.add(request.ticket, link.serial);
     if (own != 0 && gateway_->take_request({own, request.conversation, request.bytes})) return true;
     if (own != 0 && askers_.find(own) != nullptr) askers_.remove(own);

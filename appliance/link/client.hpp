@@ -40,6 +40,9 @@ struct ClientSettings {
         std::uint16_t weight = 1;    // among those of one priority
     };
     std::vector<Edge> edges;
+    // Of the pool, as names in their certificates. An edge may name these and no others, and one
+    // alone is asked for nothing. Empty: no pool is known, and whatever an edge says holds.
+    std::vector<std::string> gateways;
     std::string node;  // our name, for people
     Id instance{};     // of the process: the same on all shards
 };
@@ -116,6 +119,7 @@ private:
     [[nodiscard]] bool take_request(Link&, const Request&);
     void take_answer(const Link&, const Answer&);
     void take_gateway(Link&, const GatewayNews&);
+    [[nodiscard]] bool is_member(const std::string& gateway) const;
     // Null: what there is on its way by another link comes first.
     [[nodiscard]] Link* link_for(Pair&, Link& best);
     [[nodiscard]] bool take(const ToPartner&);  // false: not now

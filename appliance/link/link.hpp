@@ -147,6 +147,10 @@ struct Answer {
 constexpr Answer busy(Ticket ticket) {
     return {ticket, Answer::Kind::kAnswered, 503, 1, {}, {}, {}};
 }
+// Nobody may ask here.
+constexpr Answer refused(Ticket ticket) {
+    return {ticket, Answer::Kind::kAnswered, 403, 0, {}, {}, {}};
+}
 
 // The gateway as the edge sees it.
 class GatewayDoor {

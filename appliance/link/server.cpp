@@ -394,6 +394,10 @@ bool Server::on_frame(Link& link, const Frame& frame) {
 // for room: two who wait for each other's would do so for ever.
 bool Server::take_request(Link& asker, const Request& request) {
     if (asker.owed.size() >= limits::kLinkOutcomes) return false;  // who asks does not listen
+    if (settings_.gateways.size() < 2) {                           // there is nobody to be asked
+        asker.owed.tell(refused(request.ticket));
+        return true;
+    }
     Link* const owner = link_for(request.conversation);
     if (owner == nullptr || !may_send(*owner)) return false;
     const std::uint64_t own = requests_.add(request.ticket, asker.serial, owner->serial);

@@ -75,6 +75,7 @@ void Worker::join_gateway() {
         for (const auto& edge : rules_->settings.link.edges) {
             links.edges.push_back({edge.host, edge.port, edge.priority});
         }
+        links.gateways = rules_->settings.link.gateways;
         links.node = settings_.node;
         links.instance = settings_.instance;
         client_ = std::make_unique<link::Client>(*shard_, *resolver_, *tls_.internal, links);

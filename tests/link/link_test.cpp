@@ -759,6 +759,38 @@ TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {
     EXPECT_TRUE(until([&] { return !one.client->has_others(); }));
 }
 
+// What an edge says of gateways holds as far as it says what the topology says.
+TEST_F(LinkTest, OnlyMembersOfThePoolMayBeNamedAndAsk) {
+    EdgeSide edge(simulation_, "edge1.int");
+    const auto with = [](std::vector<std::string> pool) {
+        return
+            [pool](ClientSettings& settings, net::SimulatedResolver&) { settings.gateways = pool; };
+    };
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}}, kAll, with({"gw1.int"}));
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}}, kAll,
+                    with({"gw1.int", "gw2.int"}));
+    ASSERT_TRUE(until([&] { return two.client->has_others(); }));
+    EXPECT_FALSE(one.client->has_others());
+    std::uint64_t conversation = 0;
+    while (!two.client->is_anothers(conversation)) {
+        EXPECT_FALSE(one.client->is_anothers(conversation++));
+    }
+    ASSERT_TRUE(two.client->ask({1, conversation, "MESSAGE"}));
+    ASSERT_TRUE(until([&] { return two.answers.size() == 1; }));
+    EXPECT_EQ(two.answers[1], "403 ");
+    EXPECT_TRUE(one.requests.empty());
+}
+
+TEST_F(LinkTest, AnEdgeOfOneGatewayTakesNoRequests) {
+    EdgeSide edge(simulation_, "edge1.int", {"gw1.int"});
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return gateway.client->up_count() == 1; }));
+    ASSERT_TRUE(gateway.client->ask({1, 1, "MESSAGE"}));
+    ASSERT_TRUE(until([&] { return gateway.answers.size() == 1; }));
+    EXPECT_EQ(gateway.answers[1], "403 ");
+    EXPECT_TRUE(gateway.requests.empty());
+}
+
 TEST_F(LinkTest, WhoWasAskedAndDiesIsTold) {
     EdgeSide edge(simulation_, "edge1.int");
     GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
