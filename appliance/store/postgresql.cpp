@@ -46,12 +46,33 @@ constexpr const char* kSettings[] = {
     "SET lock_timeout = 3000",
 };
 
-// Of one of the URL's words: given, and not empty.
-bool has(const PQconninfoOption* options, Bytes keyword) {
+// Of one of the URL's words; empty: not given.
+Bytes value_of(const PQconninfoOption* options, Bytes keyword) {
     for (; options->keyword != nullptr; ++options) {
-        if (keyword == options->keyword) return options->val != nullptr && *options->val != 0;
+        if (keyword == options->keyword && options->val != nullptr) return options->val;
     }
-    return false;
+    return {};
+}
+
+// What libpq says, up to where it quotes: that may be a piece of a password. A single character is
+// none.
+std::string said_without_quotes(Bytes text) {
+    std::size_t quote = text.find('"');
+    while (quote != Bytes::npos && quote + 2 < text.size() && text[quote + 2] == '"') {
+        quote = text.find('"', quote + 3);
+    }
+    text = text.substr(0, quote);
+    while (!text.empty() && Bytes(" :\n").find(text.back()) != Bytes::npos) text.remove_suffix(1);
+    return std::string(text);
+}
+
+// A password with a '/' in it, not written as %2F, ends up in the port or the name.
+bool is_misread(const PQconninfoOption* options) {
+    const Bytes ports = value_of(options, "port");
+    return ports.find_first_not_of("0123456789,") != Bytes::npos ||
+           value_of(options, "host").find('@', 1) !=
+               Bytes::npos ||  // first: a socket without a file
+           value_of(options, "dbname").find('@') != Bytes::npos;
 }
 
 // As {1,2,3}.
@@ -91,10 +112,14 @@ std::string fault_of_url(const std::string& url) {
     PQconninfoOption* const options = PQconninfoParse(url.c_str(), &error);
     std::string fault;
     if (options == nullptr) {
-        fault = error != nullptr ? error : "is no URL of a database";
-        while (!fault.empty() && fault.back() == '\n') fault.pop_back();
-        fault = "is no URL like postgresql://user@host/database: " + fault;
-    } else if (has(options, "password") || has(options, "sslpassword")) {
+        fault = "is no URL like postgresql://user@host/database";
+        if (error != nullptr) fault += ": " + said_without_quotes(error);
+    } else if (is_misread(options)) {
+        fault =
+            "is no URL like postgresql://user@host:port/database: there is an '@' in the name of "
+            "the host or of the database, or the port is no number";
+    } else if (!value_of(options, "password").empty() ||
+               !value_of(options, "sslpassword").empty()) {
         fault =
             "holds a password, which everybody who may read the configuration could read; put "
             "it into a file like ~/.pgpass and say passfile=PATH";

@@ -121,7 +121,8 @@ class Pool(PeerTest):
 
     async def test_what_is_no_url(self):
         for url, fault in (("postgresql://fedgate:geheim@db/fedgate", "holds a password"),
-                           ("postgresql://db/fedgate?sslmod=require", 'invalid URI query parameter: "sslmod"'),
+                           ("postgresql://db/fedgate?sslmod=require", "database: invalid URI query parameter"),
+                           ("postgresql://fedgate:ge/heim@db/fedgate", "the port is no number"),
                            ("postgresql:db", "is not a URL like")):
             run = subprocess.run([pathlib.Path(binaries()) / "fedgated", "--check", "-c", "/dev/null",
                                   "--set", f"store.url={url}"], capture_output=True, text=True, timeout=20)

@@ -3,6 +3,7 @@
 #include "appliance/store/postgresql.hpp"
 
 #include <optional>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -63,6 +64,18 @@ TEST(PostgreSql, UrlsAreJudged) {
     for (const char* url : {"postgresql://db/fedgate?sslmod=verify-full", "postgresql://[::1/x",
                             "postgresql://db/%zz"}) {
         EXPECT_NE(fault_of_url(url).find("is no URL like postgresql://"), std::string::npos) << url;
+    }
+    // Nor is a password told that is in the wrong place, or written in a way that makes it none.
+    for (const char* url :
+         {"postgresql://fedgate:geh/eim@db/fedgate", "postgresql://fedgate:12/geheim@db/fedgate",
+          "postgresql://fedgate:geheim%zz@db/fedgate", "postgresql://fedgate:geheim?x@db/fedgate",
+          "postgresql://db/fedgate?geheim", "postgresql://db/fedgate?geheim=x",
+          "postgresql://db/fedgate?x=y=geheim", "postgresql://[::1]geheim/x", "geheim",
+          "host=db geheim", "password='geheim"}) {
+        const std::string fault = fault_of_url(url);
+        EXPECT_NE(fault, "") << url;
+        EXPECT_EQ(fault.find("geh"), std::string::npos) << fault;
+        EXPECT_EQ(fault.find("eim"), std::string::npos) << fault;
     }
 }
 
