@@ -525,7 +525,9 @@ Fault PostgreSql::share_out(Shares& shares) {
         Parameters parameters;
         parameters.add(name).add(peer.beat);
         static_cast<void>(
-            server_->run("DELETE FROM fedgate_nodes WHERE node = $1 AND beat = $2", parameters));
+            server_->run("DELETE FROM fedgate_nodes WHERE node IN (SELECT node FROM fedgate_nodes "
+                         "WHERE node = $1 AND beat = $2 FOR UPDATE SKIP LOCKED)",
+                         parameters));
     }
     return Fault::kNone;
 }
@@ -536,9 +538,12 @@ Fault PostgreSql::take(const Slots& slots, const std::array<std::int64_t, kSlots
     const std::string seen = list_of(slots, epochs);
     Parameters parameters;
     parameters.add(node_).add_text(numbers).add_text(seen);
+    // What a slow transaction of its last owner holds is left for another turn.
     const Result taken = server_->run(
-        "UPDATE fedgate_slots SET owner = $1, epoch = epoch + 1 WHERE (slot, epoch) IN "
-        "(SELECT * FROM unnest($2::integer[], $3::bigint[])) RETURNING slot, epoch",
+        "UPDATE fedgate_slots SET owner = $1, epoch = epoch + 1 WHERE slot IN "
+        "(SELECT slot FROM fedgate_slots WHERE (slot, epoch) IN "
+        "(SELECT * FROM unnest($2::integer[], $3::bigint[])) FOR UPDATE SKIP LOCKED) "
+        "RETURNING slot, epoch",
         parameters);
     if (!taken.good()) return fail(taken, "can't be written");
     for (int i = 0; i < taken.rows(); ++i) {
@@ -557,8 +562,9 @@ Fault PostgreSql::let_go(const Slots& slots, const std::array<std::int64_t, kSlo
     Parameters parameters;
     parameters.add(node_).add_text(numbers).add_text(seen);
     const Result done = server_->run(
-        "UPDATE fedgate_slots SET owner = '' WHERE owner = $1 AND (slot, epoch) IN "
-        "(SELECT * FROM unnest($2::integer[], $3::bigint[]))",
+        "UPDATE fedgate_slots SET owner = '' WHERE slot IN "
+        "(SELECT slot FROM fedgate_slots WHERE owner = $1 AND (slot, epoch) IN "
+        "(SELECT * FROM unnest($2::integer[], $3::bigint[])) FOR UPDATE SKIP LOCKED)",
         parameters);
     return done.good() ? Fault::kNone : fail(done, "can't be written");
 }

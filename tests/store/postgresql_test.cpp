@@ -407,6 +407,35 @@ TEST(PostgreSqlPool, AfterAnOutageOfTheServerNobodyIsTakenForDead) {
     EXPECT_EQ(one.mine(), before);
 }
 
+// A transaction of one that does not end holds up nobody: its slots are left out until it does.
+TEST(PostgreSqlPool, ASlowTransactionKeepsItsSlotsAndNoOthers) {
+    const PostgreSqlServer server;
+    Node(server, "gw1.example").database().retire();  // the tables are there
+    std::jthread slow([&] {
+        EXPECT_EQ(server.ask("BEGIN; SELECT * FROM fedgate_slots WHERE slot < 10 FOR SHARE; "
+                             "SELECT pg_sleep(20)"),
+                  "ERROR:  canceling statement due to user request\n");
+    });
+    PostgreSqlServer::wait([&] {
+        return server.ask(
+                   "SELECT count(*) FROM pg_stat_activity "
+                   "WHERE wait_event = 'PgSleep'") == "1";
+    });
+    PostgreSql next(server.url(), "gw2.example");
+    ASSERT_EQ(next.open(), Fault::kNone);
+    Shares shares;
+    EXPECT_EQ(next.meet(shares), Fault::kNone) << next.why();
+    EXPECT_EQ(shares.gained, all_slots() << 10);
+    shares = {};
+    EXPECT_EQ(next.meet(shares), Fault::kNone) << next.why();
+    EXPECT_TRUE(shares.gained.none());
+    server.ask("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+    slow.join();
+    shares = {};
+    EXPECT_EQ(next.meet(shares), Fault::kNone) << next.why();
+    EXPECT_EQ(shares.gained, all_slots() >> (kSlots - 10));
+}
+
 TEST(PostgreSqlPool, ANameHasOneProcess) {
     const PostgreSqlServer server;
     Node old(server, "gw1.example");
