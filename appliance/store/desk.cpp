@@ -68,7 +68,10 @@ std::optional<Sequence> Desk::add(Change change, std::size_t count_max) {
 }
 
 void Desk::on_turn_end() {
-    if (!failing_) return hand_over();
+    if (!failing_) {
+        hand_over();
+        return end_leaving();
+    }
     if (waiting_.last == told_failed_) return;
     told_failed_ = waiting_.last;
     user_->on_stored(told_failed_, false);
@@ -90,11 +93,8 @@ void Desk::on_written(Batch batch, bool ok) {
         if (shard_ != nullptr) shard_->stats().add(Counter::kStoreKept, batch.changes.size());
         note_count();
         hand_over();
-        if (leaving_ && batch.last >= *leaving_) {
-            leaving_.reset();
-            parting_.reset();
-            keeper_.on_left(leaving_time_);
-        }
+        written_ = batch.last;
+        end_leaving();
         if (user_ != nullptr) user_->on_stored(batch.last, true);
         return;
     }
@@ -137,9 +137,17 @@ void Desk::leave(const Slots& slots, std::uint64_t time) {
     close(slots);
     leaving_time_ = time;
     leaving_.reset();
-    if (!busy_ && waiting_.changes.empty()) return keeper_.on_left(time);
     parting_ = slots;
     leaving_ = waiting_.last;
+    end_leaving();
+}
+
+// What waited of those slots is written, or nothing waits any more: it was lost.
+void Desk::end_leaving() {
+    if (!leaving_ || (written_ < *leaving_ && (busy_ || !waiting_.changes.empty()))) return;
+    leaving_.reset();
+    parting_.reset();
+    keeper_.on_left(leaving_time_);
 }
 
 void Desk::lose(const Slots& slots) {
@@ -152,6 +160,7 @@ void Desk::lose(const Slots& slots) {
         return true;
     });
     note_count();
+    end_leaving();
 }
 
 Batch Desk::take_rest() { return std::exchange(waiting_, {}); }

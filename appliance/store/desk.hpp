@@ -66,6 +66,7 @@ private:
     void hand_over();
     void note_count();
     void close(const Slots&);
+    void end_leaving();
     [[nodiscard]] bool is_in(const Slots& slots, Bytes xmpp, Bytes sip) const {
         return !shared_ || slots[slot_of(xmpp, sip)];
     }
@@ -88,6 +89,7 @@ private:
     bool busy_ = false;          // a batch is under way
     bool failing_ = false;
     Sequence told_failed_ = 0;
+    Sequence written_ = 0;
     std::atomic<std::size_t> count_{0};
 };
 

@@ -259,12 +259,12 @@ Fault Service::finish_leaving() {
         const std::lock_guard lock(mutex_);
         if (leaving_.none() || left_ < desks_.size()) return Fault::kNone;
     }
-    const Slots left = std::exchange(leaving_, {});
-    const Fault fault = database_->give_up(left);
+    if (const Fault fault = database_->give_up(leaving_); fault != Fault::kNone) return fault;
+    leaving_.reset();  // not before: they are served here no more, whosever they are
     const std::lock_guard lock(mutex_);
     shares_ = database_->describe_shares();
     rows_ = database_->rows();
-    return fault;
+    return Fault::kNone;
 }
 
 // So that no shard is held up for long, and no memory fills up before one that is.

@@ -246,5 +246,19 @@ TEST_F(SharedDoorTest, WhatWaitsIsWrittenBeforeASlotIsLeft) {
     EXPECT_EQ(memory.left(), 2U);
 }
 
+// All that waited was of slots that another node has taken meanwhile: nothing is to be written.
+TEST_F(SharedDoorTest, ASlotIsLeftAlsoWhenWhatWaitedIsLost) {
+    const Slots juliets = slot("juliet@xmpp.example");
+    memory.set_failing(true);
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example", 1)));
+    ASSERT_TRUE(told(1, false));
+    door->leave(juliets | slot("nurse@xmpp.example"), 1);
+    EXPECT_EQ(memory.left(), 0U);
+    memory.lose(juliets);
+    memory.set_failing(false);
+    EXPECT_TRUE(until([&] { return memory.left() == 1U; }));
+    EXPECT_TRUE(memory.rows().empty());
+}
+
 }  // namespace
 }  // namespace fedgate::store

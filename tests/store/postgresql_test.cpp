@@ -317,6 +317,12 @@ constexpr Pace kFast{.turn = std::chrono::milliseconds(50),
 constexpr Pace kPatient{.turn = std::chrono::milliseconds(50),
                         .lease = std::chrono::milliseconds(60'000)};
 
+// In a pool of gw1.example and gw2.example.
+bool second_has(const std::string& xmpp) {
+    const std::size_t slot = slot_of(xmpp, "romeo@sip.example");
+    return score_of("gw2.example", slot) > score_of("gw1.example", slot);
+}
+
 // A node without a process: it does what the test says.
 class Node {
 public:
@@ -503,6 +509,35 @@ TEST(PostgreSqlPool, RowsGoWithTheirSlots) {
     ASSERT_TRUE(Process::until(
         [&] { return one.listeners[0].rows + one.listeners[1].rows == before + moving + 1; }));
     EXPECT_TRUE(one.keep(at_two));
+}
+
+// What could not be given away is taken again, or given later: it is somebody's in any case.
+TEST(PostgreSqlPool, SlotsThatCouldNotBeGivenAreNotForgotten) {
+    const PostgreSqlServer server;
+    // Longer than two tries after a fault are apart, or nobody would ever seem dead.
+    Process one(std::make_unique<PostgreSql>(
+        server.url(), "gw1.example",
+        Pace{.turn = kFast.turn, .lease = std::chrono::milliseconds(3'000)}));
+    std::string at_two = "at two";
+    while (!second_has(at_two)) at_two += '2';
+    ASSERT_TRUE(one.keep(at_two));
+    ASSERT_EQ(server.ask("CREATE FUNCTION no() RETURNS trigger AS $$ BEGIN RAISE 'not now'; END $$ "
+                         "LANGUAGE plpgsql"),
+              "");
+    ASSERT_EQ(server.ask("CREATE TRIGGER no BEFORE UPDATE ON fedgate_slots FOR EACH ROW "
+                         "WHEN (NEW.owner = '') EXECUTE FUNCTION no()"),
+              "");
+    {
+        Node two(server, "gw2.example");
+        ASSERT_TRUE(
+            two.meets_until([&] { return one.remark().find("not now") != std::string::npos; }));
+    }
+    // The other one is dead now, and they are to stay here after all.
+    ASSERT_TRUE(Process::until(
+        [&] { return one.store().status().shares.find("gw2.example") == std::string::npos; }));
+    ASSERT_EQ(server.ask("DROP TRIGGER no ON fedgate_slots"), "");
+    EXPECT_TRUE(one.keep(at_two));
+    EXPECT_EQ(one.remark(), "");
 }
 
 TEST(PostgreSqlPool, ADeadNodesRowsAreRestoredByTheNext) {
