@@ -569,6 +569,8 @@ void Node::begin(Drain step) {
     const bool is_long = step == Drain::kGateways || step == Drain::kEdges;
     drain_ = step;
     drain_step_until_ = std::chrono::steady_clock::now() + (is_long ? kDrainStep : kShortStep);
+    // By now edges send to others, who are to have what they need for it.
+    if (step == Drain::kGateways && store_) store_->resign();
     on_every_shard([step](std::uint32_t, Worker& worker) {
         gateway::Gateway* const gateway = worker.gateway();
         edge::Edge* const edge = worker.edge();

@@ -94,7 +94,9 @@ public:
     // The last write() has left out what is not ours any more: meet() says what.
     [[nodiscard]] virtual bool is_behind() const { return false; }
     [[nodiscard]] virtual Fault give_up(const Slots&) { return Fault::kNone; }
-    // At the end, in peace: all of them.
+    // From now on meet() takes nothing, and all that is ours is due.
+    virtual void resign() {}
+    // At the end, in peace: gives up all, and the others do not reckon with us any more.
     virtual void retire() {}
     [[nodiscard]] virtual std::string describe_shares() const { return {}; }
 };

@@ -481,6 +481,7 @@ bool PostgreSql::is_alive(const std::string& node) const {
 
 // Edges choose in the same way.
 bool PostgreSql::is_ours(std::size_t slot) const {
+    if (resigned_) return false;
     const std::uint64_t score = score_of(node_, slot);
     return std::ranges::none_of(peers_, [&](const auto& peer) {
         return is_alive(peer.first) && score_of(peer.first, slot) > score;

@@ -47,6 +47,7 @@ public:
     [[nodiscard]] Fault meet(Shares&) override;
     [[nodiscard]] bool is_behind() const override { return is_behind_; }
     [[nodiscard]] Fault give_up(const Slots&) override;
+    void resign() override { resigned_ = true; }
     void retire() override;
     [[nodiscard]] std::string describe_shares() const override;
 
@@ -84,6 +85,7 @@ private:
     std::string why_;
     bool claimed_ = false;  // the name is ours
     bool is_behind_ = false;
+    bool resigned_ = false;
     bool may_pass_ = false;  // the last fault was of two who met: at once again
     Clock::time_point met_at_{};
     std::map<std::string, Peer> peers_;  // all nodes but this one; and the one that has our name

@@ -67,7 +67,8 @@ void Service::run() {
     while (wait()) {
         if (fault_ != Fault::kNone) {
             if (Clock::now() >= retry_at_) try_again();
-        } else if (database_->is_shared()) {
+        } else if (database_->is_shared() && !retired_) {
+            begin_resigning();
             Fault fault = finish_leaving();
             if (fault == Fault::kNone && Clock::now() >= turn_at_) fault = share();
             if (fault == Fault::kNone) fault = restore_some();
@@ -85,11 +86,11 @@ bool Service::wait() {
     };
     if (fault_ != Fault::kNone) {
         changed_.wait_until(lock, retry_at_, has_work);
-    } else if (!database_->is_shared()) {
+    } else if (!database_->is_shared() || retired_) {
         changed_.wait(lock, has_work);
     } else if (to_restore_.none()) {
         changed_.wait_until(lock, turn_at_, [&] {
-            return has_work() || (leaving_.any() && left_ == desks_.size());
+            return has_work() || resigning_ || (leaving_.any() && left_ == desks_.size());
         });
     }
     return !stopping_;
@@ -98,7 +99,7 @@ bool Service::wait() {
 void Service::try_again() {
     Fault fault = database_->is_open() && restored_ ? database_->probe() : open();
     if (fault == Fault::kDamaged) fault = mend();
-    if (fault == Fault::kNone && database_->is_shared()) fault = share();
+    if (fault == Fault::kNone && database_->is_shared() && !retired_) fault = share();
     if (fault == Fault::kNone && !restored_ && !database_->is_shared()) fault = restore();
     if (fault == Fault::kNone) return end_fault();
     begin_fault(fault);
@@ -225,7 +226,28 @@ Fault Service::share() {
     }
     restored_ = true;
     if (to_restore_.none() && !told_restored_) end_restoring();
+    if (resigned_ && leaving_.none()) {
+        database_->retire();
+        retired_ = true;
+    }
     return fault;
+}
+
+void Service::resign() {
+    const std::lock_guard lock(mutex_);
+    resigning_ = true;
+    changed_.notify_one();
+}
+
+void Service::begin_resigning() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!std::exchange(resigning_, false)) return;
+    }
+    database_->resign();
+    resigned_ = true;
+    to_restore_.reset();
+    turn_at_ = {};
 }
 
 // Some at a time: the others must hear of us meanwhile.
@@ -261,6 +283,7 @@ Fault Service::finish_leaving() {
     }
     if (const Fault fault = database_->give_up(leaving_); fault != Fault::kNone) return fault;
     leaving_.reset();  // not before: they are served here no more, whosever they are
+    if (resigned_) turn_at_ = {};
     const std::lock_guard lock(mutex_);
     shares_ = database_->describe_shares();
     rows_ = database_->rows();
@@ -311,7 +334,7 @@ void Service::write() {
     if (all.empty()) return;
     if (fault_ != Fault::kNone) return give_back(std::move(batches), false);
     Fault fault = write(all);
-    if (fault == Fault::kNone && database_->is_behind()) fault = share();
+    if (fault == Fault::kNone && database_->is_behind() && !retired_) fault = share();
     if (fault != Fault::kNone) begin_fault(fault);
     give_back(std::move(batches), fault == Fault::kNone);
 }

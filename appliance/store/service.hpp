@@ -48,6 +48,9 @@ public:
 
     [[nodiscard]] Desk& door(std::uint32_t shard) { return *desks_[shard]; }
     void start();
+    // Of a pool: this node takes nothing new any more, and the others take over what it has. Any
+    // thread; once.
+    void resign();
     // Waits for the store's thread, and writes what nobody has taken yet.
     void finish();
 
@@ -68,6 +71,7 @@ private:
     [[nodiscard]] Fault restore();
     [[nodiscard]] Fault scan(const Slots&, Damage&, bool& going_on);
     [[nodiscard]] Fault share();
+    void begin_resigning();
     [[nodiscard]] Fault restore_some();
     [[nodiscard]] Fault finish_leaving();
     [[nodiscard]] bool hand_over(std::uint32_t shard, std::vector<Change>);
@@ -90,6 +94,8 @@ private:
     Clock::time_point turn_at_{};               // the same, as what follows: of a pool
     Slots to_restore_;
     Slots leaving_;
+    bool resigned_ = false;
+    bool retired_ = false;       // and nothing is left
     Clock::time_point began_{};  // to restore
     std::uint64_t restoring_ = 0;
 
@@ -100,6 +106,7 @@ private:
     std::uint64_t leaving_time_ = 0;           // the how manieth
     std::size_t left_ = 0;                     // shards that have done so then
     bool stopping_ = false;
+    bool resigning_ = false;
     bool told_restored_ = false;  // the shards go on, with or without rows
     Fault fault_ = Fault::kNone;
     std::string why_;

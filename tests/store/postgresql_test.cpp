@@ -511,6 +511,24 @@ TEST(PostgreSqlPool, RowsGoWithTheirSlots) {
     EXPECT_TRUE(one.keep(at_two));
 }
 
+// It serves on until it has ended, but nothing that is the others'.
+TEST(PostgreSqlPool, WhoResignsGivesAllBackAtOnce) {
+    const PostgreSqlServer server;
+    Process one(std::make_unique<PostgreSql>(server.url(), "gw1.example"));
+    Process two(std::make_unique<PostgreSql>(server.url(), "gw2.example"));
+    std::string at_two = "at two";
+    while (!second_has(at_two)) at_two += '2';
+    ASSERT_TRUE(two.keep(at_two));
+    const auto began = std::chrono::steady_clock::now();
+    two.store().resign();
+    ASSERT_TRUE(one.keep(at_two));
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+    EXPECT_EQ(one.listeners[0].rows + one.listeners[1].rows, 1U);
+    EXPECT_FALSE(two.put(at_two).has_value());
+    EXPECT_EQ(server.ask("SELECT string_agg(node, ' ') FROM fedgate_nodes"), "gw1.example");
+    EXPECT_EQ(two.remark(), "");
+}
+
 // What could not be given away is taken again, or given later: it is somebody's in any case.
 TEST(PostgreSqlPool, SlotsThatCouldNotBeGivenAreNotForgotten) {
     const PostgreSqlServer server;
