@@ -2,8 +2,10 @@
 import asyncio
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import types
 import unittest
@@ -128,6 +130,28 @@ class Pool(PeerTest):
                                   "--set", f"store.url={url}"], capture_output=True, text=True, timeout=20)
             self.assertEqual(run.returncode, 1, url)
             self.assertRegex(run.stderr, f"store.url: .*{re.escape(fault)}")
+            self.assertNotIn("heim", run.stderr)
+
+
+class Killed(unittest.TestCase):
+    """Who runs the tests may be killed: nothing of them stays behind."""
+
+    SCRIPT = """
+import asyncio, time
+from harness.postgresql import PostgreSql
+print(asyncio.run(PostgreSql().start()).process.pid, flush=True)
+time.sleep(60)
+"""
+
+    def test_a_run_that_is_killed(self):
+        with subprocess.Popen([sys.executable, "-c", self.SCRIPT], stdout=subprocess.PIPE, text=True,
+                              cwd=pathlib.Path(__file__).parent) as run:
+            server = pathlib.Path("/proc") / run.stdout.readline().strip()
+            directory = (server / "cwd").resolve().parent
+            self.assertEqual((server / "comm").read_text(), "postgres\n")
+            run.kill()
+        asyncio.run(wait_until(lambda: not server.exists(), "the end of PostgreSQL"))
+        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

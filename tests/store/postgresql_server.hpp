@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 #include <pwd.h>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <thread>
@@ -33,7 +34,8 @@ inline std::string postgresql_program(const std::string& name) {
     return *std::ranges::max_element(versions) + "/bin/" + name;
 }
 
-// Its output goes into `log`. The server refuses to be root.
+// Its output goes into `log`. The server refuses to be root. It ends when the test does, however
+// that does.
 inline pid_t start_program(std::vector<std::string> words, const std::string& log) {
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
@@ -46,6 +48,7 @@ inline pid_t start_program(std::vector<std::string> words, const std::string& lo
     dup2(file, 1);
     dup2(file, 2);
     if (nobody != nullptr && (setgid(nobody->pw_gid) != 0 || setuid(nobody->pw_uid) != 0)) _exit(1);
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
     execv(arguments[0], arguments.data());
     _exit(127);
 }

@@ -49,7 +49,7 @@ class Machine:
     def __init__(self, name):
         self.name, self.cables, self.address = name, {}, None
         here = os.stat("/proc/self/ns/net").st_ino
-        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        self.holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"])
         self.pid = self.holder.pid
         end = time.monotonic() + 10
         while os.stat(f"/proc/{self.pid}/ns/net").st_ino == here:

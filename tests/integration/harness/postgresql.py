@@ -32,8 +32,8 @@ class PostgreSql:
         return f"postgresql://fedgate@/postgres?host={self.directory}"
 
     def command(self, program, *arguments):
-        as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-        return [*(as_user if os.getuid() == 0 else []), programs() / program, *arguments]
+        as_user = [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.getuid() == 0 else []
+        return ["setpriv", "--pdeathsig", "QUIT", *as_user, programs() / program, *arguments]
 
     async def run(self, *words):
         child = await asyncio.create_subprocess_exec(

@@ -79,11 +79,11 @@ class Placed:
 
 class Process:
     """One program. Everything it prints goes to its log file. own_group: and leader of a process group,
-    for one that has children. machine: where it runs, if not here (network.Machine)."""
+    for one that has children. machine: where it runs, if not here (network.Machine). It does not outlive us."""
 
     def __init__(self, name, command, log, cwd=None, env=None, own_group=False, machine=None):
         self.name, self.log, self.cwd, self.env = name, log, cwd, env
-        self.command = [*(machine.prefix if machine else ()), *command]
+        self.command = ["setpriv", "--pdeathsig", "TERM", *(machine.prefix if machine else ()), *command]
         self.own_group = own_group
         self.child = None
 
