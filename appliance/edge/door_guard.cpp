@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "core/base/hash.hpp"
 
@@ -74,47 +75,55 @@ DoorGuard::Admission DoorGuard::authenticate(const rules::Settings::Xmpp& settin
     const std::scoped_lock lock(mutex_);
     const std::string pair_key = our + ' ' + their;
     const auto known = pairs_.find(pair_key);
-    const bool is_full =
-        known != pairs_.end() && known->second.places.size() >= settings.streams_per_domain_pair;
-    std::list<Place>::iterator silent;
-    if (is_full) {
-        silent = longest_silent(known->second, now);
-        if (silent == known->second.places.end()) return {Refusal::kPair, nullptr, {}};
-    }
     const std::string& name = terms.discovered() ? their : terms.domain;
     if (partners_.size() >=
         limits::kCountedDomains) {  // those without a connection lose their rate
-        std::erase_if(partners_, [](const auto& one) { return one.second.connections == 0; });
+        std::erase_if(partners_, [](const auto& one) { return one.second.places.empty(); });
     }
     auto [partner, fresh] = partners_.try_emplace(name);
     if (fresh) partner->second.rate = bucket_of(terms, now);
     partner->second.last = now;
-    if (!is_full && partner->second.connections >= terms.connection_limit) {
-        return {Refusal::kPartner, nullptr, {}};
+    Place* silent = nullptr;
+    if (known != pairs_.end() && known->second.places.size() >= settings.streams_per_domain_pair) {
+        silent = longest_silent(known->second.places, now);
+        if (silent == nullptr) return {Refusal::kPair, nullptr, {}};
+    } else if (partner->second.places.size() >= terms.connection_limit) {
+        silent = longest_silent(partner->second.places, now);
+        if (silent == nullptr) return {Refusal::kPartner, nullptr, {}};
     }
     if (!partner->second.rate.take(1, now)) return {Refusal::kPartnerRate, nullptr, {}};
-    auto& entry = known != pairs_.end() ? *known : *pairs_.try_emplace(pair_key).first;
-    Pair& pair = entry.second;
     Admission admission;
-    if (is_full) {
-        silent->given_way = true;
+    if (silent != nullptr) {
         admission.gives_way = silent->stream;
-        given_way_.splice(given_way_.end(), pair.places, silent);
-    } else {
-        if (pair.places.empty()) pair.partner = name;
-        ++partners_[pair.partner].connections;
+        silent->given_way = true;
+        uncount(*silent);
     }
-    admission.place = &pair.places.emplace_back(stream, entry, now);
+    auto& entry = *pairs_.try_emplace(pair_key).first;
+    Pair& pair = entry.second;
+    if (pair.places.empty()) pair.partner = name;
+    admission.place = &places_.emplace_back(stream, entry, now);
+    admission.place->self = std::prev(places_.end());
+    pair.places.push_back(admission.place);
+    partners_[pair.partner].places.push_back(admission.place);
     const auto it = addresses_.find(net::ip_key(peer));
     no_longer_unauthenticated(stream.shard, it != addresses_.end() ? &it->second : nullptr);
     return admission;
 }
 
-// end(): all of them live.
-std::list<DoorGuard::Place>::iterator DoorGuard::longest_silent(Pair& pair, Instant now) {
-    const auto silent = std::ranges::min_element(
-        pair.places, {}, [](const Place& one) { return one.heard_at.load(); });
-    return silent->heard_at.load() + kGivesWayAfter <= now ? silent : pair.places.end();
+// Null: all of them live.
+DoorGuard::Place* DoorGuard::longest_silent(const Places& places, Instant now) {
+    const auto silent =
+        std::ranges::min_element(places, {}, [](const Place* one) { return one->heard_at.load(); });
+    const bool is_dead =
+        silent != places.end() && (*silent)->heard_at.load() + kGivesWayAfter <= now;
+    return is_dead ? *silent : nullptr;
+}
+
+void DoorGuard::uncount(const Place& place) {
+    auto& [key, pair] = place.pair;
+    std::erase(partners_[pair.partner].places, &place);
+    std::erase(pair.places, &place);
+    if (pair.places.empty()) pairs_.erase(pairs_.find(key));
 }
 
 void DoorGuard::no_longer_unauthenticated(std::uint32_t shard, Address* address) {
@@ -179,15 +188,8 @@ void DoorGuard::leave(std::uint32_t shard, const SocketAddress& peer, const Plac
     Address* address = it != addresses_.end() ? &it->second : nullptr;
     if (address != nullptr) --address->connections;
     if (place == nullptr) return no_longer_unauthenticated(shard, address);
-    const auto is_it = [place](const Place& one) { return &one == place; };
-    if (place->given_way) {
-        given_way_.remove_if(is_it);
-        return;
-    }
-    auto& [key, pair] = place->pair;
-    --partners_[pair.partner].connections;
-    pair.places.remove_if(is_it);
-    if (pair.places.empty()) pairs_.erase(pairs_.find(key));
+    if (!place->given_way) uncount(*place);
+    places_.erase(place->self);
 }
 
 std::uint32_t DoorGuard::connections() const {
@@ -203,7 +205,7 @@ void DoorGuard::forget_quiet(Instant now) {
                now - entry.second.last > kQuiet;
     });
     std::erase_if(partners_, [now](const auto& entry) {
-        return entry.second.connections == 0 && now - entry.second.last > kQuiet;
+        return entry.second.places.empty() && now - entry.second.last > kQuiet;
     });
     std::erase_if(claimed_, [now](const auto& entry) { return now - entry.second.last > kQuiet; });
 }

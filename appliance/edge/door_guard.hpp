@@ -19,9 +19,10 @@
 
 namespace fedgate::edge {
 
-// A full pair of domains (S2S-62) has room for a new stream when one of its streams was silent for
-// so long: it is dead, as a rule, and nobody has noticed yet. Longer than the pause between the
-// signs of life of a server that gives any (a minute): those that live drive each other out never.
+// A full pair of domains (S2S-62), or partner, has room for a new stream when one of its streams
+// was silent for so long: it is dead, as a rule, and nobody has noticed yet. Longer than the pause
+// between the signs of life of a server that gives any (a minute): those that live drive each other
+// out never.
 constexpr Duration kGivesWayAfter = std::chrono::seconds(90);
 
 class DoorGuard {
@@ -58,8 +59,10 @@ public:
         const StreamName stream;
         std::pair<const std::string, Pair>& pair;
         std::atomic<Instant> heard_at;  // the stream's shard writes it, whoever comes reads it
+        std::list<Place>::iterator self;
         bool given_way = false;
     };
+    using Places = std::vector<Place*>;
     struct Admission {
         Refusal refusal = Refusal::kNone;
         Place* place = nullptr;               // kNone
@@ -90,7 +93,7 @@ public:
     [[nodiscard]] static const char* text_of(Refusal);
 
     struct Pair {  // only the guard looks inside
-        std::list<Place> places;
+        Places places;
         std::string partner;  // that it counts for; the rules may have changed since
     };
 
@@ -104,7 +107,7 @@ private:
         Instant last{};
     };
     struct Partner {
-        std::uint32_t connections = 0;
+        Places places;
         TokenBucket rate;
         Instant last{};
     };
@@ -118,7 +121,8 @@ private:
 
     void forget_quiet(Instant now);
     void no_longer_unauthenticated(std::uint32_t shard, Address*);
-    [[nodiscard]] static std::list<Place>::iterator longest_silent(Pair&, Instant now);
+    [[nodiscard]] static Place* longest_silent(const Places&, Instant now);
+    void uncount(const Place&);
 
     mutable std::mutex mutex_;
     std::uint32_t connections_ = 0;
@@ -127,7 +131,7 @@ private:
     Instant forget_at_{};
     std::unordered_map<net::IpKey, Address, KeyHash> addresses_;
     std::unordered_map<std::string, Pair> pairs_;        // "our their"
-    std::list<Place> given_way_;                         // and not gone yet
+    std::list<Place> places_;                            // those too that have given way
     std::unordered_map<std::string, Partner> partners_;  // its domain; of one not listed: their
     std::unordered_map<std::string, Claimed> claimed_;   // their
 };

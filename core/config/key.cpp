@@ -111,7 +111,8 @@ constexpr Key kKeys[] = {
      "PEM file with the roots that may have signed this partner's certificates. Empty: "
      "tls.external.ca."},
     {"partner/*/connection_limit", kInteger, kNew, "connections", 0, kCount, "0", "",
-     "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner."},
+     "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner. "
+     "Beyond, the one that was silent longest gives way, if for 90 s at least."},
     {"partner/*/dane", kBool, kNew, "yes or no", 0, 1, "yes", "",
      "Let this partner's TLSA records (RFC 7673) say which certificate is its, in both directions, "
      "where DNSSEC vouches for them (net.dns.trust_anchor)."},

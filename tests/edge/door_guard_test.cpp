@@ -159,18 +159,36 @@ TEST(DoorGuard, ASilentStreamOfAFullPairGivesWay) {
     EXPECT_EQ(comers.gives_way, 0u);
 }
 
-// A pair's silence is no room for another pair, and no way around the rate.
-TEST(DoorGuard, NobodyElseIsDrivenOut) {
+// What is silent of a partner who has all that he may have gives way, whichever pair it is of.
+TEST(DoorGuard, ASilentStreamOfAFullPartnerGivesWay) {
     const rules::Settings::Xmpp settings = without_rate();
     DoorGuard guard(1);
     Comers comers(guard);
-    rules::Partner terms = partner("b.example", 4);
-    for (int i = 0; i < 4; ++i) {
-        EXPECT_EQ(comers.prove(settings, terms, "a.example", "b.example"), Refusal::kNone);
+    const auto prove = [&](const char* our, Instant now) {
+        return comers.prove(settings, partner("b.example", 4), our, "b.example", now);
+    };
+    EXPECT_EQ(comers.prove(settings, partner("c.example", 4), "a.example", "c.example"),
+              Refusal::kNone);
+    for (const char* our : {"a.example", "a.example", "one.example", "two.example"}) {
+        EXPECT_EQ(prove(our, kStart), Refusal::kNone);
     }
+    EXPECT_EQ(prove("two.example", kStart + kGivesWayAfter - 1ms), Refusal::kPartner);
+    for (const std::uint64_t number : {2, 3, 5}) comers.hear(number, kStart + 1s);
+    EXPECT_EQ(prove("two.example", kStart + kGivesWayAfter), Refusal::kNone);
+    EXPECT_EQ(comers.gives_way, 4u);  // the only one of its pair
+    EXPECT_EQ(prove("one.example", kStart + kGivesWayAfter), Refusal::kPartner);
+    comers.leave(4);
+    EXPECT_EQ(prove("one.example", kStart + kGivesWayAfter), Refusal::kPartner);
+    EXPECT_EQ(prove("one.example", kStart + kGivesWayAfter + 1s), Refusal::kNone);
+    for (const std::uint64_t number : {1, 2, 3, 5}) comers.leave(number);
+    EXPECT_EQ(guard.connections(), 2u);
+}
+
+// Silence is no way around the rate.
+TEST(DoorGuard, NobodyIsDrivenOutByOneTooMany) {
+    const rules::Settings::Xmpp settings = without_rate();
+    rules::Partner terms = partner("b.example", 4);
     const Instant later = kStart + 2 * kGivesWayAfter;
-    EXPECT_EQ(comers.prove(settings, terms, "other.example", "b.example", later),
-              Refusal::kPartner);
     terms.rate_connections = {1, std::chrono::hours(1)};
     rules::Settings::Xmpp limited = settings;
     DoorGuard slow(1);
