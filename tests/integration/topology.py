@@ -13,8 +13,8 @@ import collections
 import glob
 import itertools
 import json
-import json
-import signal
+import shutil
+import sys
 import time
 
 from harness import network
@@ -24,28 +24,35 @@ from harness.ejabberd import Ejabberd
 from harness.fedgate import Fedgate
 from harness.kamailio import Kamailio
 from harness.network import Machine, Network
+from harness.postgresql import PostgreSql
 from harness.process import Failed, is_listening, wait_until
 from harness.prosody import Prosody
 from harness.split import Role
 from harness.world import SIP_DOMAIN, binaries
-from load import Ledger, LoadClient, load_keys, run_tool
-from pool_load import PoolAgent
+from load import Ledger, load_keys, run_tool
+from topology_many import COUNT, NO_RATES, QUIET_SECONDS, Many
+from topology_presence import Agent, Client, Phone, Presence
 
 POOLS = {"A": (("a1", 11), ("a2", 12)), "B": (("b1", 13),)}    # and the last number of their addresses
 PRIORITY = {"A": 10, "B": 20}
 GATEWAYS = (("g1", 21), ("g2", 22))
+DATABASES = (("d1", 51), ("d2", 52))    # the primary, its replica
 PARTNERS = (("prosody.example", 31), ("ejabberd.example", 32))
 XMPP_USERS, SIP_USERS = 5, 7
 SETTLE_SECONDS = 60
+CHANGE_SECONDS = 0.3
+RATES, PROBE_SECONDS, LATE_SECONDS = (50, 100, 150, 200, 250, 300, 350, 400, 500, 600, 800, 1000), 4, 0.5
+MANY = "many"    # a fault with a load of its own (topology_many.py)
+STOP_SECONDS, BACK_SECONDS, RIGHT_SECONDS = 10, 10, 10
 PICTURE = """\
       {p0:^30}{p1:^30}
    ----+----------------+--------------+------------- outside {outside}.0/24, dns
        |                |              |
    pool A (priority 10): a1, a2   pool B (20): b1      edges
        |                |              |
-   ----+---------+------+-------+------+------------- inside {inside}.0/24, dns
-                 |              |
-              g1, g2         k1, k2                   gateways, SIP pool
+   ----+---------+------+-------+------+---+--------- inside {inside}.0/24, dns
+                 |              |          |
+              g1, g2         k1, k2     d1 -> d2      gateways, SIP pool, their store and its replica
 """
 
 
@@ -73,9 +80,9 @@ class Estate:
         self.machines, self.processes = {}, {}
         self.authority = Authority(directory / "ca")
         self.internal = Authority(directory / "internal", "internal CA")
-        self.agent = PoolAgent(ledger)
+        self.agent = Agent(ledger)
         self.agent.address = self.inside.address
-        self.clients = {}
+        self.clients, self.presence, self.many = {}, None, None
 
     def machine(self, name, number, *networks):
         self.machines[name] = Machine(name)
@@ -126,46 +133,86 @@ class Estate:
             dns.port = 53
         await self.dns["inside"].start(53)
         await self.agent.start()
-        for number, ((gateway, last), (other, other_last)) in enumerate(itertools.permutations(GATEWAYS), 1):
-            kamailio = Kamailio(self.directory / f"k{number}", SIP_DOMAIN, memory=256)
+        self.set_up_partners()
+        for number, ((_, last), (_, other)) in enumerate(itertools.permutations(GATEWAYS), 1):
+            kamailio = self.processes[f"k{number}"] = Kamailio(self.directory / f"k{number}", SIP_DOMAIN, memory=256)
             kamailio.place(self.machine(f"k{number}", 40 + number, self.inside))
             kamailio.settings = ("tcp_connect_timeout=2", )
-            kamailio.other = f"sip:{self.inside.prefix}.{other_last}:5060;transport=tcp"
-            kamailio.target = f"sip:{self.inside.prefix}.{last}:5060;transport=tcp"
-            self.processes[f"k{number}"] = kamailio
-            await self.start_one(f"k{number}")
+            kamailio.target, kamailio.other = (f"sip:{self.inside.prefix}.{one}:5060;transport=tcp" for one in (last, other))
+        self.many = Many(self.machine("load", 61, self.outside, self.inside), self.directory / "fedload.log")
+        partners = asyncio.gather(*(self.start_one(domain.partition(".")[0]) for domain, _ in PARTNERS))
+        await asyncio.gather(self.start_databases(), self.start_one("k1"), self.start_one("k2"))
         own = self.authority.issue(SIP_DOMAIN)
-        for name, number in (*itertools.chain(*POOLS.values()), *GATEWAYS):
-            await self.start_node(name, number, own, {domain: {"sasl": "optional", "dialback": "yes"} for domain, _ in PARTNERS})
+        await asyncio.gather(*(self.start_node(name, number, own)
+                               for name, number in (*itertools.chain(*POOLS.values()), *GATEWAYS)))
         self.dns["outside"].records = [line async for line in self.outer_zone()]
         await self.dns["outside"].start(53)
-        partners = dict(PARTNERS)
+        await partners
+        await wait_until(self.is_joined, "every gateway has a link to every edge")
+        self.clients = {(domain, n): Client(self.ledger, server.address, domain, f"user{n}", "secret")
+                        for (domain, _), server in zip(PARTNERS, (self.prosody, self.ejabberd)) for n in range(XMPP_USERS)}
+        await asyncio.gather(*(client.start() for client in self.clients.values()))
+        clients = {client.jid: client for client in self.clients.values()}
+        nodes = [self.processes[name].address for name in ("k1", "k2")]
+        for number in range(SIP_USERS):
+            phone = Phone(f"sip{number}", self.agent, nodes[::1 if number % 2 else -1], clients)
+            self.agent.phones[phone.name] = phone
+        self.presence = Presence(clients, {phone.address: phone for phone in self.agent.phones.values()})
+        await self.greet()
+        await self.presence.begin()
+        await self.ejabberd.save()
+        return self
+
+    async def greet(self):
+        """A message each way, so that streams stand: what waits for one Prosody sends behind what came later."""
+        for domain, _ in PARTNERS:
+            client, user = self.clients[domain, 0], "sip0"
+            key = self.ledger.enter("to SIP", (client.jid, user))
+            client.ids[client.message(f"{user}@{SIP_DOMAIN}", key)] = key
+            await self.agent.send_through(self.ledger.enter("to XMPP", (user, client.jid)), user, client.jid,
+                                          [self.processes["k1"].address])
+        await wait_until(lambda: not any(self.ledger.open.values()), "a message each way")
+
+    async def start_databases(self):
+        """The replica is one as soon as it is there."""
+        for name, number in DATABASES:
+            own = self.internal.issue(name_of(name))
+            database = PostgreSql(self.processes.get(DATABASES[0][0]))
+            self.processes[name] = database.place(self.machine(name, number, self.inside), name_of(name), own,
+                                                  self.internal.certificate)
+            await database.start()
+
+    @property
+    def store(self):
+        """The key that gateways have."""
+        one, two = (self.processes[name] for name, _ in DATABASES)
+        return {"store.url": f"postgresql://fedgate@/postgres?{one.reached(two)}"}
+
+    def set_up_partners(self):
         accounts = {f"user{n}": "secret" for n in range(XMPP_USERS)}
-        self.prosody = Prosody(self.directory / "prosody", PARTNERS[0][0], self.authority.issue(PARTNERS[0][0]),
-                               self.authority.certificate, accounts, "modern")
-        self.ejabberd = Ejabberd(self.directory / "ejabberd",
-                                 {PARTNERS[1][0]: (self.authority.issue(PARTNERS[1][0]), "tls-dialback")},
+        one, two = (domain for domain, _ in PARTNERS)
+        self.prosody = Prosody(self.directory / "prosody", one, self.authority.issue(one), self.authority.certificate,
+                               accounts, "modern")
+        self.ejabberd = Ejabberd(self.directory / "ejabberd", {two: (self.authority.issue(two), "tls-dialback")},
                                  self.authority.certificate, accounts)
         for server, (domain, number) in zip((self.prosody, self.ejabberd), PARTNERS):
             name = domain.partition(".")[0]
             self.processes[name] = server.place(self.machine(name, number, self.outside))
-            await server.start(self.dns["outside"])
-        await wait_until(self.is_joined, "every gateway has a link to every edge")
-        for domain, server in zip(partners, (self.prosody, self.ejabberd)):
-            for n in range(XMPP_USERS):
-                self.clients[domain, n] = await LoadClient(self.ledger, server.address, domain, f"user{n}", "secret").start()
-        return self
 
-    async def start_node(self, name, number, own, partners):
+    async def start_node(self, name, number, own):
+        partners = {domain: {"sasl": "optional", "dialback": "yes", **NO_RATES} for domain, _ in PARTNERS} | self.many.partner
+        domains = {SIP_DOMAIN: {"next_hop": " ".join(self.processes[k].uri("tcp") for k in ("k1", "k2"))}} | self.many.domain
         is_edge = name[0] != "g"
         machine = self.machine(name, number, *((self.outside, self.inside) if is_edge else (self.inside,)))
         inner = f"{self.inside.prefix}.{number}"
         node = Node("edge" if is_edge else "gateway", name_of(name), self.internal, self.directory / name, binaries(), own,
                     self.authority.certificate, self.dns["outside" if is_edge else "inside"], partners,
-                    {SIP_DOMAIN: {"next_hop": " ".join(self.processes[k].uri("tcp") for k in ("k1", "k2"))}},
+                    domains,
                     {**load_keys(), "xmpp.dialback.secret": "0123456789abcdef0123456789abcdef",
-                     "sip.trusted": f"{self.inside.prefix}.0/24", "sip.listen": f"tcp:{inner}:5060",
-                     "link.listen": f"{inner}:23456", "net.dns.servers": "", "core.threads": 1, **dict(self.topology())})
+                     "sip.trusted": f"{self.inside.prefix}.0/24", "sec.subscriptions_per_watcher": 1000,
+                     "sec.subscriptions_per_domain": 100000, "sip.listen": f"tcp:{inner}:5060",
+                     "link.listen": f"{inner}:23456", "net.dns.servers": "", "core.threads": 1, **({} if is_edge else self.store),
+                     **dict(self.topology())})
         node.place(machine)
         node.keys["net.dns.servers"] = self.dns["outside" if is_edge else "inside"].server
         node.keys["xmpp.listen"] = f"{machine.address}:5269"
@@ -190,24 +237,37 @@ class Estate:
                 await self.agent.register(f"sip{number}", SIP_DOMAIN, (process.address, 5060))
         elif process in (self.prosody, self.ejabberd):
             await process.start(self.dns["outside"])
+            for client in self.clients.values():
+                if client.address == process.address:
+                    await client.start()
+        elif isinstance(process, PostgreSql):
+            await process.start()
         else:
             (process.directory / "admin.sock").unlink(missing_ok=True)
             await process.start()
 
     async def stop(self):
         faults = []
+        if self.many:
+            await self.many.stop()
+        if self.presence:
+            await self.presence.stop()
         for client in self.clients.values():
             await client.stop()
         await self.agent.stop()
-        for name, process in self.processes.items():
-            if isinstance(process, Fedgate) and process.process and process.process.is_alive:
-                try:
-                    await process.stop()
-                except Failed as failure:
-                    faults.append(f"{name}: {failure}")
+        nodes = {name: process for name, process in self.processes.items()
+                 if isinstance(process, Fedgate) and process.process and process.process.is_alive}
+        for name, ended in zip(nodes, await asyncio.gather(*(node.stop() for node in nodes.values()),
+                                                           return_exceptions=True)):
+            if ended:
+                faults.append(f"{name}: {ended}")
+        for process in self.processes.values():
             await process.kill()
+            if isinstance(process, PostgreSql):
+                await process.remove()
         for dns in self.dns.values():
-            await dns.stop()
+            if dns.process:
+                await dns.stop()
         for machine in self.machines.values():
             machine.remove()
         return faults
@@ -238,6 +298,8 @@ class Traffic:
 
     def send_to_sip(self, number):
         (domain, n), client = list(self.estate.clients.items())[number % len(self.estate.clients)]
+        if not client.is_online:
+            return
         target = f"sip{number % SIP_USERS}"
         key = self.enter("to SIP", (f"user{n}@{domain}", target))
         client.ids[client.message(f"{target}@{SIP_DOMAIN}", key)] = key
@@ -251,9 +313,9 @@ class Traffic:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def run(self):
+    async def run(self, seconds=None):
         start = time.monotonic()
-        for count in itertools.count():
+        for count in itertools.count() if seconds is None else range(int(seconds * self.rate)):
             await asyncio.sleep(max(0, start + count / self.rate - time.monotonic()))
             if self.over:
                 return
@@ -261,8 +323,24 @@ class Traffic:
             self.send_to_sip(number)
             self.send_to_xmpp(number)
 
-    async def settle(self):
-        await wait_until(lambda: not any(self.ledger.open.values()), "all settled", SETTLE_SECONDS)
+    async def find_rate(self):
+        """The most that all of this, on one machine, does without a message that is late or refused."""
+        best = 0
+        for rate in RATES:
+            self.rate, first, start = rate, len(self.ledger.messages), time.monotonic()
+            await self.run(PROBE_SECONDS)
+            is_late = time.monotonic() - start > 1.1 * PROBE_SECONDS
+            await wait_until(lambda: not any(self.ledger.open.values()), "all settled", SETTLE_SECONDS)
+            keys = list(self.ledger.messages)[first:]
+            refused = sum(bool(self.ledger.messages[key].refused) for key in keys)
+            delays = sorted(self.came.get(key, start) - self.entered[key] for key in keys)
+            slow = delays[len(delays) * 95 // 100]
+            print(f"    {rate} messages a second each way: {refused} refused, 95 % within {slow:.2f} s"
+                  + (", entered too late" if is_late else ""), flush=True)
+            if is_late or refused or slow > LATE_SECONDS:
+                break
+            best = rate
+        return best
 
     def slowest(self, direction, since):
         """Of what was delivered and was under way then or entered since: seconds, from then on."""
@@ -273,10 +351,12 @@ class Traffic:
 
 class Fault:
     """breaks(estate), then mends(estate). within: seconds that a message to XMPP, and to SIP, may take; None: what
-    others do, not we, decides. doubt: messages may end in doubt, since a process or a cable had them."""
+    others do, not we, decides. doubt: messages may end in doubt, since a process or a cable had them. back: edges of which
+    one has traffic again soon after."""
 
-    def __init__(self, text, breaks, mends, within=(1, None), doubt=True):
+    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=()):
         self.text, self.breaks, self.mends, self.within, self.doubt = text, breaks, mends, within, doubt
+        self.back = back
 
 
 def kill(*names):
@@ -320,13 +400,44 @@ async def dns_back(estate):
         await one.start(one.port)
 
 
+async def primary_killed(estate):
+    """The administrator, or a program of his, promotes the replica at once."""
+    primary, replica = (estate.processes[name] for name, _ in DATABASES)
+    await primary.kill()
+    await replica.promote()
+
+
+async def primary_back(estate):
+    """As the replica of the one that was promoted; who is called what, changes."""
+    one, two = (name for name, _ in DATABASES)
+    primary, replica = estate.processes[one], estate.processes[two]
+    await primary.follow(replica)
+    estate.processes[one], estate.processes[two] = replica, primary
+
+
 async def restart_all(estate):
     """One after the other, each in order."""
     for name, node in estate.processes.items():
         if isinstance(node, Node):
-            await node.stop()
+            await node.control("services", "stop", "--graceful")
+            if status := await node.process.exit_status(STOP_SECONDS):
+                raise Failed(f"{name} ended with status {status}")
             await estate.start_one(name)
             await wait_until(estate.is_joined, f"all links, behind the restart of {name}", 30)
+
+
+def parted(*sides):
+    """Machines of one side and of another can't reach each other inside; the rest of the world reaches all."""
+    def all_pairs(estate, act):
+        for one, other in itertools.product(*(side.split() for side in sides)):
+            estate.machines[one].part(estate.machines[other], "inside", act)
+
+    async def breaks(estate):
+        all_pairs(estate, "add")
+
+    async def mends(estate):
+        all_pairs(estate, "del")
+    return breaks, mends
 
 
 def clock(name, ahead):
@@ -372,18 +483,41 @@ def bad_certificate(name, other=False):
     return breaks, mends
 
 
+SLOW = "slow", 0.2, 0.05    # seconds each way, and which part is lost
 FAULTS = {
     "edge": Fault("edge a1 killed", *kill("a1")),
-    "pool": Fault("all of pool A killed", *kill("a1", "a2"), within=(5, None)),
+    "pool": Fault("all of pool A killed", *kill("a1", "a2"), within=(5, None), back=("a1", "a2")),
     "gateway": Fault("gateway g1 killed", *kill("g1"), within=(None, 1)),
     "sip": Fault("Kamailio k1 killed", *kill("k1"), within=(None, 1)),
+    "prosody": Fault("the partner's Prosody killed", *kill("prosody"), within=(None, None)),
+    "ejabberd": Fault("the partner's ejabberd killed", *kill("ejabberd"), within=(None, None)),
+    "dns": Fault("both DNS servers killed", dns_gone, dns_back, within=(1, 1), doubt=False),
+    "store": Fault("the store's primary d1 killed", primary_killed, primary_back, within=(1, 1), doubt=False),
+    "store-gone": Fault("both of the store killed", *kill("d2", "d1"), within=(1, 1), doubt=False),
     "inner-cable": Fault("a1's inner cable cut", *cable("a1", "inside", "cut"), within=(5, None)),
     "outer-cable": Fault("a1's outer cable cut", *cable("a1", "outside", "cut"), within=(None, None)),
     "gateway-cable": Fault("g1's cable cut", *cable("g1", "inside", "cut"), within=(None, 5)),
-    "one-way": Fault("what a1 sends inside is lost", *cable("a1", "inside", "deafen"), within=(5, None)),
-    "slow": Fault("g1's cable: 200 ms, 5 % lost", *cable("g1", "inside", "slow", 0.2, 0.05), within=(5, 5)),
+    "sip-cable": Fault("k1's cable cut", *cable("k1", "inside", "cut"), within=(None, None)),
+    "partner-cable": Fault("Prosody's cable cut", *cable("prosody", "outside", "cut"), within=(None, None)),
+    "store-cable": Fault("the cable of d1 cut", *cable("d1", "inside", "cut"), within=(1, 1), doubt=False),
+    "from": Fault("what a1 sends inside is lost", *cable("a1", "inside", "deafen"), within=(5, None)),
+    "to": Fault("what is sent to a1 inside is lost", *cable("a1", "inside", "muffle"), within=(5, None)),
+    "from-gateway": Fault("what g1 sends is lost", *cable("g1", "inside", "deafen"), within=(None, 5)),
+    "to-gateway": Fault("what is sent to g1 is lost", *cable("g1", "inside", "muffle"), within=(None, 5)),
+    "slow-inner": Fault("a1's inner cable: 200 ms, 5 % lost", *cable("a1", "inside", *SLOW), within=(5, 5)),
+    "slow-outer": Fault("a1's outer cable: 200 ms, 5 % lost", *cable("a1", "outside", *SLOW), within=(5, 5)),
+    "slow-gateway": Fault("g1's cable: 200 ms, 5 % lost", *cable("g1", "inside", *SLOW), within=(5, 5)),
+    "slow-sip": Fault("k1's cable: 200 ms, 5 % lost", *cable("k1", "inside", *SLOW), within=(5, 5)),
+    "slow-partner": Fault("Prosody's cable: 200 ms, 5 % lost", *cable("prosody", "outside", *SLOW), within=(5, 5)),
+    "slow-store": Fault("d1's cable: 200 ms, 5 % lost", *cable("d1", "inside", *SLOW), within=(1, 1), doubt=False),
     "flapping": Fault("a1's inner cable cut every 2 s", *flap("a1", "inside"), within=(5, None)),
-    "dns": Fault("both DNS servers killed", dns_gone, dns_back, within=(1, 1), doubt=False),
+    "flapping-outer": Fault("a1's outer cable cut every 2 s", *flap("a1", "outside"), within=(None, None)),
+    "flapping-gateway": Fault("g1's cable cut every 2 s", *flap("g1", "inside"), within=(None, 5)),
+    "split-store": Fault("g1 | its store", *parted("g1", "d1 d2"), within=(1, 1), doubt=False),
+    "split-edge": Fault("a1 | g1, g2", *parted("a1", "g1 g2"), within=(5, None)),
+    "split-pair": Fault("a1 | g1", *parted("a1", "g1"), within=(5, None)),
+    "split-gateway": Fault("g1 | edges, g2, store", *parted("g1", "a1 a2 b1 g2 d1 d2"), within=(None, 5)),
+    "split-half": Fault("a1, g1 | a2, b1, g2, store", *parted("a1 g1", "a2 b1 g2 d1 d2"), within=(5, 5)),
     "expired": Fault("a2's certificate of the link expired", *bad_certificate("a2"), within=(1, None)),
     "wrong-ca": Fault("a2's certificate of another CA", *bad_certificate("a2", other=True), within=(1, None)),
     "clock": Fault("g1's clock a day ahead", *clock("g1", "+1d"), within=(1, 1)),
@@ -391,14 +525,21 @@ FAULTS = {
 }
 
 
+COLUMNS = ("sent", "once", "refused", "both", "doubt", "lost", "twice")
+HEAD = (f"{'':42}{'slowest message':^18}{'presence right':^18}\n{'fault':42}{'to XMPP':>9}{'to SIP':>9}{'':2}{'broken':>8}"
+        f"{'after':>8}{''.join(f'{name:>8}' for name in COLUMNS)}")
+
+
 class Trial:
     def __init__(self, estate, traffic, ledger, seconds):
         self.estate, self.traffic, self.ledger, self.seconds = estate, traffic, ledger, seconds
+        self.presence = estate.presence
         self.faults = []
 
-    def row(self, text, keys, x2s, s2x):
+    def account(self, keys):
+        """What became of these messages; why those that were refused were."""
         own = [self.ledger.messages[key] for key in keys]
-        counts = collections.Counter()
+        counts = collections.Counter(sent=len(own))
         for message in own:
             counts["twice"] += message.delivered > 1
             if message.delivered and message.refused:
@@ -411,37 +552,115 @@ class Trial:
                 counts["doubt"] += 1
             else:
                 counts["lost"] += 1
-        refused = collections.Counter(message.refused for message in own if message.refused)
-        print(f"{text:38} {s2x:6.2f} s {x2s:6.2f} s {len(own):6} {counts['once']:6} {counts['refused']:7} "
-              f"{counts['both']:5} {counts['doubt']:5} {counts['lost']:5} {counts['twice']:6}"
+        return counts, collections.Counter(message.refused for message in own if message.refused)
+
+    def row(self, text, keys, *seconds):
+        counts, refused = self.account(keys)
+        s2x, x2s, broken, after = seconds
+        print(f"{text:42}{s2x:7.2f} s{x2s:7.2f} s  {broken:>8}{after:>8}"
+              + "".join(f"{counts[name]:8}" for name in COLUMNS)
               + "".join(f"\n    {count} refused: {why}" for why, count in refused.items()), flush=True)
         if counts["lost"] or counts["twice"]:
             self.faults.append(f"{text}: {counts['lost']} lost, {counts['twice']} twice")
 
+    async def seen(self, text, since, seconds):
+        """When all presence is right; 0: it never was."""
+        try:
+            return await self.presence.when_right(seconds) - since
+        except Failed as failure:
+            self.faults.append(f"{text}: {failure}")
+            return 0
+
     async def run(self, name):
         fault = FAULTS[name]
         first = len(self.ledger.messages)
+        before = {name: self.presence.total(name) for name in ("again", "older", "gone")}
         await asyncio.sleep(self.seconds / 4)
         if fault.doubt:
             self.mark()
         at = time.monotonic()
+        change = asyncio.create_task(self.change_soon())
         await fault.breaks(self.estate)
         if fault.doubt:
             self.mark()
+        await change
+        broken = asyncio.create_task(self.seen(fault.text, 0, self.seconds + SETTLE_SECONDS))
         await asyncio.sleep(self.seconds)
         s2x, x2s = (self.traffic.slowest(direction, at) for direction in ("to XMPP", "to SIP"))
+        mended = time.monotonic()
         await fault.mends(self.estate)
         if fault.doubt:
             self.mark()
         await wait_until(self.estate.is_joined, f"all links, behind: {fault.text}", 30)
+        if fault.back:
+            await self.comes_back(fault, mended)
+        await asyncio.wait([broken], timeout=RIGHT_SECONDS)
+        if not broken.done():
+            wrong = list(self.presence.wrong())
+            print(f"    presence is wrong {RIGHT_SECONDS} s after it: {len(wrong)}, as {'; '.join(wrong[:3])}", flush=True)
+        right = await broken
+        changed = time.monotonic()
+        self.presence.change()
+        after = await self.seen(f"{fault.text}, after it", changed, SETTLE_SECONDS)
         await asyncio.sleep(self.seconds / 4)
         keys = list(self.ledger.messages)[first:]
-        await wait_until(lambda: all(self.ledger.messages[key].is_settled or self.ledger.messages[key].in_kill
-                                     for key in keys), f"all settled, behind: {fault.text}", SETTLE_SECONDS)
-        self.row(fault.text, keys, x2s, s2x)
+        await self.settled(keys, fault.text)
+        self.row(fault.text, keys, s2x, x2s, "never" if not right else f"{right - at:.1f} s" if right < mended
+                 else f"+{right - mended:.1f} s", f"{after:.1f} s" if after else "never")
+        told = {name: self.presence.total(name) - was for name, was in before.items()}
+        print(f"    presence told again {told['again']}, old after newer {told['older']}, gone {told['gone']}", flush=True)
         for what, seconds, within in (("to XMPP", s2x, fault.within[0]), ("to SIP", x2s, fault.within[1])):
             if within is not None and seconds > within + 1 / self.traffic.rate + 0.5:
                 self.faults.append(f"{fault.text}: a message {what} took {seconds:.1f} s")
+
+    async def comes_back(self, fault, since):
+        """They are fresh processes: nothing was sent by them yet."""
+        async def has_traffic():
+            counts = [await self.estate.processes[name].counter("xmpp.stanzas.out") for name in fault.back]
+            return any(counts)
+        try:
+            await wait_until(has_traffic, "", 2 * BACK_SECONDS)
+            seconds = time.monotonic() - since
+            print(f"    traffic is back at {' or '.join(fault.back)} {seconds:.1f} s after their start")
+        except Failed:
+            seconds = 2 * BACK_SECONDS
+        if seconds > BACK_SECONDS:
+            self.faults.append(f"{fault.text}: no traffic by {', '.join(fault.back)} within {BACK_SECONDS} s of their return")
+
+    async def run_many(self):
+        """Many subscriptions, and the gateway killed that has half of them."""
+        many = self.estate.many
+        await many.start(self.estate.edges[0].address, self.estate.processes["k1"].address)
+        seconds = await many.begin()
+        first = len(self.ledger.messages)
+        self.mark()
+        at = time.monotonic()
+        await self.estate.processes["g1"].kill()
+        self.mark()
+        right, count = await many.change()
+        s2x, x2s = (self.traffic.slowest(direction, at) for direction in ("to XMPP", "to SIP"))
+        await self.estate.start_one("g1")
+        self.mark()
+        await wait_until(self.estate.is_joined, "all links, behind a killed gateway", 30)
+        await asyncio.sleep(QUIET_SECONDS)
+        after, count_after = await many.change()
+        keys = list(self.ledger.messages)[first:]
+        await self.settled(keys, "a killed gateway")
+        text = f"g1 killed, {COUNT} subscriptions"
+        self.row(text, keys, s2x, x2s, f"{right:.1f} s", f"{after:.1f} s")
+        print(f"    made in {seconds:.1f} s; right: {count} and, when it was back, {count_after}")
+        if right > RIGHT_SECONDS or count < COUNT or count_after < COUNT:
+            self.faults.append(f"{text}: {count} right after {right:.1f} s, then {count_after}")
+        await many.stop()
+
+    async def settled(self, keys, text):
+        await wait_until(lambda: all(self.ledger.messages[key].is_settled or self.ledger.messages[key].in_kill
+                                     for key in keys), f"all settled, behind: {text}", SETTLE_SECONDS)
+
+    async def change_soon(self):
+        """What was on its way when a process died is another matter."""
+        await asyncio.sleep(CHANGE_SECONDS)
+        self.presence.change()
 
     def mark(self):
         """What is under way may end in doubt."""
@@ -451,22 +670,25 @@ class Trial:
             keys.clear()
 
 
-async def run_topology(directory, faults="all", seconds=8, rate=20):
+async def run_topology(directory, faults="all", seconds=8.0, rate=20.0, logs=""):
     """The network is entered already."""
     ledger = Ledger()
     estate = Estate(directory, ledger)
     estate.draw()
     try:
         await estate.start()
-        for node in (estate.edges[0], estate.gateways[0]):
-            print(f"{node.name}: fedctl ports\n{await node.control('ports')}")
+        for node, words in itertools.product((estate.edges[0], estate.gateways[0]), ("ports", "status")):
+            print(f"{node.name}: fedctl {words}\n{await node.control(words)}")
         traffic = Traffic(estate, ledger, rate)
+        if not rate:
+            most = await traffic.find_rate()
+            traffic.rate = most / 2
+            print(f"{most} messages a second each way pass; {traffic.rate:.0f} from here on\n")
         trial = Trial(estate, traffic, ledger, seconds)
         sender = asyncio.create_task(traffic.run())
-        print(f"{'':38} {'slowest message':^17}\n{'fault':38} {'to XMPP':>8} {'to SIP':>8} {'sent':>6} {'once':>6} {'refused':>7} "
-              f"{'both':>5} {'doubt':>5} {'lost':>5} {'twice':>6}")
-        for name in FAULTS if faults == "all" else faults.split(","):
-            await trial.run(name)
+        print(HEAD)
+        for name in (*FAULTS, MANY) if faults == "all" else faults.split(","):
+            await (trial.run_many() if name == MANY else trial.run(name))
         traffic.over = True
         await sender
         found = trial.faults
@@ -475,11 +697,15 @@ async def run_topology(directory, faults="all", seconds=8, rate=20):
         raise
     finally:
         left = await estate.stop()
+        if logs:
+            shutil.copytree(directory, logs, dirs_exist_ok=True, ignore=lambda _, names: {
+                name for name in names if "." in name and not name.endswith((".log", ".conf"))})
     return found + left
 
 
 if __name__ == "__main__":
     if not network.enter():
         sys.exit("topology.py: network namespaces need root")
-    run_tool(__doc__, run_topology, faults=("all", f"of these, with commas between: {', '.join(FAULTS)}"),
-             seconds=(8, "that each lasts"), rate=(20, "messages a second each way"))
+    run_tool(__doc__, run_topology, faults=("all", f"of these, with commas between: {', '.join((*FAULTS, MANY))}"),
+             seconds=(8.0, "that each lasts"), rate=(20.0, "messages a second each way; 0: half of what passes"),
+             logs=("", "a directory that gets the logs and configurations of all"))

@@ -90,8 +90,12 @@ request_route {{
 }}
 """
 
-# What can't be sent to the first gateway, or it does not take, goes to the second one.
+# What can't be sent to the first gateway, or it does not take, goes to the second one. A dialog goes where it is.
 RELAY_TO_TWO = """\
+    if (has_totag() && $rd =~ "^[0-9.]+$") {{
+        t_relay();
+        exit;
+    }}
     if ($rd != "{domain}") {{
         if (is_method("SUBSCRIBE")) {{
             record_route();

@@ -63,6 +63,11 @@ class Machine:
         self.address = self.address or cable.address
         return self
 
+    def part(self, other, network, act="add"):
+        """What they send each other on that network is lost; act="del": no more."""
+        for one, its in ((self, other), (other, self)):
+            ip("route", act, "blackhole", its.cables[network].address, within=one)
+
     def remove(self):
         for cable in self.cables.values():
             cable.mend()
@@ -90,9 +95,13 @@ class Cable:
         for half in ("0/25", "128/25"):
             ip("route", "replace", "blackhole", f"{self.network.prefix}.{half}", within=self.machine)
 
+    def muffle(self):
+        """What is sent to the machine is lost, and what it sends comes."""
+        self.relay = Relay(self, 0, (1, 0))
+
     def slow(self, delay, loss):
-        """delay: seconds, each way; loss: of how many frames one is lost, each way."""
-        self.relay = Relay(self, delay, loss)
+        """delay: seconds, each way; loss: which part of the frames is lost, each way."""
+        self.relay = Relay(self, delay, (loss, loss))
 
     def mend(self):
         if self.relay:
@@ -105,10 +114,10 @@ class Cable:
 
 
 class Relay:
-    """In the middle of a cable: keeps each frame for a while, and loses some."""
+    """In the middle of a cable: keeps each frame for a while, and loses some. loss: to the machine, and from it."""
 
     def __init__(self, cable, delay, loss):
-        self.delay, self.loss, self.random = delay, loss, random.Random(1)
+        self.delay, self.random = delay, random.Random(1)
         self.bridge = f"{cable.here[:13]}-s"
         ip("link", "add", self.bridge, "type", "bridge")
         ip("link", "set", self.bridge, "up")
@@ -116,8 +125,8 @@ class Relay:
                      enumerate((cable.network.name, self.bridge))]
         ip("link", "set", cable.here, "master", self.bridge)
         self.loop = asyncio.get_running_loop()
-        for end, other in (self.ends, reversed(self.ends)):
-            self.loop.add_reader(end, self.pass_on, end, other)
+        for (end, other), part in zip((self.ends, reversed(self.ends)), loss):
+            self.loop.add_reader(end, self.pass_on, end, other, part)
 
     @staticmethod
     def tap(name, master):
@@ -126,11 +135,11 @@ class Relay:
         ip("link", "set", name, "master", master, "up")
         return end
 
-    def pass_on(self, end, other):
+    def pass_on(self, end, other, loss):
         try:
             while True:
                 frame = os.read(end, FRAME_BYTES)
-                if self.random.random() >= self.loss:
+                if self.random.random() >= loss:
                     self.loop.call_later(self.delay, self.write, other, frame)
         except BlockingIOError:
             pass

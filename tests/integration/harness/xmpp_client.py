@@ -26,6 +26,8 @@ def error_of(stanza):
 
 
 class XmppClient:
+    first_presence = "<presence/>"
+
     def __init__(self, address, domain, name, password, port=5222, resource="test"):
         self.address, self.port, self.resource = address, port, resource
         self.domain, self.name, self.password = domain, name, password
@@ -51,7 +53,7 @@ class XmppClient:
         self.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
                   f"<resource>{self.resource}</resource></bind></iq>")
         await self.next_element(CLIENT + "iq")
-        self.send("<presence/>")
+        self.send(self.first_presence)
         # Before its own presence is back, what is for it may find nobody.
         await asyncio.wait_for(self.read_own_presence(), WAIT_SECONDS)
         self.reader_task = asyncio.create_task(self.read_all())
