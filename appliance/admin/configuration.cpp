@@ -72,6 +72,12 @@ void warn_of_overridden(const Tree& files, const Tree& committed, Problems& prob
                             ": not in force, a commit stands over it (fedctl sysctl --diff)"});
 }
 
+void warn(AdminHost& host, const rules::Snapshot& next, Problems& problems) {
+    for (std::string& text : host.warnings_of(next)) {
+        problems.push_back({true, {}, "", std::move(text)});
+    }
+}
+
 }  // namespace
 
 Tree Configuration::Layers::merged() const {
@@ -173,6 +179,7 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     if (!snapshot) return false;
     std::string why = host.fault_of(*snapshot);
     if (!why.empty()) return refuse("", why);
+    if (!changes.empty()) warn(host, *snapshot, problems);
     if (dry || (nothing && changes.empty())) return true;
     Commit made{origin.commit, note.author, now(), note.comment, std::move(committed)};
     if (!commits_.keep(made, why)) return refuse("", why);
@@ -206,6 +213,7 @@ bool Configuration::change(AdminHost* host, Layers next, bool dry, Problems& pro
         problems.push_back({false, {}, "", fault});
         return false;
     }
+    if (with_files && !changes.empty()) warn(*host, *snapshot, problems);
     if (dry) return true;
     if (same(tree, tree_) && !snapshots_.empty()) {  // but for the origins
         layers_ = std::move(next);

@@ -54,15 +54,25 @@ struct Link {
     std::string why;             // not up: the rest of a sentence
 };
 
+// By which edges the users of a site reach partners, where a gateway is alone.
+struct Route {
+    std::string site;   // empty: all others
+    std::string first;  // the pool, or an edge of none, that is wanted first
+    std::string now;    // that is used; empty: none is there
+    std::uint64_t since_s = 0;
+    std::vector<std::string> missing;  // edges of the first one, each with why it is not there
+};
+
 struct Status {
     std::string state = "running";  // or `draining`
     unsigned threads = 0;
     std::uint64_t streams_in = 0;  // authenticated
     std::uint64_t streams_out = 0;
     std::uint64_t sip_connections = 0;
-    std::vector<NextHop> next_hops;    // by domain, in the order of their names
-    std::optional<Store> store;        // none: no gateway is here
-    std::vector<Link> links;           // where one role is on other machines
+    std::vector<NextHop> next_hops;  // by domain, in the order of their names
+    std::optional<Store> store;      // none: no gateway is here
+    std::vector<Link> links;         // where one role is on other machines
+    std::vector<Route> routes;
     std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
 
@@ -116,6 +126,11 @@ public:
     // Could every core work with these rules? Empty, or a sentence that names what can't be used: a
     // file of certificates that is not there.
     [[nodiscard]] virtual std::string fault_of(const rules::Snapshot&) { return {}; }
+    // What an administrator should know before these rules are in force, that those in force don't
+    // have: machines that can't be reached, names that a certificate lacks. May take a second.
+    [[nodiscard]] virtual std::vector<std::string> warnings_of(const rules::Snapshot&) {
+        return {};
+    }
     // No core looks at a snapshot older than this one any more.
     [[nodiscard]] virtual std::uint64_t oldest_generation() = 0;
 

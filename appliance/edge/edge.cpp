@@ -67,6 +67,7 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     context_.certificates = &certificates;
     context_.settings.dialback = xml::make_dialback_secrets(dialback_secret);
     context_.apply_rules();
+    if (accepting_) static_cast<void>(open_listeners());
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kToPartner), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
@@ -78,18 +79,40 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
 
 Edge::~Edge() {
     context_.loop.cancel_turn_task(*this);
-    for (const Socket listener : listeners_) context_.loop.close(listener);
-    for (const Socket listener : tls_listeners_) context_.loop.close(listener);
+    for (const Listener& listener : listeners_) context_.loop.close(listener.socket);
 }
 
 Result<void> Edge::start() {
+    accepting_ = true;
+    const Result<void> outcome = open_listeners();
+    context_.loop.timers().arm(sweep_, context_.loop.now() + kSweep);
+    return outcome;
+}
+
+// As configured: those that are open already stay so.
+Result<void> Edge::open_listeners() {
+    const rules::Settings::Xmpp& settings = context_.rules->settings.xmpp;
+    const auto wanted = [](const std::vector<config::Address>& all, const std::string& text) {
+        return std::ranges::find(all, text, &config::Address::text) != all.end();
+    };
+    std::erase_if(listeners_, [&](const Listener& listener) {
+        const auto& all = listener.direct_tls ? settings.listen_tls : settings.listen;
+        if (wanted(all, listener.address)) return false;
+        context_.loop.close(listener.socket);
+        return true;
+    });
     Result<void> outcome;
-    const auto open = [&](const config::Address& address, std::vector<Socket>& into) {
+    const auto open = [&](const config::Address& address, bool direct_tls) {
+        if (std::ranges::any_of(listeners_, [&](const Listener& listener) {
+                return listener.direct_tls == direct_tls && listener.address == address.text;
+            })) {
+            return;
+        }
         const auto socket_address = net::parse_address(address.text);
         const auto socket = socket_address ? context_.loop.listen(*socket_address, *this)
                                            : Result<Socket>(Failure{socket_address.error()});
         if (socket) {
-            into.push_back(*socket);
+            listeners_.push_back({address.text, direct_tls, *socket});
             if (context_.shard.index() == 0)
                 context_.log.event(EventId::kListening,
                                    {{"protocol", "xmpp"}, {"address", address.text}});
@@ -101,11 +124,15 @@ Result<void> Edge::start() {
                             {"error", std::strerror(socket.error().system)}});
         if (outcome) outcome = Failure{socket.error()};
     };
-    for (const auto& address : context_.rules->settings.xmpp.listen) open(address, listeners_);
-    for (const auto& address : context_.rules->settings.xmpp.listen_tls)
-        open(address, tls_listeners_);
-    context_.loop.timers().arm(sweep_, context_.loop.now() + kSweep);
+    for (const auto& address : settings.listen) open(address, false);
+    for (const auto& address : settings.listen_tls) open(address, true);
     return outcome;
+}
+
+void Edge::accept() {
+    if (draining_ || accepting_) return;
+    accepting_ = true;
+    static_cast<void>(open_listeners());  // it is logged
 }
 
 void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates) {
@@ -150,7 +177,8 @@ void Edge::on_accept(Socket listener, Socket connection, const SocketAddress& pe
         refusal = guard_.enter(settings, here, peer, now);
     }
     if (refusal == DoorGuard::Refusal::kNone) {
-        const bool direct_tls = std::ranges::find(tls_listeners_, listener) != tls_listeners_.end();
+        const auto at = std::ranges::find(listeners_, listener, &Listener::socket);
+        const bool direct_tls = at != listeners_.end() && at->direct_tls;
         Handle<InStream> handle;
         InStream* stream = in_streams_.make(handle, context_, *this, connection, peer, direct_tls);
         if (stream != nullptr) {
@@ -554,10 +582,15 @@ void Edge::sweep() {
 }
 
 void Edge::stop_accepting() {
-    for (const Socket listener : listeners_) context_.loop.close(listener);
-    for (const Socket listener : tls_listeners_) context_.loop.close(listener);
-    listeners_.clear();
-    tls_listeners_.clear();
+    accepting_ = false;
+    for (const Listener& listener : std::exchange(listeners_, {})) {
+        context_.loop.close(listener.socket);
+    }
+}
+
+void Edge::send_away() {
+    stop_accepting();
+    in_streams_.for_each([](Handle<InStream>, InStream& stream) { stream.close(); });
 }
 
 void Edge::drain() {
@@ -581,16 +614,14 @@ std::vector<StreamRow> Edge::rows() const {
             std::chrono::duration_cast<std::chrono::seconds>(context_.loop.now() - then);
         return static_cast<std::uint64_t>(std::max<std::int64_t>(passed.count(), 0));
     };
-    for (const auto* listeners : {&listeners_, &tls_listeners_}) {
-        for (const Socket listener : *listeners) {
-            StreamRow row;
-            row.listening = true;
-            row.inbound = true;
-            row.local = net::format_address(context_.loop.local_address(listener));
-            row.state = "listening";
-            if (listeners == &tls_listeners_) row.tls = "direct";
-            rows.push_back(std::move(row));
-        }
+    for (const Listener& listener : listeners_) {
+        StreamRow row;
+        row.listening = true;
+        row.inbound = true;
+        row.local = net::format_address(context_.loop.local_address(listener.socket));
+        row.state = "listening";
+        if (listener.direct_tls) row.tls = "direct";
+        rows.push_back(std::move(row));
     }
     const auto add = [&](const net::Connection& connection, const xml::Stream* stream,
                          Instant since, StreamRow row) {

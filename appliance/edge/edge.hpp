@@ -64,9 +64,12 @@ public:
 
     // Opens the listeners. What can't be opened is logged; the first such error is returned.
     Result<void> start();
-    // Acts at once, but for xmpp.listen. Streams that the new rules do not allow are ended.
+    // Acts at once. Streams that the new rules do not allow are ended.
     void reload(const rules::Snapshot&, const Certificates&);
     void stop_accepting();
+    // The same until accept(), and ends in order what partners have opened: they go elsewhere.
+    void send_away();
+    void accept();
     // Flushes what waits for partners and closes those streams, then what partners have opened.
     void drain();
     [[nodiscard]] bool drained() const;
@@ -80,6 +83,7 @@ private:
     void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;
     bool on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) override;
     void on_turn_end() override;
+    Result<void> open_listeners();
     [[nodiscard]] bool make_room();
     void on_answer(const Asker&, std::optional<xml::Verdict>) override;
     void on_timer(Timer&) override;
@@ -154,8 +158,13 @@ private:
     Timer rejudge_;
     Timer sweep_;
     Timer fates_again_;
-    std::vector<Socket> listeners_;
-    std::vector<Socket> tls_listeners_;
+    struct Listener {
+        std::string address;  // as configured
+        bool direct_tls;
+        Socket socket;
+    };
+    std::vector<Listener> listeners_;
+    bool accepting_ = false;
     bool draining_ = false;
 };
 

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
+#include "appliance/link/peer.hpp"
 #include "appliance/link/session.hpp"
 #include "core/run/loop.hpp"
 #include "core/run/timers.hpp"
+#include "net/certificate.hpp"
 #include "net/connection.hpp"
 
 namespace fedgate::link {
@@ -56,6 +59,12 @@ public:
 
     [[nodiscard]] const Session& session() const { return session_; }
     [[nodiscard]] const net::Connection* connection() const { return connection_.get(); }
+    // Who is at the other end, judged on these terms from now on. There must be a connection.
+    [[nodiscard]] Known identify_again(const net::PeerTerms& terms,
+                                       std::span<const std::string> names) {
+        connection_->judge_with(terms);
+        return identify(*connection_, names);
+    }
     // Nothing that was written is on its way out any more.
     [[nodiscard]] bool closed() const { return connection_ == nullptr && parting_ == nullptr; }
     [[nodiscard]] bool up() const { return session_.state() == Session::State::kUp; }

@@ -18,6 +18,10 @@ constexpr Duration kSteadyAfter = std::chrono::seconds(10);
 constexpr Duration kTrialFirst = std::chrono::seconds(2);
 constexpr Duration kTrialMax = std::chrono::seconds(60);
 
+// A link to a peer that is not one of ours any more, for what is on its way.
+constexpr Duration kLetGoWithin = std::chrono::seconds(10);
+constexpr Duration kLookAtLeaving = std::chrono::milliseconds(50);
+
 class Trial {
 public:
     void on_up(Instant now) { up_at_ = now; }

@@ -1,6 +1,7 @@
 #include "appliance/link/client.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -9,6 +10,8 @@
 #include "core/base/limits.hpp"
 #include "net/address.hpp"
 #include "net/dialer.hpp"
+#include "xml/jid.hpp"
+#include "xml/stanza.hpp"
 
 namespace fedgate::link {
 
@@ -25,6 +28,8 @@ constexpr Duration kHeldToMove = 200ms;
 constexpr Duration kMoveAgain = 2s;
 // Edges that SRV records name are asked for anew at latest after this.
 constexpr Duration kAskService = 60s;
+// Users who are of another site from now on: all that was sent before has so long to get away.
+constexpr Duration kHeldForUsers = 500ms;
 
 bool is_below(Bytes name, Bytes domain) {
     return name == domain || (name.size() > domain.size() && name.ends_with(domain) &&
@@ -42,6 +47,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
           port(e.port),
           rank(its_rank),
           weight(e.weight),
+          pool(e.pool),
           names(std::move(its_names)),
           dialer(c.shard_.loop(), c.resolver_, *this, &addresses),
           timer(*this),
@@ -69,7 +75,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
                      *this, kLinkConnection);
     }
     void dial_later() {
-        if (!listed || client.finished_) return;
+        if (client.finished_ || (!listed && !channel.session().resumable())) return;
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + pause);
         pause = std::min(2 * pause, kRedialMax);
     }
@@ -80,8 +86,8 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
         connection->start_tls_client(*client.tls_, host, kLinkAlpn);
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + kHandshakeWithin);
     }
-    void on_dial_failed(net::Dialer&, net::DialFault, Error last, Instant) override {
-        tell_down("can't be reached");
+    void on_dial_failed(net::Dialer&, net::DialFault fault, Error last, Instant) override {
+        tell_down(why_not_reached(fault, last));
         // Its process has died: nobody goes on with its sessions.
         if (last.code == Errc::kRefused) channel.give_up();
         dial_later();
@@ -122,7 +128,8 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
         client.shard_.log().event(EventId::kLinkDown, {{"peer", host}, {"reason", reason}});
     }
     // Takes what is new, now or as soon as it is back.
-    [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
+    [[nodiscard]] bool there() const { return !leaving && (channel.open() || channel.returning()); }
+    [[nodiscard]] const std::string& place() const { return pool.empty() ? host : pool; }
     [[nodiscard]] bool idle() const {
         return channel.session().state() == Session::State::kDown && !channel.returning() &&
                connection == nullptr && !dialer.busy();
@@ -130,9 +137,13 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
 
     Client& client;
     const std::string host;
-    const std::uint16_t port;
+    std::uint16_t port;
     std::uint32_t rank;  // lower is first
     std::uint16_t weight;
+    std::string pool;
+    bool leaving = false;  // it is to end
+    Instant leaves_until{};
+    std::string leaves_why;
     bool listed = true;              // else it serves out the connection that it has
     std::vector<std::string> names;  // one of which its certificate has
     Trial trial;
@@ -169,7 +180,7 @@ struct Client::Service final : net::ResolverOwner, TimerOwner {
     void on_timer(Timer&) override { ask(); }
 
     Client& client;
-    const ClientSettings::Edge& settings;
+    const ClientSettings::Edge settings;
     net::QueryId query;
     std::vector<Link*> links;
     bool told = false;  // that it names none
@@ -185,13 +196,8 @@ Client::Client(Shard& shard, net::Resolver& resolver, net::TlsContext& tls, Clie
       edges_(shard.loop().now()),
       again_(shard.loop(), [this](const ToPartner& to) { return take(to); }),
       missed_(*this) {
-    for (const ClientSettings::Edge& edge : settings_.edges) {
-        if (edge.port == 0) {
-            services_.push_back(std::make_unique<Service>(*this, edge));
-        } else {
-            add(edge, std::uint32_t{edge.priority} << 16, {edge.host});
-        }
-    }
+    find_edges();
+    routes_.push_back({"", "", "", shard_.loop().now()});
 }
 
 Client::~Client() = default;
@@ -202,8 +208,209 @@ void Client::add(const ClientSettings::Edge& edge, std::uint32_t rank,
 }
 
 void Client::start() {
+    started_ = true;
     for (auto& link : links_) link->dial();
     for (auto& service : services_) service->ask();
+}
+
+// As settings_.edges say; those that are there already stay as they are.
+void Client::find_edges() {
+    for (const ClientSettings::Edge& edge : settings_.edges) {
+        if (edge.port == 0) {
+            const auto same = [&edge](const auto& one) { return one->settings == edge; };
+            if (std::ranges::any_of(services_, same)) continue;
+            services_.push_back(std::make_unique<Service>(*this, edge));
+            if (started_) services_.back()->ask();
+            continue;
+        }
+        const std::uint32_t rank = std::uint32_t{edge.priority} << 16;
+        const auto at = std::ranges::find_if(links_, [&edge](const auto& link) {
+            return link->host == edge.host && link->port == edge.port;
+        });
+        if (at == links_.end()) {
+            add(edge, rank, {edge.host});
+            if (started_) links_.back()->dial();
+        } else if (!(*at)->leaving) {  // else it comes anew when that has ended
+            (*at)->rank = rank;
+            (*at)->weight = edge.weight;
+            (*at)->pool = edge.pool;
+        }
+    }
+}
+
+void Client::set_edges(std::vector<ClientSettings::Edge> edges) {
+    if (draining_ || edges == settings_.edges) return;
+    settings_.edges = std::move(edges);
+    static constexpr Bytes kGone = "it does not use this edge any more";
+    const auto named = [this](const auto& same) {
+        return std::ranges::any_of(settings_.edges, same);
+    };
+    const auto is_named = [&named](const auto& link) {
+        return named([&link](const auto& edge) {
+            return edge.host == link->host && edge.port == link->port;
+        });
+    };
+    // At another port from now on: it is the same edge, and the link that stands is as good.
+    for (const ClientSettings::Edge& edge : settings_.edges) {
+        const auto same = [&](const auto& link) {
+            return link->host == edge.host && link->port == edge.port;
+        };
+        if (edge.port == 0 || std::ranges::any_of(links_, same)) continue;
+        const auto at = std::ranges::find_if(links_, [&](const auto& link) {
+            return link->host == edge.host && !link->leaving && !is_named(link);
+        });
+        if (at != links_.end()) (*at)->port = edge.port;
+    }
+    std::erase_if(services_, [&](const auto& service) {
+        if (named([&](const auto& edge) { return edge == service->settings; })) return false;
+        for (Link* const link : service->links) let_go(*link, kGone);
+        return true;
+    });
+    for (auto& link : links_) {
+        const bool found = std::ranges::any_of(services_, [&](const auto& service) {
+            return std::ranges::find(service->links, link.get()) != service->links.end();
+        });
+        if (!found && !is_named(link)) let_go(*link, kGone);
+    }
+    find_edges();
+    end_leaving();
+    note_who_is_there();
+}
+
+void Client::let_go(Link& link, Bytes why) {
+    if (std::exchange(link.leaving, true)) return;
+    link.listed = false;
+    link.leaves_why = why;
+    link.leaves_until = shard_.loop().now() + kLetGoWithin;
+    link.timer.cancel();
+    link.channel.drain();
+    shard_.loop().timers().arm(later_.timer, shard_.loop().now());
+}
+
+// Nothing is on its way by it, either way.
+bool Client::is_done(Link& link) {
+    const Session& session = link.channel.session();
+    if (!session.resumable() || shard_.loop().now() >= link.leaves_until) return true;
+    return link.channel.up() && session.quiet() && session.settled() && link.owed.empty() &&
+           !tickets_.any_of(link.serial) && !asked_.any_of(link.serial) &&
+           !askers_.any_of(link.serial);
+}
+
+void Client::end_leaving() {
+    for (auto& link : links_) {
+        if (!link->leaving || !is_done(*link)) continue;
+        link->connection.reset();
+        link->channel.end(EndCode::kDone, link->leaves_why);
+    }
+    forget_gone();
+    find_edges();
+    look_again();
+}
+
+// For links that leave, and for those whose trial ends.
+void Client::look_again() {
+    const Instant now = shard_.loop().now();
+    Instant at = kNever;
+    for (const auto& link : links_) {
+        if (link->leaving) at = std::min(at, now + kLookAtLeaving);
+        if (link->there() && !link->trial.passed(now)) at = std::min(at, link->trial.until());
+    }
+    if (at != kNever) shard_.loop().timers().arm(later_.timer, at);
+}
+
+void Client::on_later() {
+    end_leaving();
+    note_routes();
+}
+
+void Client::forget_gone() {
+    const auto is_gone = [](const Link& link) {
+        return link.leaving ? !link.channel.session().resumable() && link.channel.closed()
+                            : !link.listed && link.idle();
+    };
+    for (auto& service : services_) {
+        std::erase_if(service->links, [&](const Link* link) { return is_gone(*link); });
+    }
+    std::erase_if(links_, [&](const auto& link) { return is_gone(*link); });
+}
+
+void Client::set_tls(net::TlsContext& tls) {
+    tls_ = &tls;
+    for (auto& link : links_) {
+        if (!link->channel.up()) continue;
+        const Known known = link->channel.identify_again({.roots = tls.roots()}, link->names);
+        if (!known.name.empty()) continue;
+        link->tell_refused("it " + known.fault);
+        link->channel.end(EndCode::kRefused, "it " + known.fault);
+    }
+}
+
+// Pairs keep the edge that they have until all that went there has a fate. Who is of another site
+// from now on may be of another pair, too: for a moment that one waits for the one that he was of.
+void Client::set_rules(const rules::Snapshot* rules) {
+    const rules::Snapshot* const before = std::exchange(rules_, rules);
+    const bool users = (before != nullptr && before->users_have_sites()) ||
+                       (rules != nullptr && rules->users_have_sites());
+    if (users && before != nullptr) users_move_until_ = shard_.loop().now() + kHeldForUsers;
+    std::vector<Route> routes{{routes_.front()}};
+    for (const rules::Site& site : rules != nullptr ? rules->sites() : std::vector<rules::Site>()) {
+        if (site.route.empty()) continue;
+        const auto at = std::ranges::find(routes_, site.name, &Route::site);
+        routes.push_back(at != routes_.end() ? *at : Route{site.name, "", "", shard_.loop().now()});
+        routes.back().pool = site.route;
+    }
+    routes_ = std::move(routes);
+    note_routes();
+}
+
+void Client::note_routes() {
+    for (Route& route : routes_) {
+        const Link* const best = best_link(0, route.pool);
+        const std::string now = best != nullptr ? best->place() : "";
+        if (now == route.now) continue;
+        const std::string before = std::exchange(route.now, now);
+        route.since = shard_.loop().now();
+        if (route.site.empty() || shard_.index() != 0) continue;
+        shard_.log().event(EventId::kRouteMoved, {{"site", route.site},
+                                                  {"first", route.pool},
+                                                  {"before", before.empty() ? "none" : before},
+                                                  {"now", now.empty() ? "none" : now}});
+    }
+}
+
+// Whether it is there or not; of several, `now`.
+std::string Client::first_by_priority(const std::string& now) const {
+    const Link* first = nullptr;
+    for (const auto& link : links_) {
+        if (link->leaving || (first != nullptr && link->rank > first->rank)) continue;
+        if (first == nullptr || link->rank < first->rank || link->place() == now) {
+            first = link.get();
+        }
+    }
+    return first != nullptr ? first->place() : std::string();
+}
+
+std::vector<RouteRow> Client::routes() const {
+    std::vector<RouteRow> rows;
+    for (const Route& route : routes_) {
+        RouteRow& row = rows.emplace_back();
+        row.site = route.site;
+        row.first = route.pool;
+        row.now = route.now;
+        row.since = shard_.loop().now() - route.since;
+        if (row.first.empty()) row.first = first_by_priority(route.now);
+        const Instant now = shard_.loop().now();
+        for (const auto& link : links_) {
+            if (link->leaving || link->place() != row.first) continue;
+            if (link->there() && link->trial.passed(now)) continue;
+            row.missing.push_back(link->host + ": " +
+                                  (link->there()        ? "on trial, since it came and went"
+                                   : link->channel.up() ? "draining"
+                                   : link->why.empty()  ? "not tried yet"
+                                                        : link->why));
+        }
+    }
+    return rows;
 }
 
 void Client::drain() {
@@ -220,7 +427,7 @@ void Client::take_service(Service& service, const net::DnsAnswer& answer) {
                                   {{"peer", service.settings.host}, {"reason", "names no edge"}});
     }
     service.told = false;
-    for (Link* link : service.links) link->listed = false;
+    for (Link* link : service.links) link->listed = false;  // those that leave stay so
     for (const net::SrvRecord& record : answer.srv) {
         if (record.target.empty()) continue;
         const std::uint32_t rank = std::uint32_t{service.settings.priority} << 16 | record.priority;
@@ -233,20 +440,20 @@ void Client::take_service(Service& service, const net::DnsAnswer& answer) {
             if (answer.secure || is_below(record.target, service.settings.host)) {
                 names.push_back(record.target);
             }
-            add({record.target, record.port, 0, record.weight}, rank, std::move(names));
+            add({record.target, record.port, 0, record.weight, service.settings.pool}, rank,
+                std::move(names));
             service.links.push_back(links_.back().get());
             links_.back()->dial();
             continue;
         }
         Link& link = **at;
+        if (link.leaving) continue;
         link.listed = true;
         link.rank = rank;
         link.weight = record.weight;
         if (link.idle() && !link.timer.armed()) link.dial();
     }
-    const auto is_gone = [](const Link* link) { return !link->listed && link->idle(); };
-    std::erase_if(service.links, is_gone);
-    std::erase_if(links_, [&](const auto& link) { return is_gone(link.get()); });
+    forget_gone();
     note_who_is_there();
 }
 
@@ -277,10 +484,12 @@ bool Client::closed() const {
 }
 
 std::vector<LinkRow> Client::rows() const {
-    std::uint32_t best = ~std::uint32_t{0};
-    for (const auto& link : links_) {
-        if (link->there()) best = std::min(best, link->rank);
-    }
+    const auto is_used = [this](const Link& link) {
+        return std::ranges::any_of(routes_, [&](const Route& route) {
+            const Link* const best = best_link(0, route.pool);
+            return best != nullptr && best->pool == link.pool && best->rank == link.rank;
+        });
+    };
     std::vector<LinkRow> rows;
     for (const auto& link : links_) {
         const net::Connection* const connection = link->channel.connection();
@@ -289,8 +498,8 @@ std::vector<LinkRow> Client::rows() const {
              connection != nullptr ? net::format_address(connection->peer_address())
                                    : std::string(),
              static_cast<std::uint16_t>(shard_.index()), link->channel.up(),
-             link->channel.open() && link->rank == best, shard_.loop().now() - link->since,
-             link->channel.up() ? std::string() : link->why});
+             link->there() && link->channel.open() && is_used(*link),
+             shard_.loop().now() - link->since, link->channel.up() ? std::string() : link->why});
     }
     return rows;
 }
@@ -313,6 +522,7 @@ void Client::on_up(Link& link, bool resumed) {
     link.since = shard_.loop().now();
     shard_.stats().add(Counter::kLinkOpened);
     note_who_is_there();
+    look_again();
     shard_.log().event(EventId::kLinkUp, {{"peer", link.host}});
 }
 
@@ -331,6 +541,7 @@ void Client::note_who_is_there() {
     if (edges_.none()) {
         shard_.loop().timers().arm(missed_, edges_.none_since() + kEdgeAwaited);
     }
+    note_routes();
 }
 
 // What may wait for longer is none of those whose senders are told.
@@ -458,14 +669,26 @@ void Client::take_news(Link& link, const PartnerNews& news) {
     if (news.kind == Kind::kUp) pair.stands = &link;
     if (news.kind == Kind::kBroke || news.kind == Kind::kDown) {
         if (pair.stands == &link) pair.stands = nullptr;
-        if (pair.link != nullptr && pair.link != &link) return;
+        if (!carries(link, news.our_domain, news.their_domain)) return;
     }
     gateway_->on_partner(news);
 }
 
+bool Client::carries(const Link& link, Bytes our, Bytes their) {
+    const Pair& pair = pairs_[pair_of(our, their)];
+    if (pair.link == nullptr || pair.link == &link) return true;
+    if (rules_ == nullptr || !rules_->users_have_sites()) return false;
+    return std::ranges::any_of(rules_->sites(), [&](const rules::Site& site) {
+        key_.assign(our).append(1, ' ').append(their).append(1, ' ').append(site.name);
+        const auto at = pair_numbers_.find(key_);
+        return at != pair_numbers_.end() && pairs_[at->second].link == &link;
+    });
+}
+
 // At the bound, those that nothing is on its way of are forgotten. 0: no room.
-std::uint32_t Client::pair_of(Bytes our, Bytes their) {
+std::uint32_t Client::pair_of(Bytes our, Bytes their, Bytes site) {
     key_.assign(our).append(1, ' ').append(their);
+    if (!site.empty()) key_.append(1, ' ').append(site);
     const auto at = pair_numbers_.find(key_);
     if (at != pair_numbers_.end()) return at->second;
     if (free_pairs_.empty() && pairs_.size() > limits::kLinkPairs) {
@@ -488,14 +711,15 @@ std::uint32_t Client::pair_of(Bytes our, Bytes their) {
     return number;
 }
 
-Client::Link* Client::best_link(std::uint64_t what) const {
+Client::Link* Client::best_link(std::uint64_t what, Bytes pool) const {
     if (links_.size() == 1) return links_[0]->there() ? links_[0].get() : nullptr;
     const Instant now = shard_.loop().now();
     Link* best = nullptr;
-    std::tuple<bool, bool, std::uint32_t, double> best_score;  // the lowest one
+    std::tuple<bool, bool, bool, std::uint32_t, double> best_score;  // the lowest one
     for (const auto& link : links_) {
         if (!link->there()) continue;
-        const std::tuple its{!link->trial.passed(now), !link->listed, link->rank,
+        const bool other = !pool.empty() && link->pool != pool;
+        const std::tuple its{!link->trial.passed(now), !link->listed, other, link->rank,
                              -weighted_score(link->host, link->weight, what)};
         if (best != nullptr && its >= best_score) continue;
         best = link.get();
@@ -519,6 +743,41 @@ Client::Link* Client::link_for(Pair& pair, Link& best) {
     return old.channel.open() ? &old : &best;
 }
 
+// By which pool its sender goes first, and of which site he is, if that is not his domain's.
+Client::Way Client::way_of(const ToPartner& to) const {
+    if (rules_ == nullptr || !rules_->has_routes()) return {};
+    const rules::SipDomain* const domain = rules_->sip_domain(to.our_domain);
+    if (domain == nullptr) return {};
+    const rules::Site* const common = rules_->site_of({}, *domain);
+    const rules::Site* own = common;
+    if (rules_->users_have_sites()) {
+        const xml::StreamScope scope;
+        const xml::Stanza stanza = xml::parse_stanza(to.stanza, scope);
+        std::array<char, xml::kJidBytes> decoded;
+        Sink text{MutableBytes(decoded)};
+        const auto from = xml::split_jid(stanza.decoded(stanza.from, text));
+        std::array<char, limits::kJidPartBytes> memory;
+        Sink user{MutableBytes(memory)};
+        if (from) xml::unescape_local(from->local, user);
+        own = rules_->site_of(user.written(), *domain);
+    }
+    if (own == nullptr) return {};
+    return {own->route, own != common ? Bytes(own->name) : Bytes()};
+}
+
+// Nothing of this pair of domains is on its way by another edge, whosever it is.
+bool Client::all_went_by(const Link& best, const ToPartner& to) {
+    const auto went = [&](Bytes site) {
+        const Pair& pair = pairs_[pair_of(to.our_domain, to.their_domain, site)];
+        if (pair.link == nullptr || pair.link == &best) return true;
+        return pair.open == 0 &&
+               pair.link->channel.session().acknowledged(Lane::kStanzas) >= pair.sent;
+    };
+    return went({}) && std::ranges::all_of(rules_->sites(), [&](const rules::Site& site) {
+               return went(site.name);
+           });
+}
+
 bool Client::take_stanza(const ToPartner& to) {
     if (!fits(to)) {
         fail(to, Fault::kTooLong);
@@ -535,13 +794,15 @@ void Client::owe(const ToPartner& to) {
 }
 
 bool Client::take(const ToPartner& to) {
-    Link* const best = best_link(fnv1a(to.their_domain, fnv1a(to.our_domain)));
+    const Way way = way_of(to);
+    Link* const best = best_link(fnv1a(to.their_domain, fnv1a(to.our_domain)), way.pool);
     if (best == nullptr) {
         if (!missed(kLateNewsKept)) return false;
         fail(to, Fault::kUnreachable);
         return true;
     }
-    const std::uint32_t number = pair_of(to.our_domain, to.their_domain);
+    if (shard_.loop().now() < users_move_until_ && !all_went_by(*best, to)) return false;
+    const std::uint32_t number = pair_of(to.our_domain, to.their_domain, way.site);
     Link* const link = number != 0 ? link_for(pairs_[number], *best) : best;
     return link != nullptr && link->channel.open() && send(to, *link, number);
 }
@@ -621,11 +882,11 @@ void Client::on_over(Link& link) {
 
 // The streams to partners that it had are gone, too.
 void Client::tell_partners_of(Link& link) {
-    std::vector<std::string> told;
+    std::set<std::string> told;
     for (const auto& [names, number] : pair_numbers_) {
         Pair& pair = pairs_[number];
         if (pair.link != &link && pair.stands != &link) continue;
-        told.push_back(names);
+        told.insert(names.substr(0, names.find(' ', names.find(' ') + 1)));
         if (pair.stands == &link) pair.stands = nullptr;
         if (pair.link != &link) continue;
         pair.link = nullptr;

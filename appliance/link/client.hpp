@@ -2,7 +2,8 @@
 // come in through any. It is the edge as the gateway of this shard sees it. What goes to a partner
 // goes by one edge as long as that is there: of those of the first priority that has any, the one
 // that its pair of domains is given to by weight. Whatever an edge had when it went, its sender is
-// told; and with which partners it talked, the gateway.
+// told; and with which partners it talked, the gateway. The users of a site with a route go by the
+// pool that it names, as long as one of that is there.
 //
 // Order of life: make, attach(), start(), turns, drain(), destroy before the gateway.
 // Thread: the shard's; each shard has links of its own, so that fates need no way between shards.
@@ -12,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "appliance/link/again.hpp"
@@ -20,6 +22,7 @@
 #include "appliance/link/link.hpp"
 #include "appliance/link/row.hpp"
 #include "appliance/link/tickets.hpp"
+#include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
 #include "net/tls.hpp"
@@ -38,6 +41,9 @@ struct ClientSettings {
         std::uint16_t port = 0;
         std::uint16_t priority = 0;  // lower is first
         std::uint16_t weight = 1;    // among those of one priority
+        std::string pool{};          // that it is of, for routes; empty: none
+
+        bool operator==(const Edge&) const = default;
     };
     std::vector<Edge> edges;
     // Of the pool, as names in their certificates. An edge may name these and no others, and one
@@ -58,7 +64,14 @@ public:
     void attach(GatewayDoor& gateway) { gateway_ = &gateway; }
     void start();
     // For connections from now on.
-    void set_tls(net::TlsContext& tls) { tls_ = &tls; }
+    // For connections from now on. One whose other end is not to be trusted any more is ended.
+    void set_tls(net::TlsContext&);
+    // Other edges: those that are new are dialled; the link to one that is gone gets nothing new,
+    // and ends when all that is on its way has come to an end, at latest after kLetGoWithin.
+    void set_edges(std::vector<ClientSettings::Edge>);
+    void set_gateways(std::vector<std::string> names) { settings_.gateways = std::move(names); }
+    // Whose routes hold from now on; it must outlive that. Null: no routes.
+    void set_rules(const rules::Snapshot*);
     // Asks the edges to send nothing new.
     void drain();
     // They know, and what they had sent has been taken.
@@ -79,6 +92,8 @@ public:
     [[nodiscard]] std::size_t up_count() const;
     // One for each edge.
     [[nodiscard]] std::vector<LinkRow> rows() const;
+    // One for each site with a route, and one for all others.
+    [[nodiscard]] std::vector<RouteRow> routes() const;
 
 private:
     struct Link;
@@ -100,6 +115,13 @@ private:
         std::uint32_t count = 0;
     };
     static constexpr std::size_t kAskings = 1'024;
+    // What there is of edges to use, for users of one site.
+    struct Route {
+        std::string site;
+        std::string pool;  // the first choice; empty: as the priorities say
+        std::string now;   // the pool or edge that is used; empty: none
+        Instant since{};
+    };
 
     void on_timer(Timer&) override;
     [[nodiscard]] bool on_frame(Link&, const Frame&);
@@ -109,13 +131,31 @@ private:
     void on_over(Link&);
 
     void add(const ClientSettings::Edge&, std::uint32_t rank, std::vector<std::string> names);
+    void find_edges();
+    void let_go(Link&, Bytes why);
+    void end_leaving();
+    void look_again();
+    void on_later();
+    [[nodiscard]] bool is_done(Link&);
+    void forget_gone();
+    void note_routes();
+    [[nodiscard]] std::string first_by_priority(const std::string& now) const;
+    struct Way {
+        Bytes pool;  // that comes first
+        Bytes site;
+    };
+    [[nodiscard]] Way way_of(const ToPartner&) const;
+    [[nodiscard]] bool all_went_by(const Link&, const ToPartner&);
+    [[nodiscard]] bool carries(const Link&, Bytes our, Bytes their);
     void take_service(Service&, const net::DnsAnswer&);
     void note_who_is_there();
     [[nodiscard]] bool missed(Duration time) const {
         return edges_.missed_for(time, shard_.loop().now());
     }
-    [[nodiscard]] std::uint32_t pair_of(Bytes our, Bytes their);
-    [[nodiscard]] Link* best_link(std::uint64_t what) const;  // null: none is there
+    // `site`: of a user who is not of his domain's.
+    [[nodiscard]] std::uint32_t pair_of(Bytes our, Bytes their, Bytes site = {});
+    // Null: none is there.
+    [[nodiscard]] Link* best_link(std::uint64_t what, Bytes pool = {}) const;
     [[nodiscard]] bool take_request(Link&, const Request&);
     void take_answer(const Link&, const Answer&);
     void take_gateway(Link&, const GatewayNews&);
@@ -135,11 +175,14 @@ private:
     Shard& shard_;
     net::Resolver& resolver_;
     net::TlsContext* tls_;
-    const ClientSettings settings_;
+    ClientSettings settings_;
+    const rules::Snapshot* rules_ = nullptr;
+    std::vector<Route> routes_;  // the first one: of all without
     GatewayDoor* gateway_ = nullptr;
     std::vector<std::unique_ptr<Link>> links_;
     std::vector<std::unique_ptr<Service>> services_;
-    std::unordered_map<std::string, std::uint32_t> pair_numbers_;  // by "our their"
+    std::unordered_map<std::string, std::uint32_t>
+        pair_numbers_;         // by "our their", or "our their site"
     std::vector<Pair> pairs_;  // the first one is of those that there is no room for
     std::vector<std::uint32_t> free_pairs_;
     std::string key_;  // scratch for look-ups
@@ -151,7 +194,15 @@ private:
     Attendance edges_;
     Again<ToPartner> again_;
     Timer missed_;
-    std::size_t standing_ = 0;  // as counted
+    struct Later final : TimerOwner {
+        explicit Later(Client& c) : client(c), timer(*this) {}
+        void on_timer(Timer&) override { client.on_later(); }
+        Client& client;
+        Timer timer;
+    } later_{*this};
+    std::size_t standing_ = 0;    // as counted
+    Instant users_move_until_{};  // some are of other sites now
+    bool started_ = false;
     bool draining_ = false;
     bool finished_ = false;
 };

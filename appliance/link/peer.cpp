@@ -27,6 +27,21 @@ std::string of(const PeerIdentity& peer) {
 
 }  // namespace
 
+Bytes why_not_reached(net::DialFault fault, const Error& last) {
+    switch (fault) {
+        case net::DialFault::kNoDomain: return "can't be reached: its name has no address";
+        case net::DialFault::kDnsFailed: return "can't be reached: DNS does not answer";
+        case net::DialFault::kBogus: return "can't be reached: DNSSEC refuses its address";
+        case net::DialFault::kUnreachable:
+        case net::DialFault::kTimeout: break;
+    }
+    switch (last.code) {
+        case Errc::kRefused: return "can't be reached: connection refused";
+        case Errc::kTimeout: return "can't be reached: it does not answer";
+        default: return "can't be reached";
+    }
+}
+
 Known identify(const net::Connection& connection, std::span<const std::string> names) {
     if (Bytes(connection.tls_version()) != "TLSv1.3") return {{}, "does not speak TLS 1.3"};
     const PeerIdentity& peer = connection.peer();

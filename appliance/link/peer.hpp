@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/connection.hpp"
+#include "net/dialer.hpp"
 
 namespace fedgate::link {
 
@@ -15,5 +16,8 @@ struct Known {
 };
 // `names`: A-labels in lower case.
 [[nodiscard]] Known identify(const net::Connection&, std::span<const std::string> names);
+
+// The rest of a sentence: "the peer ...".
+[[nodiscard]] Bytes why_not_reached(net::DialFault, const Error& last);
 
 }  // namespace fedgate::link

@@ -18,6 +18,10 @@ namespace fedgate::link {
 
 namespace {
 
+bool same_address(const SocketAddress& one, const SocketAddress& other) {
+    return net::format_address(one) == net::format_address(other);
+}
+
 xml::Stanza stanza_of(const FromPartner& from, const xml::StreamScope& scope) {
     return from.view != nullptr ? *from.view : xml::parse_stanza(from.stanza, scope);
 }
@@ -125,13 +129,15 @@ struct Server::Link final : ChannelOwner, TimerOwner {
         server.note_who_is_there();
     }
     // Takes what is new, now or as soon as it is back.
-    [[nodiscard]] bool there() const { return channel.open() || channel.returning(); }
+    [[nodiscard]] bool there() const { return !leaving && (channel.open() || channel.returning()); }
 
     Server& server;
     const std::string name;
     const std::uint16_t part;
     Instant since;  // up or down
     std::string why;
+    bool leaving = false;  // it is to end
+    Instant leaves_until{};
     std::uint32_t serial = 0;  // of its session, in tickets_
     // What others had been sent when conversations moved from them to this one: it waits until they
     // have taken it, so that nothing overtakes.
@@ -163,16 +169,100 @@ Server::~Server() {
 
 Result<void> Server::start() {
     for (const SocketAddress& address : settings_.listen) {
-        FEDGATE_TRY(socket, shard_.loop().listen(address, *this));
-        listeners_.push_back(socket);
-        shard_.log().event(EventId::kListening,
-                           {{"protocol", "link"}, {"address", net::format_address(address)}});
+        if (auto opened = open(address); !opened) return opened;
     }
     return {};
 }
 
+Result<void> Server::open(const SocketAddress& address) {
+    FEDGATE_TRY(socket, shard_.loop().listen(address, *this));
+    listeners_.emplace_back(address, socket);
+    shard_.log().event(EventId::kListening,
+                       {{"protocol", "link"}, {"address", net::format_address(address)}});
+    return {};
+}
+
+void Server::set_listen(std::vector<SocketAddress> listen) {
+    if (finished_) return;
+    settings_.listen = std::move(listen);
+    std::erase_if(listeners_, [this](const auto& one) {
+        const auto same = [&one](const SocketAddress& other) {
+            return same_address(one.first, other);
+        };
+        if (std::ranges::any_of(settings_.listen, same)) return false;
+        shard_.loop().close(one.second);
+        return true;
+    });
+    for (const SocketAddress& address : settings_.listen) {
+        const auto same = [&address](const auto& one) { return same_address(one.first, address); };
+        if (std::ranges::any_of(listeners_, same)) continue;
+        const Result<void> opened = open(address);
+        if (opened) continue;
+        shard_.log().event(EventId::kListenFailed,
+                           {{"protocol", "link"},
+                            {"address", net::format_address(address)},
+                            {"error", std::strerror(opened.error().system)}});
+    }
+}
+
+bool Server::is_known(const std::string& name) const {
+    return std::ranges::find(settings_.gateways, name) != settings_.gateways.end();
+}
+
+void Server::set_gateways(std::vector<std::string> gateways) {
+    if (draining_ || gateways == settings_.gateways) return;
+    settings_.gateways = std::move(gateways);
+    for (auto& [key, link] : links_) {
+        if (is_known(link->name) || std::exchange(link->leaving, true)) continue;
+        link->leaves_until = shard_.loop().now() + kLetGoWithin;
+        link->channel.drain();
+        on_drain(*link);
+    }
+    end_leaving();
+}
+
+// Nothing is on its way by it, either way.
+bool Server::is_done(const Link& link) const {
+    const Session& session = link.channel.session();
+    if (!session.resumable() || shard_.loop().now() >= link.leaves_until) return true;
+    return link.channel.up() && session.quiet() && session.settled() && link.owed.empty() &&
+           !tickets_.any_of(link.serial) && !requests_.any_of(link.serial);
+}
+
+void Server::end_leaving() {
+    for (auto& [key, link] : links_) {
+        if (!link->leaving || !is_done(*link)) continue;
+        link->channel.end(EndCode::kRefused, "it does not know this gateway any more");
+    }
+    const auto is_gone = [](const Link& link) {
+        return link.leaving && !link.channel.session().resumable() && link.channel.closed();
+    };
+    for (auto& [key, link] : links_) {
+        std::erase_if(link->before, [&](const Link::Before& one) { return is_gone(*one.link); });
+    }
+    std::erase_if(links_, [&](const auto& entry) { return is_gone(*entry.second); });
+    note_who_is_there();
+    const auto leaves = [](const auto& entry) { return entry.second->leaving; };
+    if (std::ranges::none_of(links_, leaves)) return;
+    shard_.loop().timers().arm(leaving_.timer, shard_.loop().now() + kLookAtLeaving);
+}
+
+void Server::set_tls(net::TlsContext& tls) {
+    tls_ = &tls;
+    for (auto& [key, link] : links_) {
+        if (!link->channel.up()) continue;
+        const Known known =
+            link->channel.identify_again({.roots = tls.roots()}, settings_.gateways);
+        if (!known.name.empty() || link->leaving) continue;
+        tell_refused(*link->channel.connection(), "it " + known.fault);
+        link->channel.end(EndCode::kRefused, "it " + known.fault);
+    }
+}
+
 void Server::stop_accepting() {
-    for (const Socket listener : std::exchange(listeners_, {})) shard_.loop().close(listener);
+    for (const auto& [address, listener] : std::exchange(listeners_, {})) {
+        shard_.loop().close(listener);
+    }
     guests_.clear();
 }
 
@@ -213,11 +303,18 @@ void Server::tell_refused(const net::Connection& guest, Bytes reason) {
 }
 
 void Server::greet(Guest& guest, const Hello& hello) {
+    if (!is_known(guest.name)) {
+        return refuse(guest, EndCode::kRefused, "is not a gateway of this edge any more");
+    }
     if (const auto fault = Session::fault_of(hello, Role::kEdge)) {
         return refuse(guest, fault->code, fault->sentence);
     }
     if (hello.part >= limits::kLinkParts) {
         return refuse(guest, EndCode::kRefused, "has too many links");
+    }
+    if (const auto at = links_.find({guest.name, hello.part});
+        at != links_.end() && at->second->leaving) {  // it has become a gateway again meanwhile
+        return refuse(guest, EndCode::kRefused, "comes too early: its former link is ending");
     }
     std::unique_ptr<Link>& link = links_[{guest.name, hello.part}];
     if (link == nullptr) link = std::make_unique<Link>(*this, guest.name, hello.part);
@@ -239,6 +336,7 @@ bool Server::settled() const {
 }
 
 void Server::finish() {
+    finished_ = true;
     stop_accepting();
     for (auto& [key, link] : links_) link->channel.end(EndCode::kDone, "it was stopped");
 }
@@ -255,7 +353,7 @@ std::vector<LinkRow> Server::rows() const {
         rows.push_back({link->name, link->channel.session().peer().node,
                         connection != nullptr ? net::format_address(connection->peer_address())
                                               : std::string(),
-                        link->part, link->channel.up(), link->channel.open(),
+                        link->part, link->channel.up(), link->there() && link->channel.open(),
                         shard_.loop().now() - link->since,
                         link->channel.up() ? std::string() : link->why});
     }
@@ -264,7 +362,9 @@ std::vector<LinkRow> Server::rows() const {
 
 std::vector<SocketAddress> Server::listening() const {
     std::vector<SocketAddress> all;
-    for (const Socket listener : listeners_) all.push_back(shard_.loop().local_address(listener));
+    for (const auto& [address, listener] : listeners_) {
+        all.push_back(shard_.loop().local_address(listener));
+    }
     return all;
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "appliance/link/again.hpp"
@@ -48,7 +49,13 @@ public:
     Result<void> start();
     void stop_accepting();
     // For connections from now on.
-    void set_tls(net::TlsContext& tls) { tls_ = &tls; }
+    // For connections from now on. One whose other end is not to be trusted any more is ended.
+    void set_tls(net::TlsContext&);
+    // Who may be a gateway from now on. The link of one who may not any more gets nothing new, and
+    // ends when all that is on its way has come to an end, at latest after kLetGoWithin.
+    void set_gateways(std::vector<std::string>);
+    // Other listeners; links stay. Those that can't be opened are logged.
+    void set_listen(std::vector<SocketAddress>);
     // Asks the gateways to send nothing new.
     void drain();
     // They know, and what they had sent has been taken.
@@ -83,6 +90,10 @@ private:
     void on_over(Link&);
     void on_drain(Link&);
 
+    [[nodiscard]] Result<void> open(const SocketAddress&);
+    void end_leaving();
+    [[nodiscard]] bool is_done(const Link&) const;
+    [[nodiscard]] bool is_known(const std::string& name) const;
     void greet(Guest&, const Hello&);
     void refuse(Guest&, EndCode, Bytes sentence);
     [[nodiscard]] Link* link_for(const FromPartner&);  // null: none is there
@@ -108,12 +119,12 @@ private:
 
     Shard& shard_;
     net::TlsContext* tls_;
-    const ServerSettings settings_;
+    ServerSettings settings_;
     const Id instance_;
     EdgeDoor* edge_ = nullptr;
-    std::vector<Socket> listeners_;
+    std::vector<std::pair<SocketAddress, Socket>> listeners_;
     std::list<Guest> guests_;
-    // By name and part. One that is gone stays: a name's process has few.
+    // By name and part. One that is gone stays as long as it may come: a name's process has few.
     std::map<std::pair<std::string, std::uint16_t>, std::unique_ptr<Link>> links_;
     Tickets tickets_;
     Tickets requests_;             // `about` the session of whom each was taken to
@@ -122,8 +133,15 @@ private:
     Attendance gateways_;
     Again<FromPartner> again_;
     Timer missed_;
+    struct Leaving final : TimerOwner {
+        explicit Leaving(Server& s) : server(s), timer(*this) {}
+        void on_timer(Timer&) override { server.end_leaving(); }
+        Server& server;
+        Timer timer;
+    } leaving_{*this};
     std::size_t standing_ = 0;  // as counted
     bool draining_ = false;
+    bool finished_ = false;
 };
 
 }  // namespace fedgate::link

@@ -3,6 +3,7 @@
 // shard.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -83,6 +84,11 @@ public:
         }
     }
     [[nodiscard]] std::size_t count() const { return count_; }
+    [[nodiscard]] bool any_of(std::uint32_t link) const {
+        return count_ > 0 && std::ranges::any_of(entries_, [link](const Entry& entry) {
+                   return entry.used && entry.link == link;
+               });
+    }
 
 private:
     static constexpr unsigned kIndexBits = 24;

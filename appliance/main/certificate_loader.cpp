@@ -58,7 +58,7 @@ std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rule
         for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
     }
     if (roles_.gateway) add(sip_roots(settings), settings.tls_sip);
-    if (roles_.is_split()) add(settings.tls_internal.ca, settings.tls_internal);
+    if (roles_.use_link()) add(settings.tls_internal.ca, settings.tls_internal);
     std::ranges::sort(files);
     const auto repeated = std::ranges::unique(files);
     files.erase(repeated.begin(), repeated.end());
@@ -141,10 +141,19 @@ std::string CertificateLoader::fault_of(const rules::Snapshot& rules) {
     return trial.fault();
 }
 
+std::vector<std::string> CertificateLoader::missing_names(const rules::Snapshot& rules) {
+    Log unheard(-1);
+    CertificateLoader trial(unheard);
+    trial.roles_ = {rules.settings.edge, rules.settings.gateway, rules.settings.link.joined};
+    if (trial.roles_.edge) trial.note_names(rules);
+    if (trial.roles_.use_link()) trial.note_internal_name(rules);
+    return trial.name_remarks();
+}
+
 std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std::uint32_t shards) {
     const rules::Settings& settings = rules.settings;
     const bool again = generation_ != 0;
-    if (!again) roles_ = {settings.edge, settings.gateway};
+    if (!again) roles_ = {settings.edge, settings.gateway, settings.link.joined};
     files_.watch(files_of(rules));
     fault_.clear();
     expiries_.clear();
@@ -163,7 +172,7 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
         note_names(rules);
     }
     if (roles_.gateway) replace_roots(sip_roots_, sip_roots(settings));
-    if (roles_.is_split()) {
+    if (roles_.use_link()) {
         replace_roots(internal_roots_, settings.tls_internal.ca);
         note_internal_name(rules);
     }
@@ -199,7 +208,7 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
     if (roles_.gateway && (found || sip_has_own)) {
         load_for_all(sip, [](ShardTls& one) -> auto& { return one.sip; });
     }
-    if (roles_.is_split()) {
+    if (roles_.use_link()) {
         load_for_all(internal, [](ShardTls& one) -> auto& { return one.internal; });
     }
     for (ShardTls& one : all) {
@@ -262,8 +271,29 @@ void CertificateLoader::note_internal_name(const rules::Snapshot& rules) {
     }
     const std::vector<std::string> names = copies(certificate->dns_names);
     const auto known = std::ranges::find_first_of(names, members);
-    internal_known_ = members.empty() || known != names.end();
+    internal_unknown_.clear();
+    if (!members.empty() && known == names.end()) {
+        const std::string kind = roles_.edge ? "edge" : "gateway";
+        std::string own, theirs;
+        for (const std::string& name : names) own += (own.empty() ? "" : ", ") + name;
+        for (const std::string& name : members) theirs += (theirs.empty() ? "" : ", ") + name;
+        internal_unknown_ = "the certificate " + settings.tls_internal.certificate + " is for " +
+                            (own.empty() ? "no name" : own) + ", which is no member of " +
+                            (roles_.edge ? "an " : "a ") + kind +
+                            " pool: the others will refuse this machine. Get it one for its name "
+                            "there (" +
+                            theirs + "), or put its name into pool/NAME/members";
+    }
     internal_name_ = known != names.end() ? *known : names.empty() ? std::string() : names.front();
+}
+
+std::vector<std::string> CertificateLoader::name_remarks() const {
+    std::vector<std::string> remarks;
+    for (const auto& [domain, why] : not_named_) {
+        remarks.push_back("partners can't know us as " + domain + " by our certificate: " + why);
+    }
+    if (!internal_unknown_.empty()) remarks.push_back(internal_unknown_);
+    return remarks;
 }
 
 std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
@@ -274,14 +304,7 @@ std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
         remarks.push_back("the certificate " + one.file +
                           (one.at < now ? " expired on " : " expires on ") + readable_day(one.at));
     }
-    for (const auto& [domain, why] : not_named_) {
-        remarks.push_back("partners can't know us as " + domain + " by our certificate: " + why);
-    }
-    if (!internal_known_) {
-        remarks.emplace_back(
-            "the certificate tls.internal.certificate has no name that is a member of a pool of "
-            "machines like this one: the others will refuse it");
-    }
+    std::ranges::move(name_remarks(), std::back_inserter(remarks));
     std::string issuer;
     if (revoked_ != nullptr && revoked_->next_update(issuer) < now) {
         remarks.push_back("the revocation list of " + issuer + " is out of date since " +

@@ -39,6 +39,8 @@ public:
 
     // What load() would complain about, without a word in the log.
     [[nodiscard]] static std::string fault_of(const rules::Snapshot&);
+    // Names that our certificates lack, one sentence each.
+    [[nodiscard]] static std::vector<std::string> missing_names(const rules::Snapshot&);
 
     // What an administrator should do something about soon, one sentence each: certificates that
     // expire, lists that are out of date. tell() logs them, once a day.
@@ -57,7 +59,8 @@ private:
     struct Roles {
         bool edge = true;
         bool gateway = true;
-        [[nodiscard]] bool is_split() const { return !edge || !gateway; }
+        bool joined = false;
+        [[nodiscard]] bool use_link() const { return !edge || !gateway || joined; }
     };
 
     // Everything that load() reads; sorted.
@@ -70,6 +73,7 @@ private:
     void note_expiry(const std::string& path);
     void note_names(const rules::Snapshot&);
     void note_internal_name(const rules::Snapshot&);
+    [[nodiscard]] std::vector<std::string> name_remarks() const;
 
     Log& log_;
     Roles roles_;
@@ -85,7 +89,7 @@ private:
     std::vector<Expiry> expiries_;
     std::vector<std::pair<std::string, std::string>> not_named_;  // domain of ours, and why not
     std::string internal_name_;
-    bool internal_known_ = true;  // by that name others know us
+    std::string internal_unknown_;  // why others don't know us by that name
     net::PemSource self_signed_certificate_;
     net::PemSource self_signed_key_;
     WallTime told_at_{};

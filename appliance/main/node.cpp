@@ -30,7 +30,15 @@ constexpr Duration kShardAnswer = 2s;  // a shard that is slower than this is no
 constexpr Duration kDrainStep = 5s;    // S2S-19; first what is pending on SIP, then the streams
 constexpr Duration kShortStep = 1s;    // the other steps
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
+// An edge that has had no gateway for so long sends partners away, who then go to another edge by
+// its record. What it has taken, senders are told of (the link).
+constexpr Duration kCutOffAfter = link::kGatewayAwaited;
 constexpr Duration kDrainPause = std::chrono::milliseconds(20);
+constexpr const char* kJoinsLater =
+    "this process is edge and gateway, and whether there are gateways on other machines has "
+    "changed: "
+    "it acts on that at the next start of fedgated";
+constexpr Duration kProbe = 1s;  // a machine that has not answered by then can't be reached now
 constexpr std::size_t kSecretBytes = 32;  // DB-3
 
 bool fill_random(char* memory, std::size_t size) {
@@ -63,6 +71,9 @@ std::set<std::string> partner_roots_of(const rules::Snapshot& rules) {
     for (const rules::Partner& partner : rules.partners()) files.insert(partner.ca);
     return files;
 }
+
+// An edge that a gateway dials is named with its port.
+bool is_dialled(const admin::Link& link) { return link.peer.find(':') != std::string::npos; }
 
 std::vector<edge::StreamRow> edge_rows(Worker& worker) {
     return worker.edge() ? worker.edge()->rows() : std::vector<edge::StreamRow>();
@@ -138,6 +149,7 @@ bool Node::start(std::string& fault) {
     const rules::Settings& settings = rules_->settings;
     edge_ = settings.edge;
     gateway_ = settings.gateway;
+    joined_ = settings.link.joined;
     if (gateway_) fault = store_fault_of(*rules_);
     if (!fault.empty()) return false;
     if (edge_ && !find_dialback_secret(fault)) return false;
@@ -237,6 +249,26 @@ void Node::look_at_certificates() {
     certificates_.tell(wall_now());
 }
 
+// Partners find another edge only where nobody answers at this one.
+void Node::look_at_gateways() {
+    if (drain_ != Drain::kNo || !group_ || !edge_ || !by_link()) return;
+    const auto now = std::chrono::steady_clock::now();
+    const bool some = group_->sum(Counter::kLinkStanding) > 0;
+    if (some || gateway_seen_ == std::chrono::steady_clock::time_point{}) gateway_seen_ = now;
+    const bool cut_off = !some && now - gateway_seen_ >= kCutOffAfter;
+    if (cut_off == cut_off_) return;
+    cut_off_ = cut_off;
+    log_.event(cut_off ? EventId::kCutOff : EventId::kNotCutOff);
+    on_every_shard([cut_off](std::uint32_t, Worker& worker) {
+        if (worker.edge() == nullptr) return;
+        if (cut_off) {
+            worker.edge()->send_away();
+        } else {
+            worker.edge()->accept();
+        }
+    });
+}
+
 bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
     const auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
     if (certificates) *tls = certificates_.load(rules, static_cast<std::uint32_t>(tls->size()));
@@ -270,6 +302,55 @@ std::string Node::fault_of(const rules::Snapshot& rules) {
     return same ? std::string() : CertificateLoader::fault_of(rules);
 }
 
+std::vector<std::string> Node::warnings_of(const rules::Snapshot& rules) {
+    std::vector<std::string> warnings = CertificateLoader::missing_names(rules);
+    const auto known = CertificateLoader::missing_names(*rules_);
+    std::erase_if(warnings, [&known](const std::string& one) {
+        return std::ranges::find(known, one) != known.end();
+    });
+    if (rules.settings.link.joined != joined_ && edge_ && gateway_) {
+        warnings.emplace_back(kJoinsLater);
+    }
+    std::ranges::move(out_of_reach(rules), std::back_inserter(warnings));
+    return warnings;
+}
+
+// Edges that would be new: whether those that are known can be reached, fedctl status tells.
+std::vector<std::string> Node::out_of_reach(const rules::Snapshot& rules) {
+    std::vector<rules::Settings::Link::Edge> fresh;
+    for (const auto& edge : rules.settings.link.edges) {
+        const auto same = [&edge](const auto& one) {
+            return one.host == edge.host && one.port == edge.port;
+        };
+        if (edge.port == 0 || std::ranges::any_of(rules_->settings.link.edges, same)) continue;
+        fresh.push_back(edge);
+    }
+    if (fresh.empty() || !gateway_ || !by_link() || workers_.empty()) return {};
+    std::vector<std::future<std::string>> answers;
+    Worker* const worker = workers_.front().get();
+    for (const auto& edge : fresh) {
+        const auto answer = std::make_shared<std::promise<std::string>>();
+        answers.push_back(answer->get_future());
+        const bool asked = group_->post(0, [worker, edge, answer](Shard&) {
+            worker->probe(edge.host, edge.port,
+                          [answer](const std::string& why) { answer->set_value(why); });
+        });
+        if (!asked) answer->set_value("");  // not known
+    }
+    const auto until = std::chrono::steady_clock::now() + kProbe;
+    std::vector<std::string> all;
+    for (std::size_t i = 0; i < fresh.size(); ++i) {
+        const bool told = answers[i].wait_until(until) == std::future_status::ready;
+        const std::string why = told ? answers[i].get() : "can't be reached: it does not answer";
+        if (why.empty()) continue;
+        all.push_back("edge " + fresh[i].host + ":" + std::to_string(fresh[i].port) +
+                      (fresh[i].pool.empty() ? "" : " of pool " + fresh[i].pool) + " " + why +
+                      "; it is tried again until it is there");
+    }
+    static_cast<void>(group_->post(0, [worker](Shard&) { worker->end_probes(); }));
+    return all;
+}
+
 void Node::on_reload() {
     if (everywhere(*rules_, true)) oldest_generation_ = rules_->generation;
 }
@@ -293,9 +374,15 @@ admin::Status Node::status() {
         std::ranges::copy(store.remarks, std::back_inserter(status.remarks));
     }
     status.links = links();
-    if (edge_ != gateway_ && std::ranges::none_of(status.links, &admin::Link::active)) {
-        status.remarks.emplace_back(edge_ ? "no gateway is connected: nothing gets through"
-                                          : "no edge is connected: nothing gets through");
+    status.routes = routes();
+    if (rules_->settings.link.joined != joined_ && edge_ && gateway_) {
+        status.remarks.emplace_back(kJoinsLater);
+    }
+    if (by_link() && std::ranges::none_of(status.links, &admin::Link::active)) {
+        status.remarks.emplace_back(cut_off_ ? "no gateway is connected: nothing gets through, and "
+                                               "partners are not let in"
+                                    : edge_  ? "no gateway is connected: nothing gets through"
+                                             : "no edge is connected: nothing gets through");
     }
     status.next_hops = next_hops();
     for (const admin::NextHop& hop : status.next_hops) {
@@ -361,12 +448,15 @@ std::vector<admin::Port> Node::ports() {
         return one;
     };
     const rules::Settings& settings = rules_->settings;
+    const std::string closed =
+        cut_off_ ? "closed, since no gateway is connected: partners go to another edge"
+                 : "not open";
     if (edge_) {
         for (const config::Address& address : settings.xmpp.listen) {
-            port("xmpp", "external", "tcp", address.text, "edge").fault = "not open";
+            port("xmpp", "external", "tcp", address.text, "edge").fault = closed;
         }
         for (const config::Address& address : settings.xmpp.listen_tls) {
-            port("xmpp-tls", "external", "tls", address.text, "edge").fault = "not open";
+            port("xmpp-tls", "external", "tls", address.text, "edge").fault = closed;
         }
     }
     if (gateway_) {
@@ -424,15 +514,16 @@ std::vector<admin::Port> Node::ports() {
 // Of a shard; a peer has one for each of a gateway's shards.
 std::vector<link::LinkRow> Node::link_rows() {
     return gather<link::LinkRow>([](Worker& worker) {
-        if (worker.server()) return worker.server()->rows();
-        if (worker.client()) return worker.client()->rows();
-        return std::vector<link::LinkRow>();
+        std::vector<link::LinkRow> rows;
+        if (worker.server()) rows = worker.server()->rows();
+        if (worker.client()) std::ranges::move(worker.client()->rows(), std::back_inserter(rows));
+        return rows;
     });
 }
 
 void Node::add_link_ports(std::vector<admin::Port>& ports) {
     const rules::Settings& settings = rules_->settings;
-    if (edge_ && gateway_) return;
+    if (!by_link()) return;
     const std::vector<admin::Link> links = this->links();
     if (edge_) {
         const auto listening = gather<std::string>([](Worker& worker) {
@@ -452,10 +543,14 @@ void Node::add_link_ports(std::vector<admin::Port>& ports) {
             if (!one.listening) one.fault = "not open";
         }
         if (!settings.link.listen.empty()) {  // which of several, a connection does not say
-            for (const admin::Link& link : links) ports.back().inbound += link.standing;
+            for (const admin::Link& link : links) {
+                if (!is_dialled(link)) ports.back().inbound += link.standing;
+            }
         }
-    } else {
+    }
+    if (gateway_) {
         for (const admin::Link& link : links) {
+            if (!is_dialled(link)) continue;
             admin::Port& one = ports.emplace_back();
             one.address = link.peer;
             one.owner = "gateway";
@@ -493,6 +588,28 @@ std::vector<admin::Link> Node::links() {
                              std::chrono::duration_cast<std::chrono::seconds>(row.since).count()));
     }
     return links;
+}
+
+// Each core has links of its own: a route is as the one that sees it worst does.
+std::vector<admin::Route> Node::routes() {
+    std::vector<admin::Route> routes;
+    for (const link::RouteRow& row : gather<link::RouteRow>([](Worker& worker) {
+             return worker.client() ? worker.client()->routes() : std::vector<link::RouteRow>();
+         })) {
+        const admin::Route one{
+            row.site, row.first, row.now,
+            static_cast<std::uint64_t>(
+                std::chrono::duration_cast<std::chrono::seconds>(row.since).count()),
+            row.missing};
+        const auto at = std::ranges::find(routes, row.site, &admin::Route::site);
+        if (at == routes.end()) {
+            routes.push_back(one);
+        } else if (at->now == at->first &&
+                   (one.now != one.first || one.missing.size() > at->missing.size())) {
+            *at = one;
+        }
+    }
+    return routes;
 }
 
 std::string Node::why_no_streams() {
@@ -576,11 +693,13 @@ void Node::begin(Drain step) {
         edge::Edge* const edge = worker.edge();
         if (step == Drain::kLinks) {
             if (edge) edge->stop_accepting();
-            if (worker.server()) worker.server()->drain();
+            // Its own gateway's last words go by this edge.
+            if (worker.server() && !gateway) worker.server()->drain();
             if (worker.client()) worker.client()->drain();
         }
         if (step == Drain::kGateways && gateway) gateway->drain();
         if (step == Drain::kGivingUp && gateway) gateway->give_up();
+        if (step == Drain::kEdges && worker.server() && gateway) worker.server()->drain();
         if (step == Drain::kEdges && edge) edge->drain();
         if (step == Drain::kClosing) {
             if (worker.server()) worker.server()->finish();
@@ -596,7 +715,9 @@ bool Node::is_over(Drain step) {
                    (!worker.client() || is(*worker.client()));
         };
         switch (step) {
-            case Drain::kLinks: return both([](const auto& link) { return link.quiet(); });
+            case Drain::kLinks:
+                return worker.gateway() ? !worker.client() || worker.client()->quiet()
+                                        : !worker.server() || worker.server()->quiet();
             case Drain::kGateways:
             case Drain::kGivingUp: return !worker.gateway() || worker.gateway()->drained();
             case Drain::kEdges: return !worker.edge() || worker.edge()->drained();
@@ -632,6 +753,7 @@ bool Node::drained() {
 
 Duration Node::on_turn() {
     look_at_certificates();
+    look_at_gateways();
     write_log();
     return drain_ == Drain::kNo ? kLogPause : kDrainPause;
 }

@@ -33,6 +33,7 @@ public:
 
     void publish(const rules::Snapshot&) override;
     [[nodiscard]] std::string fault_of(const rules::Snapshot&) override;
+    [[nodiscard]] std::vector<std::string> warnings_of(const rules::Snapshot&) override;
     [[nodiscard]] std::uint64_t oldest_generation() override { return oldest_generation_; }
     [[nodiscard]] admin::Status status() override;
     [[nodiscard]] std::vector<admin::Port> ports() override;
@@ -60,9 +61,11 @@ private:
     [[nodiscard]] static WallTime wall_now();
     [[nodiscard]] std::vector<admin::NextHop> next_hops();
     void look_at_certificates();
+    void look_at_gateways();
     bool find_dialback_secret(std::string& fault);
     void set_log_level(const rules::Snapshot&);
     bool everywhere(const rules::Snapshot&, bool certificates);
+    [[nodiscard]] bool by_link() const { return !edge_ || !gateway_ || joined_; }
     template <typename Row, typename Collect>
     std::vector<Row> gather(Collect collect);
     template <typename Function>
@@ -72,14 +75,17 @@ private:
     [[nodiscard]] bool all_are(Predicate);
     void begin(Drain step);
     [[nodiscard]] bool is_over(Drain step);
+    [[nodiscard]] std::vector<std::string> out_of_reach(const rules::Snapshot&);
     [[nodiscard]] std::vector<link::LinkRow> link_rows();
     [[nodiscard]] std::vector<admin::Link> links();
+    [[nodiscard]] std::vector<admin::Route> routes();
     void add_link_ports(std::vector<admin::Port>&);
 
     const rules::Snapshot* rules_;
     std::uint64_t oldest_generation_;
     bool edge_ = true;  // its roles: those of the start
     bool gateway_ = true;
+    bool joined_ = false;
     std::string dialback_secret_;
     Log log_{-1};
     CertificateLoader certificates_{log_};
@@ -89,6 +95,8 @@ private:
     gateway::SubscriptionQuota subscriptions_;
     std::unique_ptr<store::Service> store_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::chrono::steady_clock::time_point gateway_seen_{};
+    bool cut_off_ = false;  // an edge whose gateways are gone takes no partners
     Drain drain_ = Drain::kNo;
     std::chrono::steady_clock::time_point drain_step_until_;
 };

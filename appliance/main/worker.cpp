@@ -18,6 +18,14 @@ Result<std::vector<SocketAddress>> socket_addresses(const std::vector<config::Ad
     return all;
 }
 
+std::vector<link::ClientSettings::Edge> edges_of(const rules::Snapshot& rules) {
+    std::vector<link::ClientSettings::Edge> all;
+    for (const auto& edge : rules.settings.link.edges) {
+        all.push_back({edge.host, edge.port, edge.priority, 1, edge.pool});
+    }
+    return all;
+}
+
 }  // namespace
 
 Worker::Worker(ShardGroup& group, std::uint32_t index, const rules::Snapshot& rules, ShardTls tls,
@@ -50,7 +58,8 @@ Result<void> Worker::set_up() {
     if (rules_->settings.gateway) {
         gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),
                                                       settings_.gateway);
-    } else if (index_ == 0) {
+    }
+    if (rules_->settings.edge && by_link() && index_ == 0) {
         server_ = std::make_unique<link::Server>(
             *shard_, *tls_.internal,
             link::ServerSettings{link_listen, rules_->settings.link.gateways, settings_.node});
@@ -61,24 +70,22 @@ Result<void> Worker::set_up() {
 }
 
 void Worker::make_edge() {
-    if (gateway_ == nullptr) passage_ = std::make_unique<link::Passage>(*shard_, server_.get());
-    link::GatewayDoor& door =
-        gateway_ != nullptr ? static_cast<link::GatewayDoor&>(*gateway_) : *passage_;
+    if (by_link()) passage_ = std::make_unique<link::Passage>(*shard_, server_.get());
+    link::GatewayDoor& door = by_link() ? static_cast<link::GatewayDoor&>(*passage_) : *gateway_;
     edge_ = std::make_unique<edge::Edge>(*shard_, *rules_, *resolver_, tls_.edge, *settings_.door,
                                          door, settings_.dialback_secret);
     if (server_ != nullptr) server_->attach(*edge_);
 }
 
 void Worker::join_gateway() {
-    if (edge_ == nullptr) {
+    if (by_link()) {
         link::ClientSettings links;
-        for (const auto& edge : rules_->settings.link.edges) {
-            links.edges.push_back({edge.host, edge.port, edge.priority});
-        }
+        links.edges = edges_of(*rules_);
         links.gateways = rules_->settings.link.gateways;
         links.node = settings_.node;
         links.instance = settings_.instance;
         client_ = std::make_unique<link::Client>(*shard_, *resolver_, *tls_.internal, links);
+        client_->set_rules(rules_);
         client_->attach(*gateway_);
         gateway_->attach(*client_);
     } else {
@@ -107,6 +114,7 @@ void Worker::run() {
     started_.set_value(outcome);
     if (usable) shard_->run();
     if (desk_ != nullptr) desk_->detach();
+    probes_.clear();
     server_.reset();
     client_.reset();
     edge_.reset();
@@ -118,12 +126,27 @@ void Worker::run() {
     loop_.reset();
 }
 
+void Worker::probe(const std::string& host, std::uint16_t port,
+                   std::function<void(std::string)> done) {
+    probes_.push_back(std::make_unique<Probe>(*loop_, *resolver_, host, port, std::move(done)));
+}
+
 void Worker::reload_gateway(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
     if (tls.internal != nullptr) {
         if (server_ != nullptr) server_->set_tls(*tls.internal);
         if (client_ != nullptr) client_->set_tls(*tls.internal);
         std::swap(tls_.internal, tls.internal);
+    }
+    if (client_ != nullptr) {
+        client_->set_rules(&rules);
+        client_->set_edges(edges_of(rules));
+        client_->set_gateways(rules.settings.link.gateways);
+    }
+    if (server_ != nullptr) {
+        server_->set_gateways(rules.settings.link.gateways);
+        if (auto listen = socket_addresses(rules.settings.link.listen))
+            server_->set_listen(*listen);
     }
     edge_next_ = std::move(tls.edge);
     if (gateway_ == nullptr) return;

@@ -1,13 +1,15 @@
 // One shard of the daemon: its loop, resolver, and gateway or edge or both, on a thread of its own.
-// Where one of the two is on other machines, the link stands for it: a client of the shard's own in
-// a gateway alone, in an edge alone one server on the first shard. Made by the control thread;
+// Where one of the two is on other machines, too, the link stands for it: a client of the shard's
+// own for a gateway, for an edge one server on the first shard. Made by the control thread;
 // everything but ready() and the thread's end is touched by functions posted to the shard only.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "appliance/edge/edge.hpp"
 #include "appliance/gateway/gateway.hpp"
@@ -15,6 +17,7 @@
 #include "appliance/link/passage.hpp"
 #include "appliance/link/server.hpp"
 #include "appliance/main/certificate_loader.hpp"
+#include "appliance/main/probe.hpp"
 #include "appliance/store/desk.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
@@ -52,8 +55,16 @@ public:
     // messages can't go on, and the edge must still carry that.
     void reload_gateway(const rules::Snapshot&, ShardTls);
     void reload_edge();
+    // Tries whether that machine can be reached, until end_probes().
+    void probe(const std::string& host, std::uint16_t port, std::function<void(std::string)> done);
+    void end_probes() { probes_.clear(); }
 
 private:
+    // The two parts speak by the link, even where both are here.
+    [[nodiscard]] bool by_link() const {
+        const rules::Settings& settings = rules_->settings;
+        return !settings.edge || !settings.gateway || settings.link.joined;
+    }
     Result<void> set_up();
     void make_edge();
     void join_gateway();
@@ -71,6 +82,7 @@ private:
     std::unique_ptr<Loop> loop_;
     std::unique_ptr<Shard> shard_;
     std::unique_ptr<net::Resolver> resolver_;
+    std::vector<std::unique_ptr<Probe>> probes_;
     std::unique_ptr<gateway::Gateway> gateway_;
     std::unique_ptr<link::Passage> passage_;
     std::unique_ptr<edge::Edge> edge_;

@@ -88,11 +88,11 @@ constexpr Key kKeys[] = {
      "200."},
     {"im.max_bytes", kSize, kLive, "bytes", 1, 1 * kMiB, "32KiB", "",
      "Longest message text in either direction; a longer one is refused to its sender."},
-    {"link.edges", kHostPortList, kRestart, "host:port", 0, kItems, "", "",
+    {"link.edges", kHostPortList, kLive, "host:port", 0, kItems, "", "",
      "Edges that a gateway alone connects to, by the names in their certificates. Without a port: "
      "a "
      "domain whose SRV _fedgate-link._tcp name edges. Empty: the members of the edge pools."},
-    {"link.listen", kAddressList, kRestart, "address:port", 0, kItems, "[::]:23456", "",
+    {"link.listen", kAddressList, kListener, "address:port", 0, kItems, "[::]:23456", "",
      "Where an edge alone waits for its gateways (mutual TLS)."},
     {"log.bodies", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Log the text of messages. Its use is itself an event; leave it off."},
@@ -170,11 +170,11 @@ constexpr Key kKeys[] = {
      "May its users talk and show video to public providers? Kept for the SIP pool."},
     {"policy/*/xmpp_access", kBool, kLive, "yes or no", 0, 1, "no", "",
      "May its users converse with XMPP partners? Needs federation_access as well."},
-    {"pool/*/kind", kEnum, kRestart, "word", 0, 1, "edge", "edge gateway",
+    {"pool/*/kind", kEnum, kLive, "word", 0, 1, "edge", "edge gateway",
      "What the pool's members are. Edges take gateways whose certificate has a member's name."},
-    {"pool/*/members", kHostPortList, kRestart, "host:port", 0, kItems, "", "",
+    {"pool/*/members", kHostPortList, kLive, "host:port", 0, kItems, "", "",
      "Machines of the pool, by the names in their certificates (tls.internal.certificate)."},
-    {"pool/*/priority", kInteger, kRestart, "rank", 0, 65535, "0", "",
+    {"pool/*/priority", kInteger, kLive, "rank", 0, 65535, "0", "",
      "Pools with a lower number are used first."},
     {"presence.ask_again", kDuration, kLive, "duration", 1 * kSecond, kHour, "30s", "",
      "How often a partner that can't be reached is asked again, while SIP users watch its "
@@ -200,8 +200,9 @@ constexpr Key kKeys[] = {
      "silence."},
     {"sip.trusted", kNetworkList, kLive, "networks", 0, 1024, "127.0.0.0/8 ::1", "",
      "Who may send us SIP without a client certificate."},
-    {"site/*/route", kString, kRestart, "pool name", 0, 64, "", "",
-     "Edge pool through which the site's users reach XMPP."},
+    {"site/*/route", kString, kLive, "pool name", 0, 64, "", "",
+     "Edge pool through which the site's users reach XMPP partners, as long as one of its edges is "
+     "there; then the others, by pool/*/priority. Empty: those from the start."},
     {"store.url", kString, kRestart, "URL", 0, kPathBytes, "", "",
      "Where subscriptions are kept: sqlite:PATH, or, for a pool of gateways, "
      "postgresql://USER@HOST,HOST/DATABASE?OPTION=VALUE... Empty: fedgate.db in dirs.state."},

@@ -111,17 +111,13 @@ private:
     void read_topology() {
         Settings::Link& link = out_->settings.link;
         link.listen = addresses(tree_, "link.listen");
-        read_edges("link.edges", tree_.list("link.edges"), 0, 0);
+        read_edges("link.edges", tree_.list("link.edges"), {}, 0);
         const bool by_pools = link.edges.empty();
         for (const std::string& name : tree_.instances("pool")) {
             const std::string key = "pool/" + name + "/members";
             const auto members = tree_.list("pool/*/members", name);
             if (tree_.text("pool/*/kind", name) == "edge") {
-                if (by_pools) {
-                    read_edges(key, members,
-                               static_cast<std::uint16_t>(count(tree_, "pool/*/priority", name)),
-                               kLinkPort);
-                }
+                if (by_pools) read_edges(key, members, name, kLinkPort);
                 continue;
             }
             for (const std::string& text : members) {
@@ -129,27 +125,102 @@ private:
                 if (is_name(key, *member)) link.gateways.push_back(member->host);
             }
         }
-        for (const std::string& name : tree_.instances("site")) {
-            const std::string route = tree_.text("site/*/route", name);
-            const auto pools = tree_.instances("pool");
-            if (route.empty()) continue;
-            if (std::ranges::find(pools, route) == pools.end() ||
-                tree_.text("pool/*/kind", route) != "edge") {
-                complain("site/" + name + "/route", "there is no edge pool '" + route + "'");
+        const Settings& s = out_->settings;
+        const auto is_other = [&s](const std::string& name) {
+            return !s.node.empty() && name != s.node;
+        };
+        link.joined = s.edge && s.gateway &&
+                      (s.node.empty() ? link.gateways.size() > 1
+                                      : std::ranges::any_of(link.gateways, is_other));
+        check_members();
+        for (const std::string& name : tree_.instances("site")) read_route(name);
+    }
+
+    // A machine is in one pool of a kind: else it would be of two priorities.
+    void check_members() {
+        std::map<std::pair<std::string, std::string>, std::string> pools;  // by kind and host
+        for (const std::string& name : tree_.instances("pool")) {
+            for (const std::string& text : tree_.list("pool/*/members", name)) {
+                const std::string host = config::parse_host_port(text)->host;
+                const auto [at, fresh] =
+                    pools.emplace(std::pair{tree_.text("pool/*/kind", name), host}, name);
+                if (fresh || at->second == name) continue;
+                complain("pool/" + name + "/members", host + " is a member of pool '" + at->second +
+                                                          "' already; take it out of one of them");
             }
         }
     }
 
+    // `pool`: whose members they are; empty: whose they are is found by their names.
     void read_edges(const std::string& key, const std::vector<std::string>& hosts,
-                    std::uint16_t priority, std::uint16_t port) {
+                    const std::string& pool, std::uint16_t port) {
         for (const std::string& text : hosts) {
             const auto edge = config::parse_host_port(text);
             if (!is_name(key, *edge)) continue;
+            const std::string its = pool.empty() ? edge_pool_of(edge->host) : pool;
+            const auto priority = static_cast<std::uint16_t>(
+                pool.empty() ? 0 : count(tree_, "pool/*/priority", pool));
             auto& edges = out_->settings.link.edges;
             const auto at =
                 std::ranges::upper_bound(edges, priority, {}, &Settings::Link::Edge::priority);
-            edges.insert(at, {edge->host, edge->port != 0 ? edge->port : port, priority});
+            edges.insert(at, {edge->host, edge->port != 0 ? edge->port : port, priority, its});
         }
+    }
+
+    std::string edge_pool_of(const std::string& host) const {
+        for (const std::string& name : tree_.instances("pool")) {
+            if (tree_.text("pool/*/kind", name) != "edge") continue;
+            for (const std::string& text : tree_.list("pool/*/members", name)) {
+                if (config::parse_host_port(text)->host == host) return name;
+            }
+        }
+        return {};
+    }
+
+    void read_route(const std::string& site) {
+        const std::string route = tree_.text("site/*/route", site);
+        const std::string key = "site/" + site + "/route";
+        if (route.empty()) return;
+        const auto pools = tree_.instances("pool");
+        if (std::ranges::find(pools, route) == pools.end()) {
+            return complain(key, "there is no edge pool '" + route + "'" + edge_pools());
+        }
+        if (tree_.text("pool/*/kind", route) != "edge") {
+            return complain(key, "pool '" + route + "' is one of gateways, and there is no edge " +
+                                     "pool '" + route + "'" + edge_pools());
+        }
+        if (tree_.list("pool/*/members", route).empty()) {
+            return complain(key, "the edge pool '" + route +
+                                     "' has no members: no way leads through it (pool/" + route +
+                                     "/members)");
+        }
+        const auto& edges = out_->settings.link.edges;
+        if (out_->settings.gateway && !out_->settings.edge &&
+            std::ranges::find(edges, route, &Settings::Link::Edge::pool) == edges.end()) {
+            complain(key, "link.edges names no edge of pool '" + route + "': the route has no use",
+                     true);
+        }
+        site_of(site);
+    }
+
+    std::string edge_pools() const {
+        std::string text;
+        for (const std::string& name : tree_.instances("pool")) {
+            if (tree_.text("pool/*/kind", name) != "edge") continue;
+            text += (text.empty() ? "; there is " : ", ") + name;
+        }
+        return text;
+    }
+
+    // Its index.
+    std::uint32_t site_of(const std::string& name) {
+        if (name.empty()) return NameIndex::kNone;
+        auto& sites = out_->sites_;
+        const auto at = std::ranges::find(sites, name, &Site::name);
+        if (at != sites.end()) return static_cast<std::uint32_t>(at - sites.begin());
+        sites.push_back({name, tree_.text("site/*/route", name)});
+        out_->has_routes_ = out_->has_routes_ || !sites.back().route.empty();
+        return static_cast<std::uint32_t>(sites.size() - 1);
     }
 
     // Who is at the other end of a link is known by the name in its certificate.
@@ -165,7 +236,7 @@ private:
     // What edges and gateways on machines of their own need of each other.
     void check_roles() {
         const Settings& s = out_->settings;
-        if (s.edge && s.gateway) {
+        if (s.edge && s.gateway && !s.link.joined) {
             if (!tree_.list("link.edges").empty()) {
                 complain("link.edges",
                          "is for a gateway alone (core.roles = gateway); this process is its own "
@@ -173,7 +244,9 @@ private:
             }
             return;
         }
-        const std::string who = s.edge ? "an edge alone " : "a gateway alone ";
+        const std::string who = s.link.joined ? "with gateways on other machines an edge "
+                                : s.edge      ? "an edge alone "
+                                              : "a gateway alone ";
         for (const auto& [file, name] :
              {std::pair{&s.tls_internal.certificate, "certificate"},
               std::pair{&s.tls_internal.key, "key"}, std::pair{&s.tls_internal.ca, "ca"}}) {
@@ -183,14 +256,23 @@ private:
         }
         if (s.gateway && s.link.edges.empty()) {
             complain("link.edges",
-                     "is empty, and no edge pool has members; a gateway alone needs "
-                     "to know where its edges are (core.roles)");
+                     s.edge ? "is empty, and no edge pool has members; with gateways on other "
+                              "machines an edge pool must name this one, too (pool/NAME/members)"
+                            : "is empty, and no edge pool has members; a gateway alone needs "
+                              "to know where its edges are (core.roles)");
+        }
+        if (s.link.joined && !s.node.empty() && !s.link.edges.empty() &&
+            std::ranges::find(s.link.edges, s.node, &Settings::Link::Edge::host) ==
+                s.link.edges.end()) {
+            complain("core.node", "is " + s.node +
+                                      ", which no edge pool has; this process is an edge, too: add "
+                                      "it to one (pool/NAME/members)");
         }
         if (s.edge && s.xmpp.stanza_bytes > limits::kPassedStanzaBytes) {
             complain("xmpp.limits.stanza_bytes",
                      "is above 1MiB, the most that an edge alone takes (core.roles)");
         }
-        if (s.edge && !tree_.list("link.edges").empty()) {
+        if (s.edge && !s.gateway && !tree_.list("link.edges").empty()) {
             complain("link.edges", "is for a gateway alone (core.roles = gateway)");
         }
         if (s.edge && s.link.listen.empty()) {
@@ -284,23 +366,47 @@ private:
     // Two listeners on one port that would meet. `[::]` takes IPv4 too.
     void check_listeners() {
         const Settings& s = out_->settings;
-        std::map<std::string, std::string> taken;  // "tcp 5269" -> key
+        struct Taken {
+            std::string key;
+            std::string protocol;
+            config::Address address;
+        };
+        std::vector<Taken> taken;
         const auto take = [&](const std::string& key, const std::string& protocol,
                               const config::Address& address) {
-            if (address.port == 0) return;  // the kernel picks
-            const auto [at, fresh] = taken.emplace(protocol + " " + address.text, key);
-            if (!fresh) complain(key, address.text + " is taken by " + at->second);
+            if (address.port == 0) return;  // none, or the kernel picks
+            for (const Taken& other : taken) {
+                if (other.protocol != protocol || !meet(other.address, address)) continue;
+                const bool same = other.address.text == address.text;
+                complain(key, address.text + " is taken by " + other.key +
+                                  (same ? "" : " = " + other.address.text) +
+                                  "; give one of them another port or address");
+                return;
+            }
+            taken.push_back({key, protocol, address});
         };
         if (s.edge) {
             for (const auto& a : s.xmpp.listen) take("xmpp.listen", "tcp", a);
             for (const auto& a : s.xmpp.listen_tls) take("xmpp.listen_tls", "tcp", a);
             for (const auto& a : s.link.listen) take("link.listen", "tcp", a);
         }
+        take("admin.http.listen", "tcp", s.admin_http);
         if (!s.gateway) return;
         for (const auto& listen : s.sip.listen) {
             const bool udp = listen.transport == config::Transport::kUdp;
             take("sip.listen", udp ? "udp" : "tcp", listen.address);
         }
+    }
+
+    static bool meet(const config::Address& one, const config::Address& other) {
+        if (one.port != other.port) return false;
+        const auto is_any = [](const config::Address& address) {
+            return std::ranges::all_of(address.bytes, [](std::uint8_t byte) { return byte == 0; });
+        };
+        if (one.text == other.text || (one.v6 && is_any(one)) || (other.v6 && is_any(other))) {
+            return true;
+        }
+        return one.v6 == other.v6 && (is_any(one) || is_any(other));
     }
 
     void read_sip_domains() {
@@ -330,6 +436,7 @@ private:
                 complain("domain/" + name + "/profile",
                          "profile " + profile + " " + std::string(kNotYet) + "; use page");
             }
+            out_->domain_sites_.push_back(site_of(domain.site));
             const auto index = static_cast<std::uint32_t>(out_->sip_domains_.size());
             out_->sip_domain_index_.add(name, index);
             out_->sip_domains_.push_back(std::move(domain));
@@ -492,6 +599,7 @@ private:
                 policy = found->second;
             }
             out_->user_index_.add(user, policy);
+            if (!site.empty()) out_->user_site_index_.add(user, site_of(site));
         }
     }
 

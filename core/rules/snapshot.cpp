@@ -47,6 +47,15 @@ const Policy& Snapshot::policy_of(Bytes user, const SipDomain& domain) const {
     return policies_[domain_policies_[static_cast<std::size_t>(&domain - sip_domains_.data())]];
 }
 
+const Site* Snapshot::site_of(Bytes user, const SipDomain& domain) const {
+    std::uint32_t found = NameIndex::kNone;
+    if (users_have_sites()) found = user_site_index_.find(user, "@", domain.name);
+    if (found == NameIndex::kNone) {
+        found = domain_sites_[static_cast<std::size_t>(&domain - sip_domains_.data())];
+    }
+    return found == NameIndex::kNone ? nullptr : &sites_[found];
+}
+
 Decision Snapshot::may_converse(Bytes user, Bytes our_domain, Bytes xmpp_domain,
                                 Direction direction) const {
     if (!settings.federation_allow) return {Reason::kFederationOff};

@@ -35,6 +35,12 @@ struct SipDomain {
     bool html_out = false;        // IM-11
 };
 
+// Users of ours who reach partners by the same edges.
+struct Site {
+    std::string name;
+    std::string route;  // the edge pool that is used first; empty: as the pools' priorities say
+};
+
 struct TlsFiles {
     std::string certificate;  // PEM paths; empty: none
     std::string key;
@@ -92,11 +98,17 @@ struct Settings {
             std::string host;            // an A-label; the name in its certificate, too
             std::uint16_t port = 0;      // none: SRV records of the host name edges
             std::uint16_t priority = 0;  // of its pool; the lower is used first
+            std::string pool;            // empty: none
+
+            bool operator==(const Edge&) const = default;
         };
         std::vector<config::Address> listen;
         // Whom a gateway alone connects to: link.edges, else the members of edge pools.
         std::vector<Edge> edges;
         std::vector<std::string> gateways;  // the members of gateway pools: they may connect
+        // This process has both roles, and there are other gateways: its own two parts use the
+        // link, too, so that each conversation has one owner among all.
+        bool joined = false;
     } link;
 
     struct Sip {
@@ -151,11 +163,19 @@ public:
                                         Direction) const;
     // The policy in force for a SIP user: user > site > global.
     [[nodiscard]] const Policy& policy_of(Bytes user, const SipDomain&) const;
+    // The site of a SIP user: user > domain. Null: none.
+    [[nodiscard]] const Site* site_of(Bytes user, const SipDomain&) const;
+    // There are users whose site is not that of their domain.
+    [[nodiscard]] bool users_have_sites() const { return user_site_index_.count() != 0; }
+    // Does it matter to any site by which edges partners are reached?
+    [[nodiscard]] bool has_routes() const { return has_routes_; }
     // May this address (4 or 16 bytes, network order) send us SIP without a certificate?
     [[nodiscard]] bool sip_trusted(Bytes address) const;
 
     [[nodiscard]] const std::vector<Partner>& partners() const { return partners_; }
     [[nodiscard]] const std::vector<SipDomain>& sip_domains() const { return sip_domains_; }
+    // Those that have a route, or users.
+    [[nodiscard]] const std::vector<Site>& sites() const { return sites_; }
 
 private:
     friend class Compiler;
@@ -167,6 +187,10 @@ private:
     NameIndex sip_domain_index_;
     NameIndex user_index_;                        // user@domain -> index into policies_
     std::vector<std::uint32_t> domain_policies_;  // of sip_domains_: by site, else global
+    std::vector<Site> sites_;
+    NameIndex user_site_index_;                // user@domain -> index into sites_
+    std::vector<std::uint32_t> domain_sites_;  // of sip_domains_; NameIndex::kNone: none
+    bool has_routes_ = false;
 };
 
 // Validates the tree as a whole. Null when there is an error in `problems`; warnings do not refuse.

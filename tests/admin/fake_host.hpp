@@ -12,6 +12,7 @@ public:
         if (follow) oldest = snapshot.generation;
     }
     std::string fault_of(const rules::Snapshot&) override { return fault; }
+    std::vector<std::string> warnings_of(const rules::Snapshot&) override { return warnings; }
     std::uint64_t oldest_generation() override { return oldest; }
     Status status() override { return state; }
     std::vector<Port> ports() override { return port_rows; }
@@ -29,6 +30,7 @@ public:
     void on_reload() override { ++reloads; }
 
     std::string fault;  // of what is to be published
+    std::vector<std::string> warnings;
     Status state;
     std::vector<Port> port_rows;
     std::vector<StreamRow> stream_rows;

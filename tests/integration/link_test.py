@@ -100,7 +100,9 @@ class Link(PeerTest):
         stanza_id = world.juliet.message(ROMEO, "too long")
         self.assertEqual(await world.juliet.wait_for_error(stanza_id), ("wait", "remote-server-timeout"))
         self.assertIn("no gateway is connected: nothing gets through", await edges[0].control("status"))
+        await wait_until(lambda: not any(edge.listens(5269) for edge in edges), "that partners are sent away")
         await gateway.start()
+        await wait_until(lambda: all(edge.listens(5269) for edge in edges), "that partners are let in again")
         await self.both_ways(world, "again")
 
     async def test_an_edge_is_killed(self):
@@ -117,16 +119,18 @@ class Link(PeerTest):
             await self.both_ways(world, f"{edge.name} is back")
 
     async def test_only_those_with_a_certificate(self):
-        """Certificates are read again by themselves, for new connections."""
+        """Certificates are read again by themselves: who is still believed stays connected, and nobody else."""
         world, gateway, *edges = await self.start()
-        another = Authority(self.directory / "another", "another CA")
-        gateway.use(another, another)
+        opened = await gateway.counter("link.opened")
+        gateway.use(world.fedgate.authority, world.fedgate.authority)       # renewed
         await wait_until(lambda: "FG-1305" in gateway.log(), "the new certificate")
         await self.both_ways(world, "what stands stays")
-        await asyncio.gather(*(edge.kill() for edge in edges))
-        await asyncio.gather(*(edge.start() for edge in edges))
+        self.assertEqual(await gateway.counter("link.opened"), opened)
+        another = Authority(self.directory / "another", "another CA")
+        gateway.use(another, another)
         refusal = r"FG-5003 .*not valid here: it is signed by an authority that is not trusted .*{}"
         await wait_until(lambda: re.search(refusal.format("edge1.int.example"), gateway.log()), "that it refuses")
+        await wait_until(lambda: self.is_down(gateway), "the end of the links")
         gateway.use(another, world.fedgate.authority)       # it believes the edges, and they do not believe it
         for edge in edges:
             await wait_until(lambda: re.search(refusal.format("gw1.int.example"), edge.log()), "that they refuse")

@@ -370,7 +370,29 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"core.roles = gateway\n", "link.edges: is empty, and no edge pool has members"},
         {"core.roles = gateway\nlink.edges = [::1]:23456\n", "link.edges: ::1 is an address"},
         {"site/paris/route = east\n", "site/paris/route: there is no edge pool 'east'"},
-        {"pool/east/kind = gateway\nsite/paris/route = east\n", "there is no edge pool 'east'"},
+        {"pool/east/kind = gateway\nsite/paris/route = east\n",
+         "pool 'east' is one of gateways, and there is no edge pool 'east'"},
+        {"pool/east/kind = edge\npool/west/kind = edge\nsite/paris/route = norht\n",
+         "there is no edge pool 'norht'; there is east, west"},
+        {"pool/east/priority = 1\nsite/paris/route = east\n",
+         "site/paris/route: the edge pool 'east' has no members"},
+        {"pool/east/members = e1.example\npool/west/members = e2.example E1.example:5\n",
+         "pool/west/members: e1.example is a member of pool 'east' already"},
+        {"core.roles = gateway\nlink.edges = e2.example:1\npool/east/members = e1.example\n"
+         "site/paris/route = east\ntls.internal.certificate = /a\ntls.internal.key = /a\n"
+         "tls.internal.ca = /a\n",
+         "warning: site/paris/route: link.edges names no edge of pool 'east'", true},
+        {"link.listen = 127.0.0.1:5269\n", "127.0.0.1:5269 is taken by xmpp.listen = [::]:5269"},
+        {"xmpp.listen = 127.0.0.1:5269\nadmin.http.listen = 0.0.0.0:5269\n",
+         "admin.http.listen: 0.0.0.0:5269 is taken by xmpp.listen = 127.0.0.1:5269"},
+        {"sip.listen = tcp:[::]:9269\n", "sip.listen: [::]:9269 is taken by admin.http.listen"},
+        {"pool/g/kind = gateway\npool/g/members = gw1.example gw2.example\n",
+         "tls.internal.key: is empty; with gateways on other machines an edge needs it"},
+        {"pool/g/kind = gateway\npool/g/members = gw2.example\ncore.node = gw1.example\n",
+         "with gateways on other machines an edge pool must name this one, too"},
+        {"pool/g/kind = gateway\npool/g/members = gw2.example\ncore.node = gw1.example\n"
+         "pool/e/members = gw2.example\n",
+         "core.node: is gw1.example, which no edge pool has"},
         {"store.url = postgresql:db\n", "is not a URL like"},
         {"store.url = mysql://db\n", "is not a URL like"},
         {"store.url = postgres://db/x\npool/g/kind = gateway\npool/g/members = gw1.example\n"
@@ -385,6 +407,9 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"xmpp.listen = [::]:5270\n", "[::]:5270 is taken by xmpp.listen"},
         {"sip.listen = tcp:127.0.0.1:5060 tls:127.0.0.1:5060\n",
          "127.0.0.1:5060 is taken by sip.listen"},
+        {"domain/b\xc3\xbc"
+         "cher.example/phone = yes\npartner/xn--bcher-kva.example/enabled = yes\n",
+         "is a domain of ours"},
         {"partner/a.example/additional_domains = b.example\npartner/b.example/enabled = yes\n",
          "b.example belongs to partner a.example already"},
         {"domain/a.example/phone = yes\npartner/a.example/enabled = yes\n", "is a domain of ours"},
@@ -403,6 +428,45 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
     }
 }
 
+TEST(Snapshot, UsersHaveTheSiteOfTheirDomainOrTheirOwn) {
+    const Compiled none = make("domain/a.example/site = rome\n");
+    ASSERT_TRUE(none.snapshot) << none.text();
+    EXPECT_FALSE(none.snapshot->has_routes());
+    const Compiled c = make(
+        "pool/east/members = e1.example\nsite/rome/route = east\n"
+        "domain/a.example/site = rome\ndomain/b.example/phone = yes\n"
+        "user/u@a.example/site = paris\nuser/u@b.example/site = rome\n"
+        "user/v@a.example/policy = global\n");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    EXPECT_TRUE(c.snapshot->has_routes());
+    EXPECT_TRUE(c.snapshot->users_have_sites());
+    const SipDomain& a = *c.snapshot->sip_domain("a.example");
+    const SipDomain& b = *c.snapshot->sip_domain("b.example");
+    EXPECT_EQ(c.snapshot->site_of("x", a)->route, "east");
+    EXPECT_EQ(c.snapshot->site_of("v", a)->name, "rome");
+    EXPECT_EQ(c.snapshot->site_of("U", a)->name, "paris");
+    EXPECT_EQ(c.snapshot->site_of("u", a)->route, "");
+    EXPECT_EQ(c.snapshot->site_of("u", b)->name, "rome");
+    EXPECT_EQ(c.snapshot->site_of("x", b), nullptr);
+}
+
+TEST(Snapshot, BothRolesUseTheLinkWhereThereAreOtherGateways) {
+    const std::string files =
+        "tls.internal.certificate = /a\ntls.internal.key = /a\ntls.internal.ca = /a\n"
+        "pool/g/kind = gateway\npool/e/members = n1.example\n";
+    const auto joined = [&files](const std::string& more) {
+        const Compiled c = make(files + more);
+        EXPECT_TRUE(c.snapshot) << c.text();
+        return c.snapshot && c.snapshot->settings.link.joined;
+    };
+    EXPECT_FALSE(joined(""));
+    EXPECT_FALSE(joined("pool/g/members = n1.example\n"));
+    EXPECT_FALSE(joined("core.node = n1.example\npool/g/members = n1.example\n"));
+    EXPECT_TRUE(joined("core.node = n1.example\npool/g/members = n2.example\n"));
+    EXPECT_TRUE(joined("pool/g/members = n1.example n2.example\n"));
+    EXPECT_FALSE(joined("core.roles = gateway\npool/g/members = n1.example n2.example\n"));
+}
+
 TEST(Snapshot, AStoreIsAFileOrAServer) {
     const Compiled file = make("dirs.state = /var/x\n");
     ASSERT_NE(file.snapshot, nullptr);
@@ -411,7 +475,8 @@ TEST(Snapshot, AStoreIsAFileOrAServer) {
     const Compiled server = make(
         "store.url = postgresql://db1,db2/fedgate?sslrootcert=/etc/ca.pem\n"
         "core.node = gw1.example\npool/g/kind = gateway\n"
-        "pool/g/members = gw2.example gw1.example\n");
+        "pool/g/members = gw2.example gw1.example\npool/e/members = gw1.example\n"
+        "tls.internal.certificate = /a\ntls.internal.key = /a\ntls.internal.ca = /a\n");
     ASSERT_NE(server.snapshot, nullptr) << server.text();
     EXPECT_EQ(server.snapshot->settings.store_url,
               "postgresql://db1,db2/fedgate?sslrootcert=/etc/ca.pem");
