@@ -1,5 +1,8 @@
 #include "appliance/admin/answers.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace fedgate::admin {
 
 namespace {
@@ -15,7 +18,39 @@ Json change_of(const Change& change) {
     return out;
 }
 
+std::size_t edits_between(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            diagonal = std::exchange(
+                row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
+        }
+    }
+    return row[b.size()];
+}
+
+// Why it is that one: a sentence without a full stop.
+std::string why_of(const Route& route) {
+    if (!route.first.empty() && route.now == route.first) {
+        return route.site.empty() ? "first by priority" : "first choice";
+    }
+    if (route.first.empty()) return "no edge is known";
+    std::string text;
+    for (const std::string& one : route.missing) text += (text.empty() ? "" : ", ") + one;
+    return route.first + " has no edge that can be used" + (text.empty() ? "" : ": ") + text;
+}
+
 }  // namespace
+
+std::string did_you_mean(std::string_view typed, const std::vector<std::string>& known) {
+    constexpr std::size_t kSlips = 2;
+    const auto best = std::ranges::min_element(
+        known, {}, [typed](const std::string& name) { return edits_between(typed, name); });
+    if (best == known.end() || edits_between(typed, *best) > kSlips) return {};
+    return "; did you mean " + *best + "?";
+}
 
 Json refusal(std::string text) { return {{"ok", false}, {"error", std::move(text)}}; }
 
@@ -59,6 +94,11 @@ Json stream_json(const StreamRow& row) {
             {"stanzas_in", row.stanzas_in},
             {"stanzas_out", row.stanzas_out},
             {"retry_s", row.retry_s}};
+}
+
+Json route_json(const Route& route) {
+    return {{"site", route.site},       {"first", route.first},     {"now", route.now},
+            {"since_s", route.since_s}, {"missing", route.missing}, {"why", why_of(route)}};
 }
 
 Json changed(bool good, const config::Problems& problems, const std::vector<Change>& changes,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "appliance/admin/configuration.hpp"
@@ -14,6 +15,11 @@ namespace fedgate::admin {
 [[nodiscard]] Json refusal(const config::Problems&);
 [[nodiscard]] Json warnings_of(const config::Problems&);
 [[nodiscard]] Json stream_json(const StreamRow&);
+// With `why` it is that one.
+[[nodiscard]] Json route_json(const Route&);
+// "; did you mean paris?", or nothing.
+[[nodiscard]] std::string did_you_mean(std::string_view typed,
+                                       const std::vector<std::string>& known);
 
 // What a change was answered with: `changes`, `warnings`, or the errors.
 [[nodiscard]] Json changed(bool good, const config::Problems&, const std::vector<Change>&,

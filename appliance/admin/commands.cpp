@@ -10,6 +10,7 @@
 #include "appliance/admin/history.hpp"
 #include "appliance/admin/names.hpp"
 #include "appliance/admin/partners.hpp"
+#include "appliance/admin/topology.hpp"
 #include "core/config/domain.hpp"
 
 namespace fedgate::admin {
@@ -83,6 +84,12 @@ Json links_of(const Status& status) {
     return rows;
 }
 
+Json routes_of(const Status& status) {
+    Json rows = Json::array();
+    for (const Route& route : status.routes) rows.push_back(route_json(route));
+    return rows;
+}
+
 Json status_of(AdminHost& host, const Configuration& configuration) {
     Status status = host.status();
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
@@ -106,6 +113,7 @@ Json status_of(AdminHost& host, const Configuration& configuration) {
              {"sip_connections", status.sip_connections},
              {"next_hops", next_hops_of(status)},
              {"links", links_of(status)},
+             {"routes", routes_of(status)},
              {"remarks", status.remarks}};
     if (status.store) out["store"] = store_of(*status.store, now);
     return out;
@@ -428,6 +436,9 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "counters") return counters_of(host);
     if (verb == "sysctl") return sysctl(request, author, host, configuration);
     if (verb == "partner") return answer_partner(request, author, host, configuration);
+    if (verb == "site" || verb == "pool" || verb == "route") {
+        return answer_topology(request, author, host, configuration);
+    }
     if (verb == "services") {
         return services(strings_of(request, "arguments"), host, configuration.snapshot().settings);
     }

@@ -61,27 +61,6 @@ std::string nearest_attribute(std::string_view typed) {
     return {};
 }
 
-std::size_t edits_between(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = std::exchange(row[0], i);
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            diagonal = std::exchange(
-                row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
-        }
-    }
-    return row[b.size()];
-}
-
-std::string did_you_mean(std::string_view typed, const std::vector<std::string>& known) {
-    constexpr std::size_t kSlips = 2;
-    const auto best = std::ranges::min_element(
-        known, {}, [typed](const std::string& name) { return edits_between(typed, name); });
-    if (best == known.end() || edits_between(typed, *best) > kSlips) return {};
-    return "; did you mean " + *best + "?";
-}
-
 // Does the pattern of a denial, or of a partner, cover the domain?
 bool covers(std::string_view pattern, std::string_view domain) {
     if (!pattern.starts_with("*.")) return pattern == domain;

@@ -148,6 +148,12 @@ std::string show_status(const Json& answer) {
          count_of(answer, "streams_in") + " in, " + count_of(answer, "streams_out") + " out"},
         {"SIP", count_of(answer, "sip_connections") + " connections"}};
     if (answer.contains("store")) rows.push_back({"store", store_of(answer["store"])});
+    const Json& routes = array_of(answer, "routes");
+    for (const Json& route : routes) {
+        const std::string site = string_of(route, "site");
+        const char* const others = routes.size() == 1 ? "all" : "all others";
+        rows.push_back({"route", show_route(route, site.empty() ? others : site)});
+    }
     std::string out = show_table(rows);
     std::vector<std::vector<std::string>> hops{{"SIP DOMAIN", "NEXT HOP", "ADDRESS", "STATE", "FOR",
                                                 "PENDING", "ANSWERED", "UNANSWERED", "WHY"}};

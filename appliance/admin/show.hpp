@@ -27,6 +27,11 @@ namespace fedgate::admin {
 [[nodiscard]] std::string show_partner(const Json& answer);
 // What a commit changed, or would change.
 [[nodiscard]] std::string show_commit(const Json& answer);
+[[nodiscard]] std::string show_sites(const Json& answer);
+[[nodiscard]] std::string show_pools(const Json& answer);
+[[nodiscard]] std::string show_routes(const Json& answer);
+// `paris: pool-b, since 3 min 4 s: pool-a has no edge that can be used: edge1.example: ...`
+[[nodiscard]] std::string show_route(const Json& route, const std::string& name);
 [[nodiscard]] std::string show_log(const Json& answer);
 // What can be set of a partner; needs no daemon.
 [[nodiscard]] std::string show_attributes();

@@ -29,6 +29,7 @@ constexpr std::string_view kHelp =
   services            which roles run here; services stop --graceful finishes what is under way, for
                       at most 10 s, hands its links over to others, and stops (as SIGTERM does)
   partner ...         the domains that we federate with; see below
+  site, pool, route   who reaches partners by which machines; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
   reload              read the configuration files again (as SIGHUP does)
@@ -55,7 +56,20 @@ Partners:
     fedctl partner add partner.example type=federated    then write to somebody there, or let them
     fedctl partner show partner.example                  the streams that are up, or why none is
 
-Every change of a partner is a commit: checked as a whole, numbered, kept in dirs.state, in force
+Sites, pools and routes, where edges and gateways are on machines of their own:
+
+  fedctl pool list | show POOL      edges and gateways: priority, members, the links with them
+  fedctl pool set POOL [kind=edge] [priority=10] [members=HOST,HOST...]    += and -= change members
+  fedctl pool remove POOL
+  fedctl site list | show SITE      users of one place: domain/DOMAIN/site, user/USER/site
+  fedctl site set SITE route=POOL   fedctl site remove SITE
+  fedctl route list                 by which pool each site reaches partners now, and why
+  fedctl route set SITE POOL        first by that pool; when none of its edges is there, by the others
+                                    in the order of their priorities, until it is back
+  fedctl route unset SITE           by priority alone
+  --dry-run, --comment TEXT         as with partner
+
+Every change of these is a commit: checked as a whole, numbered, kept in dirs.state, in force
 within a second and after a restart. Streams that it does not concern stay.
 
   fedctl config log                 all commits: who, when, why
@@ -85,11 +99,13 @@ Settings, as with sysctl(8):
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
-constexpr std::string_view kVerbs[] = {"status",   "ports",   "streams", "counters", "explain",
-                                       "reload",   "partner", "config",  "sysctl",   "dns",
-                                       "services", "help",    "version"};
+constexpr std::string_view kVerbs[] = {
+    "status", "ports", "streams", "counters", "explain", "reload",   "partner", "site",
+    "pool",   "route", "config",  "sysctl",   "dns",     "services", "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
+constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
+constexpr std::string_view kRouteActions[] = {"list", "set", "unset"};
 constexpr std::string_view kConfigActions[] = {"log", "diff", "rollback", "check", "commit"};
 
 // How many letters differ, roughly: enough for a slip of the finger.
@@ -174,6 +190,7 @@ private:
             return tell({{"verb", "services"}, {"arguments", rest}}, show_services);
         }
         if (verb == "partner") return partner(rest);
+        if (verb == "site" || verb == "pool" || verb == "route") return topology(verb, rest);
         if (verb == "config") return config(rest);
         if (!is_one_of(kVerbs, verb)) return usage(unknown("there is no verb", verb, kVerbs));
         if (!rest.empty()) return usage(verb + " takes nothing more, not '" + rest.front() + "'");
@@ -418,6 +435,55 @@ private:
                 request[name.substr(2)] = value;
             }
         }
+    }
+
+    int topology(const std::string& verb, const std::vector<std::string>& rest) {
+        const auto known = verb == "route" ? std::span<const std::string_view>(kRouteActions)
+                                           : std::span<const std::string_view>(kTopologyActions);
+        if (rest.empty()) {
+            std::string words;
+            for (const std::string_view action : known) {
+                words += (words.empty() ? "" : ", ") + std::string(action);
+            }
+            return usage(verb + " needs one of " + words + " (fedctl help)");
+        }
+        const std::string& action = rest.front();
+        if (!is_one_of(known, action)) {
+            return usage(unknown((verb + " has no action").c_str(), action, known));
+        }
+        static constexpr std::string_view kChange[] = {"--dry-run", "--comment="};
+        const bool reads = action == "list" || action == "show";
+        Words words;
+        std::string why;
+        if (!cut(rest,
+                 reads ? std::span<const std::string_view>()
+                       : std::span<const std::string_view>(kChange),
+                 words, why)) {
+            return usage(why);
+        }
+        const std::size_t count = words.words.size();
+        const std::string what = verb + " " + action;
+        if (action == "list" && count > 0) return usage(what + " takes nothing more");
+        if (verb == "route" && action == "set" && count != 2) {
+            return usage("route set takes a site and a pool: fedctl route set SITE POOL");
+        }
+        if (action != "list" && count == 0) {
+            return usage(what + " needs a " + (verb == "route" ? "site" : verb));
+        }
+        if (action != "list" && action != "set" && count > 1)
+            return usage(what + " takes one name");
+        if (action == "set" && count < 2) return usage(what + " needs ATTRIBUTE=VALUE");
+        Json request{{"verb", verb}, {"action", action}};
+        if (count > 0) {
+            request["name"] = words.words.front();
+            request["settings"] =
+                std::vector<std::string>(words.words.begin() + 1, words.words.end());
+        }
+        add_options(request, words);
+        return tell(request, !reads            ? show_commit
+                             : verb == "route" ? show_routes
+                             : verb == "pool"  ? show_pools
+                                               : show_sites);
     }
 
     // A commit's number. False: it is none.

@@ -197,10 +197,65 @@ TEST_F(ControlTest, DnsPlanHasEveryEdgeInTheOrderOfThePools) {
     EXPECT_EQ(fedctl({"dns", "plans"}).status, 2);
 }
 
+// Each change is a commit, and each mistake one sentence.
+TEST_F(ControlTest, SitesPoolsAndRoutes) {
+    start();
+    EXPECT_EQ(fedctl({"pool", "list"}).out,
+              "no pool yet: fedctl pool set NAME members=edge1.example,edge2.example\n");
+    host_.warnings = {"edge e1.example:23456 of pool east can't be reached: connection refused"};
+    Outcome got = fedctl({"pool", "set", "east", "members=e1.example,e2.example"});
+    EXPECT_NE(got.out.find("commit 1: pool east added\n  pool/east/members: - -> e1.example "
+                           "e2.example\n"),
+              std::string::npos)
+        << got.out << got.err;
+    EXPECT_NE(got.out.find("warning: edge e1.example:23456 of pool east can't be reached"),
+              std::string::npos)
+        << got.out;
+    host_.warnings.clear();
+    got = fedctl({"pool", "set", "east", "members-=e2.example", "priority=5"});
+    EXPECT_NE(got.out.find("members: e1.example e2.example -> e1.example"), std::string::npos)
+        << got.out << got.err;
+    got = fedctl({"route", "set", "rome", "eats"});
+    EXPECT_EQ(got.status, 1);
+    EXPECT_EQ(got.err, "fedctl: there is no pool 'eats'; did you mean east?\n");
+    got = fedctl({"route", "set", "rome", "east", "--dry-run"});
+    EXPECT_NE(got.out.find("dry run, nothing was changed; it would be commit 3: site rome goes by "
+                           "east"),
+              std::string::npos)
+        << got.out << got.err;
+    ASSERT_EQ(fedctl({"route", "set", "rome", "east", "--comment", "moved"}).status, 0);
+    got = fedctl({"pool", "remove", "east"});
+    EXPECT_EQ(got.err,
+              "fedctl: site rome is routed to pool east: first 'fedctl route unset rome', or set "
+              "it to another pool\n");
+    host_.state.routes = {{"rome", "east", "west", 75, {"e1.example: connection refused"}},
+                          {"", "east", "east", 3, {}}};
+    EXPECT_EQ(fedctl({"route", "list"}).out,
+              "rome: west, since 1 min 15 s: east has no edge that can be used: e1.example: "
+              "connection refused\nall others: east (first by priority), since 3 s\n");
+    EXPECT_NE(fedctl({"status"}).out.find("route          rome: west, since 1 min 15 s: east has"),
+              std::string::npos)
+        << fedctl({"status"}).out;
+    EXPECT_NE(fedctl({"site", "show", "rome"}).out.find("rome  east   west"), std::string::npos)
+        << fedctl({"site", "show", "rome"}).out;
+    ASSERT_EQ(fedctl({"route", "unset", "rome"}).status, 0);
+    EXPECT_EQ(fedctl({"pool", "remove", "east"}).status, 0);
+    EXPECT_EQ(fedctl({"route", "unset", "rome"}).err,
+              "fedctl: there is no site 'rome'; there is none yet\n");
+    EXPECT_EQ(fedctl({"site", "set", "rome", "rout=x"}).err,
+              "fedctl: site rome: a site has no attribute 'rout'; did you mean route?\n");
+    EXPECT_NE(fedctl({"config", "log"}).out.find("moved"), std::string::npos);
+}
+
 TEST_F(ControlTest, WrongUsageIsStatusTwo) {
     const std::vector<std::vector<std::string>> wrong = {
         {},
         {"stauts"},
+        {"route", "set", "rome"},
+        {"route", "show"},
+        {"pool", "set", "east"},
+        {"pool", "list", "x"},
+        {"site"},
         {"status", "now"},
         {"explain", "a"},
         {"sysctl"},

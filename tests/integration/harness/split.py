@@ -38,11 +38,11 @@ class Role(Fedgate):
         return self.process.log.read_text()
 
     def lines(self):
-        yield from super().lines()
         yield f"core.roles = {self.role}"
         yield f"pool/edges/members = {' '.join(EDGES)}"
         yield "pool/gateways/kind = gateway"
         yield f"pool/gateways/members = {GATEWAY}"
+        yield from super().lines()
 
     def ports(self):
         return (5269, 23456) if self.role == "edge" else (5060,)
@@ -102,3 +102,30 @@ class SplitFedgate:
     async def kill(self):
         for one in self.all:
             await one.kill()
+
+
+class JoinedFedgate(SplitFedgate):
+    """Machines that are edge and gateway each, and know each other."""
+
+    NAMES = "node1.int.example", "node2.int.example"
+
+    def __init__(self, directory, *arguments):
+        *common, keys = arguments
+        self.authority = Authority(directory.parent / "internal", "internal CA")
+        everybody = " ".join(self.NAMES)
+        self.nodes = [Role("edge,gateway", name, self.authority, directory.with_name(name.split(".")[0]), *common,
+                           {**keys, "core.node": name, "pool/edges/members": everybody,
+                            "pool/gateways/members": everybody}) for name in self.NAMES]
+        self.gateway, *self.edges = self.nodes
+        self.address, self.sip = self.gateway.address, self.gateway.sip
+
+    def records(self, domain):
+        return [f"{node.name}. IN A {node.address}" for node in self.nodes] + [
+            f"_xmpp-server._tcp.{domain}. IN SRV 10 0 5269 {self.nodes[1].name}."]
+
+    async def is_joined(self):
+        """Each core of each with each, and its own end of that."""
+        for node in self.nodes:
+            if await node.counter("link.standing") != 2 * len(self.nodes) * node.keys["core.threads"]:
+                return False
+        return True
