@@ -240,6 +240,23 @@ class Routes(PeerTest):
                 self.assertIn(sentence, await self.refused(edge1, "sysctl", "-w", key))
         self.assertEqual(await gateway.control("sysctl", "-a"), before)
 
+    async def test_what_may_be_wrong_is_warned_of(self):
+        world, gateway, edge1, edge2 = await self.start()
+        answer = await gateway.control("sysctl", "-w", "pool/gateways/members=gw9.int.example")
+        self.assertRegex(answer, r"warning: the certificate \S+/internal.certificate is for gw1.int.example, which is no "
+                                 r"member of a gateway pool: the others will refuse this machine. Get it one for its "
+                                 r"name there \(gw9.int.example\), or put its name into pool/NAME/members\n")
+        answer = await edge1.control("sysctl", "-w", "domain/other.example/phone=yes")
+        self.assertIn("warning: partners can't know us as other.example by our certificate", answer)
+        await edge2.kill()
+        await gateway.control("route", "unset", "mantua")
+        self.assertNotIn("warning", await gateway.control("pool", "set", "far", f"members-={EDGE2}"))
+        start = time.monotonic()
+        self.assertIn(f"warning: edge {EDGE2}:23456 of pool far can't be reached: connection refused",
+                      await gateway.control("pool", "set", "far", f"members+={EDGE2}"))
+        self.assertLess(time.monotonic() - start, 2)
+        self.assertNotIn("warning", await gateway.control("route", "set", "mantua", "far"))    # it is known
+
     async def test_verbs(self):
         world, gateway, edge1, _ = await self.start()
         self.assertRegex(await gateway.control("pool", "list"),
@@ -255,7 +272,9 @@ class Routes(PeerTest):
         await gateway.control("route", "set", "verona", "far", "--comment", "near is being moved")
         self.assertIn("near is being moved", await gateway.control("config", "log"))
         self.assertRegex(await gateway.control("route", "list"), r"verona: far \(first choice\)")
-        await gateway.control("pool", "set", "spare", "members=edge9.int.example", "priority=20")
+        answer = await gateway.control("pool", "set", "spare", "members=edge9.int.example", "priority=20")
+        self.assertIn("warning: edge edge9.int.example:23456 of pool spare can't be reached: its name has no address; it "
+                      "is tried again until it is there\n", answer)
         self.assertRegex(await gateway.control("pool", "show", "spare"), r"spare +edge +20 +edge9.int.example")
         await gateway.control("pool", "remove", "spare")
         self.assertNotIn("spare", await gateway.control("pool", "list"))
