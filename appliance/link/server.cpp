@@ -58,8 +58,9 @@ bool asks_for_answer(const FromPartner& from) {
 
 // A connection that has not said who it is.
 struct Server::Guest final : net::ConnectionOwner, TimerOwner {
-    Guest(Server& s, Socket socket, const SocketAddress& peer)
+    Guest(Server& s, Socket socket, const SocketAddress& its_peer)
         : server(s),
+          peer(its_peer),
           connection(std::make_unique<net::Connection>(s.shard_.loop(), *this, kLinkConnection,
                                                        socket, peer)),
           timer(*this) {
@@ -100,6 +101,7 @@ struct Server::Guest final : net::ConnectionOwner, TimerOwner {
     }
 
     Server& server;
+    const SocketAddress peer;
     std::unique_ptr<net::Connection> connection;
     std::string name;  // proved; empty: not yet
     bool done = false;
@@ -279,8 +281,18 @@ Id Server::random_id() {
 }
 
 void Server::on_accept(Socket, Socket connection, const SocketAddress& peer) {
-    if (guests_.size() >= limits::kLinkGuests) return shard_.loop().close(connection);
+    if (guests_.size() >= limits::kLinkGuests) put_out_a_guest();
     guests_.emplace_back(*this, connection, peer);
+}
+
+// The oldest one of the address that has most: who comes in many times drives out himself.
+void Server::put_out_a_guest() {
+    const auto address = [](const Guest& guest) { return net::ip_key(guest.peer); };
+    const auto many = std::ranges::max_element(guests_, {}, [&](const Guest& guest) {
+        return std::ranges::count(guests_, address(guest), address);
+    });
+    shard_.stats().add(Counter::kLinkRefused);
+    guests_.erase(many);
 }
 
 void Server::on_turn_end() {

@@ -94,6 +94,7 @@ private:
     void end_leaving();
     [[nodiscard]] bool is_done(const Link&) const;
     [[nodiscard]] bool is_known(const std::string& name) const;
+    void put_out_a_guest();
     void greet(Guest&, const Hello&);
     void refuse(Guest&, EndCode, Bytes sentence);
     [[nodiscard]] Link* link_for(const FromPartner&);  // null: none is there

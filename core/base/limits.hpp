@@ -130,8 +130,8 @@ constexpr std::size_t kLinkOutcomes = 1 << 14;
 // link: what came back from a link that is over and waits for another one, for each shard. At the
 // bound: its sender is told, or, of an answer, it is counted as lost.
 constexpr std::size_t kLinkAgainBytes = 2 * kLinkWindowBytes;
-// link: connections to an edge's link that have not said who they are, and links of one peer's
-// process. At the bound: refused.
+// link: connections to an edge's link that have not said who they are (at the bound: one goes, of
+// the address that has most), and links of one peer's process (at the bound: refused).
 constexpr std::size_t kLinkGuests = 64;
 constexpr std::size_t kLinkParts = 256;
 // link: edges that a gateway connects to. At the bound: what SRV records name more is left out.

@@ -688,6 +688,33 @@ TEST_F(LinkTest, AnEdgeOfTheRecordsThatSaysNothing) {
     EXPECT_EQ(gateway.client->up_count(), 0u);
 }
 
+// They come in and say nothing, as many as want to: whoever has a certificate gets in all the same.
+TEST_F(LinkTest, WhoSaysNothingKeepsNobodyOut) {
+    struct Mute final : net::ConnectionOwner {
+        std::size_t on_data(net::Connection&, MutableBytes input) override { return input.size(); }
+        void on_closed(net::Connection&, Error) override { ++closed; }
+        std::size_t closed = 0;
+    };
+    EdgeSide edge(simulation_, "edge1.int");
+    Machine machine(simulation_, "gw2.int", kAll);
+    Mute mute;
+    std::vector<std::unique_ptr<net::Connection>> all;
+    const auto come_in = [&] {
+        auto made = net::Connection::connect(machine.loop, mute, kLinkConnection,
+                                             simulation_.address(edge.machine.node, kPort));
+        if (made) all.push_back(std::move(*made));
+    };
+    for (std::size_t i = 0; i < limits::kLinkGuests; ++i) come_in();
+    wait(100ms);
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    for (int i = 0; i < 500 && gateway.client->up_count() == 0; ++i) {
+        come_in();
+        wait(1ms);
+    }
+    EXPECT_EQ(gateway.client->up_count(), 1u);
+    EXPECT_GT(mute.closed, 0u);
+}
+
 // What is given to a peer that may be dead is in doubt when it is: no more than that of a second.
 TEST_F(LinkTest, ASuspectPeerIsGivenNothingNew) {
     EdgeSide first(simulation_, "edge1.int");
