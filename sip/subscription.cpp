@@ -1,6 +1,7 @@
 #include "sip/subscription.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/limits.hpp"
 #include "sip/subscription_tables.hpp"
@@ -67,6 +68,7 @@ SubscriberActions Subscriber::subscribe(Instant now) {
     if (!holds() && state_ != SubscriberState::kNotifyWait) {
         wanted_ = true;
         told_ = raised_ = false;
+        if (state_ == SubscriberState::kTerminated) was_active_ = false;
         asked_ = timing_->expires;
     }
     return step(SubscriberEvent::kSubscribe, now);
@@ -127,6 +129,13 @@ SubscriberActions Subscriber::on_answer(std::uint8_t attempt, const Answer& answ
         if (can) asked_ = least;
         raised_ = raised_ || can;
     }
+    // PRES-36: what was active a moment ago and is "not found" now may be a server that starts.
+    // Once.
+    const bool is_refusal = answer.status == 403 || answer.status == 489 || answer.status == 603;
+    if (event == SubscriberEvent::kOver && state_ == SubscriberState::kNotifyWait && !is_refusal &&
+        std::exchange(was_active_, false)) {
+        event = SubscriberEvent::kAgainLater;
+    }
     if (state_ == SubscriberState::kLeaving && !has_dialog_) event = SubscriberEvent::kOver;
     if (event == SubscriberEvent::kTroubled && holds()) {
         // RFC 6665 4.1.2.2: it is good until it expires; the refresh is tried again before that.
@@ -159,6 +168,7 @@ SubscriberActions Subscriber::on_notify(const SubscriptionState& says, Instant n
             now + std::chrono::seconds(std::max(*says.expires, limits::kSubscriptionSecondsMin));
     }
     const bool active = says.is("active");  // a state that nobody knows is not more than pending
+    was_active_ = was_active_ || active;
     const SubscriberActions run =
         step(active ? SubscriberEvent::kActive : SubscriberEvent::kPending, now);
     set_expiry(now);

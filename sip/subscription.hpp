@@ -152,11 +152,12 @@ private:
     std::uint8_t failures_ = 0;
     bool wanted_ = true;
     bool has_dialog_ = false;
-    bool under_way_ = false;  // a SUBSCRIBE
-    bool scattered_ = false;  // the last SUBSCRIBE went when its own time had come
-    bool raised_ = false;     // asked_, by a 423
-    bool at_once_ = false;    // the last initial SUBSCRIBE followed the end of another
-    bool told_ = false;       // the user, of the end
+    bool under_way_ = false;   // a SUBSCRIBE
+    bool scattered_ = false;   // the last SUBSCRIBE went when its own time had come
+    bool raised_ = false;      // asked_, by a 423
+    bool at_once_ = false;     // the last initial SUBSCRIBE followed the end of another
+    bool told_ = false;        // the user, of the end
+    bool was_active_ = false;  // and has not been refused since
 };
 
 enum class NotifierState : std::uint8_t { kPending, kActive, kTerminated, kCount };

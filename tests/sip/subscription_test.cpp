@@ -223,6 +223,33 @@ TEST(Subscriber, DoesWithAFailureWhatItsStatusAsks) {  // PRES-35, PRES-36, PRES
     EXPECT_EQ(s.status(), 408);
 }
 
+// PRES-36: a server that has just started lets go of what it had, and may not know its users yet.
+TEST(Subscriber, WhatWasActiveIsNotOverByOneFailure) {
+    const auto deactivated = [] {
+        Subscriber s = subscribed("active");
+        EXPECT_EQ(s.on_notify(says("terminated;reason=deactivated"), kStart + 900s), kAnew);
+        return s;
+    };
+    for (const int refusal : {403, 489, 603}) {
+        Subscriber refused = deactivated();
+        EXPECT_EQ(refused.on_answer(refused.attempt(), status(refusal), kStart + 900s), kEnded);
+    }
+    Subscriber s = deactivated();
+    EXPECT_EQ(s.on_answer(s.attempt(), status(404), kStart + 900s), kLost);
+    EXPECT_EQ(s.state(), S::kInit);
+    EXPECT_EQ(s.on_time(s.deadline()), A::kSendInitial);
+    Subscriber gone = s;
+    EXPECT_EQ(gone.on_answer(gone.attempt(), status(404), kStart + 960s), kEnded);
+    EXPECT_EQ(s.on_answer(s.attempt(), accepted(3'600), kStart + 960s), A::kNone);
+    EXPECT_EQ(s.on_notify(says("active"), kStart + 960s), A::kReportActive);
+    // Who unsubscribes and comes again is told at once.
+    (void)s.unsubscribe(kStart + 970s);
+    (void)s.on_answer(s.attempt(), status(404), kStart + 971s);
+    ASSERT_EQ(s.state(), S::kTerminated);
+    (void)s.subscribe(kStart + 980s);
+    EXPECT_EQ(s.on_answer(s.attempt(), status(404), kStart + 980s), kEnded);
+}
+
 TEST(Subscriber, WhoIsPendingIsRefreshedToo) {
     const auto due = [] {
         Subscriber s = subscribed("pending");
