@@ -44,11 +44,14 @@ class Workbench:
                 "/CN=bench CA", "-keyout", d / "ca.key", "-out", d / "ca.pem")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench",
                 "-keyout", d / "key.pem", "-out", d / "request.pem")
-        names = [f"DNS:{name}" for name in (SIP_DOMAIN, PRESENCE_DOMAIN, PARTNER, MANY, f"*.{MANY}")]
-        names += [f"URI:sip:{SIP_DOMAIN}", f"URI:sip:{PRESENCE_DOMAIN}", f"IP:{self.load_address}"]
-        (d / "extensions").write_text("subjectAltName=" + ",".join(names) + "\n")
+        (d / "extensions").write_text("subjectAltName=" + ",".join(self.names()) + "\n")
         openssl("x509", "-req", "-in", d / "request.pem", "-CA", d / "ca.pem", "-CAkey", d / "ca.key", "-days", 2,
                 "-extfile", d / "extensions", "-out", d / "cert.pem")
+
+    def names(self):
+        """In the certificate."""
+        yield from (f"DNS:{name}" for name in (SIP_DOMAIN, PRESENCE_DOMAIN, PARTNER, MANY, f"*.{MANY}"))
+        yield from (f"URI:sip:{SIP_DOMAIN}", f"URI:sip:{PRESENCE_DOMAIN}", f"IP:{self.load_address}")
 
     def fedload(self, target, *words):
         """Its JSON for one run."""
