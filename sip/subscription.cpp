@@ -333,13 +333,18 @@ NotifierActions Notifier::on_answer(const Answer& answer, Instant now) {
     if (!under_way_) return NotifierActions::kNone;
     under_way_ = false;
     const std::uint16_t status = answer.status;
-    if (status / 100 == 2) return send_if_due(now);
+    if (status / 100 == 2) {
+        failures_ = 0;
+        return send_if_due(now);
+    }
     // PRES-75, RFC 6665 4.2.2: which of them end it.
     const bool ends =
         (status / 100 == 4 && status != 401 && status != 407) || status == 501 || status / 100 == 6;
     if (ends) return step(NotifierEvent::kFailed, now);
     if (state_ != NotifierState::kTerminated) {
-        send_at_ = now + std::max(timing_->retry, next_try(answer.retry_after));
+        const Duration pause = std::min(timing_->retry_min * (1 << failures_), timing_->retry_max);
+        if (failures_ < kFailuresMax) ++failures_;
+        send_at_ = now + std::max(pause, next_try(answer.retry_after));
     }
     return send_if_due(now);
 }

@@ -192,7 +192,10 @@ struct NotifierTiming {             // settings; PRES-60, PRES-74, PRES-19, PRES
     std::uint32_t expires_min = 60;
     Duration document_every = 5s;
     Duration fetch_wait = 2s;
-    Duration retry = 60s;  // of a NOTIFY that failed, without a Retry-After
+    // Of a NOTIFY that failed, without a Retry-After: at first, then twice as long each time, at
+    // most.
+    Duration retry_min = 2s;
+    Duration retry_max = 60s;
 };
 
 // The answer to a SUBSCRIBE as far as its Expires goes. 200: for `seconds`. 423: with Min-Expires.
@@ -241,7 +244,8 @@ private:
     const char* reason_ = "timeout";
     std::uint32_t retry_after_ = 0;
     NotifierState state_;
-    bool under_way_ = false;  // a NOTIFY
+    std::uint8_t failures_ = 0;  // of NOTIFYs, since one was taken
+    bool under_way_ = false;     // a NOTIFY
     bool fetch_ = false;
 };
 

@@ -780,11 +780,19 @@ TEST(Notifier, AFailedNotifyEndsItOrIsRepeated) {  // PRES-75
     for (const int code : {401, 407, 500, 503}) {
         Notifier n(kNotifierTiming, true);
         (void)n.start(600, kStart);
-        EXPECT_EQ(n.on_answer(status(code), kStart), N::kNone) << code;
-        EXPECT_EQ(seconds(n.deadline()), 60);
+        Instant now = kStart;
+        for (const int wait : {2, 4, 8, 16, 32, 60, 60}) {
+            EXPECT_EQ(n.on_answer(status(code), now), N::kNone) << code;
+            EXPECT_EQ(n.deadline(), now + std::chrono::seconds(wait)) << code;
+            now = n.deadline();
+            EXPECT_EQ(n.on_time(now), N::kSendNotify);
+        }
+        EXPECT_EQ(n.on_answer(status(200), now), N::kNone);
+        EXPECT_EQ(n.change(true, now), N::kSendNotify);
+        EXPECT_EQ(n.on_answer(status(code), now), N::kNone);
+        EXPECT_EQ(n.deadline(), now + 2s);  // one was taken
         EXPECT_EQ(n.on_time(n.deadline()), N::kSendNotify);
-        EXPECT_EQ(n.on_answer({static_cast<std::uint16_t>(code), {}, {}, 1'000}, kStart + 60s),
-                  N::kNone);
+        EXPECT_EQ(n.on_answer({static_cast<std::uint16_t>(code), {}, {}, 1'000}, now), N::kNone);
         EXPECT_EQ(seconds(n.deadline()), 600);  // it expires before
     }
     Notifier idle = notifying(true);  // an answer to nothing
