@@ -445,13 +445,29 @@ bool Server::may_send(Link& link) {
 void Server::note_who_is_there() {
     const std::size_t up = up_count();
     shard_.stats().add(Counter::kLinkStanding, up - std::exchange(standing_, up));
+    const bool were_none = gateways_.none();
     gateways_.note(
         std::ranges::any_of(links_, [](const auto& entry) { return entry.second->there(); }),
         shard_.loop().now());
     if (gateways_.none()) {
         shard_.loop().timers().arm(missed_, gateways_.none_since() + kGatewayAwaited);
+    } else {
+        gather(were_none);
     }
     tell_who_is_there();
+}
+
+void Server::gather(bool were_none) {
+    std::set<Bytes> there;
+    for (const auto& [key, link] : links_) {
+        if (link->there()) there.insert(link->name);
+    }
+    if (there.size() >= settings_.gateways.size()) {
+        gathered_at_ = Instant::min();
+    } else if (were_none) {
+        gathered_at_ = shard_.loop().now() + kGatewaysGather;
+        shard_.loop().timers().arm(missed_, gathered_at_);
+    }
 }
 
 // So that each knows whose a conversation is; here it is decided (link_for()).
@@ -476,7 +492,7 @@ void Server::tell_who_is_there() {
 
 // What may wait for long is none of those that wait for an answer.
 void Server::on_timer(Timer&) {
-    if (!missed(kGatewayAwaited)) return;
+    if (!missed(kGatewayAwaited)) return again_.give();
     again_.take_out(asks_for_answer, [this](const FromPartner& from) { bounce(from); });
 }
 
@@ -571,7 +587,7 @@ void Server::on_partner(const PartnerNews& news) {
 }
 
 Server::Link* Server::link_for(const FromPartner& from) {
-    if (links_.size() == 1) {
+    if (links_.size() == 1 && !gathering()) {
         Link* const only = links_.begin()->second.get();
         return only->there() ? only : nullptr;
     }
@@ -584,6 +600,7 @@ Server::Link* Server::link_for(std::uint64_t conversation) {
     const Instant now = shard_.loop().now();
     const std::size_t slot = slot_of(conversation);
     Link* best = nullptr;
+    if (gathering()) return best;
     std::tuple<bool, std::uint64_t, std::uint64_t> best_score;
     for (auto& [key, link] : links_) {
         if (!link->there()) continue;

@@ -28,6 +28,9 @@ namespace fedgate::link {
 
 // Without any gateway for longer than this, senders are told so; till then they wait.
 constexpr Duration kGatewayAwaited = std::chrono::seconds(5);
+// The first gateway that comes, where none was, waits so long for the others: it would be given
+// what is theirs, and could not use it.
+constexpr Duration kGatewaysGather = std::chrono::milliseconds(500);
 // From the connection to the HELLO.
 constexpr Duration kGuestWithin = std::chrono::seconds(5);
 
@@ -116,6 +119,8 @@ private:
     [[nodiscard]] bool missed(Duration time) const {
         return gateways_.missed_for(time, shard_.loop().now());
     }
+    void gather(bool were_none);
+    [[nodiscard]] bool gathering() const { return shard_.loop().now() < gathered_at_; }
     [[nodiscard]] Id random_id();
 
     Shard& shard_;
@@ -133,7 +138,8 @@ private:
     std::uint32_t last_serial_ = 0;
     Attendance gateways_;
     Again<FromPartner> again_;
-    Timer missed_;
+    Timer missed_;  // when none is there; else when they have gathered
+    Instant gathered_at_ = Instant::min();
     struct Leaving final : TimerOwner {
         explicit Leaving(Server& s) : server(s), timer(*this) {}
         void on_timer(Timer&) override { server.end_leaving(); }

@@ -11,7 +11,7 @@ namespace fedgate::link {
 namespace {
 
 TEST_F(LinkTest, EverythingPassesAndFatesComeBack) {
-    EdgeSide edge(simulation_, "edge1.int");
+    EdgeSide edge(simulation_, "edge1.int", {"gw1.int"});
     GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
     ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }))
         << edge.machine.log() << gateway.machine.log();
@@ -203,11 +203,31 @@ TEST_F(LinkTest, EachConversationHasOneGateway) {
     EXPECT_TRUE(two->taken.empty());
 }
 
+// Or it would be given what is the others', who come a moment later.
+TEST_F(LinkTest, TheFirstGatewayThatComesWaitsForTheOthers) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    EXPECT_FALSE(edge.send("m"));
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }, kGatewaysGather / 2));
+    EXPECT_TRUE(edge.send("m"));
+
+    EdgeSide waiting(simulation_, "edge2.int");
+    GatewaySide alone(simulation_, "gw1.int", {{"edge2.int", &waiting}});
+    ASSERT_TRUE(until([&] { return waiting.server.up_count() == 1; }));
+    wait(kGatewaysGather - 10ms);
+    EXPECT_FALSE(waiting.send("m"));
+    wait(10ms);
+    EXPECT_TRUE(waiting.send("m"));
+}
+
 // A conversation that moves to a link that comes waits until what went before it was taken.
 TEST_F(LinkTest, NothingOvertakesWhereALinkComesOrGoes) {
     EdgeSide edge(simulation_, "edge1.int");
     GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
     ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    wait(kGatewaysGather);
     one.room = false;
     for (int user = 0; user < 40; ++user) ASSERT_TRUE(edge.send("m", "v" + std::to_string(user)));
     GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
@@ -233,6 +253,7 @@ TEST_F(LinkTest, WhatADeadGatewayHadIsTold) {
     EdgeSide edge(simulation_, "edge1.int");
     GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
     ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    wait(kGatewaysGather);
     ASSERT_TRUE(edge.send("m1"));
     ASSERT_TRUE(until([&] { return gateway.taken.size() == 1; }));
     wait(1s);  // acknowledged
@@ -717,7 +738,7 @@ TEST_F(LinkTest, WhoSaysNothingKeepsNobodyOut) {
 
 // What is given to a peer that may be dead is in doubt when it is: no more than that of a second.
 TEST_F(LinkTest, ASuspectPeerIsGivenNothingNew) {
-    EdgeSide first(simulation_, "edge1.int");
+    EdgeSide first(simulation_, "edge1.int", {"gw1.int"});
     EdgeSide second(simulation_, "edge2.int");
     GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &first}, {"edge2.int", &second}});
     ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }));

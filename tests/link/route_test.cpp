@@ -165,6 +165,7 @@ TEST_F(RouteTest, AnEdgeThatIsNoneAnyMoreIsLetGoInOrder) {
     ASSERT_TRUE(send(1, "v"));
     ASSERT_TRUE(until([&] { return first_->taken.size() == 1; }));
     gateway_.room = false;
+    wait(kGatewaysGather);
     ASSERT_TRUE(first_->send("m1"));  // from a partner, and not taken yet
     wait(100ms);
     gateway_.client->set_edges({{"edge2.int", kPort, 1, 1, "b"}});
