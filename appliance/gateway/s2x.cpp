@@ -256,7 +256,7 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
         if (outcome.fate == link::Fate::kFailed || outcome.fate == link::Fate::kInDoubt) {
             const PresenceToken token = own & ~kPresenceTicket;
             if ((token & kDomainToken) == 0 && (token & kWatchToken) != 0) {
-                watches_.on_unsent(token);
+                watches_.on_unsent(token, outcome.fate == link::Fate::kInDoubt);
             } else {
                 watchers_.on_unsent(token, outcome.fault);
             }

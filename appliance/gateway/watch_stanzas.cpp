@@ -1,4 +1,6 @@
 // Watches and XMPP: subscribe, unsubscribe, probe and signs of life in; approval and presence out.
+#include <algorithm>
+
 #include "appliance/gateway/pidf.hpp"
 #include "appliance/gateway/watches.hpp"
 #include "core/base/hash.hpp"
@@ -9,6 +11,8 @@ namespace {
 
 constexpr std::size_t kOutageTextBytes = 512;
 constexpr Duration kRepeatAfter = std::chrono::seconds(60);  // sooner when the partner is back
+// What is in doubt was on a way that broke; there is another, which nobody may have news of.
+constexpr Duration kRepeatDoubtAfter = std::chrono::seconds(2);
 constexpr int kTokenIndexBits = 24;
 static_assert(kWatches <= 1U << kTokenIndexBits);
 
@@ -285,11 +289,11 @@ void Watches::tell_announced(const Watch& watch, const Pair& pair, Bytes to) {
 
 // What he was told is lost, or may be: the partner could not be reached. All of it again, for
 // nobody there asks by himself when only the way was broken.
-void Watches::on_unsent(PresenceToken token) {
+void Watches::on_unsent(PresenceToken token, bool in_doubt) {
     Watch* watch = slab_.find_at(token & ((1U << kTokenIndexBits) - 1));
     if (watch == nullptr || token_of(*watch) != token || !watch->is_granted()) return;
     watch->unheard = true;
-    if (repeat_at_ == kNever) repeat_at_ = now() + kRepeatAfter;
+    repeat_at_ = std::min(repeat_at_, now() + (in_doubt ? kRepeatDoubtAfter : kRepeatAfter));
 }
 
 void Watches::on_partner(const link::PartnerNews& news) {

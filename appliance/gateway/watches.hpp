@@ -58,7 +58,7 @@ public:
     void on_unwatched(const Key& pair);
 
     // What he was told did not go, or is in doubt.
-    void on_unsent(PresenceToken);
+    void on_unsent(PresenceToken, bool in_doubt);
     void on_partner(const link::PartnerNews&);
     // store::User's, for rows of this kind.
     void on_stored(store::Sequence, bool ok);

@@ -2,6 +2,7 @@
 #include "appliance/gateway/watches.hpp"
 
 #include <malloc.h>
+#include <utility>
 
 #include "appliance/gateway/watch.hpp"
 #include "tests/gateway/watch_scene.hpp"
@@ -588,6 +589,27 @@ TEST(Watches, WhatWasLostOnTheWayIsSaidAgain) {  // PRES-14
     EXPECT_EQ(scene.sent(6), kDeskGone);
     EXPECT_TRUE(has(scene.sent(7), "from='romeo@sip.example/phone'"));
     scene.quiet(7, 90s);
+}
+
+// The way broke, and another one stands already: no news of the partner will come.
+TEST(Watches, WhatIsInDoubtIsSaidAgainSoon) {  // PRES-14
+    WatchScene scene;
+    scene.approved();
+    scene.world.edge().at_once = false;
+    scene.notify(scene.subscribes.back(), "active;expires=3600", pidf({{"phone", kOpen}}));
+    scene.sent(4);
+    const auto end_as = [&](link::Fate fate) {
+        for (const link::Ticket ticket : std::exchange(scene.world.edge().tickets, {})) {
+            scene.world.gateway().on_outcome({ticket, fate, link::Fault::kUnreachable, false});
+        }
+    };
+    end_as(link::Fate::kInDoubt);
+    scene.quiet(4, 1s);
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.sent(6), kDeskGone);
+    EXPECT_TRUE(has(scene.sent(7), "from='romeo@sip.example/phone'"));
+    end_as(link::Fate::kFailed);
+    scene.quiet(7, 59s);
 }
 
 // With the devices that have left, in either way: a client shows them until it is told so.
