@@ -1,18 +1,29 @@
-"""An organisation on machines of their own, and what becomes of its messages when one of them fails: two edges in
-pool A, one in pool B, two gateways, two Kamailios; partners with Prosody and ejabberd; a DNS server outside and one
-inside. Each machine is a network namespace; cables are cut, slowed and made deaf.
+"""An organisation on machines of their own, and what becomes of its messages and presence when one of them fails: two
+edges in pool A, one in pool B, two gateways with a PostgreSQL server and its replica, two Kamailios; partners with Prosody
+and ejabberd; a DNS server outside and one inside. Each machine is a network namespace; cables are cut, slowed and made
+deaf. Draws it, shows `fedctl ports` and `fedctl status` of an edge and of a gateway, then runs the faults.
 
-Prints for each fault how long the slowest message took from then on, both ways, and the account of every message:
-delivered once, refused to its sender, or in doubt. Exits with 1 when one is lost or doubled, or took longer than the
-fault allows. Needs root, for the namespaces.
+A line for each fault has
+  slowest message   how long the slowest one took, counted from the fault if it was on its way then; each way
+  presence right    all users watch all of the other side, and all change their state just after the fault: when everybody
+                    saw what is true, counted from the fault ("+": it was after the mending, and from then on), and how long
+                    a change took afterwards
+  sent ... twice    the account of every message: delivered once, refused to its sender, both (in doubt, so the sender was
+                    told), in doubt with a process that died, lost, delivered twice
+and below it why messages were refused, how often presence was told again, was older than what was known, or gone, and
+how many SIP senders learned later that a message was in doubt, after it had been accepted.
 
-    tests/integration/topology.py [--faults all] [--seconds N] [--rate N]
+Exits with 1 when a message is lost or doubled, presence stays wrong or goes back, or something took longer than the fault
+allows. Needs root, for the namespaces.
+
+    tests/integration/topology.py [--faults all] [--seconds N] [--rate N] [--logs DIRECTORY]
 """
 import asyncio
 import collections
 import glob
 import itertools
 import json
+import re
 import shutil
 import sys
 import time
@@ -43,7 +54,7 @@ SETTLE_SECONDS = 60
 CHANGE_SECONDS = 0.3
 RATES, PROBE_SECONDS, LATE_SECONDS = (50, 100, 150, 200, 250, 300, 350, 400, 500, 600, 800, 1000), 4, 0.5
 MANY = "many"    # a fault with a load of its own (topology_many.py)
-STOP_SECONDS, BACK_SECONDS, RIGHT_SECONDS = 10, 10, 10
+STOP_SECONDS, BACK_SECONDS, RIGHT_SECONDS, STAYS_SECONDS = 10, 10, 10, 2
 PICTURE = """\
       {p0:^30}{p1:^30}
    ----+----------------+--------------+------------- outside {outside}.0/24, dns
@@ -149,6 +160,7 @@ class Estate:
         await self.dns["outside"].start(53)
         await partners
         await wait_until(self.is_joined, "every gateway has a link to every edge")
+        await wait_until(self.is_shared, "every gateway has its part of the store")
         self.clients = {(domain, n): Client(self.ledger, server.address, domain, f"user{n}", "secret")
                         for (domain, _), server in zip(PARTNERS, (self.prosody, self.ejabberd)) for n in range(XMPP_USERS)}
         await asyncio.gather(*(client.start() for client in self.clients.values()))
@@ -227,6 +239,11 @@ class Estate:
             if int(text.split("link.standing")[1].split()[0]) < len(self.edges):
                 return False
         return True
+
+    async def is_shared(self):
+        texts = [await gateway.control("status") for gateway in self.gateways]
+        slots = [int(found[1]) for found in (re.search(r"has (\d+) of 256 slots", text) for text in texts) if found]
+        return sum(slots) == 256 and all(0 < some < 256 for some in slots)
 
     async def start_one(self, name):
         """Again, or a Kamailio for the first time."""
@@ -343,20 +360,22 @@ class Traffic:
         return best
 
     def slowest(self, direction, since):
-        """Of what was delivered and was under way then or entered since: seconds, from then on."""
-        return max((came - max(since, self.entered[key]) for key, came in list(self.came.items())
-                    if came > since and key in self.entered and self.ledger.messages[key].direction == direction),
-                   default=0.0)
+        """Of what was delivered and was under way then or entered since, or still waits: seconds, from then on."""
+        now = time.monotonic()
+        return max((self.came.get(key, now) - max(since, entered) for key, entered in list(self.entered.items())
+                    if self.ledger.messages[key].direction == direction and self.came.get(key, now) > since
+                    and (key in self.came or entered > since and not self.ledger.messages[key].refused)), default=0.0)
 
 
 class Fault:
     """breaks(estate), then mends(estate). within: seconds that a message to XMPP, and to SIP, may take; None: what
     others do, not we, decides. doubt: messages may end in doubt, since a process or a cable had them. back: edges of which
-    one has traffic again soon after."""
+    one has traffic again soon after. two: for a while two gateways believe that they know of the same subscriptions
+    (appliance/store/README.md), and one of them may say what was before."""
 
-    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=()):
+    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=(), two=False):
         self.text, self.breaks, self.mends, self.within, self.doubt = text, breaks, mends, within, doubt
-        self.back = back
+        self.back, self.two = back, two
 
 
 def kill(*names):
@@ -463,6 +482,22 @@ async def nothing(_):
     pass
 
 
+def older(name, *keys):
+    """The node was away while the topology changed: it starts with a configuration that has not these keys."""
+    async def breaks(estate):
+        node = estate.processes[name]
+        await node.stop()
+        estate.newer = {key: node.keys.pop(key) for key in keys}
+        await estate.start_one(name)
+
+    async def mends(estate):
+        node = estate.processes[name]
+        await node.stop()
+        node.keys.update(estate.newer)
+        await estate.start_one(name)
+    return breaks, mends
+
+
 def bad_certificate(name, other=False):
     """The node starts again with a certificate of the link that nobody takes: of another authority, or expired."""
     async def breaks(estate):
@@ -493,38 +528,41 @@ FAULTS = {
     "ejabberd": Fault("the partner's ejabberd killed", *kill("ejabberd"), within=(None, None)),
     "dns": Fault("both DNS servers killed", dns_gone, dns_back, within=(1, 1), doubt=False),
     "store": Fault("the store's primary d1 killed", primary_killed, primary_back, within=(1, 1), doubt=False),
-    "store-gone": Fault("both of the store killed", *kill("d2", "d1"), within=(1, 1), doubt=False),
+    "store-gone": Fault("both of the store killed", *kill("d1", "d2"), within=(1, 1), doubt=False),
     "inner-cable": Fault("a1's inner cable cut", *cable("a1", "inside", "cut"), within=(5, None)),
     "outer-cable": Fault("a1's outer cable cut", *cable("a1", "outside", "cut"), within=(None, None)),
-    "gateway-cable": Fault("g1's cable cut", *cable("g1", "inside", "cut"), within=(None, 5)),
+    "gateway-cable": Fault("g1's cable cut", *cable("g1", "inside", "cut"), within=(None, 5), two=True),
     "sip-cable": Fault("k1's cable cut", *cable("k1", "inside", "cut"), within=(None, None)),
     "partner-cable": Fault("Prosody's cable cut", *cable("prosody", "outside", "cut"), within=(None, None)),
     "store-cable": Fault("the cable of d1 cut", *cable("d1", "inside", "cut"), within=(1, 1), doubt=False),
     "from": Fault("what a1 sends inside is lost", *cable("a1", "inside", "deafen"), within=(5, None)),
     "to": Fault("what is sent to a1 inside is lost", *cable("a1", "inside", "muffle"), within=(5, None)),
-    "from-gateway": Fault("what g1 sends is lost", *cable("g1", "inside", "deafen"), within=(None, 5)),
-    "to-gateway": Fault("what is sent to g1 is lost", *cable("g1", "inside", "muffle"), within=(None, 5)),
+    "from-gateway": Fault("what g1 sends is lost", *cable("g1", "inside", "deafen"), within=(None, 5), two=True),
+    "to-gateway": Fault("what is sent to g1 is lost", *cable("g1", "inside", "muffle"), within=(None, 5), two=True),
     "slow-inner": Fault("a1's inner cable: 200 ms, 5 % lost", *cable("a1", "inside", *SLOW), within=(5, 5)),
     "slow-outer": Fault("a1's outer cable: 200 ms, 5 % lost", *cable("a1", "outside", *SLOW), within=(5, 5)),
-    "slow-gateway": Fault("g1's cable: 200 ms, 5 % lost", *cable("g1", "inside", *SLOW), within=(5, 5)),
+    "slow-gateway": Fault("g1's cable: 200 ms, 5 % lost", *cable("g1", "inside", *SLOW), within=(5, 5), two=True),
     "slow-sip": Fault("k1's cable: 200 ms, 5 % lost", *cable("k1", "inside", *SLOW), within=(5, 5)),
     "slow-partner": Fault("Prosody's cable: 200 ms, 5 % lost", *cable("prosody", "outside", *SLOW), within=(5, 5)),
     "slow-store": Fault("d1's cable: 200 ms, 5 % lost", *cable("d1", "inside", *SLOW), within=(1, 1), doubt=False),
     "flapping": Fault("a1's inner cable cut every 2 s", *flap("a1", "inside"), within=(5, None)),
     "flapping-outer": Fault("a1's outer cable cut every 2 s", *flap("a1", "outside"), within=(None, None)),
-    "flapping-gateway": Fault("g1's cable cut every 2 s", *flap("g1", "inside"), within=(None, 5)),
-    "split-store": Fault("g1 | its store", *parted("g1", "d1 d2"), within=(1, 1), doubt=False),
+    "flapping-gateway": Fault("g1's cable cut every 2 s", *flap("g1", "inside"), within=(None, 5), two=True),
+    "split-store": Fault("g1 | its store", *parted("g1", "d1 d2"), within=(1, 1), doubt=False, two=True),
     "split-edge": Fault("a1 | g1, g2", *parted("a1", "g1 g2"), within=(5, None)),
     "split-pair": Fault("a1 | g1", *parted("a1", "g1"), within=(5, None)),
-    "split-gateway": Fault("g1 | edges, g2, store", *parted("g1", "a1 a2 b1 g2 d1 d2"), within=(None, 5)),
-    "split-half": Fault("a1, g1 | a2, b1, g2, store", *parted("a1 g1", "a2 b1 g2 d1 d2"), within=(5, 5)),
+    "split-gateway": Fault("g1 | edges, g2, store", *parted("g1", "a1 a2 b1 g2 d1 d2"), within=(None, 5), two=True),
+    "split-half": Fault("a1, g1 | a2, b1, g2, store", *parted("a1 g1", "a2 b1 g2 d1 d2"), within=(5, 5), two=True),
     "expired": Fault("a2's certificate of the link expired", *bad_certificate("a2"), within=(1, None)),
     "wrong-ca": Fault("a2's certificate of another CA", *bad_certificate("a2", other=True), within=(1, None)),
     "clock": Fault("g1's clock a day ahead", *clock("g1", "+1d"), within=(1, 1)),
-    "restart": Fault("every node restarted in order, in turn", restart_all, nothing, within=(1, 1), doubt=False),
+    "old": Fault("g1 without pool B in its configuration", *older("g1", "pool/B/members", "pool/B/priority"), within=(1, 1)),
+    "clock-edge": Fault("a1's clock a day behind", *clock("a1", "-1d"), within=(1, 1)),
+    "restart": Fault("every node restarted in order, in turn", restart_all, nothing, within=(10, 10), doubt=False),
 }
 
 
+OLDER = "old after newer"
 COLUMNS = ("sent", "once", "refused", "both", "doubt", "lost", "twice")
 HEAD = (f"{'':42}{'slowest message':^18}{'presence right':^18}\n{'fault':42}{'to XMPP':>9}{'to SIP':>9}{'':2}{'broken':>8}"
         f"{'after':>8}{''.join(f'{name:>8}' for name in COLUMNS)}")
@@ -563,10 +601,14 @@ class Trial:
         if counts["lost"] or counts["twice"]:
             self.faults.append(f"{text}: {counts['lost']} lost, {counts['twice']} twice")
 
-    async def seen(self, text, since, seconds):
+    def tally(self):
+        return {"presence told again": self.presence.total("again"), OLDER: self.presence.total("older"),
+                "gone": self.presence.total("gone"), "SIP senders told later": sum(self.ledger.notices.values())}
+
+    async def seen(self, text, since, seconds, stays=0):
         """When all presence is right; 0: it never was."""
         try:
-            return await self.presence.when_right(seconds) - since
+            return await self.presence.when_right(seconds, stays) - since
         except Failed as failure:
             self.faults.append(f"{text}: {failure}")
             return 0
@@ -574,7 +616,7 @@ class Trial:
     async def run(self, name):
         fault = FAULTS[name]
         first = len(self.ledger.messages)
-        before = {name: self.presence.total(name) for name in ("again", "older", "gone")}
+        before = self.tally()
         await asyncio.sleep(self.seconds / 4)
         if fault.doubt:
             self.mark()
@@ -599,6 +641,10 @@ class Trial:
             wrong = list(self.presence.wrong())
             print(f"    presence is wrong {RIGHT_SECONDS} s after it: {len(wrong)}, as {'; '.join(wrong[:3])}", flush=True)
         right = await broken
+        joined = time.monotonic()
+        steady = await self.seen(f"{fault.text}, mended", 0, SETTLE_SECONDS, STAYS_SECONDS)
+        if not steady or steady > joined + 0.1:
+            right = steady
         changed = time.monotonic()
         self.presence.change()
         after = await self.seen(f"{fault.text}, after it", changed, SETTLE_SECONDS)
@@ -607,8 +653,10 @@ class Trial:
         await self.settled(keys, fault.text)
         self.row(fault.text, keys, s2x, x2s, "never" if not right else f"{right - at:.1f} s" if right < mended
                  else f"+{right - mended:.1f} s", f"{after:.1f} s" if after else "never")
-        told = {name: self.presence.total(name) - was for name, was in before.items()}
-        print(f"    presence told again {told['again']}, old after newer {told['older']}, gone {told['gone']}", flush=True)
+        told = {name: count - before[name] for name, count in self.tally().items()}
+        print("    " + ", ".join(f"{name} {count}" for name, count in told.items()), flush=True)
+        if told[OLDER] and not fault.two:
+            self.faults.append(f"{fault.text}: presence went back {told[OLDER]} times")
         for what, seconds, within in (("to XMPP", s2x, fault.within[0]), ("to SIP", x2s, fault.within[1])):
             if within is not None and seconds > within + 1 / self.traffic.rate + 0.5:
                 self.faults.append(f"{fault.text}: a message {what} took {seconds:.1f} s")

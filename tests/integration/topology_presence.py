@@ -51,6 +51,8 @@ class Client(LoadClient):
             return
         if kind == "subscribe":
             self.send(f"<presence to='{contact}' type='subscribed'/>")
+        elif kind == "error":    # who is to know of this pair is not settled yet: resource-constraint
+            asyncio.get_running_loop().call_later(TRY_AGAIN_SECONDS, self.watch, contact)
         elif kind == "unavailable":
             self.sight.see(contact, None)
         elif kind is None:
@@ -209,15 +211,24 @@ class Presence:
                 if seen != contacts[contact].number:
                     yield f"{watcher} sees {seen} of {contact}, and it is {contacts[contact].number}"
 
-    async def when_right(self, seconds):
-        """The time when it is."""
+    async def when_right(self, seconds, stays=0):
+        """The time since when it is, and has been for so long."""
+        since = None
+
+        def is_right():
+            nonlocal since
+            if next(self.wrong(), None) is not None:
+                since = None
+            elif since is None:
+                since = time.monotonic()
+            return since is not None and time.monotonic() >= since + stays
         try:
-            await wait_until(lambda: next(self.wrong(), None) is None, "presence is right", seconds)
+            await wait_until(is_right, "presence is right", seconds)
         except Failed:
             wrong = list(self.wrong())
             raise Failed(f"presence is not right after {seconds} s: {len(wrong)} of "
                          f"{2 * len(self.clients) * len(self.phones)} wrong: {'; '.join(wrong[:3])}") from None
-        return time.monotonic()
+        return since
 
     def total(self, name):
         return sum(getattr(sight, name) for sight in self.sights)

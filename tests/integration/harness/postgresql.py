@@ -60,11 +60,16 @@ class PostgreSql(Placed):
         as_user = [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.getuid() == 0 else []
         return ["setpriv", "--pdeathsig", "QUIT", *as_user, programs() / program, *arguments]
 
+    @property
+    def environment(self):
+        """libpq looks for certificates at home, which may be another user's."""
+        return {**os.environ, "HOME": str(self.directory)}
+
     async def run(self, *words):
         prefix = self.machine.prefix if self.machine else []
         child = await asyncio.create_subprocess_exec(
             *prefix, *map(str, self.command(*words)), cwd=self.directory, stdin=subprocess.DEVNULL,
-            env={**os.environ, "HOME": str(self.directory)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         output, _ = await asyncio.wait_for(child.communicate(), 60)
         if child.returncode != 0:
             raise Failed(f"{words[0]}: {output.decode()}")
@@ -81,7 +86,7 @@ class PostgreSql(Placed):
             "postgres",
             self.command("postgres", "-D", self.data, "-k", self.directory,
                          *(word for setting in ("fsync=off", "shared_buffers=8MB", *network) for word in ("-c", setting))),
-            self.directory / "log", cwd=self.directory, machine=self.machine).start()
+            self.directory / "log", cwd=self.directory, env=self.environment, machine=self.machine).start()
 
         async def answers():
             try:
@@ -89,7 +94,12 @@ class PostgreSql(Placed):
             except Failed:
                 return False
         await self.process.wait_for(answers, "answers of PostgreSQL")
+        if self.primary:
+            await self.process.wait_for(self.streams, "a stream from the primary")
         return self
+
+    async def streams(self):
+        return await self.ask("SELECT status FROM pg_stat_wal_receiver") == "streaming"
 
     async def make(self):
         """Its data: none, or what the primary has."""
@@ -118,6 +128,7 @@ class PostgreSql(Placed):
 
     async def promote(self):
         await self.run("pg_ctl", "promote", "-s", "-w", "-D", self.data)
+        self.primary = None
 
     async def end(self, how=signal.SIGQUIT):
         """SIGQUIT is its quickest way to end; SIGKILL is a crash."""
