@@ -46,6 +46,7 @@ from topology_presence import Agent, Client, Phone, Presence
 
 POOLS = {"A": (("a1", 11), ("a2", 12)), "B": (("b1", 13),)}    # and the last number of their addresses
 PRIORITY = {"A": 10, "B": 20}
+SITE = "main"
 GATEWAYS = (("g1", 21), ("g2", 22))
 DATABASES = (("d1", 51), ("d2", 52))    # the primary, its replica
 PARTNERS = (("prosody.example", 31), ("ejabberd.example", 32))
@@ -118,6 +119,8 @@ class Estate:
         for pool, members in POOLS.items():
             yield f"pool/{pool}/priority", PRIORITY[pool]
             yield f"pool/{pool}/members", " ".join(name_of(name) for name, _ in members)
+        yield f"site/{SITE}/route", "A"
+        yield f"domain/{SIP_DOMAIN}/site", SITE
         yield "pool/gateways/kind", "gateway"
         yield "pool/gateways/members", " ".join(name_of(name) for name, _ in GATEWAYS)
 
@@ -362,9 +365,12 @@ class Traffic:
     def slowest(self, direction, since):
         """Of what was delivered and was under way then or entered since, or still waits: seconds, from then on."""
         now = time.monotonic()
+
+        def counts(key, message):
+            return key in self.came or not message.refused and not message.in_kill
         return max((self.came.get(key, now) - max(since, entered) for key, entered in list(self.entered.items())
                     if self.ledger.messages[key].direction == direction and self.came.get(key, now) > since
-                    and (key in self.came or entered > since and not self.ledger.messages[key].refused)), default=0.0)
+                    and counts(key, self.ledger.messages[key])), default=0.0)
 
 
 class Fault:
@@ -482,6 +488,21 @@ async def nothing(_):
     pass
 
 
+def routed(pool):
+    """The administrator moves the site's route; soon that pool has traffic."""
+    async def sets(estate):
+        async def sent():
+            return sum([await estate.processes[name].counter("xmpp.stanzas.out") for name, _ in POOLS[pool]])
+
+        async def has_moved():
+            return await sent() > before
+        before = await sent()
+        for gateway in estate.gateways:
+            await gateway.control("route", "set", SITE, pool)
+        await wait_until(has_moved, f"traffic by pool {pool}", BACK_SECONDS)
+    return sets
+
+
 def older(name, *keys):
     """The node was away while the topology changed: it starts with a configuration that has not these keys."""
     async def breaks(estate):
@@ -556,6 +577,7 @@ FAULTS = {
     "expired": Fault("a2's certificate of the link expired", *bad_certificate("a2"), within=(1, None)),
     "wrong-ca": Fault("a2's certificate of another CA", *bad_certificate("a2", other=True), within=(1, None)),
     "clock": Fault("g1's clock a day ahead", *clock("g1", "+1d"), within=(1, 1)),
+    "route": Fault("the route moved to pool B and back", routed("B"), routed("A"), within=(1, 1), doubt=False),
     "old": Fault("g1 without pool B in its configuration", *older("g1", "pool/B/members", "pool/B/priority"), within=(1, 1)),
     "clock-edge": Fault("a1's clock a day behind", *clock("a1", "-1d"), within=(1, 1)),
     "restart": Fault("every node restarted in order, in turn", restart_all, nothing, within=(10, 10), doubt=False),

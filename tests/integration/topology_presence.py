@@ -70,6 +70,10 @@ class Client(LoadClient):
     def first_presence(self):
         return f"<presence><status>{self.number}</status></presence>"
 
+    async def read_all(self):
+        with contextlib.suppress(ConnectionError):    # the server may die
+            await super().read_all()
+
     @property
     def is_online(self):
         return self.reader_task is not None and not self.reader_task.done()
