@@ -539,6 +539,7 @@ def bad_certificate(name, other=False):
     return breaks, mends
 
 
+DRAINED = (STOP_SECONDS, STOP_SECONDS)    # what a node that is stopped has may wait until it has ended
 SLOW = "slow", 0.2, 0.05    # seconds each way, and which part is lost
 FAULTS = {
     "edge": Fault("edge a1 killed", *kill("a1")),
@@ -576,11 +577,11 @@ FAULTS = {
     "split-half": Fault("a1, g1 | a2, b1, g2, store", *parted("a1 g1", "a2 b1 g2 d1 d2"), within=(5, 5), two=True),
     "expired": Fault("a2's certificate of the link expired", *bad_certificate("a2"), within=(1, None)),
     "wrong-ca": Fault("a2's certificate of another CA", *bad_certificate("a2", other=True), within=(1, None)),
-    "clock": Fault("g1's clock a day ahead", *clock("g1", "+1d"), within=(1, 1)),
-    "route": Fault("the route moved to pool B and back", routed("B"), routed("A"), within=(1, 1), doubt=False),
-    "old": Fault("g1 without pool B in its configuration", *older("g1", "pool/B/members", "pool/B/priority"), within=(1, 1)),
-    "clock-edge": Fault("a1's clock a day behind", *clock("a1", "-1d"), within=(1, 1)),
-    "restart": Fault("every node restarted in order, in turn", restart_all, nothing, within=(10, 10), doubt=False),
+    "clock": Fault("g1's clock a day ahead", *clock("g1", "+1d"), within=DRAINED),
+    "route": Fault("the route moved to pool B and back", routed("B"), routed("A"), within=(5, 1), doubt=False),
+    "old": Fault("g1 without pool B in its configuration", *older("g1", "pool/B/members", "pool/B/priority"), within=DRAINED),
+    "clock-edge": Fault("a1's clock a day behind", *clock("a1", "-1d"), within=DRAINED),
+    "restart": Fault("every node restarted in order, in turn", restart_all, nothing, within=DRAINED, doubt=False),
 }
 
 
