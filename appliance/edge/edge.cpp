@@ -67,7 +67,6 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     context_.certificates = &certificates;
     context_.settings.dialback = xml::make_dialback_secrets(dialback_secret);
     context_.apply_rules();
-    if (accepting_) static_cast<void>(open_listeners());
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kToPartner), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kOutcome), *this);
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kPong), *this);
@@ -139,6 +138,7 @@ void Edge::reload(const rules::Snapshot& rules, const Certificates& certificates
     context_.rules = &rules;
     context_.certificates = &certificates;
     context_.apply_rules();
+    if (accepting_) static_cast<void>(open_listeners());
     guard_.set_rates(rules, context_.loop.now());
     rejudged_in_.clear();
     rejudged_out_.clear();

@@ -183,6 +183,20 @@ class Routes(PeerTest):
         self.assertEqual(await self.way_of(ROMEO, "another port"), EDGE1)
         self.assertEqual(await edge1.counter("link.opened"), opened)
 
+    async def test_listeners_for_partners_change_live(self):
+        world, gateway, edge1, edge2 = await self.start()
+        world.juliet.message(ROMEO, "before")
+        await world.agent.wait_for_message("before")
+        accepted = await edge1.counter("xmpp.in.accepted")
+        await edge1.control("sysctl", "-w", f"xmpp.listen={edge1.address}:15269")
+        await wait_until(lambda: edge1.listens(15269) and not edge1.listens(5269), "the other listener")
+        self.assertRegex(await edge1.control("ports"), rf"xmpp +external +tcp +{edge1.address}:15269 +LISTENING")
+        world.juliet.message(ROMEO, "on the stream that stands")
+        await world.agent.wait_for_message("on the stream that stands")
+        self.assertEqual(await edge1.counter("xmpp.in.accepted"), accepted)
+        await edge1.control("sysctl", "--reset", "xmpp.listen")
+        await wait_until(lambda: edge1.listens(5269) and not edge1.listens(15269), "the one from before")
+
     async def test_an_edge_without_a_gateway_takes_no_partners(self):
         world, gateway, edge1, edge2 = await self.start()
         world.juliet.message(ROMEO, "before")       # the partner has a stream to it

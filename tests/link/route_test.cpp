@@ -176,6 +176,7 @@ TEST_F(RouteTest, AnEdgeThatIsNoneAnyMoreIsLetGoInOrder) {
     ASSERT_TRUE(until([&] { return first_->taken.size() == 2; }));  // behind the other one
     first_->tell(Fate::kAcknowledged);
     ASSERT_TRUE(until([&] { return gateway_.client->up_count() == 1; }, 1s));
+    ASSERT_TRUE(gateway_.ended(1));
     EXPECT_EQ(gateway_.last_fate(1), Fate::kAcknowledged);
     EXPECT_EQ(gateway_.taken.size(), 1u);
     wait(100ms);
@@ -216,6 +217,7 @@ TEST_F(RouteTest, LettingGoHasABound) {
     EXPECT_EQ(gateway_.client->up_count(), 2u);
     wait(2s);
     EXPECT_EQ(gateway_.client->up_count(), 1u);
+    ASSERT_TRUE(gateway_.ended(1));
     EXPECT_EQ(gateway_.last_fate(1), Fate::kInDoubt);
 }
 
@@ -234,6 +236,7 @@ TEST_F(RouteTest, AGatewayThatIsNoneAnyMoreIsLetGoInOrder) {
     EXPECT_EQ(first_->server.up_count(), 2u);
     first_->tell(Fate::kWritten);
     ASSERT_TRUE(until([&] { return first_->server.up_count() == 1; }, 1s));
+    ASSERT_TRUE(gateway_.ended(1));
     EXPECT_EQ(gateway_.last_fate(1), Fate::kWritten);
     wait(5s);
     EXPECT_EQ(first_->server.up_count(), 1u);
