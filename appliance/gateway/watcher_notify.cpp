@@ -14,15 +14,21 @@ Bytes user_of(Bytes aor) {
     return aor.substr(begin, aor.find('@') - begin);
 }
 
+// SIP-7: a document that is too long for a datagram, where the pool speaks nothing else, will be so
+// the next time. The subscription ends; the watcher may come again after this.
+constexpr std::uint32_t kTooLargeSeconds = 3'600;
 constexpr Duration kNotifyPatience = sip::TransactionTiming{}.timeout();  // timer F
 
 // PRES-75. No answer ends the subscription. Where nothing could be sent, or there is no room, it
 // stands, and is tried again (RFC 6665 4.2.2, 503): so too where nobody of the pool answers, which
 // says nothing of the watcher, who would go on seeing what was true before.
 sip::Answer answer_of(LocalFault fault, bool pool_answers) {
-    const bool silent =
-        pool_answers && (fault == LocalFault::kTimeout || fault == LocalFault::kInDoubt);
-    return {silent ? std::uint16_t{408} : std::uint16_t{503}, {}, {}, {}};
+    std::uint16_t status = 503;
+    if (fault == LocalFault::kTooLarge) status = 200;  // it is over already: not again
+    if (pool_answers && (fault == LocalFault::kTimeout || fault == LocalFault::kInDoubt)) {
+        status = 408;
+    }
+    return {status, {}, {}, {}};
 }
 
 }  // namespace
@@ -175,6 +181,15 @@ void Watchers::write_notify(WatcherDialog& dialog, Bytes aor, const SipRoute& ro
     sip::write_body(out, kPidfType, document.written());
 }
 
+// Its last NOTIFY follows, which has no document.
+void Watchers::end_for_size(WatcherDialog& dialog) {
+    const ContactDomain& domain = dialog.watcher.domain;
+    host_.shard().log().event(EventId::kNotifyTooLarge,
+                              {{"domain", domain.our}, {"contact", domain.their}});
+    dialog.without_body = true;
+    static_cast<void>(dialog.notifier.end("giveup", kTooLargeSeconds, now()));
+}
+
 void Watchers::on_request_done(ClientRequest& request, const sip::Message* response,
                                LocalFault fault) {
     const auto lane = lanes_.find(Bytes(request.sip_domain()));
@@ -187,12 +202,12 @@ void Watchers::on_request_done(ClientRequest& request, const sip::Message* respo
             static_cast<void>(dialog->dialog.on_response(sip::Method::kNotify, *response));
         }
         const SipRoute* route = host_.agent().find_route(request.sip_domain());
-        run(*dialog, dialog->notifier.on_answer(
-                         response != nullptr
-                             ? sip::read_answer(*response)
-                             : answer_of(fault, route != nullptr &&
-                                                    route->has_answered_for(kNotifyPatience)),
-                         now()));
+        const bool pool_answers = route != nullptr && route->has_answered_for(kNotifyPatience);
+        if (fault == LocalFault::kTooLarge) end_for_size(*dialog);
+        run(*dialog,
+            dialog->notifier.on_answer(
+                response != nullptr ? sip::read_answer(*response) : answer_of(fault, pool_answers),
+                now()));
         settle(watcher);
     }
     host_.agent().release(request);

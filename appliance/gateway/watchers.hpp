@@ -157,6 +157,7 @@ private:
     void send_waiting(NotifyLane&);
     [[nodiscard]] bool send_notify(WatcherDialog&);
     void on_gone(const WatcherDialog&);
+    void end_for_size(WatcherDialog&);
     void write_notify(WatcherDialog&, Bytes aor, const SipRoute&, Sink&);
     void write_answer_headers(const AddressView& contact, const SipRoute&, std::uint32_t seconds,
                               Sink&);

@@ -69,6 +69,7 @@ enum class EventId : std::uint16_t {
     kPolicyRefused,
     kRateLimited,
     kQueueFull,
+    kNotifyTooLarge,
     kLinkUp,
     kLinkDown,
     kLinkRefused,
@@ -257,6 +258,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kQueueFull, 4004, Severity::kWarning,
      {"A queue is full", "The other side is slower than what comes in.", "See which queue; check that side."},
      {"Une file est pleine", "L'autre côté est plus lent que l'arrivée.", "Voir la file ; vérifier ce côté."}},
+    {EventId::kNotifyTooLarge, 4005, Severity::kWarning,
+     {"A SIP user's view of a contact ended: it is too long for UDP", "The contact's presence, with its notes and devices, is over 1,300 bytes, and the domain's next hops speak UDP only.", "Give the domain a next hop with transport=tcp or tls."},
+     {"Un utilisateur SIP ne voit plus un contact : trop long pour UDP", "La présence du contact, avec ses notes et appareils, dépasse 1 300 octets, et les prochains sauts du domaine ne parlent qu'UDP.", "Donner au domaine un prochain saut avec transport=tcp ou tls."}},
     // 50xx: link, administration, store
     {EventId::kLinkUp, 5001, Severity::kInfo,
      {"A link between edge and gateway is up", "Connected and authenticated.", "None."},

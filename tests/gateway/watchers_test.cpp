@@ -594,6 +594,25 @@ TEST(Watchers, ASilentPoolIsNotASilentWatcher) {
     }
 }
 
+// SIP-7: what no datagram can hold, where nothing but datagrams is spoken, will not go the next
+// time either: he is told that it is over, and the administrator why.
+TEST(Watchers, ADocumentThatIsTooLongForTheWholePoolEndsTheView) {
+    Scene scene(Settings{{"domain/sip.example/next_hop", "sip:10.99.0.1:5070;transport=udp"},
+                         {"sip.listen", "udp:0.0.0.0:5060 tcp:0.0.0.0:5060"}});
+    const std::string tag = scene.approved();
+    const std::string note = "<status>" + std::string(600, 'n') + "</status>";
+    for (const char* resource : {"desk", "phone", "car"}) scene.stanza("", note, resource);
+    ASSERT_TRUE(scene.world.until([&] {
+        return has(scene.notifies.back(), "terminated;reason=giveup;retry-after=3600\r\n");
+    })) << scene.notifies.back();
+    EXPECT_TRUE(body_of(scene.notifies.back()).empty());
+    EXPECT_TRUE(has(scene.world.log(), "FG-4005"));
+    const std::size_t before = scene.notifies.size();
+    scene.world.pass(5min);
+    EXPECT_EQ(scene.notifies.size(), before);
+    EXPECT_TRUE(scene.subscribe({}, tag).starts_with("SIP/2.0 481 "));
+}
+
 // ---- What outlives the process
 
 Key pair_of(const store::Row& row) {
