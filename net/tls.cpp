@@ -107,7 +107,12 @@ struct TlsShared {
     WOLFSSL_CTX* client = nullptr;
     WOLFSSL_CTX* legacy_client = nullptr;  // may be null
     std::vector<Server> servers;
+    [[nodiscard]] PeerTerms terms() const {
+        return {.roots = trust.get(), .revoked = revoked.get(), .sip = sip};
+    }
+
     std::shared_ptr<const TrustStore> trust;
+    std::shared_ptr<const RevocationLists> revoked;
     bool sip = false;
     GoodSignatures signatures;
     // What peers have shown, and how many sessions keep it: a partner has many, with one chain.
@@ -408,6 +413,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
     if (!prepare_clients(shared, config)) return failure(Errc::kTls, "TLS context");
     shared.sip = config.sip;
     shared.trust = config.roots;
+    shared.revoked = config.revoked;
     if (!shared.trust && !config.ca.empty()) {
         FEDGATE_TRY(pem, read_pem(config.ca, "authorities", fault));
         auto trust = TrustStore::parse(pem);
@@ -441,6 +447,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config, st
 TlsContext::~TlsContext() { shared_->release(); }
 
 const TrustStore* TlsContext::roots() const { return shared_->trust.get(); }
+PeerTerms TlsContext::terms() const { return shared_->terms(); }
 
 TlsSession::TlsSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TlsSession::~TlsSession() = default;
@@ -638,8 +645,7 @@ void TlsSession::State::judge(const PeerTerms& given, WallTime now) {
 
 const PeerIdentity& TlsSession::peer() const {
     if (!state_->judged && state_->secured)
-        state_->judge({.roots = state_->shared->trust.get(), .sip = state_->shared->sip},
-                      state_->wall_now);
+        state_->judge(state_->shared->terms(), state_->wall_now);
     return state_->peer;
 }
 void TlsSession::judge_with(const PeerTerms& terms, WallTime now) {

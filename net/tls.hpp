@@ -31,8 +31,9 @@ struct TlsCredential {
     PemSource key;
 };
 
-struct PeerTerms;  // net/certificate.hpp
-class TrustStore;  // net/certificate.hpp
+struct PeerTerms;       // net/certificate.hpp
+class RevocationLists;  // net/revocation.hpp
+class TrustStore;       // net/certificate.hpp
 
 // The least that is agreed on.
 enum class TlsFloor : std::uint8_t {
@@ -47,9 +48,10 @@ struct TlsConfig {
     // valid.
     PemSource ca;
     std::shared_ptr<const TrustStore> roots{};  // instead of `ca`, where they were loaded before
-    bool sip = false;                           // peers are SIP's (SIP-31)
-    bool tls13 = true;                          // no: TLS 1.2 only, for peers that stumble over 1.3
-    bool legacy = false;                        // TlsFloor::kLegacy is wanted; else it is kModern
+    std::shared_ptr<const RevocationLists> revoked{};  // looked at where nothing else is said
+    bool sip = false;                                  // peers are SIP's (SIP-31)
+    bool tls13 = true;    // no: TLS 1.2 only, for peers that stumble over 1.3
+    bool legacy = false;  // TlsFloor::kLegacy is wanted; else it is kModern
 };
 
 struct TlsShared;  // counted: sessions keep it alive after their context was swapped
@@ -66,6 +68,8 @@ public:
 
     // Null: none.
     [[nodiscard]] const TrustStore* roots() const;
+    // On which peers are judged where nothing else is said.
+    [[nodiscard]] PeerTerms terms() const;
 
 private:
     friend class TlsSession;

@@ -338,7 +338,7 @@ void Client::set_tls(net::TlsContext& tls) {
     tls_ = &tls;
     for (auto& link : links_) {
         if (!link->channel.up()) continue;
-        const Known known = link->channel.identify_again({.roots = tls.roots()}, link->names);
+        const Known known = link->channel.identify_again(tls.terms(), link->names);
         if (!known.name.empty()) continue;
         link->tell_refused("it " + known.fault);
         link->channel.end(EndCode::kRefused, "it " + known.fault);

@@ -253,8 +253,7 @@ void Server::set_tls(net::TlsContext& tls) {
     tls_ = &tls;
     for (auto& [key, link] : links_) {
         if (!link->channel.up()) continue;
-        const Known known =
-            link->channel.identify_again({.roots = tls.roots()}, settings_.gateways);
+        const Known known = link->channel.identify_again(tls.terms(), settings_.gateways);
         if (!known.name.empty() || link->leaving) continue;
         tell_refused(*link->channel.connection(), "it " + known.fault);
         link->channel.end(EndCode::kRefused, "it " + known.fault);

@@ -58,7 +58,10 @@ std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rule
         for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
     }
     if (roles_.gateway) add(sip_roots(settings), settings.tls_sip);
-    if (roles_.use_link()) add(settings.tls_internal.ca, settings.tls_internal);
+    if (roles_.use_link()) {
+        add(settings.tls_internal.ca, settings.tls_internal);
+        std::ranges::copy(settings.internal_revocation_lists, std::back_inserter(files));
+    }
     std::ranges::sort(files);
     const auto repeated = std::ranges::unique(files);
     files.erase(repeated.begin(), repeated.end());
@@ -98,17 +101,18 @@ void CertificateLoader::replace_roots(Roots& roots, const std::string& path) {
     if (next != nullptr || path.empty()) roots = std::move(next);
 }
 
-// All or none: a list that is missing must not pass for one that lists nobody.
-void CertificateLoader::load_lists(const rules::Snapshot& rules) {
-    auto lists = std::make_shared<net::RevocationLists>();
-    for (const std::string& path : rules.settings.revocation_lists) {
+// All or none: a list that is missing must not pass for one that lists nobody. Those of before stay
+// then.
+void CertificateLoader::load_lists(const std::vector<std::string>& paths, Lists& lists) {
+    auto read = std::make_shared<net::RevocationLists>();
+    for (const std::string& path : paths) {
         std::string bytes, why;
-        if (!read_regular_file(path, bytes, why) || !lists->add(std::move(bytes), why)) {
+        if (!read_regular_file(path, bytes, why) || !read->add(std::move(bytes), why)) {
             complain("revocation list " + path + " " + why);
             return;
         }
     }
-    revoked_ = std::move(lists);
+    lists = std::move(read);
 }
 
 bool CertificateLoader::find_credential(const rules::Snapshot& rules, net::TlsCredential& found) {
@@ -168,18 +172,20 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
             if (!partner.ca.empty() && !by_ca.contains(partner.ca))
                 by_ca[partner.ca] = roots_of(partner.ca);
         }
-        load_lists(rules);
+        load_lists(settings.revocation_lists, revoked_);
         note_names(rules);
     }
     if (roles_.gateway) replace_roots(sip_roots_, sip_roots(settings));
     if (roles_.use_link()) {
         replace_roots(internal_roots_, settings.tls_internal.ca);
+        load_lists(settings.internal_revocation_lists, internal_revoked_);
         note_internal_name(rules);
     }
     external.roots = external_roots_;
     sip.roots = sip_roots_;
     sip.sip = true;
     internal.roots = internal_roots_;
+    internal.revoked = internal_revoked_;
     internal.credentials = {credential_of(settings.tls_internal)};
     const bool sip_has_own = !settings.tls_sip.certificate.empty();
     net::TlsCredential credential;
@@ -305,10 +311,9 @@ std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
                           (one.at < now ? " expired on " : " expires on ") + readable_day(one.at));
     }
     std::ranges::move(name_remarks(), std::back_inserter(remarks));
-    std::string issuer;
-    if (revoked_ != nullptr && revoked_->next_update(issuer) < now) {
+    for (const auto& [issuer, at] : old_lists(now)) {
         remarks.push_back("the revocation list of " + issuer + " is out of date since " +
-                          readable_day(revoked_->next_update(issuer)));
+                          readable_day(at));
     }
     return remarks;
 }
@@ -324,10 +329,22 @@ void CertificateLoader::tell(WallTime now) {
     for (const auto& [domain, why] : not_named_) {
         log_.event(EventId::kCertificateNames, {{"domain", domain}, {"reason", why}});
     }
-    std::string issuer;
-    if (revoked_ == nullptr || revoked_->next_update(issuer) >= now) return;
-    log_.event(EventId::kRevocationListOld,
-               {{"issuer", issuer}, {"next_update", readable_day(revoked_->next_update(issuer))}});
+    for (const auto& [issuer, at] : old_lists(now)) {
+        log_.event(EventId::kRevocationListOld,
+                   {{"issuer", issuer}, {"next_update", readable_day(at)}});
+    }
+}
+
+// The first of each kind, and its end.
+std::vector<std::pair<std::string, WallTime>> CertificateLoader::old_lists(WallTime now) const {
+    std::vector<std::pair<std::string, WallTime>> old;
+    for (const Lists& lists : {revoked_, internal_revoked_}) {
+        std::string issuer;
+        if (lists == nullptr || lists->next_update(issuer) >= now) continue;
+        const WallTime at = lists->next_update(issuer);
+        old.emplace_back(issuer, at);
+    }
+    return old;
 }
 
 }  // namespace fedgate

@@ -49,6 +49,7 @@ public:
 
 private:
     using Roots = std::shared_ptr<const net::TrustStore>;
+    using Lists = std::shared_ptr<const net::RevocationLists>;
 
     struct Expiry {
         std::string file;
@@ -68,7 +69,8 @@ private:
     void complain(const std::string& what);
     Roots roots_of(const std::string& path);
     void replace_roots(Roots&, const std::string& path);
-    void load_lists(const rules::Snapshot&);
+    void load_lists(const std::vector<std::string>& paths, Lists&);
+    [[nodiscard]] std::vector<std::pair<std::string, WallTime>> old_lists(WallTime now) const;
     [[nodiscard]] bool find_credential(const rules::Snapshot&, net::TlsCredential&);
     void note_expiry(const std::string& path);
     void note_names(const rules::Snapshot&);
@@ -85,7 +87,8 @@ private:
     Roots external_roots_;
     Roots sip_roots_;
     Roots internal_roots_;
-    std::shared_ptr<const net::RevocationLists> revoked_;
+    Lists revoked_;
+    Lists internal_revoked_;
     std::vector<Expiry> expiries_;
     std::vector<std::pair<std::string, std::string>> not_named_;  // domain of ours, and why not
     std::string internal_name_;

@@ -294,11 +294,13 @@ std::string Node::fault_at_start(const rules::Snapshot& rules) {
 std::string Node::fault_of(const rules::Snapshot& rules) {
     if (const std::string fault = store_fault_of(rules); !fault.empty()) return fault;
     // What is in use already is not this change's fault.
-    const bool same = rules.settings.tls_external == rules_->settings.tls_external &&
-                      rules.settings.tls_sip == rules_->settings.tls_sip &&
-                      rules.settings.tls_internal == rules_->settings.tls_internal &&
-                      rules.settings.revocation_lists == rules_->settings.revocation_lists &&
-                      std::ranges::includes(partner_roots_of(*rules_), partner_roots_of(rules));
+    const bool same =
+        rules.settings.tls_external == rules_->settings.tls_external &&
+        rules.settings.tls_sip == rules_->settings.tls_sip &&
+        rules.settings.tls_internal == rules_->settings.tls_internal &&
+        rules.settings.revocation_lists == rules_->settings.revocation_lists &&
+        rules.settings.internal_revocation_lists == rules_->settings.internal_revocation_lists &&
+        std::ranges::includes(partner_roots_of(*rules_), partner_roots_of(rules));
     return same ? std::string() : CertificateLoader::fault_of(rules);
 }
 

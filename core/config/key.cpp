@@ -221,6 +221,9 @@ constexpr Key kKeys[] = {
      "PEM file with the roots trusted between edges and gateways."},
     {"tls.internal.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM certificate chain shown between edges and gateways."},
+    {"tls.internal.crl", kPathList, kNew, "paths", 0, kItems, "", "",
+     "Files with certificate revocation lists of that authority (PEM or DER), read again when they "
+     "change: what they list is refused as the other end of a link."},
     {"tls.internal.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.internal.certificate."},
     {"tls.sip.ca", kPath, kNew, "path", 0, kPathBytes, "", "",

@@ -92,6 +92,7 @@ private:
         s.dns_trust_anchor = tree_.text("net.dns.trust_anchor");
         s.tls_external = tls_files("tls.external");
         s.revocation_lists = tree_.list("tls.external.crl");
+        s.internal_revocation_lists = tree_.list("tls.internal.crl");
         s.revocation = static_cast<Revocation>(tree_.number("tls.external.revocation"));
         s.tls_internal = tls_files("tls.internal");
         s.tls_sip = tls_files("tls.sip");

@@ -67,7 +67,8 @@ struct Settings {
     std::vector<config::Address> dns_servers;
     std::string dns_trust_anchor;  // path; empty: no DNSSEC
     TlsFiles tls_external;
-    std::vector<std::string> revocation_lists;  // paths
+    std::vector<std::string> revocation_lists;           // paths
+    std::vector<std::string> internal_revocation_lists;  // the same, of the link
     Revocation revocation = Revocation::kSoft;
     TlsFiles tls_internal;
     TlsFiles tls_sip;

@@ -140,6 +140,23 @@ class Link(PeerTest):
         await wait_until(world.fedgate.is_joined, "all links again")
         await self.both_ways(world, "after")
 
+    async def test_a_stolen_key(self):
+        """Its certificate is on a list of the authority: who reads the list takes it no more."""
+        world, gateway, *edges = await self.start()
+        authority = world.fedgate.authority
+        await self.both_ways(world, "before")
+        authority.revoke(gateway.issued)
+        lists = authority.revocation_list()
+        for edge in edges:
+            await edge.control("sysctl", "-w", f"tls.internal.crl={lists}")
+            await wait_until(lambda: re.search("FG-5003 .*was revoked", edge.log()), "that it refuses")
+        await wait_until(lambda: self.is_down(gateway), "the end of the links that stood")
+        await gateway.kill()
+        await gateway.start()
+        for edge in edges:
+            await wait_until(lambda: len(re.findall("FG-5003 .*was revoked", edge.log())) > 2, "that it refuses again")
+        self.assertEqual(await gateway.counter("link.standing"), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -23,7 +23,7 @@ class Role(Fedgate):
 
     def use(self, issuer, trusted):
         """Certificate and root for the link, which a running process reads again."""
-        own = issuer.issue(self.name)
+        own = self.issued = issuer.issue(self.name)
         self.directory.mkdir(parents=True, exist_ok=True)
         for leaf, source in (("ca", trusted.certificate), ("key", own.key), ("certificate", own.certificate)):
             path = self.directory / f"internal.{leaf}"
