@@ -281,6 +281,30 @@ constexpr Key kKeys[] = {
 
 static_assert(std::ranges::is_sorted(kKeys, {}, &Key::name));
 
+// Keys of a node alone, or how they begin; those that are secret are, too. Who may speak SIP to us
+// is for each gateway to say: no edge, which the world can reach, can widen it.
+constexpr std::string_view kOfNode[] = {
+    "admin.",
+    "core.",
+    "dirs.",
+    "domain/*/digest_user",
+    "link.",
+    "log.",
+    "net.dns.",
+    "sip.listen",
+    "sip.trusted",
+    "store.",
+    "tls.external.ca",
+    "tls.external.certificate",
+    "tls.external.crl",
+    "tls.external.key",
+    "tls.internal.",
+    "tls.sip.",
+    "xmpp.limits.connections",
+    "xmpp.listen",
+    "xmpp.listen_tls",
+};
+
 // `partner/*/tls` -> `tls`; `xmpp.listen` -> `xmpp.listen`.
 std::string_view leaf_of(const Key& key) {
     return key.is_pattern() ? key.name.substr(key.name.find('*') + 2) : key.name;
@@ -416,6 +440,16 @@ std::string_view name_of(Apply apply) {
     }
     return "";
 }
+
+Scope scope_of(const Key& key) {
+    const bool of_node =
+        key.secret || std::ranges::any_of(kOfNode, [&key](std::string_view name) {
+            return name.ends_with('.') ? key.name.starts_with(name) : key.name == name;
+        });
+    return of_node ? Scope::kNode : Scope::kPool;
+}
+
+std::string_view name_of(Scope scope) { return scope == Scope::kNode ? "node" : "pool"; }
 
 bool resolve(std::string_view typed, Path& path, std::string& why) {
     typed = trim(typed);

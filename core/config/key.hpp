@@ -43,6 +43,13 @@ enum class Apply : std::uint8_t {
     kRestart,   // at the next start
 };
 
+// Whose a value is. What is committed of the pool's is published to every node, and is the same
+// everywhere; what is a node's own stays there.
+enum class Scope : std::uint8_t {
+    kPool,  // partners, policies, domains, the topology, and how they are treated
+    kNode,  // of one machine: its addresses, files, threads, log; who it trusts; and every secret
+};
+
 struct Key {
     std::string_view name;  // `xmpp.listen`, or with one instance part: `partner/*/tls`
     Type type;
@@ -63,6 +70,8 @@ struct Key {
 [[nodiscard]] std::span<const Key> keys();
 [[nodiscard]] std::string_view name_of(Type);
 [[nodiscard]] std::string_view name_of(Apply);
+[[nodiscard]] Scope scope_of(const Key&);
+[[nodiscard]] std::string_view name_of(Scope);
 
 // A key as typed, resolved: `partner.example/org.tls` and `partner/example.org/tls` are the same.
 struct Path {
