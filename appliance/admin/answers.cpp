@@ -112,6 +112,38 @@ Json changed(bool good, const config::Problems& problems, const std::vector<Chan
             {"warnings", warnings_of(problems)}};
 }
 
+// Seconds that `--confirm 60s` gives; false: `why`.
+bool read_confirm(const Json& request, std::chrono::seconds& within, std::string& why) {
+    const std::string typed = string_of(request, "confirm");
+    if (typed.empty()) return true;
+    static constexpr config::Key kKey{"confirm",
+                                      config::Type::kDuration,
+                                      config::Apply::kLive,
+                                      "",
+                                      10'000'000'000,
+                                      24 * 3'600'000'000'000,
+                                      "",
+                                      "",
+                                      ""};
+    config::Value value;
+    if (!config::parse_value(kKey, typed, value, why)) {
+        why = "--confirm: " + why;
+        return false;
+    }
+    within =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::nanoseconds(value.number));
+    return true;
+}
+
+Json nodes_of(const Status& status) {
+    Json rows = Json::array();
+    for (const NodeCommit& one : status.nodes) {
+        rows.push_back(
+            {{"node", one.node}, {"here", one.here}, {"commit", one.in_force}, {"why", one.why}});
+    }
+    return rows;
+}
+
 Json commit_answer(bool good, bool dry, const config::Problems& problems,
                    const std::vector<Change>& changes, const Configuration& configuration) {
     Json answer = changed(good, problems, changes, configuration);
@@ -127,6 +159,11 @@ Json commit_answer(bool good, bool dry, const config::Problems& problems,
     if (good) {
         answer["commit"] =
             dry ? configuration.next_commit().commit : configuration.committed().number;
+        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        if (dry) return answer;
+        if (const auto left = configuration.unconfirmed_for(now)) {
+            answer["taken_back_s"] = left->count();
+        }
     }
     return answer;
 }

@@ -28,6 +28,11 @@ namespace fedgate::admin {
 [[nodiscard]] Json commit_answer(bool good, bool dry, const config::Problems&,
                                  const std::vector<Change>&, const Configuration&);
 
+// What each node of the pool has in force.
+[[nodiscard]] Json nodes_of(const Status&);
+// The time that `--confirm 60s` gives, if it was said. False: `why`.
+[[nodiscard]] bool read_confirm(const Json& request, std::chrono::seconds&, std::string& why);
+
 // Strings of an array member; empty when there is none.
 [[nodiscard]] std::vector<std::string> strings_of(const Json& request, const char* name);
 

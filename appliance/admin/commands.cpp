@@ -29,6 +29,7 @@ Json describe(const Entry& entry) {
              {"bounds", config::format_bounds(key)},
              {"default", key.fallback},
              {"apply", config::name_of(key.apply)},
+             {"scope", config::name_of(config::scope_of(key))},
              {"origin", entry.origin.text()},
              {"description", key.description}};
     if (key.secret) {
@@ -114,6 +115,7 @@ Json status_of(AdminHost& host, const Configuration& configuration) {
              {"next_hops", next_hops_of(status)},
              {"links", links_of(status)},
              {"routes", routes_of(status)},
+             {"nodes", nodes_of(status)},
              {"remarks", status.remarks}};
     if (status.store) out["store"] = store_of(*status.store, now);
     return out;
@@ -281,11 +283,12 @@ Json save(const Json& request, const std::string& author, std::vector<config::Se
     config::Tree next = configuration.committed().settings;
     Problems problems;
     std::vector<Change> changes;
+    Note note{author, string_of(request, "comment")};
+    std::string why;
+    if (!read_confirm(request, note.confirm_within, why)) return refusal(why);
     config::apply(settings, next, problems);
-    const bool good =
-        !config::any_error(problems) &&
-        configuration.commit(host, std::move(next), {author, string_of(request, "comment")}, dry,
-                             problems, changes);
+    const bool good = !config::any_error(problems) &&
+                      configuration.commit(host, std::move(next), note, dry, problems, changes);
     return commit_answer(good, dry, problems, changes, configuration);
 }
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <map>
 #include <sys/stat.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "core/base/file.hpp"
@@ -25,37 +26,75 @@ using config::Origin;
 using config::Problems;
 
 constexpr std::string_view kSuffix = ".conf";
+constexpr std::string_view kLost = ".lost-";
 constexpr std::string_view kDigest = "# fedgate commit, sha256 of what follows: ";
+constexpr std::string_view kOwnDigest = "# this node's own, sha256 of what follows: ";
 constexpr std::string_view kNumber = "# number: ";
 constexpr std::string_view kAuthor = "# author: ";
 constexpr std::string_view kTime = "# time: ";
 constexpr std::string_view kComment = "# comment: ";
+constexpr std::string_view kRank = "# rank: ";
+constexpr std::string_view kAfter = "# after: ";
+constexpr std::string_view kConfirm = "# seconds to confirm it: ";
+constexpr std::string_view kTakeBack = "# taken back here at: ";
 constexpr std::string_view kSetBy = "# set by commit ";
+constexpr std::string_view kBefore = "# before, set by commit ";
+constexpr std::string_view kNotBefore = "# before, not set: ";
+// Counted one by one, nobody gets there; and there is a next one.
+constexpr std::uint64_t kNumberMax = 1'000'000'000'000'000;
+constexpr std::uint64_t kConfirmSecondsMax = 7 * 86'400;
 
-bool parse_number(std::string_view text, std::uint64_t& number) {
+template <typename T>
+bool parse_number(std::string_view text, T& number) {
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, number);
     return error == std::errc{} && stop == end;
 }
 
-std::string digest_line(std::string_view rest) {
-    const auto hex = to_hex(sha256({rest}));
-    return std::string(kDigest).append(hex.data(), hex.size()) + "\n";
+std::string hex_of(const Sha256Digest& digest) {
+    const auto hex = to_hex(digest);
+    return {hex.data(), hex.size()};
 }
 
-std::string write_commit(const Commit& commit) {
-    std::string text = std::string(kNumber) + std::to_string(commit.number) + "\n";
-    text.append(kAuthor).append(commit.author).append("\n");
-    text.append(kTime).append(config::format_time(commit.time)).append("\n");
-    text.append(kComment).append(commit.comment).append("\n");
+std::string digest_line(std::string_view name, std::string_view rest) {
+    return std::string(name) + hex_of(sha256({rest})) + "\n";
+}
+
+void write_settings(std::string& text, const Commit& commit, config::Scope scope) {
     std::map<std::uint64_t, std::string> by_commit;
     for (const auto& [name, entry] : commit.settings.entries()) {
+        if (config::scope_of(*entry.path.key) != scope) continue;
         by_commit[entry.origin.commit] += name + " = " + entry.value.text + "\n";
     }
     for (const auto& [number, lines] : by_commit) {
         text.append(kSetBy).append(std::to_string(number)).append("\n").append(lines);
     }
-    return digest_line(text) + text;
+    for (const auto& [name, entry] : commit.before.entries()) {
+        if (config::scope_of(*entry.path.key) != scope) continue;
+        text.append(kBefore).append(std::to_string(entry.origin.commit));
+        text.append(": ").append(name).append(" = ").append(entry.value.text).append("\n");
+    }
+    for (const std::string& name : commit.not_set_before) {
+        config::Path path;
+        std::string why;
+        if (!config::resolve(name, path, why) || config::scope_of(*path.key) != scope) continue;
+        text.append(kNotBefore).append(name).append("\n");
+    }
+}
+
+std::string write_own(const Commit& commit) {
+    std::string text;
+    if (commit.unconfirmed()) {
+        text.append(kTakeBack).append(config::format_time(commit.take_back_at)).append("\n");
+    }
+    write_settings(text, commit, config::Scope::kNode);
+    return text.empty() ? text : digest_line(kOwnDigest, text) + text;
+}
+
+// The front of a file that is published; behind it is what is the node's own.
+std::string_view published_part(std::string_view text) {
+    const std::size_t own = text.find("\n" + std::string(kOwnDigest));
+    return text.substr(0, own == std::string_view::npos ? own : own + 1);
 }
 
 std::string with_errno(const std::string& path, const char* what) {
@@ -121,38 +160,185 @@ std::vector<std::uint64_t> Commits::numbers() const {
     return found;
 }
 
-Commits::Outcome Commits::parse(const std::string& text, Commit& commit, std::string& why) const {
-    std::string_view rest = text;
-    const std::string digest = std::string(take_line(rest)) + "\n";
-    if (digest != digest_line(rest)) {
-        why = "it is damaged: its digest does not match";
-        return Outcome::kDamaged;
-    }
-    Problems problems;
-    Origin origin{Origin::Kind::kCommit, "", 0};
-    while (!rest.empty()) {
-        const std::string_view line = take_line(rest);
-        const auto value = [line](std::string_view name) { return line.substr(name.size()); };
-        config::Setting setting;
-        if (line.starts_with(kSetBy)) {
-            if (!parse_number(value(kSetBy), origin.commit)) return Outcome::kDamaged;
-        } else if (line.starts_with(kNumber)) {
-            if (!parse_number(value(kNumber), commit.number)) return Outcome::kDamaged;
-        } else if (line.starts_with(kAuthor)) {
-            commit.author = value(kAuthor);
-        } else if (line.starts_with(kTime)) {
-            commit.time = config::parse_time(value(kTime)).value_or(WallTime{});
-        } else if (line.starts_with(kComment)) {
-            commit.comment = value(kComment);
-        } else if (!config::parse_assignment(line, origin, setting, why)) {
-            return Outcome::kNotUnderstood;
-        } else if (!commit.settings.set(setting.key, setting.value, origin, problems)) {
-            why = "this version does not understand it: " + problems.front().key + ": " +
-                  problems.front().text;
-            return Outcome::kNotUnderstood;
+namespace {
+
+using Outcome = Commits::Outcome;
+
+// Reads lines of a commit, and what stands in them; the first that is wrong ends it.
+class LineReader {
+public:
+    LineReader(Commit& commit, std::string& why) : commit_(commit), why_(why) {}
+
+    Outcome read(std::string_view text, std::string_view digest_name, Sha256Digest* digest) {
+        const std::string first = std::string(take_line(text)) + "\n";
+        if (first != digest_line(digest_name, text)) {
+            why_ = "it is damaged: its digest does not match";
+            return Outcome::kDamaged;
         }
+        if (digest != nullptr) *digest = sha256({text});
+        Outcome outcome = Outcome::kGood;
+        // All of the header is read, so that it is known which commit it is that can't be used.
+        while (!text.empty() && outcome != Outcome::kDamaged) {
+            const Outcome line = read_line(take_line(text), outcome == Outcome::kGood);
+            if (line != Outcome::kGood) outcome = line;
+        }
+        if (outcome == Outcome::kDamaged) why_ = "a line of its header is not valid";
+        return outcome;
     }
-    return Outcome::kGood;
+
+private:
+    Outcome read_line(std::string_view line, bool settings) {
+        const auto value = [line](std::string_view name) { return line.substr(name.size()); };
+        const auto is = [line](std::string_view name) { return line.starts_with(name); };
+        const auto good = [](bool yes) { return yes ? Outcome::kGood : Outcome::kDamaged; };
+        if (!is("#")) return settings ? set(commit_.settings, line) : Outcome::kGood;
+        if (is(kSetBy)) return good(parse_number(value(kSetBy), origin_.commit));
+        if (is(kNumber)) {
+            return good(parse_number(value(kNumber), commit_.number) &&
+                        commit_.number <= kNumberMax);
+        }
+        if (is(kAuthor)) {
+            commit_.author = value(kAuthor);
+            return good(is_line(commit_.author, Commits::kAuthorBytes));
+        }
+        if (is(kTime)) {
+            const auto time = config::parse_time(value(kTime));
+            commit_.time = time.value_or(WallTime{});
+            return good(time.has_value());
+        }
+        if (is(kComment)) {
+            commit_.comment = value(kComment);
+            return good(is_line(commit_.comment, Commits::kCommentBytes));
+        }
+        if (is(kRank)) {
+            unsigned rank = 0;
+            const bool known = parse_number(value(kRank), rank) &&
+                               rank <= static_cast<unsigned>(config::CommitRank::kPerson);
+            if (known) commit_.rank = static_cast<config::CommitRank>(rank);
+            return good(known);
+        }
+        if (is(kAfter)) return good(read_ancestor(value(kAfter)));
+        if (is(kConfirm)) {
+            std::uint64_t seconds = 0;
+            const bool fits = parse_number(value(kConfirm), seconds) && seconds > 0 &&
+                              seconds <= kConfirmSecondsMax;
+            if (fits) commit_.confirm_within = std::chrono::seconds(seconds);
+            return good(fits);
+        }
+        if (is(kTakeBack)) {
+            const auto time = config::parse_time(value(kTakeBack));
+            commit_.take_back_at = time.value_or(WallTime{});
+            return good(time.has_value());
+        }
+        if (is(kNotBefore)) {
+            commit_.not_set_before.emplace_back(value(kNotBefore));
+            return Outcome::kGood;
+        }
+        if (is(kBefore)) {
+            const std::string_view rest = value(kBefore);
+            const std::size_t colon = std::min(rest.find(": "), rest.size());
+            if (colon == rest.size()) return Outcome::kDamaged;
+            if (!parse_number(rest.substr(0, colon), origin_.commit)) return Outcome::kDamaged;
+            return settings ? set(commit_.before, rest.substr(colon + 2)) : Outcome::kGood;
+        }
+        if (settings) why_ = "this version does not understand it: " + config::in_quotes(line);
+        return Outcome::kNotUnderstood;
+    }
+
+    Outcome set(config::Tree& tree, std::string_view line) {
+        config::Setting setting;
+        Problems problems;
+        if (!config::parse_assignment(line, origin_, setting, why_)) return Outcome::kNotUnderstood;
+        if (tree.set(setting.key, setting.value, origin_, problems)) return Outcome::kGood;
+        why_ = "this version does not understand it: " + problems.front().key + ": " +
+               problems.front().text;
+        return Outcome::kNotUnderstood;
+    }
+
+    bool read_ancestor(std::string_view text) {
+        Commit::Ancestor ancestor;
+        const std::size_t blank = std::min(text.find(' '), text.size());
+        if (!parse_number(text.substr(0, blank), ancestor.number)) return false;
+        ancestor.digest = text.substr(std::min(blank + 1, text.size()));
+        if (ancestor.digest.size() != Commits::kDigestDigits) return false;
+        if (commit_.after.size() < Commits::kKept) commit_.after.push_back(std::move(ancestor));
+        return true;
+    }
+
+    static bool is_line(const std::string& text, std::size_t bytes_max) {
+        return text.size() <= bytes_max && config::is_text(text);
+    }
+
+    Commit& commit_;
+    std::string& why_;
+    Origin origin_{Origin::Kind::kCommit, "", 0};
+};
+
+// A whole file.
+Outcome parse_file(std::string_view text, Commit& commit, std::string& why) {
+    const std::string_view published = published_part(text);
+    const std::string_view own = text.substr(published.size());
+    LineReader reader(commit, why);
+    const Outcome outcome = reader.read(published, kDigest, &commit.digest);
+    if (outcome != Outcome::kGood || own.empty()) return outcome;
+    return reader.read(own, kOwnDigest, nullptr);
+}
+
+}  // namespace
+
+config::Tree settings_of(const config::Tree& tree, config::Scope scope) {
+    config::Tree some = tree;
+    for (const auto& [name, entry] : tree.entries()) {
+        if (config::scope_of(*entry.path.key) != scope) some.reset(entry.path);
+    }
+    return some;
+}
+
+std::vector<Commit::Ancestor> Commit::ancestors_of_next() const {
+    std::vector<Ancestor> all;
+    if (number == 0) return all;
+    all.push_back({number, hex_of(digest).substr(0, Commits::kDigestDigits)});
+    for (const Ancestor& one : after) {
+        if (all.size() < Commits::kKept) all.push_back(one);
+    }
+    return all;
+}
+
+std::string Commits::write_published(Commit& commit) {
+    std::string text = std::string(kNumber) + std::to_string(commit.number) + "\n";
+    text.append(kAuthor).append(commit.author).append("\n");
+    text.append(kTime).append(config::format_time(commit.time)).append("\n");
+    text.append(kComment).append(commit.comment).append("\n");
+    text.append(kRank).append(std::to_string(static_cast<unsigned>(commit.rank))).append("\n");
+    if (commit.unconfirmed()) {
+        const auto time = std::chrono::duration_cast<std::chrono::seconds>(commit.confirm_within);
+        text.append(kConfirm).append(std::to_string(time.count())).append("\n");
+    }
+    for (const Commit::Ancestor& one : commit.after) {
+        text.append(kAfter).append(std::to_string(one.number)).append(" ");
+        text.append(one.digest).append("\n");
+    }
+    write_settings(text, commit, config::Scope::kPool);
+    commit.digest = sha256({text});
+    return digest_line(kDigest, text) + text;
+}
+
+Commits::Outcome Commits::parse_published(std::string_view text, Commit& commit, std::string& why) {
+    Outcome outcome = LineReader(commit, why).read(text, kDigest, &commit.digest);
+    if (outcome != Outcome::kDamaged && (commit.number == 0 || commit.time == WallTime{})) {
+        why = "it has no number or no time";
+        outcome = Outcome::kDamaged;
+    }
+    commit.settings = settings_of(commit.settings, config::Scope::kPool);
+    commit.before = settings_of(commit.before, config::Scope::kPool);
+    return outcome;
+}
+
+std::string Commits::published(std::uint64_t number) const {
+    std::string text;
+    std::string why;
+    if (!read_file(path(number), text, why)) return {};
+    return std::string(published_part(text));
 }
 
 bool Commits::read(std::uint64_t number, Commit& commit, std::string& why) const {
@@ -167,7 +353,7 @@ bool Commits::read(std::uint64_t number, Commit& commit, std::string& why) const
         return false;
     }
     commit = {};
-    const bool good = parse(text, commit, why) == Outcome::kGood && commit.number == number;
+    const bool good = parse_file(text, commit, why) == Outcome::kGood && commit.number == number;
     if (!good) why = "commit " + std::to_string(number) + " (" + path(number) + "): " + why;
     return good;
 }
@@ -180,7 +366,7 @@ Commit Commits::latest(Problems& problems) const {
         std::string text;
         std::string why;
         Outcome outcome = Outcome::kDamaged;
-        if (read_file(path(*number), text, why)) outcome = parse(text, commit, why);
+        if (read_file(path(*number), text, why)) outcome = parse_file(text, commit, why);
         if (outcome == Outcome::kGood && commit.number == *number) return commit;
         const bool damaged = outcome == Outcome::kDamaged;
         problems.push_back(
@@ -191,7 +377,7 @@ Commit Commits::latest(Problems& problems) const {
     return {};
 }
 
-bool Commits::keep(const Commit& commit, std::string& why) const {
+bool Commits::keep(const Commit& commit, const std::string& published, std::string& why) const {
     std::error_code error;
     std::filesystem::create_directories(directory_, error);
     if (error) {
@@ -200,7 +386,7 @@ bool Commits::keep(const Commit& commit, std::string& why) const {
     }
     const std::string target = path(commit.number);
     const std::string draft = target + ".new";
-    if (!write_file(draft, write_commit(commit), why)) {
+    if (!write_file(draft, published + write_own(commit), why)) {
         unlink(draft.c_str());
         return false;
     }
@@ -213,9 +399,80 @@ bool Commits::keep(const Commit& commit, std::string& why) const {
     return true;
 }
 
+void Commits::remove(std::uint64_t number) const { unlink(path(number).c_str()); }
+
+bool Commits::set_aside(const Commit& commit, LostCommit& lost) const {
+    Commit before;
+    std::string why;
+    const std::uint64_t number = commit.number;
+    const auto kept = numbers();
+    const auto at = std::ranges::lower_bound(kept, number);
+    // Without the one before: all that it says.
+    if (at != kept.begin() && !read(*std::prev(at), before, why)) before = {};
+    const config::Tree after = settings_of(commit.settings, config::Scope::kPool);
+    const config::Tree earlier = settings_of(before.settings, config::Scope::kPool);
+    std::string changes;
+    std::string confirmed;
+    for (const auto& [name, entry] : after.entries()) {
+        const config::Entry* old = earlier.find(name);
+        if (old == nullptr || old->value.text != entry.value.text) {
+            changes += name + " = " + entry.value.text + "\n";
+        }
+    }
+    for (const auto& [name, entry] : earlier.entries()) {
+        if (after.find(name) == nullptr) changes += "# taken back: " + name + "\n";
+    }
+    // A confirmation: what it confirmed has been taken back.
+    for (const auto& [name, entry] : after.entries()) {
+        if (!changes.empty() || entry.origin.commit != before.number) continue;
+        confirmed += name + " = " + entry.value.text + "\n";
+    }
+    changes += confirmed;
+    if (changes.empty() || commit.rank != config::CommitRank::kPerson) return false;
+    lost = {number,
+            directory_ + "/" + std::to_string(number) + std::string(kLost) +
+                hex_of(commit.digest).substr(0, 8) + std::string(kSuffix),
+            commit.author, config::format_time(commit.time), commit.comment};
+    const std::string text = std::string(kNumber) + std::to_string(number) + "\n" +
+                             std::string(kAuthor) + lost.author + "\n" + std::string(kTime) +
+                             lost.time + "\n" + std::string(kComment) + lost.comment + "\n" +
+                             changes;
+    return write_file(lost.path, text, why);
+}
+
+std::vector<LostCommit> Commits::lost() const {
+    std::vector<LostCommit> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+        const std::string name = entry.path().filename().string();
+        const std::size_t end = name.find(kLost);
+        LostCommit one;
+        std::string text;
+        std::string why;
+        if (end == std::string::npos || !name.ends_with(kSuffix) ||
+            !parse_number(std::string_view(name).substr(0, end), one.number) ||
+            !read_file(entry.path().string(), text, why)) {
+            continue;
+        }
+        one.path = entry.path().string();
+        for (std::string_view rest = text; rest.starts_with('#');) {
+            const std::string_view line = take_line(rest);
+            if (line.starts_with(kAuthor)) one.author = line.substr(kAuthor.size());
+            if (line.starts_with(kTime)) one.time = line.substr(kTime.size());
+            if (line.starts_with(kComment)) one.comment = line.substr(kComment.size());
+        }
+        found.push_back(std::move(one));
+    }
+    std::ranges::sort(found, {},
+                      [](const LostCommit& one) { return std::tie(one.number, one.path); });
+    return found;
+}
+
 void Commits::forget_old() const {
     const std::vector<std::uint64_t> found = numbers();
     for (std::size_t i = 0; i + kKept < found.size(); ++i) unlink(path(found[i]).c_str());
+    const std::vector<LostCommit> gone = lost();
+    for (std::size_t i = 0; i + kKept < gone.size(); ++i) unlink(gone[i].path.c_str());
 }
 
 }  // namespace fedgate::admin

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "appliance/admin/host.hpp"
+#include "core/base/limits.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -14,14 +15,29 @@ using config::Origin;
 using config::Problems;
 using config::Tree;
 
+constexpr std::chrono::seconds kTryAgain(30);  // to use what could not be used
+
 WallTime now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
+// What is set in neither can only differ by the template.
 std::vector<Change> differences(const Tree& before, const Tree& after) {
     std::map<std::string, config::Path> names;
-    for (const Entry& entry : before.all()) names.emplace(entry.path.name, entry.path);
-    for (const Entry& entry : after.all()) names.emplace(entry.path.name, entry.path);
+    bool by_template = false;
+    for (const Tree* tree : {&before, &after}) {
+        const Tree& other = tree == &before ? after : before;
+        for (const auto& [name, entry] : tree->entries()) {
+            names.emplace(name, entry.path);
+            if (entry.path.instance != "default") continue;
+            const Entry* its = other.find(name);
+            by_template = by_template || its == nullptr || its->value.text != entry.value.text;
+        }
+    }
+    if (by_template) {
+        for (const Entry& entry : before.all()) names.emplace(entry.path.name, entry.path);
+        for (const Entry& entry : after.all()) names.emplace(entry.path.name, entry.path);
+    }
     std::vector<Change> changes;
     for (const auto& [name, path] : names) {
         Entry was = before.effective(path);
@@ -39,13 +55,32 @@ bool same(const Tree& a, const Tree& b) {
     });
 }
 
+Tree config_of_pool(const Tree& tree) { return settings_of(tree, config::Scope::kPool); }
+
+// How what it changes was before it.
+void note_before(const Tree& before, Commit& commit) {
+    for (const auto& [name, entry] : commit.settings.entries()) {
+        const Entry* old = before.find(name);
+        if (old == nullptr) commit.not_set_before.push_back(name);
+    }
+    for (const auto& [name, entry] : before.entries()) {
+        const Entry* now = commit.settings.find(name);
+        Problems none;
+        if (now != nullptr && now->value.text == entry.value.text &&
+            now->origin.commit == entry.origin.commit) {
+            continue;
+        }
+        static_cast<void>(commit.before.set(name, entry.value.text, entry.origin, none));
+    }
+}
+
 // What a commit sets, changes or takes back.
-std::vector<config::Path> touched(const Tree& before, const Tree& after, const Origin& origin) {
+std::vector<config::Path> touched(const Tree& before, const Tree& after, std::uint64_t number) {
     std::vector<config::Path> paths;
     for (const auto& [name, entry] : after.entries()) {
         const Entry* old = before.find(name);
         if (old == nullptr || old->value.text != entry.value.text ||
-            entry.origin.commit == origin.commit) {
+            entry.origin.commit == number) {
             paths.push_back(entry.path);
         }
     }
@@ -89,8 +124,28 @@ Tree Configuration::Layers::merged() const {
 
 config::Origin Configuration::next_commit() const {
     const auto kept = commits_.numbers();
-    const std::uint64_t last = std::max(committed_.number, kept.empty() ? 0 : kept.back());
+    const std::uint64_t last =
+        std::max({committed_.number, held_.id.number, kept.empty() ? 0 : kept.back()});
     return {Origin::Kind::kCommit, "", 0, last + 1};
+}
+
+std::optional<std::chrono::seconds> Configuration::unconfirmed_for(WallTime time) const {
+    if (!committed_.unconfirmed()) return std::nullopt;
+    return std::max(committed_.take_back_at - time, std::chrono::seconds(0));
+}
+
+std::vector<std::string> Configuration::remarks() const {
+    std::vector<std::string> all = remarks_;
+    const std::string number = std::to_string(held_.id.number);
+    if (!held_.why.empty()) {
+        all.push_back("commit " + number + " of the pool can't be used here: " + held_.why +
+                      "; tried again every 30 s, and by fedctl reload");
+    }
+    if (const auto left = unconfirmed_for(now())) {
+        all.push_back("commit " + std::to_string(committed_.number) + " is taken back in " +
+                      std::to_string(left->count()) + " s, unless fedctl config confirm is said");
+    }
+    return all;
 }
 
 const rules::Snapshot* Configuration::load(Problems& problems) {
@@ -101,6 +156,11 @@ const rules::Snapshot* Configuration::load(Problems& problems) {
     const std::size_t before = problems.size();
     committed_ = commits_.latest(problems);
     for (std::size_t i = before; i < problems.size(); ++i) remarks_.push_back(problems[i].line());
+    if (committed_.unconfirmed() && committed_.take_back_at == WallTime{}) {
+        committed_.take_back_at =
+            now() + std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
+    }
+    if (committed_.number != 0) hold(committed_, commits_.published(committed_.number), "");
     next.committed = committed_.settings;
     warn_of_overridden(next.files, next.committed, problems);
     std::vector<Change> changes;
@@ -120,6 +180,7 @@ bool Configuration::reload(AdminHost& host, Problems& problems, std::vector<Chan
         return false;
     }
     files_ = files;
+    try_again(host);
     return true;
 }
 
@@ -147,17 +208,20 @@ bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys,
     return change(&host, std::move(next), false, problems, changes, true);
 }
 
-Configuration::Layers Configuration::layers_with(const Tree& committed) const {
+Configuration::Layers Configuration::layers_with(const Tree& committed,
+                                                 std::uint64_t number) const {
     Layers next = layers_;
     // The last word holds.
-    for (const config::Path& path : touched(next.committed, committed, next_commit())) {
+    for (const config::Path& path : touched(next.committed, committed, number)) {
         next.runtime.reset(path);
     }
     next.committed = committed;
     return next;
 }
 
-Tree Configuration::with(const Tree& committed) const { return layers_with(committed).merged(); }
+Tree Configuration::with(const Tree& committed) const {
+    return layers_with(committed, next_commit().commit).merged();
+}
 
 bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bool dry,
                            Problems& problems, std::vector<Change>& changes) {
@@ -172,23 +236,196 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     if (committed.find("dirs.state") != nullptr) {
         return refuse("dirs.state", "can't be committed: it says where commits are kept");
     }
+    if (!held_.why.empty()) {
+        return refuse("", "commit " + std::to_string(held_.id.number) +
+                              " of the pool can't be used here (" + held_.why +
+                              "), and nothing can be committed over it; do it at another node");
+    }
+    if (const auto left = unconfirmed_for(now()); left && note.kind == Note::Kind::kChanges) {
+        const std::string number = std::to_string(committed_.number);
+        return refuse("", "commit " + number + " waits for fedctl config confirm, " +
+                              std::to_string(left->count()) +
+                              " s more; confirm it or roll it back before another one");
+    }
     const bool nothing = same(layers_.committed, committed);
-    Layers next = layers_with(committed);
+    Layers next = layers_with(committed, origin.commit);
     Tree tree = next.merged();
     auto snapshot = check(tree, problems, changes);
     if (!snapshot) return false;
     std::string why = host.fault_of(*snapshot);
     if (!why.empty()) return refuse("", why);
     if (!changes.empty()) warn(host, *snapshot, problems);
-    if (dry || (nothing && changes.empty())) return true;
-    Commit made{origin.commit, note.author, now(), note.comment, std::move(committed)};
-    if (!commits_.keep(made, why)) return refuse("", why);
+    const bool confirms = note.kind == Note::Kind::kConfirms;
+    if (dry || (nothing && changes.empty() && !confirms)) return true;
+    Commit made;
+    made.number = origin.commit;
+    made.author = note.author;
+    made.time = now();
+    made.comment = note.comment;
+    made.settings = std::move(committed);
+    if (!confirms && same(config_of_pool(layers_.committed), config_of_pool(made.settings))) {
+        made.rank = config::CommitRank::kOwnOnly;
+    }
+    made.after = committed_.ancestors_of_next();
+    if (note.confirm_within.count() > 0) {
+        made.confirm_within = note.confirm_within;
+        made.take_back_at = made.time + note.confirm_within;
+        note_before(layers_.committed, made);
+    }
+    const std::string published = Commits::write_published(made);
+    if (published.size() > limits::kCommitBytes) {
+        return refuse("", "all that is committed is more than " +
+                              std::to_string(limits::kCommitBytes >> 20) + " MiB");
+    }
+    if (!commits_.keep(made, published, why)) return refuse("", why);
+    hold(made, published, "");
     committed_ = std::move(made);
     put_in_force(&host, std::move(next), std::move(tree), std::move(snapshot));
     return true;
 }
 
+void Configuration::hold(const Commit& commit, const std::string& published, std::string why) {
+    held_.id = commit.id();
+    held_.published = std::make_shared<const std::string>(published);
+    held_.take_back_at = commit.take_back_at;
+    held_.in_force = why.empty() ? commit.number : committed_.number;
+    held_.why = std::move(why);
+}
+
+bool Configuration::take(AdminHost& host, const Received& received, WallTime time,
+                         std::string& why) {
+    Commit commit;
+    const auto outcome = Commits::parse_published(received.published, commit, why);
+    if (outcome == Commits::Outcome::kDamaged) return false;
+    if (commit.id() <= held_.id) return true;
+    if (commit.unconfirmed()) {
+        const auto most = std::chrono::duration_cast<std::chrono::seconds>(commit.confirm_within);
+        commit.take_back_at = time + std::min(received.left, most);
+    }
+    if (outcome == Commits::Outcome::kGood) {
+        add_own(commit);
+        accept(host, std::move(commit), received.published, time);
+    } else {
+        refuse(host, commit, received.published, why, time);
+    }
+    return true;
+}
+
+// From now on it is the one that others get of us, whatever can be done with it here.
+void Configuration::accept(AdminHost& host, Commit commit, const std::string& published,
+                           WallTime time) {
+    const std::string why = use(host, commit, published);
+    if (!why.empty()) return refuse(host, commit, published, why, time);
+    host.note(EventId::kCommitTaken,
+              {{"commit", commit.number}, {"author", commit.author}, {"comment", commit.comment}});
+}
+
+void Configuration::refuse(AdminHost& host, const Commit& commit, const std::string& published,
+                           const std::string& why, WallTime time) {
+    const bool known = held_.id == commit.id() && held_.why == why;
+    hold(commit, published, why);
+    tried_at_ = time;
+    if (known) return;
+    host.note(EventId::kCommitNotUsable,
+              {{"commit", commit.number}, {"author", commit.author}, {"error", why}});
+}
+
+// What is committed of this node alone stays.
+void Configuration::add_own(Commit& commit) const {
+    commit.settings.overlay(settings_of(layers_.committed, config::Scope::kNode));
+}
+
+// Puts it in force. Else: why not.
+std::string Configuration::use(AdminHost& host, Commit& commit, const std::string& published) {
+    Layers next = layers_with(commit.settings, commit.number);
+    Tree tree = next.merged();
+    Problems problems;
+    auto snapshot = rules::compile(tree, generation_ + 1, problems, now());
+    if (!snapshot) {
+        const auto error = std::ranges::find(problems, false, &config::Problem::warning);
+        return error->key + ": " + error->text;
+    }
+    std::string why = host.fault_of(*snapshot);
+    if (!why.empty()) return why;
+    const std::vector<std::uint64_t> gone = set_aside_before(host, commit);
+    if (!commits_.keep(commit, published, why)) return why;
+    for (const std::uint64_t number : gone) commits_.remove(number);
+    hold(commit, published, "");
+    committed_ = commit;
+    put_in_force(&host, std::move(next), std::move(tree), std::move(snapshot));
+    return {};
+}
+
+// What does not stand before it in its own history gives way.
+std::vector<std::uint64_t> Configuration::set_aside_before(AdminHost& host, const Commit& winner) {
+    std::vector<std::uint64_t> gone;
+    for (const std::uint64_t number : commits_.numbers()) {
+        const auto its = std::ranges::find(winner.after, number, &Commit::Ancestor::number);
+        Commit kept;
+        std::string why;
+        if (number < winner.number && its == winner.after.end()) continue;
+        if (!commits_.read(number, kept, why)) continue;
+        if (number < winner.number && kept.ancestors_of_next().front().digest == its->digest) {
+            continue;
+        }
+        LostCommit lost;
+        if (commits_.set_aside(kept, lost)) {
+            host.note(EventId::kCommitGaveWay, {{"commit", lost.number},
+                                                {"author", lost.author},
+                                                {"comment", lost.comment},
+                                                {"to", winner.number},
+                                                {"of", winner.author},
+                                                {"kept", lost.path}});
+        }
+        if (number != winner.number) gone.push_back(number);
+    }
+    return gone;
+}
+
+// Every node does this alone, and makes the same commit of it.
+void Configuration::take_back(AdminHost& host, WallTime time) {
+    const auto within = std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
+    const std::string number = std::to_string(committed_.number);
+    Commit back;
+    back.number = committed_.number + 1;
+    back.author = "fedgate";
+    back.time = committed_.time + within;
+    back.comment =
+        "commit " + number + " was not confirmed within " + std::to_string(within.count()) + " s";
+    back.rank = config::CommitRank::kAutomatic;
+    back.after = committed_.ancestors_of_next();
+    back.settings = committed_.settings;
+    back.settings.overlay(committed_.before);
+    for (const std::string& name : committed_.not_set_before) {
+        config::Path path;
+        std::string why;
+        if (config::resolve(name, path, why)) back.settings.reset(path);
+    }
+    const std::string published = Commits::write_published(back);
+    if (back.id() <= held_.id) return;
+    host.note(EventId::kCommitTakenBack, {{"commit", committed_.number},
+                                          {"author", committed_.author},
+                                          {"comment", committed_.comment}});
+    accept(host, std::move(back), published, time);
+}
+
+void Configuration::try_again(AdminHost& host) {
+    if (held_.why.empty()) return;
+    Commit commit;
+    std::string why;
+    const std::string published = *held_.published;
+    tried_at_ = now();
+    if (Commits::parse_published(published, commit, why) != Commits::Outcome::kGood) return;
+    commit.take_back_at = held_.take_back_at;
+    add_own(commit);
+    accept(host, std::move(commit), published, tried_at_);
+}
+
 void Configuration::expire(AdminHost& host, WallTime time) {
+    if (held_.why.empty() && unconfirmed_for(time) == std::chrono::seconds(0)) {
+        take_back(host, time);
+    }
+    if (!held_.why.empty() && time >= tried_at_ + kTryAgain) try_again(host);
     if (time < snapshot().valid_until) return;
     Problems problems;
     auto snapshot = rules::compile(tree_, generation_ + 1, problems, time);

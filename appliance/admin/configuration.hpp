@@ -3,18 +3,19 @@
 // one snapshot, or nothing changes. Control thread only.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "appliance/admin/commits.hpp"
+#include "appliance/admin/host.hpp"
 #include "core/config/file.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate::admin {
-
-class AdminHost;
 
 struct Change {
     config::Path path;
@@ -25,8 +26,13 @@ struct Change {
 
 // Who makes a commit, and why.
 struct Note {
+    // While one waits for its confirmation, only the other two are taken.
+    enum class Kind : std::uint8_t { kChanges, kConfirms, kGoesBack };
     std::string author;
     std::string comment;
+    Kind kind = Kind::kChanges;
+    // Every node takes it back by itself unless it is confirmed within this time; 0: it stays.
+    std::chrono::seconds confirm_within{};
 };
 
 class Configuration {
@@ -46,8 +52,8 @@ public:
     [[nodiscard]] const Commits& commits() const { return commits_; }
     // Origin of what the next commit sets.
     [[nodiscard]] config::Origin next_commit() const;
-    // Commits that could not be read at the start.
-    [[nodiscard]] const std::vector<std::string>& remarks() const { return remarks_; }
+    // Commits that could not be read at the start, or can't be used, or have to be confirmed.
+    [[nodiscard]] std::vector<std::string> remarks() const;
     [[nodiscard]] const rules::Snapshot& snapshot() const { return *snapshots_.back(); }
 
     // Reads the files again; what was set at run time stays. Publishes if anything differs.
@@ -63,8 +69,18 @@ public:
     // run time gives way where a commit changes something.
     bool commit(AdminHost&, config::Tree next, const Note&, bool dry, config::Problems&,
                 std::vector<Change>&);
-    // What ends by itself has ended: acts once the snapshot is not valid any more.
+    // What ends by itself has ended: acts once the snapshot is not valid any more, or a commit was
+    // not confirmed in time; and tries again to use one that could not be used.
     void expire(AdminHost&, WallTime now);
+
+    // Of another node: in force here, too, if it is newer than what there is and can be used. One
+    // that can't be used is held all the same, for others. False: it is not a commit, `why` says
+    // so.
+    bool take(AdminHost&, const Received&, WallTime now, std::string& why);
+    // What others are to know of.
+    [[nodiscard]] const Held& held() const { return held_; }
+    // Seconds until the one in force is taken back; none: it stays.
+    [[nodiscard]] std::optional<std::chrono::seconds> unconfirmed_for(WallTime now) const;
     // Takes back what was set at run time; the value of the files, or the default, holds again.
     bool reset(AdminHost&, const std::vector<std::string>& keys, config::Problems&,
                std::vector<Change>&);
@@ -77,7 +93,17 @@ private:
         [[nodiscard]] config::Tree merged() const;
     };
 
-    [[nodiscard]] Layers layers_with(const config::Tree& committed) const;
+    // If that were committed by the commit of this number.
+    [[nodiscard]] Layers layers_with(const config::Tree& committed, std::uint64_t number) const;
+    void accept(AdminHost&, Commit, const std::string& published, WallTime now);
+    void refuse(AdminHost&, const Commit&, const std::string& published, const std::string& why,
+                WallTime now);
+    [[nodiscard]] std::string use(AdminHost&, Commit&, const std::string& published);
+    void hold(const Commit&, const std::string& published, std::string why);
+    void take_back(AdminHost&, WallTime now);
+    void try_again(AdminHost&);
+    void add_own(Commit&) const;
+    std::vector<std::uint64_t> set_aside_before(AdminHost&, const Commit&);
     // Validates. Null: `problems` says why.
     std::unique_ptr<const rules::Snapshot> check(const config::Tree&, config::Problems&,
                                                  std::vector<Change>&) const;
@@ -93,6 +119,8 @@ private:
     config::Tree tree_;
     Commits commits_{""};
     Commit committed_;
+    Held held_;
+    WallTime tried_at_{};  // to use what is held
     std::vector<std::string> remarks_;
     std::size_t files_ = 0;
     std::uint64_t generation_ = 0;

@@ -58,6 +58,10 @@ std::string user_of(int descriptor) {
     return found != nullptr ? found->pw_name : "uid " + std::to_string(peer.uid);
 }
 
+WallTime wall_now() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
 std::string with_errno(std::string text) { return std::move(text) + ": " + std::strerror(errno); }
 
 }  // namespace
@@ -198,6 +202,8 @@ bool Control::run_turn(Duration wait_max) {
     polls.push_back({signals_, POLLIN, 0});
     polls.push_back({listener_, POLLIN, 0});
     polls.push_back({http_, POLLIN, 0});
+    polls.push_back({host_.received_descriptor(), POLLIN, 0});
+    const std::size_t first_client = polls.size();
     for (const auto& client : clients_) {
         const bool writing = client->written < client->output.size();
         polls.push_back({client->descriptor, static_cast<short>(writing ? POLLOUT : POLLIN), 0});
@@ -208,15 +214,16 @@ bool Control::run_turn(Duration wait_max) {
     poll(polls.data(), polls.size(), static_cast<int>(std::max<long>(wait.count(), 0)));
     const auto now = Clock::now();
     for (std::size_t i = 0; i < clients_.size(); ++i) {
-        const short events = polls[i + 3].revents;
+        const short events = polls[first_client + i].revents;
         Client& client = *clients_[i];
         const bool keep =
             events != 0 ? serve(client, events) : now - client.active < kClientSilence;
         if (!keep) clients_[i].reset();
     }
     std::erase(clients_, nullptr);
-    configuration_.expire(
-        host_, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+    take_received();
+    configuration_.expire(host_, wall_now());
+    tell_nodes();
     if (polls[1].revents != 0) accept_from(listener_, false);
     if (polls[2].revents != 0) accept_from(http_, true);
     if (polls[0].revents != 0) on_signal();
@@ -235,6 +242,21 @@ void Control::on_signal() {
             state_ = State::kStopped;  // asked twice: do not wait for the drain
         }
     }
+}
+
+void Control::take_received() {
+    for (const Received& one : host_.take_received()) {
+        std::string why;
+        if (configuration_.take(host_, one, wall_now(), why)) continue;
+        host_.note(EventId::kCommitRefused, {{"peer", one.peer}, {"error", why}});
+    }
+}
+
+void Control::tell_nodes() {
+    const Held& held = configuration_.held();
+    if (held.id == told_.id && held.in_force == told_.in_force && held.why == told_.why) return;
+    told_ = held;
+    host_.tell_nodes(held);
 }
 
 void Control::reload() {

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "appliance/admin/host.hpp"
 #include "core/base/error.hpp"
 #include "core/base/time.hpp"
 
 namespace fedgate::admin {
 
-class AdminHost;
 class Configuration;
 
 class Control {
@@ -46,6 +46,8 @@ private:
     bool serve(Client&, short events);  // false: done with it
     void answer(Client&);
     void reload();
+    void take_received();
+    void tell_nodes();
 
     AdminHost& host_;
     Configuration& configuration_;
@@ -56,6 +58,7 @@ private:
     std::string path_;
     State state_ = State::kRunning;
     std::vector<std::unique_ptr<Client>> clients_;
+    Held told_;  // to other nodes
 };
 
 }  // namespace fedgate::admin

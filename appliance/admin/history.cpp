@@ -34,7 +34,8 @@ Json differences(const config::Tree& before, const config::Tree& after) {
     return out;
 }
 
-Json log(const Configuration& configuration) {
+Json log(AdminHost& host, const Configuration& configuration) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     Json rows = Json::array();
     Commit before;
     for (const std::uint64_t number : configuration.commits().numbers()) {
@@ -54,9 +55,24 @@ Json log(const Configuration& configuration) {
             row["damaged"] = why;
         }
         row["current"] = number == configuration.committed().number;
+        if (const auto left = configuration.unconfirmed_for(now); left && row["current"]) {
+            row["taken_back_s"] = left->count();
+        }
         rows.push_back(std::move(row));
     }
-    return {{"ok", true}, {"commits", std::move(rows)}};
+    Json lost = Json::array();
+    for (const LostCommit& one : configuration.commits().lost()) {
+        lost.push_back({{"commit", one.number},
+                        {"time", one.time},
+                        {"author", one.author},
+                        {"comment", one.comment},
+                        {"file", one.path}});
+    }
+    Json out{{"ok", true}, {"commits", std::move(rows)}, {"gave_way", std::move(lost)}};
+    const Held& held = configuration.held();
+    if (!held.why.empty()) out["not_usable"] = {{"commit", held.id.number}, {"why", held.why}};
+    out["nodes"] = nodes_of(host.status());
+    return out;
 }
 
 Json diff(const Json& request, const Configuration& configuration) {
@@ -82,12 +98,28 @@ Json rollback(const Json& request, const std::string& author, AdminHost& host,
     if (!configuration.commits().read(number, target, why)) return refusal(why);
     std::string comment = string_of(request, "comment");
     if (comment.empty()) comment = "rollback to commit " + std::to_string(number);
+    Note note{author, comment, Note::Kind::kGoesBack};
+    if (!read_confirm(request, note.confirm_within, why)) return refusal(why);
     config::Problems problems;
     std::vector<Change> changes;
     const bool dry = bool_of(request, "dry_run");
-    const bool good = configuration.commit(host, std::move(target.settings), {author, comment}, dry,
-                                           problems, changes);
+    const bool good =
+        configuration.commit(host, std::move(target.settings), note, dry, problems, changes);
     return commit_answer(good, dry, problems, changes, configuration);
+}
+
+// A commit of the same, which stands over what nodes do by themselves when nobody says so.
+Json confirm(const std::string& author, AdminHost& host, Configuration& configuration) {
+    const std::string number = std::to_string(configuration.committed().number);
+    if (!configuration.committed().unconfirmed()) {
+        return refusal("there is nothing to confirm: commit " + number + " stays");
+    }
+    config::Problems problems;
+    std::vector<Change> changes;
+    config::Tree same = configuration.committed().settings;
+    const Note note{author, "confirms commit " + number, Note::Kind::kConfirms};
+    const bool good = configuration.commit(host, std::move(same), note, false, problems, changes);
+    return commit_answer(good, false, problems, changes, configuration);
 }
 
 }  // namespace
@@ -95,9 +127,10 @@ Json rollback(const Json& request, const std::string& author, AdminHost& host,
 Json answer_history(const Json& request, const std::string& author, AdminHost& host,
                     Configuration& configuration) {
     const std::string action = string_of(request, "action");
-    if (action == "log") return log(configuration);
+    if (action == "log") return log(host, configuration);
     if (action == "diff") return diff(request, configuration);
     if (action == "rollback") return rollback(request, author, host, configuration);
+    if (action == "confirm") return confirm(author, host, configuration);
     return refusal("config has no action '" + action.substr(0, 64) + "'");
 }
 

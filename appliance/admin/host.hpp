@@ -2,13 +2,19 @@
 // from the control thread, and must not wait for a core longer than a moment.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/base/event.hpp"
 #include "core/base/time.hpp"
+#include "core/config/commit_id.hpp"
 #include "core/rules/snapshot.hpp"
+#include "core/run/log.hpp"
 
 namespace fedgate::admin {
 
@@ -42,6 +48,30 @@ struct Store {
     std::string shares = {};              // of a pool: which nodes are there, what this one has
 };
 
+// What one node of the pool says of its commits.
+struct NodeCommit {
+    std::string node;
+    bool here = false;  // this one
+    std::uint64_t in_force = 0;
+    std::string why;  // it has a newer one that it can't use: a sentence without a full stop
+};
+
+// What is to be told to the others: the newest commit that is known here, and what is in force.
+struct Held {
+    config::CommitId id;
+    std::shared_ptr<const std::string> published;  // null: nothing was ever committed
+    WallTime take_back_at{};                       // of one that has to be confirmed
+    std::uint64_t in_force = 0;
+    std::string why;  // another one than that is: a sentence without a full stop
+};
+
+// What another node has sent.
+struct Received {
+    std::string peer;
+    std::string published;
+    std::chrono::seconds left{};  // of the time to confirm it
+};
+
 // The link with one other machine: an edge's with a gateway, or a gateway's with an edge.
 struct Link {
     std::string peer;            // its name: in its certificate, or as configured
@@ -73,6 +103,7 @@ struct Status {
     std::optional<Store> store;      // none: no gateway is here
     std::vector<Link> links;         // where one role is on other machines
     std::vector<Route> routes;
+    std::vector<NodeCommit> nodes;     // of the pool, this one first; empty: there is no other
     std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
 
@@ -149,6 +180,13 @@ public:
     // Work of the control thread's own (logs, files), at every turn; says how long it may sleep
     // now.
     virtual Duration on_turn() { return std::chrono::seconds(1); }
+    // Commits of other nodes, since the last call; and what they are to know of this one's. The
+    // descriptor can be read when there are some; -1: none will ever come.
+    [[nodiscard]] virtual std::vector<Received> take_received() { return {}; }
+    [[nodiscard]] virtual int received_descriptor() { return -1; }
+    virtual void tell_nodes(const Held&) {}
+    // For the log; and counted.
+    virtual void note(EventId, std::initializer_list<LogField>) {}
     // SIGHUP, after the configuration was read again: certificates and the like.
     virtual void on_reload() {}
 

@@ -570,8 +570,11 @@ private:
         const Tree merged = configuration_.with(next);
         Problems problems;
         std::vector<Change> changes;
-        const bool good = configuration_.commit(host_, std::move(next), {author_, comment()}, dry,
-                                                problems, changes);
+        Note note{author_, comment()};
+        std::string why;
+        if (!read_confirm(request_, note.confirm_within, why)) return refusal(why);
+        const bool good =
+            configuration_.commit(host_, std::move(next), note, dry, problems, changes);
         // How the terms of others are is not the matter here.
         std::erase_if(problems, [&](const config::Problem& problem) {
             return problem.warning && std::ranges::none_of(domains, [&](const std::string& domain) {

@@ -40,6 +40,10 @@ std::string description(const Json& row) {
     append_row(out, "type", string_of(row, "type") + ", " + string_of(row, "unit"));
     append_row(out, "allowed", string_of(row, "bounds"));
     append_row(out, "acts", when(string_of(row, "apply")));
+    append_row(out, "scope",
+               string_of(row, "scope") == "node"
+                   ? "this node alone: a commit of it is not published"
+                   : "the pool: a commit of it is published to every node");
     return out;
 }
 
@@ -124,6 +128,16 @@ std::string show_table(const std::vector<std::vector<std::string>>& rows) {
     return out;
 }
 
+std::string show_nodes(const Json& answer) {
+    std::vector<std::vector<std::string>> rows{{"NODE", "COMMIT", "WHY"}};
+    for (const Json& row : array_of(answer, "nodes")) {
+        const std::string why = string_of(row, "why");
+        rows.push_back({string_of(row, "node") + (bool_of(row, "here") ? " (here)" : ""),
+                        count_of(row, "commit"), why.empty() ? "-" : why});
+    }
+    return rows.size() == 1 ? std::string() : "\n" + show_table(rows);
+}
+
 std::string show_status(const Json& answer) {
     std::string federation = "off: nothing passes (federation.allow = no)";
     if (bool_of(answer, "federation_allow")) {
@@ -179,6 +193,7 @@ std::string show_status(const Json& answer) {
                          bool_of(row, "active") ? "yes" : "no", string_of(row, "why")});
     }
     if (links.size() > 1) out += "\n" + show_table(links);
+    out += show_nodes(answer);
     for (const Json& remark : array_of(answer, "remarks")) {
         if (remark.is_string()) out += "! " + remark.get<std::string>() + "\n";
     }

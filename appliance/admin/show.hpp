@@ -14,6 +14,8 @@ namespace fedgate::admin {
 // Columns as wide as their widest cell, two blanks between; the first row is the heading.
 [[nodiscard]] std::string show_table(const std::vector<std::vector<std::string>>& rows);
 
+// What each node of the pool has in force; empty: there is one.
+[[nodiscard]] std::string show_nodes(const Json& answer);
 [[nodiscard]] std::string show_status(const Json& answer);
 [[nodiscard]] std::string show_ports(const Json& answer);
 [[nodiscard]] std::string show_streams(const Json& answer);

@@ -144,6 +144,11 @@ std::string show_commit(const Json& answer) {
         const bool filed = origin != "default" && !origin.starts_with("commit ");
         out += filed ? "   (over " + origin + ")\n" : "\n";
     }
+    if (answer.contains("taken_back_s")) {
+        out += "in force, and taken back by every node in " +
+               std::to_string(number_of(answer, "taken_back_s")) +
+               " s, unless fedctl config confirm is said\n";
+    }
     append_expected(out, answer);
     append_list(out, answer, "warnings", "");
     append_list(out, answer, "notes", "! ");
@@ -160,11 +165,29 @@ std::string show_log(const Json& answer) {
             rows.push_back({number, "-", "-", "-", string_of(*row, "damaged")});
             continue;
         }
+        std::string comment = or_dash(string_of(*row, "comment"));
+        if (row->contains("taken_back_s")) {
+            comment += " (not confirmed: taken back in " +
+                       std::to_string(number_of(*row, "taken_back_s")) + " s)";
+        }
         rows.push_back({number, string_of(*row, "time"), string_of(*row, "author"),
                         row->contains("changes") ? std::to_string(number_of(*row, "changes")) : "-",
-                        or_dash(string_of(*row, "comment"))});
+                        comment});
     }
-    return rows.size() == 1 ? "nothing was committed yet\n" : show_table(rows) + "* is in force\n";
+    std::string out =
+        rows.size() == 1 ? "nothing was committed yet\n" : show_table(rows) + "* is in force\n";
+    std::vector<std::vector<std::string>> lost{{"GAVE WAY", "TIME", "AUTHOR", "COMMENT", "FILE"}};
+    for (const Json& row : array_of(answer, "gave_way")) {
+        lost.push_back({std::to_string(number_of(row, "commit")), string_of(row, "time"),
+                        string_of(row, "author"), or_dash(string_of(row, "comment")),
+                        string_of(row, "file")});
+    }
+    if (lost.size() > 1) {
+        out += "\n" + show_table(lost) +
+               "to others, made while nodes were cut off from each other; fedctl config check FILE "
+               "shows what it changed,\nfedctl config commit FILE repeats it\n";
+    }
+    return out + show_nodes(answer);
 }
 
 std::string show_attributes() {

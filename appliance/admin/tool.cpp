@@ -51,6 +51,8 @@ Partners:
   fedctl partner attributes                     what can be set, with defaults
   --dry-run           say what would change and how the partner would prove itself, change nothing
   --comment TEXT      kept with the commit
+  --confirm 60s       every node takes it back by itself after that time, unless fedctl config confirm
+                      is said at any of them; also with config commit and rollback, and sysctl --save
 
   To add one and see it work:
     fedctl partner add partner.example type=federated    then write to somebody there, or let them
@@ -70,9 +72,13 @@ Sites, pools and routes, where edges and gateways are on machines of their own:
   --dry-run, --comment TEXT         as with partner
 
 Every change of these is a commit: checked as a whole, numbered, kept in dirs.state, in force
-within a second and after a restart. Streams that it does not concern stay.
+within a second and after a restart. Streams that it does not concern stay. It is published over the
+link: in force at every node, and given to one that was away when it comes back. What concerns a
+machine alone (fedctl sysctl -d says so: scope) stays with the machine.
 
-  fedctl config log                 all commits: who, when, why
+  fedctl config log                 all commits: who, when, why; those that gave way to others, made
+                                    while nodes were cut off; and which node has which in force
+  fedctl config confirm             what was committed with --confirm stays
   fedctl config diff N [M]          what is different in commit M (the one in force) from N
   fedctl config rollback N          commit again what was in force with commit N (0: nothing)
   fedctl config check FILE          say exactly what committing this file would change
@@ -106,7 +112,8 @@ constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "s
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
 constexpr std::string_view kRouteActions[] = {"list", "set", "unset"};
-constexpr std::string_view kConfigActions[] = {"log", "diff", "rollback", "check", "commit"};
+constexpr std::string_view kConfigActions[] = {"log",   "diff",   "rollback",
+                                               "check", "commit", "confirm"};
 
 // How many letters differ, roughly: enough for a slip of the finger.
 std::size_t slips(std::string_view a, std::string_view b) {
@@ -245,6 +252,7 @@ private:
         KeyStyle style = KeyStyle::kAssignments;
         bool save = false;
         std::string comment;
+        std::string confirm;
         std::vector<std::string> words;
     };
 
@@ -277,6 +285,8 @@ private:
                 options.save = true;
             } else if (word == "--comment" && i + 1 < rest.size()) {
                 options.comment = rest[++i];
+            } else if (word == "--confirm" && i + 1 < rest.size()) {
+                options.confirm = rest[++i];
             } else if (word == "--diff") {
                 good = choose(options, "diff");
                 options.style = KeyStyle::kDifferences;
@@ -313,8 +323,10 @@ private:
         const bool takes_words = options.action == "get" || options.action == "describe" ||
                                  options.action == "reset" ||
                                  (options.action == "write" && options.file.empty());
-        if ((options.save || !options.comment.empty()) && options.action != "write" &&
-            options.action != "check") {
+        if (!options.confirm.empty() && !options.save) {
+            why = "--confirm goes with --save: what was set live ends with the process";
+        } else if ((options.save || !options.comment.empty()) && options.action != "write" &&
+                   options.action != "check") {
             why = "--save and --comment go with -w, -p or --check";
         } else if (takes_words && options.words.empty()) {
             why = options.action == "write" ? "-w needs KEY=VALUE"
@@ -350,6 +362,7 @@ private:
         if (options.save) {
             request["save"] = true;
             request["comment"] = options.comment;
+            if (!options.confirm.empty()) request["confirm"] = options.confirm;
             return tell(request, show_commit);
         }
         if (writes || options.action == "reset" || options.action == "reload") {
@@ -400,8 +413,9 @@ private:
             return kExitOk;
         }
         static constexpr std::string_view kList[] = {"--filter="};
-        static constexpr std::string_view kChange[] = {"--dry-run", "--comment="};
-        static constexpr std::string_view kBlock[] = {"--dry-run", "--comment=", "--for="};
+        static constexpr std::string_view kChange[] = {"--dry-run", "--comment=", "--confirm="};
+        static constexpr std::string_view kBlock[] = {"--dry-run",
+                                                      "--comment=", "--confirm=", "--for="};
         const bool reads = action == "list" || action == "show";
         Words words;
         std::string why;
@@ -493,12 +507,13 @@ private:
     }
 
     int config(const std::vector<std::string>& rest) {
-        if (rest.empty()) return usage("config needs log, diff, rollback, check or commit");
+        if (rest.empty())
+            return usage("config needs log, diff, rollback, check, commit or confirm");
         const std::string& action = rest.front();
         if (!is_one_of(kConfigActions, action)) {
             return usage(unknown("config has no action", action, kConfigActions));
         }
-        static constexpr std::string_view kChange[] = {"--dry-run", "--comment="};
+        static constexpr std::string_view kChange[] = {"--dry-run", "--comment=", "--confirm="};
         const bool changes = action == "rollback" || action == "commit";
         Words words;
         std::string why;
@@ -512,12 +527,21 @@ private:
         if (action == "check" || action == "commit") {
             if (count != 1) return usage("config " + action + " takes one file");
             const bool dry = action == "check" || words.options.contains("--dry-run");
-            return sysctl({dry ? "--check" : "-p", words.words[0], "--save", "--comment",
-                           words.options.contains("--comment") ? words.options["--comment"]
-                                                               : "settings of " + words.words[0]});
+            std::vector<std::string> all{
+                dry ? "--check" : "-p", words.words[0], "--save", "--comment",
+                words.options.contains("--comment") ? words.options["--comment"]
+                                                    : "settings of " + words.words[0]};
+            if (words.options.contains("--confirm")) {
+                all.insert(all.end(), {"--confirm", words.options["--confirm"]});
+            }
+            return sysctl(all);
         }
         Json request{{"verb", "config"}, {"action", action}};
         add_options(request, words);
+        if (action == "confirm") {
+            if (count != 0) return usage("config confirm takes nothing more");
+            return tell(request, show_commit);
+        }
         if (action == "log") {
             if (count != 0) return usage("config log takes nothing more");
             return tell(request, show_log);

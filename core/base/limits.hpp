@@ -139,6 +139,15 @@ constexpr std::size_t kLinkEdges = 64;
 // link: pairs of domains whose edge is known, for each shard. At the bound: those that nothing is
 // on its way of are forgotten; any other one more may be overtaken where its edge changes.
 constexpr std::size_t kLinkPairs = 65'536;
+// link: what is published of one commit, and the piece of it that a frame carries; pieces that are
+// on their way, so that news find room beside them; nodes that a peer tells of. Over the first: a
+// commit is not made, a peer that sends one is put out. Over the last: they are not shown.
+constexpr std::size_t kCommitBytes = 16 << 20;
+constexpr std::size_t kCommitPieceBytes = 16 << 10;
+constexpr std::size_t kCommitSentBytes = 1 << 20;
+static_assert(kCommitSentBytes <= kLinkWindowBytes / 2);
+constexpr std::size_t kTopologyNodes = 256;
+constexpr std::size_t kDialbackSecretBytes = 256;
 
 // store: changes that wait for the disk, and their bytes, for each shard. At a bound: a new promise
 // is refused, a change of what stands is left out. Over kStoreDetailBytes: the same.

@@ -126,7 +126,8 @@ std::vector<Entry> Tree::all() const {
             out.push_back(effective(path_of(key, instance)));
         }
     }
-    std::ranges::sort(out, {}, [](const Entry& entry) { return entry.path.name; });
+    std::ranges::sort(out, {},
+                      [](const Entry& entry) -> const std::string& { return entry.path.name; });
     return out;
 }
 

@@ -1,6 +1,8 @@
 // A daemon that is not there: remembers what the control thread asked of it.
 #pragma once
 
+#include <utility>
+
 #include "appliance/admin/host.hpp"
 
 namespace fedgate::admin {
@@ -28,6 +30,9 @@ public:
     bool drained() override { return may_end; }
     Duration on_turn() override { return std::chrono::milliseconds(50); }
     void on_reload() override { ++reloads; }
+    std::vector<Received> take_received() override { return std::exchange(received, {}); }
+    void tell_nodes(const Held& held) override { told.push_back(held); }
+    void note(EventId event, std::initializer_list<LogField>) override { events.push_back(event); }
 
     std::string fault;  // of what is to be published
     std::vector<std::string> warnings;
@@ -36,6 +41,9 @@ public:
     std::vector<StreamRow> stream_rows;
     std::vector<FailureRow> failure_rows;
     std::vector<std::uint64_t> published;
+    std::vector<Received> received;
+    std::vector<Held> told;
+    std::vector<EventId> events;
     std::uint64_t oldest = 0;
     bool follow = true;  // every core takes a new snapshot at once
     bool may_end = true;

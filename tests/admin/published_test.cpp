@@ -1,0 +1,406 @@
+// Commits from node to node, without a link between them.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "appliance/admin/configuration.hpp"
+#include "core/base/limits.hpp"
+#include "tests/admin/fake_host.hpp"
+
+namespace fedgate::admin {
+namespace {
+
+WallTime now() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+struct OneNode {
+    explicit OneNode(std::string its_directory) : directory(std::move(its_directory)) {
+        std::filesystem::create_directories(directory);
+        std::ofstream(directory + "/f.conf") << "dirs.state = " + directory + "/state\n";
+        start();
+    }
+    void start() {
+        problems.clear();
+        configuration =
+            std::make_unique<Configuration>(config::Sources{directory + "/f.conf", {}, ""});
+        ASSERT_NE(configuration->load(problems), nullptr);
+    }
+    bool commit(const std::string& key, const std::string& value,
+                Note note = {"alice", "because"}) {
+        problems.clear();
+        config::Tree next = configuration->committed().settings;
+        if (!next.set(key, value, configuration->next_commit(), problems)) return false;
+        return configuration->commit(host, std::move(next), note, false, problems, changes);
+    }
+    bool confirm() {
+        config::Tree same = configuration->committed().settings;
+        return configuration->commit(host, std::move(same), {"alice", "", Note::Kind::kConfirms},
+                                     false, problems, changes);
+    }
+    bool take(const std::string& published, std::chrono::seconds left = {}) {
+        return configuration->take(host, {"peer", published, left}, now(), why);
+    }
+    bool take(const OneNode& from) {
+        const auto left = from.configuration->unconfirmed_for(now());
+        return take(*from.configuration->held().published, left.value_or(std::chrono::seconds(0)));
+    }
+    std::string at(const std::string& key) const {
+        config::Path path;
+        std::string none;
+        EXPECT_TRUE(config::resolve(key, path, none)) << none;
+        const config::Entry entry = configuration->tree().effective(path);
+        return entry.value.text + " (" + entry.origin.text() + ")";
+    }
+    std::uint64_t number() const { return configuration->committed().number; }
+    config::CommitId id() const { return configuration->held().id; }
+    std::ptrdiff_t count(EventId event) const { return std::ranges::count(host.events, event); }
+    std::string file(int commit) const {
+        std::ostringstream text;
+        text << std::ifstream(directory + "/state/commits/" + std::to_string(commit) + ".conf")
+                    .rdbuf();
+        return text.str();
+    }
+
+    std::string directory;
+    FakeHost host;
+    config::Problems problems;
+    std::vector<Change> changes;
+    std::string why;
+    std::unique_ptr<Configuration> configuration;
+};
+
+class Published : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = testing::TempDir() + "fedgate-XXXXXX";
+        ASSERT_NE(mkdtemp(name.data()), nullptr);
+        directory_ = name;
+        for (const char* node : {"/a", "/b", "/c"}) {
+            nodes_.push_back(std::make_unique<OneNode>(directory_ + node));
+        }
+    }
+    void TearDown() override { std::filesystem::remove_all(directory_); }
+    OneNode& a() { return *nodes_[0]; }
+    OneNode& b() { return *nodes_[1]; }
+    OneNode& c() { return *nodes_[2]; }
+    // Everybody hears of everybody's, in any order.
+    void heal() {
+        for (int turn = 0; turn < 2; ++turn) {
+            for (auto& to : nodes_) {
+                for (auto& from : nodes_) {
+                    if (from != to && from->configuration->held().published != nullptr) {
+                        EXPECT_TRUE(to->take(*from));
+                    }
+                }
+            }
+        }
+    }
+
+    std::string directory_;
+    std::vector<std::unique_ptr<OneNode>> nodes_;
+};
+
+TEST_F(Published, AnotherNodeHasItAtOnceAndAfterARestart) {
+    ASSERT_TRUE(a().commit("partner/p.example/type", "federated"));
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().at("partner/p.example/type"), "federated (commit 1)");
+    EXPECT_EQ(b().configuration->committed().author, "alice");
+    EXPECT_EQ(b().id(), a().id());
+    EXPECT_EQ(b().host.published.size(), 1U);
+    b().start();
+    EXPECT_EQ(b().at("partner/p.example/type"), "federated (commit 1)");
+    EXPECT_EQ(b().id(), a().id());
+    EXPECT_EQ(*b().configuration->held().published, *a().configuration->held().published);
+    // Once more: nothing.
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().host.published.size(), 1U);
+    // And numbers go on from there.
+    ASSERT_TRUE(b().commit("partner/p.example/type", "public_verified"));
+    EXPECT_EQ(b().number(), 2U);
+}
+
+TEST_F(Published, ANodesOwnSettingsStayThere) {
+    ASSERT_TRUE(b().commit("core.threads", "3"));
+    ASSERT_TRUE(a().commit("sip.trusted", "192.0.2.0/24"));
+    config::Tree next = a().configuration->committed().settings;
+    const config::Origin origin = a().configuration->next_commit();
+    ASSERT_TRUE(next.set("domain/sip.example/digest_user", "fedgate", origin, a().problems));
+    ASSERT_TRUE(next.set("domain/sip.example/digest_password", "hush", origin, a().problems));
+    ASSERT_TRUE(a().configuration->commit(a().host, std::move(next), {"alice", ""}, false,
+                                          a().problems, a().changes));
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    EXPECT_EQ(a().configuration->held().published->find("hush"), std::string::npos);
+    EXPECT_NE(a().file(3).find("hush"), std::string::npos);
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().number(), 3U);
+    EXPECT_EQ(b().at("core.threads"), "3 (commit 1)");
+    EXPECT_EQ(b().at("sip.trusted"), c().at("sip.trusted"));
+    EXPECT_EQ(b().at("im.max_bytes"), "1KiB (commit 3)");
+    b().start();
+    EXPECT_EQ(b().at("core.threads"), "3 (commit 1)");
+    EXPECT_EQ(b().at("im.max_bytes"), "1KiB (commit 3)");
+    EXPECT_EQ(b().id(), a().id());
+}
+
+TEST_F(Published, GarbageChangesNothing) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    const std::string good = *a().configuration->held().published;
+    for (std::size_t i = 0; i < good.size(); ++i) {
+        std::string bad = good;
+        bad[i] ^= 4;
+        EXPECT_FALSE(b().take(bad)) << i;
+        EXPECT_FALSE(b().take(good.substr(0, i))) << i;
+    }
+    const auto with_digest = [](const std::string& text) {
+        const auto hex = to_hex(sha256({text}));
+        return "# fedgate commit, sha256 of what follows: " + std::string(hex.data(), hex.size()) +
+               "\n" + text;
+    };
+    const std::string time = "# time: 2026-01-01T00:00:00Z\n";
+    for (const std::string& text :
+         {std::string("# number: 0\n") + time, std::string("# number: 7\n"),
+          "# number: 18446744073709551615\n" + time, "# number: x\n" + time,
+          std::string("# number: 7\n# time: never\n"), "# number: 7\n# rank: 3\n" + time,
+          "# number: 7\n# author: " + std::string(257, 'a') + "\n" + time,
+          "# number: 7\n# author: \x1b[2J\n" + time, "# number: 7\n# after: 6 short\n" + time,
+          "# number: 7\n# seconds to confirm it: 99999999999\n" + time,
+          "# number: 7\n# before, set by commit x: im.max_bytes = 1\n" + time}) {
+        EXPECT_FALSE(b().take(with_digest(text))) << text;
+    }
+    EXPECT_EQ(b().number(), 0U);
+    EXPECT_EQ(b().configuration->held().id, config::CommitId{});
+    EXPECT_TRUE(b().host.published.empty());
+    EXPECT_TRUE(b().take(good));
+    EXPECT_EQ(b().number(), 1U);
+}
+
+TEST_F(Published, WhatCannotBeUsedIsPassedOnAndTriedAgain) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(b().take(a()));
+    ASSERT_TRUE(a().commit("partner/p.example/ca", "/etc/roots.pem"));
+    b().host.fault = "/etc/roots.pem can't be read";
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().number(), 1U);
+    EXPECT_EQ(b().id(), a().id());
+    EXPECT_EQ(b().configuration->held().in_force, 1U);
+    EXPECT_EQ(b().configuration->held().why, b().host.fault);
+    EXPECT_EQ(b().count(EventId::kCommitNotUsable), 1);
+    ASSERT_EQ(b().configuration->remarks().size(), 1U);
+    EXPECT_TRUE(b().configuration->remarks()[0].starts_with(
+        "commit 2 of the pool can't be used here: /etc/roots.pem can't be read"))
+        << b().configuration->remarks()[0];
+    ASSERT_TRUE(c().take(b()));
+    EXPECT_EQ(c().number(), 2U);
+    // Nothing is put over what is not understood.
+    EXPECT_FALSE(b().commit("im.max_bytes", "2KiB"));
+    EXPECT_TRUE(b().problems.back().text.starts_with("commit 2 of the pool can't be used here"));
+    b().configuration->expire(b().host, now() + 29s);
+    b().configuration->expire(b().host, now() + 31s);
+    EXPECT_EQ(b().count(EventId::kCommitNotUsable), 1);
+    EXPECT_EQ(b().number(), 1U);
+    b().host.fault.clear();
+    b().problems.clear();
+    ASSERT_TRUE(b().configuration->reload(b().host, b().problems, b().changes));
+    EXPECT_EQ(b().number(), 2U);
+    EXPECT_TRUE(b().configuration->remarks().empty());
+    EXPECT_EQ(b().at("partner/p.example/ca"), "/etc/roots.pem (commit 2)");
+}
+
+TEST_F(Published, WhatANewerVersionSaysIsNotUnderstoodAndPassedOn) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    std::string text = *a().configuration->held().published;
+    text.erase(0, text.find('\n') + 1);
+    text += "im.telepathy = yes\n";
+    const auto hex = to_hex(sha256({text}));
+    text = "# fedgate commit, sha256 of what follows: " + std::string(hex.data(), hex.size()) +
+           "\n" + text;
+    ASSERT_TRUE(b().take(text));
+    EXPECT_EQ(b().number(), 0U);
+    EXPECT_NE(b().configuration->held().why.find("im.telepathy"), std::string::npos);
+    EXPECT_EQ(*b().configuration->held().published, text);
+}
+
+TEST_F(Published, OfTwoWithOneNumberAllHaveTheSame) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    heal();
+    ASSERT_TRUE(a().commit("partner/a.example/type", "federated", {"alice", "of a"}));
+    ASSERT_TRUE(b().commit("partner/b.example/type", "federated", {"bob", "of b"}));
+    OneNode& winner = a().id() > b().id() ? a() : b();
+    OneNode& loser = a().id() > b().id() ? b() : a();
+    heal();
+    for (auto& node : nodes_) EXPECT_EQ(node->id(), winner.id());
+    EXPECT_EQ(loser.count(EventId::kCommitGaveWay), 1);
+    EXPECT_EQ(winner.count(EventId::kCommitGaveWay), 0);
+    EXPECT_EQ(c().count(EventId::kCommitGaveWay),
+              &loser == &c() ? 1 : c().count(EventId::kCommitGaveWay));
+    const std::string lost_key =
+        &loser == &a() ? "partner/a.example/type" : "partner/b.example/type";
+    EXPECT_EQ(loser.at(lost_key), "public_unverified (default)");
+    // What it changed can be repeated from where it is kept.
+    const auto lost = loser.configuration->commits().lost();
+    ASSERT_EQ(lost.size(), 1U);
+    EXPECT_EQ(lost[0].number, 2U);
+    EXPECT_EQ(lost[0].author, &loser == &a() ? "alice" : "bob");
+    config::Problems problems;
+    config::Tree again;
+    config::load({lost[0].path, {}, ""}, again, problems);
+    EXPECT_TRUE(problems.empty());
+    ASSERT_EQ(again.entries().size(), 1U);
+    EXPECT_EQ(again.entries().begin()->first, lost_key);
+}
+
+TEST_F(Published, TheLongerSideHoldsAndAllOfTheOtherIsKept) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    heal();
+    ASSERT_TRUE(a().commit("partner/a1.example/type", "federated"));
+    ASSERT_TRUE(a().commit("partner/a2.example/type", "federated"));
+    ASSERT_TRUE(b().commit("core.threads", "2"));
+    for (const char* key : {"partner/b1.example/type", "partner/b2.example/type"}) {
+        ASSERT_TRUE(b().commit(key, "federated"));
+    }
+    heal();
+    for (auto& node : nodes_) EXPECT_EQ(node->id(), b().id());
+    EXPECT_EQ(a().configuration->commits().lost().size(), 2U);
+    EXPECT_EQ(a().count(EventId::kCommitGaveWay), 2);
+    EXPECT_EQ(b().count(EventId::kCommitGaveWay), 0);
+    EXPECT_EQ(a().at("partner/a1.example/type"), "public_unverified (default)");
+    EXPECT_EQ(a().at("core.threads"), c().at("core.threads"));
+    EXPECT_EQ(b().at("core.threads"), "2 (commit 2)");
+    // Only those that are of this history are left.
+    EXPECT_EQ(a().configuration->commits().numbers(), (std::vector<std::uint64_t>{1, 4}));
+    // One that was only away has lost nothing.
+    EXPECT_EQ(c().count(EventId::kCommitGaveWay), 0);
+}
+
+TEST_F(Published, WhatConcernsOneNodeGivesWayToWhatConcernsAll) {
+    ASSERT_TRUE(a().commit("partner/a.example/type", "federated"));
+    ASSERT_TRUE(b().commit("core.threads", "2"));
+    ASSERT_TRUE(c().commit("core.threads", "4"));
+    heal();
+    for (auto& node : nodes_) {
+        EXPECT_EQ(node->id(), a().id());
+        EXPECT_EQ(node->count(EventId::kCommitGaveWay), 0);
+    }
+    EXPECT_EQ(b().at("core.threads"), "2 (commit 1)");
+    EXPECT_EQ(c().at("core.threads"), "4 (commit 1)");
+}
+
+TEST_F(Published, UnconfirmedEveryNodeTakesItBackAlone) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("partner/old.example/type", "federated"));
+    heal();
+    config::Tree next = a().configuration->committed().settings;
+    config::Path old;
+    std::string why;
+    ASSERT_TRUE(config::resolve("partner/old.example/type", old, why));
+    next.reset(old);
+    const config::Origin origin = a().configuration->next_commit();
+    ASSERT_TRUE(next.set("partner/new.example/type", "federated", origin, a().problems));
+    ASSERT_TRUE(next.set("im.max_bytes", "2KiB", origin, a().problems));
+    ASSERT_TRUE(next.set("core.threads", "7", origin, a().problems));
+    ASSERT_TRUE(a().configuration->commit(a().host, std::move(next),
+                                          {"alice", "a try", Note::Kind::kChanges, 60s}, false,
+                                          a().problems, a().changes));
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().at("im.max_bytes"), "2KiB (commit 3)");
+    EXPECT_FALSE(b().commit("im.max_bytes", "3KiB"));
+    EXPECT_NE(b().problems.back().text.find("waits for fedctl config confirm"), std::string::npos);
+    b().start();  // it knows that after a restart, too
+    EXPECT_TRUE(b().configuration->unconfirmed_for(now()).has_value());
+    for (OneNode* node : {&a(), &b()}) {
+        node->configuration->expire(node->host, now() + 58s);
+        EXPECT_EQ(node->number(), 3U);
+        node->configuration->expire(node->host, now() + 61s);
+        EXPECT_EQ(node->number(), 4U);
+        EXPECT_EQ(node->at("im.max_bytes"), "1KiB (commit 1)");
+        EXPECT_EQ(node->at("partner/new.example/type"), "public_unverified (default)");
+        EXPECT_EQ(node->at("partner/old.example/type"), "federated (commit 2)");
+        EXPECT_EQ(node->at("core.threads"), "0 (default)");
+        EXPECT_EQ(node->count(EventId::kCommitTakenBack), 1);
+        node->configuration->expire(node->host, now() + 62s);
+        EXPECT_EQ(node->number(), 4U);
+    }
+    EXPECT_EQ(a().id(), b().id());
+    ASSERT_TRUE(c().take(b()));
+    EXPECT_EQ(c().at("im.max_bytes"), "1KiB (commit 1)");
+    a().start();
+    EXPECT_EQ(a().at("im.max_bytes"), "1KiB (commit 1)");
+}
+
+TEST_F(Published, AConfirmationStandsOverWhatNodesDoByThemselves) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB", {"alice", "", Note::Kind::kChanges, 60s}));
+    heal();
+    EXPECT_EQ(c().configuration->unconfirmed_for(now()).has_value(), true);
+    ASSERT_TRUE(a().confirm());
+    EXPECT_EQ(a().number(), 3U);
+    b().configuration->expire(b().host, now() + 61s);  // it has not heard of it
+    EXPECT_EQ(b().number(), 3U);
+    EXPECT_EQ(b().at("im.max_bytes"), "1KiB (commit 1)");
+    heal();
+    for (auto& node : nodes_) {
+        EXPECT_EQ(node->at("im.max_bytes"), "2KiB (commit 2)");
+        EXPECT_EQ(node->id(), a().id());
+        node->configuration->expire(node->host, now() + 1h);
+        EXPECT_EQ(node->number(), 3U);
+        EXPECT_EQ(node->count(EventId::kCommitGaveWay), 0);
+    }
+}
+
+// Somebody has gone on where it was taken back.
+TEST_F(Published, AConfirmationThatGivesWayIsKept) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB", {"alice", "", Note::Kind::kChanges, 60s}));
+    heal();
+    ASSERT_TRUE(a().confirm());
+    b().configuration->expire(b().host, now() + 61s);
+    ASSERT_TRUE(b().commit("partner/b.example/type", "federated"));
+    heal();
+    EXPECT_EQ(a().at("im.max_bytes"), "1KiB (commit 1)");
+    EXPECT_EQ(a().count(EventId::kCommitGaveWay), 1);
+    const auto lost = a().configuration->commits().lost();
+    ASSERT_EQ(lost.size(), 1U);
+    config::Problems problems;
+    config::Tree again;
+    config::load({lost[0].path, {}, ""}, again, problems);
+    EXPECT_EQ(again.text("im.max_bytes"), "2KiB");
+}
+
+TEST_F(Published, AnotherClockTakesBackWhenItsOwnTimeIsOver) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB", {"alice", "", Note::Kind::kChanges, 60s}));
+    const WallTime tomorrow = now() + 24h;
+    ASSERT_TRUE(b().configuration->take(
+        b().host, {"peer", *a().configuration->held().published, 50s}, tomorrow, b().why));
+    b().configuration->expire(b().host, tomorrow + 49s);
+    EXPECT_EQ(b().number(), 1U);
+    b().configuration->expire(b().host, tomorrow + 50s);
+    EXPECT_EQ(b().number(), 2U);
+    a().configuration->expire(a().host, now() + 61s);
+    EXPECT_EQ(a().id(), b().id());
+}
+
+TEST_F(Published, TenThousandPartnersFit) {
+    config::Tree next;
+    config::Problems problems;
+    const config::Origin origin = a().configuration->next_commit();
+    for (int i = 0; i < 10'000; ++i) {
+        const std::string partner = "partner/p" + std::to_string(i) + ".partner.example/";
+        ASSERT_TRUE(next.set(partner + "type", "federated", origin, problems));
+        ASSERT_TRUE(
+            next.set(partner + "description", "number " + std::to_string(i), origin, problems));
+    }
+    ASSERT_TRUE(a().configuration->commit(a().host, std::move(next), {"alice", "all"}, false,
+                                          problems, a().changes));
+    EXPECT_LT(a().configuration->held().published->size(), limits::kCommitBytes / 8);
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().configuration->snapshot().partners().size(), 10'001U);
+}
+
+}  // namespace
+}  // namespace fedgate::admin
