@@ -65,6 +65,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     void on_over(Channel&) override { client.on_over(*this); }
     void on_room(Channel&) override {
         owed.tell_again();
+        topology.on_room();
         client.again_.give();
     }
     void on_drain(Channel&) override { client.note_who_is_there(); }
@@ -160,6 +161,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     std::set<std::string> gateways;  // that are there, as it says
     Channel channel;
     Owed<Channel> owed{channel};
+    TopologyPeer topology{client.settings_.topology, channel, host};
 };
 
 // Edges that SRV records of a domain name. While nobody answers, those that are known stay.
@@ -523,6 +525,7 @@ void Client::on_up(Link& link, bool resumed) {
     shard_.stats().add(Counter::kLinkOpened);
     note_who_is_there();
     look_again();
+    link.topology.on_up(resumed);
     shard_.log().event(EventId::kLinkUp, {{"peer", link.host}});
 }
 
@@ -561,6 +564,7 @@ bool Client::on_frame(Link& link, const Frame& frame) {
     if (const auto* news = std::get_if<GatewayNews>(&frame)) take_gateway(link, *news);
     if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
     if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
+    link.topology.on_frame(frame);
     return true;
 }
 
@@ -877,6 +881,7 @@ void Client::on_over(Link& link) {
                      });
     link.owed.clear();
     link.gateways.clear();
+    link.topology.on_over();
     tell_partners_of(link);
 }
 

@@ -22,6 +22,7 @@
 #include "appliance/link/link.hpp"
 #include "appliance/link/row.hpp"
 #include "appliance/link/tickets.hpp"
+#include "appliance/link/topology.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
 #include "net/resolver.hpp"
@@ -49,8 +50,9 @@ struct ClientSettings {
     // Of the pool, as names in their certificates. An edge may name these and no others, and one
     // alone is asked for nothing. Empty: no pool is known, and whatever an edge says holds.
     std::vector<std::string> gateways;
-    std::string node;  // our name, for people
-    Id instance{};     // of the process: the same on all shards
+    std::string node;              // our name, for people
+    Id instance{};                 // of the process: the same on all shards
+    Topology* topology = nullptr;  // on the first shard; must outlive the client
 };
 
 class Client final : public EdgeDoor, TimerOwner {

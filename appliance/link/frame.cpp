@@ -26,6 +26,9 @@ enum class Kind : std::uint8_t {
     kPartnerNews = 0x41,
     kAnswer = 0x42,
     kGatewayNews = 0x43,
+    kNodeNews = 0x44,
+    kCommitPiece = 0x45,
+    kDialbackSecret = 0x46,
     kFromPartner = 0x80,
     kToPartner = 0x81,
     kRequest = 0x82,
@@ -41,6 +44,8 @@ static_assert(static_cast<int>(Fate::kFailed) == 3);
 static_assert(static_cast<int>(PartnerNews::Kind::kSeen) == 3);
 static_assert(static_cast<int>(Answer::Kind::kLost) == 1);
 static_assert(static_cast<int>(GatewayNews::Kind::kGone) == 2);
+static_assert(static_cast<int>(NodeNews::Kind::kGone) == 2);
+static_assert(static_cast<int>(config::CommitRank::kPerson) == 2);
 
 class Writer {
 public:
@@ -67,6 +72,17 @@ public:
     void code(Enum value, Enum, Enum) {
         number(static_cast<std::uint8_t>(value));
     }
+    void time(WallTime time) {
+        number(static_cast<std::uint64_t>(time.time_since_epoch().count()));
+    }
+    void digest(const Sha256Digest& digest) {
+        to_.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+    }
+    void piece(Bytes piece) {
+        number(static_cast<std::uint32_t>(piece.size()));
+        to_.append(piece);
+    }
+    void secret(Bytes secret) { text(secret); }
     void id(const Id& id) { to_.append(reinterpret_cast<const char*>(id.data()), id.size()); }
     void counts(const Counts& counts) {
         for (const std::uint64_t count : counts) number(count);
@@ -94,6 +110,9 @@ private:
     std::string& to_;
     const std::size_t start_;
 };
+
+constexpr std::uint64_t kLastSecond = 253'402'300'799;  // of the year 9999
+constexpr std::size_t kSecretBytesMin = 32;             // DB-3
 
 constexpr Bytes kLineEnds("\r\n\0", 3);
 
@@ -139,6 +158,21 @@ public:
         }
         value = first;
         fail("has a value that is not defined");
+    }
+    void time(WallTime& time) {
+        const auto seconds = number<std::uint64_t>();
+        if (seconds > kLastSecond) return fail("has a time that is none");
+        time = WallTime(std::chrono::seconds(seconds));
+    }
+    void digest(Sha256Digest& digest) {
+        for (std::uint8_t& byte : digest) number(byte);
+    }
+    void piece(Bytes& piece) {
+        piece = sized(number<std::uint32_t>(), 1, limits::kCommitPieceBytes);
+    }
+    void secret(Bytes& secret) {
+        secret = sized(number<std::uint16_t>(), kSecretBytesMin, limits::kDialbackSecretBytes);
+        if (secret.find_first_of(kLineEnds) != Bytes::npos) fail("has a line end in a text");
     }
     void id(Id& id) {
         for (std::uint8_t& byte : id) number(byte);
@@ -268,6 +302,28 @@ void fields(auto& in_out, Is<Request> auto& request) {
     in_out.stanza(request.bytes);
 }
 
+void fields(auto& in_out, Is<NodeNews> auto& news) {
+    in_out.code(news.kind, NodeNews::Kind::kSelf, NodeNews::Kind::kGone);
+    in_out.text(news.node);
+    in_out.number(news.newest.number);
+    in_out.code(news.newest.rank, config::CommitRank::kAutomatic, config::CommitRank::kPerson);
+    in_out.time(news.newest.time);
+    in_out.digest(news.newest.digest);
+    in_out.number(news.in_force);
+    in_out.text(news.why);
+}
+void fields(auto& in_out, Is<CommitPiece> auto& piece) {
+    in_out.digest(piece.digest);
+    in_out.number(piece.left_s);
+    in_out.number(piece.size);
+    in_out.number(piece.offset);
+    in_out.piece(piece.bytes);
+}
+void fields(auto& in_out, Is<DialbackSecret> auto& secret) {
+    in_out.time(secret.made);
+    in_out.secret(secret.secret);
+}
+
 template <typename T>
 Frame read(Reader& in) {
     T frame{};
@@ -287,6 +343,9 @@ Frame read_kind(std::uint8_t kind, Reader& in) {
         case Kind::kPartnerNews: return read<PartnerNews>(in);
         case Kind::kAnswer: return read<Answer>(in);
         case Kind::kGatewayNews: return read<GatewayNews>(in);
+        case Kind::kNodeNews: return read<NodeNews>(in);
+        case Kind::kCommitPiece: return read<CommitPiece>(in);
+        case Kind::kDialbackSecret: return read<DialbackSecret>(in);
         case Kind::kRequest: return read<Request>(in);
         case Kind::kFromPartner: return read<FromPartner>(in);
         case Kind::kToPartner: return read<ToPartner>(in);
@@ -336,6 +395,11 @@ FrameRead read_frame(Bytes input, std::uint16_t peer_minor) {
         const bool same = hello->major == kLinkMajor && hello->minor <= kLinkMinor;
         if (same && !in.rest().empty()) in.fail("is too long for its kind");
     }
+    if (const auto* piece = std::get_if<CommitPiece>(&read.frame)) {
+        const bool within = piece->size <= limits::kCommitBytes && piece->offset < piece->size &&
+                            piece->bytes.size() <= piece->size - piece->offset;
+        if (!within) in.fail("has a piece that is not within its whole");
+    }
     if (*in.fault() != '\0') return malformed(in.fault());
     read.status = FrameRead::Status::kWhole;
     read.size = kLengthBytes + length;
@@ -369,6 +433,14 @@ void write_frame(std::string& to, const GatewayNews& news) { write(to, Kind::kGa
 void write_frame(std::string& to, const Request& request) {
     FEDGATE_CHECK(fits(request));
     write(to, Kind::kRequest, request);
+}
+
+void write_frame(std::string& to, const NodeNews& news) { write(to, Kind::kNodeNews, news); }
+void write_frame(std::string& to, const CommitPiece& piece) {
+    write(to, Kind::kCommitPiece, piece);
+}
+void write_frame(std::string& to, const DialbackSecret& secret) {
+    write(to, Kind::kDialbackSecret, secret);
 }
 
 bool fits(const Request& request) { return fits_stanza(request.bytes); }

@@ -9,11 +9,14 @@
 #include <variant>
 
 #include "appliance/link/link.hpp"
+#include "core/config/commit_id.hpp"
 
 namespace fedgate::link {
 
 constexpr std::uint16_t kLinkMajor = 1;
-constexpr std::uint16_t kLinkMinor = 0;
+constexpr std::uint16_t kLinkMinor = 1;
+// From this one on: NodeNews, CommitPiece, DialbackSecret.
+constexpr std::uint16_t kTopologyMinor = 1;
 
 enum class Role : std::uint8_t { kEdge = 1, kGateway = 2 };
 
@@ -78,12 +81,43 @@ struct GatewayNews {
     Bytes name;
 };
 
+// Which commits a node has: of itself, or of one that is linked with it.
+struct NodeNews {
+    enum class Kind : std::uint8_t {
+        kSelf,  // who has a newer one sends it
+        kPeer,
+        kGone,  // that one is not linked with it any more
+    };
+    Kind kind = Kind::kSelf;
+    Bytes node{};
+    config::CommitId newest{};   // known there
+    std::uint64_t in_force = 0;  // number of the one that is
+    Bytes why{};                 // another one than that: a sentence
+};
+
+// Of what is published of a commit; the first begins with nothing, and each other one where the one
+// before ended.
+struct CommitPiece {
+    Sha256Digest digest{};     // which: that of the CommitId
+    std::uint32_t left_s = 0;  // of the time to confirm it, if it has to be
+    std::uint32_t size = 0;    // of the whole
+    std::uint32_t offset = 0;
+    Bytes bytes{};
+};
+
+// DB-3: the one that was made first is everybody's.
+struct DialbackSecret {
+    WallTime made{};
+    Bytes secret{};
+};
+
 struct Unknown {
     std::uint8_t kind;
 };
 
-using Frame = std::variant<Unknown, Hello, Ack, Ping, Pong, Drain, End, Outcome, PartnerNews,
-                           FromPartner, ToPartner, Answer, GatewayNews, Request>;
+using Frame =
+    std::variant<Unknown, Hello, Ack, Ping, Pong, Drain, End, Outcome, PartnerNews, FromPartner,
+                 ToPartner, Answer, GatewayNews, Request, NodeNews, CommitPiece, DialbackSecret>;
 
 struct FrameRead {
     enum class Status : std::uint8_t { kWhole, kPartial, kMalformed };
@@ -114,6 +148,9 @@ void write_frame(std::string& to, const ToPartner&);
 void write_frame(std::string& to, const Answer&);
 void write_frame(std::string& to, const GatewayNews&);
 void write_frame(std::string& to, const Request&);
+void write_frame(std::string& to, const NodeNews&);
+void write_frame(std::string& to, const CommitPiece&);
+void write_frame(std::string& to, const DialbackSecret&);
 
 // Each domain has 1 to limits::kJidPartBytes bytes, the stanza 1 to limits::kLinkStanzaBytes.
 [[nodiscard]] bool fits(const PartnerNews&);

@@ -124,7 +124,10 @@ struct Server::Link final : ChannelOwner, TimerOwner {
         server.on_returned(frame, maybe_taken);
     }
     void on_over(Channel&) override { server.on_over(*this); }
-    void on_room(Channel&) override { owed.tell_again(); }
+    void on_room(Channel&) override {
+        owed.tell_again();
+        topology.on_room();
+    }
     void on_drain(Channel&) override { server.on_drain(*this); }
     void on_timer(Timer&) override {
         server.join(*this);
@@ -153,6 +156,7 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     Timer joins;  // when that is over
     Channel channel;
     Owed<Channel> owed{channel};  // of this session, with its own tickets
+    TopologyPeer topology{part == 0 ? server.settings_.topology : nullptr, channel, name};
 };
 
 Server::Server(Shard& shard, net::TlsContext& tls, ServerSettings settings)
@@ -403,6 +407,7 @@ void Server::on_up(Link& link, bool resumed) {
         }
     }
     note_who_is_there();
+    link.topology.on_up(resumed);
     shard_.log().event(EventId::kLinkUp, {{"peer", link.name}});
     link.owed.tell_again();
     again_.give();
@@ -499,6 +504,7 @@ void Server::on_timer(Timer&) {
 void Server::on_over(Link& link) {
     link.trial.on_over(shard_.loop().now());
     link.owed.clear();
+    link.topology.on_over();
     tickets_.remove_all_of(link.serial, [](Ticket) {});
     requests_.remove_all_of(link.serial, [](Ticket) {});
     requests_.remove_if([&](const Tickets::Entry& entry) { return entry.about == link.serial; },
@@ -514,6 +520,7 @@ bool Server::on_frame(Link& link, const Frame& frame) {
     if (const auto* to = std::get_if<ToPartner>(&frame)) return take_to_partner(link, *to);
     if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
     if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
+    link.topology.on_frame(frame);
     return true;
 }
 

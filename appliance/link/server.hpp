@@ -21,6 +21,7 @@
 #include "appliance/link/link.hpp"
 #include "appliance/link/row.hpp"
 #include "appliance/link/tickets.hpp"
+#include "appliance/link/topology.hpp"
 #include "core/run/shard.hpp"
 #include "net/tls.hpp"
 
@@ -38,6 +39,7 @@ struct ServerSettings {
     std::vector<SocketAddress> listen;
     std::vector<std::string> gateways;  // names in their certificates: A-labels in lower case
     std::string node;                   // our name, for people
+    Topology* topology = nullptr;       // must outlive the server
 };
 
 class Server final : public GatewayDoor, SocketOwner, TurnTask, TimerOwner {

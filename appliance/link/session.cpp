@@ -242,6 +242,9 @@ bool Session::send(const FromPartner& from) { return put(Lane::kStanzas, from); 
 bool Session::send(const ToPartner& to) { return put(Lane::kStanzas, to); }
 bool Session::send(const Answer& answer) { return put(Lane::kNews, answer); }
 bool Session::send(const GatewayNews& news) { return put(Lane::kNews, news); }
+bool Session::send(const NodeNews& news) { return put(Lane::kNews, news); }
+bool Session::send(const CommitPiece& piece) { return put(Lane::kNews, piece); }
+bool Session::send(const DialbackSecret& secret) { return put(Lane::kNews, secret); }
 bool Session::send(const Request& request) { return put(Lane::kStanzas, request); }
 
 template <typename T>

@@ -127,6 +127,9 @@ public:
     [[nodiscard]] bool send(const Answer&);
     [[nodiscard]] bool send(const GatewayNews&);
     [[nodiscard]] bool send(const Request&);
+    [[nodiscard]] bool send(const NodeNews&);
+    [[nodiscard]] bool send(const CommitPiece&);
+    [[nodiscard]] bool send(const DialbackSecret&);
 
     [[nodiscard]] State state() const { return state_; }
     [[nodiscard]] const Peer& peer() const { return peer_; }

@@ -64,7 +64,7 @@ struct Sample {
 std::vector<Sample> samples() {
     return {
         {"hello", written(hello()),
-         "00000041 01 0001 0000 02 0002 010000000000000000000000000000ee"
+         "00000041 01 0001 0001 02 0002 010000000000000000000000000000ee"
          "020000000000000000000000000000ee 0000000000000003 0000000000000004 00400000 0003 677731"},
         {"ack", written(Ack{{5, 0x0102030405060708}}),
          "00000011 02 0000000000000005 0102030405060708"},
@@ -85,6 +85,21 @@ std::vector<Sample> samples() {
         {"news",
          written(PartnerNews{PartnerNews::Kind::kDown, Fault::kUnreachable, "a.b", "c.d", "no"}),
          "00000011 41 02 02 0003 612e62 0003 632e64 0002 6e6f"},
+        {"node",
+         written(NodeNews{NodeNews::Kind::kPeer,
+                          "gw2",
+                          {7, config::CommitRank::kPerson, WallTime(9s), {0xAB, 0xCD}},
+                          6,
+                          "no"}),
+         "00000044 44 01 0003 677732 0000000000000007 02 0000000000000009"
+         "abcd000000000000000000000000000000000000000000000000000000000000"
+         "0000000000000006 0002 6e6f"},
+        {"piece", written(CommitPiece{{0xAB}, 3, 9, 4, "abc"}),
+         "00000034 45 ab00000000000000000000000000000000000000000000000000000000000000"
+         "00000003 00000009 00000004 00000003 616263"},
+        {"secret", written(DialbackSecret{WallTime(9s), "0123456789abcdef0123456789abcdef"}),
+         "0000002b 46 0000000000000009 0020"
+         "30313233343536373839616263646566 30313233343536373839616263646566"},
         {"from", written(FromPartner{"c.d", Proof::kDialbackTls, "<iq/>"}),
          "00000010 80 01 0003 632e64 00000005 3c69712f3e"},
         {"to", written(ToPartner{8, "a.b", "c.d", "<iq/>"}),
@@ -246,6 +261,26 @@ TEST(LinkFrame, BoundsOfFields) {
               Status::kMalformed);
     EXPECT_EQ(read(bytes_of_hex("0000000c 40 0001000000000007 03 08 02")).status,
               Status::kMalformed);
+    const auto piece = [](std::uint32_t size, std::uint32_t offset, std::size_t bytes) {
+        return read(written(CommitPiece{{}, 0, size, offset, std::string(bytes, 'p')})).status;
+    };
+    constexpr std::uint32_t kMost = limits::kCommitBytes;
+    EXPECT_EQ(piece(kMost, kMost - 1, 1), Status::kWhole);
+    EXPECT_EQ(piece(kMost, 0, limits::kCommitPieceBytes), Status::kWhole);
+    EXPECT_EQ(piece(kMost + 1, 0, 1), Status::kMalformed);
+    EXPECT_EQ(piece(kMost, 0, limits::kCommitPieceBytes + 1), Status::kMalformed);
+    EXPECT_EQ(piece(kMost, 0, 0), Status::kMalformed);
+    EXPECT_EQ(piece(4, 4, 1), Status::kMalformed);
+    EXPECT_EQ(piece(4, 2, 3), Status::kMalformed);
+    EXPECT_EQ(piece(4, 0xFFFFFFFF, 3), Status::kMalformed);
+    for (const char* secret : {"short", "0123456789abcdef0123456789abcde\n"}) {
+        EXPECT_EQ(read(written(DialbackSecret{WallTime(1s), secret})).status, Status::kMalformed);
+    }
+    EXPECT_EQ(read(written(DialbackSecret{WallTime(1s), std::string(257, 's')})).status,
+              Status::kMalformed);
+    EXPECT_EQ(
+        read(written(DialbackSecret{WallTime(1h * 24 * 366 * 9000), std::string(64, 's')})).status,
+        Status::kMalformed);
     std::string no_role = written(hello());
     no_role[9] = 0;
     EXPECT_EQ(read(no_role).status, Status::kMalformed);

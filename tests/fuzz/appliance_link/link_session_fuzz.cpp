@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     Instant now{std::chrono::hours(1)};
     Hello hello;
     hello.role = role == Role::kEdge ? Role::kGateway : Role::kEdge;
-    hello.minor = first >= 128 ? 1 : 0;
+    hello.minor = static_cast<std::uint16_t>(first >= 128 ? kLinkMinor + 1 : 0);
     hello.window = kWindow;
     session.accept(hello, Id{1}, now);
     if (role == Role::kEdge) FEDGATE_CHECK(session.send(Outcome{1, Fate::kWritten}));
