@@ -76,6 +76,10 @@ Edge::Edge(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
     shard.set_handler(static_cast<std::uint32_t>(link::RecordKind::kGivesWay), *this);
 }
 
+void Edge::set_dialback_secret(Bytes secret, Bytes before) {
+    context_.settings.dialback = xml::make_dialback_secrets(secret, before);
+}
+
 Edge::~Edge() {
     context_.loop.cancel_turn_task(*this);
     for (const Listener& listener : listeners_) context_.loop.close(listener.socket);

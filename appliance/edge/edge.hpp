@@ -58,6 +58,8 @@ public:
     // `guard`: the same for all shards. `dialback_secret`: DB-3.
     Edge(Shard&, const rules::Snapshot&, net::Resolver&, const Certificates&, DoorGuard& guard,
          link::GatewayDoor&, Bytes dialback_secret);
+    // DB-3. Keys that were made with the one before are still good.
+    void set_dialback_secret(Bytes secret, Bytes before);
     ~Edge();
     Edge(const Edge&) = delete;
     Edge& operator=(const Edge&) = delete;

@@ -6,13 +6,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <future>
 #include <map>
 #include <set>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <tuple>
 #include <unistd.h>
 
@@ -39,20 +37,9 @@ constexpr const char* kJoinsLater =
     "changed: "
     "it acts on that at the next start of fedgated";
 constexpr Duration kProbe = 1s;  // a machine that has not answered by then can't be reached now
-constexpr std::size_t kSecretBytes = 32;  // DB-3
 
 bool fill_random(char* memory, std::size_t size) {
     return getrandom(memory, size, 0) == static_cast<ssize_t>(size);
-}
-
-std::string hex(Bytes bytes) {
-    static constexpr char kDigits[] = "0123456789abcdef";
-    std::string text;
-    for (const char c : bytes) {
-        text += kDigits[static_cast<unsigned char>(c) >> 4];
-        text += kDigits[static_cast<unsigned char>(c) & 15];
-    }
-    return text;
 }
 
 // log.level: 0 error .. 3 debug.
@@ -77,38 +64,6 @@ bool is_dialled(const admin::Link& link) { return link.peer.find(':') != std::st
 
 std::vector<edge::StreamRow> edge_rows(Worker& worker) {
     return worker.edge() ? worker.edge()->rows() : std::vector<edge::StreamRow>();
-}
-
-// Reads a small secret file, or makes it (0600). Empty: `fault` says why.
-std::string read_or_make_secret(const std::string& path, std::string& fault) {
-    const auto give_up = [&](const char* what) {
-        fault = path + ": " + what + ": " + std::strerror(errno);
-        return std::string();
-    };
-    int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file >= 0) {
-        std::array<char, 256> text{};
-        const ssize_t size = read(file, text.data(), text.size());
-        close(file);
-        std::string secret(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-        while (!secret.empty() && (secret.back() == '\n' || secret.back() == ' '))
-            secret.pop_back();
-        if (secret.size() >= kSecretBytes) return secret;
-        fault = path +
-                ": holds no dialback secret of at least 32 characters; remove it and start again";
-        return {};
-    }
-    std::array<char, kSecretBytes> random{};
-    if (!fill_random(random.data(), random.size())) return give_up("no random numbers");
-    const std::string secret = hex({random.data(), random.size()});
-    file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file < 0) return give_up("can't be made");
-    const std::string line = secret + '\n';
-    const bool written =
-        write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
-        fsync(file) == 0;
-    close(file);
-    return written ? secret : give_up("can't be written");
 }
 
 std::unique_ptr<store::Database> database_of(const rules::Settings& settings,
@@ -140,7 +95,10 @@ bool Node::find_dialback_secret(std::string& fault) {
     if (!dialback_secret_.empty()) return true;
     std::error_code ignored;
     std::filesystem::create_directories(settings.state_directory, ignored);
-    dialback_secret_ = read_or_make_secret(settings.state_directory + "/dialback.secret", fault);
+    secret_path_ = settings.state_directory + "/dialback.secret";
+    const DialbackSecretFile file = read_or_make_secret(secret_path_, fault);
+    dialback_secret_ = file.secret;
+    secret_made_ = file.made;
     if (dialback_secret_.empty()) fault += " (see dirs.state, or set xmpp.dialback.secret)";
     return !dialback_secret_.empty();
 }
@@ -180,6 +138,9 @@ bool Node::start(std::string& fault) {
                 return gateway::owner_shard(secret, row.xmpp, row.sip, count);
             });
     }
+    node_name_ = shared.node;
+    if (by_link()) desk_ = std::make_unique<TopologyDesk>();
+    shared.topology = desk_.get();
     shared.door = door_.get();
     shared.dialback_secret = dialback_secret_;
     set_log_level(*rules_);
@@ -194,6 +155,7 @@ bool Node::start(std::string& fault) {
         if (outcome.error().system != 0)
             fault += std::string(": ") + std::strerror(outcome.error().system);
     }
+    if (fault.empty() && desk_ && !secret_path_.empty()) tell_secret();
     if (fault.empty() && store_) store_->start();
     return fault.empty();
 }
@@ -386,6 +348,7 @@ admin::Status Node::status() {
                                     : edge_  ? "no gateway is connected: nothing gets through"
                                              : "no edge is connected: nothing gets through");
     }
+    add_nodes(status);
     status.next_hops = next_hops();
     for (const admin::NextHop& hop : status.next_hops) {
         if (hop.state != "down") continue;
@@ -672,6 +635,7 @@ std::vector<admin::Counter> Node::counters() {
     for (const CounterInfo& info : counter_table()) {
         counters.push_back({std::string(info.name), group_->sum(info.counter)});
     }
+    for (const CommitCount& one : commit_counts_) counters.push_back({one.name, one.count});
     return counters;
 }
 
@@ -751,6 +715,90 @@ bool Node::drained() {
     drain_ = Drain::kDone;
     log_.event(EventId::kStopped);
     return true;
+}
+
+// --- What other nodes know of us, and we of them
+
+template <typename Function>
+void Node::on_topology(Function function) {
+    Worker* const first = workers_.empty() ? nullptr : workers_.front().get();
+    if (first == nullptr || !desk_) return;
+    static_cast<void>(group_->post(0, [first, function = std::move(function)](Shard&) mutable {
+        if (first->topology() != nullptr) function(*first->topology());
+    }));
+}
+
+int Node::received_descriptor() { return desk_ ? desk_->descriptor() : -1; }
+
+std::vector<admin::Received> Node::take_received() {
+    if (!desk_) return {};
+    TopologyDesk::All all = desk_->take();
+    for (const std::string& peer : all.bad) {
+        note(EventId::kCommitRefused, {{"peer", peer}, {"error", "its pieces make no whole"}});
+    }
+    if (all.secret && edge_) take_secret({all.secret->text, all.secret->made});
+    return std::move(all.commits);
+}
+
+void Node::tell_nodes(const admin::Held& held) {
+    held_ = held;
+    held_.published.reset();
+    const auto left = std::max(held.take_back_at - wall_now(), std::chrono::seconds(0));
+    link::NodeRow own{node_name_, held.id, held.in_force, held.why};
+    on_topology([own = std::move(own), published = held.published, left](link::Topology& topology) {
+        topology.set_newest(own, published, left);
+    });
+}
+
+void Node::note(EventId event, std::initializer_list<LogField> fields) {
+    log_.event(event, fields);
+    for (CommitCount& one : commit_counts_) one.count += one.event == event ? 1 : 0;
+}
+
+void Node::add_nodes(admin::Status& status) {
+    if (!desk_) return;
+    status.nodes.push_back({node_name_, true, held_.in_force, held_.why});
+    for (link::NodeRow& row : gather<link::NodeRow>([](Worker& worker) {
+             return worker.topology() ? worker.topology()->rows() : std::vector<link::NodeRow>();
+         })) {
+        if (row.node == node_name_) continue;  // its own edge, where both roles are here
+        status.nodes.push_back({std::move(row.node), false, row.in_force, std::move(row.why)});
+    }
+    for (const admin::NodeCommit& one : status.nodes) {
+        if (one.here || one.why.empty()) continue;
+        status.remarks.push_back("node " + one.node + " has commit " +
+                                 std::to_string(one.in_force) +
+                                 " in force, not the newest: " + one.why);
+    }
+    if (secret_differs_) {
+        status.remarks.emplace_back(
+            "xmpp.dialback.secret is not what other edges use: they can't verify our keys");
+    }
+}
+
+void Node::tell_secret() {
+    on_topology([made = secret_made_, secret = dialback_secret_](link::Topology& topology) {
+        topology.set_secret(made, secret);
+    });
+}
+
+// DB-3: keys that were made with the one before are still good.
+void Node::take_secret(const DialbackSecretFile& theirs) {
+    if (secret_path_.empty()) {  // xmpp.dialback.secret stands over it
+        secret_differs_ = theirs.secret != dialback_secret_;
+        return;
+    }
+    std::string fault;
+    if (!write_secret(secret_path_, theirs, fault)) {
+        note(EventId::kStoreFailed, {{"error", fault}});
+    }
+    secret_made_ = theirs.made;
+    const std::string before = std::exchange(dialback_secret_, theirs.secret);
+    if (before == dialback_secret_) return;
+    note(EventId::kDialbackSecretTaken, {});
+    on_every_shard([secret = dialback_secret_, before](std::uint32_t, Worker& worker) {
+        if (worker.edge()) worker.edge()->set_dialback_secret(secret, before);
+    });
 }
 
 Duration Node::on_turn() {

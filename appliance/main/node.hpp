@@ -2,6 +2,7 @@
 // asks and changes. Slow work (files, certificates, waiting) happens here only.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -9,6 +10,8 @@
 
 #include "appliance/admin/host.hpp"
 #include "appliance/main/certificate_loader.hpp"
+#include "appliance/main/dialback_secret.hpp"
+#include "appliance/main/topology_desk.hpp"
 #include "appliance/main/worker.hpp"
 #include "appliance/store/service.hpp"
 #include "core/rules/snapshot.hpp"
@@ -45,6 +48,10 @@ public:
     [[nodiscard]] bool drained() override;
     Duration on_turn() override;
     void on_reload() override;
+    [[nodiscard]] std::vector<admin::Received> take_received() override;
+    [[nodiscard]] int received_descriptor() override;
+    void tell_nodes(const admin::Held&) override;
+    void note(EventId, std::initializer_list<LogField>) override;
 
 private:
     enum class Drain : std::uint8_t {
@@ -80,6 +87,18 @@ private:
     [[nodiscard]] std::vector<admin::Link> links();
     [[nodiscard]] std::vector<admin::Route> routes();
     void add_link_ports(std::vector<admin::Port>&);
+    template <typename Function>
+    void on_topology(Function function);  // soon, on its shard
+    void add_nodes(admin::Status&);
+    void tell_secret();
+    void take_secret(const DialbackSecretFile&);
+
+    // The control thread's, who has no shard to count in.
+    struct CommitCount {
+        EventId event;
+        const char* name;
+        std::uint64_t count = 0;
+    };
 
     const rules::Snapshot* rules_;
     std::uint64_t oldest_generation_;
@@ -87,10 +106,23 @@ private:
     bool gateway_ = true;
     bool joined_ = false;
     std::string dialback_secret_;
+    std::string secret_path_;  // empty: it is configured, or this is no edge
+    WallTime secret_made_{};
+    bool secret_differs_ = false;  // the configured one from the others'
+    std::string node_name_;
+    std::array<CommitCount, 5> commit_counts_{{
+        {EventId::kCommitTaken, "config.commits.taken"},
+        {EventId::kCommitRefused, "config.commits.refused"},
+        {EventId::kCommitNotUsable, "config.commits.not_usable"},
+        {EventId::kCommitGaveWay, "config.commits.gave_way"},
+        {EventId::kCommitTakenBack, "config.commits.taken_back"},
+    }};
+    admin::Held held_;  // as the others were told; without what is published
     Log log_{-1};
     CertificateLoader certificates_{log_};
     std::chrono::steady_clock::time_point looked_at_{};
     std::unique_ptr<ShardGroup> group_;
+    std::unique_ptr<TopologyDesk> desk_;  // null: all roles are here
     std::unique_ptr<edge::DoorGuard> door_;
     gateway::SubscriptionQuota subscriptions_;
     std::unique_ptr<store::Service> store_;

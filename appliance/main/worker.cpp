@@ -55,6 +55,9 @@ Result<void> Worker::set_up() {
     names.trust_anchor_file = rules_->settings.dns_trust_anchor;
     FEDGATE_TRY(resolver, net::make_unbound_resolver(*loop_, names));
     resolver_ = std::move(resolver);
+    if (index_ == 0 && settings_.topology != nullptr) {
+        topology_ = std::make_unique<link::Topology>(*loop_, *settings_.topology);
+    }
     if (rules_->settings.gateway) {
         gateway_ = std::make_unique<gateway::Gateway>(*shard_, *rules_, *resolver_, tls_.sip.get(),
                                                       settings_.gateway);
@@ -62,7 +65,8 @@ Result<void> Worker::set_up() {
     if (rules_->settings.edge && by_link() && index_ == 0) {
         server_ = std::make_unique<link::Server>(
             *shard_, *tls_.internal,
-            link::ServerSettings{link_listen, rules_->settings.link.gateways, settings_.node});
+            link::ServerSettings{link_listen, rules_->settings.link.gateways, settings_.node,
+                                 topology_.get()});
     }
     if (rules_->settings.edge) make_edge();
     if (gateway_ != nullptr) join_gateway();
@@ -84,6 +88,7 @@ void Worker::join_gateway() {
         links.gateways = rules_->settings.link.gateways;
         links.node = settings_.node;
         links.instance = settings_.instance;
+        links.topology = topology_.get();
         client_ = std::make_unique<link::Client>(*shard_, *resolver_, *tls_.internal, links);
         client_->set_rules(rules_);
         client_->attach(*gateway_);
@@ -117,6 +122,7 @@ void Worker::run() {
     probes_.clear();
     server_.reset();
     client_.reset();
+    topology_.reset();
     edge_.reset();
     passage_.reset();
     gateway_.reset();

@@ -32,6 +32,7 @@ struct WorkerSettings {
     gateway::GatewayOptions gateway;
     std::string node;  // what the other end of a link calls us
     link::Id instance{};
+    link::TopologyOwner* topology = nullptr;  // where one role is on other machines
 };
 
 class Worker {
@@ -51,6 +52,7 @@ public:
     [[nodiscard]] gateway::Gateway* gateway() { return gateway_.get(); }
     [[nodiscard]] link::Server* server() { return server_.get(); }
     [[nodiscard]] link::Client* client() { return client_.get(); }
+    [[nodiscard]] link::Topology* topology() { return topology_.get(); }
     // In this order, with what has passed between shards in between: the gateway tells those whose
     // messages can't go on, and the edge must still carry that.
     void reload_gateway(const rules::Snapshot&, ShardTls);
@@ -86,6 +88,7 @@ private:
     std::unique_ptr<gateway::Gateway> gateway_;
     std::unique_ptr<link::Passage> passage_;
     std::unique_ptr<edge::Edge> edge_;
+    std::unique_ptr<link::Topology> topology_;
     std::unique_ptr<link::Server> server_;
     std::unique_ptr<link::Client> client_;
 
