@@ -362,11 +362,14 @@ class Traffic:
             best = rate
         return best
 
-    def slowest(self, direction, since):
-        """Of what was delivered and was under way then or entered since, or still waits: seconds, from then on."""
+    def slowest(self, direction, since, unseen=0):
+        """Of what was delivered and was under way then or entered since, or still waits: seconds, from then on. unseen: not
+        of what entered before that many seconds were over."""
         now = time.monotonic()
 
         def counts(key, message):
+            if unseen and self.entered[key] < since + unseen:
+                return False
             return key in self.came or not message.refused and not message.in_kill
         return max((self.came.get(key, now) - max(since, entered) for key, entered in list(self.entered.items())
                     if self.ledger.messages[key].direction == direction and self.came.get(key, now) > since
@@ -377,11 +380,12 @@ class Fault:
     """breaks(estate), then mends(estate). within: seconds that a message to XMPP, and to SIP, may take; None: what
     others do, not we, decides. doubt: messages may end in doubt, since a process or a cable had them. back: edges of which
     one has traffic again soon after. two: for a while two gateways believe that they know of the same subscriptions
-    (appliance/store/README.md), and one of them may say what was before."""
+    (appliance/store/README.md), and one of them may say what was before. unseen: seconds in which a SIP server has not seen
+    yet that the gateway's connections are closed: what it has sent by one of them waits for its own timer, in doubt."""
 
-    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=(), two=False):
+    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=(), two=False, unseen=0):
         self.text, self.breaks, self.mends, self.within, self.doubt = text, breaks, mends, within, doubt
-        self.back, self.two = back, two
+        self.back, self.two, self.unseen = back, two, unseen
 
 
 def kill(*names):
@@ -544,7 +548,7 @@ SLOW = "slow", 0.2, 0.05    # seconds each way, and which part is lost
 FAULTS = {
     "edge": Fault("edge a1 killed", *kill("a1")),
     "pool": Fault("all of pool A killed", *kill("a1", "a2"), within=(5, None), back=("a1", "a2")),
-    "gateway": Fault("gateway g1 killed", *kill("g1"), within=(None, 1)),
+    "gateway": Fault("gateway g1 killed", *kill("g1"), within=(1, 1), unseen=0.1),
     "sip": Fault("Kamailio k1 killed", *kill("k1"), within=(None, 1)),
     "prosody": Fault("the partner's Prosody killed", *kill("prosody"), within=(None, None)),
     "ejabberd": Fault("the partner's ejabberd killed", *kill("ejabberd"), within=(None, None)),
@@ -651,7 +655,7 @@ class Trial:
         await change
         broken = asyncio.create_task(self.seen(fault.text, 0, self.seconds + SETTLE_SECONDS))
         await asyncio.sleep(self.seconds)
-        s2x, x2s = (self.traffic.slowest(direction, at) for direction in ("to XMPP", "to SIP"))
+        s2x, x2s = self.traffic.slowest("to XMPP", at, fault.unseen), self.traffic.slowest("to SIP", at)
         mended = time.monotonic()
         await fault.mends(self.estate)
         if fault.doubt:

@@ -90,7 +90,8 @@ request_route {{
 }}
 """
 
-# What can't be sent to the first gateway, or it does not take, goes to the second one. A dialog goes where it is.
+# What can't be sent to the first gateway, or it does not take, goes to the second one. A dialog goes where it is. Of what a
+# gateway has and never answers the sender is told a little after the 7.5 s in which it would have (README.md).
 RELAY_TO_TWO = """\
     if (has_totag() && $rd =~ "^[0-9.]+$") {{
         t_relay();
@@ -101,6 +102,7 @@ RELAY_TO_TWO = """\
             record_route();
         }}
         $du = "{fedgate}";
+        t_set_fr(0, 8000);
         t_on_failure("OTHER");
         if (!t_relay_to("0x02")) {{    # no answer when it fails
             $du = "{other}";
