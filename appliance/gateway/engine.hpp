@@ -157,6 +157,7 @@ public:
         watchers_.on_partner(news);
         watches_.on_partner(news);
     }
+    void on_edge_back() { watchers_.on_edge_back(); }
     [[nodiscard]] bool take_request(const link::Request&);
     void on_answer(const link::Answer&);
     void on_incoming_timer(Incoming&);

@@ -109,6 +109,7 @@ public:
     [[nodiscard]] bool take_stanza(const link::FromPartner&) override;
     void on_outcome(const link::Outcome&) override;
     void on_partner(const link::PartnerNews&) override;
+    void on_edge_back() override;
     [[nodiscard]] bool take_request(const link::Request&) override;
     void on_answer(const link::Answer&) override;
 

@@ -94,6 +94,7 @@ void Watchers::send_waiting(NotifyLane& lane) {
 void Watchers::on_timer(Timer& timer) {
     if (&timer == &going_on_) return go_on();
     if (&timer == &judging_) return judge_some();
+    if (&timer == &asking_) return ask_some();
     for (auto& [name, lane] : lanes_) send_waiting(lane);
 }
 

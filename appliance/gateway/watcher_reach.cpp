@@ -171,6 +171,45 @@ void Watchers::step(ContactDomain& domain, Watcher& watcher) {
     }
 }
 
+// Through all of them, once more if that was said again meanwhile: so one that comes and goes keeps
+// nobody from his turn.
+void Watchers::on_edge_back() {
+    ask_again_ = true;
+    if (!asking_.armed()) host_.shard().loop().timers().arm(asking_, now() + kEdgesGather);
+}
+
+void Watchers::ask_some() {
+    if (ask_at_ >= places_ && restored_.empty() && std::exchange(ask_again_, false)) ask_at_ = 0;
+    std::size_t some = std::max<std::size_t>(kRestoredAtOnce / host_.shard().count(), 1);
+    for (std::uint32_t i = 0; i < kJudgedAtOnce && ask_at_ < places_; ++i) {
+        if (some == 0 || !host_.has_room()) break;
+        Watcher* const watcher = watchers_.find_at(ask_at_++);
+        if (watcher != nullptr && ask_how_it_is(*watcher)) --some;
+    }
+    const bool goes_on = ask_at_ < places_;
+    if (!goes_on) ask_at_ = kNobodyToAsk;
+    if (!goes_on && !ask_again_) return;
+    host_.shard().loop().timers().arm(asking_, now() + (goes_on ? kRestoredEvery : kEdgesGather));
+}
+
+// What the contact has said may have come to another node. RFC 6121 3.1.3: whom he has approved is
+// told so again, and he is not asked twice.
+bool Watchers::ask_how_it_is(Watcher& watcher) {
+    if (watcher.domain.down_at != kNever) return false;  // it will be, then
+    const bool asks = watcher.auth == WatcherAuth::kAsked && watcher.awaits == 0;
+    const bool knows = watcher.auth == WatcherAuth::kGranted && watcher.dialogs != nullptr;
+    if (!asks && !knows) return false;
+    const std::size_t bound = kUnwrittenOfDomain / host_.shard().count();
+    if (watcher.domain.unwritten >= std::max<std::size_t>(bound, 1)) {
+        if (asks) watcher.sent = false;
+        wait_for_turn(watcher);
+        return true;
+    }
+    asks ? send(watcher, "subscribe") : doubt(watcher);
+    settle(watcher);
+    return true;
+}
+
 // Nothing has come from him since then.
 bool Watchers::is_lost(const Watcher& watcher) const {
     return watcher.domain.lost && watcher.auth == WatcherAuth::kGranted &&

@@ -166,11 +166,14 @@ void Watchers::restore(const store::Row& row) {
             now() + ((auth == WatcherAuth::kAsked ? kUnansweredDisuse : kDisuse) - age);
     }
     watcher->unkept = false;
-    restored_.push_back(watcher->self);
-    if (!going_on_.armed()) {
-        host_.shard().loop().timers().arm(going_on_, now() + kRestoredEvery);
-    }
+    wait_for_turn(*watcher);
     settle(*watcher);
+}
+
+void Watchers::wait_for_turn(const Watcher& watcher) {
+    restored_.push_back(watcher.self);
+    if (going_on_.armed()) return;
+    host_.shard().loop().timers().arm(going_on_, now() + kRestoredEvery);
 }
 
 // One dialog of its detail. False: the rest is not to be read.

@@ -41,6 +41,9 @@ constexpr Duration kHealWithin = std::chrono::seconds(60);  // PRES-71
 constexpr std::size_t kRestoredAtOnce = 50;
 constexpr Duration kRestoredEvery = std::chrono::milliseconds(5);
 constexpr std::size_t kUnwrittenOfDomain = limits::kDomainPairQueueStanzas / 4;
+// Edges that take us back within this time are one: all contacts are asked, as fast as after a
+// restart.
+constexpr Duration kEdgesGather = std::chrono::seconds(1);
 // When a partner is lost, or back.
 constexpr std::size_t kWalkedAtOnce = 100;
 constexpr Duration kWalkedEvery = std::chrono::milliseconds(50);
@@ -70,6 +73,8 @@ public:
     void on_unsent(PresenceToken, link::Fault);
     void on_sent(PresenceToken);
     void on_partner(const link::PartnerNews&);
+    // What contacts have said may have gone to another node: they are asked how they are.
+    void on_edge_back();
 
     // store::User's, for rows of this kind.
     void on_stored(store::Sequence, bool ok);
@@ -131,6 +136,8 @@ private:
     [[nodiscard]] static bool says_of_the_way(link::Fault);
     void on_down(ContactDomain&, link::Fault, Bytes why);
     void on_up(ContactDomain&);
+    void ask_some();
+    bool ask_how_it_is(Watcher&);
     void ask_domain(ContactDomain&);
     void walk(ContactDomain&);
     void step(ContactDomain&, Watcher&);
@@ -148,6 +155,7 @@ private:
     void keep(Watcher&);
     [[nodiscard]] bool promise(Watcher&);
     [[nodiscard]] bool restore(Watcher&, Bytes& detail);
+    void wait_for_turn(const Watcher&);
     void go_on();
     void go_on(Watcher&);
 
@@ -184,8 +192,12 @@ private:
     Timer again_{*this};
     Timer going_on_{*this};
     Timer judging_{*this};
+    Timer asking_{*this};
     std::uint32_t places_ = 0;  // of watchers_, that were ever used
     std::uint32_t judge_at_ = 0;
+    static constexpr std::uint32_t kNobodyToAsk = UINT32_MAX;
+    std::uint32_t ask_at_ = kNobodyToAsk;
+    bool ask_again_ = false;  // from the beginning, then
 };
 
 }  // namespace fedgate::gateway

@@ -28,6 +28,8 @@ constexpr Duration kHeldToMove = 200ms;
 constexpr Duration kMoveAgain = 2s;
 // Edges that SRV records name are asked for anew at latest after this.
 constexpr Duration kAskService = 60s;
+// Whom an edge says later that he is there was on trial.
+constexpr Duration kTakenBackAtOnce = 1s;
 // Users who are of another site from now on: all that was sent before has so long to get away.
 constexpr Duration kHeldForUsers = 500ms;
 
@@ -156,6 +158,9 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     bool told_down = false;
     Instant since;  // up or down
     std::string why;
+    Id instance{};                   // of the process that was there last
+    bool lived = false;              // it was the same one before this session
+    Instant began{};                 // that
     std::uint32_t serial = 0;        // of its session, in tickets_
     std::string own_name;            // by which the edge knows us
     std::set<std::string> gateways;  // that are there, as it says
@@ -516,6 +521,9 @@ void Client::on_up(Link& link, bool resumed) {
         link.serial = ++last_serial_;
         link.trial.on_up(shard_.loop().now());
         link.gateways.clear();
+        const Id before = std::exchange(link.instance, link.channel.session().peer().instance);
+        link.lived = before == link.instance;
+        link.began = shard_.loop().now();
     }
     link.owed.tell_again();
     link.pause = kRedialFirst;
@@ -573,9 +581,17 @@ void Client::take_gateway(Link& link, const GatewayNews& news) {
         case GatewayNews::Kind::kYou: link.own_name.assign(news.name); break;
         case GatewayNews::Kind::kThere:
             if (link.gateways.size() < limits::kLinkParts) link.gateways.emplace(news.name);
+            if (news.name == link.own_name) on_taken_back(link);
             break;
         case GatewayNews::Kind::kGone: link.gateways.erase(std::string(news.name)); break;
     }
+}
+
+// The edge gives us what is ours from now on, which others may have been given meanwhile.
+void Client::on_taken_back(Link& link) {
+    const bool was_on_trial = shard_.loop().now() - link.began > kTakenBackAtOnce;
+    const bool was_apart = std::exchange(link.lived, false);
+    if (settings_.gateways.size() != 1 && (was_apart || was_on_trial)) gateway_->on_edge_back();
 }
 
 bool Client::is_member(const std::string& gateway) const {

@@ -160,6 +160,7 @@ private:
     [[nodiscard]] Link* best_link(std::uint64_t what, Bytes pool = {}) const;
     [[nodiscard]] bool take_request(Link&, const Request&);
     void take_answer(const Link&, const Answer&);
+    void on_taken_back(Link&);
     void take_gateway(Link&, const GatewayNews&);
     [[nodiscard]] bool is_member(const std::string& gateway) const;
     // Null: what there is on its way by another link comes first.

@@ -160,6 +160,8 @@ public:
     virtual void on_outcome(const Outcome&) = 0;
     // On every shard; where a mailbox has no room it is left out: ask him, if it matters.
     virtual void on_partner(const PartnerNews&) {}
+    // An edge gives us what is ours again: what partners sent meanwhile went to other gateways.
+    virtual void on_edge_back() {}
     // Of another gateway: one answer follows, unless it returns false: no room now.
     [[nodiscard]] virtual bool take_request(const Request&) { return false; }
     virtual void on_answer(const Answer&) {}

@@ -1052,6 +1052,61 @@ TEST(Watchers, AShortBreakIsNotTold) {  // PRES-71
     EXPECT_TRUE(has(body_of(scene.notifies[3]), "<basic>open</basic>"));
 }
 
+// An edge went on without us: what contacts have said may have come to another node.
+TEST(Watchers, AnEdgeThatIsBackHasContactsAsked) {  // PRES-71
+    Scene scene;
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    for (int i = 0; i < 3; ++i) scene.world.gateway().on_edge_back();  // edges of one pool
+    ASSERT_TRUE(scene.world.until([&] { return count_of(scene, "type='probe'") == 1; }, 2s));
+    scene.stanza("", "<show>away</show>", "balcony");
+    EXPECT_TRUE(has(body_of(scene.notify(4, 6s)), "away"));
+    EXPECT_EQ(scene.quiet(60s), 4u);
+    EXPECT_EQ(count_of(scene, "type='probe'"), 1);
+    // Who is on trial again and again asks no more often than it takes to hear of all.
+    for (int i = 0; i < 100; ++i) {
+        scene.world.gateway().on_edge_back();
+        scene.world.pass(20ms);
+    }
+    scene.world.pass(2s);
+    EXPECT_LE(count_of(scene, "type='probe'"), 4);
+    EXPECT_GE(count_of(scene, "type='probe'"), 2);
+}
+
+TEST(Watchers, AnEdgeThatIsBackHasAnApprovalSaidAgain) {  // PRES-71; RFC 6121 3.1.3
+    Scene scene;
+    scene.subscribe();
+    scene.sent(1);
+    scene.notify(1);
+    scene.world.gateway().on_edge_back();  // meanwhile another node was told
+    ASSERT_TRUE(scene.world.until([&] { return count_of(scene, "type='subscribe'") == 2; }, 2s));
+    scene.stanza("subscribed");
+    EXPECT_TRUE(has(scene.notify(2), "Subscription-State: active"));
+}
+
+TEST(Watchers, AnEdgeThatIsBackHasSomeAskedAtOnce) {
+    constexpr std::size_t kMany = 4 * kRestoredAtOnce;
+    Scene scene(Settings{{"sec.subscriptions_per_watcher", "1000"}});
+    for (std::size_t i = 0; i < kMany; ++i) {
+        const std::string n = std::to_string(i);
+        EXPECT_TRUE(
+            scene.subscribe({.call_id = n, .contact = "c" + n}).starts_with("SIP/2.0 200 "));
+    }
+    ASSERT_EQ(count_of(scene, "type='subscribe'"), kMany);
+    scene.world.gateway().on_edge_back();
+    scene.world.pass(kEdgesGather - 1ms);
+    EXPECT_EQ(count_of(scene, "type='subscribe'"), kMany);
+    std::size_t before = kMany;
+    for (int i = 0; i < 5; ++i) {
+        scene.world.pass(kRestoredEvery);
+        const std::size_t asked = count_of(scene, "type='subscribe'");
+        EXPECT_LE(asked, before + kRestoredAtOnce);
+        before = asked;
+    }
+    EXPECT_EQ(before, 2 * kMany);
+}
+
 // The end of one of several devices was lost on the way: a probe is answered by those that are
 // there (RFC 6121 4.3.2).
 TEST(Watchers, ADeviceThatIsNotThereAfterABreakIsGone) {  // PRES-13, PRES-71

@@ -150,6 +150,7 @@ struct GatewaySide final : GatewayDoor {
         return true;
     }
     void on_outcome(const Outcome& outcome) override { fates[outcome.ticket].push_back(outcome); }
+    void on_edge_back() override { ++backs; }
     void on_partner(const PartnerNews& one) override {
         news.emplace_back(one.their_domain);
         kinds.push_back(one.kind);
@@ -196,6 +197,7 @@ struct GatewaySide final : GatewayDoor {
     std::map<Ticket, std::vector<Outcome>> fates;
     std::vector<std::string> news;
     std::vector<PartnerNews::Kind> kinds;
+    unsigned backs = 0;
     std::vector<std::pair<Ticket, std::string>> requests;
     std::map<Ticket, std::string> answers;
 };

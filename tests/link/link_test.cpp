@@ -154,13 +154,45 @@ TEST_F(LinkTest, ABlackHoleIsFoundOutInTime) {
     EXPECT_EQ(gateway.last_fate(1), Fate::kInDoubt);
     EXPECT_LT(simulation_.now() - start, kFateWithin);
     simulation_.heal(first.machine.node, gateway.machine.node);
+    EXPECT_EQ(gateway.backs, 0u);
     ASSERT_TRUE(until([&] { return gateway.client->up_count() == 2; }, 10s));
     second.tell(Fate::kWritten);
+    EXPECT_EQ(gateway.backs, 0u);  // it is on trial
     wait(kTrialFirst + 1s);
+    EXPECT_EQ(gateway.backs, 1u);
     ASSERT_TRUE(gateway.send(3));
     EXPECT_TRUE(until(
         [&] { return std::ranges::find(first.taken, "<message id='3'/>") != first.taken.end(); }));
     EXPECT_EQ(std::ranges::count(first.taken, "<message id='2'/>"), 0);
+}
+
+// While they are apart, what partners send goes to others; so it does while it is on trial.
+TEST_F(LinkTest, AGatewayIsToldThatAnEdgeHasTakenItBack) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    const GatewaySide::Edges edges{{"edge1.int", &edge}};
+    auto two = std::make_unique<GatewaySide>(simulation_, "gw2.int", edges);
+    const auto node = two->machine.node;
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+    wait(kSteadyAfter);
+    EXPECT_EQ(two->backs, 0u);
+    simulation_.cut(edge.machine.node, node);
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    wait(kResumeWithin + 100ms);
+    simulation_.heal(edge.machine.node, node);
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+    EXPECT_TRUE(until([&] { return two->backs == 1; }, 100ms));
+    simulation_.kill(node);
+    wait(kResumeWithin + 100ms);
+    two = std::make_unique<GatewaySide>(simulation_, "gw2.int", edges, kAll, GatewaySide::Adjust{},
+                                        node);
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+    wait(kTrialFirst - 200ms);
+    EXPECT_EQ(two->backs, 0u);
+    EXPECT_TRUE(until([&] { return two->backs == 1; }, 400ms));
+    wait(kTrialMax);
+    EXPECT_EQ(two->backs, 1u);
+    EXPECT_EQ(one.backs, 0u);
 }
 
 TEST_F(LinkTest, EachConversationHasOneGateway) {
