@@ -102,8 +102,9 @@ struct PeerTerms {
     const TrustStore* roots = nullptr;         // null: no chain is valid
     const RevocationLists* revoked = nullptr;  // null: none
     Revocation revocation = Revocation::kSoft;
-    bool strict_usage = false;             // CERT-6: the usage for its TLS role, no other
-    bool sip = false;                      // SIP-31: the other usage that will do is that for SIP
+    WallTime revoked_by{};      // when revocation counts; zero: at the time of all the rest
+    bool strict_usage = false;  // CERT-6: the usage for its TLS role, no other
+    bool sip = false;           // SIP-31: the other usage that will do is that for SIP
     std::span<const std::string> pins{};   // CERT-7: SHA-256 in lower-case hex; replace roots
     std::uint64_t generation = 0;          // of what was loaded
     const DaneQuestion* dane = nullptr;    // null: that of the session, if it has one

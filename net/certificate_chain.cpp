@@ -198,11 +198,12 @@ const Certificate* Path::find_issuer(const Certificate& current, int below) {
 std::string Path::fault_of_status(const Certificate& current, const Certificate& issuer) const {
     using State = RevocationStatus::State;
     if (terms_.revocation == Revocation::kOff) return {};
+    const WallTime now = terms_.revoked_by == WallTime{} ? now_ : terms_.revoked_by;
     RevocationStatus status;
-    if (terms_.revoked != nullptr) status = terms_.revoked->look_up(current, issuer, now_);
+    if (terms_.revoked != nullptr) status = terms_.revoked->look_up(current, issuer, now);
     if (status.state != State::kRevoked && &current == chain_.data()) {
         const RevocationStatus stapled =
-            judge_staple(shown_.staple, current, issuer, terms_.revoked, now_);
+            judge_staple(shown_.staple, current, issuer, terms_.revoked, now);
         if (stapled.state != State::kUnknown) status = stapled;
     }
     if (status.state == State::kRevoked) {
@@ -319,7 +320,7 @@ std::uint64_t PeerTerms::digest() const {
     };
     std::uint64_t hash = with(with(fnv1a({}), roots), revoked);
     hash = with(with(with(hash, revocation), strict_usage), generation);
-    hash = with(hash, sip);
+    hash = with(with(hash, sip), revoked_by);
     for (const std::string& pin : pins) hash = fnv1a(pin, hash);
     return dane == nullptr ? hash : fnv1a(dane->domain, hash);
 }

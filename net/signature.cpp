@@ -5,18 +5,24 @@
 #include "net/signature.hpp"
 
 #include <array>
+#include <cstring>
 
 #include <wolfssl/wolfcrypt/asn.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/ed25519.h>
 #include <wolfssl/wolfcrypt/hash.h>
+#include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/rsa.h>
 #include <wolfssl/wolfcrypt/signature.h>
 
+#include "net/certificate.hpp"
 #include "net/der.hpp"
 
 namespace fedgate::net {
+
+void prepare_tls_library();  // tls.cpp
+
 namespace {
 
 constexpr Bytes kOidRsaKey("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9);
@@ -199,6 +205,69 @@ std::string hash_of(wc_HashType type, Bytes message) {
     return done == 0 ? digest : std::string();
 }
 
+struct Random {
+    WC_RNG source{};
+    bool ready = false;
+
+    Random() {
+        prepare_tls_library();
+        ready = wc_InitRng(&source) == 0;
+    }
+    ~Random() { wc_FreeRng(&source); }
+    Random(const Random&) = delete;
+    Random& operator=(const Random&) = delete;
+};
+
+// Each returns the signature; empty: the key is of another kind, or is damaged.
+std::string sign_ecdsa(Bytes digest, Bytes key_der, WC_RNG& random) {
+    ecc_key key;
+    if (wc_ecc_init(&key) != 0) return {};
+    std::string made(ECC_MAX_SIG_SIZE, '\0');
+    word32 index = 0;
+    auto length = static_cast<word32>(made.size());
+    const bool done =
+        wc_EccPrivateKeyDecode(data(key_der), &index, &key, size(key_der)) == 0 &&
+        wc_ecc_sign_hash(data(digest), size(digest), reinterpret_cast<byte*>(made.data()), &length,
+                         &random, &key) == 0;
+    wc_ecc_free(&key);
+    made.resize(done ? length : 0);
+    return made;
+}
+
+std::string sign_rsa(Bytes digest, HashKind hash, Bytes key_der, WC_RNG& random) {
+    RsaKey key;
+    if (wc_InitRsaKey(&key, nullptr) != 0) return {};
+    std::array<byte, 128> encoded{};  // DigestInfo
+    const word32 encoded_size = wc_EncodeSignature(encoded.data(), data(digest), size(digest),
+                                                   wc_HashGetOID(type_of(hash)));
+    std::string made(kRsaBytesMax, '\0');
+    word32 index = 0;
+    int length = 0;
+    if (wc_RsaPrivateKeyDecode(data(key_der), &index, &key, size(key_der)) == 0 &&
+        wc_RsaSetRNG(&key, &random) == 0) {
+        length = wc_RsaSSL_Sign(encoded.data(), encoded_size, reinterpret_cast<byte*>(made.data()),
+                                kRsaBytesMax, &key, &random);
+    }
+    wc_FreeRsaKey(&key);
+    made.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+    return made;
+}
+
+std::string sign_ed25519(Bytes message, Bytes key_der, const PublicKey& own) {
+    ed25519_key key;
+    if (wc_ed25519_init(&key) != 0) return {};
+    std::string made(ED25519_SIG_SIZE, '\0');
+    word32 index = 0;
+    auto length = static_cast<word32>(made.size());
+    const bool done = wc_Ed25519PrivateKeyDecode(data(key_der), &index, &key, size(key_der)) == 0 &&
+                      wc_ed25519_import_public(data(own.bits), size(own.bits), &key) == 0 &&
+                      wc_ed25519_sign_msg(data(message), size(message),
+                                          reinterpret_cast<byte*>(made.data()), &length, &key) == 0;
+    wc_ed25519_free(&key);
+    made.resize(done ? length : 0);
+    return made;
+}
+
 }  // namespace
 
 bool parse_public_key(Bytes whole, PublicKey& out) {
@@ -288,6 +357,39 @@ bool GoodSignatures::check(Bytes message, Bytes signature, const SignatureAlgori
     if (!is_signed(message, signature, algorithm, by)) return false;
     place = all;
     return true;
+}
+
+SignatureAlgorithm algorithm_of(const PublicKey& key) {
+    switch (key.kind) {
+        case KeyKind::kRsa: return {SignatureScheme::kRsa, HashKind::kSha256};
+        case KeyKind::kP256: return {SignatureScheme::kEcdsa, HashKind::kSha256};
+        case KeyKind::kP384: return {SignatureScheme::kEcdsa, HashKind::kSha384};
+        case KeyKind::kP521: return {SignatureScheme::kEcdsa, HashKind::kSha512};
+        case KeyKind::kEd25519: return {SignatureScheme::kEd25519, HashKind::kNone};
+        case KeyKind::kOther: break;
+    }
+    return {};
+}
+
+Result<std::string> sign(Bytes message, Bytes key_pem, const PublicKey& own) {
+    const SignatureAlgorithm algorithm = algorithm_of(own);
+    const std::string digest = digest_of(algorithm.hash, message);
+    Random random;
+    if (!random.ready) return failure(Errc::kSystem, "no random numbers");
+    for (const char* label : {"PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"}) {
+        auto ders = parse_pem(key_pem, label);
+        if (!ders) continue;
+        std::string made;
+        const Bytes key = ders->front();
+        if (algorithm.scheme == SignatureScheme::kEcdsa)
+            made = sign_ecdsa(digest, key, random.source);
+        if (algorithm.scheme == SignatureScheme::kRsa)
+            made = sign_rsa(digest, algorithm.hash, key, random.source);
+        if (algorithm.scheme == SignatureScheme::kEd25519) made = sign_ed25519(message, key, own);
+        for (std::string& der : *ders) explicit_bzero(der.data(), der.size());
+        if (is_signed(message, made, algorithm, own)) return made;
+    }
+    return failure(Errc::kCertificate, "the key is not that of the certificate");
 }
 
 bool is_digest_signed(Bytes digest, Bytes signature, const SignatureAlgorithm& algorithm,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/bytes.hpp"
+#include "core/base/error.hpp"
 #include "core/base/hash.hpp"
 
 namespace fedgate::net {
@@ -53,6 +54,11 @@ private:
     std::vector<Sha256Digest> places_;  // of all that a check looks at; none before the first
     std::size_t looked_up_ = 0;
 };
+
+// By what a key of this kind signs here; kWeakOrUnknown: by nothing.
+[[nodiscard]] SignatureAlgorithm algorithm_of(const PublicKey&);
+// By the key of a PEM file, which belongs to `own`; is_signed() says yes to what is made.
+[[nodiscard]] Result<std::string> sign(Bytes message, Bytes key_pem, const PublicKey& own);
 
 // For a message whose digest is at hand. Ed25519 has none: false.
 [[nodiscard]] bool is_digest_signed(Bytes digest, Bytes signature, const SignatureAlgorithm&,

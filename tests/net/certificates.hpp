@@ -113,6 +113,10 @@ openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out rsa1024.key
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa2048.key
 openssl genpkey -algorithm ED25519 -out ed25519.key
 for n in rsa1024 rsa2048 ed25519; do echo "subjectAltName=DNS:$n.example" >$n.ext; sign $n ca; done
+# What signs: another curve, and keys in the older formats.
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384.key
+echo "subjectAltName=DNS:p384.example" >p384.ext; sign p384 ca
+openssl ec -in good.key -out good_ec.key; openssl rsa -traditional -in rsa2048.key -out rsa2048_rsa.key
 # RSA-PSS: salt of the digest's size, of the largest that fits, and over SHA-1.
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsaca.key; root rsaca
 pss() { cp rsa2048.key $1.key; echo "subjectAltName=DNS:$1.example" >$1.ext; n=$1; shift
