@@ -40,6 +40,8 @@ constexpr std::string_view kTakeBack = "# taken back here at: ";
 constexpr std::string_view kSetBy = "# set by commit ";
 constexpr std::string_view kBefore = "# before, set by commit ";
 constexpr std::string_view kNotBefore = "# before, not set: ";
+constexpr std::string_view kSigned = "# signed by: ";
+constexpr std::string_view kProofDigest = "# sha256 of who signed it: ";
 // Counted one by one, nobody gets there; and there is a next one.
 constexpr std::uint64_t kNumberMax = 1'000'000'000'000'000;
 constexpr std::uint64_t kConfirmSecondsMax = 7 * 86'400;
@@ -84,6 +86,9 @@ void write_settings(std::string& text, const Commit& commit, config::Scope scope
 
 std::string write_own(const Commit& commit) {
     std::string text;
+    if (!commit.proof.empty()) {
+        text.append(kProofDigest).append(hex_of(sha256({commit.proof}))).append("\n");
+    }
     if (commit.unconfirmed()) {
         text.append(kTakeBack).append(config::format_time(commit.take_back_at)).append("\n");
     }
@@ -91,7 +96,7 @@ std::string write_own(const Commit& commit) {
     return text.empty() ? text : digest_line(kOwnDigest, text) + text;
 }
 
-// The front of a file that is published; behind it is what is the node's own.
+// The front of a file that others get; behind it is what is the node's own.
 std::string_view published_part(std::string_view text) {
     const std::size_t own = text.find("\n" + std::string(kOwnDigest));
     return text.substr(0, own == std::string_view::npos ? own : own + 1);
@@ -225,6 +230,7 @@ private:
             if (fits) commit_.confirm_within = std::chrono::seconds(seconds);
             return good(fits);
         }
+        if (is(kProofDigest)) return good(value(kProofDigest) == hex_of(sha256({commit_.proof})));
         if (is(kTakeBack)) {
             const auto time = config::parse_time(value(kTakeBack));
             commit_.take_back_at = time.value_or(WallTime{});
@@ -276,10 +282,16 @@ private:
 
 // A whole file.
 Outcome parse_file(std::string_view text, Commit& commit, std::string& why) {
-    const std::string_view published = published_part(text);
-    const std::string_view own = text.substr(published.size());
+    const std::string_view front = published_part(text);
+    const std::string_view own = text.substr(front.size());
+    const std::string_view published = Commits::without_proof(front);
+    commit.proof = front.substr(published.size());
     LineReader reader(commit, why);
     const Outcome outcome = reader.read(published, kDigest, &commit.digest);
+    if (outcome == Outcome::kGood && own.empty() && !commit.proof.empty()) {
+        why = "it is damaged: it ends too early";
+        return Outcome::kDamaged;
+    }
     if (outcome != Outcome::kGood || own.empty()) return outcome;
     return reader.read(own, kOwnDigest, nullptr);
 }
@@ -304,6 +316,37 @@ std::vector<Commit::Ancestor> Commit::ancestors_of_next() const {
     return all;
 }
 
+Commit Commit::taking_it_back() const {
+    const auto within = std::chrono::duration_cast<std::chrono::seconds>(confirm_within);
+    Commit back;
+    back.number = number + 1;
+    back.author = "fedgate";
+    back.time = time + within;
+    back.comment = "commit " + std::to_string(number) + " was not confirmed within " +
+                   std::to_string(within.count()) + " s";
+    back.rank = config::CommitRank::kAutomatic;
+    back.after = ancestors_of_next();
+    back.settings = settings;
+    back.settings.overlay(before);
+    for (const std::string& name : not_set_before) {
+        config::Path path;
+        std::string why;
+        if (config::resolve(name, path, why)) back.settings.reset(path);
+    }
+    return back;
+}
+
+std::string Commit::signer() const {
+    std::string_view rest = proof;
+    const std::string_view line = take_line(rest);
+    return line.starts_with(kSigned) ? std::string(line.substr(kSigned.size())) : std::string();
+}
+
+std::string_view Commits::without_proof(std::string_view text) {
+    const std::size_t proof = text.find("\n" + std::string(kSigned));
+    return text.substr(0, proof == std::string_view::npos ? proof : proof + 1);
+}
+
 std::string Commits::write_published(Commit& commit) {
     std::string text = std::string(kNumber) + std::to_string(commit.number) + "\n";
     text.append(kAuthor).append(commit.author).append("\n");
@@ -324,7 +367,9 @@ std::string Commits::write_published(Commit& commit) {
 }
 
 Commits::Outcome Commits::parse_published(std::string_view text, Commit& commit, std::string& why) {
-    Outcome outcome = LineReader(commit, why).read(text, kDigest, &commit.digest);
+    const std::string_view published = without_proof(text);
+    commit.proof = text.substr(published.size());
+    Outcome outcome = LineReader(commit, why).read(published, kDigest, &commit.digest);
     if (outcome != Outcome::kDamaged && (commit.number == 0 || commit.time == WallTime{})) {
         why = "it has no number or no time";
         outcome = Outcome::kDamaged;

@@ -4,7 +4,8 @@
 // damaged file. So each stands alone: to go back is to commit an earlier one again.
 //
 // A file's first part is published to all nodes, and is the same everywhere to the byte; behind it
-// stands what is committed of this node alone (config::Scope). Control thread.
+// stands who has signed that, and what is committed of this node alone (config::Scope). Control
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct Commit {
     config::Tree settings;  // their origins name the commits that made them
     config::CommitRank rank = config::CommitRank::kPerson;
     Sha256Digest digest{};  // of what is published of it
+    std::string proof;      // lines behind that: who has signed it; empty: nobody has
 
     // Those that it stands on, the latest first: who has another one by such a number has one that
     // gave way.
@@ -42,6 +44,10 @@ struct Commit {
 
     [[nodiscard]] config::CommitId id() const { return {number, rank, time, digest}; }
     [[nodiscard]] bool unconfirmed() const { return confirm_within > Duration::zero(); }
+    // Made by the node itself, as by every other one, since this one was not confirmed.
+    [[nodiscard]] Commit taking_it_back() const;
+    // Empty: nobody has signed it.
+    [[nodiscard]] std::string signer() const;
     [[nodiscard]] std::vector<Ancestor> ancestors_of_next() const;
 };
 
@@ -74,15 +80,17 @@ public:
     // False: `why` is a sentence.
     [[nodiscard]] bool read(std::uint64_t number, Commit&, std::string& why) const;
 
-    // What other nodes get of it; its digest is noted.
+    // What other nodes get of it, but for its proof; its digest is noted.
     [[nodiscard]] static std::string write_published(Commit&);
+    // Of a text with a proof behind it: what that is of.
+    [[nodiscard]] static std::string_view without_proof(std::string_view text);
     // What a node has got. Whatever is said there of a node alone is left out. kNotUnderstood: but
     // for the settings it is known.
     [[nodiscard]] static Outcome parse_published(std::string_view text, Commit&, std::string& why);
-    // Its published part, as it was kept. Empty: it can't be read.
+    // Its published part, and its proof, as it was kept. Empty: it can't be read.
     [[nodiscard]] std::string published(std::uint64_t number) const;
 
-    // Atomically and durably, whatever happens meanwhile. `published`: of this commit.
+    // Atomically and durably, whatever happens meanwhile. `published`: of this commit, and proof.
     [[nodiscard]] bool keep(const Commit&, const std::string& published, std::string& why) const;
     [[nodiscard]] std::string path(std::uint64_t number) const;
 

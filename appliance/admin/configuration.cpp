@@ -160,7 +160,16 @@ const rules::Snapshot* Configuration::load(Problems& problems) {
         committed_.take_back_at =
             now() + std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
     }
-    if (committed_.number != 0) hold(committed_, commits_.published(committed_.number), "");
+    // What nobody has signed is this node's alone.
+    const std::vector<std::uint64_t> kept = commits_.numbers();
+    bool held = hold(committed_, commits_.published(committed_.number), "");
+    for (auto number = kept.rbegin(); !held && number != kept.rend(); ++number) {
+        Commit commit;
+        std::string why;
+        if (*number < committed_.number && commits_.read(*number, commit, why)) {
+            held = hold(commit, commits_.published(*number), "");
+        }
+    }
     next.committed = committed_.settings;
     warn_of_overridden(next.files, next.committed, problems);
     std::vector<Change> changes;
@@ -247,6 +256,12 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
                               std::to_string(left->count()) +
                               " s more; confirm it or roll it back before another one");
     }
+    const bool confirms = note.kind == Note::Kind::kConfirms;
+    const bool for_all =
+        confirms || !same(config_of_pool(layers_.committed), config_of_pool(committed));
+    if (std::string not_here = host.why_not_for_all(); for_all && !not_here.empty()) {
+        return refuse("", std::move(not_here));
+    }
     const bool nothing = same(layers_.committed, committed);
     Layers next = layers_with(committed, origin.commit);
     Tree tree = next.merged();
@@ -255,7 +270,6 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     std::string why = host.fault_of(*snapshot);
     if (!why.empty()) return refuse("", why);
     if (!changes.empty()) warn(host, *snapshot, problems);
-    const bool confirms = note.kind == Note::Kind::kConfirms;
     if (dry || (nothing && changes.empty() && !confirms)) return true;
     Commit made;
     made.number = origin.commit;
@@ -263,20 +277,21 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     made.time = now();
     made.comment = note.comment;
     made.settings = std::move(committed);
-    if (!confirms && same(config_of_pool(layers_.committed), config_of_pool(made.settings))) {
-        made.rank = config::CommitRank::kOwnOnly;
-    }
+    if (!for_all) made.rank = config::CommitRank::kOwnOnly;
     made.after = committed_.ancestors_of_next();
     if (note.confirm_within.count() > 0) {
         made.confirm_within = note.confirm_within;
         made.take_back_at = made.time + note.confirm_within;
         note_before(layers_.committed, made);
     }
-    const std::string published = Commits::write_published(made);
-    if (published.size() > limits::kCommitBytes) {
+    std::string published = Commits::write_published(made);
+    if (published.size() > limits::kCommitBytes - limits::kCommitProofBytes) {
         return refuse("", "all that is committed is more than " +
                               std::to_string(limits::kCommitBytes >> 20) + " MiB");
     }
+    made.proof = host.sign(published, why);
+    if (!why.empty()) return refuse("", why);
+    published += made.proof;
     if (!commits_.keep(made, published, why)) return refuse("", why);
     hold(made, published, "");
     committed_ = std::move(made);
@@ -284,12 +299,64 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     return true;
 }
 
-void Configuration::hold(const Commit& commit, const std::string& published, std::string why) {
+// What others can take: what somebody has signed, or of what takes that back the same. Empty:
+// nothing.
+std::string Configuration::signed_text_of(const Commit& commit,
+                                          const std::string& published) const {
+    if (!commit.proof.empty()) return published;
+    if (commit.rank != config::CommitRank::kAutomatic || commit.after.empty()) return {};
+    const std::uint64_t number = commit.after.front().number;
+    const bool here = held_.id == commit.id() || held_.id.number == number;
+    if (here && held_.published != nullptr) return *held_.published;
+    std::string text = commits_.published(number);
+    return Commits::without_proof(text).size() == text.size() ? std::string() : text;
+}
+
+// False: others are not told of it.
+bool Configuration::hold(const Commit& commit, const std::string& published, std::string why) {
+    std::string text = signed_text_of(commit, published);
+    if (text.empty()) return false;
     held_.id = commit.id();
-    held_.published = std::make_shared<const std::string>(published);
+    held_.published = std::make_shared<const std::string>(std::move(text));
     held_.take_back_at = commit.take_back_at;
     held_.in_force = why.empty() ? commit.number : committed_.number;
     held_.why = std::move(why);
+    return true;
+}
+
+// Machines that the world can reach make no commits of the pool: whoever takes one over must not
+// say what is in force at all. Empty: it may.
+std::string Configuration::fault_of_signer(AdminHost& host, const Received& received,
+                                           const Commit& commit) const {
+    const std::string_view published = Commits::without_proof(received.published);
+    if (commit.proof.empty()) return "nobody has signed it";
+    if (commit.proof.size() > limits::kCommitProofBytes) return "its signature is too long";
+    const Signer signer = host.signer_of(published, commit.proof, commit.time);
+    if (!signer.fault.empty()) return signer.fault;
+    const auto is_signer = [&signer](std::string_view host_name) {
+        return std::ranges::find(signer.names, host_name) != signer.names.end();
+    };
+    std::string edge;
+    for (const std::string& name : tree_.instances("pool")) {
+        const bool of_edges = tree_.text("pool/*/kind", name) == "edge";
+        for (const std::string& text : tree_.list("pool/*/members", name)) {
+            const std::string host_name = config::parse_host_port(text)->host;
+            if (!is_signer(host_name)) continue;
+            if (!of_edges) return {};
+            edge = host_name;
+        }
+    }
+    for (const std::string& text : tree_.list("link.edges")) {
+        const auto one = config::parse_host_port(text);
+        for (const std::string& name : signer.names) {
+            const bool below = one->port == 0 && name.ends_with("." + one->host);
+            if (name == one->host || below) edge = name;
+        }
+    }
+    // Whom a gateway dials.
+    if (!snapshot().settings.edge && is_signer(received.peer)) edge = received.peer;
+    if (edge.empty()) return {};
+    return "it was made at " + edge + ", an edge, and edges make none for others";
 }
 
 bool Configuration::take(AdminHost& host, const Received& received, WallTime time,
@@ -298,12 +365,31 @@ bool Configuration::take(AdminHost& host, const Received& received, WallTime tim
     const auto outcome = Commits::parse_published(received.published, commit, why);
     if (outcome == Commits::Outcome::kDamaged) return false;
     if (commit.id() <= held_.id) return true;
+    const std::uint64_t newest = std::max(held_.id.number, committed_.number);
+    if (commit.number > newest && commit.number - newest > limits::kCommitsAhead) {
+        why = "its number, " + std::to_string(commit.number) + ", is more than " +
+              std::to_string(limits::kCommitsAhead) + " above the newest one here";
+        return false;
+    }
+    if (std::string fault = fault_of_signer(host, received, commit); !fault.empty()) {
+        why = std::move(fault);
+        return false;
+    }
     if (commit.unconfirmed()) {
+        // Nobody has signed how much time is left: it is not less than by the clock here.
         const auto most = std::chrono::duration_cast<std::chrono::seconds>(commit.confirm_within);
-        commit.take_back_at = time + std::min(received.left, most);
+        const std::chrono::seconds by_clock = commit.time + most - time;
+        commit.take_back_at = time + std::min(std::max(received.left, by_clock), most);
     }
     if (outcome == Commits::Outcome::kGood) {
         add_own(commit);
+        if (commit.unconfirmed() && commit.take_back_at <= time) {  // not even for a moment
+            why = keep(host, commit, received.published);
+            if (!why.empty()) return false;
+            hold(commit, received.published, "");
+            take_back(host, commit, time);
+            return true;
+        }
         accept(host, std::move(commit), received.published, time);
     } else {
         refuse(host, commit, received.published, why, time);
@@ -347,12 +433,21 @@ std::string Configuration::use(AdminHost& host, Commit& commit, const std::strin
     }
     std::string why = host.fault_of(*snapshot);
     if (!why.empty()) return why;
-    const std::vector<std::uint64_t> gone = set_aside_before(host, commit);
-    if (!commits_.keep(commit, published, why)) return why;
-    for (const std::uint64_t number : gone) commits_.remove(number);
+    why = keep(host, commit, published);
+    if (!why.empty()) return why;
     hold(commit, published, "");
     committed_ = commit;
     put_in_force(&host, std::move(next), std::move(tree), std::move(snapshot));
+    return {};
+}
+
+// Empty, or why it can't be kept.
+std::string Configuration::keep(AdminHost& host, const Commit& commit,
+                                const std::string& published) {
+    std::string why;
+    const std::vector<std::uint64_t> gone = set_aside_before(host, commit);
+    if (!commits_.keep(commit, published, why)) return why;
+    for (const std::uint64_t number : gone) commits_.remove(number);
     return {};
 }
 
@@ -383,47 +478,38 @@ std::vector<std::uint64_t> Configuration::set_aside_before(AdminHost& host, cons
 }
 
 // Every node does this alone, and makes the same commit of it.
-void Configuration::take_back(AdminHost& host, WallTime time) {
-    const auto within = std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
-    const std::string number = std::to_string(committed_.number);
-    Commit back;
-    back.number = committed_.number + 1;
-    back.author = "fedgate";
-    back.time = committed_.time + within;
-    back.comment =
-        "commit " + number + " was not confirmed within " + std::to_string(within.count()) + " s";
-    back.rank = config::CommitRank::kAutomatic;
-    back.after = committed_.ancestors_of_next();
-    back.settings = committed_.settings;
-    back.settings.overlay(committed_.before);
-    for (const std::string& name : committed_.not_set_before) {
-        config::Path path;
-        std::string why;
-        if (config::resolve(name, path, why)) back.settings.reset(path);
-    }
+void Configuration::take_back(AdminHost& host, const Commit& unconfirmed, WallTime time) {
+    Commit back = unconfirmed.taking_it_back();
     const std::string published = Commits::write_published(back);
     if (back.id() <= held_.id) return;
-    host.note(EventId::kCommitTakenBack, {{"commit", committed_.number},
-                                          {"author", committed_.author},
-                                          {"comment", committed_.comment}});
+    host.note(EventId::kCommitTakenBack, {{"commit", unconfirmed.number},
+                                          {"author", unconfirmed.author},
+                                          {"comment", unconfirmed.comment}});
     accept(host, std::move(back), published, time);
 }
 
 void Configuration::try_again(AdminHost& host) {
-    if (held_.why.empty()) return;
+    if (held_.why.empty() || held_.published == nullptr) return;
     Commit commit;
     std::string why;
     const std::string published = *held_.published;
-    tried_at_ = now();
+    const WallTime time = now();
+    tried_at_ = time;
     if (Commits::parse_published(published, commit, why) != Commits::Outcome::kGood) return;
     commit.take_back_at = held_.take_back_at;
     add_own(commit);
-    accept(host, std::move(commit), published, tried_at_);
+    // It may be the one that is held, or what that one takes back.
+    if (commit.unconfirmed() && (commit.take_back_at <= time || commit.number < held_.id.number)) {
+        Commit back = commit.taking_it_back();
+        const std::string text = Commits::write_published(back);
+        return accept(host, std::move(back), text, time);
+    }
+    accept(host, std::move(commit), published, time);
 }
 
 void Configuration::expire(AdminHost& host, WallTime time) {
     if (held_.why.empty() && unconfirmed_for(time) == std::chrono::seconds(0)) {
-        take_back(host, time);
+        take_back(host, Commit(committed_), time);
     }
     if (!held_.why.empty() && time >= tried_at_ + kTryAgain) try_again(host);
     if (time < snapshot().valid_until) return;

@@ -99,8 +99,11 @@ private:
     void refuse(AdminHost&, const Commit&, const std::string& published, const std::string& why,
                 WallTime now);
     [[nodiscard]] std::string use(AdminHost&, Commit&, const std::string& published);
-    void hold(const Commit&, const std::string& published, std::string why);
-    void take_back(AdminHost&, WallTime now);
+    bool hold(const Commit&, const std::string& published, std::string why);
+    [[nodiscard]] std::string signed_text_of(const Commit&, const std::string& published) const;
+    [[nodiscard]] std::string keep(AdminHost&, const Commit&, const std::string& published);
+    [[nodiscard]] std::string fault_of_signer(AdminHost&, const Received&, const Commit&) const;
+    void take_back(AdminHost&, const Commit&, WallTime now);
     void try_again(AdminHost&);
     void add_own(Commit&) const;
     std::vector<std::uint64_t> set_aside_before(AdminHost&, const Commit&);

@@ -46,6 +46,7 @@ Json log(AdminHost& host, const Configuration& configuration) {
             row["time"] = config::format_time(commit.time);
             row["author"] = commit.author;
             row["comment"] = commit.comment;
+            if (!commit.signer().empty()) row["signed_by"] = commit.signer();
             // The oldest that is kept may stand on what is not there any more.
             if (number == before.number + 1) {
                 row["changes"] = differences(before.settings, commit.settings).size();

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/bytes.hpp"
 #include "core/base/event.hpp"
 #include "core/base/time.hpp"
 #include "core/config/commit_id.hpp"
@@ -59,8 +60,10 @@ struct NodeCommit {
 // What is to be told to the others: the newest commit that is known here, and what is in force.
 struct Held {
     config::CommitId id;
-    std::shared_ptr<const std::string> published;  // null: nothing was ever committed
-    WallTime take_back_at{};                       // of one that has to be confirmed
+    // As it was signed; of one that takes another one back, that other one, of which each node
+    // makes it alone. Null: there is none.
+    std::shared_ptr<const std::string> published;
+    WallTime take_back_at{};  // of one that has to be confirmed
     std::uint64_t in_force = 0;
     std::string why;  // another one than that is: a sentence without a full stop
 };
@@ -68,8 +71,14 @@ struct Held {
 // What another node has sent.
 struct Received {
     std::string peer;
-    std::string published;
+    std::string published;        // and signed
     std::chrono::seconds left{};  // of the time to confirm it
+};
+
+// Who has signed a commit, if all is well with it.
+struct Signer {
+    std::vector<std::string> names;  // in its certificate
+    std::string fault;               // not well: a sentence without a full stop
 };
 
 // The link with one other machine: an edge's with a gateway, or a gateway's with an edge.
@@ -185,6 +194,19 @@ public:
     [[nodiscard]] virtual std::vector<Received> take_received() { return {}; }
     [[nodiscard]] virtual int received_descriptor() { return -1; }
     virtual void tell_nodes(const Held&) {}
+    // May a commit of the whole pool be made at this node? Empty, or a sentence that says where.
+    [[nodiscard]] virtual std::string why_not_for_all() { return {}; }
+    // What other nodes take a commit of this one by: lines that go behind it. Empty with no `why`:
+    // nobody takes one of this node, or there is nobody else.
+    [[nodiscard]] virtual std::string sign(Bytes published, std::string& why) {
+        static_cast<void>(published), static_cast<void>(why);
+        return {};
+    }
+    // Of such lines: by whom they were made, at that time.
+    [[nodiscard]] virtual Signer signer_of(Bytes published, Bytes proof, WallTime time) {
+        static_cast<void>(published), static_cast<void>(proof), static_cast<void>(time);
+        return {{}, "this node knows no others"};
+    }
     // For the log; and counted.
     virtual void note(EventId, std::initializer_list<LogField>) {}
     // SIGHUP, after the configuration was read again: certificates and the like.

@@ -156,13 +156,14 @@ std::string show_commit(const Json& answer) {
 }
 
 std::string show_log(const Json& answer) {
-    std::vector<std::vector<std::string>> rows{{"COMMIT", "TIME", "AUTHOR", "CHANGES", "COMMENT"}};
+    std::vector<std::vector<std::string>> rows{
+        {"COMMIT", "TIME", "AUTHOR", "SIGNED BY", "CHANGES", "COMMENT"}};
     const Json& commits = array_of(answer, "commits");
     for (auto row = commits.rbegin(); row != commits.rend(); ++row) {  // the newest first
         const std::string number =
             std::to_string(number_of(*row, "commit")) + (bool_of(*row, "current") ? " *" : "");
         if (row->contains("damaged")) {
-            rows.push_back({number, "-", "-", "-", string_of(*row, "damaged")});
+            rows.push_back({number, "-", "-", "-", "-", string_of(*row, "damaged")});
             continue;
         }
         std::string comment = or_dash(string_of(*row, "comment"));
@@ -171,6 +172,7 @@ std::string show_log(const Json& answer) {
                        std::to_string(number_of(*row, "taken_back_s")) + " s)";
         }
         rows.push_back({number, string_of(*row, "time"), string_of(*row, "author"),
+                        or_dash(string_of(*row, "signed_by")),
                         row->contains("changes") ? std::to_string(number_of(*row, "changes")) : "-",
                         comment});
     }

@@ -73,11 +73,13 @@ Sites, pools and routes, where edges and gateways are on machines of their own:
 
 Every change of these is a commit: checked as a whole, numbered, kept in dirs.state, in force
 within a second and after a restart. Streams that it does not concern stay. It is published over the
-link: in force at every node, and given to one that was away when it comes back. What concerns a
-machine alone (fedctl sysctl -d says so: scope) stays with the machine.
+link: in force at every node, and given to one that was away when it comes back. It is made at a
+gateway, who signs it: an edge alone passes commits on, and makes none. What concerns a machine alone
+(fedctl sysctl -d says so: scope) stays with the machine, and is set there.
 
-  fedctl config log                 all commits: who, when, why; those that gave way to others, made
-                                    while nodes were cut off; and which node has which in force
+  fedctl config log                 all commits: who, when, why, signed by which gateway; those that
+                                    gave way to others, made while nodes were cut off; and which node
+                                    has which in force
   fedctl config confirm             what was committed with --confirm stays
   fedctl config diff N [M]          what is different in commit M (the one in force) from N
   fedctl config rollback N          commit again what was in force with commit N (0: nothing)

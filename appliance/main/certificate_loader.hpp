@@ -37,6 +37,12 @@ public:
     // first one. Empty: none.
     [[nodiscard]] const std::string& internal_name() const { return internal_name_; }
 
+    // By what other machines of ours are judged. Null: nobody is good; none is revoked.
+    [[nodiscard]] const net::TrustStore* internal_roots() const { return internal_roots_.get(); }
+    [[nodiscard]] const net::RevocationLists* internal_revoked() const {
+        return internal_revoked_.get();
+    }
+
     // What load() would complain about, without a word in the log.
     [[nodiscard]] static std::string fault_of(const rules::Snapshot&);
     // Names that our certificates lack, one sentence each.

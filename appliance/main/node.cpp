@@ -14,6 +14,7 @@
 #include <tuple>
 #include <unistd.h>
 
+#include "appliance/main/commit_signature.hpp"
 #include "appliance/store/file.hpp"
 #include "appliance/store/postgresql.hpp"
 #include "core/base/hash.hpp"
@@ -748,6 +749,24 @@ void Node::tell_nodes(const admin::Held& held) {
     on_topology([own = std::move(own), published = held.published, left](link::Topology& topology) {
         topology.set_newest(own, published, left);
     });
+}
+
+std::string Node::why_not_for_all() {
+    if (gateway_) return {};
+    return "this machine is an edge, and what is of the whole pool is committed at a gateway: say "
+           "it there (here it can be set with fedctl sysctl -w, until the next start)";
+}
+
+std::string Node::sign(Bytes published, std::string& why) {
+    if (!gateway_ || !by_link()) return {};
+    return sign_commit(published, rules_->settings.tls_internal, certificates_.internal_name(),
+                       why);
+}
+
+admin::Signer Node::signer_of(Bytes published, Bytes proof, WallTime time) {
+    return judge_commit(
+        published, proof, time,
+        {certificates_.internal_roots(), certificates_.internal_revoked(), wall_now()});
 }
 
 void Node::note(EventId event, std::initializer_list<LogField> fields) {

@@ -51,6 +51,9 @@ public:
     [[nodiscard]] std::vector<admin::Received> take_received() override;
     [[nodiscard]] int received_descriptor() override;
     void tell_nodes(const admin::Held&) override;
+    [[nodiscard]] std::string why_not_for_all() override;
+    [[nodiscard]] std::string sign(Bytes published, std::string& why) override;
+    [[nodiscard]] admin::Signer signer_of(Bytes published, Bytes proof, WallTime time) override;
     void note(EventId, std::initializer_list<LogField>) override;
 
 private:

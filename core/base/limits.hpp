@@ -147,6 +147,12 @@ constexpr std::size_t kCommitPieceBytes = 16 << 10;
 constexpr std::size_t kCommitSentBytes = 1 << 20;
 static_assert(kCommitSentBytes <= kLinkWindowBytes / 2);
 constexpr std::size_t kTopologyNodes = 256;
+// link: who has signed a commit: the lines behind it, and in them certificates. Over: it is not
+// made, or not taken. How far a commit's number may be above the newest one that is known: one that
+// is further is not taken, so that nobody can use the numbers up.
+constexpr std::size_t kCommitProofBytes = 64 << 10;
+constexpr std::size_t kCommitCertificates = 8;
+constexpr std::uint64_t kCommitsAhead = 1'000'000;
 constexpr std::size_t kDialbackSecretBytes = 256;
 
 // store: changes that wait for the disk, and their bytes, for each shard. At a bound: a new promise

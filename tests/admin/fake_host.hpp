@@ -32,9 +32,20 @@ public:
     void on_reload() override { ++reloads; }
     std::vector<Received> take_received() override { return std::exchange(received, {}); }
     void tell_nodes(const Held& held) override { told.push_back(held); }
+    std::string why_not_for_all() override { return not_for_all; }
+    std::string sign(Bytes, std::string&) override {
+        return name.empty() ? std::string() : "# signed by: " + name + "\n# signature: 00\n";
+    }
+    Signer signer_of(Bytes, Bytes proof, WallTime) override {
+        constexpr std::size_t kFront = std::string_view("# signed by: ").size();
+        return {{std::string(proof.substr(kFront, proof.find('\n') - kFront))}, signature_fault};
+    }
     void note(EventId event, std::initializer_list<LogField>) override { events.push_back(event); }
 
-    std::string fault;  // of what is to be published
+    std::string fault;                // of what is to be published
+    std::string name = "gw.example";  // signs by it; empty: can't
+    std::string signature_fault;
+    std::string not_for_all;
     std::vector<std::string> warnings;
     Status state;
     std::vector<Port> port_rows;

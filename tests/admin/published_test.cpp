@@ -25,6 +25,11 @@ struct OneNode {
         std::ofstream(directory + "/f.conf") << "dirs.state = " + directory + "/state\n";
         start();
     }
+    // With more in its file.
+    void start_with(const std::string& lines) {
+        std::ofstream(directory + "/f.conf", std::ios::app) << lines;
+        start();
+    }
     void start() {
         problems.clear();
         configuration =
@@ -43,12 +48,21 @@ struct OneNode {
         return configuration->commit(host, std::move(same), {"alice", "", Note::Kind::kConfirms},
                                      false, problems, changes);
     }
-    bool take(const std::string& published, std::chrono::seconds left = {}) {
-        return configuration->take(host, {"peer", published, left}, now(), why);
+    bool take(const std::string& published, std::chrono::seconds left = {}, WallTime at = now()) {
+        return configuration->take(host, {"peer.example", published, left}, at, why);
     }
-    bool take(const OneNode& from) {
-        const auto left = from.configuration->unconfirmed_for(now());
-        return take(*from.configuration->held().published, left.value_or(std::chrono::seconds(0)));
+    bool take(const OneNode& from, WallTime at = now()) {
+        const auto left = from.configuration->unconfirmed_for(at);
+        return take(*from.configuration->held().published, left.value_or(std::chrono::seconds(0)),
+                    at);
+    }
+    // Has it got more than it had? Else: `why` says why not.
+    bool takes_by(const std::string& signer, const OneNode& from) {
+        std::string text(Commits::without_proof(*from.configuration->held().published));
+        if (!signer.empty()) text += "# signed by: " + signer + "\n# signature: 00\n";
+        const config::CommitId before = id();
+        why.clear();
+        return take(text) && id() > before;
     }
     std::string at(const std::string& key) const {
         config::Path path;
@@ -151,7 +165,7 @@ TEST_F(Published, ANodesOwnSettingsStayThere) {
 TEST_F(Published, GarbageChangesNothing) {
     ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
     const std::string good = *a().configuration->held().published;
-    for (std::size_t i = 0; i < good.size(); ++i) {
+    for (std::size_t i = 0; i < Commits::without_proof(good).size(); ++i) {
         std::string bad = good;
         bad[i] ^= 4;
         EXPECT_FALSE(b().take(bad)) << i;
@@ -160,7 +174,7 @@ TEST_F(Published, GarbageChangesNothing) {
     const auto with_digest = [](const std::string& text) {
         const auto hex = to_hex(sha256({text}));
         return "# fedgate commit, sha256 of what follows: " + std::string(hex.data(), hex.size()) +
-               "\n" + text;
+               "\n" + text + "# signed by: gw.example\n";
     };
     const std::string time = "# time: 2026-01-01T00:00:00Z\n";
     for (const std::string& text :
@@ -214,12 +228,12 @@ TEST_F(Published, WhatCannotBeUsedIsPassedOnAndTriedAgain) {
 
 TEST_F(Published, WhatANewerVersionSaysIsNotUnderstoodAndPassedOn) {
     ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
-    std::string text = *a().configuration->held().published;
+    std::string text(Commits::without_proof(*a().configuration->held().published));
     text.erase(0, text.find('\n') + 1);
     text += "im.telepathy = yes\n";
     const auto hex = to_hex(sha256({text}));
     text = "# fedgate commit, sha256 of what follows: " + std::string(hex.data(), hex.size()) +
-           "\n" + text;
+           "\n" + text + "# signed by: gw.example\n";
     ASSERT_TRUE(b().take(text));
     EXPECT_EQ(b().number(), 0U);
     EXPECT_NE(b().configuration->held().why.find("im.telepathy"), std::string::npos);
@@ -327,8 +341,18 @@ TEST_F(Published, UnconfirmedEveryNodeTakesItBackAlone) {
         EXPECT_EQ(node->number(), 4U);
     }
     EXPECT_EQ(a().id(), b().id());
-    ASSERT_TRUE(c().take(b()));
+    // What travels is the one that was signed: c makes the other one as they did.
+    EXPECT_NE(b().configuration->held().published->find("# signed by: "), std::string::npos);
+    EXPECT_NE(b().configuration->held().published->find("# comment: a try"), std::string::npos);
+    c().configuration->expire(c().host, now());
+    ASSERT_TRUE(c().take(b(), now() + 61s));
     EXPECT_EQ(c().at("im.max_bytes"), "1KiB (commit 1)");
+    EXPECT_EQ(c().number(), 4U);
+    EXPECT_EQ(c().id(), b().id());
+    EXPECT_EQ(c().host.published.size(), 2U);  // the unconfirmed one was never in force
+    c().start();
+    EXPECT_EQ(c().id(), b().id());
+    EXPECT_EQ(*c().configuration->held().published, *b().configuration->held().published);
     a().start();
     EXPECT_EQ(a().at("im.max_bytes"), "1KiB (commit 1)");
 }
@@ -383,6 +407,138 @@ TEST_F(Published, AnotherClockTakesBackWhenItsOwnTimeIsOver) {
     EXPECT_EQ(b().number(), 2U);
     a().configuration->expire(a().host, now() + 61s);
     EXPECT_EQ(a().id(), b().id());
+}
+
+// --- Who may make one
+
+TEST_F(Published, WhatNobodyHasSignedIsNotTaken) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    EXPECT_FALSE(b().takes_by("", a()));
+    EXPECT_EQ(b().why, "nobody has signed it");
+    b().host.signature_fault = "its signature is not that of gw.example";
+    EXPECT_FALSE(b().take(a()));
+    EXPECT_EQ(b().why, b().host.signature_fault);
+    b().host.signature_fault.clear();
+    EXPECT_FALSE(b().takes_by(std::string(limits::kCommitProofBytes, 'a'), a()));
+    EXPECT_EQ(b().why, "its signature is too long");
+    EXPECT_EQ(b().configuration->held().published, nullptr);
+    EXPECT_TRUE(b().host.published.empty());
+    EXPECT_TRUE(b().take(a()));
+    EXPECT_EQ(b().configuration->committed().signer(), "gw.example");
+    b().start();
+    EXPECT_EQ(b().configuration->committed().signer(), "gw.example");
+}
+
+constexpr const char* kByLink =
+    "tls.internal.certificate = /c\ntls.internal.key = /k\ntls.internal.ca = /a\n";
+
+TEST_F(Published, AnEdgeMakesNoneForOthers) {
+    a().start_with(kByLink);
+    b().start_with(kByLink);
+    ASSERT_TRUE(a().commit("pool/out/kind", "edge"));
+    ASSERT_TRUE(a().commit("pool/out/members", "edge1.example both.example"));
+    ASSERT_TRUE(a().commit("pool/in/kind", "gateway"));
+    ASSERT_TRUE(a().commit("pool/in/members", "gw1.example both.example"));
+    ASSERT_TRUE(b().take(a()));
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    EXPECT_FALSE(b().takes_by("edge1.example", a()));
+    EXPECT_EQ(b().why, "it was made at edge1.example, an edge, and edges make none for others");
+    EXPECT_EQ(b().number(), 4U);
+    for (const auto& [signer, next] :
+         {std::pair{"both.example", "2KiB"}, {"gw1.example", "3KiB"}, {"new.example", "4KiB"}}) {
+        EXPECT_TRUE(b().takes_by(signer, a())) << signer << b().why;
+        ASSERT_TRUE(a().commit("im.max_bytes", next));
+    }
+    // By its present configuration, not by what it gets.
+    ASSERT_TRUE(a().commit("pool/out/members", "edge2.example"));
+    EXPECT_FALSE(b().takes_by("edge1.example", a()));
+    EXPECT_TRUE(b().takes_by("gw1.example", a()));
+}
+
+TEST_F(Published, AnEdgeIsKnownByHowItIsDialledToo) {
+    b().start_with(std::string(kByLink) +
+                   "core.roles = gateway\nlink.edges = edge1.example:23456 edges.example\n");
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    EXPECT_FALSE(b().takes_by("edge1.example", a()));
+    EXPECT_FALSE(b().takes_by("edges.example", a()));
+    EXPECT_FALSE(b().takes_by("e7.edges.example", a()));
+    EXPECT_FALSE(b().takes_by("peer.example", a()));  // who sends it, whom a gateway dials
+    EXPECT_TRUE(b().takes_by("not-edges.example", a()));
+}
+
+TEST_F(Published, NumbersCannotBeUsedUp) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    const auto with_number = [&](std::uint64_t number) {
+        std::string text(Commits::without_proof(*a().configuration->held().published));
+        text.erase(0, text.find('\n') + 1);
+        text.replace(text.find("number: 1"), 9, "number: " + std::to_string(number));
+        const auto hex = to_hex(sha256({text}));
+        return "# fedgate commit, sha256 of what follows: " + std::string(hex.data(), hex.size()) +
+               "\n" + text + "# signed by: gw.example\n";
+    };
+    EXPECT_FALSE(b().take(with_number(limits::kCommitsAhead + 1)));
+    EXPECT_EQ(b().why, "its number, 1000001, is more than 1000000 above the newest one here");
+    EXPECT_FALSE(b().take(with_number(1'000'000'000'000'000)));
+    EXPECT_EQ(b().number(), 0U);
+    EXPECT_TRUE(b().take(with_number(limits::kCommitsAhead)));
+    EXPECT_EQ(b().number(), limits::kCommitsAhead);
+}
+
+TEST_F(Published, AnOlderOneChangesNothing) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    const std::string older = *a().configuration->held().published;
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB"));
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_TRUE(b().take(older));
+    EXPECT_EQ(b().number(), 2U);
+    EXPECT_EQ(b().at("im.max_bytes"), "2KiB (commit 2)");
+}
+
+TEST_F(Published, WhatTakesOneBackIsNeverTakenFromOthers) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB", {"alice", "", Note::Kind::kChanges, 60s}));
+    ASSERT_TRUE(b().take(a()));
+    Commit back = a().configuration->committed().taking_it_back();
+    EXPECT_FALSE(b().take(Commits::write_published(back)));  // the true one, too early
+    config::Problems problems;
+    ASSERT_TRUE(back.settings.set("partner/evil.example/type", "federated", {}, problems));
+    EXPECT_FALSE(b().take(Commits::write_published(back)));
+    EXPECT_EQ(b().why, "nobody has signed it");
+    EXPECT_EQ(b().number(), 2U);
+    // Nor is it early because somebody says that no time is left.
+    ASSERT_TRUE(c().take(*a().configuration->held().published, 0s));
+    EXPECT_EQ(c().number(), 2U);
+    EXPECT_GE(c().configuration->unconfirmed_for(now()), 58s);
+}
+
+TEST_F(Published, WhatAnEdgeSetsForItselfIsNotToldAndStays) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    OneNode& edge = b();
+    edge.host.name.clear();
+    edge.host.not_for_all = "commit at a gateway";
+    ASSERT_TRUE(edge.take(a()));
+    ASSERT_FALSE(edge.commit("im.max_bytes", "2KiB"));
+    EXPECT_EQ(edge.problems.back().text, "commit at a gateway");
+    EXPECT_EQ(edge.number(), 1U);
+    ASSERT_TRUE(edge.commit("core.threads", "2"));
+    ASSERT_TRUE(edge.commit("core.threads", "3"));
+    EXPECT_EQ(edge.number(), 3U);
+    EXPECT_EQ(edge.id(), a().id());
+    edge.start();
+    EXPECT_EQ(edge.number(), 3U);
+    EXPECT_EQ(edge.id(), a().id());
+    EXPECT_EQ(*edge.configuration->held().published, *a().configuration->held().published);
+    ASSERT_TRUE(a().commit("im.max_bytes", "3KiB"));
+    ASSERT_TRUE(edge.take(a()));
+    EXPECT_EQ(edge.number(), 2U);
+    EXPECT_EQ(edge.at("im.max_bytes"), "3KiB (commit 2)");
+    EXPECT_TRUE(edge.at("core.threads").starts_with("3 (")) << edge.at("core.threads");
+    EXPECT_EQ(edge.count(EventId::kCommitGaveWay), 0);
+    // To confirm is of all, too.
+    ASSERT_TRUE(a().commit("im.max_bytes", "4KiB", {"alice", "", Note::Kind::kChanges, 60s}));
+    ASSERT_TRUE(edge.take(a()));
+    EXPECT_FALSE(edge.confirm());
+    EXPECT_EQ(edge.number(), 3U);
 }
 
 TEST_F(Published, TenThousandPartnersFit) {

@@ -2,8 +2,11 @@
 import asyncio
 import hashlib
 import json
+import os
+import re
 import ssl
 import struct
+import subprocess
 import time
 
 from harness.certificates import Authority
@@ -110,7 +113,7 @@ class Published(PeerTest):
 
     async def test_in_force_everywhere(self):
         pool, edge1, edge2, gw1, gw2 = await self.start()
-        for number, node in enumerate((gw2, edge1, gw1, edge2), 1):
+        for number, node in enumerate((gw2, gw1, gw2, gw1), 1):
             begin = time.monotonic()
             await node.partner(f"p{number}.example")
             await pool.all_have(number)
@@ -120,7 +123,8 @@ class Published(PeerTest):
         for node in pool.nodes:
             self.assertTrue(await node.knows("p1.example", "p2.example", "p3.example", "p4.example"))
             self.assertRegex(await node.control("config", "log"),
-                             r"4 \* .*partner add p4.example(.*\n)*NODE +COMMIT +WHY\n(\S.* 4 +-\n){4}")
+                             r"4 \* .* gw1.int.example .*partner add p4.example(.*\n)*"
+                             r"NODE +COMMIT +WHY\n(\S.* 4 +-\n){4}")
         # What is one machine's stays there, and the number is everybody's.
         await gw1.control("sysctl", "-w", "--save", "sip.trusted=192.0.2.0/24", "im.max_bytes=1KiB")
         await pool.all_have(5)
@@ -128,12 +132,25 @@ class Published(PeerTest):
         self.assertEqual(await gw2.value("im.max_bytes"), "1KiB")
         self.assertIn("this node alone", await gw1.control("sysctl", "-d", "sip.trusted"))
         # Undone at another node.
-        await edge2.control("config", "rollback", "1")
+        await gw2.control("config", "rollback", "1")
         await pool.all_have(6)
         self.assertTrue(await gw1.knows("p1.example"))
         self.assertFalse(await gw1.knows("p4.example"))
         self.assertEqual(await gw1.value("im.max_bytes"), "32KiB")
         self.assertEqual(await gw1.value("sip.trusted"), "192.0.2.0/24")
+        # At an edge: what is its own.
+        for words in (("partner", "add", "p5.example"), ("config", "rollback", "3"),
+                      ("sysctl", "-w", "--save", "im.max_bytes=2KiB")):
+            with self.assertRaisesRegex(Exception, "is committed at a gateway"):
+                await edge1.control(*words)
+        await edge1.control("sysctl", "-w", "--save", "core.threads=1")
+        await gw1.partner("p7.example")
+        await pool.all_have(7)
+        self.assertEqual([await node.value("core.threads") for node in pool.nodes], ["1", "2", "2", "2"])
+        await edge1.kill()
+        await edge1.start()
+        self.assertEqual([await edge1.commit(), await edge1.value("core.threads")], [7, "1"])
+        self.assertTrue(await edge1.knows("p7.example"))
 
     async def test_ten_thousand_partners(self):
         pool, edge1, edge2, gw1, gw2 = await self.start()
@@ -272,7 +289,7 @@ class Published(PeerTest):
         await gw1.partner("p1.example")
         await pool.all_have(1)
         await gw2.kill()
-        good = (gw1.directory / "state/commits/1.conf").read_bytes()
+        good = kept(gw1, 1)
         for number, (pieces, ends) in enumerate({
                 "not a commit": ([piece(b"hello")], False),
                 "damaged": ([piece(good.replace(b"p1.example", b"p2.example"))], False),
@@ -294,13 +311,53 @@ class Published(PeerTest):
             self.assertFalse(await node.knows("p2.example"))
         self.assertRegex(edge1.log(), r"FG-1106 .*peer=gw2.int.example error=.*digest does not match")
         self.assertRegex(edge1.log(), r'FG-1106 .*peer=gw2.int.example error="its pieces make no whole"')
-        # A whole and newer one from the same is taken: it is a node of the pool.
-        text = good[good.index(b"\n") + 1:].replace(b"number: 1", b"number: 9").replace(b"p1.example", b"p9.example")
+        # A whole and newer one that the same has signed is taken: it is a gateway of the pool.
         peer = await Impostor.of(gw2, edge1.address)
-        peer.send(piece(b"# fedgate commit, sha256 of what follows: " + hashlib.sha256(text).hexdigest().encode()
-                        + b"\n" + text))
+        peer.send(piece(forged(good, 9, gw2)))
         await pool.all_have(9, edge1, edge2, gw1)
         await peer.close()
+
+    async def test_an_edge_that_was_taken_over(self):
+        """It has its key, and what the gateways have signed, and can change nothing anywhere."""
+        pool, edge1, edge2, gw1, gw2 = await self.start()
+        await gw1.partner("p0.example")
+        await gw1.partner("p1.example", "--confirm", "1h")
+        await pool.all_have(2)
+        good = kept(gw1, 2)
+        signed = good[good.index(b"# signed by: "):]
+        stranger = Authority(self.directory / "other", "other CA").issue(GATEWAYS[0])
+        await edge2.kill()
+        hostile = await HostileEdge.instead_of(edge2, gw1, gw2)
+        number = 0
+        for text, why in ((forged(good, 9, edge2), "made at edge2.int.example, an edge"),
+                          (forged(good, 10 ** 15, edge2), "above the newest one here"),
+                          (forged(good, 9), "nobody has signed it"),
+                          (forged(good, 9) + signed, "is not that of gw1.int.example"),
+                          (forged(good, 9, edge2).replace(b"by: edge2", b"by: gw1"), "another one than it says"),
+                          (forged(good, 9, gw1, by=stranger), "authority that is not trusted"),
+                          (taken_back(good), "nobody has signed it"),
+                          (good.replace(b"p1.example", b"p2.example"), "digest does not match"),
+                          (kept(gw1, 1), None)):
+            with self.subTest(number := number + 1):
+                told = [node.log().count("FG-1106") for node in (gw1, gw2)]
+                hostile.send(piece(text))
+                await hostile.pongs()
+                if why is not None:
+                    for node, before in zip((gw1, gw2), told):
+                        await wait_until(lambda node=node, before=before:
+                                         node.log().count("FG-1106") > before, f"what {node.name} says")
+                        self.assertRegex(node.log(), f"FG-1106 .*peer=edge2.int.example .*{why}")
+                for node in (edge1, gw1, gw2):
+                    self.assertEqual(await node.commit(), 2)
+                    self.assertFalse(await node.knows("evil.example"))
+                    self.assertTrue(await node.knows("p0.example", "p1.example"))
+        self.assertEqual(await gw1.counter("config.commits.refused"), number - 1)
+        self.assertNotIn("FG-1106", edge1.log())
+        # The pool goes on, and so does the link: it relays what others have made.
+        await gw2.control("config", "confirm")
+        await pool.all_have(3, edge1, gw1, gw2)
+        await hostile.hears(b"confirms commit 2")
+        await hostile.close()
 
 
 def frame(kind, fields):
@@ -310,6 +367,98 @@ def frame(kind, fields):
 def piece(data, whole=None, offset=0, size=None):
     return frame(0x45, hashlib.sha256(whole or data).digest()
                  + struct.pack(">IIII", 0, size or len(whole or data), offset, len(data)) + data)
+
+
+def kept(node, number):
+    """What others get of a commit."""
+    return (node.directory / f"state/commits/{number}.conf").read_bytes().partition(b"# this node's own")[0]
+
+
+def whole(text):
+    return b"# fedgate commit, sha256 of what follows: " + hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+
+
+def forged(good, number, node=None, by=None):
+    """Another one, newer, with another partner; signed by a node's key, or another one in its name."""
+    text = good[good.index(b"\n") + 1:good.index(b"# signed by: ")]
+    text = re.sub(rb"# number: \d+", b"# number: %d" % number, text)
+    text = re.sub(rb"# (seconds to confirm|before).*\n", b"", text)
+    text = whole(text + b"partner/evil.example/type = federated\n")
+    if node is None:
+        return text
+    own = by or node.issued
+    made = subprocess.run(["openssl", "dgst", "-sha256", "-sign", own.key], input=text, capture_output=True, check=True)
+    der = ssl.PEM_cert_to_DER_cert(own.certificate.read_text())
+    return text + b"# signed by: %s\n# signature: %s\n# certificate: %s\n" % (
+        node.name.encode(), made.stdout.hex().encode(), der.hex().encode())
+
+
+def taken_back(good):
+    """As a node would make it, and one partner more."""
+    text = good[good.index(b"\n") + 1:good.index(b"# signed by: ")]
+    digest = hashlib.sha256(text).hexdigest()[:16].encode()
+    return whole(b"# number: 3\n# author: fedgate\n# time: 2026-11-26T18:00:00Z\n# comment: was not confirmed\n"
+                 b"# rank: 0\n# after: 2 " + digest + b"\n# set by commit 1\npartner/evil.example/type = federated\n")
+
+
+class HostileEdge:
+    """Gateways dial it."""
+
+    @classmethod
+    async def instead_of(cls, edge, *gateways):
+        self = cls()
+        self.links, self.heard = [], {}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(edge.keys["tls.internal.certificate"], edge.keys["tls.internal.key"])
+        context.load_verify_locations(edge.keys["tls.internal.ca"])
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.set_alpn_protocols(["fedgate-link"])
+        self.name = edge.name.encode()
+        self.server = await asyncio.start_server(self.serve, edge.address, 23456, ssl=context,
+                                                 reuse_port=True)
+        await wait_until(lambda: len(self.links) == len(gateways), "gateways that dial", 20)
+        return self
+
+    async def serve(self, reader, writer):
+        try:
+            while True:
+                size, = struct.unpack(">I", await reader.readexactly(4))
+                data = await reader.readexactly(size)
+                if data[0] == 1:
+                    part, = struct.unpack(">H", data[6:8])
+                    writer.write(frame(1, struct.pack(">HHBH", 1, 1, 1, part) + os.urandom(32)
+                                       + struct.pack(">QQIH", 0, 0, 1 << 22, len(self.name)) + self.name))
+                    if part == 0:       # it knows nothing, and wants all
+                        writer.write(frame(0x44, struct.pack(">BH", 0, len(self.name)) + self.name
+                                           + struct.pack(">QBQ", 0, 0, 0) + bytes(32) + struct.pack(">QH", 0, 0)))
+                        self.links.append(writer)
+                        self.heard[writer] = b""
+                elif data[0] == 3:
+                    writer.write(frame(4, data[1:]))
+                if writer in self.heard:
+                    self.heard[writer] += data
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass
+
+    def send(self, data):
+        for writer in self.links:
+            writer.write(data)
+
+    async def pongs(self):
+        """All are read up to here, and none has ended."""
+        for writer in self.links:
+            self.heard[writer] = b""
+        self.send(frame(3, struct.pack(">Q", 77)))
+        await self.hears(b"\4" + struct.pack(">Q", 77))
+
+    async def hears(self, what):
+        for writer in self.links:
+            await wait_until(lambda writer=writer: what in self.heard[writer], f"{what} from a gateway")
+
+    async def close(self):
+        for writer in self.links:
+            writer.transport.abort()
+        self.server.close()
 
 
 class Impostor:
