@@ -152,6 +152,14 @@ bool Simulation::break_connection(std::size_t bytes_max) {
     return true;
 }
 
+void Simulation::break_no_more() {
+    for (const auto& loop : network_->loops) {
+        loop->for_each_socket([](SimulatedSocket& socket) {
+            if (!socket.broken) socket.fault.reset();
+        });
+    }
+}
+
 void Simulation::inject(const StreamFault& fault) {
     network_->faults[{fault.connection, fault.from_client}] = fault;
 }

@@ -101,6 +101,8 @@ public:
     // Breaks one of the connections that stand, picked by the seed, after 0 .. bytes_max - 1
     // further bytes in one of its directions: both ends see a reset. False: there is none.
     bool break_connection(std::size_t bytes_max);
+    // Those that were picked and are whole still stay so.
+    void break_no_more();
     // One for each connection and direction; before it comes up.
     void inject(const StreamFault&);
     // From now on; connections that stand already have no record.

@@ -122,6 +122,7 @@ TEST(Split, WhateverBreaksNothingIsLostInSilence) {
             }
             pass(world, 300ms);
         }
+        world.simulation.break_no_more();
         world.settle(300s);
         expect_the_law(world);
         if (HasFailure()) return;
