@@ -62,6 +62,12 @@ std::string digest_line(std::string_view name, std::string_view rest) {
     return std::string(name) + hex_of(sha256({rest})) + "\n";
 }
 
+bool is_of(const std::string& name, config::Scope scope) {
+    config::Path path;
+    std::string why;
+    return config::resolve(name, path, why) && config::scope_of(*path.key) == scope;
+}
+
 void write_settings(std::string& text, const Commit& commit, config::Scope scope) {
     std::map<std::uint64_t, std::string> by_commit;
     for (const auto& [name, entry] : commit.settings.entries()) {
@@ -77,10 +83,7 @@ void write_settings(std::string& text, const Commit& commit, config::Scope scope
         text.append(": ").append(name).append(" = ").append(entry.value.text).append("\n");
     }
     for (const std::string& name : commit.not_set_before) {
-        config::Path path;
-        std::string why;
-        if (!config::resolve(name, path, why) || config::scope_of(*path.key) != scope) continue;
-        text.append(kNotBefore).append(name).append("\n");
+        if (is_of(name, scope)) text.append(kNotBefore).append(name).append("\n");
     }
 }
 
@@ -174,7 +177,9 @@ class LineReader {
 public:
     LineReader(Commit& commit, std::string& why) : commit_(commit), why_(why) {}
 
-    Outcome read(std::string_view text, std::string_view digest_name, Sha256Digest* digest) {
+    // with_settings: or the header alone, which costs little.
+    Outcome read(std::string_view text, std::string_view digest_name, Sha256Digest* digest,
+                 bool with_settings = true) {
         const std::string first = std::string(take_line(text)) + "\n";
         if (first != digest_line(digest_name, text)) {
             why_ = "it is damaged: its digest does not match";
@@ -184,7 +189,8 @@ public:
         Outcome outcome = Outcome::kGood;
         // All of the header is read, so that it is known which commit it is that can't be used.
         while (!text.empty() && outcome != Outcome::kDamaged) {
-            const Outcome line = read_line(take_line(text), outcome == Outcome::kGood);
+            const Outcome line =
+                read_line(take_line(text), with_settings && outcome == Outcome::kGood);
             if (line != Outcome::kGood) outcome = line;
         }
         if (outcome == Outcome::kDamaged) why_ = "a line of its header is not valid";
@@ -237,7 +243,7 @@ private:
             return good(time.has_value());
         }
         if (is(kNotBefore)) {
-            commit_.not_set_before.emplace_back(value(kNotBefore));
+            if (settings) commit_.not_set_before.emplace_back(value(kNotBefore));
             return Outcome::kGood;
         }
         if (is(kBefore)) {
@@ -366,16 +372,21 @@ std::string Commits::write_published(Commit& commit) {
     return digest_line(kDigest, text) + text;
 }
 
-Commits::Outcome Commits::parse_published(std::string_view text, Commit& commit, std::string& why) {
+Commits::Outcome Commits::parse_published(std::string_view text, Commit& commit, std::string& why,
+                                          bool with_settings) {
     const std::string_view published = without_proof(text);
+    commit = {};
     commit.proof = text.substr(published.size());
-    Outcome outcome = LineReader(commit, why).read(published, kDigest, &commit.digest);
+    Outcome outcome =
+        LineReader(commit, why).read(published, kDigest, &commit.digest, with_settings);
     if (outcome != Outcome::kDamaged && (commit.number == 0 || commit.time == WallTime{})) {
         why = "it has no number or no time";
         outcome = Outcome::kDamaged;
     }
     commit.settings = settings_of(commit.settings, config::Scope::kPool);
     commit.before = settings_of(commit.before, config::Scope::kPool);
+    std::erase_if(commit.not_set_before,
+                  [](const std::string& name) { return !is_of(name, config::Scope::kPool); });
     return outcome;
 }
 

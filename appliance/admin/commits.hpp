@@ -85,8 +85,9 @@ public:
     // Of a text with a proof behind it: what that is of.
     [[nodiscard]] static std::string_view without_proof(std::string_view text);
     // What a node has got. Whatever is said there of a node alone is left out. kNotUnderstood: but
-    // for the settings it is known.
-    [[nodiscard]] static Outcome parse_published(std::string_view text, Commit&, std::string& why);
+    // for the settings it is known. Without settings: little work, whoever it is of.
+    [[nodiscard]] static Outcome parse_published(std::string_view text, Commit&, std::string& why,
+                                                 bool with_settings = true);
     // Its published part, and its proof, as it was kept. Empty: it can't be read.
     [[nodiscard]] std::string published(std::uint64_t number) const;
 

@@ -170,7 +170,9 @@ const rules::Snapshot* Configuration::load(Problems& problems) {
             held = hold(commit, commits_.published(*number), "");
         }
     }
-    next.committed = committed_.settings;
+    // One that was to be confirmed by now is not in force again, not even until the first turn.
+    const bool overdue = unconfirmed_for(now()) == std::chrono::seconds(0);
+    next.committed = overdue ? committed_.taking_it_back().settings : committed_.settings;
     warn_of_overridden(next.files, next.committed, problems);
     std::vector<Change> changes;
     if (config::any_error(problems) ||
@@ -257,8 +259,9 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
                               " s more; confirm it or roll it back before another one");
     }
     const bool confirms = note.kind == Note::Kind::kConfirms;
-    const bool for_all =
-        confirms || !same(config_of_pool(layers_.committed), config_of_pool(committed));
+    const bool for_all = confirms
+                             ? !committed_.proof.empty()
+                             : !same(config_of_pool(layers_.committed), config_of_pool(committed));
     if (std::string not_here = host.why_not_for_all(); for_all && !not_here.empty()) {
         return refuse("", std::move(not_here));
     }
@@ -334,7 +337,8 @@ std::string Configuration::fault_of_signer(AdminHost& host, const Received& rece
     const Signer signer = host.signer_of(published, commit.proof, commit.time);
     if (!signer.fault.empty()) return signer.fault;
     const auto is_signer = [&signer](std::string_view host_name) {
-        return std::ranges::find(signer.names, host_name) != signer.names.end();
+        return std::ranges::find(signer.names, config::lower_ascii(host_name)) !=
+               signer.names.end();
     };
     std::string edge;
     for (const std::string& name : tree_.instances("pool")) {
@@ -362,8 +366,11 @@ std::string Configuration::fault_of_signer(AdminHost& host, const Received& rece
 bool Configuration::take(AdminHost& host, const Received& received, WallTime time,
                          std::string& why) {
     Commit commit;
-    const auto outcome = Commits::parse_published(received.published, commit, why);
-    if (outcome == Commits::Outcome::kDamaged) return false;
+    // All of it is read when it is known who has made it.
+    if (Commits::parse_published(received.published, commit, why, false) ==
+        Commits::Outcome::kDamaged) {
+        return false;
+    }
     if (commit.id() <= held_.id) return true;
     const std::uint64_t newest = std::max(held_.id.number, committed_.number);
     if (commit.number > newest && commit.number - newest > limits::kCommitsAhead) {
@@ -375,6 +382,7 @@ bool Configuration::take(AdminHost& host, const Received& received, WallTime tim
         why = std::move(fault);
         return false;
     }
+    const auto outcome = Commits::parse_published(received.published, commit, why);
     if (commit.unconfirmed()) {
         // Nobody has signed how much time is left: it is not less than by the clock here.
         const auto most = std::chrono::duration_cast<std::chrono::seconds>(commit.confirm_within);
@@ -382,7 +390,7 @@ bool Configuration::take(AdminHost& host, const Received& received, WallTime tim
         commit.take_back_at = time + std::min(std::max(received.left, by_clock), most);
     }
     if (outcome == Commits::Outcome::kGood) {
-        add_own(commit);
+        add_own(host, commit);
         if (commit.unconfirmed() && commit.take_back_at <= time) {  // not even for a moment
             why = keep(host, commit, received.published);
             if (!why.empty()) return false;
@@ -416,9 +424,21 @@ void Configuration::refuse(AdminHost& host, const Commit& commit, const std::str
               {{"commit", commit.number}, {"author", commit.author}, {"error", why}});
 }
 
-// What is committed of this node alone stays.
-void Configuration::add_own(Commit& commit) const {
-    commit.settings.overlay(settings_of(layers_.committed, config::Scope::kNode));
+// What is committed of this node alone stays; but what waits for its confirmation does not become
+// final by another one's commit.
+void Configuration::add_own(AdminHost& host, Commit& commit) const {
+    const bool waits = committed_.unconfirmed() && commit.id() != committed_.id();
+    const bool confirms =
+        waits && commit.number == committed_.number + 1 &&
+        commit.rank == config::CommitRank::kPerson &&
+        same(config_of_pool(committed_.settings), config_of_pool(commit.settings));
+    const Tree own = waits && !confirms ? committed_.taking_it_back().settings : layers_.committed;
+    if (waits && !confirms && !same(config::Tree(own), layers_.committed)) {
+        host.note(EventId::kCommitTakenBack, {{"commit", committed_.number},
+                                              {"author", committed_.author},
+                                              {"comment", committed_.comment}});
+    }
+    commit.settings.overlay(settings_of(own, config::Scope::kNode));
 }
 
 // Puts it in force. Else: why not.
@@ -437,6 +457,7 @@ std::string Configuration::use(AdminHost& host, Commit& commit, const std::strin
     if (!why.empty()) return why;
     hold(commit, published, "");
     committed_ = commit;
+    tried_at_ = {};
     put_in_force(&host, std::move(next), std::move(tree), std::move(snapshot));
     return {};
 }
@@ -497,7 +518,7 @@ void Configuration::try_again(AdminHost& host) {
     tried_at_ = time;
     if (Commits::parse_published(published, commit, why) != Commits::Outcome::kGood) return;
     commit.take_back_at = held_.take_back_at;
-    add_own(commit);
+    add_own(host, commit);
     // It may be the one that is held, or what that one takes back.
     if (commit.unconfirmed() && (commit.take_back_at <= time || commit.number < held_.id.number)) {
         Commit back = commit.taking_it_back();
@@ -508,7 +529,13 @@ void Configuration::try_again(AdminHost& host) {
 }
 
 void Configuration::expire(AdminHost& host, WallTime time) {
-    if (held_.why.empty() && unconfirmed_for(time) == std::chrono::seconds(0)) {
+    if (committed_.unconfirmed()) {  // a clock that is set back does not stretch it
+        const auto within =
+            std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
+        committed_.take_back_at = std::min(committed_.take_back_at, time + within);
+    }
+    if (held_.why.empty() && unconfirmed_for(time) == std::chrono::seconds(0) &&
+        time >= tried_at_ + kTryAgain) {
         take_back(host, Commit(committed_), time);
     }
     if (!held_.why.empty() && time >= tried_at_ + kTryAgain) try_again(host);

@@ -105,7 +105,7 @@ private:
     [[nodiscard]] std::string fault_of_signer(AdminHost&, const Received&, const Commit&) const;
     void take_back(AdminHost&, const Commit&, WallTime now);
     void try_again(AdminHost&);
-    void add_own(Commit&) const;
+    void add_own(AdminHost&, Commit&) const;
     std::vector<std::uint64_t> set_aside_before(AdminHost&, const Commit&);
     // Validates. Null: `problems` says why.
     std::unique_ptr<const rules::Snapshot> check(const config::Tree&, config::Problems&,

@@ -467,7 +467,7 @@ private:
         if (!is_one_of(known, action)) {
             return usage(unknown((verb + " has no action").c_str(), action, known));
         }
-        static constexpr std::string_view kChange[] = {"--dry-run", "--comment="};
+        static constexpr std::string_view kChange[] = {"--dry-run", "--comment=", "--confirm="};
         const bool reads = action == "list" || action == "show";
         Words words;
         std::string why;

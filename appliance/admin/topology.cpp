@@ -315,8 +315,11 @@ private:
         const bool dry = bool_of(request_, "dry_run");
         Problems problems;
         std::vector<Change> changes;
-        const bool good = configuration_.commit(host_, std::move(next), {author_, comment()}, dry,
-                                                problems, changes);
+        Note note{author_, comment()};
+        std::string why;
+        if (!read_confirm(request_, note.confirm_within, why)) return refusal(why);
+        const bool good =
+            configuration_.commit(host_, std::move(next), note, dry, problems, changes);
         // Partners are not the matter here.
         std::erase_if(problems, [](const config::Problem& problem) {
             return problem.warning && problem.key.starts_with("partner/");

@@ -7,6 +7,7 @@
 #include "core/base/file.hpp"
 #include "core/base/hex.hpp"
 #include "core/base/limits.hpp"
+#include "core/config/text.hpp"
 #include "net/revocation.hpp"
 
 namespace fedgate {
@@ -124,12 +125,13 @@ admin::Signer judge_commit(Bytes published, Bytes text, WallTime time, const Com
     const auto leaf = net::parse_certificate(chain.front());
     if (!leaf) return {{}, "the certificate of who has signed it is malformed"};
     admin::Signer signer;
-    signer.names.assign(leaf->dns_names.begin(), leaf->dns_names.end());
+    // As the link takes them: whatever their case.
+    for (const Bytes name : leaf->dns_names) signer.names.push_back(config::lower_ascii(name));
     const std::string who = proof.name.substr(0, 253);
     if (std::string fault = fault_of(chain, time, terms); !fault.empty()) {
         return {{}, "the certificate of " + who + ", who has signed it, " + fault};
     }
-    if (std::ranges::find(signer.names, proof.name) == signer.names.end()) {
+    if (std::ranges::find(signer.names, config::lower_ascii(proof.name)) == signer.names.end()) {
         return {{}, "it is signed by another one than it says, " + who};
     }
     if (!net::is_signed(published, proof.signature, net::algorithm_of(leaf->key), leaf->key)) {

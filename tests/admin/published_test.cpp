@@ -5,6 +5,7 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -539,6 +540,51 @@ TEST_F(Published, WhatAnEdgeSetsForItselfIsNotToldAndStays) {
     ASSERT_TRUE(edge.take(a()));
     EXPECT_FALSE(edge.confirm());
     EXPECT_EQ(edge.number(), 3U);
+}
+
+TEST_F(Published, WhatWaitsAtOneNodeIsNotConfirmedByAnothersCommit) {
+    const Note wait{"alice", "", Note::Kind::kChanges, 60s};
+    for (OneNode* edge : {&b(), &c()}) {
+        edge->host.name.clear();
+        edge->host.not_for_all = "commit at a gateway";
+        ASSERT_TRUE(edge->commit("core.threads", "2", wait));
+    }
+    ASSERT_TRUE(c().confirm()) << c().problems.back().text;  // its own, an edge may
+    c().configuration->expire(c().host, now() + 61s);
+    EXPECT_TRUE(c().at("core.threads").starts_with("2 (")) << c().at("core.threads");
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "3KiB"));
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().at("im.max_bytes"), "3KiB (commit 3)");
+    EXPECT_EQ(b().at("core.threads"), "0 (default)");
+    EXPECT_EQ(b().count(EventId::kCommitTakenBack), 1);
+    ASSERT_TRUE(c().take(a()));
+    EXPECT_TRUE(c().at("core.threads").starts_with("2 (")) << c().at("core.threads");
+}
+
+TEST_F(Published, WhatIsOverdueAtTheStartIsNotInForceAgain) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB", {"alice", "", Note::Kind::kChanges, 1s}));
+    while (a().configuration->unconfirmed_for(now()) > 0s) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    a().start();
+    EXPECT_EQ(a().at("im.max_bytes"), "1KiB (commit 1)");
+    a().configuration->expire(a().host, now());
+    EXPECT_EQ(a().number(), 3U);
+    EXPECT_EQ(a().at("im.max_bytes"), "1KiB (commit 1)");
+}
+
+TEST_F(Published, AClockThatIsSetBackGivesNoMoreTime) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB", {"alice", "", Note::Kind::kChanges, 60s}));
+    const WallTime yesterday = now() - 24h;
+    a().configuration->expire(a().host, yesterday);
+    EXPECT_EQ(a().number(), 2U);
+    a().configuration->expire(a().host, yesterday + 61s);
+    EXPECT_EQ(a().number(), 3U);
+    EXPECT_EQ(a().at("im.max_bytes"), "1KiB (commit 1)");
 }
 
 TEST_F(Published, TenThousandPartnersFit) {

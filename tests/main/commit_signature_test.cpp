@@ -116,6 +116,14 @@ TEST_F(CommitSignature, IsByTheOneItSays) {
         << why_;
 }
 
+// As the link knows its peers: an edge whose certificate has a capital letter is an edge.
+TEST_F(CommitSignature, IsByItsNameInWhateverCase) {
+    const std::string proof = sign("upper", "upper", "upper.example");
+    const admin::Signer signer = judge_commit(kText, proof, now(), {&roots_, nullptr, now()});
+    EXPECT_EQ(signer.fault, "");
+    EXPECT_EQ(signer.names, std::vector<std::string>{"upper.example"});
+}
+
 TEST_F(CommitSignature, HasNoMoreCertificatesThanItMay) {
     std::string proof = sign("good", "good", "xmpp.example");
     const std::string certificate = proof.substr(proof.find("# certificate: "));

@@ -116,6 +116,7 @@ for n in rsa1024 rsa2048 ed25519; do echo "subjectAltName=DNS:$n.example" >$n.ex
 # What signs: another curve, and keys in the older formats.
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384.key
 echo "subjectAltName=DNS:p384.example" >p384.ext; sign p384 ca
+cp p384.key upper.key; echo "subjectAltName=DNS:Upper.Example" >upper.ext; sign upper ca
 openssl ec -in good.key -out good_ec.key; openssl rsa -traditional -in rsa2048.key -out rsa2048_rsa.key
 # RSA-PSS: salt of the digest's size, of the largest that fits, and over SHA-1.
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsaca.key; root rsaca
