@@ -69,7 +69,7 @@ Sites, pools and routes, where edges and gateways are on machines of their own:
   fedctl route set SITE POOL        first by that pool; when none of its edges is there, by the others
                                     in the order of their priorities, until it is back
   fedctl route unset SITE           by priority alone
-  --dry-run, --comment TEXT         as with partner
+  --dry-run, --comment, --confirm   as with partner
 
 Every change of these is a commit: checked as a whole, numbered, kept in dirs.state, in force
 within a second and after a restart. Streams that it does not concern stay. It is published over the
