@@ -82,19 +82,24 @@ class Routes(PeerTest):
         self.world_ = await self.world(of=RouteWorld, keys=KEYS)
         return self.world_, self.world_.fedgate.gateway, *self.world_.fedgate.edges
 
-    async def send(self, sender, body):
+    async def send(self, sender, body, in_doubt=False):
+        """in_doubt: it may be refused as what was under way to an edge that died: False."""
         world = self.world_
         answer = await world.agent.send_message(f"sip:{sender}", f"sip:{JULIET}", body,
                                                 (world.kamailio.address, 5060))
+        if in_doubt and answer.status == 504:
+            return False
         self.assertEqual(answer.status, 200)
         await world.juliet.wait_for_body(body)
+        return True
 
-    async def way_of(self, sender, body):
-        """Which edge has carried a message of his."""
+    async def way_of(self, sender, body, in_doubt=False):
+        """Which edge has carried a message of his; None: it was refused."""
         edges = self.world_.fedgate.edges
         alive = [edge for edge in edges if edge.process.is_alive]
         before = [await edge.counter("link.stanzas.to_partners") for edge in alive]
-        await self.send(sender, body)
+        if not await self.send(sender, body, in_doubt):
+            return None
         after = [await edge.counter("link.stanzas.to_partners") for edge in alive]
         carried = [edge.name for edge, a, b in zip(alive, before, after) if b > a]
         self.assertEqual(len(carried), 1, body)
@@ -102,7 +107,8 @@ class Routes(PeerTest):
 
     async def goes_by(self, sender, edge, what, seconds):
         start, number = time.monotonic(), 0
-        while await self.way_of(sender, f"{what} {number}") != edge:
+        # The kernel may close a killed program's sockets a moment after it has ended: the first one is in doubt.
+        while await self.way_of(sender, f"{what} {number}", in_doubt=number == 0) != edge:
             self.assertLess(time.monotonic() - start, seconds, what)
             number += 1
         return time.monotonic() - start
