@@ -11,33 +11,12 @@
 #include "appliance/link/client.hpp"
 #include "appliance/link/server.hpp"
 #include "core/run/simulation.hpp"
+#include "tests/link/link_sides.hpp"
 
 namespace fedgate::link {
 namespace {
 
-constexpr std::uint16_t kPort = 23'456;
 const std::vector<std::string> kNames{"edge1.int", "edge2.int", "gw1.int", "gw2.int"};
-
-const net::SelfSigned& certificate(const std::string& name) {
-    static std::map<std::string, net::SelfSigned> all;
-    auto at = all.find(name);
-    if (at == all.end()) {
-        auto made = net::make_self_signed({name}, 3'650, SimulationSettings{}.wall_start);
-        FEDGATE_CHECK(made.has_value());
-        at = all.emplace(name, std::move(*made)).first;
-    }
-    return at->second;
-}
-
-std::unique_ptr<net::TlsContext> tls_of(const std::string& name) {
-    net::TlsConfig config;
-    config.credentials.push_back(
-        {{{}, certificate(name).certificate}, {{}, certificate(name).key}});
-    for (const std::string& one : kNames) config.ca.text += certificate(one).certificate;
-    auto context = net::TlsContext::load(config);
-    FEDGATE_CHECK(context.has_value());
-    return std::move(*context);
-}
 
 // The commits of a test: their texts, and which they are.
 struct Books {
@@ -57,7 +36,7 @@ struct Process : TopologyOwner {
           loop(simulation.make_loop(node)),
           shard(group, 0, loop),
           resolver(loop),
-          tls(tls_of(name)),
+          tls(tls_of(name, kNames)),
           topology(loop, *this) {}
 
     void on_commit(Bytes peer, std::string published, std::chrono::seconds left) override {
