@@ -4,12 +4,12 @@
 #include <charconv>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <span>
 #include <string_view>
 
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/words.hpp"
 #include "core/base/file.hpp"
 
 namespace fedgate::admin {
@@ -116,32 +116,6 @@ constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"
 constexpr std::string_view kRouteActions[] = {"list", "set", "unset"};
 constexpr std::string_view kConfigActions[] = {"log",   "diff",   "rollback",
                                                "check", "commit", "confirm"};
-
-// How many letters differ, roughly: enough for a slip of the finger.
-std::size_t slips(std::string_view a, std::string_view b) {
-    std::size_t front = 0;
-    while (front < a.size() && front < b.size() && a[front] == b[front]) ++front;
-    std::size_t back = 0;
-    while (back < a.size() - front && back < b.size() - front &&
-           a[a.size() - 1 - back] == b[b.size() - 1 - back]) {
-        ++back;
-    }
-    return std::max(a.size(), b.size()) - front - back;
-}
-
-// "there is no verb 'prots'; did you mean ports?"
-std::string unknown(const char* what, const std::string& typed,
-                    std::span<const std::string_view> known) {
-    const auto best = std::ranges::min_element(
-        known, {}, [&typed](std::string_view name) { return slips(typed, name); });
-    std::string text = std::string(what) + " '" + typed + "'";
-    if (slips(typed, *best) <= 2) text += "; did you mean " + std::string(*best) + "?";
-    return text + " (fedctl help)";
-}
-
-bool is_one_of(std::span<const std::string_view> known, const std::string& typed) {
-    return std::ranges::find(known, typed) != known.end();
-}
 
 class Tool {
 public:
@@ -375,35 +349,6 @@ private:
                     [&options](const Json& answer) { return show_keys(answer, options.style); });
     }
 
-    // Options that take what follows, and the words around them.
-    struct Words {
-        std::map<std::string, std::string> options;  // `--for` -> `1h`
-        std::vector<std::string> words;
-    };
-
-    // `known`: "--comment=" takes a value, "--dry-run" takes none.
-    bool cut(const std::vector<std::string>& rest, std::span<const std::string_view> known,
-             Words& words, std::string& why) {
-        for (std::size_t i = 1; i < rest.size(); ++i) {
-            const std::string& word = rest[i];
-            if (!word.starts_with("--")) {
-                words.words.push_back(word);
-            } else if (is_one_of(known, word + "=")) {
-                if (i + 1 == rest.size()) {
-                    why = word + " needs a value";
-                    return false;
-                }
-                words.options[word] = rest[++i];
-            } else if (is_one_of(known, word)) {
-                words.options[word] = "yes";
-            } else {
-                why = rest[0] + " has no option " + word + " (fedctl help)";
-                return false;
-            }
-        }
-        return true;
-    }
-
     int partner(const std::vector<std::string>& rest) {
         if (rest.empty()) return usage("partner needs list, show, add, set, ... (fedctl help)");
         const std::string& action = rest.front();
@@ -425,7 +370,7 @@ private:
                            : action == "show"  ? std::span<const std::string_view>()
                            : action == "block" ? std::span<const std::string_view>(kBlock)
                                                : std::span<const std::string_view>(kChange);
-        if (!cut(rest, known, words, why)) return usage(why);
+        if (!cut_words(rest, known, words, why)) return usage(why);
         const bool many = action == "remove" || action == "block" || action == "unblock";
         if (action == "list" ? !words.words.empty() : words.words.empty()) {
             return usage(action == "list" ? "list takes --filter GLOB only"
@@ -443,16 +388,6 @@ private:
                                                 : show_partner);
     }
 
-    static void add_options(Json& request, const Words& words) {
-        for (const auto& [name, value] : words.options) {
-            if (name == "--dry-run") {
-                request["dry_run"] = true;
-            } else {
-                request[name.substr(2)] = value;
-            }
-        }
-    }
-
     int topology(const std::string& verb, const std::vector<std::string>& rest) {
         const auto known = verb == "route" ? std::span<const std::string_view>(kRouteActions)
                                            : std::span<const std::string_view>(kTopologyActions);
@@ -465,16 +400,16 @@ private:
         }
         const std::string& action = rest.front();
         if (!is_one_of(known, action)) {
-            return usage(unknown((verb + " has no action").c_str(), action, known));
+            return usage(unknown(verb + " has no action", action, known));
         }
         static constexpr std::string_view kChange[] = {"--dry-run", "--comment=", "--confirm="};
         const bool reads = action == "list" || action == "show";
         Words words;
         std::string why;
-        if (!cut(rest,
-                 reads ? std::span<const std::string_view>()
-                       : std::span<const std::string_view>(kChange),
-                 words, why)) {
+        if (!cut_words(rest,
+                       reads ? std::span<const std::string_view>()
+                             : std::span<const std::string_view>(kChange),
+                       words, why)) {
             return usage(why);
         }
         const std::size_t count = words.words.size();
@@ -519,10 +454,10 @@ private:
         const bool changes = action == "rollback" || action == "commit";
         Words words;
         std::string why;
-        if (!cut(rest,
-                 changes ? std::span<const std::string_view>(kChange)
-                         : std::span<const std::string_view>(),
-                 words, why)) {
+        if (!cut_words(rest,
+                       changes ? std::span<const std::string_view>(kChange)
+                               : std::span<const std::string_view>(),
+                       words, why)) {
             return usage(why);
         }
         const std::size_t count = words.words.size();
