@@ -33,6 +33,10 @@ constexpr Duration kTakenBackAtOnce = 1s;
 // Users who are of another site from now on: all that was sent before has so long to get away.
 constexpr Duration kHeldForUsers = 500ms;
 
+bool same_address(const SocketAddress& one, const SocketAddress& other) {
+    return net::format_address(one) == net::format_address(other);
+}
+
 bool is_below(Bytes name, Bytes domain) {
     return name == domain || (name.size() > domain.size() && name.ends_with(domain) &&
                               name[name.size() - domain.size() - 1] == '.');
@@ -40,17 +44,28 @@ bool is_below(Bytes name, Bytes domain) {
 
 }  // namespace
 
+// An edge that there should be a link to. By host and port it is one, in whatever ways it is named.
+struct Client::Wanted {
+    std::string host;
+    std::uint16_t port;
+    std::uint32_t rank;  // lower is first
+    std::uint16_t weight;
+    std::string pool;
+    std::string domain;              // whose records name it; empty: it is configured
+    std::vector<std::string> names;  // one of which its certificate has
+};
+
 // The link to one edge, and the way to it.
 struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner, TimerOwner {
-    Link(Client& c, const ClientSettings::Edge& e, std::uint32_t its_rank,
-         std::vector<std::string> its_names)
+    Link(Client& c, Wanted w)
         : client(c),
-          host(e.host),
-          port(e.port),
-          rank(its_rank),
-          weight(e.weight),
-          pool(e.pool),
-          names(std::move(its_names)),
+          host(std::move(w.host)),
+          port(w.port),
+          rank(w.rank),
+          weight(w.weight),
+          pool(std::move(w.pool)),
+          domain(std::move(w.domain)),
+          names(std::move(w.names)),
           dialer(c.shard_.loop(), c.resolver_, *this, &addresses),
           timer(*this),
           since(c.shard_.loop().now()),
@@ -73,6 +88,10 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     void on_drain(Channel&) override { client.note_who_is_there(); }
 
     void dial() {
+        if (instance != Id{} &&
+            is_twin([this](const Link& other) { return other.instance == instance; })) {
+            return;
+        }
         addresses.set({});  // when it is tried again is said here alone
         dialer.start(net::Lookup::fixed(host, port, net::Transport::kTcp, {.allow_literal = true}),
                      *this, kLinkConnection);
@@ -86,6 +105,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
                    const net::Target&) override {
         dialer.succeeded();
         connection = std::move(dialed);
+        if (reaches_twin()) return;
         connection->start_tls_client(*client.tls_, host, kLinkAlpn);
         client.shard_.loop().timers().arm(timer, client.shard_.loop().now() + kHandshakeWithin);
     }
@@ -102,8 +122,33 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
             connection.reset();
             return dial_later();
         }
+        if (reaches_twin()) return;
         timer.cancel();
+        reached = secured.peer_address();
         channel.dialled(std::move(connection));
+    }
+    // Another link goes to the same process by another name, or still goes there: two would end
+    // each other's sessions, by turns. This one is tried again later.
+    template <typename Same>
+    [[nodiscard]] bool is_twin(Same same) {
+        for (const auto& other : client.links_) {
+            const Channel& its = other->channel;
+            if (other.get() == this || (its.connection() == nullptr && !its.session().resumable()))
+                continue;
+            if (!same(*other)) continue;
+            tell_refused("it is " + other->host + ", which is linked already");
+            dial_later();
+            return true;
+        }
+        return false;
+    }
+    [[nodiscard]] bool reaches_twin() {
+        const SocketAddress& address = connection->peer_address();
+        if (!is_twin([&](const Link& other) { return same_address(other.reached, address); })) {
+            return false;
+        }
+        connection.reset();
+        return true;
     }
     std::size_t on_data(net::Connection&, MutableBytes) override { return 0; }
     void on_closed(net::Connection&, Error) override {
@@ -148,6 +193,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     Instant leaves_until{};
     std::string leaves_why;
     bool listed = true;              // else it serves out the connection that it has
+    std::string domain;              // whose records name it; empty: it is configured
     std::vector<std::string> names;  // one of which its certificate has
     Trial trial;
     net::TargetPool addresses;
@@ -158,6 +204,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     bool told_down = false;
     Instant since;  // up or down
     std::string why;
+    SocketAddress reached{};
     Id instance{};                   // of the process that was there last
     bool lived = false;              // it was the same one before this session
     Instant began{};                 // that
@@ -180,6 +227,8 @@ struct Client::Service final : net::ResolverOwner, TimerOwner {
     }
     void on_resolved(net::QueryId, const net::DnsAnswer& answer) override {
         query = {};
+        answered = answered || (answer.status != net::DnsStatus::kFailed &&
+                                answer.status != net::DnsStatus::kBogus);
         client.take_service(*this, answer);
         client.shard_.loop().timers().arm(
             timer, client.shard_.loop().now() + std::min(answer.ttl, kAskService));
@@ -189,7 +238,8 @@ struct Client::Service final : net::ResolverOwner, TimerOwner {
     Client& client;
     const ClientSettings::Edge settings;
     net::QueryId query;
-    std::vector<Link*> links;
+    std::vector<Wanted> edges;
+    bool answered = false;
     bool told = false;  // that it names none
     Timer timer;
 };
@@ -203,16 +253,12 @@ Client::Client(Shard& shard, net::Resolver& resolver, net::TlsContext& tls, Clie
       edges_(shard.loop().now()),
       again_(shard.loop(), [this](const ToPartner& to) { return take(to); }),
       missed_(*this) {
+    find_services();
     find_edges();
     routes_.push_back({"", "", "", shard_.loop().now()});
 }
 
 Client::~Client() = default;
-
-void Client::add(const ClientSettings::Edge& edge, std::uint32_t rank,
-                 std::vector<std::string> names) {
-    links_.push_back(std::make_unique<Link>(*this, edge, rank, std::move(names)));
-}
 
 void Client::start() {
     started_ = true;
@@ -220,65 +266,106 @@ void Client::start() {
     for (auto& service : services_) service->ask();
 }
 
-// As settings_.edges say; those that are there already stay as they are.
-void Client::find_edges() {
-    for (const ClientSettings::Edge& edge : settings_.edges) {
-        if (edge.port == 0) {
-            const auto same = [&edge](const auto& one) { return one->settings == edge; };
-            if (std::ranges::any_of(services_, same)) continue;
-            services_.push_back(std::make_unique<Service>(*this, edge));
-            if (started_) services_.back()->ask();
-            continue;
-        }
-        const std::uint32_t rank = std::uint32_t{edge.priority} << 16;
-        const auto at = std::ranges::find_if(links_, [&edge](const auto& link) {
-            return link->host == edge.host && link->port == edge.port;
+// In the order of the configuration; one that is named in several ways is as its best one says.
+std::vector<Client::Wanted> Client::wanted() const {
+    std::vector<Wanted> all;
+    const auto add = [&all](Wanted next) {
+        const auto at = std::ranges::find_if(all, [&next](const Wanted& one) {
+            return one.host == next.host && one.port == next.port;
         });
-        if (at == links_.end()) {
-            add(edge, rank, {edge.host});
+        if (at == all.end()) return all.push_back(std::move(next));
+        std::vector<std::string> names = at->names;
+        names.insert(names.end(), next.names.begin(), next.names.end());
+        if (next.rank < at->rank) *at = std::move(next);
+        at->names = std::move(names);
+    };
+    for (const ClientSettings::Edge& edge : settings_.edges) {
+        if (edge.port == 0) continue;
+        const std::uint32_t rank = std::uint32_t{edge.priority} << 16;
+        add({edge.host, edge.port, rank, edge.weight, edge.pool, "", {edge.host}});
+    }
+    for (const auto& service : services_) {
+        for (const Wanted& one : service->edges) add(one);
+    }
+    return all;
+}
+
+void Client::find_services() {
+    for (const ClientSettings::Edge& edge : settings_.edges) {
+        const auto same = [&edge](const auto& one) { return one->settings == edge; };
+        if (edge.port != 0 || std::ranges::any_of(services_, same)) continue;
+        services_.push_back(std::make_unique<Service>(*this, edge));
+        if (started_) services_.back()->ask();
+    }
+}
+
+// Links to those that are wanted. What is there already stays as it is.
+void Client::find_edges() {
+    if (finished_) return;
+    std::vector<Wanted> wants = wanted();
+    const auto same = [](const auto& one, const auto& other) {
+        return one.host == other.host && one.port == other.port;
+    };
+    const auto link_to = [&](const Wanted& one) {
+        return std::ranges::any_of(links_, [&](const auto& link) { return same(*link, one); });
+    };
+    const auto is_wanted = [&](const Link& link) {
+        return std::ranges::any_of(wants, [&](const Wanted& one) { return same(one, link); });
+    };
+    // At another port from now on: it is the same edge, and the link that stands is as good.
+    for (const Wanted& one : wants) {
+        if (link_to(one)) continue;
+        const auto at = std::ranges::find_if(links_, [&](const auto& link) {
+            return link->host == one.host && !link->leaving && !is_wanted(*link);
+        });
+        if (at != links_.end()) (*at)->port = one.port;
+    }
+    for (auto& link : links_) {
+        if (!link->leaving && !is_wanted(*link)) leave_out(*link);
+    }
+    for (Wanted& one : wants) {
+        const auto at =
+            std::ranges::find_if(links_, [&](const auto& link) { return same(*link, one); });
+        if (at != links_.end()) {
+            if (!(*at)->leaving) adjust(**at, one);  // else it comes anew when that has ended
+        } else if (one.domain.empty() || links_.size() < limits::kLinkEdges) {
+            links_.push_back(std::make_unique<Link>(*this, std::move(one)));
             if (started_) links_.back()->dial();
-        } else if (!(*at)->leaving) {  // else it comes anew when that has ended
-            (*at)->rank = rank;
-            (*at)->weight = edge.weight;
-            (*at)->pool = edge.pool;
         }
+    }
+}
+
+void Client::adjust(Link& link, const Wanted& wanted) {
+    link.rank = wanted.rank;
+    link.weight = wanted.weight;
+    link.pool = wanted.pool;
+    link.domain = wanted.domain;
+    link.listed = true;
+    if (link.names != wanted.names) {
+        link.names = wanted.names;
+        identify_again(link);
+    }
+    if (started_ && link.idle() && !link.timer.armed()) link.dial();
+}
+
+// What DNS does not name any more serves out the connection that it has; what the configuration
+// does not name is let go, when it is known whom a new domain of it names.
+void Client::leave_out(Link& link) {
+    const auto names_it = [&](const auto& one) { return one->settings.host == link.domain; };
+    if (!link.domain.empty() && std::ranges::any_of(services_, names_it)) {
+        link.listed = false;
+    } else if (std::ranges::all_of(services_, [](const auto& one) { return one->answered; })) {
+        let_go(link, "it does not use this edge any more");
     }
 }
 
 void Client::set_edges(std::vector<ClientSettings::Edge> edges) {
     if (draining_ || edges == settings_.edges) return;
     settings_.edges = std::move(edges);
-    static constexpr Bytes kGone = "it does not use this edge any more";
-    const auto named = [this](const auto& same) {
-        return std::ranges::any_of(settings_.edges, same);
-    };
-    const auto is_named = [&named](const auto& link) {
-        return named([&link](const auto& edge) {
-            return edge.host == link->host && edge.port == link->port;
-        });
-    };
-    // At another port from now on: it is the same edge, and the link that stands is as good.
-    for (const ClientSettings::Edge& edge : settings_.edges) {
-        const auto same = [&](const auto& link) {
-            return link->host == edge.host && link->port == edge.port;
-        };
-        if (edge.port == 0 || std::ranges::any_of(links_, same)) continue;
-        const auto at = std::ranges::find_if(links_, [&](const auto& link) {
-            return link->host == edge.host && !link->leaving && !is_named(link);
-        });
-        if (at != links_.end()) (*at)->port = edge.port;
-    }
     std::erase_if(services_, [&](const auto& service) {
-        if (named([&](const auto& edge) { return edge == service->settings; })) return false;
-        for (Link* const link : service->links) let_go(*link, kGone);
-        return true;
+        return std::ranges::find(settings_.edges, service->settings) == settings_.edges.end();
     });
-    for (auto& link : links_) {
-        const bool found = std::ranges::any_of(services_, [&](const auto& service) {
-            return std::ranges::find(service->links, link.get()) != service->links.end();
-        });
-        if (!found && !is_named(link)) let_go(*link, kGone);
-    }
+    find_services();
     find_edges();
     end_leaving();
     note_who_is_there();
@@ -335,21 +422,20 @@ void Client::forget_gone() {
         return link.leaving ? !link.channel.session().resumable() && link.channel.closed()
                             : !link.listed && link.idle();
     };
-    for (auto& service : services_) {
-        std::erase_if(service->links, [&](const Link* link) { return is_gone(*link); });
-    }
     std::erase_if(links_, [&](const auto& link) { return is_gone(*link); });
 }
 
 void Client::set_tls(net::TlsContext& tls) {
     tls_ = &tls;
-    for (auto& link : links_) {
-        if (!link->channel.up()) continue;
-        const Known known = link->channel.identify_again(tls.terms(), link->names);
-        if (!known.name.empty()) continue;
-        link->tell_refused("it " + known.fault);
-        link->channel.end(EndCode::kRefused, "it " + known.fault);
-    }
+    for (auto& link : links_) identify_again(*link);
+}
+
+void Client::identify_again(Link& link) {
+    if (!link.channel.up()) return;
+    const Known known = link.channel.identify_again(tls_->terms(), link.names);
+    if (!known.name.empty()) return;
+    link.tell_refused("it " + known.fault);
+    link.channel.end(EndCode::kRefused, "it " + known.fault);
 }
 
 // Pairs keep the edge that they have until all that went there has a fate. Who is of another site
@@ -428,38 +514,25 @@ void Client::drain() {
 // Who may be trusted does not hang on what DNS says: a certificate has the domain's name, or the
 // edge's, if that is below the domain or DNSSEC vouches for the record (RFC 6125 1.8, 6.2.1).
 void Client::take_service(Service& service, const net::DnsAnswer& answer) {
-    if (answer.srv.empty() || draining_) {
-        if (draining_ || std::exchange(service.told, true)) return;
-        return shard_.log().event(EventId::kLinkDown,
-                                  {{"peer", service.settings.host}, {"reason", "names no edge"}});
-    }
-    service.told = false;
-    for (Link* link : service.links) link->listed = false;  // those that leave stay so
+    if (draining_) return;
+    if (!answer.srv.empty()) service.edges.clear();
     for (const net::SrvRecord& record : answer.srv) {
         if (record.target.empty()) continue;
-        const std::uint32_t rank = std::uint32_t{service.settings.priority} << 16 | record.priority;
-        const auto at = std::ranges::find_if(service.links, [&](const Link* link) {
-            return link->host == record.target && link->port == record.port;
-        });
-        if (at == service.links.end()) {
-            if (links_.size() >= limits::kLinkEdges) continue;
-            std::vector<std::string> names{service.settings.host};
-            if (answer.secure || is_below(record.target, service.settings.host)) {
-                names.push_back(record.target);
-            }
-            add({record.target, record.port, 0, record.weight, service.settings.pool}, rank,
-                std::move(names));
-            service.links.push_back(links_.back().get());
-            links_.back()->dial();
-            continue;
+        std::vector<std::string> names{service.settings.host};
+        if (answer.secure || is_below(record.target, service.settings.host)) {
+            names.push_back(record.target);
         }
-        Link& link = **at;
-        if (link.leaving) continue;
-        link.listed = true;
-        link.rank = rank;
-        link.weight = record.weight;
-        if (link.idle() && !link.timer.armed()) link.dial();
+        service.edges.push_back({record.target, record.port,
+                                 std::uint32_t{service.settings.priority} << 16 | record.priority,
+                                 record.weight, service.settings.pool, service.settings.host,
+                                 std::move(names)});
     }
+    if (answer.srv.empty() && !std::exchange(service.told, true)) {
+        shard_.log().event(EventId::kLinkDown,
+                           {{"peer", service.settings.host}, {"reason", "names no edge"}});
+    }
+    service.told = answer.srv.empty();
+    find_edges();
     forget_gone();
     note_who_is_there();
 }

@@ -65,7 +65,6 @@ public:
 
     void attach(GatewayDoor& gateway) { gateway_ = &gateway; }
     void start();
-    // For connections from now on.
     // For connections from now on. One whose other end is not to be trusted any more is ended.
     void set_tls(net::TlsContext&);
     // Other edges: those that are new are dialled; the link to one that is gone gets nothing new,
@@ -98,6 +97,7 @@ public:
     [[nodiscard]] std::vector<RouteRow> routes() const;
 
 private:
+    struct Wanted;
     struct Link;
     struct Service;
     // A pair of domains, and the edge that carries what goes from one to the other.
@@ -132,8 +132,12 @@ private:
     void on_returned(const Frame&, bool maybe_taken);
     void on_over(Link&);
 
-    void add(const ClientSettings::Edge&, std::uint32_t rank, std::vector<std::string> names);
+    [[nodiscard]] std::vector<Wanted> wanted() const;
+    void find_services();
     void find_edges();
+    void adjust(Link&, const Wanted&);
+    void leave_out(Link&);
+    void identify_again(Link&);
     void let_go(Link&, Bytes why);
     void end_leaving();
     void look_again();

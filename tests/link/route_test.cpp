@@ -1,5 +1,6 @@
 // Which edges what goes to partners takes: by its sender's site, by pools that change meanwhile, by
 // certificates that are not good any more.
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -206,6 +207,86 @@ TEST_F(RouteTest, AnEdgeThatIsTakenBackAtOnceComesBack) {
     wait(1s);
     EXPECT_EQ(gateway_.client->up_count(), 2u);
     EXPECT_TRUE(goes_by_first("v"));
+}
+
+// From names to a domain whose records name the same edges, and back: what is on its way stays
+// there, and no session ends.
+TEST_F(RouteTest, AnEdgeThatIsNamedInAnotherWayKeepsItsLink) {
+    const std::vector<ClientSettings::Edge> hosts{{"edge1.int", kPort, 0, 1, "a"},
+                                                  {"edge2.int", kPort, 1, 1, "b"}};
+    const auto opened = [&] { return gateway_.machine.group.sum(Counter::kLinkOpened); };
+    auto& resolver = gateway_.machine.resolver;
+    resolver.add_srv("_fedgate-link._tcp.int", {10, 1, kPort, "edge1.int"});
+    resolver.add_srv("_fedgate-link._tcp.int", {20, 1, kPort, "edge2.int"});
+    resolver.set_delay(500ms);  // till then it is not known whom the domain names
+    ASSERT_TRUE(send(1, "v"));
+    ASSERT_TRUE(until([&] { return first_->taken.size() == 1; }));
+    gateway_.client->set_edges({{"int", 0, 0, 1, "a"}});
+    wait(2s);
+    EXPECT_EQ(gateway_.client->rows().size(), 2u);
+    EXPECT_EQ(gateway_.client->rows()[0].peer, "edge1.int:23456");
+    // The same twice, and by its record, too.
+    gateway_.client->set_edges(
+        {{"edge1.int", kPort, 0, 1, "a"}, {"int", 0, 0, 1, "a"}, {"edge1.int", kPort, 3, 1, "a"}});
+    wait(2s);
+    EXPECT_EQ(gateway_.client->rows().size(), 2u);
+    gateway_.client->set_edges(hosts);
+    wait(2s);
+    EXPECT_EQ(gateway_.client->rows().size(), 2u);
+    first_->tell(Fate::kAcknowledged);
+    ASSERT_TRUE(until([&] { return gateway_.ended(1); }));
+    EXPECT_EQ(gateway_.last_fate(1), Fate::kAcknowledged);
+    EXPECT_EQ(opened(), 2u);
+    EXPECT_TRUE(goes_by_first("v"));
+    // A domain that does not name it: it is let go.
+    resolver.clear("_fedgate-link._tcp.int");
+    resolver.add_srv("_fedgate-link._tcp.int", {20, 1, kPort, "edge2.int"});
+    gateway_.client->set_edges({{"int", 0, 0, 1, "b"}});
+    ASSERT_TRUE(until([&] { return gateway_.client->rows().size() == 1; }));
+    EXPECT_EQ(gateway_.client->rows()[0].peer, "edge2.int:23456");
+    EXPECT_EQ(opened(), 2u);
+}
+
+// The names are of a domain that DNSSEC does not vouch for: its certificate has to be the domain's.
+TEST_F(RouteTest, ARecordOfAnotherDomainDoesNotKeepTheLink) {
+    gateway_.machine.resolver.add_srv("_fedgate-link._tcp.corp.example",
+                                      {10, 1, kPort, "edge1.int"});
+    gateway_.client->set_edges({{"corp.example", 0, 0, 1, "a"}, {"edge2.int", kPort, 1, 1, "b"}});
+    ASSERT_TRUE(until([&] { return gateway_.client->up_count() == 1; }));
+    wait(2s);
+    EXPECT_EQ(gateway_.client->up_count(), 1u);
+    EXPECT_NE(gateway_.machine.log().find("another name"), std::string::npos);
+}
+
+// One process by two names, or at two ports, would have two links, which end each other's session.
+TEST_F(RouteTest, AnEdgeThatIsReachedInTwoWaysHasOneLink) {
+    const auto opened = [&] { return gateway_.machine.group.sum(Counter::kLinkOpened); };
+    EdgeSide third(simulation_, "edge3.int");
+    auto& resolver = gateway_.machine.resolver;
+    for (const char* name : {"one.int", "two.int"}) {
+        resolver.add_address(name, simulation_.address(third.machine.node, 0));
+        resolver.add_srv("_fedgate-link._tcp.edge3.int", {10, 1, kPort, name});
+    }
+    const std::vector<ClientSettings::Edge> by_names{{"edge2.int", kPort, 1, 1, "b"},
+                                                     {"edge3.int", 0, 0, 1, "a"}};
+    gateway_.client->set_edges(by_names);
+    wait(10s);
+    EXPECT_EQ(opened(), 3u);  // not once more
+    EXPECT_EQ(gateway_.client->up_count(), 2u);
+    const auto is_told = [](const LinkRow& row) {
+        return row.why.ends_with("is linked already") && row.why.starts_with("it is ");
+    };
+    EXPECT_EQ(std::ranges::count_if(gateway_.client->rows(), is_told), 1);
+    third.server.set_listen({simulation_.address(third.machine.node, kPort),
+                             simulation_.address(third.machine.node, kPort + 1)});
+    resolver.add_address("edge3.int", simulation_.address(third.machine.node, 0));
+    gateway_.client->set_edges({{"edge2.int", kPort, 1, 1, "b"},
+                                {"edge3.int", kPort, 0, 1, "a"},
+                                {"edge3.int", kPort + 1, 0, 1, "a"}});
+    ASSERT_TRUE(until([&] { return gateway_.client->up_count() == 2; }));
+    wait(10s);
+    EXPECT_LE(opened(), 5u);  // it is known by what it says when it is there
+    EXPECT_EQ(gateway_.client->up_count(), 2u);
 }
 
 // An edge that does not finish what it has is not waited for longer than that.
