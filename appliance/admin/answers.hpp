@@ -28,6 +28,13 @@ namespace fedgate::admin {
 [[nodiscard]] Json commit_answer(bool good, bool dry, const config::Problems&,
                                  const std::vector<Change>&, const Configuration&);
 
+// Commits what concerns policies and users; warnings of other things are left out. `words`: the
+// comment, where the administrator gives none.
+[[nodiscard]] Json commit_users(const Json& request, const std::string& author, AdminHost&,
+                                Configuration&, config::Tree next, std::string words);
+// "alice@a.example, bob@a.example", or "17 users" where there are many.
+[[nodiscard]] std::string some_of(const std::vector<std::string>& users);
+
 // What each node of the pool has in force.
 [[nodiscard]] Json nodes_of(const Status&);
 // The time that `--confirm 60s` gives, if it was said. False: `why`.

@@ -10,7 +10,10 @@
 #include "appliance/admin/history.hpp"
 #include "appliance/admin/names.hpp"
 #include "appliance/admin/partners.hpp"
+#include "appliance/admin/policies.hpp"
+#include "appliance/admin/standing.hpp"
 #include "appliance/admin/topology.hpp"
+#include "appliance/admin/users.hpp"
 #include "core/config/domain.hpp"
 
 namespace fedgate::admin {
@@ -184,8 +187,33 @@ std::optional<Party> parse_party(std::string text) {
     return Party{at == std::string::npos ? "" : text.substr(0, at), *normal};
 }
 
-Json explain(const std::vector<std::string>& parties, const rules::Snapshot& snapshot) {
+// The key that decided; empty: none is set that could be changed.
+std::string deciding_key(const rules::Decision& decision, const Party& ours, const Party& theirs,
+                         const rules::Partner* partner) {
+    const std::string policy =
+        decision.policy == nullptr ? std::string() : "policy/" + decision.policy->name + "/";
+    const std::string of_partner =
+        "partner/" +
+        (partner == nullptr || partner->discovered() ? std::string("default") : partner->domain) +
+        "/";
+    switch (decision.reason) {
+        case rules::Reason::kAllowed:
+        case rules::Reason::kXmppAccess: return policy + "xmpp_access";
+        case rules::Reason::kFederationAccess: return policy + "federation_access";
+        case rules::Reason::kFederationOff: return "federation.allow";
+        case rules::Reason::kPartnerDenied: return "federation.deny";
+        case rules::Reason::kPartnerUnknown: return "federation.discovery";
+        case rules::Reason::kPartnerDisabled: return of_partner + "enabled";
+        case rules::Reason::kApprovalNeeded: return of_partner + "type";
+        case rules::Reason::kNotOurDomain: return "domain/" + ours.domain + "/next_hop";
+        case rules::Reason::kOurDomain: return "domain/" + theirs.domain + "/next_hop";
+    }
+    return {};
+}
+
+Json explain(const std::vector<std::string>& parties, const Configuration& configuration) {
     if (parties.size() != 2) return refusal("explain takes two addresses: FROM TO");
+    const rules::Snapshot& snapshot = configuration.snapshot();
     const auto from = parse_party(parties[0]);
     const auto to = parse_party(parties[1]);
     if (!from || !to) return refusal((from ? parties[1] : parties[0]) + " is not an address");
@@ -201,10 +229,22 @@ Json explain(const std::vector<std::string>& parties, const rules::Snapshot& sna
              {"to", parties[1]},
              {"direction", outward ? "SIP to XMPP" : "XMPP to SIP"},
              {"reason", rules::explain(decision.reason)}};
-    if (decision.policy != nullptr) out["policy"] = decision.policy->name;
-    if (const rules::Partner* partner = snapshot.partner(theirs.domain)) {
-        out["partner"] = partner->discovered() ? "default" : partner->domain;
+    const rules::Partner* partner = snapshot.partner(theirs.domain);
+    const std::string key = deciding_key(decision, ours, theirs, partner);
+    config::Path path;
+    std::string why;
+    if (config::resolve(key, path, why)) {
+        const Entry entry = configuration.tree().effective(path);
+        out["rule"] = entry.path.name + " = " + entry.value.text;
+        out["origin"] = entry.origin.text();
     }
+    if (decision.policy != nullptr) {
+        out["policy"] = decision.policy->name;
+        if (config::resolve("user/" + ours.user + "@" + ours.domain + "/policy", path, why)) {
+            out["policy_why"] = standing_of(configuration.tree(), path.instance).why;
+        }
+    }
+    if (partner != nullptr) out["partner"] = partner->discovered() ? "default" : partner->domain;
     return out;
 }
 
@@ -439,6 +479,8 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "counters") return counters_of(host);
     if (verb == "sysctl") return sysctl(request, author, host, configuration);
     if (verb == "partner") return answer_partner(request, author, host, configuration);
+    if (verb == "policy") return answer_policy(request, author, host, configuration);
+    if (verb == "user") return answer_user(request, author, host, configuration);
     if (verb == "site" || verb == "pool" || verb == "route") {
         return answer_topology(request, author, host, configuration);
     }
@@ -447,8 +489,7 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     }
     if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);
-    if (verb == "explain")
-        return explain(strings_of(request, "arguments"), configuration.snapshot());
+    if (verb == "explain") return explain(strings_of(request, "arguments"), configuration);
     return refusal("there is no verb '" + verb.substr(0, 64) + "'");
 }
 

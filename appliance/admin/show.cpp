@@ -274,8 +274,15 @@ std::string show_explain(const Json& answer) {
     std::string out = bool_of(answer, "allowed") ? "yes" : "no";
     out += ": " + string_of(answer, "reason") + "\n";
     append_row(out, "direction", string_of(answer, "direction"));
-    if (answer.contains("policy"))
-        append_row(out, "policy", "policy/" + string_of(answer, "policy"));
+    if (answer.contains("rule")) {
+        append_row(out, "rule",
+                   string_of(answer, "rule") + "   (" + string_of(answer, "origin") + ")");
+    }
+    if (answer.contains("policy")) {
+        append_row(
+            out, "policy",
+            "policy/" + string_of(answer, "policy") + ": " + string_of(answer, "policy_why"));
+    }
     if (answer.contains("partner"))
         append_row(out, "partner", "partner/" + string_of(answer, "partner"));
     return out;

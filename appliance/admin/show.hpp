@@ -29,6 +29,14 @@ namespace fedgate::admin {
 [[nodiscard]] std::string show_partner(const Json& answer);
 // What a commit changed, or would change.
 [[nodiscard]] std::string show_commit(const Json& answer);
+[[nodiscard]] std::string show_policies(const Json& answer);
+[[nodiscard]] std::string show_policy(const Json& answer);
+[[nodiscard]] std::string show_users(const Json& answer);
+[[nodiscard]] std::string show_user(const Json& answer);
+// For a pipe: one a line.
+[[nodiscard]] std::string show_addresses(const Json& answer);
+// A commit that may concern very many.
+[[nodiscard]] std::string show_user_commit(const Json& answer);
 [[nodiscard]] std::string show_sites(const Json& answer);
 [[nodiscard]] std::string show_pools(const Json& answer);
 [[nodiscard]] std::string show_routes(const Json& answer);

@@ -9,6 +9,7 @@
 
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/user_words.hpp"
 #include "appliance/admin/words.hpp"
 #include "core/base/file.hpp"
 
@@ -29,6 +30,7 @@ constexpr std::string_view kHelp =
   services            which roles run here; services stop --graceful finishes what is under way, for
                       at most 10 s, hands its links over to others, and stops (as SIGTERM does)
   partner ...         the domains that we federate with; see below
+  policy, user        who of ours may converse with partners; see below
   site, pool, route   who reaches partners by which machines; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -57,6 +59,24 @@ Partners:
   To add one and see it work:
     fedctl partner add partner.example type=federated    then write to somebody there, or let them
     fedctl partner show partner.example                  the streams that are up, or why none is
+
+Users and their policies. The user's own counts, else that of his site, else global; it counts as
+a whole, and lets him converse with partners if it has both federation_access and xmpp_access:
+
+  fedctl policy list | show POLICY              what each allows, and for whom it is in force
+  fedctl policy new POLICY [ATTRIBUTE=VALUE]... to be granted; site:SITE holds by itself for a site
+  fedctl policy set POLICY ATTRIBUTE=VALUE...   global is always there
+  fedctl policy remove POLICY... [--force]      global: as by default; --force: users have it, it is
+                                                taken from them
+  fedctl user list [--filter GLOB] [--policy POLICY] [--addresses]
+                                                those that are listed: imported, or granted a policy
+  fedctl user show ADDRESS                      which policy is in force, and why that one
+  fedctl user grant POLICY ADDRESS...           GLOB is for all listed whose address or name matches,
+                                                - for addresses on standard input; null: take back
+  fedctl user import FILE [--policy POLICY] [--ours-only]
+                                                CSV (columns sip_address, name, site, policy) or LDIF
+  fedctl user remove ADDRESS...                 list them no longer
+  --dry-run, --comment, --confirm               as with partner
 
 Sites, pools and routes, where edges and gateways are on machines of their own:
 
@@ -108,8 +128,8 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
 constexpr std::string_view kVerbs[] = {
-    "status", "ports", "streams", "counters", "explain", "reload",   "partner", "site",
-    "pool",   "route", "config",  "sysctl",   "dns",     "services", "help",    "version"};
+    "status", "ports", "streams", "counters", "explain", "reload", "partner",  "policy", "user",
+    "site",   "pool",  "route",   "config",   "sysctl",  "dns",    "services", "help",   "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -173,6 +193,7 @@ private:
             return tell({{"verb", "services"}, {"arguments", rest}}, show_services);
         }
         if (verb == "partner") return partner(rest);
+        if (verb == "policy" || verb == "user") return users(verb, rest);
         if (verb == "site" || verb == "pool" || verb == "route") return topology(verb, rest);
         if (verb == "config") return config(rest);
         if (!is_one_of(kVerbs, verb)) return usage(unknown("there is no verb", verb, kVerbs));
@@ -386,6 +407,22 @@ private:
         return tell(request, !reads             ? show_commit
                              : action == "list" ? show_partners
                                                 : show_partner);
+    }
+
+    int users(const std::string& verb, const std::vector<std::string>& rest) {
+        Json request;
+        std::string why;
+        const ReadInput read = [this](const std::string& file, std::string& text,
+                                      std::string& fault) { return read_input(file, text, fault); };
+        const WordsOutcome outcome = user_request(verb, rest, read, request, why);
+        if (outcome == WordsOutcome::kUsage) return usage(why);
+        if (outcome == WordsOutcome::kFailed) return fail(why);
+        const std::string action = string_of(request, "action");
+        const bool policy = verb == "policy";
+        if (action == "show") return tell(request, policy ? show_policy : show_user);
+        if (action != "list") return tell(request, show_user_commit);
+        const bool bare = bool_of(request, "addresses");
+        return tell(request, policy ? show_policies : bare ? show_addresses : show_users);
     }
 
     int topology(const std::string& verb, const std::vector<std::string>& rest) {

@@ -1,5 +1,5 @@
-// The words of a command line of fedctl: options apart from the rest, and what was meant by one that
-// is not known.
+// The words of a command line of fedctl: options apart from the rest, and what was meant by one
+// that is not known.
 #pragma once
 
 #include <map>

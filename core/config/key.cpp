@@ -232,6 +232,8 @@ constexpr Key kKeys[] = {
      "PEM certificate chain shown on the SIP side. Empty: tls.external.certificate."},
     {"tls.sip.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.sip.certificate."},
+    {"user/*/name", kString, kLive, "text", 0, kTextBytes, "", "",
+     "The user's name for people, as it was imported."},
     {"user/*/policy", kString, kLive, "policy name", 0, 64, "", "",
      "Policy granted to this user. Empty: that of the site, else policy/global."},
     {"user/*/site", kString, kLive, "site name", 0, 64, "", "",
