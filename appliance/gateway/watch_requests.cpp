@@ -217,6 +217,10 @@ bool Watches::take_notify(const sip::Message& notify, const rules::SipDomain& of
 // A body comes before what its NOTIFY does, but for the first one, which comes behind `subscribed`.
 void Watches::take_state(Watch& watch, const Pair& pair, const sip::Message& notify,
                          const sip::SubscriptionState& says, bool has_document) {
+    if (watch.is_granted() && watch.subscriber.state() == sip::SubscriberState::kLeft) {
+        // PRES-44: the last one of what has ended, and was taken back.
+        return run(watch, watch.subscriber.on_notify(says, now()));
+    }
     watch.eager = false;
     const Bytes document = has_document ? notify.body : Bytes();
     const Bytes language =

@@ -14,7 +14,8 @@ from harness.world import PeerTest
 ONLY = os.environ.get("CONVERSATION")
 SCRIPTS = [parse(path) for path in sorted(
     (pathlib.Path(__file__).parent / "conversations").glob(f"{ONLY or '*'}.txt"))]
-KEYS = {"xmpp.rate.connections_per_address": "none", "presence.lost_after": "1s"}
+KEYS = {"xmpp.rate.connections_per_address": "none", "presence.lost_after": "1s",
+        "policy/nobody/description": "lets nobody talk to partners"}
 AT_ONCE = 8    # plays that leave each other alone
 
 

@@ -334,6 +334,12 @@ async def has_room(play):
     play.world.fedgate.set_disk_full(False)
 
 
+@form('the policy of WHO is "TEXT"')
+async def has_policy(play, who, text):
+    """As an administrator does it, for a SIP person; null: none of his own."""
+    await play.world.fedgate.control("user", "grant", text, play.people[who].address)
+
+
 @form('fedctl status shows "TEXT"')
 async def status_shows(play, text):
     async def said():
