@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "appliance/admin/client.hpp"
+#include "appliance/admin/cmdlets.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/user_words.hpp"
 #include "appliance/admin/words.hpp"
@@ -31,6 +32,9 @@ constexpr std::string_view kHelp =
                       at most 10 s, hands its links over to others, and stops (as SIGTERM does)
   partner ...         the domains that we federate with; see below
   policy, user        who of ours may converse with partners; see below
+  cs LINE, -f FILE    run the reference's commands as typed: New-CsExternalAccessPolicy, Get-CsUser |
+                      Grant-..., Set-CsXmppAllowedPartner, netstat -ano | findstr 5269; notes say
+                      where a misspelling was understood, -WhatIf changes nothing
   site, pool, route   who reaches partners by which machines; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -127,9 +131,10 @@ Settings, as with sysctl(8):
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
-constexpr std::string_view kVerbs[] = {
-    "status", "ports", "streams", "counters", "explain", "reload", "partner",  "policy", "user",
-    "site",   "pool",  "route",   "config",   "sysctl",  "dns",    "services", "help",   "version"};
+constexpr std::string_view kVerbs[] = {"status", "ports",    "streams", "counters", "explain",
+                                       "reload", "partner",  "policy",  "user",     "cs",
+                                       "site",   "pool",     "route",   "config",   "sysctl",
+                                       "dns",    "services", "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -194,6 +199,7 @@ private:
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);
+        if (verb == "cs") return cs(rest);
         if (verb == "site" || verb == "pool" || verb == "route") return topology(verb, rest);
         if (verb == "config") return config(rest);
         if (!is_one_of(kVerbs, verb)) return usage(unknown("there is no verb", verb, kVerbs));
@@ -423,6 +429,39 @@ private:
         if (action != "list") return tell(request, show_user_commit);
         const bool bare = bool_of(request, "addresses");
         return tell(request, policy ? show_policies : bare ? show_addresses : show_users);
+    }
+
+    // The lines of an administrator of the reference.
+    int cs(const std::vector<std::string>& rest) {
+        const bool file = !rest.empty() && rest[0] == "-f";
+        if (rest.size() != (file ? 2U : 1U)) {
+            return usage("cs takes a line in quotes, or -f FILE: fedctl cs 'Get-CsUser'");
+        }
+        std::string text = rest.back();
+        std::string why;
+        if (file) {
+            text.clear();
+            if (!read_input(rest[1], text, why)) return fail(rest[1] + " " + why);
+        }
+        const Ask request = [this](const Json& asked, Json& answer, std::string& fault) {
+            return ask(socket_, asked, answer, fault);
+        };
+        const CmdletsOutcome outcome = run_cmdlets(text, request);
+        const bool good = outcome.why.empty();
+        if (json_) {
+            Json answer{{"ok", good},
+                        {"objects", outcome.results},
+                        {"commits", outcome.commits},
+                        {"notes", outcome.notes}};
+            if (!good) answer["error"] = outcome.why;
+            out_ << write_json(answer) << "\n";
+            return good ? kExitOk : kExitRefused;
+        }
+        for (const std::string& note : outcome.notes) {
+            err_ << "note: " << for_terminal(note) << "\n";
+        }
+        out_ << for_terminal(outcome.out);
+        return good ? kExitOk : fail(for_terminal(outcome.why));
     }
 
     int topology(const std::string& verb, const std::vector<std::string>& rest) {

@@ -197,10 +197,10 @@ private:
                 return refusal(problems.front().text);
             }
         }
-        Json answer =
-            commit(std::move(next), users,
-                   policy.empty() ? "have no grant any more" : "now have policy " + policy,
-                   "user grant " + (policy.empty() ? "null" : policy));
+        const std::string have = users.size() == 1 ? "has " : "have ";
+        Json answer = commit(std::move(next), users,
+                             have + (policy.empty() ? "no grant" : "policy " + policy),
+                             "user grant " + (policy.empty() ? "null" : policy));
         if (bool_of(answer, "ok")) answer["users"] = users;
         return answer;
     }
@@ -251,7 +251,8 @@ private:
         for (const auto& [user, line] : lines) users.push_back(user);
         const auto known = static_cast<std::size_t>(std::ranges::count_if(
             users, [this](const std::string& user) { return is_listed(user); }));
-        Json answer = commit(std::move(next), users, "are listed", "user import");
+        Json answer = commit(std::move(next), users, users.size() == 1 ? "is listed" : "are listed",
+                             "user import");
         if (!bool_of(answer, "ok")) return answer;
         answer["new"] = users.size() - known;
         answer["known"] = known;
