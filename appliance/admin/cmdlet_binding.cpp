@@ -65,8 +65,8 @@ private:
         }
         if (begin.size() > 1) {
             std::string text;
-            for (const CmdletParameter* one : begin) text += (text.empty() ? "-" : ", -") +
-                                                             std::string(one->name);
+            for (const CmdletParameter* one : begin)
+                text += (text.empty() ? "-" : ", -") + std::string(one->name);
             fail("-" + typed + " may be one of " + text);
             return nullptr;
         }
@@ -214,7 +214,8 @@ std::string add_setting(const CmdletParameter& parameter, const ShellValue& valu
             return {};
         }
         case T::kSeconds:
-            if (!is_number(value.text)) return "is a number of seconds, not " + in_quotes(value.text);
+            if (!is_number(value.text))
+                return "is a number of seconds, not " + in_quotes(value.text);
             settings.push_back(key + "=" + value.text + "s");
             return {};
         default:
@@ -255,9 +256,9 @@ bool bind_command(const ShellCommand& command, bool piped, BoundCommand& out,
     if (!out.row->hint.empty()) {
         notes.push_back(std::string(out.row->name) + ": " + std::string(out.row->hint));
     }
-    const bool reads_words = out.row->cmdlet == Cmdlet::kNetstat ||
-                             out.row->cmdlet == Cmdlet::kFindstr ||
-                             out.row->cmdlet == Cmdlet::kWhere || out.row->cmdlet == Cmdlet::kSelect;
+    const bool reads_words =
+        out.row->cmdlet == Cmdlet::kNetstat || out.row->cmdlet == Cmdlet::kFindstr ||
+        out.row->cmdlet == Cmdlet::kWhere || out.row->cmdlet == Cmdlet::kSelect;
     return reads_words || Binder(command, piped, out, notes, why).run();
 }
 

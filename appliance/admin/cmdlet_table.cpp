@@ -21,10 +21,14 @@ constexpr P kCommon[] = {
     {"Debug", T::kSwitch, "", ""},
     {"ErrorAction", T::kIgnored, "", ""},
     {"WarningAction", T::kIgnored, "", ""},
-    {"InMemory", T::kNothing, "objects in memory are not kept here: say it without -InMemory, and "
-                              "with -WhatIf to see it only", ""},
-    {"Instance", T::kNothing, "objects in memory are not kept here: name what changes by "
-                              "-Identity", ""},
+    {"InMemory", T::kNothing,
+     "objects in memory are not kept here: say it without -InMemory, and "
+     "with -WhatIf to see it only",
+     ""},
+    {"Instance", T::kNothing,
+     "objects in memory are not kept here: name what changes by "
+     "-Identity",
+     ""},
     {"Tenant", T::kNothing, "there is one organisation here", ""},
 };
 
@@ -59,10 +63,14 @@ constexpr P kUser[] = {
     {"ResultSize", T::kIgnored, "", ""},
     {"DomainController", T::kIgnored, "", ""},
     {"OnLyncServer", T::kSwitch, "", ""},
-    {"OU", T::kNothing, "there is no directory here: -Filter {SipAddress -like \"*@corp.example\"} "
-                        "chooses", ""},
-    {"LdapFilter", T::kNothing, "there is no directory here: -Filter {SipAddress -like "
-                                "\"*@corp.example\"} chooses", ""},
+    {"OU", T::kNothing,
+     "there is no directory here: -Filter {SipAddress -like \"*@corp.example\"} "
+     "chooses",
+     ""},
+    {"LdapFilter", T::kNothing,
+     "there is no directory here: -Filter {SipAddress -like "
+     "\"*@corp.example\"} chooses",
+     ""},
 };
 constexpr P kPartner[] = {
     {"Identity", T::kText, "", ""},
@@ -76,8 +84,9 @@ constexpr P kPartner[] = {
     {"EnableKeepAlive", T::kBool, "keepalive", ""},
     {"ConnectionLimit", T::kText, "connection_limit", ""},
     {"ProxyFqdn", T::kText, "proxy", ""},
-    {"KeepAliveInterval", T::kNothing, "it is one for all partners: "
-                                       "Set-CsXmppGatewayConfiguration -KeepAliveInterval SECONDS",
+    {"KeepAliveInterval", T::kNothing,
+     "it is one for all partners: "
+     "Set-CsXmppGatewayConfiguration -KeepAliveInterval SECONDS",
      ""},
 };
 constexpr P kGateway[] = {
@@ -91,8 +100,9 @@ constexpr P kGateway[] = {
     {"DialbackPassphrase", T::kText, "xmpp.dialback.secret", ""},
     {"EnableLoggingAllMessageBodies", T::kBool, "log.bodies", ""},
 };
-constexpr std::string_view kNotOurs = "the gateway has nothing of that kind; it concerns SIP "
-                                      "federation, which is the pool's";
+constexpr std::string_view kNotOurs =
+    "the gateway has nothing of that kind; it concerns SIP "
+    "federation, which is the pool's";
 constexpr P kAccessEdge[] = {
     {"Identity", T::kText, "", ""},
     {"AllowFederatedUsers", T::kBool, "federation.allow", ""},
@@ -100,8 +110,10 @@ constexpr P kAccessEdge[] = {
     {"EnableArchivingDisclaimer", T::kNothing, "a notice of archiving is not built yet", ""},
     {"AllowOutsideUsers", T::kNothing, kNotOurs, ""},
     {"AllowAnonymousUsers", T::kNothing, kNotOurs, ""},
-    {"KeepCrlsUpToDateForPeers", T::kNothing, "fedctl sysctl -d tls.external.crl "
-                                              "tls.external.revocation", ""},
+    {"KeepCrlsUpToDateForPeers", T::kNothing,
+     "fedctl sysctl -d tls.external.crl "
+     "tls.external.revocation",
+     ""},
     {"MarkSourceVerifiableOnOutgoingMessages", T::kNothing, kNotOurs, ""},
     {"OutgoingTlsCountForFederatedPartners", T::kNothing, kNotOurs, ""},
     {"UseDnsSrvRouting", T::kSwitch, "", ""},
@@ -117,9 +129,9 @@ constexpr P kSite[] = {
     {"ExternalFederationRoute", T::kNothing, kNotOurs, ""},
 };
 constexpr P kServices[] = {
-    {"Name", T::kText, "", ""},          {"ComputerName", T::kText, "", ""},
-    {"Graceful", T::kSwitch, "", ""},    {"NoWait", T::kSwitch, "", ""},
-    {"Report", T::kIgnored, "", ""},     {"ExcludeActivityLevel", T::kSwitch, "", ""},
+    {"Name", T::kText, "", ""},       {"ComputerName", T::kText, "", ""},
+    {"Graceful", T::kSwitch, "", ""}, {"NoWait", T::kSwitch, "", ""},
+    {"Report", T::kIgnored, "", ""},  {"ExcludeActivityLevel", T::kSwitch, "", ""},
 };
 constexpr P kTopology[] = {{"Report", T::kIgnored, "", ""}, {"FileName", T::kIgnored, "", ""}};
 
@@ -128,8 +140,9 @@ constexpr std::string_view kCertificates =
 constexpr std::string_view kPublished =
     "there is nothing left to publish: each change is in force at every node when it is made "
     "(fedctl config log)";
-constexpr std::string_view kSettingsName = "its name was that before the product came out; "
-                                           "Get-/Set-CsXmppGatewayConfiguration";
+constexpr std::string_view kSettingsName =
+    "its name was that before the product came out; "
+    "Get-/Set-CsXmppGatewayConfiguration";
 
 constexpr CmdletRow kCmdlets[] = {
     {"New-CsExternalAccessPolicy", Cmdlet::kPolicyNew, kPolicy, ""},
@@ -175,17 +188,28 @@ constexpr CmdletRow kCmdlets[] = {
     {"Get-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
     {"Remove-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
     {"Test-CsCertificateConfiguration", Cmdlet::kNotHere, {}, kCertificates},
-    {"Test-CsXmppIM", Cmdlet::kNotHere, {},
+    {"Test-CsXmppIM",
+     Cmdlet::kNotHere,
+     {},
      "a test message is not built yet: fedctl explain FROM TO and fedctl partner show DOMAIN say "
      "whether one would pass"},
     {"Set-CsWatcherNodeConfiguration", Cmdlet::kNotHere, {}, "a watcher is not built yet"},
-    {"Test-CsFederatedPartner", Cmdlet::kNotHere, {},
+    {"Test-CsFederatedPartner",
+     Cmdlet::kNotHere,
+     {},
      "it tests SIP partners; of an XMPP partner: fedctl partner show DOMAIN"},
-    {"New-CsAllowedDomain", Cmdlet::kNotHere, {},
+    {"New-CsAllowedDomain",
+     Cmdlet::kNotHere,
+     {},
      "that lists SIP partners; an XMPP partner: New-CsXmppAllowedPartner DOMAIN"},
     {"Get-CsTopology", Cmdlet::kNotHere, {}, "fedctl pool list, fedctl site list"},
-    {"Set-CsRegistrar", Cmdlet::kNotHere, {}, "the SIP side is sip.listen and domain/DOMAIN/next_hop"},
-    {"Set-CsEdgeServer", Cmdlet::kNotHere, {},
+    {"Set-CsRegistrar",
+     Cmdlet::kNotHere,
+     {},
+     "the SIP side is sip.listen and domain/DOMAIN/next_hop"},
+    {"Set-CsEdgeServer",
+     Cmdlet::kNotHere,
+     {},
      "the ports are keys: fedctl sysctl -d xmpp.listen link.listen (5269 and 23456; the 5098 that "
      "the reference gives for XmppInternalPort is the SIP port of its gateway)"},
 };
@@ -246,9 +270,8 @@ std::string choice_there(const CmdletParameter& parameter, std::string_view ours
 
 std::string choices_of(const CmdletParameter& parameter) {
     std::vector<std::string> names;
-    each_choice(parameter, [&](std::string_view there, std::string_view) {
-        names.emplace_back(there);
-    });
+    each_choice(parameter,
+                [&](std::string_view there, std::string_view) { names.emplace_back(there); });
     std::string text;
     for (std::size_t i = 0; i < names.size(); ++i) {
         text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];

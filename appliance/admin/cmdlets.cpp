@@ -199,7 +199,8 @@ private:
             const bool wanted = asked.empty() || same(asked, identity) || same(asked, object.name);
             if (!wanted || (!filter.empty() && !like(filter, identity))) continue;
             object.fields.emplace_back("Identity", identity);
-            for (const CmdletParameter& one : find_cmdlet("Set-CsExternalAccessPolicy")->parameters) {
+            for (const CmdletParameter& one :
+                 find_cmdlet("Set-CsExternalAccessPolicy")->parameters) {
                 if (one.key.empty()) continue;
                 const std::string key(one.key);
                 object.fields.emplace_back(
@@ -209,7 +210,8 @@ private:
             objects_.push_back(std::move(object));
         }
         if (objects_.empty() && !asked.empty()) {
-            return fail("there is no policy " + in_quotes(asked) + "; Get-CsExternalAccessPolicy "
+            return fail("there is no policy " + in_quotes(asked) +
+                        "; Get-CsExternalAccessPolicy "
                         "without a name has all");
         }
         return true;
@@ -254,8 +256,9 @@ private:
         }
         std::vector<std::string> users;
         if (piped_ && input.empty()) {
-            return fail("no user is listed, so none gets the policy: fedctl user import FILE lists "
-                        "them, or Set-CsExternalAccessPolicy -Identity Global is for all");
+            return fail(
+                "no user is listed, so none gets the policy: fedctl user import FILE lists "
+                "them, or Set-CsExternalAccessPolicy -Identity Global is for all");
         }
         if (!names_of(command, input, users)) return false;
         const bool none = policy->second.kind == Kind::kNull;
@@ -390,7 +393,8 @@ private:
         }
         std::vector<std::string> settings;
         if (!settings_of(command, settings, outcome_.why)) return false;
-        if (settings.empty()) return fail(std::string(command.row->name) + ": nothing is to be set");
+        if (settings.empty())
+            return fail(std::string(command.row->name) + ": nothing is to be set");
         const bool dry = command.is_on("WhatIf");
         return commit({{"verb", "sysctl"},
                        {"action", dry ? "check" : "write"},
@@ -410,10 +414,11 @@ private:
             const std::string site = string_of(row, "site");
             if (!asked.empty() && !same(asked, site)) continue;
             const std::string route = string_of(row, "route");
-            objects_.push_back({site,
-                                {{"Identity", "Site:" + site},
-                                 {"XmppFederationRoute", route.empty() ? "" : "EdgeServer:" + route}},
-                                ""});
+            objects_.push_back(
+                {site,
+                 {{"Identity", "Site:" + site},
+                  {"XmppFederationRoute", route.empty() ? "" : "EdgeServer:" + route}},
+                 ""});
         }
         if (objects_.empty() && !asked.empty()) return fail("there is no site " + in_quotes(asked));
         return true;
@@ -422,7 +427,8 @@ private:
     // EdgeServer:edge1.example, or a pool of ours.
     bool pool_of(std::string edge, std::string& pool) {
         constexpr std::string_view kEdge = "EdgeServer:";
-        if (same(std::string_view(edge).substr(0, kEdge.size()), kEdge)) edge.erase(0, kEdge.size());
+        if (same(std::string_view(edge).substr(0, kEdge.size()), kEdge))
+            edge.erase(0, kEdge.size());
         Json answer;
         if (!tell({{"verb", "pool"}, {"action", "list"}}, answer)) return false;
         for (const Json& row : array_of(answer, "pools")) {
@@ -470,13 +476,13 @@ private:
         for (const Json& row : array_of(answer, "services")) {
             const bool edge = string_of(row, "service") == "edge";
             const std::string state = string_of(row, "state");
-            objects_.push_back(
-                {string_of(row, "service"),
-                 {{"Status", state == "running" ? "Running" : state},
-                  {"Name", edge ? "XmppProxy" : "RTCXMPPTGW"},
-                  {"DisplayName", edge ? "Lync Server XMPP Translating Gateway Proxy"
-                                       : "Lync Server XMPP Translating Gateway"}},
-                 ""});
+            if (state == "on another machine") continue;
+            objects_.push_back({string_of(row, "service"),
+                                {{"Status", state == "running" ? "Running" : state},
+                                 {"Name", edge ? "XmppProxy" : "RTCXMPPTGW"},
+                                 {"DisplayName", edge ? "Lync Server XMPP Translating Gateway Proxy"
+                                                      : "Lync Server XMPP Translating Gateway"}},
+                                ""});
         }
         return true;
     }
@@ -487,7 +493,8 @@ private:
             return true;
         }
         Json answer;
-        if (!tell({{"verb", "services"}, {"arguments", Json::array({"stop", "--graceful"})}}, answer)) {
+        if (!tell({{"verb", "services"}, {"arguments", Json::array({"stop", "--graceful"})}},
+                  answer)) {
             return false;
         }
         outcome_.out += show_services(answer);
@@ -518,8 +525,7 @@ private:
             const std::string protocol = datagrams ? "UDP" : "TCP";
             const std::string address = string_of(row, "address");
             if (bool_of(row, "listening")) {
-                rows.push_back(
-                    {protocol, address, "*:*", datagrams ? "" : "LISTENING", pid});
+                rows.push_back({protocol, address, "*:*", datagrams ? "" : "LISTENING", pid});
             } else if (!bool_of(row, "dialled")) {
                 rows.push_back({protocol, address, "-", string_of(row, "verdict"), pid});
             }
@@ -597,8 +603,9 @@ private:
         return keep_where(pipelines[0].commands[0].words, std::move(input));
     }
     bool not_understood() {
-        return fail("a condition is PROPERTY -eq VALUE, with -ne, -like and -notlike, too, and "
-                    "-and or -or between several");
+        return fail(
+            "a condition is PROPERTY -eq VALUE, with -ne, -like and -notlike, too, and "
+            "-and or -or between several");
     }
 
     bool keep_where(const std::vector<ShellWord>& words, Objects input) {

@@ -86,9 +86,8 @@ private:
         return true;
     }
     void skip_to(std::size_t end) {
-        line_ += static_cast<std::uint64_t>(std::count(text_.begin() + static_cast<long>(at_),
-                                                       text_.begin() + static_cast<long>(end),
-                                                       '\n'));
+        line_ += static_cast<std::uint64_t>(std::count(
+            text_.begin() + static_cast<long>(at_), text_.begin() + static_cast<long>(end), '\n'));
         at_ = end;
     }
     bool skip_lines() {
@@ -174,8 +173,7 @@ private:
             case '$': return read_variable(out);
             case '{': return read_block(out);
             case '@': return read_table(out, depth);
-            case '(':
-                return fail("what is in ( ) is not run first here: say it in front of a '|'");
+            case '(': return fail("what is in ( ) is not run first here: say it in front of a '|'");
             case '<': return fail_placeholder();
             case '>': return fail("nothing is written to a file here");
             case ',': return fail("a value is missing in front of a comma");

@@ -1,5 +1,6 @@
 // fedctl cs: the reference's lines, over the admin socket.
 #include "appliance/admin/cmdlets.hpp"
+
 #include "appliance/admin/cmdlet_table.hpp"
 #include "tests/admin/control_fixture.hpp"
 
@@ -39,9 +40,9 @@ protected:
 // Step 24 of the reference document, as it stands there.
 TEST_F(CmdletsTest, TheReferencesPolicyLinesWorkAsTyped) {
     import("sip_address,name\nken@sip.example,Ken Myer\npilar@sip.example,Pilar\n");
-    Outcome got = cs(
-        "New-CsExternalAccessPolicy -Identity FedPic -EnableFederationAcces $true "
-        "-EnablePublicCloudAccess $true");
+    Outcome got =
+        cs("New-CsExternalAccessPolicy -Identity FedPic -EnableFederationAcces $true "
+           "-EnablePublicCloudAccess $true");
     EXPECT_EQ(got.status, 0) << got.err;
     EXPECT_EQ(got.err, "note: -EnableFederationAcces is taken as -EnableFederationAccess\n");
     EXPECT_PRED_FORMAT2(IsSubstring,
@@ -59,8 +60,8 @@ TEST_F(CmdletsTest, TheReferencesPolicyLinesWorkAsTyped) {
                         fedctl({"explain", "ken@sip.example", "x@xmpp.example"}).out);
     got = cs("Set-CsExternalAccessPolicy -Identity FedPic EnableXmppAccess $true");
     EXPECT_EQ(got.err, "note: EnableXmppAccess without a dash is taken as -EnableXmppAccess\n");
-    EXPECT_PRED_FORMAT2(IsSubstring, "yes: ",
-                        fedctl({"explain", "ken@sip.example", "x@xmpp.example"}).out);
+    EXPECT_PRED_FORMAT2(IsSubstring,
+                        "yes: ", fedctl({"explain", "ken@sip.example", "x@xmpp.example"}).out);
     EXPECT_EQ(cs("set-csexternalaccesspolicy FEDPIC -enablexmppaccess:$false").err, "");
     EXPECT_EQ(value("policy/FedPic/xmpp_access"), "no\n");
     // Who did what is kept as it was typed.
@@ -121,13 +122,16 @@ TEST_F(CmdletsTest, PartnersHaveTheReferencesParametersAndDefaults) {
                         "ConnectionLimit            :\n"
                         "ProxyFqdn                  :\n",
                         good("New-CsXmppAllowedPartner -Domain new.example"));
-    good("New-CsXmppAllowedPartner gmail.com -TlsNegotiation NotSupported -SaslNegotiation "
-         "NotSupported -EnableKeepAlive $false -SupportDialbackNegotiation $true");
+    good(
+        "New-CsXmppAllowedPartner gmail.com -TlsNegotiation NotSupported -SaslNegotiation "
+        "NotSupported -EnableKeepAlive $false -SupportDialbackNegotiation $true");
     EXPECT_EQ(value("partner/gmail.com/tls"), "none\n");
     EXPECT_EQ(value("partner/gmail.com/keepalive"), "no\n");
-    good("Set-CsXmppAllowedPartner gmail.com -AdditionalDomains @{Add=\"a.example\",\"b.example\"}");
-    good("Set-CsXmppAllowedPartner gmail.com -AdditionalDomains @{Remove=\"a.example\"} "
-         "-PartnerType PublicVerified -ConnectionLimit 5 -ProxyFqdn proxy.example");
+    good(
+        "Set-CsXmppAllowedPartner gmail.com -AdditionalDomains @{Add=\"a.example\",\"b.example\"}");
+    good(
+        "Set-CsXmppAllowedPartner gmail.com -AdditionalDomains @{Remove=\"a.example\"} "
+        "-PartnerType PublicVerified -ConnectionLimit 5 -ProxyFqdn proxy.example");
     EXPECT_PRED_FORMAT2(IsSubstring, "AdditionalDomains          : {b.example}",
                         good("Get-CsXmppAllowedPartner -Identity gmail.com"));
     EXPECT_EQ(value("partner/gmail.com/connection_limit"), "5\n");
@@ -206,11 +210,12 @@ TEST_F(CmdletsTest, SitesGoByTheEdgesOfTheReference) {
 }
 
 TEST_F(CmdletsTest, PortsAndServicesAreShownAsThere) {
-    host_.port_rows = {{"xmpp", "external", "tcp", "[::]:5269", "edge", true, "", 2, 1, false},
-                       {"link", "internal", "tcp", "[::]:23456", "edge", false, "in use", 0, 0,
-                        false}};
-    const std::string lines = good("Netstat \xe2\x80\x93"
-                                   "ano | findstr 5269");
+    host_.port_rows = {
+        {"xmpp", "external", "tcp", "[::]:5269", "edge", true, "", 2, 1, false},
+        {"link", "internal", "tcp", "[::]:23456", "edge", false, "in use", 0, 0, false}};
+    const std::string lines = good(
+        "Netstat \xe2\x80\x93"
+        "ano | findstr 5269");
     EXPECT_PRED_FORMAT2(IsSubstring, "LISTENING", lines);
     EXPECT_PRED_FORMAT2(IsSubstring, "2 in, 1 out", lines);
     EXPECT_PRED_FORMAT2(IsSubstring, "ESTABLISHED", lines);
@@ -242,8 +247,8 @@ TEST_F(CmdletsTest, AFileWithAnUnknownLineChangesNothing) {
           {"New-CsExternalAccessPolicy x -InMemory", "objects in memory are not kept"},
           {"Test-CsXmppIM -TargetFqdn x", "is not built yet"},
           {"Get-CsUser -Identity $x", "there are no variables here"}}) {
-        const std::string why_not = refused("New-CsExternalAccessPolicy -Identity FedPic\n" +
-                                            std::string(line));
+        const std::string why_not =
+            refused("New-CsExternalAccessPolicy -Identity FedPic\n" + std::string(line));
         EXPECT_PRED_FORMAT2(IsSubstring, why, why_not) << line;
         EXPECT_PRED_FORMAT2(IsSubstring, "line 2: ", why_not);
     }
@@ -252,8 +257,10 @@ TEST_F(CmdletsTest, AFileWithAnUnknownLineChangesNothing) {
                                "New-CsExternalAccessPolicy A\nGrant-CsExternalAccessPolicy "
                                "x@other.example A\nNew-CsExternalAccessPolicy B\n");
     EXPECT_EQ(got.status, 1);
-    EXPECT_PRED_FORMAT2(IsSubstring, "line 2: x@other.example: other.example is not a domain of "
-                                     "ours", got.err);
+    EXPECT_PRED_FORMAT2(IsSubstring,
+                        "line 2: x@other.example: other.example is not a domain of "
+                        "ours",
+                        got.err);
     EXPECT_PRED_FORMAT2(IsSubstring, "(what is above this line was done)", got.err);
     EXPECT_PRED_FORMAT2(IsNotSubstring, "policy/B", fedctl({"sysctl", "-a"}).out);
     EXPECT_EQ(fedctl({"cs"}).status, 2);
@@ -269,8 +276,7 @@ TEST_F(CmdletsTest, KnownMisspellingsAreUnderstood) {  // A16
          {std::pair<const char*, const char*>{"EnableFederationAcces", "EnableFederationAccess"},
           {"EnableOutsideAcess", "EnableOutsideAccess"},
           {"EnablePublicCloudAudioVideoAcess", "EnablePublicCloudAudioVideoAccess"}}) {
-        const Outcome got =
-            cs("Set-CsExternalAccessPolicy P -" + std::string(typed) + " $true");
+        const Outcome got = cs("Set-CsExternalAccessPolicy P -" + std::string(typed) + " $true");
         EXPECT_EQ(got.status, 0) << got.err;
         EXPECT_EQ(got.err, "note: -" + std::string(typed) + " is taken as -" + meant + "\n");
     }
@@ -279,10 +285,11 @@ TEST_F(CmdletsTest, KnownMisspellingsAreUnderstood) {  // A16
 }
 
 TEST_F(CmdletsTest, ProgramsGetObjects) {
-    const Json answer = parse_json(
-        fedctl({"--json", "cs", "Get-CsExternalAccessPolicy | select Identity"}).out);
-    EXPECT_EQ(write_json(answer), "{\"ok\":true,\"objects\":[{\"Identity\":\"Global\"}],"
-                                  "\"commits\":[],\"notes\":[]}");
+    const Json answer =
+        parse_json(fedctl({"--json", "cs", "Get-CsExternalAccessPolicy | select Identity"}).out);
+    EXPECT_EQ(write_json(answer),
+              "{\"ok\":true,\"objects\":[{\"Identity\":\"Global\"}],"
+              "\"commits\":[],\"notes\":[]}");
     EXPECT_EQ(string_of(parse_json(fedctl({"--json", "cs", "Get-X"}).out), "error"),
               "there is no command 'Get-X' here (fedctl help has what there is)");
 }
