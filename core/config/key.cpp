@@ -191,7 +191,7 @@ constexpr Key kKeys[] = {
      "Presence subscriptions of and to the users of one XMPP domain at a time."},
     {"sec.subscriptions_per_watcher", kInteger, kLive, "subscriptions", 0, kCount, "200", "",
      "Presence subscriptions of one user at a time."},
-    {"sip.listen", kSipListenList, kListener, "transport:address:port", 0, kItems,
+    {"sip.listen", kSipListenList, kRestart, "transport:address:port", 0, kItems,
      "udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061", "", "Where SIP is accepted."},
     {"sip.options_interval", kDuration, kLive, "duration", 100 * kMs, kHour, "5s", "",
      "How often each SIP next hop is asked whether it is alive."},

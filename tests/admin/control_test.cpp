@@ -83,6 +83,9 @@ TEST_F(ControlTest, SysctlReadsAndWrites) {
     EXPECT_EQ(fedctl({"sysctl", "im.max_bytes", "partner/xmpp.example/type"}).out,
               "im.max_bytes = 32KiB\npartner/xmpp.example/type = federated\n");
     EXPECT_EQ(fedctl({"sysctl", "-n", "im.max_bytes"}).out, "32KiB\n");
+    EXPECT_NE(fedctl({"sysctl", "-d", "sip.listen"}).out.find("at the next start of fedgated"),
+              std::string::npos);
+    EXPECT_NE(fedctl({"sysctl", "-d", "link.listen"}).out.find("opened anew"), std::string::npos);
     EXPECT_NE(fedctl({"sysctl", "partner/xmpp.example"})
                   .out.find("partner/xmpp.example/tls = required\n"),
               std::string::npos);
@@ -92,7 +95,7 @@ TEST_F(ControlTest, SysctlReadsAndWrites) {
         got.out,
         "im.max_bytes: 32KiB -> 1KiB\n"
         "sip.listen: udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061 -> udp:127.0.0.1:5060"
-        "   (acts at once; the listener is opened anew, connections stay)\n");
+        "   (acts at the next start of fedgated)\n");
     got = fedctl({"sysctl", "--diff"});
     EXPECT_NE(got.out.find("im.max_bytes"), std::string::npos) << got.out;
     EXPECT_NE(got.out.find(file_ + ":3"), std::string::npos) << got.out;
