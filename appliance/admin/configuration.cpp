@@ -16,6 +16,10 @@ using config::Problems;
 using config::Tree;
 
 constexpr std::chrono::seconds kTryAgain(30);  // to use what could not be used
+// What was not taken is asked for again this often, and told of as long as it still comes.
+constexpr std::chrono::seconds kAskAgain(60);
+constexpr std::chrono::seconds kToldOf = 3 * kAskAgain;
+constexpr std::chrono::seconds kSignAgain(600);  // where the own certificate is not good either
 
 WallTime now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -134,12 +138,22 @@ std::optional<std::chrono::seconds> Configuration::unconfirmed_for(WallTime time
     return std::max(committed_.take_back_at - time, std::chrono::seconds(0));
 }
 
+std::string Configuration::text_of(const std::string& peer, const NotTaken& one) {
+    if (one.number == 0) return "what " + peer + " sent is no commit: " + one.why;
+    return "commit " + std::to_string(one.number) + ", which " + peer +
+           " sent, is not taken here: " + one.why;
+}
+
 std::vector<std::string> Configuration::remarks() const {
     std::vector<std::string> all = remarks_;
     const std::string number = std::to_string(held_.id.number);
     if (!held_.why.empty()) {
         all.push_back("commit " + number + " of the pool can't be used here: " + held_.why +
                       "; tried again every 30 s, and by fedctl reload");
+    }
+    for (const auto& [peer, one] : not_taken_) {
+        all.push_back(text_of(peer, one) +
+                      "; asked for again every 60 s, and when that may have changed");
     }
     if (const auto left = unconfirmed_for(now())) {
         all.push_back("commit " + std::to_string(committed_.number) + " is taken back in " +
@@ -258,7 +272,8 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
                               std::to_string(left->count()) +
                               " s more; confirm it or roll it back before another one");
     }
-    const bool confirms = note.kind == Note::Kind::kConfirms;
+    const bool anew = note.kind == Note::Kind::kSignsAnew;
+    const bool confirms = note.kind == Note::Kind::kConfirms || anew;
     const bool for_all = confirms
                              ? !committed_.proof.empty()
                              : !same(config_of_pool(layers_.committed), config_of_pool(committed));
@@ -281,6 +296,7 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     made.comment = note.comment;
     made.settings = std::move(committed);
     if (!for_all) made.rank = config::CommitRank::kOwnOnly;
+    if (anew) made.rank = config::CommitRank::kAutomatic;  // any other one goes before it
     made.after = committed_.ancestors_of_next();
     if (note.confirm_within.count() > 0) {
         made.confirm_within = note.confirm_within;
@@ -324,6 +340,7 @@ bool Configuration::hold(const Commit& commit, const std::string& published, std
     held_.take_back_at = commit.take_back_at;
     held_.in_force = why.empty() ? commit.number : committed_.number;
     held_.why = std::move(why);
+    signed_until_.reset();
     return true;
 }
 
@@ -366,6 +383,44 @@ std::string Configuration::fault_of_signer(AdminHost& host, const Received& rece
 bool Configuration::take(AdminHost& host, const Received& received, WallTime time,
                          std::string& why) {
     Commit commit;
+    const bool taken = take_from(host, received, time, commit, why);
+    if (taken) {
+        not_taken_.erase(received.peer);
+    } else {
+        note_not_taken(received, commit, why, time);
+    }
+    forget_not_taken(time);
+    return taken;
+}
+
+// What came of age, or was overtaken. Others are told of one.
+void Configuration::forget_not_taken(WallTime time) {
+    std::erase_if(not_taken_, [&](const auto& one) {
+        const NotTaken& it = one.second;
+        return time >= it.at + kToldOf || (it.number != 0 && it.number <= held_.in_force);
+    });
+    const auto is_commit = [](const auto& one) { return one.second.number != 0; };
+    const auto at = std::ranges::find_if(not_taken_, is_commit);
+    held_.not_taken = at == not_taken_.end() ? std::string() : text_of(at->first, at->second);
+}
+
+void Configuration::note_not_taken(const Received& received, const Commit& commit,
+                                   const std::string& why, WallTime time) {
+    if (!not_taken_.contains(received.peer) && not_taken_.size() >= limits::kTopologyNodes) return;
+    if (not_taken_.empty()) asked_at_ = time;
+    not_taken_[received.peer] = {commit.digest == Sha256Digest{} ? 0 : commit.number, why, time};
+}
+
+// Who has sent what was not taken is told again what there is here, and so sends it again.
+void Configuration::ask_again(WallTime time) {
+    if (not_taken_.empty()) return;
+    asked_at_ = time;
+    ++held_.asked;
+    forget_not_taken(time);
+}
+
+bool Configuration::take_from(AdminHost& host, const Received& received, WallTime time,
+                              Commit& commit, std::string& why) {
     // All of it is read when it is known who has made it.
     if (Commits::parse_published(received.published, commit, why, false) ==
         Commits::Outcome::kDamaged) {
@@ -528,7 +583,36 @@ void Configuration::try_again(AdminHost& host) {
     accept(host, std::move(commit), published, time);
 }
 
+// Whom nobody can believe any more who hears of it only now: the same once more, by this node. So
+// an old commit is known to all by a certificate that is good, and an old certificate is good for
+// nothing (README.md of the link).
+void Configuration::sign_anew(AdminHost& host, WallTime time) {
+    if (held_.published == nullptr || !held_.why.empty() || committed_.unconfirmed()) return;
+    if (signed_until_ && time < *signed_until_) return;
+    Commit held;
+    std::string why;
+    const std::string_view published = Commits::without_proof(*held_.published);
+    static_cast<void>(Commits::parse_published(*held_.published, held, why, false));
+    signed_until_ = host.signer_of(published, held.proof, held.time).good_until;
+    if (time < *signed_until_) return;
+    signed_until_ = time + kSignAgain;  // if it does not succeed
+    if (!host.why_not_for_all().empty()) return;
+    constexpr std::string_view kTrial = "# fedgate\n";
+    const std::string proof = host.sign(kTrial, why);
+    if (proof.empty()) return;
+    const Signer own = host.signer_of(kTrial, proof, time);
+    if (!own.fault.empty() || own.good_until <= time) return;
+    Tree same = committed_.settings;
+    Problems problems;
+    std::vector<Change> changes;
+    commit(host, std::move(same),
+           {"fedgate", "signed anew: the certificate of " + held.signer() + " has expired",
+            Note::Kind::kSignsAnew},
+           false, problems, changes);
+}
+
 void Configuration::expire(AdminHost& host, WallTime time) {
+    sign_anew(host, time);
     if (committed_.unconfirmed()) {  // a clock that is set back does not stretch it
         const auto within =
             std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
@@ -538,7 +622,13 @@ void Configuration::expire(AdminHost& host, WallTime time) {
         time >= tried_at_ + kTryAgain) {
         take_back(host, Commit(committed_), time);
     }
+    if (const std::uint64_t loaded = host.files_loaded(); files_loaded_ != loaded) {
+        files_loaded_ = loaded;
+        tried_at_ = {};
+        ask_again(time);
+    }
     if (!held_.why.empty() && time >= tried_at_ + kTryAgain) try_again(host);
+    if (time >= asked_at_ + kAskAgain) ask_again(time);
     if (time < snapshot().valid_until) return;
     Problems problems;
     auto snapshot = rules::compile(tree_, generation_ + 1, problems, time);
@@ -581,6 +671,8 @@ void Configuration::put_in_force(AdminHost* host, Layers layers, Tree tree,
     ++generation_;
     snapshots_.push_back(std::move(snapshot));
     if (host == nullptr) return;
+    tried_at_ = {};  // the cause may have gone
+    ask_again(now());
     host->publish(*snapshots_.back());
     const std::uint64_t oldest = host->oldest_generation();
     while (snapshots_.size() > 1 && snapshots_.front()->generation < oldest) {

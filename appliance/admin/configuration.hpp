@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,7 +28,8 @@ struct Change {
 // Who makes a commit, and why.
 struct Note {
     // While one waits for its confirmation, only the other two are taken.
-    enum class Kind : std::uint8_t { kChanges, kConfirms, kGoesBack };
+    // The last one changes nothing and is made by the node itself.
+    enum class Kind : std::uint8_t { kChanges, kConfirms, kGoesBack, kSignsAnew };
     std::string author;
     std::string comment;
     Kind kind = Kind::kChanges;
@@ -73,9 +75,16 @@ public:
     // not confirmed in time; and tries again to use one that could not be used.
     void expire(AdminHost&, WallTime now);
 
+    // What peers sent that was not taken, by the name of who did.
+    struct NotTaken {
+        std::uint64_t number = 0;  // 0: it is no commit at all
+        std::string why;
+        WallTime at{};
+    };
+    [[nodiscard]] const std::map<std::string, NotTaken>& not_taken() const { return not_taken_; }
     // Of another node: in force here, too, if it is newer than what there is and can be used. One
-    // that can't be used is held all the same, for others. False: it is not a commit, `why` says
-    // so.
+    // that can't be used is held all the same, for others. False: it is not a commit, or not taken
+    // from who made it; `why` says so, and it is asked for again when that may have changed.
     bool take(AdminHost&, const Received&, WallTime now, std::string& why);
     // What others are to know of.
     [[nodiscard]] const Held& held() const { return held_; }
@@ -104,7 +113,14 @@ private:
     [[nodiscard]] std::string keep(AdminHost&, const Commit&, const std::string& published);
     [[nodiscard]] std::string fault_of_signer(AdminHost&, const Received&, const Commit&) const;
     void take_back(AdminHost&, const Commit&, WallTime now);
+    [[nodiscard]] bool take_from(AdminHost&, const Received&, WallTime now, Commit&,
+                                 std::string& why);
+    void note_not_taken(const Received&, const Commit&, const std::string& why, WallTime now);
+    void forget_not_taken(WallTime now);
+    void ask_again(WallTime now);
+    [[nodiscard]] static std::string text_of(const std::string& peer, const NotTaken&);
     void try_again(AdminHost&);
+    void sign_anew(AdminHost&, WallTime now);
     void add_own(AdminHost&, Commit&) const;
     std::vector<std::uint64_t> set_aside_before(AdminHost&, const Commit&);
     // Validates. Null: `problems` says why.
@@ -124,6 +140,10 @@ private:
     Commit committed_;
     Held held_;
     WallTime tried_at_{};  // to use what is held
+    std::map<std::string, NotTaken> not_taken_;
+    WallTime asked_at_{};  // for those
+    std::uint64_t files_loaded_ = 0;
+    std::optional<WallTime> signed_until_;  // what is held; none: not looked at
     std::vector<std::string> remarks_;
     std::size_t files_ = 0;
     std::uint64_t generation_ = 0;

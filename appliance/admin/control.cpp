@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "appliance/admin/commands.hpp"
@@ -254,7 +255,10 @@ void Control::take_received() {
 
 void Control::tell_nodes() {
     const Held& held = configuration_.held();
-    if (held.id == told_.id && held.in_force == told_.in_force && held.why == told_.why) return;
+    const auto what = [](const Held& one) {
+        return std::tie(one.id, one.in_force, one.why, one.not_taken, one.asked);
+    };
+    if (what(held) == what(told_)) return;
     told_ = held;
     host_.tell_nodes(held);
 }

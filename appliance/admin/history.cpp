@@ -72,6 +72,11 @@ Json log(AdminHost& host, const Configuration& configuration) {
     Json out{{"ok", true}, {"commits", std::move(rows)}, {"gave_way", std::move(lost)}};
     const Held& held = configuration.held();
     if (!held.why.empty()) out["not_usable"] = {{"commit", held.id.number}, {"why", held.why}};
+    Json not_taken = Json::array();
+    for (const auto& [peer, one] : configuration.not_taken()) {
+        not_taken.push_back({{"commit", one.number}, {"peer", peer}, {"why", one.why}});
+    }
+    out["not_taken"] = std::move(not_taken);
     out["nodes"] = nodes_of(host.status());
     return out;
 }

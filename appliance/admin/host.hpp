@@ -65,7 +65,9 @@ struct Held {
     std::shared_ptr<const std::string> published;
     WallTime take_back_at{};  // of one that has to be confirmed
     std::uint64_t in_force = 0;
-    std::string why;  // another one than that is: a sentence without a full stop
+    std::string why;          // another one than that is: a sentence without a full stop
+    std::string not_taken;    // the same of one that is not known here, since it was not taken
+    std::uint64_t asked = 0;  // counts: who has sent that one may send it again
 };
 
 // What another node has sent.
@@ -77,8 +79,9 @@ struct Received {
 
 // Who has signed a commit, if all is well with it.
 struct Signer {
-    std::vector<std::string> names;  // in its certificate
-    std::string fault;               // not well: a sentence without a full stop
+    std::vector<std::string> names;         // in its certificate
+    std::string fault;                      // not well: a sentence without a full stop
+    WallTime good_until = WallTime::max();  // whatever else is the matter: his certificates
 };
 
 // The link with one other machine: an edge's with a gateway, or a gateway's with an edge.
@@ -207,6 +210,9 @@ public:
         static_cast<void>(published), static_cast<void>(proof), static_cast<void>(time);
         return {{}, "this node knows no others"};
     }
+    // Counts: certificates and lists of revoked ones were read again, so what could not be used or
+    // was not taken for their sake may be good by now.
+    [[nodiscard]] virtual std::uint64_t files_loaded() { return 0; }
     // For the log; and counted.
     virtual void note(EventId, std::initializer_list<LogField>) {}
     // SIGHUP, after the configuration was read again: certificates and the like.

@@ -189,6 +189,13 @@ std::string show_log(const Json& answer) {
                "to others, made while nodes were cut off from each other; fedctl config check FILE "
                "shows what it changed,\nfedctl config commit FILE repeats it\n";
     }
+    std::vector<std::vector<std::string>> not_taken{{"NOT TAKEN", "FROM", "WHY"}};
+    for (const Json& row : array_of(answer, "not_taken")) {
+        const std::uint64_t number = number_of(row, "commit");
+        not_taken.push_back({number == 0 ? "no commit" : std::to_string(number),
+                             string_of(row, "peer"), string_of(row, "why")});
+    }
+    if (not_taken.size() > 1) out += "\n" + show_table(not_taken);
     return out + show_nodes(answer);
 }
 

@@ -10,6 +10,10 @@ namespace fedgate::link {
 namespace {
 
 constexpr Duration kAgainAfter = std::chrono::milliseconds(5);  // when there is no room
+// The same commit is sent again at earliest after this, to whom asks for it.
+constexpr Duration kOfferAgain = std::chrono::seconds(5);
+// A peer is told of the same node at earliest after this again, however often that changes.
+constexpr Duration kTellAgain = std::chrono::milliseconds(200);
 
 NodeRow row_of(const NodeNews& news) {
     return {std::string(news.node), news.newest, news.in_force, std::string(news.why)};
@@ -63,16 +67,18 @@ void Topology::tell_others_of(const TopologyPeer& one) {
 }
 
 void Topology::give() {
-    bool all = true;
-    for (TopologyPeer* peer : peers_) all = peer->give() && all;
-    if (!all && !timer_.armed()) loop_.timers().arm(timer_, loop_.now() + kAgainAfter);
+    Instant again = kNever;
+    for (TopologyPeer* peer : peers_) again = std::min(again, peer->give());
+    if (again != kNever) loop_.timers().arm(timer_, again);
 }
 
 std::vector<NodeRow> Topology::rows() const {
     std::map<std::string, NodeRow> all;
     for (const TopologyPeer* peer : peers_) {
-        for (const auto& [name, row] : peer->tells_)
+        for (const auto& [name, row] : peer->tells_) {
+            if (all.size() >= limits::kTopologyNodes) break;
             all.emplace(name, row).first->second.node = name;
+        }
     }
     for (const TopologyPeer* peer : peers_) {
         if (!peer->says_) continue;
@@ -110,6 +116,8 @@ void TopologyPeer::on_over() {
     const bool was_there = std::exchange(says_, std::nullopt).has_value();
     tells_.clear();
     untold_.clear();
+    told_at_.clear();
+    asks_ = false;
     secret_untold_ = false;
     sending_.reset();
     sending_digest_ = {};
@@ -134,6 +142,9 @@ void TopologyPeer::on_frame(const Frame& frame) {
 void TopologyPeer::take(const NodeNews& news) {
     if (news.kind == NodeNews::Kind::kSelf) {
         says_ = row_of(news);
+        // If it still has less, and says so again: it may take now what it did not take.
+        asks_ = sending_ == nullptr && sending_digest_ == topology_->own_.newest.digest &&
+                says_->newest < topology_->own_.newest;
         send_newer();
         return topology_->tell_others_of(*this);
     }
@@ -145,24 +156,45 @@ void TopologyPeer::take(const NodeNews& news) {
     }
 }
 
-// Each is sent to it once in a session.
 void TopologyPeer::send_newer() {
+    if (offer_newer()) topology_->give();
+}
+
+// Each is sent to it once, until it asks again.
+bool TopologyPeer::offer_newer() {
     const config::CommitId& ours = topology_->own_.newest;
-    if (!says_ || topology_->published_ == nullptr || says_->newest >= ours) return;
-    if (sending_digest_ == ours.digest) return;
+    if (!says_ || topology_->published_ == nullptr || says_->newest >= ours) return false;
+    if (sending_digest_ == ours.digest) return false;
     sending_ = topology_->published_;
     sending_digest_ = ours.digest;
+    offered_at_ = topology_->loop_.now();
     sent_ = 0;
-    topology_->give();
+    return true;
 }
 
-bool TopologyPeer::give() {
-    if (!speaks_ || !channel_.up()) return true;
-    return give_news() && give_pieces();
+Instant TopologyPeer::give() {
+    if (!speaks_ || !channel_.up()) return kNever;
+    const Instant now = topology_->loop_.now();
+    Instant again = kNever;
+    if (asks_ && now >= offered_at_ + kOfferAgain) {
+        asks_ = false;
+        sending_digest_ = {};
+        offer_newer();
+    }
+    if (asks_) again = offered_at_ + kOfferAgain;
+    if (!give_news(again) || !give_pieces()) again = std::min(again, now + kAgainAfter);
+    return again;
 }
 
-bool TopologyPeer::give_news() {
-    for (auto at = untold_.begin(); at != untold_.end(); at = untold_.erase(at)) {
+bool TopologyPeer::give_news(Instant& again) {
+    const Instant now = topology_->loop_.now();
+    std::erase_if(told_at_, [now](const auto& one) { return now >= one.second + kTellAgain; });
+    for (auto at = untold_.begin(); at != untold_.end();) {
+        if (const auto told = told_at_.find(*at); told != told_at_.end()) {
+            again = std::min(again, told->second + kTellAgain);
+            ++at;
+            continue;
+        }
         const auto known = std::ranges::find_if(topology_->peers_, [&](const TopologyPeer* peer) {
             return peer->name_ == *at && peer->says_;
         });
@@ -173,6 +205,8 @@ bool TopologyPeer::give_news() {
             : gone ? news_of(NodeNews::Kind::kGone, *at, {})
                    : news_of(NodeNews::Kind::kPeer, *at, *(*known)->says_);
         if (!channel_.send(news)) return false;
+        told_at_[*at] = now;
+        at = untold_.erase(at);
     }
     if (secret_untold_) {
         if (!channel_.send(DialbackSecret{topology_->secret_->made, topology_->secret_->text})) {

@@ -103,8 +103,9 @@ private:
     void take(const NodeNews&);
     void take(const CommitPiece&);
     void send_newer();
-    [[nodiscard]] bool give();  // false: not all of it, for now
-    [[nodiscard]] bool give_news();
+    bool offer_newer();
+    [[nodiscard]] Instant give();                  // when there will be more to give
+    [[nodiscard]] bool give_news(Instant& again);  // false: not all of it, for now
     [[nodiscard]] bool give_pieces();
 
     Topology* const topology_;
@@ -114,10 +115,13 @@ private:
     std::optional<NodeRow> says_;           // of itself
     std::map<std::string, NodeRow> tells_;  // of those that are linked with it
     std::set<std::string> untold_;          // of whom it does not know yet; "": of us
+    std::map<std::string, Instant> told_at_;
     bool secret_untold_ = false;
 
     std::shared_ptr<const std::string> sending_;
     Sha256Digest sending_digest_{};
+    Instant offered_at_{};
+    bool asks_ = false;  // for that one once more
     std::size_t sent_ = 0;
     CommitPiece coming_;
     std::string come_;

@@ -16,6 +16,8 @@ namespace {
 constexpr Bytes kSigned = "# signed by: ";
 constexpr Bytes kSignature = "# signature: ";
 constexpr Bytes kCertificate = "# certificate: ";
+// So far a clock may be wrong.
+constexpr std::chrono::hours kClockOff(24);
 
 std::string hex_line(Bytes name, Bytes bytes) {
     std::string hex(bytes.size() * 2, '\0');
@@ -63,12 +65,16 @@ bool parse(Bytes text, Proof& proof) {
     return !proof.chain.empty();
 }
 
+// Good when the commit was made, and, since whoever has an old key writes what time he likes, not
+// expired by now.
 std::string fault_of(const std::vector<Bytes>& chain, WallTime time, const CommitTerms& terms) {
     net::PeerTerms by;
     by.roots = terms.roots;
     by.revoked = terms.revoked;
     by.revoked_by = terms.now;
-    return net::fault_of_chain({chain}, by, time);
+    std::string fault = net::fault_of_chain({chain}, by, time);
+    const WallTime at_least = terms.now - kClockOff;
+    return fault.empty() && time < at_least ? net::fault_of_chain({chain}, by, at_least) : fault;
 }
 
 }  // namespace
@@ -127,15 +133,19 @@ admin::Signer judge_commit(Bytes published, Bytes text, WallTime time, const Com
     admin::Signer signer;
     // As the link takes them: whatever their case.
     for (const Bytes name : leaf->dns_names) signer.names.push_back(config::lower_ascii(name));
+    for (const Bytes der : chain) {
+        const auto one = net::parse_certificate(der);
+        if (one) signer.good_until = std::min(signer.good_until, one->not_after);
+    }
     const std::string who = proof.name.substr(0, 253);
     if (std::string fault = fault_of(chain, time, terms); !fault.empty()) {
-        return {{}, "the certificate of " + who + ", who has signed it, " + fault};
-    }
-    if (std::ranges::find(signer.names, config::lower_ascii(proof.name)) == signer.names.end()) {
-        return {{}, "it is signed by another one than it says, " + who};
-    }
-    if (!net::is_signed(published, proof.signature, net::algorithm_of(leaf->key), leaf->key)) {
-        return {{}, "its signature is not that of " + who};
+        signer.fault = "the certificate of " + who + ", who has signed it, " + fault;
+    } else if (std::ranges::find(signer.names, config::lower_ascii(proof.name)) ==
+               signer.names.end()) {
+        signer.fault = "it is signed by another one than it says, " + who;
+    } else if (!net::is_signed(published, proof.signature, net::algorithm_of(leaf->key),
+                               leaf->key)) {
+        signer.fault = "its signature is not that of " + who;
     }
     return signer;
 }

@@ -21,7 +21,8 @@ struct CommitTerms {
     const net::RevocationLists* revoked = nullptr;  // null: none
     WallTime now{};
 };
-// `time`: of the commit; the certificates must have been good then. What is revoked by now is not.
+// `time`: of the commit; the certificates must have been good then, and not be expired by now, but
+// for a day that a clock may be wrong. What is revoked by now is not good.
 [[nodiscard]] admin::Signer judge_commit(Bytes published, Bytes proof, WallTime time,
                                          const CommitTerms&);
 

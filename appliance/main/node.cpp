@@ -234,6 +234,7 @@ void Node::look_at_gateways() {
 
 bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
     const auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
+    files_loaded_ += certificates ? 1 : 0;
     if (certificates) *tls = certificates_.load(rules, static_cast<std::uint32_t>(tls->size()));
     set_log_level(rules);
     const bool gateways = on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
@@ -745,7 +746,8 @@ void Node::tell_nodes(const admin::Held& held) {
     held_ = held;
     held_.published.reset();
     const auto left = std::max(held.take_back_at - wall_now(), std::chrono::seconds(0));
-    link::NodeRow own{node_name_, held.id, held.in_force, held.why};
+    const std::string& why = held.why.empty() ? held.not_taken : held.why;
+    link::NodeRow own{node_name_, held.id, held.in_force, why};
     on_topology([own = std::move(own), published = held.published, left](link::Topology& topology) {
         topology.set_newest(own, published, left);
     });
@@ -768,6 +770,8 @@ admin::Signer Node::signer_of(Bytes published, Bytes proof, WallTime time) {
         published, proof, time,
         {certificates_.internal_roots(), certificates_.internal_revoked(), wall_now()});
 }
+
+std::uint64_t Node::files_loaded() { return files_loaded_; }
 
 void Node::note(EventId event, std::initializer_list<LogField> fields) {
     log_.event(event, fields);

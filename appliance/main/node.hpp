@@ -51,6 +51,7 @@ public:
     [[nodiscard]] std::vector<admin::Received> take_received() override;
     [[nodiscard]] int received_descriptor() override;
     void tell_nodes(const admin::Held&) override;
+    [[nodiscard]] std::uint64_t files_loaded() override;
     [[nodiscard]] std::string why_not_for_all() override;
     [[nodiscard]] std::string sign(Bytes published, std::string& why) override;
     [[nodiscard]] admin::Signer signer_of(Bytes published, Bytes proof, WallTime time) override;
@@ -120,6 +121,7 @@ private:
         {EventId::kCommitGaveWay, "config.commits.gave_way"},
         {EventId::kCommitTakenBack, "config.commits.taken_back"},
     }};
+    std::uint64_t files_loaded_ = 0;
     admin::Held held_;  // as the others were told; without what is published
     Log log_{-1};
     CertificateLoader certificates_{log_};

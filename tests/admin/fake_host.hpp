@@ -1,6 +1,8 @@
 // A daemon that is not there: remembers what the control thread asked of it.
 #pragma once
 
+#include <map>
+#include <string>
 #include <utility>
 
 #include "appliance/admin/host.hpp"
@@ -38,14 +40,20 @@ public:
     }
     Signer signer_of(Bytes, Bytes proof, WallTime) override {
         constexpr std::size_t kFront = std::string_view("# signed by: ").size();
-        return {{std::string(proof.substr(kFront, proof.find('\n') - kFront))}, signature_fault};
+        std::string signer(proof.substr(kFront, proof.find('\n') - kFront));
+        const auto until = good_until.find(signer);
+        return {
+            {signer}, signature_fault, until != good_until.end() ? until->second : WallTime::max()};
     }
+    std::uint64_t files_loaded() override { return files; }
     void note(EventId event, std::initializer_list<LogField>) override { events.push_back(event); }
 
     std::string fault;                // of what is to be published
     std::string name = "gw.example";  // signs by it; empty: can't
     std::string signature_fault;
+    std::map<std::string, WallTime> good_until;  // signers' certificates
     std::string not_for_all;
+    std::uint64_t files = 0;  // how often they were loaded
     std::vector<std::string> warnings;
     Status state;
     std::vector<Port> port_rows;

@@ -227,6 +227,110 @@ TEST_F(Published, WhatCannotBeUsedIsPassedOnAndTriedAgain) {
     EXPECT_EQ(b().at("partner/p.example/ca"), "/etc/roots.pem (commit 2)");
 }
 
+// It is not kept: who has sent it is asked for it again.
+TEST_F(Published, WhatIsNotTakenIsToldAndAskedForAgain) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    b().host.signature_fault = "its certificate has expired";
+    ASSERT_FALSE(b().take(a()));
+    EXPECT_FALSE(b().take("garbage"));  // of the same peer; the later one is told
+    ASSERT_EQ(b().configuration->remarks().size(), 1U);
+    EXPECT_TRUE(b().configuration->remarks()[0].starts_with("what peer.example sent is no commit"));
+    EXPECT_EQ(b().configuration->held().not_taken, "");
+    ASSERT_FALSE(b().take(a()));
+    const std::string told =
+        "commit 1, which peer.example sent, is not taken here: its certificate has expired";
+    ASSERT_EQ(b().configuration->remarks().size(), 1U);
+    EXPECT_TRUE(b().configuration->remarks()[0].starts_with(told));
+    EXPECT_EQ(b().configuration->held().not_taken, told);
+    EXPECT_EQ(b().configuration->held().why, "");
+    const auto asked = [&] { return b().configuration->held().asked; };
+    const auto expire = [&](std::chrono::seconds in) {
+        b().configuration->expire(b().host, now() + in);
+    };
+    expire(50s);
+    EXPECT_EQ(asked(), 0U);
+    expire(62s);
+    EXPECT_EQ(asked(), 1U);
+    ++b().host.files;
+    expire(70s);
+    EXPECT_EQ(asked(), 2U);
+    expire(71s);
+    EXPECT_EQ(asked(), 2U);
+    ASSERT_TRUE(b().configuration->set(
+        b().host, {{"sip.trusted", "192.0.2.0/24", false, {config::Origin::Kind::kRuntime, "", 0}}},
+        false, b().problems, b().changes));
+    EXPECT_EQ(asked(), 3U);
+    b().host.signature_fault.clear();
+    ASSERT_TRUE(b().take(a()));
+    EXPECT_EQ(b().configuration->held().not_taken, "");
+    EXPECT_TRUE(b().configuration->remarks().empty());
+    const std::uint64_t all = asked();
+    expire(200s);
+    EXPECT_EQ(asked(), all);
+    // Of one that does not come any more nothing is told.
+    b().host.signature_fault = "its certificate has expired";
+    ASSERT_TRUE(a().commit("im.max_bytes", "2KiB"));
+    ASSERT_FALSE(b().take(a()));
+    EXPECT_EQ(b().configuration->remarks().size(), 1U);
+    expire(181s);
+    EXPECT_TRUE(b().configuration->remarks().empty());
+}
+
+// Nobody who was away takes what an expired certificate has signed: some gateway signs it anew.
+TEST_F(Published, WhatAnExpiredCertificateHasSignedIsSignedAnew) {
+    ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
+    ASSERT_TRUE(b().take(a()));
+    ASSERT_TRUE(c().take(a()));
+    c().host.not_for_all = "this machine is an edge";
+    c().host.name = "";
+    for (auto& node : nodes_) {
+        node->host.good_until = {{"gw.example", now() + 10s}, {"gw2.example", now() + 11s}};
+    }
+    b().host.name = "gw2.example";
+    const auto expire = [&](std::chrono::seconds in) {
+        for (auto& node : nodes_) node->configuration->expire(node->host, now() + in);
+    };
+    expire(9s);
+    EXPECT_EQ(b().number(), 1U);
+    expire(20s);
+    EXPECT_EQ(b().number(), 1U);  // nobody has one that is good
+    b().host.good_until["gw2.example"] = now() + 10'000s;
+    expire(300s);
+    EXPECT_EQ(b().number(), 1U);
+    expire(700s);
+    EXPECT_EQ(a().number(), 1U);  // its own is not
+    EXPECT_EQ(c().number(), 1U);  // nor may an edge
+    ASSERT_EQ(b().number(), 2U);
+    EXPECT_EQ(b().configuration->committed().signer(), "gw2.example");
+    EXPECT_EQ(b().configuration->committed().comment,
+              "signed anew: the certificate of gw.example has expired");
+    EXPECT_EQ(b().at("im.max_bytes"), "1KiB (commit 1)");
+    ASSERT_TRUE(a().take(b()));
+    EXPECT_EQ(a().number(), 2U);
+    expire(800s);
+    EXPECT_EQ(b().number(), 2U);
+    // What is of one node alone gives way to nothing, and nothing to it.
+    a().start();
+    EXPECT_EQ(a().number(), 2U);
+    ASSERT_TRUE(c().commit("core.threads", "2"));
+    ASSERT_TRUE(c().take(b()));
+    EXPECT_EQ(c().number(), 2U);
+    EXPECT_EQ(c().count(EventId::kCommitGaveWay), 0);
+}
+
+// What can't be used is tried again at once when something else has changed here.
+TEST_F(Published, WhatCannotBeUsedIsTriedAgainWhenSomethingHasChanged) {
+    ASSERT_TRUE(a().commit("partner/p.example/ca", "/etc/roots.pem"));
+    b().host.fault = "/etc/roots.pem can't be read";
+    ASSERT_TRUE(b().take(a()));
+    b().host.fault.clear();
+    b().configuration->expire(b().host, now() + 1s);
+    EXPECT_EQ(b().number(), 0U);
+    ++b().host.files;
+    b().configuration->expire(b().host, now() + 2s);
+    EXPECT_EQ(b().number(), 1U);
+}
+
 TEST_F(Published, WhatANewerVersionSaysIsNotUnderstoodAndPassedOn) {
     ASSERT_TRUE(a().commit("im.max_bytes", "1KiB"));
     std::string text(Commits::without_proof(*a().configuration->held().published));

@@ -111,6 +111,11 @@ class Published(PeerTest):
         pool = await self.world(of=Pool, keys=keys)
         return pool, *pool.nodes
 
+    @staticmethod
+    async def logs(node):
+        return re.search(r"4 \* .* gw1.int.example .*partner add p4.example(.*\n)*NODE +COMMIT +WHY\n(\S.* 4 +-\n){4}",
+                         await node.control("config", "log"))
+
     async def test_in_force_everywhere(self):
         pool, edge1, edge2, gw1, gw2 = await self.start()
         for number, node in enumerate((gw2, gw1, gw2, gw1), 1):
@@ -122,9 +127,7 @@ class Published(PeerTest):
             self.assertLess(took, 4 * SECONDS)
         for node in pool.nodes:
             self.assertTrue(await node.knows("p1.example", "p2.example", "p3.example", "p4.example"))
-            self.assertRegex(await node.control("config", "log"),
-                             r"4 \* .* gw1.int.example .*partner add p4.example(.*\n)*"
-                             r"NODE +COMMIT +WHY\n(\S.* 4 +-\n){4}")
+            await wait_until(lambda node=node: self.logs(node), "what the others have")
         # What is one machine's stays there, and the number is everybody's.
         await gw1.control("sysctl", "-w", "--save", "sip.trusted=192.0.2.0/24", "im.max_bytes=1KiB")
         await pool.all_have(5)
@@ -270,6 +273,7 @@ class Published(PeerTest):
         await wait_until(lambda: "FG-1107" in edge2.log(), "that it says so")
         self.assertEqual(await edge2.commit(), 1)
         self.assertRegex(await edge2.control("status"), r"! commit 2 of the pool can't be used here: .*p1.example")
+        await wait_until(lambda: self.tells_of(gw1, "edge2.int.example has commit 1 in force"), "that others know")
         self.assertRegex(await gw1.control("config", "log"), r"edge2.int.example +1 +\S.*p1.example")
         self.assertRegex(await gw1.control("status"), r"! node edge2.int.example has commit 1 in force")
         text = edge2.configuration.read_text()
@@ -282,6 +286,39 @@ class Published(PeerTest):
     @staticmethod
     async def is_fine(node):
         return "edge2.int.example has" not in await node.control("status")
+
+    async def test_one_that_is_not_taken_from_who_made_it(self):
+        """A node that is told wrong who is an edge: it says so, as others do, and has it when that is corrected."""
+        pool, edge1, edge2, gw1, gw2 = await self.start()
+        await gw2.kill()
+        text = gw2.configuration.read_text()
+        members = f"pool/gateways/members = {' '.join(GATEWAYS)}\n"
+        self.assertIn(members, text)
+        wrong = text.replace(members, f"pool/gateways/members = {gw2.name}\npool/odd/kind = edge\n"
+                                      f"pool/odd/members = {gw1.name}\n")
+        gw2.lines = lambda: wrong.splitlines()
+        await pool.run(gw2)
+        await gw1.partner("p1.example")
+        await pool.all_have(1, edge1, edge2, gw1)
+        await wait_until(lambda: "FG-1106" in gw2.log(), "that it says so")
+        self.assertRegex(await gw2.control("status"), r"! commit 1, which edge\d.int.example sent, is not taken here: "
+                         r"it was made at gw1.int.example, an edge.*asked for again every 60 s")
+        self.assertRegex(await gw2.control("config", "log"), r"NOT TAKEN +FROM +WHY\n1 +edge\d.int.example +it was made")
+        await wait_until(lambda: self.tells_of(gw1, "gw2.int.example has commit 0 in force"), "that others know")
+        self.assertEqual(await gw2.commit(), 0)
+        gw2.configuration.write_text(text)
+        await gw2.control("reload")
+        await pool.all_have(1, seconds=15)
+        self.assertNotIn("is not taken here", await gw2.control("status"))
+        await wait_until(lambda: self.is_well(gw1), "that others know that, too")
+
+    @staticmethod
+    async def tells_of(node, text):
+        return text in await node.control("status")
+
+    @staticmethod
+    async def is_well(node):
+        return "not taken here" not in await node.control("status")
 
     async def test_garbage_from_a_peer(self):
         """Somebody with a node's certificate sends what is no commit."""

@@ -42,6 +42,7 @@ struct Process : TopologyOwner {
     void on_commit(Bytes peer, std::string published, std::chrono::seconds left) override {
         ++received;
         from = peer;
+        if (refuses) return;
         const auto known = books.ids.find(published);
         if (known == books.ids.end()) {
             ++garbage;
@@ -59,6 +60,7 @@ struct Process : TopologyOwner {
         topology.set_newest({name, newest, usable ? newest.number : 0, usable ? "" : "no file"},
                             std::make_shared<const std::string>(published), left);
     }
+    void say_again() { topology.set_newest({name, newest, 0, ""}, nullptr, {}); }
     void make_secret(std::int64_t made, const std::string& its_secret) {
         secret = its_secret;
         topology.set_secret(WallTime(std::chrono::seconds(made)), its_secret);
@@ -86,6 +88,7 @@ struct Process : TopologyOwner {
     std::chrono::seconds time_left{};
     std::string text, from, secret;
     bool usable = true;
+    bool refuses = false;
     int received = 0;
     int garbage = 0;
 };
@@ -192,6 +195,42 @@ TEST_F(TopologyTest, OneThatCannotUseItPassesItOnAndSaysSo) {
     ASSERT_TRUE(all_have("one"));
     EXPECT_TRUE(until([&] { return gw2_.sees() == "edge1.int 0! edge2.int 0! gw1.int 1 "; }))
         << gw2_.sees();
+}
+
+TEST_F(TopologyTest, WhoDidNotTakeItGetsItAgainWhenHeAsks) {
+    ASSERT_TRUE(joined());
+    edge1_.refuses = true;
+    books_.add(1, "one");
+    gw1_.commit("one");
+    ASSERT_TRUE(until([&] { return edge2_.text == "one" && gw2_.text == "one"; }));
+    ASSERT_TRUE(until([&] { return edge1_.received == 2; }));  // of both gateways
+    for (int i = 0; i < 10; ++i) {
+        edge1_.say_again();
+        static_cast<void>(until([] { return false; }, 100ms));
+    }
+    EXPECT_EQ(edge1_.received, 2);  // not each time
+    edge1_.refuses = false;
+    EXPECT_TRUE(all_have("one", 5s));
+    edge1_.say_again();
+    static_cast<void>(until([] { return false; }, 10s));
+    EXPECT_LE(edge1_.received, 4);
+}
+
+// Whoever says something else all the time makes no flood of it.
+TEST_F(TopologyTest, OfWhatChangesAllTheTimeOthersHearNowAndThen) {
+    ASSERT_TRUE(joined());
+    std::set<std::string> near;
+    std::set<std::string> far;
+    for (std::uint64_t i = 1; i <= 2'000; ++i) {
+        edge1_.topology.set_newest({"edge1.int", {}, i, ""}, nullptr, {});
+        static_cast<void>(until([] { return false; }, 1ms));
+        near.insert(gw1_.sees());
+        far.insert(edge2_.sees());
+    }
+    EXPECT_TRUE(until([&] { return edge2_.sees().starts_with("edge1.int 2000 "); }, 1s));
+    EXPECT_GE(near.size(), 5u);
+    EXPECT_LE(near.size(), 15u);
+    EXPECT_LE(far.size(), 15u);
 }
 
 TEST_F(TopologyTest, WhatWasMadeOnBothSidesOfACutEndsAsTheNewerOne) {

@@ -33,6 +33,9 @@ protected:
     [[nodiscard]] std::string fault(Bytes proof, WallTime time = now(), Bytes text = kText) const {
         return judge_commit(text, proof, time, {&roots_, lists_, now()}).fault;
     }
+    [[nodiscard]] std::string fault_later(Bytes proof, WallTime at) const {
+        return judge_commit(kText, proof, now(), {&roots_, lists_, at}).fault;
+    }
 
     const Certificates& files_ = Certificates::get();
     net::TrustStore roots_;
@@ -100,6 +103,17 @@ TEST_F(CommitSignature, IsByOurAuthorityAtThatTimeAndNotRevoked) {
         << fault(second, begin);
     EXPECT_EQ(fault(proof), "");
     EXPECT_NE(judge_commit(kText, proof, now(), {}).fault, "");
+}
+
+// Whoever has the key of an expired certificate could write any time.
+TEST_F(CommitSignature, IsGoodForNothingADayAfterItsCertificate) {
+    using namespace std::chrono_literals;
+    const std::string proof = sign("good", "good", "xmpp.example");
+    const WallTime end = judge_commit(kText, proof, now(), {&roots_, nullptr, now()}).good_until;
+    EXPECT_GT(end, now() + std::chrono::days(1));
+    EXPECT_EQ(fault_later(proof, end + 24h), "");
+    EXPECT_NE(fault_later(proof, end + 24h + 1s).find("expired on"), std::string::npos);
+    EXPECT_EQ(fault_later(proof, now() - 48h), "");  // the clock here is wrong
 }
 
 TEST_F(CommitSignature, IsByTheOneItSays) {
