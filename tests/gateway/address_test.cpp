@@ -10,7 +10,7 @@
 namespace fedgate::gateway {
 namespace {
 
-std::string to_sip(const std::string& jid) {
+std::string sip_of(const std::string& jid) {
     Address address;
     if (!read_jid(jid, address)) return "jid-malformed";
     char memory[2 * xml::kJidBytes];
@@ -64,17 +64,17 @@ constexpr Pair kExamples[] = {
 
 TEST(Address, ExamplesHoldBothWays) {
     for (const Pair& row : kExamples) {
-        EXPECT_EQ(to_sip(row.jid), row.uri) << row.rule;
+        EXPECT_EQ(sip_of(row.jid), row.uri) << row.rule;
         EXPECT_EQ(to_jid(row.uri), row.jid) << row.rule;
     }
 }
 
 TEST(Address, TheSchemeIsAlwaysSip) {  // ADDR-6: whatever the address came with
     for (const char* uri : {"sip:a@x.example", "im:a@x.example", "pres:a@x.example"}) {
-        EXPECT_EQ(to_sip(to_jid(uri)), "sip:a@x.example");
+        EXPECT_EQ(sip_of(to_jid(uri)), "sip:a@x.example");
     }
-    EXPECT_EQ(to_sip("x.example"), "sip:x.example");
-    EXPECT_EQ(to_sip("sips@x.example"), "sip:sips@x.example");
+    EXPECT_EQ(sip_of("x.example"), "sip:x.example");
+    EXPECT_EQ(sip_of("sips@x.example"), "sip:sips@x.example");
 }
 
 TEST(Address, ReadsWhatSipWrites) {
@@ -109,10 +109,10 @@ TEST(Address, RefusesJidsThatAreNotOne) {
     // ADDR-1, ADDR-2, ADDR-31: empty parts, spaces, and local parts that would share a SIP URI.
     for (const char* jid : {"@x.example", "a@", "a@x.example/", "a b@x.example",
                             "\\5cfoo@x.example", "\\20a@x.example", "a\\20@x.example", ""}) {
-        EXPECT_EQ(to_sip(jid), "jid-malformed") << jid;
+        EXPECT_EQ(sip_of(jid), "jid-malformed") << jid;
     }
-    EXPECT_EQ(to_sip(std::string(1'024, 'a') + "@x.example"), "jid-malformed");  // ADDR-1
-    EXPECT_EQ(to_sip(std::string(1'023, 'a') + "@x.example"),
+    EXPECT_EQ(sip_of(std::string(1'024, 'a') + "@x.example"), "jid-malformed");  // ADDR-1
+    EXPECT_EQ(sip_of(std::string(1'023, 'a') + "@x.example"),
               "sip:" + std::string(1'023, 'a') + "@x.example");
 }
 
@@ -149,9 +149,9 @@ TEST(Address, RoundTripKeepsEveryAcceptedJid) {
         char memory[xml::kJidBytes];
         Sink enforced{MutableBytes(memory)};
         xml::write_jid(enforced, address.jid);
-        const std::string uri = to_sip(jid);
+        const std::string uri = sip_of(jid);
         ASSERT_EQ(to_jid(uri), enforced.written()) << jid << " as " << uri;
-        ASSERT_EQ(to_sip(to_jid(uri)), uri);
+        ASSERT_EQ(sip_of(to_jid(uri)), uri);
     }
     EXPECT_GT(accepted, 5'000u);
 }

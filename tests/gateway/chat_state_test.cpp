@@ -7,7 +7,7 @@
 namespace fedgate::gateway {
 namespace {
 
-const Instant kStart{std::chrono::hours(1)};
+const Instant kNoon{std::chrono::hours(1)};
 
 // "active", "idle", with its refresh; or "no".
 std::string read(const std::string& document) {
@@ -105,27 +105,27 @@ using News = Typing::News;
 
 TEST(Typing, IsToldToSipWhereSipShowsItsOwn) {  // CS-9
     Typing typing;
-    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kStart), News::kNone);
-    EXPECT_EQ(typing.on_is_composing(true, kStart), ChatState::kComposing);
-    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kStart + 1s), News::kActive);
-    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kStart + 59min + 59s), News::kActive);
-    EXPECT_EQ(typing.on_chat_state(ChatState::kPaused, kStart + 1h), News::kNone);  // forgotten
-    EXPECT_EQ(typing.on_is_composing(false, kStart + 1h), ChatState::kActive);
-    EXPECT_EQ(typing.on_chat_state(ChatState::kPaused, kStart + 1h), News::kIdle);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kNoon), News::kNone);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon), ChatState::kComposing);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kNoon + 1s), News::kActive);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kNoon + 59min + 59s), News::kActive);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kPaused, kNoon + 1h), News::kNone);  // forgotten
+    EXPECT_EQ(typing.on_is_composing(false, kNoon + 1h), ChatState::kActive);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kPaused, kNoon + 1h), News::kIdle);
     typing.on_unanswered();
-    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kStart + 1h), News::kNone);
-    EXPECT_EQ(typing.on_is_composing(true, kStart + 1h), ChatState::kComposing);
-    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kStart + 1h), News::kActive);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kNoon + 1h), News::kNone);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon + 1h), ChatState::kComposing);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kComposing, kNoon + 1h), News::kActive);
     typing.on_refused();  // 415: for good
-    EXPECT_EQ(typing.on_is_composing(false, kStart + 1h), ChatState::kActive);
-    EXPECT_EQ(typing.on_chat_state(ChatState::kPaused, kStart + 1h), News::kNone);
+    EXPECT_EQ(typing.on_is_composing(false, kNoon + 1h), ChatState::kActive);
+    EXPECT_EQ(typing.on_chat_state(ChatState::kPaused, kNoon + 1h), News::kNone);
 }
 
 TEST(Typing, IsToldToSipOnChange) {  // CS-1..CS-5, CS-8
     Typing typing;
-    static_cast<void>(typing.on_is_composing(false, kStart));
+    static_cast<void>(typing.on_is_composing(false, kNoon));
     const auto tell = [&](ChatState state, Duration after) {
-        return typing.on_chat_state(state, kStart + after);
+        return typing.on_chat_state(state, kNoon + after);
     };
     EXPECT_EQ(tell(ChatState::kActive, 0s), News::kNone);  // it is idle already
     EXPECT_EQ(tell(ChatState::kComposing, 1s), News::kActive);
@@ -138,36 +138,36 @@ TEST(Typing, IsToldToSipOnChange) {  // CS-1..CS-5, CS-8
         EXPECT_EQ(tell(idle, 300s), News::kNone);
     }
     EXPECT_EQ(tell(ChatState::kComposing, 400s), News::kActive);
-    typing.on_xmpp_text(ChatState::kActive, kStart + 401s);  // a text: idle, and nothing is said
+    typing.on_xmpp_text(ChatState::kActive, kNoon + 401s);  // a text: idle, and nothing is said
     EXPECT_EQ(tell(ChatState::kActive, 402s), News::kNone);
     EXPECT_EQ(tell(ChatState::kComposing, 403s), News::kActive);
 }
 
 TEST(Typing, IsShownToWhoShowsItHimself) {  // CS-7
     Typing typing;
-    EXPECT_EQ(typing.on_is_composing(true, kStart), ChatState::kNone);
-    EXPECT_FALSE(typing.on_sip_text(kStart));
-    typing.on_xmpp_text(ChatState::kNone, kStart);
-    EXPECT_FALSE(typing.on_sip_text(kStart));
-    typing.on_xmpp_text(ChatState::kActive, kStart);
-    EXPECT_TRUE(typing.on_sip_text(kStart + 59min));
-    EXPECT_FALSE(typing.on_sip_text(kStart + 1h));
-    EXPECT_EQ(typing.on_is_composing(true, kStart + 1h), ChatState::kNone);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon), ChatState::kNone);
+    EXPECT_FALSE(typing.on_sip_text(kNoon));
+    typing.on_xmpp_text(ChatState::kNone, kNoon);
+    EXPECT_FALSE(typing.on_sip_text(kNoon));
+    typing.on_xmpp_text(ChatState::kActive, kNoon);
+    EXPECT_TRUE(typing.on_sip_text(kNoon + 59min));
+    EXPECT_FALSE(typing.on_sip_text(kNoon + 1h));
+    EXPECT_EQ(typing.on_is_composing(true, kNoon + 1h), ChatState::kNone);
 }
 
 TEST(Typing, IsShownOnChange) {  // CS-6, CS-12
     Typing typing;
-    typing.on_xmpp_text(ChatState::kActive, kStart);
-    EXPECT_EQ(typing.on_is_composing(false, kStart), ChatState::kNone);
-    EXPECT_EQ(typing.on_is_composing(true, kStart), ChatState::kComposing);
-    EXPECT_EQ(typing.on_is_composing(true, kStart + 60s), ChatState::kNone);
-    EXPECT_EQ(typing.on_is_composing(false, kStart + 61s), ChatState::kActive);
-    EXPECT_EQ(typing.on_is_composing(true, kStart + 62s), ChatState::kComposing);
-    EXPECT_TRUE(typing.on_sip_text(kStart + 63s));  // the text says it
-    EXPECT_EQ(typing.on_is_composing(false, kStart + 64s), ChatState::kNone);
-    EXPECT_EQ(typing.on_is_composing(true, kStart + 65s), ChatState::kComposing);
+    typing.on_xmpp_text(ChatState::kActive, kNoon);
+    EXPECT_EQ(typing.on_is_composing(false, kNoon), ChatState::kNone);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon), ChatState::kComposing);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon + 60s), ChatState::kNone);
+    EXPECT_EQ(typing.on_is_composing(false, kNoon + 61s), ChatState::kActive);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon + 62s), ChatState::kComposing);
+    EXPECT_TRUE(typing.on_sip_text(kNoon + 63s));  // the text says it
+    EXPECT_EQ(typing.on_is_composing(false, kNoon + 64s), ChatState::kNone);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon + 65s), ChatState::kComposing);
     typing.on_refresh_missed();
-    EXPECT_EQ(typing.on_is_composing(true, kStart + 66s), ChatState::kComposing);
+    EXPECT_EQ(typing.on_is_composing(true, kNoon + 66s), ChatState::kComposing);
 }
 
 }  // namespace

@@ -3,16 +3,13 @@
 
 #include "appliance/gateway/engine.hpp"
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
 using test::World;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string between(const std::string& text, const std::string& before, const std::string& behind) {
     const std::size_t at = text.find(before);
@@ -25,7 +22,8 @@ std::string state(const std::string& name) {
     return "<" + name + " xmlns='http://jabber.org/protocol/chatstates'/>";
 }
 
-std::string stanza(const std::string& content, const std::string& attributes = " type='chat'") {
+std::string chat_stanza(const std::string& content,
+                        const std::string& attributes = " type='chat'") {
     return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example'" + attributes + ">" +
            content + "</message>";
 }
@@ -55,7 +53,7 @@ protected:
         return sip(is_composing(what, more), "application/im-iscomposing+xml");
     }
     void xmpp(const std::string& content, const std::string& attributes = " type='chat' id='x1'") {
-        EXPECT_TRUE(world_.give(stanza(content, attributes)));
+        EXPECT_TRUE(world_.give(chat_stanza(content, attributes)));
         world_.pass(1s);
     }
     [[nodiscard]] std::vector<std::string>& stanzas() { return world_.edge().stanzas; }
@@ -211,8 +209,8 @@ TEST_F(Chat, TypingWaitsForTextsAndNoTextWaitsForLong) {  // GEN-5, CS-9
     // Nobody answers it: what waits behind it has its time all the same.
     stanzas().clear();
     status = 0;
-    EXPECT_TRUE(world_.give(stanza(state("paused"))));
-    EXPECT_TRUE(world_.give(stanza("<body>three</body>", " type='chat' id='x1'")));
+    EXPECT_TRUE(world_.give(chat_stanza(state("paused"))));
+    EXPECT_TRUE(world_.give(chat_stanza("<body>three</body>", " type='chat' id='x1'")));
     world_.pass(27s);
     EXPECT_TRUE(stanzas().empty());
     status = 200;
@@ -238,15 +236,15 @@ TEST_F(Chat, TypingIsNoReasonForErrors) {  // SEC-2
     EXPECT_TRUE(stanzas().empty());
     // Nor where it is not allowed, and when too many come.
     for (int i = 0; i < 500; ++i) {
-        EXPECT_TRUE(world_.give(stanza(state(i % 2 == 0 ? "composing" : "paused"))));
+        EXPECT_TRUE(world_.give(chat_stanza(state(i % 2 == 0 ? "composing" : "paused"))));
     }
     EXPECT_TRUE(world_.give("<message from='juliet@xmpp.example/b' to='sip.example' id='1'>" +
                             state("composing") + "</message>"));
     world_.gateway().drain();
     xmpp(state("composing"));
-    EXPECT_TRUE(world_.give(stanza("<received xmlns='urn:xmpp:receipts' id='x'/>")));
+    EXPECT_TRUE(world_.give(chat_stanza("<received xmlns='urn:xmpp:receipts' id='x'/>")));
     EXPECT_TRUE(stanzas().empty()) << stanzas()[0];
-    EXPECT_TRUE(world_.give(stanza("<body>x</body>", " id='a1'")));
+    EXPECT_TRUE(world_.give(chat_stanza("<body>x</body>", " id='a1'")));
     EXPECT_EQ(stanzas().size(), 1u);  // a text gets its answer
 }
 
@@ -261,8 +259,8 @@ TEST_F(Chat, AStormOfTypingHurtsNoText) {  // SEC-2, SEC-3, GEN-5
         return m.method == sip::Method::kMessage ? 0 : 200;
     };
     for (int i = 0; i < 15; ++i) {
-        EXPECT_TRUE(world_.give(stanza(state("composing"))));
-        EXPECT_TRUE(world_.give(stanza(state("paused"))));
+        EXPECT_TRUE(world_.give(chat_stanza(state("composing"))));
+        EXPECT_TRUE(world_.give(chat_stanza(state("paused"))));
         world_.pass(200ms);
     }
     EXPECT_EQ(typing_seen(), "active");  // one is pending, one waits, the others are gone
@@ -307,7 +305,7 @@ std::string cpim(const std::string& headers, const std::string& type, const std:
 
 class Asked : public Chat {
 protected:
-    // The id of the stanza that he leads to.
+    // The id of the chat_stanza that he leads to.
     std::string ask(const std::string& wanted) {
         EXPECT_EQ(sip(cpim("imdn.Message-ID: 34jk324j\r\nimdn.Disposition-Notification: " + wanted +
                                "\r\n",
@@ -481,8 +479,8 @@ TEST(ReceiptOn200, IsOneWhereThePoolAnswersEndToEnd) {  // RCPT-5, RCPT-7, IM-16
         return m.method == sip::Method::kMessage ? status : 200;
     };
     const std::string asking = "<body>x</body><request xmlns='urn:xmpp:receipts'/>";
-    EXPECT_TRUE(world.give(stanza(asking, " type='chat' id='x1'")));
-    EXPECT_TRUE(world.give(stanza("<body>x</body>", " id='x2'")));
+    EXPECT_TRUE(world.give(chat_stanza(asking, " type='chat' id='x1'")));
+    EXPECT_TRUE(world.give(chat_stanza("<body>x</body>", " id='x2'")));
     world.pass(1s);
     ASSERT_EQ(world.edge().stanzas.size(), 1u);
     EXPECT_TRUE(world.edge().stanzas[0].ends_with(
@@ -490,11 +488,11 @@ TEST(ReceiptOn200, IsOneWhereThePoolAnswersEndToEnd) {  // RCPT-5, RCPT-7, IM-16
     EXPECT_TRUE(
         has(world.edge().stanzas[0], "from='romeo@sip.example' to='juliet@xmpp.example/balcony'"));
     status = 202;
-    EXPECT_TRUE(world.give(stanza(asking, " id='x3'")));
+    EXPECT_TRUE(world.give(chat_stanza(asking, " id='x3'")));
     world.pass(1s);
     EXPECT_EQ(world.edge().stanzas.size(), 1u);
     status = 404;
-    EXPECT_TRUE(world.give(stanza(asking, " id='x4'")));
+    EXPECT_TRUE(world.give(chat_stanza(asking, " id='x4'")));
     world.pass(1s);
     ASSERT_EQ(world.edge().stanzas.size(), 2u);
     EXPECT_TRUE(has(world.edge().stanzas[1], "type='error'"));
@@ -509,7 +507,7 @@ TEST(ChatOnManyShards, FindsTheConversation) {
         return count;
     };
     for (std::uint32_t shard = 0; shard < 4; ++shard) {
-        EXPECT_TRUE(world.give(stanza(state("active")), shard));
+        EXPECT_TRUE(world.give(chat_stanza(state("active")), shard));
         world.pass(1s);
         peer->send_tcp(world.sip_address(),
                        World::request("a" + std::to_string(shard), is_composing("active"),
@@ -538,7 +536,7 @@ TEST(HtmlOut, IsAnOption) {  // IM-11
     for (const bool on : {false, true}) {
         World world(Settings{{"domain/sip.example/html_out", on ? "alternative" : "none"}});
         auto peer = world.peer();
-        EXPECT_TRUE(world.give(stanza(content)));
+        EXPECT_TRUE(world.give(chat_stanza(content)));
         ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
         EXPECT_EQ(has(peer->requests[0], "<em>b</em>"), on) << peer->requests[0];
     }

@@ -12,7 +12,7 @@ namespace {
 
 using test::Settings;
 
-const KeyMaker kKeys({3, 5});
+const KeyMaker kKeyMaker({3, 5});
 
 std::string text_of(const AddressView& address) {
     std::string text;
@@ -104,7 +104,7 @@ private:
 TEST(Correspondents, KeepsWhatItWouldWorkOut) {
     const auto first = test::compile(settings(false, "yes"));
     const auto second = test::compile(settings(true, "no"));
-    Correspondents kept(kKeys);
+    Correspondents kept(kKeyMaker);
     Addresses addresses;
     std::vector<std::pair<std::string, std::string>> pairs;
     for (int i = 0; i < 20'000; ++i) pairs.emplace_back(addresses.next(), addresses.next());
@@ -128,7 +128,7 @@ TEST(Correspondents, KeepsWhatItWouldWorkOut) {
 
 TEST(Correspondents, FindsThePairThatItKeeps) {
     const auto rules = test::compile(settings(false, "yes"));
-    Correspondents kept(kKeys);
+    Correspondents kept(kKeyMaker);
     kept.reload(*rules);
     const Correspondence* first = &kept.find("a@xmpp.example/r", "b@sip.example", true);
     EXPECT_EQ(first->from_uri, "sip:a@xmpp.example;gr=r");
@@ -143,7 +143,7 @@ TEST(Correspondents, FindsThePairThatItKeeps) {
 
 TEST(Correspondents, KeepsNamesThatAreNotLatin) {
     const auto rules = test::compile(settings(false, "yes"));
-    Correspondents kept(kKeys);
+    Correspondents kept(kKeyMaker);
     kept.reload(*rules);
     const Bytes from = "владимир.высоцкий@xmpp.example/Рабочий-стол";
     const Bytes to = "анна.каренина@sip.example";
@@ -156,7 +156,7 @@ TEST(Correspondents, KeepsNamesThatAreNotLatin) {
 
 TEST(Correspondents, WhatIsNotKeptTakesNoPlace) {
     const auto rules = test::compile(settings(false, "yes"));
-    Correspondents kept(kKeys);
+    Correspondents kept(kKeyMaker);
     kept.reload(*rules);
     const Correspondence* const other = &kept.find("", "", false);
     const auto from = [](int i) { return "a" + std::to_string(i) + "@xmpp.example/r"; };

@@ -5,15 +5,12 @@
 
 #include "tests/gateway/world.hpp"
 #include "tests/net/certificates.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::World;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 // ---- XMPP -> SIP
 

@@ -8,16 +8,13 @@
 #include "tests/gateway/watch_scene.hpp"
 #include "tests/gateway/world.hpp"
 #include "tests/net/certificates.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::RawPeer;
 using test::World;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 const test::Settings kNobodyTrusted = {{"sip.trusted", "192.0.2.0/24"}};
 
@@ -135,7 +132,7 @@ TEST(HostilePeer, ACertificateSpeaksInDialogsOfItsOwnDomainOnly) {  // SEC-1, SI
                 "sip:juliet@xmpp.example", "sip:romeo@sip.example", "SUBSCRIBE");
             scene.peer->send_tcp(scene.world.sip_address(), request);
             ASSERT_TRUE(scene.world.until([&] { return !scene.peer->responses.empty(); }));
-            const std::string to = test::header_of(scene.peer->responses[0], "To");
+            const std::string to = header_of(scene.peer->responses[0], "To");
             ASSERT_TRUE(has(to, ";tag=")) << scene.peer->responses[0];
             in_dialog = request;
             const std::size_t at = in_dialog.find("\r\nTo: ");

@@ -4,17 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/gateway/mapping.hpp"
+#include "tests/text.hpp"
 #include "xml/scope.hpp"
 
 namespace fedgate::gateway {
 namespace {
-
-const xml::StreamScope kScope;
-constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};  // Sun, 13 Sep 2020 12:26:40 GMT
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string iq(const std::string& type, const std::string& content, bool domain = true,
                const char* id = "i1") {

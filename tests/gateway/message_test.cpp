@@ -5,12 +5,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/gateway/mapping.hpp"
+#include "tests/text.hpp"
 #include "xml/scope.hpp"
 
 namespace fedgate::gateway {
 namespace {
-
-const xml::StreamScope kScope;
 
 // The whole way of a stanza, or the name of what it is used for.
 std::string to_sip(const std::string& text, std::size_t body_bytes_max = 32'768) {
@@ -48,14 +48,6 @@ std::string to_sip(const std::string& text, std::size_t body_bytes_max = 32'768)
 std::string stanza(const std::string& content, const std::string& attributes = "") {
     return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' id='1'" +
            attributes + ">" + content + "</message>";
-}
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-std::string body_of(const std::string& request) {
-    return request.substr(request.find("\r\n\r\n") + 4);
 }
 
 TEST(MessageToSip,
@@ -279,8 +271,6 @@ TEST(MessageToSip, BoundsTheBody) {  // IM-19
 }
 
 // ---- the other way
-
-constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};  // Sun, 13 Sep 2020 12:26:40 GMT
 
 std::string to_xmpp(const std::string& headers, const std::string& body, bool chat = false,
                     std::size_t body_bytes_max = 32'768) {

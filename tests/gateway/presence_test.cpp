@@ -5,14 +5,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/gateway/mapping.hpp"
 #include "xml/framer.hpp"
 #include "xml/scope.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
-const xml::StreamScope kScope;
-constexpr WallTime kNow{std::chrono::seconds(1'800'000'000)};
+constexpr WallTime kReadAt{std::chrono::seconds(1'800'000'000)};
 
 // A stanza read and written again, to `juliet@xmpp.example`, as the SIP user's server would see it.
 std::string there_and_back(const std::string& content, const std::string& attributes = "",
@@ -30,7 +30,7 @@ std::string there_and_back(const std::string& content, const std::string& attrib
     head.to = "juliet@xmpp.example";
     head.id = "fresh";
     head.language = language;
-    head.now = kNow;
+    head.now = kReadAt;
     write_presence(head, read, notes_allowed, out);
     EXPECT_FALSE(out.overflowed());
     const std::string start =
@@ -145,8 +145,8 @@ TEST(PresenceStanza, IsWellFormedWhateverTheNamesAre) {
     std::vector<char> memory(4'096);
     Sink out{MutableBytes(memory)};
     out.append("<s xmlns='jabber:server'>");
-    write_presence({"o\\27malley@sip.example", "a&b@xmpp.example", "1", {}, kNow}, presence, true,
-                   out);
+    write_presence({"o\\27malley@sip.example", "a&b@xmpp.example", "1", {}, kReadAt}, presence,
+                   true, out);
     xml::Framer framer;
     xml::Frame frame;
     ASSERT_EQ(framer.next(out.written(), frame), xml::FrameStatus::kDone);

@@ -6,11 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "appliance/gateway/mime.hpp"
+#include "tests/gateway/mapping.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
-constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};  // Sun, 13 Sep 2020 12:26:40 GMT
 const Key kPair{1, 2};
 const ReceiptIds kIds({3, 5});
 

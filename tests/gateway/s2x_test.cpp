@@ -2,16 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
 using test::World;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string bounce(const std::string& from, const std::string& id, const std::string& condition) {
     return "<message type='error' from='" + from + "' to='romeo@sip.example' id='" + id +

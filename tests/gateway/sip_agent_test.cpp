@@ -3,6 +3,7 @@
 
 #include "core/base/hash.hpp"
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -10,17 +11,8 @@ namespace {
 using test::Settings;
 using test::World;
 
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 std::string options(const std::string& branch, const std::string& uri) {
     return World::request(branch, "", "", "TCP", uri, "sip:romeo@sip.example", "OPTIONS");
-}
-
-std::string value(const std::string& message, const std::string& name) {
-    const std::size_t begin = message.find("\r\n" + name + ": ") + name.size() + 4;
-    return message.substr(begin, message.find("\r\n", begin) - begin);
 }
 
 TEST(SipAgent, NoDialogIsOurs) {  // SIP-22
@@ -188,7 +180,7 @@ TEST(SipAgent, StrayResponsesAreDropped) {
     auto bystander = world.peer("10.99.0.2:5070");
     ASSERT_TRUE(world.give(World::message("a1", "x")));
     ASSERT_TRUE(world.until([&] { return world.count(Counter::kMessagesX2sDelivered) == 1; }));
-    const std::string ours = value(peer->requests[0], "Via");
+    const std::string ours = header_of(peer->requests[0], "Via");
     const std::uint64_t out =
         world.count(Counter::kSipRequestsOut) + world.count(Counter::kSipResponsesOut);
     int sent = 0;
@@ -223,7 +215,7 @@ TEST(SipAgent, AResponseWithTwoViaAnswersNothing) {
     ASSERT_TRUE(world.give(World::message("a1", "x")));
     ASSERT_TRUE(world.until([&] { return peer->requests.size() == 1; }));
     const auto answer = [&](const char* more) {
-        return "SIP/2.0 200 OK\r\nVia: " + value(peer->requests[0], "Via") + more +
+        return "SIP/2.0 200 OK\r\nVia: " + header_of(peer->requests[0], "Via") + more +
                "\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: 1\r\n"
                "CSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n";
     };
@@ -264,7 +256,7 @@ TEST(SipAgent, WhereAnswersOverUdpGo) {  // SIP-13, RFC 3581
         ASSERT_TRUE(world.until([&] { return gets.responses.size() == 1; }, 5s))
             << row.from << row.sent_by << world.log();
         EXPECT_TRUE(bystander->responses.empty());
-        const std::string via = value(gets.responses[0], "Via");
+        const std::string via = header_of(gets.responses[0], "Via");
         const std::string source = std::string(row.from).substr(0, std::string(row.from).find(':'));
         EXPECT_TRUE(has(via, ";received=" + source)) << via;
     }
@@ -371,9 +363,9 @@ TEST(SipAgent, AChallengeIsAnswered) {  // SIP-30, ERR-3
     EXPECT_TRUE(has(peer->requests[0], "\r\nCSeq: 1 MESSAGE\r\n"));
     EXPECT_TRUE(has(peer->requests[1], "\r\nCSeq: 2 MESSAGE\r\nProxy-Authorization: Digest "))
         << peer->requests[1];
-    EXPECT_NE(value(peer->requests[0], "Via"), value(peer->requests[1], "Via"));
+    EXPECT_NE(header_of(peer->requests[0], "Via"), header_of(peer->requests[1], "Via"));
     for (const char* const same : {"From", "To", "Call-ID", "Content-Length"}) {
-        EXPECT_EQ(value(peer->requests[0], same), value(peer->requests[1], same));
+        EXPECT_EQ(header_of(peer->requests[0], same), header_of(peer->requests[1], same));
     }
     EXPECT_TRUE(world.edge().stanzas.empty());
 }

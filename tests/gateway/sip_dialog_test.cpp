@@ -6,6 +6,7 @@
 #include "appliance/gateway/sip_agent.hpp"
 #include "core/base/hash.hpp"
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -14,19 +15,8 @@ using test::Settings;
 using test::World;
 
 constexpr Bytes kOurTag = "00000000aaaaaaaaaaaaaaaaaaaaaaaa";
-const Settings kTwo{{"domain/sip.example/next_hop",
-                     "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}};
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-std::string value(const std::string& message, const std::string& name) {
-    const std::size_t begin = message.find("\r\n" + name + ": ");
-    if (begin == std::string::npos) return {};
-    const std::size_t text = begin + name.size() + 4;
-    return message.substr(text, message.find("\r\n", text) - text);
-}
+const Settings kTwoHops{{"domain/sip.example/next_hop",
+                         "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}};
 
 std::string first_line(const std::string& message) { return message.substr(0, message.find("\r")); }
 
@@ -137,7 +127,7 @@ private:
         agent_->release(request);
     }
     bool may_redirect(const ClientRequest&, const sip::Uri&) override { return false; }
-    bool on_request(const sip::Message& request, const SipPeer& peer,
+    bool on_request(const sip::Message& request, const gateway::SipPeer& peer,
                     const sip::TransactionKey& key) override {
         taken.emplace_back(request.bytes);
         const auto handle = agent_->open(request, peer, key, kOurTag);
@@ -145,7 +135,7 @@ private:
         agent_->answer(handle, answer, "Expires: 600\r\n");
         return true;
     }
-    bool on_stray_response(std::uint16_t, const sip::Message&, const SipPeer&) override {
+    bool on_stray_response(std::uint16_t, const sip::Message&, const gateway::SipPeer&) override {
         return false;
     }
 
@@ -167,7 +157,7 @@ auto only_options(int status) {
 }
 
 TEST(SipDialog, ASubscribeOutsideOneFailsOver) {  // SIP-8, SIP-20
-    Agents world(kTwo);
+    Agents world(kTwoHops);
     auto first = world.peer("10.99.0.1:5070");
     auto second = world.peer("10.99.0.2:5070");
     first->answer = only_options(503);
@@ -181,10 +171,12 @@ TEST(SipDialog, ASubscribeOutsideOneFailsOver) {  // SIP-8, SIP-20
     ASSERT_EQ(first->requests.size(), 1U);
     ASSERT_EQ(second->requests.size(), 1U);
     for (const char* same : {"From", "To", "Call-ID", "CSeq", "Contact"}) {
-        EXPECT_EQ(value(first->requests[0], same), value(second->requests[0], same)) << same;
+        EXPECT_EQ(header_of(first->requests[0], same), header_of(second->requests[0], same))
+            << same;
     }
-    EXPECT_NE(value(first->requests[0], "Via"), value(second->requests[0], "Via"));
-    EXPECT_EQ(value(first->requests[0], "Contact"), "<sip:juliet@gw.example:5060;transport=tcp>");
+    EXPECT_NE(header_of(first->requests[0], "Via"), header_of(second->requests[0], "Via"));
+    EXPECT_EQ(header_of(first->requests[0], "Contact"),
+              "<sip:juliet@gw.example:5060;transport=tcp>");
 }
 
 TEST(SipDialog, TheContactIsWhereWeListen) {  // SIP-20
@@ -207,7 +199,7 @@ TEST(SipDialog, ALegOfThePoolIsTheOnlyWay) {  // SIP-9
     for (const std::string& routes :
          {std::string(), "Record-Route: <" + second_node + ";lr>, <sip:10.99.0.1:5070;lr>\r\n",
           "Record-Route: <" + second_node + ">\r\n"}) {  // the last one is a strict router
-        Agents world(kTwo);
+        Agents world(kTwoHops);
         auto first = world.peer("10.99.0.1:5070");
         auto second = world.peer("10.99.0.2:5070");
         world.pass(100ms);
@@ -252,7 +244,7 @@ TEST(SipDialog, ANodeOfTwoTransportsIsOneNode) {  // SIP-9
 
 TEST(SipDialog, ALegThatFailsUnderWayIsNotReplaced) {  // SIP-9, SIP-8
     for (const bool silent : {false, true}) {
-        Agents world(kTwo);
+        Agents world(kTwoHops);
         auto first = world.peer("10.99.0.1:5070");
         auto second = world.peer("10.99.0.2:5070");
         if (silent) {  // suspect: with another target left a MESSAGE would go there after 4 s
@@ -320,13 +312,14 @@ TEST(SipDialog, ElsewhereGoesThroughThePool) {  // SIP-9, SIP-16
     EXPECT_EQ(elsewhere->options, 0);
     ASSERT_EQ(pool->requests.size(), 3U);
     EXPECT_EQ(first_line(pool->requests[0]), "NOTIFY " + target + " SIP/2.0");
-    EXPECT_EQ(value(pool->requests[0], "Route"), "");
+    EXPECT_EQ(header_of(pool->requests[0], "Route"), "");
     EXPECT_EQ(first_line(pool->requests[1]), "NOTIFY " + target + " SIP/2.0");
-    EXPECT_EQ(value(pool->requests[1], "Route"), "<sip:10.99.0.9;lr>;x=1, <sip:10.99.0.1:5070;lr>");
+    EXPECT_EQ(header_of(pool->requests[1], "Route"),
+              "<sip:10.99.0.9;lr>;x=1, <sip:10.99.0.1:5070;lr>");
     EXPECT_EQ(first_line(pool->requests[2]), "NOTIFY sip:10.99.0.9 SIP/2.0");
-    EXPECT_EQ(value(pool->requests[2], "Route"), "<" + target + ">");
-    EXPECT_EQ(value(pool->requests[1], "To"), "<sip:romeo@sip.example>;tag=fd");
-    EXPECT_EQ(value(pool->requests[1], "From"),
+    EXPECT_EQ(header_of(pool->requests[2], "Route"), "<" + target + ">");
+    EXPECT_EQ(header_of(pool->requests[1], "To"), "<sip:romeo@sip.example>;tag=fd");
+    EXPECT_EQ(header_of(pool->requests[1], "From"),
               "<sip:juliet@xmpp.example>;tag=" + std::string(kOurTag));
 }
 
@@ -380,13 +373,13 @@ TEST(SipDialog, AChallengeRaisesTheCseq) {  // SIP-30, RFC 3261 22.2
     EXPECT_EQ(world.ends[1].status, 200);
     EXPECT_EQ(world.ends[1].cseq, 3U);
     ASSERT_EQ(peer->requests.size(), 3U);
-    EXPECT_EQ(value(peer->requests[0], "CSeq"), "1 NOTIFY");
-    EXPECT_EQ(value(peer->requests[1], "CSeq"), "2 NOTIFY");
-    EXPECT_EQ(value(peer->requests[2], "CSeq"), "3 SUBSCRIBE");
+    EXPECT_EQ(header_of(peer->requests[0], "CSeq"), "1 NOTIFY");
+    EXPECT_EQ(header_of(peer->requests[1], "CSeq"), "2 NOTIFY");
+    EXPECT_EQ(header_of(peer->requests[2], "CSeq"), "3 SUBSCRIBE");
 }
 
 TEST(SipDialog, ARedirectionIsFollowedOutsideOnly) {  // SIP-9
-    Agents world(kTwo);
+    Agents world(kTwoHops);
     auto first = world.peer("10.99.0.1:5070");
     auto second = world.peer("10.99.0.2:5070");
     first->extra_headers = "Contact: <sip:romeo@10.99.0.2:5070>\r\n";
@@ -403,7 +396,7 @@ TEST(SipDialog, ARedirectionIsFollowedOutsideOnly) {  // SIP-9
     EXPECT_EQ(world.ends[1].cseq, 2U);
     ASSERT_EQ(second->requests.size(), 1U);
     EXPECT_EQ(first_line(second->requests[0]), "SUBSCRIBE sip:romeo@10.99.0.2:5070 SIP/2.0");
-    EXPECT_EQ(value(second->requests[0], "CSeq"), "2 SUBSCRIBE");
+    EXPECT_EQ(header_of(second->requests[0], "CSeq"), "2 SUBSCRIBE");
 }
 
 TEST(SipDialog, PresenceLeavesRoomForMessages) {
@@ -459,7 +452,7 @@ TEST(SipDialog, RecordRouteIsCopiedIntoAnAcceptance) {  // SIP-16, SIP-11
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 "));
     EXPECT_TRUE(has(peer->responses[0], "\r\n" + routes)) << peer->responses[0];
     EXPECT_TRUE(has(peer->responses[0], "\r\nExpires: 600\r\n"));
-    EXPECT_TRUE(value(peer->responses[0], "To").ends_with(";tag=" + std::string(kOurTag)));
+    EXPECT_TRUE(header_of(peer->responses[0], "To").ends_with(";tag=" + std::string(kOurTag)));
     // Again: the same answer, and nobody is asked.
     peer->send_udp(world.address(), request);
     ASSERT_TRUE(world.simulation.run_for([&] { return peer->responses.size() == 2; }, 1s));
@@ -476,7 +469,7 @@ TEST(SipDialog, RecordRouteIsCopiedIntoAnAcceptance) {  // SIP-16, SIP-11
                    with_tag(subscribe("s3", routes, "sip:juliet@xmpp.example", "UDP"), "mine"));
     ASSERT_TRUE(world.simulation.run_for([&] { return peer->responses.size() == 4; }, 1s));
     EXPECT_FALSE(has(peer->responses[3], "Record-Route")) << peer->responses[3];
-    EXPECT_TRUE(value(peer->responses[3], "To").ends_with(">;tag=mine"));
+    EXPECT_TRUE(header_of(peer->responses[3], "To").ends_with(">;tag=mine"));
 }
 
 TEST(SipDialog, WhatGoesOnGoesOnWhileDraining) {
@@ -488,7 +481,7 @@ TEST(SipDialog, WhatGoesOnGoesOnWhileDraining) {
     peer->send_tcp(world.address(), notify("n1", std::string(kOurTag)));
     ASSERT_TRUE(world.simulation.run_for([&] { return peer->responses.size() == 3; }, 1s));
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 503 "));
-    EXPECT_NE(value(peer->responses[0], "Retry-After"), "");
+    EXPECT_NE(header_of(peer->responses[0], "Retry-After"), "");
     EXPECT_TRUE(peer->responses[1].starts_with("SIP/2.0 200 "));
     EXPECT_TRUE(peer->responses[2].starts_with("SIP/2.0 200 "));
     EXPECT_EQ(world.taken.size(), 2U);
@@ -507,7 +500,7 @@ TEST(SipDialog, OnlyPresenceIsSubscribedTo) {                          // PRES-7
     ASSERT_TRUE(world.until([&] { return peer->responses.size() == events.size(); }, 1s));
     for (const std::string& response : peer->responses) {
         EXPECT_TRUE(response.starts_with("SIP/2.0 489 ")) << response;
-        EXPECT_EQ(value(response, "Allow-Events"), "presence");
+        EXPECT_EQ(header_of(response, "Allow-Events"), "presence");
     }
 }
 
@@ -543,7 +536,7 @@ TEST(SipDialog, ADomainMayBePolled) {  // ADDR-29, PRES-69
     ASSERT_EQ(peer->responses.size(), 2U);
     EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 404 ")) << peer->responses[0];
     EXPECT_TRUE(peer->responses[1].starts_with("SIP/2.0 200 ")) << peer->responses[1];
-    EXPECT_EQ(value(peer->requests[0], "Subscription-State"), "terminated;reason=timeout");
+    EXPECT_EQ(header_of(peer->requests[0], "Subscription-State"), "terminated;reason=timeout");
     ASSERT_EQ(world.edge().stanzas.size(), 1U);
     EXPECT_TRUE(has(world.edge().stanzas[0], " to='xmpp.example'")) << world.edge().stanzas[0];
     EXPECT_TRUE(has(world.edge().stanzas[0], " type='probe'"));
@@ -569,7 +562,7 @@ TEST(SipDialog, OurTagNamesTheOwner) {  // SIP-20, SIP-22
         peer->send_tcp(world.sip_address(), request);
         ASSERT_TRUE(world.until([&] { return peer->responses.size() == 1; }, 2s));
         EXPECT_TRUE(peer->responses[0].starts_with("SIP/2.0 200 ")) << peer->responses[0];
-        const std::string to = value(peer->responses[0], "To");
+        const std::string to = header_of(peer->responses[0], "To");
         const std::string tag = to.substr(to.find(";tag=") + 5);
         const auto maker = sip::maker_of_tag(tag);
         ASSERT_TRUE(maker.has_value()) << to;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -12,10 +13,6 @@ using test::World;
 
 const Settings kTwo{{"domain/sip.example/next_hop",
                      "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}};
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 // Two nodes, each on a network node of its own, and messages of a hundred users.
 class SipPool : public testing::Test {

@@ -8,19 +8,9 @@
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/conversation.hpp"
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway::test {
-
-inline bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-inline std::string header_of(const std::string& message, const std::string& name) {
-    const std::size_t at = message.find("\r\n" + name + ": ");
-    if (at == std::string::npos) return {};
-    const std::size_t begin = at + name.size() + 4;
-    return message.substr(begin, message.find("\r\n", begin) - begin);
-}
 
 // A document with these tuples: id, then what is inside of <tuple/>.
 inline std::string pidf(const std::vector<std::pair<std::string, std::string>>& tuples) {

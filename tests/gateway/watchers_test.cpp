@@ -12,27 +12,13 @@
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/watcher.hpp"
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
 using test::World;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-std::string header_of(const std::string& message, const std::string& name) {
-    const std::size_t at = message.find("\r\n" + name + ": ");
-    if (at == std::string::npos) return {};
-    const std::size_t begin = at + name.size() + 4;
-    return message.substr(begin, message.find("\r\n", begin) - begin);
-}
-
-std::string body_of(const std::string& message) {
-    return message.substr(message.find("\r\n\r\n") + 4);
-}
 
 struct Wish {
     std::string call_id = "watch-1";

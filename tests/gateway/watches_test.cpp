@@ -10,8 +10,6 @@
 namespace fedgate::gateway {
 namespace {
 
-using test::has;
-using test::header_of;
 using test::kClosed;
 using test::kOpen;
 using test::pidf;
@@ -807,7 +805,7 @@ TEST(Watches, AnOutageIsToldWithItsReason) {  // R12
     scene.quiet(6);
 }
 
-const store::Change* row_in(const store::Memory& disk, const std::string& user = "juliet") {
+const store::Change* row_of(const store::Memory& disk, const std::string& user = "juliet") {
     return disk.find(store::Kind::kWatch, user + "@xmpp.example", "romeo@sip.example");
 }
 
@@ -821,9 +819,9 @@ TEST(Watches, SurviveARestart) {  // PRES-31, PRES-33, R4: nobody is asked again
             scene.stanza("subscribe", {}, "nurse");
             scene.notify(scene.subscribe(2), "pending");
             scene.world.pass(1s);
-            ASSERT_NE(row_in(*disk), nullptr);
-            EXPECT_EQ(row_in(*disk)->auth, 3);
-            EXPECT_EQ(row_in(*disk, "nurse")->auth, 1);
+            ASSERT_NE(row_of(*disk), nullptr);
+            EXPECT_EQ(row_of(*disk)->auth, 3);
+            EXPECT_EQ(row_of(*disk, "nurse")->auth, 1);
             disk->crash([] { return true; });
         }
         disk->restart();
@@ -843,7 +841,7 @@ TEST(Watches, SurviveARestart) {  // PRES-31, PRES-33, R4: nobody is asked again
         scene.stanza("unsubscribe");
         scene.sent(5);
         scene.world.pass(1s);
-        EXPECT_EQ(row_in(*disk), nullptr);
+        EXPECT_EQ(row_of(*disk), nullptr);
     }
 }
 
@@ -868,8 +866,8 @@ TEST(Watches, AnotherNodeGoesOnWithThem) {  // PRES-31, R4
         EXPECT_TRUE(has(refused, "type='error'")) << refused;
         EXPECT_TRUE(has(refused, "resource-constraint")) << refused;
     }
-    ASSERT_NE(row_in(disk), nullptr);
-    EXPECT_EQ(row_in(disk)->auth, 3);
+    ASSERT_NE(row_of(disk), nullptr);
+    EXPECT_EQ(row_of(disk)->auth, 3);
     const std::size_t said = scene.stanzas().size();
     disk.gain(~Slots());
     scene.notify(scene.subscribe(2), "active;expires=3600", pidf({{"desk", kOpen}}));
@@ -925,7 +923,7 @@ TEST(Watches, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-43
     WatchScene scene({}, 1, disk.get());
     scene.approved();
     scene.world.pass(1s);
-    ASSERT_NE(row_in(*disk), nullptr);
+    ASSERT_NE(row_of(*disk), nullptr);
     disk->set_failing(true);
     for (std::size_t i = 0;
          disk->door(0).erase(store::Kind::kWatcher, "f" + std::to_string(i), "romeo@sip.example");
@@ -934,11 +932,11 @@ TEST(Watches, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-43
     scene.stanza("unsubscribe");
     EXPECT_EQ(header_of(scene.subscribe(2), "Expires"), "0");
     scene.world.pass(5s);
-    EXPECT_NE(row_in(*disk), nullptr);
+    EXPECT_NE(row_of(*disk), nullptr);
     EXPECT_EQ(scene.stanzas().size(), 3u);  // he waits for the word that it is over
     disk->set_failing(false);
     EXPECT_TRUE(has(scene.sent(4), "type='unsubscribed'"));
-    EXPECT_EQ(row_in(*disk), nullptr);
+    EXPECT_EQ(row_of(*disk), nullptr);
     EXPECT_TRUE(
         scene.world.until([&] { return scene.world.gateway().status().watches == 0; }, 60s));
 }

@@ -2,16 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
 using test::World;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string header(const std::string& message, const std::string& name) {
     const std::size_t at = message.find("\r\n" + name + ": ");

@@ -29,7 +29,7 @@ std::string bytes_of_hex(Bytes hex) {
     return bytes;
 }
 
-Id id_of(std::uint8_t first) {
+Id one_id(std::uint8_t first) {
     Id id{};
     id[0] = first;
     id[15] = 0xEE;
@@ -47,8 +47,8 @@ Hello hello() {
     Hello hello;
     hello.role = Role::kGateway;
     hello.part = 2;
-    hello.instance = id_of(1);
-    hello.session = id_of(2);
+    hello.instance = one_id(1);
+    hello.session = one_id(2);
     hello.taken = {3, 4};
     hello.window = 0x400000;
     hello.node = "gw1";
@@ -135,8 +135,8 @@ TEST(LinkFrame, WhatIsWrittenIsRead) {
     EXPECT_EQ(h.minor, kLinkMinor);
     EXPECT_EQ(h.role, Role::kGateway);
     EXPECT_EQ(h.part, 2);
-    EXPECT_EQ(h.instance, id_of(1));
-    EXPECT_EQ(h.session, id_of(2));
+    EXPECT_EQ(h.instance, one_id(1));
+    EXPECT_EQ(h.session, one_id(2));
     EXPECT_EQ(h.taken, (Counts{3, 4}));
     EXPECT_EQ(h.window, 0x400000u);
     EXPECT_EQ(h.node, "gw1");

@@ -31,8 +31,8 @@ struct Wire {
 class World;
 
 // One process's end.
-struct End final : SessionOwner {
-    End(World& w, Role role, std::uint64_t instance)
+struct Ender final : SessionOwner {
+    Ender(World& w, Role role, std::uint64_t instance)
         : world(w), session(*this, {role, "node", id_of(instance), 0, kWindow}) {}
 
     void on_output(Session&, Bytes bytes) override;
@@ -61,8 +61,8 @@ public:
     explicit World(std::uint64_t seed, bool kind)
         : kind_(kind),
           random_(seed),
-          gateway(std::make_unique<End>(*this, Role::kGateway, 1)),
-          edge(std::make_unique<End>(*this, Role::kEdge, 2)) {}
+          gateway(std::make_unique<Ender>(*this, Role::kGateway, 1)),
+          edge(std::make_unique<Ender>(*this, Role::kEdge, 2)) {}
 
     void run(int steps) {
         // Where the first HELLO is lost, a session can't be resumed whose name never came.
@@ -87,7 +87,7 @@ private:
         } else if (chance < 85) {
             pass(std::chrono::milliseconds(below(30)));
         } else if (chance < 92) {
-            End& side = below(2) == 0 ? *gateway : *edge;
+            Ender& side = below(2) == 0 ? *gateway : *edge;
             side.refusing = below(3) == 0;
             if (!side.refusing) side.session.offer(now_);
         } else if (chance < 95) {
@@ -96,12 +96,12 @@ private:
             connect();
         }
         if (kind_) connect();
-        for (const End* side : {gateway.get(), edge.get()}) {
+        for (const Ender* side : {gateway.get(), edge.get()}) {
             ASSERT_LE(side->session.memory(), 6 * (kWindow + kLargest) + 3 * (64 << 10));
         }
     }
 
-    void give(End& side) {
+    void give(Ender& side) {
         const bool is_edge = &side == edge.get();
         const Role role = is_edge ? Role::kEdge : Role::kGateway;
         const Number number = ++last_;
@@ -115,7 +115,7 @@ private:
         if (given) account(role, news ? Lane::kNews : Lane::kStanzas).given.insert(number);
     }
 
-    void deliver(End& side, std::size_t most) {
+    void deliver(Ender& side, std::size_t most) {
         if (side.wire == nullptr) return;
         const bool is_edge = &side == edge.get();
         if (!(is_edge ? side.wire->edge_sees : side.wire->gateway_sees)) return;
@@ -129,7 +129,7 @@ private:
 
     void pass(Duration time) {
         now_ += time;
-        for (End* side : {gateway.get(), edge.get()}) {
+        for (Ender* side : {gateway.get(), edge.get()}) {
             if (now_ >= side->session.deadline()) side->session.on_time(now_);
         }
     }
@@ -142,7 +142,7 @@ private:
             for (auto& [whose, account] : accounts_) {
                 if (whose.first == Role::kEdge) account.died = account.given;
             }
-            edge = std::make_unique<End>(*this, Role::kEdge, 10 + ++last_);
+            edge = std::make_unique<Ender>(*this, Role::kEdge, 10 + ++last_);
             return break_off(*gateway);
         }
         if (wire == nullptr) return;
@@ -156,7 +156,7 @@ private:
         if (!kind_ && below(2) == 0) pass(std::chrono::milliseconds(below(4'000)));
     }
 
-    void break_off(End& side) {
+    void break_off(Ender& side) {
         side.wire = nullptr;
         side.input.clear();
         side.session.broken(now_);
@@ -182,7 +182,7 @@ private:
         gateway->refusing = edge->refusing = false;
         for (int i = 0; i < 400; ++i) {
             connect();
-            for (End* side : {gateway.get(), edge.get()}) {
+            for (Ender* side : {gateway.get(), edge.get()}) {
                 deliver(*side, 1'000'000);
                 side->session.offer(now_);
             }
@@ -220,11 +220,11 @@ private:
     std::map<std::pair<Role, Lane>, Account> accounts_;
 
 public:
-    std::unique_ptr<End> gateway;
-    std::unique_ptr<End> edge;
+    std::unique_ptr<Ender> gateway;
+    std::unique_ptr<Ender> edge;
 };
 
-void End::on_output(Session&, Bytes bytes) {
+void Ender::on_output(Session&, Bytes bytes) {
     if (wire == nullptr) return;
     const bool is_edge = this == world.edge.get();
     if (!(is_edge ? wire->edge_sees : wire->gateway_sees)) return;
@@ -247,7 +247,7 @@ Number number_of(const Frame& frame, Lane& lane, Role& sender) {
     return to.ticket;
 }
 
-bool End::on_frame(Session&, const Frame& frame) {
+bool Ender::on_frame(Session&, const Frame& frame) {
     Lane lane;
     Role sender;
     const Number number = number_of(frame, lane, sender);
@@ -256,7 +256,7 @@ bool End::on_frame(Session&, const Frame& frame) {
     return true;
 }
 
-void End::on_returned(Session&, const Frame& frame, bool maybe_taken) {
+void Ender::on_returned(Session&, const Frame& frame, bool maybe_taken) {
     Lane lane;
     Role sender;
     const Number number = number_of(frame, lane, sender);

@@ -9,9 +9,9 @@ namespace {
 
 using test::Certificates;
 
-WallTime wall_now() {
-    static_cast<void>(Certificates::get());  // not before they are made
-    return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+WallTime once_made() {
+    static_cast<void>(Certificates::get());
+    return test::wall_now();
 }
 
 TrustStore trust(const char* file = "ca.pem") {
@@ -22,7 +22,7 @@ TrustStore trust(const char* file = "ca.pem") {
 
 // The chain in a PEM file, judged on these terms; their roots are those of `ca`.
 PeerIdentity identify_with(const std::string& file, PeerTerms terms, bool by_client = false,
-                           const char* ca = "ca.pem", WallTime now = wall_now()) {
+                           const char* ca = "ca.pem", WallTime now = once_made()) {
     auto ders = parse_pem_certificates(Certificates::get().text(file));
     EXPECT_TRUE(ders) << file;
     const std::vector<Bytes> chain(ders->begin(), ders->end());
@@ -32,7 +32,7 @@ PeerIdentity identify_with(const std::string& file, PeerTerms terms, bool by_cli
 }
 
 PeerIdentity identify(const std::string& file, WallTime now = {}, const char* ca = "ca.pem") {
-    return identify_with(file, {}, false, ca, now == WallTime{} ? wall_now() : now);
+    return identify_with(file, {}, false, ca, now == WallTime{} ? once_made() : now);
 }
 
 // CERT-2: what is presented.
@@ -101,7 +101,7 @@ TEST(Certificate, SignaturesOfRsaPss) {
     der.back() = static_cast<char>(der.back() ^ 0x01);
     const Bytes chain[] = {der};
     const TrustStore roots = trust("rsaca.pem");
-    EXPECT_NE(fault_of_chain({.chain = chain}, {.roots = &roots}, wall_now()), "");
+    EXPECT_NE(fault_of_chain({.chain = chain}, {.roots = &roots}, once_made()), "");
 }
 
 // What was found good is not checked again; nothing else gets by for that.
@@ -174,7 +174,7 @@ TEST(Certificate, PinsReplaceTheChain) {
                   identify("good.pem").fingerprint_sha256 + ")");
     EXPECT_EQ(identify_with("rsa1024.pem", pinned).fault,
               "has an RSA key of 1024 bits, which is too short");
-    const WallTime late = wall_now() + std::chrono::days(400);
+    const WallTime late = once_made() + std::chrono::days(400);
     EXPECT_EQ(identify_with("self.pem", pinned, false, "ca.pem", late).fault,
               "expired on " + readable_minute(identify("self.pem").not_after));
 }
@@ -184,27 +184,27 @@ TEST(Certificate, IsValidOnlyInItsTime) {
     const WallTime end = identify("good.pem").not_after;
     EXPECT_EQ(identify("good.pem", end).fault, "");
     EXPECT_EQ(identify("good.pem", end + 1s).fault, "expired on " + readable_minute(end));
-    EXPECT_TRUE(identify("good.pem", wall_now() - std::chrono::days(2))
+    EXPECT_TRUE(identify("good.pem", once_made() - std::chrono::days(2))
                     .fault.starts_with("is not valid before "));
-    EXPECT_FALSE(identify("good.pem", wall_now() + std::chrono::days(400)).chain_valid);
+    EXPECT_FALSE(identify("good.pem", once_made() + std::chrono::days(400)).chain_valid);
 }
 
 TEST(Certificate, TrustsWhatIsConfiguredItself) {
-    EXPECT_TRUE(identify("good.pem", wall_now(), "good.pem").chain_valid);
-    EXPECT_FALSE(identify("good.pem", wall_now(), "other.pem").chain_valid);
+    EXPECT_TRUE(identify("good.pem", once_made(), "good.pem").chain_valid);
+    EXPECT_FALSE(identify("good.pem", once_made(), "other.pem").chain_valid);
     // A pinned end entity makes nobody else valid.
-    EXPECT_FALSE(identify("byleaf.pem", wall_now(), "good.pem").chain_valid);
+    EXPECT_FALSE(identify("byleaf.pem", once_made(), "good.pem").chain_valid);
 }
 
 TEST(Certificate, ShownNoneMeansInvalid) {
     const TrustStore roots = trust();
-    const PeerIdentity peer = identify_peer({}, {.roots = &roots}, wall_now());
+    const PeerIdentity peer = identify_peer({}, {.roots = &roots}, once_made());
     EXPECT_FALSE(peer.presented);
     EXPECT_FALSE(peer.chain_valid);
     // No roots, no trust: never the other way round.
     auto ders = parse_pem_certificates(Certificates::get().text("good.pem"));
     const Bytes chain[] = {(*ders)[0]};
-    EXPECT_FALSE(identify_peer({.chain = chain}, {}, wall_now()).chain_valid);
+    EXPECT_FALSE(identify_peer({.chain = chain}, {}, once_made()).chain_valid);
 }
 
 TEST(Certificate, ASignatureThatWasTouchedIsNotValid) {
@@ -216,7 +216,7 @@ TEST(Certificate, ASignatureThatWasTouchedIsNotValid) {
     for (std::size_t i = 0; i < der.size(); ++i) {  // hostile input: every byte, one bit
         der[i] = static_cast<char>(der[i] ^ 0x01);
         const Bytes chain[] = {der};
-        if (fault_of_chain({.chain = chain}, {.roots = &store}, wall_now()).empty()) ++valid;
+        if (fault_of_chain({.chain = chain}, {.roots = &store}, once_made()).empty()) ++valid;
         der[i] = static_cast<char>(der[i] ^ 0x01);
     }
     EXPECT_EQ(valid, 0u);

@@ -18,6 +18,10 @@
 
 namespace fedgate::net::test {
 
+inline WallTime wall_now() {
+    return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
 class Certificates {
 public:
     static const Certificates& get() {

@@ -8,10 +8,8 @@ namespace fedgate::net {
 namespace {
 
 using test::Certificates;
+using test::wall_now;
 
-WallTime wall_now() {
-    return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 const WallTime kTomorrow = wall_now() + std::chrono::days(1);
 
 const TrustStore& roots() {

@@ -16,11 +16,8 @@ namespace fedgate::net {
 namespace {
 
 using test::Certificates;
+using test::wall_now;
 using Outcome = TlsSession::Outcome;
-
-WallTime wall_now() {
-    return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 
 // Two sessions joined by buffers; bytes cross in pieces of `piece`.
 struct Pair {

@@ -3,13 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "tests/simulation/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::simulation {
 namespace {
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::size_t count_of(const std::string& text, const std::string& part) {
     std::size_t count = 0;
@@ -134,7 +131,7 @@ private:
     Socket listener_;
 };
 
-struct Door final : link::GatewayDoor {
+struct RulesDoor final : link::GatewayDoor {
     bool take_stanza(const link::FromPartner& from) override {
         got.emplace_back(from.stanza);
         return true;
@@ -193,7 +190,7 @@ protected:
     }
 
     Simulation simulation_{{.seed = 11}};
-    Door door_;
+    RulesDoor door_;
     std::unique_ptr<Server> server_;
     Simulation::Node partner_node_{};
     std::unique_ptr<Partner> partner_;

@@ -5,15 +5,12 @@
 #include "core/base/hash.hpp"
 #include "net/certificate.hpp"
 #include "tests/simulation/world.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::simulation {
 namespace {
 
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-struct Door final : link::GatewayDoor {
+struct NamesDoor final : link::GatewayDoor {
     bool take_stanza(const link::FromPartner& from) override {
         got.emplace_back(from.stanza);
         return true;
@@ -134,7 +131,7 @@ protected:
     }
 
     Simulation simulation_{{.seed = 23}};
-    Door door_;
+    NamesDoor door_;
     std::unique_ptr<Server> server_;
     Simulation::Node attacker_node_{};
     std::unique_ptr<Attacker> attacker_;
@@ -245,8 +242,8 @@ protected:
              {"_xmpp-server._tcp.b.example", "host.b.example", "_5269._tcp.host.b.example"}) {
             if (secure) dns.set_secure(name);
         }
-        Door ours;
-        Door theirs;
+        NamesDoor ours;
+        NamesDoor theirs;
         a.start_edge(a.seats()[0], ours);
         b.start_edge(b.seats()[0], theirs);
         edge::Edge& edge = *a.seats()[0].edge;
@@ -290,8 +287,8 @@ protected:
             dns.set_secure(name);
         }
         if (change) change(dns);
-        Door ours;
-        Door theirs;
+        NamesDoor ours;
+        NamesDoor theirs;
         a.start_edge(a.seats()[0], ours);
         b.start_edge(b.seats()[0], theirs);
         for (link::Ticket ticket = 1; ticket <= 3; ++ticket) {
@@ -317,7 +314,7 @@ protected:
         return ours.got.empty() ? "" : proof_;
     }
     // Ours go back: on a stream of our own?
-    void answer(Server& a, Door& theirs) {
+    void answer(Server& a, NamesDoor& theirs) {
         const auto opened = a.count(Counter::kXmppOutOpened);
         EXPECT_TRUE(a.seats()[0].edge->take_stanza(
             {9, "a.example", "b.example", "<message from='v@a.example' to='u@b.example'/>"}));
@@ -329,7 +326,7 @@ protected:
 
     std::unique_ptr<Simulation> simulation_;
     Settings theirs_;
-    std::function<void(Server& a, Door& ours, Door& theirs)> after_;
+    std::function<void(Server& a, NamesDoor& ours, NamesDoor& theirs)> after_;
     bool trusted_ = false;  // the partner's certificate is, without DANE
     bool answered_ = false;
     bool own_stream_ = false;
@@ -412,7 +409,7 @@ TEST_F(DaneOfAPartner, HoldsForTheWayBackToo) {
     // DANE is switched on while such a stream stands: who is not named carries nothing any more,
     // and is not connected to either.
     const auto then = [&](const Settings& settings) {
-        return [this, settings](Server& a, Door&, Door& theirs) {
+        return [this, settings](Server& a, NamesDoor&, NamesDoor& theirs) {
             EXPECT_TRUE(answered_);
             EXPECT_FALSE(own_stream_);
             Settings all = server_rules("a.example", "b.example");

@@ -6,7 +6,7 @@
 namespace fedgate::simulation {
 namespace {
 
-struct Door final : link::GatewayDoor {
+struct PlainDoor final : link::GatewayDoor {
     bool take_stanza(const link::FromPartner& from) override {
         got.emplace_back(from.stanza);
         return true;
@@ -123,8 +123,8 @@ protected:
     }
 
     Simulation simulation_{{.seed = 31, .wall_start = today()}};
-    Door door_a_;
-    Door door_b_;
+    PlainDoor door_a_;
+    PlainDoor door_b_;
     std::unique_ptr<Server> a_;
     std::unique_ptr<Server> b_;
     std::unique_ptr<Porter> porter_;

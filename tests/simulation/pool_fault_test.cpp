@@ -8,7 +8,7 @@
 namespace fedgate::simulation {
 namespace {
 
-constexpr unsigned kRounds = 10;
+constexpr unsigned kPoolRounds = 10;
 constexpr unsigned kKinds = 6;
 
 struct PoolFaults {
@@ -84,8 +84,9 @@ void expect_the_law(std::uint64_t seed) {
                        .both_ways = seed % 2 == 1});
     world.start_node(2);
     PoolFaults faults{world};
-    world.ledger.allowed_refusals = kRounds;  // an answer is written again for each break, at most
-    for (unsigned round = 0; round < kRounds; ++round) {
+    world.ledger.allowed_refusals =
+        kPoolRounds;  // an answer is written again for each break, at most
+    for (unsigned round = 0; round < kPoolRounds; ++round) {
         faults.traffic(8);
         faults.happen();
         faults.pass(300ms);

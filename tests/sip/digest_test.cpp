@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sip/sip_support.hpp"
+#include "tests/text.hpp"
 
 namespace fedgate::sip {
 namespace {
@@ -55,10 +56,6 @@ struct Challenged : Kept {
     }
     bool found;
 };
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 constexpr Bytes kNonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
 constexpr Bytes kCnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";

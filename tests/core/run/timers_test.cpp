@@ -13,14 +13,14 @@ namespace {
 
 constexpr Instant kStart{5s + 123456ns};
 
-struct Recorder : TimerOwner {
+struct Fired : TimerOwner {
     std::vector<std::uint32_t> fired;
     void on_timer(Timer& timer) override { fired.push_back(timer.kind); }
 };
 
 TEST(Timers, FiresNeverEarlyAndAtMostOneTickLate) {
     Timers timers(kStart);
-    Recorder owner;
+    Fired owner;
     Timer timer(owner, 7);
     timers.arm(timer, kStart + 10ms);
     EXPECT_TRUE(timer.armed());
@@ -35,7 +35,7 @@ TEST(Timers, FiresNeverEarlyAndAtMostOneTickLate) {
 
 TEST(Timers, ADeadlineInThePastFiresAtTheNextRun) {
     Timers timers(kStart);
-    Recorder owner;
+    Fired owner;
     Timer timer(owner, 1);
     timers.arm(timer, kStart - 1s);
     EXPECT_EQ(timers.next_deadline(), kStart);
@@ -45,7 +45,7 @@ TEST(Timers, ADeadlineInThePastFiresAtTheNextRun) {
 
 TEST(Timers, ArmingAgainMovesTheDeadline) {
     Timers timers(kStart);
-    Recorder owner;
+    Fired owner;
     Timer timer(owner);
     timers.arm(timer, kStart + 1ms);
     timers.arm(timer, kStart + 1h);
@@ -102,7 +102,7 @@ TEST(Timers, ATimerMayDestroyItselfAndOneThatIsDueToo) {
 }
 
 TEST(Timers, ATimerMayOutliveTheWheel) {
-    Recorder owner;
+    Fired owner;
     std::optional<Timers> timers(kStart);
     Timer timer(owner);
     timers->arm(timer, kStart + 1h);
@@ -113,7 +113,7 @@ TEST(Timers, ATimerMayOutliveTheWheel) {
 
 TEST(Timers, TheEndOfTimeIsADeadlineToo) {
     Timers timers(kStart);
-    Recorder owner;
+    Fired owner;
     Timer timer(owner);
     timers.arm(timer, kNever);
     timers.run(kStart + 24h * 365 * 100);

@@ -34,7 +34,7 @@ std::atomic<std::size_t> allocation_count{0};
 namespace fedgate {
 namespace {
 
-SocketAddress loopback() {
+SocketAddress any_loopback() {
     sockaddr_in ipv4{};
     ipv4.sin_family = AF_INET;
     ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -100,7 +100,7 @@ TEST(UringLoop, AcceptingGoesOnWhenDescriptorsAreBackAgain) {
 #endif
     const auto loop = UringLoop::make().value();
     Owner server(*loop), client(*loop);
-    const Socket listener = loop->listen(loopback(), server).value();
+    const Socket listener = loop->listen(any_loopback(), server).value();
     const Socket socket = loop->connect(loop->local_address(listener), client).value();
     rlimit before{};
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -130,7 +130,7 @@ TEST(UringLoop, GoesOnWhenAllBuffersWereHeld) {
     const auto loop = UringLoop::make(settings).value();
     Owner server(*loop);
     server.pauses = true;
-    const Socket listener = loop->listen(loopback(), server).value();
+    const Socket listener = loop->listen(any_loopback(), server).value();
     std::vector<std::unique_ptr<Owner>> clients;
     std::vector<Socket> sockets;
     const std::string bytes(40'000, 'x');
@@ -157,7 +157,7 @@ TEST(UringLoop, AtTheBoundOfSocketsNewConnectionsAreClosed) {
     settings.sockets_max = 3;
     const auto loop = UringLoop::make(settings).value();
     Owner server(*loop), first(*loop);
-    const Socket listener = loop->listen(loopback(), server).value();
+    const Socket listener = loop->listen(any_loopback(), server).value();
     ASSERT_TRUE(loop->connect(loop->local_address(listener), first).has_value());
     ASSERT_TRUE(run_until(*loop, [&] { return server.accepted.size() == 1; }));
     EXPECT_EQ(loop->connect(loop->local_address(listener), first).error().code, Errc::kLimit);
@@ -167,7 +167,7 @@ TEST(UringLoop, AtTheBoundOfSocketsNewConnectionsAreClosed) {
 TEST(UringLoop, AnAddressThatIsNotOursIsAnError) {
     const auto loop = UringLoop::make().value();
     Owner owner(*loop);
-    SocketAddress nowhere = loopback();
+    SocketAddress nowhere = any_loopback();
     sockaddr_in ipv4 = as_ipv4(nowhere);
     ipv4.sin_addr.s_addr = htonl(0xc0000201);  // 192.0.2.1 (RFC 5737) is not ours
     EXPECT_EQ(loop->listen(make_address(ipv4), owner).error().system, EADDRNOTAVAIL);
@@ -177,10 +177,10 @@ TEST(UringLoop, AnAddressThatIsNotOursIsAnError) {
 TEST(UringLoop, AMessageAllocatesNothing) {
     const auto loop = UringLoop::make().value();
     Owner server(*loop), client(*loop);
-    const Socket listener = loop->listen(loopback(), server).value();
+    const Socket listener = loop->listen(any_loopback(), server).value();
     const Socket socket = loop->connect(loop->local_address(listener), client).value();
     ASSERT_TRUE(run_until(*loop, [&] { return client.connected && !server.accepted.empty(); }));
-    const Socket in = loop->open_datagram(loopback(), server).value();
+    const Socket in = loop->open_datagram(any_loopback(), server).value();
     const SocketAddress to = loop->local_address(in);
     const auto exchange = [&] {
         const int sent = client.sent;
