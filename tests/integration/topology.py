@@ -381,11 +381,11 @@ class Fault:
     others do, not we, decides. doubt: messages may end in doubt, since a process or a cable had them. back: edges of which
     one has traffic again soon after. two: for a while two gateways believe that they know of the same subscriptions
     (appliance/store/README.md), and one of them may say what was before. unseen: seconds in which a SIP server has not seen
-    yet that the gateway's connections are closed: what it has sent by one of them waits for its own timer, in doubt."""
+    yet that the gateway's connections are closed: what it has sent by one of them waits for its own timer, in doubt. told: what all nodes say of the partner then; None: not asked."""
 
-    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=(), two=False, unseen=0):
+    def __init__(self, text, breaks, mends, within=(1, None), doubt=True, back=(), two=False, unseen=0, told=None):
         self.text, self.breaks, self.mends, self.within, self.doubt = text, breaks, mends, within, doubt
-        self.back, self.two, self.unseen = back, two, unseen
+        self.back, self.two, self.unseen, self.told = back, two, unseen, told
 
 
 def kill(*names):
@@ -488,6 +488,16 @@ def clock(name, ahead):
     return breaks, mends
 
 
+def describing(name, text, *options, behind):
+    """Something of a partner is committed at that node while others are away."""
+    breaks_first, mends = behind
+
+    async def breaks(estate):
+        await breaks_first(estate)
+        await estate.processes[name].control("partner", "set", PARTNERS[0][0], f"description={text}", *options)
+    return breaks, mends
+
+
 async def nothing(_):
     pass
 
@@ -585,6 +595,10 @@ FAULTS = {
     "route": Fault("the route moved to pool B and back", routed("B"), routed("A"), within=(5, 1), doubt=False),
     "old": Fault("g1 without pool B in its configuration", *older("g1", "pool/B/members", "pool/B/priority"), within=DRAINED),
     "clock-edge": Fault("a1's clock a day behind", *clock("a1", "-1d"), within=DRAINED),
+    "away": Fault("a commit at g2 while g1 is away", *describing("g2", "kept", behind=kill("g1")), within=(1, 1), unseen=0.1,
+                  told="kept"),
+    "unconfirmed": Fault("a commit at g2 for 10 s, with g1 | edges", *describing(
+        "g2", "tried", "--confirm", "10s", behind=parted("g1", "a1 a2 b1")), within=(None, 5), told="kept"),
     "restart": Fault("every node restarted in order, in turn", restart_all, nothing, within=DRAINED, doubt=False),
 }
 
@@ -663,6 +677,8 @@ class Trial:
         await wait_until(self.estate.is_joined, f"all links, behind: {fault.text}", 30)
         if fault.back:
             await self.comes_back(fault, mended)
+        if fault.told is not None:
+            await self.is_told(fault, mended)
         await asyncio.wait([broken], timeout=RIGHT_SECONDS)
         if not broken.done():
             wrong = list(self.presence.wrong())
@@ -702,6 +718,20 @@ class Trial:
         if seconds > BACK_SECONDS:
             self.faults.append(f"{fault.text}: no traffic by {', '.join(fault.back)} within {BACK_SECONDS} s of their return")
 
+    async def is_told(self, fault, since):
+        """Every node has the commit, or has taken it back."""
+        async def told():
+            nodes = (*self.estate.edges, *self.estate.gateways)
+            return [await node.control("sysctl", "-n", f"partner/{PARTNERS[0][0]}/description") for node in nodes]
+
+        async def all_told():
+            return {one.strip() for one in await told()} == {fault.told}
+        try:
+            await wait_until(all_told, "", BACK_SECONDS)
+            print(f"    all nodes have the configuration that holds {time.monotonic() - since:.1f} s after the mending")
+        except Failed:
+            self.faults.append(f"{fault.text}: nodes say {', '.join(one.strip() for one in await told())}, not {fault.told}")
+
     async def run_many(self):
         """Many subscriptions, and the gateway killed that has half of them."""
         many = self.estate.many
@@ -729,8 +759,16 @@ class Trial:
         await many.stop()
 
     async def settled(self, keys, text):
-        await wait_until(lambda: all(self.ledger.messages[key].is_settled or self.ledger.messages[key].in_kill
-                                     for key in keys), f"all settled, behind: {text}", SETTLE_SECONDS)
+        def waiting():
+            return [key for key in keys if not self.ledger.messages[key].is_settled and not self.ledger.messages[key].in_kill]
+        try:
+            await wait_until(lambda: not waiting(), text, SETTLE_SECONDS)
+        except Failed:
+            for key in waiting()[:5]:
+                message = self.ledger.messages[key]
+                print(f"    still waits: {key}, {' > '.join(message.pair)}, for {time.monotonic() - self.traffic.entered[key]:.0f} s;"
+                      f" delivered {message.delivered}, accepted {message.accepted}", flush=True)
+            self.faults.append(f"{text}: {len(waiting())} messages neither here nor refused")
 
     async def change_soon(self):
         """What was on its way when a process died is another matter."""

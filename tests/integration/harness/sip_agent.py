@@ -256,3 +256,4 @@ class SipAgent:
         for future in self.waiting.values():
             if not future.done():
                 future.set_exception(ConnectionResetError("the agent was stopped"))
+                future.exception()    # seen: who waited may be gone
