@@ -353,8 +353,9 @@ void Stream::end(StreamEnd::Cause cause, StreamError condition) {
 
 void Stream::on_peer_closed() {
     // RFC 6120 4.4: a close is answered once.
-    if (state_ == StreamState::kClosing) return end(closing_cause_);
-    refuse(StreamEnd::Cause::kClosedByPeer);
+    if (state_ != StreamState::kClosing) return refuse(StreamEnd::Cause::kClosedByPeer);
+    end(closing_cause_);
+    end_.answered = true;
 }
 
 void Stream::on_peer_error(const Element& element) {

@@ -127,6 +127,9 @@ struct StreamEnd {
     // S2S-21, DNS-7: neither another target nor another try will help for a while. Otherwise what
     // is queued may be tried once more.
     bool permanent = false;
+    // kClosedByUs: their closing tag came after ours. They have read all that was before it (RFC
+    // 6120 4.4).
+    bool answered = false;
 };
 
 // XEP-0478: what the peer takes. 0: it did not say.

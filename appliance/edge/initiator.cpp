@@ -104,7 +104,7 @@ void Initiator::start() {
     permanent_ = false;
     proved_ = false;
     done_ = false;
-    closing_ = aborted_ = told_ = sent_on_ = in_order_ = false;
+    closing_ = aborted_ = told_ = sent_on_ = in_order_ = close_answered_ = false;
     lost_.reset();
     const rules::Partner* partner = context_.rules->partner(their_);
     net::Lookup::Options options;
@@ -329,6 +329,7 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     fault_ = fault_of(stream_end);
     permanent_ = stream_end.permanent;
     in_order_ = stream_end.cause == Cause::kClosedByPeer;
+    close_answered_ = stream_end.answered;
     closing_ = true;
     const bool said = told_ && stream_end.cause == Cause::kRefused;  // by the owner
     if (!is_sent_on(stream_end) && role_ == xml::Stream::Role::kOutbound && !said) {

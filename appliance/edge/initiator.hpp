@@ -70,6 +70,8 @@ public:
     [[nodiscard]] bool closed_by_us() const { return done_; }
     // By them, without an error.
     [[nodiscard]] bool closed_in_order() const { return in_order_; }
+    // Our closing tag by theirs.
+    [[nodiscard]] bool close_answered() const { return close_answered_; }
     void abort();  // the peer does not read any more (S2S-66)
     // The targets' failures under earlier rules, between two attempts only.
     void forget_failures() { pool_ = {}; }
@@ -145,6 +147,7 @@ private:
     bool told_ = false;            // why this attempt fails, by a target that could be reached
     bool aborted_ = false;
     bool in_order_ = false;
+    bool close_answered_ = false;
     bool held_ = false;  // not reading until hold_
 };
 

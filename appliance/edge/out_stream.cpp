@@ -247,7 +247,10 @@ void OutStream::flush() {
 }
 
 void OutStream::close_if_drained() {
-    if (!draining_ || !waiting_.empty() || !unacknowledged_.empty()) return;
+    if (!draining_ || !waiting_.empty()) return;
+    // Where nothing counts, the answer to our closing tag acknowledges: that to a ping may come to
+    // another edge.
+    if (!unacknowledged_.empty() && (carrier_ || counted())) return;
     if (carrier_) return lose_carrier(link::Fault::kRemoteFailing);
     initiator_.close();
 }
@@ -333,6 +336,7 @@ void OutStream::on_over(link::Fault fault, bool permanent, Instant retry_at) {
         owner_.on_news(*this, was_proved && !permanent ? News::kBroke : News::kDown, fault);
     }
     if (const auto lost = initiator_.take_lost()) keep_session(*lost);
+    if (initiator_.close_answered()) acknowledge(unacknowledged_.size());
     if (!resumption_ || permanent || draining_) {
         resumption_.reset();
         tell_doubts(fault);
@@ -582,7 +586,8 @@ void OutStream::drain() {
     drain_until_ = context_.loop.now() + kDrainMax;
     if (up()) {
         flush();
-        if (up() && !unacknowledged_.empty()) ask_for_acknowledgement();
+        if (up() && !unacknowledged_.empty() && !initiator_.closed_by_us())
+            ask_for_acknowledgement();
         arm();
     } else if (!initiator_started_) {
         give_up_session(link::Fault::kRemoteFailing);

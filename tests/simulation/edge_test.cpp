@@ -473,6 +473,31 @@ TEST_F(EdgePair, DrainClosesCleanly) {  // X18, S2S-19
         << a_->log() << b_->log();
 }
 
+// S2S-16 without XEP-0198, and no answer to a ping: it may have come to another edge.
+TEST_F(EdgePair, TheAnswerToAClosingTagAcknowledges) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    ASSERT_TRUE(send_from_a(2));
+    a().drain();
+    ASSERT_TRUE(until([&] { return a().drained(); }, 2s)) << a_->log();
+    for (const link::Ticket ticket : {1U, 2U}) {
+        EXPECT_TRUE(door_a_.has(ticket, link::Fate::kAcknowledged)) << ticket;
+        EXPECT_FALSE(door_a_.has(ticket, link::Fate::kInDoubt)) << ticket;
+    }
+}
+
+TEST_F(EdgePair, WithoutOneItIsInDoubt) {
+    start();
+    ASSERT_TRUE(send_from_a(1));
+    ASSERT_TRUE(until([&] { return !door_b_.got.empty(); }));
+    simulation_.cut(a_->node(), b_->node());
+    a().drain();
+    ASSERT_TRUE(until([&] { return a().drained(); }, 12s)) << a_->log();
+    EXPECT_TRUE(door_a_.has(1, link::Fate::kInDoubt));
+    EXPECT_FALSE(door_a_.has(1, link::Fate::kAcknowledged));
+}
+
 // More is on its way than may be unacknowledged, and the partner answers no ping.
 TEST_F(EdgePair, DrainSendsNothingTwiceAndDropsNothing) {
     start();
@@ -493,6 +518,7 @@ TEST_F(EdgePair, DrainSendsNothingTwiceAndDropsNothing) {
         const bool written = door_a_.has(ticket, link::Fate::kWritten);
         ASSERT_TRUE(written || door_a_.has(ticket, link::Fate::kFailed)) << ticket;
         ASSERT_EQ(times_at_b(ticket), written ? 1 : 0) << ticket;
+        ASSERT_EQ(door_a_.has(ticket, link::Fate::kAcknowledged), written) << ticket;
     }
 }
 
