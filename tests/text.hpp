@@ -16,6 +16,8 @@ inline std::string header_of(const std::string& message, const std::string& name
     return message.substr(begin, message.find("\r\n", begin) - begin);
 }
 
-inline std::string body_of(const std::string& message) { return message.substr(message.find("\r\n\r\n") + 4); }
+inline std::string body_of(const std::string& message) {
+    return message.substr(message.find("\r\n\r\n") + 4);
+}
 
 }  // namespace fedgate
