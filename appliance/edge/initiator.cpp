@@ -329,7 +329,8 @@ void Initiator::on_stream_end(const xml::StreamEnd& stream_end) {
     fault_ = fault_of(stream_end);
     permanent_ = stream_end.permanent;
     in_order_ = stream_end.cause == Cause::kClosedByPeer;
-    close_answered_ = stream_end.answered;
+    close_answered_ =
+        stream_end.answered && connection_->unsent_bytes() == 0;  // not before it was sent
     closing_ = true;
     const bool said = told_ && stream_end.cause == Cause::kRefused;  // by the owner
     if (!is_sent_on(stream_end) && role_ == xml::Stream::Role::kOutbound && !said) {
