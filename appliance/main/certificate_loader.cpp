@@ -70,7 +70,9 @@ std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rule
 }
 
 bool CertificateLoader::is_due(const rules::Snapshot& rules) {
-    return files_.look() || files_of(rules) != files_.paths() || wants_legacy(rules) != legacy_;
+    if (files_.look()) return true;
+    if (std::exchange(looked_at_, rules.generation) == rules.generation) return false;
+    return files_of(rules) != files_.paths() || wants_legacy(rules) != legacy_;
 }
 
 void CertificateLoader::complain(const std::string& what) {
@@ -159,6 +161,7 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
     const bool again = generation_ != 0;
     if (!again) roles_ = {settings.edge, settings.gateway, settings.link.joined};
     files_.watch(files_of(rules));
+    looked_at_ = rules.generation;
     fault_.clear();
     expiries_.clear();
     ++generation_;

@@ -89,6 +89,7 @@ private:
     bool legacy_ = false;  // a partner has legacy_tls
     std::string fault_;
     std::uint64_t generation_ = 0;
+    std::uint64_t looked_at_ = 0;         // the rules of this generation name what is watched
     std::map<std::string, Roots> roots_;  // by path; what could be read last
     Roots external_roots_;
     Roots sip_roots_;

@@ -313,10 +313,9 @@ std::string_view leaf_of(const Key& key) {
 }
 
 const Key* find_key(std::string_view root, std::string_view leaf) {
-    for (const Key& key : kKeys) {
-        if (key.is_pattern() && key.root() == root && leaf_of(key) == leaf) return &key;
-    }
-    return nullptr;
+    const std::string name = std::string(root) + "/*/" + std::string(leaf);
+    const auto found = std::ranges::lower_bound(kKeys, std::string_view(name), {}, &Key::name);
+    return found != std::end(kKeys) && found->name == name ? &*found : nullptr;
 }
 
 const Key* find_plain(std::string_view name) {
@@ -326,8 +325,9 @@ const Key* find_plain(std::string_view name) {
 }
 
 bool is_pattern_root(std::string_view root) {
-    return std::ranges::any_of(
-        kKeys, [root](const Key& key) { return key.is_pattern() && key.root() == root; });
+    const std::string front = std::string(root) + "/*/";
+    const auto found = std::ranges::lower_bound(kKeys, std::string_view(front), {}, &Key::name);
+    return found != std::end(kKeys) && found->name.starts_with(front);
 }
 
 bool is_name(std::string_view text) {

@@ -22,6 +22,19 @@ const Key& catalogue(std::string_view name) {
     return *found;
 }
 
+// Each default is parsed once.
+const Value& fallback_of(const Key& key) {
+    static const std::vector<Value> all = [] {
+        std::vector<Value> values;
+        for (const Key& one : keys()) {
+            std::string why;
+            FEDGATE_CHECK(parse_value(one, one.fallback, values.emplace_back(), why));
+        }
+        return values;
+    }();
+    return all[static_cast<std::size_t>(&key - keys().data())];
+}
+
 }  // namespace
 
 std::string Origin::text() const {
@@ -97,8 +110,7 @@ Entry Tree::effective(const Path& path) const {
             return entry;
         }
     }
-    std::string why;
-    FEDGATE_CHECK(parse_value(key, key.fallback, entry.value, why));
+    entry.value = fallback_of(key);
     return entry;
 }
 

@@ -473,7 +473,8 @@ private:
     }
 
     void read_partners() {
-        out_->partners_.push_back(partner("default"));
+        const Partner common = partner("default", nullptr);
+        out_->partners_.push_back(common);
         out_->partners_.front().domain.clear();
         for (const char* leaf : {"additional_domains", "pins", "proxy"}) {
             const std::string key = std::string("partner/default/") + leaf;
@@ -482,7 +483,7 @@ private:
         for (const std::string& name : tree_.instances("partner")) {
             if (name == "default") continue;
             const auto index = static_cast<std::uint32_t>(out_->partners_.size());
-            Partner made = partner(name);
+            Partner made = partner(name, &common);
             add_partner_domain(name, "enabled", name, index);
             for (const std::string& domain : made.additional_domains) {
                 add_partner_domain(name, "additional_domains", domain, index);
@@ -513,36 +514,68 @@ private:
         }
     }
 
-    Partner partner(const std::string& name) {
-        Partner p;
-        p.domain = name;
-        p.additional_domains = tree_.list("partner/*/additional_domains", name);
-        p.description = tree_.text("partner/*/description", name);
-        p.enabled = tree_.flag("partner/*/enabled", name);
-        p.type = static_cast<PartnerType>(tree_.number("partner/*/type", name));
-        p.negotiation = negotiation(static_cast<Need>(tree_.number("partner/*/tls", name)),
-                                    static_cast<Need>(tree_.number("partner/*/sasl", name)),
-                                    tree_.flag("partner/*/dialback", name));
-        check_negotiation(name, p.negotiation);
-        p.keepalive = tree_.flag("partner/*/keepalive", name);
-        p.bidi = tree_.flag("partner/*/bidi", name);
-        p.connection_limit = count(tree_, "partner/*/connection_limit", name);
-        if (p.connection_limit == 0) {
-            p.connection_limit = out_->settings.xmpp.connections_per_partner;
+    // Keys of one partner that are set, without the front that is the same.
+    std::vector<std::string_view> leaves_of(const std::string& name) const {
+        const std::string front = "partner/" + name + "/";
+        std::vector<std::string_view> leaves;
+        const auto& entries = tree_.entries();
+        for (auto at = entries.lower_bound(front); at != entries.end(); ++at) {
+            if (!at->first.starts_with(front)) break;
+            leaves.push_back(std::string_view(at->first).substr(front.size()));
         }
-        const auto proxy = tree_.list("partner/*/proxy", name);
-        if (!proxy.empty()) p.proxy = *config::parse_host_port(proxy.front());
-        p.prefer_direct = tree_.flag("partner/*/prefer_direct", name);
-        p.dane = tree_.flag("partner/*/dane", name);
-        p.legacy_tls = tree_.flag("partner/*/legacy_tls", name);
+        return leaves;
+    }
+
+    // There are many, and most say little of themselves: the rest is the template's.
+    Partner partner(const std::string& name, const Partner* common) {
+        Partner p = common != nullptr ? *common : Partner();
+        const std::vector<std::string_view> leaves = leaves_of(name);
+        const auto says = [&](std::string_view leaf) {
+            return common == nullptr || std::ranges::find(leaves, leaf) != leaves.end();
+        };
+        const auto flag = [&](std::string_view leaf, bool& value) {
+            if (says(leaf)) value = tree_.flag("partner/*/" + std::string(leaf), name);
+        };
+        const auto rate = [&](std::string_view leaf, config::Rate& value) {
+            if (says(leaf)) value = tree_.rate("partner/*/" + std::string(leaf), name);
+        };
+        p.domain = name;
+        if (says("additional_domains")) {
+            p.additional_domains = tree_.list("partner/*/additional_domains", name);
+        }
+        if (says("description")) p.description = tree_.text("partner/*/description", name);
+        flag("enabled", p.enabled);
+        if (says("type")) p.type = static_cast<PartnerType>(tree_.number("partner/*/type", name));
+        if (says("tls") || says("sasl") || says("dialback")) {
+            p.negotiation = negotiation(static_cast<Need>(tree_.number("partner/*/tls", name)),
+                                        static_cast<Need>(tree_.number("partner/*/sasl", name)),
+                                        tree_.flag("partner/*/dialback", name));
+            check_negotiation(name, p.negotiation);
+        }
+        flag("keepalive", p.keepalive);
+        flag("bidi", p.bidi);
+        if (says("connection_limit")) {
+            p.connection_limit = count(tree_, "partner/*/connection_limit", name);
+            if (p.connection_limit == 0) {
+                p.connection_limit = out_->settings.xmpp.connections_per_partner;
+            }
+        }
+        if (says("proxy")) {
+            const auto proxy = tree_.list("partner/*/proxy", name);
+            p.proxy = {};
+            if (!proxy.empty()) p.proxy = *config::parse_host_port(proxy.front());
+        }
+        flag("prefer_direct", p.prefer_direct);
+        flag("dane", p.dane);
+        flag("legacy_tls", p.legacy_tls);
         if (p.legacy_tls) check_legacy_tls(name);
-        p.ca = tree_.text("partner/*/ca", name);
-        p.pins = tree_.list("partner/*/pins", name);
-        p.strict_usage = tree_.text("partner/*/eku", name) == "strict";
-        p.rate_bytes = tree_.rate("partner/*/rate_bytes", name);
-        p.rate_stanzas = tree_.rate("partner/*/rate_stanzas", name);
-        p.rate_connections = tree_.rate("partner/*/rate_connections", name);
-        p.rate_sender_messages = tree_.rate("partner/*/rate_sender_messages", name);
+        if (says("ca")) p.ca = tree_.text("partner/*/ca", name);
+        if (says("pins")) p.pins = tree_.list("partner/*/pins", name);
+        if (says("eku")) p.strict_usage = tree_.text("partner/*/eku", name) == "strict";
+        rate("rate_bytes", p.rate_bytes);
+        rate("rate_stanzas", p.rate_stanzas);
+        rate("rate_connections", p.rate_connections);
+        rate("rate_sender_messages", p.rate_sender_messages);
         return p;
     }
 
