@@ -227,6 +227,16 @@ TEST_F(ControlTest, SitesPoolsAndRoutes) {
               std::string::npos)
         << got.out << got.err;
     ASSERT_EQ(fedctl({"route", "set", "rome", "east", "--comment", "moved"}).status, 0);
+    for (std::vector<std::string> words :
+         {std::vector<std::string>{"pool", "set", "east", "priority=7"},
+          {"site", "set", "paris", "route=east"},
+          {"route", "unset", "paris"}}) {
+        words.insert(words.end(), {"--confirm", "1h"});
+        got = fedctl(words);
+        EXPECT_NE(got.out.find("taken back by every node in 3"), std::string::npos)
+            << words[0] << got.out << got.err;
+        EXPECT_EQ(fedctl({"config", "confirm"}).status, 0) << words[0];
+    }
     got = fedctl({"pool", "remove", "east"});
     EXPECT_EQ(got.err,
               "fedctl: site rome is routed to pool east: first 'fedctl route unset rome', or set "
