@@ -53,10 +53,17 @@ void Topology::take_secret(TopologyPeer& from, const DialbackSecret& theirs) {
         from.secret_untold_ = true;
         return give();
     }
-    secret_ = std::move(secret);
-    for (TopologyPeer* peer : peers_) peer->secret_untold_ = peer != &from;
-    owner_.on_secret(secret_->made, secret_->text);
+    if (!earlier_ || secret < *earlier_) earlier_ = std::move(secret);
+    use_earlier();
     give();
+}
+
+// Whoever makes up earlier ones all the time does not make everybody change all the time.
+void Topology::use_earlier() {
+    if (!earlier_ || !secret_changes_.take(1, loop_.now())) return;
+    secret_ = std::exchange(earlier_, std::nullopt);
+    for (TopologyPeer* peer : peers_) peer->secret_untold_ = true;
+    owner_.on_secret(secret_->made, secret_->text);
 }
 
 void Topology::tell_others_of(const TopologyPeer& one) {
@@ -69,6 +76,7 @@ void Topology::tell_others_of(const TopologyPeer& one) {
 void Topology::give() {
     Instant again = kNever;
     for (TopologyPeer* peer : peers_) again = std::min(again, peer->give());
+    if (earlier_) again = std::min(again, secret_changes_.available_at(1, loop_.now()));
     if (again != kNever) loop_.timers().arm(timer_, again);
 }
 

@@ -12,9 +12,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "appliance/link/channel.hpp"
+#include "core/base/token_bucket.hpp"
 #include "core/run/loop.hpp"
 #include "core/run/timers.hpp"
 
@@ -46,6 +48,11 @@ struct NodeRow {
 
 class Topology final : TimerOwner {
 public:
+    // How often another node's secret takes the place of the one here: after so many at once, as
+    // when nodes meet, one in ten minutes. Partners are asked for keys that were made within
+    // seconds, and the secret before is still good for those.
+    static constexpr std::pair<double, double> kSecretChanges{1.0 / 600, 8};
+
     Topology(Loop& loop, TopologyOwner& owner) : loop_(loop), owner_(owner), timer_(*this) {}
     ~Topology();
     Topology(const Topology&) = delete;
@@ -67,10 +74,14 @@ private:
         auto operator<=>(const Secret&) const = default;
     };
 
-    void on_timer(Timer&) override { give(); }
+    void on_timer(Timer&) override {
+        use_earlier();
+        give();
+    }
     void give();
     void tell_others_of(const TopologyPeer&);
     void take_secret(TopologyPeer&, const DialbackSecret&);
+    void use_earlier();
 
     Loop& loop_;
     TopologyOwner& owner_;
@@ -78,6 +89,8 @@ private:
     std::shared_ptr<const std::string> published_;  // null: nothing was ever committed
     Instant take_back_at_{};
     std::optional<Secret> secret_;
+    std::optional<Secret> earlier_;  // takes its place when that may change again
+    TokenBucket secret_changes_{kSecretChanges.first, kSecretChanges.second, loop_.now()};
     std::set<TopologyPeer*> peers_;
     Timer timer_;  // there is more to send
 };

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -300,6 +301,26 @@ TEST_F(TopologyTest, TheOldestSecretIsEverybodys) {
     }));
     edge1_.make_secret(30, std::string(64, 'z'));  // as after the loss of its disk
     EXPECT_TRUE(until([&] { return edge1_.secret == std::string(64, 'a'); }));
+}
+
+// A node that was taken over knows the secret, and may replace it; it can't make all others change
+// it all the time, so that no partner can verify a key.
+TEST_F(TopologyTest, EarlierAndEarlierSecretsDoNotChangeItAllTheTime) {
+    ASSERT_TRUE(joined());
+    edge1_.make_secret(100'000, std::string(64, 'a'));
+    ASSERT_TRUE(until([&] { return edge2_.secret == std::string(64, 'a'); }));
+    std::set<std::string> seen;
+    for (int i = 1; i <= 200; ++i) {
+        std::string secret = std::to_string(i);
+        secret.resize(64, 'b');
+        edge2_.make_secret(100'000 - i, secret);
+        static_cast<void>(until([] { return false; }, 100ms));
+        seen.insert(edge1_.secret);
+    }
+    EXPECT_GE(seen.size(), 5u);
+    EXPECT_LE(seen.size(), 10u);
+    EXPECT_NE(edge1_.secret, edge2_.secret);
+    EXPECT_TRUE(until([&] { return edge1_.secret == edge2_.secret; }, 1'300s));  // the earliest one
 }
 
 }  // namespace
