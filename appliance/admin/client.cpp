@@ -47,6 +47,12 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
         return false;
     }
     std::memcpy(address.sun_path, path.data(), path.size());
+    const std::string line = write_json(request) + "\n";
+    if (line.size() > kRequestBytes) {
+        why = "that is more than " + std::to_string(kRequestBytes >> 20) +
+              " MiB for one request; do it in parts";
+        return false;
+    }
     const Descriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const timeval patience{kAnswerSeconds, 0};
     setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -56,7 +62,6 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
         why = cannot_connect(path, errno);
         return false;
     }
-    const std::string line = write_json(request) + "\n";
     for (std::size_t sent = 0; sent < line.size();) {
         const ssize_t size =
             send(connection.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);

@@ -18,14 +18,14 @@
 #include <tuple>
 #include <unistd.h>
 
+#include "appliance/admin/client.hpp"
 #include "appliance/admin/commands.hpp"
 #include "appliance/admin/notify.hpp"
 
 namespace fedgate::admin {
 namespace {
 
-constexpr std::size_t kClients = 32;            // more are closed at once
-constexpr std::size_t kRequestBytes = 8 << 20;  // one line; a file for `sysctl -p` travels in it
+constexpr std::size_t kClients = 32;  // more are closed at once
 constexpr std::size_t kHttpRequestBytes = 16 << 10;
 constexpr auto kClientSilence = std::chrono::seconds(30);  // then it is closed
 

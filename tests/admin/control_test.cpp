@@ -377,7 +377,7 @@ TEST_F(ControlTest, HostileRequestsGetAnAnswerOrAreClosed) {
     // Deep nesting, and a line without end.
     for (const std::string& text :
          {std::string(100'000, '[') + "\n", "{\"a\":" + std::string(100'000, '[') + "\n",
-          std::string(9 << 20, 'x')}) {
+          std::string(kRequestBytes + 100'000, 'x')}) {
         const int descriptor = connect_to_socket();
         for (std::size_t sent = 0; sent < text.size();) {
             const ssize_t size =

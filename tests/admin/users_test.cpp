@@ -210,6 +210,9 @@ TEST_F(UsersTest, AWholeOrganisationIsImportedAtOnce) {
     EXPECT_PRED_FORMAT2(IsSubstring, "5000 new", out);
     EXPECT_LT(out.size(), 4000U);  // not a line for each
     EXPECT_EQ(policy_of("user4999@sip.example"), "FedPic");
+    // What is too much is said, and nothing is sent.
+    EXPECT_PRED_FORMAT2(IsSubstring, "more than 32 MiB for one request; do it in parts",
+                        refused({"sysctl", "-p", "-"}, 1, std::string(kRequestBytes + 1, '#')));
 }
 
 }  // namespace
