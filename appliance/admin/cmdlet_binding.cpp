@@ -117,7 +117,34 @@ private:
         return keep(*parameter, std::move(value));
     }
 
+    // Whom or what it is about: never all, because something came out empty.
+    static bool is_selection(std::string_view name) {
+        return name == "Identity" || name == "Domain" || name == "Filter" || name == "Name";
+    }
+    // Empty, or what is wrong.
+    [[nodiscard]] std::string fault_of(const CmdletParameter& parameter,
+                                       const ShellValue& value) const {
+        if (parameter.takes != T::kText || !parameter.key.empty()) return {};
+        const bool selects = is_selection(parameter.name);
+        if (selects && piped_) return "and the '|' say both who is meant: one of them";
+        const bool block = value.kind == Kind::kBlock && parameter.name == "Filter";
+        const bool none = value.kind == Kind::kNull && !selects;  // -PolicyName $null
+        if (block || none) return {};
+        const bool several = value.kind == Kind::kList && parameter.name == "Identity";
+        const std::vector<std::string> texts = value.texts();
+        const bool empty = texts.empty() || std::ranges::any_of(texts, [](const std::string& one) {
+                               return config::trim(one).empty();
+                           });
+        if (empty &&
+            (value.kind == Kind::kText || value.kind == Kind::kList || value.kind == Kind::kNull)) {
+            return "names nobody";
+        }
+        return value.kind == Kind::kText || several ? "" : "takes one name";
+    }
+
     bool keep(const CmdletParameter& parameter, ShellValue value) {
+        const std::string fault = fault_of(parameter, value);
+        if (!fault.empty()) return fail("-" + std::string(parameter.name) + " " + fault);
         if (out_.has(parameter.name)) {
             return fail("-" + std::string(parameter.name) + " is there twice");
         }
@@ -155,6 +182,38 @@ private:
     std::vector<const CmdletParameter*> known_;
     std::size_t at_ = 0;
 };
+
+bool takes_input(Cmdlet cmdlet) {
+    switch (cmdlet) {
+        case Cmdlet::kPolicySet:
+        case Cmdlet::kPolicyRemove:
+        case Cmdlet::kPolicyGrant:
+        case Cmdlet::kPartnerSet:
+        case Cmdlet::kPartnerRemove:
+        case Cmdlet::kSiteSet:
+        case Cmdlet::kFindstr:
+        case Cmdlet::kWhere:
+        case Cmdlet::kSelect: return true;
+        default: return false;
+    }
+}
+
+// Of Select-Object and its like: an option that is not known might leave some out, and all would
+// be meant. Empty, or what is wrong.
+std::string fault_of_select(const ShellCommand& command) {
+    for (std::size_t i = 0; i < command.words.size(); ++i) {
+        const ShellWord& word = command.words[i];
+        if (!word.is_parameter) continue;
+        const std::string name = lower_ascii(word.name);
+        if (name == "first" || name == "property") {
+            const bool next = i + 1 < command.words.size() && !command.words[i + 1].is_parameter;
+            if (!word.has_value && !next) return "-" + word.name + " needs a value";
+        } else if (name != "autosize" && name != "wrap") {
+            return "it has no -" + word.name + " here; it has properties, and -First COUNT";
+        }
+    }
+    return {};
+}
 
 std::string joined(const std::vector<std::string>& items) {
     std::string text;
@@ -255,6 +314,17 @@ bool bind_command(const ShellCommand& command, bool piped, BoundCommand& out,
     }
     if (!out.row->hint.empty()) {
         notes.push_back(std::string(out.row->name) + ": " + std::string(out.row->hint));
+    }
+    if (piped && !takes_input(out.row->cmdlet)) {
+        why = std::string(out.row->name) + ": it takes nothing from a '|'";
+        return false;
+    }
+    if (out.row->cmdlet == Cmdlet::kSelect) {
+        const std::string fault = fault_of_select(command);
+        if (!fault.empty()) {
+            why = std::string(out.row->name) + ": " + fault;
+            return false;
+        }
     }
     const bool reads_words =
         out.row->cmdlet == Cmdlet::kNetstat || out.row->cmdlet == Cmdlet::kFindstr ||

@@ -129,9 +129,12 @@ constexpr P kSite[] = {
     {"ExternalFederationRoute", T::kNothing, kNotOurs, ""},
 };
 constexpr P kServices[] = {
-    {"Name", T::kText, "", ""},       {"ComputerName", T::kText, "", ""},
-    {"Graceful", T::kSwitch, "", ""}, {"NoWait", T::kSwitch, "", ""},
-    {"Report", T::kIgnored, "", ""},  {"ExcludeActivityLevel", T::kSwitch, "", ""},
+    {"Name", T::kText, "", ""},
+    {"ComputerName", T::kNothing, "it is said at that machine, by its own fedctl", ""},
+    {"Graceful", T::kSwitch, "", ""},
+    {"NoWait", T::kSwitch, "", ""},
+    {"Report", T::kIgnored, "", ""},
+    {"ExcludeActivityLevel", T::kSwitch, "", ""},
 };
 constexpr P kTopology[] = {{"Report", T::kIgnored, "", ""}, {"FileName", T::kIgnored, "", ""}};
 

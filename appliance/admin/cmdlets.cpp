@@ -153,8 +153,8 @@ private:
             case Cmdlet::kSiteGet: return get_sites(command);
             case Cmdlet::kSiteSet: return set_site(command, input);
             case Cmdlet::kServicesStop: return stop(command);
-            case Cmdlet::kServicesStart: return start();
-            case Cmdlet::kServicesGet: return services();
+            case Cmdlet::kServicesStart: return is_here(command) && start();
+            case Cmdlet::kServicesGet: return is_here(command) && services(command.text("Name"));
             case Cmdlet::kNetstat: return netstat();
             case Cmdlet::kFindstr: return findstr(command, std::move(input));
             case Cmdlet::kWhere: return where(command, std::move(input));
@@ -165,12 +165,15 @@ private:
         return true;
     }
 
-    // What comes through the '|', else -Identity.
-    bool names_of(const BoundCommand& command, const Objects& input,
+    // What comes through the '|', else -Identity. `kind`: of which things.
+    bool names_of(const BoundCommand& command, const Objects& input, const char* kind,
                   std::vector<std::string>& names) {
         if (piped_) {
             for (const ShellObject& object : input) {
-                if (object.name.empty()) return fail("what is in front of the '|' has no name");
+                if (object.kind != kind || object.name.empty()) {
+                    return fail(std::string(command.row->name) +
+                                ": what comes through the '|' is no " + kind);
+                }
                 names.push_back(object.name);
             }
             if (names.empty()) return fail("nothing comes through the '|', so nothing is done");
@@ -186,17 +189,28 @@ private:
         return true;
     }
 
+    // -Identity of a Get-: those that are asked for; none: all.
+    static std::vector<std::string> asked_of(const BoundCommand& command) {
+        const auto found = command.values.find("Identity");
+        return found == command.values.end() ? std::vector<std::string>() : found->second.texts();
+    }
+
     // --- policies and users
 
     bool get_policies(const BoundCommand& command) {
         Json answer;
         if (!tell({{"verb", "policy"}, {"action", "list"}}, answer)) return false;
-        const std::string asked = command.text("Identity");
+        const std::vector<std::string> asked = asked_of(command);
         const std::string filter = command.text("Filter");
+        std::vector<std::string> missing = asked;
         for (const Json& row : array_of(answer, "policies")) {
-            ShellObject object{string_of(row, "policy"), {}, ""};
+            ShellObject object{string_of(row, "policy"), {}, "", "policy"};
             const std::string identity = policy_there(object.name);
-            const bool wanted = asked.empty() || same(asked, identity) || same(asked, object.name);
+            const auto is_it = [&](const std::string& one) {
+                return same(one, identity) || same(one, object.name);
+            };
+            const bool wanted = asked.empty() || std::ranges::any_of(asked, is_it);
+            std::erase_if(missing, is_it);
             if (!wanted || (!filter.empty() && !like(filter, identity))) continue;
             object.fields.emplace_back("Identity", identity);
             for (const CmdletParameter& one :
@@ -209,10 +223,9 @@ private:
             }
             objects_.push_back(std::move(object));
         }
-        if (objects_.empty() && !asked.empty()) {
-            return fail("there is no policy " + in_quotes(asked) +
-                        "; Get-CsExternalAccessPolicy "
-                        "without a name has all");
+        if (!missing.empty()) {
+            return fail("there is no policy " + in_quotes(missing.front()) +
+                        "; Get-CsExternalAccessPolicy without a name has all");
         }
         return true;
     }
@@ -227,22 +240,19 @@ private:
     bool change_policy(const char* action, const BoundCommand& command, const Objects& input) {
         std::vector<std::string> names;
         std::vector<std::string> settings;
-        if (!names_of(command, input, names)) return false;
+        if (!names_of(command, input, "policy", names)) return false;
+        const bool makes = action == std::string("new");
+        if (makes && names.size() > 1) return fail("one policy is made at a time");
         if (!settings_of(command, settings, outcome_.why)) return false;
-        for (const std::string& name : names) {
-            const Json request{{"verb", "policy"},
-                               {"action", action},
-                               {"names", Json::array({name})},
-                               {"settings", settings}};
-            if (!commit(request, command)) return false;
-        }
-        const bool shows = action == std::string("new") && !command.is_on("WhatIf");
-        return !shows || show_policy(names.front());
+        const Json request{
+            {"verb", "policy"}, {"action", action}, {"names", names}, {"settings", settings}};
+        if (!commit(request, command)) return false;
+        return !makes || command.is_on("WhatIf") || show_policy(names.front());
     }
 
     bool remove(const char* what, const BoundCommand& command, const Objects& input) {
         std::vector<std::string> names;
-        if (!names_of(command, input, names)) return false;
+        if (!names_of(command, input, what, names)) return false;
         Json request{{"verb", what}, {"action", "remove"}};
         request[what == std::string("policy") ? "names" : "domains"] = names;
         if (command.is_on("Force")) request["force"] = true;
@@ -260,7 +270,7 @@ private:
                 "no user is listed, so none gets the policy: fedctl user import FILE lists "
                 "them, or Set-CsExternalAccessPolicy -Identity Global is for all");
         }
-        if (!names_of(command, input, users)) return false;
+        if (!names_of(command, input, "user", users)) return false;
         const bool none = policy->second.kind == Kind::kNull;
         const Json request{{"verb", "user"},
                            {"action", "grant"},
@@ -283,7 +293,8 @@ private:
                  {"Enabled", "True"},
                  {"SipAddress", "sip:" + address},
                  {"DisplayName", name}},
-                ""};
+                "",
+                "user"};
     }
     bool add_user(const std::string& address) {
         Json answer;
@@ -294,31 +305,40 @@ private:
     }
 
     bool get_users(const BoundCommand& command) {
-        const std::string asked = command.text("Identity");
-        Json request{{"verb", "user"}, {"action", "list"}};
-        if (!asked.empty()) {
-            if (asked.contains('@') && !asked.contains('*')) return add_user(asked);
-            request["filter"] = asked;
-        }
-        Json answer;
-        if (!tell(request, answer)) return false;
-        for (const Json& row : array_of(answer, "users")) objects_.push_back(user_object(row));
-        if (objects_.empty() && !asked.empty()) {
-            return fail("no listed user is called " + in_quotes(asked));
+        const std::vector<std::string> asked = asked_of(command);
+        if (asked.empty() && !add_users("")) return false;
+        for (const std::string& one : asked) {
+            const bool address = one.contains('@') && one.find_first_of("*?[") == std::string::npos;
+            const std::size_t before = objects_.size();
+            if (!(address ? add_user(one) : add_users(one))) return false;
+            if (objects_.size() == before)
+                return fail("no listed user is called " + in_quotes(one));
         }
         const auto filter = command.values.find("Filter");
         if (filter == command.values.end()) return true;
         return keep_where(filter->second.text, std::exchange(objects_, {}));
     }
+    // Those that a pattern is for; empty: all.
+    bool add_users(const std::string& pattern) {
+        Json request{{"verb", "user"}, {"action", "list"}};
+        if (!pattern.empty()) request["filter"] = pattern;
+        Json answer;
+        if (!tell(request, answer)) return false;
+        for (const Json& row : array_of(answer, "users")) objects_.push_back(user_object(row));
+        return true;
+    }
 
     // --- partners
 
     bool get_partners(const BoundCommand& command) {
-        const std::string asked = command.text("Identity");
+        const std::vector<std::string> asked = asked_of(command);
+        for (const std::string& one : asked) {
+            if (!add_partner(one)) return false;
+        }
+        if (!asked.empty()) return true;
         Json answer;
         Json request{{"verb", "partner"}, {"action", "list"}};
         if (command.has("Filter")) request["filter"] = command.text("Filter");
-        if (!asked.empty()) return add_partner(asked);
         if (!tell(request, answer)) return false;
         for (const Json& row : array_of(answer, "partners")) {
             if (!add_partner(string_of(row, "domain"))) return false;
@@ -336,7 +356,7 @@ private:
             values[string_of(row, "attribute")] = string_of(row, "value");
         }
         const std::string name = string_of(answer, "domain");
-        ShellObject object{name, {{"Identity", name}, {"Domain", name}}, ""};
+        ShellObject object{name, {{"Identity", name}, {"Domain", name}}, "", "partner"};
         for (const CmdletParameter& one : find_cmdlet("Set-CsXmppAllowedPartner")->parameters) {
             if (one.key.empty() || one.takes == T::kNothing) continue;
             std::string value = there(one, values[std::string(one.key)]);
@@ -350,17 +370,14 @@ private:
     bool change_partner(const char* action, const BoundCommand& command, const Objects& input) {
         std::vector<std::string> names;
         std::vector<std::string> settings;
-        if (!names_of(command, input, names)) return false;
+        if (!names_of(command, input, "partner", names)) return false;
+        const bool makes = action == std::string("add");
+        if (makes && names.size() > 1) return fail("one partner is made at a time");
         if (!settings_of(command, settings, outcome_.why)) return false;
-        for (const std::string& name : names) {
-            const Json request{{"verb", "partner"},
-                               {"action", action},
-                               {"domains", Json::array({name})},
-                               {"settings", settings}};
-            if (!commit(request, command)) return false;
-        }
-        const bool shows = action == std::string("add") && !command.is_on("WhatIf");
-        return !shows || add_partner(names.front());
+        const Json request{
+            {"verb", "partner"}, {"action", action}, {"domains", names}, {"settings", settings}};
+        if (!commit(request, command)) return false;
+        return !makes || command.is_on("WhatIf") || add_partner(names.front());
     }
 
     // --- objects of which there is one
@@ -409,6 +426,7 @@ private:
         Json answer;
         if (!tell({{"verb", "site"}, {"action", "list"}}, answer)) return false;
         std::string asked = command.text("Identity");
+        if (asked_of(command).size() > 1) return fail("Get-CsSite takes one site");
         if (asked.size() > 5 && same(asked.substr(0, 5), "site:")) asked.erase(0, 5);
         for (const Json& row : array_of(answer, "sites")) {
             const std::string site = string_of(row, "site");
@@ -418,7 +436,8 @@ private:
                 {site,
                  {{"Identity", "Site:" + site},
                   {"XmppFederationRoute", route.empty() ? "" : "EdgeServer:" + route}},
-                 ""});
+                 "",
+                 "site"});
         }
         if (objects_.empty() && !asked.empty()) return fail("there is no site " + in_quotes(asked));
         return true;
@@ -445,7 +464,8 @@ private:
 
     bool set_site(const BoundCommand& command, const Objects& input) {
         std::vector<std::string> names;
-        if (!names_of(command, input, names)) return false;
+        if (!names_of(command, input, "site", names)) return false;
+        if (names.size() > 1) return fail("Set-CsSite takes one site at a time");
         const bool other = command.has("XmppExternalFederationRoute");
         if (other) {
             outcome_.notes.emplace_back(
@@ -470,13 +490,14 @@ private:
 
     // --- services and ports
 
-    bool services() {
+    bool services(const std::string& wanted = "") {
         Json answer;
         if (!tell({{"verb", "services"}, {"arguments", Json::array()}}, answer)) return false;
         for (const Json& row : array_of(answer, "services")) {
             const bool edge = string_of(row, "service") == "edge";
             const std::string state = string_of(row, "state");
             if (state == "on another machine") continue;
+            if (!wanted.empty() && !same(wanted, edge ? "XmppProxy" : "RTCXMPPTGW")) continue;
             objects_.push_back({string_of(row, "service"),
                                 {{"Status", state == "running" ? "Running" : state},
                                  {"Name", edge ? "XmppProxy" : "RTCXMPPTGW"},
@@ -487,7 +508,16 @@ private:
         return true;
     }
 
+    // What runs here is one process, whichever of its services is named.
+    bool is_here(const BoundCommand& command) {
+        const std::string name = command.text("Name");
+        if (name.empty() || same(name, "XmppProxy") || same(name, "RTCXMPPTGW")) return true;
+        return fail("there is no service " + in_quotes(name) +
+                    " here; there are XmppProxy and RTCXMPPTGW");
+    }
+
     bool stop(const BoundCommand& command) {
+        if (!is_here(command)) return false;
         if (command.is_on("WhatIf")) {
             outcome_.out += "What if: fedgated would finish what is under way, and stop\n";
             return true;
@@ -630,6 +660,9 @@ private:
         const ShellWord& test = words[1];
         const ShellWord& than = words[2];
         if (name.is_parameter || !test.is_parameter || than.is_parameter) return not_understood();
+        if (test.has_value || than.value.kind == Kind::kList || than.value.kind == Kind::kTable) {
+            return not_understood();
+        }
         const std::string* value = field(object, name.value.text);
         if (value == nullptr) return no_field(object, name.value.text);
         const std::string wanted = than.value.kind == Kind::kTrue    ? "True"
@@ -653,14 +686,14 @@ private:
         std::size_t most = input.size();
         const auto& words = command.command->words;
         for (std::size_t i = 0; i < words.size(); ++i) {
-            const bool first = words[i].is_parameter && same(words[i].name, "first");
-            if (first && i + 1 < words.size()) {
-                const std::string& count = words[++i].value.text;
+            if (words[i].is_parameter && same(words[i].name, "first")) {
+                const std::string count =
+                    words[i].has_value ? words[i].value.text : words[++i].value.text;
                 const bool number = !count.empty() && count.size() < 9 &&
                                     count.find_first_not_of("0123456789") == std::string::npos;
                 if (!number) return fail("-First needs a number");
                 most = std::min(most, static_cast<std::size_t>(std::stoul(count)));
-            } else if (!words[i].is_parameter) {
+            } else if (!words[i].is_parameter || words[i].has_value) {
                 for (const std::string& one : words[i].value.texts()) names.push_back(one);
             }
         }
@@ -671,7 +704,7 @@ private:
                 objects_.push_back(std::move(object));
                 continue;
             }
-            ShellObject some{object.name, {}, ""};
+            ShellObject some{object.name, {}, "", object.kind};
             for (const std::string& name : names) {
                 const std::string* value = field(object, name);
                 if (value == nullptr) return no_field(object, name);

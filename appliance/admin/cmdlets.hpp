@@ -19,7 +19,8 @@ using Ask = std::function<bool(const Json& request, Json& answer, std::string& w
 struct ShellObject {
     std::string name;  // by which the daemon knows it
     std::vector<std::pair<std::string, std::string>> fields;
-    std::string line;  // of a program that prints lines: it has no fields
+    std::string line;       // of a program that prints lines: it has no fields
+    std::string kind = {};  // `user`, `policy`, ...: whose name it is
 };
 
 struct CmdletsOutcome {

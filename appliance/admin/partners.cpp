@@ -95,7 +95,7 @@ public:
         if (domains_.empty()) return refusal("partner " + action + " needs a domain");
         if (action == "show") return show(domains_.front());
         if (action == "add") return add(domains_.front());
-        if (action == "set") return set(domains_.front());
+        if (action == "set") return set();
         if (action == "reset") return reset(domains_.front());
         if (action == "remove") return remove();
         if (action == "block") return block();
@@ -412,22 +412,26 @@ private:
                            "); fedctl partner set " + domain + " ATTRIBUTE=VALUE changes it");
         }
         settings_.insert(settings_.begin(), "enabled=yes");
-        return set_all(domain, "added");
+        return set_all({domain}, "added");
     }
 
-    Json set(const std::string& domain) {
-        if (!is_listed(domain)) return unknown(domain);
-        if (settings_.empty()) return refusal("partner set needs ATTRIBUTE=VALUE");
-        return set_all(domain, "changed");
-    }
-
-    Json set_all(const std::string& domain, const char* done) {
-        Tree next = configuration_.committed().settings;
-        for (const std::string& text : settings_) {
-            const std::string why = apply(next, domain, text);
-            if (!why.empty()) return refusal(domain + ": " + why);
+    Json set() {
+        for (const std::string& domain : domains_) {
+            if (!is_listed(domain)) return unknown(domain);
         }
-        return commit(std::move(next), {domain}, done);
+        if (settings_.empty()) return refusal("partner set needs ATTRIBUTE=VALUE");
+        return set_all(domains_, "changed");
+    }
+
+    Json set_all(const std::vector<std::string>& domains, const char* done) {
+        Tree next = configuration_.committed().settings;
+        for (const std::string& domain : domains) {
+            for (const std::string& text : settings_) {
+                const std::string why = apply(next, domain, text);
+                if (!why.empty()) return refusal(domain + ": " + why);
+            }
+        }
+        return commit(std::move(next), domains, done);
     }
 
     Json reset(const std::string& domain) {

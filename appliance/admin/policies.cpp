@@ -39,7 +39,7 @@ public:
             if (!is_policy(tree_, name)) return unknown(name);
         }
         if (action == "show") return show(names_.front());
-        if (action == "set") return set(names_.front());
+        if (action == "set") return set();
         if (action == "remove") return remove();
         return refusal("policy has no action '" + action.substr(0, 64) + "'");
     }
@@ -172,13 +172,15 @@ private:
         return attribute + ": " + problems.front().text;
     }
 
-    Json set_all(const std::string& name, const char* done) {
+    Json set_all(const std::vector<std::string>& names, const char* done) {
         Tree next = configuration_.committed().settings;
-        for (const std::string& text : settings_) {
-            const std::string why = apply(next, name, text);
-            if (!why.empty()) return refusal("policy " + name + ": " + why);
+        for (const std::string& name : names) {
+            for (const std::string& text : settings_) {
+                const std::string why = apply(next, name, text);
+                if (!why.empty()) return refusal("policy " + name + ": " + why);
+            }
         }
-        return commit(std::move(next), {name}, done);
+        return commit(std::move(next), names, done);
     }
 
     Json make(const std::string& name) {
@@ -196,12 +198,12 @@ private:
         }
         // So that it is there, whatever else is said.
         settings_.insert(settings_.begin(), "federation_access=no");
-        return set_all(name, "added");
+        return set_all({name}, "added");
     }
 
-    Json set(const std::string& name) {
+    Json set() {
         if (settings_.empty()) return refusal("policy set needs ATTRIBUTE=VALUE");
-        return set_all(name, "changed");
+        return set_all(names_, "changed");
     }
 
     Json remove() {

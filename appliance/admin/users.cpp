@@ -139,8 +139,11 @@ private:
     Json select(std::vector<std::string>& users) const {
         std::set<std::string> chosen;
         for (const std::string& typed : typed_) {
-            const bool glob = typed.find_first_of("*?[") != std::string::npos;
-            if (const auto user = glob ? std::nullopt : normal(typed)) {
+            // An address may have such characters in it: who is listed by them is meant, alone.
+            const auto literal = normal(typed);
+            const bool glob = typed.find_first_of("*?[") != std::string::npos &&
+                              !(literal && is_listed(*literal));
+            if (const auto user = glob ? std::nullopt : literal) {
                 if (!is_ours(*user)) return refusal(*user + ": " + not_ours(*user));
                 chosen.insert(*user);
                 continue;

@@ -269,6 +269,71 @@ TEST_F(CmdletsTest, AFileWithAnUnknownLineChangesNothing) {
     EXPECT_PRED_FORMAT2(IsSubstring, "no command in it", refused("# nothing"));
 }
 
+// What selects nobody never means all.
+TEST_F(CmdletsTest, NobodyIsNotEverybody) {
+    import("sip_address,name\nken@sip.example,Ken\npilar@sip.example,Pilar\n*n@sip.example,Star\n");
+    good("New-CsExternalAccessPolicy FedPic");
+    for (const auto& [line, why] :
+         {std::pair<const char*, const char*>{"Get-CsUser -Identity \"\" | "
+                                              "Grant-CsExternalAccessPolicy FedPic",
+                                              "-Identity names nobody"},
+          {"Get-CsUser $null | Grant-CsExternalAccessPolicy FedPic", "-Identity names nobody"},
+          {"Get-CsUser @() | Grant-CsExternalAccessPolicy FedPic", "-Identity names nobody"},
+          {"Get-CsUser -Filter \"\" | Grant-CsExternalAccessPolicy FedPic", "-Filter names nobody"},
+          {"Get-CsUser | select -Last 1 | Grant-CsExternalAccessPolicy FedPic", "it has no -Last"},
+          {"Get-CsUser | select -Skip:1 | Grant-CsExternalAccessPolicy FedPic", "it has no -Skip"},
+          {"Get-CsUser | select -First | Grant-CsExternalAccessPolicy FedPic", "-First needs"},
+          {"Get-CsUser | select -First:x | Grant-CsExternalAccessPolicy FedPic", "needs a number"},
+          {"Get-CsUser | Grant-CsExternalAccessPolicy -Identity ken@sip.example FedPic",
+           "-Identity and the '|' say both"},
+          {"Get-CsUser | Get-CsXmppAllowedPartner | Remove-CsXmppAllowedPartner",
+           "it takes nothing from a '|'"},
+          {"Get-CsExternalAccessPolicy | Grant-CsExternalAccessPolicy -PolicyName FedPic",
+           "what comes through the '|' is no user"},
+          {"Get-CsUser | where {$_.SipAddress -eq \"a\",\"b\"} | Grant-CsExternalAccessPolicy "
+           "FedPic",
+           "a condition is"},
+          {"Get-CsWindowsService | where {$_.Name -eq \"x\"} | Stop-CsWindowsService",
+           "it takes nothing from a '|'"},
+          {"Stop-CsWindowsService -Name W3SVC", "there is no service 'W3SVC' here"},
+          {"Stop-CsWindowsService -ComputerName other.example", "said at that machine"},
+          {"Stop-CsWindowsService \"\"", "-Name names nobody"},
+          {"Grant-CsExternalAccessPolicy ken@sip.example FedPic,Other", "-PolicyName takes one"},
+          {"Get-CsUser ken@sip.example,nobody | Grant-CsExternalAccessPolicy FedPic",
+           "no listed user is called 'nobody'"},
+          {"New-CsExternalAccessPolicy A,B", "one policy is made at a time"}}) {
+        EXPECT_PRED_FORMAT2(IsSubstring, why, refused(line)) << line;
+    }
+    EXPECT_EQ(host_.drains, 0);
+    good("Get-CsUser | select -First:1 | Grant-CsExternalAccessPolicy FedPic");
+    // The first by name has a pattern's character in its address, and is meant alone.
+    EXPECT_EQ(value("user/*n@sip.example/policy"), "FedPic\n");
+    EXPECT_EQ(value("user/ken@sip.example/policy"), "\n");
+    EXPECT_EQ(fedctl({"user", "remove", "*n@sip.example"}).status, 0);
+    EXPECT_EQ(fedctl({"user", "list", "--addresses"}).out, "ken@sip.example\npilar@sip.example\n");
+    good("Get-CsUser ken@sip.example, pilar@sip.example | Grant-CsExternalAccessPolicy FedPic");
+    EXPECT_EQ(value("user/ken@sip.example/policy"), "FedPic\n");
+    EXPECT_EQ(value("user/pilar@sip.example/policy"), "FedPic\n");
+}
+
+// Several are one commit, or nothing.
+TEST_F(CmdletsTest, SeveralAreChangedTogether) {
+    good("New-CsXmppAllowedPartner a.example\nNew-CsXmppAllowedPartner b.example");
+    refused("Set-CsXmppAllowedPartner a.example,c.example -EnableKeepAlive $false");
+    EXPECT_EQ(value("partner/a.example/keepalive"), "yes\n");
+    const std::uint64_t before = configuration_->committed().number;
+    good(
+        "Get-CsXmppAllowedPartner -Filter ?.example | Set-CsXmppAllowedPartner -EnableKeepAlive "
+        "$false");
+    EXPECT_EQ(configuration_->committed().number, before + 1);
+    EXPECT_EQ(value("partner/a.example/keepalive"), "no\n");
+    EXPECT_EQ(value("partner/b.example/keepalive"), "no\n");
+    good("New-CsExternalAccessPolicy A; New-CsExternalAccessPolicy B");
+    good("Set-CsExternalAccessPolicy A,B -EnableXmppAccess $true");
+    EXPECT_EQ(value("policy/A/xmpp_access"), "yes\n");
+    EXPECT_EQ(value("policy/B/xmpp_access"), "yes\n");
+}
+
 // The misspellings of the reference's own pages.
 TEST_F(CmdletsTest, KnownMisspellingsAreUnderstood) {  // A16
     good("New-CsExternalAccessPolicy P");
