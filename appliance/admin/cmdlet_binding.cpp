@@ -114,6 +114,9 @@ private:
             return fail("-" + std::string(parameter->name) + " needs " +
                         (parameter->takes == T::kBool ? "$true or $false" : "a value"));
         }
+        if (parameter->name == "Confirm" && value.kind != Kind::kFalse) {
+            return fail("-Confirm: nobody is asked here; -WhatIf shows what would change");
+        }
         return keep(*parameter, std::move(value));
     }
 
@@ -196,6 +199,17 @@ bool takes_input(Cmdlet cmdlet) {
         case Cmdlet::kSelect: return true;
         default: return false;
     }
+}
+
+// Of findstr, which may be told to find the contrary. Empty, or what is wrong.
+std::string fault_of_find(const ShellCommand& command) {
+    for (const ShellWord& word : command.words) {
+        const bool option = !word.value.quoted && word.value.text.starts_with('/');
+        if (word.is_parameter || (option && lower_ascii(word.value.text) != "/i")) {
+            return "it takes a text, and /i (case never counts)";
+        }
+    }
+    return {};
 }
 
 // Of Select-Object and its like: an option that is not known might leave some out, and all would
@@ -319,12 +333,12 @@ bool bind_command(const ShellCommand& command, bool piped, BoundCommand& out,
         why = std::string(out.row->name) + ": it takes nothing from a '|'";
         return false;
     }
-    if (out.row->cmdlet == Cmdlet::kSelect) {
-        const std::string fault = fault_of_select(command);
-        if (!fault.empty()) {
-            why = std::string(out.row->name) + ": " + fault;
-            return false;
-        }
+    const std::string fault = out.row->cmdlet == Cmdlet::kSelect    ? fault_of_select(command)
+                              : out.row->cmdlet == Cmdlet::kFindstr ? fault_of_find(command)
+                                                                    : std::string();
+    if (!fault.empty()) {
+        why = std::string(out.row->name) + ": " + fault;
+        return false;
     }
     const bool reads_words =
         out.row->cmdlet == Cmdlet::kNetstat || out.row->cmdlet == Cmdlet::kFindstr ||

@@ -51,6 +51,7 @@ constexpr P kNamed[] = {
     {"Filter", T::kText, "", ""},
     {"LocalStore", T::kSwitch, "", ""},
 };
+constexpr P kRemove[] = {{"Identity", T::kText, "", ""}};
 constexpr P kGrant[] = {
     {"Identity", T::kText, "", ""},
     {"PolicyName", T::kText, "", ""},
@@ -151,13 +152,13 @@ constexpr CmdletRow kCmdlets[] = {
     {"New-CsExternalAccessPolicy", Cmdlet::kPolicyNew, kPolicy, ""},
     {"Set-CsExternalAccessPolicy", Cmdlet::kPolicySet, kPolicy, ""},
     {"Get-CsExternalAccessPolicy", Cmdlet::kPolicyGet, kNamed, ""},
-    {"Remove-CsExternalAccessPolicy", Cmdlet::kPolicyRemove, kNamed, ""},
+    {"Remove-CsExternalAccessPolicy", Cmdlet::kPolicyRemove, kRemove, ""},
     {"Grant-CsExternalAccessPolicy", Cmdlet::kPolicyGrant, kGrant, "", {"Identity", "PolicyName"}},
     {"Get-CsUser", Cmdlet::kUserGet, kUser, ""},
     {"New-CsXmppAllowedPartner", Cmdlet::kPartnerNew, kPartner, ""},
     {"Set-CsXmppAllowedPartner", Cmdlet::kPartnerSet, kPartner, ""},
     {"Get-CsXmppAllowedPartner", Cmdlet::kPartnerGet, kNamed, ""},
-    {"Remove-CsXmppAllowedPartner", Cmdlet::kPartnerRemove, kNamed, ""},
+    {"Remove-CsXmppAllowedPartner", Cmdlet::kPartnerRemove, kRemove, ""},
     {"Get-CsXmppGatewayConfiguration", Cmdlet::kSettingsGet, kGateway, ""},
     {"Set-CsXmppGatewayConfiguration", Cmdlet::kSettingsSet, kGateway, ""},
     {"Get-CsXmppGatewaySettings", Cmdlet::kSettingsGet, kGateway, kSettingsName},

@@ -48,6 +48,12 @@ bool add(Directory& out, DirectoryUser user, std::string& why) {
         ++out.without_address;
         return true;
     }
+    for (const std::string* field : {&user.address, &user.name, &user.site, &user.policy}) {
+        if (config::is_text(*field)) continue;
+        why = "line " + std::to_string(user.line) + ": " + config::in_quotes(*field) +
+              " is not one line of text in UTF-8; save the file as UTF-8";
+        return false;
+    }
     if (out.users.size() == kDirectoryUsers) {
         why = "there are more than " + std::to_string(kDirectoryUsers) +
               " users in it; import it in parts";
@@ -75,6 +81,7 @@ public:
         std::uint64_t line = 0;
         bool first = true;
         while (next(row, line, why)) {
+            if (row.size() == 1 && trim(row[0]).empty()) continue;  // an empty line
             const bool heading = first && read_heading(row);
             if (first && !heading) {
                 // Without a heading: addresses, and names behind them.
@@ -89,7 +96,6 @@ public:
             }
             first = false;
             if (heading) continue;
-            if (row.size() == 1 && trim(row[0]).empty()) continue;  // an empty line
             if (!add(out, user_of(row, line), why)) return false;
         }
         return why.empty();

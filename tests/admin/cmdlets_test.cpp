@@ -301,10 +301,15 @@ TEST_F(CmdletsTest, NobodyIsNotEverybody) {
           {"Grant-CsExternalAccessPolicy ken@sip.example FedPic,Other", "-PolicyName takes one"},
           {"Get-CsUser ken@sip.example,nobody | Grant-CsExternalAccessPolicy FedPic",
            "no listed user is called 'nobody'"},
+          {"netstat -ano | findstr /v 5269", "it takes a text, and /i"},
+          {"netstat -ano | Select-String -NotMatch 5269", "it takes a text, and /i"},
+          {"Remove-CsXmppAllowedPartner xmpp.example -Filter *.org", "it has no parameter -Filter"},
+          {"Remove-CsExternalAccessPolicy FedPic -Confirm", "nobody is asked here"},
           {"New-CsExternalAccessPolicy A,B", "one policy is made at a time"}}) {
         EXPECT_PRED_FORMAT2(IsSubstring, why, refused(line)) << line;
     }
     EXPECT_EQ(host_.drains, 0);
+    good("Set-CsExternalAccessPolicy FedPic -Description x -Confirm:$false");
     good("Get-CsUser | select -First:1 | Grant-CsExternalAccessPolicy FedPic");
     // The first by name has a pattern's character in its address, and is meant alone.
     EXPECT_EQ(value("user/*n@sip.example/policy"), "FedPic\n");

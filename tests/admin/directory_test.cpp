@@ -29,9 +29,10 @@ TEST(Directory, ReadsCsv) {
     // As Export-Csv and a French Excel write it.
     EXPECT_EQ(read("\xef\xbb\xbf#TYPE Microsoft.Rtc.User\r\n"
                    "\"SipAddress\";\"DisplayName\";\"ExternalAccessPolicy\"\r\n"
-                   "\"sip:ken@a.example\";\"Myer; \"\"Ken\"\"\nJr\";\"FedPic\"\r\n"
+                   "\"sip:ken@a.example\";\"Myer; \"\"Ken\"\" Jr\";\"FedPic\"\r\n"
                    "\"sip:pilar@a.example\";\"Pilar\";\r\n"),
-              "ken@a.example|Myer; \"Ken\"\nJr||FedPic @3\npilar@a.example|Pilar|| @5\n");
+              "ken@a.example|Myer; \"Ken\" Jr||FedPic @3\npilar@a.example|Pilar|| @4\n");
+    EXPECT_EQ(read("\r\n\nsip\na@a.example\n"), "a@a.example||| @4\n");
     // Without a heading.
     EXPECT_EQ(read("a@a.example\nb@a.example,Bea\n"), "a@a.example||| @1\nb@a.example|Bea|| @2\n");
     // The SIP address counts before the mail address, wherever they stand.
@@ -51,6 +52,8 @@ TEST(Directory, ReadsLdif) {
 TEST(Directory, SaysWhatIsWrongAndWhere) {
     for (const auto& [text, why] : {std::pair<std::string, const char*>{"", "nobody in it"},
                                     {"colour,shape\nred,round\n", "line 1: the first line names"},
+                                    {"sip,name\na@a.example,Ren\xe9\n",
+                                     "line 2: 'Ren?' is not one line of text in UTF-8; save"},
                                     {"sip\n\"a@a.example\n", "line 2: a quotation mark"},
                                     {"mail,name\n,Alice\n", "nobody in it has an address"},
                                     {"dn: x\nmail\n", "line 2: 'mail' is not"},
