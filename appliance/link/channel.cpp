@@ -7,8 +7,17 @@ namespace fedgate::link {
 
 namespace {
 
-// What was refused is offered again this soon.
+// What was refused is offered again this soon; for each of so many bytes once more as late, since
+// whoever refuses a stanza has read it.
 constexpr Duration kOfferAgain = 2ms;
+constexpr std::size_t kOfferedBytes = 64 << 10;
+
+std::size_t size_of(const Frame& frame) {
+    if (const auto* from = std::get_if<FromPartner>(&frame)) return from->stanza.size();
+    if (const auto* to = std::get_if<ToPartner>(&frame)) return to->stanza.size();
+    if (const auto* request = std::get_if<Request>(&frame)) return request->bytes.size();
+    return 0;
+}
 
 Bytes why_of(const Error& reason) {
     switch (reason.code) {
@@ -50,7 +59,7 @@ void Channel::on_output(Session&, Bytes bytes) {
 
 bool Channel::on_frame(Session&, const Frame& frame) {
     if (owner_.on_frame(*this, frame)) return true;
-    offer_at_ = loop_.now() + kOfferAgain;
+    offer_at_ = loop_.now() + kOfferAgain * (1 + size_of(frame) / kOfferedBytes);
     return false;
 }
 

@@ -143,6 +143,7 @@ struct GatewaySide final : GatewayDoor {
     }
 
     bool take_stanza(const FromPartner& from) override {
+        ++offered;
         if (!room) return false;
         taken.emplace_back(from.stanza);
         proofs.insert(from.proof);
@@ -191,6 +192,7 @@ struct GatewaySide final : GatewayDoor {
     bool relays = false;
     std::uint64_t relayed = 0;
     bool room = true;
+    std::size_t offered = 0;  // stanzas, those that found no room each time
     std::vector<std::string> taken;
     std::set<Proof> proofs;
     std::set<std::string> domains;

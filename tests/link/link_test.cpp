@@ -77,6 +77,30 @@ TEST_F(LinkTest, ASlowGatewayIsFeltByWhoeverSends) {
     EXPECT_TRUE(until([&] { return gateway.taken.size() == sent; }));
 }
 
+// Each time it is read again: a long one is to cost no more than a small part of a core.
+TEST_F(LinkTest, WhatFindsNoRoomIsOfferedAgainTheLaterTheLongerItIs) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    ASSERT_TRUE(until([&] { return edge.server.up_count() == 1; }));
+    wait(kGatewaysGather);
+    const auto offered_within_a_second = [&](std::size_t bytes) {
+        gateway.room = false;
+        const std::size_t taken = gateway.taken.size();
+        const std::string text(bytes, 'x');
+        EXPECT_TRUE(until([&] { return edge.send(text); }));
+        wait(100ms);
+        const std::size_t before = gateway.offered;
+        wait(1s);
+        const std::size_t offered = gateway.offered - before;
+        gateway.room = true;
+        EXPECT_TRUE(until([&] { return gateway.taken.size() == taken + 1; }, 600ms));
+        return offered;
+    };
+    EXPECT_GT(offered_within_a_second(100), 300u);
+    EXPECT_LT(offered_within_a_second(1 << 20), 35u);
+    EXPECT_LE(offered_within_a_second(15 << 20), 3u);
+}
+
 TEST_F(LinkTest, BrokenConnectionsLoseAndDoubleNothing) {
     std::size_t breaks = 0;
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
