@@ -420,6 +420,7 @@ bool Gateway::take_stanza(const link::FromPartner& stanza) { return engine_->tak
 void Gateway::on_outcome(const link::Outcome& outcome) { engine_->on_outcome(outcome); }
 void Gateway::on_partner(const link::PartnerNews& news) { engine_->on_partner(news); }
 void Gateway::on_edge_back() { engine_->on_edge_back(); }
+void Gateway::on_others_hold(bool hold) { engine_->on_others_hold(hold); }
 bool Gateway::take_request(const link::Request& request) { return engine_->take_request(request); }
 void Gateway::on_answer(const link::Answer& answer) { engine_->on_answer(answer); }
 std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }

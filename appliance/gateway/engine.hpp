@@ -158,6 +158,9 @@ public:
         watches_.on_partner(news);
     }
     void on_edge_back() { watchers_.on_edge_back(); }
+    void on_others_hold(bool hold) {
+        if (store_ != nullptr) store_->set_others_hold(hold);
+    }
     [[nodiscard]] bool take_request(const link::Request&);
     void on_answer(const link::Answer&);
     void on_incoming_timer(Incoming&);
@@ -166,6 +169,7 @@ public:
     void on_restored(std::span<const store::Row>) override;
     void on_restore_done() override;
     void on_lost(const Slots&) override;
+    void on_tenure(Tenure tenure) override { edge_->set_tenure(tenure); }
 
     [[nodiscard]] std::vector<PortRow> ports();
     [[nodiscard]] std::vector<TargetRow> targets();

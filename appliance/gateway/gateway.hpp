@@ -110,6 +110,7 @@ public:
     void on_outcome(const link::Outcome&) override;
     void on_partner(const link::PartnerNews&) override;
     void on_edge_back() override;
+    void on_others_hold(bool) override;
     [[nodiscard]] bool take_request(const link::Request&) override;
     void on_answer(const link::Answer&) override;
 

@@ -45,7 +45,7 @@ public:
     [[nodiscard]] bool empty() const { return frames_.empty(); }
 
 private:
-    using News = std::variant<Outcome, Answer, GatewayNews>;
+    using News = std::variant<Outcome, Answer, GatewayNews, StoreNews>;
     Channel& channel_;
     Fifo<std::string> frames_;
 };

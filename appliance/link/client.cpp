@@ -82,6 +82,7 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     void on_over(Channel&) override { client.on_over(*this); }
     void on_room(Channel&) override {
         owed.tell_again();
+        client.tell_tenure(*this);
         topology.on_room();
         client.again_.give();
     }
@@ -211,6 +212,8 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
     std::uint32_t serial = 0;        // of its session, in tickets_
     std::string own_name;            // by which the edge knows us
     std::set<std::string> gateways;  // that are there, as it says
+    Tenure others = Tenure::kLost;   // the best of them at the store
+    std::optional<Tenure> tenure_told;
     Channel channel;
     Owed<Channel> owed{channel};
     TopologyPeer topology{client.settings_.topology, channel, host};
@@ -597,6 +600,9 @@ void Client::on_up(Link& link, bool resumed) {
         const Id before = std::exchange(link.instance, link.channel.session().peer().instance);
         link.lived = before == link.instance;
         link.began = shard_.loop().now();
+        link.others = Tenure::kLost;
+        link.tenure_told.reset();
+        tell_tenure(link);
     }
     link.owed.tell_again();
     link.pause = kRedialFirst;
@@ -622,6 +628,7 @@ void Client::note_who_is_there() {
     shard_.stats().add(Counter::kLinkStanding, up - std::exchange(standing_, up));
     edges_.note(std::ranges::any_of(links_, [](const auto& link) { return link->there(); }),
                 shard_.loop().now());
+    note_others();
     if (edges_.none()) {
         shard_.loop().timers().arm(missed_, edges_.none_since() + kEdgeAwaited);
     }
@@ -643,6 +650,10 @@ bool Client::on_frame(Link& link, const Frame& frame) {
     if (const auto* outcome = std::get_if<Outcome>(&frame)) take_outcome(link, *outcome);
     if (const auto* news = std::get_if<PartnerNews>(&frame)) take_news(link, *news);
     if (const auto* news = std::get_if<GatewayNews>(&frame)) take_gateway(link, *news);
+    if (const auto* news = std::get_if<StoreNews>(&frame)) {
+        link.others = news->tenure;
+        note_others();
+    }
     if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
     if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
     link.topology.on_frame(frame);
@@ -658,6 +669,27 @@ void Client::take_gateway(Link& link, const GatewayNews& news) {
             break;
         case GatewayNews::Kind::kGone: link.gateways.erase(std::string(news.name)); break;
     }
+}
+
+void Client::set_tenure(Tenure tenure) {
+    tenure_ = tenure;
+    for (const auto& link : links_) tell_tenure(*link);
+}
+
+void Client::tell_tenure(Link& link) const {
+    const Session& session = link.channel.session();
+    if (!session.resumable() || session.peer().minor < kStoreMinor) return;
+    if (!link.owed.empty() || link.tenure_told == tenure_) return;
+    link.tenure_told = tenure_;
+    link.owed.tell(StoreNews{*tenure_});
+}
+
+// What an edge said that is not connected may be over.
+void Client::note_others() {
+    const bool hold = std::ranges::any_of(links_, [](const auto& link) {
+        return link->channel.up() && link->others == Tenure::kHeld;
+    });
+    if (std::exchange(others_hold_, hold) != hold) gateway_->on_others_hold(hold);
 }
 
 // The edge gives us what is ours from now on, which others may have been given meanwhile.

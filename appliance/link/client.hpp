@@ -11,6 +11,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -86,6 +87,7 @@ public:
     [[nodiscard]] bool take_stanza(const ToPartner&) override;
     [[nodiscard]] bool has_others() const override;
     [[nodiscard]] bool is_anothers(std::uint64_t conversation) const override;
+    void set_tenure(Tenure) override;
     [[nodiscard]] bool ask(const Request&) override;
     void answer(const Answer&) override;
 
@@ -166,6 +168,8 @@ private:
     void take_answer(const Link&, const Answer&);
     void on_taken_back(Link&);
     void take_gateway(Link&, const GatewayNews&);
+    void tell_tenure(Link&) const;
+    void note_others();
     [[nodiscard]] bool is_member(const std::string& gateway) const;
     // Null: what there is on its way by another link comes first.
     [[nodiscard]] Link* link_for(Pair&, Link& best);
@@ -207,7 +211,9 @@ private:
         Client& client;
         Timer timer;
     } later_{*this};
-    std::size_t standing_ = 0;    // as counted
+    std::size_t standing_ = 0;  // as counted
+    std::optional<Tenure> tenure_;
+    bool others_hold_ = false;    // as the gateway was told
     Instant users_move_until_{};  // some are of other sites now
     bool started_ = false;
     bool draining_ = false;

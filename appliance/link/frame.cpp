@@ -29,6 +29,7 @@ enum class Kind : std::uint8_t {
     kNodeNews = 0x44,
     kCommitPiece = 0x45,
     kDialbackSecret = 0x46,
+    kStoreNews = 0x47,
     kFromPartner = 0x80,
     kToPartner = 0x81,
     kRequest = 0x82,
@@ -45,6 +46,7 @@ static_assert(static_cast<int>(PartnerNews::Kind::kSeen) == 3);
 static_assert(static_cast<int>(Answer::Kind::kLost) == 1);
 static_assert(static_cast<int>(GatewayNews::Kind::kGone) == 2);
 static_assert(static_cast<int>(NodeNews::Kind::kGone) == 2);
+static_assert(static_cast<int>(Tenure::kHeld) == 2);
 static_assert(static_cast<int>(config::CommitRank::kPerson) == 2);
 
 class Writer {
@@ -323,6 +325,9 @@ void fields(auto& in_out, Is<DialbackSecret> auto& secret) {
     in_out.time(secret.made);
     in_out.secret(secret.secret);
 }
+void fields(auto& in_out, Is<StoreNews> auto& news) {
+    in_out.code(news.tenure, Tenure::kLost, Tenure::kHeld);
+}
 
 template <typename T>
 Frame read(Reader& in) {
@@ -346,6 +351,7 @@ Frame read_kind(std::uint8_t kind, Reader& in) {
         case Kind::kNodeNews: return read<NodeNews>(in);
         case Kind::kCommitPiece: return read<CommitPiece>(in);
         case Kind::kDialbackSecret: return read<DialbackSecret>(in);
+        case Kind::kStoreNews: return read<StoreNews>(in);
         case Kind::kRequest: return read<Request>(in);
         case Kind::kFromPartner: return read<FromPartner>(in);
         case Kind::kToPartner: return read<ToPartner>(in);
@@ -442,6 +448,7 @@ void write_frame(std::string& to, const CommitPiece& piece) {
 void write_frame(std::string& to, const DialbackSecret& secret) {
     write(to, Kind::kDialbackSecret, secret);
 }
+void write_frame(std::string& to, const StoreNews& news) { write(to, Kind::kStoreNews, news); }
 
 bool fits(const Request& request) { return fits_stanza(request.bytes); }
 bool fits(const PartnerNews& news) {

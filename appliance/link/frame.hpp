@@ -14,9 +14,11 @@
 namespace fedgate::link {
 
 constexpr std::uint16_t kLinkMajor = 1;
-constexpr std::uint16_t kLinkMinor = 1;
+constexpr std::uint16_t kLinkMinor = 2;
 // From this one on: NodeNews, CommitPiece, DialbackSecret.
 constexpr std::uint16_t kTopologyMinor = 1;
+// And StoreNews.
+constexpr std::uint16_t kStoreMinor = 2;
 
 enum class Role : std::uint8_t { kEdge = 1, kGateway = 2 };
 
@@ -81,6 +83,11 @@ struct GatewayNews {
     Bytes name;
 };
 
+// How a gateway stands to the store of its pool; of an edge: the best that others have said.
+struct StoreNews {
+    Tenure tenure = Tenure::kLost;
+};
+
 // Which commits a node has: of itself, or of one that is linked with it.
 struct NodeNews {
     enum class Kind : std::uint8_t {
@@ -115,9 +122,9 @@ struct Unknown {
     std::uint8_t kind;
 };
 
-using Frame =
-    std::variant<Unknown, Hello, Ack, Ping, Pong, Drain, End, Outcome, PartnerNews, FromPartner,
-                 ToPartner, Answer, GatewayNews, Request, NodeNews, CommitPiece, DialbackSecret>;
+using Frame = std::variant<Unknown, Hello, Ack, Ping, Pong, Drain, End, Outcome, PartnerNews,
+                           FromPartner, ToPartner, Answer, GatewayNews, Request, NodeNews,
+                           CommitPiece, DialbackSecret, StoreNews>;
 
 struct FrameRead {
     enum class Status : std::uint8_t { kWhole, kPartial, kMalformed };
@@ -151,6 +158,7 @@ void write_frame(std::string& to, const Request&);
 void write_frame(std::string& to, const NodeNews&);
 void write_frame(std::string& to, const CommitPiece&);
 void write_frame(std::string& to, const DialbackSecret&);
+void write_frame(std::string& to, const StoreNews&);
 
 // Each domain has 1 to limits::kJidPartBytes bytes, the stanza 1 to limits::kLinkStanzaBytes.
 [[nodiscard]] bool fits(const PartnerNews&);

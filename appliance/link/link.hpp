@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/base/bytes.hpp"
+#include "core/base/rendezvous.hpp"
 #include "core/base/time.hpp"
 
 namespace fedgate::xml {
@@ -162,6 +163,8 @@ public:
     virtual void on_partner(const PartnerNews&) {}
     // An edge gives us what is ours again: what partners sent meanwhile went to other gateways.
     virtual void on_edge_back() {}
+    // Whether another gateway is known to be at the pool's store.
+    virtual void on_others_hold(bool) {}
     // Of another gateway: one answer follows, unless it returns false: no room now.
     [[nodiscard]] virtual bool take_request(const Request&) { return false; }
     virtual void on_answer(const Answer&) {}
@@ -189,6 +192,9 @@ public:
         static_cast<void>(conversation);
         return false;
     }
+    // How this gateway stands to the pool's store, so that what others have is not given to it. Not
+    // called: the gateways share none.
+    virtual void set_tenure(Tenure) {}
     // Asks it. Unless it returns false, one answer follows.
     [[nodiscard]] virtual bool ask(const Request&) { return false; }
     virtual void answer(const Answer&) {}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -126,6 +127,7 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     void on_over(Channel&) override { server.on_over(*this); }
     void on_room(Channel&) override {
         owed.tell_again();
+        server.tell_who_is_at_the_store();
         topology.on_room();
     }
     void on_drain(Channel&) override { server.on_drain(*this); }
@@ -133,6 +135,8 @@ struct Server::Link final : ChannelOwner, TimerOwner {
         server.join(*this);
         server.note_who_is_there();
     }
+    // As far as is known.
+    [[nodiscard]] bool has_rows() const { return tenure != Tenure::kLost; }
     // Takes what is new, now or as soon as it is back.
     [[nodiscard]] bool there() const { return !leaving && (channel.open() || channel.returning()); }
 
@@ -153,7 +157,9 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     };
     std::vector<Before> before;
     Trial trial;
-    Timer joins;  // when that is over
+    std::optional<Tenure> tenure;  // nothing: it has not said, and shares no store
+    std::optional<Tenure> others;  // the best of theirs, as it was told
+    Timer joins;                   // when that is over
     Channel channel;
     Owed<Channel> owed{channel};  // of this session, with its own tickets
     TopologyPeer topology{part == 0 ? server.settings_.topology : nullptr, channel, name};
@@ -393,6 +399,8 @@ void Server::on_up(Link& link, bool resumed) {
     shard_.stats().add(Counter::kLinkOpened);
     if (!resumed) {
         link.serial = ++last_serial_;
+        link.tenure.reset();
+        link.others.reset();
         link.trial.on_up(shard_.loop().now());
         if (!link.trial.passed(shard_.loop().now())) {
             shard_.loop().timers().arm(link.joins, link.trial.until());
@@ -459,6 +467,7 @@ void Server::note_who_is_there() {
         gather(were_none);
     }
     tell_who_is_there();
+    tell_who_is_at_the_store();
 }
 
 void Server::gather(bool were_none) {
@@ -477,9 +486,13 @@ void Server::gather(bool were_none) {
 // So that each knows whose a conversation is; here it is decided (link_for()).
 void Server::tell_who_is_there() {
     std::set<std::string> there;
+    std::set<std::string> with_rows;
     for (const auto& [key, link] : links_) {
-        if (link->there() && link->trial.passed(shard_.loop().now())) there.insert(link->name);
+        if (!link->there() || !link->trial.passed(shard_.loop().now())) continue;
+        there.insert(link->name);
+        if (link->has_rows()) with_rows.insert(link->name);
     }
+    if (!with_rows.empty()) there = std::move(with_rows);
     const auto tell = [this](GatewayNews::Kind kind, const std::string& name) {
         for (const auto& [key, link] : links_) {
             if (link->channel.session().resumable()) link->owed.tell(GatewayNews{kind, name});
@@ -492,6 +505,39 @@ void Server::tell_who_is_there() {
         if (!there_.contains(name)) tell(GatewayNews::Kind::kThere, name);
     }
     there_ = std::move(there);
+}
+
+// Its conversations go to others that have their rows, or come back; nothing overtakes. It is tried
+// as one that goes and comes.
+void Server::take_store(Link& link, Tenure tenure) {
+    const Instant now = shard_.loop().now();
+    const bool is_first = !link.tenure;
+    const bool had_rows = link.has_rows();
+    link.tenure = tenure;
+    if (had_rows && !link.has_rows()) {
+        if (!is_first) link.trial.on_over(now);
+        for (auto& [key, other] : links_) wait_for(*other, link);
+    } else if (!had_rows && link.has_rows()) {
+        link.trial.on_up(now);
+        if (!link.trial.passed(now)) shard_.loop().timers().arm(link.joins, link.trial.until());
+        join(link);
+    }
+    note_who_is_there();
+    again_.give();
+}
+
+// So that each that can't reach the store knows whether another one can, who would take what is its
+// own.
+void Server::tell_who_is_at_the_store() {
+    for (auto& [key, link] : links_) {
+        if (!link->tenure || !link->channel.session().resumable() || !link->owed.empty()) continue;
+        Tenure best = Tenure::kLost;
+        for (const auto& [other_key, other] : links_) {
+            const bool counts = other->name != link->name && other->there() && other->tenure;
+            if (counts) best = std::max(best, *other->tenure);
+        }
+        if (std::exchange(link->others, best) != best) link->owed.tell(StoreNews{best});
+    }
 }
 
 // What may wait for long is none of those that wait for an answer.
@@ -520,6 +566,7 @@ bool Server::on_frame(Link& link, const Frame& frame) {
     if (const auto* to = std::get_if<ToPartner>(&frame)) return take_to_partner(link, *to);
     if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
     if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
+    if (const auto* news = std::get_if<StoreNews>(&frame)) take_store(link, news->tenure);
     link.topology.on_frame(frame);
     return true;
 }
@@ -601,16 +648,16 @@ Server::Link* Server::link_for(const FromPartner& from) {
 }
 
 // Of the names that are there the one with the highest score for this conversation's slot; then the
-// same among its links. One on trial is behind the others.
+// same among its links. One on trial is behind the others, and so is one without its rows.
 Server::Link* Server::link_for(std::uint64_t conversation) {
     const Instant now = shard_.loop().now();
     const std::size_t slot = slot_of(conversation);
     Link* best = nullptr;
     if (gathering()) return best;
-    std::tuple<bool, std::uint64_t, std::uint64_t> best_score;
+    std::tuple<bool, bool, std::uint64_t, std::uint64_t> best_score;
     for (auto& [key, link] : links_) {
         if (!link->there()) continue;
-        const std::tuple its{link->trial.passed(now), score_of(link->name, slot),
+        const std::tuple its{link->trial.passed(now), link->has_rows(), score_of(link->name, slot),
                              mix(conversation + link->part + 1)};
         if (best != nullptr && its <= best_score) continue;
         best = link.get();

@@ -116,6 +116,8 @@ private:
     [[nodiscard]] bool give_edge(Link&, const ToPartner&);
     void tell_refused(const net::Connection&, Bytes reason);
     void tell_who_is_there();
+    void take_store(Link&, Tenure);
+    void tell_who_is_at_the_store();
     void bounce(const FromPartner&);
     void note_who_is_there();
     [[nodiscard]] bool missed(Duration time) const {

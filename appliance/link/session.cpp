@@ -245,6 +245,7 @@ bool Session::send(const GatewayNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const NodeNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const CommitPiece& piece) { return put(Lane::kNews, piece); }
 bool Session::send(const DialbackSecret& secret) { return put(Lane::kNews, secret); }
+bool Session::send(const StoreNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const Request& request) { return put(Lane::kStanzas, request); }
 
 template <typename T>

@@ -130,6 +130,7 @@ public:
     [[nodiscard]] bool send(const NodeNews&);
     [[nodiscard]] bool send(const CommitPiece&);
     [[nodiscard]] bool send(const DialbackSecret&);
+    [[nodiscard]] bool send(const StoreNews&);
 
     [[nodiscard]] State state() const { return state_; }
     [[nodiscard]] const Peer& peer() const { return peer_; }

@@ -10,10 +10,12 @@ namespace fedgate::store {
 void Desk::attach(Shard& shard, User& user) {
     shard_ = &shard;
     user_ = &user;
+    if (shared_) user.on_tenure(tenure_);
 }
 
 void Desk::detach() {
     if (shard_ != nullptr) shard_->loop().cancel_turn_task(*this);
+    lease_timer_.cancel();
     shard_ = nullptr;
     user_ = nullptr;
 }
@@ -117,7 +119,10 @@ void Desk::restore(std::span<const Change> changes) {
     if (user_ == nullptr) return;
     std::vector<Row> rows;
     rows.reserve(changes.size());
-    for (const Change& change : changes) rows.push_back(change.row());
+    for (const Change& change : changes) {
+        const Row row = change.row();
+        if (is_in(lent_, row.xmpp, row.sip)) rows.push_back(row);  // else they came too late
+    }
     shard_->stats().add(Counter::kStoreRestored, rows.size());
     user_->on_restored(rows);
 }
@@ -161,6 +166,37 @@ void Desk::lose(const Slots& slots) {
     });
     note_count();
     end_leaving();
+}
+
+void Desk::renew(const Lease& lease) {
+    lease_ = lease;
+    if (shard_ == nullptr) return;
+    set_tenure(Tenure::kHeld);
+    look_at_lease();
+}
+
+void Desk::set_others_hold(bool hold) {
+    others_hold_ = hold;
+    if (shard_ != nullptr && tenure_ == Tenure::kLate) {
+        shard_->loop().timers().arm(lease_timer_, shard_->loop().now());
+    }
+}
+
+// Where nobody is at the store nobody can take anything: what stands goes on.
+void Desk::look_at_lease() {
+    const Instant now = shard_->loop().now();
+    if (tenure_ == Tenure::kHeld && now >= lease_.late_at) set_tenure(Tenure::kLate);
+    if (tenure_ == Tenure::kLate && now >= lease_.over_at && others_hold_) {
+        lose(Slots(lent_));
+        keeper_.on_lapsed();
+        set_tenure(Tenure::kLost);
+    }
+    const Instant next = tenure_ == Tenure::kHeld ? lease_.late_at : lease_.over_at;
+    if (tenure_ != Tenure::kLost && now < next) shard_->loop().timers().arm(lease_timer_, next);
+}
+
+void Desk::set_tenure(Tenure tenure) {
+    if (std::exchange(tenure_, tenure) != tenure) user_->on_tenure(tenure);
 }
 
 Batch Desk::take_rest() { return std::exchange(waiting_, {}); }

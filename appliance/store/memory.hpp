@@ -45,6 +45,8 @@ public:
     void gain(const Slots&);
     // The last Desk::leave() that is done.
     [[nodiscard]] std::uint64_t left() const { return left_; }
+    // Doors that have let go of their share by themselves.
+    [[nodiscard]] std::uint64_t lapses() const { return lapses_; }
     // kill -9: what is not on disk is gone, or has just made it there (`made_it` says so of each
     // batch under way), and nobody has been told. Nothing of this process comes back.
     void crash(const std::function<bool()>& made_it);
@@ -64,6 +66,7 @@ private:
     struct Seat;
     void take(std::uint32_t shard, Batch) override;
     void on_left(std::uint64_t time) override { left_ = time; }
+    void on_lapsed() override { ++lapses_; }
     void write(const Batch&);
 
     OwnerOf owner_of_;
@@ -71,6 +74,7 @@ private:
     bool failing_ = false;
     Slots held_ = ~Slots();
     std::uint64_t left_ = 0;
+    std::uint64_t lapses_ = 0;
     std::map<std::string, Change> rows_;
     std::vector<std::unique_ptr<Seat>> seats_;
 };

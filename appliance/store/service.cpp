@@ -61,6 +61,11 @@ void Service::on_left(std::uint64_t time) {
     changed_.notify_one();
 }
 
+void Service::on_lapsed() {
+    const std::lock_guard lock(mutex_);
+    lapsed_ = true;
+}
+
 void Service::run() {
     pthread_setname_np(pthread_self(), "store");
     try_again();
@@ -191,15 +196,19 @@ Fault Service::scan(const Slots& which, Damage& damage, bool& going_on) {
 // ---- A pool: who has which slots
 
 Fault Service::share() {
-    turn_at_ = Clock::now() + database_->pace().turn;
+    const auto began = Clock::now();
+    turn_at_ = began + database_->pace().turn;
     Shares shares;
     const Fault fault = database_->meet(shares);
+    held_ &= ~shares.lost;
     to_restore_ &= ~shares.lost;
     leaving_ &= ~shares.lost;
+    if (fault == Fault::kNone) take_again_if_lapsed(shares);
     if (shares.lost.any()) {
         log_.event(EventId::kStoreShares, {{"lost", shares.lost.count()}});
         tell_all([lost = shares.lost](Desk& desk) { desk.lose(lost); });
     }
+    held_ |= shares.gained;
     if (shares.gained.any()) {
         if (to_restore_.none()) began_ = Clock::now();
         to_restore_ |= shares.gained;
@@ -212,6 +221,7 @@ Fault Service::share() {
         rows_ = database_->rows();
     }
     if (fault != Fault::kNone) return fault;
+    tell_all([lease = lease_from(began)](Desk& desk) { desk.renew(lease); });
     shares.due &= ~to_restore_;  // first they are read, so that leaving them is one thing
     if (leaving_.none() && shares.due.any()) {
         leaving_ = shares.due;
@@ -231,6 +241,23 @@ Fault Service::share() {
         retired_ = true;
     }
     return fault;
+}
+
+// What a shard has let go of meanwhile, and nobody has taken, is read anew.
+void Service::take_again_if_lapsed(Shares& shares) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!std::exchange(lapsed_, false) || resigned_) return;
+    }
+    shares.lost |= held_ & ~leaving_;
+    shares.gained |= held_ & ~leaving_;
+}
+
+// Others see this node's death at earliest a lease after it has begun to say that it lives.
+Lease Service::lease_from(Clock::time_point began) const {
+    const Pace pace = database_->pace();
+    const Instant at{began.time_since_epoch()};
+    return {at + pace.turn * 3 / 2, at + pace.lease - pace.turn / 2};
 }
 
 void Service::resign() {
@@ -282,6 +309,7 @@ Fault Service::finish_leaving() {
         if (leaving_.none() || left_ < desks_.size()) return Fault::kNone;
     }
     if (const Fault fault = database_->give_up(leaving_); fault != Fault::kNone) return fault;
+    held_ &= ~leaving_;
     leaving_.reset();  // not before: they are served here no more, whosever they are
     if (resigned_) turn_at_ = {};
     const std::lock_guard lock(mutex_);
@@ -440,10 +468,11 @@ Status Service::status() {
     status.shares = shares_;
     status.failing = fault_ != Fault::kNone;
     if (status.failing) {
-        status.remarks.push_back("the store " + status.name + " " + why_ + " (since " +
-                                 readable_minute(since_) +
-                                 "): new subscriptions are refused, what stands goes on; " +
-                                 database_->remedy(fault_) + ", and it heals by itself");
+        status.remarks.push_back(
+            "the store " + status.name + " " + why_ + " (since " + readable_minute(since_) +
+            "): new subscriptions are refused, " +
+            (lapsed_ ? "other nodes of the pool serve those that stand" : "what stands goes on") +
+            "; " + database_->remedy(fault_) + ", and it heals by itself");
     }
     const auto removed = std::erase_if(set_aside_, [](const std::string& path) {
         std::error_code error;

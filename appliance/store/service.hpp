@@ -63,6 +63,7 @@ private:
 
     void take(std::uint32_t shard, Batch) override;
     void on_left(std::uint64_t time) override;
+    void on_lapsed() override;
     void run();
     [[nodiscard]] bool wait();
     void try_again();
@@ -71,6 +72,8 @@ private:
     [[nodiscard]] Fault restore();
     [[nodiscard]] Fault scan(const Slots&, Damage&, bool& going_on);
     [[nodiscard]] Fault share();
+    void take_again_if_lapsed(Shares&);
+    [[nodiscard]] Lease lease_from(Clock::time_point) const;
     void begin_resigning();
     [[nodiscard]] Fault restore_some();
     [[nodiscard]] Fault finish_leaving();
@@ -92,6 +95,7 @@ private:
     bool restored_ = false;                     // the same; all rows were handed over
     std::uint64_t handed_over_ = 0;             // the same
     Clock::time_point turn_at_{};               // the same, as what follows: of a pool
+    Slots held_;
     Slots to_restore_;
     Slots leaving_;
     bool resigned_ = false;
@@ -105,6 +109,7 @@ private:
     std::vector<std::uint32_t> under_way_;     // batches of rows that a shard has not taken yet
     std::uint64_t leaving_time_ = 0;           // the how manieth
     std::size_t left_ = 0;                     // shards that have done so then
+    bool lapsed_ = false;                      // a shard has let go of its share
     bool stopping_ = false;
     bool resigning_ = false;
     bool told_restored_ = false;  // the shards go on, with or without rows

@@ -48,6 +48,9 @@ public:
         static_cast<void>(slot);
         return true;
     }
+    // Of a pool: whether another node is known to be at the store now. Then this one gives up its
+    // share before its lease is over; else it goes on with what it has.
+    virtual void set_others_hold(bool) {}
     // Nothing can be kept now, for a reason that the administrator has been told.
     [[nodiscard]] virtual bool failing() const = 0;
 
@@ -71,6 +74,8 @@ public:
     // rows. What is here of them is to be forgotten without a word: the other one goes on with it.
     // Rows of slots that come (back) come by on_restored().
     virtual void on_lost(const Slots&) {}
+    // Of a pool: how this node stands to the store from now on. kLost comes behind on_lost().
+    virtual void on_tenure(Tenure) {}
 
 protected:
     ~User() = default;

@@ -39,6 +39,13 @@ constexpr std::size_t slot_of(Bytes xmpp, Bytes sip) {
     return slot_of(hash_of_address(sip, hash_of_address(xmpp, 0)));
 }
 
+// How sure a node is of its share of what its pool keeps: appliance/store/README.md.
+enum class Tenure : std::uint8_t {
+    kLost,  // it has none: others may have what was its own
+    kLate,  // it has one, and has not been at the store for a while
+    kHeld,
+};
+
 constexpr std::uint64_t score_of(Bytes node, std::size_t slot) { return mix(fnv1a(node, slot)); }
 
 }  // namespace fedgate

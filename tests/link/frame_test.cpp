@@ -64,7 +64,7 @@ struct Sample {
 std::vector<Sample> samples() {
     return {
         {"hello", written(hello()),
-         "00000041 01 0001 0001 02 0002 010000000000000000000000000000ee"
+         "00000041 01 0001 0002 02 0002 010000000000000000000000000000ee"
          "020000000000000000000000000000ee 0000000000000003 0000000000000004 00400000 0003 677731"},
         {"ack", written(Ack{{5, 0x0102030405060708}}),
          "00000011 02 0000000000000005 0102030405060708"},
@@ -100,6 +100,7 @@ std::vector<Sample> samples() {
         {"secret", written(DialbackSecret{WallTime(9s), "0123456789abcdef0123456789abcdef"}),
          "0000002b 46 0000000000000009 0020"
          "30313233343536373839616263646566 30313233343536373839616263646566"},
+        {"store", written(StoreNews{Tenure::kLate}), "00000002 47 01"},
         {"from", written(FromPartner{"c.d", Proof::kDialbackTls, "<iq/>"}),
          "00000010 80 01 0003 632e64 00000005 3c69712f3e"},
         {"to", written(ToPartner{8, "a.b", "c.d", "<iq/>"}),

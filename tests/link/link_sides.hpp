@@ -152,6 +152,7 @@ struct GatewaySide final : GatewayDoor {
     }
     void on_outcome(const Outcome& outcome) override { fates[outcome.ticket].push_back(outcome); }
     void on_edge_back() override { ++backs; }
+    void on_others_hold(bool hold) override { others_hold = hold; }
     void on_partner(const PartnerNews& one) override {
         news.emplace_back(one.their_domain);
         kinds.push_back(one.kind);
@@ -200,6 +201,7 @@ struct GatewaySide final : GatewayDoor {
     std::vector<std::string> news;
     std::vector<PartnerNews::Kind> kinds;
     unsigned backs = 0;
+    bool others_hold = false;
     std::vector<std::pair<Ticket, std::string>> requests;
     std::map<Ticket, std::string> answers;
 };

@@ -596,6 +596,69 @@ TEST_F(LinkTest, WhereAGatewayDiesAnotherOneServesAndGivesBack) {
     EXPECT_EQ(one.taken.size(), taken + 1);
 }
 
+// Conversations are where their rows are, as long as anybody has any; and who can't reach the store
+// hears whether another one can.
+TEST_F(LinkTest, AGatewayWithoutTheStoreGivesWayToOthers) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    one.client->set_tenure(Tenure::kLost);  // as at a start
+    two.client->set_tenure(Tenure::kLost);
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two.client->has_others(); }));
+    wait(100ms);
+    unsigned sent = 0;
+    const auto shares = [&] {
+        one.taken.clear();
+        two.taken.clear();
+        for (int i = 0; i < 100; ++i) {
+            const std::string id = std::to_string(++sent);
+            EXPECT_TRUE(until([&] { return edge.send(id, "v" + std::to_string(i)); }));
+        }
+        EXPECT_TRUE(until([&] { return one.taken.size() + two.taken.size() == 100; }));
+        return std::pair(one.taken.size(), two.taken.size());
+    };
+    const auto both = shares();
+    EXPECT_GT(both.first, 25u);
+    EXPECT_GT(both.second, 25u);
+    one.client->set_tenure(Tenure::kHeld);
+    ASSERT_TRUE(until([&] { return two.others_hold; }, 100ms));
+    EXPECT_EQ(shares(), std::pair(100ul, 0ul));
+    EXPECT_FALSE(one.others_hold);
+    two.client->set_tenure(Tenure::kHeld);
+    ASSERT_TRUE(until([&] { return one.others_hold; }, 100ms));
+    EXPECT_EQ(shares(), both);
+    // One that is late has its share still; it is no reason for others to give up theirs.
+    wait(kSteadyAfter);
+    one.client->set_tenure(Tenure::kLate);
+    ASSERT_TRUE(until([&] { return !two.others_hold; }, 100ms));
+    EXPECT_EQ(shares(), both);
+    EXPECT_TRUE(one.others_hold);
+    one.client->set_tenure(Tenure::kLost);
+    ASSERT_TRUE(until([&] { return one.client->is_anothers(1) && one.client->is_anothers(2); }));
+    EXPECT_EQ(shares(), std::pair(0ul, 100ul));
+    EXPECT_EQ(one.backs, 0u);
+    one.client->set_tenure(Tenure::kHeld);
+    EXPECT_TRUE(until([&] { return one.backs == 1; }, 100ms));
+    EXPECT_EQ(shares(), both);
+    // A way that is broken says nothing of the others.
+    simulation_.cut(edge.machine.node, one.machine.node);
+    EXPECT_TRUE(until([&] { return !one.others_hold; }));
+}
+
+TEST_F(LinkTest, AStoreThatComesAndGoesIsTrustedLater) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    for (GatewaySide* gateway : {&one, &two}) gateway->client->set_tenure(Tenure::kHeld);
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two.client->has_others(); }));
+    one.client->set_tenure(Tenure::kLost);
+    ASSERT_TRUE(until([&] { return !two.client->has_others(); }, 100ms));
+    one.client->set_tenure(Tenure::kHeld);
+    wait(kTrialFirst - 200ms);
+    EXPECT_FALSE(two.client->has_others());
+    EXPECT_TRUE(until([&] { return two.client->has_others(); }, 400ms));
+}
+
 // What came to the one that does not have the conversation is asked of the one that has, and of no
 // other; both know which one that is.
 TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {

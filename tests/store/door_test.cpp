@@ -16,8 +16,10 @@ struct Listener final : User {
     }
     void on_restore_done() override { ++done; }
     void on_lost(const Slots& slots) override { lost |= slots; }
+    void on_tenure(Tenure tenure) override { tenures.push_back(tenure); }
 
     Slots lost;
+    std::vector<Tenure> tenures;
     std::vector<std::pair<Sequence, bool>> told;
     std::vector<std::string> names;
     int batches = 0;
@@ -258,6 +260,61 @@ TEST_F(SharedDoorTest, ASlotIsLeftAlsoWhenWhatWaitedIsLost) {
     memory.set_failing(false);
     EXPECT_TRUE(until([&] { return memory.left() == 1U; }));
     EXPECT_TRUE(memory.rows().empty());
+}
+
+// Others will take what this node has: nobody is to have it twice.
+TEST_F(SharedDoorTest, TheShareOfWhoIsCutOffIsLetGoBeforeOthersTakeIt) {
+    ASSERT_TRUE(door->put(row("juliet@xmpp.example")));
+    ASSERT_TRUE(told(1, true));
+    using Tenures = std::vector<Tenure>;
+    const Instant start = simulation.now();
+    const auto at = [&](Duration time) {
+        simulation.run_for([] { return false; }, start + time - simulation.now());
+    };
+    door->renew({start + 1s, start + 3s});
+    door->set_others_hold(true);
+    at(500ms);
+    door->renew({start + 1'500ms, start + 3'500ms});
+    at(1'490ms);
+    EXPECT_EQ(listener.tenures, (Tenures{Tenure::kLost, Tenure::kHeld}));
+    at(1'510ms);
+    EXPECT_EQ(listener.tenures.back(), Tenure::kLate);
+    memory.set_failing(true);
+    ASSERT_TRUE(door->update(row("juliet@xmpp.example", 2)));
+    at(3'490ms);
+    EXPECT_TRUE(listener.lost.none());
+    at(3'510ms);
+    EXPECT_EQ(listener.tenures.back(), Tenure::kLost);
+    EXPECT_TRUE(listener.lost.all());
+    EXPECT_EQ(memory.lapses(), 1U);
+    EXPECT_FALSE(door->update(row("juliet@xmpp.example", 3)));
+    EXPECT_EQ(door->waiting(), 0U);
+    // Rows that were on their way are others' meanwhile.
+    door->restore({{Change(row("nurse@xmpp.example"), false)}});
+    door->open(~Slots());
+    EXPECT_TRUE(listener.names.empty());
+    EXPECT_FALSE(door->has(0));
+    memory.gain(~Slots());
+    door->renew({simulation.now() + 1s, simulation.now() + 3s});
+    EXPECT_EQ(listener.tenures.back(), Tenure::kHeld);
+    EXPECT_EQ(listener.names, std::vector<std::string>{"juliet@xmpp.example"});
+    EXPECT_TRUE(door->has(0));
+}
+
+// Where nobody is at the store nobody takes anything.
+TEST_F(SharedDoorTest, WhatStandsGoesOnWhileNobodyIsAtTheStore) {
+    const Instant start = simulation.now();
+    door->set_others_hold(true);
+    door->renew({start + 1s, start + 3s});
+    until([&] { return simulation.now() >= start + 2s; });
+    door->set_others_hold(false);
+    until([&] { return simulation.now() >= start + 9s; });
+    EXPECT_EQ(listener.tenures.back(), Tenure::kLate);
+    EXPECT_TRUE(listener.lost.none());
+    // Now one is.
+    door->set_others_hold(true);
+    EXPECT_TRUE(listener.lost.none());  // not from within a call
+    EXPECT_TRUE(until([&] { return listener.lost.all(); }));
 }
 
 }  // namespace

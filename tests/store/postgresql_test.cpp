@@ -511,6 +511,61 @@ TEST(PostgreSqlPool, RowsGoWithTheirSlots) {
     EXPECT_TRUE(one.keep(at_two));
 }
 
+// Its server is there, and it can't reach it: another one is to have what it had, and not both.
+TEST(PostgreSqlPool, WhoIsCutOffLetsGoBeforeAnotherTakes) {
+    const PostgreSqlServer server;
+    Process one(
+        std::make_unique<PostgreSql>(server.url() + "&application_name=one", "gw1.example"));
+    Process two(std::make_unique<PostgreSql>(server.url(), "gw2.example"));
+    std::string at_one = "at one";
+    while (second_has(at_one)) at_one += '1';
+    ASSERT_TRUE(one.keep(at_one));
+    std::string at_two = "at two";
+    while (!second_has(at_two)) at_two += '2';
+    ASSERT_TRUE(two.keep(at_two));
+    for (std::uint32_t i = 0; i < 2; ++i) {
+        one.on_shard(i, [](Door& door) { return door.set_others_hold(true), 0; });
+    }
+    const std::size_t rows = two.listeners[0].rows + two.listeners[1].rows;
+    const std::string pid =
+        server.ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'one'");
+    kill(std::stoi(pid), SIGSTOP);
+    const auto let_go = [&] {
+        return one.listeners[0].tenure == Tenure::kLost && one.listeners[1].tenure == Tenure::kLost;
+    };
+    while (!let_go()) {
+        ASSERT_EQ(two.listeners[0].rows + two.listeners[1].rows, rows);
+        std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_FALSE(one.put(at_one).has_value());
+    EXPECT_TRUE(two.keep(at_one));
+    EXPECT_EQ(two.listeners[0].rows + two.listeners[1].rows, rows + 1);
+    // Back, it has what it is to have.
+    EXPECT_TRUE(one.keep(at_one));
+    kill(std::stoi(pid), SIGCONT);
+    EXPECT_EQ(one.listeners[0].tenure, Tenure::kHeld);
+    EXPECT_EQ(one.remark(), "");
+}
+
+// Nobody has taken what it has let go of: it is read again.
+TEST(PostgreSqlPool, WhatWasLetGoAndNotTakenIsReadAgain) {
+    const PostgreSqlServer server;
+    Process one(std::make_unique<PostgreSql>(server.url(), "gw1.example"));
+    ASSERT_TRUE(one.keep("juliet@xmpp.example"));
+    one.on_shard(0, [](Door& door) { return door.set_others_hold(true), 0; });  // not the second
+    const std::string pid =
+        server.ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'fedgated'");
+    kill(std::stoi(pid), SIGSTOP);
+    ASSERT_TRUE(Process::until([&] { return one.listeners[0].tenure == Tenure::kLost; }));
+    EXPECT_FALSE(one.put("nurse@xmpp.example").has_value());
+    EXPECT_TRUE(Process::until([&] { return one.remark().find("other nodes") != Bytes::npos; }));
+    EXPECT_TRUE(one.keep("nurse@xmpp.example"));
+    kill(std::stoi(pid), SIGCONT);
+    EXPECT_TRUE(Process::until([&] { return one.listeners[0].rows + one.listeners[1].rows == 1; }));
+    EXPECT_EQ(one.listeners[1].lost, kSlots);  // of both, so that they have the same
+    EXPECT_EQ(server.ask("SELECT count(*) FROM fedgate_subscriptions"), "2");
+}
+
 // It serves on until it has ended, but nothing that is the others'.
 TEST(PostgreSqlPool, WhoResignsGivesAllBackAtOnce) {
     const PostgreSqlServer server;

@@ -26,6 +26,7 @@ struct Listener final : User {
     }
     void on_restore_done() override { ++done; }
     void on_lost(const Slots& slots) override { lost += slots.count(); }
+    void on_tenure(Tenure now) override { tenure = now; }
 
     std::atomic<Sequence> kept{0};
     std::atomic<Sequence> refused{0};
@@ -33,6 +34,7 @@ struct Listener final : User {
     std::atomic<std::size_t> most_at_once{0};
     std::atomic<int> done{0};
     std::atomic<std::size_t> lost{0};
+    std::atomic<Tenure> tenure{Tenure::kLost};
 };
 
 // Two shards and their store: a process, from its start to its end.
