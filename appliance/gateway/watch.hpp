@@ -15,6 +15,7 @@
 #include "appliance/gateway/errors.hpp"
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/presences.hpp"
+#include "appliance/gateway/slot_losses.hpp"
 #include "appliance/store/store.hpp"
 #include "core/base/slab.hpp"
 #include "core/run/timers.hpp"
@@ -129,6 +130,7 @@ struct Watch final : private TimerOwner {
     std::uint32_t cseq = 1;   // of the last SUBSCRIBE, as it was sent
     std::uint16_t xmpp_bytes = 0;
     std::uint16_t sip_bytes = 0;
+    SlotBirth birth;
     std::uint16_t status = 0;                     // of kError; 0: the fault
     LocalFault fault = LocalFault::kUnreachable;  // why the last SUBSCRIBE did not go
     Approval approval = Approval::kNone;

@@ -129,7 +129,7 @@ void Watches::on_request_done(ClientRequest& request, const sip::Message* respon
     const std::uint8_t attempt = request.attempt;
     const std::uint32_t cseq = request.cseq;
     host_.agent().release(request);
-    if (watch == nullptr) return;
+    if (watch == nullptr || is_gone(*watch)) return;
     watch->fault = response != nullptr ? LocalFault::kPayload : fault;
     if (watch == sending_ && attempt == watch->subscriber.attempt()) {  // within its own send()
         sending_ = nullptr;
@@ -165,8 +165,10 @@ Watch* Watches::find_by_tag(const sip::Message& notify) {
     std::uint32_t place;
     std::memcpy(&place, random->data(), sizeof place);
     Watch* const watch = slab_.find_at(place);
-    if (watch == nullptr || watch->tag == 0 || random_part(place, watch->tag) != *random)
+    if (watch == nullptr || is_gone(*watch) || watch->tag == 0 ||
+        random_part(place, watch->tag) != *random) {
         return nullptr;
+    }
     const auto call_id = call_id_of(notify.to.tag);
     if (notify.call_id != Bytes(call_id.data(), call_id.size())) return nullptr;
     if (watch->dialog && watch->dialog->remote_tag() != notify.from.tag) return nullptr;

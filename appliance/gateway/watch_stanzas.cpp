@@ -30,7 +30,7 @@ Bytes text_of(const Id& id) { return {id.data(), id.size()}; }
 }  // namespace
 
 bool Watches::take_stanza(StanzaCall& call, const Key& pair) {
-    Watch* watch = index_.find(pair);
+    Watch* watch = find(pair);
     if (call.stanza.type == "unsubscribe") return take_unsubscribe(call, watch);
     const Admission admission = admit(call.from, call.to, pair);
     if (admission == Admission::kRefused) return refuse_by_policy(call);
@@ -196,7 +196,7 @@ void Watches::note_prober(Watch& watch, Bytes prober) {
 // PRES-42, PRES-46, PRES-80.
 void Watches::on_evidence(const StanzaCall& call, const Key& pair) {
     if (count() == 0) return;
-    Watch* const watch = index_.find(pair);
+    Watch* const watch = find(pair);
     if (watch == nullptr || watch->approval == Approval::kNone || watch->leaving) return;
     const bool is_presence = call.stanza.kind == xml::StanzaKind::kPresence;
     const Bytes resource = call.from.jid.resource;
@@ -291,7 +291,8 @@ void Watches::tell_announced(const Watch& watch, const Pair& pair, Bytes to) {
 // nobody there asks by himself when only the way was broken.
 void Watches::on_unsent(PresenceToken token, bool in_doubt) {
     Watch* watch = slab_.find_at(token & ((1U << kTokenIndexBits) - 1));
-    if (watch == nullptr || token_of(*watch) != token || !watch->is_granted()) return;
+    if (watch == nullptr || is_gone(*watch) || token_of(*watch) != token) return;
+    if (!watch->is_granted()) return;
     watch->unheard = true;
     repeat_at_ = std::min(repeat_at_, now() + (in_doubt ? kRepeatDoubtAfter : kRepeatAfter));
 }

@@ -8,6 +8,7 @@
 
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/presences.hpp"
+#include "appliance/gateway/slot_losses.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/store/store.hpp"
 #include "core/base/slab.hpp"
@@ -34,6 +35,7 @@ struct WatcherDialog {
     WatcherDialog* next_in_index = nullptr;
     WatcherDialog* next = nullptr;  // of the watcher
     WatcherDialog* next_waiting = nullptr;
+    WatcherDialog* previous_waiting = nullptr;
     sip::Dialog dialog;
     sip::Notifier notifier;
     std::unique_ptr<std::string> event_id;  // SIP-23; null: none
@@ -72,6 +74,7 @@ struct Watcher final : private TimerOwner {
     WallTime changed{};                 // of auth
     store::Sequence awaits = 0;         // not 0: auth acts when that is on disk
     std::uint16_t sip_jid_bytes = 0;
+    SlotBirth birth;
     std::uint8_t dialog_count = 0;
     std::uint8_t places = 0;                 // of the quota (SEC-4)
     bool resting = false;                    // the one place that there is counts not for the user

@@ -53,6 +53,7 @@ void Watchers::run(WatcherDialog& dialog, sip::NotifierActions actions) {
         NotifyLane& lane = dialog.watcher.domain.lane;
         dialog.waiting = true;
         dialog.next_waiting = nullptr;
+        dialog.previous_waiting = lane.last;
         (lane.last != nullptr ? lane.last->next_waiting : lane.first) = &dialog;
         lane.last = &dialog;
     }
@@ -79,6 +80,15 @@ void Watchers::tell_all(Watcher& watcher, bool urgent) {
     }
 }
 
+void Watchers::leave_lane(WatcherDialog& dialog) {
+    NotifyLane& lane = dialog.watcher.domain.lane;
+    WatcherDialog* const next = dialog.next_waiting;
+    WatcherDialog* const previous = dialog.previous_waiting;
+    (previous != nullptr ? previous->next_waiting : lane.first) = next;
+    (next != nullptr ? next->previous_waiting : lane.last) = previous;
+    dialog.waiting = false;
+}
+
 void Watchers::send_waiting(NotifyLane& lane) {
     if (lane.sending) return;
     lane.sending = true;
@@ -95,6 +105,7 @@ void Watchers::on_timer(Timer& timer) {
     if (&timer == &going_on_) return go_on();
     if (&timer == &judging_) return judge_some();
     if (&timer == &asking_) return ask_some();
+    if (&timer == &freeing_) return free_gone();
     for (auto& [name, lane] : lanes_) send_waiting(lane);
 }
 
@@ -102,16 +113,15 @@ void Watchers::on_timer(Timer& timer) {
 bool Watchers::send_notify(WatcherDialog& dialog) {
     Watcher& watcher = dialog.watcher;
     NotifyLane& lane = watcher.domain.lane;
-    const auto leave = [&] {
-        lane.first = dialog.next_waiting;
-        if (lane.first == nullptr) lane.last = nullptr;
-        dialog.waiting = false;
-    };
+    if (is_gone(watcher)) {
+        leave_lane(dialog);
+        return true;
+    }
     SipRoute* route = host_.agent().find_route(watcher.domain.our);
     sip::RequestHead head;
     Address contact;
     if (route == nullptr || !read_jid(watcher.contact_jid(), contact)) {
-        leave();  // the domain is ours no more
+        leave_lane(dialog);  // the domain is ours no more
         run(dialog, dialog.notifier.on_answer({481, {}, {}, {}}, now()));
         settle(watcher);
         return true;
@@ -120,7 +130,7 @@ bool Watchers::send_notify(WatcherDialog& dialog) {
     if (request == nullptr) return false;
     if (!dialog.dialog.next_request(sip::Method::kNotify, head)) {
         host_.agent().release(*request);
-        leave();
+        leave_lane(dialog);
         run(dialog, dialog.notifier.on_answer({481, {}, {}, {}}, now()));
         settle(watcher);
         return true;
@@ -137,7 +147,7 @@ bool Watchers::send_notify(WatcherDialog& dialog) {
         host_.agent().release(*request);
         return false;
     }
-    leave();
+    leave_lane(dialog);
     request->owner = dialog.self.pack();
     request->cseq = head.cseq;
     dialog.over = dialog.notifier.state() == sip::NotifierState::kTerminated;
@@ -196,7 +206,8 @@ void Watchers::on_request_done(ClientRequest& request, const sip::Message* respo
     const auto lane = lanes_.find(Bytes(request.sip_domain()));
     FEDGATE_CHECK(lane != lanes_.end());
     --lane->second.in_flight;
-    if (WatcherDialog* dialog = dialogs_.find(Handle<WatcherDialog>::unpack(request.owner))) {
+    WatcherDialog* const dialog = dialogs_.find(Handle<WatcherDialog>::unpack(request.owner));
+    if (dialog != nullptr && !is_gone(dialog->watcher)) {
         Watcher& watcher = dialog->watcher;
         dialog->dialog.note_cseq(request.cseq);
         if (response != nullptr) {

@@ -14,7 +14,8 @@ void Watchers::reload() {
 void Watchers::judge_some() {
     const std::uint32_t end = std::min(places_, judge_at_ + kJudgedAtOnce);
     while (judge_at_ < end && host_.has_room()) {
-        if (Watcher* watcher = watchers_.find_at(judge_at_++)) end_if_revoked(*watcher);
+        Watcher* const watcher = watchers_.find_at(judge_at_++);
+        if (watcher != nullptr && !is_gone(*watcher)) end_if_revoked(*watcher);
     }
     if (judge_at_ < places_) host_.shard().loop().timers().arm(judging_, now() + kJudgedEvery);
 }

@@ -152,6 +152,7 @@ void Watchers::walk(ContactDomain& domain) {
     for (; some > 0 && domain.next != nullptr; --some) {
         Watcher& watcher = *domain.next;
         domain.next = watcher.next_of_domain;
+        if (is_gone(watcher)) continue;
         step(domain, watcher);
         settle(watcher);
     }
@@ -184,7 +185,8 @@ void Watchers::ask_some() {
     for (std::uint32_t i = 0; i < kJudgedAtOnce && ask_at_ < places_; ++i) {
         if (some == 0 || !host_.has_room()) break;
         Watcher* const watcher = watchers_.find_at(ask_at_++);
-        if (watcher != nullptr && ask_how_it_is(*watcher)) --some;
+        if (watcher == nullptr || is_gone(*watcher)) continue;
+        if (ask_how_it_is(*watcher)) --some;
     }
     const bool goes_on = ask_at_ < places_;
     if (!goes_on) ask_at_ = kNobodyToAsk;

@@ -103,7 +103,7 @@ bool Watchers::promise(Watcher& watcher) {
 void Watchers::on_stored(store::Sequence last, bool ok) {
     const auto take = [&](const Stored& one) {
         Watcher* watcher = watchers_.find(one.watcher);
-        if (watcher == nullptr || watcher->awaits != one.sequence) return;
+        if (watcher == nullptr || is_gone(*watcher) || watcher->awaits != one.sequence) return;
         if (!ok && watcher->auth == WatcherAuth::kAsked) return;
         NotifyLane& lane = watcher->domain.lane;
         act(*watcher);
@@ -134,7 +134,7 @@ void Watchers::restore(const store::Row& row) {
     }
     const Key pair = host_.pair_key(contact, user);
     const auto auth = static_cast<WatcherAuth>(row.auth);
-    Watcher* watcher = index_.find(pair);
+    Watcher* watcher = find(pair);
     if (watcher != nullptr) {  // a store that was healed late: he has come by himself
         if (auth == WatcherAuth::kGranted && watcher->auth == WatcherAuth::kAsked) {
             NotifyLane& lane = watcher->domain.lane;
@@ -216,26 +216,18 @@ void Watchers::on_restore_done() { go_on(); }
 
 // Another node of the pool goes on with their dialogs, which are in the rows.
 void Watchers::drop(const Slots& slots) {
-    const auto goes = [&](const Watcher& watcher) {
-        return slots[slot_of(watcher.contact_jid(), watcher.sip_jid())];
-    };
-    for (auto& [name, lane] : lanes_) {
-        WatcherDialog* next = std::exchange(lane.first, nullptr);
-        lane.last = nullptr;
-        while (WatcherDialog* const dialog = next) {
-            next = std::exchange(dialog->next_waiting, nullptr);
-            dialog->waiting = !goes(dialog->watcher);
-            if (!dialog->waiting) continue;
-            (lane.last != nullptr ? lane.last->next_waiting : lane.first) = dialog;
-            lane.last = dialog;
-        }
+    losses_.lose(slots);
+    free_at_ = 0;
+    if (count() != 0) host_.shard().loop().timers().arm(freeing_, now());
+}
+
+void Watchers::free_gone() {
+    const std::uint32_t end = std::min(places_, free_at_ + kJudgedAtOnce);
+    for (; free_at_ < end; ++free_at_) {
+        Watcher* const watcher = watchers_.find_at(free_at_);
+        if (watcher != nullptr && is_gone(*watcher)) forget(*watcher);
     }
-    for (std::uint32_t i = 0; i < places_; ++i) {
-        Watcher* const watcher = watchers_.find_at(i);
-        if (watcher == nullptr || !goes(*watcher)) continue;
-        while (watcher->dialogs != nullptr) free(*watcher->dialogs);
-        free(*watcher);
-    }
+    if (free_at_ < places_) host_.shard().loop().timers().arm(freeing_, now() + kJudgedEvery);
 }
 
 // Each waits behind the others when too much waits for his contact's domain already.
@@ -248,7 +240,7 @@ void Watchers::go_on() {
         const Handle<Watcher> handle = restored_.front();
         restored_.pop_front();
         Watcher* watcher = watchers_.find(handle);
-        if (watcher == nullptr) continue;
+        if (watcher == nullptr || is_gone(*watcher)) continue;
         if (watcher->domain.unwritten >= std::max<std::size_t>(kUnwrittenOfDomain / shards, 1)) {
             restored_.push_back(handle);
             continue;

@@ -79,7 +79,7 @@ Watchers::Watchers(PresenceHost& host) : host_(host) {
 Watchers::~Watchers() = default;
 
 bool Watchers::has_asked(const Key& pair) const {
-    const Watcher* watcher = index_.find(pair);
+    const Watcher* watcher = find(pair);
     return watcher != nullptr &&
            (watcher->auth == WatcherAuth::kAsked || watcher->auth == WatcherAuth::kGranted);
 }
@@ -109,7 +109,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
         return refuse(sip_answer(link::Fault::kBlocked, false));
     }
     if (!host_.has(call.to, call.from)) return refuse(sip_answer(link::Fault::kQueueFull, false));
-    Watcher* watcher = index_.find(pair);
+    Watcher* watcher = find(pair);
     if (watcher != nullptr && watcher->auth == WatcherAuth::kDenied && watcher->until > now()) {
         return refuse({403, {}});  // PRES-62
     }
@@ -179,7 +179,7 @@ bool Watchers::take_refresh(const sip::Message& request, const rules::SipDomain&
         host_.answer(origin, sip_answer, headers.written());
         return true;
     };
-    WatcherDialog* dialog = dialog_index_.find(sip::dialog_key(secret_, request));
+    WatcherDialog* const dialog = find_dialog(request);
     if (dialog == nullptr && host_.restoring()) return false;
     if (dialog == nullptr || dialog->notifier.state() == sip::NotifierState::kTerminated) {
         return answer({481, {}});  // SIP-22
@@ -213,7 +213,18 @@ bool Watchers::take_refresh(const sip::Message& request, const rules::SipDomain&
     return true;
 }
 
+Watcher* Watchers::find(const Key& pair) const {
+    Watcher* const watcher = index_.find(pair);
+    return watcher != nullptr && !is_gone(*watcher) ? watcher : nullptr;
+}
+
+WatcherDialog* Watchers::find_dialog(const sip::Message& request) const {
+    WatcherDialog* const dialog = dialog_index_.find(sip::dialog_key(secret_, request));
+    return dialog != nullptr && !is_gone(dialog->watcher) ? dialog : nullptr;
+}
+
 Watcher* Watchers::make(const AddressView& user, const AddressView& contact, const Key& pair) {
+    if (Watcher* const gone = index_.find(pair)) forget(*gone);
     Handle<Watcher> handle;
     ContactDomain& domain = domain_of(user.domain_ascii, contact.domain_ascii);
     Watcher* watcher = watchers_.make(handle, *this, domain);
@@ -231,6 +242,7 @@ Watcher* Watchers::make(const AddressView& user, const AddressView& contact, con
     xml::write_jid(names, {contact.jid.local, contact.jid.domain, {}});
     FEDGATE_CHECK(!names.overflowed());
     watcher->names.assign(names.written());
+    watcher->birth = losses_.birth(slot_of(watcher->contact_jid(), watcher->sip_jid()));
     index_.insert(*watcher);
     watcher->next_of_domain = domain.first;
     if (domain.first != nullptr) domain.first->previous_of_domain = watcher;
@@ -326,7 +338,7 @@ WatcherDialog* Watchers::add(Watcher& watcher, sip::Dialog&& dialog) {
 
 bool Watchers::take_stanza(StanzaCall& call, const Key& pair) {
     if (!host_.has_room()) return false;
-    Watcher* watcher = index_.find(pair);
+    Watcher* watcher = find(pair);
     if (watcher == nullptr) {  // PRES-82
         host_.drop("presence for nobody who watches");
         return true;
@@ -477,7 +489,8 @@ std::array<char, 32> Watchers::id_of(const Watcher& watcher) const {
 Watcher* Watchers::find_watcher(PresenceToken token) {
     if ((token & (kDomainToken | kWatchToken)) != 0) return nullptr;
     Watcher* watcher = watchers_.find_at(token & ((1U << kTokenIndexBits) - 1));
-    return watcher != nullptr && token_of(watcher->self) == token ? watcher : nullptr;
+    return watcher != nullptr && !is_gone(*watcher) && token_of(watcher->self) == token ? watcher
+                                                                                        : nullptr;
 }
 
 // It may come from within to_partner().
@@ -562,6 +575,7 @@ void Watchers::act(Watcher& watcher) {
 // ---- Time, ends
 
 void Watchers::on_timer(Watcher& watcher) {
+    if (is_gone(watcher)) return;
     if (!host_.has_room()) {
         return host_.shard().loop().timers().arm(watcher.timer, now() + kNotifyAgain);
     }
@@ -652,6 +666,15 @@ void Watchers::free(Watcher& watcher) {
     index_.erase(watcher);
     watchers_.free(watcher.self);
     forget_if_empty(domain);
+}
+
+// Without a word to anybody.
+void Watchers::forget(Watcher& watcher) {
+    while (watcher.dialogs != nullptr) {
+        if (watcher.dialogs->waiting) leave_lane(*watcher.dialogs);
+        free(*watcher.dialogs);
+    }
+    free(watcher);
 }
 
 bool Watchers::knows(const Watcher& watcher) {

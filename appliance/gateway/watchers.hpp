@@ -80,9 +80,13 @@ public:
     void on_stored(store::Sequence, bool ok);
     void restore(const store::Row&);
     void on_restore_done();
+    // They are gone at once; their memory is given back some at a time.
     void drop(const Slots&);
 
-    [[nodiscard]] bool has_record(const Key& pair) const { return index_.find(pair) != nullptr; }
+    [[nodiscard]] bool has_record(const Key& pair) const { return find(pair) != nullptr; }
+    [[nodiscard]] bool has_dialog(const sip::Message& request) const {
+        return find_dialog(request) != nullptr;
+    }
     // A6: the SIP user watches the contact, or has asked to.
     [[nodiscard]] bool has_asked(const Key& pair) const;
     [[nodiscard]] std::size_t count() const { return watchers_.count(); }
@@ -95,6 +99,12 @@ private:
     void on_timer(Timer&) override;
 
     // watchers.cpp
+    // Null: nothing, or another node's.
+    [[nodiscard]] Watcher* find(const Key& pair) const;
+    [[nodiscard]] bool is_gone(const Watcher& watcher) const {
+        return losses_.is_gone(watcher.birth);
+    }
+    [[nodiscard]] WatcherDialog* find_dialog(const sip::Message& request) const;
     [[nodiscard]] Watcher* make(const AddressView& user, const AddressView& contact,
                                 const Key& pair);
     [[nodiscard]] ContactDomain* find_domain(Bytes our, Bytes their);
@@ -111,6 +121,7 @@ private:
     void settle(Watcher&);
     void free(WatcherDialog&);
     void free(Watcher&);
+    void forget(Watcher&);
     void on_presence(const StanzaCall&, Watcher&);
     void on_approved(Watcher&);
     void on_refused(Watcher&);
@@ -155,6 +166,7 @@ private:
     void keep(Watcher&);
     [[nodiscard]] bool promise(Watcher&);
     [[nodiscard]] bool restore(Watcher&, Bytes& detail);
+    void free_gone();
     void wait_for_turn(const Watcher&);
     void go_on();
     void go_on(Watcher&);
@@ -162,6 +174,7 @@ private:
     // watcher_notify.cpp
     void run(WatcherDialog&, sip::NotifierActions);
     void tell_all(Watcher&, bool urgent);
+    static void leave_lane(WatcherDialog&);
     void send_waiting(NotifyLane&);
     [[nodiscard]] bool send_notify(WatcherDialog&);
     void on_gone(const WatcherDialog&);
@@ -193,6 +206,9 @@ private:
     Timer going_on_{*this};
     Timer judging_{*this};
     Timer asking_{*this};
+    SlotLosses losses_;
+    Timer freeing_{*this};
+    std::uint32_t free_at_ = 0;
     std::uint32_t places_ = 0;  // of watchers_, that were ever used
     std::uint32_t judge_at_ = 0;
     static constexpr std::uint32_t kNobodyToAsk = UINT32_MAX;

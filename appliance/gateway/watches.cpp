@@ -36,7 +36,8 @@ Watches::Pair::Pair(const Watch& watch) {
     view_jid(watch.sip(), sip);
 }
 
-Watches::Watches(PresenceHost& host) : host_(host), ways_timer_(*this), sweep_timer_(*this) {}
+Watches::Watches(PresenceHost& host)
+    : host_(host), ways_timer_(*this), sweep_timer_(*this), freeing_timer_(*this) {}
 
 Watches::~Watches() = default;
 
@@ -50,7 +51,13 @@ void Watches::reload() {
     sweep();
 }
 
+Watch* Watches::find(const Key& pair) const {
+    Watch* const watch = index_.find(pair);
+    return watch != nullptr && !is_gone(*watch) ? watch : nullptr;
+}
+
 Watch* Watches::make(const Key& pair, const AddressView& xmpp, const AddressView& sip) {
+    if (Watch* const gone = index_.find(pair)) free(*gone);
     timing_.expires = host_.rules().settings.presence.expires;  // of all, from their next start on
     const auto random = host_.random().bytes<2>();
     std::uint16_t spread;
@@ -69,6 +76,7 @@ Watch* Watches::make(const Key& pair, const AddressView& xmpp, const AddressView
     watch->sip_bytes = static_cast<std::uint16_t>(names.size() - watch->xmpp_bytes);
     watch->names = std::make_unique_for_overwrite<char[]>(names.size());
     std::memcpy(watch->names.get(), memory, names.size());
+    watch->birth = losses_.birth(slot_of(watch->xmpp(), watch->sip()));
     watch->interest_at = now();
     index_.insert(*watch);
     places_ = std::max(places_, handle.index + 1);
@@ -123,6 +131,7 @@ void Watches::settle(Watch& watch) {
 }
 
 void Watches::on_watch_timer(Watch& watch) {
+    if (is_gone(watch)) return;
     if (watch.rest_at <= now()) {  // PRES-46
         watch.rest_at = kNever;
         watch.wanted = false;
@@ -201,14 +210,14 @@ Watches::Admission Watches::admit(const AddressView& xmpp, const AddressView& si
 }
 
 void Watches::on_watched(const Key& pair) {
-    Watch* watch = index_.find(pair);
+    Watch* watch = find(pair);
     if (watch == nullptr || watch->approval == Approval::kNone || watch->leaving) return;
     start_if_idle(*watch);
     settle(*watch);
 }
 
 void Watches::on_unwatched(const Key& pair) {
-    Watch* watch = index_.find(pair);
+    Watch* watch = find(pair);
     if (watch == nullptr || watch->approval == Approval::kNone || watch->leaving) return;
     static_cast<void>(end_if_forbidden(*watch));
 }
@@ -283,7 +292,7 @@ void Watches::on_stored(store::Sequence last, bool ok) {
         const Handle<Watch> handle = unstored_.front().second;
         unstored_.pop_front();
         Watch* watch = slab_.find(handle);
-        if (watch == nullptr) continue;
+        if (watch == nullptr || is_gone(*watch)) continue;
         if (watch->unstored > last) {  // it has changed again
             unstored_.emplace_back(watch->unstored, handle);
             continue;
@@ -302,7 +311,7 @@ void Watches::restore(const store::Row& row) {
                          read_jid(row.sip, sip);
     if (!is_good) return host_.drop("row of a watch");
     const Key pair = host_.pair_key(xmpp, sip);
-    if (index_.find(pair) != nullptr) return;  // it came late; what is here is newer
+    if (find(pair) != nullptr) return;  // it came late; what is here is newer
     Watch* watch = make(pair, xmpp, sip);
     if (watch == nullptr) return host_.drop("row of a watch");
     host_.quota().restore(host_.keys().make({xmpp.jid.local, xmpp.jid.domain}), xmpp.domain_ascii);
@@ -321,21 +330,31 @@ void Watches::restore(const store::Row& row) {
 // Another node of the pool subscribes anew; the dialogs of this one end by the answer to their next
 // NOTIFY.
 void Watches::drop(const Slots& slots) {
-    for (std::uint32_t i = 0; i < places_; ++i) {
-        Watch* const watch = slab_.find_at(i);
-        if (watch != nullptr && slots[slot_of(watch->xmpp(), watch->sip())]) free(*watch);
+    losses_.lose(slots);
+    free_at_ = 0;
+    if (count() != 0) host_.shard().loop().timers().arm(freeing_timer_, now());
+}
+
+void Watches::free_gone() {
+    const std::uint32_t end = std::min(places_, free_at_ + kSweepPlaces);
+    for (; free_at_ < end; ++free_at_) {
+        Watch* const watch = slab_.find_at(free_at_);
+        if (watch != nullptr && is_gone(*watch)) free(*watch);
+    }
+    if (free_at_ < places_) {
+        host_.shard().loop().timers().arm(freeing_timer_, now() + kSweepTick);
     }
 }
 
 // ---- Facts
 
 bool Watches::granted(const Key& pair) const {
-    const Watch* watch = index_.find(pair);
+    const Watch* watch = find(pair);
     return watch != nullptr && watch->is_granted() && !watch->leaving;
 }
 
 bool Watches::announces(const Key& pair, Bytes resource) const {
-    const Watch* watch = index_.find(pair);
+    const Watch* watch = find(pair);
     if (watch == nullptr) return false;
     for (const Presence& one : watch->announced) {
         if (one.available && one.resource == resource) return true;
@@ -347,6 +366,7 @@ bool Watches::announces(const Key& pair, Bytes resource) const {
 
 void Watches::on_timer(Timer& timer) {
     if (&timer == &sweep_timer_) return sweep_some();
+    if (&timer == &freeing_timer_) return free_gone();
     look_at_ways();
     if (count() != 0) host_.shard().loop().timers().arm(ways_timer_, now() + kWaysEvery);
 }
@@ -417,7 +437,7 @@ void Watches::sweep_some() {
     std::uint32_t sent = 0;
     while (sweep_at_ < end && may_send(sent)) {
         Watch* watch = slab_.find_at(sweep_at_++);
-        if (watch != nullptr && revive(*watch)) ++sent;
+        if (watch != nullptr && !is_gone(*watch) && revive(*watch)) ++sent;
     }
     if (host_.restoring()) early_ += sent;
     if (sweep_at_ >= places_) {

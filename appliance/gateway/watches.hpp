@@ -64,6 +64,7 @@ public:
     void on_stored(store::Sequence, bool ok);
     void restore(const store::Row&);
     void on_restore_done() { sweep(); }
+    // They are gone at once; their memory is given back some at a time.
     void drop(const Slots&);
 
     // May he know of the contact? Was that resource of the contact told to him as available?
@@ -92,6 +93,10 @@ private:
     };
 
     // watches.cpp
+    // Null: nothing, or another node's.
+    [[nodiscard]] Watch* find(const Key& pair) const;
+    [[nodiscard]] bool is_gone(const Watch& watch) const { return losses_.is_gone(watch.birth); }
+    void free_gone();
     [[nodiscard]] Watch* make(const Key& pair, const AddressView& xmpp, const AddressView& sip);
     void free(Watch&);
     void free_rest(Watch&);
@@ -172,6 +177,9 @@ private:
     Timer ways_timer_;
     // Through all watches, some at a time: who is to be subscribed, or told of an outage?
     Timer sweep_timer_;
+    SlotLosses losses_;
+    Timer freeing_timer_;
+    std::uint32_t free_at_ = 0;
     std::uint32_t places_ = 0;    // of the slab that were ever used
     std::uint32_t sweep_at_ = 0;  // places_: it is over
     std::size_t early_ = 0;       // subscribed while others were still being read

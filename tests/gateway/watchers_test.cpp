@@ -685,6 +685,45 @@ TEST(Watchers, AnotherNodeGoesOnWithThem) {  // R4
     EXPECT_TRUE(scene.subscribe({.cseq = 60}, tag).starts_with("SIP/2.0 200 "));
 }
 
+// Millions are not to hold up all others: they are gone at once, and freed little by little.
+TEST(Watchers, WhatIsAnothersIsFreedInPortions) {  // R4
+    constexpr std::size_t kMany = 4 * kJudgedAtOnce;
+    const auto of_shard = [](const store::Row&) { return 0U; };
+    store::Memory store(1, of_shard, {.shared = true});
+    for (std::size_t i = 1; i < kMany; ++i) {
+        const std::string contact = "c" + std::to_string(i) + "@xmpp.example";
+        const std::string user = "u" + std::to_string(i) + "@sip.example";
+        store.plant({store::Kind::kWatcher, contact, user, 2,
+                     std::chrono::floor<std::chrono::seconds>(SimulationSettings().wall_start),
+                     "\n"});
+    }
+    Scene scene({}, 1, &store);
+    const auto count = [&] { return scene.world.gateway().status().watchers; };
+    ASSERT_TRUE(scene.world.until([&] { return count() == kMany - 1; }));
+    scene.world.pass(1s);
+    const std::string tag = scene.approved();  // the last one
+    const std::size_t told = scene.quiet();
+    const std::size_t said = scene.stanzas().size();
+    store.lose(~Slots());
+    EXPECT_EQ(count(), kMany);
+    scene.stanza("", "<show>xa</show>", "balcony");
+    EXPECT_TRUE(scene.subscribe({.cseq = 50}, tag).starts_with("SIP/2.0 481 "));
+    EXPECT_GE(count(), kMany - 2 * kJudgedAtOnce);
+    EXPECT_TRUE(scene.world.until([&] { return count() == 0; }, 5 * kJudgedEvery));
+    EXPECT_EQ(scene.quiet(), told);
+    EXPECT_EQ(scene.stanzas().size(), said);
+    // Those that come again before they were freed are new.
+    store.gain(~Slots());
+    ASSERT_EQ(count(), kMany);
+    scene.stanza("", "<show>away</show>", "balcony");  // its NOTIFY waits, or is on its way
+    store.lose(~Slots());
+    store.gain(~Slots());
+    EXPECT_EQ(count(), kMany);
+    scene.world.pass(1s);
+    EXPECT_EQ(count(), kMany);
+    EXPECT_TRUE(scene.subscribe({.cseq = 60}, tag).starts_with("SIP/2.0 200 "));
+}
+
 // His answer may have gone to the node that is dead.
 TEST(Watchers, ANextNodeAsksWhoHasNotAnswered) {  // PRES-61
     const auto of_shard = [](const store::Row&) { return 0U; };

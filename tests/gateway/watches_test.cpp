@@ -903,6 +903,46 @@ TEST(Watches, AfterARestartThePoolDecidesHowFast) {  // R4
     EXPECT_GE(silent.subscribes.size(), kSubscribesUnanswered + kSubscribesPerSecondSlow);
 }
 
+// Millions are not to hold up all others: they are gone at once, and freed little by little.
+TEST(Watches, WhatIsAnothersIsFreedInPortions) {  // R4
+    constexpr std::size_t kMany = 4'096;
+    constexpr std::size_t kPortion = 1'024;
+    const auto of_shard = [](const store::Row&) { return 0U; };
+    store::Memory disk(1, of_shard, {.shared = true});
+    for (std::size_t i = 1; i < kMany; ++i) {
+        disk.plant({.kind = store::Kind::kWatch,
+                    .xmpp = "juliet" + std::to_string(i) + "@xmpp.example",
+                    .sip = "romeo@sip.example",
+                    .auth = static_cast<std::uint8_t>(Approval::kTold),
+                    .detail = "0"});
+    }
+    WatchScene scene({}, 1, &disk);
+    const auto count = [&] { return scene.world.gateway().status().watches; };
+    ASSERT_TRUE(scene.world.until([&] { return count() == kMany - 1; }));
+    scene.world.pass(1s);
+    const std::string first = scene.approved();  // the last one
+    scene.world.pass(1s);
+    const std::size_t said = scene.stanzas().size();
+    disk.lose(~Slots());
+    EXPECT_EQ(count(), kMany);
+    EXPECT_TRUE(has(scene.notify(first, "active", pidf({{"desk", kClosed}})), " 481 "));
+    EXPECT_GE(count(), kMany - 2 * kPortion);
+    EXPECT_TRUE(scene.world.until([&] { return count() == 0; }, 50ms));
+    EXPECT_EQ(scene.stanzas().size(), said);
+    // Those that come again before they were freed are new.
+    disk.gain(~Slots());
+    ASSERT_EQ(count(), kMany);
+    const std::string second = scene.subscribe(2);
+    disk.lose(~Slots());
+    disk.gain(~Slots());
+    EXPECT_EQ(count(), kMany);
+    EXPECT_TRUE(has(scene.notify(second, "active", pidf({{"desk", kOpen}})), " 481 "));
+    const std::string third = scene.subscribe(3);
+    EXPECT_TRUE(has(scene.notify(third, "active", pidf({{"desk", kOpen}})), " 200 "));
+    scene.world.pass(1s);
+    EXPECT_EQ(count(), kMany);
+}
+
 TEST(Watches, WhatIsRestoredCounts) {  // SEC-4
     const auto disk = test::make_store();
     disk->plant({.kind = store::Kind::kWatch,
