@@ -187,9 +187,7 @@ TransactionKey dialog_key(const KeySecret& secret, const Message& request) {
 
 Branch make_branch(const BranchParts& parts) {
     std::array<std::uint8_t, kBranchNumberBytes> bytes;
-    std::uint8_t* at = put(bytes.data(), parts.maker.node);
-    at = put(at, parts.maker.core);
-    at = put(at, parts.place);
+    std::uint8_t* const at = put(put(bytes.data(), parts.core), parts.place);
     std::ranges::copy(parts.random, at);
     Branch branch;
     std::memcpy(branch.text.data(), kBranchCookie.data(), kBranchCookie.size());
@@ -197,9 +195,9 @@ Branch make_branch(const BranchParts& parts) {
     return branch;
 }
 
-Tag make_tag(Maker maker, const TokenRandom& random) {
+Tag make_tag(std::uint32_t core, const TokenRandom& random) {
     std::array<std::uint8_t, kTagBytes / 2> bytes;
-    std::ranges::copy(random, put(put(bytes.data(), maker.node), maker.core));
+    std::ranges::copy(random, put(bytes.data(), core));
     Tag tag;
     write_hex(tag.text.data(), bytes);
     return tag;
@@ -212,19 +210,17 @@ std::optional<BranchParts> read_branch(Bytes branch) {
         return std::nullopt;
     }
     BranchParts parts;
-    const std::uint8_t* at = take(bytes.data(), parts.maker.node);
-    at = take(at, parts.maker.core);
-    at = take(at, parts.place);
+    const std::uint8_t* const at = take(take(bytes.data(), parts.core), parts.place);
     std::copy_n(at, parts.random.size(), parts.random.begin());
     return parts;
 }
 
-std::optional<Maker> maker_of_tag(Bytes tag) {
+std::optional<std::uint32_t> core_of_tag(Bytes tag) {
     std::array<std::uint8_t, kTagBytes / 2> bytes;
     if (tag.size() != kTagBytes || !read_hex(tag.data(), bytes)) return std::nullopt;
-    Maker maker;
-    take(take(bytes.data(), maker.node), maker.core);
-    return maker;
+    std::uint32_t core = 0;
+    take(bytes.data(), core);
+    return core;
 }
 
 std::optional<TokenRandom> random_of_tag(Bytes tag) {

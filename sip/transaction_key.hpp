@@ -127,19 +127,14 @@ private:
     std::size_t count_ = 0;
 };
 
-// Who made a branch or a tag: the number of the node in its pool, and of the core in the node.
-struct Maker {
-    std::uint16_t node = 0;
-    std::uint16_t core = 0;
-    friend bool operator==(const Maker&, const Maker&) = default;
-};
 constexpr std::size_t kTokenRandomBytes = 12;  // 96 bits: SIP-13
 using TokenRandom = std::array<std::uint8_t, kTokenRandomBytes>;
 
-// A branch also tells where its maker keeps the transaction, so that a response finds it without a
-// search. The random part proves that it is the answer (RFC 3261 17.1.3, together with the method).
+// A branch tells the core that made it, as a tag does, and where that keeps the transaction, so
+// that a response finds it without a search. The random part proves that it is the answer (RFC
+// 3261 17.1.3, together with the method).
 struct BranchParts {
-    Maker maker;
+    std::uint32_t core = 0;
     std::uint32_t place = 0;
     TokenRandom random{};
     friend bool operator==(const BranchParts&, const BranchParts&) = default;
@@ -158,10 +153,10 @@ using Branch = Token<kBranchBytes>;
 using Tag = Token<kTagBytes>;
 
 [[nodiscard]] Branch make_branch(const BranchParts&);
-[[nodiscard]] Tag make_tag(Maker, const TokenRandom&);
+[[nodiscard]] Tag make_tag(std::uint32_t core, const TokenRandom&);
 // The reverse; nothing when we can't have made it.
 [[nodiscard]] std::optional<BranchParts> read_branch(Bytes branch);
-[[nodiscard]] std::optional<Maker> maker_of_tag(Bytes tag);
+[[nodiscard]] std::optional<std::uint32_t> core_of_tag(Bytes tag);
 [[nodiscard]] std::optional<TokenRandom> random_of_tag(Bytes tag);
 
 }  // namespace fedgate::sip

@@ -74,7 +74,7 @@ void write_header(Sink&, Bytes name, Bytes value);
 void write_header_number(Sink&, HeaderName, std::uint64_t value);
 void write_party(Sink&, const Party&);  // [display] <uri>[;tag=...], without name and CRLF
 
-// SIP-20: a Contact that leads to this node, where our tag tells the core (maker_of_tag()). In
+// SIP-20: a Contact that leads to this node, where our tag tells the core (core_of_tag()). In
 // SUBSCRIBE, NOTIFY, INVITE, UPDATE and their 2xx; never in MESSAGE.
 struct OwnContact {
     Bytes user;  // already escaped (ADDR-4)

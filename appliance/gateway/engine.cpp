@@ -64,10 +64,7 @@ const char* verdict_of(const SipConnection& connection) {
 }
 
 SipAgentSettings agent_settings(const Shard& shard, const GatewayOptions& options) {
-    return {{options.node, static_cast<std::uint16_t>(shard.index())},
-            options.secret,
-            options.timing,
-            options.host};
+    return {shard.index(), options.secret, options.timing, options.host};
 }
 
 }  // namespace
@@ -226,8 +223,8 @@ bool Gateway::Engine::forward(std::uint32_t owner, const link::FromPartner& from
 bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, Bytes to_tag,
                               const Origin& origin) {
     return send_to(owner, GatewayRecord::kRequest,
-                   {as_bytes(origin.transaction.pack()), as_bytes(origin.other_gateway), to_tag,
-                    request.bytes});
+                   {as_bytes(origin.shard), as_bytes(origin.transaction.pack()),
+                    as_bytes(origin.other_gateway), to_tag, request.bytes});
 }
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
@@ -248,14 +245,14 @@ void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Byte
     shard_.loop().timers().arm(telling_, now() + kRetryTelling);
 }
 
-bool Gateway::Engine::on_stray_response(std::uint16_t core, const sip::Message& message,
+bool Gateway::Engine::on_stray_response(std::uint32_t core, const sip::Message& message,
                                         const SipPeer& peer) {
     if (core >= shard_.count()) return false;
     return send_to(core, GatewayRecord::kResponse,
                    {as_bytes(peer.socket), as_bytes(peer.address), message.bytes});
 }
 
-bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes record) {
+bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t, Bytes record) {
     switch (static_cast<GatewayRecord>(kind)) {
         case GatewayRecord::kStanza: {
             const auto domain_bytes = take_value<std::uint32_t>(record);
@@ -275,8 +272,10 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t from_shard, By
             }
         }
         case GatewayRecord::kRequest: {
-            Origin origin{from_shard,
-                          Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record))};
+            Origin origin;
+            origin.shard = take_value<std::uint32_t>(record);
+            origin.transaction =
+                Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record));
             origin.other_gateway = take_value<bool>(record);
             const Bytes to_tag = take_bytes(record, sip::kTagBytes);
             return take_record(origin, to_tag,

@@ -237,7 +237,7 @@ private:
     // it makes one.
     [[nodiscard]] bool on_request(const sip::Message&, const SipPeer&,
                                   const sip::TransactionKey&) override;
-    bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) override;
+    bool on_stray_response(std::uint32_t core, const sip::Message&, const SipPeer&) override;
     void read_call(const sip::Message&, RequestCall&);
     [[nodiscard]] bool read_parties(Bytes sender, Bytes target, Parties&, Sink& memory) const;
     void complete(Parties&, Sink& memory) const;
@@ -248,6 +248,7 @@ private:
                                      const sip::TransactionKey&);
     [[nodiscard]] bool own_request(const sip::Message&, RequestCall*,
                                    const rules::SipDomain* domain, Bytes to_tag, const Origin&);
+    [[nodiscard]] std::uint32_t owner_of_dialog(const sip::Message&) const;
     [[nodiscard]] bool take_record(const Origin&, Bytes to_tag, MutableBytes request);
     [[nodiscard]] bool ask_owner(std::uint64_t conversation, const sip::Message&, const SipPeer&,
                                  const sip::TransactionKey&);

@@ -26,9 +26,8 @@
 namespace fedgate::gateway {
 
 struct GatewayOptions {
-    std::uint16_t node = 0;  // number in the pool; in every branch and tag that we make
-    std::string host;        // what Via says where sip.listen has no address of its own: FQDN or IP
-    sip::KeySecret secret;   // random; the same on all shards of the process
+    std::string host;       // what Via says where sip.listen has no address of its own: FQDN or IP
+    sip::KeySecret secret;  // random; the same on all shards of the process
     sip::TransactionTiming timing{};
     SubscriptionQuota* subscriptions = nullptr;  // the process's; null: the gateway has its own
 };

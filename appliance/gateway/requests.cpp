@@ -305,6 +305,20 @@ bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableByt
     return own_request(message_, &call, call.domain, to_tag, origin);
 }
 
+// Our tag tells the shard that made the dialog. Where another process did, and it came here by the
+// store, that is not the one that has it: its pair's is.
+std::uint32_t Gateway::Engine::owner_of_dialog(const sip::Message& request) const {
+    if (watchers_.has_dialog(request)) return shard_.index();
+    sip::NameAddr identity;
+    Address user;
+    Address contact;
+    if (read_uri(sender_of(request, identity), user) != AddressFault::kNone ||
+        read_uri(request.to.uri, contact) != AddressFault::kNone) {
+        return shard_.index();
+    }
+    return Conversations::owner_of(pair_key(contact, user), shard_.count());
+}
+
 bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call,
                                   const rules::SipDomain* domain, Bytes to_tag,
                                   const Origin& origin) {
@@ -313,9 +327,12 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
             answer(origin, {403, {}});
             return true;
         }
-        return request.method == sip::Method::kNotify
-                   ? watches_.take_notify(request, *domain, origin)
-                   : watchers_.take_refresh(request, *domain, origin);
+        if (request.method == sip::Method::kNotify) {
+            return watches_.take_notify(request, *domain, origin);
+        }
+        const std::uint32_t owner = owner_of_dialog(request);
+        return owner == shard_.index() ? watchers_.take_refresh(request, *domain, origin)
+                                       : forward(owner, request, to_tag, origin);
     }
     switch (request.method) {
         case sip::Method::kSubscribe:

@@ -199,15 +199,13 @@ void SipAgent::write_contact(Sink& sink, Bytes user, const SipRoute& route) cons
 }
 
 sip::Tag SipAgent::make_tag(std::uint32_t core) {
-    return sip::make_tag({settings_.maker.node, static_cast<std::uint16_t>(core)},
-                         random_.bytes<sip::kTokenRandomBytes>());
+    return sip::make_tag(core, random_.bytes<sip::kTokenRandomBytes>());
 }
 
-std::optional<std::uint16_t> SipAgent::core_of(Bytes tag) const {
-    const auto maker = sip::maker_of_tag(tag);
-    if (!maker || maker->node != settings_.maker.node || maker->core >= shard_.count())
-        return std::nullopt;
-    return maker->core;
+std::optional<std::uint32_t> SipAgent::core_of(Bytes tag) const {
+    const auto core = sip::core_of_tag(tag);
+    if (!core) return std::nullopt;
+    return *core % shard_.count();
 }
 
 // The Via of the leg that takes it, with a new branch (SIP-8, SIP-13). In place where the size
@@ -232,7 +230,7 @@ void SipAgent::write_via(ClientRequest& request, const RouteLeg& leg) {
     }
     std::memcpy(line + kName.size(), via.text.data(), via.text.size());
     const sip::Branch branch =
-        sip::make_branch({settings_.maker, request.self.index, request.branch_random});
+        sip::make_branch({settings_.core, request.self.index, request.branch_random});
     std::memcpy(line + kName.size() + via.branch_begin, branch.text.data(), branch.text.size());
 }
 
@@ -457,7 +455,7 @@ bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
     const std::size_t begin = sink.size();
     if (known) {
         const sip::Tag cnonce =
-            sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+            sip::make_tag(settings_.core, random_.bytes<sip::kTokenRandomBytes>());
         leg.challenges.write(sink, {domain->digest_user, domain->digest_password},
                              {method, uri, cnonce.view()});
     }
@@ -571,10 +569,9 @@ ClientRequest* SipAgent::find_request(const sip::BranchParts& branch, sip::Metho
 bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     shard_.stats().add(Counter::kSipResponsesIn);
     const auto branch = sip::read_branch(message.via.branch);
-    if (!branch || branch->maker.node != settings_.maker.node || message.via_count != 1)
-        return true;  // not ours
-    if (branch->maker.core != settings_.maker.core) {
-        return peer.connection ? true : user_.on_stray_response(branch->maker.core, message, peer);
+    if (!branch || message.via_count != 1) return true;  // not ours
+    if (branch->core != settings_.core) {
+        return peer.connection ? true : user_.on_stray_response(branch->core, message, peer);
     }
     ClientRequest* const found = find_request(*branch, message.cseq.method);
     if (found == nullptr) return true;  // late: its request has ended
@@ -667,9 +664,8 @@ void SipAgent::on_probe_due(SipRoute& route, RouteLeg& leg) {
     ClientRequest* probe = make_request(route, RequestKind::kProbe);
     drop_retired_routes();         // not this one, whose user the probe is
     if (probe == nullptr) return;  // busy enough to know
-    const sip::Tag tag = sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
-    const sip::Tag call_id =
-        sip::make_tag(settings_.maker, random_.bytes<sip::kTokenRandomBytes>());
+    const sip::Tag tag = sip::make_tag(settings_.core, random_.bytes<sip::kTokenRandomBytes>());
+    const sip::Tag call_id = sip::make_tag(settings_.core, random_.bytes<sip::kTokenRandomBytes>());
     char uri_memory[300];
     Sink uri{MutableBytes(uri_memory)};
     uri.append("sip:");

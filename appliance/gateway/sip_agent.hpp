@@ -157,14 +157,14 @@ public:
     [[nodiscard]] virtual bool on_request(const sip::Message&, const SipPeer&,
                                           const sip::TransactionKey&) = 0;
     // A response over UDP that belongs to another shard. False: dropped.
-    virtual bool on_stray_response(std::uint16_t core, const sip::Message&, const SipPeer&) = 0;
+    virtual bool on_stray_response(std::uint32_t core, const sip::Message&, const SipPeer&) = 0;
 
 protected:
     ~SipAgentUser() = default;
 };
 
 struct SipAgentSettings {
-    sip::Maker maker;
+    std::uint32_t core = 0;  // in every branch and tag that we make
     sip::KeySecret secret;
     sip::TransactionTiming timing;
     std::string via_host;
@@ -216,10 +216,10 @@ public:
     [[nodiscard]] sip::Tag make_tag(std::uint32_t core);
     // Of this shard, where the user knows it by its random part.
     [[nodiscard]] sip::Tag make_tag(const sip::TokenRandom& random) const {
-        return sip::make_tag(settings_.maker, random);
+        return sip::make_tag(settings_.core, random);
     }
-    // Nothing: no tag of this node.
-    [[nodiscard]] std::optional<std::uint16_t> core_of(Bytes tag) const;
+    // Of a tag that another process made, with its dialog: any. Nothing: no tag of ours.
+    [[nodiscard]] std::optional<std::uint32_t> core_of(Bytes tag) const;
 
     // The new server transaction of a request; null handle at the bound. Its answers get the tag if
     // the request has none.

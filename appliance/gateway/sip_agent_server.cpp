@@ -159,7 +159,7 @@ void SipAgent::write_rest(const SipAnswer& answer, Bytes headers, Sink& sink) co
 
 void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer,
                               const SipAnswer& answer, Bytes headers) {
-    const sip::Tag tag = make_tag(settings_.maker.core);
+    const sip::Tag tag = make_tag(settings_.core);
     Sink sink{MutableBytes(scratch_)};
     write_head(request, peer, answer, tag.view(), sink);
     write_rest(answer, headers, sink);

@@ -35,8 +35,8 @@ struct Wish {
 class Scene {
 public:
     explicit Scene(const Settings& more = {}, std::uint32_t shards = 1,
-                   store::Memory* store = nullptr)
-        : world(more, shards, nullptr, {}, {}, store), peer(world.peer()), store_(store) {
+                   store::Memory* store = nullptr, const sip::KeySecret& secret = {7, 11})
+        : world(more, shards, nullptr, {}, {}, store, secret), peer(world.peer()), store_(store) {
         peer->answer = [this](const sip::Message& request) {
             if (request.method != sip::Method::kNotify) return 200;
             notifies.emplace_back(request.bytes);
@@ -601,16 +601,17 @@ TEST(Watchers, ADocumentThatIsTooLongForTheWholePoolEndsTheView) {
 
 // ---- What outlives the process
 
-Key pair_of(const store::Row& row) {
+Key pair_of(const store::Row& row, const sip::KeySecret& secret = {7, 11}) {
     Address xmpp;
     Address sip;
     FEDGATE_CHECK(read_jid(row.xmpp, xmpp) && read_jid(row.sip, sip));
-    return KeyMaker({7, 11}).make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
+    return KeyMaker(secret).make({xmpp.jid.local, xmpp.jid.domain, sip.jid.local, sip.jid.domain});
 }
 
-std::unique_ptr<store::Memory> make_store(std::uint32_t shards = 1) {
-    return std::make_unique<store::Memory>(shards, [shards](const store::Row& row) {
-        return Conversations::owner_of(pair_of(row), shards);
+std::unique_ptr<store::Memory> make_store(std::uint32_t shards = 1,
+                                          const sip::KeySecret& secret = {7, 11}) {
+    return std::make_unique<store::Memory>(shards, [=](const store::Row& row) {
+        return Conversations::owner_of(pair_of(row, secret), shards);
     });
 }
 
@@ -651,6 +652,32 @@ TEST(Watchers, ARestartIsNotNoticed) {  // R4
         scene.subscribe({.call_id = "later"});
         EXPECT_TRUE(has(scene.notify(4), "Subscription-State: active"));
     }
+}
+
+// A process has a secret of its own, and gives pairs to its shards by that; the tag tells a shard
+// of the one before.
+TEST(Watchers, ADialogOfAnotherProcessIsFoundOnWhicheverShardItIs) {  // R4, SIP-20
+    constexpr std::uint32_t kShards = 4;
+    const auto store = make_store(kShards);
+    std::string tag;
+    {
+        Scene scene({}, kShards, store.get());
+        tag = scene.approved();
+        scene.world.pass(1s);
+    }
+    ASSERT_NE(row_in(*store), nullptr);
+    const store::Row row = row_in(*store)->row();
+    const auto owner = [&](const sip::KeySecret& secret) {
+        return Conversations::owner_of(pair_of(row, secret), kShards);
+    };
+    sip::KeySecret secret{7, 11};
+    while (owner(secret) == owner({7, 11})) ++secret.a;
+    const auto next = make_store(kShards, secret);
+    next->plant(row);
+    Scene scene({}, kShards, next.get(), secret);
+    scene.world.pass(1s);
+    EXPECT_TRUE(scene.subscribe({.cseq = 50}, tag).starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.subscribe({.call_id = "never", .cseq = 51}, tag).starts_with("SIP/2.0 481 "));
 }
 
 // What goes to another node of the pool is forgotten without a word, and is there when it returns.

@@ -240,7 +240,8 @@ public:
     explicit World(const Settings& more = {}, std::uint32_t shards = 1,
                    net::TlsContext* tls = nullptr,
                    const std::map<std::string, std::string>& names = {},
-                   const Services& services = {}, store::Memory* store = nullptr)
+                   const Services& services = {}, store::Memory* store = nullptr,
+                   const sip::KeySecret& secret = {7, 11})
         : simulation(settings_of(tls != nullptr)),
           node_(simulation.make_node()),
           rules_(compile(with(more))),
@@ -258,7 +259,7 @@ public:
         for (std::uint32_t i = 0; i < shards; ++i) {
             GatewayOptions options;
             options.host = "gw.example";
-            options.secret = {7, 11};
+            options.secret = secret;
             gateways.push_back(
                 std::make_unique<Gateway>(*shards_[i], *rules_, *resolvers_[i], tls, options));
             edges.push_back(std::make_unique<FakeEdge>());

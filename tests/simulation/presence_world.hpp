@@ -45,7 +45,7 @@ public:
             settings.peer_uri = "sip:" + xmpp_user(i);
             settings.host = "10.99.0.1";
             settings.port = kSipPort;
-            settings.maker = static_cast<std::uint16_t>(1'000 + i);
+            settings.maker = 1'000 + i;
             settings.contact_user = "s" + std::to_string(i);
             settings.document_type = "application/pidf+xml";
             all_.push_back(
@@ -103,7 +103,7 @@ private:
             return answer_options();
         if (!message_.is_request) {
             if (const auto branch = sip::read_branch(message_.via.branch)) {
-                i = branch->maker.node - 1'000U;
+                i = branch->core - 1'000U;
             }
         } else if (message_.request_uri.user.starts_with('s')) {
             i = static_cast<std::size_t>(

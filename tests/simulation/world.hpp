@@ -248,7 +248,6 @@ private:
                        std::uint16_t number = 0) {
         for (Seat& seat : seats_) {
             gateway::GatewayOptions options;
-            options.node = number;
             options.secret.a = number;  // each process has its own
             options.host = "gw.sip.example";
             seat.gateway = std::make_unique<gateway::Gateway>(*seat.shard, *rules_, *seat.resolver,

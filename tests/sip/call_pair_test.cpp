@@ -130,12 +130,12 @@ private:
         for (auto& byte : out) byte = static_cast<std::uint8_t>(random_());
         return out;
     }
-    std::string tag() { return std::string(make_tag({1, 0}, token()).view()); }
+    std::string tag() { return std::string(make_tag(1, token()).view()); }
     void write_contact_line(Sink& out) {
         write_contact(out, {"x", name_, 5060, Transport::kUdp, false});
     }
     std::string request(Method method, RequestHead& head, Instant now) {
-        const std::string branch(make_branch({{1, 0}, 0, token()}).view());
+        const std::string branch(make_branch({1, 0, token()}).view());
         head.via = {Transport::kUdp, name_, 5060, branch, true};
         Sink out{MutableBytes(out_)};
         write_request_head(out, head);

@@ -97,9 +97,8 @@ TEST(TransactionKey, MergedRequestsHaveOneKey) {  // SIP-11
     EXPECT_NE(merge_key(kSecret, make(one).message), merge_key(kSecret, make(two).message));
 }
 
-TEST(TransactionKey, BranchesTellMakerAndPlace) {  // SIP-13
-    const BranchParts parts = {
-        {0x1234, 0xabcd}, 0xfedc0042, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xab, 0xff}};
+TEST(TransactionKey, BranchesTellCoreAndPlace) {  // SIP-13
+    const BranchParts parts = {0x1234abcd, 0xfedc0042, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xab, 0xff}};
     const Branch branch = make_branch(parts);
     EXPECT_EQ(branch.view(), "z9hG4bK1234abcdfedc004200010203040506070809abff");
     EXPECT_EQ(read_branch(branch.view()), parts);
@@ -114,15 +113,14 @@ TEST(TransactionKey, BranchesTellMakerAndPlace) {  // SIP-13
     }
 }
 
-TEST(TransactionKey, TagsTellTheirMaker) {  // SIP-13
+TEST(TransactionKey, TagsTellTheirCore) {  // SIP-13
     const TokenRandom random = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xab, 0xff};
-    const Maker maker = {0x1234, 0xabcd};
-    const Tag tag = make_tag(maker, random);
+    const Tag tag = make_tag(0x1234abcd, random);
     EXPECT_EQ(tag.view(), "1234abcd00010203040506070809abff");
-    EXPECT_EQ(maker_of_tag(tag.view()), maker);
+    EXPECT_EQ(core_of_tag(tag.view()), 0x1234abcdU);
     for (const char* const foreign :
          {"", "1234", "1234abcd00010203040506070809abf", "1234abcd00010203040506070809abfg"}) {
-        EXPECT_EQ(maker_of_tag(foreign), std::nullopt) << foreign;
+        EXPECT_EQ(core_of_tag(foreign), std::nullopt) << foreign;
     }
 }
 

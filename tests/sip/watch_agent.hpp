@@ -23,7 +23,7 @@ struct WatchSettings {
     std::string peer_uri;  // whom it watches
     std::string host;      // "127.0.0.1"
     std::uint16_t port = 0;
-    std::uint16_t maker = 1;
+    std::uint32_t maker = 1;
     std::string package = "presence";
     std::string contact_user = "agent";
     std::string document_type = "text/plain";
@@ -144,7 +144,7 @@ private:
         for (auto& byte : out) byte = static_cast<std::uint8_t>(random_());
         return out;
     }
-    std::string tag() { return std::string(make_tag({settings_.maker, 0}, token()).view()); }
+    std::string tag() { return std::string(make_tag(settings_.maker, token()).view()); }
 
     // Subscriber's actions.
     void run(SubscriberActions actions, Instant now) {
@@ -201,7 +201,7 @@ private:
 
     std::string request(Method method, RequestHead& head, Bytes next_hop, const std::string& fields,
                         Bytes body, Instant now) {
-        const std::string branch(make_branch({{settings_.maker, 0}, 0, token()}).view());
+        const std::string branch(make_branch({settings_.maker, 0, token()}).view());
         head.via = {Transport::kUdp, settings_.host, settings_.port, branch, true};
         Sink out{MutableBytes(out_)};
         write_request_head(out, head);

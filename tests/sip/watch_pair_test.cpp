@@ -64,7 +64,7 @@ public:
     WatchAgent watched;
 
 private:
-    static WatchSettings settings(std::uint16_t maker) {
+    static WatchSettings settings(std::uint32_t maker) {
         WatchSettings s;
         s.uri = "sip:a@a.example";
         s.peer_uri = "sip:b@b.example";
