@@ -706,8 +706,9 @@ bool Client::is_member(const std::string& gateway) const {
 
 bool Client::has_others() const {
     const auto has_some = [this](const auto& link) {
-        return std::ranges::count_if(link->gateways,
-                                     [this](const auto& name) { return is_member(name); }) > 1;
+        return std::ranges::any_of(link->gateways, [&](const std::string& name) {
+            return name != link->own_name && is_member(name);
+        });
     };
     return asked_.count() > 0 || std::ranges::any_of(links_, has_some);
 }

@@ -635,6 +635,7 @@ TEST_F(LinkTest, AGatewayWithoutTheStoreGivesWayToOthers) {
     EXPECT_TRUE(one.others_hold);
     one.client->set_tenure(Tenure::kLost);
     ASSERT_TRUE(until([&] { return one.client->is_anothers(1) && one.client->is_anothers(2); }));
+    EXPECT_TRUE(one.client->has_others());  // that may be asked
     EXPECT_EQ(shares(), std::pair(0ul, 100ul));
     EXPECT_EQ(one.backs, 0u);
     one.client->set_tenure(Tenure::kHeld);
