@@ -171,7 +171,7 @@ void Desk::lose(const Slots& slots) {
 void Desk::renew(const Lease& lease) {
     lease_ = lease;
     if (shard_ == nullptr) return;
-    set_tenure(Tenure::kHeld);
+    set_tenure(shard_->loop().now() < lease.late_at ? Tenure::kHeld : Tenure::kLate);
     look_at_lease();
 }
 

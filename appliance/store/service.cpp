@@ -253,11 +253,15 @@ void Service::take_again_if_lapsed(Shares& shares) {
     shares.gained |= held_ & ~leaving_;
 }
 
-// Others see this node's death at earliest a lease after it has begun to say that it lives.
-Lease Service::lease_from(Clock::time_point began) const {
+// Others see this node's death at earliest a lease after it has begun to say that it lives. Who has
+// been away himself takes nobody for dead that soon, and till then is no reason for others to give
+// anything up: after an outage of the server they are not back at the same moment.
+Lease Service::lease_from(Clock::time_point began) {
     const Pace pace = database_->pace();
-    const Instant at{began.time_since_epoch()};
-    return {at + pace.turn * 3 / 2, at + pace.lease - pace.turn / 2};
+    const auto over = pace.lease - pace.turn / 2;
+    if (began - std::exchange(met_at_, began) > pace.lease / 2) may_take_at_ = began + over;
+    const auto late_at = began < may_take_at_ ? began : began + pace.turn * 3 / 2;
+    return {Instant(late_at.time_since_epoch()), Instant((began + over).time_since_epoch())};
 }
 
 void Service::resign() {

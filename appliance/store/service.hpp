@@ -73,7 +73,7 @@ private:
     [[nodiscard]] Fault scan(const Slots&, Damage&, bool& going_on);
     [[nodiscard]] Fault share();
     void take_again_if_lapsed(Shares&);
-    [[nodiscard]] Lease lease_from(Clock::time_point) const;
+    [[nodiscard]] Lease lease_from(Clock::time_point);
     void begin_resigning();
     [[nodiscard]] Fault restore_some();
     [[nodiscard]] Fault finish_leaving();
@@ -95,6 +95,8 @@ private:
     bool restored_ = false;                     // the same; all rows were handed over
     std::uint64_t handed_over_ = 0;             // the same
     Clock::time_point turn_at_{};               // the same, as what follows: of a pool
+    Clock::time_point met_at_{};                // the last meet() began
+    Clock::time_point may_take_at_{};
     Slots held_;
     Slots to_restore_;
     Slots leaving_;

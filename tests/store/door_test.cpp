@@ -301,6 +301,18 @@ TEST_F(SharedDoorTest, TheShareOfWhoIsCutOffIsLetGoBeforeOthersTakeIt) {
     EXPECT_TRUE(door->has(0));
 }
 
+// Others are not to give up anything for one that is back and takes nothing yet.
+TEST_F(SharedDoorTest, WhoComesBackIsLateAtFirst) {
+    using Tenures = std::vector<Tenure>;
+    door->renew({simulation.now(), simulation.now() + 3s});
+    EXPECT_EQ(listener.tenures, (Tenures{Tenure::kLost, Tenure::kLate}));
+    door->set_others_hold(true);
+    simulation.run_for([] { return false; }, 2s);
+    EXPECT_TRUE(listener.lost.none());
+    door->renew({simulation.now() + 1s, simulation.now() + 3s});
+    EXPECT_EQ(listener.tenures.back(), Tenure::kHeld);
+}
+
 // Where nobody is at the store nobody takes anything.
 TEST_F(SharedDoorTest, WhatStandsGoesOnWhileNobodyIsAtTheStore) {
     const Instant start = simulation.now();

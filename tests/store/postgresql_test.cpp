@@ -543,8 +543,9 @@ TEST(PostgreSqlPool, WhoIsCutOffLetsGoBeforeAnotherTakes) {
     // Back, it has what it is to have.
     EXPECT_TRUE(one.keep(at_one));
     kill(std::stoi(pid), SIGCONT);
-    EXPECT_EQ(one.listeners[0].tenure, Tenure::kHeld);
+    EXPECT_EQ(one.listeners[0].tenure, Tenure::kLate);
     EXPECT_EQ(one.remark(), "");
+    EXPECT_TRUE(Process::until([&] { return one.listeners[0].tenure == Tenure::kHeld; }));
 }
 
 // Nobody has taken what it has let go of: it is read again.
