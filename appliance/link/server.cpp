@@ -511,6 +511,7 @@ void Server::tell_who_is_there() {
 // as one that goes and comes.
 void Server::take_store(Link& link, Tenure tenure) {
     const Instant now = shard_.loop().now();
+    if (link.tenure == tenure) return;
     const bool is_first = !link.tenure;
     const bool had_rows = link.has_rows();
     link.tenure = tenure;
