@@ -34,7 +34,7 @@ std::string shown(const ShellValue& value) {
 }
 
 // "2:Get-X -A 'b' | Set-Y" of each pipeline, with the line.
-std::string read(std::string_view text) {
+std::string read_line(std::string_view text) {
     std::vector<ShellPipeline> pipelines;
     std::string why;
     if (!parse_shell(text, pipelines, why)) return "! " + why;
@@ -55,40 +55,43 @@ std::string read(std::string_view text) {
 }
 
 TEST(Shell, ReadsTheReferencesLines) {
-    EXPECT_EQ(read("New-CsExternalAccessPolicy -Identity FedPic -EnableFederationAcces $true "
-                   "-EnablePublicCloudAccess $true"),
+    EXPECT_EQ(read_line("New-CsExternalAccessPolicy -Identity FedPic -EnableFederationAcces $true "
+                        "-EnablePublicCloudAccess $true"),
               "1:New-CsExternalAccessPolicy -Identity 'FedPic' -EnableFederationAcces yes "
               "-EnablePublicCloudAccess yes");
-    EXPECT_EQ(read("Get-CsUser | Grant-CsExternalAccessPolicy -PolicyName FedPic"),
+    EXPECT_EQ(read_line("Get-CsUser | Grant-CsExternalAccessPolicy -PolicyName FedPic"),
               "1:Get-CsUser | Grant-CsExternalAccessPolicy -PolicyName 'FedPic'");
-    EXPECT_EQ(read("Stop-CsWindowsService\nStart-CsWindowsService\n"),
+    EXPECT_EQ(read_line("Stop-CsWindowsService\nStart-CsWindowsService\n"),
               "1:Stop-CsWindowsService\n2:Start-CsWindowsService");
     // With the dash that the document prints.
-    EXPECT_EQ(read("Netstat \xe2\x80\x93"
-                   "ano | findstr 5269"),
+    EXPECT_EQ(read_line("Netstat \xe2\x80\x93"
+                        "ano | findstr 5269"),
               "1:Netstat -ano | findstr '5269'");
-    EXPECT_PRED_FORMAT2(IsSubstring, "'<name of the policy being used>' stands for a name",
-                        read("Set-CsExternalAccessPolicy -Identity <name of the policy being used> "
-                             "EnableXmppAccess $true"));
+    EXPECT_PRED_FORMAT2(
+        IsSubstring, "'<name of the policy being used>' stands for a name",
+        read_line("Set-CsExternalAccessPolicy -Identity <name of the policy being used> "
+                  "EnableXmppAccess $true"));
 }
 
 TEST(Shell, ReadsValues) {
-    EXPECT_EQ(read("A -Confirm:$false -X:$NULL 'it''s' \"a `\"b`\" \"\"c\"\"\" x`,y"),
+    EXPECT_EQ(read_line("A -Confirm:$false -X:$NULL 'it''s' \"a `\"b`\" \"\"c\"\"\" x`,y"),
               "1:A -Confirm:no -X:null 'it's' 'a \"b\" \"c\"' 'x,y'");
-    EXPECT_EQ(read("A -D a.example, \"b.example\",c -E"), "1:A -D [a.example,b.example,c,] -E");
-    EXPECT_EQ(read("A @{Add=\"a\",\"b\"; Remove='c'} @(\"x\",\"y\") @()"),
+    EXPECT_EQ(read_line("A -D a.example, \"b.example\",c -E"),
+              "1:A -D [a.example,b.example,c,] -E");
+    EXPECT_EQ(read_line("A @{Add=\"a\",\"b\"; Remove='c'} @(\"x\",\"y\") @()"),
               "1:A @Add=a,b,;Remove=c,; [x,y,] []");
-    EXPECT_EQ(read("A | Where-Object {$_.Type -eq \"}\" -and {x}} | B"),
+    EXPECT_EQ(read_line("A | Where-Object {$_.Type -eq \"}\" -and {x}} | B"),
               "1:A | Where-Object {$_.Type -eq \"}\" -and {x}} | B");
-    EXPECT_EQ(read("A \xe2\x80\x9cKen Myer\xe2\x80\x9d - Filter \xe2\x80\x98*.org\xe2\x80\x99"),
-              "1:A 'Ken Myer' -Filter '*.org'");
-    EXPECT_EQ(read("A -5 a#b c:\\x.cer"), "1:A '-5' 'a#b' 'c:\\x.cer'");
+    EXPECT_EQ(
+        read_line("A \xe2\x80\x9cKen Myer\xe2\x80\x9d - Filter \xe2\x80\x98*.org\xe2\x80\x99"),
+        "1:A 'Ken Myer' -Filter '*.org'");
+    EXPECT_EQ(read_line("A -5 a#b c:\\x.cer"), "1:A '-5' 'a#b' 'c:\\x.cer'");
 }
 
 TEST(Shell, ReadsLinesAndRemarks) {
-    EXPECT_EQ(read("# first\n\nA 1; B 2 # rest\n<# long\nremark #> C `\n  -X y |\n D\r\n"),
+    EXPECT_EQ(read_line("# first\n\nA 1; B 2 # rest\n<# long\nremark #> C `\n  -X y |\n D\r\n"),
               "3:A '1'\n3:B '2'\n5:C -X 'y' | D");
-    EXPECT_EQ(read(" \n # nothing\n"), "");
+    EXPECT_EQ(read_line(" \n # nothing\n"), "");
 }
 
 TEST(Shell, SaysWhatIsWrong) {
@@ -112,15 +115,15 @@ TEST(Shell, SaysWhatIsWrong) {
           {"A }", "closes nothing"},
           {"A <# x", "is not closed by #>"},
           {"A\nB\nC 'x", "line 3: a quotation"}}) {
-        EXPECT_PRED_FORMAT2(IsSubstring, why, read(text)) << text;
+        EXPECT_PRED_FORMAT2(IsSubstring, why, read_line(text)) << text;
     }
-    EXPECT_PRED_FORMAT2(IsSubstring, "1 MiB", read(std::string(kShellBytes + 1, 'x')));
-    EXPECT_PRED_FORMAT2(IsSubstring, "UTF-8", read(std::string_view("A\0", 2)));
+    EXPECT_PRED_FORMAT2(IsSubstring, "1 MiB", read_line(std::string(kShellBytes + 1, 'x')));
+    EXPECT_PRED_FORMAT2(IsSubstring, "UTF-8", read_line(std::string_view("A\0", 2)));
     std::string deep = "A ";
     for (int i = 0; i < 100'000; ++i) deep += "@(";
-    EXPECT_PRED_FORMAT2(IsSubstring, "too much in each other", read(deep));
+    EXPECT_PRED_FORMAT2(IsSubstring, "too much in each other", read_line(deep));
     EXPECT_PRED_FORMAT2(IsSubstring, "too much in each other",
-                        read("A " + std::string(100'000, '{')));
+                        read_line("A " + std::string(100'000, '{')));
 }
 
 // Whatever is typed or cut off ends the reading, not the program.
