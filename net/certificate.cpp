@@ -20,6 +20,7 @@ constexpr Bytes kOcspSigning("\x2b\x06\x01\x05\x05\x07\x03\x09", 8);
 constexpr Bytes kOcspNoCheck("\x2b\x06\x01\x05\x05\x07\x30\x01\x05", 9);
 constexpr Bytes kXmppAddr("\x2b\x06\x01\x05\x05\x07\x08\x05", 8);
 constexpr Bytes kSipDomain("\x2b\x06\x01\x05\x05\x07\x03\x14", 8);  // RFC 5924
+constexpr Bytes kExtensionRequest("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e", 9);
 constexpr Bytes kSrvName("\x2b\x06\x01\x05\x05\x07\x08\x07", 8);
 
 // A name with a control character (an embedded NUL, a line break) proves nothing and is left out.
@@ -214,6 +215,42 @@ bool parse_signed_part(Bytes content, Bytes outer_algorithm, Certificate& out) {
     return parts.at_end();
 }
 
+// What certificates and requests have in common: something, how it is signed, and the signature.
+bool parse_signed(Bytes der, Bytes& signed_content, Bytes& algorithm, Certificate& out) {
+    Bytes content, signature, algorithm_content;
+    Der outer(der);
+    if (!outer.take(der::kSequence, content) || !outer.at_end()) return false;
+    Der parts(content);
+    if (!parts.take(der::kSequence, signed_content, &out.signed_part)) return false;
+    if (!parts.take(der::kSequence, algorithm_content, &algorithm)) return false;
+    if (!parts.take(der::kBitString, signature) || !parts.at_end()) return false;
+    if (signature.empty() || signature[0] != 0) return false;
+    out.der = der;
+    out.signature = signature.substr(1);
+    return parse_signature_algorithm(algorithm_content, out.algorithm);
+}
+
+// RFC 2986 4.1.
+bool parse_requested(Bytes content, Certificate& out) {
+    Der parts(content);
+    Bytes ignored, whole_key, attributes;
+    bool there = false;
+    if (!parts.take(der::kInteger, ignored) || ignored != Bytes("\0", 1)) return false;
+    if (!parts.take(der::kSequence, ignored, &out.subject)) return false;
+    if (!parts.take(der::kSequence, ignored, &whole_key)) return false;
+    if (!parse_public_key(whole_key, out.key)) return false;
+    if (!parts.take_optional(0xa0, attributes, there) || !parts.at_end()) return false;
+    for (Der list(attributes); !list.at_end();) {
+        Bytes attribute, object, values;
+        if (!list.take(der::kSequence, attribute)) return false;
+        Der one(attribute);
+        if (!one.take(der::kObject, object) || !one.take(der::kSet, values) || !one.at_end())
+            return false;
+        if (object == kExtensionRequest && !parse_extensions(values, out)) return false;
+    }
+    return true;
+}
+
 std::vector<std::string> copies(const std::vector<Bytes>& views) {
     return {views.begin(), views.end()};
 }
@@ -223,19 +260,21 @@ std::vector<std::string> copies(const std::vector<Bytes>& views) {
 Result<Certificate> parse_certificate(Bytes der) {
     const auto malformed = failure(Errc::kMalformed, "certificate");
     Certificate out;
-    Bytes content, algorithm, signature, signed_content, algorithm_content;
+    Bytes signed_content, algorithm;
     if (der.size() > kCertificateBytesMax) return failure(Errc::kLimit, "certificate");
-    Der outer(der);
-    if (!outer.take(der::kSequence, content) || !outer.at_end()) return malformed;
-    Der parts(content);
-    if (!parts.take(der::kSequence, signed_content, &out.signed_part)) return malformed;
-    if (!parts.take(der::kSequence, algorithm_content, &algorithm)) return malformed;
-    if (!parts.take(der::kBitString, signature) || !parts.at_end()) return malformed;
-    if (signature.empty() || signature[0] != 0) return malformed;
-    out.der = der;
-    out.signature = signature.substr(1);
-    if (!parse_signature_algorithm(algorithm_content, out.algorithm)) return malformed;
+    if (!parse_signed(der, signed_content, algorithm, out)) return malformed;
     if (!parse_signed_part(signed_content, algorithm, out)) return malformed;
+    return out;
+}
+
+Result<Certificate> parse_request(Bytes der) {
+    Certificate out;
+    Bytes content, algorithm;
+    if (der.size() > kCertificateBytesMax) return failure(Errc::kLimit, "request");
+    if (!parse_signed(der, content, algorithm, out) || !parse_requested(content, out))
+        return failure(Errc::kMalformed, "request");
+    if (!is_signed(out.signed_part, out.signature, out.algorithm, out.key))
+        return failure(Errc::kCertificate, "the request is not signed by its key");
     return out;
 }
 

@@ -61,6 +61,9 @@ struct Certificate {
 
 Result<Certificate> parse_certificate(Bytes der);
 
+// A signing request (PKCS #10) that its own key has signed: neither issuer, serial nor dates.
+Result<Certificate> parse_request(Bytes der);
+
 // CERT-5.
 bool has_strong_key(const Certificate&);
 

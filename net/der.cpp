@@ -1,6 +1,7 @@
 #include "net/der.hpp"
 
 #include <chrono>
+#include <utility>
 
 namespace fedgate::net {
 
@@ -103,6 +104,32 @@ std::string readable_name(Bytes name) {
         const bool is_common_name = object == Bytes("\x55\x04\x03", 3);
         if (!is_common_name && !(found.empty() && object == Bytes("\x55\x04\x0a", 3))) continue;
         found.assign(text.substr(0, 128));
+    }
+    for (char& c : found) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    }
+    return found;
+}
+
+std::string whole_name(Bytes name) {
+    constexpr std::pair<char, const char*> kKinds[] = {{0x03, "CN"}, {0x06, "C"}, {0x07, "L"},
+                                                       {0x08, "ST"}, {0x0a, "O"}, {0x0b, "OU"}};
+    std::string found;
+    Bytes list, set, pair, object;
+    Der outer(name);
+    if (!outer.take(der::kSequence, list)) return found;
+    for (Der sets(list); !sets.at_end();) {
+        if (!sets.take(der::kSet, set) || !Der(set).take(der::kSequence, pair)) return found;
+        Der parts(pair);
+        unsigned char tag = 0;
+        Bytes text, whole;
+        if (!parts.take(der::kObject, object) || !parts.next(tag, text, whole)) return found;
+        if (object.size() != 3 || !object.starts_with("\x55\x04")) continue;
+        for (const auto& [kind, label] : kKinds) {
+            if (object[2] != kind) continue;
+            found += (found.empty() ? "" : ", ") + std::string(label) + "=";
+            found += text.substr(0, 128);
+        }
     }
     for (char& c : found) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';

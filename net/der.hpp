@@ -63,5 +63,7 @@ struct Extension {
 
 // Of a Name, for people: the common name, or the organisation; control characters replaced.
 [[nodiscard]] std::string readable_name(Bytes name);
+// `C=FR, O=Contoso, CN=contoso.example`, in the order of the name; what is odd in it is left out.
+[[nodiscard]] std::string whole_name(Bytes name);
 
 }  // namespace fedgate::net

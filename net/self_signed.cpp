@@ -12,6 +12,7 @@
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/random.h>
 
+#include "net/making.hpp"
 #include "net/tls.hpp"
 
 namespace fedgate::net {
@@ -41,33 +42,6 @@ struct Maker {
     }
 };
 
-std::string to_pem(const byte* der, int size, int type) {
-    std::string pem(static_cast<std::size_t>(size) * 2 + 256, '\0');
-    const int length =
-        wc_DerToPem(der, static_cast<word32>(size), reinterpret_cast<byte*>(pem.data()),
-                    static_cast<word32>(pem.size()), type);
-    pem.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
-    return pem;
-}
-
-// GeneralNames: SEQUENCE of [2] dNSName; every length is below 65536.
-std::string alt_names_der(const std::vector<std::string>& names) {
-    std::string list;
-    for (const std::string& name : names) {
-        list += '\x82';
-        list += static_cast<char>(name.size());
-        list += name;
-    }
-    std::string der = "\x30\x82";
-    der += static_cast<char>(list.size() >> 8);
-    der += static_cast<char>(list.size() & 0xff);
-    if (list.size() < 128)
-        der = std::string("\x30") + static_cast<char>(list.size());
-    else if (list.size() < 256)
-        der = std::string("\x30\x81") + static_cast<char>(list.size());
-    return der + list;
-}
-
 // RFC 5280 4.1.2.5: UTCTime up to 2049, then GeneralizedTime. Returns its size.
 int write_time(byte* into, WallTime time) {
     using namespace std::chrono;
@@ -90,11 +64,38 @@ int write_time(byte* into, WallTime time) {
 
 }  // namespace
 
+std::string to_pem(Bytes der, int type) {
+    std::string pem(der.size() * 2 + 256, '\0');
+    const int length =
+        wc_DerToPem(reinterpret_cast<const byte*>(der.data()), static_cast<word32>(der.size()),
+                    reinterpret_cast<byte*>(pem.data()), static_cast<word32>(pem.size()), type);
+    pem.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+    return pem;
+}
+
+std::string alt_names_der(const std::vector<std::string>& names) {
+    std::string list;
+    for (const std::string& name : names) {
+        list += '\x82';
+        list += static_cast<char>(name.size());
+        list += name;
+    }
+    std::string der = "\x30\x82";
+    der += static_cast<char>(list.size() >> 8);
+    der += static_cast<char>(list.size() & 0xff);
+    if (list.size() < 128)
+        der = std::string("\x30") + static_cast<char>(list.size());
+    else if (list.size() < 256)
+        der = std::string("\x30\x81") + static_cast<char>(list.size());
+    return der + list;
+}
+
 Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, unsigned days,
                                     WallTime from) {
     std::size_t total = 0;
     for (const std::string& name : dns_names) {
-        if (name.empty() || name.size() > 127) return failure(Errc::kMalformed, "certificate name");
+        if (name.empty() || name.size() > kAltNameBytesMax)
+            return failure(Errc::kMalformed, "certificate name");
         total += name.size() + 2;
     }
     if (dns_names.empty() || total > kNamesBytesMax)
@@ -126,10 +127,14 @@ Result<SelfSigned> make_self_signed(const std::vector<std::string>& dns_names, u
                                  &maker.key, &maker.random);
     if (size <= 0) return failure(Errc::kCertificate, "certificate generation");
     SelfSigned made;
-    made.certificate = to_pem(der.data(), size, CERT_TYPE);
+    const auto bytes_of = [](const byte* at, int count) {
+        return Bytes(reinterpret_cast<const char*>(at), static_cast<std::size_t>(count));
+    };
+    made.certificate = to_pem(bytes_of(der.data(), size), CERT_TYPE);
     std::array<byte, 512> secret{};
     const int secret_size = wc_EccKeyToDer(&maker.key, secret.data(), secret.size());
-    if (secret_size > 0) made.key = to_pem(secret.data(), secret_size, ECC_PRIVATEKEY_TYPE);
+    if (secret_size > 0)
+        made.key = to_pem(bytes_of(secret.data(), secret_size), ECC_PRIVATEKEY_TYPE);
     if (made.certificate.empty() || made.key.empty()) return failure(Errc::kSystem, "PEM");
     return made;
 }
