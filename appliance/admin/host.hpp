@@ -105,6 +105,12 @@ struct Route {
     std::vector<std::string> missing;  // edges of the first one, each with why it is not there
 };
 
+struct CertificateInUse {
+    std::string purposes;  // `external`, `external, sip`
+    std::string file;
+    WallTime not_after{};
+};
+
 struct Status {
     std::string state = "running";  // or `draining`
     unsigned threads = 0;

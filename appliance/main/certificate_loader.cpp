@@ -15,7 +15,7 @@ namespace fedgate {
 namespace {
 
 constexpr unsigned kSelfSignedDays = 365;
-constexpr Duration kExpiryNotice = std::chrono::days(30);
+constexpr auto kExpiryNotice = std::chrono::days(CertificateLoader::kExpiryDays[0]);
 constexpr Duration kTellEvery = std::chrono::days(1);
 
 // Empty where neither the administrator nor the system has any: then no chain is valid.
@@ -39,6 +39,35 @@ std::vector<std::string> copies(const std::vector<Bytes>& views) {
     return {views.begin(), views.end()};
 }
 
+std::int64_t days_between(WallTime from, WallTime to) {
+    return std::chrono::floor<std::chrono::days>(to - from).count();
+}
+
+// Of a certificate that ends then.
+std::int64_t stage_of(WallTime end, WallTime now) {
+    std::int64_t stage = 0;
+    for (const unsigned days : CertificateLoader::kExpiryDays) {
+        stage += end - now <= std::chrono::days(days) ? 1 : 0;
+    }
+    return end < now ? stage + 1 + days_between(end, now) : stage;
+}
+
+std::string expiry_text(WallTime end, WallTime now) {
+    if (end < now) return " expired on " + readable_day(end);
+    const std::int64_t days = days_between(now, end);
+    return " expires in " + std::to_string(days) + (days == 1 ? " day, on " : " days, on ") +
+           readable_day(end);
+}
+
+// Does a pair that was scheduled take over behind `before`, and by `now`?
+bool takes_over_between(const rules::Settings& settings, WallTime before, WallTime now) {
+    const auto takes_over = [&](const rules::TlsFiles& files) {
+        return files.next && before < files.next->from && files.next->from <= now;
+    };
+    return takes_over(settings.tls_external) || takes_over(settings.tls_internal) ||
+           takes_over(settings.tls_sip);
+}
+
 bool wants_legacy(const rules::Snapshot& rules) {
     return std::ranges::any_of(rules.partners(), &rules::Partner::legacy_tls);
 }
@@ -53,13 +82,13 @@ std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rule
         files.insert(files.end(), {ca, own.certificate, own.key});
     };
     if (roles_.edge) {
-        add(roots_or_system(settings.tls_external.ca), settings.tls_external);
+        add(roots_or_system(settings.tls_external.ca), settings.tls_external.at(now_));
         std::ranges::copy(settings.revocation_lists, std::back_inserter(files));
         for (const rules::Partner& partner : rules.partners()) files.push_back(partner.ca);
     }
-    if (roles_.gateway) add(sip_roots(settings), settings.tls_sip);
+    if (roles_.gateway) add(sip_roots(settings), settings.tls_sip.at(now_));
     if (roles_.use_link()) {
-        add(settings.tls_internal.ca, settings.tls_internal);
+        add(settings.tls_internal.ca, settings.tls_internal.at(now_));
         std::ranges::copy(settings.internal_revocation_lists, std::back_inserter(files));
     }
     std::ranges::sort(files);
@@ -69,9 +98,11 @@ std::vector<std::string> CertificateLoader::files_of(const rules::Snapshot& rule
     return files;
 }
 
-bool CertificateLoader::is_due(const rules::Snapshot& rules) {
+bool CertificateLoader::is_due(const rules::Snapshot& rules, WallTime now) {
+    const WallTime before = std::exchange(now_, now);
     if (files_.look()) return true;
-    if (std::exchange(looked_at_, rules.generation) == rules.generation) return false;
+    const bool same = std::exchange(looked_at_, rules.generation) == rules.generation;
+    if (same && !takes_over_between(rules.settings, before, now)) return false;
     return files_of(rules) != files_.paths() || wants_legacy(rules) != legacy_;
 }
 
@@ -118,7 +149,7 @@ void CertificateLoader::load_lists(const std::vector<std::string>& paths, Lists&
 }
 
 bool CertificateLoader::find_credential(const rules::Snapshot& rules, net::TlsCredential& found) {
-    const rules::TlsFiles& files = rules.settings.tls_external;
+    const rules::TlsFiles files = rules.settings.tls_external.at(now_);
     if (roles_.edge && !files.certificate.empty()) {
         found = credential_of(files);
         return true;
@@ -140,23 +171,31 @@ bool CertificateLoader::find_credential(const rules::Snapshot& rules, net::TlsCr
     return true;
 }
 
-std::string CertificateLoader::fault_of(const rules::Snapshot& rules) {
+std::string CertificateLoader::fault_of(const rules::Snapshot& rules, WallTime now) {
     Log unheard(-1);
     CertificateLoader trial(unheard);
-    static_cast<void>(trial.load(rules, 1));
+    static_cast<void>(trial.load(rules, 1, now));
+    const rules::Settings& s = rules.settings;
+    if (trial.fault().empty() && (s.tls_external.next || s.tls_internal.next || s.tls_sip.next)) {
+        static_cast<void>(trial.load(rules, 1, WallTime::max()));
+    }
     return trial.fault();
 }
 
-std::vector<std::string> CertificateLoader::missing_names(const rules::Snapshot& rules) {
+std::vector<std::string> CertificateLoader::missing_names(const rules::Snapshot& rules,
+                                                          WallTime now) {
     Log unheard(-1);
     CertificateLoader trial(unheard);
+    trial.now_ = now;
     trial.roles_ = {rules.settings.edge, rules.settings.gateway, rules.settings.link.joined};
     if (trial.roles_.edge) trial.note_names(rules);
     if (trial.roles_.use_link()) trial.note_internal_name(rules);
     return trial.name_remarks();
 }
 
-std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std::uint32_t shards) {
+std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std::uint32_t shards,
+                                              WallTime now) {
+    now_ = now;
     const rules::Settings& settings = rules.settings;
     const bool again = generation_ != 0;
     if (!again) roles_ = {settings.edge, settings.gateway, settings.link.joined};
@@ -189,15 +228,15 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
     sip.sip = true;
     internal.roots = internal_roots_;
     internal.revoked = internal_revoked_;
-    internal.credentials = {credential_of(settings.tls_internal)};
+    internal.credentials = {credential_of(settings.tls_internal.at(now))};
     const bool sip_has_own = !settings.tls_sip.certificate.empty();
     net::TlsCredential credential;
     const bool found = (roles_.edge || !sip_has_own) && find_credential(rules, credential);
     external.credentials = {credential};
-    sip.credentials = {sip_has_own ? credential_of(settings.tls_sip) : credential};
+    sip.credentials = {sip_has_own ? credential_of(settings.tls_sip.at(now)) : credential};
 
     std::vector<ShardTls> all(shards);
-    const auto load_for_all = [&](const net::TlsConfig& config, auto member) {
+    const auto load_for_all = [&](const char* purpose, const net::TlsConfig& config, auto member) {
         for (ShardTls& one : all) {
             std::string fault;
             auto loaded = net::TlsContext::load(config, &fault);
@@ -209,16 +248,17 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
             for (ShardTls& each : all) member(each).reset();  // the same for all
             return;
         }
-        note_expiry(config.credentials.front().certificate.path);
+        note_expiry(config.credentials.front().certificate.path, purpose);
     };
     if (roles_.edge && found) {
-        load_for_all(external, [](ShardTls& one) -> auto& { return one.edge.external; });
+        load_for_all("external", external,
+                     [](ShardTls& one) -> auto& { return one.edge.external; });
     }
     if (roles_.gateway && (found || sip_has_own)) {
-        load_for_all(sip, [](ShardTls& one) -> auto& { return one.sip; });
+        load_for_all("sip", sip, [](ShardTls& one) -> auto& { return one.sip; });
     }
     if (roles_.use_link()) {
-        load_for_all(internal, [](ShardTls& one) -> auto& { return one.internal; });
+        load_for_all("internal", internal, [](ShardTls& one) -> auto& { return one.internal; });
     }
     for (ShardTls& one : all) {
         one.edge.by_ca = by_ca;
@@ -232,21 +272,24 @@ std::vector<ShardTls> CertificateLoader::load(const rules::Snapshot& rules, std:
     return all;
 }
 
-void CertificateLoader::note_expiry(const std::string& path) {
+void CertificateLoader::note_expiry(const std::string& path, const char* purpose) {
+    const auto known = std::ranges::find(expiries_, path, &Expiry::file);
+    if (known != expiries_.end()) {
+        known->purposes += std::string(", ") + purpose;
+        return;
+    }
     std::string pem, why;
     if (path.empty() || !read_regular_file(path, pem, why)) return;
     const auto ders = net::parse_pem_certificates(pem);
     if (!ders) return;
-    const bool known =
-        std::ranges::any_of(expiries_, [&](const Expiry& one) { return one.file == path; });
     const auto certificate = net::parse_certificate(ders->front());
-    if (certificate && !known) expiries_.push_back({path, certificate->not_after});
+    if (certificate) expiries_.push_back({path, purpose, certificate->not_after});
 }
 
 // Partners would not believe us by this certificate.
 void CertificateLoader::note_names(const rules::Snapshot& rules) {
     not_named_.clear();
-    const std::string& path = rules.settings.tls_external.certificate;
+    const std::string path = rules.settings.tls_external.at(now_).certificate;
     std::string pem, why;
     if (path.empty() || !read_regular_file(path, pem, why)) return;
     const auto ders = net::parse_pem_certificates(pem);
@@ -267,8 +310,9 @@ void CertificateLoader::note_names(const rules::Snapshot& rules) {
 // Others know us by a name that their topology has, too; an edge may be listed by gateways only.
 void CertificateLoader::note_internal_name(const rules::Snapshot& rules) {
     const rules::Settings& settings = rules.settings;
+    const std::string path = settings.tls_internal.at(now_).certificate;
     std::string pem, why;
-    if (!read_regular_file(settings.tls_internal.certificate, pem, why)) return;
+    if (!read_regular_file(path, pem, why)) return;
     const auto ders = net::parse_pem_certificates(pem);
     if (!ders) return;
     const auto certificate = net::parse_certificate(ders->front());
@@ -286,7 +330,7 @@ void CertificateLoader::note_internal_name(const rules::Snapshot& rules) {
         std::string own, theirs;
         for (const std::string& name : names) own += (own.empty() ? "" : ", ") + name;
         for (const std::string& name : members) theirs += (theirs.empty() ? "" : ", ") + name;
-        internal_unknown_ = "the certificate " + settings.tls_internal.certificate + " is for " +
+        internal_unknown_ = "the certificate " + path + " is for " +
                             (own.empty() ? "no name" : own) + ", which is no member of " +
                             (roles_.edge ? "an " : "a ") + kind +
                             " pool: the others will refuse this machine. Get it one for its name "
@@ -310,8 +354,8 @@ std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
     if (!fault_.empty()) remarks.push_back(fault_ + "; what was read before stays in use");
     for (const Expiry& one : expiries_) {
         if (one.at - now > kExpiryNotice) continue;
-        remarks.push_back("the certificate " + one.file +
-                          (one.at < now ? " expired on " : " expires on ") + readable_day(one.at));
+        remarks.push_back("the certificate " + one.file + expiry_text(one.at, now) +
+                          "; fedctl cert request makes the request for the next one");
     }
     std::ranges::move(name_remarks(), std::back_inserter(remarks));
     for (const auto& [issuer, at] : old_lists(now)) {
@@ -321,14 +365,27 @@ std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
     return remarks;
 }
 
+void CertificateLoader::tell_expiries(WallTime now) {
+    for (const Expiry& one : expiries_) {
+        const std::int64_t stage = stage_of(one.at, now);
+        Told& told = told_.try_emplace(one.file, one.at, 0).first->second;
+        if (told.at != one.at) told = {one.at, 0};  // it was renewed
+        if (stage <= told.stage) continue;
+        told.stage = stage;
+        log_.event(EventId::kCertificateExpires, {{"file", one.file},
+                                                  {"used_for", one.purposes},
+                                                  {"expires", readable_day(one.at)},
+                                                  {"days", days_between(now, one.at)}});
+    }
+    std::erase_if(told_, [this](const auto& entry) {
+        return std::ranges::find(expiries_, entry.first, &Expiry::file) == expiries_.end();
+    });
+}
+
 void CertificateLoader::tell(WallTime now) {
+    tell_expiries(now);
     if (now - told_at_ < kTellEvery) return;
     told_at_ = now;
-    for (const Expiry& one : expiries_) {
-        if (one.at - now > kExpiryNotice) continue;
-        log_.event(EventId::kCertificateExpires,
-                   {{"file", one.file}, {"expires", readable_day(one.at)}});
-    }
     for (const auto& [domain, why] : not_named_) {
         log_.event(EventId::kCertificateNames, {{"domain", domain}, {"reason", why}});
     }

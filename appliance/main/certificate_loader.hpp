@@ -28,10 +28,12 @@ class CertificateLoader {
 public:
     explicit CertificateLoader(Log& log) : log_(log) {}
 
-    // Other files than those of the last load(), or others in them. Costs a look at each.
-    [[nodiscard]] bool is_due(const rules::Snapshot&);
+    // Other files than those of the last load(), or others in them, or the time of the next ones
+    // (tls.*.next) has come. Costs a look at each.
+    [[nodiscard]] bool is_due(const rules::Snapshot&, WallTime now);
     // For so many shards. fault() says what could not be used; it is logged too.
-    [[nodiscard]] std::vector<ShardTls> load(const rules::Snapshot&, std::uint32_t shards);
+    [[nodiscard]] std::vector<ShardTls> load(const rules::Snapshot&, std::uint32_t shards,
+                                             WallTime now);
     [[nodiscard]] const std::string& fault() const { return fault_; }
     // What tls.internal.certificate calls this machine: a name that the topology has, else its
     // first one. Empty: none.
@@ -43,13 +45,25 @@ public:
         return internal_revoked_.get();
     }
 
-    // What load() would complain about, without a word in the log.
-    [[nodiscard]] static std::string fault_of(const rules::Snapshot&);
+    // What load() would complain about, now or when the next pairs' time has come, without a word
+    // in the log.
+    [[nodiscard]] static std::string fault_of(const rules::Snapshot&, WallTime now);
     // Names that our certificates lack, one sentence each.
-    [[nodiscard]] static std::vector<std::string> missing_names(const rules::Snapshot&);
+    [[nodiscard]] static std::vector<std::string> missing_names(const rules::Snapshot&,
+                                                                WallTime now);
+
+    // What is in use.
+    struct Expiry {
+        std::string file;
+        std::string purposes;  // `external`, or several with commas
+        WallTime at{};
+    };
+    [[nodiscard]] const std::vector<Expiry>& expiries() const { return expiries_; }
 
     // What an administrator should do something about soon, one sentence each: certificates that
-    // expire, lists that are out of date. tell() logs them, once a day.
+    // expire, lists that are out of date. tell() logs the lists once a day, and of certificates
+    // that so many days are left, once for each: then daily that they have expired.
+    static constexpr unsigned kExpiryDays[] = {30, 14, 7, 1};
     [[nodiscard]] std::vector<std::string> remarks(WallTime now) const;
     void tell(WallTime now);
 
@@ -57,9 +71,9 @@ private:
     using Roots = std::shared_ptr<const net::TrustStore>;
     using Lists = std::shared_ptr<const net::RevocationLists>;
 
-    struct Expiry {
-        std::string file;
-        WallTime at{};
+    struct Told {
+        WallTime at{};       // its end
+        std::int64_t stage;  // how many of kExpiryDays, and the days since
     };
 
     // Of the process, whatever a snapshot says later: core.roles acts at the next start.
@@ -78,7 +92,8 @@ private:
     void load_lists(const std::vector<std::string>& paths, Lists&);
     [[nodiscard]] std::vector<std::pair<std::string, WallTime>> old_lists(WallTime now) const;
     [[nodiscard]] bool find_credential(const rules::Snapshot&, net::TlsCredential&);
-    void note_expiry(const std::string& path);
+    void note_expiry(const std::string& path, const char* purpose);
+    void tell_expiries(WallTime now);
     void note_names(const rules::Snapshot&);
     void note_internal_name(const rules::Snapshot&);
     [[nodiscard]] std::vector<std::string> name_remarks() const;
@@ -97,6 +112,8 @@ private:
     Lists revoked_;
     Lists internal_revoked_;
     std::vector<Expiry> expiries_;
+    std::map<std::string, Told> told_;                            // by file
+    WallTime now_{};                                              // of the last load()
     std::vector<std::pair<std::string, std::string>> not_named_;  // domain of ours, and why not
     std::string internal_name_;
     std::string internal_unknown_;  // why others don't know us by that name

@@ -122,7 +122,7 @@ bool Node::start(std::string& fault) {
         fault = "no random numbers";
         return false;
     }
-    std::vector<ShardTls> tls = certificates_.load(*rules_, count);
+    std::vector<ShardTls> tls = certificates_.load(*rules_, count, wall_now());
     if (!certificates_.fault().empty()) {
         fault = certificates_.fault();
         return false;
@@ -208,7 +208,7 @@ void Node::look_at_certificates() {
     const auto now = std::chrono::steady_clock::now();
     if (now - looked_at_ < kLogPause || drain_ != Drain::kNo || !group_) return;
     looked_at_ = now;
-    if (certificates_.is_due(*rules_)) everywhere(*rules_, true);
+    if (certificates_.is_due(*rules_, wall_now())) everywhere(*rules_, true);
     certificates_.tell(wall_now());
 }
 
@@ -235,7 +235,8 @@ void Node::look_at_gateways() {
 bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
     const auto tls = std::make_shared<std::vector<ShardTls>>(workers_.size());
     files_loaded_ += certificates ? 1 : 0;
-    if (certificates) *tls = certificates_.load(rules, static_cast<std::uint32_t>(tls->size()));
+    if (certificates)
+        *tls = certificates_.load(rules, static_cast<std::uint32_t>(tls->size()), wall_now());
     set_log_level(rules);
     const bool gateways = on_every_shard([&rules, tls](std::uint32_t i, Worker& worker) {
         worker.reload_gateway(rules, std::move((*tls)[i]));
@@ -247,12 +248,13 @@ bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
 void Node::publish(const rules::Snapshot& rules) {
     rules_ = &rules;
     log_.event(EventId::kConfigChanged, {{"generation", rules.generation}});
-    if (everywhere(rules, certificates_.is_due(rules))) oldest_generation_ = rules.generation;
+    if (everywhere(rules, certificates_.is_due(rules, wall_now())))
+        oldest_generation_ = rules.generation;
 }
 
 std::string Node::fault_at_start(const rules::Snapshot& rules) {
     const std::string fault = rules.settings.gateway ? store_fault_of(rules) : std::string();
-    return fault.empty() ? CertificateLoader::fault_of(rules) : fault;
+    return fault.empty() ? CertificateLoader::fault_of(rules, wall_now()) : fault;
 }
 
 std::string Node::fault_of(const rules::Snapshot& rules) {
@@ -265,12 +267,12 @@ std::string Node::fault_of(const rules::Snapshot& rules) {
         rules.settings.revocation_lists == rules_->settings.revocation_lists &&
         rules.settings.internal_revocation_lists == rules_->settings.internal_revocation_lists &&
         std::ranges::includes(partner_roots_of(*rules_), partner_roots_of(rules));
-    return same ? std::string() : CertificateLoader::fault_of(rules);
+    return same ? std::string() : CertificateLoader::fault_of(rules, wall_now());
 }
 
 std::vector<std::string> Node::warnings_of(const rules::Snapshot& rules) {
-    std::vector<std::string> warnings = CertificateLoader::missing_names(rules);
-    const auto known = CertificateLoader::missing_names(*rules_);
+    std::vector<std::string> warnings = CertificateLoader::missing_names(rules, wall_now());
+    const auto known = CertificateLoader::missing_names(*rules_, wall_now());
     std::erase_if(warnings, [&known](const std::string& one) {
         return std::ranges::find(known, one) != known.end();
     });
@@ -332,6 +334,9 @@ admin::Status Node::status() {
         status.remarks.emplace_back("federation.allow is off: nothing passes");
     }
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
+    for (const CertificateLoader::Expiry& one : certificates_.expiries()) {
+        status.certificates.push_back({one.purposes, one.file, one.at});
+    }
     if (drain_ != Drain::kNo) status.remarks.emplace_back("draining: no new work is taken");
     if (store_) {
         const store::Status store = store_->status();

@@ -214,6 +214,10 @@ constexpr Key kKeys[] = {
      "Files with certificate revocation lists (PEM or DER), read again when they change."},
     {"tls.external.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.external.certificate."},
+    {"tls.external.next", kString, kNew, "date and paths", 0, 2 * kPathBytes + 32, "", "",
+     "The pair that takes the place of tls.external.certificate and .key from a date on, written "
+     "DATE "
+     "CERTIFICATE KEY: 2026-12-01T06:00:00Z and two PEM paths (fedctl cert assign --effective)."},
     {"tls.external.revocation", kEnum, kNew, "word", 0, 2, "soft", "off soft hard",
      "soft: what a list of tls.external.crl or a stapled OCSP response says is revoked is refused. "
      "hard: also what none of them speaks of, up to the root. off: neither is looked at."},
@@ -226,12 +230,19 @@ constexpr Key kKeys[] = {
      "change: what they list is refused as the other end of a link."},
     {"tls.internal.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.internal.certificate."},
+    {"tls.internal.next", kString, kNew, "date and paths", 0, 2 * kPathBytes + 32, "", "",
+     "The pair that takes the place of tls.internal.certificate and .key from a date on, written "
+     "DATE "
+     "CERTIFICATE KEY: 2026-12-01T06:00:00Z and two PEM paths (fedctl cert assign --effective)."},
     {"tls.sip.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted on the SIP side. Empty: those of tls.external.ca."},
     {"tls.sip.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM certificate chain shown on the SIP side. Empty: tls.external.certificate."},
     {"tls.sip.key", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM private key of tls.sip.certificate."},
+    {"tls.sip.next", kString, kNew, "date and paths", 0, 2 * kPathBytes + 32, "", "",
+     "The pair that takes the place of tls.sip.certificate and .key from a date on, written DATE "
+     "CERTIFICATE KEY: 2026-12-01T06:00:00Z and two PEM paths (fedctl cert assign --effective)."},
     {"user/*/name", kString, kLive, "text", 0, kTextBytes, "", "",
      "The user's name for people, as it was imported."},
     {"user/*/policy", kString, kLive, "policy name", 0, 64, "", "",
@@ -300,6 +311,7 @@ constexpr std::string_view kOfNode[] = {
     "tls.external.certificate",
     "tls.external.crl",
     "tls.external.key",
+    "tls.external.next",
     "tls.internal.",
     "tls.sip.",
     "xmpp.limits.connections",

@@ -5,6 +5,7 @@
 
 #include "core/base/limits.hpp"
 #include "core/config/domain.hpp"
+#include "core/config/timestamp.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate::rules {
@@ -321,6 +322,23 @@ private:
         sip.options_interval = tree_.duration("sip.options_interval");
     }
 
+    std::optional<TlsFiles::Next> next_files(const std::string& key, const std::string& text) {
+        const std::size_t first = text.find(' ');
+        const std::size_t second = text.find(' ', std::min(first, text.size() - 1) + 1);
+        const auto from = config::parse_time(text.substr(0, first));
+        if (second != std::string::npos && from) {
+            TlsFiles::Next next{*from, text.substr(first + 1, second - first - 1),
+                                text.substr(second + 1)};
+            if (next.certificate.starts_with('/') && next.key.starts_with('/') &&
+                next.key.find(' ') == std::string::npos)
+                return next;
+        }
+        complain(key,
+                 "is not DATE CERTIFICATE KEY, as 2026-12-01T06:00:00Z /etc/fedgate/new.pem "
+                 "/etc/fedgate/new.key");
+        return std::nullopt;
+    }
+
     TlsFiles tls_files(const std::string& prefix) {
         TlsFiles files{tree_.text(prefix + ".certificate"), tree_.text(prefix + ".key"),
                        tree_.text(prefix + ".ca")};
@@ -328,6 +346,9 @@ private:
             const bool no_key = files.key.empty();
             complain(prefix + (no_key ? ".certificate" : ".key"),
                      "needs " + prefix + (no_key ? ".key" : ".certificate") + " beside it");
+        }
+        if (const std::string text = tree_.text(prefix + ".next"); !text.empty()) {
+            files.next = next_files(prefix + ".next", text);
         }
         return files;
     }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,18 @@ struct TlsFiles {
     std::string certificate;  // PEM paths; empty: none
     std::string key;
     std::string ca;
+    struct Next {
+        WallTime from{};
+        std::string certificate;
+        std::string key;
+        bool operator==(const Next&) const = default;
+    };
+    std::optional<Next> next{};  // takes their place then
 
+    [[nodiscard]] TlsFiles at(WallTime now) const {
+        if (!next || now < next->from) return *this;
+        return {next->certificate, next->key, ca};
+    }
     bool operator==(const TlsFiles&) const = default;
 };
 
