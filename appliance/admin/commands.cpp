@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/certificates.hpp"
+#include "appliance/admin/doctor.hpp"
 #include "appliance/admin/history.hpp"
 #include "appliance/admin/names.hpp"
 #include "appliance/admin/partners.hpp"
@@ -15,6 +17,7 @@
 #include "appliance/admin/topology.hpp"
 #include "appliance/admin/users.hpp"
 #include "core/config/domain.hpp"
+#include "core/config/timestamp.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -94,6 +97,18 @@ Json routes_of(const Status& status) {
     return rows;
 }
 
+Json certificates_of(const Status& status, WallTime now) {
+    Json rows = Json::array();
+    for (const CertificateInUse& one : status.certificates) {
+        rows.push_back(
+            {{"purposes", one.purposes},
+             {"file", one.file},
+             {"not_after", config::format_time(one.not_after)},
+             {"days", std::chrono::floor<std::chrono::days>(one.not_after - now).count()}});
+    }
+    return rows;
+}
+
 Json status_of(AdminHost& host, const Configuration& configuration) {
     Status status = host.status();
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
@@ -118,6 +133,7 @@ Json status_of(AdminHost& host, const Configuration& configuration) {
              {"next_hops", next_hops_of(status)},
              {"links", links_of(status)},
              {"routes", routes_of(status)},
+             {"certificates", certificates_of(status, now)},
              {"nodes", nodes_of(status)},
              {"remarks", status.remarks}};
     if (status.store) out["store"] = store_of(*status.store, now);
@@ -487,6 +503,8 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "services") {
         return services(strings_of(request, "arguments"), host, configuration.snapshot().settings);
     }
+    if (verb == "cert") return answer_cert(request, configuration);
+    if (verb == "doctor") return answer_doctor(request, host, configuration);
     if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);
     if (verb == "explain") return explain(strings_of(request, "arguments"), configuration);

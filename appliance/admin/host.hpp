@@ -121,6 +121,7 @@ struct Status {
     std::optional<Store> store;      // none: no gateway is here
     std::vector<Link> links;         // where one role is on other machines
     std::vector<Route> routes;
+    std::vector<CertificateInUse> certificates;
     std::vector<NodeCommit> nodes;     // of the pool, this one first; empty: there is no other
     std::vector<std::string> remarks;  // what an administrator should know, one sentence each
 };
@@ -189,6 +190,11 @@ public:
     // Empty, or why there can be none here: a sentence without a full stop.
     [[nodiscard]] virtual std::string why_no_streams() { return {}; }
     [[nodiscard]] virtual std::vector<Counter> counters() = 0;
+    // Sets up a stream of `our` domain with `their`, if none is there: a partner, as things are.
+    // Soon; what has come of it, streams() and failures() tell.
+    virtual void open_stream(const std::string& our, const std::string& their) {
+        static_cast<void>(our), static_cast<void>(their);
+    }
     // At most one row for each domain and direction.
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
 

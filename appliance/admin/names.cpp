@@ -39,8 +39,8 @@ std::vector<Pool> pools_of(const config::Tree& tree, const std::string& route) {
 }
 
 // RFC 6120 section 3.2.1, XEP-0368.
-void add_services(Json& zone, const std::string& domain, const std::string& host, unsigned priority,
-                  const rules::Settings& settings) {
+void add_services(Json& zone, Json& records, const std::string& domain, const std::string& host,
+                  unsigned priority, const rules::Settings& settings) {
     const std::pair<const char*, const std::vector<config::Address>*> services[] = {
         {"_xmpp-server", &settings.xmpp.listen}, {"_xmpps-server", &settings.xmpp.listen_tls}};
     for (const auto& [service, listen] : services) {
@@ -48,6 +48,12 @@ void add_services(Json& zone, const std::string& domain, const std::string& host
         zone.push_back(std::string(service) + "._tcp." + domain + ". " + kTtl + " IN SRV " +
                        std::to_string(priority) + " " + std::to_string(kWeight) + " " +
                        std::to_string(listen->front().port) + " " + host + ".");
+        records.push_back({{"name", std::string(service) + "._tcp." + domain},
+                           {"domain", domain},
+                           {"direct_tls", listen == &settings.xmpp.listen_tls},
+                           {"priority", priority},
+                           {"port", listen->front().port},
+                           {"target", host}});
     }
 }
 
@@ -59,6 +65,7 @@ Json plan(const Configuration& configuration) {
             "there is no domain of ours yet: domain/DOMAIN/next_hop says where its users are");
     }
     Json zone = Json::array();
+    Json records = Json::array();
     std::set<std::string> hosts;
     for (const rules::SipDomain& domain : snapshot.sip_domains()) {
         const std::string route = domain.site.empty() ? "" : tree.text("site/*/route", domain.site);
@@ -69,17 +76,24 @@ Json plan(const Configuration& configuration) {
             if (before == nullptr || before->rank != pool.rank) priority += kPriorityStep;
             before = &pool;
             for (const std::string& host : pool.hosts) {
-                add_services(zone, domain.name, host, priority, snapshot.settings);
+                add_services(zone, records, domain.name, host, priority, snapshot.settings);
                 hosts.insert(host);
             }
         }
         if (pools.empty()) {  // one machine is all there is
             const std::string host = "xmpp." + domain.name;
-            add_services(zone, domain.name, host, kPriorityStep, snapshot.settings);
+            add_services(zone, records, domain.name, host, kPriorityStep, snapshot.settings);
             hosts.insert(host);
         }
     }
-    return {{"ok", true}, {"zone", std::move(zone)}, {"addresses", hosts}};
+    Json servers = Json::array();
+    for (const config::Address& one : snapshot.settings.dns_servers) servers.push_back(one.text);
+    return {{"ok", true},
+            {"zone", std::move(zone)},
+            {"addresses", hosts},
+            {"records", std::move(records)},
+            {"servers", std::move(servers)},
+            {"certificate", snapshot.settings.tls_external.certificate}};
 }
 
 }  // namespace
@@ -89,7 +103,8 @@ Json answer_dns(const Json& request, const Configuration& configuration) {
     const std::vector<std::string> words = strings_of(request, "arguments");
     if (action.empty() && words.size() == 1) action = words[0];
     if (action == "plan") return plan(configuration);
-    return refusal("dns has no action '" + action.substr(0, 64) + "'; there is plan");
+    return refusal("dns has no action '" + action.substr(0, 64) +
+                   "'; there is plan, and fedctl has check");
 }
 
 }  // namespace fedgate::admin

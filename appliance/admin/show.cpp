@@ -161,6 +161,14 @@ std::string show_status(const Json& answer) {
         {"XMPP streams",
          count_of(answer, "streams_in") + " in, " + count_of(answer, "streams_out") + " out"},
         {"SIP", count_of(answer, "sip_connections") + " connections"}};
+    for (const Json& one : array_of(answer, "certificates")) {
+        const auto days = one.value("days", std::int64_t{0});
+        rows.push_back({"certificate",
+                        string_of(one, "purposes") + ": " + string_of(one, "file") + ", " +
+                            (days < 0 ? "EXPIRED on " + string_of(one, "not_after").substr(0, 10)
+                                      : std::to_string(days) + " days left, until " +
+                                            string_of(one, "not_after").substr(0, 10))});
+    }
     if (answer.contains("store")) rows.push_back({"store", store_of(answer["store"])});
     const Json& routes = array_of(answer, "routes");
     for (const Json& route : routes) {

@@ -6,9 +6,12 @@
 #include <iterator>
 #include <span>
 #include <string_view>
+#include <unistd.h>
 
+#include "appliance/admin/certificate_tool.hpp"
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/cmdlets.hpp"
+#include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/user_words.hpp"
 #include "appliance/admin/words.hpp"
@@ -28,6 +31,13 @@ constexpr std::string_view kHelp =
   counters            everything that is counted
   explain FROM TO     may these two converse, and which rule decides
   dns plan            the records to publish, as zone lines: for each of our domains and each edge
+  cert ...            certificates: request, import, assign, check; see below
+  dns check           are those there, are they right, do they lead here; --server ADDRESS asks
+                      that name server instead of ours
+  doctor DOMAIN       why we don't come together with this domain: DNS, TCP, stream, TLS, certificate,
+                      SASL or dialback, partner rule, user policy, route, SIP leg; names the first
+                      that is broken, whose side it is, and what to do. It sets up a stream.
+                      --from ADDRESS for that user of ours; --server ADDRESS as above
   services            which roles run here; services stop --graceful finishes what is under way, for
                       at most 10 s, hands its links over to others, and stops (as SIGTERM does)
   partner ...         the domains that we federate with; see below
@@ -82,6 +92,28 @@ a whole, and lets him converse with partners if it has both federation_access an
   fedctl user remove ADDRESS...                 list them no longer
   --dry-run, --comment, --confirm               as with partner
 
+Certificates, of this machine; all but assign works without a running daemon, too:
+
+  fedctl cert request               a key and a request for an authority; asks what it is not told
+    --for external|internal|sip     towards partners (default), between our machines, towards SIP
+    --key rsa:2048                  or rsa:3072 rsa:4096 ecdsa:p256 ecdsa:p384
+    --organisation O --unit U --city C --state S --country FR --friendly-name TEXT
+    --extra NAME --without NAME     names besides those that the configuration asks for: our domains,
+                                    sip.DOMAIN, the edges
+    --exportable no                 fedctl cert export will not give out the key
+    --name NAME --file FILE         what it is called here, and where the request goes
+    --yes, --ask                    no questions; questions, terminal or not
+  fedctl cert import FILE... [--assign]    what the authority has sent (PEM, DER), or a PFX or PEM
+                                    file with its key; --password-file FILE (- is standard input)
+  fedctl cert assign NAME --for external,sip    use it: for new connections, none is dropped
+    --effective 2026-12-01          from that day or time (UTC) on; --cancel --for external
+  fedctl cert list | show NAME      those of dirs.state/certificates and those in use; NAME or a file
+  fedctl cert check [NAME] [--for]  names, key, chain, purpose, dates, weakness: what is wrong with
+                                    those in use, or with this one, and what to do
+  fedctl cert export NAME --file FILE    with its key, for the other edges of the pool
+  --config FILE       the configuration of a daemon that does not run
+  Keys are made in dirs.state/certificates, mode 0600, and stay there.
+
 Sites, pools and routes, where edges and gateways are on machines of their own:
 
   fedctl pool list | show POOL      edges and gateways: priority, members, the links with them
@@ -131,10 +163,10 @@ Settings, as with sysctl(8):
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
-constexpr std::string_view kVerbs[] = {"status", "ports",    "streams", "counters", "explain",
-                                       "reload", "partner",  "policy",  "user",     "cs",
-                                       "site",   "pool",     "route",   "config",   "sysctl",
-                                       "dns",    "services", "help",    "version"};
+constexpr std::string_view kVerbs[] = {
+    "status", "ports", "streams", "counters", "explain",  "reload", "partner",
+    "policy", "user",  "site",    "cs",       "pool",     "route",  "config",
+    "sysctl", "dns",   "cert",    "doctor",   "services", "help",   "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -191,11 +223,22 @@ private:
             return tell({{"verb", "explain"}, {"arguments", rest}}, show_explain);
         }
         if (verb == "dns") {
-            if (rest.size() != 1 || rest[0] != "plan") return usage("dns takes one word: plan");
-            return tell({{"verb", "dns"}, {"action", "plan"}}, show_dns);
+            if (rest.size() == 1 && rest[0] == "plan")
+                return tell({{"verb", "dns"}, {"action", "plan"}}, show_dns);
+            return dns_check(rest);
         }
+        if (verb == "doctor") return doctor(rest);
         if (verb == "services") {
             return tell({{"verb", "services"}, {"arguments", rest}}, show_services);
+        }
+        if (verb == "cert") {
+            const bool terminal = &in_ == &std::cin && isatty(STDIN_FILENO) != 0;
+            return run_certificate_tool(
+                {in_, out_, err_, json_, terminal,
+                 [this](const Json& request, Json& answer, std::string& why) {
+                     return ask(socket_, request, answer, why);
+                 }},
+                rest);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);
@@ -247,6 +290,45 @@ private:
         const std::string error = string_of(answer, "error");
         if (!error.empty()) err_ << "fedctl: " << for_terminal(error) << "\n";
         return kExitRefused;
+    }
+
+    // What fedctl found itself; `good` decides.
+    template <typename Show>
+    int tell_found(const Json& found, Show&& show, const std::string& why) {
+        if (found.is_null() || found.empty()) return fail(why);
+        out_ << (json_ ? write_json(found) + "\n" : for_terminal(show(found)));
+        return bool_of(found, "good") ? kExitOk : kExitRefused;
+    }
+
+    int dns_check(const std::vector<std::string>& rest) {
+        static constexpr std::string_view kKnown[] = {"--server="};
+        Words words;
+        std::string why;
+        if (rest.empty() || rest[0] != "check") return usage("dns takes plan, or check");
+        if (!cut_words(rest, kKnown, words, why)) return usage(why);
+        if (!words.words.empty()) return usage("dns check takes --server ADDRESS only");
+        Json plan;
+        if (!ask(socket_, {{"verb", "dns"}, {"action", "plan"}}, plan, why)) return fail(why);
+        if (!bool_of(plan, "ok")) return fail(string_of(plan, "error"));
+        const Json found = check_dns(plan, words.options["--server"], why);
+        return tell_found(found, show_dns_check, why);
+    }
+
+    int doctor(std::vector<std::string> rest) {
+        static constexpr std::string_view kKnown[] = {"--server=", "--from="};
+        Words words;
+        std::string why;
+        rest.insert(rest.begin(), "doctor");
+        if (!cut_words(rest, kKnown, words, why)) return usage(why);
+        if (words.words.size() != 1)
+            return usage("doctor takes a partner's domain: fedctl doctor DOMAIN [--from ADDRESS]");
+        const Json found = run_doctor(
+            words.words[0], words.options["--from"], words.options["--server"],
+            [this](const Json& request, Json& answer, std::string& reason) {
+                return ask(socket_, request, answer, reason);
+            },
+            why);
+        return tell_found(found, show_doctor, why);
     }
 
     struct Options {

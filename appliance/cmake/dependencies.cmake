@@ -5,6 +5,7 @@ find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 find_package(mimalloc REQUIRED)
 find_package(SQLite3 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
 # The set-up owns the key of the cache (version, options, patch): ask it, don't repeat it.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS

@@ -617,6 +617,18 @@ std::vector<admin::StreamRow> Node::streams() {
     return rows;
 }
 
+// A ping of the domain: an answer, if there is one, is nobody's.
+void Node::open_stream(const std::string& our, const std::string& their) {
+    if (!edge_ || workers_.empty()) return;
+    Worker* const worker = workers_.front().get();
+    static_cast<void>(group_->post(0, [worker, our, their](Shard&) {
+        const std::string ping = "<iq type='get' id='fedgate-doctor' from='" + our + "' to='" +
+                                 their + "'><ping xmlns='urn:xmpp:ping'/></iq>";
+        if (worker->edge() == nullptr) return;
+        static_cast<void>(worker->edge()->take_stanza({link::kForNow, our, their, ping}));
+    }));
+}
+
 std::vector<admin::FailureRow> Node::failures() {
     std::map<std::pair<std::string, bool>, admin::FailureRow> rows;  // the latest of all cores
     for (edge::LastFailure& one : gather<edge::LastFailure>([](Worker& worker) {

@@ -43,6 +43,7 @@ public:
     [[nodiscard]] std::vector<admin::StreamRow> streams() override;
     [[nodiscard]] std::string why_no_streams() override;
     [[nodiscard]] std::vector<admin::Counter> counters() override;
+    void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     void drain() override;
     [[nodiscard]] bool drained() override;

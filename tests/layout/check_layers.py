@@ -25,7 +25,7 @@ SYSTEM_IO = re.compile(r"<(liburing|wolfssl/ssl|sys/|netinet/|arpa/|netdb|poll|t
 DOORS = {
     "liburing": ("core/run",), "unbound": ("net/resolver",),
     "wolfssl": ("net", "core/base/hash"), "sqlite3": ("appliance/store",),
-    "libpq": ("appliance/store",),
+    "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx",),
 }
 INCLUDE = re.compile(r'\s*#\s*include\s+("([^"]+)/[^"/]+"|"[^"/]+"|<[^>]+>)')
 TOPS = ("core", "net", "xml", "sip", "appliance", "bench", "tests")

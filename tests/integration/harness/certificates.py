@@ -91,14 +91,15 @@ class Authority:
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def issue(self, *names, rsa=False, expired=False, label=None, kind=None, alt_names=None,
-              usage="serverAuth,clientAuth", days=(-1, 20), digest="sha256", more=None):
+              usage="serverAuth,clientAuth", days=(-1, 20), digest="sha256", more=None, request=None):
         """A certificate for client and server use; its first name is the subject's common name.
 
         kind: of the key, for openssl; alt_names: the whole subjectAltName, empty: none; days: valid
-        from and to, seen from today; more: further lines of extensions instead of the usual ones.
+        from and to, seen from today; more: further lines of extensions instead of the usual ones;
+        request: somebody else's, whose key stays where it is.
         """
         stem = self.stem(label or names[0])
-        made, request, extensions = self.files(stem)
+        made, own_request, extensions = self.files(stem)
         kind = kind or (RSA if rsa else P256)
         lines = [more or "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature"
                  + (",keyEncipherment" if kind[0].startswith("rsa") else "")]
@@ -107,12 +108,13 @@ class Authority:
         lines += [f"subjectAltName={alt_names}"] if alt_names else []
         lines += [f"extendedKeyUsage={usage}"] if usage else []
         extensions.write_text("\n".join(lines) + "\n")
-        openssl("req", "-new", "-newkey", *kind, "-nodes", "-subj", f"/CN={names[0]}",
-                "-keyout", made.key, "-out", request)
+        if not request:
+            openssl("req", "-new", "-newkey", *kind, "-nodes", "-subj", f"/CN={names[0]}",
+                    "-keyout", made.key, "-out", own_request)
+            made.key.chmod(0o600)
         begin, end = (-20, -1) if expired else days
-        self.ca("-in", request, "-out", made.certificate, "-notext", "-extfile", extensions,
+        self.ca("-in", request or own_request, "-out", made.certificate, "-notext", "-extfile", extensions,
                 "-startdate", self.date(begin), "-enddate", self.date(end), "-md", digest)
-        made.key.chmod(0o600)
         return made
 
     def self_signed(self, *names):

@@ -76,14 +76,15 @@ class Fedgate(Placed):
         """That are open when it has started."""
         return 5269, self.sip[1]
 
-    async def control(self, *words):
-        """What fedctl prints."""
+    async def control(self, *words, text=None):
+        """What fedctl prints; text: its standard input."""
         child = await asyncio.create_subprocess_exec(
-            self.binaries / "fedctl", "-s", f"{self.directory}/admin.sock", *words,
+            self.binaries / "fedctl", "-s", f"{self.directory}/admin.sock", *map(str, words),
+            stdin=asyncio.subprocess.PIPE if text is not None else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-        output, _ = await asyncio.wait_for(child.communicate(), 20)
+        output, _ = await asyncio.wait_for(child.communicate(text and text.encode()), 40)
         if child.returncode != 0:
-            raise Failed(f"fedctl {' '.join(words)}: {output.decode()}")
+            raise Failed(f"fedctl {' '.join(map(str, words))}: {output.decode()}")
         return output.decode()
 
     async def stop(self):

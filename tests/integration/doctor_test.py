@@ -1,0 +1,184 @@
+"""fedctl doctor and fedctl dns check: faults planted one by one, on a real Prosody, Unbound and Kamailio."""
+import json
+import unittest
+
+from harness.certificates import Authority
+from harness.dns import Dns
+from harness.gate import GateTest
+from harness.process import Failed, wait_until
+from harness.world import SIP_DOMAIN, XMPP_DOMAIN, PARTNER_KEYS, PeerTest, World
+from kamailio_test import KamailioWorld
+from route_test import RouteWorld, KEYS
+
+STRICT = {"type": "federated", "tls": "required", "sasl": "required", "dialback": "no"}
+BY_DIALBACK = {"type": "federated", "tls": "required", "sasl": "none", "dialback": "yes"}
+# What is wrong with each of these domains, all on one Prosody.
+DOMAINS = ("no-srv", "no-address", "wrong-target", "closed", "expired", "wrong-name", "untrusted",
+           "no-dialback", "stranger", "off", "good")
+
+
+class Ward(World):
+    """A partner for each planted fault."""
+
+    def __init__(self, *arguments, **options):
+        keys = {}
+        for name in DOMAINS:
+            if name == "stranger":
+                continue
+            terms = BY_DIALBACK if name == "no-dialback" else STRICT
+            keys |= {f"partner/{name}.example/{key}": value for key, value in terms.items()}
+        keys["partner/off.example/enabled"] = "no"
+        keys |= {"policy/none/description": "nothing", f"user/nobody@{SIP_DOMAIN}/policy": "none",
+                 "xmpp.rate.connections_per_address": "none"}
+        super().__init__(*arguments, keys=keys, **options)
+        served = self.prosody.certificates
+        for name in DOMAINS:
+            domain = f"{name}.example"
+            if name in ("no-srv", "wrong-target"):
+                continue
+            served[domain] = (self.authority.issue(domain, expired=True) if name == "expired"
+                              else self.authority.issue("elsewhere.example") if name == "wrong-name"
+                              else self.authority.self_signed(domain) if name == "untrusted"
+                              else self.authority.issue(domain))
+
+    def more_records(self):
+        address = self.prosody.address
+        lines = [f"host.example. IN A {address}"]
+        for name in DOMAINS:
+            port, host = (1 if name == "closed" else 5269), "host.example."
+            if name == "no-srv":
+                continue
+            if name == "no-address":
+                host = "nowhere.example."
+            lines.append(f"_xmpp-server._tcp.{name}.example. IN SRV 0 0 {port} {host}")
+        return lines
+
+
+async def examine(fedgate, domain, *options):
+    """The steps by their names, and the first broken one."""
+    try:
+        text = await fedgate.control("--json", "doctor", domain, *options)
+    except Failed as failed:
+        text = str(failed).partition(": ")[2]
+    answer = json.loads(text)
+    return {step["step"]: step for step in answer["steps"]}, answer.get("first")
+
+
+class Doctor(PeerTest):    # Q3, Q4
+    async def test_planted_faults_of_partners(self):
+        world = await self.world(of=Ward)
+        expected = {    # domain: step, side, what the text says, what the advice says
+            "no-srv": ("DNS", "theirs", "there is no record _xmpp-server._tcp.no-srv.example", "publish"),
+            "no-address": ("DNS", "theirs", "nowhere.example has no address", "correct the target"),
+            "wrong-target": ("stream", "theirs", "host-unknown", "names the wrong one"),
+            "closed": ("TCP", "theirs", "Connection refused", "its port is closed"),
+            "expired": ("certificate", "theirs", "expired on", "has to renew it"),
+            "wrong-name": ("certificate", "theirs", "not wrong-name.example", "get one that names"),
+            "untrusted": ("certificate", "theirs", "untrusted.example", "partner set untrusted.example ca="),
+            "no-dialback": ("SASL or dialback", "theirs", "", "switch dialback on"),
+            "stranger": ("partner rule", "ours", "", "fedctl partner add stranger.example"),
+            "off": ("partner rule", "ours", "switched off", "enabled=yes"),
+        }
+        for name, (step, side, text, advice) in expected.items():
+            with self.subTest(name):
+                _, first = await examine(world.fedgate, f"{name}.example")
+                self.assertIsNotNone(first, name)
+                self.assertEqual((first["step"], first["side"]), (step, side), first)
+                self.assertIn(text, first["text"])
+                self.assertIn(advice, first["advice"])
+        for domain in ("good.example", XMPP_DOMAIN):
+            steps, first = await examine(world.fedgate, domain)
+            self.assertIsNone(first)
+            self.assertIn("certificate", steps["SASL or dialback"]["text"])
+            self.assertTrue(all(step["state"] == "ok" for step in steps.values()), steps)
+        # A user whose policy lets nothing through; everybody else may.
+        _, first = await examine(world.fedgate, "good.example", "--from", f"sip:nobody@{SIP_DOMAIN}")
+        self.assertEqual((first["step"], first["side"]), ("user policy", "ours"))
+        self.assertIn("policy set none federation_access=yes", first["advice"])
+        said = await world.fedgate.control("doctor", "good.example")
+        self.assertIn("nothing stands in the way", said)
+        with self.assertRaisesRegex(Failed, "is not a domain name"):
+            await world.fedgate.control("doctor", "not a domain")
+        await world.fedgate.control("sysctl", "-w", "federation.allow=no")
+        _, first = await examine(world.fedgate, "good.example")
+        self.assertIn("federation.allow=yes", first["advice"])
+
+    async def test_a_sip_pool_that_refuses(self):
+        world = await self.world(of=KamailioWorld, keys={"sip.options_interval": "1s"})
+        _, first = await examine(world.fedgate, XMPP_DOMAIN)
+        self.assertIsNone(first)
+        await world.kamailio.kill()
+
+        async def is_noticed():
+            return " down " in await world.fedgate.control("status")
+        await wait_until(is_noticed, "that it is down", 20)
+        steps, first = await examine(world.fedgate, XMPP_DOMAIN)
+        self.assertEqual((first["step"], first["side"]), ("SIP leg", "ours"), steps)
+        self.assertIn(f"domain/{SIP_DOMAIN}/next_hop", first["advice"])
+
+    async def test_a_route_to_a_dead_pool(self):
+        world = await self.world(of=RouteWorld, keys=KEYS)
+        near, far = world.fedgate.edges
+        await near.kill()
+
+        async def has_moved():
+            return "near has no edge" in await world.fedgate.control("status")
+        await wait_until(has_moved, "the other pool", 20)
+        steps, first = await examine(world.fedgate, XMPP_DOMAIN)
+        self.assertIsNone(first)
+        self.assertEqual(steps["route"]["state"], "warning")
+        self.assertIn("near", steps["route"]["text"])
+        await far.kill()
+
+        async def are_gone():
+            return "no edge is connected" in await world.fedgate.control("status")
+        await wait_until(are_gone, "that no edge is there", 20)
+        _, first = await examine(world.fedgate, XMPP_DOMAIN)
+        self.assertEqual((first["step"], first["side"]), ("route", "ours"))
+
+
+class DnsCheck(GateTest):    # D6
+    async def check(self, *records):
+        """State of each record, as a name server says that has these."""
+        dns = await Dns(self.directory / f"dns{len(records)}", list(records)).start()
+        self.addAsyncCleanup(dns.stop)
+        try:
+            text = await self.fedgate.control("--json", "dns", "check", "--server", dns.server)
+        except Failed as failed:
+            text = str(failed).partition(": ")[2]
+        return json.loads(text)["records"]
+
+    async def test_records(self):
+        await self.gate()
+        here, host = self.fedgate.address, f"xmpp.{SIP_DOMAIN}"
+        good = [f"_xmpp-server._tcp.{SIP_DOMAIN}. IN SRV 10 50 5269 {host}.",
+                f"_xmpps-server._tcp.{SIP_DOMAIN}. IN SRV 10 50 5270 {host}."]
+        rows = await self.check(*good, f"{host}. IN A {here}")
+        self.assertEqual([row["state"] for row in rows], ["right"] * 3, rows)
+        self.assertIn("shows our certificate", rows[2]["text"])
+        for what, records, record, text in (
+                ("none", [], "_xmpp-server", "there is no such record"),
+                ("port", [good[0].replace("5269", "5222"), good[1], f"{host}. IN A {here}"], "_xmpp-server",
+                 "at port 5222, and we listen at 5269"),
+                ("address", good, host, "has no address"),
+                ("elsewhere", [*good, f"{host}. IN A 127.0.0.1"], host, "can't be reached"),
+                ("besides", [*good, f"{host}. IN A {here}",
+                             f"_xmpp-server._tcp.{SIP_DOMAIN}. IN SRV 5 0 5269 old.example.",
+                             "# another"], "_xmpp-server", "also leads to old.example:5269")):
+            with self.subTest(what):
+                rows = await self.check(*[line for line in records if not line.startswith("#")])
+                bad = [row for row in rows if row["state"] not in ("right", "unknown")]
+                self.assertTrue(any(row["record"].startswith(record) and text in row["text"]
+                                    and row["advice"] for row in bad), rows)
+        # The zone lines of dns plan are what dns check wants.
+        plan = [line for line in (await self.fedgate.control("dns", "plan")).splitlines() if " SRV " in line]
+        rows = await self.check(*plan, f"{host}. IN A {here}", "x. IN A 127.0.0.1")
+        self.assertEqual({row["state"] for row in rows}, {"right"}, rows)
+        with self.assertRaisesRegex(Failed, "--server is an address"):
+            await self.fedgate.control("dns", "check", "--server", "ns.example")
+        silent = await self.fedgate.control("--json", "status")
+        self.assertTrue(json.loads(silent)["ok"])
+
+
+if __name__ == "__main__":
+    unittest.main()
