@@ -35,7 +35,7 @@ public:
         const rules::Partner& terms = partner != nullptr ? *partner : rules_.partners().front();
         Json steps{rule(partner), policy(partner), route(), sip_leg()};
         const bool usable = partner != nullptr && partner->enabled && rules_.settings.edge &&
-                            rules_.settings.federation_allow;
+                            rules_.settings.federation_allow && rules_.sip_domain(our_) != nullptr;
         if (usable && open) host_.open_stream(our_, their_);
         const rules::Settings& s = rules_.settings;
         Json servers = Json::array();

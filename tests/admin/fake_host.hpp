@@ -25,6 +25,9 @@ public:
         return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}};
     }
     std::vector<FailureRow> failures() override { return failure_rows; }
+    void open_stream(const std::string& our, const std::string& their) override {
+        opened.emplace_back(our, their);
+    }
     void drain() override {
         ++drains;
         state.state = "draining";
@@ -63,6 +66,7 @@ public:
     std::vector<Received> received;
     std::vector<Held> told;
     std::vector<EventId> events;
+    std::vector<std::pair<std::string, std::string>> opened;
     std::uint64_t oldest = 0;
     bool follow = true;  // every core takes a new snapshot at once
     bool may_end = true;
