@@ -93,8 +93,9 @@ private:
         if (!s.node.empty()) return s.node;
         std::vector<std::string> known = members(s.edge ? "edge" : "gateway");
         const std::string host = host_name();
-        if (known.size() == 1 && std::ranges::find(known, host) == known.end()) return known[0];
-        return host;
+        if (known.size() == 1) return known[0];
+        // Of several it may be any: then the administrator has to say which.
+        return std::ranges::find(known, host) != known.end() ? host : std::string();
     }
 
     [[nodiscard]] Json internal() const {
