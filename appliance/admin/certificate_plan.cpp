@@ -38,7 +38,9 @@ public:
     }
 
 private:
-    static Json of(const std::string& prefix, const rules::TlsFiles& files, bool used, Json names) {
+    static Json of(const std::string& prefix, const rules::TlsFiles& set, bool used, Json names) {
+        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        const rules::TlsFiles files = set.at(now);  // without what is scheduled, once it is in use
         Json out{{"certificate", files.certificate},
                  {"key", files.key},
                  {"ca", files.ca},

@@ -42,6 +42,12 @@ WallTime now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
+// Also where one may not look: then what is done with it says why.
+bool is_there(const std::string& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
 std::string joined(const std::vector<std::string>& items) {
     std::string text;
     for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
@@ -320,8 +326,7 @@ private:
     [[nodiscard]] std::string free_name(const std::string& start) const {
         for (int number = 1;; ++number) {
             const std::string name = number == 1 ? start : start + "-" + std::to_string(number);
-            if (!fs::exists(path_of(name, ".key")) && !fs::exists(path_of(name, ".pem")))
-                return name;
+            if (!is_there(path_of(name, ".key")) && !is_there(path_of(name, ".pem"))) return name;
         }
     }
     static bool is_name(const std::string& text) {
@@ -461,7 +466,7 @@ private:
             if (!yes(ask("", "Make the key and the request", "yes"), good) || !good)
                 return fail("nothing was made");
         }
-        if (fs::exists(path_of(wish.name, ".key"))) {
+        if (is_there(path_of(wish.name, ".key"))) {
             return fail("there is a key " + path_of(wish.name, ".key") +
                         " already: take another --name");
         }
@@ -519,6 +524,14 @@ private:
         Json info = parse_json(text);
         return info.is_object() ? info : Json::object();
     }
+    // By whatever path it was named.
+    [[nodiscard]] Json info_of_file(const std::string& file) const {
+        std::error_code ignored;
+        const fs::path above = fs::path(file).parent_path();
+        return fs::equivalent(above.empty() ? "." : above, directory(), ignored)
+                   ? info_of(fs::path(file).stem())
+                   : Json::object();
+    }
     // Which purposes have this file, now or next.
     [[nodiscard]] std::string uses_of(const std::string& file) const {
         std::vector<std::string> uses;
@@ -537,11 +550,10 @@ private:
     // A name of ours, or a file.
     bool read_bundle(const std::string& typed, Bundle& bundle, std::string& file,
                      std::string& why) const {
-        file =
-            is_name(typed) && fs::exists(path_of(typed, ".pem")) ? path_of(typed, ".pem") : typed;
+        file = is_name(typed) && is_there(path_of(typed, ".pem")) ? path_of(typed, ".pem") : typed;
         std::string text;
-        if (!fs::exists(file) && is_name(typed)) {
-            const bool requested = fs::exists(path_of(typed, ".key"));
+        if (!is_there(file) && is_name(typed)) {
+            const bool requested = is_there(path_of(typed, ".key"));
             why = requested ? typed + " is a request: its certificate has not been imported yet"
                             : "there is no certificate " + typed +
                                   did_you_mean(typed, known_names()) + " (fedctl cert list)";
@@ -577,7 +589,7 @@ private:
                 return string_of(what["next"], "key");
         }
         const std::string beside = fs::path(file).replace_extension(".key");
-        return fs::exists(beside) ? beside : std::string();
+        return is_there(beside) ? beside : std::string();
     }
 
     int list() {
@@ -601,7 +613,7 @@ private:
                 row["certificate"] = describe_certificate(ders->front(), now());
                 row["state"] = "certificate";
             } else {
-                row["state"] = there || fs::exists(file) ? "unreadable" : "request";
+                row["state"] = there || is_there(file) ? "unreadable" : "request";
             }
             rows.push_back(std::move(row));
         };
@@ -636,10 +648,10 @@ private:
         if (words_.size() != 1) return usage("cert show takes a name (fedctl cert list) or a file");
         if (!read_plan(why)) return fail(why);
         std::string text;
-        const std::string request = is_name(words_[0]) && fs::exists(path_of(words_[0], ".csr"))
+        const std::string request = is_name(words_[0]) && is_there(path_of(words_[0], ".csr"))
                                         ? path_of(words_[0], ".csr")
                                         : words_[0];
-        const bool has_certificate = fs::exists(path_of(words_[0], ".pem"));
+        const bool has_certificate = is_there(path_of(words_[0], ".pem"));
         if (!has_certificate && read_regular_file(request, text, why)) {
             if (const auto ders = net::parse_pem(text, "CERTIFICATE REQUEST");
                 ders && !ders->empty()) {
@@ -654,7 +666,7 @@ private:
         std::string shown =
             file + (uses_of(file).empty() ? ", not in use" : ", for " + uses_of(file));
         shown += "\n";
-        const Json info = info_of(words_[0]);
+        const Json info = info_of_file(file);
         if (info.contains("friendly_name")) {
             shown += "  " + string_of(info, "friendly_name") +
                      (bool_of(info, "exportable") ? "" : " (key not exportable)") + "\n";
@@ -718,8 +730,12 @@ private:
 
     // --- import
 
-    bool read_password(Secret& password, bool& known, std::string& why) {
+    // Once, and not before a file needs it: standard input gives it once only.
+    bool read_password(bool& known, std::string& why) {
+        Secret& password = password_;
         known = true;
+        if (password_read_) return true;
+        password_read_ = true;
         if (has("--password")) {
             options_.err << "fedctl: --password can be read by everybody on this machine while "
                             "this runs, and stays in your shell's history: use --password-file "
@@ -742,7 +758,7 @@ private:
                 password.text.pop_back();
             return true;
         }
-        known = false;
+        known = password_read_ = false;
         return true;
     }
     void ask_password(const std::string& file, Secret& password) {
@@ -757,14 +773,16 @@ private:
     // Appends what one file has.
     bool read_part(const std::string& file, Bundle& bundle, std::string& friendly_name,
                    std::string& why) {
-        Secret bytes, password;
+        Secret bytes;
+        Secret& password = password_;
         bool known = false;
         if (!read_file(file, bytes.text, why)) {
             why = file + " " + why;
             return false;
         }
-        if (!read_password(password, known, why)) return false;
         const std::string& text = bytes.text;
+        const bool wants = is_pfx(text) || text.contains("ENCRYPTED");
+        if (wants && !read_password(known, why)) return false;
         const auto retry = [&](auto open) {
             if (open()) return true;
             if (known || !options_.terminal) {
@@ -854,6 +872,12 @@ private:
         if (has_error(found)) {
             explicit_bzero(bundle.key.data(), bundle.key.size());
             return fail("not imported:\n" + show_findings(found));
+        }
+        if (name != requested &&
+            (is_there(path_of(name, ".key")) || is_there(path_of(name, ".pem")))) {
+            explicit_bzero(bundle.key.data(), bundle.key.size());
+            return fail("there is a key or a certificate " + name +
+                        " already, and this key is another one: take another --name");
         }
         if (!make_directory(why)) return fail(why);
         Json info = info_of(requested);
@@ -979,14 +1003,15 @@ private:
         if (words_.size() != 1 || !has("--file"))
             return usage("cert export takes a name, and --file FILE for certificate and key (PEM)");
         if (!read_plan(why)) return fail(why);
-        const Json info = info_of(words_[0]);
+        Bundle bundle;
+        if (!read_bundle(words_[0], bundle, file, why)) return fail(why);
+        const Json info = info_of_file(file);
         if (info.contains("exportable") && !bool_of(info, "exportable")) {
+            explicit_bzero(bundle.key.data(), bundle.key.size());
             return fail("the key of " + words_[0] +
                         " was made to stay here (--exportable no): "
                         "request another one on the other machine");
         }
-        Bundle bundle;
-        if (!read_bundle(words_[0], bundle, file, why)) return fail(why);
         Secret both;
         both.text = bundle.key + pem_of(bundle.ders);
         explicit_bzero(bundle.key.data(), bundle.key.size());
@@ -999,6 +1024,8 @@ private:
     }
 
     const CertificateToolOptions& options_;
+    Secret password_;
+    bool password_read_ = false;
     std::istream& in_;
     std::ostream& out_;
     std::map<std::string, std::string> values_;

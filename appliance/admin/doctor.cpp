@@ -38,6 +38,8 @@ public:
                             rules_.settings.federation_allow && rules_.sip_domain(our_) != nullptr;
         if (usable && open) host_.open_stream(our_, their_);
         const rules::Settings& s = rules_.settings;
+        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        const rules::TlsFiles own = s.tls_external.at(now);
         Json servers = Json::array();
         for (const config::Address& one : s.dns_servers) servers.push_back(one.text);
         return {{"ok", true},
@@ -55,8 +57,8 @@ public:
                 {"ca", terms.ca.empty() ? s.tls_external.ca : terms.ca},
                 {"servers", std::move(servers)},
                 {"trust_anchor", s.dns_trust_anchor},
-                {"certificate", s.tls_external.certificate},
-                {"key", s.tls_external.key},
+                {"certificate", own.certificate},
+                {"key", own.key},
                 {"steps", std::move(steps)}};
     }
 

@@ -86,6 +86,7 @@ Json plan(const Configuration& configuration) {
             hosts.insert(host);
         }
     }
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     Json servers = Json::array();
     for (const config::Address& one : snapshot.settings.dns_servers) servers.push_back(one.text);
     return {{"ok", true},
@@ -93,7 +94,7 @@ Json plan(const Configuration& configuration) {
             {"addresses", hosts},
             {"records", std::move(records)},
             {"servers", std::move(servers)},
-            {"certificate", snapshot.settings.tls_external.certificate}};
+            {"certificate", snapshot.settings.tls_external.at(now).certificate}};
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ namespace {
 constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
 constexpr auto kStreamWithin = std::chrono::seconds(15);
 constexpr std::uint16_t kServerPort = 5269;
+constexpr std::size_t kTargetsMax = 4;    // that are visited
+constexpr std::size_t kAddressesMax = 4;  // of each
 constexpr std::uint16_t kDnsPort = 53;
 
 std::unique_ptr<Outside> outside_of(const Json& from, const std::string& server,
@@ -323,8 +325,10 @@ private:
         const auto reach = [](const Greeting& one) {
             return one.connected + one.answered + one.secured;
         };
+        if (targets_.size() > kTargetsMax) targets_.resize(kTargetsMax);
         for (const Target& target : targets_) {
-            const std::vector<SocketAddress> addresses = outside_.addresses_of(target.host);
+            std::vector<SocketAddress> addresses = outside_.addresses_of(target.host);
+            if (addresses.size() > kAddressesMax) addresses.resize(kAddressesMax);
             if (addresses.empty()) faults.push_back(target.host + " has no address");
             for (const SocketAddress& address : addresses) {
                 const SocketAddress there = net::with_port(address, target.port);

@@ -778,8 +778,8 @@ std::string Node::why_not_for_all() {
 
 std::string Node::sign(Bytes published, std::string& why) {
     if (!gateway_ || !by_link()) return {};
-    return sign_commit(published, rules_->settings.tls_internal, certificates_.internal_name(),
-                       why);
+    return sign_commit(published, rules_->settings.tls_internal.at(wall_now()),
+                       certificates_.internal_name(), why);
 }
 
 admin::Signer Node::signer_of(Bytes published, Bytes proof, WallTime time) {

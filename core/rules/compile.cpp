@@ -349,6 +349,10 @@ private:
         }
         if (const std::string text = tree_.text(prefix + ".next"); !text.empty()) {
             files.next = next_files(prefix + ".next", text);
+            if (files.certificate.empty()) {
+                complain(prefix + ".next",
+                         "needs " + prefix + ".certificate, whose place it takes");
+            }
         }
         return files;
     }

@@ -42,8 +42,7 @@ TEST_F(DoctorTest, TheSipLegIsBrokenWhenNoServerTakesAnything) {
     EXPECT_EQ(step("SIP leg")["state"], "warning");
     host_.state.next_hops = {hop("down"), hop("up", 30)};  // it refuses all for 30 s
     EXPECT_EQ(step("SIP leg")["state"], "fault");
-    EXPECT_NE(string_of(step("SIP leg"), "text").find("wants nothing for 30 s"),
-              std::string::npos);
+    EXPECT_NE(string_of(step("SIP leg"), "text").find("wants nothing for 30 s"), std::string::npos);
     host_.state.next_hops = {hop("up")};
     EXPECT_EQ(step("SIP leg")["state"], "ok");
 }
@@ -74,18 +73,21 @@ TEST_F(DoctorTest, ARuleThatForbidsIsNamedAndNothingIsOpened) {
     }
     EXPECT_EQ(step("user policy", "a@nobody.example")["state"], "fault");
     EXPECT_TRUE(host_.opened.empty());
-    configure("policy/global/xmpp_access = yes\nuser/a@sip.example/policy = none\n"
-              "policy/none/description = none");
+    configure(
+        "policy/global/xmpp_access = yes\nuser/a@sip.example/policy = none\n"
+        "policy/none/description = none");
     EXPECT_EQ(step("user policy")["state"], "ok");
     EXPECT_EQ(step("user policy", "sip:a@sip.example")["state"], "fault");
     EXPECT_EQ(step("user policy", "b@sip.example")["state"], "ok");
-    EXPECT_FALSE(bool_of(answer_doctor({{"domain", "not a domain"}}, host_, *configuration_), "ok"));
+    EXPECT_FALSE(
+        bool_of(answer_doctor({{"domain", "not a domain"}}, host_, *configuration_), "ok"));
 }
 
 // C2, C3: what the wizard fills in by itself.
 TEST_F(DoctorTest, NamesOfACertificateComeFromTheConfiguration) {
-    configure("domain/b.example/phone = no\npool/edges/members = edge1.example edge2.example:23456\n"
-              "core.node = gw1.example");
+    configure(
+        "domain/b.example/phone = no\npool/edges/members = edge1.example edge2.example:23456\n"
+        "core.node = gw1.example");
     const auto names = [this](const char* purpose, bool needed_only) {
         std::vector<std::string> all;
         const Json plan = answer_cert({{"action", "plan"}}, *configuration_);
@@ -96,8 +98,7 @@ TEST_F(DoctorTest, NamesOfACertificateComeFromTheConfiguration) {
     };
     using Names = std::vector<std::string>;
     EXPECT_EQ(names("external", false), (Names{"edge1.example", "edge2.example", "b.example",
-                                               "sip.b.example", "sip.example",
-                                               "sip.sip.example"}));
+                                               "sip.b.example", "sip.example", "sip.sip.example"}));
     EXPECT_EQ(names("external", true), (Names{"b.example", "sip.example"}));
     EXPECT_EQ(names("internal", true), Names{"gw1.example"});
     EXPECT_EQ(names("sip", true), (Names{"b.example", "sip.example"}));

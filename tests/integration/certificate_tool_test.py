@@ -113,6 +113,8 @@ class CertificateTool(GateTest):
         await self.cert("import", certificate)
         with self.assertRaisesRegex(Failed, "was made to stay here"):
             await self.cert("export", name, "--file", self.directory / "out.pem")
+        with self.assertRaisesRegex(Failed, "was made to stay here"):
+            await self.cert("export", self.store / f"{name}.pem", "--file", self.directory / "out.pem")
         with self.assertRaisesRegex(Failed, "nothing was made"):
             await self.cert("request", "--ask", text="\n" * 14 + "no\n")
 
@@ -139,6 +141,15 @@ class CertificateTool(GateTest):
         await self.cert("export", "pem", "--file", out)
         self.assertEqual(out.stat().st_mode & 0o777, 0o600)
         await self.cert("import", out, "--name", "again")
+        # Another key under a name that is taken would be the end of that one.
+        stranger = self.authority.issue(*NAMES)
+        before = (self.store / "again.key").read_bytes()
+        with self.assertRaisesRegex(Failed, "take another --name"):
+            await self.cert("import", stranger.certificate, "--key", stranger.key, "--name", "again")
+        self.assertEqual((self.store / "again.key").read_bytes(), before)
+        # The password is for the file that needs one.
+        await self.cert("import", self.authority.certificate, pfx, "--password-file", "-", "--name", "third",
+                        text="s3cret\n")
 
     async def test_what_will_not_do_is_said_before_it_is_used(self):    # C7, C11
         before = self.shown()
@@ -201,9 +212,11 @@ class CertificateTool(GateTest):
         with self.assertRaisesRegex(Failed, "it expired on"):    # by then
             await self.cert("assign", "new", "--effective", "2100-01-01T06:00:00Z")
         later = f"{datetime.date.today() + datetime.timedelta(days=40)}"
-        await self.cert("assign", "new", "--effective", later, "--for", "sip")
-        self.assertIn(f"sip from {later}", await self.cert("list"))
-        await self.cert("assign", "--cancel", "--for", "sip")
+        with self.assertRaisesRegex(Failed, "needs tls.sip.certificate, whose place it takes"):
+            await self.cert("assign", "new", "--effective", later, "--for", "sip")
+        await self.cert("assign", "new", "--effective", later)
+        self.assertIn(f"external from {later}", await self.cert("list"))
+        await self.cert("assign", "--cancel", "--for", "external")
         self.assertNotIn(later, await self.cert("list"))
         at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4)
         await self.cert("assign", "new", "--effective", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
