@@ -151,7 +151,9 @@ class Estate:
         for number, ((_, last), (_, other)) in enumerate(itertools.permutations(GATEWAYS), 1):
             kamailio = self.processes[f"k{number}"] = Kamailio(self.directory / f"k{number}", SIP_DOMAIN, memory=256)
             kamailio.place(self.machine(f"k{number}", 40 + number, self.inside))
-            kamailio.settings = ("tcp_connect_timeout=2", )
+            # 32 KiB by default: what comes at once when a fault is over would cost the phones' connection, and they
+            # would ask the other node again.
+            kamailio.settings = ("tcp_connect_timeout=2", "tcp_conn_wq_max=1048576")
             kamailio.target, kamailio.other = (f"sip:{self.inside.prefix}.{one}:5060;transport=tcp" for one in (last, other))
         self.many = Many(self.machine("load", 61, self.outside, self.inside), self.directory / "fedload.log")
         partners = asyncio.gather(*(self.start_one(domain.partition(".")[0]) for domain, _ in PARTNERS))
@@ -639,6 +641,9 @@ class Trial:
         print(f"{text:42}{s2x:7.2f} s{x2s:7.2f} s  {broken:>8}{after:>8}"
               + "".join(f"{counts[name]:8}" for name in COLUMNS)
               + "".join(f"\n    {count} refused: {why}" for why, count in refused.items()), flush=True)
+        for key in [key for key in keys if self.ledger.messages[key].delivered > 1][:5]:
+            message = self.ledger.messages[key]
+            print(f"    twice: {key}, {' > '.join(message.pair)}, refused {message.refused}, accepted {message.accepted}")
         if counts["lost"] or counts["twice"]:
             self.faults.append(f"{text}: {counts['lost']} lost, {counts['twice']} twice")
 
