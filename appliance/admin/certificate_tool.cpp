@@ -1,6 +1,8 @@
 #include "appliance/admin/certificate_tool.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -436,21 +438,33 @@ private:
         return true;
     }
 
+    // Whoever may write above it must not lead root elsewhere: no link is followed but one's own.
     bool make_directory(std::string& why) {
+        const std::string path = directory();
+        struct stat there{};
         std::error_code error;
-        if (fs::is_directory(directory(), error)) return true;
-        fs::create_directories(directory(), error);
-        if (error) {
-            why = directory() + " can't be made: " + error.message() +
+        if (lstat(path.c_str(), &there) == 0) {
+            const bool link = S_ISLNK(there.st_mode) && there.st_uid != geteuid();
+            if (!link && fs::is_directory(path, error)) return true;
+            why = path + (link ? " is a link that another user has made: take it away"
+                               : " is no directory: take it away");
+            return false;
+        }
+        const std::string above = fs::path(path).parent_path();
+        fs::create_directories(above, error);
+        if (error || mkdir(path.c_str(), 0700) != 0) {
+            why = path + " can't be made: " +
+                  (error ? error.message()
+                         : std::error_code(errno, std::system_category()).message()) +
                   " (be root, or the user that fedgated runs as)";
             return false;
         }
-        fs::permissions(directory(), fs::perms::owner_all, error);
         struct stat parent{};
-        const std::string above = fs::path(directory()).parent_path();
-        if (geteuid() == 0 && stat(above.c_str(), &parent) == 0) {
-            static_cast<void>(chown(directory().c_str(), parent.st_uid, parent.st_gid) == 0);
+        const int made = open(path.c_str(), O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (made >= 0 && geteuid() == 0 && stat(above.c_str(), &parent) == 0) {
+            static_cast<void>(fchown(made, parent.st_uid, parent.st_gid) == 0);
         }
+        if (made >= 0) close(made);
         return true;
     }
 
@@ -958,8 +972,22 @@ private:
             if (!words_.empty() || purposes.empty())
                 return usage("cert assign --cancel --for external takes back what is scheduled");
             std::vector<std::string> settings;
-            for (const std::string& name : purposes) settings.push_back("tls." + name + ".next=");
             Json answer;
+            for (const std::string& name : purposes) {
+                const std::string one = "tls." + name + ".next";
+                if (!options_.ask({{"verb", "sysctl"}, {"action", "get"}, {"keys", {one}}}, answer,
+                                  why))
+                    return fail(why);
+                const Json found = array_of(answer, "keys");
+                const std::string next = found.empty() ? "" : string_of(found[0], "value");
+                const auto from = config::parse_time(next.substr(0, next.find(' ')));
+                if (from && *from <= now()) {
+                    return fail("what was scheduled for " + name + " is in use since " +
+                                config::format_time(*from) +
+                                ": use another with fedctl cert assign NAME --for " + name);
+                }
+                settings.push_back(one + "=");
+            }
             const Json request{{"verb", "sysctl"},
                                {"action", "write"},
                                {"settings", settings},
@@ -1015,7 +1043,7 @@ private:
         Secret both;
         both.text = bundle.key + pem_of(bundle.ders);
         explicit_bzero(bundle.key.data(), bundle.key.size());
-        if (!write_owned_file(value("--file"), both.text, true, why)) return fail(why);
+        if (!write_owned_file(value("--file"), both.text, true, why, false)) return fail(why);
         return tell({{"file", value("--file")}},
                     value("--file") +
                         " has the key, too, unprotected (mode 0600): take it to the "

@@ -350,7 +350,8 @@ Json describe_request(Bytes der) {
             {"dns_names", copies(one->dns_names)},      {"key_sha256", hex_of(one->key.info)}};
 }
 
-bool write_owned_file(const std::string& path, Bytes bytes, bool secret, std::string& why) {
+bool write_owned_file(const std::string& path, Bytes bytes, bool secret, std::string& why,
+                      bool to_directorys_owner) {
     const std::string draft = path + ".new";
     unlink(draft.c_str());
     const int out =
@@ -359,7 +360,8 @@ bool write_owned_file(const std::string& path, Bytes bytes, bool secret, std::st
     struct stat directory{};
     const std::string parent = std::filesystem::path(path).parent_path();
     bool good = write(out, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
-    if (good && geteuid() == 0 && stat(parent.empty() ? "." : parent.c_str(), &directory) == 0) {
+    if (good && to_directorys_owner && geteuid() == 0 &&
+        stat(parent.empty() ? "." : parent.c_str(), &directory) == 0) {
         good = fchown(out, directory.st_uid, directory.st_gid) == 0;
     }
     good = good && fsync(out) == 0;

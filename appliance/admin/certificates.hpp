@@ -43,7 +43,8 @@ struct Use {
 [[nodiscard]] Json describe_request(Bytes der);
 
 // Written aside and renamed; of mode 0600, or 0644. Whoever owns the directory will own it, too:
-// the daemon must be able to read what root has put there.
-[[nodiscard]] bool write_owned_file(const std::string& path, Bytes, bool secret, std::string& why);
+// the daemon must be able to read what root has put there. Not so what is for another machine.
+[[nodiscard]] bool write_owned_file(const std::string& path, Bytes, bool secret, std::string& why,
+                                    bool to_directorys_owner = true);
 
 }  // namespace fedgate::admin

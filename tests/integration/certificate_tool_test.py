@@ -3,6 +3,7 @@ import asyncio
 import datetime
 import hashlib
 import json
+import os
 import pathlib
 import socket
 import ssl
@@ -138,8 +139,10 @@ class CertificateTool(GateTest):
         said = await self.cert("import", own.certificate, "--key", protected, "--password", "s3cret",
                                "--name", "pem")
         self.assertIn("can be read by everybody", said)
+        os.chown(self.directory, 65534, 65534)    # a key is its writer's, wherever it is put
         await self.cert("export", "pem", "--file", out)
-        self.assertEqual(out.stat().st_mode & 0o777, 0o600)
+        os.chown(self.directory, 0, 0)
+        self.assertEqual((out.stat().st_mode & 0o777, out.stat().st_uid), (0o600, 0))
         await self.cert("import", out, "--name", "again")
         # Another key under a name that is taken would be the end of that one.
         stranger = self.authority.issue(*NAMES)
@@ -227,7 +230,21 @@ class CertificateTool(GateTest):
         await self.is_alive(peer)
         rows = (await self.cert_json("list"))["certificates"]
         self.assertEqual([row["used_for"] for row in rows if row["name"] == "new"], ["external"])
+        with self.assertRaisesRegex(Failed, "is in use since"):    # else the one before would be back
+            await self.cert("assign", "--cancel", "--for", "external")
         peer.close()
+
+    async def test_no_link_of_another_user_is_followed(self):
+        elsewhere = self.directory / "elsewhere"
+        elsewhere.mkdir()
+        self.store.symlink_to(elsewhere)
+        os.lchown(self.store, 65534, 65534)
+        with self.assertRaisesRegex(Failed, "is a link that another user has made"):
+            await self.request()
+        self.assertEqual(list(elsewhere.iterdir()), [])
+        os.lchown(self.store, 0, 0)
+        await self.request()
+        self.assertTrue(list(elsewhere.glob("*.key")))
 
     async def test_without_a_daemon(self):
         await self.fedgate.stop()
