@@ -65,6 +65,7 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
     for (std::size_t sent = 0; sent < line.size();) {
         const ssize_t size =
             send(connection.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+        if (size < 0 && errno == EINTR) continue;
         if (size < 0) {
             why = std::string("fedgated did not take the request: ") + std::strerror(errno);
             return false;
@@ -75,6 +76,7 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
     char buffer[65536];
     while (text.empty() || text.back() != '\n') {
         const ssize_t size = recv(connection.get(), buffer, sizeof buffer, 0);
+        if (size < 0 && errno == EINTR) continue;
         if (size <= 0) {
             why = "fedgated did not answer" + (size < 0 ? std::string(": ") + std::strerror(errno)
                                                         : std::string(" (too many clients?)"));

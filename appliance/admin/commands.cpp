@@ -15,6 +15,7 @@
 #include "appliance/admin/policies.hpp"
 #include "appliance/admin/standing.hpp"
 #include "appliance/admin/topology.hpp"
+#include "appliance/admin/trace.hpp"
 #include "appliance/admin/users.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/timestamp.hpp"
@@ -507,6 +508,7 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "doctor") return answer_doctor(request, host, configuration);
     if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);
+    if (verb == "trace") return answer_trace(request, author, host);
     if (verb == "explain") return explain(strings_of(request, "arguments"), configuration);
     return refusal("there is no verb '" + verb.substr(0, 64) + "'");
 }

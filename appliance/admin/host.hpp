@@ -168,6 +168,8 @@ struct FailureRow {
     std::uint64_t count = 0;  // since the start
 };
 
+class TraceBook;
+
 class AdminHost {
 public:
     // A new set of rules for every core. The snapshot lives until oldest_generation() has passed
@@ -197,6 +199,8 @@ public:
     }
     // At most one row for each domain and direction.
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
+    // What passes through the gateway, for `fedctl trace`. Null: no gateway is here.
+    [[nodiscard]] virtual TraceBook* trace_book() { return nullptr; }
 
     // SIGTERM: no new work is taken, what is under way is finished.
     virtual void drain() = 0;

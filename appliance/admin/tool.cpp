@@ -13,6 +13,7 @@
 #include "appliance/admin/cmdlets.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/trace_tool.hpp"
 #include "appliance/admin/user_words.hpp"
 #include "appliance/admin/words.hpp"
 #include "core/base/file.hpp"
@@ -38,6 +39,10 @@ constexpr std::string_view kHelp =
                       SASL or dialback, partner rule, user policy, route, SIP leg; names the first
                       that is broken, whose side it is, and what to do. It sets up a stream.
                       --from ADDRESS for that user of ours; --server ADDRESS as above
+  trace --partner D --user U    what they exchange, live, on both legs: each stanza and SIP message
+                      of that partner, that user, or of both together, and what became of it; without
+                      bodies, for 60 s (--for 10m). trace ID: one message of the last trace, by the
+                      id of its stanza, its Call-ID or its #number; trace --stop
   services            which roles run here; services stop --graceful finishes what is under way, for
                       at most 10 s, hands its links over to others, and stops (as SIGTERM does)
   partner ...         the domains that we federate with; see below
@@ -164,9 +169,9 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 )";
 
 constexpr std::string_view kVerbs[] = {
-    "status", "ports", "streams", "counters", "explain",  "reload", "partner",
-    "policy", "user",  "site",    "cs",       "pool",     "route",  "config",
-    "sysctl", "dns",   "cert",    "doctor",   "services", "help",   "version"};
+    "status", "ports",  "streams",  "counters", "explain", "reload", "partner", "policy",
+    "user",   "site",   "cs",       "pool",     "route",   "config", "sysctl",  "dns",
+    "cert",   "doctor", "services", "trace",    "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -239,6 +244,13 @@ private:
                      return ask(socket_, request, answer, why);
                  }},
                 rest);
+        }
+        if (verb == "trace") {
+            return run_trace_tool({out_, err_, json_,
+                                   [this](const Json& request, Json& answer, std::string& why) {
+                                       return ask(socket_, request, answer, why);
+                                   }},
+                                  rest);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);

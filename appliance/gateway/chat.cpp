@@ -201,9 +201,9 @@ void Gateway::Engine::show_typing(const sip::Message& request, const RequestCall
     // Who is shown a start is shown the end, too. What finds no room does not wait: a text that
     // follows must not come first.
     const bool starts = state == ChatState::kComposing;
-    const bool told = (!starts || note_typing(head, conversation, handle)) &&
-                      edge_->take_stanza({link::kForNow, call.from.domain_ascii,
-                                          call.to.domain_ascii, stanza.written()});
+    const bool told =
+        (!starts || note_typing(head, conversation, handle)) &&
+        to_edge({link::kForNow, call.from.domain_ascii, call.to.domain_ascii, stanza.written()});
     if (told != starts) {  // it has not begun, or has ended
         hide_typing(conversation);
         conversation.typing.on_refresh_missed();
@@ -247,8 +247,7 @@ void Gateway::Engine::on_typing_missed(ShownTyping& shown) {
         Sink stanza{MutableBytes(stanza_memory_)};
         write_chat_state(head, ChatState::kActive, stanza);
         FEDGATE_CHECK(!stanza.overflowed());
-        if (!edge_->take_stanza(
-                {link::kForNow, sip.domain_ascii, xmpp.domain_ascii, stanza.written()})) {
+        if (!to_edge({link::kForNow, sip.domain_ascii, xmpp.domain_ascii, stanza.written()})) {
             return shard_.loop().timers().arm(shown.timer, now() + kRetryTelling);
         }
     }

@@ -45,14 +45,6 @@ struct AnswerFront {
     std::uint32_t reason_bytes;
 };
 
-const char* text_of(sip::Transport transport) {
-    switch (transport) {
-        case sip::Transport::kUdp: return "udp";
-        case sip::Transport::kTls: return "tls";
-        default: return "tcp";
-    }
-}
-
 const char* verdict_of(const SipConnection& connection) {
     if (!connection.ready()) return "being set up";
     switch (connection.trust()) {
@@ -79,10 +71,11 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       quota_(options.subscriptions != nullptr ? options.subscriptions : &own_quota_),
       blocks_(kBlockBytesMax, kHeldBytes),
       random_(shard.loop()),
+      tracer_(shard.loop()),
       keys_(options.secret),
       correspondents_(keys_),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
-             agent_settings(shard, options)),
+             tracer_, agent_settings(shard, options)),
       receipts_(options.secret),
       shown_typing_(kShownTyping),
       incoming_(kIncoming),
@@ -155,6 +148,8 @@ void Gateway::Engine::to_partner(Bytes our_domain, Bytes their_domain, Bytes sta
 
 void Gateway::Engine::give(link::Ticket ticket, Bytes our_domain, Bytes their_domain,
                            Bytes stanza) {
+    if (tracer_.on()) [[unlikely]]
+        tracer_.stanza_out({ticket, our_domain, their_domain, stanza});
     if (outbox_.empty() && edge_->take_stanza({ticket, our_domain, their_domain, stanza})) return;
     count(Counter::kLinkBackPressure);
     const OutboxFront front{ticket, static_cast<std::uint32_t>(our_domain.size()),
@@ -181,6 +176,8 @@ void Gateway::Engine::empty_outbox() {
 void Gateway::Engine::drop(const char* what) {
     count(Counter::kMapDropped);
     shard_.log().event(EventId::kMapDropped, {{"what", what}});
+    if (tracer_.on()) [[unlikely]]
+        tracer_.remark("goes no further", what);
 }
 
 bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
@@ -190,6 +187,8 @@ bool Gateway::Engine::take_stanza(const link::FromPartner& from_partner) {
         return take_stanza(
             {from_partner.from_domain, from_partner.proof, from_partner.stanza, &view});
     }
+    if (tracer_.on()) [[unlikely]]
+        tracer_.stanza_in(from_partner, false);
     StanzaCall call{from_partner, *from_partner.view};
     if (call.stanza.kind == xml::StanzaKind::kOther) {
         drop("element");  // IQ-15 is the edge's
@@ -211,6 +210,15 @@ bool Gateway::Engine::send_to(std::uint32_t shard, GatewayRecord kind,
     const bool sent = shard_.send(shard, static_cast<std::uint32_t>(kind), parts);
     if (!sent) count(Counter::kLinkBackPressure);
     return sent;
+}
+
+bool Gateway::Engine::to_edge(const link::ToPartner& stanza) {
+    if (tracer_.on()) [[unlikely]]
+        tracer_.stanza_out(stanza);
+    if (edge_->take_stanza(stanza)) return true;
+    if (tracer_.on()) [[unlikely]]
+        tracer_.remark("held back", "the edge has no room now");
+    return false;
 }
 
 bool Gateway::Engine::forward(std::uint32_t owner, const link::FromPartner& from_partner) {
@@ -259,6 +267,8 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t, Bytes record)
             const auto proof = take_value<link::Proof>(record);
             const Bytes domain = take_bytes(record, domain_bytes);
             const link::FromPartner from_partner{domain, proof, record};
+            if (tracer_.on()) [[unlikely]]
+                tracer_.stanza_in(from_partner, true);
             Sink names{MutableBytes(name_memory_)};
             const xml::Stanza view = xml::parse_stanza(record, scope_);
             StanzaCall call{from_partner, view};
@@ -425,5 +435,6 @@ void Gateway::on_answer(const link::Answer& answer) { engine_->on_answer(answer)
 std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }
 std::vector<TargetRow> Gateway::targets() const { return engine_->targets(); }
 GatewayStatus Gateway::status() const { return engine_->status(); }
+Tracer& Gateway::tracer() { return engine_->tracer(); }
 
 }  // namespace fedgate::gateway

@@ -174,6 +174,7 @@ public:
     [[nodiscard]] std::vector<PortRow> ports();
     [[nodiscard]] std::vector<TargetRow> targets();
     [[nodiscard]] GatewayStatus status();
+    [[nodiscard]] Tracer& tracer() { return tracer_; }
 
 private:
     // engine.cpp
@@ -209,6 +210,7 @@ private:
     void to_partner(Bytes our_domain, Bytes their_domain, Bytes stanza, PresenceToken) override;
     void give(link::Ticket, Bytes our_domain, Bytes their_domain, Bytes stanza);
     void empty_outbox();
+    [[nodiscard]] bool to_edge(const link::ToPartner&);
 
     // x2s.cpp
     [[nodiscard]] bool read_call(StanzaCall&, Sink& memory);
@@ -301,6 +303,7 @@ private:
     SubscriptionQuota* quota_;
     BlockPool blocks_;  // before all that holds blocks
     Random random_;
+    Tracer tracer_;
     KeyMaker keys_;
     Correspondents correspondents_;
     PairMemo<Parties> parties_;

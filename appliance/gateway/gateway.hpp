@@ -74,6 +74,8 @@ struct GatewayStatus {
 [[nodiscard]] std::uint32_t owner_shard(const sip::KeySecret&, Bytes xmpp_jid, Bytes sip_jid,
                                         std::uint32_t shards);
 
+class Tracer;
+
 class Gateway final : public link::GatewayDoor {
 public:
     // `sip_tls`: null without tls.sip.*: no TLS listener or next hop is served. All references must
@@ -116,6 +118,7 @@ public:
     [[nodiscard]] std::vector<PortRow> ports() const;
     [[nodiscard]] std::vector<TargetRow> targets() const;
     [[nodiscard]] GatewayStatus status() const;
+    [[nodiscard]] Tracer& tracer();
 
     class Engine;  // its inside: engine.hpp
 

@@ -167,8 +167,7 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     const Handle<Incoming> self = incoming->self;
     const link::Ticket ticket = link::make_ticket(shard_.index(), ticket_of(self));
     shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
-    if (!edge_->take_stanza(
-            {ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
+    if (!to_edge({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
         count(Counter::kLinkBackPressure);
         if (Incoming* still = incoming_.find(self)) free(*still);
         conversation.guard_s2x.forget(digest);
@@ -251,6 +250,8 @@ void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, By
 
 void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
     if (link::shard_of(outcome.ticket) != shard_.index()) return;
+    if (tracer_.on()) [[unlikely]]
+        tracer_.outcome(outcome);
     const std::uint64_t own = link::own_part(outcome.ticket);
     if ((own & kPresenceTicket) != 0) {
         if (outcome.fate == link::Fate::kFailed || outcome.fate == link::Fate::kInDoubt) {

@@ -71,13 +71,14 @@ void ClientRequest::on_timer(Timer&) { agent.on_request_timer(*this); }
 
 SipAgent::SipAgent(Shard& shard, SipAgentUser& user, const rules::Snapshot& rules,
                    net::Resolver& resolver, net::TlsContext* tls, BlockPool& blocks, Random& random,
-                   const SipAgentSettings& settings)
+                   Tracer& tracer, const SipAgentSettings& settings)
     : shard_(shard),
       user_(user),
       rules_(&rules),
       resolver_(resolver),
       blocks_(blocks),
       random_(random),
+      tracer_(tracer),
       settings_(settings),
       requests_(kClientRequests),
       transactions_(kServerTransactions),
@@ -344,6 +345,8 @@ bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
         // No room in the socket is as good as lost on the way: timer E sends it again.
         static_cast<void>(transport_.send_datagram(leg.target.address, request.request()));
     }
+    if (tracer_.on()) [[unlikely]]
+        trace(request);
     const Instant now = shard_.loop().now();
     shard_.stats().add(Counter::kSipRequestsOut);
     request.machine.emplace(sip::TransactionKind::kClientOther, settings_.timing, reliable);
@@ -352,6 +355,11 @@ bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
     request.suspect_at = request.kind != RequestKind::kProbe ? now + kSuspectWait : kNever;
     arm(request);
     return true;
+}
+
+void SipAgent::trace(const ClientRequest& request, Bytes note) {
+    tracer_.sip_out(request.request(), text_of(request.leg->transport),
+                    net::format_address(request.leg->target.address), request.id(), note);
 }
 
 void SipAgent::arm(ClientRequest& request) {
@@ -387,6 +395,8 @@ void SipAgent::on_request_timer(ClientRequest& request) {
         const sip::Actions actions = request.machine->on_time(now);
         if (has(actions, sip::Actions::kSend)) {
             shard_.stats().add(Counter::kSipRetransmissionsOut);
+            if (tracer_.on()) [[unlikely]]
+                trace(request, "sent again");
             static_cast<void>(
                 transport_.send_datagram(request.leg->target.address, request.request()));
         }

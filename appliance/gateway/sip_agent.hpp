@@ -14,6 +14,7 @@
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/sip_route.hpp"
 #include "appliance/gateway/sip_transport.hpp"
+#include "appliance/gateway/tracer.hpp"
 #include "core/base/slab.hpp"
 #include "core/rules/index.hpp"
 #include "sip/dialog.hpp"
@@ -173,7 +174,7 @@ struct SipAgentSettings {
 class SipAgent final : private SipTransportUser, private SipRouteOwner {
 public:
     SipAgent(Shard&, SipAgentUser&, const rules::Snapshot&, net::Resolver&, net::TlsContext*,
-             BlockPool&, Random&, const SipAgentSettings&);
+             BlockPool&, Random&, Tracer&, const SipAgentSettings&);
     ~SipAgent();
     SipAgent(const SipAgent&) = delete;
     SipAgent& operator=(const SipAgent&) = delete;
@@ -281,6 +282,8 @@ private:
     void build_routes();
     void drop_retired_routes();
     void arm(ClientRequest&);
+    void trace(const ClientRequest&, Bytes note = {});
+    void trace(const SipPeer&, Bytes answer, Bytes note = {});
     void on_request_timer(ClientRequest&);
     void send_waiting(RouteLeg&);
 
@@ -308,6 +311,7 @@ private:
     net::Resolver& resolver_;
     BlockPool& blocks_;
     Random& random_;
+    Tracer& tracer_;
     SipAgentSettings settings_;
     Slab<ClientRequest> requests_;
     Slab<ServerTransaction> transactions_;

@@ -20,7 +20,15 @@ constexpr Bytes kNoBody = "Content-Length: 0\r\n\r\n";
 
 void ServerTransaction::on_timer(Timer&) { agent.on_transaction_timer(*this); }
 
+// IM-35: who has made a stanza of the request finds its id by the branch.
+void SipAgent::trace(const SipPeer& peer, Bytes answer, Bytes note) {
+    tracer_.sip_out(answer, text_of(peer), net::format_address(peer.address), {}, note);
+}
+
 bool SipAgent::on_sip_message(const sip::Message& message, const SipPeer& peer) {
+    if (tracer_.on()) [[unlikely]] {
+        tracer_.sip_in(message, text_of(peer), net::format_address(peer.address));
+    }
     return message.is_request ? on_request(message, peer) : on_response(message, peer);
 }
 
@@ -41,6 +49,8 @@ bool SipAgent::answer_known(const sip::TransactionKey& key, const SipPeer& peer)
     const auto actions =
         transaction.machine.step(sip::TransactionEvent::kRequestAgain, shard_.loop().now());
     if (has(actions, sip::Actions::kSend) && transaction.response) {
+        if (tracer_.on()) [[unlikely]]
+            trace(peer, transaction.response.bytes(), "sent again");
         transport_.answer(peer, transaction.response.bytes());
     }
     return true;
@@ -163,7 +173,10 @@ void SipAgent::answer_at_once(const sip::Message& request, const SipPeer& peer,
     Sink sink{MutableBytes(scratch_)};
     write_head(request, peer, answer, tag.view(), sink);
     write_rest(answer, headers, sink);
-    if (!sink.overflowed()) transport_.answer(peer, sink.written());
+    if (sink.overflowed()) return;
+    if (tracer_.on()) [[unlikely]]
+        trace(peer, sink.written());
+    transport_.answer(peer, sink.written());
 }
 
 // Over UDP each stays for 32 s (timer J). At the bound the one that was answered longest ago goes:
@@ -311,6 +324,8 @@ void SipAgent::answer(Handle<ServerTransaction> handle, const SipAnswer& answer,
         answer.status == 200 && answer.reason.empty() && answer.retry_after == 0 && headers.empty();
     const Bytes response =
         plain ? complete_head(*transaction) : write_response(*transaction, answer, headers);
+    if (tracer_.on()) [[unlikely]]
+        trace(transaction->peer, response);
     transport_.answer(transaction->peer, response);
     list_answered(*transaction);
     // On a stream nothing comes twice, and the machine ends here. Without memory to keep the answer

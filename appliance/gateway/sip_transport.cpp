@@ -42,6 +42,20 @@ bool proves_domain(const PeerIdentity& identity, const rules::SipDomain& domain)
 
 }  // namespace
 
+const char* text_of(sip::Transport transport) {
+    switch (transport) {
+        case sip::Transport::kUdp: return "udp";
+        case sip::Transport::kTls: return "tls";
+        default: return "tcp";
+    }
+}
+
+const char* text_of(const SipPeer& peer) {
+    return text_of(!peer.connection ? sip::Transport::kUdp
+                   : peer.tls       ? sip::Transport::kTls
+                                    : sip::Transport::kTcp);
+}
+
 bool proves_sip_name(const PeerIdentity& identity, Bytes name, bool wildcard) {
     if (!identity.presented || !identity.chain_valid || name.empty()) return false;
     bool has_sip_uri = false;

@@ -69,6 +69,9 @@ struct SipPeer {
     bool tls = false;
 };
 
+[[nodiscard]] const char* text_of(sip::Transport);
+[[nodiscard]] const char* text_of(const SipPeer&);
+
 enum class SipTrust : std::uint8_t { kNone, kAddress, kCertificate };
 
 class SipTransportUser {

@@ -288,6 +288,9 @@ void Gateway::Engine::start_next(Conversation& conversation) {
 
 void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message* response,
                                       LocalFault fault) {
+    if (tracer_.on() && response == nullptr) [[unlikely]] {
+        tracer_.sip_ended(request.request(), request.id(), explain(fault));
+    }
     if (request.kind == RequestKind::kSubscribe)
         return watches_.on_request_done(request, response, fault);
     if (request.kind == RequestKind::kNotify)
@@ -387,7 +390,7 @@ bool Gateway::Engine::may_redirect(const ClientRequest& request, const sip::Uri&
 }
 
 bool Gateway::Engine::reply(Bytes our_domain, Bytes their_domain, Bytes stanza) {
-    if (!edge_->take_stanza({0, our_domain, their_domain, stanza})) {
+    if (!to_edge({0, our_domain, their_domain, stanza})) {
         count(Counter::kLinkBackPressure);
         return false;
     }

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <unistd.h>
 
+#include "appliance/gateway/tracer.hpp"
 #include "appliance/main/commit_signature.hpp"
 #include "appliance/store/file.hpp"
 #include "appliance/store/postgresql.hpp"
@@ -647,6 +648,41 @@ std::vector<admin::FailureRow> Node::failures() {
     std::vector<admin::FailureRow> all;
     for (auto& [key, row] : rows) all.push_back(std::move(row));
     return all;
+}
+
+std::string Node::start_trace(const admin::TraceWish& wish) {
+    const gateway::TraceFilter filter{wish.partner, wish.user};
+    const bool started = on_every_shard([filter, time = wish.time](std::uint32_t, Worker& worker) {
+        if (worker.gateway() != nullptr) worker.gateway()->tracer().start(filter, time);
+    });
+    return started ? "" : "the cores do not answer now; try again";
+}
+
+void Node::stop_trace() {
+    static_cast<void>(on_every_shard([](std::uint32_t, Worker& worker) {
+        if (worker.gateway() != nullptr) worker.gateway()->tracer().stop();
+    }));
+}
+
+std::vector<admin::TracedRow> Node::take_trace(std::uint64_t& missed) {
+    std::vector<admin::TracedRow> rows;
+    const auto all = gather<gateway::TraceTaken>([](Worker& worker) {
+        std::vector<gateway::TraceTaken> one;
+        if (worker.gateway() != nullptr) one.push_back(worker.gateway()->tracer().take());
+        return one;
+    });
+    const auto now = std::chrono::system_clock::now();
+    for (const gateway::TraceTaken& taken : all) {
+        missed += taken.missed;
+        for (const gateway::TraceRow& row : taken.rows) {
+            rows.push_back(
+                {std::chrono::floor<std::chrono::milliseconds>(now - (taken.now - row.at)),
+                 row.xmpp, row.in, row.from, row.to, row.what, row.stanza_id, row.call_id, row.cseq,
+                 row.peer, row.note});
+        }
+    }
+    std::ranges::stable_sort(rows, {}, &admin::TracedRow::at);
+    return rows;
 }
 
 std::vector<admin::Counter> Node::counters() {

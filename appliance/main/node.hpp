@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "appliance/admin/host.hpp"
+#include "appliance/admin/trace.hpp"
 #include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/dialback_secret.hpp"
 #include "appliance/main/topology_desk.hpp"
@@ -18,7 +19,7 @@
 
 namespace fedgate {
 
-class Node final : public admin::AdminHost {
+class Node final : public admin::AdminHost, private admin::TraceSource {
 public:
     // `rules` must outlive the node, or be superseded by publish() (see AdminHost).
     explicit Node(const rules::Snapshot& rules);
@@ -45,6 +46,7 @@ public:
     [[nodiscard]] std::vector<admin::Counter> counters() override;
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
+    [[nodiscard]] admin::TraceBook* trace_book() override { return gateway_ ? &trace_ : nullptr; }
     void drain() override;
     [[nodiscard]] bool drained() override;
     Duration on_turn() override;
@@ -70,6 +72,9 @@ private:
         kDone
     };
 
+    [[nodiscard]] std::string start_trace(const admin::TraceWish&) override;
+    void stop_trace() override;
+    [[nodiscard]] std::vector<admin::TracedRow> take_trace(std::uint64_t& missed) override;
     [[nodiscard]] static WallTime wall_now();
     [[nodiscard]] std::vector<admin::NextHop> next_hops();
     void look_at_certificates();
@@ -123,6 +128,7 @@ private:
         {EventId::kCommitTakenBack, "config.commits.taken_back"},
     }};
     std::uint64_t files_loaded_ = 0;
+    admin::TraceBook trace_{*this};
     admin::Held held_;  // as the others were told; without what is published
     Log log_{-1};
     CertificateLoader certificates_{log_};

@@ -60,7 +60,7 @@ public:
         }
         agent_ = std::make_unique<SipAgent>(
             shard_, static_cast<SipAgentUser&>(*this), *rules_, resolver_, nullptr, blocks_,
-            random_, SipAgentSettings{0, {7, 11}, sip::TransactionTiming{}, "gw.example"});
+            random_, tracer_, SipAgentSettings{0, {7, 11}, sip::TransactionTiming{}, "gw.example"});
         FEDGATE_CHECK(agent_->listen().has_value());
     }
 
@@ -147,6 +147,7 @@ private:
     net::SimulatedResolver resolver_;
     BlockPool blocks_;
     Random random_;
+    Tracer tracer_{loop_};
     std::unique_ptr<SipAgent> agent_;
 };
 
