@@ -128,7 +128,8 @@ struct StreamEnd {
     // is queued may be tried once more.
     bool permanent = false;
     // kClosedByUs: their closing tag came after ours. They have read all that was before it (RFC
-    // 6120 4.4).
+    // 6120 4.4); where both tags were on their way at once, too, if they read on until ours, as it
+    // says. Who does not can't be told apart.
     bool answered = false;
 };
 

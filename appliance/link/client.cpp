@@ -28,6 +28,9 @@ constexpr Duration kHeldToMove = 200ms;
 constexpr Duration kMoveAgain = 2s;
 // Edges that SRV records name are asked for anew at latest after this.
 constexpr Duration kAskService = 60s;
+// Whom a domain names that is new in the configuration may be known this much later; till then an
+// edge that the configuration does not name any more keeps its link.
+constexpr Duration kServiceAwaited = 30s;
 // Whom an edge says later that he is there was on trial.
 constexpr Duration kTakenBackAtOnce = 1s;
 // Users who are of another site from now on: all that was sent before has so long to get away.
@@ -221,7 +224,11 @@ struct Client::Link final : ChannelOwner, net::DialerOwner, net::ConnectionOwner
 
 // Edges that SRV records of a domain name. While nobody answers, those that are known stay.
 struct Client::Service final : net::ResolverOwner, TimerOwner {
-    Service(Client& c, const ClientSettings::Edge& e) : client(c), settings(e), timer(*this) {}
+    Service(Client& c, const ClientSettings::Edge& e)
+        : client(c),
+          settings(e),
+          awaited_until(c.shard_.loop().now() + kServiceAwaited),
+          timer(*this) {}
     ~Service() { client.resolver_.cancel(query); }
 
     void ask() {
@@ -237,9 +244,13 @@ struct Client::Service final : net::ResolverOwner, TimerOwner {
             timer, client.shard_.loop().now() + std::min(answer.ttl, kAskService));
     }
     void on_timer(Timer&) override { ask(); }
+    [[nodiscard]] bool awaited() const {
+        return !answered && client.shard_.loop().now() < awaited_until;
+    }
 
     Client& client;
     const ClientSettings::Edge settings;
+    const Instant awaited_until;
     net::QueryId query;
     std::vector<Wanted> edges;
     bool answered = false;
@@ -352,12 +363,12 @@ void Client::adjust(Link& link, const Wanted& wanted) {
 }
 
 // What DNS does not name any more serves out the connection that it has; what the configuration
-// does not name is let go, when it is known whom a new domain of it names.
+// does not name is let go, when it is known whom a new domain of it names, or DNS does not say.
 void Client::leave_out(Link& link) {
     const auto names_it = [&](const auto& one) { return one->settings.host == link.domain; };
     if (!link.domain.empty() && std::ranges::any_of(services_, names_it)) {
         link.listed = false;
-    } else if (std::ranges::all_of(services_, [](const auto& one) { return one->answered; })) {
+    } else if (std::ranges::none_of(services_, [](const auto& one) { return one->awaited(); })) {
         let_go(link, "it does not use this edge any more");
     }
 }
@@ -404,13 +415,17 @@ void Client::end_leaving() {
     look_again();
 }
 
-// For links that leave, and for those whose trial ends.
+// For links that leave, for those whose trial ends, and for domains that are not waited for any
+// more.
 void Client::look_again() {
     const Instant now = shard_.loop().now();
     Instant at = kNever;
     for (const auto& link : links_) {
         if (link->leaving) at = std::min(at, now + kLookAtLeaving);
         if (link->there() && !link->trial.passed(now)) at = std::min(at, link->trial.until());
+    }
+    for (const auto& service : services_) {
+        if (service->awaited()) at = std::min(at, service->awaited_until);
     }
     if (at != kNever) shard_.loop().timers().arm(later_.timer, at);
 }

@@ -137,6 +137,12 @@ struct Server::Link final : ChannelOwner, TimerOwner {
     }
     // As far as is known.
     [[nodiscard]] bool has_rows() const { return tenure != Tenure::kLost; }
+    // Nobody else has the rows of one that holds its share of a store, however often it comes and
+    // goes: that is on no trial.
+    [[nodiscard]] bool steady() const {
+        const Instant now = server.shard_.loop().now();
+        return tenure && has_rows() ? now >= steady_from : trial.passed(now);
+    }
     // Takes what is new, now or as soon as it is back.
     [[nodiscard]] bool there() const { return !leaving && (channel.open() || channel.returning()); }
 
@@ -154,10 +160,13 @@ struct Server::Link final : ChannelOwner, TimerOwner {
         const Link* link;
         std::uint32_t serial;
         std::uint64_t sent;
+        Instant until;
     };
     std::vector<Before> before;
     Trial trial;
     std::optional<Tenure> tenure;  // nothing: it has not said, and shares no store
+    Instant held_since{};
+    Instant steady_from{};         // if it holds
     std::optional<Tenure> others;  // the best of theirs, as it was told
     Timer joins;                   // when that is over
     Channel channel;
@@ -400,6 +409,7 @@ void Server::on_up(Link& link, bool resumed) {
     if (!resumed) {
         link.serial = ++last_serial_;
         link.tenure.reset();
+        link.steady_from = {};
         link.others.reset();
         link.trial.on_up(shard_.loop().now());
         if (!link.trial.passed(shard_.loop().now())) {
@@ -443,12 +453,14 @@ void Server::wait_for(Link& link, const Link& other) {
     const Session& session = other.channel.session();
     if (&link == &other || session.unacknowledged_bytes(Lane::kStanzas) == 0) return;
     std::erase_if(link.before, [&](const Link::Before& one) { return one.link == &other; });
-    link.before.push_back({&other, other.serial, session.sent(Lane::kStanzas)});
+    link.before.push_back({&other, other.serial, session.sent(Lane::kStanzas),
+                           shard_.loop().now() + kOvertakenAfter});
 }
 
 bool Server::may_send(Link& link) {
-    std::erase_if(link.before, [](const Link::Before& one) {
-        return one.link->serial != one.serial || !one.link->channel.session().resumable() ||
+    std::erase_if(link.before, [now = shard_.loop().now()](const Link::Before& one) {
+        return now >= one.until || one.link->serial != one.serial ||
+               !one.link->channel.session().resumable() ||
                one.link->channel.session().acknowledged(Lane::kStanzas) >= one.sent;
     });
     return link.channel.open() && link.before.empty();
@@ -488,7 +500,7 @@ void Server::tell_who_is_there() {
     std::set<std::string> there;
     std::set<std::string> with_rows;
     for (const auto& [key, link] : links_) {
-        if (!link->there() || !link->trial.passed(shard_.loop().now())) continue;
+        if (!link->there() || !link->steady()) continue;
         there.insert(link->name);
         if (link->has_rows()) with_rows.insert(link->name);
     }
@@ -507,20 +519,23 @@ void Server::tell_who_is_there() {
     there_ = std::move(there);
 }
 
-// Its conversations go to others that have their rows, or come back; nothing overtakes. It is tried
-// as one that goes and comes.
+// Its conversations go to others that have their rows, or come back; nothing overtakes. Who had it
+// for a moment only waits for one when it is back.
 void Server::take_store(Link& link, Tenure tenure) {
     const Instant now = shard_.loop().now();
     if (link.tenure == tenure) return;
     const bool is_first = !link.tenure;
     const bool had_rows = link.has_rows();
+    const bool was_steady = link.steady();
     link.tenure = tenure;
     if (had_rows && !link.has_rows()) {
-        if (!is_first) link.trial.on_over(now);
+        const bool was_short = !is_first && now < link.held_since + kSteadyAfter;
+        link.steady_from = was_short ? now + kTrialFirst : now;
         for (auto& [key, other] : links_) wait_for(*other, link);
-    } else if (!had_rows && link.has_rows()) {
-        link.trial.on_up(now);
-        if (!link.trial.passed(now)) shard_.loop().timers().arm(link.joins, link.trial.until());
+    } else if (link.has_rows() && (!had_rows || !was_steady)) {
+        link.held_since = now;
+        link.joins.cancel();
+        if (!link.steady()) shard_.loop().timers().arm(link.joins, link.steady_from);
         join(link);
     }
     note_who_is_there();
@@ -651,14 +666,13 @@ Server::Link* Server::link_for(const FromPartner& from) {
 // Of the names that are there the one with the highest score for this conversation's slot; then the
 // same among its links. One on trial is behind the others, and so is one without its rows.
 Server::Link* Server::link_for(std::uint64_t conversation) {
-    const Instant now = shard_.loop().now();
     const std::size_t slot = slot_of(conversation);
     Link* best = nullptr;
     if (gathering()) return best;
     std::tuple<bool, bool, std::uint64_t, std::uint64_t> best_score;
     for (auto& [key, link] : links_) {
         if (!link->there()) continue;
-        const std::tuple its{link->trial.passed(now), link->has_rows(), score_of(link->name, slot),
+        const std::tuple its{link->steady(), link->has_rows(), score_of(link->name, slot),
                              mix(conversation + link->part + 1)};
         if (best != nullptr && its <= best_score) continue;
         best = link.get();

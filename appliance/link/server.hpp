@@ -32,6 +32,9 @@ constexpr Duration kGatewayAwaited = std::chrono::seconds(5);
 // The first gateway that comes, where none was, waits so long for the others: it would be given
 // what is theirs, and could not use it.
 constexpr Duration kGatewaysGather = std::chrono::milliseconds(500);
+// What others had been sent when conversations move from them is waited for, so that nothing
+// overtakes it; but who takes nothing for longer than this is overtaken.
+constexpr Duration kOvertakenAfter = std::chrono::seconds(5);
 // From the connection to the HELLO.
 constexpr Duration kGuestWithin = std::chrono::seconds(5);
 

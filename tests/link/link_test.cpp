@@ -660,6 +660,66 @@ TEST_F(LinkTest, AStoreThatComesAndGoesIsTrustedLater) {
     EXPECT_TRUE(until([&] { return two.client->has_others(); }, 400ms));
 }
 
+// Others do not have its rows, so nothing is gained by trying it for long.
+TEST_F(LinkTest, AGatewayThatHoldsItsShareIsOnNoTrial) {
+    EdgeSide edge(simulation_, "edge1.int");
+    const GatewaySide::Edges edges{{"edge1.int", &edge}};
+    GatewaySide one(simulation_, "gw1.int", edges);
+    auto two = std::make_unique<GatewaySide>(simulation_, "gw2.int", edges);
+    const auto node = two->machine.node;
+    for (GatewaySide* gateway : {&one, two.get()}) gateway->client->set_tenure(Tenure::kHeld);
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two->client->has_others(); }));
+    for (int round = 0; round < 4; ++round) {
+        simulation_.kill(node);
+        ASSERT_TRUE(until([&] { return !one.client->has_others(); }, 1s));
+        two = std::make_unique<GatewaySide>(simulation_, "gw2.int", edges, kAll,
+                                            GatewaySide::Adjust{}, node);
+        two->client->set_tenure(Tenure::kLost);
+        ASSERT_TRUE(until([&] { return edge.server.up_count() == 2; }));
+        wait(1'100ms);
+        EXPECT_FALSE(one.client->has_others());
+        EXPECT_EQ(two->backs, 0u);
+        two->client->set_tenure(Tenure::kHeld);
+        EXPECT_TRUE(until([&] { return one.client->has_others(); }, 100ms));
+        EXPECT_TRUE(until([&] { return two->backs == 1; }, 100ms));
+        two->taken.clear();
+        for (int i = 0; i < 20; ++i) {
+            ASSERT_TRUE(
+                until([&] { return edge.send("m" + std::to_string(i), "v" + std::to_string(i)); }));
+        }
+        EXPECT_TRUE(until([&] { return !two->taken.empty(); }));
+    }
+}
+
+// Who takes nothing any more, and whose conversations are others' now, is waited for, so that
+// nothing overtakes; but not for ever.
+TEST_F(LinkTest, WhoTakesNothingIsOvertaken) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide one(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    GatewaySide two(simulation_, "gw2.int", {{"edge1.int", &edge}});
+    for (GatewaySide* gateway : {&one, &two}) gateway->client->set_tenure(Tenure::kHeld);
+    ASSERT_TRUE(until([&] { return one.client->has_others() && two.client->has_others(); }));
+    wait(100ms);
+    two.room = false;
+    unsigned sent = 0;
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(
+            until([&] { return edge.send(std::to_string(++sent), "v" + std::to_string(i)); }));
+    }
+    wait(100ms);
+    const std::size_t taken = one.taken.size();
+    ASSERT_LT(taken, sent);
+    two.client->set_tenure(Tenure::kLost);
+    const Instant start = simulation_.now();
+    ASSERT_TRUE(until([&] { return !one.client->has_others(); }));
+    EXPECT_FALSE(edge.send("late", "v0"));
+    ASSERT_TRUE(until([&] { return edge.send("late", "v0"); }, 2 * kOvertakenAfter));
+    EXPECT_GE(simulation_.now() - start, kOvertakenAfter);
+    EXPECT_TRUE(until([&] { return one.taken.size() == taken + 1; }));
+    two.room = true;  // what it has been sent is still its own
+    EXPECT_TRUE(until([&] { return two.taken.size() == sent - taken; }));
+}
+
 // What came to the one that does not have the conversation is asked of the one that has, and of no
 // other; both know which one that is.
 TEST_F(LinkTest, ARequestIsTakenToWhoeverHasItsConversation) {

@@ -247,6 +247,16 @@ TEST_F(RouteTest, AnEdgeThatIsNamedInAnotherWayKeepsItsLink) {
     EXPECT_EQ(opened(), 2u);
 }
 
+// It is not known whom the domain names; but who was taken out is not kept for ever.
+TEST_F(RouteTest, AnEdgeIsLetGoThoughADomainNeverResolves) {
+    gateway_.machine.resolver.set_silent("_fedgate-link._tcp.lost.int", true);
+    gateway_.client->set_edges({{"edge2.int", kPort, 1, 1, "b"}, {"lost.int", 0, 0, 1, "a"}});
+    wait(29s);
+    EXPECT_EQ(gateway_.client->up_count(), 2u);
+    ASSERT_TRUE(until([&] { return gateway_.client->rows().size() == 1; }, 2s));
+    EXPECT_EQ(gateway_.client->rows()[0].peer, "edge2.int:23456");
+}
+
 // The names are of a domain that DNSSEC does not vouch for: its certificate has to be the domain's.
 TEST_F(RouteTest, ARecordOfAnotherDomainDoesNotKeepTheLink) {
     gateway_.machine.resolver.add_srv("_fedgate-link._tcp.corp.example",
