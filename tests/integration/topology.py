@@ -421,6 +421,21 @@ def flap(name, where):
     return breaks, nothing
 
 
+def far(name, fault):
+    """As fault, of a machine that is 1 ms away: here all others answer before anybody looks, so that a connection is refused
+    while it is asked for."""
+    breaks_near, mends_near = fault
+
+    async def breaks(estate):
+        estate.machines[name].cables["inside"].slow(FAR_SECONDS, 0)
+        await breaks_near(estate)
+
+    async def mends(estate):
+        await mends_near(estate)
+        estate.machines[name].cables["inside"].mend()
+    return breaks, mends
+
+
 async def dns_gone(estate):
     for one in estate.dns.values():
         await one.process.kill()
@@ -556,11 +571,13 @@ def bad_certificate(name, other=False):
 
 
 DRAINED = (STOP_SECONDS, STOP_SECONDS)    # what a node that is stopped has may wait until it has ended
+FAR_SECONDS = 0.001
 SLOW = "slow", 0.2, 0.05    # seconds each way, and which part is lost
 FAULTS = {
     "edge": Fault("edge a1 killed", *kill("a1")),
     "pool": Fault("all of pool A killed", *kill("a1", "a2"), within=(5, None), back=("a1", "a2")),
     "gateway": Fault("gateway g1 killed", *kill("g1"), within=(1, 1), unseen=0.1),
+    "far-gateway": Fault("g1 killed, and 1 ms away", *far("g1", kill("g1")), within=(1, 1), unseen=0.1),
     "sip": Fault("Kamailio k1 killed", *kill("k1"), within=(None, 1)),
     "prosody": Fault("the partner's Prosody killed", *kill("prosody"), within=(None, None)),
     "ejabberd": Fault("the partner's ejabberd killed", *kill("ejabberd"), within=(None, None)),
