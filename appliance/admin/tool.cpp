@@ -22,9 +22,9 @@ namespace fedgate::admin {
 namespace {
 
 constexpr std::string_view kHelp =
-    R"(fedctl: look at and change a running fedgated
+    R"(usage: fedctl [-s SOCKET] [--json] VERB ...
 
-  fedctl [-s SOCKET] [--json] VERB ...
+Looks at and changes a running fedgated.
 
   status              how it is: version, federation switch, streams, remarks
   ports               what listens, what is established on it, who owns it, and the verdict
@@ -32,7 +32,6 @@ constexpr std::string_view kHelp =
   counters            everything that is counted
   explain FROM TO     may these two converse, and which rule decides
   dns plan            the records to publish, as zone lines: for each of our domains and each edge
-  cert ...            certificates: request, import, assign, check; see below
   dns check           are those there, are they right, do they lead here; --server ADDRESS asks
                       that name server instead of ours
   doctor DOMAIN       why we don't come together with this domain: DNS, TCP, stream, TLS, certificate,
@@ -41,10 +40,12 @@ constexpr std::string_view kHelp =
                       --from ADDRESS for that user of ours; --server ADDRESS as above
   trace --partner D --user U    what they exchange, live, on both legs: each stanza and SIP message
                       of that partner, that user, or of both together, and what became of it; without
-                      bodies, for 60 s (--for 10m). trace ID: one message of the last trace, by the
-                      id of its stanza, its Call-ID or its #number; trace --stop
-  services            which roles run here; services stop --graceful finishes what is under way, for
-                      at most 10 s, hands its links over to others, and stops (as SIGTERM does)
+                      bodies, for 60 s (--for 10m), or until trace --stop
+  trace ID            one message of the last trace, by the id of its stanza, its Call-ID or its #number
+  services            which roles run here
+  services stop --graceful    finishes what is under way, for at most 10 s, hands its links over to
+                      others, and stops (as SIGTERM does)
+  cert ...            certificates: request, import, assign, check; see below
   partner ...         the domains that we federate with; see below
   policy, user        who of ours may converse with partners; see below
   cs LINE, -f FILE    run the reference's commands as typed: New-CsExternalAccessPolicy, Get-CsUser |
@@ -54,7 +55,7 @@ constexpr std::string_view kHelp =
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
   reload              read the configuration files again (as SIGHUP does)
-  help, version
+  help, version       this text; the program's version
 
   -s SOCKET           admin.socket of the daemon (default /run/fedgate/admin.sock)
   --json              the daemon's answer as it came, for programs
@@ -68,12 +69,13 @@ Partners:
   fedctl partner set DOMAIN ATTRIBUTE=VALUE...      += and -= change a list
   fedctl partner reset DOMAIN [ATTRIBUTE]...        take back what was committed of it
   fedctl partner remove DOMAIN...
-  fedctl partner block DOMAIN... [--for 1h]     nothing passes, listed or not; unblock DOMAIN...
+  fedctl partner block DOMAIN... [--for 1h]     nothing passes, listed or not
+  fedctl partner unblock DOMAIN...
   fedctl partner attributes                     what can be set, with defaults
   --dry-run           say what would change and how the partner would prove itself, change nothing
   --comment TEXT      kept with the commit
   --confirm 60s       every node takes it back by itself after that time, unless fedctl config confirm
-                      is said at any of them; also with config commit and rollback, and sysctl --save
+                      is said at any of them
 
   To add one and see it work:
     fedctl partner add partner.example type=federated    then write to somebody there, or let them
@@ -83,7 +85,7 @@ Users and their policies. The user's own counts, else that of his site, else glo
 a whole, and lets him converse with partners if it has both federation_access and xmpp_access:
 
   fedctl policy list | show POLICY              what each allows, and for whom it is in force
-  fedctl policy new POLICY [ATTRIBUTE=VALUE]... to be granted; site:SITE holds by itself for a site
+  fedctl policy new POLICY [ATTRIBUTE=VALUE]...    to be granted; site:SITE holds by itself for a site
   fedctl policy set POLICY ATTRIBUTE=VALUE...   global is always there
   fedctl policy remove POLICY... [--force]      global: as by default; --force: users have it, it is
                                                 taken from them
@@ -97,7 +99,7 @@ a whole, and lets him converse with partners if it has both federation_access an
   fedctl user remove ADDRESS...                 list them no longer
   --dry-run, --comment, --confirm               as with partner
 
-Certificates, of this machine; all but assign works without a running daemon, too:
+Certificates of this machine. All but assign works without a running daemon, too:
 
   fedctl cert request               a key and a request for an authority; asks what it is not told
     --for external|internal|sip     towards partners (default), between our machines, towards SIP
@@ -119,24 +121,25 @@ Certificates, of this machine; all but assign works without a running daemon, to
   --config FILE       the configuration of a daemon that does not run
   Keys are made in dirs.state/certificates, mode 0600, and stay there.
 
-Sites, pools and routes, where edges and gateways are on machines of their own:
+Sites, pools and routes. They are for edges and gateways on machines of their own:
 
   fedctl pool list | show POOL      edges and gateways: priority, members, the links with them
   fedctl pool set POOL [kind=edge] [priority=10] [members=HOST,HOST...]    += and -= change members
   fedctl pool remove POOL
   fedctl site list | show SITE      users of one place: domain/DOMAIN/site, user/USER/site
-  fedctl site set SITE route=POOL   fedctl site remove SITE
+  fedctl site set SITE route=POOL
+  fedctl site remove SITE
   fedctl route list                 by which pool each site reaches partners now, and why
   fedctl route set SITE POOL        first by that pool; when none of its edges is there, by the others
                                     in the order of their priorities, until it is back
   fedctl route unset SITE           by priority alone
   --dry-run, --comment, --confirm   as with partner
 
-Every change of these is a commit: checked as a whole, numbered, kept in dirs.state, in force
-within a second and after a restart. Streams that it does not concern stay. It is published over the
+Commits. Every change of these is a commit: checked as a whole, numbered, kept in dirs.state, in
+force within a second and after a restart. Streams that it does not concern stay. It is published over the
 link: in force at every node, and given to one that was away when it comes back. It is made at a
 gateway, who signs it: an edge alone passes commits on, and makes none. What concerns a machine alone
-(fedctl sysctl -d says so: scope) stays with the machine, and is set there.
+(fedctl sysctl -d says so: scope) stays with the machine, and is set there:
 
   fedctl config log                 all commits: who, when, why, signed by which gateway; those that
                                     gave way to others, made while nodes were cut off; and which node
@@ -146,6 +149,7 @@ gateway, who signs it: an edge alone passes commits on, and makes none. What con
   fedctl config rollback N          commit again what was in force with commit N (0: nothing)
   fedctl config check FILE          say exactly what committing this file would change
   fedctl config commit FILE         commit the settings of a file (- is standard input)
+  --dry-run, --comment, --confirm   as with partner
 
 Settings, as with sysctl(8):
 
@@ -159,7 +163,8 @@ Settings, as with sysctl(8):
   fedctl sysctl --check FILE        say exactly what that would change, and change nothing
   fedctl sysctl --reset KEY...      take back what was set live
   fedctl sysctl --system            read the configuration files again
-  -n values only, -N names only
+  -n, -N                            values only, names only
+  --comment, --confirm              as with partner; they go with --save
 
   Dots or slashes separate; the first one decides: a name with dots in it needs slashes, like
   partner/example.org/tls. What was said later holds: the default, the template partner/default,
@@ -178,6 +183,28 @@ constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"
 constexpr std::string_view kRouteActions[] = {"list", "set", "unset"};
 constexpr std::string_view kConfigActions[] = {"log",   "diff",   "rollback",
                                                "check", "commit", "confirm"};
+
+// The manual page and the completion are made of the help: what is not in it is in neither.
+constexpr bool has_verbs() {
+    return std::ranges::all_of(kVerbs, [](std::string_view verb) {
+        return kHelp.contains("\n  " + std::string(verb) + " ") ||
+               kHelp.contains(", " + std::string(verb) + " ") ||
+               kHelp.contains("  " + std::string(verb) + ", ") ||
+               kHelp.contains(", " + std::string(verb) + ", ");
+    });
+}
+constexpr bool has_actions(std::string_view verb, std::span<const std::string_view> actions) {
+    return std::ranges::all_of(actions, [verb](std::string_view action) {
+        const std::string command = "fedctl " + std::string(verb) + " ";
+        return kHelp.contains(command + std::string(action) + " ") ||
+               kHelp.contains(command + std::string(action) + "\n") ||
+               kHelp.contains(command + "list | " + std::string(action) + " ");
+    });
+}
+static_assert(has_verbs());
+static_assert(has_actions("partner", kPartnerActions));
+static_assert(has_actions("pool", kTopologyActions) && has_actions("site", kTopologyActions));
+static_assert(has_actions("route", kRouteActions) && has_actions("config", kConfigActions));
 
 class Tool {
 public:

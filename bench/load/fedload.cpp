@@ -31,22 +31,26 @@ constexpr const char* kUsage =
 
 Loads a server and counts at the far end what has become of each message: delivered, refused, lost,
 doubled, out of order. A is HOST:PORT.
+
 Messages:
   --to-sip (default)   from XMPP to SIP; --to-xmpp: from SIP to XMPP, both through a gateway
   --sip-to-sip         through a SIP server that sends what is for --domain to --sip-listen
   --there-and-back     to an XMPP server, from which each message comes back, or an error for it
   --reflect            is such a server: the product's edge alone sends back what comes, until
                        standard input ends. Here --partner is its domain, --domain and --xmpp the load's
+
 Streams to an XMPP server:
   --set-ups            TCP, TLS, SASL EXTERNAL or dialback, close
   --idle               as many, which stay until standard input ends, or --limit
-Presence, of 5000 --watchers (SIP users and their presence server, which grants --expires 3600
+
+Presence. There are 5000 --watchers (SIP users and their presence server, which grants --expires 3600
 seconds), each with 200 --contacts spread over 20 --domains, p0.DOMAIN, p1.DOMAIN, ... of --partner
 (fedgated needs partner/*.DOMAIN). A pair is a watcher and a contact:
   --storm              each pair subscribes, both ways; done when the presence is seen
   --fan-out            each pair's status changes, both ways, behind a storm that does not count
   --refreshes          each SIP user refreshes each of his subscriptions, behind the same
   --presence           does what standard input says; see below
+
 Where and how:
   --xmpp, --sip        where the target listens
   --xmpp-listen, --sip-listen   where fedload listens: as partner (partner/DOMAIN/proxy of fedgated)
@@ -60,6 +64,7 @@ Where and how:
   --pid PID            the target's process, again for each if it is several: CPU time, that of
                        their children included, and their own peak memory are read
   --i-own-this-target  the target may be another host than this one
+
 How much:
   --count 100000 (streams: 10000), --warm-up 20000 (0), --pairs 1000 of users, --body 100
   --window 1000 (64)   so many under way, and the next one as soon as one has ended (closed loop);
@@ -67,22 +72,24 @@ How much:
   --rate N             N a second, whatever the target does (open loop): latency counts from when a
                        message was due. --window still bounds what is under way
   --limit 120          seconds for all of it; --silence 10: seconds without any answer
+
 Output: a table, or --json; --plot FILE.svg or FILE.png: throughput and latency over time, and its
 distribution. On a terminal a progress bar. Memory: 20 bytes for each message, 300 for each pair.
 Exit status: 0 all delivered, in order, once; 1 not so, and a sentence says what; 2 usage.
 
-With --presence it reads commands from standard input, pairs are numbered from 0, and it answers
-each command with one line of JSON, after --limit seconds (120) at most:
+Commands. With --presence it reads them from standard input, pairs are numbered from 0, and it answers
+each with one line of JSON, after --limit seconds (120) at most:
   run KIND[@DELAY] FIRST LAST RATE [KIND ...]   side by side, for the pairs FIRST to LAST - 1, so
                        many a second, or, with 0, as fast as --window lets. KIND:
                        watch, refresh, unwatch: the SIP user's SUBSCRIBE; watch is done when a
-                         NOTIFY shows the contact's present status
-                       subscribe, probe: the XMPP user's; done when the presence comes
-                       change-xmpp, change-sip: somebody's status; done when the other side sees it
+                         NOTIFY shows the contact's present status;
+                       subscribe, probe: the XMPP user's; done when the presence comes;
+                       change-xmpp, change-sip: somebody's status; done when the other side sees it;
                        message-to-sip, message-to-xmpp
   changed              everybody's status changes, and nothing of it is sent: fedgated is down
   right COUNT SECONDS  waits until so many statuses are seen at the other side as they are, no longer
   idle SECONDS         only answers
+
 JSON: of each kind how many were sent, done, failed, and are open, their latency; which NOTIFYs,
 SUBSCRIBEs (each_second, too) and stanzas came in meanwhile. It ends at the end of its input.
 )";
