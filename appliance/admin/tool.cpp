@@ -12,6 +12,7 @@
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/cmdlets.hpp"
 #include "appliance/admin/outside_tool.hpp"
+#include "appliance/admin/setup.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/trace_tool.hpp"
 #include "appliance/admin/user_words.hpp"
@@ -42,6 +43,8 @@ Looks at and changes a running fedgated.
                       of that partner, that user, or of both together, and what became of it; without
                       bodies, for 60 s (--for 10m), or until trace --stop
   trace ID            one message of the last trace, by the id of its stanza, its Call-ID or its #number
+  setup ...           asks what a first set-up needs, or is told it; changes all of it or nothing;
+                      see below
   services            which roles run here
   services stop --graceful    finishes what is under way, for at most 10 s, hands its links over to
                       others, and stops (as SIGTERM does)
@@ -59,6 +62,24 @@ Looks at and changes a running fedgated.
 
   -s SOCKET           admin.socket of the daemon (default /run/fedgate/admin.sock)
   --json              the daemon's answer as it came, for programs
+
+Set-up, on a terminal with questions, each with an answer that Enter takes; said twice, it changes
+nothing. It is a commit where fedgated runs, and /etc/fedgate/fedgate.conf where it does not; then it
+looks at service, ports and route, and says what is left to do: certificates, DNS, users:
+
+  fedctl setup                      the questions; or any of them by its option:
+    --role both|edge|gateway        what this machine is; --edges HOST... --gateways HOST... in quotes,
+                                    where they are on machines of their own; --link-certificate FILE
+                                    --link-key FILE --link-ca FILE: by which they know each other
+    --domain corp.example           ours, several in quotes; --next-hop URI is their SIP pool
+    --sip-listen ADDRESS...         where SIP comes; --trust NETWORK...: who sends it
+    --partner partner.example       to begin with; --everybody yes: all users may converse
+    --allow yes                     the organisation's switch
+    --set KEY=VALUE                 anything else; may be repeated
+  --yes, --ask        no questions; questions, terminal or not
+  --dry-run           say what would change, change nothing
+  --force             without questions: change what somebody has set already, too
+  --config FILE       write that file, whether fedgated runs or not
 
 Partners:
 
@@ -176,7 +197,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 constexpr std::string_view kVerbs[] = {
     "status", "ports",  "streams",  "counters", "explain", "reload", "partner", "policy",
     "user",   "site",   "cs",       "pool",     "route",   "config", "sysctl",  "dns",
-    "cert",   "doctor", "services", "trace",    "help",    "version"};
+    "cert",   "doctor", "services", "setup",    "trace",   "help",   "version"};
 constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
                                                 "remove", "block", "unblock", "attributes"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -278,6 +299,14 @@ private:
                                        return ask(socket_, request, answer, why);
                                    }},
                                   rest);
+        }
+        if (verb == "setup") {
+            const bool terminal = &in_ == &std::cin && isatty(STDIN_FILENO) != 0;
+            return run_setup({in_, out_, err_, json_, terminal,
+                              [this](const Json& request, Json& answer, std::string& why) {
+                                  return ask(socket_, request, answer, why);
+                              }},
+                             rest);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);
