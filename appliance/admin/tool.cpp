@@ -63,8 +63,8 @@ Looks at and changes a running fedgated.
   -s SOCKET           admin.socket of the daemon (default /run/fedgate/admin.sock)
   --json              the daemon's answer as it came, for programs
 
-Set-up, on a terminal with questions, each with an answer that Enter takes; said twice, it changes
-nothing. It is a commit where fedgated runs, and /etc/fedgate/fedgate.conf where it does not; then it
+The first set-up. On a terminal with questions, each with an answer that Enter takes; said twice, it
+changes nothing. It is a commit where fedgated runs, and /etc/fedgate/fedgate.conf where it does not; then it
 looks at service, ports and route, and says what is left to do: certificates, DNS, users:
 
   fedctl setup                      the questions; or any of them by its option:
