@@ -7,6 +7,7 @@
 
 #include "appliance/admin/advice.hpp"
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/sheet.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 #include "core/config/timestamp.hpp"
@@ -94,6 +95,7 @@ public:
         }
         if (domains_.empty()) return refusal("partner " + action + " needs a domain");
         if (action == "show") return show(domains_.front());
+        if (action == "sheet") return partner_sheet(domains_.front(), configuration_);
         if (action == "add") return add(domains_.front());
         if (action == "set") return set();
         if (action == "reset") return reset(domains_.front());

@@ -13,6 +13,7 @@
 #include "appliance/admin/cmdlets.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/setup.hpp"
+#include "appliance/admin/sheet.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/trace_tool.hpp"
 #include "appliance/admin/user_words.hpp"
@@ -93,6 +94,7 @@ Partners:
   fedctl partner block DOMAIN... [--for 1h]     nothing passes, listed or not
   fedctl partner unblock DOMAIN...
   fedctl partner attributes                     what can be set, with defaults
+  fedctl partner sheet DOMAIN                   a page for its administrator: what we offer and ask for
   --dry-run           say what would change and how the partner would prove itself, change nothing
   --comment TEXT      kept with the commit
   --confirm 60s       every node takes it back by itself after that time, unless fedctl config confirm
@@ -198,8 +200,8 @@ constexpr std::string_view kVerbs[] = {
     "status", "ports",  "streams",  "counters", "explain", "reload", "partner", "policy",
     "user",   "site",   "cs",       "pool",     "route",   "config", "sysctl",  "dns",
     "cert",   "doctor", "services", "setup",    "trace",   "help",   "version"};
-constexpr std::string_view kPartnerActions[] = {"list",   "show",  "add",     "set",       "reset",
-                                                "remove", "block", "unblock", "attributes"};
+constexpr std::string_view kPartnerActions[] = {
+    "list", "show", "add", "set", "reset", "remove", "block", "unblock", "attributes", "sheet"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
 constexpr std::string_view kRouteActions[] = {"list", "set", "unset"};
 constexpr std::string_view kConfigActions[] = {"log",   "diff",   "rollback",
@@ -540,11 +542,11 @@ private:
         static constexpr std::string_view kChange[] = {"--dry-run", "--comment=", "--confirm="};
         static constexpr std::string_view kBlock[] = {"--dry-run",
                                                       "--comment=", "--confirm=", "--for="};
-        const bool reads = action == "list" || action == "show";
+        const bool reads = action == "list" || action == "show" || action == "sheet";
         Words words;
         std::string why;
         const auto known = action == "list"    ? std::span<const std::string_view>(kList)
-                           : action == "show"  ? std::span<const std::string_view>()
+                           : reads             ? std::span<const std::string_view>()
                            : action == "block" ? std::span<const std::string_view>(kBlock)
                                                : std::span<const std::string_view>(kChange);
         if (!cut_words(rest, known, words, why)) return usage(why);
@@ -553,16 +555,17 @@ private:
             return usage(action == "list" ? "list takes --filter GLOB only"
                                           : "partner " + action + " needs a domain");
         }
-        if (action == "show" && words.words.size() > 1) return usage("show takes one domain");
+        if (reads && words.words.size() > 1) return usage(action + " takes one domain");
         Json request{{"verb", "partner"}, {"action", action}};
         const auto first = words.words.begin();
         const auto split = many || words.words.empty() ? words.words.end() : first + 1;
         request["domains"] = std::vector<std::string>(first, split);
         request["settings"] = std::vector<std::string>(split, words.words.end());
         add_options(request, words);
-        return tell(request, !reads             ? show_commit
-                             : action == "list" ? show_partners
-                                                : show_partner);
+        return tell(request, !reads              ? show_commit
+                             : action == "sheet" ? show_sheet
+                             : action == "list"  ? show_partners
+                                                 : show_partner);
     }
 
     int users(const std::string& verb, const std::vector<std::string>& rest) {

@@ -345,6 +345,30 @@ TEST_F(PartnersTest, TheHistorySaysWhoAndWhyAndLeadsBack) {
     EXPECT_EQ(fedctl({"config", "rollback", "x"}).status, 2);
 }
 
+// Q9: what its administrator may read, and nothing else.
+TEST_F(PartnersTest, ASheetTellsTheOtherSideWhatItNeedsAndNoMore) {
+    EXPECT_PRED_FORMAT2(IsSubstring, "is not a listed partner", refused({"sheet", "new.example"}));
+    good({"add", "new.example", "type=federated", "dialback=no", "description=owes us money",
+          "additional_domains=more.example", "rate_stanzas=7/s"});
+    const std::string said = good({"sheet", "more.example"});
+    for (const char* part :
+         {"XMPP federation of sip.example with new.example, more.example", "SASL EXTERNAL over TLS",
+          "1.2 or 1.3, required", "7/s", "_xmpp-server._tcp.sip.example. 3600 IN SRV",
+          "your users may write to ours, if our users' policy lets them"}) {
+        EXPECT_PRED_FORMAT2(IsSubstring, part, said);
+    }
+    for (const char* secret : {"owes us", "turned off", "next_hop", "tls.external", "default"}) {
+        EXPECT_PRED_FORMAT2(IsNotSubstring, secret, said);
+    }
+    good({"set", "new.example", "type=public_unverified", "tls=optional", "sasl=none",
+          "dialback=yes", "enabled=no"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "It is turned off", good({"sheet", "new.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "if you offer it", good({"sheet", "new.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "your certificate  not asked for",
+                        good({"sheet", "new.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "takes one domain", refused({"sheet", "a.example", "b"}, 2));
+}
+
 TEST_F(PartnersTest, AFileIsCommittedAsAWhole) {
     const std::string text = "partner/one.example/type = federated\nim.max_bytes = 1KiB\n";
     EXPECT_PRED_FORMAT2(IsSubstring, "nothing was changed",
