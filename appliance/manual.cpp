@@ -24,7 +24,7 @@ namespace config = fedgate::config;
 // A program's help, cut into what it consists of.
 enum class Kind {
     kUsage,  // a line of `usage: `
-    kTitle,  // what ends with a colon at the margin, and is short
+    kTitle,  // what ends with a colon at the margin
     kText,
     kEntry,  // indented; between its term and its text are two blanks or more
 };
@@ -53,7 +53,7 @@ void add_titles(std::vector<Part>& parts) {
     for (Part& part : parts) {
         const bool title = part.kind == Kind::kText && part.indent == 0 && part.text.ends_with(':');
         const std::size_t end = std::min(part.text.find(". "), part.text.size() - 1);
-        if (!title || end > kTitleBytes) {
+        if (!title) {
             out.push_back(std::move(part));
             continue;
         }
@@ -299,9 +299,18 @@ std::string page_of_keys(std::string& why) {
     return out + ".El\n";
 }
 
+// A title that is a whole paragraph is none.
+void check_titles(const std::vector<Part>& parts, std::string& why) {
+    for (const Part& part : parts) {
+        if (part.kind != Kind::kTitle || part.text.size() <= kTitleBytes) continue;
+        why = "the help has a long title; let it begin with a short sentence: " + part.text;
+    }
+}
+
 bool write_page(std::string_view pattern, std::string_view help, std::string& page,
                 std::string& why) {
     const std::vector<Part> parts = parse_help(help);
+    check_titles(parts, why);
     while (!pattern.empty()) {
         const std::size_t end = std::min(pattern.find('\n'), pattern.size());
         const std::string_view line = pattern.substr(0, end);
@@ -424,7 +433,12 @@ _fedctl_values() {
     done <<<"$_fedctl_keys"
 }
 
-# Names below $1: with a * until the instance is typed, and its attributes then.
+# What the daemon has of a kind: partners, policies, pools, sites.
+_fedctl_instances() {
+    "${COMP_WORDS[0]}" ${socket:+-s "$socket"} sysctl -N "$1" 2>/dev/null | cut -d/ -f2 | sort -u
+}
+
+# Names that begin as $1 does, as far as the next slash.
 _fedctl_names() {
     local name values root=${1%%/*} instance
     while read -r name values; do
@@ -437,15 +451,18 @@ _fedctl_names() {
             printf '%s\n' "${name%%/*}/"
         fi
     done <<<"$_fedctl_keys"
+    if [[ $1 == */* && $1 != */*/* ]]; then
+        _fedctl_instances "$root" | sed "s|.*|$root/&/|"
+    fi
 }
 
 _fedctl() {
-    local cur=${COMP_WORDS[COMP_CWORD]} verb= action= key= words=0 sets= i word
+    local cur=${COMP_WORDS[COMP_CWORD]} verb='' action='' key='' words=0 sets='' socket='' i word
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; ++i)); do
         word=${COMP_WORDS[i]}
         case $word in
-            -s) ((++i)) ;;
+            -s) socket=${COMP_WORDS[++i]} ;;
             -w) sets='=' ;;
             -*) ;;
             *)
@@ -476,9 +493,16 @@ _fedctl() {
         candidates=${_fedctl_actions[$verb]}
     elif [[ $verb == sysctl ]]; then
         candidates=$(_fedctl_names "$cur")
-    elif [[ $words -gt 0 && $action =~ ^(add|new|set|reset)$ ]]; then
+    elif [[ $words -gt 0 && $verb != route && $action =~ ^(add|new|set|reset)$ ]]; then
         candidates=$(_fedctl_names "$verb/x/" | sed -n "s|^$verb/x/||p")
         [[ $action == reset ]] || sets='='
+    else
+        case "$verb $action $words" in
+            'doctor  0' | 'partner '[rsu]*) candidates=$(_fedctl_instances partner) ;;
+            'policy '[rs]* | 'user grant 0') candidates=$(_fedctl_instances policy) ;;
+            'pool '[rs]* | 'route set 1') candidates=$(_fedctl_instances pool) ;;
+            'site '[rs]* | 'route '[su]*' 0') candidates=$(_fedctl_instances site) ;;
+        esac
     fi
     # Not compgen -W, which would run what stands in $(...) of a word.
     while read -r word; do

@@ -43,7 +43,8 @@ Looks at and changes a running fedgated.
   trace --partner D --user U    what they exchange, live, on both legs: each stanza and SIP message
                       of that partner, that user, or of both together, and what became of it; without
                       bodies, for 60 s (--for 10m), or until trace --stop
-  trace ID            one message of the last trace, by the id of its stanza, its Call-ID or its #number
+  trace ID            one message of the last trace, by the id of its stanza, its Call-ID or its
+                      #number
   setup ...           asks what a first set-up needs, or is told it; changes all of it or nothing;
                       see below
   services            which roles run here
@@ -65,8 +66,8 @@ Looks at and changes a running fedgated.
   --json              the daemon's answer as it came, for programs
 
 The first set-up. On a terminal with questions, each with an answer that Enter takes; said twice, it
-changes nothing. It is a commit where fedgated runs, and /etc/fedgate/fedgate.conf where it does not; then it
-looks at service, ports and route, and says what is left to do: certificates, DNS, users:
+changes nothing. It is a commit where fedgated runs, and /etc/fedgate/fedgate.conf where it does not;
+then it looks at service, ports and route, and says what is left to do: certificates, DNS, users:
 
   fedctl setup                      the questions; or any of them by its option:
     --role both|edge|gateway        what this machine is; --edges HOST... --gateways HOST... in quotes,

@@ -6,7 +6,8 @@ import subprocess
 import tempfile
 import unittest
 
-from harness.world import binaries
+from harness.gate import GateTest
+from harness.world import XMPP_DOMAIN, binaries
 
 PAGES = ["man1/fedctl.1", "man1/fedload.1", "man5/fedgate.conf.5", "man8/fedgated.8"]
 WORD = re.compile(r"[\w*/=-]+(?:\.[\w*/=-]+)*")
@@ -21,6 +22,14 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 def run(*command):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, check=False)
+
+
+def complete(completion, *words):
+    fedctl = binaries() / "fedctl"
+    done = run("bash", "--norc", "-c", COMPLETE, "bash", completion, fedctl, *words)
+    if done.returncode != 0 or done.stderr:
+        raise AssertionError(f"{words}: {done.stderr}")
+    return done.stdout.split()
 
 
 class Installed(unittest.TestCase):
@@ -38,10 +47,7 @@ class Installed(unittest.TestCase):
         return (self.prefix / "share/man" / name).read_text()
 
     def complete(self, *words):
-        completion = self.prefix / "share/bash-completion/completions/fedctl"
-        done = run("bash", "--norc", "-c", COMPLETE, "bash", completion, "fedctl", *words)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        return done.stdout.split()
+        return complete(self.prefix / "share/bash-completion/completions/fedctl", *words)
 
     def test_all_is_in_its_place(self):
         files = {str(path.relative_to(self.prefix)) for path in self.prefix.rglob("*") if path.is_file()}
@@ -111,6 +117,13 @@ class Installed(unittest.TestCase):
             done = run(self.prefix / "bin/fedctl", "-s", socket, verb)
             self.assertNotIn("no verb", done.stderr, verb)
 
+    # And where it says which there are, it is those.
+    def test_all_that_is_understood_is_completed(self):
+        for verb in ("cert", "config", "policy", "pool", "route", "site", "user"):
+            said = run(self.prefix / "bin/fedctl", verb).stderr
+            actions = re.findall(r"[a-z]+", said.split("needs ")[1].split(" (fedctl help)")[0])
+            self.assertEqual(sorted(set(actions) - {"one", "of", "or"}), self.complete(verb, ""), verb)
+
     def test_keys_attributes_and_values_are_completed(self):
         self.assertEqual(self.complete("sysctl", "xmpp.keep"), ["xmpp.keepalive.interval"])
         self.assertEqual(self.complete("sysctl", "-w", "federation.al"), ["federation.allow="])
@@ -134,6 +147,28 @@ class Installed(unittest.TestCase):
             self.complete("sysctl", typed)
             self.complete("partner", "set", typed, "=", typed)
         self.assertFalse(os.path.exists(trap))
+
+
+class OfARunningDaemon(GateTest):
+    async def test_what_it_has_is_completed(self):
+        await self.gate(keys={"pool/paris/kind": "edge", "pool/paris/members": "edge1.paris.example",
+                              "site/sales/route": "paris", "policy/FedPic/xmpp_access": "yes"})
+        completion = binaries().parent / "share/bash-completion/completions/fedctl"
+
+        def of_this(*words):
+            return complete(completion, "-s", self.fedgate.directory / "admin.sock", *words)
+
+        for line in ("partner show part", "partner set part", "partner remove part", "doctor part"):
+            self.assertEqual(of_this(*line.split()), [XMPP_DOMAIN], line)
+        self.assertEqual(of_this("partner", "add", "part"), [])
+        self.assertEqual(of_this("user", "grant", "Fed"), ["FedPic"])
+        self.assertEqual(of_this("user", "grant", "FedPic", ""), [])
+        self.assertEqual(of_this("policy", "show", ""), ["FedPic", "global"])
+        self.assertEqual(of_this("pool", "set", ""), ["paris"])
+        self.assertEqual(of_this("route", "set", ""), ["sales"])
+        self.assertEqual(of_this("route", "set", "sales", ""), ["paris"])
+        self.assertEqual(of_this("sysctl", "-w", "partner/part"), [f"partner/{XMPP_DOMAIN}/"])
+        self.assertEqual(of_this("sysctl", "-w", "pool/"), ["pool/paris/"])
 
 
 if __name__ == "__main__":
