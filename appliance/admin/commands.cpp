@@ -373,14 +373,36 @@ Json change(const Json& request, const std::string& author, AdminHost& host,
         if (!config::parse_assignment(text, origin, setting, why)) return refusal(why);
         settings.push_back(std::move(setting));
     }
+    if (bool_of(request, "ignore_unknown")) {
+        std::erase_if(settings, [&problems](const config::Setting& one) {
+            config::Path path;
+            std::string why;
+            if (config::resolve(one.key, path, why)) return false;
+            problems.push_back({true, one.origin, one.key, why + "; ignored"});
+            return true;
+        });
+    }
     if (bool_of(request, "save")) {
         return save(request, author, std::move(settings), host, configuration, dry);
     }
+    std::chrono::seconds confirm_within{};
+    std::string why;
+    if (!read_confirm(request, confirm_within, why)) return refusal(why);
     Problems found;
     std::vector<Change> changes;
-    const bool good = configuration.set(host, settings, dry, found, changes);
+    const bool good = configuration.set(host, settings, dry, found, changes, confirm_within);
     problems.insert(problems.end(), found.begin(), found.end());
     return changed(good, problems, changes, configuration);
+}
+
+Json pending(const Configuration& configuration) {
+    Json rows = Json::array();
+    for (const Configuration::Pending& one : configuration.pending()) {
+        Json row = describe(configuration.tree().effective(one.path));
+        row["running"] = one.path.key->secret ? "(not shown)" : one.running;
+        rows.push_back(std::move(row));
+    }
+    return {{"ok", true}, {"keys", std::move(rows)}};
 }
 
 Json sysctl(const Json& request, const std::string& author, AdminHost& host,
@@ -395,6 +417,12 @@ Json sysctl(const Json& request, const std::string& author, AdminHost& host,
     if (action == "all") return all(configuration.tree(), false);
     if (action == "diff") return all(configuration.tree(), true);
     if (action == "describe") return describe_keys(keys, configuration.tree());
+    if (action == "pending") return pending(configuration);
+    if (action == "confirm") {
+        if (!configuration.confirm_set())
+            return refusal("nothing that was set live waits for that");
+        return {{"ok", true}, {"changes", Json::array()}};
+    }
     if (action == "write") return change(request, author, host, configuration, false);
     if (action == "check") return change(request, author, host, configuration, true);
     Problems problems;

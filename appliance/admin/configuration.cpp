@@ -159,6 +159,7 @@ std::vector<std::string> Configuration::remarks() const {
         all.push_back("commit " + std::to_string(committed_.number) + " is taken back in " +
                       std::to_string(left->count()) + " s, unless fedctl config confirm is said");
     }
+    if (const std::string why = why_not_set(now()); !why.empty()) all.push_back(why);
     return all;
 }
 
@@ -193,7 +194,53 @@ const rules::Snapshot* Configuration::load(Problems& problems) {
         !change(nullptr, std::move(next), false, problems, changes)) {
         return nullptr;
     }
+    for (const Entry& entry : tree_.all()) {
+        if (entry.path.key->apply != config::Apply::kRestart) continue;
+        at_start_[entry.path.name] = entry.value.text;
+    }
     return snapshots_.back().get();
+}
+
+std::vector<Configuration::Pending> Configuration::pending() const {
+    std::vector<Pending> all;
+    for (const Entry& entry : tree_.all()) {
+        if (entry.path.key->apply != config::Apply::kRestart) continue;
+        const auto found = at_start_.find(entry.path.name);
+        const std::string running =
+            found != at_start_.end() ? found->second : std::string(entry.path.key->fallback);
+        if (running != entry.value.text) all.push_back({entry.path, running});
+    }
+    return all;
+}
+
+// Empty: nothing waits for a confirmation.
+std::string Configuration::why_not_set(WallTime time) const {
+    if (!trial_) return {};
+    const auto left = std::max(trial_->take_back_at - time, std::chrono::seconds(0));
+    return "what was set live is taken back in " + std::to_string(left.count()) +
+           " s, unless fedctl sysctl confirm is said";
+}
+
+bool Configuration::confirm_set() {
+    const bool waits = trial_.has_value();
+    trial_.reset();
+    return waits;
+}
+
+void Configuration::end_trial(AdminHost& host, WallTime time) {
+    if (!trial_) return;
+    // A clock that is set back does not stretch it.
+    trial_->take_back_at = std::min(trial_->take_back_at, time + trial_->within);
+    if (time < trial_->take_back_at) return;
+    Layers next = layers_;
+    next.runtime = std::move(trial_->before);
+    trial_.reset();
+    Problems problems;
+    std::vector<Change> changes;
+    const bool good = change(&host, std::move(next), false, problems, changes);
+    host.note(EventId::kSettingsTakenBack,
+              {{"changes", changes.size()},
+               {"error", good || problems.empty() ? "" : problems.front().line()}});
 }
 
 bool Configuration::reload(AdminHost& host, Problems& problems, std::vector<Change>& changes) {
@@ -210,15 +257,31 @@ bool Configuration::reload(AdminHost& host, Problems& problems, std::vector<Chan
 }
 
 bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& settings, bool dry,
-                        Problems& problems, std::vector<Change>& changes) {
+                        Problems& problems, std::vector<Change>& changes,
+                        std::chrono::seconds confirm_within) {
+    const std::string waits = dry ? std::string() : why_not_set(now());
+    if (!waits.empty()) {
+        problems.push_back({false, {Origin::Kind::kRuntime, "", 0}, "", waits});
+        return false;
+    }
     Layers next = layers_;
     config::apply(settings, next.runtime, problems);
     if (config::any_error(problems)) return false;
-    return change(&host, std::move(next), dry, problems, changes, true);
+    Tree before = layers_.runtime;
+    if (!change(&host, std::move(next), dry, problems, changes, true)) return false;
+    if (!dry && confirm_within.count() > 0 && !changes.empty()) {
+        confirm_within += std::chrono::seconds(1);  // the present second has begun
+        trial_ = Trial{std::move(before), now() + confirm_within, confirm_within};
+    }
+    return true;
 }
 
 bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys, Problems& problems,
                           std::vector<Change>& changes) {
+    if (std::string waits = why_not_set(now()); !waits.empty()) {
+        problems.push_back({false, {Origin::Kind::kRuntime, "", 0}, "", std::move(waits)});
+        return false;
+    }
     Layers next = layers_;
     for (const std::string& key : keys) {
         config::Path path;
@@ -613,6 +676,7 @@ void Configuration::sign_anew(AdminHost& host, WallTime time) {
 
 void Configuration::expire(AdminHost& host, WallTime time) {
     sign_anew(host, time);
+    end_trial(host, time);
     if (committed_.unconfirmed()) {  // a clock that is set back does not stretch it
         const auto within =
             std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
@@ -666,6 +730,12 @@ bool Configuration::change(AdminHost* host, Layers next, bool dry, Problems& pro
 
 void Configuration::put_in_force(AdminHost* host, Layers layers, Tree tree,
                                  std::unique_ptr<const rules::Snapshot> snapshot) {
+    if (trial_) {  // where something is committed, what was set live before does not come back
+        for (const config::Path& path :
+             touched(layers_.committed, layers.committed, committed_.number)) {
+            trial_->before.reset(path);
+        }
+    }
     layers_ = std::move(layers);
     tree_ = std::move(tree);
     ++generation_;

@@ -60,9 +60,19 @@ public:
 
     // Reads the files again; what was set at run time stays. Publishes if anything differs.
     bool reload(AdminHost&, config::Problems&, std::vector<Change>&);
-    // Sets, all or nothing. `dry`: only says what would change.
+    // Sets, all or nothing. `dry`: only says what would change. `confirm_within`: taken back by
+    // itself after that time, unless confirm_set() is called; 0: it stays. Until then nothing else
+    // is set or reset.
     bool set(AdminHost&, const std::vector<config::Setting>&, bool dry, config::Problems&,
-             std::vector<Change>&);
+             std::vector<Change>&, std::chrono::seconds confirm_within = {});
+    // False: nothing waits for it.
+    bool confirm_set();
+    // Values that act at a restart, where they are not what this process was started with.
+    struct Pending {
+        config::Path path;
+        std::string running;
+    };
+    [[nodiscard]] std::vector<Pending> pending() const;
     // What is set in files and on the command line.
     [[nodiscard]] const config::Tree& filed() const { return layers_.files; }
     // All layers in one, if that were committed.
@@ -95,6 +105,12 @@ public:
                std::vector<Change>&);
 
 private:
+    // Set live, and not confirmed.
+    struct Trial {
+        config::Tree before;  // what was set live until then
+        WallTime take_back_at{};
+        std::chrono::seconds within{};
+    };
     struct Layers {
         config::Tree files;  // and the command line
         config::Tree committed;
@@ -126,6 +142,8 @@ private:
     // Validates. Null: `problems` says why.
     std::unique_ptr<const rules::Snapshot> check(const config::Tree&, config::Problems&,
                                                  std::vector<Change>&) const;
+    [[nodiscard]] std::string why_not_set(WallTime now) const;
+    void end_trial(AdminHost&, WallTime now);
     // Checks all of it, and unless `dry` puts it in force.
     // with_files: refused, too, where the host can't use a file that is named.
     bool change(AdminHost*, Layers next, bool dry, config::Problems&, std::vector<Change>&,
@@ -136,6 +154,8 @@ private:
     WallTime started_ = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     Layers layers_;
     config::Tree tree_;
+    std::map<std::string, std::string> at_start_;  // of those that act at a restart
+    std::optional<Trial> trial_;
     Commits commits_{""};
     Commit committed_;
     Held held_;

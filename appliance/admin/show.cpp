@@ -298,7 +298,9 @@ std::string show_explain(const Json& answer) {
 
 std::string show_keys(const Json& answer, KeyStyle style) {
     std::string out;
-    std::vector<std::vector<std::string>> rows{{"KEY", "VALUE", "DEFAULT", "FROM"}};
+    const bool pending = style == KeyStyle::kPending;
+    std::vector<std::vector<std::string>> rows{
+        {"KEY", pending ? "AFTER A RESTART" : "VALUE", pending ? "NOW" : "DEFAULT", "FROM"}};
     for (const Json& row : array_of(answer, "keys")) {
         const std::string key = string_of(row, "key");
         const std::string value = string_of(row, "value");
@@ -309,18 +311,22 @@ std::string show_keys(const Json& answer, KeyStyle style) {
                 out += (hidden ? "# " : "") + key + (value.empty() ? " =" : " = " + value) + "\n";
                 break;
             case KeyStyle::kNames: out += key + "\n"; break;
+            case KeyStyle::kTypes: out += key + " = " + string_of(row, "type") + "\n"; break;
             case KeyStyle::kValues: out += value + "\n"; break;
             case KeyStyle::kDescriptions:
                 out += (out.empty() ? "" : "\n") + description(row);
                 break;
             case KeyStyle::kDifferences:
-                rows.push_back(
-                    {key, shown(row, "value"), shown(row, "default"), string_of(row, "origin")});
+            case KeyStyle::kPending:
+                rows.push_back({key, shown(row, "value"),
+                                shown(row, pending ? "running" : "default"),
+                                string_of(row, "origin")});
                 break;
         }
     }
-    if (style != KeyStyle::kDifferences) return out;
-    return rows.size() == 1 ? "nothing differs from the defaults\n" : show_table(rows);
+    if (style != KeyStyle::kDifferences && !pending) return out;
+    if (rows.size() > 1) return show_table(rows);
+    return pending ? "nothing waits for a restart\n" : "nothing differs from the defaults\n";
 }
 
 std::string show_changes(const Json& answer, bool dry) {

@@ -46,7 +46,15 @@ namespace fedgate::admin {
 // What can be set of a partner; needs no daemon.
 [[nodiscard]] std::string show_attributes();
 
-enum class KeyStyle { kAssignments, kNames, kValues, kDescriptions, kDifferences };
+enum class KeyStyle {
+    kAssignments,
+    kNames,
+    kValues,
+    kDescriptions,
+    kDifferences,
+    kTypes,
+    kPending
+};
 [[nodiscard]] std::string show_keys(const Json& answer, KeyStyle);
 // `dry`: what would change.
 [[nodiscard]] std::string show_changes(const Json& answer, bool dry);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <iostream>
 #include <iterator>
+#include <regex.h>
 #include <span>
 #include <string_view>
 #include <unistd.h>
@@ -180,21 +182,30 @@ Settings, as with sysctl(8):
   fedctl sysctl KEY...              read; a key's beginning (partner/example.org) reads all below it
   fedctl sysctl -w KEY=VALUE...     set, live, until the next start; all of them or none
   fedctl sysctl -w --save KEY=...   set for good: a commit
+  fedctl sysctl -w --confirm 60s KEY=...    taken back after that time, unless fedctl sysctl confirm
+                                    is said
   fedctl sysctl -a                  all, with their values
   fedctl sysctl -d KEY...           describe: meaning, type, allowed values, default, where set
   fedctl sysctl --diff              what differs from the defaults, and where it was set
   fedctl sysctl -p FILE             apply a file (- is standard input); all of it or nothing
   fedctl sysctl --check FILE        say exactly what that would change, and change nothing
   fedctl sysctl --reset KEY...      take back what was set live
+  fedctl sysctl --pending           what acts only after a restart, and what this process runs with
   fedctl sysctl --system            read the configuration files again
-  -n, -N                            values only, names only
-  --comment, --confirm              as with partner; they go with --save
+  -r REGEX                          only keys whose name it matches: with keys, -a, -d, --diff, or
+                                    alone
+  -e                                with -w and -p: keys that are not known are ignored
+  --dry-run                         with -w and -p: as --check
+  --strict-live                     exit status 3 if it is kept, but something of it acts only after
+                                    a restart
+  -n, -N, -t                        values only, names only, types
+  --comment                         as with partner; it goes with --save
 
   Dots or slashes separate; the first one decides: a name with dots in it needs slashes, like
   partner/example.org/tls. What was said later holds: the default, the template partner/default,
   files, the command line of fedgated, commits, and what was set live.
 
-Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 (--strict-live) after a restart only.
 )";
 
 constexpr std::string_view kVerbs[] = {
@@ -229,6 +240,29 @@ static_assert(has_verbs());
 static_assert(has_actions("partner", kPartnerActions));
 static_assert(has_actions("pool", kTopologyActions) && has_actions("site", kTopologyActions));
 static_assert(has_actions("route", kRouteActions) && has_actions("config", kConfigActions));
+
+// For sysctl -r, as sysctl(8) has it: extended, anywhere in the name. None: all match.
+class Pattern {
+public:
+    explicit Pattern(const std::string& text)
+        : any_(text.empty()),
+          good_(any_ || regcomp(&regex_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0) {}
+    ~Pattern() {
+        if (!any_ && good_) regfree(&regex_);
+    }
+    Pattern(const Pattern&) = delete;
+    Pattern& operator=(const Pattern&) = delete;
+
+    [[nodiscard]] bool good() const { return good_; }
+    [[nodiscard]] bool matches(const std::string& name) const {
+        return any_ || regexec(&regex_, name.c_str(), 0, nullptr, 0) == 0;
+    }
+
+private:
+    regex_t regex_{};
+    bool any_;
+    bool good_;
+};
 
 class Tool {
 public:
@@ -340,10 +374,11 @@ private:
 
     // Asks, prints the answer or the errors.
     template <typename Show>
-    int tell(const Json& request, Show&& show) {
+    int tell(const Json& request, Show&& show, const std::function<void(Json&)>& prepare = {}) {
         Json answer;
         std::string why;
         if (!ask(socket_, request, answer, why)) return fail(why);
+        if (prepare) prepare(answer);
         const bool good = bool_of(answer, "ok");
         if (json_) {
             out_ << write_json(answer) << "\n";
@@ -407,8 +442,12 @@ private:
         std::string file;
         KeyStyle style = KeyStyle::kAssignments;
         bool save = false;
+        bool dry = false;
+        bool ignore_unknown = false;
+        bool strict_live = false;
         std::string comment;
         std::string confirm;
+        std::string pattern;
         std::vector<std::string> words;
     };
 
@@ -437,6 +476,21 @@ private:
             } else if (word == "-d") {
                 good = choose(options, "describe");
                 options.style = KeyStyle::kDescriptions;
+            } else if (word == "-t") {
+                options.style = KeyStyle::kTypes;
+            } else if (word == "-r" && i + 1 < rest.size()) {
+                options.pattern = rest[++i];
+            } else if (word == "-e") {
+                options.ignore_unknown = true;
+            } else if (word == "--dry-run") {
+                options.dry = true;
+            } else if (word == "--strict-live") {
+                options.strict_live = true;
+            } else if (word == "--pending") {
+                good = choose(options, "pending");
+                options.style = KeyStyle::kPending;
+            } else if (word == "confirm" && rest.size() == 1) {
+                good = choose(options, "confirm");
             } else if (word == "--save") {
                 options.save = true;
             } else if (word == "--comment" && i + 1 < rest.size()) {
@@ -475,23 +529,32 @@ private:
         const bool any = std::ranges::any_of(options.words, assigns);
         const bool every = std::ranges::all_of(options.words, assigns);
         // As sysctl(8): a word with an equals sign in it sets, with or without -w.
-        if (options.action.empty()) options.action = any ? "write" : "get";
+        if (options.action.empty()) {
+            options.action = any                                                 ? "write"
+                             : options.words.empty() && !options.pattern.empty() ? "all"
+                                                                                 : "get";
+        }
+        const bool writes = options.action == "write" || options.action == "check";
+        const bool reads = options.action == "get" || options.action == "all" ||
+                           options.action == "describe" || options.action == "diff";
+        if (options.dry && options.action == "write") options.action = "check";
         const bool takes_words = options.action == "get" || options.action == "describe" ||
-                                 options.action == "reset" ||
-                                 (options.action == "write" && options.file.empty());
-        if (!options.confirm.empty() && !options.save) {
-            why = "--confirm goes with --save: what was set live ends with the process";
-        } else if ((options.save || !options.comment.empty()) && options.action != "write" &&
-                   options.action != "check") {
-            why = "--save and --comment go with -w, -p or --check";
+                                 options.action == "reset" || (writes && options.file.empty());
+        if ((options.save || !options.comment.empty() || !options.confirm.empty() || options.dry ||
+             options.ignore_unknown || options.strict_live) &&
+            !writes) {
+            why =
+                "--save, --comment, --confirm, --dry-run, --strict-live and -e go with -w, -p or "
+                "--check";
+        } else if (!options.pattern.empty() && !reads) {
+            why = "-r REGEX goes with what reads: keys, -a, -d, --diff";
         } else if (takes_words && options.words.empty()) {
-            why = options.action == "write" ? "-w needs KEY=VALUE"
-                                            : "sysctl needs a key, or -a (fedctl help)";
+            why = writes ? "-w needs KEY=VALUE" : "sysctl needs a key, or -a (fedctl help)";
         } else if (!takes_words && !options.words.empty()) {
             why = "'" + options.words.front() + "' is one word too many";
-        } else if (options.action == "write" ? !every : any) {
-            why = options.action == "write" ? "what is set is written KEY=VALUE, all of it"
-                                            : "KEY=VALUE sets, and the option before it only reads";
+        } else if (writes ? !every : any) {
+            why = writes ? "what is set is written KEY=VALUE, all of it"
+                         : "KEY=VALUE sets, and the option before it only reads";
         }
         return why.empty();
     }
@@ -518,15 +581,44 @@ private:
         if (options.save) {
             request["save"] = true;
             request["comment"] = options.comment;
-            if (!options.confirm.empty()) request["confirm"] = options.confirm;
-            return tell(request, show_commit);
+        }
+        if (!options.confirm.empty()) request["confirm"] = options.confirm;
+        if (options.ignore_unknown) request["ignore_unknown"] = true;
+        if (options.action == "confirm") {
+            return tell(request, [](const Json&) { return "what was set live stays\n"; });
         }
         if (writes || options.action == "reset" || options.action == "reload") {
-            const bool dry = options.action == "check";
-            return tell(request, [dry](const Json& answer) { return show_changes(answer, dry); });
+            return tell_changes(request, options);
         }
-        return tell(request,
-                    [&options](const Json& answer) { return show_keys(answer, options.style); });
+        const Pattern pattern(options.pattern);
+        if (!pattern.good()) return usage("-r: '" + options.pattern + "' is no regular expression");
+        return tell(
+            request, [&options](const Json& answer) { return show_keys(answer, options.style); },
+            [&pattern](Json& answer) {
+                const auto keys = answer.find("keys");
+                if (keys == answer.end() || !keys->is_array()) return;
+                Json some = Json::array();
+                for (Json& row : *keys) {
+                    if (pattern.matches(string_of(row, "key"))) some.push_back(std::move(row));
+                }
+                *keys = std::move(some);
+            });
+    }
+
+    int tell_changes(const Json& request, const Options& options) {
+        const bool dry = options.action == "check";
+        bool restart = false;
+        const auto show = [&](const Json& answer) {
+            return options.save ? show_commit(answer) : show_changes(answer, dry);
+        };
+        const int status = tell(request, show, [&restart](Json& answer) {
+            for (const Json& row : array_of(answer, "changes")) {
+                restart = restart || string_of(row, "apply") == "restart";
+            }
+        });
+        if (status != kExitOk || !restart || !options.strict_live) return status;
+        err_ << "fedctl: kept, but not all of it acts before a restart (fedctl sysctl --pending)\n";
+        return kExitNotLive;
     }
 
     int partner(const std::vector<std::string>& rest) {

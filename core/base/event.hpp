@@ -38,6 +38,7 @@ enum class EventId : std::uint16_t {
     kCommitGaveWay,
     kCommitTakenBack,
     kDialbackSecretTaken,
+    kSettingsTakenBack,
     kListening,
     kListenFailed,
     kDescriptorsExhausted,
@@ -168,6 +169,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kDialbackSecretTaken, 1110, Severity::kInfo,
      {"The pool's dialback secret is in use here", "Another node's is older than the one that was here.", "None."},
      {"Le secret dialback du groupe est utilisé ici", "Celui d'un autre nœud est plus ancien que celui d'ici.", "Aucune action."}},
+    {EventId::kSettingsTakenBack, 1111, Severity::kWarning,
+     {"What was set live was not confirmed and is taken back", "fedctl sysctl confirm was not said in time.", "Set it again, and confirm it; if error is set, see there."},
+     {"Ce qui avait été réglé à chaud, non confirmé, est annulé", "fedctl sysctl confirm n'est pas venu à temps.", "Le régler de nouveau et confirmer ; si error est présent, le lire."}},
     // 12xx: network
     {EventId::kListening, 1201, Severity::kInfo,
      {"A port is open", "As configured.", "None."},
