@@ -660,6 +660,20 @@ TEST_F(LinkTest, AStoreThatComesAndGoesIsTrustedLater) {
     EXPECT_TRUE(until([&] { return two.client->has_others(); }, 400ms));
 }
 
+// An edge that ends waits for that: else what it had sent would be in doubt.
+TEST_F(LinkTest, AnEdgeHasSettledWhenAllThatItSentIsTaken) {
+    EdgeSide edge(simulation_, "edge1.int");
+    GatewaySide gateway(simulation_, "gw1.int", {{"edge1.int", &edge}});
+    wait(kGatewaysGather);
+    gateway.room = false;
+    ASSERT_TRUE(until([&] { return edge.send("m"); }));
+    wait(1s);
+    EXPECT_FALSE(edge.server.settled());
+    gateway.room = true;
+    EXPECT_TRUE(until([&] { return edge.server.settled(); }, 1s));
+    EXPECT_EQ(gateway.taken.size(), 1u);
+}
+
 // Others do not have its rows, so nothing is gained by trying it for long.
 TEST_F(LinkTest, AGatewayThatHoldsItsShareIsOnNoTrial) {
     EdgeSide edge(simulation_, "edge1.int");
