@@ -216,6 +216,7 @@ std::string deciding_key(const rules::Decision& decision, const Party& ours, con
     switch (decision.reason) {
         case rules::Reason::kAllowed:
         case rules::Reason::kXmppAccess: return policy + "xmpp_access";
+        case rules::Reason::kNotItsPartner: return policy + "partners";
         case rules::Reason::kFederationAccess: return policy + "federation_access";
         case rules::Reason::kFederationOff: return "federation.allow";
         case rules::Reason::kPartnerDenied: return "federation.deny";

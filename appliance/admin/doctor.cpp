@@ -113,6 +113,14 @@ private:
                 "fedctl policy set " + policy.name + " " + first + "=yes" +
                     (user_.empty() ? "" : "; or fedctl user grant POLICY " + who));
         }
+        if (partner != nullptr && !policy.names(partner->domain)) {
+            return doctor_step(
+                kStep, "fault",
+                "policy " + policy.name + ", which holds for " + who + ", is for other partners",
+                "ours",
+                "name " + their_ + " among them, too: fedctl sysctl policy/" + policy.name +
+                    "/partners, fedctl policy set " + policy.name + " partners=...");
+        }
         if (partner != nullptr && !user_.empty()) {
             const rules::Decision decision =
                 rules_.may_converse(user_, our_, their_, rules::Direction::kToXmpp);

@@ -77,7 +77,11 @@ private:
                  {"description", tree_.text("policy/*/description", name)}};
         for (const std::string& attribute : attributes_of("policy")) {
             if (attribute == "description") continue;
-            row[attribute] = tree_.flag("policy/*/" + attribute, name);
+            if (attribute == "partners") {
+                row[attribute] = tree_.list("policy/*/partners", name);
+            } else {
+                row[attribute] = tree_.flag("policy/*/" + attribute, name);
+            }
         }
         row["users"] = reach.users.size();
         row["domains"] = reach.domains;
@@ -105,6 +109,12 @@ private:
         if (federation != xmpp) {
             out.push_back(std::string("its users converse with no partner: that needs ") +
                           (xmpp ? "federation_access" : "xmpp_access") + " = yes, too");
+        }
+        const auto listed = tree_.instances("partner");
+        for (const std::string& partner : tree_.list("policy/*/partners", name)) {
+            if (std::ranges::find(listed, partner) != listed.end()) continue;
+            out.push_back("its partners have " + partner +
+                          ", by which name none is listed (fedctl partner list)");
         }
         if (!name.starts_with(kSitePolicy)) return out;
         const std::string site = name.substr(kSitePolicy.size());

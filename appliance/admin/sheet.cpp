@@ -60,7 +60,6 @@ std::string ports_of(const std::vector<config::Address>& listen) {
     return text;
 }
 
-
 Json own_certificate(const std::string& file, WallTime now) {
     std::string pem, why;
     if (file.empty() || !read_regular_file(file, pem, why)) return Json::object();
@@ -89,32 +88,31 @@ Json partner_sheet(const std::string& domain, const Configuration& configuration
     Json theirs = Json::array({partner->discovered() ? domain : partner->domain});
     for (const std::string& one : partner->additional_domains) theirs.push_back(one);
     const bool on = settings.federation_allow && partner->enabled;
-    return {
-        {"ok", true},
-        {"date", config::format_time(now)},
-        {"on", on},
-        {"our_domains", std::move(domains)},
-        {"their_domains", std::move(theirs)},
-        {"zone", names["zone"]},
-        {"certificate", own_certificate(settings.tls_external.at(now).certificate, now)},
-        {"ports", ports_of(settings.xmpp.listen)},
-        {"ports_direct_tls", ports_of(settings.xmpp.listen_tls)},
-        {"reached_by", partner->proxy.host.empty()
-                           ? "your SRV records _xmpp-server._tcp, else your domain at port 5269"
-                           : partner->proxy.host + ", as we have agreed, without DNS"},
-        {"proof", rules::methods_text(partner->negotiation)},
-        {"tls", tls_of(*partner)},
-        {"their_certificate", trust_of(*partner, settings)},
-        {"one_stream_for_both_ways", partner->bidi},
-        {"users", rights_of(partner->type)},
-        {"limits",
-         {{"connections", std::to_string(partner->connection_limit)},
-          {"new connections", limit("partner/*/rate_connections")},
-          {"bytes of a stream", limit("partner/*/rate_bytes")},
-          {"stanzas of a stream", limit("partner/*/rate_stanzas")},
-          {"messages of a sender", limit("partner/*/rate_sender_messages")},
-          {"bytes of a stanza", std::to_string(settings.xmpp.stanza_bytes)},
-          {"bytes of a message's text", std::to_string(settings.im.max_bytes)}}}};
+    return {{"ok", true},
+            {"date", config::format_time(now)},
+            {"on", on},
+            {"our_domains", std::move(domains)},
+            {"their_domains", std::move(theirs)},
+            {"zone", names["zone"]},
+            {"certificate", own_certificate(settings.tls_external.at(now).certificate, now)},
+            {"ports", ports_of(settings.xmpp.listen)},
+            {"ports_direct_tls", ports_of(settings.xmpp.listen_tls)},
+            {"reached_by", partner->proxy.host.empty()
+                               ? "your SRV records _xmpp-server._tcp, else your domain at port 5269"
+                               : partner->proxy.host + ", as we have agreed, without DNS"},
+            {"proof", rules::methods_text(partner->negotiation)},
+            {"tls", tls_of(*partner)},
+            {"their_certificate", trust_of(*partner, settings)},
+            {"one_stream_for_both_ways", partner->bidi},
+            {"users", rights_of(partner->type)},
+            {"limits",
+             {{"connections", std::to_string(partner->connection_limit)},
+              {"new connections", limit("partner/*/rate_connections")},
+              {"bytes of a stream", limit("partner/*/rate_bytes")},
+              {"stanzas of a stream", limit("partner/*/rate_stanzas")},
+              {"messages of a sender", limit("partner/*/rate_sender_messages")},
+              {"bytes of a stanza", std::to_string(settings.xmpp.stanza_bytes)},
+              {"bytes of a message's text", std::to_string(settings.im.max_bytes)}}}};
 }
 
 std::string show_sheet(const Json& answer) {
@@ -140,10 +138,11 @@ std::string show_sheet(const Json& answer) {
     if (!bool_of(answer, "on")) out += "It is turned off on our side for now.\n";
     out += "\nOur side\n";
     add("domains", list(answer, "our_domains"));
-    add("ports", string_of(answer, "ports") + " (STARTTLS)" +
-                     (string_of(answer, "ports_direct_tls").empty()
-                          ? ""
-                          : ", " + string_of(answer, "ports_direct_tls") + " (TLS from the start)"));
+    add("ports",
+        string_of(answer, "ports") + " (STARTTLS)" +
+            (string_of(answer, "ports_direct_tls").empty()
+                 ? ""
+                 : ", " + string_of(answer, "ports_direct_tls") + " (TLS from the start)"));
     const Json& ours = answer.contains("certificate") ? answer["certificate"] : Json::object();
     add("certificate", string_of(ours, "subject"));
     add("  its names", list(ours, "dns_names"));

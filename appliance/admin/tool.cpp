@@ -108,7 +108,8 @@ Partners:
     fedctl partner show partner.example                  the streams that are up, or why none is
 
 Users and their policies. The user's own counts, else that of his site, else global; it counts as
-a whole, and lets him converse with partners if it has both federation_access and xmpp_access:
+a whole, and lets him converse with partners if it has both federation_access and xmpp_access; with
+partners="partner.example ..." with these alone:
 
   fedctl policy list | show POLICY              what each allows, and for whom it is in force
   fedctl policy new POLICY [ATTRIBUTE=VALUE]...    to be granted; site:SITE holds by itself for a site

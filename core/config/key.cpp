@@ -164,6 +164,9 @@ constexpr Key kKeys[] = {
      "May its users converse with other organisations at all? XMPP needs xmpp_access as well."},
     {"policy/*/outside_access", kBool, kLive, "yes or no", 0, 1, "no", "",
      "May its users sign in from outside? Kept for the SIP pool; Fedgate itself signs nobody in."},
+    {"policy/*/partners", kPatternList, kLive, "domains", 0, kItems, "", "",
+     "Partners that its users may converse with, each by the name that it is listed by; its "
+     "additional domains come with it. Empty: all."},
     {"policy/*/public_cloud_access", kBool, kLive, "yes or no", 0, 1, "no", "",
      "May its users converse with public providers? Kept for the SIP pool."},
     {"policy/*/public_cloud_av_access", kBool, kLive, "yes or no", 0, 1, "no", "",

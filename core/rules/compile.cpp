@@ -488,6 +488,8 @@ private:
         policy.outside_access = tree_.flag("policy/*/outside_access", name);
         policy.public_cloud_access = tree_.flag("policy/*/public_cloud_access", name);
         policy.public_cloud_av_access = tree_.flag("policy/*/public_cloud_av_access", name);
+        policy.partners = tree_.list("policy/*/partners", name);
+        std::ranges::sort(policy.partners);
         policies_[name] = static_cast<std::uint32_t>(out_->policies_.size());
         out_->policies_.push_back(std::move(policy));
     }

@@ -19,6 +19,7 @@ std::string_view explain(Reason reason) {
             return "the partner is blocked (partner/<domain>/enabled = no)";
         case Reason::kFederationAccess: return "the user's policy has federation_access = no";
         case Reason::kXmppAccess: return "the user's policy has xmpp_access = no";
+        case Reason::kNotItsPartner: return "the user's policy is for other partners (partners)";
         case Reason::kApprovalNeeded:
             return "the partner's type is public_unverified: our user has to approve the contact "
                    "first";

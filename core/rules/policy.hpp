@@ -1,9 +1,11 @@
 // What a SIP user may do: user > site > global, the whole policy wins (features.md A7).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fedgate::rules {
 
@@ -15,6 +17,12 @@ struct Policy {
     bool outside_access = false;
     bool public_cloud_access = false;
     bool public_cloud_av_access = false;
+    std::vector<std::string> partners;  // by their primary domains, sorted; empty: all
+
+    // features.md U9.
+    [[nodiscard]] bool names(std::string_view partner) const {
+        return partners.empty() || std::ranges::binary_search(partners, partner);
+    }
 };
 
 enum class Direction : std::uint8_t { kToXmpp, kFromXmpp };
@@ -30,6 +38,7 @@ enum class Reason : std::uint8_t {
     kPartnerDisabled,   // partner/X/enabled
     kFederationAccess,  // the user's policy: federation_access
     kXmppAccess,        // the user's policy: xmpp_access
+    kNotItsPartner,     // the user's policy: partners
     kApprovalNeeded,    // partner type public_unverified: our user has to add or write first (A6)
 };
 

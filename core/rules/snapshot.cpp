@@ -74,6 +74,7 @@ Decision Snapshot::may_converse(Bytes user, const SipDomain& ours, const Partner
     // features.md A7: XMPP needs both.
     if (!policy.federation_access) return {Reason::kFederationAccess, &policy};
     if (!policy.xmpp_access) return {Reason::kXmppAccess, &policy};
+    if (!policy.names(theirs.domain)) return {Reason::kNotItsPartner, &policy};
     // features.md A6.
     if (direction == Direction::kFromXmpp && !effects(theirs.type).may_message_unapproved) {
         return {Reason::kApprovalNeeded, &policy};

@@ -84,6 +84,29 @@ TEST_F(UsersTest, ExplainNamesTheRuleThatDecidedAndWhereItIsFrom) {
                         explained("a@sip.example", "x@xmpp.example"));
 }
 
+// U9.
+TEST_F(UsersTest, APolicyIsForSomePartnersOnly) {
+    const std::vector<std::string> access{"federation_access=yes", "xmpp_access=yes"};
+    good({"policy", "new", "Group", access[0], access[1], "partners=xmpp.example"});
+    good({"user", "grant", "Group", "a@sip.example"});
+    good({"partner", "add", "other.example", "type=federated"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "yes: ", explained("a@sip.example", "x@xmpp.example"));
+    for (const bool outward : {true, false}) {
+        const std::string said = outward ? explained("a@sip.example", "x@other.example")
+                                         : explained("x@other.example", "a@sip.example");
+        EXPECT_PRED_FORMAT2(IsSubstring, "no: the user's policy is for other partners", said);
+        EXPECT_PRED_FORMAT2(IsSubstring, "rule      policy/Group/partners = xmpp.example", said);
+    }
+    const std::string noted = good({"policy", "set", "Group", "partners=xmpp.example no.example"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "no.example, by which name none is listed", noted);
+    EXPECT_PRED_FORMAT2(IsSubstring, "no.example", good({"policy", "show", "group"}));
+    EXPECT_PRED_FORMAT2(IsSubstring,
+                        "partners: ", refused({"policy", "set", "Group", "partners=not..one"}));
+    good({"policy", "set", "Group", "partners="});
+    EXPECT_PRED_FORMAT2(IsSubstring, "yes: ", explained("a@sip.example", "x@other.example"));
+    EXPECT_EQ(fedctl({"policy", "list"}).status, 0);
+}
+
 TEST_F(UsersTest, GlobalIsResetAndNotDeleted) {
     EXPECT_PRED_FORMAT2(IsSubstring, "policy global is always there",
                         refused({"policy", "new", "Global"}));

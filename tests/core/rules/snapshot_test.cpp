@@ -243,7 +243,24 @@ TEST(Snapshot, SaysWhoMayConverseAndWhichRuleDecides) {
         "user/mute@paris.example/policy = mute\n"
         "user/rome@paris.example/site = rome\n"
         "user/paris@sip.example/site = paris\n");
+    // U9: a group with one partner only.
+    const std::string group = open_with(
+        "partner/*.wide.example/type = federated\n"
+        "partner/xmpp.example/additional_domains = xmpp2.example\n"
+        "partner/other.example/type = federated\n"
+        "federation.discovery = yes\n"
+        "policy/group/federation_access = yes\n"
+        "policy/group/xmpp_access = yes\n"
+        "policy/group/partners = xmpp.example *.wide.example\n"
+        "user/g@sip.example/policy = group\n");
     const Question questions[] = {
+        {group, "g", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "group"},
+        {group, "g", "sip.example", "xmpp2.example", kFromXmpp, Reason::kAllowed, "group"},
+        {group, "g", "sip.example", "a.wide.example", kToXmpp, Reason::kAllowed, "group"},
+        {group, "g", "sip.example", "other.example", kToXmpp, Reason::kNotItsPartner, "group"},
+        {group, "g", "sip.example", "other.example", kFromXmpp, Reason::kNotItsPartner, "group"},
+        {group, "g", "sip.example", "found.example", kToXmpp, Reason::kNotItsPartner, "group"},
+        {group, "a", "sip.example", "other.example", kToXmpp, Reason::kAllowed, "global"},
         {open_with(""), "a", "sip.example", "xmpp.example", kToXmpp, Reason::kAllowed, "global"},
         {open_with(""), "a", "sip.example", "xmpp.example", kFromXmpp, Reason::kAllowed, "global"},
         {open_with("federation.allow = no\n"), "a", "sip.example", "xmpp.example", kToXmpp,
