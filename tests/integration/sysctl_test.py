@@ -106,13 +106,14 @@ class Sysctl(PeerTest):
 
     async def test_unconfirmed_it_goes_back(self):    # 6
         default = await self.value()
+        await self.sysctl("-w", "xmpp.limits.depth=30")
         began = time.monotonic()
-        await self.sysctl("-w", "--confirm", "10s", f"{KEY}=20000")
+        await self.sysctl("-w", "--confirm", "10s", f"{KEY}=20000", "xmpp.limits.depth=31")
         self.assertEqual(await self.value(), "20000")
         self.assertIn("fedctl sysctl confirm", await self.refused("-w", f"{KEY}=20001"))
         self.assertIn("fedctl sysctl confirm", await self.refused("--reset", KEY))
         self.assertIn("unless fedctl sysctl confirm is said", await self.one.fedgate.control("status"))
-        # A commit meanwhile stays.
+        # A commit meanwhile stays, over what was set live before.
         await self.sysctl("-w", "--save", "xmpp.limits.depth=41")
         while await self.value() != default:
             self.assertLess(time.monotonic() - began, 15)
