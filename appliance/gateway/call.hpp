@@ -23,6 +23,7 @@ struct Origin {
     std::uint32_t shard = 0;
     Handle<ServerTransaction> transaction;
     bool other_gateway = false;
+    std::uint64_t trial = 0;  // of a message that an administrator tries: nobody else waits
 };
 
 // X2S.
@@ -38,6 +39,7 @@ struct StanzaCall {
     bool malformed = false;                    // one of the addresses: ERR-L7
     const rules::SipDomain* domain = nullptr;  // of `to`
     const rules::Partner* partner = nullptr;   // null: the rules know it no longer
+    std::uint64_t trial = 0;                   // its answer is for an administrator
 };
 
 // What follows of a request from its sender's URI, its Request-URI and the rules alone, where

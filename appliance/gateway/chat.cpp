@@ -42,6 +42,7 @@ void Gateway::Engine::take_receipt(const StanzaCall& call, const Key& pair,
     char note_memory[kReceiptIdBytes];
     Sink names{MutableBytes(note_memory)};
     const auto note = receipts_.read(pair, ReceiptFor::kRequest, read.receipt_for, names);
+    if (note && on_trial_receipt(note->name)) return;
     const bool asked =
         note && (read.disposition == Disposition::kDisplayed ? note->wanted.display
                                                              : note->wanted.positive);

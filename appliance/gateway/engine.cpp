@@ -236,6 +236,7 @@ bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, 
 }
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
+    if (origin.trial != 0) return on_trial_answer(origin.trial, answer.status, answer.reason);
     if (origin.shard == shard_.index()) {
         if (origin.other_gateway) return answer_asker(origin, answer, headers);
         return agent_.answer(origin.transaction, answer, headers);
@@ -436,5 +437,7 @@ std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }
 std::vector<TargetRow> Gateway::targets() const { return engine_->targets(); }
 GatewayStatus Gateway::status() const { return engine_->status(); }
 Tracer& Gateway::tracer() { return engine_->tracer(); }
+TrialStart Gateway::begin_trial(const TrialOrder& order) { return engine_->begin_trial(order); }
+TrialRow Gateway::trial(std::uint64_t id) const { return engine_->trial(id); }
 
 }  // namespace fedgate::gateway

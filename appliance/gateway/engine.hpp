@@ -1,6 +1,7 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
 // takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
-// stanzas, chat.cpp typing and receipts both ways. No mapping rule in it.
+// stanzas, chat.cpp typing and receipts both ways, trial.cpp what an administrator tries. No
+// mapping rule in it.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/receipt.hpp"
 #include "appliance/gateway/sip_agent.hpp"
+#include "appliance/gateway/trial.hpp"
 #include "appliance/gateway/watchers.hpp"
 #include "appliance/gateway/watches.hpp"
 #include "xml/framer.hpp"
@@ -175,6 +177,8 @@ public:
     [[nodiscard]] std::vector<TargetRow> targets();
     [[nodiscard]] GatewayStatus status();
     [[nodiscard]] Tracer& tracer() { return tracer_; }
+    [[nodiscard]] TrialStart begin_trial(const TrialOrder&);
+    [[nodiscard]] TrialRow trial(std::uint64_t id);
 
 private:
     // engine.cpp
@@ -294,6 +298,15 @@ private:
     void send_late_notices();
     void end_notice(ClientRequest&);
 
+    // trial.cpp
+    void try_to_xmpp(const TrialOrder&, TrialRow&, const AddressView& sip, const AddressView& xmpp);
+    void try_to_sip(const TrialOrder&, TrialRow&, const Key& pair);
+    // Status 0: it did not come to an answer.
+    void fail_trial(std::uint64_t id, std::uint16_t status, Bytes why);
+    void on_trial_answer(std::uint64_t id, std::uint16_t status, Bytes reason);
+    void on_trial_outcome(std::uint64_t id, const link::Outcome&);
+    [[nodiscard]] bool on_trial_receipt(Bytes name);
+
     Shard& shard_;
     const rules::Snapshot* rules_;
     link::EdgeDoor* edge_ = nullptr;
@@ -336,6 +349,7 @@ private:
     Timer housekeeping_;
     Instant started_at_;
     sip::Message message_;  // from another shard
+    Trials trials_;
     // Where texts, requests and stanzas are built; sized by im.max_bytes.
     std::vector<char> text_memory_;
     std::vector<char> scratch_memory_;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "appliance/gateway/subscription_quota.hpp"
+#include "appliance/gateway/trial.hpp"
 #include "appliance/link/link.hpp"
 #include "appliance/store/store.hpp"
 #include "core/base/error.hpp"
@@ -119,6 +120,9 @@ public:
     [[nodiscard]] std::vector<TargetRow> targets() const;
     [[nodiscard]] GatewayStatus status() const;
     [[nodiscard]] Tracer& tracer();
+    // Ends soon after, well or not; trial() says how, until kTrials more have begun.
+    [[nodiscard]] TrialStart begin_trial(const TrialOrder&);
+    [[nodiscard]] TrialRow trial(std::uint64_t id) const;
 
     class Engine;  // its inside: engine.hpp
 

@@ -17,6 +17,7 @@ constexpr std::size_t kNoticeBytes = 2'048;
 // in the pair's queue, and never answered by another.
 void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
                                   const ReceiptNote* asked) {
+    if (incoming.origin.trial != 0) return fail_trial(incoming.origin.trial, 0, reason);
     Address sip;
     Address xmpp;
     Handle<Conversation> handle;

@@ -268,6 +268,7 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
     }
     Incoming* incoming = incoming_.find_at(own & 0xFFFF);
     if (incoming == nullptr || ticket_of(incoming->self) != own) return;  // it has ended
+    if (incoming->origin.trial != 0) on_trial_outcome(incoming->origin.trial, outcome);
     switch (outcome.fate) {
         case link::Fate::kWritten:
             if (incoming->state != Incoming::State::kHeld) break;

@@ -67,6 +67,7 @@ struct ClientRequest final : private TimerOwner {
     std::uint8_t attempt = 0;  // of a SUBSCRIBE: Subscriber::attempt() when it was written
     std::uint32_t cseq = 1;    // as it was sent last: for Dialog::note_cseq()
     std::uint64_t owner = 0;   // of a SUBSCRIBE or NOTIFY: the packed handle of whose it is
+    std::uint64_t trial = 0;   // of a MESSAGE that an administrator tries
     enum class Receipt : std::uint8_t {
         kNone,
         kNormal,

@@ -249,6 +249,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
         conversation.xmpp_resource.learn(call.who->resource, now());
     }
     request->conversation = handle;
+    request->trial = call.trial;
     request->from_bytes = static_cast<std::uint16_t>(call.from_text.size());
     request->to_bytes = static_cast<std::uint16_t>(call.to_text.size());
     request->id_bytes = static_cast<std::uint16_t>(call.id.size());
@@ -304,6 +305,11 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
         on_notice_done(request, fault);
     } else if (request.kind != RequestKind::kMessage) {
         on_extra_done(request, *conversation);
+    } else if (request.trial != 0) {
+        const bool answered = response != nullptr;
+        on_trial_answer(request.trial, request.status,
+                        answered ? response->reason : explain(fault));
+        agent_.release(request);
     } else if (delivered) {
         if (request.status == 200) tell_received(request);  // RCPT-5
         count(Counter::kMessagesX2sDelivered);
@@ -404,6 +410,10 @@ bool Gateway::Engine::refuse(const StanzaCall& call, LocalFault fault) {
 }
 
 bool Gateway::Engine::refuse(const StanzaCall& call, ErrorKind kind, Bytes text) {
+    if (call.trial != 0) {
+        fail_trial(call.trial, 0, text);
+        return true;
+    }
     if (call.stanza.type == "error" || call.stanza.type == "result") return true;
     if (says_nothing(call.stanza)) {  // SEC-2
         drop("typing or a receipt that may not go on");

@@ -1,0 +1,100 @@
+// fedctl test im: what becomes of an administrator's message, and who hears nothing of it.
+#include <gtest/gtest.h>
+
+#include "appliance/gateway/engine.hpp"
+#include "tests/gateway/world.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+using test::SipPeer;
+using test::World;
+
+class Trial : public testing::Test {
+protected:
+    TrialRow begin(bool to_sip, const std::string& xmpp = "juliet@xmpp.example") {
+        const TrialOrder order{++last_, to_sip, "romeo@sip.example", xmpp, "a test"};
+        EXPECT_EQ(world_.gateway().begin_trial(order), TrialStart::kBegun);
+        return row();
+    }
+    TrialRow row() { return world_.gateway().trial(last_); }
+    void tell(link::Fate fate, bool acknowledges = false) {
+        world_.gateway().on_outcome(
+            {world_.edge().tickets.back(), fate, link::Fault::kUnreachable, acknowledges});
+    }
+    // The id of the last stanza to the partner.
+    std::string id() {
+        const std::string& stanza = world_.edge().stanzas.back();
+        const std::size_t begin = stanza.find(" id='") + 5;
+        return stanza.substr(begin, stanza.find('\'', begin) - begin);
+    }
+
+    World world_;
+    std::unique_ptr<SipPeer> peer_ = world_.peer();
+    std::uint64_t last_ = 0;
+};
+
+TEST_F(Trial, IsWrittenAcknowledgedAndReceived) {
+    world_.edge().at_once = false;
+    EXPECT_FALSE(begin(false).taken);
+    EXPECT_NE(world_.edge().stanzas.back().find("a test"), std::string::npos);
+    EXPECT_NE(world_.edge().stanzas.back().find("urn:xmpp:receipts"), std::string::npos);
+    world_.pass(20ms);
+    tell(link::Fate::kWritten, true);
+    EXPECT_TRUE(row().taken && row().acknowledges && !row().acknowledged);
+    EXPECT_GE(row().taken_after, 20ms);
+    world_.pass(20ms);
+    tell(link::Fate::kAcknowledged);
+    EXPECT_TRUE(row().acknowledged);
+    EXPECT_GE(row().acknowledged_after, 40ms);
+    ASSERT_TRUE(world_.give(World::message(
+        "r1", "", "juliet", "chat", "<received xmlns='urn:xmpp:receipts' id='" + id() + "'/>")));
+    EXPECT_TRUE(row().received);
+    world_.pass(5s);
+    EXPECT_TRUE(peer_->requests.empty());  // romeo has not written it
+}
+
+TEST_F(Trial, IsToldOfWhatGoesWrong) {
+    world_.edge().fault = link::Fault::kNotTrusted;
+    EXPECT_EQ(begin(false).fault, "403 Federation Not Possible");
+    world_.edge().fault = link::Fault::kNone;
+    EXPECT_TRUE(begin(false).taken);
+    tell(link::Fate::kInDoubt);
+    EXPECT_NE(row().fault.find("may or may not have arrived"), std::string::npos);
+    begin(false);  // nobody is there
+    ASSERT_TRUE(world_.give(
+        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" + id() +
+        "'><error type='cancel'><service-unavailable "
+        "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"));
+    EXPECT_EQ(row().fault, "service-unavailable");
+    EXPECT_NE(begin(false, "juliet@stranger.example").fault.find("federation.discovery"),
+              std::string::npos);
+    world_.pass(5s);
+    EXPECT_TRUE(peer_->requests.empty());
+    EXPECT_EQ(world_.gateway().trial(77).id, 0u);
+}
+
+TEST_F(Trial, ToSipIsAnsweredByTheServer) {
+    const std::size_t before = world_.edge().stanzas.size();
+    begin(true);
+    ASSERT_TRUE(world_.until([&] { return row().taken; }));
+    EXPECT_EQ(row().status, 200);
+    EXPECT_NE(peer_->requests.back().find("a test"), std::string::npos);
+    peer_->answer = [](const sip::Message&) { return 404; };
+    begin(true);
+    ASSERT_TRUE(world_.until([&] { return !row().fault.empty(); }));
+    EXPECT_TRUE(row().fault.starts_with("404 ")) << row().fault;
+    EXPECT_EQ(world_.edge().stanzas.size(), before);  // juliet has not written it
+    EXPECT_NE(begin(true, "juliet@stranger.example").fault.find("not"), std::string::npos);
+}
+
+TEST_F(Trial, TheOldestGivesWay) {
+    const TrialOrder no{1, false, "@", "juliet@xmpp.example", "x"};
+    EXPECT_EQ(world_.gateway().begin_trial(no), TrialStart::kNoAddress);
+    for (std::size_t i = 0; i <= kTrials; ++i) begin(false);
+    EXPECT_EQ(world_.gateway().trial(1).id, 0u);
+    EXPECT_EQ(world_.gateway().trial(2).id, 2u);
+}
+
+}  // namespace
+}  // namespace fedgate::gateway
