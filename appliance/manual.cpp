@@ -243,6 +243,7 @@ constexpr Group kGroups[] = {
     {"sip", "SIP"},
     {"site", "Sites"},
     {"store", "Store"},
+    {"test", "The scheduled test message"},
     {"tls", "Certificates"},
     {"user", "Users"},
     {"xmpp", "XMPP"},

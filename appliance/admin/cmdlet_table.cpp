@@ -137,6 +137,21 @@ constexpr P kServices[] = {
     {"Report", T::kIgnored, "", ""},
     {"ExcludeActivityLevel", T::kSwitch, "", ""},
 };
+constexpr P kTestIm[] = {
+    {"TargetFqdn", T::kText, "", ""},           {"Receiver", T::kText, "", ""},
+    {"UserSipAddress", T::kText, "", ""},       {"UserCredential", T::kIgnored, "", ""},
+    {"RegistrarPort", T::kIgnored, "", ""},     {"Authentication", T::kIgnored, "", ""},
+    {"OutLoggerVariable", T::kIgnored, "", ""}, {"OutVerboseVariable", T::kIgnored, "", ""},
+};
+constexpr P kWatcherNode[] = {
+    {"Identity", T::kText, "", ""},
+    {"TargetFqdn", T::kText, "", ""},
+    {"Tests", T::kList, "", ""},
+    {"TestUsers", T::kList, "", ""},
+    {"XmppTestReceiverMailAddress", T::kText, "test.im.to", ""},
+    {"Enabled", T::kBool, "", ""},
+    {"PortNumber", T::kIgnored, "", ""},
+};
 constexpr P kTopology[] = {{"Report", T::kIgnored, "", ""}, {"FileName", T::kIgnored, "", ""}};
 
 constexpr std::string_view kCertificates =
@@ -192,12 +207,8 @@ constexpr CmdletRow kCmdlets[] = {
     {"Get-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
     {"Remove-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
     {"Test-CsCertificateConfiguration", Cmdlet::kNotHere, {}, kCertificates},
-    {"Test-CsXmppIM",
-     Cmdlet::kNotHere,
-     {},
-     "a test message is not built yet: fedctl explain FROM TO and fedctl partner show DOMAIN say "
-     "whether one would pass"},
-    {"Set-CsWatcherNodeConfiguration", Cmdlet::kNotHere, {}, "a watcher is not built yet"},
+    {"Test-CsXmppIM", Cmdlet::kTestIm, kTestIm, "", {"TargetFqdn", "Receiver"}},
+    {"Set-CsWatcherNodeConfiguration", Cmdlet::kWatcherSet, kWatcherNode, ""},
     {"Test-CsFederatedPartner",
      Cmdlet::kNotHere,
      {},

@@ -42,6 +42,8 @@ enum class Cmdlet : std::uint8_t {
     kSiteGet,
     kSiteSet,
     kPublish,
+    kTestIm,
+    kWatcherSet,
     kServicesStop,
     kServicesStart,
     kServicesGet,

@@ -8,6 +8,7 @@
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/cmdlet_binding.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/trial_tool.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -159,6 +160,8 @@ private:
             case Cmdlet::kFindstr: return findstr(command, std::move(input));
             case Cmdlet::kWhere: return where(command, std::move(input));
             case Cmdlet::kSelect: return select(command, std::move(input));
+            case Cmdlet::kTestIm: return test_im(command);
+            case Cmdlet::kWatcherSet: return set_watcher(command);
             case Cmdlet::kPublish:
             case Cmdlet::kNotHere: break;
         }
@@ -486,6 +489,78 @@ private:
             if (!commit(std::move(request), command)) return false;
         }
         return true;
+    }
+
+    // --- the test message
+
+    bool test_im(const BoundCommand& command) {
+        TrialWish wish{command.text("UserSipAddress"), command.text("Receiver"), ""};
+        if (wish.to.empty()) return fail("Test-CsXmppIM needs -Receiver, a user of a partner's");
+        if (wish.from.empty()) {  // the reference has test users for that
+            Json answer;
+            if (!tell({{"verb", "sysctl"}, {"action", "get"}, {"keys", {"test.im.from"}}}, answer))
+                return false;
+            const Json& keys = array_of(answer, "keys");
+            if (!keys.empty()) wish.from = string_of(keys[0], "value");
+        }
+        if (wish.from.empty()) {
+            return fail(
+                "who writes? -UserSipAddress sip:USER@DOMAIN, a user of ours, or once for all: "
+                "fedctl sysctl -w --save test.im.from=USER@DOMAIN");
+        }
+        std::string why;
+        const Json found = run_trial(wish, ask_, why);
+        if (found.is_null() || found.empty()) return fail(why);
+        const std::string target = command.text("TargetFqdn");
+        const auto latency = found["latency_s"].get<double>();
+        objects_.push_back({"",
+                            {{"Target Fqdn", target.empty() ? string_of(found, "target") : target},
+                             {"Result", string_of(found, "result")},
+                             {"Latency", show_latency(latency)},
+                             {"Error Message", string_of(found, "error")},
+                             {"Diagnosis", string_of(found, "diagnosis")}},
+                            ""});
+        if (const std::string how = string_of(found, "how"); !how.empty())
+            outcome_.notes.push_back(how);
+        return true;
+    }
+
+    // What its watcher node does, the gateway does itself.
+    bool set_watcher(const BoundCommand& command) {
+        constexpr std::string_view kTest = "XmppIM";
+        std::vector<std::string> settings;
+        if (!settings_of(command, settings, outcome_.why)) return false;
+        // @{Add="XmppIM"}, @{Replace=...}, or a list; the last one that is added is taken.
+        const auto wanted = [&command](const char* name, std::string& added) {
+            const auto found = command.values.find(name);
+            if (found == command.values.end()) return false;
+            for (const std::string& one : found->second.texts()) added = one;
+            for (const auto& [how, items] : found->second.table) {
+                if (!same(how, "remove") && !items.empty()) added = items.back();
+            }
+            return true;
+        };
+        std::string test;
+        std::string user;
+        if (wanted("Tests", test)) {
+            if (!test.empty() && !same(test, kTest))
+                return fail("the one test that there is here is XmppIM, not " + in_quotes(test));
+            settings.emplace_back(test.empty() ? "test.im.interval=0s" : "test.im.interval=24h");
+        }
+        if (wanted("TestUsers", user)) settings.push_back("test.im.from=" + user);
+        const std::string enabled = command.has("Enabled") && !command.is_on("Enabled") ? "0s" : "";
+        if (!enabled.empty()) settings.push_back("test.im.interval=" + enabled);
+        if (settings.empty())
+            return fail(
+                "Set-CsWatcherNodeConfiguration: -Tests @{Add=\"XmppIM\"}, -TestUsers "
+                "@{Add=\"sip:USER@DOMAIN\"} and -XmppTestReceiverMailAddress are understood");
+        outcome_.notes.emplace_back("the gateway is its own watcher node: fedctl test");
+        const bool dry = command.is_on("WhatIf");
+        return commit({{"verb", "sysctl"},
+                       {"action", dry ? "check" : "write"},
+                       {"save", true},
+                       {"settings", settings}},
+                      command);
     }
 
     // --- services and ports

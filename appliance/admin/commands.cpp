@@ -16,6 +16,7 @@
 #include "appliance/admin/standing.hpp"
 #include "appliance/admin/topology.hpp"
 #include "appliance/admin/trace.hpp"
+#include "appliance/admin/trials.hpp"
 #include "appliance/admin/users.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/timestamp.hpp"
@@ -110,8 +111,10 @@ Json certificates_of(const Status& status, WallTime now) {
     return rows;
 }
 
-Json status_of(AdminHost& host, const Configuration& configuration) {
+Json status_of(AdminHost& host, const Configuration& configuration, const TestSchedule* schedule) {
     Status status = host.status();
+    if (schedule != nullptr && !schedule->remark().empty())
+        status.remarks.push_back(schedule->remark());
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
     const rules::Settings& settings = configuration.snapshot().settings;
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -515,11 +518,12 @@ std::string http(const char* status, const char* type, const std::string& body) 
 }  // namespace
 
 Json answer_request(std::string_view line, const std::string& author, AdminHost& host,
-                    Configuration& configuration) {
+                    Configuration& configuration, const TestSchedule* schedule) {
     const Json request = parse_request(line);
     if (!request.is_object()) return refusal("the request is not JSON");
     const std::string verb = string_of(request, "verb");
-    if (verb == "status") return status_of(host, configuration);
+    if (verb == "status") return status_of(host, configuration, schedule);
+    if (verb == "test") return answer_test(request, host, configuration, schedule);
     if (verb == "ports") return ports_of(host);
     if (verb == "streams") return streams_of(host);
     if (verb == "counters") return counters_of(host);

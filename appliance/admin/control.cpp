@@ -21,6 +21,7 @@
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/commands.hpp"
 #include "appliance/admin/notify.hpp"
+#include "appliance/admin/trials.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -84,7 +85,9 @@ struct Control::Client {
 };
 
 Control::Control(AdminHost& host, Configuration& configuration)
-    : host_(host), configuration_(configuration) {}
+    : host_(host),
+      configuration_(configuration),
+      schedule_(std::make_unique<TestSchedule>(host, configuration)) {}
 
 Control::~Control() {
     clients_.clear();
@@ -225,6 +228,7 @@ bool Control::run_turn(Duration wait_max) {
     take_received();
     configuration_.expire(host_, wall_now());
     tell_nodes();
+    if (state_ == State::kRunning) schedule_->on_turn(now);
     if (polls[1].revents != 0) accept_from(listener_, false);
     if (polls[2].revents != 0) accept_from(http_, true);
     if (polls[0].revents != 0) on_signal();
@@ -337,8 +341,9 @@ void Control::answer(Client& client) {
     client.searched = end == std::string::npos ? client.input.size() : 0;
     if (end == std::string::npos) return;
     const std::string_view line = std::string_view(client.input).substr(0, end);
-    client.output =
-        write_json(answer_request(line, user_of(client.descriptor), host_, configuration_)) + "\n";
+    client.output = write_json(answer_request(line, user_of(client.descriptor), host_,
+                                              configuration_, schedule_.get())) +
+                    "\n";
     client.input.erase(0, end + 1);
 }
 

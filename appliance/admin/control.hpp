@@ -13,6 +13,7 @@
 namespace fedgate::admin {
 
 class Configuration;
+class TestSchedule;
 
 class Control {
 public:
@@ -59,6 +60,7 @@ private:
     State state_ = State::kRunning;
     std::vector<std::unique_ptr<Client>> clients_;
     Held told_;  // to other nodes
+    std::unique_ptr<TestSchedule> schedule_;
 };
 
 }  // namespace fedgate::admin

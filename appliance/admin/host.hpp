@@ -170,6 +170,27 @@ struct FailureRow {
 
 class TraceBook;
 
+// A message that an administrator tries; both addresses are bare.
+struct TrialOrder {
+    bool to_sip = false;  // else to the partner's user
+    std::string ours;
+    std::string theirs;
+    std::string text;
+};
+
+// What has become of it so far.
+struct Trial {
+    Duration age{};
+    bool taken = false;         // the SIP server has answered 2xx; or the partner's stream has it
+    bool acknowledged = false;  // the partner's server says that it has it
+    bool received = false;      // its user's client says so
+    std::uint16_t status = 0;   // of the SIP answer; 0: none yet
+    Duration taken_after{};
+    Duration acknowledged_after{};
+    Duration received_after{};
+    std::string fault;  // empty: none yet; a sentence without a full stop
+};
+
 class AdminHost {
 public:
     // A new set of rules for every core. The snapshot lives until oldest_generation() has passed
@@ -201,6 +222,17 @@ public:
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
     // What passes through the gateway, for `fedctl trace`. Null: no gateway is here.
     [[nodiscard]] virtual TraceBook* trace_book() { return nullptr; }
+
+    // Sends it by the way of a user's. 0: `why` not, a sentence without a full stop.
+    [[nodiscard]] virtual std::uint64_t begin_trial(const TrialOrder&, std::string& why) {
+        why = "no gateway is here: try it at one";
+        return 0;
+    }
+    // Nothing: too many have begun since.
+    [[nodiscard]] virtual std::optional<Trial> trial(std::uint64_t id) {
+        static_cast<void>(id);
+        return std::nullopt;
+    }
 
     // SIGTERM: no new work is taken, what is under way is finished.
     virtual void drain() = 0;

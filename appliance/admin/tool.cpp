@@ -18,6 +18,7 @@
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/trace_tool.hpp"
+#include "appliance/admin/trial_tool.hpp"
 #include "appliance/admin/user_words.hpp"
 #include "appliance/admin/words.hpp"
 #include "core/base/file.hpp"
@@ -47,6 +48,10 @@ Looks at and changes a running fedgated.
                       bodies, for 60 s (--for 10m), or until trace --stop
   trace ID            one message of the last trace, by the id of its stanza, its Call-ID or its
                       #number
+  test im FROM TO     a message from a user of ours to one of a partner's, or the other way, through
+                      all that a real one goes through: result, latency, and what is in its way;
+                      --both ways, --within 30s, --text TEXT. At a gateway
+  test                how the last of the scheduled ones went (test.im.from, test.im.interval)
   setup ...           asks what a first set-up needs, or is told it; changes all of it or nothing;
                       see below
   services            which roles run here
@@ -212,7 +217,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 (--strict-live) after
 constexpr std::string_view kVerbs[] = {
     "status", "ports",  "streams",  "counters", "explain", "reload", "partner", "policy",
     "user",   "site",   "cs",       "pool",     "route",   "config", "sysctl",  "dns",
-    "cert",   "doctor", "services", "setup",    "trace",   "help",   "version"};
+    "cert",   "doctor", "services", "setup",    "trace",   "test",   "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {
     "list", "show", "add", "set", "reset", "remove", "block", "unblock", "attributes", "sheet"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -319,6 +324,7 @@ private:
             return dns_check(rest);
         }
         if (verb == "doctor") return doctor(rest);
+        if (verb == "test") return test(rest);
         if (verb == "services") {
             return tell({{"verb", "services"}, {"arguments", rest}}, show_services);
         }
@@ -436,6 +442,40 @@ private:
             },
             why);
         return tell_found(found, show_doctor, why);
+    }
+
+    // One, or the same the other way as well.
+    int test(const std::vector<std::string>& rest) {
+        static constexpr std::string_view kKnown[] = {"--within=", "--text=", "--both"};
+        if (rest.empty()) return tell({{"verb", "test"}}, show_schedule);
+        Words words;
+        std::string why;
+        if (rest[0] != "im") return usage("test takes im FROM TO, or nothing (the scheduled one)");
+        if (!cut_words(rest, kKnown, words, why)) return usage(why);
+        if (words.words.size() != 2)
+            return usage("test im takes two addresses: fedctl test im FROM TO [--both]");
+        TrialWish wish{words.words[0], words.words[1], words.options["--text"]};
+        if (std::string seconds = words.options["--within"]; !seconds.empty()) {
+            if (seconds.ends_with('s')) seconds.pop_back();
+            const auto [end, error] =
+                std::from_chars(seconds.data(), seconds.data() + seconds.size(), wish.within_s);
+            if (error != std::errc{} || *end != 0 || wish.within_s < 1 || wish.within_s > 60)
+                return usage("--within is a time from 1s to 60s");
+        }
+        const auto one = [&] {
+            const Json found = run_trial(
+                wish,
+                [this](const Json& request, Json& answer, std::string& reason) {
+                    return ask(socket_, request, answer, reason);
+                },
+                why);
+            return tell_found(found, show_trial, why);
+        };
+        const int status = one();
+        if (!words.flags.contains("--both")) return status;
+        std::swap(wish.from, wish.to);
+        if (!json_) out_ << "\n";
+        return std::max(status, one());
     }
 
     struct Options {

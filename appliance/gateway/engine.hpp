@@ -306,6 +306,8 @@ private:
     void on_trial_answer(std::uint64_t id, std::uint16_t status, Bytes reason);
     void on_trial_outcome(std::uint64_t id, const link::Outcome&);
     [[nodiscard]] bool on_trial_receipt(Bytes name);
+    [[nodiscard]] bool on_trial_pong(const StanzaCall&);
+    void acknowledge(TrialRow&);
 
     Shard& shard_;
     const rules::Snapshot* rules_;

@@ -75,7 +75,17 @@ void Gateway::Engine::try_to_xmpp(const TrialOrder& order, TrialRow& row, const 
     Origin origin;
     origin.shard = shard_.index();
     origin.trial = row.id;
-    if (!own_request(message_, &call, call.domain, to_tag.view(), origin)) fail(row, kNoRoom);
+    if (!own_request(message_, &call, call.domain, to_tag.view(), origin))
+        return fail(row, kNoRoom);
+    if (!row.fault.empty()) return;
+    Sink ping{MutableBytes(stanza_memory_)};
+    xml::write_start(
+        ping, "iq",
+        {{"from", call.from_text}, {"to", call.to_text}, {"id", row.name}, {"type", "get"}});
+    xml::write_empty(ping, "ping", {{"xmlns", "urn:xmpp:ping"}});
+    xml::write_end(ping, "iq");
+    FEDGATE_CHECK(!ping.overflowed());
+    give(link::kOnce, call.from.domain_ascii, call.to.domain_ascii, ping.written());
 }
 
 // As the partner's stream would bring it. From a bare JID: nobody answers to a resource of ours.
@@ -112,8 +122,11 @@ void Gateway::Engine::try_to_sip(const TrialOrder& order, TrialRow& row, const K
 }
 
 TrialRow Gateway::Engine::trial(std::uint64_t id) {
-    const TrialRow* row = trials_.find(id);
-    return row != nullptr ? *row : TrialRow();
+    const TrialRow* found = trials_.find(id);
+    if (found == nullptr) return {};
+    TrialRow row = *found;
+    row.age = now() - row.begun;
+    return row;
 }
 
 void Gateway::Engine::fail_trial(std::uint64_t id, std::uint16_t status, Bytes why) {
@@ -139,10 +152,20 @@ void Gateway::Engine::on_trial_answer(std::uint64_t id, std::uint16_t status, By
 void Gateway::Engine::on_trial_outcome(std::uint64_t id, const link::Outcome& outcome) {
     TrialRow* row = trials_.find(id);
     if (row == nullptr) return;
-    if (outcome.fate == link::Fate::kWritten) row->acknowledges = outcome.acknowledges;
-    if (outcome.fate != link::Fate::kAcknowledged) return;
-    row->acknowledged = true;
-    row->acknowledged_after = now() - row->begun;
+    if (outcome.fate == link::Fate::kAcknowledged) acknowledge(*row);
+}
+
+void Gateway::Engine::acknowledge(TrialRow& row) {
+    if (!row.acknowledged) row.acknowledged_after = now() - row.begun;
+    row.acknowledged = true;
+}
+
+// Is it the answer to a trial's ping? An error says as much: the ping was behind the message.
+bool Gateway::Engine::on_trial_pong(const StanzaCall& call) {
+    if (call.stanza.type != "result" && call.stanza.type != "error") return false;
+    TrialRow* row = trials_.named(call.id);
+    if (row != nullptr) acknowledge(*row);
+    return row != nullptr;
 }
 
 // Was it asked for by a trial? Then its sender wants none.

@@ -1,6 +1,8 @@
 // fedctl test im: a message of an administrator's, which goes the whole way that a user's goes, and
 // what has become of it. Its answer, its receipt and its errors are told to him instead of the SIP
-// user or the partner. Owner and thread: the engine that has the conversation of the two.
+// user or the partner. What goes to XMPP is followed by a ping, whose answer says that their server
+// has it, and that their way to us is good. Owner and thread: the engine that has the conversation
+// of the two.
 #pragma once
 
 #include <array>
@@ -32,16 +34,16 @@ enum class TrialStart : std::uint8_t {
 struct TrialRow {
     std::uint64_t id = 0;  // 0: none
     Instant begun{};
+    Duration age{};             // as it was asked for
     bool taken = false;         // the SIP server has answered 2xx; or the partner's stream has it
-    bool acknowledges = false;  // the partner's server will say that it has it
-    bool acknowledged = false;  // it has
+    bool acknowledged = false;  // the partner's server says that it has it
     bool received = false;      // its user's client says so
     std::uint16_t status = 0;   // of the answer; 0: none yet
     Duration taken_after{};
     Duration acknowledged_after{};
     Duration received_after{};
     std::string fault;  // empty: none yet; a sentence without a full stop
-    std::string name;   // by which its receipt is known
+    std::string name;   // by which its receipt is known, and the answer to the ping
 };
 
 // Those of one shard. A short walk, and only where a trial is meant.

@@ -630,6 +630,43 @@ void Node::open_stream(const std::string& our, const std::string& their) {
     }));
 }
 
+// Every shard is asked: which one has the pair, they know.
+std::uint64_t Node::begin_trial(const admin::TrialOrder& order, std::string& why) {
+    using gateway::TrialStart;
+    if (!gateway_) return AdminHost::begin_trial(order, why);
+    const gateway::TrialOrder own{++trials_, order.to_sip, order.ours, order.theirs, order.text};
+    const auto starts = gather<TrialStart>(
+        [own](Worker& worker) { return std::vector{worker.gateway()->begin_trial(own)}; });
+    const auto is = [&starts](TrialStart one) {
+        return std::ranges::find(starts, one) != starts.end();
+    };
+    if (is(TrialStart::kBegun)) return own.id;
+    why = is(TrialStart::kAnothers)
+              ? "another gateway has the conversation of these two: try it there"
+          : is(TrialStart::kNoAddress) ? "one of the two addresses can't be one of XMPP"
+                                       : "a core does not answer";
+    return 0;
+}
+
+std::optional<admin::Trial> Node::trial(std::uint64_t id) {
+    for (gateway::TrialRow& row : gather<gateway::TrialRow>([id](Worker& worker) {
+             return worker.gateway() ? std::vector{worker.gateway()->trial(id)}
+                                     : std::vector<gateway::TrialRow>();
+         })) {
+        if (row.id != id || id == 0) continue;
+        return admin::Trial{row.age,
+                            row.taken,
+                            row.acknowledged,
+                            row.received,
+                            row.status,
+                            row.taken_after,
+                            row.acknowledged_after,
+                            row.received_after,
+                            std::move(row.fault)};
+    }
+    return std::nullopt;
+}
+
 std::vector<admin::FailureRow> Node::failures() {
     std::map<std::pair<std::string, bool>, admin::FailureRow> rows;  // the latest of all cores
     for (edge::LastFailure& one : gather<edge::LastFailure>([](Worker& worker) {

@@ -47,6 +47,8 @@ public:
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     [[nodiscard]] admin::TraceBook* trace_book() override { return gateway_ ? &trace_ : nullptr; }
+    [[nodiscard]] std::uint64_t begin_trial(const admin::TrialOrder&, std::string& why) override;
+    [[nodiscard]] std::optional<admin::Trial> trial(std::uint64_t id) override;
     void drain() override;
     [[nodiscard]] bool drained() override;
     Duration on_turn() override;
@@ -129,6 +131,7 @@ private:
     }};
     std::uint64_t files_loaded_ = 0;
     admin::TraceBook trace_{*this};
+    std::uint64_t trials_ = 0;
     admin::Held held_;  // as the others were told; without what is published
     Log log_{-1};
     CertificateLoader certificates_{log_};

@@ -209,6 +209,15 @@ constexpr Key kKeys[] = {
     {"store.url", kString, kRestart, "URL", 0, kPathBytes, "", "",
      "Where subscriptions are kept: sqlite:PATH, or, for a pool of gateways, "
      "postgresql://USER@HOST,HOST/DATABASE?OPTION=VALUE... Empty: fedgate.db in dirs.state."},
+    {"test.im.from", kString, kLive, "address", 0, kTextBytes, "", "",
+     "Who writes the scheduled test message: a SIP user of ours, or one of a partner's."},
+    {"test.im.interval", kDuration, kLive, "duration", 0, 30 * 24 * kHour, "0s", "",
+     "How often a gateway sends a test message (fedctl test im) from test.im.from to test.im.to; "
+     "an event tells when it fails, and when it comes through again. 0s: never."},
+    {"test.im.to", kString, kLive, "address", 0, kTextBytes, "", "",
+     "Whom the scheduled test message goes to: a user who expects it, of the other side."},
+    {"test.im.within", kDuration, kLive, "duration", 1 * kSecond, 60 * kSecond, "30s", "",
+     "After how long a scheduled test message that has not come through has failed."},
     {"tls.external.ca", kPath, kNew, "path", 0, kPathBytes, "", "",
      "PEM file with the roots trusted for XMPP partners. Empty: the system's."},
     {"tls.external.certificate", kPath, kNew, "path", 0, kPathBytes, "", "",

@@ -108,6 +108,13 @@ private:
         s.loop_repeats = count(tree_, "sec.loop_repeats");
         s.log_level = static_cast<std::uint8_t>(tree_.number("log.level"));
         s.log_bodies = tree_.flag("log.bodies");
+        s.test.from = tree_.text("test.im.from");
+        s.test.to = tree_.text("test.im.to");
+        s.test.interval = tree_.duration("test.im.interval");
+        s.test.within = tree_.duration("test.im.within");
+        if (s.test.interval > Duration::zero() && (s.test.from.empty() || s.test.to.empty())) {
+            complain("test.im.interval", "needs test.im.from and test.im.to");
+        }
     }
 
     void read_topology() {

@@ -85,6 +85,14 @@ struct Settings {
     TlsFiles tls_internal;
     TlsFiles tls_sip;
 
+    // The scheduled test message.
+    struct Test {
+        std::string from;
+        std::string to;
+        Duration interval{};  // 0: never
+        Duration within{};
+    } test;
+
     struct Xmpp {
         std::vector<config::Address> listen;
         std::vector<config::Address> listen_tls;

@@ -28,6 +28,15 @@ public:
     void open_stream(const std::string& our, const std::string& their) override {
         opened.emplace_back(our, their);
     }
+    std::uint64_t begin_trial(const TrialOrder& order, std::string& why) override {
+        why = no_trial;
+        if (!why.empty()) return 0;
+        trials.push_back(order);
+        return trials.size();
+    }
+    std::optional<Trial> trial(std::uint64_t id) override {
+        return id != 0 && id <= trials.size() ? std::optional(trial_now) : std::nullopt;
+    }
     void drain() override {
         ++drains;
         state.state = "draining";
@@ -66,6 +75,9 @@ public:
     std::vector<Received> received;
     std::vector<Held> told;
     std::vector<EventId> events;
+    std::vector<TrialOrder> trials;
+    Trial trial_now;       // of each
+    std::string no_trial;  // why none can be begun
     std::vector<std::pair<std::string, std::string>> opened;
     std::uint64_t oldest = 0;
     bool follow = true;  // every core takes a new snapshot at once

@@ -18,13 +18,13 @@ protected:
         return row();
     }
     TrialRow row() { return world_.gateway().trial(last_); }
-    void tell(link::Fate fate, bool acknowledges = false) {
-        world_.gateway().on_outcome(
-            {world_.edge().tickets.back(), fate, link::Fault::kUnreachable, acknowledges});
+    // Of the message; the ping is behind it.
+    void tell(link::Fate fate) {
+        const auto& tickets = world_.edge().tickets;
+        world_.gateway().on_outcome({tickets[tickets.size() - 2], fate, link::Fault::kUnreachable});
     }
-    // The id of the last stanza to the partner.
-    std::string id() {
-        const std::string& stanza = world_.edge().stanzas.back();
+    std::string last_message() { return *(world_.edge().stanzas.end() - 2); }
+    static std::string id_of(const std::string& stanza) {
         const std::size_t begin = stanza.find(" id='") + 5;
         return stanza.substr(begin, stanza.find('\'', begin) - begin);
     }
@@ -37,21 +37,30 @@ protected:
 TEST_F(Trial, IsWrittenAcknowledgedAndReceived) {
     world_.edge().at_once = false;
     EXPECT_FALSE(begin(false).taken);
-    EXPECT_NE(world_.edge().stanzas.back().find("a test"), std::string::npos);
-    EXPECT_NE(world_.edge().stanzas.back().find("urn:xmpp:receipts"), std::string::npos);
+    const std::string message = last_message();
+    const std::string ping = world_.edge().stanzas.back();
+    EXPECT_NE(message.find("a test"), std::string::npos);
+    EXPECT_NE(message.find("urn:xmpp:receipts"), std::string::npos);
+    EXPECT_NE(ping.find("urn:xmpp:ping"), std::string::npos);
     world_.pass(20ms);
-    tell(link::Fate::kWritten, true);
-    EXPECT_TRUE(row().taken && row().acknowledges && !row().acknowledged);
+    tell(link::Fate::kWritten);
+    EXPECT_TRUE(row().taken && !row().acknowledged);
     EXPECT_GE(row().taken_after, 20ms);
     world_.pass(20ms);
-    tell(link::Fate::kAcknowledged);
-    EXPECT_TRUE(row().acknowledged);
+    const std::size_t stanzas = world_.edge().stanzas.size();
+    ASSERT_TRUE(
+        world_.give("<iq type='result' from='juliet@xmpp.example' to='romeo@sip.example' "
+                    "id='" +
+                    id_of(ping) + "'/>"));
+    EXPECT_TRUE(row().acknowledged && !row().received);
     EXPECT_GE(row().acknowledged_after, 40ms);
-    ASSERT_TRUE(world_.give(World::message(
-        "r1", "", "juliet", "chat", "<received xmlns='urn:xmpp:receipts' id='" + id() + "'/>")));
+    ASSERT_TRUE(world_.give(
+        World::message("r1", "", "juliet", "chat",
+                       "<received xmlns='urn:xmpp:receipts' id='" + id_of(message) + "'/>")));
     EXPECT_TRUE(row().received);
     world_.pass(5s);
     EXPECT_TRUE(peer_->requests.empty());  // romeo has not written it
+    EXPECT_EQ(world_.edge().stanzas.size(), stanzas);
 }
 
 TEST_F(Trial, IsToldOfWhatGoesWrong) {
@@ -62,10 +71,12 @@ TEST_F(Trial, IsToldOfWhatGoesWrong) {
     tell(link::Fate::kInDoubt);
     EXPECT_NE(row().fault.find("may or may not have arrived"), std::string::npos);
     begin(false);  // nobody is there
-    ASSERT_TRUE(world_.give(
-        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" + id() +
-        "'><error type='cancel'><service-unavailable "
-        "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"));
+    ASSERT_TRUE(
+        world_.give("<message type='error' from='juliet@xmpp.example' "
+                    "to='romeo@sip.example' id='" +
+                    id_of(last_message()) +
+                    "'><error type='cancel'><service-unavailable "
+                    "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"));
     EXPECT_EQ(row().fault, "service-unavailable");
     EXPECT_NE(begin(false, "juliet@stranger.example").fault.find("federation.discovery"),
               std::string::npos);
