@@ -338,11 +338,10 @@ Json describe_keys(const std::vector<std::string>& keys, const config::Tree& tre
 
 // Keeps what was read, as a commit.
 Json save(const Json& request, const std::string& author, std::vector<config::Setting> settings,
-          AdminHost& host, Configuration& configuration, bool dry) {
+          Problems problems, AdminHost& host, Configuration& configuration, bool dry) {
     const config::Origin origin = configuration.next_commit();
     for (config::Setting& setting : settings) setting.origin = origin;
     config::Tree next = configuration.committed().settings;
-    Problems problems;
     std::vector<Change> changes;
     Note note{author, string_of(request, "comment")};
     std::string why;
@@ -385,9 +384,11 @@ Json change(const Json& request, const std::string& author, AdminHost& host,
             problems.push_back({true, one.origin, one.key, why + "; ignored"});
             return true;
         });
+        if (settings.empty() && !problems.empty()) return refusal("no key of it is known");
     }
     if (bool_of(request, "save")) {
-        return save(request, author, std::move(settings), host, configuration, dry);
+        return save(request, author, std::move(settings), std::move(problems), host, configuration,
+                    dry);
     }
     std::chrono::seconds confirm_within{};
     std::string why;

@@ -216,6 +216,10 @@ std::vector<Configuration::Pending> Configuration::pending() const {
 // Empty: nothing waits for a confirmation.
 std::string Configuration::why_not_set(WallTime time) const {
     if (!trial_) return {};
+    if (!trial_->why.empty()) {
+        return "what was set live can't be taken back (" + trial_->why +
+               "): correct that, or say fedctl sysctl confirm";
+    }
     const auto left = std::max(trial_->take_back_at - time, std::chrono::seconds(0));
     return "what was set live is taken back in " + std::to_string(left.count()) +
            " s, unless fedctl sysctl confirm is said";
@@ -233,14 +237,17 @@ void Configuration::end_trial(AdminHost& host, WallTime time) {
     trial_->take_back_at = std::min(trial_->take_back_at, time + trial_->within);
     if (time < trial_->take_back_at) return;
     Layers next = layers_;
-    next.runtime = std::move(trial_->before);
-    trial_.reset();
+    next.runtime = trial_->before;
     Problems problems;
     std::vector<Change> changes;
     const bool good = change(&host, std::move(next), false, problems, changes);
-    host.note(EventId::kSettingsTakenBack,
-              {{"changes", changes.size()},
-               {"error", good || problems.empty() ? "" : problems.front().line()}});
+    // What was good then may not be any more, with what was committed since: tried again.
+    const std::string why = good || problems.empty() ? "" : problems.front().line();
+    if (good || why != trial_->why) {
+        host.note(EventId::kSettingsTakenBack, {{"changes", changes.size()}, {"error", why}});
+    }
+    trial_->why = why;
+    if (good) trial_.reset();
 }
 
 bool Configuration::reload(AdminHost& host, Problems& problems, std::vector<Change>& changes) {
@@ -269,7 +276,7 @@ bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& set
     if (config::any_error(problems)) return false;
     Tree before = layers_.runtime;
     if (!change(&host, std::move(next), dry, problems, changes, true)) return false;
-    if (!dry && confirm_within.count() > 0 && !changes.empty()) {
+    if (!dry && confirm_within.count() > 0 && !same(before, layers_.runtime)) {
         confirm_within += std::chrono::seconds(1);  // the present second has begun
         trial_ = Trial{std::move(before), now() + confirm_within, confirm_within};
     }

@@ -110,6 +110,7 @@ private:
         config::Tree before;  // what was set live until then
         WallTime take_back_at{};
         std::chrono::seconds within{};
+        std::string why = {};  // it could not be taken back yet
     };
     struct Layers {
         config::Tree files;  // and the command line

@@ -658,7 +658,9 @@ private:
             }
         });
         if (status != kExitOk || !restart || !options.strict_live) return status;
-        err_ << "fedctl: kept, but not all of it acts before a restart (fedctl sysctl --pending)\n";
+        err_ << (dry ? "fedctl: not all of it would act before a restart\n"
+                     : "fedctl: kept, but not all of it acts before a restart (fedctl sysctl "
+                       "--pending)\n");
         return kExitNotLive;
     }
 

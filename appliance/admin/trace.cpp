@@ -113,7 +113,10 @@ bool TraceBook::start(const TraceWish& wish, const std::string& author, TraceTim
         return false;
     }
     why = source_.start_trace(wish);
-    if (!why.empty()) return false;
+    if (!why.empty()) {
+        source_.stop_trace();  // where it has begun
+        return false;
+    }
     first_ += rows_.size();
     rows_.clear();
     known_.clear();

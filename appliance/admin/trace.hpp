@@ -67,7 +67,8 @@ public:
                              std::string& why);
     void stop();
     [[nodiscard]] bool running(TraceTime now) const { return on_ && now < until_; }
-    [[nodiscard]] TraceTime until() const { return until_; }
+    // Its time is over, and nobody has asked for the last rows: collect() ends it.
+    [[nodiscard]] bool overdue(TraceTime now) const { return on_ && now >= until_; }
     [[nodiscard]] std::uint64_t missed() const { return missed_; }
     // What has come since.
     void collect(TraceTime now);

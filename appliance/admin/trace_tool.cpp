@@ -85,8 +85,8 @@ public:
             next = number_of(answer, "next");
             const std::uint64_t missing = number_of(answer, "missed");
             if (missing > missed) {
-                terminal_.err << missing - missed
-                              << " more, for which there was no room: trace less\n";
+                terminal_.err
+                    << "rows are missing: there was no room, or a core was late; trace less\n";
                 missed = missing;
             }
             if (rows.size() == kTraceAnswerRows) continue;

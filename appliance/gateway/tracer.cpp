@@ -54,6 +54,14 @@ Bytes name_of(const link::Outcome& outcome) {
     return "not sent";
 }
 
+// RFC 6121 4.7.2: of what may be written there, not whatever is.
+bool says_no_more(Bytes name, Bytes content) {
+    constexpr Bytes kShows[] = {"away", "chat", "dnd", "xa"};
+    if (name == "show") return std::ranges::find(kShows, content) != std::end(kShows);
+    return name == "priority" && content.size() <= 4 &&
+           content.find_first_not_of("-0123456789") == Bytes::npos;
+}
+
 // What is in it, by name and size. What people have written stays untold.
 std::string contents_of(const xml::Stanza& stanza, Bytes type) {
     std::string text;
@@ -64,13 +72,13 @@ std::string contents_of(const xml::Stanza& stanza, Bytes type) {
         const auto error = xml::parse_stanza_error(stanza.root);
         if (error) {
             say("error " + std::string(xml::name_of(error->condition)));
-            if (!error->text.empty()) say(cut(error->text));
+            if (!error->text.empty()) say(size_of("text", error->text.size()));  // may quote a body
         }
         return text.substr(0, kTraceTextBytes);
     }
     for (const xml::Element& child : stanza.root.children()) {
         const Bytes name = child.name();
-        if (stanza.kind == xml::StanzaKind::kPresence && (name == "show" || name == "priority")) {
+        if (stanza.kind == xml::StanzaKind::kPresence && says_no_more(name, child.content())) {
             say(std::string(name) + " " + cut(child.content()));
         } else if (child.content().empty()) {
             say(cut(name));
@@ -84,12 +92,13 @@ std::string contents_of(const xml::Stanza& stanza, Bytes type) {
 std::string contents_of(const sip::Message& message) {
     std::string text;
     const auto say = [&](const std::string& more) { text += (text.empty() ? "" : ", ") + more; };
-    for (const auto id :
-         {sip::HeaderName::kEvent, sip::HeaderName::kExpires, sip::HeaderName::kSubscriptionState,
-          sip::HeaderName::kRetryAfter, sip::HeaderName::kWarning}) {
+    for (const auto id : {sip::HeaderName::kEvent, sip::HeaderName::kExpires,
+                          sip::HeaderName::kSubscriptionState, sip::HeaderName::kRetryAfter}) {
         const sip::Header* const header = message.find(id);
         if (header != nullptr) say(cut(header->name) + " " + cut(header->value));
     }
+    const Bytes warning = message.value(sip::HeaderName::kWarning);  // its code
+    if (!warning.empty()) say("Warning " + cut(warning.substr(0, warning.find(' '))));
     if (!message.body.empty()) {
         say(size_of(message.value(sip::HeaderName::kContentType), message.body.size()));
     }
@@ -182,8 +191,9 @@ bool Tracer::read(const sip::Message& message, TraceRow& row) {
     if (!wanted(from_address, to_address)) return false;
     row.from = address_of(from_address);
     row.to = address_of(to_address);
-    row.what = message.is_request ? cut(message.method_name)
-                                  : std::to_string(message.status) + " " + cut(message.reason);
+    row.what = message.is_request
+                   ? cut(message.method_name)
+                   : std::to_string(message.status) + " " + cut(sip::reason_phrase(message.status));
     row.call_id = cut(message.value(sip::HeaderName::kCallId));
     if (const auto cseq = sip::parse_cseq(message.value(sip::HeaderName::kCseq))) {
         row.cseq = cseq->number;

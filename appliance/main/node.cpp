@@ -708,6 +708,7 @@ std::vector<admin::TracedRow> Node::take_trace(std::uint64_t& missed) {
         if (worker.gateway() != nullptr) one.push_back(worker.gateway()->tracer().take());
         return one;
     });
+    if (all.empty()) ++missed;  // a core was too late, and what the others had is gone
     const auto now = std::chrono::system_clock::now();
     for (const gateway::TraceTaken& taken : all) {
         missed += taken.missed;
@@ -915,6 +916,9 @@ void Node::take_secret(const DialbackSecretFile& theirs) {
 }
 
 Duration Node::on_turn() {
+    const auto now =
+        std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    if (trace_.overdue(now)) trace_.collect(now);  // whoever wanted it is gone
     look_at_certificates();
     look_at_gateways();
     write_log();
