@@ -168,26 +168,6 @@ Json commit_answer(bool good, bool dry, const config::Problems& problems,
     return answer;
 }
 
-Json commit_users(const Json& request, const std::string& author, AdminHost& host,
-                  Configuration& configuration, config::Tree next, std::string words) {
-    const bool dry = bool_of(request, "dry_run");
-    Note note{author, string_of(request, "comment")};
-    if (note.comment.empty()) {
-        if (words.size() > Commits::kCommentBytes) words.resize(words.find(' '));
-        note.comment = std::move(words);
-    }
-    std::string why;
-    if (!read_confirm(request, note.confirm_within, why)) return refusal(why);
-    config::Problems problems;
-    std::vector<Change> changes;
-    const bool good = configuration.commit(host, std::move(next), note, dry, problems, changes);
-    std::erase_if(problems, [](const config::Problem& problem) {
-        return problem.warning && !problem.key.starts_with("policy/") &&
-               !problem.key.starts_with("user/");
-    });
-    return commit_answer(good, dry, problems, changes, configuration);
-}
-
 std::string some_of(const std::vector<std::string>& users) {
     constexpr std::size_t kShown = 3;
     if (users.size() > kShown) return std::to_string(users.size()) + " users";

@@ -28,10 +28,6 @@ namespace fedgate::admin {
 [[nodiscard]] Json commit_answer(bool good, bool dry, const config::Problems&,
                                  const std::vector<Change>&, const Configuration&);
 
-// Commits what concerns policies and users; warnings of other things are left out. `words`: the
-// comment, where the administrator gives none.
-[[nodiscard]] Json commit_users(const Json& request, const std::string& author, AdminHost&,
-                                Configuration&, config::Tree next, std::string words);
 // "alice@a.example, bob@a.example", or "17 users" where there are many.
 [[nodiscard]] std::string some_of(const std::vector<std::string>& users);
 

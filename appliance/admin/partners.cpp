@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "appliance/admin/advice.hpp"
-#include "appliance/admin/answers.hpp"
 #include "appliance/admin/sheet.hpp"
+#include "appliance/admin/verbs.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 #include "core/config/timestamp.hpp"
@@ -19,7 +19,6 @@ using config::Entry;
 using config::Key;
 using config::Origin;
 using config::Path;
-using config::Problems;
 using config::Tree;
 
 constexpr std::string_view kTemplate = "default";
@@ -74,42 +73,37 @@ rules::Negotiation negotiation_of(const Tree& tree, const std::string& domain) {
                               tree.flag("partner/*/dialback", domain));
 }
 
-class Verbs {
+class PartnerVerbs : Verbs {
 public:
-    Verbs(const Json& request, const std::string& author, AdminHost& host,
-          Configuration& configuration)
-        : request_(request),
-          author_(author),
-          host_(host),
-          configuration_(configuration),
-          settings_(strings_of(request, "settings")) {}
+    PartnerVerbs(const Json& request, const std::string& author, AdminHost& host,
+                 Configuration& configuration)
+        : Verbs(request, author, host, configuration), settings_(strings_of(request, "settings")) {}
 
     Json run() {
-        const std::string action = string_of(request_, "action");
-        if (action == "list") return list();
+        if (action_ == "list") return list();
         for (const std::string& typed : strings_of(request_, "domains")) {
             auto domain = typed == kTemplate ? std::optional<std::string>(typed)
                                              : config::normalise_pattern(typed);
             if (!domain) return refusal(config::in_quotes(typed) + " is not a domain name");
             domains_.push_back(std::move(*domain));
         }
-        if (domains_.empty()) return refusal("partner " + action + " needs a domain");
-        if (action == "show") return show(domains_.front());
-        if (action == "sheet") return partner_sheet(domains_.front(), configuration_);
-        if (action == "add") return add(domains_.front());
-        if (action == "set") return set();
-        if (action == "reset") return reset(domains_.front());
-        if (action == "remove") return remove();
-        if (action == "block") return block();
-        if (action == "unblock") return unblock();
-        return refusal("partner has no action '" + action.substr(0, 64) + "'");
+        if (domains_.empty()) return refusal("partner " + action_ + " needs a domain");
+        if (action_ == "show") return show(domains_.front());
+        if (action_ == "sheet") return partner_sheet(domains_.front(), configuration_);
+        if (action_ == "add") return add(domains_.front());
+        if (action_ == "set") return set();
+        if (action_ == "reset") return reset(domains_.front());
+        if (action_ == "remove") return remove();
+        if (action_ == "block") return block();
+        if (action_ == "unblock") return unblock();
+        return no_action();
     }
 
 private:
     // --- reading
 
     [[nodiscard]] std::vector<std::string> listed() const {
-        std::vector<std::string> names = configuration_.tree().instances("partner");
+        std::vector<std::string> names = tree_.instances("partner");
         std::erase(names, kTemplate);
         return names;
     }
@@ -122,7 +116,7 @@ private:
         return nullptr;
     }
     [[nodiscard]] bool is_listed(const std::string& domain) const {
-        return domain == kTemplate || first_entry(configuration_.tree(), domain) != nullptr;
+        return domain == kTemplate || first_entry(tree_, domain) != nullptr;
     }
     [[nodiscard]] Json unknown(const std::string& domain) const {
         const std::string meant = did_you_mean(domain, listed());
@@ -134,7 +128,7 @@ private:
     [[nodiscard]] std::optional<config::Denied> denial_of(const std::string& domain) const {
         std::optional<config::Denied> found;
         if (!configuration_.snapshot().denied(domain)) return found;
-        for (const std::string& item : configuration_.tree().list("federation.deny")) {
+        for (const std::string& item : tree_.list("federation.deny")) {
             const config::Denied denied = *config::parse_denied(item);
             if (!covers(denied.pattern, domain)) continue;
             if (!found || denied.until > found->until) found = denied;
@@ -148,7 +142,7 @@ private:
                        ? "blocked"
                        : "blocked until " + config::format_time(denied->until);
         }
-        return configuration_.tree().flag("partner/*/enabled", domain) ? "on" : "off";
+        return tree_.flag("partner/*/enabled", domain) ? "on" : "off";
     }
 
     // The listed partner that a peer's domain belongs to; empty: the template's, or nobody's.
@@ -194,7 +188,6 @@ private:
             FailureRow& last = failures[partner_of(row.their_domain)];
             if (row.at >= last.at) last = std::move(row);
         }
-        const Tree& tree = configuration_.tree();
         Json rows = Json::array();
         for (const std::string& domain : listed()) {
             if (!filter.empty() && fnmatch(filter.c_str(), domain.c_str(), FNM_CASEFOLD) != 0) {
@@ -202,14 +195,14 @@ private:
             }
             Json row{{"domain", domain},
                      {"state", state_of(domain)},
-                     {"type", tree.text("partner/*/type", domain)},
-                     {"tls", tree.text("partner/*/tls", domain)},
-                     {"sasl", tree.text("partner/*/sasl", domain)},
-                     {"dialback", tree.text("partner/*/dialback", domain)},
+                     {"type", tree_.text("partner/*/type", domain)},
+                     {"tls", tree_.text("partner/*/tls", domain)},
+                     {"sasl", tree_.text("partner/*/sasl", domain)},
+                     {"dialback", tree_.text("partner/*/dialback", domain)},
                      {"streams_in", streams[domain].first},
                      {"streams_out", streams[domain].second},
-                     {"additional_domains", tree.list("partner/*/additional_domains", domain)},
-                     {"description", tree.text("partner/*/description", domain)}};
+                     {"additional_domains", tree_.list("partner/*/additional_domains", domain)},
+                     {"description", tree_.text("partner/*/description", domain)}};
             const auto failure = failures.find(domain);
             if (failure != failures.end())
                 row["last_failure"] = failure_json(failure->second, domain);
@@ -223,7 +216,7 @@ private:
 
     // Items of the deny list that are in force.
     [[nodiscard]] std::vector<std::string> blocked() const {
-        std::vector<std::string> items = configuration_.tree().list("federation.deny");
+        std::vector<std::string> items = tree_.list("federation.deny");
         std::erase_if(items, [](const std::string& item) {
             return config::parse_denied(item)->until <= now();
         });
@@ -232,28 +225,27 @@ private:
 
     // What stands in the way of all partners.
     [[nodiscard]] std::vector<std::string> notes() const {
-        const Tree& tree = configuration_.tree();
         std::vector<std::string> out;
-        if (!tree.flag("federation.allow")) {
+        if (!tree_.flag("federation.allow")) {
             out.emplace_back("nothing passes while federation.allow = no");
         }
-        if (tree.flag("federation.discovery")) {
+        if (tree_.flag("federation.discovery")) {
             out.emplace_back(
                 "federation.discovery = yes: a domain that is not listed is treated as "
                 "partner/default says");
         }
-        std::vector<std::string> policies = tree.instances("policy");
+        std::vector<std::string> policies = tree_.instances("policy");
         policies.emplace_back("global");
-        const bool some = std::ranges::any_of(policies, [&tree](const std::string& policy) {
-            return tree.flag("policy/*/federation_access", policy) &&
-                   tree.flag("policy/*/xmpp_access", policy);
+        const bool some = std::ranges::any_of(policies, [this](const std::string& policy) {
+            return tree_.flag("policy/*/federation_access", policy) &&
+                   tree_.flag("policy/*/xmpp_access", policy);
         });
         if (!some) {
             out.emplace_back(
                 "no user may converse: no policy has federation_access and "
                 "xmpp_access (policy/global/...)");
         }
-        if (tree.instances("domain").empty()) {
+        if (tree_.instances("domain").empty()) {
             out.emplace_back("we serve no domain (domain/<sip domain>/next_hop)");
         }
         return out;
@@ -291,7 +283,7 @@ private:
             return until + denied->pattern + " is blocked: fedctl partner unblock " +
                    denied->pattern;
         }
-        if (!configuration_.tree().flag("partner/*/enabled", domain)) {
+        if (!tree_.flag("partner/*/enabled", domain)) {
             return until + "enabled = no: fedctl partner set " + domain + " enabled=yes";
         }
         if (!configuration_.snapshot().settings.federation_allow) {
@@ -315,9 +307,8 @@ private:
             if (found == nullptr && !denial_of(asked)) return unknown(asked);
             domain = found == nullptr || discovered ? std::string(kTemplate) : found->domain;
         }
-        const Tree& tree = configuration_.tree();
         Json rows = Json::array();
-        for (const Key* key : attributes()) rows.push_back(attribute(tree, domain, *key));
+        for (const Key* key : attributes()) rows.push_back(attribute(tree_, domain, *key));
         std::vector<std::string> notes_here = notes();
         if (domain != asked) {
             notes_here.insert(
@@ -340,7 +331,7 @@ private:
             {"domain", domain},
             {"asked", asked},
             {"state", state_of(peer)},
-            {"expected", prediction(tree, domain)},
+            {"expected", prediction(tree_, domain)},
             {"attributes", std::move(rows)},
             {"streams", streams_of(peer)},
             {"obstacle", asked == kTemplate ? std::string() : obstacle_of(peer)},
@@ -377,11 +368,8 @@ private:
             const std::string why = edit_list(committed, domain, *key, operation, value);
             if (!why.empty()) return why;
         }
-        Problems problems;
-        if (committed.set(key_of(domain, name), value, configuration_.next_commit(), problems)) {
-            return {};
-        }
-        return name + ": " + problems.front().text;
+        const std::string why = put(committed, key_of(domain, name), value);
+        return why.empty() ? why : name + ": " + why;
     }
 
     // `value`: what to add to the list or to take from it; after that the whole list.
@@ -409,7 +397,7 @@ private:
 
     Json add(const std::string& domain) {
         if (domain == kTemplate) return refusal("default is the template; set its attributes");
-        if (const Entry* entry = first_entry(configuration_.tree(), domain)) {
+        if (const Entry* entry = first_entry(tree_, domain)) {
             return refusal(domain + " is a partner already (" + entry->origin.text() +
                            "); fedctl partner set " + domain + " ATTRIBUTE=VALUE changes it");
         }
@@ -426,7 +414,7 @@ private:
     }
 
     Json set_all(const std::vector<std::string>& domains, const char* done) {
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         for (const std::string& domain : domains) {
             for (const std::string& text : settings_) {
                 const std::string why = apply(next, domain, text);
@@ -438,7 +426,7 @@ private:
 
     Json reset(const std::string& domain) {
         if (!is_listed(domain)) return unknown(domain);
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         std::vector<std::string> names = settings_;
         const bool all = names.empty();
         if (all) {
@@ -455,9 +443,8 @@ private:
             }
             const bool had = next.reset(path);
             if (!had && !all) {
-                return refusal(
-                    domain + ": " + name + " was not committed; it is of " +
-                    string_of(attribute(configuration_.tree(), domain, *path.key), "origin"));
+                return refusal(domain + ": " + name + " was not committed; it is of " +
+                               string_of(attribute(tree_, domain, *path.key), "origin"));
             }
             any = any || had;
         }
@@ -470,7 +457,7 @@ private:
     }
 
     Json remove() {
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         for (const std::string& domain : domains_) {
             if (!is_listed(domain)) return unknown(domain);
             if (domain == kTemplate) {
@@ -485,9 +472,7 @@ private:
                                domain + "'");
             }
             if (first_entry(next, domain) == nullptr) {
-                return refusal(domain + " was set live only; 'fedctl sysctl --reset " +
-                               first_entry(configuration_.tree(), domain)->path.name +
-                               "' takes it back");
+                return set_live(first_entry(tree_, domain)->path.name);
             }
             for (const Key* key : attributes()) {
                 const std::string name = key_of(domain, leaf_of(*key));
@@ -550,47 +535,32 @@ private:
         for (const config::Denied& item : items) {
             text += (text.empty() ? "" : " ") + config::format_denied(item);
         }
-        Tree next = configuration_.committed().settings;
-        Problems problems;
-        if (!next.set("federation.deny", text, configuration_.next_commit(), problems)) {
-            return refusal(problems.front().text);
-        }
+        Tree next = committed();
+        const std::string why = put(next, "federation.deny", text);
+        if (!why.empty()) return refusal(why);
         return commit(std::move(next), domains_, done);
     }
 
-    // The words as they were typed, where the administrator gives no comment.
-    [[nodiscard]] std::string comment() const {
-        std::string text = string_of(request_, "comment");
-        if (!text.empty()) return text;
-        text = "partner " + string_of(request_, "action");
+    // The words as they were typed.
+    [[nodiscard]] std::string words() const {
+        std::string text = verb_ + " " + action_;
         for (const char* part : {"domains", "settings"}) {
             for (const std::string& word : strings_of(request_, part)) text += " " + word;
         }
         if (request_.contains("for")) text += " --for " + string_of(request_, "for");
-        if (text.size() > Commits::kCommentBytes) text.resize(Commits::kCommentBytes);
-        return config::is_text(text) ? text : "partner " + string_of(request_, "action");
+        return text;
     }
 
     Json commit(Tree next, const std::vector<std::string>& domains, const std::string& done) {
-        const bool dry = bool_of(request_, "dry_run");
         const Tree merged = configuration_.with(next);
-        Problems problems;
-        std::vector<Change> changes;
-        Note note{author_, comment()};
-        std::string why;
-        if (!read_confirm(request_, note.confirm_within, why)) return refusal(why);
-        const bool good =
-            configuration_.commit(host_, std::move(next), note, dry, problems, changes);
         // How the terms of others are is not the matter here.
-        std::erase_if(problems, [&](const config::Problem& problem) {
-            return problem.warning && std::ranges::none_of(domains, [&](const std::string& domain) {
-                       return problem.key.starts_with("partner/" + domain + "/");
-                   });
-        });
-        Json answer = commit_answer(good, dry, problems, changes, configuration_);
-        if (!good) return answer;
-        answer["done"] = done;
-        answer["domains"] = domains;
+        const auto concerns = [&domains](std::string_view key) {
+            return std::ranges::any_of(domains, [key](const std::string& domain) {
+                return key.starts_with("partner/" + domain + "/");
+            });
+        };
+        Json answer = Verbs::commit(std::move(next), words(), done, domains, concerns);
+        if (!bool_of(answer, "ok")) return answer;
         const bool one = domains.size() == 1 && (done == "added" || done == "changed");
         if (one) {
             // Its remark says what the warnings about these three say.
@@ -610,10 +580,6 @@ private:
         return answer;
     }
 
-    const Json& request_;
-    const std::string& author_;
-    AdminHost& host_;
-    Configuration& configuration_;
     std::vector<std::string> settings_;
     std::vector<std::string> domains_;
 };
@@ -622,7 +588,7 @@ private:
 
 Json answer_partner(const Json& request, const std::string& author, AdminHost& host,
                     Configuration& configuration) {
-    return Verbs(request, author, host, configuration).run();
+    return PartnerVerbs(request, author, host, configuration).run();
 }
 
 }  // namespace fedgate::admin

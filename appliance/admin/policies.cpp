@@ -4,8 +4,8 @@
 #include <map>
 #include <span>
 
-#include "appliance/admin/answers.hpp"
 #include "appliance/admin/standing.hpp"
+#include "appliance/admin/verbs.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -13,35 +13,28 @@ namespace {
 
 using config::Entry;
 using config::Path;
-using config::Problems;
 using config::Tree;
 
-class Verbs {
+class PolicyVerbs : Verbs {
 public:
-    Verbs(const Json& request, const std::string& author, AdminHost& host,
-          Configuration& configuration)
-        : request_(request),
-          author_(author),
-          host_(host),
-          configuration_(configuration),
-          tree_(configuration.tree()),
-          settings_(strings_of(request, "settings")) {}
+    PolicyVerbs(const Json& request, const std::string& author, AdminHost& host,
+                Configuration& configuration)
+        : Verbs(request, author, host, configuration), settings_(strings_of(request, "settings")) {}
 
     Json run() {
-        const std::string action = string_of(request_, "action");
-        if (action == "list") return list();
+        if (action_ == "list") return list();
         for (const std::string& typed : strings_of(request_, "names")) {
             names_.push_back(policy_name(tree_, typed));
         }
-        if (names_.empty()) return refusal("policy " + action + " needs a policy");
-        if (action == "new") return make(names_.front());
+        if (names_.empty()) return refusal("policy " + action_ + " needs a policy");
+        if (action_ == "new") return make(names_.front());
         for (const std::string& name : names_) {
             if (!is_policy(tree_, name)) return unknown(name);
         }
-        if (action == "show") return show(names_.front());
-        if (action == "set") return set();
-        if (action == "remove") return remove();
-        return refusal("policy has no action '" + action.substr(0, 64) + "'");
+        if (action_ == "show") return show(names_.front());
+        if (action_ == "set") return set();
+        if (action_ == "remove") return remove();
+        return no_action();
     }
 
 private:
@@ -173,17 +166,13 @@ private:
             }
             return "a policy has no attribute " + config::in_quotes(attribute) + there;
         }
-        Problems problems;
-        if (next.set(key_of(name, attribute),
-                     config::trim(std::string_view(text).substr(equals + 1)),
-                     configuration_.next_commit(), problems)) {
-            return {};
-        }
-        return attribute + ": " + problems.front().text;
+        const std::string why = put(next, key_of(name, attribute),
+                                    config::trim(std::string_view(text).substr(equals + 1)));
+        return why.empty() ? why : attribute + ": " + why;
     }
 
     Json set_all(const std::vector<std::string>& names, const char* done) {
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         for (const std::string& name : names) {
             for (const std::string& text : settings_) {
                 const std::string why = apply(next, name, text);
@@ -217,7 +206,7 @@ private:
     }
 
     Json remove() {
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         for (const std::string& name : names_) {
             const Json refused = name == "global" ? reset_global(next) : take_out(next, name);
             if (!refused.is_null()) return refused;
@@ -233,14 +222,13 @@ private:
             Path path;
             std::string why;
             if (!config::resolve(key_of("global", attribute), path, why)) return refusal(why);
-            Problems problems;
             const bool filed = configuration_.filed().find(path.name) != nullptr;
-            if (!filed) {
+            if (filed) {
+                why = put(next, path.name, path.key->fallback);
+            } else {
                 next.reset(path);
-            } else if (!next.set(path.name, path.key->fallback, configuration_.next_commit(),
-                                 problems)) {
-                return refusal(problems.front().text);
             }
+            if (!why.empty()) return refusal(why);
         }
         return {};
     }
@@ -257,8 +245,7 @@ private:
                 next.reset(Path(entry->path));
                 any = true;
             } else if (tree_.find(key) != nullptr) {
-                return refusal(key + " was set live only; 'fedctl sysctl --reset " + key +
-                               "' takes it back");
+                return set_live(key);
             }
         }
         if (!any) return refusal("nothing of policy " + name + " was committed");
@@ -276,11 +263,9 @@ private:
                            ": first grant them another (fedctl user grant POLICY ADDRESS...), or "
                            "say --force: then that of their site or policy/global holds for them");
         }
-        Problems problems;
         for (const std::string& user : users) {
-            if (!next.set("user/" + user + "/policy", "", configuration_.next_commit(), problems)) {
-                return refusal(problems.front().text);
-            }
+            const std::string why = put(next, "user/" + user + "/policy", "");
+            if (!why.empty()) return refusal(why);
         }
         return {};
     }
@@ -288,24 +273,17 @@ private:
     Json commit(Tree next, const std::vector<std::string>& names, const std::string& done) {
         std::vector<std::string> subjects;
         for (const std::string& name : names) subjects.push_back("policy " + name);
-        std::string words = "policy " + string_of(request_, "action");
+        std::string words = "policy " + action_;
         for (const std::string& name : names) words += " " + name;
         for (const std::string& text : settings_) words += " " + text;
         Json answer =
-            commit_users(request_, author_, host_, configuration_, std::move(next), words);
+            Verbs::commit(std::move(next), std::move(words), done, subjects, concerns_users);
         if (!bool_of(answer, "ok")) return answer;
-        answer["done"] = done;
-        answer["domains"] = subjects;
         if (!bool_of(request_, "dry_run")) answer["notes"] = notes(names.front());
         return answer;
     }
 
     static constexpr std::string_view kNobody = "null";
-    const Json& request_;
-    const std::string& author_;
-    AdminHost& host_;
-    Configuration& configuration_;
-    const Tree& tree_;
     std::vector<std::string> settings_;
     std::vector<std::string> names_;
 };
@@ -314,7 +292,7 @@ private:
 
 Json answer_policy(const Json& request, const std::string& author, AdminHost& host,
                    Configuration& configuration) {
-    return Verbs(request, author, host, configuration).run();
+    return PolicyVerbs(request, author, host, configuration).run();
 }
 
 }  // namespace fedgate::admin

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "appliance/admin/answers.hpp"
+#include "appliance/admin/verbs.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -11,20 +11,13 @@ namespace {
 
 using config::Key;
 using config::Path;
-using config::Problems;
 using config::Tree;
 
-class Verbs {
+class TopologyVerbs : Verbs {
 public:
-    Verbs(const Json& request, const std::string& author, AdminHost& host,
-          Configuration& configuration)
-        : request_(request),
-          author_(author),
-          host_(host),
-          configuration_(configuration),
-          tree_(configuration.tree()),
-          verb_(string_of(request, "verb")),
-          action_(string_of(request, "action")),
+    TopologyVerbs(const Json& request, const std::string& author, AdminHost& host,
+                  Configuration& configuration)
+        : Verbs(request, author, host, configuration),
           name_(string_of(request, "name")),
           settings_(strings_of(request, "settings")) {}
 
@@ -38,7 +31,7 @@ public:
         if (route && action_ == "unset") return unset_route();
         if (!route && action_ == "show") return show();
         if (!route && action_ == "remove") return remove();
-        return refusal(verb_ + " has no action '" + action_.substr(0, 64) + "'");
+        return no_action();
     }
 
 private:
@@ -192,9 +185,8 @@ private:
             why = edit_list(committed, path, text[equals - 1], value);
             if (!why.empty()) return name + ": " + why;
         }
-        Problems problems;
-        if (committed.set(path.name, value, configuration_.next_commit(), problems)) return {};
-        return name + ": " + problems.front().text;
+        why = put(committed, path.name, value);
+        return why.empty() ? why : name + ": " + why;
     }
 
     std::string edit_list(const Tree& committed, const Path& path, char operation,
@@ -217,7 +209,7 @@ private:
 
     Json set() {
         if (settings_.empty()) return refusal(verb_ + " set needs ATTRIBUTE=VALUE");
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         for (const std::string& text : settings_) {
             const std::string why = apply(next, text);
             if (!why.empty()) return refusal(verb_ + " " + name_ + ": " + why);
@@ -232,12 +224,9 @@ private:
             if (!meant.empty()) return unknown("site", name_);
         }
         if (!is_known("pool", settings_[0])) return unknown("pool", settings_[0]);
-        Tree next = configuration_.committed().settings;
-        Problems problems;
-        if (!next.set("site/" + name_ + "/route", settings_[0], configuration_.next_commit(),
-                      problems)) {
-            return refusal(problems.front().text);
-        }
+        Tree next = committed();
+        const std::string why = put(next, "site/" + name_ + "/route", settings_[0]);
+        if (!why.empty()) return refusal(why);
         return commit(std::move(next), "goes by " + settings_[0]);
     }
 
@@ -247,22 +236,15 @@ private:
             return refusal("site " + name_ + " has no route");
         }
         const std::string key = "site/" + name_ + "/route";
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         if (configuration_.filed().find(key) == nullptr) {
             if (next.find(key) == nullptr) return set_live(key);
             next.reset(Path(next.find(key)->path));
         } else {  // a file says it: an empty one stands over that
-            Problems problems;
-            if (!next.set(key, "", configuration_.next_commit(), problems)) {
-                return refusal(problems.front().text);
-            }
+            const std::string why = put(next, key, "");
+            if (!why.empty()) return refusal(why);
         }
         return commit(std::move(next), "goes by priority");
-    }
-
-    static Json set_live(const std::string& key) {
-        return refusal(key + " was set live only; 'fedctl sysctl --reset " + key +
-                       "' takes it back");
     }
 
     Json remove() {
@@ -282,7 +264,7 @@ private:
                                ": first give " + root + "/" + who.front() + "/site another value");
             }
         }
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         bool any = false;
         for (const std::string& attribute : attributes()) {
             const std::string key = key_of(attribute);
@@ -301,43 +283,14 @@ private:
         return commit(std::move(next), "removed");
     }
 
-    // The words as they were typed, where the administrator gives no comment.
-    [[nodiscard]] std::string comment() const {
-        std::string text = string_of(request_, "comment");
-        if (!text.empty()) return text;
-        text = verb_ + " " + action_ + " " + name_;
-        for (const std::string& word : settings_) text += " " + word;
-        if (text.size() > Commits::kCommentBytes) text.resize(Commits::kCommentBytes);
-        return config::is_text(text) ? text : verb_ + " " + action_;
-    }
-
     Json commit(Tree next, const std::string& done) {
-        const bool dry = bool_of(request_, "dry_run");
-        Problems problems;
-        std::vector<Change> changes;
-        Note note{author_, comment()};
-        std::string why;
-        if (!read_confirm(request_, note.confirm_within, why)) return refusal(why);
-        const bool good =
-            configuration_.commit(host_, std::move(next), note, dry, problems, changes);
-        // Partners are not the matter here.
-        std::erase_if(problems, [](const config::Problem& problem) {
-            return problem.warning && problem.key.starts_with("partner/");
-        });
-        Json answer = commit_answer(good, dry, problems, changes, configuration_);
-        if (!good) return answer;
-        answer["done"] = done;
-        answer["domains"] = Json::array({(verb_ == "route" ? "site" : verb_) + " " + name_});
-        return answer;
+        std::string words = verb_ + " " + action_ + " " + name_;
+        for (const std::string& word : settings_) words += " " + word;
+        return Verbs::commit(std::move(next), std::move(words), done,
+                             {(verb_ == "route" ? "site " : verb_ + " ") + name_},
+                             [](std::string_view key) { return !key.starts_with("partner/"); });
     }
 
-    const Json& request_;
-    const std::string& author_;
-    AdminHost& host_;
-    Configuration& configuration_;
-    const Tree& tree_;
-    const std::string verb_;
-    const std::string action_;
     const std::string name_;
     const std::vector<std::string> settings_;
 };
@@ -346,7 +299,7 @@ private:
 
 Json answer_topology(const Json& request, const std::string& author, AdminHost& host,
                      Configuration& configuration) {
-    return Verbs(request, author, host, configuration).run();
+    return TopologyVerbs(request, author, host, configuration).run();
 }
 
 }  // namespace fedgate::admin

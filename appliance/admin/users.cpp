@@ -6,8 +6,8 @@
 #include <optional>
 #include <set>
 
-#include "appliance/admin/answers.hpp"
 #include "appliance/admin/standing.hpp"
+#include "appliance/admin/verbs.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -15,7 +15,6 @@ namespace {
 
 using config::Entry;
 using config::Path;
-using config::Problems;
 using config::Tree;
 
 // What stands for no policy: a grant is taken back.
@@ -24,27 +23,22 @@ bool is_null(const std::string& typed) {
     return lower == "null" || lower == "$null";
 }
 
-class Verbs {
+class UserVerbs : Verbs {
 public:
-    Verbs(const Json& request, const std::string& author, AdminHost& host,
-          Configuration& configuration)
-        : request_(request),
-          author_(author),
-          host_(host),
-          configuration_(configuration),
-          tree_(configuration.tree()),
+    UserVerbs(const Json& request, const std::string& author, AdminHost& host,
+              Configuration& configuration)
+        : Verbs(request, author, host, configuration),
           listed_(tree_.instances("user")),
           typed_(strings_of(request, "users")) {}
 
     Json run() {
-        const std::string action = string_of(request_, "action");
-        if (action == "list") return list();
-        if (action == "import") return import();
-        if (typed_.empty()) return refusal("user " + action + " needs an address");
-        if (action == "show") return show();
-        if (action == "grant") return grant();
-        if (action == "remove") return remove();
-        return refusal("user has no action '" + action.substr(0, 64) + "'");
+        if (action_ == "list") return list();
+        if (action_ == "import") return import();
+        if (typed_.empty()) return refusal("user " + action_ + " needs an address");
+        if (action_ == "show") return show();
+        if (action_ == "grant") return grant();
+        if (action_ == "remove") return remove();
+        return no_action();
     }
 
 private:
@@ -192,13 +186,11 @@ private:
         if (Json refused = read_policy(typed, policy); !refused.is_null()) return refused;
         std::vector<std::string> users;
         if (Json refused = select(users); !refused.is_null()) return refused;
-        Tree next = configuration_.committed().settings;
-        Problems problems;
+        Tree next = committed();
         for (const std::string& user : users) {
             if (tree_.text("user/*/policy", user) == policy && is_listed(user)) continue;
-            if (!next.set(key_of(user, "policy"), policy, configuration_.next_commit(), problems)) {
-                return refusal(problems.front().text);
-            }
+            const std::string why = put(next, key_of(user, "policy"), policy);
+            if (!why.empty()) return refusal(why);
         }
         const std::string have = users.size() == 1 ? "has " : "have ";
         Json answer = commit(std::move(next), users,
@@ -216,7 +208,7 @@ private:
         if (!typed.empty()) {
             if (Json refused = read_policy(typed, all); !refused.is_null()) return refused;
         }
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         std::map<std::string, std::uint64_t> lines;
         std::size_t others = 0;
         for (const Json& row : *rows) {
@@ -267,26 +259,28 @@ private:
     // What the row says; the rest stays. Empty, or what is wrong.
     std::string list_user(Tree& next, const std::string& user, const Json& row,
                           const std::string* policy) const {
-        Problems problems;
         bool any = is_listed(user);
-        const auto set = [&](const char* leaf, const std::string& value) {
+        std::string why;
+        const auto say = [&](const char* leaf, const std::string& value) {
             any = true;
-            return next.set(key_of(user, leaf), value, configuration_.next_commit(), problems);
+            if (!why.empty()) return;
+            const std::string key = key_of(user, leaf);
+            why = put(next, key, value);
+            if (!why.empty()) why = key + ": " + why;
         };
-        bool good = true;
         for (const char* leaf : {"name", "site"}) {
             const std::string value = string_of(row, leaf);
-            if (good && !value.empty()) good = set(leaf, value);
+            if (!value.empty()) say(leaf, value);
         }
-        if (good && policy != nullptr) good = set("policy", *policy);
-        if (good && !any) good = set("policy", "");
-        return good ? std::string() : problems.front().key + ": " + problems.front().text;
+        if (policy != nullptr) say("policy", *policy);
+        if (!any) say("policy", "");
+        return why;
     }
 
     Json remove() {
         std::vector<std::string> users;
         if (Json refused = select(users); !refused.is_null()) return refused;
-        Tree next = configuration_.committed().settings;
+        Tree next = committed();
         for (const std::string& user : users) {
             if (!is_listed(user))
                 return refusal(user + " is not listed" + did_you_mean(user, listed_));
@@ -299,8 +293,7 @@ private:
                 if (const Entry* entry = next.find(key)) {
                     next.reset(Path(entry->path));
                 } else if (tree_.find(key) != nullptr) {
-                    return refusal(key + " was set live only; 'fedctl sysctl --reset " + key +
-                                   "' takes it back");
+                    return set_live(key);
                 }
             }
         }
@@ -309,22 +302,15 @@ private:
 
     Json commit(Tree next, const std::vector<std::string>& users, const std::string& done,
                 const std::string& words) {
-        Json answer = commit_users(request_, author_, host_, configuration_, std::move(next),
-                                   words + " " + some_of(users));
+        Json answer = Verbs::commit(std::move(next), words + " " + some_of(users), done,
+                                    {some_of(users)}, concerns_users);
         if (!bool_of(answer, "ok")) return answer;
-        answer["done"] = done;
-        answer["domains"] = Json::array({some_of(users)});
         if (!tree_.flag("federation.allow")) {
             answer["notes"] = Json::array({"nothing passes while federation.allow = no"});
         }
         return answer;
     }
 
-    const Json& request_;
-    const std::string& author_;
-    AdminHost& host_;
-    Configuration& configuration_;
-    const Tree& tree_;
     const std::vector<std::string> listed_;
     const std::vector<std::string> typed_;
 };
@@ -333,7 +319,7 @@ private:
 
 Json answer_user(const Json& request, const std::string& author, AdminHost& host,
                  Configuration& configuration) {
-    return Verbs(request, author, host, configuration).run();
+    return UserVerbs(request, author, host, configuration).run();
 }
 
 }  // namespace fedgate::admin
