@@ -7,14 +7,15 @@ namespace fedgate::admin {
 
 namespace {
 
+// Member by member: a list of them would be copied, and an import has many.
 Json change_of(const Change& change) {
     const config::Key& key = *change.path.key;
-    Json out{{"key", change.path.name},
-             {"before", change.before},
-             {"after", change.after},
-             {"origin", change.origin.text()},
-             {"apply", config::name_of(key.apply)}};
-    if (key.secret) out["before"] = out["after"] = "(not shown)";
+    Json out = Json::object();
+    out["key"] = change.path.name;
+    out["before"] = key.secret ? "(not shown)" : change.before;
+    out["after"] = key.secret ? "(not shown)" : change.after;
+    out["origin"] = change.origin.text();
+    out["apply"] = config::name_of(key.apply);
     return out;
 }
 

@@ -380,19 +380,24 @@ bool normalise_instance(std::string_view root, std::string_view typed, std::stri
             return true;
         }
         const auto domain = root == "partner" ? normalise_pattern(typed) : normalise_domain(typed);
-        why = in_quotes(typed) + " is not a domain name";
-        if (domain) out = *domain;
+        if (domain) {
+            out = *domain;
+        } else {
+            why = in_quotes(typed) + " is not a domain name";
+        }
         return domain.has_value();
     }
     if (root == "user") {
+        if (normalise_user(typed, out)) return true;
         why = in_quotes(typed) + " is not a SIP address like alice@example.org";
-        return normalise_user(typed, out);
+        return false;
     }
     const std::string_view bare =
         root == "policy" && typed.starts_with("site:") ? typed.substr(5) : typed;
-    why = in_quotes(typed) + " is not a name (letters, digits, - _ . and at most 64 of them)";
     out = typed;
-    return is_name(bare);
+    if (is_name(bare)) return true;
+    why = in_quotes(typed) + " is not a name (letters, digits, - _ . and at most 64 of them)";
+    return false;
 }
 
 std::string hint(std::string_view typed) {
