@@ -117,8 +117,9 @@ void tell_why_ended(Context& context, const xml::Stream& stream, const xml::Stre
                        {"peer", peer},
                        {stream_error ? "condition" : "reason",
                         stream_error ? xml::name_of(end.condition) : Bytes(reason->text)}});
-    if (!their.empty())
-        context.note_failure(reason->kind, inbound, their, peer, std::move(reason->text));
+    if (their.empty()) return;
+    if (inbound && !stream.authenticated()) context.stats.add(Counter::kXmppInFailed);
+    context.note_failure(reason->kind, inbound, their, peer, std::move(reason->text));
 }
 
 void tell_tls_failed(Context& context, bool inbound, Bytes their, const net::Connection& connection,
@@ -129,6 +130,7 @@ void tell_tls_failed(Context& context, bool inbound, Bytes their, const net::Con
                                             {"peer", peer},
                                             {"where", reason.where}});
     if (their.empty()) return;
+    if (inbound) context.stats.add(Counter::kXmppInFailed);
     context.note_failure(FailureKind::kTls, inbound, their, std::move(peer),
                          "the TLS handshake failed: " + std::string(reason.where));
 }

@@ -18,6 +18,8 @@ constexpr Bytes severity_name(Severity severity) {
     return kNames[static_cast<std::size_t>(severity)];
 }
 
+enum class Language : std::uint8_t { kEnglish, kFrench };
+
 // The rows of kEvents are in this order.
 enum class EventId : std::uint16_t {
     kStarted,
@@ -26,7 +28,6 @@ enum class EventId : std::uint16_t {
     kStopped,
     kStartFailed,
     kSelfSigned,
-    kBodiesLogged,
     kLinesDropped,
     kConfigLoaded,
     kConfigRefused,
@@ -41,7 +42,6 @@ enum class EventId : std::uint16_t {
     kSettingsTakenBack,
     kListening,
     kListenFailed,
-    kDescriptorsExhausted,
     kConnectionLimit,
     kTlsFailed,
     kCertificateRefused,
@@ -61,7 +61,6 @@ enum class EventId : std::uint16_t {
     kSaslRefused,
     kDialbackRefused,
     kDialbackFailed,
-    kStanzaRefused,
     kStanzaInDoubt,
     kDnsFailed,
     kAnswerLost,
@@ -134,9 +133,6 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kSelfSigned, 1006, Severity::kWarning,
      {"A self-signed certificate is in use", "No certificate is configured.", "Set tls.external.certificate and tls.external.key."},
      {"Un certificat auto-signé est utilisé", "Aucun certificat n'est configuré.", "Définir tls.external.certificate et tls.external.key."}},
-    {EventId::kBodiesLogged, 1007, Severity::kWarning,
-     {"Message bodies are logged", "log.bodies is on.", "Set log.bodies = no when the analysis is done."},
-     {"Le contenu des messages est journalisé", "log.bodies est actif.", "Remettre log.bodies = no après l'analyse."}},
     {EventId::kLinesDropped, 1008, Severity::kWarning,
      {"Log lines were dropped", "More was logged than the log ring holds.", "Find the flood by its event ids; raise log.level."},
      {"Des lignes de journal ont été perdues", "Le tampon du journal était plein.", "Trouver l'événement en excès ; relever log.level."}},
@@ -181,9 +177,6 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kListenFailed, 1202, Severity::kError,
      {"A port can't be opened", "The address is in use, or not one of this machine.", "Stop the other program, or correct the listen key."},
      {"Un port ne peut pas être ouvert", "L'adresse est occupée ou n'est pas celle de cette machine.", "Arrêter l'autre programme ou corriger la clé listen."}},
-    {EventId::kDescriptorsExhausted, 1203, Severity::kError,
-     {"No more file descriptors: new connections wait", "LimitNOFILE is too low for this load.", "Raise LimitNOFILE of the unit."},
-     {"Plus de descripteurs : les nouvelles connexions attendent", "LimitNOFILE est trop bas pour cette charge.", "Relever LimitNOFILE dans l'unité."}},
     {EventId::kConnectionLimit, 1204, Severity::kWarning,
      {"A connection was refused: limit reached", "As many connections as allowed are open.", "Raise the limit that is named, if this is legitimate traffic."},
      {"Une connexion est refusée : limite atteinte", "Le nombre de connexions permis est atteint.", "Relever la limite indiquée si le trafic est légitime."}},
@@ -243,9 +236,6 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kDialbackFailed, 2011, Severity::kWarning,
      {"Dialback could not be done", "The domain's server can't be reached.", "fedctl partner show DOMAIN."},
      {"Dialback n'a pas abouti", "Le serveur du domaine est injoignable.", "fedctl partner show DOMAINE."}},
-    {EventId::kStanzaRefused, 2012, Severity::kInfo,
-     {"A stanza was refused", "See condition.", "None, or as the condition says."},
-     {"Une strophe est refusée", "Voir condition.", "Aucune, ou selon la condition."}},
     {EventId::kStanzaInDoubt, 2013, Severity::kWarning,
      {"Stanzas are in doubt", "A stream broke after they were written, and its session could not be resumed.", "Their senders were told."},
      {"Des strophes sont en doute", "Un flux s'est rompu après leur écriture, et sa session n'a pas pu être reprise.", "Les expéditeurs ont été prévenus."}},
@@ -313,11 +303,11 @@ inline constexpr EventInfo kEvents[] = {
      {"This edge has a gateway again: partners are let in", "A link is up.", "None."},
      {"Cette bordure a de nouveau une passerelle : les partenaires sont admis", "Un lien est actif.", "Aucune action."}},
     {EventId::kAdminCommand, 5101, Severity::kInfo,
-     {"An administrator's command", "fedctl.", "None."},
-     {"Une commande d'administrateur", "fedctl.", "Aucune action."}},
+     {"An administrator's command", "fedctl; see user and verb.", "None."},
+     {"Une commande d'administrateur", "fedctl ; voir user et verb.", "Aucune action."}},
     {EventId::kAdminRefused, 5102, Severity::kWarning,
-     {"A command was refused", "The caller may not, or the command is not valid.", "See reason."},
-     {"Une commande est refusée", "L'appelant n'a pas le droit, ou la commande n'est pas valide.", "Voir reason."}},
+     {"A command was refused", "The caller's role is not enough for it.", "See needs; admin.groups.* say who has which role."},
+     {"Une commande est refusée", "Le rôle de l'appelant n'y suffit pas.", "Voir needs ; admin.groups.* disent qui a quel rôle."}},
     {EventId::kTraceStarted, 5111, Severity::kInfo,
      {"What passes is shown to an administrator, without bodies", "fedctl trace.", "None; it ends by itself after the time that is given."},
      {"Ce qui passe est montré à un administrateur, sans les textes", "fedctl trace.", "Aucune action ; cela cesse après la durée indiquée."}},
@@ -360,5 +350,10 @@ static_assert(
     "rows in the order of EventId, numbers ascending");
 
 constexpr const EventInfo& event_info(EventId id) { return kEvents[static_cast<std::size_t>(id)]; }
+
+constexpr const EventText& event_text(EventId id, Language language) {
+    const EventInfo& info = event_info(id);
+    return language == Language::kFrench ? info.french : info.english;
+}
 
 }  // namespace fedgate

@@ -181,6 +181,9 @@ constexpr std::size_t kLogLineBytes = 1'024;
 // Lines of one event in a second, for each shard; more are counted, and the next line tells how
 // many.
 constexpr std::uint32_t kLogLinesPerSecond = 10;
+// Events that the daemon keeps for `fedctl events`, at most kLogLineBytes each. The oldest go
+// first; who reads on is told how many he missed.
+constexpr std::size_t kEventsKept = 4'096;
 
 static_assert(kUnauthenticatedElementBytes <= kUnauthenticatedStreamBytes);
 static_assert(kDomainPairQueueBytes <= kUnsentBytes);

@@ -27,6 +27,13 @@ using enum Apply;
 // name, type, apply, unit, minimum, maximum, default, choices, description
 // Sorted by name: people read it, and `-a` prints it in this order.
 constexpr Key kKeys[] = {
+    {"admin.groups.administrator", kString, kLive, "UNIX groups", 0, kTextBytes, "", "",
+     "Who may do everything with fedctl, besides root and the daemon's own user. All three "
+     "admin.groups empty: whoever can open admin.socket."},
+    {"admin.groups.operator", kString, kLive, "UNIX groups", 0, kTextBytes, "", "",
+     "Who may read everything, test, block a partner, reload, and stop the daemon."},
+    {"admin.groups.viewer", kString, kLive, "UNIX groups", 0, kTextBytes, "", "",
+     "Who may read everything but secrets, and change nothing."},
     {"admin.http.listen", kAddress, kRestart, "address:port", 0, 1, "127.0.0.1:9269", "",
      "Where metrics and health are served over HTTP. Empty: nowhere."},
     {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
@@ -96,6 +103,8 @@ constexpr Key kKeys[] = {
      "Where an edge alone waits for its gateways (mutual TLS)."},
     {"log.bodies", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Log the text of messages. Its use is itself an event; leave it off."},
+    {"log.language", kEnum, kLive, "word", 0, 1, "en", "en fr",
+     "Language of the sentences of events: English or French. Ids and fields are the same."},
     {"log.level", kEnum, kLive, "word", 0, 3, "info", "error warning info debug",
      "The least important events that are logged."},
     {"net.dns.servers", kAddressList, kRestart, "address:port", 0, kItems, "", "",

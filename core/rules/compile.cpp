@@ -23,6 +23,17 @@ constexpr std::string_view kNotYet = "is not yet available in this version";
 constexpr std::string_view kSqlite = "sqlite:";
 constexpr std::uint16_t kLinkPort = 23'456;
 
+std::vector<std::string> words(std::string_view text) {
+    constexpr std::string_view kBetween = " ,\t";
+    std::vector<std::string> all;
+    for (std::size_t at = text.find_first_not_of(kBetween); at < text.size();) {
+        const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
+        all.emplace_back(text.substr(at, end - at));
+        at = text.find_first_not_of(kBetween, end);
+    }
+    return all;
+}
+
 std::vector<config::Address> addresses(const Tree& tree, std::string_view name) {
     std::vector<config::Address> out;
     for (const std::string& text : tree.list(name)) out.push_back(*config::parse_address(text));
@@ -89,6 +100,9 @@ private:
         s.admin_socket = tree_.text("admin.socket");
         const auto http = addresses(tree_, "admin.http.listen");
         if (!http.empty()) s.admin_http = http.front();
+        s.admin_groups = {words(tree_.text("admin.groups.administrator")),
+                          words(tree_.text("admin.groups.operator")),
+                          words(tree_.text("admin.groups.viewer"))};
         s.dns_servers = addresses(tree_, "net.dns.servers");
         s.dns_trust_anchor = tree_.text("net.dns.trust_anchor");
         s.tls_external = tls_files("tls.external");
@@ -107,6 +121,7 @@ private:
         s.presence.subscriptions_per_watcher = count(tree_, "sec.subscriptions_per_watcher");
         s.loop_repeats = count(tree_, "sec.loop_repeats");
         s.log_level = static_cast<std::uint8_t>(tree_.number("log.level"));
+        s.log_language = static_cast<Language>(tree_.number("log.language"));
         s.log_bodies = tree_.flag("log.bodies");
         s.test.from = tree_.text("test.im.from");
         s.test.to = tree_.text("test.im.to");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/bytes.hpp"
+#include "core/base/event.hpp"
 #include "core/config/address.hpp"
 #include "core/config/tree.hpp"
 #include "core/rules/index.hpp"
@@ -76,6 +77,16 @@ struct Settings {
     std::string store_url;   // of the pool's database; empty: the file
     std::string admin_socket;
     config::Address admin_http;
+    struct AdminGroups {  // of UNIX, by name
+        std::vector<std::string> administrators;
+        std::vector<std::string> operators;
+        std::vector<std::string> viewers;
+
+        // Then whoever can open admin.socket is an administrator.
+        [[nodiscard]] bool empty() const {
+            return administrators.empty() && operators.empty() && viewers.empty();
+        }
+    } admin_groups;
     std::vector<config::Address> dns_servers;
     std::string dns_trust_anchor;  // path; empty: no DNSSEC
     TlsFiles tls_external;
@@ -155,6 +166,7 @@ struct Settings {
 
     std::uint32_t loop_repeats = 0;  // SEC-3
     std::uint8_t log_level = 0;      // 0 error, 1 warning, 2 info, 3 debug
+    Language log_language = Language::kEnglish;
     bool log_bodies = false;
 };
 

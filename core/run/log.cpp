@@ -1,5 +1,6 @@
 #include "core/run/log.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -56,22 +57,45 @@ void write_fields(Sink& sink, std::initializer_list<LogField> fields) {
     }
 }
 
-void append_line(std::string& lines, int shard, EventId id, const Prefix& prefix, Bytes fields) {
-    const EventInfo& info = event_info(id);
-    const std::time_t seconds = static_cast<std::time_t>(prefix.seconds);
+}  // namespace
+
+std::string line_of(const LogRecord& record, Language language) {
+    const EventInfo& info = event_info(record.id);
+    const std::time_t seconds = record.time.time_since_epoch().count();
     std::tm utc{};
     char time[32];
     gmtime_r(&seconds, &utc);
-    lines.append(time, std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &utc));
-    lines.append(" level=").append(severity_name(info.severity));
-    lines.append(" id=FG-").append(std::to_string(info.number));
-    if (shard >= 0) lines.append(" shard=").append(std::to_string(shard));
-    lines.append(" event=\"").append(info.english.sentence).append("\"").append(fields);
-    if (prefix.held_back != 0) lines.append(" held_back=").append(std::to_string(prefix.held_back));
-    lines.append("\n");
+    std::string line(time, std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &utc));
+    line.append(" level=").append(severity_name(info.severity));
+    line.append(" id=FG-").append(std::to_string(info.number));
+    if (record.shard >= 0) line.append(" shard=").append(std::to_string(record.shard));
+    line.append(" event=\"").append(event_text(record.id, language).sentence).append("\"");
+    line.append(record.fields);
+    if (record.held_back != 0) line.append(" held_back=").append(std::to_string(record.held_back));
+    return line + "\n";
 }
 
-}  // namespace
+std::vector<std::pair<std::string, std::string>> fields_of(const LogRecord& record) {
+    std::vector<std::pair<std::string, std::string>> fields;
+    for (Bytes rest = record.fields; rest.starts_with(' ');) {
+        const std::size_t equals = rest.find('=');
+        if (equals == Bytes::npos) break;
+        auto& [key, value] = fields.emplace_back(std::string(rest.substr(1, equals - 1)), "");
+        rest.remove_prefix(equals + 1);
+        if (!rest.starts_with('"')) {
+            value = rest.substr(0, rest.find(' '));
+            rest.remove_prefix(value.size());
+            continue;
+        }
+        std::size_t at = 1;
+        for (; at < rest.size() && rest[at] != '"'; ++at) {
+            const bool escape = rest[at] == '\\' && at + 1 < rest.size() && rest[at + 1] != 'x';
+            value += rest[at += escape ? 1 : 0];
+        }
+        rest.remove_prefix(std::min(at + 1, rest.size()));
+    }
+    return fields;
+}
 
 Log::Log(int shard, std::size_t bytes_max) : ring_(bytes_max), shard_(shard) {}
 
@@ -112,21 +136,28 @@ void Log::event(EventId id, std::initializer_list<LogField> fields) {
     }
 }
 
-void Log::drain(std::string& lines) {
+void Log::drain(std::vector<LogRecord>& records) {
     Prefix prefix{};
+    const auto time = [&prefix] { return WallTime(std::chrono::seconds(prefix.seconds)); };
     ring_.pop(SIZE_MAX, [&](std::uint32_t kind, Bytes record) {
         std::memcpy(&prefix, record.data(), sizeof prefix);
         record.remove_prefix(sizeof prefix);
-        append_line(lines, shard_, static_cast<EventId>(kind), prefix, record);
+        records.push_back(
+            {time(), static_cast<EventId>(kind), shard_, prefix.held_back, std::string(record)});
         return true;
     });
     const std::uint64_t lost = dropped();
     if (lost == told_dropped_) return;
     // The time of the last line that found room: the ring was full then.
-    prefix.held_back = 0;
-    append_line(lines, shard_, EventId::kLinesDropped, prefix,
-                " lines=" + std::to_string(lost - told_dropped_));
+    records.push_back({time(), EventId::kLinesDropped, shard_, 0,
+                       " lines=" + std::to_string(lost - told_dropped_)});
     told_dropped_ = lost;
+}
+
+void Log::drain(std::string& lines) {
+    std::vector<LogRecord> records;
+    drain(records);
+    for (const LogRecord& record : records) lines += line_of(record, Language::kEnglish);
 }
 
 }  // namespace fedgate

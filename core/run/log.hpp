@@ -12,6 +12,8 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/bytes.hpp"
 #include "core/base/event.hpp"
@@ -40,6 +42,20 @@ struct LogField {
     bool is_number = false;
 };
 
+// One event as the control thread reads it.
+struct LogRecord {
+    WallTime time{};
+    EventId id{};
+    int shard = -1;               // none
+    std::uint32_t held_back = 0;  // of this event, since it last passed
+    std::string fields;           // ` key=value key="a value"`, printable ASCII
+};
+
+// As a line of text, with its end.
+[[nodiscard]] std::string line_of(const LogRecord&, Language);
+// Without their quotes; what was not printable stays \xNN.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> fields_of(const LogRecord&);
+
 // Thread: event() by the one that owns it; drain(), dropped() and set_level() by the control
 // thread.
 class Log {
@@ -56,7 +72,9 @@ public:
     void set_level(Severity level) { level_.store(level, std::memory_order_relaxed); }
     // Lines that found no room in the ring, so far.
     [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
-    // Appends what is waiting as lines of text: time, level, id, shard, event sentence, fields.
+    // Appends what is waiting.
+    void drain(std::vector<LogRecord>&);
+    // The same as lines of text: time, level, id, shard, event sentence, fields.
     void drain(std::string& lines);
 
 private:

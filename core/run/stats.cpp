@@ -11,6 +11,7 @@ constexpr std::array<CounterInfo, kCounterCount> kCounters = {{
     {Counter::kXmppInEstablished, "xmpp.in.established", true, "streams from partners whose domain is proved"},
     {Counter::kXmppInAccepted, "xmpp.in.accepted", false, "TCP connections accepted from XMPP servers"},
     {Counter::kXmppInRefused, "xmpp.in.refused", false, "TCP connections from XMPP servers refused by a limit"},
+    {Counter::kXmppInFailed, "xmpp.in.failed", false, "streams from partners that ended before their domain was proved"},
     {Counter::kXmppInResumed, "xmpp.in.resumed", false, "sessions that a partner resumed after its connection broke"},
     {Counter::kXmppOutConnections, "xmpp.out.connections", true, "TCP connections to XMPP servers"},
     {Counter::kXmppOutEstablished, "xmpp.out.established", true, "streams to partners that carry stanzas"},

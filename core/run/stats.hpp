@@ -20,6 +20,7 @@ enum class Counter : std::uint16_t {
     kXmppInEstablished,
     kXmppInAccepted,
     kXmppInRefused,
+    kXmppInFailed,
     kXmppInResumed,
     kXmppOutConnections,
     kXmppOutEstablished,

@@ -41,6 +41,20 @@ TEST_F(LogTest, WhatAPeerChoseCanNotForgeALine) {
         << lines;
 }
 
+TEST_F(LogTest, ARecordGivesItsFieldsBack) {
+    log.event(EventId::kPartnerDenied, {{"domain", "x \"\\ y\n"}, {"empty", ""}, {"n", -3}});
+    std::vector<LogRecord> records;
+    log.drain(records);
+    ASSERT_EQ(records.size(), 1U);
+    const std::vector<std::pair<std::string, std::string>> wanted{
+        {"domain", "x \"\\ y\\x0a"}, {"empty", ""}, {"n", "-3"}};
+    EXPECT_EQ(fields_of(records[0]), wanted);
+    EXPECT_NE(line_of(records[0], Language::kFrench).find("Un domaine non partenaire est refusé"),
+              std::string::npos);
+    records[0].fields = " cut=\"with";  // whatever it is, it is read to its end
+    EXPECT_EQ(fields_of(records[0]).at(0).second, "with");
+}
+
 TEST_F(LogTest, AFieldThatDoesNotFitIsLeftOut) {
     log.event(EventId::kStarted,
               {{"long", std::string(limits::kLogLineBytes, 'x')}, {"short", "here"}});
