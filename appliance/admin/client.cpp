@@ -66,6 +66,7 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
         const ssize_t size =
             send(connection.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
         if (size < 0 && errno == EINTR) continue;
+        if (size < 0 && errno == EPIPE) break;  // it has said why, and closed
         if (size < 0) {
             why = std::string("fedgated did not take the request: ") + std::strerror(errno);
             return false;

@@ -9,6 +9,7 @@
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/certificates.hpp"
 #include "appliance/admin/doctor.hpp"
+#include "appliance/admin/events.hpp"
 #include "appliance/admin/history.hpp"
 #include "appliance/admin/names.hpp"
 #include "appliance/admin/partners.hpp"
@@ -464,30 +465,6 @@ Json parse_request(std::string_view line) {
     return request;
 }
 
-std::string metrics_of(AdminHost& host) {
-    std::string out;
-    const Status status = host.status();
-    std::vector<Counter> rows = host.counters();
-    for (Counter& counter : rows) {
-        std::string name = "fedgate_" + counter.name;
-        for (char& c : name) {
-            const bool word =
-                (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-            if (!word) c = '_';
-        }
-        out += "# TYPE " + name + " counter\n" + name + " " + std::to_string(counter.value) + "\n";
-    }
-    const std::pair<const char*, std::uint64_t> gauges[] = {
-        {"streams_in", status.streams_in},
-        {"streams_out", status.streams_out},
-        {"sip_connections", status.sip_connections}};
-    for (const auto& [name, value] : gauges) {
-        out += "# TYPE fedgate_" + std::string(name) + " gauge\nfedgate_" + name + " " +
-               std::to_string(value) + "\n";
-    }
-    return out;
-}
-
 // What runs here, and how to stop it. Whoever started the daemon starts it again.
 Json services(const std::vector<std::string>& words, AdminHost& host,
               const rules::Settings& settings) {
@@ -510,19 +487,38 @@ Json services(const std::vector<std::string>& words, AdminHost& host,
     return {{"ok", true}, {"draining", true}};
 }
 
-std::string http(const char* status, const char* type, const std::string& body) {
-    return std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type +
-           "\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" + body;
+// Empty, or why this caller may not. Both are told: who only reads is not.
+std::string why_not_allowed(const Json& request, const Caller& caller, AdminHost& host) {
+    const std::string verb = string_of(request, "verb").substr(0, 64);
+    const std::string action = string_of(request, "action").substr(0, 64);
+    const Role needed = role_for(verb, action, !strings_of(request, "arguments").empty());
+    const std::string what = verb + (action.empty() ? "" : " " + action);
+    const std::string role(name_of(caller.role));
+    if (caller.role < needed) {
+        const std::string needs(name_of(needed));
+        host.note(EventId::kAdminRefused,
+                  {{"user", caller.user}, {"role", role}, {"verb", what}, {"needs", needs}});
+        return "'" + what + "' is for the role " + needs + ", and " + caller.user + " is " + role +
+               ": be in a group of admin.groups." + needs;
+    }
+    if (needed > Role::kViewer && verb != "trace") {  // which is an event of its own, and polls
+        host.note(EventId::kAdminCommand, {{"user", caller.user}, {"role", role}, {"verb", what}});
+    }
+    return {};
 }
 
 }  // namespace
 
-Json answer_request(std::string_view line, const std::string& author, AdminHost& host,
+Json answer_request(std::string_view line, const Caller& caller, AdminHost& host,
                     Configuration& configuration, const TestSchedule* schedule) {
     const Json request = parse_request(line);
     if (!request.is_object()) return refusal("the request is not JSON");
+    const std::string& author = caller.user;
     const std::string verb = string_of(request, "verb");
+    if (const std::string why = why_not_allowed(request, caller, host); !why.empty()) {
+        return refusal(why);
+    }
+    if (verb == "events") return answer_events(request, host, configuration);
     if (verb == "status") return status_of(host, configuration, schedule);
     if (verb == "test") return answer_test(request, host, configuration, schedule);
     if (verb == "ports") return ports_of(host);
@@ -545,29 +541,6 @@ Json answer_request(std::string_view line, const std::string& author, AdminHost&
     if (verb == "trace") return answer_trace(request, author, host);
     if (verb == "explain") return explain(strings_of(request, "arguments"), configuration);
     return refusal("there is no verb '" + verb.substr(0, 64) + "'");
-}
-
-std::string answer_http(std::string_view request_line, AdminHost& host, Configuration&) {
-    const std::size_t space = request_line.find(' ');
-    const std::string_view method = request_line.substr(0, space);
-    std::string_view path = space == std::string_view::npos ? "" : request_line.substr(space + 1);
-    path = path.substr(0, path.find_first_of(" ?\r\n"));
-    if (method != "GET" && method != "HEAD") {
-        return http("405 Method Not Allowed", "text/plain", "GET only\n");
-    }
-    std::string out;
-    if (path == "/metrics") {
-        out = http("200 OK", "text/plain; version=0.0.4", metrics_of(host));
-    } else if (path == "/health") {
-        const std::string state = host.status().state;
-        // Draining: a load balancer should send nothing new.
-        out = http(state == "running" ? "200 OK" : "503 Service Unavailable", "text/plain",
-                   state + "\n");
-    } else {
-        out = http("404 Not Found", "text/plain", "/metrics and /health are here\n");
-    }
-    if (method == "HEAD") out.erase(out.find("\r\n\r\n") + 4);
-    return out;
 }
 
 }  // namespace fedgate::admin

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,14 +19,15 @@
 
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/commands.hpp"
+#include "appliance/admin/metrics.hpp"
 #include "appliance/admin/notify.hpp"
+#include "appliance/admin/roles.hpp"
 #include "appliance/admin/trials.hpp"
 
 namespace fedgate::admin {
 namespace {
 
-constexpr std::size_t kClients = 32;  // more are closed at once
-constexpr std::size_t kHttpRequestBytes = 16 << 10;
+constexpr std::size_t kClients = 32;                       // more are closed at once
 constexpr auto kClientSilence = std::chrono::seconds(30);  // then it is closed
 
 using Clock = std::chrono::steady_clock;
@@ -48,18 +48,6 @@ int make_socket(int family) {
     return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-// The UNIX user at the other end.
-std::string user_of(int descriptor) {
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return "unknown";
-    char memory[4096];
-    passwd entry{};
-    passwd* found = nullptr;
-    getpwuid_r(peer.uid, &entry, memory, sizeof memory, &found);
-    return found != nullptr ? found->pw_name : "uid " + std::to_string(peer.uid);
-}
-
 WallTime wall_now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
@@ -70,8 +58,6 @@ std::string with_errno(std::string text) { return std::move(text) + ": " + std::
 
 struct Control::Client {
     int descriptor = -1;
-    bool http = false;
-    bool finish = false;  // close when `output` is written
     std::string input;
     std::size_t searched = 0;  // this much of `input` has no line end in it
     std::string output;
@@ -87,12 +73,12 @@ struct Control::Client {
 Control::Control(AdminHost& host, Configuration& configuration)
     : host_(host),
       configuration_(configuration),
+      http_([this](std::string_view path) { return answer_http(path, host_, configuration_); }),
       schedule_(std::make_unique<TestSchedule>(host, configuration)) {}
 
 Control::~Control() {
     clients_.clear();
     close_descriptor(signals_);
-    close_descriptor(http_);
     if (listener_ >= 0) unlink(path_.c_str());
     close_descriptor(listener_);
 }
@@ -173,19 +159,19 @@ bool Control::open_http(std::string& why) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(address.port);
     std::memcpy(&v6.sin6_addr, address.bytes.data(), 16);
-    http_ = make_socket(address.v6 ? AF_INET6 : AF_INET);
+    int listener = make_socket(address.v6 ? AF_INET6 : AF_INET);
     const int on = 1;
-    setsockopt(http_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const int bound = address.v6 ? bind(http_, reinterpret_cast<sockaddr*>(&v6), sizeof v6)
-                                 : bind(http_, reinterpret_cast<sockaddr*>(&v4), sizeof v4);
-    if (bound != 0 || listen(http_, kClients) != 0) {
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const int bound = address.v6 ? bind(listener, reinterpret_cast<sockaddr*>(&v6), sizeof v6)
+                                 : bind(listener, reinterpret_cast<sockaddr*>(&v4), sizeof v4);
+    if (bound != 0 || listen(listener, kClients) != 0 || !http_.open(listener)) {
         why = with_errno("admin.http.listen: " + address.text + " can't be opened");
-        close_descriptor(http_);
+        close_descriptor(listener);
         return false;
     }
     sockaddr_in6 local{};
     socklen_t length = sizeof local;
-    getsockname(http_, reinterpret_cast<sockaddr*>(&local), &length);
+    getsockname(listener, reinterpret_cast<sockaddr*>(&local), &length);
     http_port_ = ntohs(local.sin6_port);  // at the same place in both families
     return true;
 }
@@ -205,7 +191,7 @@ bool Control::run_turn(Duration wait_max) {
     std::vector<pollfd> polls;
     polls.push_back({signals_, POLLIN, 0});
     polls.push_back({listener_, POLLIN, 0});
-    polls.push_back({http_, POLLIN, 0});
+    polls.push_back({http_.descriptor(), POLLIN, 0});
     polls.push_back({host_.received_descriptor(), POLLIN, 0});
     const std::size_t first_client = polls.size();
     for (const auto& client : clients_) {
@@ -214,7 +200,7 @@ bool Control::run_turn(Duration wait_max) {
     }
     constexpr auto kTick = std::chrono::milliseconds(1000);  // silent clients are looked at
     const auto wait = std::min<std::chrono::milliseconds>(
-        kTick, std::chrono::ceil<std::chrono::milliseconds>(wait_max));
+        kTick, std::chrono::ceil<std::chrono::milliseconds>(std::min(wait_max, http_.wait_max())));
     poll(polls.data(), polls.size(), static_cast<int>(std::max<long>(wait.count(), 0)));
     const auto now = Clock::now();
     for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -228,9 +214,10 @@ bool Control::run_turn(Duration wait_max) {
     take_received();
     configuration_.expire(host_, wall_now());
     tell_nodes();
+    set_mode();
     if (state_ == State::kRunning) schedule_->on_turn(now);
-    if (polls[1].revents != 0) accept_from(listener_, false);
-    if (polls[2].revents != 0) accept_from(http_, true);
+    if (polls[1].revents != 0) accept_clients();
+    http_.run();
     if (polls[0].revents != 0) on_signal();
     return state_ == State::kRunning;
 }
@@ -276,26 +263,55 @@ void Control::reload() {
     }
     if (!good) {
         std::fprintf(stderr, "fedgated: reload: nothing was changed\n");
+        host_.note(EventId::kConfigRefused,
+                   {{"error", problems.empty() ? std::string() : problems.front().line()}});
         return;
     }
     std::fprintf(stderr, "fedgated: configuration read again, %zu values changed\n",
                  changes.size());
+    host_.note(EventId::kConfigLoaded, {{"changes", changes.size()}});
     host_.on_reload();
 }
 
-void Control::accept_from(int listener, bool http) {
+// Where groups decide who may do what, the file's own lets everybody come so far.
+void Control::set_mode() {
+    const bool for_all = !configuration_.snapshot().settings.admin_groups.empty();
+    if (for_all == for_all_) return;
+    if (chmod(path_.c_str(), for_all ? 0666 : 0660) == 0) for_all_ = for_all;
+}
+
+void Control::accept_clients() {
     while (true) {
-        int descriptor = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int descriptor = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (descriptor < 0) return;
+        const Caller caller =
+            caller_of(descriptor, configuration_.snapshot().settings.admin_groups);
+        if (caller.role == Role::kNone) {  // takes no place from others
+            refuse(descriptor, caller);
+            close_descriptor(descriptor);
+            continue;
+        }
         if (clients_.size() == kClients) {
             close_descriptor(descriptor);
             continue;
         }
         auto client = std::make_unique<Client>();
         client->descriptor = descriptor;
-        client->http = http;
         clients_.push_back(std::move(client));
     }
+}
+
+void Control::refuse(int descriptor, const Caller& caller) {
+    host_.note(EventId::kAdminRefused,
+               {{"user", caller.user}, {"role", name_of(caller.role)}, {"needs", "viewer"}});
+    const std::string answer =
+        write_json({{"ok", false},
+                    {"error", caller.user + " is in none of the groups of admin.groups.viewer, "
+                                            "admin.groups.operator and "
+                                            "admin.groups.administrator"}}) +
+        "\n";
+    // A new connection has room for a line.
+    static_cast<void>(send(descriptor, answer.data(), answer.size(), MSG_NOSIGNAL));
 }
 
 bool Control::serve(Client& client, short events) {
@@ -308,7 +324,7 @@ bool Control::serve(Client& client, short events) {
         client.input.append(buffer, static_cast<std::size_t>(size));
         answer(client);
         // Only what is not answered counts: one request is, at a time.
-        if (client.input.size() > (client.http ? kHttpRequestBytes : kRequestBytes)) return false;
+        if (client.input.size() > kRequestBytes) return false;
     }
     while (!client.output.empty()) {
         const ssize_t size = send(client.descriptor, client.output.data() + client.written,
@@ -316,7 +332,6 @@ bool Control::serve(Client& client, short events) {
         if (size < 0) return errno == EAGAIN || errno == EINTR;
         client.written += static_cast<std::size_t>(size);
         if (client.written < client.output.size()) continue;
-        if (client.finish) return false;
         client.output.clear();
         client.written = 0;
         answer(client);
@@ -326,24 +341,15 @@ bool Control::serve(Client& client, short events) {
 
 // Answers the first request of the input; the next one waits until the client has read this answer.
 void Control::answer(Client& client) {
-    if (client.http) {
-        // Answered once the headers are complete; none of them matters to us.
-        if (client.input.find("\r\n\r\n") == std::string::npos &&
-            client.input.find("\n\n") == std::string::npos) {
-            return;
-        }
-        client.output =
-            answer_http(client.input.substr(0, client.input.find('\n')), host_, configuration_);
-        client.finish = true;
-        return;
-    }
     const std::size_t end = client.input.find('\n', client.searched);
     client.searched = end == std::string::npos ? client.input.size() : 0;
     if (end == std::string::npos) return;
     const std::string_view line = std::string_view(client.input).substr(0, end);
-    client.output = write_json(answer_request(line, user_of(client.descriptor), host_,
-                                              configuration_, schedule_.get())) +
-                    "\n";
+    // At each request: whoever has lost a role has lost it on open connections, too.
+    const Caller caller =
+        caller_of(client.descriptor, configuration_.snapshot().settings.admin_groups);
+    client.output =
+        write_json(answer_request(line, caller, host_, configuration_, schedule_.get())) + "\n";
     client.input.erase(0, end + 1);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "appliance/admin/host.hpp"
+#include "appliance/admin/http.hpp"
 #include "core/base/error.hpp"
 #include "core/base/time.hpp"
 
@@ -14,6 +15,7 @@ namespace fedgate::admin {
 
 class Configuration;
 class TestSchedule;
+struct Caller;
 
 class Control {
 public:
@@ -43,7 +45,9 @@ private:
     bool open_socket(const std::string& path, std::string& why);
     bool open_http(std::string& why);
     void on_signal();
-    void accept_from(int listener, bool http);
+    void accept_clients();
+    void set_mode();
+    void refuse(int descriptor, const Caller&);
     bool serve(Client&, short events);  // false: done with it
     void answer(Client&);
     void reload();
@@ -54,9 +58,10 @@ private:
     Configuration& configuration_;
     int signals_ = -1;
     int listener_ = -1;
-    int http_ = -1;
+    HttpServer http_;
     std::uint16_t http_port_ = 0;
     std::string path_;
+    bool for_all_ = false;  // anybody may connect: his groups decide
     State state_ = State::kRunning;
     std::vector<std::unique_ptr<Client>> clients_;
     Held told_;  // to other nodes

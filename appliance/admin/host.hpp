@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/admin/event_book.hpp"
 #include "core/base/bytes.hpp"
 #include "core/base/event.hpp"
 #include "core/base/time.hpp"
@@ -22,6 +23,8 @@ namespace fedgate::admin {
 struct Counter {
     std::string name;  // `xmpp.stanzas_in`
     std::uint64_t value = 0;
+    bool current = false;  // goes up and down; else it only grows
+    std::string description = {};
 };
 
 // One place where messages for a SIP domain go.
@@ -233,6 +236,8 @@ public:
         static_cast<void>(id);
         return std::nullopt;
     }
+    // Does every core answer, within a moment?
+    [[nodiscard]] virtual bool cores_answer() { return true; }
 
     // SIGTERM: no new work is taken, what is under way is finished.
     virtual void drain() = 0;
@@ -261,6 +266,8 @@ public:
     // Counts: certificates and lists of revoked ones were read again, so what could not be used or
     // was not taken for their sake may be good by now.
     [[nodiscard]] virtual std::uint64_t files_loaded() { return 0; }
+    // What was logged lately. Null: nothing is kept.
+    [[nodiscard]] virtual const EventBook* event_book() { return nullptr; }
     // For the log; and counted.
     virtual void note(EventId, std::initializer_list<LogField>) {}
     // SIGHUP, after the configuration was read again: certificates and the like.

@@ -13,10 +13,12 @@
 #include "appliance/admin/certificate_tool.hpp"
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/cmdlets.hpp"
+#include "appliance/admin/events.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/setup.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/top.hpp"
 #include "appliance/admin/trace_tool.hpp"
 #include "appliance/admin/trial_tool.hpp"
 #include "appliance/admin/user_words.hpp"
@@ -35,6 +37,12 @@ Looks at and changes a running fedgated.
   ports               what listens, what is established on it, who owns it, and the verdict
   streams             every XMPP stream: domains, how the partner proved itself, TLS, traffic
   counters            everything that is counted
+  top                 live: streams, rates, queues; --once shows it once, as to a file or a pipe;
+                      --interval SECONDS
+  events              what was logged lately (at most 4,096 events), the last 50; --count N,
+                      --since 10min|2h|3d|TIME, --severity warning, --id FG-1106, --language en|fr;
+                      --follow goes on with what comes
+  events ID...        what an event means, its cause and its remedy; --catalogue: all of them
   explain FROM TO     may these two converse, and which rule decides
   dns plan            the records to publish, as zone lines: for each of our domains and each edge
   dns check           are those there, are they right, do they lead here; --server ADDRESS asks
@@ -211,13 +219,21 @@ Settings, as with sysctl(8):
   partner/example.org/tls. What was said later holds: the default, the template partner/default,
   files, the command line of fedgated, commits, and what was set live.
 
+Roles:
+
+With admin.groups.administrator, admin.groups.operator and admin.groups.viewer empty, whoever can
+open the socket may do everything. With UNIX groups in one of them, their members may, and root:
+viewers read, operators also run doctor and trace, block partners, reload and stop the daemon,
+administrators do everything. What changes something, and what was refused, is an event (FG-5101,
+FG-5102).
+
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 (--strict-live) after a restart only.
 )";
 
 constexpr std::string_view kVerbs[] = {
-    "status", "ports",  "streams",  "counters", "explain", "reload", "partner", "policy",
-    "user",   "site",   "cs",       "pool",     "route",   "config", "sysctl",  "dns",
-    "cert",   "doctor", "services", "setup",    "trace",   "test",   "help",    "version"};
+    "status", "ports",  "streams",  "counters", "top",   "events", "explain", "reload", "partner",
+    "policy", "user",   "site",     "cs",       "pool",  "route",  "config",  "sysctl", "dns",
+    "cert",   "doctor", "services", "setup",    "trace", "test",   "help",    "version"};
 constexpr std::string_view kPartnerActions[] = {
     "list", "show", "add", "set", "reset", "remove", "block", "unblock", "attributes", "sheet"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
@@ -337,20 +353,18 @@ private:
                  }},
                 rest);
         }
-        if (verb == "trace") {
-            return run_trace_tool({out_, err_, json_,
-                                   [this](const Json& request, Json& answer, std::string& why) {
-                                       return ask(socket_, request, answer, why);
-                                   }},
-                                  rest);
+        const auto daemon = [this](const Json& request, Json& answer, std::string& why) {
+            return ask(socket_, request, answer, why);
+        };
+        if (verb == "trace") return run_trace_tool({out_, err_, json_, daemon}, rest);
+        if (verb == "events") return run_events_tool({out_, err_, json_, daemon}, rest);
+        if (verb == "top") {
+            const bool terminal = &out_ == &std::cout && isatty(STDOUT_FILENO) != 0;
+            return run_top({out_, err_, json_, terminal, daemon}, rest);
         }
         if (verb == "setup") {
             const bool terminal = &in_ == &std::cin && isatty(STDIN_FILENO) != 0;
-            return run_setup({in_, out_, err_, json_, terminal,
-                              [this](const Json& request, Json& answer, std::string& why) {
-                                  return ask(socket_, request, answer, why);
-                              }},
-                             rest);
+            return run_setup({in_, out_, err_, json_, terminal, daemon}, rest);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);

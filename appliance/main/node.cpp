@@ -14,6 +14,7 @@
 #include <tuple>
 #include <unistd.h>
 
+#include "appliance/admin/roles.hpp"
 #include "appliance/gateway/tracer.hpp"
 #include "appliance/main/commit_signature.hpp"
 #include "appliance/store/file.hpp"
@@ -146,6 +147,7 @@ bool Node::start(std::string& fault) {
     shared.door = door_.get();
     shared.dialback_secret = dialback_secret_;
     set_log_level(*rules_);
+    if (!settings.federation_allow) log_.event(EventId::kFederationOff);
     for (std::uint32_t i = 0; i < count; ++i) {
         workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), shared,
                                                     store_ ? &store_->door(i) : nullptr));
@@ -247,6 +249,8 @@ bool Node::everywhere(const rules::Snapshot& rules, bool certificates) {
 }
 
 void Node::publish(const rules::Snapshot& rules) {
+    if (rules_->settings.federation_allow && !rules.settings.federation_allow)
+        log_.event(EventId::kFederationOff);
     rules_ = &rules;
     log_.event(EventId::kConfigChanged, {{"generation", rules.generation}});
     if (everywhere(rules, certificates_.is_due(rules, wall_now())))
@@ -280,6 +284,8 @@ std::vector<std::string> Node::warnings_of(const rules::Snapshot& rules) {
     if (rules.settings.link.joined != joined_ && edge_ && gateway_) {
         warnings.emplace_back(kJoinsLater);
     }
+    std::ranges::move(admin::unknown_groups(rules.settings.admin_groups),
+                      std::back_inserter(warnings));
     std::ranges::move(out_of_reach(rules), std::back_inserter(warnings));
     return warnings;
 }
@@ -726,10 +732,18 @@ std::vector<admin::TracedRow> Node::take_trace(std::uint64_t& missed) {
 std::vector<admin::Counter> Node::counters() {
     std::vector<admin::Counter> counters;
     for (const CounterInfo& info : counter_table()) {
-        counters.push_back({std::string(info.name), group_->sum(info.counter)});
+        counters.push_back({std::string(info.name), group_->sum(info.counter), info.current,
+                            std::string(info.description)});
     }
-    for (const CommitCount& one : commit_counts_) counters.push_back({one.name, one.count});
+    for (const CommitCount& one : commit_counts_) {
+        counters.push_back(
+            {one.name, one.count, false, std::string(event_info(one.event).english.sentence)});
+    }
     return counters;
+}
+
+bool Node::cores_answer() {
+    return on_every_shard([](std::uint32_t, Worker&) {});
 }
 
 template <typename Predicate>
@@ -926,24 +940,21 @@ Duration Node::on_turn() {
 }
 
 void Node::write_log() {
-    std::string lines;
-    log_.drain(lines);
+    std::vector<LogRecord> records;
+    log_.drain(records);
     if (group_) {
-        for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(lines);
+        for (std::uint32_t i = 0; i < group_->count(); ++i) group_->log(i).drain(records);
     }
-    if (store_) store_->log().drain(lines);
-    if (lines.empty()) return;
-    // Each shard's lines are in order; those of one second stand together.
-    constexpr std::size_t kTimeSize = std::char_traits<char>::length("2026-01-01T00:00:00Z");
-    std::vector<std::string_view> sorted;
-    for (std::string_view rest = lines; !rest.empty();) {
-        const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
-        sorted.push_back(rest.substr(0, end));
-        rest.remove_prefix(end);
+    if (store_) store_->log().drain(records);
+    // Each shard's are in order; those of one second stand together.
+    std::ranges::stable_sort(records, {}, &LogRecord::time);
+    const Language language = rules_->settings.log_language;
+    for (LogRecord& record : records) {
+        if (!journal_.send(record, language)) {
+            std::fputs(line_of(record, language).c_str(), stderr);
+        }
+        event_book_.add(std::move(record));
     }
-    std::ranges::stable_sort(sorted, {},
-                             [](std::string_view line) { return line.substr(0, kTimeSize); });
-    for (const std::string_view line : sorted) std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 }  // namespace fedgate

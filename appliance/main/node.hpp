@@ -12,6 +12,7 @@
 #include "appliance/admin/trace.hpp"
 #include "appliance/main/certificate_loader.hpp"
 #include "appliance/main/dialback_secret.hpp"
+#include "appliance/main/journal.hpp"
 #include "appliance/main/topology_desk.hpp"
 #include "appliance/main/worker.hpp"
 #include "appliance/store/service.hpp"
@@ -31,7 +32,7 @@ public:
     [[nodiscard]] static std::string fault_at_start(const rules::Snapshot&);
     // Starts the shards and waits for their listeners. False: `fault` says why; destroy the node.
     bool start(std::string& fault);
-    // Writes what was logged since the last call to stderr.
+    // Keeps what was logged since the last call, and writes it to the journal or to stderr.
     void write_log();
     [[nodiscard]] Log& log() { return log_; }
 
@@ -44,6 +45,7 @@ public:
     [[nodiscard]] std::vector<admin::StreamRow> streams() override;
     [[nodiscard]] std::string why_no_streams() override;
     [[nodiscard]] std::vector<admin::Counter> counters() override;
+    [[nodiscard]] bool cores_answer() override;
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     [[nodiscard]] admin::TraceBook* trace_book() override { return gateway_ ? &trace_ : nullptr; }
@@ -60,6 +62,7 @@ public:
     [[nodiscard]] std::string why_not_for_all() override;
     [[nodiscard]] std::string sign(Bytes published, std::string& why) override;
     [[nodiscard]] admin::Signer signer_of(Bytes published, Bytes proof, WallTime time) override;
+    [[nodiscard]] const admin::EventBook* event_book() override { return &event_book_; }
     void note(EventId, std::initializer_list<LogField>) override;
 
 private:
@@ -134,6 +137,8 @@ private:
     std::uint64_t trials_ = 0;
     admin::Held held_;  // as the others were told; without what is published
     Log log_{-1};
+    admin::EventBook event_book_;
+    Journal journal_ = Journal::of_stderr();
     CertificateLoader certificates_{log_};
     std::chrono::steady_clock::time_point looked_at_{};
     std::unique_ptr<ShardGroup> group_;

@@ -441,15 +441,23 @@ TEST_F(ControlTest, MetricsAndHealthOverHttp) {
         send(descriptor, request.data(), request.size(), MSG_NOSIGNAL);
         return read_all(descriptor);
     };
-    EXPECT_NE(
-        get("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").find("\nfedgate_xmpp_stanzas_in 12\n"),
-        std::string::npos);
-    EXPECT_TRUE(get("GET /health HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200 OK"));
-    EXPECT_TRUE(get("GET /nothing HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
-    EXPECT_TRUE(get("POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
-    EXPECT_TRUE(get("HEAD /health HTTP/1.1\r\n\r\n").ends_with("\r\n\r\n"));
-    EXPECT_TRUE(get("\xff\xff\r\n\r\n").starts_with("HTTP/1.1 405"));
-    EXPECT_TRUE(get("GET /" + std::string(20'000, 'a') + "\r\n").empty());
+    const std::string rest = " HTTP/1.1\r\nHost: x\r\n\r\n";
+    EXPECT_NE(get("GET /metrics" + rest).find("\nfedgate_xmpp_stanzas_in_total 12\n"),
+              std::string::npos);
+    EXPECT_TRUE(get("GET /health" + rest).starts_with("HTTP/1.1 200 OK"));
+    EXPECT_TRUE(get("GET /ready" + rest).starts_with("HTTP/1.1 200 OK"));
+    EXPECT_TRUE(get("GET /nothing" + rest).starts_with("HTTP/1.1 404"));
+    EXPECT_TRUE(get("POST /metrics" + rest).starts_with("HTTP/1.1 405"));
+    EXPECT_TRUE(get("HEAD /health" + rest).ends_with("\r\n\r\n"));
+    EXPECT_FALSE(get("\xff\xff\r\n\r\n").contains(" 200 "));
+    EXPECT_FALSE(get("GET /" + std::string(20'000, 'a') + "\r\n").contains(" 200 "));
+    host_.stuck = true;
+    host_.state.next_hops = {{"sip.example", "tls a.example:5061", "", "down", 1, "no answer"}};
+    EXPECT_TRUE(get("GET /health" + rest).starts_with("HTTP/1.1 503"));
+    const std::string not_ready = get("GET /ready" + rest);
+    EXPECT_TRUE(not_ready.starts_with("HTTP/1.1 503")) << not_ready;
+    EXPECT_NE(not_ready.find("no SIP next hop is up: tls a.example:5061 is down: no answer"),
+              std::string::npos);
 }
 
 TEST(Notify, TellsTheSupervisor) {

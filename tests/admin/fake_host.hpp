@@ -37,6 +37,8 @@ public:
     std::optional<Trial> trial(std::uint64_t id) override {
         return id != 0 && id <= trials.size() ? std::optional(trial_now) : std::nullopt;
     }
+    bool cores_answer() override { return !stuck; }
+    const EventBook* event_book() override { return &book; }
     void drain() override {
         ++drains;
         state.state = "draining";
@@ -84,6 +86,8 @@ public:
     bool may_end = true;
     int drains = 0;
     int reloads = 0;
+    bool stuck = false;
+    EventBook book;
 };
 
 }  // namespace fedgate::admin

@@ -23,7 +23,7 @@ PURE = ("core/base", "core/rules", "xml", "sip")
 SYSTEM_IO = re.compile(r"<(liburing|wolfssl/ssl|sys/|netinet/|arpa/|netdb|poll|thread|mutex|future)")
 # Package -> the only files that may include it (folders or path prefixes).
 DOORS = {
-    "liburing": ("core/run",), "unbound": ("net/resolver",),
+    "liburing": ("core/run",), "unbound": ("net/resolver",), "microhttpd": ("appliance/admin/http",),
     "wolfssl": ("net", "core/base/hash"), "sqlite3": ("appliance/store",),
     "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx",),
 }
