@@ -141,6 +141,9 @@ void TestSchedule::begin(Time now) {
         return end(false, {}, why);
     order_.text = text_of_test();
     trial_ = host_.begin_trial(order_, not_here_);
+    if (trial_ != 0) return;
+    failing_ = false;  // whoever has the conversation now tells how it is
+    last_.reset();
 }
 
 void TestSchedule::look() {

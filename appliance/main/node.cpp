@@ -646,11 +646,12 @@ std::uint64_t Node::begin_trial(const admin::TrialOrder& order, std::string& why
     const auto is = [&starts](TrialStart one) {
         return std::ranges::find(starts, one) != starts.end();
     };
-    if (is(TrialStart::kBegun)) return own.id;
+    // A core is late: whether it was sent, trial() tells. Refused, it would be sent twice.
+    if (is(TrialStart::kBegun) || starts.empty()) return own.id;
     why = is(TrialStart::kAnothers)
               ? "another gateway has the conversation of these two: try it there"
           : is(TrialStart::kNoAddress) ? "one of the two addresses can't be one of XMPP"
-                                       : "a core does not answer";
+                                       : "no core has the conversation of these two";
     return 0;
 }
 

@@ -130,6 +130,9 @@ private:
         if (s.test.interval > Duration::zero() && (s.test.from.empty() || s.test.to.empty())) {
             complain("test.im.interval", "needs test.im.from and test.im.to");
         }
+        if (s.test.interval > Duration::zero() && s.test.interval < std::chrono::seconds(1)) {
+            complain("test.im.interval", "a test each second is the most; 0s: none");
+        }
     }
 
     void read_topology() {
