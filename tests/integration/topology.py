@@ -572,12 +572,13 @@ def bad_certificate(name, other=False):
 
 DRAINED = (STOP_SECONDS, STOP_SECONDS)    # what a node that is stopped has may wait until it has ended
 FAR_SECONDS = 0.001
+FAR_LOST_SECONDS = 9    # Kamailio's own timer (8 s) for what it wrote while it connected
 SLOW = "slow", 0.2, 0.05    # seconds each way, and which part is lost
 FAULTS = {
     "edge": Fault("edge a1 killed", *kill("a1")),
     "pool": Fault("all of pool A killed", *kill("a1", "a2"), within=(5, None), back=("a1", "a2")),
     "gateway": Fault("gateway g1 killed", *kill("g1"), within=(1, 1), unseen=0.1),
-    "far-gateway": Fault("g1 killed, and 1 ms away", *far("g1", kill("g1")), within=(1, 1), unseen=0.1),
+    "far-gateway": Fault("g1 killed, and 1 ms away", *far("g1", kill("g1")), within=(FAR_LOST_SECONDS, 1), unseen=0.1),
     "sip": Fault("Kamailio k1 killed", *kill("k1"), within=(None, 1)),
     "prosody": Fault("the partner's Prosody killed", *kill("prosody"), within=(None, None)),
     "ejabberd": Fault("the partner's ejabberd killed", *kill("ejabberd"), within=(None, None)),

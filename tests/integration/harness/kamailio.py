@@ -112,13 +112,7 @@ RELAY_TO_TWO = """\
     }}
 """
 
-# What it writes while it connects it counts as sent: so for a gateway that is dead and some way off each request would wait
-# for its own timer, but for this list. What is in a dialog (NOTIFY, most of all) goes where it is, as soon as that is back.
 ON_FAILURE = """
-use_dst_blocklist=on
-dst_blocklist_expire=10
-modparam("tm", "blst_methods_lookup", 320)  # SUBSCRIBE, MESSAGE
-
 failure_route[OTHER] {{
     if (t_check_status("503")) {{
         $du = "{other}";
