@@ -20,6 +20,7 @@ struct CertificateToolOptions {
     bool terminal = false;  // somebody can be asked
     // Asks the daemon. False: the text says why.
     std::function<bool(const Json& request, Json& answer, std::string& why)> ask;
+    Json* answer = nullptr;  // gets what --json would print
 };
 
 // `words`: `request ...`, as typed. Returns the exit status.

@@ -63,6 +63,21 @@ std::string hex_of(Bytes bytes) {
     return {hex.data(), hex.size()};
 }
 
+std::string upper(std::string text) {
+    for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return text;
+}
+// As Windows shows it.
+std::string thumbprint_of(Bytes der) {
+    const auto hex = to_hex(sha1({der}));
+    return upper({hex.data(), hex.size()});
+}
+std::string hex_text(Bytes bytes) {
+    std::string hex(2 * bytes.size(), '\0');
+    write_hex(hex.data(), {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+    return upper(hex);
+}
+
 std::vector<std::string> usages_of(const Certificate& one) {
     std::vector<std::string> all;
     if (one.usage_any) all.emplace_back("any");
@@ -338,6 +353,8 @@ Json describe_certificate(Bytes der, WallTime now) {
             {"dns_names", copies(one->dns_names)},
             {"srv_names", copies(one->srv_names)},
             {"xmpp_addrs", copies(one->xmpp_addrs)},
+            {"serial", hex_text(one->serial)},
+            {"thumbprint", thumbprint_of(der)},
             {"sha256", hex_of(der)},
             {"key_sha256", hex_of(one->key.info)}};
 }

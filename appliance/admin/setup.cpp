@@ -14,6 +14,7 @@
 #include "appliance/admin/certificates.hpp"
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/names.hpp"
+#include "appliance/admin/questions.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
 #include "appliance/admin/words.hpp"
@@ -158,7 +159,7 @@ private:
     }
     [[nodiscard]] bool has(const char* option) const { return said_.options.contains(option); }
     [[nodiscard]] bool asks() const {
-        return has("--ask") || (options_.terminal && !has("--yes") && !options_.json);
+        return wants_questions(said_.options, options_.terminal, options_.json);
     }
 
     int fail(const std::string& text) {
@@ -258,20 +259,20 @@ private:
         }
         if (!asks()) return true;
         for (int i = 0; i < kTries; ++i) {
-            say("\n" + reason + "\n" + question + (proposed.empty() ? "" : " [" + proposed + "]") +
-                ": ");
-            std::string line;
-            if (!read_line(line, why)) return false;
-            const std::string answer(config::trim(line));
-            if (take(answer.empty() ? proposed : answer, why)) return true;
+            say("\n" + reason + "\n");
+            std::string answer;
+            if (!read_answer(question, proposed, answer, why)) return false;
+            if (take(answer, why)) return true;
             say("  " + why + "\n");
         }
         why = "that was no answer " + std::to_string(kTries) + " times: nothing was changed";
         return false;
     }
 
-    bool read_line(std::string& line, std::string& why) {
-        if (std::getline(in_, line)) return true;
+    bool read_answer(const std::string& question, const std::string& proposed, std::string& answer,
+                     std::string& why) {
+        if (ask_question(in_, options_.json ? options_.err : out_, question, proposed, answer))
+            return true;
         why = "the answers ended in the middle: nothing was changed";
         return false;
     }
@@ -568,11 +569,10 @@ private:
         say(show_changes({{"changes", changes_}, {"warnings", warnings_}}, dry));
         if (dry) return true;
         if (asks()) {
-            say("\nApply this (yes or no) [yes]: ");
-            std::string line;
-            if (!read_line(line, why)) return false;
-            const std::string answer(config::trim(line));
-            if (answer.empty() || answer == "yes" || answer == "y") return true;
+            std::string answer;
+            say("\n");
+            if (!read_answer("Apply this (yes or no)", "yes", answer, why)) return false;
+            if (answer == "yes" || answer == "y") return true;
             why = "nothing was changed";
             return false;
         }

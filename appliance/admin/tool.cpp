@@ -151,13 +151,17 @@ Certificates of this machine. All but assign works without a running daemon, too
     --name NAME --file FILE         what it is called here, and where the request goes
     --yes, --ask                    no questions; questions, terminal or not
   fedctl cert import FILE... [--assign]    what the authority has sent (PEM, DER), or a PFX or PEM
-                                    file with its key; --password-file FILE (- is standard input)
+                                    file with its key; --password-file FILE (- is standard input);
+                                    --exportable no
   fedctl cert assign NAME --for external,sip    use it: for new connections, none is dropped
     --effective 2026-12-01          from that day or time (UTC) on; --cancel --for external
   fedctl cert list | show NAME      those of dirs.state/certificates and those in use; NAME or a file
   fedctl cert check [NAME] [--for]  names, key, chain, purpose, dates, weakness: what is wrong with
                                     those in use, or with this one, and what to do
   fedctl cert export NAME --file FILE    with its key, for the other edges of the pool
+  fedctl cert remove NAME...        a request that nobody answers, or a certificate out of use, with
+                                    its key
+  --dry-run                         with request, import, assign and remove: change nothing
   --config FILE       the configuration of a daemon that does not run
   Keys are made in dirs.state/certificates, mode 0600, and stay there.
 

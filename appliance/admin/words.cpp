@@ -38,12 +38,15 @@ bool cut_words(const std::vector<std::string>& rest, std::span<const std::string
         const std::string& word = rest[i];
         if (!word.starts_with("--")) {
             words.words.push_back(word);
-        } else if (is_one_of(known, word + "=")) {
+        } else if (const bool many = is_one_of(known, word + "+=");
+                   many || is_one_of(known, word + "=")) {
             if (i + 1 == rest.size()) {
                 why = word + " needs a value";
                 return false;
             }
-            words.options[word] = rest[++i];
+            std::string& value = words.options[word];
+            ++i;
+            value = many && !value.empty() ? value + "," + rest[i] : rest[i];
         } else if (is_one_of(known, word)) {
             words.options[word] = "yes";
             words.flags.insert(word);

@@ -25,8 +25,8 @@ struct Words {
     std::vector<std::string> words;
 };
 
-// `rest`: an action and what is behind it. `known`: "--comment=" takes a value, "--dry-run" takes
-// none. False: `why`.
+// `rest`: an action and what is behind it. `known`: "--comment=" takes a value, "--extra+="
+// several, which are joined by commas, "--dry-run" takes none. False: `why`.
 [[nodiscard]] bool cut_words(const std::vector<std::string>& rest,
                              std::span<const std::string_view> known, Words&, std::string& why);
 // As members of a request: those without a value are true.
