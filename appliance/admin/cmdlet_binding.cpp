@@ -117,6 +117,10 @@ private:
         if (parameter->name == "Confirm" && value.kind != Kind::kFalse) {
             return fail("-Confirm: nobody is asked here; -WhatIf shows what would change");
         }
+        if (parameter->takes == T::kIgnored && !parameter->key.empty()) {
+            notes_.push_back("-" + std::string(parameter->name) + ": " +
+                             std::string(parameter->key));
+        }
         return keep(*parameter, std::move(value));
     }
 
@@ -194,6 +198,7 @@ bool takes_input(Cmdlet cmdlet) {
         case Cmdlet::kPartnerSet:
         case Cmdlet::kPartnerRemove:
         case Cmdlet::kSiteSet:
+        case Cmdlet::kCertificateSet:
         case Cmdlet::kFindstr:
         case Cmdlet::kWhere:
         case Cmdlet::kSelect: return true;
@@ -349,7 +354,8 @@ bool bind_command(const ShellCommand& command, bool piped, BoundCommand& out,
 bool settings_of(const BoundCommand& bound, std::vector<std::string>& settings, std::string& why) {
     for (const CmdletParameter& parameter : bound.row->parameters) {
         const auto found = bound.values.find(parameter.name);
-        const bool property = !parameter.key.empty() && parameter.takes != T::kNothing;
+        const bool property = !parameter.key.empty() && parameter.takes != T::kNothing &&
+                              parameter.takes != T::kIgnored;
         if (!property || found == bound.values.end()) continue;
         const std::string fault = add_setting(parameter, found->second, settings);
         if (!fault.empty()) {

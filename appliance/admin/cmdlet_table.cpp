@@ -154,8 +154,75 @@ constexpr P kWatcherNode[] = {
 };
 constexpr P kTopology[] = {{"Report", T::kIgnored, "", ""}, {"FileName", T::kIgnored, "", ""}};
 
-constexpr std::string_view kCertificates =
-    "certificates are not run by this command yet: fedctl help, and tls.external.certificate";
+// What is an option of `fedctl cert` is called so.
+constexpr std::string_view kNoReport = "no report is written; fedctl --json cs is for programs";
+constexpr std::string_view kEachItsOwn = "each machine has certificates of its own here";
+constexpr P kRequestCertificate[] = {
+    {"New", T::kSwitch, "", ""},
+    {"List", T::kSwitch, "", ""},
+    {"Clear", T::kSwitch, "", ""},
+    {"Retrieve", T::kSwitch, "", ""},
+    {"RequestId", T::kText, "", ""},
+    {"Type", T::kList, "", ""},
+    {"Output", T::kText, "--file", ""},
+    {"FriendlyName", T::kText, "--friendly-name", ""},
+    {"KeyAlg", T::kChoice, "--key", "RSA=rsa ECDH_P256=ecdsa:p256 ECDH_P384=ecdsa:p384"},
+    {"KeySize", T::kText, "", ""},
+    {"PrivateKeyExportable", T::kBool, "--exportable", ""},
+    {"DomainName", T::kList, "--extra", ""},
+    {"AllSipDomain", T::kSwitch, "", ""},  // they are in it anyway
+    {"ComputerFqdn", T::kText, "--extra", ""},
+    {"Organization", T::kText, "--organisation", ""},
+    {"OU", T::kText, "--unit", ""},
+    {"City", T::kText, "--city", ""},
+    {"State", T::kText, "--state", ""},
+    {"Country", T::kText, "--country", ""},
+    {"ClientEKU", T::kBool, "", ""},
+    {"CA", T::kText, "", ""},
+    {"CaAccount", T::kIgnored, "no authority is asked over the network", ""},
+    {"CaPassword", T::kIgnored, "no authority is asked over the network", ""},
+    {"Template", T::kIgnored, "the authority chooses it: name it where you send the request", ""},
+    {"GlobalCatalog", T::kIgnored, "", ""},
+    {"GlobalSettingsDomainController", T::kIgnored, "", ""},
+    {"Report", T::kIgnored, kNoReport, ""},
+};
+constexpr P kImportCertificate[] = {
+    {"Path", T::kText, "", ""},
+    {"Password", T::kText, "password", ""},
+    {"PrivateKeyExportable", T::kBool, "--exportable", ""},
+    {"Type", T::kList, "", ""},
+    {"EffectiveDate", T::kText, "", ""},
+    {"EffectiveTime", T::kText, "", ""},
+    {"Roll", T::kSwitch, "", ""},
+    {"Identity", T::kIgnored, kEachItsOwn, ""},
+    {"Report", T::kIgnored, kNoReport, ""},
+};
+constexpr P kSetCertificate[] = {
+    {"Type", T::kList, "", ""},
+    {"Thumbprint", T::kText, "", ""},
+    {"Path", T::kText, "", ""},
+    {"Password", T::kText, "password", ""},
+    {"Reference", T::kNothing, "Get-CsCertificate before a '|' says which one", ""},
+    {"EffectiveDate", T::kText, "", ""},
+    {"EffectiveTime", T::kText, "", ""},
+    {"Roll", T::kSwitch, "", ""},
+    {"NetportId", T::kIgnored, "", ""},
+    {"Identity", T::kIgnored, kEachItsOwn, ""},
+    {"Report", T::kIgnored, kNoReport, ""},
+};
+constexpr P kGetCertificate[] = {
+    {"Identity", T::kIgnored, kEachItsOwn, ""},
+    {"Type", T::kList, "", ""},
+    {"NetportId", T::kIgnored, "", ""},
+    {"Report", T::kIgnored, kNoReport, ""},
+};
+constexpr P kTestCertificate[] = {{"Report", T::kIgnored, kNoReport, ""}};
+constexpr std::string_view kRemoveCertificate =
+    "one in use is replaced, not taken away: Set-CsCertificate -Type TYPE -Thumbprint ANOTHER; "
+    "what "
+    "is scheduled is taken back by fedctl cert assign --cancel --for external, and one out of use "
+    "by "
+    "fedctl cert remove NAME";
 constexpr std::string_view kPublished =
     "there is nothing left to publish: each change is in force at every node when it is made "
     "(fedctl config log)";
@@ -201,12 +268,12 @@ constexpr CmdletRow kCmdlets[] = {
     {"fl", Cmdlet::kSelect, {}, ""},
     {"Format-Table", Cmdlet::kSelect, {}, ""},
     {"ft", Cmdlet::kSelect, {}, ""},
-    {"Request-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
-    {"Import-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
-    {"Set-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
-    {"Get-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
-    {"Remove-CsCertificate", Cmdlet::kNotHere, {}, kCertificates},
-    {"Test-CsCertificateConfiguration", Cmdlet::kNotHere, {}, kCertificates},
+    {"Request-CsCertificate", Cmdlet::kCertificateRequest, kRequestCertificate, "", {"", ""}},
+    {"Import-CsCertificate", Cmdlet::kCertificateImport, kImportCertificate, "", {"", ""}},
+    {"Set-CsCertificate", Cmdlet::kCertificateSet, kSetCertificate, "", {"", ""}},
+    {"Get-CsCertificate", Cmdlet::kCertificateGet, kGetCertificate, ""},
+    {"Remove-CsCertificate", Cmdlet::kNotHere, {}, kRemoveCertificate},
+    {"Test-CsCertificateConfiguration", Cmdlet::kCertificateTest, kTestCertificate, "", {"", ""}},
     {"Test-CsXmppIM", Cmdlet::kTestIm, kTestIm, "", {"TargetFqdn", "Receiver"}},
     {"Set-CsWatcherNodeConfiguration", Cmdlet::kWatcherSet, kWatcherNode, ""},
     {"Test-CsFederatedPartner",

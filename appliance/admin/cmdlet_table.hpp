@@ -17,7 +17,7 @@ struct CmdletParameter {
         kList,     // a, b, or @{Add=...}
         kSeconds,  // a number; here a duration
         kChoice,   // one of `choices`
-        kIgnored,  // a value that means nothing here
+        kIgnored,  // a value that means nothing here; `key` is noted
         kNothing,  // there is nothing like it here: refused; `key` says why
     };
     std::string_view name;
@@ -44,6 +44,11 @@ enum class Cmdlet : std::uint8_t {
     kPublish,
     kTestIm,
     kWatcherSet,
+    kCertificateRequest,
+    kCertificateImport,
+    kCertificateSet,
+    kCertificateGet,
+    kCertificateTest,
     kServicesStop,
     kServicesStart,
     kServicesGet,

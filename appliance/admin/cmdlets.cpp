@@ -7,6 +7,7 @@
 
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/cmdlet_binding.hpp"
+#include "appliance/admin/cmdlet_certificates.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/trial_tool.hpp"
 #include "core/config/text.hpp"
@@ -117,15 +118,20 @@ private:
         return fail(why.empty() ? "fedgated refuses it" : why);
     }
 
-    // A change, as the verbs of fedctl make it.
-    bool commit(Json request, const BoundCommand& command) {
+    // The line as it was typed, where no secret is in it.
+    [[nodiscard]] std::string comment_of(const BoundCommand& command) const {
         std::string comment = "cs: " + text_;
         constexpr std::size_t kCommentBytes = 1000;
-        const bool secret = command.has("DialbackPassphrase");
+        const bool secret = command.has("DialbackPassphrase") || command.has("Password");
         if (secret || comment.size() > kCommentBytes || !config::is_text(comment)) {
             comment = "cs: " + std::string(command.row->name);
         }
-        request["comment"] = comment;
+        return comment;
+    }
+
+    // A change, as the verbs of fedctl make it.
+    bool commit(Json request, const BoundCommand& command) {
+        request["comment"] = comment_of(command);
         const bool dry = command.is_on("WhatIf");
         if (dry) request["dry_run"] = true;
         Json answer;
@@ -153,6 +159,13 @@ private:
             case Cmdlet::kSettingsSet: return set_settings(command);
             case Cmdlet::kSiteGet: return get_sites(command);
             case Cmdlet::kSiteSet: return set_site(command, input);
+            case Cmdlet::kCertificateRequest:
+            case Cmdlet::kCertificateImport:
+            case Cmdlet::kCertificateSet:
+            case Cmdlet::kCertificateGet:
+            case Cmdlet::kCertificateTest:
+                return run_certificate_cmdlet({command, piped_, input, comment_of(command)}, ask_,
+                                              outcome_, objects_);
             case Cmdlet::kServicesStop: return stop(command);
             case Cmdlet::kServicesStart: return is_here(command) && start();
             case Cmdlet::kServicesGet: return is_here(command) && services(command.text("Name"));

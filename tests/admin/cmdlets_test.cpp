@@ -245,7 +245,7 @@ TEST_F(CmdletsTest, AFileWithAnUnknownLineChangesNothing) {
           {"Set-CsExternalAccessPolicy FedPic -Description a -Description b", "is there twice"},
           {"Set-CsExternalAccessPolicy FedPic much", "'much' is one word too many"},
           {"New-CsExternalAccessPolicy x -InMemory", "objects in memory are not kept"},
-          {"Request-CsCertificate -New", "are not run by this command"},
+          {"Remove-CsCertificate -Type Internal", "is replaced, not taken away"},
           {"Get-CsUser -Identity $x", "there are no variables here"}}) {
         const std::string why_not =
             refused("New-CsExternalAccessPolicy -Identity FedPic\n" + std::string(line));

@@ -234,6 +234,39 @@ class CertificateTool(GateTest):
             await self.cert("assign", "--cancel", "--for", "external")
         peer.close()
 
+    async def test_the_references_commands(self):    # A8
+        async def cs(line):
+            return json.loads(await self.fedgate.control("--json", "cs", line))
+        peer = await self.stream()
+        out = self.directory / "edge.csr"
+        await cs(f"Request-CsCertificate -New -Type AccessEdgeExternal -Output {out} -KeySize 2048 "
+                 "-PrivateKeyExportable $true -AllSipDomain -Organization Contoso -Country FR")
+        answer = self.sign({"file": out}, kind=None)
+        await cs(f"Import-CsCertificate -Path {answer}")
+        thumbprint = subprocess.run(["openssl", "x509", "-in", answer, "-noout", "-fingerprint", "-sha1"],
+                                    capture_output=True, text=True, check=True).stdout.strip().split("=")[1]
+        await cs(f"Set-CsCertificate -Type AccessEdgeExternal -Thumbprint {thumbprint}")
+        await self.shows(answer)
+        await self.is_alive(peer)
+        shown, = (await cs("Get-CsCertificate"))["objects"]
+        serial = subprocess.run(["openssl", "x509", "-in", answer, "-noout", "-serial"],
+                                capture_output=True, text=True, check=True).stdout.strip().split("=")[1]
+        self.assertEqual((shown["Thumbprint"], shown["SerialNumber"].lstrip("0"), shown["Use"]),
+                         (thumbprint.replace(":", ""), serial.lstrip("0"), "AccessEdgeExternal"))
+        other = self.authority.issue(*NAMES, rsa=True)
+        pfx = self.directory / "other.pfx"
+        openssl("pkcs12", "-export", "-in", other.certificate, "-inkey", other.key, "-out", pfx,
+                "-passout", "pass:s3cret")
+        with self.assertRaisesRegex(Failed, "can't be opened by this password"):
+            await cs(f"Set-CsCertificate -Type AccessEdgeExternal -Path {pfx} -Password wrong")
+        await cs(f"Set-CsCertificate -Type AccessEdgeExternal -Path {pfx} -Password s3cret -WhatIf")
+        self.assertEqual(self.shown(), fingerprint_of(answer))
+        await cs(f"Set-CsCertificate -Type AccessEdgeExternal -Path {pfx} -Password s3cret")
+        await self.shows(other.certificate)
+        self.assertNotIn("s3cret", await self.fedgate.control("config", "log"))
+        self.assertTrue((await cs("Test-CsCertificateConfiguration"))["ok"])
+        peer.close()
+
     async def test_no_link_of_another_user_is_followed(self):
         elsewhere = self.directory / "elsewhere"
         elsewhere.mkdir()
@@ -245,6 +278,18 @@ class CertificateTool(GateTest):
         os.lchown(self.store, 0, 0)
         await self.request()
         self.assertTrue(list(elsewhere.glob("*.key")))
+
+    async def test_what_is_taken_away(self):
+        made = await self.request()
+        used = self.authority.issue(*NAMES)
+        await self.cert("import", used.certificate, "--key", used.key, "--name", "used", "--assign")
+        for name, why in (("used", "is used for external"), ("usedd", "did you mean used")):
+            with self.assertRaisesRegex(Failed, why):
+                await self.cert("remove", made["name"], name)
+        await self.cert("remove", made["name"], "--dry-run")
+        self.assertTrue(pathlib.Path(made["key_file"]).exists())
+        await self.cert("remove", made["name"])
+        self.assertEqual(sorted(path.name for path in self.store.iterdir()), ["used.json", "used.key", "used.pem"])
 
     async def test_without_a_daemon(self):
         await self.fedgate.stop()

@@ -80,7 +80,7 @@ class Reference(PeerTest):
 
     async def check(self, row, node):
         """Some are so a moment later: links, streams and nodes that have a commit."""
-        changes = any(word in row.command for word in ("cert request", " 'New-", " 'Set-", " 'Remove-", " 'Grant-", "import", "-w "))
+        changes = any(word in row.command for word in ("cert request", " 'Request-", " 'New-", " 'Set-", " 'Remove-", " 'Grant-", "import", "-w "))
         patterns = [re.sub(r"(\\ )*\\\.\\\.\\\.(\\ )*", ".*", re.escape(one)) for one in row.prints]
         either = len(patterns) == 2 and row.command == "fedctl config log" and "nothing" in patterns[1]
         output = ""
