@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "appliance/admin/csv.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -71,16 +72,13 @@ std::string at_line(std::uint64_t line, std::string_view text) {
 
 class Csv {
 public:
-    explicit Csv(std::string_view text) : text_(text) {}
+    explicit Csv(std::string_view text) : rows_(text) {}
 
     bool run(Directory& out, std::string& why) {
-        // Export-Csv writes the type of its objects first.
-        while (text_.substr(at_).starts_with('#')) skip_line();
-        separator_ = separator();
         std::vector<std::string> row;
         std::uint64_t line = 0;
         bool first = true;
-        while (next(row, line, why)) {
+        while (rows_.next(row, line, why)) {
             if (row.size() == 1 && trim(row[0]).empty()) continue;  // an empty line
             const bool heading = first && read_heading(row);
             if (first && !heading) {
@@ -102,20 +100,6 @@ public:
     }
 
 private:
-    void skip_line() {
-        at_ = std::min(text_.find('\n', at_), text_.size() - 1) + 1;
-        ++line_;
-    }
-
-    [[nodiscard]] char separator() const {
-        const std::string_view line = text_.substr(at_, text_.find('\n', at_) - at_);
-        char best = ',';
-        for (const char one : {';', '\t'}) {
-            if (std::ranges::count(line, one) > std::ranges::count(line, best)) best = one;
-        }
-        return best;
-    }
-
     bool read_heading(const std::vector<std::string>& row) {
         std::size_t best[std::size(kFields)] = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
         for (std::size_t column = 0; column < row.size(); ++column) {
@@ -140,55 +124,7 @@ private:
         return {cell(0), cell(1), cell(2), cell(3), line};
     }
 
-    // The next row and where it begins. False: there is none, or `why`.
-    bool next(std::vector<std::string>& row, std::uint64_t& line, std::string& why) {
-        row.clear();
-        if (at_ >= text_.size()) return false;
-        line = line_;
-        row.emplace_back();
-        while (at_ < text_.size()) {
-            const char c = text_[at_];
-            if (c == '"' && trim(row.back()).empty()) {
-                row.back().clear();
-                if (!read_quoted(row.back())) {
-                    why = at_line(line, "a quotation mark is not closed");
-                    return false;
-                }
-                continue;
-            }
-            ++at_;
-            if (c == '\n') {
-                ++line_;
-                break;
-            }
-            if (c == separator_) {
-                row.emplace_back();
-            } else if (c != '\r') {
-                row.back() += c;
-            }
-        }
-        return true;
-    }
-
-    bool read_quoted(std::string& cell) {
-        for (++at_; at_ < text_.size(); ++at_) {
-            if (text_[at_] == '\n') ++line_;
-            if (text_[at_] != '"') {
-                cell += text_[at_];
-            } else if (text_.substr(at_ + 1).starts_with('"')) {
-                cell += text_[at_++];
-            } else {
-                ++at_;
-                return true;
-            }
-        }
-        return false;
-    }
-
-    std::string_view text_;
-    std::size_t at_ = 0;
-    std::uint64_t line_ = 1;
-    char separator_ = ',';
+    CsvRows rows_;
     std::optional<std::size_t> columns_[std::size(kFields)];
 };
 

@@ -4,8 +4,10 @@
 #include <fnmatch.h>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "appliance/admin/advice.hpp"
+#include "appliance/admin/partner_lists.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/verbs.hpp"
 #include "core/config/domain.hpp"
@@ -81,6 +83,7 @@ public:
 
     Json run() {
         if (action_ == "list") return list();
+        if (action_ == "import") return import();
         for (const std::string& typed : strings_of(request_, "domains")) {
             auto domain = typed == kTemplate ? std::optional<std::string>(typed)
                                              : config::normalise_pattern(typed);
@@ -403,6 +406,59 @@ private:
         }
         settings_.insert(settings_.begin(), "enabled=yes");
         return set_all({domain}, "added");
+    }
+
+    // Who is new, and what is said of who is known already: one commit.
+    Json import() {
+        const auto rows = request_.find("rows");
+        if (rows == request_.end() || !rows->is_array()) return refusal("an import needs rows");
+        if (rows->size() > kListedPartners) {
+            return refusal("an import has at most " + std::to_string(kListedPartners) +
+                           " partners; import it in parts");
+        }
+        Tree next = committed();
+        std::set<std::string> domains;
+        std::size_t known = 0;
+        for (const Json& row : *rows) {
+            if (!row.is_object()) return refusal("a row of an import is an object");
+            const std::string where = string_of(row, "where").substr(0, 32) + ": ";
+            const std::string typed = string_of(row, "domain");
+            const auto domain = config::normalise_pattern(typed);
+            if (!domain) return refusal(where + config::in_quotes(typed) + " is not a domain name");
+            if (*domain == kTemplate)
+                return refusal(where + "default is the template, and no partner");
+            if (configuration_.snapshot().sip_domain(*domain) != nullptr)
+                return refusal(where + *domain + " is a domain of ours");
+            std::vector<std::string> settings = strings_of(row, "settings");
+            if (domains.insert(*domain).second) {
+                if (is_listed(*domain)) {
+                    ++known;
+                } else {
+                    settings.insert(settings.begin(), settings_.begin(), settings_.end());
+                    settings.insert(settings.begin(), "enabled=yes");
+                }
+            }
+            for (const std::string& text : settings) {
+                const std::string why = apply(next, *domain, text);
+                if (!why.empty()) return refusal(where + *domain + ": " + why);
+            }
+        }
+        if (domains.empty()) return refusal("there is no partner in it");
+        const std::string count = std::to_string(domains.size());
+        const bool one = domains.size() == 1;
+        Json answer = Verbs::commit(
+            std::move(next), "partner import " + string_of(request_, "file"),
+            one ? "is listed" : "are listed", {one ? *domains.begin() : count + " partners"},
+            [&domains](std::string_view key) {
+                const std::size_t end = key.rfind('/');
+                return key.starts_with("partner/") && end > 8 &&
+                       domains.contains(std::string(key.substr(8, end - 8)));
+            });
+        if (!bool_of(answer, "ok")) return answer;
+        answer["new"] = domains.size() - known;
+        answer["known"] = known;
+        answer["notes"] = notes();
+        return answer;
     }
 
     Json set() {

@@ -15,6 +15,7 @@
 #include "appliance/admin/cmdlets.hpp"
 #include "appliance/admin/events.hpp"
 #include "appliance/admin/outside_tool.hpp"
+#include "appliance/admin/partner_lists.hpp"
 #include "appliance/admin/setup.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/show.hpp"
@@ -109,6 +110,10 @@ Partners:
   fedctl partner remove DOMAIN...
   fedctl partner block DOMAIN... [--for 1h]     nothing passes, listed or not
   fedctl partner unblock DOMAIN...
+  fedctl partner import FILE [ATTRIBUTE=VALUE]...   those of a file: Get-CsXmppAllowedPartner as it
+                                                prints them, or by Export-Csv or ConvertTo-Json; lists
+                                                of Prosody and ejabberd; one domain a line. The
+                                                attributes are for who is new; all or nothing
   fedctl partner attributes                     what can be set, with defaults
   fedctl partner sheet DOMAIN                   a page for its administrator: what we offer and ask for
   --dry-run           say what would change and how the partner would prove itself, change nothing
@@ -238,8 +243,9 @@ constexpr std::string_view kVerbs[] = {
     "status", "ports",  "streams",  "counters", "top",   "events", "explain", "reload", "partner",
     "policy", "user",   "site",     "cs",       "pool",  "route",  "config",  "sysctl", "dns",
     "cert",   "doctor", "services", "setup",    "trace", "test",   "help",    "version"};
-constexpr std::string_view kPartnerActions[] = {
-    "list", "show", "add", "set", "reset", "remove", "block", "unblock", "attributes", "sheet"};
+constexpr std::string_view kPartnerActions[] = {"list",       "show",   "add",   "set",
+                                                "reset",      "remove", "block", "unblock",
+                                                "attributes", "sheet",  "import"};
 constexpr std::string_view kTopologyActions[] = {"list", "show", "set", "remove"};
 constexpr std::string_view kRouteActions[] = {"list", "set", "unset"};
 constexpr std::string_view kConfigActions[] = {"log",   "diff",   "rollback",
@@ -706,10 +712,12 @@ private:
         if (!cut_words(rest, known, words, why)) return usage(why);
         const bool many = action == "remove" || action == "block" || action == "unblock";
         if (action == "list" ? !words.words.empty() : words.words.empty()) {
-            return usage(action == "list" ? "list takes --filter GLOB only"
-                                          : "partner " + action + " needs a domain");
+            return usage(action == "list"     ? "list takes --filter GLOB only"
+                         : action == "import" ? "partner import takes a file (- is standard input)"
+                                              : "partner " + action + " needs a domain");
         }
         if (reads && words.words.size() > 1) return usage(action + " takes one domain");
+        if (action == "import") return import_partners(words);
         Json request{{"verb", "partner"}, {"action", action}};
         const auto first = words.words.begin();
         const auto split = many || words.words.empty() ? words.words.end() : first + 1;
@@ -720,6 +728,30 @@ private:
                              : action == "sheet" ? show_sheet
                              : action == "list"  ? show_partners
                                                  : show_partner);
+    }
+
+    int import_partners(const Words& words) {
+        const std::string& file = words.words[0];
+        const std::string name = file == "-" ? "standard input" : file;
+        std::string text;
+        std::string why;
+        PartnerList list;
+        if (!read_input(file, text, why)) return fail(name + " " + why);
+        if (!parse_partner_list(text, list, why)) return fail(name + ": " + for_terminal(why));
+        for (const std::string& note : list.notes) err_ << "note: " << note << "\n";
+        Json rows = Json::array();
+        for (const ListedPartner& one : list.partners) {
+            rows.push_back(
+                {{"domain", one.domain}, {"settings", one.settings}, {"where", one.where}});
+        }
+        Json request{
+            {"verb", "partner"},
+            {"action", "import"},
+            {"file", name},
+            {"rows", std::move(rows)},
+            {"settings", std::vector<std::string>(words.words.begin() + 1, words.words.end())}};
+        add_options(request, words);
+        return tell(request, show_user_commit);
     }
 
     int users(const std::string& verb, const std::vector<std::string>& rest) {

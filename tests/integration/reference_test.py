@@ -68,7 +68,7 @@ class Reference(PeerTest):
                 self.assertIn(row.node, ("gateway", "edge"), row)
 
     async def run_row(self, row, node):
-        words = [str(self.directory / word) if word == "people.csv" else word
+        words = [str(self.directory / word) if word in ("people.csv", "partners.txt") else word
                  for word in shlex.split(row.command)[1:]]
         try:
             output = await node.control(*words)
@@ -103,6 +103,8 @@ class Reference(PeerTest):
         fedgate = world.fedgate
         (self.directory / "people.csv").write_text(
             f"sip_address,name\n{ROMEO},Romeo Montague\nbenvolio@{SIP_DOMAIN},Benvolio\n")
+        (self.directory / "partners.txt").write_text(
+            "Identity : jabber.example\nTlsNegotiation : Optional\nSaslNegotiation : Optional\n")
         self.assertEqual((await world.send_from_romeo("before")).status, 403)
         for row in ROWS:
             if not row.command:
