@@ -1,0 +1,458 @@
+// What a shell would do elsewhere, in an appliance that has none.
+//
+//   keeper configure   before fedgated: takes a new configuration, if somebody has brought one, and
+//                      puts the one in force at /etc/fedgate. One that is not good changes nothing
+//   keeper console     says on the console how things are, and again when that has changed
+//
+// A configuration is the file fedgate.conf and what it names (certificates, keys), in the folder
+// fedgate of the EFI system partition, or as credentials of systemd: fedgate.conf, and fedgate.NAME
+// for NAME.
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <grp.h>
+#include <ifaddrs.h>
+#include <iterator>
+#include <map>
+#include <net/if.h>
+#include <pwd.h>
+#include <sched.h>
+#include <set>
+#include <sstream>
+#include <string>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+using Files = std::map<std::string, std::string>;  // name -> content
+
+constexpr const char* kState = "/var/lib/appliance";
+constexpr const char* kInForce = "/var/lib/appliance/etc";
+constexpr const char* kNew = "/var/lib/appliance/etc.new";
+constexpr const char* kEtc = "/etc/fedgate";
+constexpr const char* kEsp = "/efi";
+constexpr const char* kCredentials = "/run/credentials/@system";
+constexpr const char* kRun = "/run/appliance";
+constexpr const char* kMain = "fedgate.conf";
+constexpr const char* kReadMe = "README.TXT";  // of the image: stays on the partition
+constexpr const char* kUser = "fedgate";
+constexpr std::size_t kFilesMax = 64;
+constexpr std::size_t kBytesMax = 1 << 20;
+constexpr std::size_t kAnswerMax = 64 << 10;
+constexpr auto kPause = std::chrono::seconds(2);
+
+std::string read_text(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void sync_folder(const fs::path& folder) {
+    const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0) return;
+    fsync(file);
+    close(file);
+}
+
+// On disk, or an error's text.
+std::string write_text(const fs::path& path, const std::string& text, mode_t mode) {
+    const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (file < 0) return path.string() + ": " + strerror(errno);
+    std::size_t done = 0;
+    ssize_t size = 0;
+    while (done < text.size() && (size = write(file, text.data() + done, text.size() - done)) > 0) {
+        done += static_cast<std::size_t>(size);
+    }
+    const bool is_kept = done == text.size() && fchmod(file, mode) == 0 && fsync(file) == 0;
+    const std::string fault = is_kept ? "" : path.string() + ": " + strerror(errno);
+    close(file);
+    return fault;
+}
+
+void tell(const std::string& name, const std::string& text) {
+    write_text(fs::path(kRun) / name, text + "\n", 0644);
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// What a program prints, both ways, and its exit status (-1: it did not end by itself).
+// before: in the child, false ends it.
+struct Answer {
+    int status = -1;
+    std::string text;
+};
+
+template <typename Before>
+Answer answer_of(const std::vector<std::string>& command, Before before) {
+    Answer answer;
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) return answer;
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        std::vector<char*> words;
+        for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+        words.push_back(nullptr);
+        if (before()) execv(words[0], words.data());
+        std::fprintf(stderr, "%s: %s\n", words[0], strerror(errno));
+        _exit(127);
+    }
+    close(ends[1]);
+    std::array<char, 4096> block{};
+    ssize_t size = 0;
+    while ((size = read(ends[0], block.data(), block.size())) > 0) {
+        if (answer.text.size() < kAnswerMax)
+            answer.text.append(block.data(), static_cast<std::size_t>(size));
+    }
+    close(ends[0]);
+    int status = 0;
+    if (child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status))
+        answer.status = WEXITSTATUS(status);
+    return answer;
+}
+
+Answer answer_of(const std::vector<std::string>& command) {
+    return answer_of(command, [] { return true; });
+}
+
+// --- where a configuration comes from
+
+std::string device_of(const std::string& label) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator("/sys/class/block", ignored)) {
+        if ((read_text(entry.path() / "uevent") + "\n").find("\nPARTNAME=" + label + "\n") !=
+            std::string::npos) {
+            return "/dev/" + entry.path().filename().string();
+        }
+    }
+    return {};
+}
+
+bool mount_esp(unsigned long flags) {
+    const std::string device = device_of("ESP");
+    return !device.empty() && mount(device.c_str(), kEsp, "vfat",
+                                    flags | MS_NODEV | MS_NOSUID | MS_NOEXEC, "umask=077") == 0;
+}
+
+// Regular files of a folder whose names begin so; without that beginning, but for the main one.
+std::string read_folder(const fs::path& folder, const std::string& beginning, Files& files) {
+    std::size_t bytes = 0;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+        std::string name = entry.path().filename();
+        if (!entry.is_regular_file(ignored) || name == kReadMe || !name.starts_with(beginning))
+            continue;
+        if (name != kMain) name = name.substr(beginning.size());
+        bytes += entry.file_size(ignored);
+        if (bytes > kBytesMax || files.size() == kFilesMax) return "more than 64 files or 1 MiB";
+        files[name] = read_text(entry.path());
+    }
+    return {};
+}
+
+struct Offer {
+    std::string from;
+    std::string fault;
+    Files files;
+    bool on_esp = false;
+};
+
+Offer find_offer() {
+    Offer offer;
+    if (mount_esp(MS_RDONLY)) {
+        offer.from = "the EFI system partition";
+        offer.on_esp = true;
+        offer.fault = read_folder(fs::path(kEsp) / kUser, "", offer.files);
+        umount(kEsp);
+        if (offer.files.contains(kMain) || !offer.fault.empty()) return offer;
+        if (!offer.files.empty()) {
+            offer.fault = "no file fedgate.conf, but others: " + offer.files.begin()->first;
+            return offer;
+        }
+    }
+    offer = {"a credential", "", {}, false};
+    offer.fault = read_folder(kCredentials, "fedgate.", offer.files);
+    if (!offer.files.contains(kMain)) offer.files.clear();
+    return offer;
+}
+
+// It is taken once: what is changed later, by whatever way, holds over it.
+void consume_esp(const Files& files) {
+    if (!mount_esp(0)) return;
+    std::error_code ignored;
+    for (const auto& [name, content] : files) {
+        const fs::path path = fs::path(kEsp) / kUser / name;
+        write_text(path, std::string(content.size(), '\0'), 0600);  // keys are among them
+        fs::remove(path, ignored);
+    }
+    sync();
+    umount(kEsp);
+}
+
+// Of all names and contents (FNV-1a): whether a credential is the one that was taken before.
+std::string mark_of(const Files& files) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    const auto add = [&hash](const std::string& text) {
+        for (const unsigned char c : text) hash = (hash ^ c) * 0x100000001b3;
+        hash = (hash ^ text.size()) * 0x100000001b3;
+    };
+    for (const auto& [name, content] : files) {
+        add(name);
+        add(content);
+    }
+    return std::to_string(hash);
+}
+
+// --- what makes one hold
+
+std::string write_new(const Files& files) {
+    std::error_code error;
+    fs::remove_all(kNew, error);
+    const passwd* const user = getpwnam(kUser);
+    if (user == nullptr) return "no user fedgate";
+    if (mkdir(kNew, 0750) != 0 || chown(kNew, 0, user->pw_gid) != 0)
+        return std::string(kNew) + ": " + strerror(errno);
+    for (const auto& [name, content] : files) {
+        const fs::path path = fs::path(kNew) / name;
+        const std::string fault = write_text(path, content, 0640);
+        if (!fault.empty()) return fault;
+        if (chown(path.c_str(), 0, user->pw_gid) != 0) return name + ": " + strerror(errno);
+    }
+    sync_folder(kNew);
+    return {};
+}
+
+// What fedgated says to it, with the rights that it will have, at the place where it will be.
+std::string fault_of_new() {
+    const Answer answer = answer_of({"/usr/sbin/fedgated", "--check"}, [] {
+        const passwd* const user = getpwnam(kUser);
+        return unshare(CLONE_NEWNS) == 0 &&
+               mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               mount(kNew, kEtc, nullptr, MS_BIND, nullptr) == 0 && user != nullptr &&
+               setgroups(0, nullptr) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
+    });
+    if (answer.status == 0) return {};
+    // Warnings come with it; what is wrong is in the line that says so.
+    std::istringstream lines(answer.text);
+    for (std::string line; std::getline(lines, line);) {
+        if (line.find("error") != std::string::npos) return line;
+    }
+    return answer.text.empty() ? "fedgated --check failed" : first_line(answer.text);
+}
+
+std::string put_in_force() {
+    mkdir(kInForce, 0755);
+    if (renameat2(AT_FDCWD, kNew, AT_FDCWD, kInForce, RENAME_EXCHANGE) != 0) return strerror(errno);
+    sync_folder(kState);
+    std::error_code ignored;
+    fs::remove_all(kNew, ignored);
+    return {};
+}
+
+void take(const Offer& offer) {
+    const fs::path taken = fs::path(kState) / "taken";
+    const std::string mark = mark_of(offer.files);
+    if (!offer.on_esp && read_text(taken) == mark) return;
+    std::string fault = offer.fault;
+    if (fault.empty()) fault = write_new(offer.files);
+    if (fault.empty()) fault = fault_of_new();
+    if (fault.empty()) fault = put_in_force();
+    if (!fault.empty()) {
+        tell("refused", "the configuration from " + offer.from + " was refused: " + fault);
+        return;
+    }
+    write_text(taken, mark, 0600);
+    sync_folder(kState);
+    if (offer.on_esp) consume_esp(offer.files);
+    tell("taken", "the configuration from " + offer.from + " was taken");
+}
+
+// What the network says of name servers. fedgated reads it when it starts.
+void write_resolvers() {
+    std::istringstream lines(read_text("/run/systemd/netif/state"));
+    std::string text;
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with("DNS=")) continue;
+        std::istringstream servers(line.substr(4));
+        for (std::string server; servers >> server;) text += "nameserver " + server + "\n";
+    }
+    write_text(fs::path(kRun) / "resolv.conf", text, 0644);
+}
+
+int configure() {
+    mkdir(kRun, 0755);
+    mkdir("/var/lib", 0755);
+    mkdir(kState, 0755);
+    write_resolvers();
+    const Offer offer = find_offer();
+    if (!offer.files.empty() || !offer.fault.empty()) take(offer);
+    mkdir(kInForce, 0755);
+    if (mount(kInForce, kEtc, nullptr, MS_BIND, nullptr) != 0) {
+        std::fprintf(stderr, "keeper: %s: %s\n", kEtc, strerror(errno));
+        return 1;
+    }
+    return 0;
+}
+
+// --- how things are
+
+std::string value_of(const std::string& text, const std::string& name) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(name + "=")) continue;
+        line.erase(0, name.size() + 1);
+        std::erase(line, '"');
+        return line;
+    }
+    return {};
+}
+
+std::string addresses() {
+    std::set<std::string> found;
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return "none";
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+        if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_LOOPBACK) != 0) continue;
+        std::array<char, INET6_ADDRSTRLEN> text{};
+        const int family = entry->ifa_addr->sa_family;
+        if (family == AF_INET) {
+            inet_ntop(family, &reinterpret_cast<sockaddr_in*>(entry->ifa_addr)->sin_addr,
+                      text.data(), text.size());
+        } else if (family == AF_INET6) {
+            const in6_addr& address = reinterpret_cast<sockaddr_in6*>(entry->ifa_addr)->sin6_addr;
+            if (!IN6_IS_ADDR_LINKLOCAL(&address))
+                inet_ntop(family, &address, text.data(), text.size());
+        }
+        if (text[0] != 0) found.insert(text.data());
+    }
+    freeifaddrs(list);
+    std::string all;
+    for (const std::string& one : found) all += one + " ";
+    return all.empty() ? "none" : all.substr(0, all.size() - 1);
+}
+
+// The kernel's tables: each row with its address, port and state. Not of loopback alone.
+void add_listening(const std::string& table, bool is_tcp,
+                   std::map<int, std::set<std::string>>& found) {
+    std::istringstream lines(read_text("/proc/net/" + table));
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+        std::istringstream words(line);
+        std::string number, local, remote, state;
+        words >> number >> local >> remote >> state;
+        const std::size_t colon = local.find(':');
+        if (colon == std::string::npos || state != (is_tcp ? "0A" : "07")) continue;
+        const std::string address = local.substr(0, colon);
+        const bool is_loopback =
+            address == "0100007F" || address == "00000000000000000000000001000000";
+        if (!is_loopback)
+            found[std::stoi(local.substr(colon + 1), nullptr, 16)].insert(is_tcp ? "tcp" : "udp");
+    }
+}
+
+std::string listening() {
+    std::map<int, std::set<std::string>> found;
+    for (const char* table : {"tcp", "tcp6"}) add_listening(table, true, found);
+    for (const char* table : {"udp", "udp6"}) add_listening(table, false, found);
+    std::string all;
+    for (const auto& [port, transports] : found) {
+        for (const std::string& transport : transports)
+            all += transport + ":" + std::to_string(port) + " ";
+    }
+    return all.empty() ? "none" : all.substr(0, all.size() - 1);
+}
+
+std::string failed_units() {
+    std::istringstream lines(answer_of({"/usr/bin/systemctl", "list-units", "--failed",
+                                        "--no-legend", "--plain", "--no-pager"})
+                                 .text);
+    std::string all;
+    for (std::string line; std::getline(lines, line);) all += line.substr(0, line.find(' ')) + " ";
+    return all.empty() ? "none" : all.substr(0, all.size() - 1);
+}
+
+std::string configuration(bool& is_refused) {
+    const std::string refused = first_line(read_text(fs::path(kRun) / "refused"));
+    is_refused = !refused.empty();
+    const bool has_one = fs::exists(fs::path(kEtc) / kMain);
+    if (is_refused)
+        return refused + (has_one ? "; the one before is in force" : "; nothing is let through");
+    if (!has_one) return "none: nothing is let through";
+    return "in force";
+}
+
+std::string page() {
+    const std::string unit =
+        answer_of({"/usr/bin/systemctl", "show", "-p", "ActiveState,Result", "fedgated.service"})
+            .text;
+    const std::string state = value_of(unit, "ActiveState");
+    const std::string slot = read_text(fs::path(kRun) / "slot");
+    const std::string var = first_line(read_text(fs::path(kRun) / "var"));
+    const bool is_ready = state == "active";
+    bool is_refused = false;
+    const std::string configured = configuration(is_refused);
+    std::ostringstream page;
+    page << "fedgate: " << (is_ready ? "ready" : "not ready") << "\n";
+    const auto row = [&page](const char* name, const std::string& value) {
+        page << "  " << name << std::string(16 - std::strlen(name), ' ') << value << "\n";
+    };
+    row("version", value_of(read_text("/etc/os-release"), "IMAGE_VERSION") + ", slot " + slot);
+    row("service", is_ready ? state : state + ", " + value_of(unit, "Result"));
+    row("addresses", addresses());
+    row("listening", listening());
+    row("configuration", configured);
+    row("state", var.empty() ? "kept in /var" : "NOT KEPT, /var can't be used: " + var);
+    row("failed units", failed_units());
+    row("next", is_refused                       ? "correct the file and start again"
+                : configured.starts_with("none") ? "put fedgate.conf into the folder fedgate of "
+                                                   "the EFI system partition, and start again"
+                : is_ready                       ? "nothing: it serves"
+                                                 : "journalctl of this machine has the reason");
+    return page.str();
+}
+
+void show(const char* terminal, const std::string& text) {
+    const int file = open(terminal, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return;
+    const std::string out = "\n" + text;
+    if (write(file, out.data(), out.size()) < 0)
+        std::fprintf(stderr, "keeper: %s: %s\n", terminal, strerror(errno));
+    close(file);
+}
+
+[[noreturn]] void console() {
+    std::string shown;
+    while (true) {
+        const std::string now = page();
+        if (now != shown) {
+            show("/dev/ttyS0", now);
+            show("/dev/tty1", now);
+            shown = now;
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    const std::string verb = count == 2 ? words[1] : "";
+    if (verb == "configure") return configure();
+    if (verb == "console") console();
+    std::fputs("usage: keeper configure | console\n", stderr);
+    return 2;
+}
