@@ -68,7 +68,7 @@ class Script:
 
     @property
     def disturbs_others(self):
-        return any(step.action in (restart, kill, start, full) for step in self.steps)
+        return any(step.action in (restart, kill, start, full, administers) for step in self.steps)
 
 
 def parse(path, text=None):
@@ -247,6 +247,7 @@ IS_TOLD = {
     "WHO sees WHOM denies": ("denied", ""),
     "WHO is refused [by WHOM]": ("refused", "..."),
     "WHO is refused for now [by WHOM]": ("refused", "..." + FOR_NOW),
+    'WHO is refused as "TEXT" [by WHOM]': ("refused",),
 }
 
 
@@ -338,6 +339,12 @@ async def has_room(play):
 async def has_policy(play, who, text):
     """As an administrator does it, for a SIP person; null: none of his own."""
     await play.world.fedgate.control("user", "grant", text, play.people[who].address)
+
+
+@form('fedctl takes "TEXT"')
+async def administers(play, text):
+    """A change that concerns everybody."""
+    await play.world.fedgate.control(*text.split())
 
 
 @form('fedctl status shows "TEXT"')

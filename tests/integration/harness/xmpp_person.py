@@ -10,6 +10,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 from .person import FOR_NOW, Person
 from .process import WAIT_SECONDS, Failed, wait_until
+from .xmpp_client import error_of
 
 HOME = "home"
 PLUGINS = ("xep_0030", "xep_0085", "xep_0092", "xep_0184", "xep_0199")
@@ -28,8 +29,9 @@ def describe(stanza):
 
 
 def reason(stanza):
-    """Of a refusal."""
-    return stanza["error"]["condition"] + (FOR_NOW if stanza["error"]["type"] == "wait" else "")
+    """Of a refusal. slixmpp does not know all conditions of RFC 6120."""
+    kind, condition = error_of(stanza.xml)
+    return condition + (FOR_NOW if kind == "wait" else "")
 
 
 class XmppPerson(Person):
