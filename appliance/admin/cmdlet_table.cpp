@@ -108,7 +108,7 @@ constexpr P kAccessEdge[] = {
     {"Identity", T::kText, "", ""},
     {"AllowFederatedUsers", T::kBool, "federation.allow", ""},
     {"EnablePartnerDiscovery", T::kBool, "federation.discovery", ""},
-    {"EnableArchivingDisclaimer", T::kNothing, "a notice of archiving is not built yet", ""},
+    {"EnableArchivingDisclaimer", T::kBool, "federation.archiving_notice", ""},
     {"AllowOutsideUsers", T::kNothing, kNotOurs, ""},
     {"AllowAnonymousUsers", T::kNothing, kNotOurs, ""},
     {"KeepCrlsUpToDateForPeers", T::kNothing,

@@ -70,10 +70,11 @@ struct Conversation {
     explicit Conversation(const Key& k) : pair(k) {}
 
     Key pair;
-    RequestList waiting;     // GEN-5: not more than limits::kPairQueueStanzas
-    bool busy = false;       // one MESSAGE is pending
-    bool starting = false;   // the engine's: not from within itself
-    bool sip_wrote = false;  // features.md A6: our user has written first
+    RequestList waiting;          // GEN-5: not more than limits::kPairQueueStanzas
+    bool busy = false;            // one MESSAGE is pending
+    bool starting = false;        // the engine's: not from within itself
+    bool sip_wrote = false;       // features.md A6: our user has written first
+    bool archiving_told = false;  // features.md U10
     LoopGuard guard_x2s;
     LoopGuard guard_s2x;
     Typing typing;

@@ -1,7 +1,7 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
 // takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
-// stanzas, chat.cpp typing and receipts both ways, trial.cpp what an administrator tries. No
-// mapping rule in it.
+// stanzas, chat.cpp typing and receipts both ways, archiving.cpp the notice of archiving, trial.cpp
+// what an administrator tries. No mapping rule in it.
 #pragma once
 
 #include <cstdint>
@@ -93,6 +93,7 @@ struct Incoming final : private TimerOwner {
     bool indexed = false;
     bool merge_indexed = false;
     bool given = false;  // counted as unanswered
+    bool tells_archiving = false;  // the notice goes before it (U10)
     bool acknowledged = false;
     std::uint16_t call_id_bytes = 0;
     std::uint16_t sip_jid_bytes = 0;  // 0: there was no memory, and no notice can be sent
@@ -297,6 +298,16 @@ private:
     void on_notice_done(ClientRequest&, LocalFault);
     void send_late_notices();
     void end_notice(ClientRequest&);
+
+    // archiving.cpp
+    [[nodiscard]] bool owes_archiving_notice(const Conversation& conversation) const {
+        return !conversation.archiving_told && !rules_->settings.archiving_notice.empty();
+    }
+    // `head`: of the message that it goes before. False: not now.
+    [[nodiscard]] bool tell_archiving(Conversation&, const RequestCall&, const StanzaHead& head);
+    void tell_archiving(Conversation&, const ClientRequest&, const sip::Message& response);
+    void untell_archiving(const Incoming&);
+    [[nodiscard]] Bytes write_archiving_notice(StanzaHead, const rules::SipDomain&);
 
     // trial.cpp
     void try_to_xmpp(const TrialOrder&, TrialRow&, const AddressView& sip, const AddressView& xmpp);

@@ -142,6 +142,13 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     const Key bounce = bounce_key(conversation.pair, head.id);
     bounce_index_.prefetch(bounce);
     head.thread = thread_of(request, conversation);
+    const bool tells_archiving = origin.trial == 0 && owes_archiving_notice(conversation);
+    if (tells_archiving && !tell_archiving(conversation, call, head)) {
+        free(*incoming);
+        conversation.guard_s2x.forget(digest);
+        return false;
+    }
+    incoming->tells_archiving = tells_archiving;
     head.active = conversation.typing.on_sip_text(now());  // CS-6
     hide_typing(conversation);
     head.our_domain = call.from.domain_ascii;
@@ -279,10 +286,12 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
             break;
         case link::Fate::kAcknowledged: incoming->acknowledged = true; break;
         case link::Fate::kFailed:
+            untell_archiving(*incoming);
             if (incoming->state == Incoming::State::kAnswered) break;
             refuse(*incoming, sip_answer(outcome.fault, false));  // after 8 s 504 was given already
             break;
         case link::Fate::kInDoubt:
+            untell_archiving(*incoming);
             count(Counter::kMessagesS2xInDoubt);
             shard_.log().event(EventId::kStanzaInDoubt, {{"count", 1}});
             if (incoming->state != Incoming::State::kAnswered) {

@@ -312,6 +312,7 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
         agent_.release(request);
     } else if (delivered) {
         if (request.status == 200) tell_received(request);  // RCPT-5
+        if (owes_archiving_notice(*conversation)) tell_archiving(*conversation, request, *response);
         count(Counter::kMessagesX2sDelivered);
         agent_.release(request);
     } else {

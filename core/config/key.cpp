@@ -84,6 +84,13 @@ constexpr Key kKeys[] = {
      "5922 forbids it."},
     {"federation.allow", kBool, kLive, "yes or no", 0, 1, "no", "",
      "The organisation's switch: while it is off nothing passes in either direction."},
+    {"federation.archiving_notice", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Tell a partner's user with the first message of a conversation that ours may be archived: our "
+     "user's address sends federation.archiving_text."},
+    {"federation.archiving_text", kString, kLive, "text", 1, kTextBytes,
+     "The messages of this conversation may be recorded and archived by the organisation of the "
+     "person you are writing with.",
+     "", "What federation.archiving_notice says."},
     {"federation.deny", kDenyList, kLive, "domains", 0, 4096, "", "",
      "Domains that nothing passes with, whatever else is set; *.domain means its sub-domains. With "
      "@2026-12-31T12:00:00Z behind it, until then."},

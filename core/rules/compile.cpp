@@ -85,6 +85,9 @@ private:
         Settings& s = out_->settings;
         s.federation_allow = tree_.flag("federation.allow");
         s.federation_discovery = tree_.flag("federation.discovery");
+        if (tree_.flag("federation.archiving_notice")) {
+            s.archiving_notice = tree_.text("federation.archiving_text");
+        }
         const auto roles = tree_.list("core.roles");
         s.edge = std::ranges::find(roles, "edge") != roles.end();
         s.gateway = std::ranges::find(roles, "gateway") != roles.end();

@@ -68,6 +68,7 @@ enum class Revocation : std::uint8_t { kOff, kSoft, kHard };
 struct Settings {
     bool federation_allow = false;
     bool federation_discovery = false;
+    std::string archiving_notice;  // features.md U10; empty: none is given
     bool edge = true;
     bool gateway = true;
     std::uint32_t threads = 0;

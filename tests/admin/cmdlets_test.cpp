@@ -173,7 +173,13 @@ TEST_F(CmdletsTest, TheCommonObjectsAreKeys) {
     good("Set-CsAccessEdgeConfiguration -AllowFederatedUsers $false -EnablePartnerDiscovery $true");
     EXPECT_EQ(value("federation.allow"), "no\n");
     EXPECT_EQ(value("federation.discovery"), "yes\n");
-    EXPECT_PRED_FORMAT2(IsSubstring, "AllowFederatedUsers    : False",
+    good("Set-CsAccessEdgeConfiguration -EnableArchivingDisclaimer $true");  // features.md U10
+    EXPECT_EQ(value("federation.archiving_notice"), "yes\n");
+    EXPECT_PRED_FORMAT2(IsSubstring,
+                        "Identity                  : Global\n"
+                        "AllowFederatedUsers       : False\n"
+                        "EnablePartnerDiscovery    : True\n"
+                        "EnableArchivingDisclaimer : True\n",
                         good("Get-CsAccessEdgeConfiguration"));
     EXPECT_PRED_FORMAT2(IsSubstring, "a number of seconds",
                         refused("Set-CsXmppGatewayConfiguration -KeepAliveInterval soon"));

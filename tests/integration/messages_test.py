@@ -95,6 +95,30 @@ class Messages(PeerTest):
             stanza = await world.juliet.wait_for(lambda s: s.tag.endswith("}message"), body)
             self.assertEqual(stanza.findtext("{jabber:client}body"), body)
 
+    async def test_a_notice_of_archiving_comes_with_the_first_message(self):    # U10
+        world = await self.world()
+        await self.both_ways(world)
+        said = await world.fedgate.control("cs", "Set-CsAccessEdgeConfiguration -EnableArchivingDisclaimer $true")
+        self.assertIn("federation.archiving_notice: no -> yes", said)
+        self.assertIn("EnableArchivingDisclaimer : True",
+                      await world.fedgate.control("cs", "Get-CsAccessEdgeConfiguration"))
+        await world.fedgate.control("sysctl", "-w", "federation.archiving_text=We keep what is said.")
+        bodies = []
+
+        async def next_body():
+            stanza = await world.juliet.wait_for(lambda s: s.tag.endswith("}message"), "a message")
+            bodies.append((stanza.get("from"), stanza.findtext("{jabber:client}body")))
+        for text in ("first", "second"):
+            self.assertEqual((await world.send_from_romeo(text)).status, 200)
+        for user in ("benvolio", "romeo", "benvolio"):    # only Benvolio has not written or been written to
+            world.juliet.message(f"{user}@{SIP_DOMAIN}", user)
+            await world.agent.wait_for_message(user)
+        self.assertEqual((await world.send_from_romeo("last")).status, 200)
+        for _ in range(5):
+            await next_body()
+        self.assertEqual(bodies, [(ROMEO, "We keep what is said."), (ROMEO, "first"), (ROMEO, "second"),
+                                  (f"benvolio@{SIP_DOMAIN}", "We keep what is said."), (ROMEO, "last")])
+
     async def test_ports_show_the_listener_and_the_connection(self):
         world = await self.world()
         await self.both_ways(world)
