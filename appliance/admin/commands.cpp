@@ -226,6 +226,7 @@ std::string deciding_key(const rules::Decision& decision, const Party& ours, con
         case rules::Reason::kPartnerDenied: return "federation.deny";
         case rules::Reason::kPartnerUnknown: return "federation.discovery";
         case rules::Reason::kPartnerDisabled: return of_partner + "enabled";
+        case rules::Reason::kKindRefused: return of_partner + "stanzas";
         case rules::Reason::kApprovalNeeded: return of_partner + "type";
         case rules::Reason::kNotOurDomain: return "domain/" + ours.domain + "/next_hop";
         case rules::Reason::kOurDomain: return "domain/" + theirs.domain + "/next_hop";
@@ -242,16 +243,17 @@ Json explain(const std::vector<std::string>& parties, const Configuration& confi
     const bool outward = snapshot.sip_domain(from->domain) != nullptr;
     const Party& ours = outward ? *from : *to;
     const Party& theirs = outward ? *to : *from;
-    const rules::Decision decision =
+    const rules::Partner* partner = snapshot.partner(theirs.domain);
+    const rules::Decision decision = rules::of_kind(
         snapshot.may_converse(ours.user, ours.domain, theirs.domain,
-                              outward ? rules::Direction::kToXmpp : rules::Direction::kFromXmpp);
+                              outward ? rules::Direction::kToXmpp : rules::Direction::kFromXmpp),
+        partner, rules::Kind::kMessage);
     Json out{{"ok", true},
              {"allowed", decision.allowed()},
              {"from", parties[0]},
              {"to", parties[1]},
              {"direction", outward ? "SIP to XMPP" : "XMPP to SIP"},
              {"reason", rules::explain(decision.reason)}};
-    const rules::Partner* partner = snapshot.partner(theirs.domain);
     const std::string key = deciding_key(decision, ours, theirs, partner);
     config::Path path;
     std::string why;
@@ -266,7 +268,12 @@ Json explain(const std::vector<std::string>& parties, const Configuration& confi
             out["policy_why"] = standing_of(configuration.tree(), path.instance).why;
         }
     }
-    if (partner != nullptr) out["partner"] = partner->discovered() ? "default" : partner->domain;
+    if (partner != nullptr) {
+        const std::string listed = partner->discovered() ? "default" : partner->domain;
+        out["partner"] = listed;
+        if (partner->kinds != rules::Kinds())  // features.md P8
+            out["passes"] = configuration.tree().text("partner/*/stanzas", listed);
+    }
     return out;
 }
 

@@ -53,7 +53,9 @@ std::vector<const Key*> attributes() {
     return found;
 }
 
-bool is_list(const Key& key) { return key.type == config::Type::kPatternList; }
+bool is_list(const Key& key) {
+    return key.type == config::Type::kPatternList || key.type == config::Type::kEnumList;
+}
 
 // The name that was meant, or nothing.
 std::string nearest_attribute(std::string_view typed) {
@@ -321,6 +323,10 @@ private:
         if (found != nullptr && found->legacy_tls) {
             notes_here.emplace_back(
                 "legacy_tls = yes: whoever is on the way may read along, or pretend");
+        }
+        if (found != nullptr && found->kinds != rules::Kinds()) {
+            notes_here.push_back("only " + tree_.text("partner/*/stanzas", domain) +
+                                 " passes, in both directions (stanzas)");
         }
         Json failures = Json::array();
         for (const FailureRow& row : host_.failures()) {

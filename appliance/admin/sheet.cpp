@@ -41,14 +41,34 @@ std::string trust_of(const rules::Partner& partner, const rules::Settings& setti
            (partner.strict_usage ? "; for clientAuth, too, on streams that you open" : "");
 }
 
-std::vector<std::string> rights_of(rules::PartnerType type) {
-    const rules::TypeEffects& effects = rules::effects(type);
-    return {effects.may_message_unapproved
+std::vector<std::string> rights_of(const rules::Partner& partner, const rules::Settings& settings) {
+    using rules::Kind;
+    const rules::TypeEffects& effects = rules::effects(partner.type);
+    std::vector<std::string> rights;
+    if (!partner.passes(Kind::kMessage)) {
+        rights.emplace_back("no messages pass, in either direction");
+    } else {
+        rights.emplace_back(
+            effects.may_message_unapproved
                 ? "your users may write to ours, if our users' policy lets them"
-                : "your users may write to a user of ours who has written to them or added them",
-            effects.sees_presence_unapproved
-                ? "they see the presence of ours without being asked for"
-                : "they see the presence of ours once that user has agreed"};
+                : "your users may write to a user of ours who has written to them or added them");
+        if (!partner.passes(Kind::kTyping)) rights.emplace_back("nobody sees whether others type");
+        if (!partner.passes(Kind::kHtml)) rights.emplace_back("messages lose their markup");
+        if (!settings.archiving_notice.empty()) {
+            rights.push_back("they are told with the first message of a conversation: \"" +
+                             settings.archiving_notice + "\"");
+        }
+    }
+    if (!partner.passes(Kind::kPresence)) {
+        rights.emplace_back("no presence passes, in either direction");
+    } else {
+        rights.emplace_back(effects.sees_presence_unapproved
+                                ? "they see the presence of ours without being asked for"
+                                : "they see the presence of ours once that user has agreed");
+        if (!partner.passes(Kind::kNotes)) rights.emplace_back("status notes are left out");
+    }
+    if (!partner.passes(Kind::kIq)) rights.emplace_back("queries (iq) are refused");
+    return rights;
 }
 
 std::string ports_of(const std::vector<config::Address>& listen) {
@@ -104,7 +124,7 @@ Json partner_sheet(const std::string& domain, const Configuration& configuration
             {"tls", tls_of(*partner)},
             {"their_certificate", trust_of(*partner, settings)},
             {"one_stream_for_both_ways", partner->bidi},
-            {"users", rights_of(partner->type)},
+            {"users", rights_of(*partner, settings)},
             {"limits",
              {{"connections", std::to_string(partner->connection_limit)},
               {"new connections", limit("partner/*/rate_connections")},

@@ -293,6 +293,7 @@ std::string show_explain(const Json& answer) {
     }
     if (answer.contains("partner"))
         append_row(out, "partner", "partner/" + string_of(answer, "partner"));
+    if (answer.contains("passes")) append_row(out, "passes", "only " + string_of(answer, "passes"));
     return out;
 }
 

@@ -49,9 +49,14 @@ struct Parties {
     AddressView to;                            // the XMPP user
     Key pair;                                  // of both
     const rules::SipDomain* domain = nullptr;  // of `from`
+    const rules::Partner* partner = nullptr;   // of `to`; null: none
     rules::Decision decision;                  // features.md A6, A7
     Bytes from_text;                           // their JIDs
     Bytes to_text;
+
+    [[nodiscard]] rules::Decision decision_on(rules::Kind kind) const {  // features.md P8
+        return rules::of_kind(decision, partner, kind);
+    }
 };
 
 // S2X.

@@ -27,6 +27,10 @@ struct Correspondence {
     Bytes to_uri;       // ADDR-4, ADDR-28
     bool good = false;  // two JIDs, of which the second is of a domain of ours, and the first not
     bool malformed = false;  // one is no JID: ERR-L7; nothing else is known then
+
+    [[nodiscard]] rules::Decision decision_on(rules::Kind kind) const {  // features.md P8
+        return rules::of_kind(decision, partner, kind);
+    }
 };
 
 // Of an XMPP user and a SIP user.

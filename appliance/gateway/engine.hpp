@@ -92,7 +92,7 @@ struct Incoming final : private TimerOwner {
     State state = State::kHeld;
     bool indexed = false;
     bool merge_indexed = false;
-    bool given = false;  // counted as unanswered
+    bool given = false;            // counted as unanswered
     bool tells_archiving = false;  // the notice goes before it (U10)
     bool acknowledged = false;
     std::uint16_t call_id_bytes = 0;
@@ -230,6 +230,7 @@ private:
     [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, StanzaText&);
     void name(Envelope&, const Correspondence&, const Conversation&, Sink& names);
     [[nodiscard]] bool may_write(const StanzaCall&, const Key& pair);
+    void note_refused(const StanzaCall&, rules::Reason);
     [[nodiscard]] bool refuse(const StanzaCall&, LocalFault) override;
     [[nodiscard]] bool refuse(const StanzaCall&, ErrorKind, Bytes text);
     [[nodiscard]] bool reply(Bytes our_domain, Bytes their_domain, Bytes stanza);

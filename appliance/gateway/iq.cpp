@@ -47,7 +47,7 @@ void write_user_info(const xml::Element&, const IqContext& context, Sink& sink) 
         xml::write_empty(sink, "identity",
                          {{"category", "client"}, {"type", "pc"}, {"name", "SIP"}});
         feature(kDiscoInfo);
-        feature(kChatStates);
+        if (context.typing) feature(kChatStates);
         if (context.receipts) feature(kReceipts);
         if (context.markup) feature(kXhtmlIm);
     }

@@ -20,6 +20,7 @@ struct IqContext {
     bool watcher_granted = false;
     bool announced = false;
     bool receipts = false;  // RCPT-6: they work for users of the domain
+    bool typing = true;     // it passes
     bool markup = false;    // IM-11
     WallTime now;
     Duration uptime{};

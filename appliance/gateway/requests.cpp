@@ -147,11 +147,11 @@ bool Gateway::Engine::read_parties(Bytes sender, Bytes target, Parties& parties,
 void Gateway::Engine::complete(Parties& parties, Sink& memory) const {
     parties.pair = pair_key(parties.to, parties.from);
     const Bytes partner_domain = parties.to.domain_ascii;
-    const rules::Partner* partner = rules_->partner(partner_domain);
-    parties.decision = partner == nullptr
+    parties.partner = rules_->partner(partner_domain);
+    parties.decision = parties.partner == nullptr
                            ? rules::Decision{rules_->why_no_partner(partner_domain)}
-                           : rules_->may_converse(parties.from.user, *parties.domain, *partner,
-                                                  rules::Direction::kToXmpp);
+                           : rules_->may_converse(parties.from.user, *parties.domain,
+                                                  *parties.partner, rules::Direction::kToXmpp);
     const std::size_t begin = memory.size();
     xml::write_jid(memory, parties.from.jid);
     const std::size_t middle = memory.size();

@@ -19,6 +19,10 @@ constexpr Bytes kAcceptLine =  // IM-45
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim, "
     "application/im-iscomposing+xml, message/imdn+xml\r\n";
 static_assert(kAcceptLine.substr(8, kAcceptedTypes.size()) == kAcceptedTypes);
+// features.md P8: without typing, so that it is not sent again (CS-9).
+constexpr Bytes kAcceptTextsLine =
+    "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim, "
+    "message/imdn+xml\r\n";
 
 std::uint64_t ticket_of(Handle<Incoming> incoming) {
     static_assert(kIncoming <= 1 << 16);
@@ -48,7 +52,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         answer(origin, sip_answer, headers);
         return true;
     };
-    const rules::Decision& decision = call.decision;
+    const rules::Decision decision = call.decision_on(rules::Kind::kMessage);
     if (!decision.allowed()) {  // ERR-46
         count(Counter::kPolicyRefused);
         shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},
@@ -59,7 +63,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
     const sip::TransactionKey merge = agent_.merge_key(request);
     merge_index_.prefetch(merge);
     Sink memory{MutableBytes(text_memory_)};
-    const RequestText read =
+    RequestText read =
         read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
                      MutableBytes(scratch_memory_), memory);
     if (read.parts_dropped > 0) shard_.stats().add(Counter::kMapDropped, read.parts_dropped);
@@ -67,6 +71,9 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         case RequestUse::kStanza: break;
         case RequestUse::kTyping:
         case RequestUse::kReceipt: {
+            if (read.use == RequestUse::kTyping && !call.partner->passes(rules::Kind::kTyping)) {
+                return refuse_with({415, {}}, kAcceptTextsLine);
+            }
             const bool good = read.use == RequestUse::kTyping
                                   ? take_typing(request, call, call.pair, read.document)
                                   : take_imdn(call, call.pair, read.document);
@@ -81,6 +88,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         case RequestUse::kMalformed: return refuse_with({400, {}});
         case RequestUse::kTooLarge: return refuse_with({413, {}});
     }
+    if (!call.partner->passes(rules::Kind::kHtml)) read.text.html = {};
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
@@ -149,7 +157,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
         return false;
     }
     incoming->tells_archiving = tells_archiving;
-    head.active = conversation.typing.on_sip_text(now());  // CS-6
+    head.active = conversation.typing.on_sip_text(now()) &&
+                  call.partner->passes(rules::Kind::kTyping);  // CS-6
     hide_typing(conversation);
     head.our_domain = call.from.domain_ascii;
     head.chat = call.domain->sip2xmpp_chat;  // IM-38

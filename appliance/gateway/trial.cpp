@@ -70,7 +70,8 @@ void Gateway::Engine::try_to_xmpp(const TrialOrder& order, TrialRow& row, const 
     RequestCall call;
     read_call(message_, call);
     if (call.refusal.status != 0) return fail_trial(row.id, call.refusal.status, "");
-    if (!call.decision.allowed()) return fail(row, rules::explain(call.decision.reason));
+    const rules::Decision decision = call.decision_on(rules::Kind::kMessage);
+    if (!decision.allowed()) return fail(row, rules::explain(decision.reason));
     const sip::Tag to_tag = agent_.make_tag(shard_.index());
     Origin origin;
     origin.shard = shard_.index();
@@ -109,7 +110,10 @@ void Gateway::Engine::try_to_sip(const TrialOrder& order, TrialRow& row, const K
     Sink names{MutableBytes(name_memory_)};
     if (!read_call(call, names) || call.malformed)
         return fail(row, "one of the two addresses is not of a domain of ours, or both are");
-    if (!may_write(call, pair)) return fail(row, rules::explain(call.who->decision.reason));
+    if (!may_write(call, pair)) {
+        const rules::Decision decision = call.who->decision_on(rules::Kind::kMessage);
+        return fail(row, rules::explain(decision.reason));
+    }
     Sink texts{MutableBytes(text_memory_)};
     StanzaText read = read_stanza(view, rules_->settings.im.max_bytes, texts);
     if (read.use != StanzaUse::kSend) return fail(row, "it is too long (im.max_bytes)");

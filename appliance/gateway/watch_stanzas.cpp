@@ -240,9 +240,10 @@ void Watches::tell(const Pair& pair, const Presence& presence, Bytes from, Bytes
     host_.to_partner(pair.sip.domain_ascii, pair.xmpp.domain_ascii, stanza.written(), token);
 }
 
-bool Watches::shows_notes(const Pair& pair) const {  // R7
+bool Watches::shows_notes(const Pair& pair) const {  // R7; features.md P8
     const rules::Partner* partner = host_.rules().partner(pair.xmpp.domain_ascii);
-    return partner != nullptr && rules::effects(partner->type).sees_note;
+    return partner != nullptr && rules::effects(partner->type).sees_note &&
+           partner->passes(rules::Kind::kNotes);
 }
 
 void Watches::tell_state(Watch& watch, const Pair& pair, const Presence& presence, Bytes language,

@@ -183,7 +183,9 @@ void Watchers::write_notify(WatcherDialog& dialog, Bytes aor, const SipRoute& ro
     } else if (lost) {
         write_lost(watcher, aor, document);
     } else {
-        language = write_pidf(aor, watcher.presences, true, document);
+        const rules::Partner* partner = host_.rules().partner(watcher.domain.their);
+        const bool notes = partner == nullptr || partner->passes(rules::Kind::kNotes);  // P8
+        language = write_pidf(aor, watcher.presences, notes, document);
     }
     if (!language.empty()) {  // PRES-8
         sip::write_header(out, sip::HeaderName::kContentLanguage, language);

@@ -29,7 +29,7 @@ bool Watchers::end_if_revoked(Watcher& watcher) {
         return false;
     const rules::SipDomain* domain = rules.sip_domain(user.domain_ascii);
     const rules::Partner* partner = rules.partner(contact.domain_ascii);
-    if (domain != nullptr && partner != nullptr &&
+    if (domain != nullptr && partner != nullptr && partner->passes(rules::Kind::kPresence) &&
         rules.may_converse(user.user, *domain, *partner, rules::Direction::kToXmpp).allowed()) {
         return false;
     }

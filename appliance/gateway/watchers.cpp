@@ -99,7 +99,7 @@ bool Watchers::take_subscribe(const sip::Message& request, RequestCall& call, co
     if (const SipAnswer refusal = judge(request, timing_, headers, seconds); refusal.status != 0) {
         return refuse(refusal);
     }
-    const rules::Decision& decision = call.decision;
+    const rules::Decision decision = call.decision_on(rules::Kind::kPresence);
     if (!decision.allowed()) {  // ERR-46
         host_.shard().stats().add(Counter::kPolicyRefused);
         host_.shard().log().event(EventId::kPolicyRefused,

@@ -203,7 +203,8 @@ Watches::Admission Watches::admit(const AddressView& xmpp, const AddressView& si
     const rules::Partner* partner = rules.partner(xmpp.domain_ascii);
     if (domain == nullptr || partner == nullptr) return Admission::kRefused;
     const rules::Decision decision =
-        rules.may_converse(sip.user, *domain, *partner, rules::Direction::kFromXmpp);
+        rules::of_kind(rules.may_converse(sip.user, *domain, *partner, rules::Direction::kFromXmpp),
+                       partner, rules::Kind::kPresence);
     if (decision.allowed()) return Admission::kAllowed;
     if (decision.reason != rules::Reason::kApprovalNeeded) return Admission::kRefused;
     return host_.is_watched(pair) ? Admission::kAllowed : Admission::kHeld;

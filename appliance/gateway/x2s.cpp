@@ -122,17 +122,21 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
 
 // features.md A6: a partner that is not verified may answer our user, and no more.
 bool Gateway::Engine::may_write(const StanzaCall& call, const Key& pair) {
-    const rules::Decision& decision = call.who->decision;
+    const rules::Decision decision = call.who->decision_on(rules::Kind::kMessage);
     if (decision.allowed()) return true;
     if (decision.reason == rules::Reason::kApprovalNeeded) {
         const Conversation* conversation = conversations_.peek(pair);
         if (conversation != nullptr && conversation->sip_wrote) return true;
     }
+    note_refused(call, decision.reason);
+    return false;
+}
+
+void Gateway::Engine::note_refused(const StanzaCall& call, rules::Reason reason) {
     count(Counter::kPolicyRefused);
     shard_.log().event(EventId::kPolicyRefused, {{"direction", "from XMPP"},
                                                  {"partner", call.from_partner.from_domain},
-                                                 {"rule", rules::explain(decision.reason)}});
-    return false;
+                                                 {"rule", rules::explain(reason)}});
 }
 
 bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
@@ -151,7 +155,13 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
         case StanzaUse::kTooLarge: return refuse(call, LocalFault::kTooLarge);
         case StanzaUse::kError:
         case StanzaUse::kDrop: drop("message without text"); return true;
-        case StanzaUse::kChatState: take_chat_state(call, pair, read); return true;
+        case StanzaUse::kChatState:
+            if (!call.partner->passes(rules::Kind::kTyping)) {  // features.md P8, SEC-2
+                drop("typing that may not pass");
+                return true;
+            }
+            take_chat_state(call, pair, read);
+            return true;
         case StanzaUse::kReceipt: take_receipt(call, pair, read); return true;
         case StanzaUse::kEncrypted: return refuse(call, LocalFault::kEncrypted);
         case StanzaUse::kOffer: return refuse(call, LocalFault::kPayload);
@@ -201,7 +211,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     Sink names{MutableBytes(names_memory)};
     Envelope envelope;
     name(envelope, *call.who, conversation, names);
-    if (!domain.html_out) text.html = {};  // IM-11
+    if (!domain.html_out || !call.partner->passes(rules::Kind::kHtml)) text.html = {};  // IM-11
     const bool chat = call.stanza.type == "chat";
     bool asked = false;
     if (read.receipt_wanted && domain.imdn) {  // RCPT-1
@@ -392,7 +402,7 @@ bool Gateway::Engine::may_redirect(const ClientRequest& request, const sip::Uri&
     }
     const rules::Partner* partner = rules_->partner(from.domain_ascii);
     const rules::SipDomain* domain = rules_->sip_domain(to.domain_ascii);
-    return partner != nullptr && domain != nullptr &&
+    return partner != nullptr && domain != nullptr && partner->passes(rules::Kind::kMessage) &&
            rules_->may_converse(to.user, *domain, *partner, rules::Direction::kFromXmpp).allowed();
 }
 
@@ -448,6 +458,14 @@ bool Gateway::Engine::take_iq(const StanzaCall& call) {
 
 bool Gateway::Engine::answer_iq_of(const StanzaCall& call, const Key* pair) {
     if (on_trial_pong(call)) return true;
+    const auto passes = [&call](rules::Kind kind) {  // features.md P8
+        return call.partner == nullptr || call.partner->passes(kind);
+    };
+    const bool asks = call.stanza.type != "result" && call.stanza.type != "error";
+    if (asks && !passes(rules::Kind::kIq)) {
+        note_refused(call, rules::Reason::kKindRefused);
+        return refuse(call, LocalFault::kPolicy);
+    }
     IqContext context;
     context.from = call.from_text;
     context.to = call.to_text;
@@ -458,7 +476,8 @@ bool Gateway::Engine::answer_iq_of(const StanzaCall& call, const Key* pair) {
     context.announced = pair != nullptr && !call.to.jid.resource.empty() &&
                         watches_.announces(*pair, call.to.jid.resource);
     context.receipts = call.domain->imdn || call.domain->receipt_on_200;  // RCPT-6
-    context.markup = call.domain->html_out;
+    context.typing = passes(rules::Kind::kTyping);
+    context.markup = call.domain->html_out && passes(rules::Kind::kHtml);
     context.now = shard_.loop().wall_now();
     context.uptime = now() - started_at_;
     Sink stanza{MutableBytes(stanza_memory_)};

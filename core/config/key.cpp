@@ -85,7 +85,8 @@ constexpr Key kKeys[] = {
     {"federation.allow", kBool, kLive, "yes or no", 0, 1, "no", "",
      "The organisation's switch: while it is off nothing passes in either direction."},
     {"federation.archiving_notice", kBool, kLive, "yes or no", 0, 1, "no", "",
-     "Tell a partner's user with the first message of a conversation that ours may be archived: our "
+     "Tell a partner's user with the first message of a conversation that ours may be archived: "
+     "our "
      "user's address sends federation.archiving_text."},
     {"federation.archiving_text", kString, kLive, "text", 1, kTextBytes,
      "The messages of this conversation may be recorded and archived by the organisation of the "
@@ -168,6 +169,12 @@ constexpr Key kKeys[] = {
      "Stanzas that one incoming stream may bring; above it is read more slowly, nothing is lost."},
     {"partner/*/sasl", kEnum, kNew, "word", 0, 2, "required", "required optional none",
      "SASL EXTERNAL, by certificate, with this partner."},
+    {"partner/*/stanzas", kEnumList, kLive, "words", 1, 6, "message,presence,iq,typing,notes,html",
+     "message presence iq typing notes html",
+     "What passes with this partner, in both directions; the rest is refused to its sender. typing "
+     "and "
+     "html need message, notes (of people's status) need presence; without html the plain text "
+     "passes."},
     {"partner/*/tls", kEnum, kNew, "word", 0, 2, "required", "required optional none",
      "TLS on the streams with this partner."},
     {"partner/*/type", kEnum, kLive, "word", 0, 2, "public_unverified",

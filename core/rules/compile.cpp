@@ -627,11 +627,30 @@ private:
         if (says("ca")) p.ca = tree_.text("partner/*/ca", name);
         if (says("pins")) p.pins = tree_.list("partner/*/pins", name);
         if (says("eku")) p.strict_usage = tree_.text("partner/*/eku", name) == "strict";
+        if (says("stanzas")) p.kinds = kinds(name);
         rate("rate_bytes", p.rate_bytes);
         rate("rate_stanzas", p.rate_stanzas);
         rate("rate_connections", p.rate_connections);
         rate("rate_sender_messages", p.rate_sender_messages);
         return p;
+    }
+
+    // features.md P8.
+    Kinds kinds(const std::string& name) const {
+        static constexpr std::pair<const char*, Kind> kWords[] = {
+            {"message", Kind::kMessage}, {"presence", Kind::kPresence}, {"iq", Kind::kIq},
+            {"typing", Kind::kTyping},   {"notes", Kind::kNotes},       {"html", Kind::kHtml}};
+        const std::vector<std::string> items = tree_.list("partner/*/stanzas", name);
+        Kinds kinds;
+        for (const auto& [word, kind] : kWords) {
+            kinds.set(kind, std::ranges::find(items, word) != items.end());
+        }
+        if (!kinds.has(Kind::kMessage)) {
+            kinds.set(Kind::kTyping, false);
+            kinds.set(Kind::kHtml, false);
+        }
+        if (!kinds.has(Kind::kPresence)) kinds.set(Kind::kNotes, false);
+        return kinds;
     }
 
     // features.md N15.

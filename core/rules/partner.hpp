@@ -26,6 +26,25 @@ struct TypeEffects {
 };
 [[nodiscard]] const TypeEffects& effects(PartnerType);
 
+// features.md P8: what may pass with a partner, in both directions. The order of the words of the
+// key.
+enum class Kind : std::uint8_t { kMessage, kPresence, kIq, kTyping, kNotes, kHtml };
+
+class Kinds {
+public:
+    void set(Kind kind, bool on) {
+        on ? bits_ |= bit(kind) : bits_ &= static_cast<std::uint8_t>(~bit(kind));
+    }
+    [[nodiscard]] bool has(Kind kind) const { return (bits_ & bit(kind)) != 0; }
+    bool operator==(const Kinds&) const = default;
+
+private:
+    static constexpr std::uint8_t bit(Kind kind) {
+        return static_cast<std::uint8_t>(1U << static_cast<unsigned>(kind));
+    }
+    std::uint8_t bits_ = 0x3F;  // all
+};
+
 struct Partner {
     std::string
         domain;  // primary; empty: the template partner/default, applied to a discovered domain
@@ -44,6 +63,7 @@ struct Partner {
     std::string ca;                      // PEM path; empty: tls.external.ca
     std::vector<std::string> pins;  // CERT-7: SHA-256, lower-case hex; not empty: instead of ca
     bool strict_usage = false;      // CERT-6
+    Kinds kinds;                    // what is part of another is not there without that
     Rate rate_bytes;                // S2S-64
     Rate rate_stanzas;              // S2S-64
     Rate rate_connections;          // features.md X14
@@ -55,6 +75,7 @@ struct Partner {
                std::ranges::find(additional_domains, one) != additional_domains.end();
     }
     [[nodiscard]] bool discovered() const { return domain.empty(); }
+    [[nodiscard]] bool passes(Kind kind) const { return kinds.has(kind); }
 };
 
 }  // namespace fedgate::rules

@@ -20,6 +20,8 @@ std::string_view explain(Reason reason) {
         case Reason::kFederationAccess: return "the user's policy has federation_access = no";
         case Reason::kXmppAccess: return "the user's policy has xmpp_access = no";
         case Reason::kNotItsPartner: return "the user's policy is for other partners (partners)";
+        case Reason::kKindRefused:
+            return "what is of this kind doesn't pass with the partner (partner/<domain>/stanzas)";
         case Reason::kApprovalNeeded:
             return "the partner's type is public_unverified: our user has to approve the contact "
                    "first";

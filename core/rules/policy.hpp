@@ -39,6 +39,7 @@ enum class Reason : std::uint8_t {
     kFederationAccess,  // the user's policy: federation_access
     kXmppAccess,        // the user's policy: xmpp_access
     kNotItsPartner,     // the user's policy: partners
+    kKindRefused,       // partner/X/stanzas
     kApprovalNeeded,    // partner type public_unverified: our user has to add or write first (A6)
 };
 

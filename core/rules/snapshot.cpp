@@ -82,6 +82,12 @@ Decision Snapshot::may_converse(Bytes user, const SipDomain& ours, const Partner
     return {Reason::kAllowed, &policy};
 }
 
+Decision of_kind(const Decision& decision, const Partner* partner, Kind kind) {
+    const bool open = decision.allowed() || decision.reason == Reason::kApprovalNeeded;
+    if (!open || partner == nullptr || partner->passes(kind)) return decision;
+    return {Reason::kKindRefused, decision.policy};
+}
+
 bool Snapshot::sip_trusted(Bytes address) const {
     for (const config::Network& network : settings.sip.trusted) {
         if (network.contains(address)) return true;

@@ -171,6 +171,10 @@ struct Settings {
     bool log_bodies = false;
 };
 
+// features.md P8: the decision about two users for one kind of what passes between them. `partner`:
+// the one that it was about.
+[[nodiscard]] Decision of_kind(const Decision&, const Partner* partner, Kind);
+
 class Snapshot {
 public:
     std::uint64_t generation = 0;

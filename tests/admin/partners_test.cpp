@@ -369,6 +369,32 @@ TEST_F(PartnersTest, ASheetTellsTheOtherSideWhatItNeedsAndNoMore) {
     EXPECT_PRED_FORMAT2(IsSubstring, "takes one domain", refused({"sheet", "a.example", "b"}, 2));
 }
 
+// P8.
+TEST_F(PartnersTest, APartnerPassesSomeKindsOnly) {
+    good({"add", "few.example", "type=federated", "stanzas=presence"});
+    const std::string said = good({"show", "few.example"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "only presence passes, in both directions (stanzas)", said);
+    const std::string sheet = good({"sheet", "few.example"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "no messages pass, in either direction", sheet);
+    EXPECT_PRED_FORMAT2(IsSubstring, "status notes are left out", sheet);
+    EXPECT_PRED_FORMAT2(IsSubstring, "queries (iq) are refused", sheet);
+    EXPECT_PRED_FORMAT2(IsNotSubstring, "may write", sheet);
+    const std::string explained = fedctl({"explain", "a@sip.example", "x@few.example"}).out;
+    EXPECT_PRED_FORMAT2(IsSubstring, "no: ", explained);
+    good({"set", "few.example", "stanzas+=message"});
+    EXPECT_PRED_FORMAT2(IsNotSubstring, "no messages", good({"sheet", "few.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "messages lose their markup", good({"sheet", "few.example"}));
+    good({"set", "few.example", "stanzas-=presence"});
+    EXPECT_EQ(attributes("few.example").at("stanzas"), "message (commit 3)");
+    EXPECT_PRED_FORMAT2(IsSubstring, "no presence passes", good({"sheet", "few.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "this must not be empty",
+                        refused({"set", "few.example", "stanzas-=message"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "'texts' is not one of the words",
+                        refused({"set", "few.example", "stanzas=texts"}));
+    good({"reset", "few.example", "stanzas"});
+    EXPECT_PRED_FORMAT2(IsNotSubstring, "passes, in both", good({"show", "few.example"}));
+}
+
 TEST_F(PartnersTest, AFileIsCommittedAsAWhole) {
     const std::string text = "partner/one.example/type = federated\nim.max_bytes = 1KiB\n";
     EXPECT_PRED_FORMAT2(IsSubstring, "nothing was changed",

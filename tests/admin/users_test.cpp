@@ -104,6 +104,11 @@ TEST_F(UsersTest, APolicyIsForSomePartnersOnly) {
                         "partners: ", refused({"policy", "set", "Group", "partners=not..one"}));
     good({"policy", "set", "Group", "partners="});
     EXPECT_PRED_FORMAT2(IsSubstring, "yes: ", explained("a@sip.example", "x@other.example"));
+    good({"partner", "set", "other.example", "stanzas=presence,iq"});  // P8
+    const std::string kinds = explained("a@sip.example", "x@other.example");
+    EXPECT_PRED_FORMAT2(IsSubstring, "no: what is of this kind doesn't pass", kinds);
+    EXPECT_PRED_FORMAT2(IsSubstring, "partner/other.example/stanzas = presence,iq", kinds);
+    EXPECT_PRED_FORMAT2(IsSubstring, "passes    only presence,iq", kinds);
     EXPECT_EQ(fedctl({"policy", "list"}).status, 0);
 }
 

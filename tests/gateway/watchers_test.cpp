@@ -231,25 +231,41 @@ TEST(Watchers, PolicyDecidesAsForMessages) {  // SEC-4, P4
     EXPECT_TRUE(scene.stanzas().empty());
 }
 
-TEST(Watchers, ARevokedPolicyEndsIt) {  // U6, ERR-46
-    Scene scene({}, 4);
-    scene.approved();
-    scene.stanza("", "", "balcony");
-    scene.notify(3);
-    auto settings = test::base_settings();
-    const auto before = test::compile(settings);
-    settings.emplace_back("policy/global/xmpp_access", "no");
-    const auto after = test::compile(settings);
-    for (auto& gateway : scene.world.gateways) gateway->reload(*after);
-    EXPECT_EQ(header_of(scene.notify(4), "Subscription-State"), "terminated;reason=rejected");
-    EXPECT_EQ(header_of(scene.notifies[3], "Content-Length"), "0");
-    EXPECT_TRUE(has(scene.sent(2), "type='unavailable'"));
-    scene.stanza("", "<show>dnd</show>", "balcony");
-    EXPECT_EQ(scene.quiet(), 4u);
-    EXPECT_TRUE(scene.subscribe({.call_id = "again"}).starts_with("SIP/2.0 403 "));
-    for (auto& gateway : scene.world.gateways) gateway->reload(*before);
-    scene.subscribe({.call_id = "later"});
-    EXPECT_TRUE(has(scene.notify(5), "Subscription-State: active"));
+TEST(Watchers, ARevokedPolicyEndsIt) {  // U6, P8, ERR-46
+    const Settings revoked = {{"policy/global/xmpp_access", "no"},
+                              {"partner/xmpp.example/stanzas", "message,iq"}};
+    for (const auto& change : revoked) {
+        Scene scene({}, 4);
+        scene.approved();
+        scene.stanza("", "", "balcony");
+        scene.notify(3);
+        auto settings = test::base_settings();
+        const auto before = test::compile(settings);
+        settings.push_back(change);
+        const auto after = test::compile(settings);
+        for (auto& gateway : scene.world.gateways) gateway->reload(*after);
+        EXPECT_EQ(header_of(scene.notify(4), "Subscription-State"), "terminated;reason=rejected");
+        EXPECT_EQ(header_of(scene.notifies[3], "Content-Length"), "0");
+        EXPECT_TRUE(has(scene.sent(2), "type='unavailable'"));
+        scene.stanza("", "<show>dnd</show>", "balcony");
+        EXPECT_EQ(scene.quiet(), 4u);
+        EXPECT_TRUE(scene.subscribe({.call_id = "again"}).starts_with("SIP/2.0 403 "));
+        for (auto& gateway : scene.world.gateways) gateway->reload(*before);
+        scene.subscribe({.call_id = "later"});
+        EXPECT_TRUE(has(scene.notify(5), "Subscription-State: active"));
+    }
+}
+
+TEST(Watchers, WithoutNotesStatesHaveNone) {  // P8
+    for (const bool notes : {true, false}) {
+        Scene scene(
+            Settings{{"partner/xmpp.example/stanzas", notes ? "presence,notes" : "presence"}});
+        scene.approved();
+        scene.stanza("", "<show>away</show><status>in the garden</status>", "balcony");
+        const std::string notify = scene.notify(3);
+        EXPECT_TRUE(has(notify, "away")) << notify;
+        EXPECT_EQ(has(notify, "in the garden"), notes) << notify;
+    }
 }
 
 TEST(Watchers, FiveDialogsOfOnePair) {  // SEC-4, PRES-79

@@ -228,6 +228,42 @@ struct Question {
     const char* policy = "";
 };
 
+TEST(Snapshot, SaysWhatPassesWithAPartner) {  // P8
+    const std::string text =
+        "federation.allow = yes\npolicy/global/federation_access = yes\n"
+        "policy/global/xmpp_access = yes\ndomain/sip.example/next_hop = sip:pool.sip.example\n"
+        "partner/default/stanzas = presence typing notes\n"
+        "partner/a.example/type = federated\n"
+        "partner/b.example/stanzas = html message\n"
+        "partner/b.example/type = public_unverified\n"
+        "partner/c.example/stanzas = html typing notes iq\n";
+    const Compiled c = make(text);
+    ASSERT_NE(c.snapshot, nullptr);
+    const auto passes = [&](const char* domain) {
+        std::string kinds;
+        const char* letter = "mpitnh";
+        for (int kind = 0; kind < 6; ++kind) {
+            if (c.snapshot->partner(domain)->passes(static_cast<Kind>(kind))) kinds += letter[kind];
+        }
+        return kinds;
+    };
+    EXPECT_EQ(passes("a.example"), "pn");  // no typing without messages
+    EXPECT_EQ(passes("b.example"), "mh");
+    EXPECT_EQ(passes("c.example"), "i");
+    const auto decides = [&](const char* domain, Direction direction, Kind kind) {
+        return of_kind(c.snapshot->may_converse("u", "sip.example", domain, direction),
+                       c.snapshot->partner(domain), kind)
+            .reason;
+    };
+    EXPECT_EQ(decides("a.example", Direction::kToXmpp, Kind::kPresence), Reason::kAllowed);
+    EXPECT_EQ(decides("a.example", Direction::kToXmpp, Kind::kMessage), Reason::kKindRefused);
+    EXPECT_EQ(decides("a.example", Direction::kFromXmpp, Kind::kMessage), Reason::kKindRefused);
+    // Before what an approval could change, and behind all else.
+    EXPECT_EQ(decides("b.example", Direction::kFromXmpp, Kind::kMessage), Reason::kApprovalNeeded);
+    EXPECT_EQ(decides("b.example", Direction::kFromXmpp, Kind::kPresence), Reason::kKindRefused);
+    EXPECT_EQ(decides("d.example", Direction::kToXmpp, Kind::kMessage), Reason::kPartnerUnknown);
+}
+
 TEST(Snapshot, SaysWhoMayConverseAndWhichRuleDecides) {
     using enum Direction;
     const std::string two_sites = open_with(
