@@ -171,6 +171,12 @@ struct FailureRow {
     std::uint64_t count = 0;  // since the start
 };
 
+// A user of ours whom traffic has shown to exist.
+struct SeenUser {
+    std::string address;  // in lower case
+    WallTime at{};        // last
+};
+
 class TraceBook;
 
 // A message that an administrator tries; both addresses are bare.
@@ -223,6 +229,8 @@ public:
     }
     // At most one row for each domain and direction.
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
+    // Listed or not; those of this node's gateway.
+    [[nodiscard]] virtual std::vector<SeenUser> seen_users() { return {}; }
     // What passes through the gateway, for `fedctl trace`. Null: no gateway is here.
     [[nodiscard]] virtual TraceBook* trace_book() { return nullptr; }
 

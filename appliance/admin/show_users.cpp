@@ -72,10 +72,13 @@ std::string show_policy(const Json& answer) {
 std::string show_users(const Json& answer) {
     std::vector<std::vector<std::string>> rows{
         {"USER", "NAME", "SITE", "GRANTED", "IN FORCE", "PARTNERS"}};
+    const bool seen = number_of(answer, "seen") > 0;
+    if (seen) rows.front().emplace_back("NOT LISTED, SEEN");
     for (const Json& row : array_of(answer, "users")) {
         rows.push_back({string_of(row, "address"), or_dash(string_of(row, "name")),
                         or_dash(string_of(row, "site")), or_dash(string_of(row, "granted")),
                         string_of(row, "policy"), yes_no(row, "converses")});
+        if (seen) rows.back().push_back(or_dash(string_of(row, "seen")));
     }
     if (rows.size() > 1) return show_table(rows);
     return number_of(answer, "listed") == 0
@@ -98,7 +101,8 @@ std::string show_user(const Json& answer) {
         return text.empty() ? text : "   (" + text + ")";
     };
     std::vector<std::vector<std::string>> rows{
-        {"user", string_of(answer, "address") + (bool_of(answer, "listed") ? "" : ", not listed")},
+        {"user", string_of(answer, "address") + (bool_of(answer, "listed") ? "" : ", not listed") +
+                     (answer.contains("seen") ? ", seen " + string_of(answer, "seen") : "")},
         {"name", or_dash(string_of(answer, "name")) + origin("name")},
         {"site", or_dash(string_of(answer, "site")) + origin("site")},
         {"granted", or_dash(string_of(answer, "granted")) + origin("policy")},

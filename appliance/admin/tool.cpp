@@ -134,10 +134,11 @@ partners="partner.example ..." with these alone:
   fedctl policy set POLICY ATTRIBUTE=VALUE...   global is always there
   fedctl policy remove POLICY... [--force]      global: as by default; --force: users have it, it is
                                                 taken from them
-  fedctl user list [--filter GLOB] [--policy POLICY] [--addresses]
-                                                those that are listed: imported, or granted a policy
+  fedctl user list [--filter GLOB] [--policy POLICY] [--seen] [--addresses]
+                                                those that are listed: imported, or granted a policy;
+                                                and those that SIP traffic has shown, --seen: alone
   fedctl user show ADDRESS                      which policy is in force, and why that one
-  fedctl user grant POLICY ADDRESS...           GLOB is for all listed whose address or name matches,
+  fedctl user grant POLICY ADDRESS...           GLOB is for all of these whose address or name matches,
                                                 - for addresses on standard input; null: take back
   fedctl user import FILE [--policy POLICY] [--ours-only]
                                                 CSV (columns sip_address, name, site, policy) or LDIF

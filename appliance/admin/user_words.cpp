@@ -17,7 +17,7 @@ constexpr std::string_view kPolicyActions[] = {"list", "show", "new", "set", "re
 constexpr std::string_view kUserActions[] = {"list", "show", "import", "grant", "remove"};
 constexpr std::string_view kChange[] = {"--dry-run", "--comment=", "--confirm="};
 constexpr std::string_view kRemove[] = {"--dry-run", "--comment=", "--confirm=", "--force"};
-constexpr std::string_view kList[] = {"--filter=", "--policy=", "--addresses"};
+constexpr std::string_view kList[] = {"--filter=", "--policy=", "--seen", "--addresses"};
 constexpr std::string_view kImport[] = {"--dry-run",
                                         "--comment=", "--confirm=", "--policy=", "--ours-only"};
 

@@ -9,6 +9,7 @@
 #include "appliance/admin/standing.hpp"
 #include "appliance/admin/verbs.hpp"
 #include "core/config/text.hpp"
+#include "core/config/timestamp.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -58,6 +59,15 @@ private:
     [[nodiscard]] bool is_listed(const std::string& user) const {
         return std::ranges::binary_search(listed_, user);
     }
+    // Those of them who are not listed.
+    [[nodiscard]] std::map<std::string, WallTime> seen() {
+        std::map<std::string, WallTime> users;
+        for (const SeenUser& one : host_.seen_users()) {
+            const auto user = normal(one.address);
+            if (user && is_ours(*user) && !is_listed(*user)) users.emplace(*user, one.at);
+        }
+        return users;
+    }
     [[nodiscard]] bool is_ours(const std::string& user) const {
         const auto domain = user.substr(user.rfind('@') + 1);
         return configuration_.snapshot().sip_domain(domain) != nullptr;
@@ -93,13 +103,22 @@ private:
         const std::string policy = typed.empty() ? "" : policy_name(tree_, typed);
         if (!policy.empty() && !is_policy(tree_, policy)) return no_policy(policy);
         Json rows = Json::array();
-        for (const std::string& user : listed_) {
-            if (!filter.empty() && !matches(filter, user)) continue;
+        const auto add = [&](const std::string& user, const WallTime* seen_at) {
+            if (!filter.empty() && !matches(filter, user)) return;
             Json row = user_json(user);
-            if (policy.empty() || string_of(row, "policy") == policy)
-                rows.push_back(std::move(row));
+            if (!policy.empty() && string_of(row, "policy") != policy) return;
+            if (seen_at != nullptr) row["seen"] = config::format_time(*seen_at);
+            rows.push_back(std::move(row));
+        };
+        if (!bool_of(request_, "seen")) {
+            for (const std::string& user : listed_) add(user, nullptr);
         }
-        return {{"ok", true}, {"users", std::move(rows)}, {"listed", listed_.size()}};
+        const auto others = seen();
+        for (const auto& [user, at] : others) add(user, &at);
+        return {{"ok", true},
+                {"users", std::move(rows)},
+                {"listed", listed_.size()},
+                {"seen", others.size()}};
     }
 
     Json show() {
@@ -108,6 +127,10 @@ private:
         if (!is_ours(*user)) return refusal(not_ours(*user));
         Json answer{{"ok", true}, {"listed", is_listed(*user)}};
         answer.update(user_json(*user));
+        const auto others = seen();
+        if (const auto at = others.find(*user); at != others.end()) {
+            answer["seen"] = config::format_time(at->second);
+        }
         Json origins = Json::object();
         for (const std::string& leaf : attributes_of("user")) {
             if (const Entry* entry = tree_.find(key_of(*user, leaf.c_str()))) {
@@ -129,9 +152,14 @@ private:
                        (meant.empty() ? "; fedctl policy new " + name + " makes it" : meant));
     }
 
-    // Addresses, patterns of listed ones' addresses or names, and names. Null: good.
-    Json select(std::vector<std::string>& users) const {
+    // Addresses, patterns of listed ones' addresses or names (and of seen ones' addresses, where
+    // `more`), and names. Null: good.
+    Json select(std::vector<std::string>& users, bool more = false) {
         std::set<std::string> chosen;
+        std::vector<std::string> all = listed_;
+        if (more) {
+            for (const auto& [user, at] : seen()) all.push_back(user);
+        }
         for (const std::string& typed : typed_) {
             // An address may have such characters in it: who is listed by them is meant, alone.
             const auto literal = normal(typed);
@@ -144,7 +172,7 @@ private:
             }
             const std::size_t before = chosen.size();
             bool any = false;
-            for (const std::string& user : listed_) {
+            for (const std::string& user : all) {
                 if (!matches(typed, user)) continue;
                 any = true;
                 chosen.insert(user);
@@ -185,7 +213,7 @@ private:
         if (typed.empty()) return refusal("user grant needs a policy, or null");
         if (Json refused = read_policy(typed, policy); !refused.is_null()) return refused;
         std::vector<std::string> users;
-        if (Json refused = select(users); !refused.is_null()) return refused;
+        if (Json refused = select(users, true); !refused.is_null()) return refused;
         Tree next = committed();
         for (const std::string& user : users) {
             if (tree_.text("user/*/policy", user) == policy && is_listed(user)) continue;

@@ -75,6 +75,7 @@ struct Conversation {
     bool starting = false;        // the engine's: not from within itself
     bool sip_wrote = false;       // features.md A6: our user has written first
     bool archiving_told = false;  // features.md U10
+    bool sip_seen = false;        // that there is such a user of ours was noted
     LoopGuard guard_x2s;
     LoopGuard guard_s2x;
     Typing typing;

@@ -436,6 +436,7 @@ void Gateway::on_answer(const link::Answer& answer) { engine_->on_answer(answer)
 std::vector<PortRow> Gateway::ports() const { return engine_->ports(); }
 std::vector<TargetRow> Gateway::targets() const { return engine_->targets(); }
 GatewayStatus Gateway::status() const { return engine_->status(); }
+std::vector<SeenUser> Gateway::seen_users() const { return engine_->seen_users(); }
 Tracer& Gateway::tracer() { return engine_->tracer(); }
 TrialStart Gateway::begin_trial(const TrialOrder& order) { return engine_->begin_trial(order); }
 TrialRow Gateway::trial(std::uint64_t id) const { return engine_->trial(id); }

@@ -177,6 +177,7 @@ public:
     [[nodiscard]] std::vector<PortRow> ports();
     [[nodiscard]] std::vector<TargetRow> targets();
     [[nodiscard]] GatewayStatus status();
+    [[nodiscard]] std::vector<SeenUser> seen_users() const { return seen_users_.list(); }
     [[nodiscard]] Tracer& tracer() { return tracer_; }
     [[nodiscard]] TrialStart begin_trial(const TrialOrder&);
     [[nodiscard]] TrialRow trial(std::uint64_t id);
@@ -191,6 +192,9 @@ private:
     [[nodiscard]] bool send_to(std::uint32_t shard, GatewayRecord, std::initializer_list<Bytes>);
     void size_memory();
     [[nodiscard]] Instant now() const { return shard_.loop().now(); }
+    void note_seen(const AddressView& sip) {
+        seen_users_.note(sip.user, sip.domain_ascii, shard_.loop().wall_now());
+    }
     void count(Counter counter) { shard_.stats().add(counter); }
     void drop(const char* what) override;  // GEN-4
     [[nodiscard]] bool forward(std::uint32_t owner, const link::FromPartner&);
@@ -238,6 +242,7 @@ private:
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault) override;
     [[nodiscard]] bool may_redirect(const ClientRequest&, const sip::Uri& contact) override;
     [[nodiscard]] bool report(ClientRequest&, const sip::Message* response);
+    void note_reached(Conversation&, const ClientRequest&);
     void tell_untold();
     void write_contact(const sip::Message& response, Sink&);
 
@@ -341,6 +346,7 @@ private:
     SipAgent agent_;
     Watches watches_{static_cast<PresenceHost&>(*this)};
     Watchers watchers_{static_cast<PresenceHost&>(*this)};
+    SeenUsers seen_users_;
     ReceiptIds receipts_;
     xml::Framer framer_;  // of documents in bodies
     Slab<ShownTyping> shown_typing_;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/gateway/seen_users.hpp"
 #include "appliance/gateway/subscription_quota.hpp"
 #include "appliance/gateway/trial.hpp"
 #include "appliance/link/link.hpp"
@@ -119,6 +120,7 @@ public:
     [[nodiscard]] std::vector<PortRow> ports() const;
     [[nodiscard]] std::vector<TargetRow> targets() const;
     [[nodiscard]] GatewayStatus status() const;
+    [[nodiscard]] std::vector<SeenUser> seen_users() const;
     [[nodiscard]] Tracer& tracer();
     // Ends soon after, well or not; trial() says how, until kTrials more have begun.
     [[nodiscard]] TrialStart begin_trial(const TrialOrder&);

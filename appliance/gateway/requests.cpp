@@ -336,6 +336,7 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
     }
     switch (request.method) {
         case sip::Method::kSubscribe:
+            note_seen(call->from);
             return watchers_.take_subscribe(request, *call, call->pair, to_tag, origin);
         default: return take_message(request, *call, origin);
     }

@@ -54,6 +54,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
     };
     const rules::Decision decision = call.decision_on(rules::Kind::kMessage);
     if (!decision.allowed()) {  // ERR-46
+        if (origin.trial == 0) note_seen(call.from);
         count(Counter::kPolicyRefused);
         shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},
                                                      {"partner", call.to.domain_ascii},
@@ -92,6 +93,10 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
+    if (!conversation->sip_seen && origin.trial == 0) {
+        conversation->sip_seen = true;
+        note_seen(call.from);
+    }
     return give_to_edge(request, call, read, *conversation, origin, merge);
 }
 

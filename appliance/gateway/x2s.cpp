@@ -321,7 +321,10 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
                         answered ? response->reason : explain(fault));
         agent_.release(request);
     } else if (delivered) {
-        if (request.status == 200) tell_received(request);  // RCPT-5
+        if (request.status == 200) {
+            tell_received(request);  // RCPT-5
+            if (!conversation->sip_seen) note_reached(*conversation, request);
+        }
         if (owes_archiving_notice(*conversation)) tell_archiving(*conversation, request, *response);
         count(Counter::kMessagesX2sDelivered);
         agent_.release(request);
@@ -337,6 +340,14 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
     }
     conversation->busy = false;
     start_next(*conversation);
+}
+
+// Not one for whom a message was kept (202): that may be anybody.
+void Gateway::Engine::note_reached(Conversation& conversation, const ClientRequest& request) {
+    Address to;
+    FEDGATE_CHECK(read_jid(request.to(), to));  // it was read when the message came
+    conversation.sip_seen = true;
+    note_seen(to);
 }
 
 // IM-17. False: the edge has no room now.

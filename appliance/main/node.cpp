@@ -694,6 +694,20 @@ std::vector<admin::FailureRow> Node::failures() {
     return all;
 }
 
+std::vector<admin::SeenUser> Node::seen_users() {
+    std::map<std::string, WallTime> latest;  // of all cores
+    for (gateway::SeenUser& one : gather<gateway::SeenUser>([](Worker& worker) {
+             return worker.gateway() ? worker.gateway()->seen_users()
+                                     : std::vector<gateway::SeenUser>();
+         })) {
+        WallTime& at = latest[std::move(one.address)];
+        at = std::max(at, one.at);
+    }
+    std::vector<admin::SeenUser> all;
+    for (const auto& [address, at] : latest) all.push_back({address, at});
+    return all;
+}
+
 std::string Node::start_trace(const admin::TraceWish& wish) {
     const gateway::TraceFilter filter{wish.partner, wish.user};
     const bool started = on_every_shard([filter, time = wish.time](std::uint32_t, Worker& worker) {

@@ -48,6 +48,7 @@ public:
     [[nodiscard]] bool cores_answer() override;
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
+    [[nodiscard]] std::vector<admin::SeenUser> seen_users() override;
     [[nodiscard]] admin::TraceBook* trace_book() override { return gateway_ ? &trace_ : nullptr; }
     [[nodiscard]] std::uint64_t begin_trial(const admin::TrialOrder&, std::string& why) override;
     [[nodiscard]] std::optional<admin::Trial> trial(std::uint64_t id) override;

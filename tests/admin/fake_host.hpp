@@ -25,6 +25,7 @@ public:
         return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}};
     }
     std::vector<FailureRow> failures() override { return failure_rows; }
+    std::vector<SeenUser> seen_users() override { return seen; }
     void open_stream(const std::string& our, const std::string& their) override {
         opened.emplace_back(our, their);
     }
@@ -73,6 +74,7 @@ public:
     std::vector<Port> port_rows;
     std::vector<StreamRow> stream_rows;
     std::vector<FailureRow> failure_rows;
+    std::vector<SeenUser> seen;
     std::vector<std::uint64_t> published;
     std::vector<Received> received;
     std::vector<Held> told;

@@ -163,6 +163,33 @@ TEST_F(UsersTest, IsGrantedByAddressPatternNameAndPipe) {
               "ana@paris.example\nken@sip.example\nnew@sip.example\n");
 }
 
+// Nobody has imported them: SIP traffic has shown that they are there.
+TEST_F(UsersTest, WhoWasSeenCanBeGrantedAPolicy) {
+    good({"policy", "new", "FedPic", "federation_access=yes", "xmpp_access=yes"});
+    good({"user", "import", "-"}, "sip_address,name\nken@sip.example,Ken Myer\n");
+    const WallTime noon{std::chrono::seconds(1'790'000'000)};
+    host_.seen = {{"ken@sip.example", noon},
+                  {"pilar@sip.example", noon},
+                  {"x@not-ours.example", noon},
+                  {"a b@sip.example", noon}};  // can't have a key
+    const std::string listed = good({"user", "list", "--filter", "*@sip.example"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "NOT LISTED, SEEN", listed);
+    EXPECT_PRED_FORMAT2(IsSubstring, "pilar@sip.example", listed);
+    EXPECT_PRED_FORMAT2(IsSubstring, "2026-09-21T", listed);
+    EXPECT_EQ(good({"user", "list", "--seen", "--addresses"}), "pilar@sip.example\n");
+    EXPECT_PRED_FORMAT2(IsSubstring, "not listed, seen 2026-09-21T",
+                        good({"user", "show", "pilar@sip.example"}));
+    EXPECT_PRED_FORMAT2(IsSubstring, "pilar@sip.example is not listed",
+                        refused({"user", "remove", "pilar@sip.example"}));
+    EXPECT_EQ(configuration_->committed().number, 2U);  // seeing changes nothing
+    good({"cs", "Get-CsUser | Grant-CsExternalAccessPolicy -PolicyName FedPic"});
+    EXPECT_EQ(policy_of("pilar@sip.example"), "FedPic");
+    EXPECT_EQ(good({"user", "list", "--seen", "--addresses"}), "");
+    host_.seen.push_back({"ana@sip.example", noon});
+    good({"user", "grant", "FedPic", "an*@sip.example"});
+    EXPECT_EQ(policy_of("ana@sip.example"), "FedPic");
+}
+
 TEST_F(UsersTest, WhatCannotBeGrantedIsSaid) {
     good({"policy", "new", "FedPic"});
     for (const auto& [words, why] :

@@ -1446,6 +1446,15 @@ TEST(Watchers, Memory) {
         used = mallinfo2().uordblks + mallinfo2().hblkhd;
     };
     constexpr int kCount = 1'024;
+    // Whom it has seen costs the same with and without subscriptions, and has its own bound.
+    for (int i = 0; i < 2 * kCount; ++i) {
+        const std::string name = std::to_string(i);
+        scene.peer->send_tcp(scene.world.sip_address(),
+                             World::request(name, "", "", "TCP", "sip:a@stranger.example",
+                                            "sip:user" + name + "@sip.example"));
+    }
+    ASSERT_TRUE(scene.world.until([&] { return scene.peer->responses.size() == 2 * kCount; }));
+    EXPECT_EQ(scene.world.gateway().seen_users().size(), 2u * kCount);
     std::size_t before = 0;
     std::size_t after = 0;
     add(0, kCount, before);

@@ -119,6 +119,22 @@ class Messages(PeerTest):
         self.assertEqual(bodies, [(ROMEO, "We keep what is said."), (ROMEO, "first"), (ROMEO, "second"),
                                   (f"benvolio@{SIP_DOMAIN}", "We keep what is said."), (ROMEO, "last")])
 
+    async def test_who_was_seen_can_be_granted_a_policy(self):    # U4
+        world = await self.world(keys={"policy/none/description": "nothing", f"user/mute@{SIP_DOMAIN}/policy": "none"})
+        await self.both_ways(world)
+        world.juliet.message(f"benvolio@{SIP_DOMAIN}", "you, too")
+        await world.agent.wait_for_message("you, too")
+        world.agent.status = 404
+        stanza_id = world.juliet.message(f"nobody@{SIP_DOMAIN}", "you, too")
+        await world.juliet.wait_for_error(stanza_id)
+
+        async def seen():
+            return (await world.fedgate.control("user", "list", "--seen", "--addresses")).split()
+        self.assertEqual(await seen(), [f"benvolio@{SIP_DOMAIN}", ROMEO])
+        await world.fedgate.control("cs", "Get-CsUser | Grant-CsExternalAccessPolicy -PolicyName none")
+        self.assertEqual(await seen(), [])
+        self.assertEqual((await world.send_from_romeo("no more")).status, 403)
+
     async def test_ports_show_the_listener_and_the_connection(self):
         world = await self.world()
         await self.both_ways(world)
