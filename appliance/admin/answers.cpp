@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "appliance/admin/wall_clock.hpp"
+
 namespace fedgate::admin {
 
 namespace {
@@ -160,7 +162,7 @@ Json commit_answer(bool good, bool dry, const config::Problems& problems,
     if (good) {
         answer["commit"] =
             dry ? configuration.next_commit().commit : configuration.committed().number;
-        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        const auto now = wall_now();
         if (dry) return answer;
         if (const auto left = configuration.unconfirmed_for(now)) {
             answer["taken_back_s"] = left->count();

@@ -12,6 +12,7 @@
 #include "appliance/admin/questions.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/base/file.hpp"
 #include "core/config/text.hpp"
 #include "core/config/timestamp.hpp"
@@ -30,7 +31,7 @@ public:
     int run() {
         std::string why, file;
         if (!read_plan(why)) return fail(why);
-        std::vector<std::string> purposes = split_names(value("--for"));
+        std::vector<std::string> purposes = split(value("--for"));
         if (has("--cancel")) return cancel(purposes);
         if (words().size() != 1) {
             return usage(
@@ -42,7 +43,7 @@ public:
         if (purposes.empty()) purposes = {string_of(info_of(words()[0]), "purpose", "external")};
         std::string key = value("--key", key_of(file));
         if (key.empty()) return fail("the key of " + file + " is not known: --key FILE");
-        WallTime then = this_second();
+        WallTime then = wall_now();
         if (has("--effective") && !read_effective(then, why)) return fail(why);
         std::string warnings;
         for (const std::string& name : purposes) {
@@ -83,7 +84,7 @@ protected:
         auto time = config::parse_time(text);
         if (!time) time = config::parse_time(text + "T00:00:00Z");
         if (time) from = *time;
-        if (time && from > this_second()) return true;
+        if (time && from > wall_now()) return true;
         why = config::in_quotes(text) +
               (time ? " is past" : " is no date: 2026-12-01, or 2026-12-01T06:00:00Z (UTC)");
         return false;
@@ -128,7 +129,7 @@ private:
             const Json found = array_of(answer, "keys");
             const std::string next = found.empty() ? "" : string_of(found[0], "value");
             const auto from = config::parse_time(next.substr(0, next.find(' ')));
-            if (from && *from <= this_second()) {
+            if (from && *from <= wall_now()) {
                 return fail("what was scheduled for " + name + " is in use since " +
                             config::format_time(*from) +
                             ": use another with fedctl cert assign NAME --for " + name);
@@ -166,14 +167,14 @@ public:
         std::string purpose_name = string_of(info_of(requested), "purpose", "external");
         if (!read_purpose(purpose_name, why)) return usage(why);
         if (name.empty()) {
-            name = requested.empty() ? free_name(purpose_name + "-" + readable_day(this_second()))
+            name = requested.empty() ? free_name(purpose_name + "-" + readable_day(wall_now()))
                                      : requested;
         }
         if (!is_name(name))
             return fail(config::in_quotes(name) + " can't be a name: letters, digits, - _ .");
         // It may be kept before it is valid, and assigned from then on.
         const auto leaf = net::parse_certificate(bundle.ders.front());
-        const WallTime then = leaf ? std::max(this_second(), leaf->not_before) : this_second();
+        const WallTime then = leaf ? std::max(wall_now(), leaf->not_before) : wall_now();
         const Json found = check_bundle(bundle, use_of(purpose_name), then);
         if (has_error(found)) {
             explicit_bzero(bundle.key.data(), bundle.key.size());
@@ -205,7 +206,7 @@ public:
             write_owned_file(path_of(name, ".pem"), pem_of(bundle.ders), false, why);
         explicit_bzero(bundle.key.data(), bundle.key.size());
         if (!written) return fail(why);
-        Json what = describe_certificate(bundle.ders.front(), this_second());
+        Json what = describe_certificate(bundle.ders.front(), wall_now());
         std::string text = "Imported " + name + ", with " + std::to_string(bundle.ders.size() - 1) +
                            " of its chain:\n" + show_details(what) + show_findings(found);
         if (!has("--assign")) {
@@ -219,7 +220,7 @@ public:
 private:
     int would_import(const std::string& name, const std::string& purpose_name, const Bundle& bundle,
                      const Json& found) const {
-        Json what = describe_certificate(bundle.ders.front(), this_second());
+        Json what = describe_certificate(bundle.ders.front(), wall_now());
         const std::string text = "dry run, nothing was changed; it would be imported as " + name +
                                  (has("--assign") ? ", and assigned to " + purpose_name : "") +
                                  ":\n" + show_details(what) + show_findings(found);

@@ -11,6 +11,7 @@
 #include "appliance/admin/certificate_verbs.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/base/file.hpp"
 #include "net/certificate.hpp"
 
@@ -41,7 +42,7 @@ public:
                      {"used_for", show_uses(uses)},
                      {"uses", uses}};
             if (ders && !ders->empty()) {
-                row["certificate"] = describe_certificate(ders->front(), this_second());
+                row["certificate"] = describe_certificate(ders->front(), wall_now());
                 row["state"] = "certificate";
             } else {
                 row["state"] = there || is_there(file) ? "unreadable" : "request";
@@ -103,7 +104,7 @@ public:
                      (bool_of(info, "exportable") ? "" : " (key not exportable)") + "\n";
         }
         for (const std::string& der : bundle.ders) {
-            Json what = describe_certificate(der, this_second());
+            Json what = describe_certificate(der, wall_now());
             shown += (chain.empty() ? "" : "then, of its chain:\n") + show_details(what);
             chain.push_back(std::move(what));
         }
@@ -123,7 +124,7 @@ public:
             Bundle bundle;
             std::string file;
             if (!read_bundle(typed, bundle, file, why)) return false;
-            Json found = check_bundle(bundle, use_of(purpose_name), this_second());
+            Json found = check_bundle(bundle, use_of(purpose_name), wall_now());
             explicit_bzero(bundle.key.data(), bundle.key.size());
             good = good && !has_error(found);
             text += file + ", for " + purpose_name +

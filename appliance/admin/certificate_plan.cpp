@@ -6,6 +6,7 @@
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/certificates.hpp"
 #include "appliance/admin/configuration.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/address.hpp"
 #include "core/config/timestamp.hpp"
 
@@ -39,7 +40,7 @@ public:
 
 private:
     static Json of(const std::string& prefix, const rules::TlsFiles& set, bool used, Json names) {
-        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        const auto now = wall_now();
         const rules::TlsFiles files = set.at(now);  // without what is scheduled, once it is in use
         Json out{{"certificate", files.certificate},
                  {"key", files.key},

@@ -7,6 +7,7 @@
 #include "appliance/admin/questions.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 #include "net/certificate.hpp"
@@ -112,8 +113,8 @@ private:
         said_.options["--for"] = wish.purpose;
         if (!read_purpose(wish.purpose, why)) return false;
         wish.friendly_name = ask("--friendly-name", "Friendly name",
-                                 "Fedgate " + wish.purpose + " " + readable_day(this_second()));
-        wish.name = value("--name", free_name(wish.purpose + "-" + readable_day(this_second())));
+                                 "Fedgate " + wish.purpose + " " + readable_day(wall_now()));
+        wish.name = value("--name", free_name(wish.purpose + "-" + readable_day(wall_now())));
         if (!is_name(wish.name)) {
             why = config::in_quotes(wish.name) + " can't be a name: letters, digits, - _ .";
             return false;
@@ -161,7 +162,7 @@ private:
     }
 
     bool gather_names(Wish& wish, std::string& why) {
-        std::vector<std::string> without = split_names(value("--without"));
+        std::vector<std::string> without = split(value("--without"));
         const bool asked = asks_;
         if (asked) out_ << "Names that the configuration asks for:\n";
         for (const Json& one : array_of(purpose(wish.purpose), "names")) {
@@ -176,7 +177,7 @@ private:
             }
             wish.names.push_back(name);
         }
-        for (const std::string& typed : split_names(ask("--extra", "Further names", ""))) {
+        for (const std::string& typed : split(ask("--extra", "Further names", ""))) {
             const bool wild = typed.starts_with("*.");
             const auto name = config::normalise_domain(wild ? typed.substr(2) : typed);
             if (!name) {

@@ -15,6 +15,7 @@
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/base/file.hpp"
 #include "core/config/text.hpp"
 #include "core/config/timestamp.hpp"
@@ -24,20 +25,10 @@ namespace fedgate::admin {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
-
-}  // namespace
-
 Secret::~Secret() { explicit_bzero(text.data(), text.size()); }
 
 bool is_purpose(const std::string& name) {
     return std::ranges::find(kPurposes, name) != std::end(kPurposes);
-}
-
-WallTime this_second() {
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
 bool is_there(const std::string& path) {
@@ -48,25 +39,6 @@ bool is_there(const std::string& path) {
 bool read_yes(const std::string& text, bool& flag) {
     flag = text == "yes" || text == "y" || text == "true" || text == "on" || text == "1";
     return flag || text == "no" || text == "n" || text == "false" || text == "off" || text == "0";
-}
-
-std::string joined(const std::vector<std::string>& items) {
-    std::string text;
-    for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
-    return text;
-}
-
-std::vector<std::string> split_names(const std::string& text) {
-    std::vector<std::string> items;
-    std::string item;
-    for (const char c : text + ",") {
-        if (c != ',' && c != ' ') {
-            item += c;
-        } else if (!item.empty()) {
-            items.push_back(std::exchange(item, {}));
-        }
-    }
-    return items;
 }
 
 // --- what people read
@@ -260,7 +232,7 @@ Json CertificateVerbs::uses_of(const std::string& file) const {
         const Json& what = purpose(name);
         const bool next = what.contains("next");
         const std::string from = next ? string_of(what["next"], "from") : std::string();
-        const bool over = next && from <= config::format_time(this_second());
+        const bool over = next && from <= config::format_time(wall_now());
         if (!over && string_of(what, "certificate") == file) uses.push_back({{"purpose", name}});
         if (next && string_of(what["next"], "certificate") == file) {
             uses.push_back({{"purpose", name}});

@@ -83,14 +83,10 @@ private:
 [[nodiscard]] std::string show_uses(const Json& uses);
 [[nodiscard]] std::string show_findings(const Json& findings);
 [[nodiscard]] std::string show_details(const Json& certificate);
-[[nodiscard]] std::string joined(const std::vector<std::string>& items);
-// At commas and blanks.
-[[nodiscard]] std::vector<std::string> split_names(const std::string& text);
 // `yes`, `no` and their like. False: it is neither.
 [[nodiscard]] bool read_yes(const std::string& text, bool& flag);
 // Also where one may not look: then what is done with it says why.
 [[nodiscard]] bool is_there(const std::string& path);
-[[nodiscard]] WallTime this_second();
 
 // The verbs. Each returns the exit status.
 [[nodiscard]] int request_certificate(const CertificateToolOptions&, Words);

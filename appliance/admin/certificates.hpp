@@ -13,6 +13,9 @@ namespace fedgate::admin {
 
 class Configuration;
 
+// Of Debian: what the system believes.
+constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
+
 // `plan`: what certificates the configuration asks for: for each purpose (`external`, `internal`,
 // `sip`) its files, and `names` with why each is wanted; `directory`, where fedctl keeps them.
 [[nodiscard]] Json answer_cert(const Json& request, const Configuration&);

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/words.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -234,12 +235,6 @@ std::string fault_of_select(const ShellCommand& command) {
     return {};
 }
 
-std::string joined(const std::vector<std::string>& items) {
-    std::string text;
-    for (const std::string& one : items) text += (text.empty() ? "" : " ") + one;
-    return text;
-}
-
 // `yes`, or empty: it is none.
 std::string bool_text(const ShellValue& value) {
     if (value.kind == Kind::kTrue) return "yes";
@@ -277,7 +272,7 @@ std::string add_setting(const CmdletParameter& parameter, const ShellValue& valu
         }
         case T::kList: {
             if (value.kind != Kind::kTable) {
-                settings.push_back(key + "=" + joined(value.texts()));
+                settings.push_back(key + "=" + joined(value.texts(), " "));
                 return {};
             }
             for (const auto& [name, items] : value.table) {
@@ -287,7 +282,7 @@ std::string add_setting(const CmdletParameter& parameter, const ShellValue& valu
                                          : lower == "replace" ? "="
                                                               : nullptr;
                 if (sign == nullptr) return "in @{ } stands Add, Remove or Replace, not " + name;
-                settings.push_back(key + sign + joined(items));
+                settings.push_back(key + sign + joined(items, " "));
             }
             return {};
         }

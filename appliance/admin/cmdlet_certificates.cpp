@@ -7,6 +7,7 @@
 #include "appliance/admin/certificate_tool.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
+#include "appliance/admin/words.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -20,34 +21,28 @@ using config::lower_ascii;
 struct TypeRow {
     std::string_view name, purpose;
 };
-constexpr TypeRow kTypes[] = {{"AccessEdgeExternal", "external"},
-                              {"External", "external"},
-                              {"XMPPServer", "external"},
-                              {"Internal", "internal"},
-                              {"Default", "sip"},
-                              {"DataEdgeExternal", ""},
-                              {"AudioVideoAuthentication", ""},
-                              {"WebServicesExternal", ""},
-                              {"WebServicesInternal", ""},
-                              {"WsFedTokenTransfer", ""},
-                              {"OAuthTokenIssuer", ""},
-                              {"LogRetentionService", ""},
-                              {"iPhoneAPNService", ""},
-                              {"iPadAPNService", ""},
-                              {"MPNService", ""},
-                              {"PICWebService", ""},
-                              {"ProvisionService", ""}};
+constexpr TypeRow kTypeRows[] = {{"AccessEdgeExternal", "external"},
+                                 {"External", "external"},
+                                 {"XMPPServer", "external"},
+                                 {"Internal", "internal"},
+                                 {"Default", "sip"},
+                                 {"DataEdgeExternal", ""},
+                                 {"AudioVideoAuthentication", ""},
+                                 {"WebServicesExternal", ""},
+                                 {"WebServicesInternal", ""},
+                                 {"WsFedTokenTransfer", ""},
+                                 {"OAuthTokenIssuer", ""},
+                                 {"LogRetentionService", ""},
+                                 {"iPhoneAPNService", ""},
+                                 {"iPadAPNService", ""},
+                                 {"MPNService", ""},
+                                 {"PICWebService", ""},
+                                 {"ProvisionService", ""}};
 constexpr const char* kOurTypes = "AccessEdgeExternal, XMPPServer, Internal and Default (SIP)";
 
 std::string type_of(const std::string& purpose) {
-    const auto* const row = std::ranges::find(kTypes, purpose, &TypeRow::purpose);
-    return std::string(row == std::end(kTypes) ? purpose : row->name);
-}
-
-std::string joined(const std::vector<std::string>& items, const char* between) {
-    std::string text;
-    for (const std::string& one : items) text += (text.empty() ? "" : between) + one;
-    return text;
+    const auto* const row = std::ranges::find(kTypeRows, purpose, &TypeRow::purpose);
+    return std::string(row == std::end(kTypeRows) ? purpose : row->name);
 }
 
 // As people copy it from Windows: with blanks, in either case.
@@ -142,12 +137,12 @@ private:
                 all.emplace_back(config::trim(name));
         }
         for (const std::string& name : all) {
-            const auto* const row = std::ranges::find_if(kTypes, [&name](const TypeRow& type) {
+            const auto* const row = std::ranges::find_if(kTypeRows, [&name](const TypeRow& type) {
                 return lower_ascii(type.name) == lower_ascii(name);
             });
-            if (row == std::end(kTypes)) {
+            if (row == std::end(kTypeRows)) {
                 Words known;
-                for (const TypeRow& type : kTypes) known.emplace_back(type.name);
+                for (const TypeRow& type : kTypeRows) known.emplace_back(type.name);
                 return fail(in_quotes(name) + " is no type of certificate" +
                             did_you_mean(name, known) + "; there are " + kOurTypes);
             }

@@ -51,7 +51,7 @@ constexpr P kNamed[] = {
     {"Filter", T::kText, "", ""},
     {"LocalStore", T::kSwitch, "", ""},
 };
-constexpr P kRemove[] = {{"Identity", T::kText, "", ""}};
+constexpr P kIdentity[] = {{"Identity", T::kText, "", ""}};
 constexpr P kGrant[] = {
     {"Identity", T::kText, "", ""},
     {"PolicyName", T::kText, "", ""},
@@ -234,13 +234,13 @@ constexpr CmdletRow kCmdlets[] = {
     {"New-CsExternalAccessPolicy", Cmdlet::kPolicyNew, kPolicy, ""},
     {"Set-CsExternalAccessPolicy", Cmdlet::kPolicySet, kPolicy, ""},
     {"Get-CsExternalAccessPolicy", Cmdlet::kPolicyGet, kNamed, ""},
-    {"Remove-CsExternalAccessPolicy", Cmdlet::kPolicyRemove, kRemove, ""},
+    {"Remove-CsExternalAccessPolicy", Cmdlet::kPolicyRemove, kIdentity, ""},
     {"Grant-CsExternalAccessPolicy", Cmdlet::kPolicyGrant, kGrant, "", {"Identity", "PolicyName"}},
     {"Get-CsUser", Cmdlet::kUserGet, kUser, ""},
     {"New-CsXmppAllowedPartner", Cmdlet::kPartnerNew, kPartner, ""},
     {"Set-CsXmppAllowedPartner", Cmdlet::kPartnerSet, kPartner, ""},
     {"Get-CsXmppAllowedPartner", Cmdlet::kPartnerGet, kNamed, ""},
-    {"Remove-CsXmppAllowedPartner", Cmdlet::kPartnerRemove, kRemove, ""},
+    {"Remove-CsXmppAllowedPartner", Cmdlet::kPartnerRemove, kIdentity, ""},
     {"Get-CsXmppGatewayConfiguration", Cmdlet::kSettingsGet, kGateway, ""},
     {"Set-CsXmppGatewayConfiguration", Cmdlet::kSettingsSet, kGateway, ""},
     {"Get-CsXmppGatewaySettings", Cmdlet::kSettingsGet, kGateway, kSettingsName},

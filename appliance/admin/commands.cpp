@@ -19,6 +19,7 @@
 #include "appliance/admin/trace.hpp"
 #include "appliance/admin/trials.hpp"
 #include "appliance/admin/users.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/timestamp.hpp"
 
@@ -118,7 +119,7 @@ Json status_of(AdminHost& host, const Configuration& configuration, const TestSc
         status.remarks.push_back(schedule->remark());
     for (const std::string& remark : configuration.remarks()) status.remarks.push_back(remark);
     const rules::Settings& settings = configuration.snapshot().settings;
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto now = wall_now();
     Json out{{"ok", true},
              {"version", FEDGATE_VERSION},
              {"state", status.state},

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "appliance/admin/host.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/base/limits.hpp"
 #include "core/config/text.hpp"
 
@@ -20,10 +21,6 @@ constexpr std::chrono::seconds kTryAgain(30);  // to use what could not be used
 constexpr std::chrono::seconds kAskAgain(60);
 constexpr std::chrono::seconds kToldOf = 3 * kAskAgain;
 constexpr std::chrono::seconds kSignAgain(600);  // where the own certificate is not good either
-
-WallTime now() {
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 
 // What is set in neither can only differ by the template.
 std::vector<Change> differences(const Tree& before, const Tree& after) {
@@ -155,11 +152,11 @@ std::vector<std::string> Configuration::remarks() const {
         all.push_back(text_of(peer, one) +
                       "; asked for again every 60 s, and when that may have changed");
     }
-    if (const auto left = unconfirmed_for(now())) {
+    if (const auto left = unconfirmed_for(wall_now())) {
         all.push_back("commit " + std::to_string(committed_.number) + " is taken back in " +
                       std::to_string(left->count()) + " s, unless fedctl config confirm is said");
     }
-    if (const std::string why = why_not_set(now()); !why.empty()) all.push_back(why);
+    if (const std::string why = why_not_set(wall_now()); !why.empty()) all.push_back(why);
     return all;
 }
 
@@ -172,8 +169,8 @@ const rules::Snapshot* Configuration::load(Problems& problems) {
     committed_ = commits_.latest(problems);
     for (std::size_t i = before; i < problems.size(); ++i) remarks_.push_back(problems[i].line());
     if (committed_.unconfirmed() && committed_.take_back_at == WallTime{}) {
-        committed_.take_back_at =
-            now() + std::chrono::duration_cast<std::chrono::seconds>(committed_.confirm_within);
+        committed_.take_back_at = wall_now() + std::chrono::duration_cast<std::chrono::seconds>(
+                                                   committed_.confirm_within);
     }
     // What nobody has signed is this node's alone.
     const std::vector<std::uint64_t> kept = commits_.numbers();
@@ -186,7 +183,7 @@ const rules::Snapshot* Configuration::load(Problems& problems) {
         }
     }
     // One that was to be confirmed by now is not in force again, not even until the first turn.
-    const bool overdue = unconfirmed_for(now()) == std::chrono::seconds(0);
+    const bool overdue = unconfirmed_for(wall_now()) == std::chrono::seconds(0);
     next.committed = overdue ? committed_.taking_it_back().settings : committed_.settings;
     warn_of_overridden(next.files, next.committed, problems);
     std::vector<Change> changes;
@@ -266,7 +263,7 @@ bool Configuration::reload(AdminHost& host, Problems& problems, std::vector<Chan
 bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& settings, bool dry,
                         Problems& problems, std::vector<Change>& changes,
                         std::chrono::seconds confirm_within) {
-    const std::string waits = dry ? std::string() : why_not_set(now());
+    const std::string waits = dry ? std::string() : why_not_set(wall_now());
     if (!waits.empty()) {
         problems.push_back({false, {Origin::Kind::kRuntime, "", 0}, "", waits});
         return false;
@@ -278,14 +275,14 @@ bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& set
     if (!change(&host, std::move(next), dry, problems, changes, true)) return false;
     if (!dry && confirm_within.count() > 0 && !same(before, layers_.runtime)) {
         confirm_within += std::chrono::seconds(1);  // the present second has begun
-        trial_ = Trial{std::move(before), now() + confirm_within, confirm_within};
+        trial_ = Trial{std::move(before), wall_now() + confirm_within, confirm_within};
     }
     return true;
 }
 
 bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys, Problems& problems,
                           std::vector<Change>& changes) {
-    if (std::string waits = why_not_set(now()); !waits.empty()) {
+    if (std::string waits = why_not_set(wall_now()); !waits.empty()) {
         problems.push_back({false, {Origin::Kind::kRuntime, "", 0}, "", std::move(waits)});
         return false;
     }
@@ -336,7 +333,7 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
                               " of the pool can't be used here (" + held_.why +
                               "), and nothing can be committed over it; do it at another node");
     }
-    if (const auto left = unconfirmed_for(now()); left && note.kind == Note::Kind::kChanges) {
+    if (const auto left = unconfirmed_for(wall_now()); left && note.kind == Note::Kind::kChanges) {
         const std::string number = std::to_string(committed_.number);
         return refuse("", "commit " + number + " waits for fedctl config confirm, " +
                               std::to_string(left->count()) +
@@ -362,7 +359,7 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     Commit made;
     made.number = origin.commit;
     made.author = note.author;
-    made.time = now();
+    made.time = wall_now();
     made.comment = note.comment;
     made.settings = std::move(committed);
     if (!for_all) made.rank = config::CommitRank::kOwnOnly;
@@ -571,7 +568,7 @@ std::string Configuration::use(AdminHost& host, Commit& commit, const std::strin
     Layers next = layers_with(commit.settings, commit.number);
     Tree tree = next.merged();
     Problems problems;
-    auto snapshot = rules::compile(tree, generation_ + 1, problems, now());
+    auto snapshot = rules::compile(tree, generation_ + 1, problems, wall_now());
     if (!snapshot) {
         const auto error = std::ranges::find(problems, false, &config::Problem::warning);
         return error->key + ": " + error->text;
@@ -639,7 +636,7 @@ void Configuration::try_again(AdminHost& host) {
     Commit commit;
     std::string why;
     const std::string published = *held_.published;
-    const WallTime time = now();
+    const WallTime time = wall_now();
     tried_at_ = time;
     if (Commits::parse_published(published, commit, why) != Commits::Outcome::kGood) return;
     commit.take_back_at = held_.take_back_at;
@@ -709,7 +706,7 @@ void Configuration::expire(AdminHost& host, WallTime time) {
 
 std::unique_ptr<const rules::Snapshot> Configuration::check(const Tree& next, Problems& problems,
                                                             std::vector<Change>& changes) const {
-    auto snapshot = rules::compile(next, generation_ + 1, problems, now());
+    auto snapshot = rules::compile(next, generation_ + 1, problems, wall_now());
     if (snapshot) changes = differences(tree_, next);
     return snapshot;
 }
@@ -749,7 +746,7 @@ void Configuration::put_in_force(AdminHost* host, Layers layers, Tree tree,
     snapshots_.push_back(std::move(snapshot));
     if (host == nullptr) return;
     tried_at_ = {};  // the cause may have gone
-    ask_again(now());
+    ask_again(wall_now());
     host->publish(*snapshots_.back());
     const std::uint64_t oldest = host->oldest_generation();
     while (snapshots_.size() > 1 && snapshots_.front()->generation < oldest) {

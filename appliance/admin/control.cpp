@@ -23,6 +23,7 @@
 #include "appliance/admin/notify.hpp"
 #include "appliance/admin/roles.hpp"
 #include "appliance/admin/trials.hpp"
+#include "appliance/admin/wall_clock.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -46,10 +47,6 @@ void close_descriptor(int& descriptor) {
 
 int make_socket(int family) {
     return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
-WallTime wall_now() {
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
 std::string with_errno(std::string text) { return std::move(text) + ": " + std::strerror(errno); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 
@@ -38,7 +39,7 @@ public:
                             rules_.settings.federation_allow && rules_.sip_domain(our_) != nullptr;
         if (usable && open) host_.open_stream(our_, their_);
         const rules::Settings& s = rules_.settings;
-        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        const auto now = wall_now();
         const rules::TlsFiles own = s.tls_external.at(now);
         Json servers = Json::array();
         for (const config::Address& one : s.dns_servers) servers.push_back(one.text);

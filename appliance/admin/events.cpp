@@ -11,6 +11,7 @@
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tool.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "appliance/admin/words.hpp"
 #include "core/config/timestamp.hpp"
 
@@ -100,13 +101,12 @@ std::optional<WallTime> read_since(std::string_view typed) {
         {"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}};
     const auto* found = std::ranges::find(kUnits, unit, &std::pair<std::string_view, int>::first);
     if (error != std::errc{} || found == std::end(kUnits)) return std::nullopt;
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) -
-           std::chrono::seconds(std::int64_t{count} * found->second);
+    return wall_now() - std::chrono::seconds(std::int64_t{count} * found->second);
 }
 
-class Tool {
+class EventsTool {
 public:
-    explicit Tool(const EventsToolOptions& options) : options_(options) {}
+    explicit EventsTool(const EventsToolOptions& options) : options_(options) {}
 
     int run(const std::vector<std::string>& rest) {
         static constexpr std::string_view kKnown[] = {
@@ -290,7 +290,7 @@ Json answer_events(const Json& request, AdminHost& host, const Configuration& co
 }
 
 int run_events_tool(const EventsToolOptions& options, const std::vector<std::string>& words) {
-    return Tool(options).run(words);
+    return EventsTool(options).run(words);
 }
 
 }  // namespace fedgate::admin

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/timestamp.hpp"
 
 namespace fedgate::admin {
@@ -11,7 +12,7 @@ namespace {
 constexpr std::string_view kNotSet = "(not set)";
 
 // What differs between two sets of settings, each with its value in both.
-Json differences(const config::Tree& before, const config::Tree& after) {
+Json changed_rows(const config::Tree& before, const config::Tree& after) {
     std::map<std::string, std::pair<std::string, std::string>> rows;
     std::map<std::string, bool> secret;
     for (const auto& [name, entry] : before.entries()) {
@@ -35,7 +36,7 @@ Json differences(const config::Tree& before, const config::Tree& after) {
 }
 
 Json log(AdminHost& host, const Configuration& configuration) {
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto now = wall_now();
     Json rows = Json::array();
     Commit before;
     for (const std::uint64_t number : configuration.commits().numbers()) {
@@ -49,7 +50,7 @@ Json log(AdminHost& host, const Configuration& configuration) {
             if (!commit.signer().empty()) row["signed_by"] = commit.signer();
             // The oldest that is kept may stand on what is not there any more.
             if (number == before.number + 1) {
-                row["changes"] = differences(before.settings, commit.settings).size();
+                row["changes"] = changed_rows(before.settings, commit.settings).size();
             }
             before = std::move(commit);
         } else {
@@ -93,7 +94,7 @@ Json diff(const Json& request, const Configuration& configuration) {
     return {{"ok", true},
             {"from", from},
             {"to", to},
-            {"changes", differences(before.settings, after.settings)}};
+            {"changes", changed_rows(before.settings, after.settings)}};
 }
 
 Json rollback(const Json& request, const std::string& author, AdminHost& host,

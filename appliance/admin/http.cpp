@@ -7,7 +7,7 @@ namespace {
 
 constexpr unsigned kConnections = 16;
 constexpr unsigned kSeconds = 5;  // without a byte, then it is closed
-constexpr std::size_t kRequestBytes = 16 << 10;
+constexpr std::size_t kHttpRequestBytes = 16 << 10;
 
 MHD_Result respond(MHD_Connection* connection, const HttpAnswer& answer) {
     MHD_Response* response = MHD_create_response_from_buffer(
@@ -39,10 +39,10 @@ HttpServer::~HttpServer() {
 }
 
 bool HttpServer::open(int listener) {
-    daemon_ = MHD_start_daemon(MHD_USE_EPOLL, 0, nullptr, nullptr, &on_request, this,
-                               MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
-                               kConnections, MHD_OPTION_CONNECTION_TIMEOUT, kSeconds,
-                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, kRequestBytes, MHD_OPTION_END);
+    daemon_ = MHD_start_daemon(
+        MHD_USE_EPOLL, 0, nullptr, nullptr, &on_request, this, MHD_OPTION_LISTEN_SOCKET, listener,
+        MHD_OPTION_CONNECTION_LIMIT, kConnections, MHD_OPTION_CONNECTION_TIMEOUT, kSeconds,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kHttpRequestBytes, MHD_OPTION_END);
     if (daemon_ == nullptr) return false;
     const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
     descriptor_ = info != nullptr ? info->epoll_fd : -1;

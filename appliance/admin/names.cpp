@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/address.hpp"
 
 namespace fedgate::admin {
@@ -86,7 +87,7 @@ Json plan(const Configuration& configuration) {
             hosts.insert(host);
         }
     }
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto now = wall_now();
     Json servers = Json::array();
     for (const config::Address& one : snapshot.settings.dns_servers) servers.push_back(one.text);
     return {{"ok", true},

@@ -7,9 +7,11 @@
 #include <thread>
 #include <unistd.h>
 
+#include "appliance/admin/certificates.hpp"
 #include "appliance/admin/doctor.hpp"
 #include "appliance/admin/outside.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/words.hpp"
 #include "core/base/file.hpp"
 #include "core/base/hash.hpp"
 #include "net/address.hpp"
@@ -19,7 +21,6 @@
 namespace fedgate::admin {
 namespace {
 
-constexpr const char* kSystemRoots = "/etc/ssl/certs/ca-certificates.crt";
 constexpr auto kStreamWithin = std::chrono::seconds(15);
 constexpr std::uint16_t kServerPort = 5269;
 constexpr std::size_t kTargetsMax = 4;    // that are visited
@@ -61,12 +62,6 @@ std::string own_fingerprint(const std::string& file) {
     if (!ders) return {};
     const auto hex = to_hex(sha256({ders->front()}));
     return {hex.data(), hex.size()};
-}
-
-std::string joined(const std::vector<std::string>& items) {
-    std::string text;
-    for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
-    return text;
 }
 
 // --- dns check

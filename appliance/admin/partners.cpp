@@ -10,6 +10,7 @@
 #include "appliance/admin/partner_lists.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/verbs.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 #include "core/config/timestamp.hpp"
@@ -33,10 +34,6 @@ constexpr Key kFor{"for",
                    "1h",
                    "",
                    "How long."};
-
-WallTime now() {
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 
 std::string key_of(const std::string& domain, std::string_view attribute) {
     return "partner/" + domain + "/" + std::string(attribute);
@@ -173,7 +170,7 @@ private:
                 {"their_domain", row.their_domain},
                 {"kind", row.kind},
                 {"time", config::format_time(row.at)},
-                {"age_s", std::max<std::int64_t>((now() - row.at).count(), 0)},
+                {"age_s", std::max<std::int64_t>((wall_now() - row.at).count(), 0)},
                 {"address", row.address},
                 {"text", row.text},
                 {"advice", advice_on(row, partner)},
@@ -223,7 +220,7 @@ private:
     [[nodiscard]] std::vector<std::string> blocked() const {
         std::vector<std::string> items = tree_.list("federation.deny");
         std::erase_if(items, [](const std::string& item) {
-            return config::parse_denied(item)->until <= now();
+            return config::parse_denied(item)->until <= wall_now();
         });
         return items;
     }
@@ -551,7 +548,7 @@ private:
             config::Value value;
             std::string why;
             if (!config::parse_value(kFor, period, value, why)) return refusal("--for: " + why);
-            until = now() + std::chrono::ceil<std::chrono::seconds>(Duration(value.number));
+            until = wall_now() + std::chrono::ceil<std::chrono::seconds>(Duration(value.number));
         }
         for (const std::string& domain : domains_) {
             if (configuration_.snapshot().sip_domain(domain) != nullptr) {

@@ -22,7 +22,7 @@ template <typename T, auto Free>
 using Owned = std::unique_ptr<T, Deleter<Free>>;
 
 using Memory = Owned<BIO, BIO_free_all>;
-using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
+using OwnedKey = Owned<EVP_PKEY, EVP_PKEY_free>;
 
 constexpr const char* kWrongPassword = "can't be opened by this password";
 
@@ -84,7 +84,7 @@ bool open_pfx(Bytes bytes, const std::string& password, Opened& opened, std::str
     X509* own = nullptr;
     STACK_OF(X509)* others = nullptr;
     const bool good = PKCS12_parse(file.get(), password.c_str(), &key, &own, &others) == 1;
-    const Key key_owner(key);
+    const OwnedKey key_owner(key);
     const Owned<X509, X509_free> own_owner(own);
     if (good && own != nullptr) {
         append_certificate(own, opened.certificates);
@@ -115,7 +115,7 @@ bool open_pfx(Bytes bytes, const std::string& password, Opened& opened, std::str
 bool open_key(Bytes pem, const std::string& password, std::string& key, std::string& why) {
     const Memory in = memory_of(pem);
     std::string copy = password;
-    const Key parsed(PEM_read_bio_PrivateKey(in.get(), nullptr, give_password, &copy));
+    const OwnedKey parsed(PEM_read_bio_PrivateKey(in.get(), nullptr, give_password, &copy));
     explicit_bzero(copy.data(), copy.size());
     ERR_clear_error();
     if (parsed) return write_key(parsed.get(), key, why);

@@ -42,7 +42,7 @@ constexpr Row kRows[] = {
     {"config", "diff", Role::kViewer},
 };
 
-std::optional<gid_t> number_of(const std::string& name) {
+std::optional<gid_t> group_number(const std::string& name) {
     char memory[16'384];
     group entry{};
     group* found = nullptr;
@@ -52,7 +52,7 @@ std::optional<gid_t> number_of(const std::string& name) {
 
 bool is_in(const std::vector<std::string>& names, const std::vector<gid_t>& groups) {
     return std::ranges::any_of(names, [&groups](const std::string& name) {
-        const std::optional<gid_t> number = number_of(name);
+        const std::optional<gid_t> number = group_number(name);
         return number && std::ranges::find(groups, *number) != groups.end();
     });
 }
@@ -106,7 +106,7 @@ std::vector<std::string> unknown_groups(const rules::Settings::AdminGroups& name
     std::vector<std::string> all;
     for (const auto* some : {&names.administrators, &names.operators, &names.viewers}) {
         for (const std::string& name : *some) {
-            if (!number_of(name))
+            if (!group_number(name))
                 all.push_back("admin.groups names " + name +
                               ", and this machine has no such group");
         }

@@ -38,25 +38,6 @@ constexpr std::string_view kOptions[] = {
     "--allow=",      "--set=",     "--config=",   "--yes",
     "--ask",         "--force",    "--dry-run"};
 
-std::vector<std::string> split(const std::string& text) {
-    std::vector<std::string> items;
-    std::string item;
-    for (const char c : text + " ") {
-        if (c != ',' && c != ' ') {
-            item += c;
-        } else if (!item.empty()) {
-            items.push_back(std::exchange(item, {}));
-        }
-    }
-    return items;
-}
-
-std::string joined(const std::vector<std::string>& items) {
-    std::string text;
-    for (const std::string& item : items) text += (text.empty() ? "" : " ") + item;
-    return text;
-}
-
 // What is set now, and by whom.
 struct Known {
     std::string value;
@@ -351,7 +332,7 @@ private:
                     return false;
                 }
                 return wish(root + "kind", kind, fault) &&
-                       wish(root + "members", joined(split(answer)), fault);
+                       wish(root + "members", joined(split(answer), " "), fault);
             };
             if (!ask(option, "Names of the " + std::string(kind) + "s, blanks between",
                      "Edges and gateways know each other by the names in their certificates.",
@@ -397,7 +378,7 @@ private:
         };
         if (!ask("--domain", "SIP domains of yours, blanks between",
                  "Partners will write to USER@DOMAIN, and reach your SIP users.",
-                 joined(instances("domain/")), domains, why)) {
+                 joined(instances("domain/"), " "), domains, why)) {
             return false;
         }
         if (domains_.empty() && has("--next-hop")) {

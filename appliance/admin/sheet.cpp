@@ -8,6 +8,7 @@
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/names.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/base/file.hpp"
 #include "core/config/timestamp.hpp"
 #include "net/certificate.hpp"
@@ -99,7 +100,7 @@ Json partner_sheet(const std::string& domain, const Configuration& configuration
     }
     Json names = answer_dns({{"action", "plan"}}, configuration);
     if (!bool_of(names, "ok")) return names;
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto now = wall_now();
     const rules::Settings& settings = snapshot.settings;
     const std::string listed = partner->discovered() ? "default" : partner->domain;
     const auto limit = [&](const char* key) { return tree.text(key, listed); };

@@ -22,9 +22,9 @@ constexpr std::string_view kNoBreak = "\xc2\xa0";
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_word(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; }
 
-class Reader {
+class ShellReader {
 public:
-    explicit Reader(std::string_view text) : text_(text) {}
+    explicit ShellReader(std::string_view text) : text_(text) {}
 
     bool run(std::vector<ShellPipeline>& out, std::string& why) {
         while (read_between()) {
@@ -359,7 +359,7 @@ bool parse_shell(std::string_view text, std::vector<ShellPipeline>& out, std::st
         why = "it is not text in UTF-8";
         return false;
     }
-    return Reader(text).run(out, why);
+    return ShellReader(text).run(out, why);
 }
 
 }  // namespace fedgate::admin

@@ -1,6 +1,7 @@
 #include "appliance/admin/show.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fedgate::admin {
 namespace {
@@ -71,6 +72,8 @@ const Json& array_of(const Json& json, const char* name) {
     const auto found = json.find(name);
     return found != json.end() && found->is_array() ? *found : kEmpty;
 }
+
+std::string or_dash(std::string text) { return text.empty() ? "-" : std::move(text); }
 
 std::string show_age(std::uint64_t seconds) {
     const auto text = [](std::uint64_t number, const char* unit) {

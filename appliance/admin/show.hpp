@@ -62,6 +62,8 @@ enum class KeyStyle {
 // A member that is an array, or an empty one.
 [[nodiscard]] const Json& array_of(const Json&, const char* name);
 
+[[nodiscard]] std::string or_dash(std::string text);
+
 // "3 d 4 h", "12 min", "5 s".
 [[nodiscard]] std::string show_age(std::uint64_t seconds);
 

@@ -8,8 +8,6 @@
 namespace fedgate::admin {
 namespace {
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
-
 void append_list(std::string& out, const Json& json, const char* name, const char* before) {
     for (const Json& item : array_of(json, name)) {
         if (item.is_string()) out += before + item.get<std::string>() + "\n";

@@ -4,9 +4,7 @@
 namespace fedgate::admin {
 namespace {
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
-
-std::string joined(const Json& json, const char* name) {
+std::string names_in(const Json& json, const char* name) {
     std::string text;
     for (const Json& item : array_of(json, name)) {
         if (item.is_string()) text += (text.empty() ? "" : " ") + item.get<std::string>();
@@ -18,7 +16,7 @@ std::string joined(const Json& json, const char* name) {
 std::string some(const Json& json, const char* name) {
     constexpr std::size_t kShown = 4;
     const std::size_t count = array_of(json, name).size();
-    return count <= kShown ? joined(json, name) : std::to_string(count);
+    return count <= kShown ? names_in(json, name) : std::to_string(count);
 }
 
 }  // namespace
@@ -50,7 +48,7 @@ std::string show_pools(const Json& answer) {
         std::string kind = string_of(pool, "kind");
         std::string priority =
             kind == "edge" ? std::to_string(number_of(pool, "priority")) : std::string("-");
-        std::string sites = joined(pool, "sites");
+        std::string sites = names_in(pool, "sites");
         const auto add = [&](const std::string& member, const Json& row) {
             const bool known = row.contains("state");
             rows.push_back({name, kind, priority, member, or_dash(string_of(row, "state")),

@@ -4,10 +4,9 @@
 namespace fedgate::admin {
 namespace {
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
 std::string yes_no(const Json& row, const char* name) { return bool_of(row, name) ? "yes" : "no"; }
 
-std::string joined(const Json& list) {
+std::string listed(const Json& list) {
     std::string text;
     for (const Json& item : list) {
         if (item.is_string()) text += (text.empty() ? "" : ", ") + item.get<std::string>();
@@ -34,7 +33,7 @@ std::string show_policies(const Json& answer) {
                         yes_no(row, "federation_access"), yes_no(row, "xmpp_access"),
                         yes_no(row, "outside_access"), yes_no(row, "public_cloud_access"),
                         yes_no(row, "public_cloud_av_access"),
-                        std::to_string(number_of(row, "users")), joined(array_of(row, "domains")),
+                        std::to_string(number_of(row, "users")), listed(array_of(row, "domains")),
                         or_dash(string_of(row, "description"))});
     }
     return show_table(rows) +
@@ -55,7 +54,7 @@ std::string show_policy(const Json& answer) {
     }
     out += show_table(rows);
     if (string_of(answer, "scope") != "user") {
-        out += "\ndomains it is in force for: " + joined(array_of(answer, "domains")) + "\n";
+        out += "\ndomains it is in force for: " + listed(array_of(answer, "domains")) + "\n";
     }
     const Json& users = array_of(answer, "in_force_for");
     out += "\nlisted users it is in force for: " + std::to_string(users.size()) + "\n";

@@ -22,8 +22,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kOnce = std::chrono::seconds(1);  // between the two looks of --once
-constexpr std::uint64_t kPause = 2;              // seconds between two frames
-constexpr std::uint64_t kPauseMax = 3600;
+constexpr std::uint64_t kFramePause = 2;         // seconds between two frames
+constexpr std::uint64_t kFramePauseMax = 3600;
 
 struct RateRow {
     const char* what;
@@ -85,13 +85,13 @@ public:
         std::string why;
         if (!cut_words(all, kKnown, words, why)) return usage(why);
         if (!words.words.empty()) return usage("top takes --once and --interval SECONDS only");
-        std::uint64_t seconds = kPause;
+        std::uint64_t seconds = kFramePause;
         if (const auto found = words.options.find("--interval"); found != words.options.end()) {
             const std::string& text = found->second;
             const auto [end, error] =
                 std::from_chars(text.data(), text.data() + text.size(), seconds);
             if (error != std::errc{} || end != text.data() + text.size() || seconds == 0 ||
-                seconds > kPauseMax) {
+                seconds > kFramePauseMax) {
                 return usage("--interval takes 1 to 3600 seconds, not '" + text + "'");
             }
         }

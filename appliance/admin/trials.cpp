@@ -6,6 +6,7 @@
 
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/doctor.hpp"
+#include "appliance/admin/wall_clock.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 #include "core/config/timestamp.hpp"
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t kTextBytesMax = 1'000;
 
 double seconds_of(Duration time) { return std::chrono::duration<double>(time).count(); }
-
-WallTime wall_now() {
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 
 // `sip:romeo@corp.example`: bare, with its domain as it is known here. Empty: it is no user.
 std::string bare_of(std::string text, std::string& domain) {

@@ -11,7 +11,7 @@
 namespace fedgate::admin {
 namespace {
 
-using Known = std::span<const std::string_view>;
+using KnownWords = std::span<const std::string_view>;
 
 constexpr std::string_view kPolicyActions[] = {"list", "show", "new", "set", "remove"};
 constexpr std::string_view kUserActions[] = {"list", "show", "import", "grant", "remove"};
@@ -21,11 +21,11 @@ constexpr std::string_view kList[] = {"--filter=", "--policy=", "--seen", "--add
 constexpr std::string_view kImport[] = {"--dry-run",
                                         "--comment=", "--confirm=", "--policy=", "--ours-only"};
 
-Known options_of(const std::string& verb, const std::string& action) {
+KnownWords options_of(const std::string& verb, const std::string& action) {
     if (action == "show") return {};
-    if (action == "list") return verb == "user" ? Known(kList) : Known();
+    if (action == "list") return verb == "user" ? KnownWords(kList) : KnownWords();
     if (verb == "policy" && action == "remove") return kRemove;
-    return action == "import" ? Known(kImport) : Known(kChange);
+    return action == "import" ? KnownWords(kImport) : KnownWords(kChange);
 }
 
 // Empty, or what is wrong with the count of words.
@@ -78,7 +78,8 @@ bool rows_of(const std::string& text, Json& request, std::string& why) {
 
 WordsOutcome user_request(const std::string& verb, const std::vector<std::string>& rest,
                           const ReadInput& read, Json& request, std::string& why) {
-    const Known actions = verb == "policy" ? Known(kPolicyActions) : Known(kUserActions);
+    const KnownWords actions =
+        verb == "policy" ? KnownWords(kPolicyActions) : KnownWords(kUserActions);
     if (rest.empty()) {
         for (const std::string_view action : actions) {
             why += (why.empty() ? "" : ", ") + std::string(action);

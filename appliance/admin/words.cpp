@@ -1,6 +1,7 @@
 #include "appliance/admin/words.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fedgate::admin {
 namespace {
@@ -21,6 +22,28 @@ std::size_t slips(std::string_view a, std::string_view b) {
 
 bool is_one_of(std::span<const std::string_view> known, std::string_view typed) {
     return std::ranges::find(known, typed) != known.end();
+}
+
+std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> items;
+    std::string item;
+    for (const char c : text + " ") {
+        if (c != ',' && c != ' ') {
+            item += c;
+        } else if (!item.empty()) {
+            items.push_back(std::exchange(item, {}));
+        }
+    }
+    return items;
+}
+
+std::string joined(const std::vector<std::string>& items, std::string_view between) {
+    std::string text;
+    for (const std::string& item : items) {
+        if (!text.empty()) text += between;
+        text += item;
+    }
+    return text;
 }
 
 std::string unknown(const std::string& what, const std::string& typed,

@@ -18,6 +18,11 @@ namespace fedgate::admin {
 [[nodiscard]] std::string unknown(const std::string& what, const std::string& typed,
                                   std::span<const std::string_view> known);
 
+// At commas and blanks.
+[[nodiscard]] std::vector<std::string> split(const std::string& text);
+[[nodiscard]] std::string joined(const std::vector<std::string>& items,
+                                 std::string_view between = ", ");
+
 // Options that take what follows, and the words around them.
 struct Words {
     std::map<std::string, std::string> options;  // `--for` -> `1h`

@@ -29,7 +29,7 @@ constexpr Duration kPingSoonAfter = std::chrono::milliseconds(500);
 constexpr Duration kSuspectAfter = std::chrono::seconds(1);
 // From the break on: then another connection can't go on with the session. Whoever else there is
 // goes on within a second of the death of a process.
-constexpr Duration kResumeWithin = std::chrono::milliseconds(800);
+constexpr Duration kResumeWithin = std::chrono::milliseconds(600);
 // What was taken is acknowledged within this time.
 constexpr Duration kAckWithin = std::chrono::milliseconds(50);
 // Who is owed the fate of a stanza gets it in time, whatever becomes of the link.
