@@ -445,6 +445,9 @@ _fedctl_names() {
     while read -r name values; do
         if [[ $name != *'*'* ]]; then
             printf '%s\n' "$name"
+        elif [[ $name != */* ]]; then    # of cores: all, or the one that was begun
+            printf '%s\n' "$name"
+            [[ $1 =~ ^"${name%%.*}"\.[0-9]+ ]] && printf '%s\n' "${BASH_REMATCH[0]}.${name##*.}"
         elif [[ $1 == */?*/* && $name == "$root"/* ]]; then
             instance=${1%/*}
             printf '%s\n' "$instance/${name##*/}"

@@ -288,8 +288,24 @@ bool is_below(std::string_view name, std::string_view root) {
     return separates(root.back()) || separates(name[root.size()]);
 }
 
-// Keys as asked for, each described. A root gives all below it.
-Json get(const std::vector<std::string>& keys, const config::Tree& tree) {
+// What each core has by `core.*.cpu`, and which have a value of their own instead.
+void add_cores(const config::Path& every, const config::Tree& tree, std::uint32_t cores,
+               Json& rows) {
+    for (std::uint32_t core = 0; core < cores; ++core) {
+        std::string name(every.key->name);
+        name.replace(name.find('*'), 1, std::to_string(core));
+        config::Path path;
+        std::string why;
+        if (!config::resolve(name, path, why)) continue;
+        Json row = describe(tree.effective(path));
+        row[tree.find(name) != nullptr ? "overrides" : "inherits"] = every.name;
+        rows.push_back(std::move(row));
+    }
+}
+
+// Keys as asked for, each described. A root gives all below it, and `core.*.cpu` what each of the
+// cores has.
+Json get(const std::vector<std::string>& keys, const config::Tree& tree, std::uint32_t cores) {
     Json rows = Json::array();
     Json errors = Json::array();
     for (const std::string& typed : keys) {
@@ -297,6 +313,7 @@ Json get(const std::vector<std::string>& keys, const config::Tree& tree) {
         std::string why;
         if (config::resolve(typed, path, why)) {
             rows.push_back(describe(tree.effective(path)));
+            if (path.instance == "*") add_cores(path, tree, cores, rows);
             continue;
         }
         const std::size_t before = rows.size();
@@ -330,7 +347,8 @@ Json describe_keys(const std::vector<std::string>& keys, const config::Tree& tre
     for (const std::string& typed : keys) {
         const auto table = config::keys();
         const auto found = std::ranges::find(table, typed, &Key::name);
-        if (found != table.end() && found->is_pattern()) {
+        const bool has_value = found != table.end() && config::template_of(found->root()) == "*";
+        if (found != table.end() && found->is_pattern() && !has_value) {
             Entry entry;
             entry.path = {&*found, "", std::string(found->name)};
             entry.value.text = found->fallback;
@@ -339,7 +357,7 @@ Json describe_keys(const std::vector<std::string>& keys, const config::Tree& tre
             rest.push_back(typed);
         }
     }
-    Json out = get(rest, tree);
+    Json out = get(rest, tree, 0);
     for (Json& row : out["keys"]) rows.push_back(std::move(row));
     out["keys"] = std::move(rows);
     return out;
@@ -427,7 +445,7 @@ Json sysctl(const Json& request, const std::string& author, AdminHost& host,
         action = "get";
         keys = strings_of(request, "arguments");
     }
-    if (action == "get") return get(keys, configuration.tree());
+    if (action == "get") return get(keys, configuration.tree(), host.cores());
     if (action == "all") return all(configuration.tree(), false);
     if (action == "diff") return all(configuration.tree(), true);
     if (action == "describe") return describe_keys(keys, configuration.tree());

@@ -72,7 +72,8 @@ void write_settings(std::string& text, const Commit& commit, config::Scope scope
     std::map<std::uint64_t, std::string> by_commit;
     for (const auto& [name, entry] : commit.settings.entries()) {
         if (config::scope_of(*entry.path.key) != scope) continue;
-        by_commit[entry.origin.commit] += name + " = " + entry.value.text + "\n";
+        std::string& lines = by_commit[entry.origin.commit];
+        lines.append(name).append(" = ").append(entry.value.text).append("\n");
     }
     for (const auto& [number, lines] : by_commit) {
         text.append(kSetBy).append(std::to_string(number)).append("\n").append(lines);

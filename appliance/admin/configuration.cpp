@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 
 #include "appliance/admin/host.hpp"
 #include "appliance/admin/wall_clock.hpp"
@@ -22,30 +23,54 @@ constexpr std::chrono::seconds kAskAgain(60);
 constexpr std::chrono::seconds kToldOf = 3 * kAskAgain;
 constexpr std::chrono::seconds kSignAgain(600);  // where the own certificate is not good either
 
-// What is set in neither can only differ by the template.
-std::vector<Change> differences(const Tree& before, const Tree& after) {
-    std::map<std::string, config::Path> names;
-    bool by_template = false;
-    for (const Tree* tree : {&before, &after}) {
-        const Tree& other = tree == &before ? after : before;
-        for (const auto& [name, entry] : tree->entries()) {
-            names.emplace(name, entry.path);
-            if (entry.path.instance != "default") continue;
+// Where a template has changed, what is set in neither may differ, too.
+bool is_template_changed(const Tree& before, const Tree& after) {
+    const auto differs = [](const Tree& tree, const Tree& other) {
+        return std::ranges::any_of(tree.entries(), [&other](const auto& one) {
+            const auto& [name, entry] = one;
+            const std::string_view pattern = config::template_of(entry.path.key->root());
+            if (pattern.empty() || entry.path.instance != pattern) return false;
             const Entry* its = other.find(name);
-            by_template = by_template || its == nullptr || its->value.text != entry.value.text;
-        }
-    }
-    if (by_template) {
-        for (const Entry& entry : before.all()) names.emplace(entry.path.name, entry.path);
-        for (const Entry& entry : after.all()) names.emplace(entry.path.name, entry.path);
-    }
+            return its == nullptr || its->value.text != entry.value.text;
+        });
+    };
+    return differs(before, after) || differs(after, before);
+}
+
+std::vector<Change> differences(const Tree& before, const Tree& after) {
     std::vector<Change> changes;
-    for (const auto& [name, path] : names) {
-        Entry was = before.effective(path);
-        Entry is = after.effective(path);
-        if (was.value.text == is.value.text) continue;
-        changes.push_back(
-            {path, std::move(was.value.text), std::move(is.value.text), std::move(was.origin)});
+    const auto add = [&](const config::Path& path, const Entry& was, const Entry& is) {
+        if (was.value.text == is.value.text) return;
+        changes.push_back({path, was.value.text, is.value.text, was.origin});
+    };
+    if (is_template_changed(before, after)) {
+        std::map<std::string, config::Path> names;
+        for (const Tree* tree : {&before, &after}) {
+            for (const auto& [name, entry] : tree->entries()) names.emplace(name, entry.path);
+            for (const Entry& entry : tree->all()) names.emplace(entry.path.name, entry.path);
+        }
+        for (const auto& [name, path] : names) {
+            add(path, before.effective(path), after.effective(path));
+        }
+        return changes;
+    }
+    // Both are sorted: side by side.
+    auto was = before.entries().begin();
+    auto is = after.entries().begin();
+    while (was != before.entries().end() || is != after.entries().end()) {
+        const bool gone = is == after.entries().end() ||
+                          (was != before.entries().end() && was->first < is->first);
+        const bool fresh = !gone && (was == before.entries().end() || is->first < was->first);
+        if (gone) {
+            const Entry& entry = was++->second;
+            add(entry.path, entry, after.effective(entry.path));
+        } else if (fresh) {
+            const Entry& entry = is++->second;
+            add(entry.path, before.effective(entry.path), entry);
+        } else {
+            const Entry& entry = is++->second;
+            add(entry.path, was++->second, entry);
+        }
     }
     return changes;
 }
@@ -56,7 +81,17 @@ bool same(const Tree& a, const Tree& b) {
     });
 }
 
-Tree config_of_pool(const Tree& tree) { return settings_of(tree, config::Scope::kPool); }
+// As far as all nodes have them.
+bool same_of_pool(const Tree& a, const Tree& b) {
+    const auto is_of_pool = [](const auto& one) {
+        return config::scope_of(*one.second.path.key) == config::Scope::kPool;
+    };
+    return std::ranges::equal(
+        a.entries() | std::views::filter(is_of_pool), b.entries() | std::views::filter(is_of_pool),
+        [](const auto& one, const auto& other) {
+            return one.first == other.first && one.second.value.text == other.second.value.text;
+        });
+}
 
 // How what it changes was before it.
 void note_before(const Tree& before, Commit& commit) {
@@ -302,12 +337,12 @@ bool Configuration::reset(AdminHost& host, const std::vector<std::string>& keys,
 
 Configuration::Layers Configuration::layers_with(const Tree& committed,
                                                  std::uint64_t number) const {
-    Layers next = layers_;
+    Layers next{layers_.files, committed, layers_.runtime};
+    if (next.runtime.entries().empty()) return next;
     // The last word holds.
-    for (const config::Path& path : touched(next.committed, committed, number)) {
+    for (const config::Path& path : touched(layers_.committed, committed, number)) {
         next.runtime.reset(path);
     }
-    next.committed = committed;
     return next;
 }
 
@@ -341,9 +376,8 @@ bool Configuration::commit(AdminHost& host, Tree committed, const Note& note, bo
     }
     const bool anew = note.kind == Note::Kind::kSignsAnew;
     const bool confirms = note.kind == Note::Kind::kConfirms || anew;
-    const bool for_all = confirms
-                             ? !committed_.proof.empty()
-                             : !same(config_of_pool(layers_.committed), config_of_pool(committed));
+    const bool for_all =
+        confirms ? !committed_.proof.empty() : !same_of_pool(layers_.committed, committed);
     if (std::string not_here = host.why_not_for_all(); for_all && !not_here.empty()) {
         return refuse("", std::move(not_here));
     }
@@ -550,10 +584,9 @@ void Configuration::refuse(AdminHost& host, const Commit& commit, const std::str
 // final by another one's commit.
 void Configuration::add_own(AdminHost& host, Commit& commit) const {
     const bool waits = committed_.unconfirmed() && commit.id() != committed_.id();
-    const bool confirms =
-        waits && commit.number == committed_.number + 1 &&
-        commit.rank == config::CommitRank::kPerson &&
-        same(config_of_pool(committed_.settings), config_of_pool(commit.settings));
+    const bool confirms = waits && commit.number == committed_.number + 1 &&
+                          commit.rank == config::CommitRank::kPerson &&
+                          same_of_pool(committed_.settings, commit.settings);
     const Tree own = waits && !confirms ? committed_.taking_it_back().settings : layers_.committed;
     if (waits && !confirms && !same(config::Tree(own), layers_.committed)) {
         host.note(EventId::kCommitTakenBack, {{"commit", committed_.number},

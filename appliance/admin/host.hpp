@@ -244,6 +244,8 @@ public:
         static_cast<void>(id);
         return std::nullopt;
     }
+    // How many threads carry traffic; 0: none does yet.
+    [[nodiscard]] virtual std::uint32_t cores() { return 0; }
     // Does every core answer, within a moment?
     [[nodiscard]] virtual bool cores_answer() { return true; }
 

@@ -308,10 +308,16 @@ std::string show_keys(const Json& answer, KeyStyle style) {
     for (const Json& row : array_of(answer, "keys")) {
         const std::string key = string_of(row, "key");
         const std::string value = string_of(row, "value");
-        // A secret is a comment, so that what is printed can be read again.
+        // A secret is a comment, and what is another key's value, so that what is printed can be
+        // read again.
         const bool hidden = bool_of(row, "secret") && !value.empty();
         switch (style) {
             case KeyStyle::kAssignments:
+                if (const std::string of = string_of(row, "inherits"); !of.empty()) {
+                    out +=
+                        "# " + key + (value.empty() ? " =" : " = " + value) + " (of " + of + ")\n";
+                    break;
+                }
                 out += (hidden ? "# " : "") + key + (value.empty() ? " =" : " = " + value) + "\n";
                 break;
             case KeyStyle::kNames: out += key + "\n"; break;

@@ -227,7 +227,9 @@ Settings, as with sysctl(8):
 
   Dots or slashes separate; the first one decides: a name with dots in it needs slashes, like
   partner/example.org/tls. What was said later holds: the default, the template partner/default,
-  files, the command line of fedgated, commits, and what was set live.
+  files, the command line of fedgated, commits, and what was set live. core.3.cpu is of one core, and
+  holds over core.*.cpu, of all; reading core.*.cpu shows each core, as a comment where it has none
+  of its own.
 
 Roles:
 
@@ -273,6 +275,8 @@ static_assert(has_verbs());
 static_assert(has_actions("partner", kPartnerActions));
 static_assert(has_actions("pool", kTopologyActions) && has_actions("site", kTopologyActions));
 static_assert(has_actions("route", kRouteActions) && has_actions("config", kConfigActions));
+
+constexpr std::size_t kChangesShown = 20;
 
 // For sysctl -r, as sysctl(8) has it: extended, anywhere in the name. None: all match.
 class Pattern {
@@ -766,7 +770,10 @@ private:
         const std::string action = string_of(request, "action");
         const bool policy = verb == "policy";
         if (action == "show") return tell(request, policy ? show_policy : show_user);
-        if (action != "list") return tell(request, show_user_commit);
+        if (action != "list") {
+            if (!json_) request["changes_most"] = kChangesShown;  // there may be very many
+            return tell(request, show_user_commit);
+        }
         const bool bare = bool_of(request, "addresses");
         return tell(request, policy ? show_policies : bare ? show_addresses : show_users);
     }

@@ -17,6 +17,7 @@
 #include "appliance/admin/roles.hpp"
 #include "appliance/gateway/tracer.hpp"
 #include "appliance/main/commit_signature.hpp"
+#include "appliance/main/placement.hpp"
 #include "appliance/store/file.hpp"
 #include "appliance/store/postgresql.hpp"
 #include "core/base/hash.hpp"
@@ -81,6 +82,11 @@ std::string store_fault_of(const rules::Snapshot& rules) {
     return fault.empty() ? fault : "store.url: " + fault;
 }
 
+std::uint32_t cores_of(const rules::Settings& settings) {
+    if (settings.threads != 0) return settings.threads;
+    return std::max<std::uint32_t>(static_cast<std::uint32_t>(usable_cpus().size()), 1);
+}
+
 }  // namespace
 
 Node::Node(const rules::Snapshot& rules) : rules_(&rules), oldest_generation_(rules.generation) {}
@@ -114,7 +120,7 @@ bool Node::start(std::string& fault) {
     if (gateway_) fault = store_fault_of(*rules_);
     if (!fault.empty()) return false;
     if (edge_ && !find_dialback_secret(fault)) return false;
-    const std::uint32_t count = settings.threads != 0 ? settings.threads : usable_cpu_count();
+    const std::uint32_t count = cores_of(settings);
     WorkerSettings shared;
     shared.gateway.host = host_name();
     shared.gateway.subscriptions = &subscriptions_;
@@ -265,6 +271,11 @@ std::string Node::fault_at_start(const rules::Snapshot& rules) {
 std::string Node::fault_of(const rules::Snapshot& rules) {
     if (const std::string fault = store_fault_of(rules); !fault.empty()) return fault;
     // What is in use already is not this change's fault.
+    if (!(rules.settings.cores == rules_->settings.cores)) {
+        const std::uint32_t most = std::max(cores(), cores_of(rules.settings));
+        std::string fault = fault_of_placement(rules.settings, most, usable_cpus());
+        if (!fault.empty()) return fault;
+    }
     const bool same =
         rules.settings.tls_external == rules_->settings.tls_external &&
         rules.settings.tls_sip == rules_->settings.tls_sip &&
@@ -330,9 +341,11 @@ void Node::on_reload() {
     if (everywhere(*rules_, true)) oldest_generation_ = rules_->generation;
 }
 
+std::uint32_t Node::cores() { return static_cast<std::uint32_t>(workers_.size()); }
+
 admin::Status Node::status() {
     admin::Status status;
-    status.threads = static_cast<unsigned>(workers_.size());
+    status.threads = cores();
     status.streams_in = group_->sum(Counter::kXmppInEstablished);
     status.streams_out = group_->sum(Counter::kXmppOutEstablished);
     status.sip_connections =
@@ -341,6 +354,8 @@ admin::Status Node::status() {
         status.remarks.emplace_back("federation.allow is off: nothing passes");
     }
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
+    std::ranges::move(remarks_of_placement(rules_->settings, cores(), usable_cpus()),
+                      std::back_inserter(status.remarks));
     for (const CertificateLoader::Expiry& one : certificates_.expiries()) {
         status.certificates.push_back({one.purposes, one.file, one.at});
     }

@@ -46,6 +46,7 @@ public:
     [[nodiscard]] std::string why_no_streams() override;
     [[nodiscard]] std::vector<admin::Counter> counters() override;
     [[nodiscard]] bool cores_answer() override;
+    [[nodiscard]] std::uint32_t cores() override;
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     [[nodiscard]] std::vector<admin::SeenUser> seen_users() override;

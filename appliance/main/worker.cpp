@@ -1,5 +1,6 @@
 #include "appliance/main/worker.hpp"
 
+#include <pthread.h>
 #include <utility>
 
 #include "core/run/uring_loop.hpp"
@@ -113,7 +114,9 @@ Result<void> Worker::start() {
 }
 
 void Worker::run() {
-    static_cast<void>(pin_to_cpu(index_));  // refused where the CPU set is not ours: then unpinned
+    pthread_setname_np(pthread_self(), ("core-" + std::to_string(index_)).c_str());
+    static_cast<void>(run_on_cpus(index_));
+    take_cpus();
     const Result<void> outcome = set_up();
     const bool usable = shard_ != nullptr;
     started_.set_value(outcome);
@@ -132,6 +135,14 @@ void Worker::run() {
     loop_.reset();
 }
 
+// Refused where the CPU set is not ours: then it stays where it is.
+void Worker::take_cpus() {
+    const config::CpuSet& wanted = rules_->settings.cores.cpus_of(index_);
+    if (wanted == cpus_) return;
+    cpus_ = wanted;
+    static_cast<void>(run_on_cpus(index_, cpus_));
+}
+
 void Worker::probe(const std::string& host, std::uint16_t port,
                    std::function<void(std::string)> done) {
     probes_.push_back(std::make_unique<Probe>(*loop_, *resolver_, host, port, std::move(done)));
@@ -139,6 +150,7 @@ void Worker::probe(const std::string& host, std::uint16_t port,
 
 void Worker::reload_gateway(const rules::Snapshot& rules, ShardTls tls) {
     rules_ = &rules;
+    take_cpus();
     if (tls.internal != nullptr) {
         if (server_ != nullptr) server_->set_tls(*tls.internal);
         if (client_ != nullptr) client_->set_tls(*tls.internal);

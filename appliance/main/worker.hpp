@@ -72,12 +72,14 @@ private:
     void join_gateway();
     Result<void> start();
     void run();
+    void take_cpus();
 
     ShardGroup& group_;
     const std::uint32_t index_;
     const rules::Snapshot* rules_;
     ShardTls tls_;
     edge::Certificates edge_next_;  // between reload_gateway() and reload_edge()
+    config::CpuSet cpus_;           // as configured
     const WorkerSettings settings_;
     store::Desk* const desk_;
 

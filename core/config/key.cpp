@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/base/limits.hpp"
+#include "core/config/cpu_set.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 
@@ -20,6 +21,7 @@ constexpr std::int64_t kPathBytes = 4096;
 constexpr std::int64_t kItems = 64;
 constexpr std::int64_t kCount = 10'000'000;
 constexpr std::int64_t kRateCount = std::int64_t{1} << 40;
+constexpr int kCores = 256;
 
 using enum Type;
 using enum Apply;
@@ -38,14 +40,18 @@ constexpr Key kKeys[] = {
      "Where metrics and health are served over HTTP. Empty: nowhere."},
     {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
      "UNIX socket that fedctl talks to."},
+    {"core.*.cpu", kCpuSet, kLive, "CPUs", 0, kCpuMax, "", "",
+     "CPUs that the thread of this core runs on. core.*.cpu is for each core that has none of its "
+     "own. Empty: one CPU of those that the process may use, another one for each core."},
     {"core.node", kString, kRestart, "name", 0, 255, "", "",
      "This machine's name among the members of its pool. Empty: the one in its certificate "
      "(tls.internal.certificate), else the host's."},
     {"core.roles", kEnumList, kRestart, "words", 1, 2, "edge,gateway", "edge gateway",
      "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or "
      "both."},
-    {"core.threads", kInteger, kRestart, "threads", 0, 256, "0", "",
-     "Threads that carry traffic, each pinned to a CPU. 0: one for each CPU."},
+    {"core.threads", kInteger, kRestart, "threads", 0, kCores, "0", "",
+     "Threads that carry traffic, the cores; core.*.cpu says where they run. 0: one for each "
+     "CPU."},
     {"dirs.state", kPath, kRestart, "path", 1, kPathBytes, "/var/lib/fedgate", "",
      "Directory for what must outlive the process: database, dialback secret, certificate "
      "requests."},
@@ -328,6 +334,9 @@ constexpr Key kKeys[] = {
 };
 
 static_assert(std::ranges::is_sorted(kKeys, {}, &Key::name));
+static_assert(std::ranges::is_sorted(kKeys, {}, [](const Key& key) {
+    return key.name.substr(0, key.name.find_first_of("./"));
+}));
 
 // Keys of a node alone, or how they begin; those that are secret are, too. Who may speak SIP to us
 // is for each gateway to say: no edge, which the world can reach, can widen it.
@@ -359,22 +368,31 @@ std::string_view leaf_of(const Key& key) {
     return key.is_pattern() ? key.name.substr(key.name.find('*') + 2) : key.name;
 }
 
-const Key* find_key(std::string_view root, std::string_view leaf) {
-    const std::string name = std::string(root) + "/*/" + std::string(leaf);
-    const auto found = std::ranges::lower_bound(kKeys, std::string_view(name), {}, &Key::name);
-    return found != std::end(kKeys) && found->name == name ? &*found : nullptr;
-}
-
 const Key* find_plain(std::string_view name) {
     const auto found = std::ranges::lower_bound(kKeys, name, {}, &Key::name);
     return found != std::end(kKeys) && found->name == name && !found->is_pattern() ? &*found
                                                                                    : nullptr;
 }
 
-bool is_pattern_root(std::string_view root) {
-    const std::string front = std::string(root) + "/*/";
-    const auto found = std::ranges::lower_bound(kKeys, std::string_view(front), {}, &Key::name);
-    return found != std::end(kKeys) && found->name.starts_with(front);
+// The first one of those that have instances; they lie together.
+const Key* first_pattern(std::string_view root) {
+    const auto found = std::ranges::lower_bound(kKeys, root, {}, &Key::root);
+    const bool is = found != std::end(kKeys) && found->root() == root && found->is_pattern();
+    return is ? &*found : nullptr;
+}
+
+const Key* find_key(std::string_view root, std::string_view leaf) {
+    const Key* key = first_pattern(root);
+    for (; key != nullptr && key != std::end(kKeys) && key->root() == root; ++key) {
+        if (key->is_pattern() && leaf_of(*key) == leaf) return key;
+    }
+    return nullptr;
+}
+
+bool is_core(std::string_view text) {
+    const bool digits = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+    return digits && !text.empty() && text.size() <= 3 && (text == "0" || text.front() != '0') &&
+           std::stoi(std::string(text)) < kCores;
 }
 
 bool is_name(std::string_view text) {
@@ -413,6 +431,13 @@ bool normalise_instance(std::string_view root, std::string_view typed, std::stri
     if (root == "user") {
         if (normalise_user(typed, out)) return true;
         why = in_quotes(typed) + " is not a SIP address like alice@example.org";
+        return false;
+    }
+    if (root == "core") {
+        out = typed;
+        if (typed == template_of(root) || is_core(typed)) return true;
+        why = in_quotes(typed) + " is not a core: 0 to " + std::to_string(kCores - 1) +
+              ", or * for all that have no value of their own";
         return false;
     }
     const std::string_view bare =
@@ -481,6 +506,7 @@ std::string_view name_of(Type type) {
         case kNetworkList: return "network list";
         case kSipListenList: return "SIP listener list";
         case kSipUriList: return "SIP URI list";
+        case kCpuSet: return "CPU set";
     }
     return "";
 }
@@ -495,12 +521,24 @@ std::string_view name_of(Apply apply) {
     return "";
 }
 
+// Asked for each setting of a commit: decided once.
 Scope scope_of(const Key& key) {
-    const bool of_node =
-        key.secret || std::ranges::any_of(kOfNode, [&key](std::string_view name) {
-            return name.ends_with('.') ? key.name.starts_with(name) : key.name == name;
-        });
-    return of_node ? Scope::kNode : Scope::kPool;
+    static const std::vector<Scope> all = [] {
+        std::vector<Scope> scopes;
+        for (const Key& one : kKeys) {
+            const bool of_node =
+                one.secret || std::ranges::any_of(kOfNode, [&one](std::string_view name) {
+                    return name.ends_with('.') ? one.name.starts_with(name) : one.name == name;
+                });
+            scopes.push_back(of_node ? Scope::kNode : Scope::kPool);
+        }
+        return scopes;
+    }();
+    return all[static_cast<std::size_t>(&key - kKeys)];
+}
+
+std::string_view template_of(std::string_view root) {
+    return root == "partner" ? "default" : root == "core" ? "*" : "";
 }
 
 std::string_view name_of(Scope scope) { return scope == Scope::kNode ? "node" : "pool"; }
@@ -516,7 +554,8 @@ bool resolve(std::string_view typed, Path& path, std::string& why) {
     const std::size_t first = typed.find_first_of("./");
     const bool slashes = first != std::string_view::npos && typed[first] == '/';
     const std::string_view root = typed.substr(0, first);
-    if (first == std::string_view::npos || !is_pattern_root(root)) {
+    const std::size_t last = typed.rfind(slashes ? '/' : '.');
+    if (first == last || first_pattern(root) == nullptr) {
         std::string plain(typed);
         if (slashes) std::ranges::replace(plain, '/', '.');
         path.key = find_plain(plain);
@@ -525,10 +564,9 @@ bool resolve(std::string_view typed, Path& path, std::string& why) {
         if (path.key == nullptr) why = "no such key" + hint(typed);
         return path.key != nullptr;
     }
-    const std::size_t last = typed.rfind(slashes ? '/' : '.');
     const std::string_view leaf = typed.substr(last + 1);
     path.key = find_key(root, leaf);
-    if (path.key == nullptr || last == first) {
+    if (path.key == nullptr) {
         why = "no such key" + hint(typed);
         return false;
     }
@@ -540,7 +578,8 @@ bool resolve(std::string_view typed, Path& path, std::string& why) {
     }
     if (!slashes) std::ranges::replace(instance, '/', '.');
     if (!normalise_instance(root, instance, path.instance, why)) return false;
-    path.name = std::string(root) + "/" + path.instance + "/" + std::string(leaf);
+    path.name = path.key->name;
+    path.name.replace(path.name.find('*'), 1, path.instance);
     why.clear();
     return true;
 }
@@ -561,7 +600,8 @@ std::vector<std::string> nearest(std::string_view typed) {
         if (key.is_pattern()) {
             if (three) name.replace(name.find('*'), 1, middle);
             std::string other = wanted;
-            if (three && other[first] == '.') other[first] = other[last] = '/';
+            const char separator = key.name[key.root().size()];
+            if (three) other[first] = other[last] = separator;
             const std::size_t bound = std::max<std::size_t>(2, leaf_of(key).size() / 3);
             const std::size_t edits = distance(other, name, bound);
             if (edits <= bound) found.emplace_back(edits, name);

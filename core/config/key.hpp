@@ -33,6 +33,7 @@ enum class Type : std::uint8_t {
     kNetworkList,
     kSipListenList,
     kSipUriList,
+    kCpuSet,  // 0-3,8
 };
 
 // When a change takes effect.
@@ -51,7 +52,8 @@ enum class Scope : std::uint8_t {
 };
 
 struct Key {
-    std::string_view name;  // `xmpp.listen`, or with one instance part: `partner/*/tls`
+    // `xmpp.listen`, or with one instance part: `partner/*/tls`, `core.*.cpu`.
+    std::string_view name;
     Type type;
     Apply apply;
     std::string_view unit;  // what a bare number counts, or what the text is
@@ -72,12 +74,16 @@ struct Key {
 [[nodiscard]] std::string_view name_of(Apply);
 [[nodiscard]] Scope scope_of(const Key&);
 [[nodiscard]] std::string_view name_of(Scope);
+// The instance of this root whose values hold for all others that have none of their own:
+// `partner/default/tls`, `core.*.cpu`. Empty: there is none.
+[[nodiscard]] std::string_view template_of(std::string_view root);
 
-// A key as typed, resolved: `partner.example/org.tls` and `partner/example.org/tls` are the same.
+// A key as typed, resolved: `partner.example/org.tls` and `partner/example.org/tls` are the same,
+// as are `core.3.cpu` and `core/3/cpu`.
 struct Path {
     const Key* key = nullptr;
     std::string instance;  // normalised (A-label, lower case); empty without a `*`
-    std::string name;      // canonical: `xmpp.listen`, `partner/example.org/tls`
+    std::string name;      // canonical: `xmpp.listen`, `partner/example.org/tls`, `core.3.cpu`
 };
 
 // False: no such key, or an instance part that can't be; `why` says so, with the nearest key.

@@ -102,9 +102,9 @@ Entry Tree::effective(const Path& path) const {
     const Key& key = *path.key;
     Entry entry;
     entry.path = path;
-    // partner/default/* is the template of every partner.
-    if (key.root() == "partner" && path.instance != "default") {
-        if (const Entry* set = find(path_of(key, "default").name)) {
+    const std::string_view pattern = template_of(key.root());
+    if (key.is_pattern() && !pattern.empty() && path.instance != pattern) {
+        if (const Entry* set = find(path_of(key, pattern).name)) {
             entry.value = set->value;
             entry.origin = set->origin;
             return entry;
@@ -116,10 +116,11 @@ Entry Tree::effective(const Path& path) const {
 
 std::vector<std::string> Tree::instances(std::string_view root) const {
     std::vector<std::string> names;
-    const std::string prefix = std::string(root) + "/";
-    for (auto at = entries_.lower_bound(prefix); at != entries_.end(); ++at) {
-        if (!at->first.starts_with(prefix)) break;
-        names.push_back(at->second.path.instance);
+    for (auto at = entries_.lower_bound(root); at != entries_.end(); ++at) {
+        if (!at->first.starts_with(root)) break;
+        const Path& path = at->second.path;
+        if (path.key->root() != root || !path.key->is_pattern()) continue;
+        if (names.empty() || names.back() != path.instance) names.push_back(path.instance);
     }
     // Names sort as `a-b/x` < `a/x`: one instance need not lie together.
     std::ranges::sort(names);
@@ -134,8 +135,13 @@ std::vector<Entry> Tree::all() const {
             out.push_back(effective(path_of(key, {})));
             continue;
         }
-        for (const std::string& instance : instances(key.root())) {
+        const auto of_root = instances(key.root());
+        for (const std::string& instance : of_root) {
             out.push_back(effective(path_of(key, instance)));
+        }
+        // Cores are there whatever is set.
+        if (key.root() == "core" && !std::ranges::binary_search(of_root, "*")) {
+            out.push_back(effective(path_of(key, "*")));
         }
     }
     std::ranges::sort(out, {},
@@ -145,11 +151,21 @@ std::vector<Entry> Tree::all() const {
 
 namespace {
 
-Value read(const Tree& tree, std::string_view name, std::string_view instance,
-           std::initializer_list<Type> types) {
+// As Tree::effective() has it, without a copy.
+const Value& value_of(const Tree& tree, const Key& key, std::string_view instance) {
+    if (const Entry* set = tree.find(path_of(key, instance).name)) return set->value;
+    const std::string_view pattern = template_of(key.root());
+    if (key.is_pattern() && !pattern.empty() && instance != pattern) {
+        if (const Entry* set = tree.find(path_of(key, pattern).name)) return set->value;
+    }
+    return fallback_of(key);
+}
+
+const Value& read(const Tree& tree, std::string_view name, std::string_view instance,
+                  std::initializer_list<Type> types) {
     const Key& key = catalogue(name);
     FEDGATE_CHECK(std::ranges::find(types, key.type) != types.end());
-    return tree.effective(path_of(key, instance)).value;
+    return value_of(tree, key, instance);
 }
 
 }  // namespace
@@ -167,16 +183,16 @@ Duration Tree::duration(std::string_view name, std::string_view instance) const 
 }
 
 Rate Tree::rate(std::string_view name, std::string_view instance) const {
-    const Value value = read(*this, name, instance, {Type::kRate});
+    const Value& value = read(*this, name, instance, {Type::kRate});
     return {static_cast<std::uint64_t>(value.number), value.per};
 }
 
 std::string Tree::text(std::string_view name, std::string_view instance) const {
-    return effective(path_of(catalogue(name), instance)).value.text;
+    return value_of(*this, catalogue(name), instance).text;
 }
 
 std::vector<std::string> Tree::list(std::string_view name, std::string_view instance) const {
-    return effective(path_of(catalogue(name), instance)).value.items;
+    return value_of(*this, catalogue(name), instance).items;
 }
 
 }  // namespace fedgate::config

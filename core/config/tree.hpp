@@ -54,12 +54,13 @@ public:
         return entries_;
     }
     [[nodiscard]] const Entry* find(std::string_view name) const;
-    // The value in force and where it comes from: set, else (partner/*) of partner/default, else
+    // The value in force and where it comes from: set, else of the template (template_of()), else
     // the default.
     [[nodiscard]] Entry effective(const Path&) const;
     // Instances of a root that have at least one key set, sorted: `partner` -> example.org, ...
     [[nodiscard]] std::vector<std::string> instances(std::string_view root) const;
-    // Everything: each plain key and each key of each instance, sorted by name.
+    // Everything: each plain key and each key of each instance, sorted by name; of cores, all that
+    // have values of their own, and `*`.
     [[nodiscard]] std::vector<Entry> all() const;
 
     // Typed reads by catalogue name (and instance). A name or type that is not in the catalogue is

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/config/address.hpp"
+#include "core/config/cpu_set.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
 
@@ -257,6 +258,13 @@ bool parse_list(const Key& key, std::string_view text, Value& value, std::string
     return true;
 }
 
+bool parse_cpus(const Key& key, std::string_view text, Value& value, std::string& why) {
+    const auto set = parse_cpu_set(text);
+    if (!set) return refuse(key, text, "a set of CPUs like 2 or 0-3,8", why);
+    value.text = format_cpu_set(*set);
+    return true;
+}
+
 }  // namespace
 
 std::string format_number(Type type, std::int64_t number) {
@@ -290,6 +298,9 @@ std::string format_bounds(const Key& key) {
         case Type::kSize:
             return format_number(key.type, key.minimum) + " to " +
                    format_number(key.type, key.maximum);
+        case Type::kCpuSet:
+            return std::to_string(key.minimum) + " to " + std::to_string(key.maximum) +
+                   ", each or from-to, commas between";
         case Type::kRate: {
             const Type type = key.unit == "bytes" ? Type::kSize : Type::kInteger;
             return format_number(type, key.minimum) + " to " + format_number(type, key.maximum) +
@@ -319,6 +330,7 @@ bool parse_value(const Key& key, std::string_view text, Value& value, std::strin
         case Type::kEnum: return parse_enum(key, text, value, why);
         case Type::kString:
         case Type::kPath: return parse_text(key, text, value, why);
+        case Type::kCpuSet: return parse_cpus(key, text, value, why);
         default: return parse_list(key, text, value, why);
     }
 }

@@ -92,6 +92,7 @@ private:
         s.edge = std::ranges::find(roles, "edge") != roles.end();
         s.gateway = std::ranges::find(roles, "gateway") != roles.end();
         s.threads = count(tree_, "core.threads");
+        read_cores();
         s.state_directory = tree_.text("dirs.state");
         s.store_path = s.state_directory + "/fedgate.db";
         const std::string store = tree_.text("store.url");
@@ -135,6 +136,19 @@ private:
         }
         if (s.test.interval > Duration::zero() && s.test.interval < std::chrono::seconds(1)) {
             complain("test.im.interval", "a test each second is the most; 0s: none");
+        }
+    }
+
+    void read_cores() {
+        for (const std::string& name : tree_.instances("core")) {
+            auto cpus =
+                config::parse_cpu_set(tree_.text("core.*.cpu", name)).value_or(config::CpuSet{});
+            Settings::Cores& cores = out_->settings.cores;
+            if (name == config::template_of("core")) {
+                cores.every = std::move(cpus);
+            } else {
+                cores.own[static_cast<std::uint32_t>(std::stoul(name))] = std::move(cpus);
+            }
         }
     }
 

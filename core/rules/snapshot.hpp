@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "core/base/bytes.hpp"
 #include "core/base/event.hpp"
 #include "core/config/address.hpp"
+#include "core/config/cpu_set.hpp"
 #include "core/config/tree.hpp"
 #include "core/rules/index.hpp"
 #include "core/rules/partner.hpp"
@@ -72,6 +74,17 @@ struct Settings {
     bool edge = true;
     bool gateway = true;
     std::uint32_t threads = 0;
+    // Where the threads of cores run; empty: each on a CPU of its own.
+    struct Cores {
+        config::CpuSet every;
+        std::map<std::uint32_t, config::CpuSet> own;  // by core
+
+        [[nodiscard]] const config::CpuSet& cpus_of(std::uint32_t core) const {
+            const auto found = own.find(core);
+            return found != own.end() ? found->second : every;
+        }
+        bool operator==(const Cores&) const = default;
+    } cores;
     std::string state_directory;
     std::string node;        // empty: the host's name
     std::string store_path;  // of the file

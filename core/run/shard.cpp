@@ -1,8 +1,10 @@
 #include "core/run/shard.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
 #include <sched.h>
+#include <unistd.h>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -177,28 +179,28 @@ void Shard::on_turn_end() {
     }
 }
 
-Result<int> pin_to_cpu(std::uint32_t n) {
+std::vector<std::uint16_t> usable_cpus() {
     cpu_set_t usable;
-    if (sched_getaffinity(0, sizeof usable, &usable) != 0)
-        return failure(Errc::kSystem, "sched_getaffinity", errno);
-    const auto count = static_cast<std::uint32_t>(CPU_COUNT(&usable));
-    std::uint32_t left = n % count;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (!CPU_ISSET(cpu, &usable) || left-- != 0) continue;
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        if (sched_setaffinity(0, sizeof one, &one) != 0)
-            return failure(Errc::kSystem, "sched_setaffinity", errno);
-        return cpu;
+    std::vector<std::uint16_t> cpus;
+    if (sched_getaffinity(getpid(), sizeof usable, &usable) != 0) return cpus;
+    for (std::uint16_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (CPU_ISSET(cpu, &usable)) cpus.push_back(cpu);
     }
-    return failure(Errc::kSystem, "no usable CPU");
+    return cpus;
 }
 
-std::uint32_t usable_cpu_count() {
-    cpu_set_t usable;
-    if (sched_getaffinity(0, sizeof usable, &usable) != 0) return 1;
-    return static_cast<std::uint32_t>(CPU_COUNT(&usable));
+Result<void> run_on_cpus(std::uint32_t n, std::span<const std::uint16_t> wanted) {
+    const std::vector<std::uint16_t> usable = usable_cpus();
+    if (usable.empty()) return failure(Errc::kSystem, "sched_getaffinity", errno);
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    for (const std::uint16_t cpu : usable) {
+        if (std::ranges::find(wanted, cpu) != wanted.end()) CPU_SET(cpu, &cpus);
+    }
+    if (CPU_COUNT(&cpus) == 0) CPU_SET(usable[n % usable.size()], &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0)
+        return failure(Errc::kSystem, "sched_setaffinity", errno);
+    return {};
 }
 
 }  // namespace fedgate

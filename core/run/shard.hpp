@@ -1,9 +1,9 @@
 // A shard: what one core runs. It owns nothing of the others: shards meet in mailboxes only
 // (inbox.hpp).
 //
-// Start: one ShardGroup, made before the threads. Then in each thread: pin_to_cpu(), a UringLoop, a
-// Shard, what the shard serves, Shard::run(). In a simulation: the same, all in one thread, without
-// run().
+// Start: one ShardGroup, made before the threads. Then in each thread: run_on_cpus(), a UringLoop,
+// a Shard, what the shard serves, Shard::run(). In a simulation: the same, all in one thread,
+// without run().
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include <latch>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "core/base/bytes.hpp"
@@ -131,8 +132,11 @@ private:
     Timer again_;  // there is more to do than was done in this turn
 };
 
-// Binds the calling thread to the n-th CPU that it may use (modulo their count).
-Result<int> pin_to_cpu(std::uint32_t n);
-[[nodiscard]] std::uint32_t usable_cpu_count();
+// CPUs that the process may use, ascending: those of its first thread, which is never bound to
+// less.
+[[nodiscard]] std::vector<std::uint16_t> usable_cpus();
+// Binds the calling thread to those of them that are `wanted`; where none is, to the n-th one
+// (modulo their count).
+Result<void> run_on_cpus(std::uint32_t n, std::span<const std::uint16_t> wanted = {});
 
 }  // namespace fedgate

@@ -56,6 +56,35 @@ TEST_F(ConfigurationTest, AChangeIsOneSnapshotWithANewNumber) {
     EXPECT_EQ(changes_[0].after, "1KiB");
 }
 
+TEST_F(ConfigurationTest, WhatIsSetChangedAndGoneIsTold) {
+    const auto rows = [this] {
+        std::vector<std::string> all;
+        for (const Change& one : changes_) {
+            all.push_back(one.path.name + ": " + one.before + " -> " + one.after);
+        }
+        changes_.clear();
+        return all;
+    };
+    write("core.threads = 3\nim.max_bytes = 1KiB\nxmpp.limits.depth = 64\n");
+    ASSERT_TRUE(configuration_->reload(host_, problems_, changes_));
+    EXPECT_EQ(rows(),
+              (std::vector<std::string>{"core.threads: 2 -> 3", "im.max_bytes: 32KiB -> 1KiB",
+                                        "partner/a.example/type: federated -> public_unverified"}));
+    // A template shows at all that have nothing of their own.
+    write(
+        "core.threads = 3\npartner/a.example/tls = optional\npartner/b.example/sasl = none\n"
+        "partner/default/tls = none\n");
+    ASSERT_TRUE(configuration_->reload(host_, problems_, changes_));
+    EXPECT_EQ(rows(), (std::vector<std::string>{"im.max_bytes: 1KiB -> 32KiB",
+                                                "partner/a.example/tls: required -> optional",
+                                                "partner/b.example/sasl: required -> none",
+                                                "partner/b.example/tls: required -> none",
+                                                "partner/default/tls: required -> none"}));
+    write("core.*.cpu = 0\ncore.1.cpu = 1\n");
+    ASSERT_TRUE(configuration_->reload(host_, problems_, changes_));
+    EXPECT_EQ(rows()[0], "core.*.cpu:  -> 0");
+}
+
 TEST_F(ConfigurationTest, OneBadValueAmongGoodOnesChangesNothing) {
     EXPECT_FALSE(configuration_->set(host_,
                                      {setting("im.max_bytes=1KiB"), setting("log.level=loud")},

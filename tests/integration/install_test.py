@@ -130,6 +130,8 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.complete("sysctl", "-w", "partn"), ["partner/"])
         self.assertEqual(self.complete("sysctl", "partner/a.example/leg"), ["partner/a.example/legacy_tls"])
         self.assertEqual(self.complete("sysctl", "-w", "partner/a.example/tls", "=", "opt"), ["optional"])
+        self.assertEqual(self.complete("sysctl", "core.*"), ["core.*.cpu"])
+        self.assertEqual(self.complete("sysctl", "-w", "core.12"), ["core.12.cpu="])
         self.assertEqual(self.complete("sysctl", "--d"), ["--diff", "--dry-run"])
         self.assertEqual(self.complete("partner", "add", "a.example", "ty"), ["type="])
         self.assertEqual(self.complete("partner", "set", "a.example", "type", "=", "f"), ["federated"])

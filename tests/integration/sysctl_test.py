@@ -1,6 +1,8 @@
 """fedctl sysctl against a running daemon: the numbers are those of its acceptance checks."""
 import asyncio
 import json
+import os
+import pathlib
 import time
 import unittest
 
@@ -126,6 +128,68 @@ class Sysctl(PeerTest):
         self.assertIn("nothing that was set live waits", await self.refused("confirm"))
         await self.sysctl("-w", f"{KEY}=20003")
         self.assertEqual(await self.value(), "20003")
+
+    def cpus_of_cores(self):
+        """Where the kernel lets each core's thread run: `Cpus_allowed_list` of the threads core-0, core-1."""
+        found = {}
+        for task in pathlib.Path(f"/proc/{self.one.fedgate.process.pid}/task").iterdir():
+            name = (task / "comm").read_text().strip()
+            if name.startswith("core-"):
+                status = (task / "status").read_text()
+                found[int(name[5:])] = status.split("Cpus_allowed_list:")[1].split("\n")[0].strip()
+        return [found[core] for core in sorted(found)]
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two CPUs")
+    async def test_what_one_core_has_shows_there_alone(self):    # 8
+        usable = sorted(os.sched_getaffinity(0))
+        first, second = usable[:2]
+        own = [str(cpu) for cpu in usable]
+        both = ",".join(map(str, (first, second))) if second != first + 1 else f"{first}-{second}"
+        rest = "".join(f"# core.{{}}.cpu = {both} (of core.*.cpu)\n".format(core) for core in range(2, len(usable)))
+        self.assertEqual(self.cpus_of_cores(), own)    # as before there was such a key
+        self.assertIn("core.*.cpu =\n# core.0.cpu = (of core.*.cpu)\n# core.1.cpu = (of core.*.cpu)\n",
+                      await self.sysctl("core.*.cpu"))
+        await self.sysctl("-w", f"core.*.cpu={first},{second}")
+        self.assertEqual(self.cpus_of_cores(), [both] * len(usable))
+        await self.sysctl("-w", f"core.1.cpu={first}")
+        self.assertEqual(self.cpus_of_cores(), [both, str(first)] + [both] * (len(usable) - 2))
+        shown = f"core.*.cpu = {both}\n# core.0.cpu = {both} (of core.*.cpu)\ncore.1.cpu = {first}\n{rest}"
+        self.assertEqual(await self.sysctl("core.*.cpu"), shown)
+        self.assertEqual(await self.sysctl("core/1/cpu"), f"core.1.cpu = {first}\n")
+        self.assertEqual(await self.sysctl("-p", "-", text=shown), "nothing changed\n")
+        self.assertRegex(await self.sysctl("-d", "core.0.cpu"), rf"value +{both} +\(runtime")
+        self.assertRegex(await self.sysctl("--diff"), rf"core\.1\.cpu +{first} +\(empty\) +runtime")
+        everything = await self.sysctl("-a")
+        self.assertIn(f"core.*.cpu = {both}\ncore.1.cpu = {first}\n", everything)
+        self.assertEqual(await self.sysctl("-p", "-", text=everything), "nothing changed\n")
+        # Its own taken back, it is as all are; the other one stays where it is.
+        await self.sysctl("--reset", "core.1.cpu")
+        self.assertEqual(self.cpus_of_cores(), [both] * len(usable))
+        await self.sysctl("--reset", "core.*.cpu")
+        self.assertEqual(self.cpus_of_cores(), own)
+        # Kept, it holds after a restart.
+        await self.sysctl("-w", "--save", f"core.0.cpu={second}")
+        await self.one.fedgate.kill()
+        await self.one.fedgate.start()
+        self.assertEqual(self.cpus_of_cores(), [str(second)] + own[1:])
+
+    async def test_a_cpu_or_core_that_is_not_there(self):    # 8
+        before = self.cpus_of_cores()
+        for setting, words in (("core.*.cpu=1000", "there is no CPU 1000 that this process may use; there is "),
+                               ("core.0.cpu=0,999-1000", "there is no CPU 999-1000 that"),
+                               ("core.200.cpu=0", f"there are cores 0 to {len(before) - 1} (core.threads)"),
+                               ("core.0.cpu=x", "a set of CPUs like 2 or 0-3,8"),
+                               ("core.300.cpu=0", "'300' is not a core")):
+            for how in (("-w",), ("-w", "--save"), ("-w", "--dry-run")):
+                with self.subTest((setting, how)):
+                    self.assertIn(words, await self.refused(*how, setting))
+        self.assertEqual(self.cpus_of_cores(), before)
+        # In a file it is not a reason not to start: the machine may have had it once.
+        self.one.fedgate.keys["core.0.cpu"] = f"{before[0]},1000"
+        await self.one.fedgate.kill()
+        await self.one.fedgate.start()
+        self.assertEqual(self.cpus_of_cores(), before)
+        self.assertIn("this process may not use CPU 1000", await self.one.fedgate.control("status"))
 
     async def test_what_is_read_can_be_written(self):    # 7
         await self.sysctl("-w", "--save", f"partner/{XMPP_DOMAIN}/description=their = own ; words")

@@ -36,9 +36,9 @@ TEST(Key, EveryNameResolvesInBothSpellings) {
     for (const Key& key : keys()) {
         std::string dotted(key.name);
         std::string slashed(key.name);
-        const bool user = key.root() == "user";
+        const char* instance = key.root() == "user" ? "a@b" : key.root() == "core" ? "3" : "x";
         if (key.is_pattern()) {
-            dotted.replace(dotted.find('*'), 1, user ? "a@b" : "x");
+            dotted.replace(dotted.find('*'), 1, instance);
             slashed = dotted;
         }
         for (char& c : dotted) c = c == '/' ? '.' : c;
@@ -74,6 +74,17 @@ TEST(Key, TheFirstSeparatorDecides) {
          "partner/xn--bcher-kva.example/tls"},
         {"partner/xn--bcher-kva.example/tls", "partner/xn--bcher-kva.example/tls"},
         {"partner.default.tls", "partner/default/tls"},
+        {"core.3.cpu", "core.3.cpu"},
+        {"core/3/cpu", "core.3.cpu"},
+        {"core.*.cpu", "core.*.cpu"},
+        {"core.threads", "core.threads"},
+        {"core/threads", "core.threads"},
+        {"core.03.cpu", nullptr, "'03' is not a core: 0 to 255, or *"},
+        {"core.256.cpu", nullptr, "is not a core"},
+        {"core.x.cpu", nullptr, "is not a core"},
+        {"core..cpu", nullptr, "is not a core"},
+        {"core.3.cpus", nullptr, "core.3.cpu"},
+        {"core.3", nullptr, "no such key"},
         {"policy/site:paris/xmpp_access", "policy/site:paris/xmpp_access"},
         {"user/sip:Alice@Example.ORG/policy", "user/alice@example.org/policy"},
         {"user/a/b@example.org/policy", "user/a/b@example.org/policy"},

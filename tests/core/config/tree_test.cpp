@@ -33,6 +33,29 @@ TEST(Tree, PartnersFallBackToTheTemplateThenToTheDefault) {
     EXPECT_EQ(tree.instances("partner"), (std::vector<std::string>{"a.example", "default"}));
 }
 
+TEST(Tree, ACoreHasItsOwnElseThatOfAllElseTheDefault) {
+    Tree tree;
+    Problems problems;
+    const auto names = [&tree] {
+        std::vector<std::string> found;
+        for (const Entry& entry : tree.all()) {
+            if (entry.path.name.starts_with("core.") && entry.path.key->is_pattern())
+                found.push_back(entry.path.name + "=" + entry.value.text);
+        }
+        return found;
+    };
+    EXPECT_EQ(tree.text("core.*.cpu", "3"), "");
+    EXPECT_EQ(names(), (std::vector<std::string>{"core.*.cpu="}));
+    ASSERT_TRUE(tree.set("core.*.cpu", "0-2", kRuntime, problems));
+    ASSERT_TRUE(tree.set("core.threads", "4", kRuntime, problems));
+    EXPECT_EQ(tree.text("core.*.cpu", "3"), "0-2");
+    ASSERT_TRUE(tree.set("core/3/cpu", "1", kRuntime, problems));
+    EXPECT_EQ(tree.text("core.*.cpu", "3"), "1");
+    EXPECT_EQ(tree.text("core.*.cpu", "2"), "0-2");
+    EXPECT_EQ(tree.instances("core"), (std::vector<std::string>{"*", "3"}));
+    EXPECT_EQ(names(), (std::vector<std::string>{"core.*.cpu=0-2", "core.3.cpu=1"}));
+}
+
 TEST(Tree, ARefusedValueChangesNothing) {
     Tree tree;
     Problems problems;

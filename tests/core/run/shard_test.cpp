@@ -197,7 +197,7 @@ TEST(Shard, ThreadsOnIoUringPassRecordsInOrder) {
     std::vector<std::thread> threads;
     for (std::uint32_t i = 0; i < kThreads; ++i) {
         threads.emplace_back([&group, &good, i] {
-            EXPECT_TRUE(pin_to_cpu(i).has_value());
+            EXPECT_TRUE(run_on_cpus(i).has_value());
             auto loop = UringLoop::make({.submissions = 64, .buffers = 8, .buffers_max = 8});
             if (!loop) return std::abort();
             Shard shard(group, i, **loop);
