@@ -37,6 +37,15 @@ std::string cannot_connect(const std::string& path, int error) {
     return path + " can't be opened: " + std::strerror(error);
 }
 
+// It may still be at it: whoever asks again at once may do it twice.
+std::string no_answer(int error) {
+    if (error != EAGAIN) return std::string("fedgated did not answer: ") + std::strerror(error);
+    return "fedgated has not answered for " + std::to_string(kAnswerSeconds) +
+           " s; what was asked for may still be done: fedctl config log says whether there is a "
+           "new "
+           "commit, fedctl sysctl --diff what was set live";
+}
+
 }  // namespace
 
 bool ask(const std::string& path, const Json& request, Json& answer, std::string& why) {
@@ -79,8 +88,7 @@ bool ask(const std::string& path, const Json& request, Json& answer, std::string
         const ssize_t size = recv(connection.get(), buffer, sizeof buffer, 0);
         if (size < 0 && errno == EINTR) continue;
         if (size <= 0) {
-            why = "fedgated did not answer" + (size < 0 ? std::string(": ") + std::strerror(errno)
-                                                        : std::string(" (too many clients?)"));
+            why = size == 0 ? "fedgated did not answer (too many clients?)" : no_answer(errno);
             return false;
         }
         text.append(buffer, static_cast<std::size_t>(size));

@@ -1,4 +1,6 @@
 // Policies and users as people read them.
+#include <algorithm>
+
 #include "appliance/admin/show.hpp"
 
 namespace fedgate::admin {
@@ -113,13 +115,8 @@ std::string show_user(const Json& answer) {
 }
 
 std::string show_user_commit(const Json& answer) {
-    constexpr std::size_t kShown = 20;
-    Json some = answer;
-    const std::size_t count = array_of(answer, "changes").size();
-    if (count > kShown) {
-        some["changes"] = Json::array();
-        for (std::size_t i = 0; i < kShown; ++i) some["changes"].push_back(answer["changes"][i]);
-    }
+    const std::size_t shown = array_of(answer, "changes").size();
+    const std::uint64_t count = std::max<std::uint64_t>(number_of(answer, "changes_count"), shown);
     std::string out;
     if (answer.contains("new")) {
         out = std::to_string(number_of(answer, "new")) + " new, " +
@@ -133,9 +130,9 @@ std::string show_user_commit(const Json& answer) {
         }
         out += "\n";
     }
-    out = show_commit(some) + out;
-    if (count > kShown) {
-        out += std::to_string(count) + " values change, the first " + std::to_string(kShown) +
+    out = show_commit(answer) + out;
+    if (count > shown) {
+        out += std::to_string(count) + " values change, the first " + std::to_string(shown) +
                " are above; --json has all\n";
     }
     return out;

@@ -42,8 +42,14 @@ Json Verbs::commit(Tree next, std::string words, const std::string& done,
     std::erase_if(problems, [&concerns](const Problem& problem) {
         return problem.warning && !concerns(problem.key);
     });
+    const std::size_t count = changes.size();
+    const std::uint64_t most = number_of(request_, "changes_most");
+    if (most > 0 && most < count) {
+        changes.erase(changes.begin() + static_cast<std::ptrdiff_t>(most), changes.end());
+    }
     Json answer = commit_answer(good, dry, problems, changes, configuration_);
     if (!good) return answer;
+    answer["changes_count"] = count;
     answer["done"] = done;
     answer["domains"] = subjects;
     return answer;

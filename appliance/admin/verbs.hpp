@@ -28,7 +28,8 @@ protected:
         return key.starts_with("policy/") || key.starts_with("user/");
     }
     // Commits it, or with dry_run says what that would do. `words`: the comment, where the
-    // administrator gives none. Answered with what was `done` to the `subjects`.
+    // administrator gives none. Answered with what was `done` to the `subjects`, and the changes,
+    // or the first `changes_most` of them and their count.
     [[nodiscard]] Json commit(config::Tree next, std::string words, const std::string& done,
                               const std::vector<std::string>& subjects, const Concerns&);
 

@@ -31,10 +31,14 @@ bool is_domain(std::string_view name) {
     return !std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// What IDNA leaves as it is: no capitals, and no label with a meaning of its own (`xn--`).
+bool is_plain_domain(std::string_view name) { return is_domain(name) && !name.contains("--"); }
+
 }  // namespace
 
 std::optional<std::string> normalise_domain(std::string_view text) {
     if (!text.empty() && text.back() == '.') text.remove_suffix(1);
+    if (is_plain_domain(text)) return std::string(text);
     if (text.empty() || text.size() > 4 * kDomainBytes || text.contains('\0')) return std::nullopt;
     char* ascii = nullptr;
     const std::string input(text);

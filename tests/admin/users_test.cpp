@@ -264,6 +264,12 @@ TEST_F(UsersTest, AWholeOrganisationIsImportedAtOnce) {
     const std::string out = good({"user", "import", "-", "--policy", "FedPic"}, text);
     EXPECT_PRED_FORMAT2(IsSubstring, "5000 new", out);
     EXPECT_LT(out.size(), 4000U);  // not a line for each
+    EXPECT_PRED_FORMAT2(IsSubstring, "10000 values change, the first 20 are above; --json has all",
+                        out);
+    const Json all = parse_json(fedctl({"--json", "user", "grant", "null", "*"}).out);
+    EXPECT_GE(all["changes"].size(), 5000U);
+    EXPECT_EQ(policy_of("user4999@sip.example"), "global");
+    good({"user", "import", "-", "--policy", "FedPic"}, text);
     EXPECT_EQ(policy_of("user4999@sip.example"), "FedPic");
     // What is too much is said, and nothing is sent.
     EXPECT_PRED_FORMAT2(IsSubstring, "more than 32 MiB for one request; do it in parts",
