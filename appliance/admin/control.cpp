@@ -71,6 +71,7 @@ Control::Control(AdminHost& host, Configuration& configuration)
     : host_(host),
       configuration_(configuration),
       http_([this](std::string_view path) { return answer_http(path, host_, configuration_); }),
+      watchdog_(watchdog_interval()),
       schedule_(std::make_unique<TestSchedule>(host, configuration)) {}
 
 Control::~Control() {
@@ -212,6 +213,7 @@ bool Control::run_turn(Duration wait_max) {
     configuration_.expire(host_, wall_now());
     tell_nodes();
     set_mode();
+    tell_watchdog(now);
     if (state_ == State::kRunning) schedule_->on_turn(now);
     if (polls[1].revents != 0) accept_clients();
     http_.run();
@@ -249,6 +251,13 @@ void Control::tell_nodes() {
     if (what(held) == what(told_)) return;
     told_ = held;
     host_.tell_nodes(held);
+}
+
+// The supervisor ends a process that says nothing: this thread hangs, or a core does.
+void Control::tell_watchdog(Clock::time_point now) {
+    if (watchdog_.count() == 0 || now < watchdog_at_) return;
+    watchdog_at_ = now + watchdog_ / 4;
+    if (host_.cores_have_turned()) notify_supervisor("WATCHDOG=1");
 }
 
 void Control::reload() {

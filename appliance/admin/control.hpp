@@ -2,6 +2,7 @@
 // poll(2); nothing of a core runs here. One request line in, one line of JSON out.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,7 @@ private:
     void reload();
     void take_received();
     void tell_nodes();
+    void tell_watchdog(std::chrono::steady_clock::time_point now);
 
     AdminHost& host_;
     Configuration& configuration_;
@@ -65,6 +67,8 @@ private:
     State state_ = State::kRunning;
     std::vector<std::unique_ptr<Client>> clients_;
     Held told_;  // to other nodes
+    std::chrono::microseconds watchdog_;
+    std::chrono::steady_clock::time_point watchdog_at_{};  // its next turn
     std::unique_ptr<TestSchedule> schedule_;
 };
 

@@ -248,6 +248,8 @@ public:
     [[nodiscard]] virtual std::uint32_t cores() { return 0; }
     // Does every core answer, within a moment?
     [[nodiscard]] virtual bool cores_answer() { return true; }
+    // Has every core turned since this was asked last? Waits for nobody.
+    [[nodiscard]] virtual bool cores_have_turned() { return true; }
 
     // SIGTERM: no new work is taken, what is under way is finished.
     virtual void drain() = 0;

@@ -1,6 +1,9 @@
 #include "appliance/admin/notify.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <sys/socket.h>
@@ -26,6 +29,18 @@ void notify_supervisor(std::string_view state) {
         sendto(descriptor, state.data(), state.size(), MSG_NOSIGNAL,
                reinterpret_cast<const sockaddr*>(&to), length);
     close(descriptor);
+}
+
+std::chrono::microseconds watchdog_interval() {
+    const auto number = [](const char* name) {
+        const char* text = std::getenv(name);
+        std::int64_t value = 0;
+        if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
+        return value;
+    };
+    const std::int64_t pid = number("WATCHDOG_PID");  // not ours: inherited by somebody's child
+    if (pid != 0 && pid != getpid()) return {};
+    return std::chrono::microseconds(std::max<std::int64_t>(number("WATCHDOG_USEC"), 0));
 }
 
 }  // namespace fedgate::admin

@@ -1,11 +1,15 @@
 #include "appliance/admin/roles.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <grp.h>
 #include <optional>
 #include <pwd.h>
+#include <sstream>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "core/base/file.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -76,6 +80,19 @@ std::string name_of_user(uid_t user) {
     return found != nullptr ? found->pw_name : "uid " + std::to_string(user);
 }
 
+// In a user namespace of its own, the others are nobody, in no group.
+bool sees_all_users() {
+    std::string map;
+    std::string why;
+    if (!read_file("/proc/self/uid_map", map, why)) return true;
+    std::istringstream words(map);
+    std::uint64_t first = 0;
+    std::uint64_t outside = 0;
+    std::uint64_t count = 0;
+    words >> first >> outside >> count;
+    return first == 0 && outside == 0 && count >= UINT32_MAX;
+}
+
 }  // namespace
 
 std::string_view name_of(Role role) {
@@ -104,6 +121,11 @@ Caller caller_of(int descriptor, const rules::Settings::AdminGroups& names) {
 
 std::vector<std::string> unknown_groups(const rules::Settings::AdminGroups& names) {
     std::vector<std::string> all;
+    if (!names.empty() && !sees_all_users()) {
+        all.emplace_back(
+            "admin.groups is set, and fedgated can't see in which groups a caller is: "
+            "PrivateUsers=no is missing in its unit (systemctl edit fedgated)");
+    }
     for (const auto* some : {&names.administrators, &names.operators, &names.viewers}) {
         for (const std::string& name : *some) {
             if (!group_number(name))

@@ -23,7 +23,8 @@ struct Caller {
 // daemon's own user are always administrators.
 [[nodiscard]] Caller caller_of(int descriptor, const rules::Settings::AdminGroups&);
 
-// Of those, what this machine does not know: nobody gets a role by them. Sentences.
+// Why nobody, or not everybody, gets a role by them: this machine does not know a group, or this
+// process can not see who calls. Sentences.
 [[nodiscard]] std::vector<std::string> unknown_groups(const rules::Settings::AdminGroups&);
 
 // What a request takes. Of one that is not known: administrator.

@@ -1,5 +1,5 @@
 # `cmake --install build/release [--prefix /usr] [--strip]`: the programs, their manual pages, bash's
-# completion. The pages and the completion are made of what the programs say (appliance/manual.cpp).
+# completion, what systemd needs, and a first configuration where there is none. The pages and the completion are made of what the programs say (appliance/manual.cpp).
 include(GNUInstallDirs)
 
 add_executable(manual appliance/manual.cpp)
@@ -33,3 +33,20 @@ add_custom_target(manuals ALL DEPENDS ${pages} ${completion})
 install(TARGETS fedctl fedload DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS fedgated DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(DIRECTORY ${made}/man ${made}/bash-completion DESTINATION ${CMAKE_INSTALL_DATADIR})
+
+# systemd looks in /usr/lib and /usr/local/lib, whatever the machine's libraries are kept in.
+set(systemd ${PROJECT_SOURCE_DIR}/appliance/systemd)
+install(FILES ${systemd}/sysusers.conf DESTINATION lib/sysusers.d RENAME fedgate.conf)
+install(FILES ${systemd}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME fedgate.conf)
+install(CODE "
+  set(FEDGATE_SBIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}\")
+  set(root \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+  configure_file(${systemd}/fedgated.service.in \"\${root}/lib/systemd/system/fedgated.service\" @ONLY)
+  if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
+    set(root \"\$ENV{DESTDIR}\")
+  endif()
+  if(NOT EXISTS \"\${root}/etc/fedgate/fedgate.conf\")
+    file(INSTALL ${systemd}/fedgate.conf DESTINATION \"\${root}/etc/fedgate\"
+      PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ)
+  endif()
+")

@@ -356,6 +356,8 @@ admin::Status Node::status() {
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     std::ranges::move(remarks_of_placement(rules_->settings, cores(), usable_cpus()),
                       std::back_inserter(status.remarks));
+    std::ranges::move(admin::unknown_groups(rules_->settings.admin_groups),
+                      std::back_inserter(status.remarks));
     for (const CertificateLoader::Expiry& one : certificates_.expiries()) {
         status.certificates.push_back({one.purposes, one.file, one.at});
     }
@@ -774,6 +776,17 @@ std::vector<admin::Counter> Node::counters() {
 
 bool Node::cores_answer() {
     return on_every_shard([](std::uint32_t, Worker&) {});
+}
+
+bool Node::cores_have_turned() {
+    if (silent_ != nullptr && silent_->load() > 0) return false;
+    silent_ = std::make_shared<std::atomic<std::uint32_t>>(group_->count());
+    for (std::uint32_t i = 0; i < group_->count(); ++i) {
+        if (group_->post(i, [silent = silent_](Shard&) { --*silent; })) continue;
+        silent_.reset();  // so much has been posted to it: it does not turn
+        return false;
+    }
+    return true;
 }
 
 template <typename Predicate>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -47,6 +48,7 @@ public:
     [[nodiscard]] std::vector<admin::Counter> counters() override;
     [[nodiscard]] bool cores_answer() override;
     [[nodiscard]] std::uint32_t cores() override;
+    [[nodiscard]] bool cores_have_turned() override;
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     [[nodiscard]] std::vector<admin::SeenUser> seen_users() override;
@@ -149,6 +151,7 @@ private:
     gateway::SubscriptionQuota subscriptions_;
     std::unique_ptr<store::Service> store_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::shared_ptr<std::atomic<std::uint32_t>> silent_;  // cores that have not turned since
     std::chrono::steady_clock::time_point gateway_seen_{};
     bool cut_off_ = false;  // an edge whose gateways are gone takes no partners
     Drain drain_ = Drain::kNo;

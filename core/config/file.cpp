@@ -1,6 +1,7 @@
 #include "core/config/file.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 
@@ -91,6 +92,11 @@ std::vector<std::string> configuration_files(const std::string& root) {
     const std::string main = root + "/etc/fedgate/fedgate.conf";
     std::error_code error;
     if (std::filesystem::exists(main, error) || error) files.push_back(main);
+    // What systemd reads for us (LoadCredential): secrets that our user can't.
+    if (const char* directory = std::getenv("CREDENTIALS_DIRECTORY"); directory != nullptr) {
+        const std::string secret = root + directory + "/fedgate.conf";
+        if (std::filesystem::exists(secret, error)) files.push_back(secret);
+    }
     return files;
 }
 
@@ -116,8 +122,10 @@ std::size_t load(const Sources& sources, Tree& tree, Problems& problems) {
             problems.push_back({false, {}, file, why});
             continue;
         }
-        ++count;
+        const std::size_t known = settings.size() + problems.size();
         parse_settings(text, file, settings, problems);
+        const bool says_something = settings.size() + problems.size() > known;
+        if (says_something || !sources.file.empty()) ++count;
     }
     for (const std::string& assignment : sources.assignments) {
         Setting setting;

@@ -25,7 +25,7 @@ void parse_settings(std::string_view text, const std::string& file, std::vector<
 
 // The files in force under `root` (empty: the real one), in reading order: the directories
 // /usr/lib/fedgate/conf.d, /run/..., /etc/... (a name in a later one replaces the same name in an
-// earlier one, then all by base name), then /etc/fedgate/fedgate.conf.
+// earlier one, then all by base name), /etc/fedgate/fedgate.conf, and that credential of systemd.
 [[nodiscard]] std::vector<std::string> configuration_files(const std::string& root);
 
 struct Sources {
@@ -35,7 +35,7 @@ struct Sources {
 };
 
 // Reads everything and applies all of it to `tree`. With any error in `problems` the tree must not
-// be used. Returns how many files were read.
+// be used. Returns how many files set something (all that are comments is not configured yet).
 std::size_t load(const Sources&, Tree& tree, Problems& problems);
 // Applies settings in order, each error reported.
 void apply(const std::vector<Setting>&, Tree&, Problems&);

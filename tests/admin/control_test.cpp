@@ -1,3 +1,5 @@
+#include <poll.h>
+
 #include "tests/admin/control_fixture.hpp"
 
 namespace fedgate::admin {
@@ -460,24 +462,79 @@ TEST_F(ControlTest, MetricsAndHealthOverHttp) {
               std::string::npos);
 }
 
+// Who is told by notify_supervisor().
+class Supervisor {
+public:
+    Supervisor() : path_(testing::TempDir() + "fedgate-notify-" + std::to_string(getpid())) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::memcpy(address.sun_path, path_.data(), path_.size());
+        EXPECT_EQ(bind(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                  0);
+        setenv("NOTIFY_SOCKET", path_.c_str(), 1);
+    }
+    ~Supervisor() {
+        unsetenv("NOTIFY_SOCKET");
+        close(descriptor_);
+        unlink(path_.c_str());
+    }
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+
+    // Empty: nothing comes within this time.
+    std::string next(int milliseconds) {
+        pollfd wait{descriptor_, POLLIN, 0};
+        char buffer[64];
+        if (poll(&wait, 1, milliseconds) <= 0) return {};
+        const ssize_t size = recv(descriptor_, buffer, sizeof buffer, 0);
+        return {buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+    }
+
+private:
+    std::string path_;
+    int descriptor_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+};
+
 TEST(Notify, TellsTheSupervisor) {
-    const std::string path = testing::TempDir() + "fedgate-notify-" + std::to_string(getpid());
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), path.size());
-    const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ASSERT_EQ(bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    Supervisor supervisor;
     notify_supervisor("READY=1");
     unsetenv("NOTIFY_SOCKET");
     notify_supervisor("STOPPING=1");  // nobody asked: nothing happens
-    char buffer[64];
-    EXPECT_EQ(
-        std::string(buffer, static_cast<std::size_t>(recv(descriptor, buffer, sizeof buffer, 0))),
-        "READY=1");
-    EXPECT_LT(recv(descriptor, buffer, sizeof buffer, MSG_DONTWAIT), 0);
-    close(descriptor);
-    unlink(path.c_str());
+    EXPECT_EQ(supervisor.next(0), "READY=1");
+    EXPECT_EQ(supervisor.next(0), "");
+}
+
+TEST(Notify, KnowsHowOftenTheWatchdogWantsToBeTold) {
+    EXPECT_EQ(watchdog_interval().count(), 0);
+    setenv("WATCHDOG_USEC", "15000000", 1);
+    EXPECT_EQ(watchdog_interval(), std::chrono::seconds(15));
+    setenv("WATCHDOG_PID", std::to_string(getpid()).c_str(), 1);
+    EXPECT_EQ(watchdog_interval(), std::chrono::seconds(15));
+    setenv("WATCHDOG_PID", "1", 1);
+    EXPECT_EQ(watchdog_interval().count(), 0);
+    unsetenv("WATCHDOG_PID");
+    for (const char* nonsense : {"-5", "", "x", "99999999999999999999"}) {
+        setenv("WATCHDOG_USEC", nonsense, 1);
+        EXPECT_EQ(watchdog_interval().count(), 0) << nonsense;
+    }
+    unsetenv("WATCHDOG_USEC");
+}
+
+TEST_F(ControlTest, TheWatchdogIsToldWhileTheCoresTurn) {
+    Supervisor supervisor;
+    setenv("WATCHDOG_USEC", "100000", 1);
+    control_ = std::make_unique<Control>(host_, *configuration_);
+    unsetenv("WATCHDOG_USEC");
+    start();
+    EXPECT_EQ(supervisor.next(5'000), "READY=1");
+    EXPECT_EQ(supervisor.next(5'000), "WATCHDOG=1");
+    host_.stuck = true;
+    int under_way = 0;
+    while (under_way < 3 && !supervisor.next(500).empty()) ++under_way;
+    EXPECT_LT(under_way, 3);
+    host_.stuck = false;
+    EXPECT_EQ(supervisor.next(5'000), "WATCHDOG=1");
+    stop();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A daemon that is not there: remembers what the control thread asked of it.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ public:
         return id != 0 && id <= trials.size() ? std::optional(trial_now) : std::nullopt;
     }
     bool cores_answer() override { return !stuck; }
+    bool cores_have_turned() override { return !stuck; }
     const EventBook* event_book() override { return &book; }
     void drain() override {
         ++drains;
@@ -88,7 +90,7 @@ public:
     bool may_end = true;
     int drains = 0;
     int reloads = 0;
-    bool stuck = false;
+    std::atomic<bool> stuck = false;
     EventBook book;
 };
 

@@ -52,9 +52,39 @@ class Installed(unittest.TestCase):
     def test_all_is_in_its_place(self):
         files = {str(path.relative_to(self.prefix)) for path in self.prefix.rglob("*") if path.is_file()}
         self.assertEqual(files, {"bin/fedctl", "bin/fedload", "sbin/fedgated", *(f"share/man/{page}" for page in PAGES),
-                                 "share/bash-completion/completions/fedctl"})
+                                 "share/bash-completion/completions/fedctl", "lib/systemd/system/fedgated.service",
+                                 "lib/sysusers.d/fedgate.conf", "lib/tmpfiles.d/fedgate.conf",
+                                 "etc/fedgate/fedgate.conf"})
         for program in ("bin/fedctl", "bin/fedload", "sbin/fedgated"):
             self.assertEqual(run(self.prefix / program, "--help").returncode, 0)
+
+    # It is the administrator's: another version's installation leaves it.
+    def test_a_configuration_that_is_there_stays(self):
+        file = self.prefix / "etc/fedgate/fedgate.conf"
+        first = file.read_text()
+        self.addCleanup(file.write_text, first)
+        file.write_text("core.threads = 1\n")
+        done = run("cmake", "--install", binaries().parent, "--prefix", self.prefix)
+        self.assertEqual((done.returncode, file.read_text()), (0, "core.threads = 1\n"))
+
+    # What it proposes is good, when the signs of a comment are taken away.
+    def test_the_first_configuration_is_good(self):
+        lines = (self.prefix / "etc/fedgate/fedgate.conf").read_text().splitlines()
+        keys = [line[1:] for line in lines if re.match(r"#\w", line) and not line.startswith("#tls.")]
+        self.assertGreater(len(keys), 3)
+        tried = self.prefix / "tried.conf"
+        tried.write_text("\n".join(keys) + f"\ndirs.state = {self.prefix}/state\n")
+        self.addCleanup(tried.unlink)
+        done = run(self.prefix / "sbin/fedgated", "-c", tried, "--check")
+        self.assertEqual((done.returncode, done.stdout), (0, "the configuration is good\n"), done.stderr)
+
+    def test_the_unit_is_in_its_sandbox(self):
+        unit = self.prefix / "lib/systemd/system/fedgated.service"
+        self.assertNotIn("@", re.sub("@(system-service|privileged|resources)", "", unit.read_text()))
+        done = run("systemd-analyze", "verify", "--man=no", unit)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        done = run("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=11", unit)
+        self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_the_pages_are_good(self):
         for name in PAGES:

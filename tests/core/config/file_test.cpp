@@ -97,7 +97,7 @@ TEST_F(Files, DirectoriesHaveThePrecedenceOfSysctlD) {
     write("/etc/fedgate/conf.d/.hidden.conf", "core.threads = 98\n");
     std::filesystem::create_symlink("/dev/null", root_ + "/etc/fedgate/conf.d/50-off.conf");
     write("/etc/fedgate/fedgate.conf", "sip.options_interval = 9s\n");
-    EXPECT_EQ(load({"", {}, root_}, tree_, problems_), 5U);
+    EXPECT_EQ(load({"", {}, root_}, tree_, problems_), 4U);
     for (const Problem& problem : problems_) ADD_FAILURE() << problem.line();
     EXPECT_EQ(tree_.number("core.threads"), 2);
     EXPECT_EQ(tree_.text("log.level"), "info");
@@ -105,6 +105,28 @@ TEST_F(Files, DirectoriesHaveThePrecedenceOfSysctlD) {
     EXPECT_EQ(tree_.number("xmpp.limits.connections"), 90);
     EXPECT_EQ(tree_.number("im.max_bytes"), 32768);
     EXPECT_EQ(tree_.duration("sip.options_interval"), std::chrono::seconds(9));
+}
+
+TEST_F(Files, CommentsAloneConfigureNothing) {
+    const std::string file = write("/etc/fedgate/fedgate.conf", "# key = value\n\n; more\n");
+    EXPECT_EQ(load({"", {}, root_}, tree_, problems_), 0U);
+    EXPECT_EQ(load({file, {}, ""}, tree_, problems_), 1U);  // that one was asked for
+    write("/etc/fedgate/fedgate.conf", "nonsense\n");
+    EXPECT_EQ(load({"", {}, root_}, tree_, problems_), 1U);
+}
+
+TEST_F(Files, ACredentialOfTheServiceIsReadLast) {
+    write("/etc/fedgate/fedgate.conf", "core.threads = 2\nxmpp.dialback.secret = seen\n");
+    write("/run/credentials/fedgated.service/fedgate.conf", "xmpp.dialback.secret = hidden\n");
+    setenv("CREDENTIALS_DIRECTORY", "/run/credentials/fedgated.service", 1);
+    EXPECT_EQ(load({"", {}, root_}, tree_, problems_), 2U);
+    setenv("CREDENTIALS_DIRECTORY", "/run/credentials/other.service", 1);  // none is no error
+    Tree other;
+    EXPECT_EQ(load({"", {}, root_}, other, problems_), 1U);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    EXPECT_TRUE(problems_.empty());
+    EXPECT_EQ(tree_.text("xmpp.dialback.secret"), "hidden");
+    EXPECT_EQ(other.text("xmpp.dialback.secret"), "seen");
 }
 
 TEST_F(Files, NoFilesAtAllIsNoError) {
