@@ -90,12 +90,14 @@ Json plan(const Configuration& configuration) {
     const auto now = wall_now();
     Json servers = Json::array();
     for (const config::Address& one : snapshot.settings.dns_servers) servers.push_back(one.text);
+    const rules::TlsFiles files = snapshot.settings.tls_external.at(now);
     return {{"ok", true},
             {"zone", std::move(zone)},
             {"addresses", hosts},
             {"records", std::move(records)},
             {"servers", std::move(servers)},
-            {"certificate", snapshot.settings.tls_external.at(now).certificate}};
+            {"certificate", files.certificate},
+            {"next_certificate", files.next ? files.next->certificate : std::string()}};
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace fedgate::admin {
 
 // `plan`: `zone`, the lines to publish, for each SIP domain and each edge that partners may take;
 // `addresses`, the names in it that need an address record; `records`, the same as fields;
-// `servers` and `certificate`, for fedctl dns check.
+// `servers`, `certificate` and `next_certificate`, for what fedctl does with it.
 [[nodiscard]] Json answer_dns(const Json& request, const Configuration&);
 
 }  // namespace fedgate::admin

@@ -11,6 +11,7 @@
 #include "appliance/admin/doctor.hpp"
 #include "appliance/admin/outside.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/tlsa.hpp"
 #include "appliance/admin/words.hpp"
 #include "core/base/file.hpp"
 #include "core/base/hash.hpp"
@@ -84,6 +85,11 @@ public:
         for (const Json& record : array_of(plan_, "records")) {
             const std::string host = string_of(record, "target");
             if (hosts.insert(host).second) addresses(host, record);
+        }
+        names.clear();
+        for (const Json& record : array_of(plan_, "records")) {
+            const std::string name = tlsa_name(record);
+            if (!fingerprint_.empty() && names.insert(name).second) tlsa(name);
         }
         const bool good = std::ranges::all_of(rows_, [](const Json& row) {
             return string_of(row, "state") == "right" || string_of(row, "state") == "unknown";
@@ -190,6 +196,31 @@ private:
                  : met.secured        ? ", with another certificate than ours"
                                       : ", without TLS"),
             "is that another edge of ours, or the server that served " + domain + " before?");
+    }
+
+    // Only of what is published: who does without is known as before.
+    void tlsa(const std::string& name) {
+        const net::DnsAnswer answer = outside_.look_up(name, net::DnsType::kTlsa);
+        const std::string label = name + " TLSA";
+        if (answer.status == net::DnsStatus::kBogus)
+            return add(label, "wrong", "DNSSEC says that the answer is forged",
+                       "sign the zone again");
+        if (answer.tlsa.empty()) return;
+        switch (judge_tlsa(plan_, answer.tlsa)) {
+            case TlsaVerdict::kOurs:
+                return add(label, "right",
+                           std::string("names our certificate") +
+                               (answer.secure ? ""
+                                              : ", which counts for nothing while DNSSEC does not "
+                                                "vouch for it here"));
+            case TlsaVerdict::kAnothers:
+                return add(label, "wrong",
+                           "names another certificate than ours: partners who look at it refuse us",
+                           "publish what fedctl dns plan --tlsa says, or take the record away");
+            case TlsaVerdict::kNothing:
+                return add(label, "wrong", "says nothing that partners understand",
+                           "publish what fedctl dns plan --tlsa says, or take the record away");
+        }
     }
 
     const Json& plan_;

@@ -278,6 +278,13 @@ std::string show_dns(const Json& answer) {
         out += "; " + host.get<std::string>() +
                ". needs an A or AAAA record: the address by which partners reach that machine\n";
     }
+    const Json& tlsa = array_of(answer, "tlsa");
+    if (!tlsa.empty()) {
+        out +=
+            "; for a zone that DNSSEC signs, and of the certificate in use here: an edge that has "
+            "another one says its own\n";
+    }
+    for (const Json& line : tlsa) out += line.get<std::string>() + "\n";
     return out;
 }
 

@@ -19,6 +19,7 @@
 #include "appliance/admin/setup.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/show.hpp"
+#include "appliance/admin/tlsa.hpp"
 #include "appliance/admin/top.hpp"
 #include "appliance/admin/trace_tool.hpp"
 #include "appliance/admin/trial_tool.hpp"
@@ -45,7 +46,8 @@ Looks at and changes a running fedgated.
                       --follow goes on with what comes
   events ID...        what an event means, its cause and its remedy; --catalogue: all of them
   explain FROM TO     may these two converse, and which rule decides
-  dns plan            the records to publish, as zone lines: for each of our domains and each edge
+  dns plan            the records to publish, as zone lines: for each of our domains and each edge;
+                      --tlsa, of an edge: the certificate in use, too, for zones that DNSSEC signs
   dns check           are those there, are they right, do they lead here; --server ADDRESS asks
                       that name server instead of ours
   doctor DOMAIN       why we don't come together with this domain: DNS, TCP, stream, TLS, certificate,
@@ -350,9 +352,7 @@ private:
             return tell({{"verb", "explain"}, {"arguments", rest}}, show_explain);
         }
         if (verb == "dns") {
-            if (rest.size() == 1 && rest[0] == "plan")
-                return tell({{"verb", "dns"}, {"action", "plan"}}, show_dns);
-            return dns_check(rest);
+            return !rest.empty() && rest[0] == "plan" ? dns_plan(rest) : dns_check(rest);
         }
         if (verb == "doctor") return doctor(rest);
         if (verb == "test") return test(rest);
@@ -440,6 +440,24 @@ private:
         if (found.is_null() || found.empty()) return fail(why);
         out_ << (json_ ? write_json(found) + "\n" : for_terminal(show(found)));
         return bool_of(found, "good") ? kExitOk : kExitRefused;
+    }
+
+    int dns_plan(const std::vector<std::string>& rest) {
+        static constexpr std::string_view kKnown[] = {"--tlsa"};
+        Words words;
+        std::string why;
+        if (!cut_words(rest, kKnown, words, why)) return usage(why);
+        if (!words.words.empty()) return usage("dns plan takes --tlsa only");
+        const Json request{{"verb", "dns"}, {"action", "plan"}};
+        if (!words.flags.contains("--tlsa")) return tell(request, show_dns);
+        Json plan;
+        std::vector<std::string> lines;
+        if (!ask(socket_, request, plan, why)) return fail(why);
+        if (!bool_of(plan, "ok")) return fail(string_of(plan, "error"));
+        if (!plan_tlsa(plan, lines, why)) return fail(why);
+        plan["tlsa"] = lines;
+        out_ << (json_ ? write_json(plan) + "\n" : for_terminal(show_dns(plan)));
+        return kExitOk;
     }
 
     int dns_check(const std::vector<std::string>& rest) {

@@ -6,6 +6,7 @@ from harness.certificates import Authority
 from harness.dns import Dns
 from harness.gate import GateTest
 from harness.process import Failed, wait_until
+from harness.signed_dns import tlsa
 from harness.world import SIP_DOMAIN, XMPP_DOMAIN, PARTNER_KEYS, PeerTest, World
 from kamailio_test import KamailioWorld
 from route_test import RouteWorld, KEYS
@@ -174,6 +175,19 @@ class DnsCheck(GateTest):    # D6
         plan = [line for line in (await self.fedgate.control("dns", "plan")).splitlines() if " SRV " in line]
         rows = await self.check(*plan, f"{host}. IN A {here}", "x. IN A 127.0.0.1")
         self.assertEqual({row["state"] for row in rows}, {"right"}, rows)
+        # And those that name our certificate, if somebody has published them.
+        named = [line for line in (await self.fedgate.control("dns", "plan", "--tlsa")).splitlines() if " TLSA " in line]
+        digest = tlsa(self.fedgate.certificate.certificate, 3)
+        self.assertEqual(named, [f"_5269._tcp.{host}. 3600 IN TLSA {digest}", f"_5270._tcp.{host}. 3600 IN TLSA {digest}"])
+        rows = await self.check(*plan, f"{host}. IN A {here}", *named)
+        self.assertEqual([row["state"] for row in rows], ["right"] * 5, rows)
+        self.assertIn("DNSSEC does not vouch", rows[4]["text"])
+        other = tlsa(self.authority.issue("other.example").certificate, 3)
+        rows = await self.check(*plan, f"{host}. IN A {here}", f"_5269._tcp.{host}. IN TLSA {other}",
+                                f"_5270._tcp.{host}. IN TLSA 9 9 9 00", "y. IN A 127.0.0.1", "z. IN A 127.0.0.1")
+        self.assertEqual([(row["state"], row["text"].split(":")[0]) for row in rows[3:]],
+                         [("wrong", "names another certificate than ours"),
+                          ("wrong", "says nothing that partners understand")])
         with self.assertRaisesRegex(Failed, "--server is an address"):
             await self.fedgate.control("dns", "check", "--server", "ns.example")
         silent = await self.fedgate.control("--json", "status")
