@@ -307,7 +307,13 @@ private:
         if (!is_path(path) || !read_types(purposes) || !read_date(date)) return false;
         assigns = assigns || !purposes.empty() || !date.empty();
         Words words{"import", path};
-        if (command_.has("Password")) words.insert(words.end(), {"--password-file", "-"});
+        if (command_.has("Password")) {
+            words.insert(words.end(), {"--password-file", "-"});
+            outcome_.notes.emplace_back(
+                "-Password: in a command line everybody on this machine can read it while that "
+                "runs; "
+                "fedctl cs -f - takes lines from standard input");
+        }
         if (!purposes.empty()) words.insert(words.end(), {"--for", purposes.front()});
         if (!add_options(words)) return false;
         std::string text;
