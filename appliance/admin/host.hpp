@@ -177,6 +177,15 @@ struct SeenUser {
     WallTime at{};        // last
 };
 
+// Of its end an administrator is told from then on.
+constexpr auto kPartnerExpiryNotice = std::chrono::days(30);
+// Of a partner, as it was shown in a stream.
+struct PartnerCertificate {
+    std::string their_domain;
+    WallTime not_after{};
+    WallTime seen_at{};
+};
+
 class TraceBook;
 
 // A message that an administrator tries; both addresses are bare.
@@ -231,6 +240,8 @@ public:
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
     // Listed or not; those of this node's gateway.
     [[nodiscard]] virtual std::vector<SeenUser> seen_users() { return {}; }
+    // One for each domain whose certificate was seen.
+    [[nodiscard]] virtual std::vector<PartnerCertificate> partner_certificates() { return {}; }
     // What passes through the gateway, for `fedctl trace`. Null: no gateway is here.
     [[nodiscard]] virtual TraceBook* trace_book() { return nullptr; }
 

@@ -149,6 +149,15 @@ std::string metrics_of(AdminHost& host, const Configuration& configuration) {
         out.sample({{"purposes", one.purposes}, {"file", one.file}},
                    one.not_after.time_since_epoch().count());
     }
+    out.family(
+        "partner_certificate_end_seconds", "gauge",
+        "when a partner's certificate expires that was seen in a stream, in seconds of 1970; "
+        "of those that do within 30 days");
+    const auto now = std::chrono::system_clock::now();
+    for (const PartnerCertificate& one : host.partner_certificates()) {
+        if (one.not_after - now > kPartnerExpiryNotice) continue;
+        out.sample({{"partner", one.their_domain}}, one.not_after.time_since_epoch().count());
+    }
     if (status.store) {
         out.family("store_waiting", "gauge", "changes that are not on disk");
         out.sample({}, static_cast<std::int64_t>(status.store->waiting));

@@ -190,6 +190,8 @@ private:
             FailureRow& last = failures[partner_of(row.their_domain)];
             if (row.at >= last.at) last = std::move(row);
         }
+        std::vector<std::string> remarks = notes();
+        add_expiries(remarks, "", nullptr);
         Json rows = Json::array();
         for (const std::string& domain : listed()) {
             if (!filter.empty() && fnmatch(filter.c_str(), domain.c_str(), FNM_CASEFOLD) != 0) {
@@ -213,7 +215,37 @@ private:
         return {{"ok", true},
                 {"partners", std::move(rows)},
                 {"blocked", blocked()},
-                {"notes", notes()}};
+                {"notes", std::move(remarks)}};
+    }
+
+    // Of the partner, or of each (empty): certificates that end soon.
+    void add_expiries(std::vector<std::string>& notes, const std::string& domain, Json* seen) {
+        constexpr std::size_t kShown = 5;
+        std::size_t count = 0;
+        for (const PartnerCertificate& one : host_.partner_certificates()) {
+            const bool meant = domain.empty() || one.their_domain == domain ||
+                               partner_of(one.their_domain) == domain;
+            if (!meant) continue;
+            const std::int64_t days =
+                std::chrono::floor<std::chrono::days>(one.not_after - now()).count();
+            if (seen != nullptr) {
+                seen->push_back({{"their_domain", one.their_domain},
+                                 {"not_after", config::format_time(one.not_after)},
+                                 {"days", days},
+                                 {"seen", config::format_time(one.seen_at)}});
+            }
+            if (one.not_after - now() > kPartnerExpiryNotice || ++count > kShown) continue;
+            notes.push_back("the certificate of " + one.their_domain +
+                            (days < 0 ? " expired on " + readable_day(one.not_after)
+                                      : " expires in " + std::to_string(days) +
+                                            (days == 1 ? " day" : " days") + ", on " +
+                                            readable_day(one.not_after)) +
+                            ": tell their administrator");
+        }
+        if (count > kShown) {
+            notes.push_back("and those of " + std::to_string(count - kShown) +
+                            " others expire soon (fedctl events --id FG-1308)");
+        }
     }
 
     // Items of the deny list that are in force.
@@ -332,6 +364,8 @@ private:
             if (here) failures.push_back(failure_json(row, domain == kTemplate ? asked : domain));
         }
         const std::string& peer = domain == kTemplate ? asked : domain;
+        Json certificates = Json::array();
+        add_expiries(notes_here, peer, &certificates);
         return {
             {"ok", true},
             {"domain", domain},
@@ -342,6 +376,7 @@ private:
             {"streams", streams_of(peer)},
             {"obstacle", asked == kTemplate ? std::string() : obstacle_of(peer)},
             {"failures", std::move(failures)},
+            {"certificates", std::move(certificates)},
             {"notes", std::move(notes_here)},
             {"connection_limit", configuration_.snapshot().settings.xmpp.connections_per_partner}};
     }

@@ -105,6 +105,10 @@ std::string show_partner(const Json& answer) {
     const Json& streams = array_of(answer, "streams");
     out += "streams   " + streams_text(streams, string_of(answer, "obstacle")) + "\n";
     if (!streams.empty()) out += indented(show_streams(answer));
+    for (const Json& row : array_of(answer, "certificates")) {
+        out += "shown     a certificate of " + string_of(row, "their_domain") + " that ends on " +
+               string_of(row, "not_after").substr(0, 10) + "\n";
+    }
     for (const Json& row : array_of(answer, "failures")) {
         out += "failed    " + failure_text(row);
     }

@@ -75,6 +75,10 @@ void Context::note_failure(FailureKind kind, bool inbound, Bytes their, std::str
                            std::move(text)});
 }
 
+void Context::note_certificate(Bytes their, const net::Connection& connection) {
+    if (connection.secured()) seen.note(*rules, their, connection.peer(), loop.wall_now());
+}
+
 Duration Context::space_pause(const xml::StreamLimits& theirs) const {
     // Keeps address translators on the way awake.
     constexpr int kSpacesPerInterval = 5;
@@ -89,6 +93,7 @@ void Context::tell_answer_lost(Bytes our, Bytes their) {
 
 void Context::apply_rules() {
     failures.recheck(*rules);
+    seen.recheck(*rules);
     const rules::Settings::Xmpp& xmpp = rules->settings.xmpp;
     settings.stanza_bytes_max = xmpp.stanza_bytes;
     settings.depth_max = xmpp.depth;

@@ -7,6 +7,7 @@
 #include "appliance/edge/certificates.hpp"
 #include "appliance/edge/failures.hpp"
 #include "appliance/edge/mass_loss.hpp"
+#include "appliance/edge/seen_certificates.hpp"
 #include "appliance/link/link.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/shard.hpp"
@@ -40,6 +41,7 @@ struct Context {
     const Certificates* certificates = nullptr;  // swapped whole
     xml::StreamSettings settings;
     Failures failures;
+    SeenCertificates seen;
     MassLoss mass_loss;
     std::size_t errors_waiting_bytes = 0;  // in the queues of this shard
 
@@ -64,6 +66,8 @@ struct Context {
     // last failure from now on. `connection` null: none stood.
     void tell(EventId, FailureKind, bool inbound, Bytes their, const net::Connection* connection,
               std::string text);
+    // C8: a stream with them stands.
+    void note_certificate(Bytes their, const net::Connection&);
     // S2S-17: how long a stream of ours may be silent before a space. In time for what the partner
     // bears (XEP-0478).
     [[nodiscard]] Duration space_pause(const xml::StreamLimits& theirs) const;

@@ -80,6 +80,9 @@ public:
 
     [[nodiscard]] std::vector<StreamRow> rows() const;
     [[nodiscard]] std::vector<LastFailure> failures() const { return context_.failures.rows(); }
+    [[nodiscard]] std::vector<SeenCertificate> seen_certificates() const {
+        return context_.seen.rows();
+    }
 
 private:
     void on_accept(Socket listener, Socket connection, const SocketAddress& peer) override;

@@ -15,7 +15,7 @@ namespace fedgate {
 namespace {
 
 constexpr unsigned kSelfSignedDays = 365;
-constexpr auto kExpiryNotice = std::chrono::days(CertificateLoader::kExpiryDays[0]);
+constexpr auto kExpiryNotice = std::chrono::days(kExpiryDays[0]);
 constexpr Duration kTellEvery = std::chrono::days(1);
 
 // Empty where neither the administrator nor the system has any: then no chain is valid.
@@ -37,19 +37,6 @@ net::TlsCredential credential_of(const rules::TlsFiles& files) {
 
 std::vector<std::string> copies(const std::vector<Bytes>& views) {
     return {views.begin(), views.end()};
-}
-
-std::int64_t days_between(WallTime from, WallTime to) {
-    return std::chrono::floor<std::chrono::days>(to - from).count();
-}
-
-// Of a certificate that ends then.
-std::int64_t stage_of(WallTime end, WallTime now) {
-    std::int64_t stage = 0;
-    for (const unsigned days : CertificateLoader::kExpiryDays) {
-        stage += end - now <= std::chrono::days(days) ? 1 : 0;
-    }
-    return end < now ? stage + 1 + days_between(end, now) : stage;
 }
 
 std::string expiry_text(WallTime end, WallTime now) {
@@ -367,18 +354,14 @@ std::vector<std::string> CertificateLoader::remarks(WallTime now) const {
 
 void CertificateLoader::tell_expiries(WallTime now) {
     for (const Expiry& one : expiries_) {
-        const std::int64_t stage = stage_of(one.at, now);
-        Told& told = told_.try_emplace(one.file, one.at, 0).first->second;
-        if (told.at != one.at) told = {one.at, 0};  // it was renewed
-        if (stage <= told.stage) continue;
-        told.stage = stage;
+        if (!notices_.is_due(one.file, one.at, now)) continue;
         log_.event(EventId::kCertificateExpires, {{"file", one.file},
                                                   {"used_for", one.purposes},
                                                   {"expires", readable_day(one.at)},
                                                   {"days", days_between(now, one.at)}});
     }
-    std::erase_if(told_, [this](const auto& entry) {
-        return std::ranges::find(expiries_, entry.first, &Expiry::file) == expiries_.end();
+    notices_.keep([this](const std::string& file) {
+        return std::ranges::find(expiries_, file, &Expiry::file) != expiries_.end();
     });
 }
 

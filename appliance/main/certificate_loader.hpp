@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "appliance/edge/certificates.hpp"
+#include "appliance/main/expiry.hpp"
 #include "appliance/main/file_watch.hpp"
 #include "core/rules/snapshot.hpp"
 #include "core/run/log.hpp"
@@ -63,18 +64,12 @@ public:
     // What an administrator should do something about soon, one sentence each: certificates that
     // expire, lists that are out of date. tell() logs the lists once a day, and of certificates
     // that so many days are left, once for each: then daily that they have expired.
-    static constexpr unsigned kExpiryDays[] = {30, 14, 7, 1};
     [[nodiscard]] std::vector<std::string> remarks(WallTime now) const;
     void tell(WallTime now);
 
 private:
     using Roots = std::shared_ptr<const net::TrustStore>;
     using Lists = std::shared_ptr<const net::RevocationLists>;
-
-    struct Told {
-        WallTime at{};       // its end
-        std::int64_t stage;  // how many of kExpiryDays, and the days since
-    };
 
     // Of the process, whatever a snapshot says later: core.roles acts at the next start.
     struct Roles {
@@ -112,7 +107,7 @@ private:
     Lists revoked_;
     Lists internal_revoked_;
     std::vector<Expiry> expiries_;
-    std::map<std::string, Told> told_;                            // by file
+    ExpiryNotices notices_;                                       // by file
     WallTime now_{};                                              // of the last load()
     std::vector<std::pair<std::string, std::string>> not_named_;  // domain of ours, and why not
     std::string internal_name_;

@@ -32,6 +32,8 @@ constexpr Duration kShardAnswer = 2s;  // a shard that is slower than this is no
 constexpr Duration kDrainStep = 5s;    // S2S-19; first what is pending on SIP, then the streams
 constexpr Duration kShortStep = 1s;    // the other steps
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
+constexpr Duration kPartnersPause =
+    std::chrono::minutes(10);  // between looks at their certificates
 // An edge that has had no gateway for so long sends partners away, who then go to another edge by
 // its record. What it has taken, senders are told of (the link).
 constexpr Duration kCutOffAfter = link::kGatewayAwaited;
@@ -219,6 +221,14 @@ void Node::look_at_certificates() {
     looked_at_ = now;
     if (certificates_.is_due(*rules_, wall_now())) everywhere(*rules_, true);
     certificates_.tell(wall_now());
+}
+
+void Node::look_at_partners() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - looked_at_partners_ < kPartnersPause || drain_ != Drain::kNo || !group_ || !edge_)
+        return;
+    looked_at_partners_ = now;
+    static_cast<void>(partner_certificates());
 }
 
 // Partners find another edge only where nobody answers at this one.
@@ -725,6 +735,32 @@ std::vector<admin::SeenUser> Node::seen_users() {
     return all;
 }
 
+// Whoever asks is not the only one who should know.
+std::vector<admin::PartnerCertificate> Node::partner_certificates() {
+    std::map<std::string, admin::PartnerCertificate> rows;  // the latest of all cores
+    for (edge::SeenCertificate& one : gather<edge::SeenCertificate>([](Worker& worker) {
+             return worker.edge() ? worker.edge()->seen_certificates()
+                                  : std::vector<edge::SeenCertificate>();
+         })) {
+        admin::PartnerCertificate& row = rows[one.their];
+        if (one.seen_at < row.seen_at) continue;
+        row = {std::move(one.their), one.not_after, one.seen_at};
+    }
+    std::vector<admin::PartnerCertificate> all;
+    const WallTime now = wall_now();
+    for (auto& [their, row] : rows) {
+        if (partner_notices_.is_due(their, row.not_after, now)) {
+            note(EventId::kPartnerCertificateExpires, {{"partner", their},
+                                                       {"expires", readable_day(row.not_after)},
+                                                       {"days", days_between(now, row.not_after)}});
+        }
+        all.push_back(std::move(row));
+    }
+    if (!all.empty())
+        partner_notices_.keep([&rows](const std::string& their) { return rows.contains(their); });
+    return all;
+}
+
 std::string Node::start_trace(const admin::TraceWish& wish) {
     const gateway::TraceFilter filter{wish.partner, wish.user};
     const bool started = on_every_shard([filter, time = wish.time](std::uint32_t, Worker& worker) {
@@ -978,6 +1014,7 @@ Duration Node::on_turn() {
     if (trace_.overdue(now)) trace_.collect(now);  // whoever wanted it is gone
     look_at_certificates();
     look_at_gateways();
+    look_at_partners();
     write_log();
     return drain_ == Drain::kNo ? kLogPause : kDrainPause;
 }

@@ -52,6 +52,7 @@ public:
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
     [[nodiscard]] std::vector<admin::SeenUser> seen_users() override;
+    [[nodiscard]] std::vector<admin::PartnerCertificate> partner_certificates() override;
     [[nodiscard]] admin::TraceBook* trace_book() override { return gateway_ ? &trace_ : nullptr; }
     [[nodiscard]] std::uint64_t begin_trial(const admin::TrialOrder&, std::string& why) override;
     [[nodiscard]] std::optional<admin::Trial> trial(std::uint64_t id) override;
@@ -88,6 +89,7 @@ private:
     [[nodiscard]] std::vector<admin::NextHop> next_hops();
     void look_at_certificates();
     void look_at_gateways();
+    void look_at_partners();
     bool find_dialback_secret(std::string& fault);
     void set_log_level(const rules::Snapshot&);
     bool everywhere(const rules::Snapshot&, bool certificates);
@@ -137,6 +139,8 @@ private:
         {EventId::kCommitTakenBack, "config.commits.taken_back"},
     }};
     std::uint64_t files_loaded_ = 0;
+    ExpiryNotices partner_notices_;  // by domain
+    std::chrono::steady_clock::time_point looked_at_partners_{};
     admin::TraceBook trace_{*this};
     std::uint64_t trials_ = 0;
     admin::Held held_;  // as the others were told; without what is published

@@ -50,6 +50,7 @@ enum class EventId : std::uint16_t {
     kCertificateLoaded,
     kRevocationListOld,
     kCertificateNames,
+    kPartnerCertificateExpires,
     kStreamEstablished,
     kStreamClosed,
     kStreamErrorSent,
@@ -202,6 +203,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kCertificateNames, 1307, Severity::kWarning,
      {"Our certificate does not name a domain of ours", "tls.external.certificate is for other names.", "Get one with this domain among its dNSNames; until then only dialback proves it."},
      {"Notre certificat ne nomme pas un de nos domaines", "tls.external.certificate porte d'autres noms.", "En obtenir un avec ce domaine ; d'ici là, seul dialback le prouve."}},
+    {EventId::kPartnerCertificateExpires, 1308, Severity::kWarning,
+     {"A partner's certificate expires soon, or has expired", "The one that it showed in a stream ends.", "Tell its administrator to renew it: without it no new stream is proved by certificate."},
+     {"Le certificat d'un partenaire expire bientôt ou a expiré", "Celui qu'il a montré dans un flux arrive à sa fin.", "Prévenir son administrateur : sans lui, aucun nouveau flux n'est prouvé par certificat."}},
     // 20xx: XMPP streams
     {EventId::kStreamEstablished, 2001, Severity::kInfo,
      {"A stream with a partner is established", "The peer proved its domain.", "None."},

@@ -100,6 +100,9 @@ constexpr std::size_t kRejudgedPerTurn = 16;
 // domain that is only discovered, or below a pattern, is forgotten. A text over kLogLineBytes is
 // cut.
 constexpr std::size_t kRememberedFailures = 1'024;
+// edge: partners whose certificates' ends are known, for each shard. At the bound: the one that
+// ends last is forgotten.
+constexpr std::size_t kSeenCertificates = 16'384;
 // edge: addresses whose connections are counted. At the bound: new ones are refused.
 constexpr std::size_t kCountedAddresses = 65'536;
 

@@ -312,6 +312,26 @@ TEST_F(PartnersTest, NothingOfAPeerSteersTheTerminal) {
                         good({"show", "xmpp.example"}));
 }
 
+TEST_F(PartnersTest, TellsOfCertificatesThatEnd) {  // C8
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto in = [now](int hours) { return now + std::chrono::hours(hours); };
+    host_.certificate_rows = {{"xmpp.example", in(24 * 90), now}};
+    std::string got = good({"show", "xmpp.example"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "shown     a certificate of xmpp.example that ends on 20",
+                        got);
+    EXPECT_PRED_FORMAT2(IsNotSubstring, "tell their administrator", got + good({"list"}));
+    host_.certificate_rows = {{"xmpp.example", in(25), now}, {"other.example", in(-1), now}};
+    got = good({"show", "xmpp.example"});
+    EXPECT_PRED_FORMAT2(IsSubstring, "! the certificate of xmpp.example expires in 1 day, on 20",
+                        got);
+    EXPECT_PRED_FORMAT2(IsNotSubstring, "other.example", got);
+    EXPECT_PRED_FORMAT2(IsSubstring, "! the certificate of other.example expired on 20",
+                        good({"list"}));
+    for (int i = 0; i < 7; ++i)
+        host_.certificate_rows.push_back({"d" + std::to_string(i) + ".example", in(48), now});
+    EXPECT_PRED_FORMAT2(IsSubstring, "! and those of 4 others expire soon", good({"list"}));
+}
+
 TEST_F(PartnersTest, SaysWhatStandsInTheWayOfAll) {
     EXPECT_PRED_FORMAT2(IsSubstring, "! no user may converse: no policy has federation_access and",
                         good({"show", "xmpp.example"}));

@@ -7,6 +7,8 @@ import pty
 import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import unittest
 import urllib.error
 import urllib.request
@@ -16,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from harness.gate import GateTest
 from harness.process import wait_until
 from harness.split import SplitFedgate
-from harness.world import ROMEO, PeerTest, binaries
+from harness.world import ROMEO, XMPP_DOMAIN, PeerTest, binaries
 from link_test import KEYS, SplitWorld
 
 NOBODY = 65534
@@ -87,6 +89,16 @@ class OverHttp(PeerTest):
         labels = tuple(sorted(zip(("object", "counter"), REFERENCE)))
         self.assertEqual(found["fedgate_reference_counter_total", labels],
                          found["fedgate_xmpp_out_failed_total", ()])
+        # C8: the partner's certificate has less than 20 days.
+        end = subprocess.run(["openssl", "x509", "-in", world.prosody.certificate.certificate, "-noout", "-enddate"],
+                             capture_output=True, text=True, check=True).stdout.strip().split("=")[1]
+        self.assertEqual(found["fedgate_partner_certificate_end_seconds", (("partner", XMPP_DOMAIN),)],
+                         ssl.cert_time_to_seconds(end))
+        self.assertRegex(await edge.control("partner", "show", XMPP_DOMAIN),
+                         f"! the certificate of {XMPP_DOMAIN} expires in (19|20) days, .*tell their administrator")
+        told = await edge.control("events", "--id", "FG-1308")
+        self.assertRegex(told, f"FG-1308 A partner's certificate expires soon.*partner={XMPP_DOMAIN}")
+        self.assertEqual(told.count("FG-1308"), 1)
 
         await world.kamailio.kill()
         why = await self.state(gateway, "/ready", 503, "no SIP next hop is up")
