@@ -227,14 +227,14 @@ private:
                                partner_of(one.their_domain) == domain;
             if (!meant) continue;
             const std::int64_t days =
-                std::chrono::floor<std::chrono::days>(one.not_after - now()).count();
+                std::chrono::floor<std::chrono::days>(one.not_after - wall_now()).count();
             if (seen != nullptr) {
                 seen->push_back({{"their_domain", one.their_domain},
                                  {"not_after", config::format_time(one.not_after)},
                                  {"days", days},
                                  {"seen", config::format_time(one.seen_at)}});
             }
-            if (one.not_after - now() > kPartnerExpiryNotice || ++count > kShown) continue;
+            if (one.not_after - wall_now() > kPartnerExpiryNotice || ++count > kShown) continue;
             notes.push_back("the certificate of " + one.their_domain +
                             (days < 0 ? " expired on " + readable_day(one.not_after)
                                       : " expires in " + std::to_string(days) +
