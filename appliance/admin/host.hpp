@@ -33,6 +33,7 @@ struct NextHop {
     std::string name;     // `tcp pool.example:5060`, as configured or found
     std::string address;  // that it stands for
     std::string state;    // `up`, `suspect` (it does not answer OPTIONS), `down`
+    bool mute = false;    // suspect, since it has never answered one; nothing else is known of it
     std::uint64_t since_s = 0;
     std::string why;            // down, or suspect
     std::uint64_t retry_s = 0;  // it wants nothing before then (Retry-After)
@@ -149,7 +150,7 @@ struct StreamRow {
     std::string our_domain;
     std::string their_domain;
     std::string state;  // `open`, `tls`, `authenticating`, ...; `idle`, `waiting`: no connection
-    std::string proof;  // `certificate`, `dialback+tls`, `dialback`, or empty
+    std::string proof;  // `certificate`, `dialback over TLS`, `dialback in clear`, or empty
     std::string tls;    // `TLSv1.3 TLS_AES_128_GCM_SHA256`, or empty
     std::string address;
     std::uint64_t age_s = 0;
@@ -257,7 +258,7 @@ public:
     }
     // How many threads carry traffic; 0: none does yet.
     [[nodiscard]] virtual std::uint32_t cores() { return 0; }
-    // Does every core answer, within a moment?
+    // Has every core answered lately? Waits for none.
     [[nodiscard]] virtual bool cores_answer() { return true; }
     // Has every core turned since this was asked last? Waits for nobody.
     [[nodiscard]] virtual bool cores_have_turned() { return true; }

@@ -90,10 +90,13 @@ void add_reference(Writer& out, const std::vector<Counter>& counters) {
     }
 }
 
+constexpr const char* kStuck = "a core does not answer";
+
 // Why its roles can't do their work now; empty: they can.
 std::vector<std::string> why_not_ready(AdminHost& host, const Status& status,
                                        const rules::Settings& settings) {
     std::vector<std::string> why;
+    if (!host.cores_answer()) return {kStuck};  // then not much is known of all else
     if (status.state != "running") why.push_back(status.state);
     for (const Port& port : host.ports()) {
         if (port.dialled || port.listening) continue;
@@ -104,8 +107,10 @@ std::vector<std::string> why_not_ready(AdminHost& host, const Status& status,
     if (by_link && std::ranges::none_of(status.links, &Link::active)) {
         why.emplace_back(settings.edge ? "no gateway is connected" : "no edge is connected");
     }
-    const auto is_up = [](const NextHop& hop) { return hop.state == "up"; };
-    if (!status.next_hops.empty() && std::ranges::none_of(status.next_hops, is_up)) {
+    // Who has never answered OPTIONS is judged by what else is sent to it: too many failures, and
+    // it is down.
+    const auto serves = [](const NextHop& hop) { return hop.state == "up" || hop.mute; };
+    if (!status.next_hops.empty() && std::ranges::none_of(status.next_hops, serves)) {
         const NextHop& hop = status.next_hops.front();
         why.push_back("no SIP next hop is up: " + hop.name + " is " + hop.state + ": " + hop.why);
     }
@@ -179,7 +184,7 @@ HttpAnswer answer_http(std::string_view path, AdminHost& host, const Configurati
     }
     if (path == "/health") {
         std::vector<std::string> why;
-        if (!host.cores_answer()) why.emplace_back("a core does not answer");
+        if (!host.cores_answer()) why.emplace_back(kStuck);
         return verdict(why.empty() ? "alive" : "stuck", why);
     }
     if (path == "/ready") {

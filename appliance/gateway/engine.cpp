@@ -386,7 +386,8 @@ std::vector<TargetRow> Gateway::Engine::targets() {
             const bool up = route->is_up(*leg);
             rows.push_back({route->domain(), leg->host + ":" + std::to_string(leg->target.port),
                             text_of(leg->transport), net::format_address(leg->target.address), up,
-                            leg->suspect, now() - leg->since, up && !leg->suspect ? "" : leg->why,
+                            leg->suspect, !leg->answers_options && leg->unanswered_options,
+                            now() - leg->since, up && !leg->suspect ? "" : leg->why,
                             std::max(leg->held_until - now(), Duration::zero()),
                             leg->requests.count, leg->answered, leg->unanswered});
         }

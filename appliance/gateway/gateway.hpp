@@ -53,6 +53,7 @@ struct TargetRow {
     std::string address;  // resolved, or empty
     bool up = false;
     bool suspect = false;          // up, but silent
+    bool mute = false;             // to OPTIONS only, and has always been: that says nothing
     Duration since{};              // it was found up or down, ago
     const char* why = "";          // down, or suspect; lives for ever
     Duration held{};               // Retry-After: not asked for so long

@@ -703,6 +703,8 @@ void SipAgent::finish_probe(ClientRequest& probe, RouteLeg& leg, const sip::Mess
                             const char* broken) {
     --probes_;
     leg.probing = false;
+    leg.answers_options = leg.answers_options || response != nullptr;
+    leg.unanswered_options = broken == nullptr && response == nullptr;
     if (broken != nullptr) {
         leg.route->mark_suspect(leg, broken);
         leg.route->mark_down_if_other(leg, broken);
@@ -726,8 +728,9 @@ void SipAgent::on_probe_unanswered(RouteLeg& leg, Instant asked_at) {
         leg.suspect = false;
         return;
     }
-    if (!leg.suspect) return leg.route->mark_suspect(leg, "OPTIONS unanswered");
-    // Twice.
+    const bool twice = leg.suspect;
+    leg.route->mark_suspect(leg, "OPTIONS unanswered");
+    if (!twice) return;
     const bool other = leg.route->mark_down_if_other(leg, "OPTIONS unanswered");
     // A connection into a black hole heals late, by TCP's back-off, or never: the next OPTIONS
     // opens a new one. What waits on it without anywhere else to go has its time (SIP-8).

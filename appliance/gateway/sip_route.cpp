@@ -178,9 +178,9 @@ void SipRoute::on_failure(RouteLeg& leg, const char* why) {
 }
 
 void SipRoute::mark_suspect(RouteLeg& leg, const char* why) {
+    if (!leg.down_told) leg.why = why;
     if (leg.suspect) return;
     leg.suspect = true;
-    if (!leg.down_told) leg.why = why;
     owner_.on_suspect(leg);
 }
 

@@ -40,10 +40,12 @@ struct RouteLeg final : Leg {
     sip::Challenges challenges;  // SIP-30: each node has its own nonces
     std::uint32_t failures = 0;
     Instant failures_since{};
-    Instant heard_at{};    // its last answer
-    Instant held_until{};  // it wants nothing before that: Retry-After
-    bool probing = false;  // an OPTIONS of ours is not answered yet
-    bool suspect = false;  // the one before it never was (SIP-8)
+    Instant heard_at{};               // its last answer
+    Instant held_until{};             // it wants nothing before that: Retry-After
+    bool probing = false;             // an OPTIONS of ours is not answered yet
+    bool suspect = false;             // the one before it never was (SIP-8)
+    bool answers_options = false;     // it has, once at least
+    bool unanswered_options = false;  // so has ended the last one: nothing was broken, either
     bool down_told = false;
     bool retired = false;  // no longer a target; goes when its last request has ended
     Instant trouble_at{};  // it was suspect or down until then

@@ -29,6 +29,7 @@ namespace fedgate {
 namespace {
 
 constexpr Duration kShardAnswer = 2s;  // a shard that is slower than this is not waited for
+constexpr Duration kBeat = 1s;         // how often each is asked whether it answers
 constexpr Duration kDrainStep = 5s;    // S2S-19; first what is pending on SIP, then the streams
 constexpr Duration kShortStep = 1s;    // the other steps
 constexpr Duration kLogPause = std::chrono::milliseconds(200);
@@ -156,6 +157,7 @@ bool Node::start(std::string& fault) {
     shared.dialback_secret = dialback_secret_;
     set_log_level(*rules_);
     if (!settings.federation_allow) log_.event(EventId::kFederationOff);
+    beats_.resize(count);
     for (std::uint32_t i = 0; i < count; ++i) {
         workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), shared,
                                                     store_ ? &store_->door(i) : nullptr));
@@ -179,6 +181,7 @@ void Node::set_log_level(const rules::Snapshot& rules) {
 
 template <typename Function>
 bool Node::on_every_shard(Function function) {
+    const auto began = std::chrono::steady_clock::now();
     std::vector<std::future<void>> done;
     bool all = true;
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
@@ -190,10 +193,44 @@ bool Node::on_every_shard(Function function) {
             promise.set_value();
         }) && all;
     }
-    for (auto& one : done) {
-        all = one.wait_for(kShardAnswer) == std::future_status::ready && all;
+    for (std::uint32_t i = 0; i < done.size(); ++i) {
+        const auto until = is_stuck(i) ? began : began + kShardAnswer;
+        if (done[i].wait_until(until) == std::future_status::ready) continue;
+        all = false;
+        beats_[i].ask(*group_, i, began);  // the next call does not wait for it
     }
     return all;
+}
+
+void Node::Beat::ask(ShardGroup& group, std::uint32_t shard, Time now) {
+    if (waits()) return;
+    heard = std::make_shared<std::atomic<bool>>(false);
+    asked = now;
+    posted = false;
+    post(group, shard);
+}
+
+// Where there is no room it is tried again; meanwhile nothing is heard, either.
+void Node::Beat::post(ShardGroup& group, std::uint32_t shard) {
+    if (posted) return;
+    posted = group.post(shard, [heard = heard](Shard&) { heard->store(true); });
+}
+
+bool Node::is_stuck(std::uint32_t shard) const {
+    const Beat& beat = beats_[shard];
+    return beat.waits() && std::chrono::steady_clock::now() - beat.asked >= kShardAnswer;
+}
+
+void Node::listen_to_cores() {
+    if (!group_) return;
+    const auto now = std::chrono::steady_clock::now();
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+        if (beats_[i].waits()) {
+            beats_[i].post(*group_, i);
+        } else if (now - beats_[i].asked >= kBeat) {
+            beats_[i].ask(*group_, i, now);
+        }
+    }
 }
 
 template <typename Row, typename Collect>
@@ -406,7 +443,7 @@ std::vector<admin::NextHop> Node::next_hops() {
             std::chrono::duration_cast<std::chrono::seconds>(time).count());
     };
     const auto badness = [](const admin::NextHop& hop) {
-        return hop.state == "up" ? 0 : hop.state == "suspect" ? 1 : 2;
+        return hop.state == "up" ? 0 : hop.state == "down" ? 3 : hop.mute ? 1 : 2;
     };
     std::map<std::array<std::string, 3>, admin::NextHop> hops;
     for (const gateway::TargetRow& row : gather<gateway::TargetRow>([](Worker& worker) {
@@ -418,6 +455,7 @@ std::vector<admin::NextHop> Node::next_hops() {
         one.name = row.transport + ' ' + row.target;
         one.address = row.address;
         one.state = !row.up ? "down" : row.suspect ? "suspect" : "up";
+        one.mute = row.up && row.suspect && row.mute;
         one.since_s = seconds(row.since);
         one.why = row.why;
         one.retry_s = seconds(row.held);
@@ -811,7 +849,10 @@ std::vector<admin::Counter> Node::counters() {
 }
 
 bool Node::cores_answer() {
-    return on_every_shard([](std::uint32_t, Worker&) {});
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+        if (is_stuck(i)) return false;
+    }
+    return true;
 }
 
 bool Node::cores_have_turned() {
@@ -1015,6 +1056,7 @@ Duration Node::on_turn() {
     look_at_certificates();
     look_at_gateways();
     look_at_partners();
+    listen_to_cores();
     write_log();
     return drain_ == Drain::kNo ? kLogPause : kDrainPause;
 }

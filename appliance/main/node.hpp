@@ -82,6 +82,18 @@ private:
         kDone
     };
 
+    // Asked of one core, to learn whether it answers.
+    struct Beat {
+        using Time = std::chrono::steady_clock::time_point;
+        std::shared_ptr<std::atomic<bool>> heard;
+        Time asked{};
+        bool posted = false;
+
+        [[nodiscard]] bool waits() const { return heard != nullptr && !heard->load(); }
+        void ask(ShardGroup&, std::uint32_t shard, Time now);  // unless it waits already
+        void post(ShardGroup&, std::uint32_t shard);
+    };
+
     [[nodiscard]] std::string start_trace(const admin::TraceWish&) override;
     void stop_trace() override;
     [[nodiscard]] std::vector<admin::TracedRow> take_trace(std::uint64_t& missed) override;
@@ -90,6 +102,9 @@ private:
     void look_at_certificates();
     void look_at_gateways();
     void look_at_partners();
+    void listen_to_cores();
+    // It has owed an answer for longer than is waited for one.
+    [[nodiscard]] bool is_stuck(std::uint32_t shard) const;
     bool find_dialback_secret(std::string& fault);
     void set_log_level(const rules::Snapshot&);
     bool everywhere(const rules::Snapshot&, bool certificates);
@@ -156,6 +171,7 @@ private:
     std::unique_ptr<store::Service> store_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::shared_ptr<std::atomic<std::uint32_t>> silent_;  // cores that have not turned since
+    std::vector<Beat> beats_;  // one for each
     std::chrono::steady_clock::time_point gateway_seen_{};
     bool cut_off_ = false;  // an edge whose gateways are gone takes no partners
     Drain drain_ = Drain::kNo;

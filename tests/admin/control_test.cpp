@@ -26,10 +26,10 @@ TEST_F(ControlTest, StatusReadsLikeASentence) {
 }
 
 TEST_F(ControlTest, StatusShowsNextHops) {
-    host_.state.next_hops = {
-        {"sip.example", "tls a.pool.example:5061", "192.0.2.1:5061", "up", 7'260, "", 0, 3, 80, 1},
-        {"sip.example", "tls b.pool.example:5061", "192.0.2.2:5061", "down", 75, "503", 45, 0, 9,
-         4}};
+    host_.state.next_hops = {{"sip.example", "tls a.pool.example:5061", "192.0.2.1:5061", "up",
+                              false, 7'260, "", 0, 3, 80, 1},
+                             {"sip.example", "tls b.pool.example:5061", "192.0.2.2:5061", "down",
+                              false, 75, "503", 45, 0, 9, 4}};
     start();
     const Outcome got = fedctl({"status"});
     EXPECT_EQ(got.status, 0) << got.err;
@@ -453,13 +453,24 @@ TEST_F(ControlTest, MetricsAndHealthOverHttp) {
     EXPECT_TRUE(get("HEAD /health" + rest).ends_with("\r\n\r\n"));
     EXPECT_FALSE(get("\xff\xff\r\n\r\n").contains(" 200 "));
     EXPECT_FALSE(get("GET /" + std::string(20'000, 'a') + "\r\n").contains(" 200 "));
-    host_.stuck = true;
-    host_.state.next_hops = {{"sip.example", "tls a.example:5061", "", "down", 1, "no answer"}};
-    EXPECT_TRUE(get("GET /health" + rest).starts_with("HTTP/1.1 503"));
+    NextHop hop;
+    hop.domain = "sip.example";
+    hop.name = "tls a.example:5061";
+    hop.state = "down";
+    hop.why = "no answer";
+    host_.state.next_hops = {hop};
     const std::string not_ready = get("GET /ready" + rest);
     EXPECT_TRUE(not_ready.starts_with("HTTP/1.1 503")) << not_ready;
     EXPECT_NE(not_ready.find("no SIP next hop is up: tls a.example:5061 is down: no answer"),
               std::string::npos);
+    host_.state.next_hops.front().state = "suspect";  // it has answered OPTIONS, and does not now
+    EXPECT_TRUE(get("GET /ready" + rest).starts_with("HTTP/1.1 503"));
+    host_.state.next_hops.front().mute = true;  // it never has
+    EXPECT_TRUE(get("GET /ready" + rest).starts_with("HTTP/1.1 200"));
+    host_.stuck = true;
+    EXPECT_TRUE(get("GET /health" + rest).starts_with("HTTP/1.1 503"));
+    EXPECT_TRUE(get("GET /ready" + rest).contains("a core does not answer"));
+    EXPECT_NE(get("GET /metrics" + rest).find("\nfedgate_ready 0\n"), std::string::npos);
 }
 
 // Who is told by notify_supervisor().

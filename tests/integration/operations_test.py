@@ -1,5 +1,7 @@
 """What an operator has: events, metrics, readiness, roles, top. With a real Prosody and a real Kamailio."""
 import asyncio
+import contextlib
+import ctypes
 import grp
 import json
 import os
@@ -9,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -17,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.gate import GateTest
 from harness.process import wait_until
+from harness.sip_agent import SipAgent
 from harness.split import SplitFedgate
 from harness.world import ROMEO, XMPP_DOMAIN, PeerTest, binaries
 from link_test import KEYS, SplitWorld
@@ -58,6 +62,33 @@ def samples(text):
                 raise AssertionError(f"{key} is there twice")
             found[key] = sample.value
     return found
+
+
+class Mute(SipAgent):
+    """Takes messages, and says nothing to OPTIONS."""
+
+    def on_message(self, message, reply):
+        if message.is_response or message.method != "OPTIONS":
+            super().on_message(message, reply)
+
+
+@contextlib.contextmanager
+def stopped_core(process):
+    """One of its threads that serve partners does not go on; all others do."""
+    for task in sorted(os.listdir(f"/proc/{process}/task"), key=int):
+        with open(f"/proc/{process}/task/{task}/comm") as name:
+            if int(task) != process and name.read().strip() == "fedgated":
+                break
+    seize, interrupt, detach, wait_all = 0x4206, 0x4207, 17, 0x40000000
+    trace = ctypes.CDLL(None, use_errno=True).ptrace
+    for request in (seize, interrupt):
+        if trace(request, int(task), None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+    os.waitpid(int(task), wait_all)
+    try:
+        yield
+    finally:
+        trace(detach, int(task), None, None)
 
 
 class OverHttp(PeerTest):
@@ -108,6 +139,19 @@ class OverHttp(PeerTest):
         await self.state(edge, "/ready", 503, "no gateway is connected")
         await self.state(edge, "/health", 200, "alive")
         await gateway.start()    # the world ends with all that it began with
+
+    async def test_a_sip_server_that_is_mute_to_options(self):
+        """It serves all the same: not ready is who can't be reached, or does not answer any more."""
+        world = await self.world(agent=Mute("tcp"), keys={"sip.options_interval": "200ms"})
+
+        async def is_suspect():
+            return " suspect " in await world.fedgate.control("status")
+        await wait_until(is_suspect, "that OPTIONS is not answered", 15)
+        await self.state(world.fedgate, "/ready", 200, "ready")
+        world.juliet.message(ROMEO, "still there?")
+        await world.agent.wait_for_message("still there?")
+        await world.agent.stop()
+        await self.state(world.fedgate, "/ready", 503, "no SIP next hop is up")
 
 
 class Alone(GateTest):
@@ -207,6 +251,24 @@ class Alone(GateTest):
         child.send_signal(signal.SIGINT)
         self.assertEqual(await child.wait(), -signal.SIGINT)
         os.close(ours)
+
+    async def test_a_core_that_is_stuck(self):
+        """It is told, and nobody waits for it."""
+        await self.gate()
+
+        async def health(status):
+            return (await asyncio.to_thread(get, self.fedgate, "/health"))[0] == status
+        with stopped_core(self.fedgate.process.pid):
+            await wait_until(lambda: health(503), "that a core is stuck", 10)
+            began = time.monotonic()
+            for path, status, words in (("/health", 503, "a core does not answer"),
+                                        ("/ready", 503, "a core does not answer"), ("/metrics", 200, "fedgate_ready 0")):
+                got, body = await asyncio.to_thread(get, self.fedgate, path)
+                self.assertEqual(got, status, body)
+                self.assertIn(words, body)
+            await self.fedgate.control("status")
+            self.assertLess(time.monotonic() - began, 1)
+        await wait_until(lambda: health(200), "that it goes on", 10)
 
     async def test_what_http_clients_can_not_do(self):
         """Silent ones, more than are kept, take nothing from fedctl, and end by themselves."""
