@@ -536,7 +536,7 @@ std::string why_not_allowed(const Json& request, const Caller& caller, AdminHost
 }  // namespace
 
 Json answer_request(std::string_view line, const Caller& caller, AdminHost& host,
-                    Configuration& configuration, const TestSchedule* schedule) {
+                    Configuration& configuration, TestSchedule* schedule) {
     const Json request = parse_request(line);
     if (!request.is_object()) return refusal("the request is not JSON");
     const std::string& author = caller.user;

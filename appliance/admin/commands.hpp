@@ -15,6 +15,6 @@ class TestSchedule;
 // `{"verb": "status"}`, `{"verb": "sysctl", "action": "write", "settings": ["K=V"]}`, or words:
 // `status`, `sysctl KEY...`. The answer has `ok`, and `error` or `errors` where it is false.
 [[nodiscard]] Json answer_request(std::string_view line, const Caller&, AdminHost&, Configuration&,
-                                  const TestSchedule* = nullptr);
+                                  TestSchedule* = nullptr);
 
 }  // namespace fedgate::admin

@@ -209,10 +209,23 @@ std::string TestSchedule::remark() const {
            (diagnosis_.empty() ? "" : " (" + diagnosis_ + ")");
 }
 
+std::string TestSchedule::why_not_now(Time time) {
+    const Instant now(time.time_since_epoch());
+    const config::Rate rate = configuration_.tree().rate("test.im.rate");
+    if (!bucket_ || rate != rate_)
+        bucket_.emplace(rate.per_second(), static_cast<double>(rate.count), now);
+    rate_ = rate;
+    if (bucket_->take(1, now)) return {};
+    const auto wait = std::chrono::ceil<std::chrono::seconds>(bucket_->available_at(1, now) - now);
+    return "test.im.rate = " + configuration_.tree().text("test.im.rate") +
+           " lets no more test messages out now: the next in " + std::to_string(wait.count()) +
+           " s";
+}
+
 // --- an administrator's
 
 Json answer_test(const Json& request, AdminHost& host, const Configuration& configuration,
-                 const TestSchedule* schedule) {
+                 TestSchedule* schedule) {
     const std::string action = string_of(request, "action");
     if (action.empty() && schedule != nullptr) return schedule->json();
     if (action == "look") {
@@ -236,6 +249,8 @@ Json answer_test(const Json& request, AdminHost& host, const Configuration& conf
         return refusal("the text is 1 to " + std::to_string(kTextBytesMax) +
                        " bytes, without control characters");
     }
+    if (schedule != nullptr) why = schedule->why_not_now(TestSchedule::Time::clock::now());
+    if (!why.empty()) return refusal(why);
     const std::uint64_t id = host.begin_trial(order, why);
     if (id == 0) return refusal(why);
     const Status status = host.status();

@@ -9,6 +9,7 @@
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/host.hpp"
 #include "appliance/admin/json.hpp"
+#include "core/base/token_bucket.hpp"
 
 namespace fedgate::admin {
 
@@ -38,6 +39,8 @@ public:
     [[nodiscard]] Json json() const;
     // Empty, or that the last one failed: a sentence.
     [[nodiscard]] std::string remark() const;
+    // May an administrator try one now (test.im.rate)? Empty, or a sentence; it counts.
+    [[nodiscard]] std::string why_not_now(Time now);
 
 private:
     void begin(Time now);
@@ -45,6 +48,8 @@ private:
     void end(bool good, Duration latency, const std::string& fault);
     [[nodiscard]] std::string diagnosis() const;
 
+    config::Rate rate_;  // of administrators' ones, as `bucket_` was made for
+    std::optional<TokenBucket> bucket_;
     AdminHost& host_;
     const Configuration& configuration_;
     rules::Settings::Test plan_;  // as it was when it began, or was looked at
@@ -62,6 +67,6 @@ private:
 
 // `action`: empty: the schedule; `im`: begins one `from`, `to`; `look`: at that `id`.
 [[nodiscard]] Json answer_test(const Json& request, AdminHost&, const Configuration&,
-                               const TestSchedule*);
+                               TestSchedule*);
 
 }  // namespace fedgate::admin

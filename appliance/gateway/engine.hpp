@@ -323,7 +323,7 @@ private:
     void on_trial_answer(std::uint64_t id, std::uint16_t status, Bytes reason);
     void on_trial_outcome(std::uint64_t id, const link::Outcome&);
     [[nodiscard]] bool on_trial_receipt(Bytes name);
-    [[nodiscard]] bool on_trial_pong(const StanzaCall&);
+    [[nodiscard]] bool on_trial_pong(const StanzaCall&, const Key& pair);
     void acknowledge(TrialRow&);
 
     Shard& shard_;

@@ -27,7 +27,7 @@ TrialStart Gateway::Engine::begin_trial(const TrialOrder& order) {
     const std::uint64_t conversation = hash_of_address(
         sip.jid.local, sip.jid.domain, hash_of_address(xmpp.jid.local, xmpp.jid.domain, 0));
     if (edge_->has_others() && edge_->is_anothers(conversation)) return TrialStart::kAnothers;
-    TrialRow& row = trials_.begin(order.id, now());
+    TrialRow& row = trials_.begin(order.id, pair, now());
     if (draining_) {
         fail(row, "this gateway is stopping");
     } else if (order.to_sip) {
@@ -165,11 +165,12 @@ void Gateway::Engine::acknowledge(TrialRow& row) {
 }
 
 // Is it the answer to a trial's ping? An error says as much: the ping was behind the message.
-bool Gateway::Engine::on_trial_pong(const StanzaCall& call) {
+bool Gateway::Engine::on_trial_pong(const StanzaCall& call, const Key& pair) {
     if (call.stanza.type != "result" && call.stanza.type != "error") return false;
     TrialRow* row = trials_.named(call.id);
-    if (row != nullptr) acknowledge(*row);
-    return row != nullptr;
+    if (row == nullptr || row->pair != pair) return false;
+    acknowledge(*row);
+    return true;
 }
 
 // Was it asked for by a trial? Then its sender wants none.

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 
+#include "appliance/gateway/key.hpp"
 #include "core/base/bytes.hpp"
 #include "core/base/time.hpp"
 
@@ -44,16 +45,18 @@ struct TrialRow {
     Duration received_after{};
     std::string fault;  // empty: none yet; a sentence without a full stop
     std::string name;   // by which its receipt is known, and the answer to the ping
+    Key pair;           // of the two
 };
 
 // Those of one shard. A short walk, and only where a trial is meant.
 class Trials {
 public:
-    TrialRow& begin(std::uint64_t id, Instant now) {
+    TrialRow& begin(std::uint64_t id, const Key& pair, Instant now) {
         TrialRow& row = rows_[next_++ % kTrials];
         row = {};
         row.id = id;
         row.begun = now;
+        row.pair = pair;
         return row;
     }
     [[nodiscard]] TrialRow* find(std::uint64_t id) {

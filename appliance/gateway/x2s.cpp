@@ -315,23 +315,25 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
         on_notice_done(request, fault);
     } else if (request.kind != RequestKind::kMessage) {
         on_extra_done(request, *conversation);
-    } else if (request.trial != 0) {
-        const bool answered = response != nullptr;
-        on_trial_answer(request.trial, request.status,
-                        answered ? response->reason : explain(fault));
-        agent_.release(request);
-    } else if (delivered) {
-        if (request.status == 200) {
-            tell_received(request);  // RCPT-5
-            if (!conversation->sip_seen) note_reached(*conversation, request);
-        }
-        if (owes_archiving_notice(*conversation)) tell_archiving(*conversation, request, *response);
-        count(Counter::kMessagesX2sDelivered);
-        agent_.release(request);
     } else {
         const bool in_doubt = response == nullptr && fault == LocalFault::kInDoubt;
-        count(in_doubt ? Counter::kMessagesX2sInDoubt : Counter::kMessagesX2sRefused);
-        if (untold_.count == 0 && report(request, response)) {
+        count(delivered  ? Counter::kMessagesX2sDelivered
+              : in_doubt ? Counter::kMessagesX2sInDoubt
+                         : Counter::kMessagesX2sRefused);
+        if (request.trial != 0) {
+            const bool answered = response != nullptr;
+            on_trial_answer(request.trial, request.status,
+                            answered ? response->reason : explain(fault));
+            agent_.release(request);
+        } else if (delivered) {
+            if (request.status == 200) {
+                tell_received(request);  // RCPT-5
+                if (!conversation->sip_seen) note_reached(*conversation, request);
+            }
+            if (owes_archiving_notice(*conversation))
+                tell_archiving(*conversation, request, *response);
+            agent_.release(request);
+        } else if (untold_.count == 0 && report(request, response)) {
             agent_.release(request);
         } else {
             append(untold_, request);
@@ -434,6 +436,7 @@ bool Gateway::Engine::refuse(const StanzaCall& call, LocalFault fault) {
 bool Gateway::Engine::refuse(const StanzaCall& call, ErrorKind kind, Bytes text) {
     if (call.trial != 0) {
         fail_trial(call.trial, 0, text);
+        count(Counter::kMessagesX2sRefused);
         return true;
     }
     if (call.stanza.type == "error" || call.stanza.type == "result") return true;
@@ -468,7 +471,7 @@ bool Gateway::Engine::take_iq(const StanzaCall& call) {
 }
 
 bool Gateway::Engine::answer_iq_of(const StanzaCall& call, const Key* pair) {
-    if (on_trial_pong(call)) return true;
+    if (pair != nullptr && on_trial_pong(call, *pair)) return true;
     const auto passes = [&call](rules::Kind kind) {  // features.md P8
         return call.partner == nullptr || call.partner->passes(kind);
     };

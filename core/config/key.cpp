@@ -243,6 +243,9 @@ constexpr Key kKeys[] = {
     {"test.im.interval", kDuration, kLive, "duration", 0, 30 * 24 * kHour, "0s", "",
      "How often a gateway sends a test message (fedctl test im) from test.im.from to test.im.to; "
      "an event tells when it fails, and when it comes through again. 0s: never."},
+    {"test.im.rate", kRate, kLive, "messages", 1, kRateCount, "30/min", "",
+     "How many test messages administrators may send here (fedctl test im), as users of ours or of "
+     "partners; more are refused. The scheduled one does not count."},
     {"test.im.to", kString, kLive, "address", 0, kTextBytes, "", "",
      "Whom the scheduled test message goes to: a user who expects it, of the other side."},
     {"test.im.within", kDuration, kLive, "duration", 1 * kSecond, 60 * kSecond, "30s", "",

@@ -143,6 +143,25 @@ TEST_F(TestScheduleTest, AnotherGatewaysTestIsNoFailure) {
     EXPECT_EQ(events(EventId::kTestFailed), 1u);
 }
 
+TEST_F(TestScheduleTest, AdministratorsAreHeldToARate) {
+    set({"test.im.rate=2/min"});
+    EXPECT_EQ(schedule_->why_not_now(now_) + schedule_->why_not_now(now_), "");
+    EXPECT_EQ(schedule_->why_not_now(now_),
+              "test.im.rate = 2/min lets no more test messages out now: the next in 30 s");
+    EXPECT_EQ(schedule_->why_not_now(now_ + seconds(30)), "");
+    set({"test.im.rate=none"});
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(schedule_->why_not_now(now_), "");
+    set({"policy/global/xmpp_access=yes", "test.im.rate=1/h"});
+    start();
+    const std::vector<std::string> one{"test", "im", "juliet@xmpp.example", "romeo@sip.example"};
+    host_.trial_now = taken_trial(seconds(2));
+    EXPECT_EQ(fedctl(one).status, 0);
+    const Outcome got = fedctl(one);
+    EXPECT_EQ(got.status, 1);
+    EXPECT_PRED_FORMAT2(IsSubstring, "test.im.rate = 1/h lets no more", got.err);
+    EXPECT_EQ(host_.trials.size(), 1u);
+}
+
 TEST_F(TestScheduleTest, FedctlTriesAndSaysWhatIsWrongWithTheWords) {
     set({"policy/global/xmpp_access=yes"});
     start();

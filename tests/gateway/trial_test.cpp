@@ -48,12 +48,15 @@ TEST_F(Trial, IsWrittenAcknowledgedAndReceived) {
     EXPECT_GE(row().taken_after, 20ms);
     world_.pass(20ms);
     const std::size_t stanzas = world_.edge().stanzas.size();
-    ASSERT_TRUE(
-        world_.give("<iq type='result' from='juliet@xmpp.example' to='romeo@sip.example' "
-                    "id='" +
-                    id_of(ping) + "'/>"));
+    for (const char* from : {"mallory", "juliet"}) {  // only who was asked can say
+        ASSERT_FALSE(row().acknowledged);
+        ASSERT_TRUE(world_.give("<iq type='result' from='" + std::string(from) +
+                                "@xmpp.example' to='romeo@sip.example' id='" + id_of(ping) +
+                                "'/>"));
+    }
     EXPECT_TRUE(row().acknowledged && !row().received);
     EXPECT_GE(row().acknowledged_after, 40ms);
+    EXPECT_EQ(world_.edge().stanzas.size(), stanzas);
     ASSERT_TRUE(world_.give(
         World::message("r1", "", "juliet", "chat",
                        "<received xmlns='urn:xmpp:receipts' id='" + id_of(message) + "'/>")));
@@ -90,11 +93,14 @@ TEST_F(Trial, ToSipIsAnsweredByTheServer) {
     begin(true);
     ASSERT_TRUE(world_.until([&] { return row().taken; }));
     EXPECT_EQ(row().status, 200);
+    EXPECT_EQ(world_.count(Counter::kMessagesX2sDelivered), 1u);
     EXPECT_NE(peer_->requests.back().find("a test"), std::string::npos);
     peer_->answer = [](const sip::Message&) { return 404; };
     begin(true);
     ASSERT_TRUE(world_.until([&] { return !row().fault.empty(); }));
     EXPECT_TRUE(row().fault.starts_with("404 ")) << row().fault;
+    EXPECT_EQ(world_.count(Counter::kMessagesX2sAccepted), 2u);  // and as many have ended
+    EXPECT_EQ(world_.count(Counter::kMessagesX2sRefused), 1u);
     EXPECT_EQ(world_.edge().stanzas.size(), before);  // juliet has not written it
     EXPECT_NE(begin(true, "juliet@stranger.example").fault.find("not"), std::string::npos);
 }
