@@ -1,6 +1,7 @@
 #include "appliance/admin/doctor.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/wall_clock.hpp"
@@ -19,6 +20,29 @@ Json doctor_step(const char* step, const char* state, std::string text, const ch
 
 namespace {
 
+// What the way to a partner depends on, of all that is set of one.
+struct Terms {
+    rules::Negotiation negotiation;
+    config::HostPort proxy;
+    std::string ca;
+
+    explicit Terms(const rules::Partner& partner)
+        : negotiation(partner.negotiation), proxy(partner.proxy), ca(partner.ca) {}
+    Terms(const config::Tree& tree, const std::string& name)
+        : negotiation(rules::negotiation(need("partner/*/tls", tree, name),
+                                         need("partner/*/sasl", tree, name),
+                                         tree.flag("partner/*/dialback", name))),
+          ca(tree.text("partner/*/ca", name)) {
+        const auto proxies = tree.list("partner/*/proxy", name);
+        if (!proxies.empty()) proxy = *config::parse_host_port(proxies.front());
+    }
+
+private:
+    static rules::Need need(const char* key, const config::Tree& tree, const std::string& name) {
+        return static_cast<rules::Need>(tree.number(key, name));
+    }
+};
+
 class Doctor {
 public:
     Doctor(std::string their, std::string our, std::string user, AdminHost& host,
@@ -31,12 +55,38 @@ public:
           rules_(configuration.snapshot()),
           status_(host.status()) {}
 
+    // As if the partner had these, too; it opens nothing then. False: `why`.
+    bool suppose(const std::vector<std::string>& settings, std::string& why) {
+        const rules::Partner* partner = rules_.partner(their_);
+        const std::string name =
+            partner != nullptr && !partner->discovered() ? partner->domain : their_;
+        config::Tree tree = configuration_.tree();
+        config::Problems problems;
+        for (const std::string& text : settings) {
+            const std::size_t equals = text.find('=');
+            if (equals == std::string::npos || equals == 0) {
+                why = config::in_quotes(text) + " is not ATTRIBUTE=VALUE, as tls=required";
+                return false;
+            }
+            if (tree.set("partner/" + name + "/" + text.substr(0, equals), text.substr(equals + 1),
+                         {}, problems))
+                continue;
+            why = problems.back().key + ": " + problems.back().text;
+            return false;
+        }
+        supposed_.emplace(tree, name);
+        return true;
+    }
+
     Json run(bool open) {
         const rules::Partner* partner = rules_.partner(their_);
-        const rules::Partner& terms = partner != nullptr ? *partner : rules_.partners().front();
+        const Terms terms = supposed_
+                                ? *supposed_
+                                : Terms(partner != nullptr ? *partner : rules_.partners().front());
         Json steps{rule(partner), policy(partner), route(), sip_leg()};
-        const bool usable = partner != nullptr && partner->enabled && rules_.settings.edge &&
-                            rules_.settings.federation_allow && rules_.sip_domain(our_) != nullptr;
+        const bool usable = !supposed_ && partner != nullptr && partner->enabled &&
+                            rules_.settings.edge && rules_.settings.federation_allow &&
+                            rules_.sip_domain(our_) != nullptr;
         if (usable && open) host_.open_stream(our_, their_);
         const rules::Settings& s = rules_.settings;
         const auto now = wall_now();
@@ -49,6 +99,10 @@ public:
                 {"usable", usable},
                 {"edge", s.edge},
                 {"why_no_streams", host_.why_no_streams()},
+                {"listed", partner != nullptr && !partner->discovered()},
+                {"tls", kNeeds[static_cast<std::size_t>(terms.negotiation.tls)]},
+                {"sasl", kNeeds[static_cast<std::size_t>(terms.negotiation.sasl)]},
+                {"dialback", terms.negotiation.dialback},
                 {"tls_required", terms.negotiation.tls == rules::Need::kRequired},
                 {"strict", terms.negotiation.strict()},
                 {"expected", rules::methods_text(terms.negotiation)},
@@ -222,11 +276,14 @@ private:
                                " of " + our_ + (hops == 1 ? " answers" : " answer"));
     }
 
+    static constexpr const char* kNeeds[] = {"required", "optional", "none"};
+
     const std::string their_, our_, user_;
     AdminHost& host_;
     const Configuration& configuration_;
     const rules::Snapshot& rules_;
     const Status status_;
+    std::optional<Terms> supposed_;
 };
 
 }  // namespace
@@ -248,9 +305,12 @@ Json answer_doctor(const Json& request, AdminHost& host, const Configuration& co
                          ? std::optional<std::string>(rules.sip_domains().front().name)
                          : config::normalise_domain(typed_our);
     if (!our) return refusal(config::in_quotes(from) + " is not an address");
-    return Doctor(*their, *our, at == std::string::npos ? "" : from.substr(0, at), host,
-                  configuration)
-        .run(bool_of(request, "open"));
+    Doctor doctor(*their, *our, at == std::string::npos ? "" : from.substr(0, at), host,
+                  configuration);
+    std::string why;
+    if (request.contains("suppose") && !doctor.suppose(strings_of(request, "suppose"), why))
+        return refusal(why);
+    return doctor.run(bool_of(request, "open"));
 }
 
 }  // namespace fedgate::admin

@@ -8,7 +8,8 @@
 
 namespace fedgate::admin {
 
-// `domain`; `from`: a SIP user of ours, else any; `open`: set up a stream as well. The answer has
+// `domain`; `from`: a SIP user of ours, else any; `open`: set up a stream as well; `suppose`:
+// settings (`tls=required`) that the partner does not have yet, and no stream. The answer has
 // `steps`, each with `step`, `state` (`ok`, `warning`, `fault`, `skipped`), `text`, and where it is
 // not well `side` (`ours`, `theirs`) and `advice`; and what the network has to be asked with.
 [[nodiscard]] Json answer_doctor(const Json& request, AdminHost&, const Configuration&);

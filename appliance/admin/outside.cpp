@@ -1,12 +1,11 @@
 #include "appliance/admin/outside.hpp"
 
+#include <algorithm>
 #include <cstring>
-#include <unistd.h>
 
 #include "core/run/uring_loop.hpp"
 #include "net/address.hpp"
 #include "net/connection.hpp"
-#include "net/tls.hpp"
 
 namespace fedgate::admin {
 namespace {
@@ -70,6 +69,8 @@ private:
         text_.append(input.data(), input.size());
         if (text_.size() > kVisitLimits.input_bytes_max) {
             end("says too much");
+        } else if (text_.find_first_not_of(" \t\r\n") != text_.find('<')) {
+            end("answers with something else than XMPP");
         } else if (text_.find("<stream:error") != std::string::npos) {
             if (text_.find("</stream:error") != std::string::npos)
                 end("refuses the stream: " + condition_of(text_));
@@ -89,13 +90,17 @@ private:
     void on_features(net::Connection& connection) {
         greeting_.answered = true;
         const auto has = [this](const char* what) { return text_.find(what) != std::string::npos; };
+        const bool dialback =
+            has("urn:xmpp:features:dialback") || has("jabber:server:dialback");  // XEP-0220 2.1.1
+        if (!greeting_.secured) greeting_.clear_dialback = dialback;
         if (!greeting_.secured && has("urn:ietf:params:xml:ns:xmpp-tls")) {
             greeting_.starttls = starting_tls_ = true;
+            greeting_.insists = has("<required");
             text_.clear();
             return say(connection, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
         }
         greeting_.external = has("EXTERNAL");
-        greeting_.dialback = has("urn:xmpp:features:dialback");
+        greeting_.dialback = dialback || greeting_.clear_dialback;
         done_ = true;
         connection.close();
     }
@@ -128,6 +133,7 @@ struct Outside::State final : net::ResolverOwner {
     std::unique_ptr<net::TlsContext> tls;
     net::DnsAnswer answer;
     bool resolved = false;
+    std::chrono::steady_clock::time_point end = std::chrono::steady_clock::time_point::max();
 
     void on_resolved(net::QueryId, const net::DnsAnswer& from) override {
         answer = from;
@@ -135,7 +141,7 @@ struct Outside::State final : net::ResolverOwner {
     }
     template <typename Done>
     bool run_until(Duration most, Done done) {
-        const auto until = std::chrono::steady_clock::now() + most;
+        const auto until = std::min(std::chrono::steady_clock::now() + most, end);
         while (!done() && std::chrono::steady_clock::now() < until)
             loop->run_turn(std::chrono::milliseconds(50));
         return done();
@@ -153,16 +159,19 @@ std::unique_ptr<Outside> Outside::make(const OutsideOptions& options, std::strin
         return nullptr;
     }
     state->loop = std::move(*loop);
-    auto resolver = net::make_unbound_resolver(*state->loop, options.resolver);
-    if (!resolver) {
+    if (options.make_resolver) {
+        state->resolver = options.make_resolver(*state->loop);
+        if (!state->resolver) why = "no port of 127.0.0.1 can be had";
+    } else if (auto resolver = net::make_unbound_resolver(*state->loop, options.resolver)) {
+        state->resolver = std::move(*resolver);
+    } else {
         why = std::string("no resolver: ") + resolver.error().where;
-        return nullptr;
     }
-    state->resolver = std::move(*resolver);
+    if (!state->resolver) return nullptr;
     net::TlsConfig config;
-    config.ca.path = options.ca;
-    if (!options.key.empty() && access(options.key.c_str(), R_OK) == 0) {
-        config.credentials = {{{options.certificate, {}}, {options.key, {}}}};
+    config.ca = options.ca;
+    if (!options.own.key.empty()) {
+        config.credentials = {options.own};
     } else if (const auto made = net::make_self_signed({"fedctl.invalid"}, 1)) {
         config.credentials = {{{{}, made->certificate}, {{}, made->key}}};
     }
@@ -171,6 +180,10 @@ std::unique_ptr<Outside> Outside::make(const OutsideOptions& options, std::strin
     state->tls = std::move(*tls);
     return std::unique_ptr<Outside>(new Outside(std::move(state)));
 }
+
+void Outside::set_end(std::chrono::steady_clock::time_point end) { state_->end = end; }
+
+bool Outside::over() const { return std::chrono::steady_clock::now() >= state_->end; }
 
 net::DnsAnswer Outside::look_up(const std::string& name, net::DnsType type) {
     state_->answer = {};
@@ -199,6 +212,7 @@ Greeting Outside::visit(const SocketAddress& address, const std::string& our,
         return greeting;
     }
     if (!state_->run_until(kVisit, [&visit] { return visit.done(); })) {
+        greeting.cut = over();
         greeting.why = greeting.connected ? "does not go on within 8 s"
                                           : "can't be reached: it does not answer";
     }

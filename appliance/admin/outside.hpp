@@ -2,23 +2,29 @@
 // comes. For fedctl, on a loop of its own: no core of the daemon has to do with it.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/base/peer_identity.hpp"
 #include "net/resolver.hpp"
+#include "net/tls.hpp"
 
 namespace fedgate::admin {
 
 // How far a visit came.
 struct Greeting {
-    bool connected = false;  // TCP
-    bool answered = false;   // with a stream, for the domain that was asked for
-    bool starttls = false;   // it offers TLS
+    bool connected = false;       // TCP
+    bool answered = false;        // with a stream, for the domain that was asked for
+    bool starttls = false;        // it offers TLS
+    bool insists = false;         // on TLS
+    bool clear_dialback = false;  // server dialback without TLS is offered
     bool secured = false;
     bool external = false;  // after that: SASL EXTERNAL is offered
     bool dialback = false;  // server dialback is
+    bool cut = false;       // the time for all was over before it came to an end
     std::string why;        // it came no further: the rest of a sentence that begins with a name
     std::string tls;        // `TLSv1.3 TLS_AES_128_GCM_SHA256`
     PeerIdentity peer;      // judged by the roots that were given
@@ -26,8 +32,10 @@ struct Greeting {
 
 struct OutsideOptions {
     net::ResolverOptions resolver;
-    std::string certificate, key;  // shown to servers; empty: one made for the purpose
-    std::string ca;                // PEM file with the roots that servers are judged by
+    // Instead of one that asks the network. Null from it: it can't.
+    std::function<std::unique_ptr<net::Resolver>(Loop&)> make_resolver;
+    net::TlsCredential own;  // shown to servers; empty: one made for the purpose
+    net::PemSource ca;       // the roots that servers are judged by
 };
 
 class Outside {
@@ -38,6 +46,10 @@ public:
     // Null: `why` is a sentence.
     static std::unique_ptr<Outside> make(const OutsideOptions&, std::string& why);
     ~Outside();
+
+    // Nothing waits longer than until then: from there on nothing is found.
+    void set_end(std::chrono::steady_clock::time_point end);
+    [[nodiscard]] bool over() const;
 
     // Each waits for its end, at most so long as said above.
     [[nodiscard]] net::DnsAnswer look_up(const std::string& name, net::DnsType);

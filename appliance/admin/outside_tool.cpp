@@ -1,14 +1,11 @@
 #include "appliance/admin/outside_tool.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <set>
-#include <thread>
 #include <unistd.h>
 
 #include "appliance/admin/certificates.hpp"
-#include "appliance/admin/doctor.hpp"
 #include "appliance/admin/outside.hpp"
 #include "appliance/admin/show.hpp"
 #include "appliance/admin/tlsa.hpp"
@@ -17,44 +14,11 @@
 #include "core/base/hash.hpp"
 #include "net/address.hpp"
 #include "net/certificate.hpp"
-#include "xml/certificate.hpp"
 
 namespace fedgate::admin {
 namespace {
 
-constexpr auto kStreamWithin = std::chrono::seconds(15);
-constexpr std::uint16_t kServerPort = 5269;
-constexpr std::size_t kTargetsMax = 4;    // that are visited
-constexpr std::size_t kAddressesMax = 4;  // of each
 constexpr std::uint16_t kDnsPort = 53;
-
-std::unique_ptr<Outside> outside_of(const Json& from, const std::string& server,
-                                    const std::string& ca, std::string& why) {
-    OutsideOptions options;
-    if (!server.empty()) {
-        const auto named = net::parse_host_port(server, kDnsPort);
-        const auto address = named ? net::parse_ip(named->host, named->port)
-                                   : Result<SocketAddress>(failure(Errc::kMalformed, ""));
-        if (!address) {
-            why = "--server is an address, as 9.9.9.9 or [2620:fe::fe]:53, not '" + server + "'";
-            return nullptr;
-        }
-        options.resolver.servers = {*address};
-    } else {
-        for (const Json& one : array_of(from, "servers")) {
-            if (const auto address = net::parse_address(one.get<std::string>()))
-                options.resolver.servers.push_back(*address);
-        }
-    }
-    const std::string anchor = string_of(from, "trust_anchor");
-    if (access(anchor.c_str(), R_OK) == 0) options.resolver.trust_anchor_file = anchor;
-    options.certificate = string_of(from, "certificate");
-    options.key = string_of(from, "key");
-    if (access(options.certificate.c_str(), R_OK) != 0) options.key.clear();
-    options.ca = ca.empty() ? kSystemRoots : ca;
-    if (access(options.ca.c_str(), R_OK) != 0) options.ca.clear();
-    return Outside::make(options, why);
-}
 
 std::string own_fingerprint(const std::string& file) {
     std::string pem, why;
@@ -230,326 +194,35 @@ private:
     Json rows_ = Json::array();
 };
 
-// --- doctor
-
-class Walk {
-public:
-    Walk(const Json& facts, Outside& outside, const AskDaemon& ask)
-        : facts_(facts),
-          outside_(outside),
-          ask_(ask),
-          their_(string_of(facts, "domain")),
-          our_(string_of(facts, "our_domain")) {}
-
-    Json run(const Json& before) {
-        if (find_targets()) visit_targets();
-        proof(before);
-        for (const Json& one : array_of(facts_, "steps")) steps_.push_back(one);
-        way_back();
-        const auto broken = std::ranges::find_if(
-            steps_, [](const Json& one) { return string_of(one, "state") == "fault"; });
-        Json out{{"ok", true},
-                 {"domain", their_},
-                 {"our_domain", our_},
-                 {"expected", facts_["expected"]},
-                 {"outlook", facts_["outlook"]}};
-        if (broken != steps_.end()) out["first"] = *broken;
-        out["good"] = broken == steps_.end();
-        out["steps"] = std::move(steps_);
-        return out;
-    }
-
-private:
-    struct Target {
-        std::string host;
-        std::uint16_t port = 0;
-        bool direct_tls = false;
-    };
-
-    void add(const char* step, const char* state, std::string text, const char* side = "",
-             std::string advice = {}) {
-        steps_.push_back(doctor_step(step, state, std::move(text), side, std::move(advice)));
-    }
-    [[nodiscard]] std::string proxy_advice() const {
-        return "; or, if you know their server: fedctl partner set " + their_ + " proxy=HOST:PORT";
-    }
-
-    // DNS. False: there is nobody to go to.
-    bool find_targets() {
-        constexpr const char* kStep = "DNS";
-        if (const std::string proxy = string_of(facts_, "proxy"); !proxy.empty()) {
-            const auto port = static_cast<std::uint16_t>(number_of(facts_, "proxy_port"));
-            targets_.push_back({proxy, port == 0 ? kServerPort : port, false});
-            add(kStep, "ok", "not asked: proxy = " + proxy);
-            return true;
-        }
-        const std::string name = "_xmpp-server._tcp." + their_;
-        const net::DnsAnswer plain = outside_.look_up(name, net::DnsType::kSrv);
-        const net::DnsAnswer direct =
-            outside_.look_up("_xmpps-server._tcp." + their_, net::DnsType::kSrv);
-        if (plain.status == net::DnsStatus::kFailed) {
-            add(kStep, "fault", "no name server answered for " + name, "ours",
-                "are our name servers up (fedctl sysctl net.dns.servers; empty: those of the "
-                "system)? If others can resolve it, they are; else it is their zone" +
-                    proxy_advice());
-            return false;
-        }
-        if (plain.status == net::DnsStatus::kBogus) {
-            add(kStep, "fault", "DNSSEC says that the answer for " + name + " is forged", "theirs",
-                "their administrator has to sign their zone again; is our clock right?");
-            return false;
-        }
-        bool refused = false;
-        for (const auto& [answer, is_direct] :
-             {std::pair{&plain, false}, std::pair{&direct, true}}) {
-            std::vector<net::SrvRecord> records = answer->srv;
-            std::ranges::stable_sort(records, {}, &net::SrvRecord::priority);
-            for (const net::SrvRecord& one : records) {
-                if (one.target.empty()) {
-                    refused = refused || !is_direct;
-                } else {
-                    targets_.push_back({one.target, one.port, is_direct});
-                }
-            }
-        }
-        if (targets_.empty() && refused) {
-            add(kStep, "fault", name + " says that there is no XMPP server (\".\")", "theirs",
-                "their administrator has to publish the name of their server");
-            return false;
-        }
-        if (!targets_.empty()) {
-            std::vector<std::string> all;
-            for (const Target& one : targets_)
-                all.push_back(one.host + ":" + std::to_string(one.port) +
-                              (one.direct_tls ? " (direct TLS)" : ""));
-            add(kStep, "ok", name + " leads to " + joined(all));
-            return true;
-        }
-        if (outside_.addresses_of(their_).empty()) {
-            add(kStep, "fault",
-                "there is no record " + name + ", and " + their_ + " has no address", "theirs",
-                "is the name right? Their administrator has to publish " + name +
-                    ". IN SRV 0 0 5269 THEIR-SERVER." + proxy_advice());
-            return false;
-        }
-        targets_.push_back({their_, kServerPort, false});
-        add(kStep, "warning",
-            "there is no record " + name + ": " + their_ +
-                " itself is tried, at "
-                "port 5269",
-            "theirs", "their administrator should publish " + name);
-        return true;
-    }
-
-    // The target that comes furthest.
-    void visit_targets() {
-        Greeting best;
-        Target at;
-        std::string best_where;
-        std::vector<std::string> faults;
-        bool any_address = false;
-        const auto reach = [](const Greeting& one) {
-            return one.connected + one.answered + one.secured;
-        };
-        if (targets_.size() > kTargetsMax) targets_.resize(kTargetsMax);
-        for (const Target& target : targets_) {
-            std::vector<SocketAddress> addresses = outside_.addresses_of(target.host);
-            if (addresses.size() > kAddressesMax) addresses.resize(kAddressesMax);
-            if (addresses.empty()) faults.push_back(target.host + " has no address");
-            for (const SocketAddress& address : addresses) {
-                const SocketAddress there = net::with_port(address, target.port);
-                const std::string where = target.host + " (" + net::format_address(there) + ")";
-                const Greeting met = outside_.visit(there, our_, their_, target.direct_tls);
-                if (!met.why.empty()) faults.push_back(where + " " + met.why);
-                if (!any_address || reach(met) > reach(best)) {
-                    best = met;
-                    at = target;
-                    best_where = where;
-                }
-                any_address = true;
-            }
-            if (best.why.empty() && best.answered) break;
-        }
-        if (!any_address) {
-            steps_.clear();
-            return add(
-                "DNS", "fault",
-                "the servers that _xmpp-server._tcp." + their_ +
-                    " names have no address: " + joined(faults),
-                "theirs",
-                "their administrator has to correct the target of the record" + proxy_advice());
-        }
-        if (!best.connected) {
-            return add("TCP", "fault", joined(faults), "theirs",
-                       "their server is down, its port is closed in a firewall (theirs, or ours "
-                       "towards outside), or _xmpp-server._tcp." +
-                           their_ +
-                           " names the wrong "
-                           "machine or port");
-        }
-        add("TCP", "ok", best_where + " takes connections");
-        met_ = best;
-        judge(at, best_where);
-    }
-
-    void judge(const Target& at, const std::string& where) {
-        const Greeting& met = met_;
-        if (!met.answered && !met.secured && !met.starttls && !at.direct_tls) {
-            const bool stranger = met.why.find("host-unknown") != std::string::npos;
-            return add("stream", "fault", where + " " + met.why, "theirs",
-                       stranger ? "that machine does not serve " + their_ + ": _xmpp-server._tcp." +
-                                      their_ +
-                                      " names the wrong one, or the domain is missing in "
-                                      "its configuration"
-                                : "their administrator finds our attempt in their log at this "
-                                  "time");
-        }
-        if (!at.direct_tls) add("stream", "ok", "it answers for " + their_);
-        if (!met.secured) {
-            const bool required = bool_of(facts_, "tls_required");
-            return add(
-                "TLS", required ? "fault" : "warning",
-                met.starttls || at.direct_tls ? where + " " + met.why
-                                              : "their server offers no TLS",
-                "theirs",
-                "their administrator has to enable TLS 1.2 or 1.3 on server-to-server "
-                "streams" +
-                    std::string(required ? "; or fedctl partner set " + their_ + " tls=optional"
-                                         : ""));
-        }
-        add("TLS", "ok", met.tls);
-        if (at.direct_tls && !met.answered) {
-            add("stream", "fault", where + " " + met.why, "theirs",
-                "their administrator finds our attempt in their log at this time");
-        }
-        certificate(at);
-    }
-
-    void certificate(const Target& at) {
-        const PeerIdentity& peer = met_.peer;
-        if (xml::covers(peer, their_, at.direct_tls)) {
-            return add("certificate", "ok",
-                       "it is for " + their_ + ", and valid until " + readable_day(peer.not_after));
-        }
-        // Dialback may do instead.
-        const bool strict = bool_of(facts_, "strict");
-        const std::string why = xml::why_not_covered(peer, their_);
-        const bool old = why.find("expired") != std::string::npos;
-        const bool wrong_name = peer.chain_valid;
-        add("certificate", strict ? "fault" : "warning", why, "theirs",
-            (old          ? "their administrator has to renew it"
-             : wrong_name ? "their administrator has to get one that names " + their_
-                          : "if you trust who signed it: fedctl partner set " + their_ +
-                                " ca=/path/of/root.pem; else their administrator has to get one "
-                                "of a known authority") +
-                std::string(strict ? "; or, if you accept less proof: fedctl partner set " +
-                                         their_ + " sasl=optional dialback=yes"
-                                   : ""));
-    }
-
-    // What the daemon's own attempt has come to. SASL or dialback.
-    void proof(const Json& before) {
-        constexpr const char* kStep = "SASL or dialback";
-        if (!bool_of(facts_, "usable")) {
-            const std::string why = string_of(facts_, "why_no_streams");
-            return add(kStep, "skipped",
-                       why.empty() ? "no stream is set up with them as things are" : why);
-        }
-        const auto last_failure = [](const Json& shown) {
-            for (const Json& one : array_of(shown, "failures")) {
-                if (string_of(one, "direction") == "out") return one;
-            }
-            return Json::object();
-        };
-        const auto count_before = number_of(last_failure(before), "count");
-        const auto until = std::chrono::steady_clock::now() + kStreamWithin;
-        while (true) {
-            Json shown;
-            std::string why;
-            if (!ask_({{"verb", "partner"}, {"action", "show"}, {"domains", {their_}}}, shown, why))
-                return add(kStep, "skipped", why);
-            for (const Json& one : array_of(shown, "streams")) {
-                const bool up = string_of(one, "direction") == "out" || bool_of(one, "both_ways");
-                if (up && !string_of(one, "proof").empty() &&
-                    string_of(one, "their_domain") == their_)
-                    return add(kStep, "ok",
-                               "a stream to them is up, proved by " + string_of(one, "proof"));
-            }
-            const Json failure = last_failure(shown);
-            const bool fresh = number_of(failure, "count") > count_before;
-            const bool holding =
-                string_of(shown, "obstacle").find("don't try again") != std::string::npos;
-            if (!failure.empty() && (fresh || holding)) return failed(failure);
-            if (std::chrono::steady_clock::now() >= until) break;
-            std::this_thread::sleep_for(std::chrono::milliseconds(200));
-        }
-        add(kStep, "fault", "no stream came up within 15 s, and none failed", "theirs",
-            "their server keeps us waiting: their administrator finds our attempt in their log");
-    }
-
-    void failed(const Json& failure) {
-        const std::string kind = string_of(failure, "kind");
-        const std::string text =
-            string_of(failure, "text") + " (" + string_of(failure, "time") + ")";
-        const bool seen = std::ranges::any_of(
-            steps_, [](const Json& one) { return string_of(one, "state") == "fault"; });
-        const char* const step = kind == "certificate"   ? "certificate"
-                                 : kind == "tls"         ? "TLS"
-                                 : kind == "dns"         ? "DNS"
-                                 : kind == "unreachable" ? "TCP"
-                                                         : "SASL or dialback";
-        dialback_failed_ = kind == "dialback" || kind == "sasl";
-        std::string advice = string_of(failure, "advice");
-        if (std::string(step) == "SASL or dialback" && met_.answered && !met_.dialback) {
-            advice = met_.external
-                         ? "their server offers SASL EXTERNAL to our certificate, and no dialback: "
-                           "their administrator has to switch dialback on, or fedctl partner set " +
-                               their_ + " sasl=optional"
-                         : "their server offers neither SASL EXTERNAL to our certificate nor "
-                           "dialback: their administrator has to switch dialback on, or to trust "
-                           "the authority of our certificate (fedctl cert check)";
-        }
-        if (seen && std::string(step) != "SASL or dialback") {
-            return add("SASL or dialback", "skipped", "it did not come to that: " + text);
-        }
-        add(step, "fault", text, "theirs", advice);
-    }
-
-    // Can they find us? As our own name servers see it.
-    void way_back() {
-        Json plan;
-        std::string why;
-        if (!ask_({{"verb", "dns"}, {"action", "plan"}}, plan, why) || !bool_of(plan, "ok")) return;
-        std::vector<std::string> missing;
-        for (const Json& record : array_of(plan, "records")) {
-            if (string_of(record, "domain") != our_ || bool_of(record, "direct_tls")) continue;
-            const net::DnsAnswer answer =
-                outside_.look_up(string_of(record, "name"), net::DnsType::kSrv);
-            const bool there = std::ranges::any_of(answer.srv, [&](const net::SrvRecord& one) {
-                return one.port == number_of(record, "port") ||
-                       one.target == string_of(record, "target");
-            });
-            if (!there) missing.push_back(string_of(record, "name"));
-        }
-        if (missing.empty()) return add("way back", "ok", "our own records are there");
-        add("way back", dialback_failed_ ? "fault" : "warning",
-            "our own record " + missing.front() +
-                " is not there, or leads elsewhere: their server "
-                "can't find ours",
-            "ours", "fedctl dns plan says what to publish, fedctl dns check what is wrong");
-    }
-
-    const Json& facts_;
-    Outside& outside_;
-    const AskDaemon& ask_;
-    const std::string their_, our_;
-    std::vector<Target> targets_;
-    Greeting met_;
-    bool dialback_failed_ = false;
-    Json steps_ = Json::array();
-};
-
 }  // namespace
+
+std::unique_ptr<Outside> outside_of(const Json& from, const std::string& server,
+                                    const std::string& ca, std::string& why) {
+    OutsideOptions options;
+    if (!server.empty()) {
+        const auto named = net::parse_host_port(server, kDnsPort);
+        const auto address = named ? net::parse_ip(named->host, named->port)
+                                   : Result<SocketAddress>(failure(Errc::kMalformed, ""));
+        if (!address) {
+            why = "--server is an address, as 9.9.9.9 or [2620:fe::fe]:53, not '" + server + "'";
+            return nullptr;
+        }
+        options.resolver.servers = {*address};
+    } else {
+        for (const Json& one : array_of(from, "servers")) {
+            if (const auto address = net::parse_address(one.get<std::string>()))
+                options.resolver.servers.push_back(*address);
+        }
+    }
+    const std::string anchor = string_of(from, "trust_anchor");
+    if (access(anchor.c_str(), R_OK) == 0) options.resolver.trust_anchor_file = anchor;
+    const std::string certificate = string_of(from, "certificate"), key = string_of(from, "key");
+    if (access(certificate.c_str(), R_OK) == 0 && access(key.c_str(), R_OK) == 0)
+        options.own = {{certificate, {}}, {key, {}}};
+    options.ca.path = ca.empty() ? kSystemRoots : ca;
+    if (access(options.ca.path.c_str(), R_OK) != 0) options.ca = {};
+    return Outside::make(options, why);
+}
 
 Json check_dns(const Json& plan, const std::string& server, std::string& why) {
     const auto outside = outside_of(plan, server, "", why);
@@ -567,48 +240,6 @@ std::string show_dns_check(const Json& answer) {
         if (row.contains("advice")) out += "      " + string_of(row, "advice") + "\n";
     }
     return out + (bool_of(answer, "good") ? "all records are there\n" : "");
-}
-
-Json run_doctor(const std::string& domain, const std::string& from, const std::string& server,
-                const AskDaemon& ask, std::string& why) {
-    const auto question = [&](bool open) {
-        return Json{{"verb", "doctor"}, {"domain", domain}, {"from", from}, {"open", open}};
-    };
-    Json facts, before;
-    if (!ask(question(false), facts, why)) return {};
-    if (!bool_of(facts, "ok")) {
-        why = string_of(facts, "error");
-        return {};
-    }
-    if (bool_of(facts, "usable")) {
-        const Json show{
-            {"verb", "partner"}, {"action", "show"}, {"domains", {string_of(facts, "domain")}}};
-        if (!ask(show, before, why) || !ask(question(true), facts, why)) return {};
-    }
-    const auto outside = outside_of(facts, server, string_of(facts, "ca"), why);
-    return outside ? Walk(facts, *outside, ask).run(before) : Json();
-}
-
-std::string show_doctor(const Json& answer) {
-    std::string out = string_of(answer, "our_domain") + " with " + string_of(answer, "domain") +
-                      "; expected: " + string_of(answer, "expected") + "\n";
-    std::vector<std::vector<std::string>> rows;
-    for (const Json& one : array_of(answer, "steps")) {
-        rows.push_back({"  " + string_of(one, "step"),
-                        string_of(one, "state") == "fault" ? "FAULT" : string_of(one, "state"),
-                        string_of(one, "text")});
-    }
-    out += show_table(rows);
-    for (const Json& one : array_of(answer, "steps")) {
-        if (string_of(one, "state") == "warning" && one.contains("advice"))
-            out += "? " + string_of(one, "step") + " (" + string_of(one, "side") +
-                   "): " + string_of(one, "advice") + "\n";
-    }
-    if (!answer.contains("first")) return out + "nothing stands in the way\n";
-    const Json& first = answer["first"];
-    return out + "! " + string_of(first, "step") + ": " + string_of(first, "text") +
-           "\n  side: " + string_of(first, "side") + "\n  do:   " + string_of(first, "advice") +
-           "\n";
 }
 
 }  // namespace fedgate::admin

@@ -13,7 +13,9 @@
 #include "appliance/admin/certificate_tool.hpp"
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/cmdlets.hpp"
+#include "appliance/admin/doctor_tool.hpp"
 #include "appliance/admin/events.hpp"
+#include "appliance/admin/lab.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/partner_lists.hpp"
 #include "appliance/admin/setup.hpp"
@@ -53,7 +55,14 @@ Looks at and changes a running fedgated.
   doctor DOMAIN       why we don't come together with this domain: DNS, TCP, stream, TLS, certificate,
                       SASL or dialback, partner rule, user policy, route, SIP leg; names the first
                       that is broken, whose side it is, and what to do. It sets up a stream.
-                      --from ADDRESS for that user of ours; --server ADDRESS as above
+                      --from ADDRESS for that user of ours; --server ADDRESS as above; --within
+                      60s: then it says what it has not looked at
+  doctor DOMAIN --forecast [ATTRIBUTE=VALUE]...    the same as if that partner had these (tls=, sasl=,
+                      dialback=, ca=, proxy=), listed or not: how a stream of ours would be proved, and
+                      what if their certificate fails, from what their server offers now; the same of
+                      all settings, and the safest that works. The daemon opens no stream
+  doctor --lab [FAULT]    the faults that can be planted; one of them: what doctor says of a partner
+                      that has it. That one lives in fedctl, on 127.0.0.1, as long as this runs
   trace --partner D --user U    what they exchange, live, on both legs: each stanza and SIP message
                       of that partner, that user, or of both together, and what became of it; without
                       bodies, for 60 s (--for 10m), or until trace --stop
@@ -61,7 +70,11 @@ Looks at and changes a running fedgated.
                       #number
   test im FROM TO     a message from a user of ours to one of a partner's, or the other way, through
                       all that a real one goes through: result, latency, and what is in its way;
-                      --both ways, --within 30s, --text TEXT. At a gateway
+                      --both ways, --within 30s, --text TEXT. At a gateway. It is written in the
+                      name of FROM: any user of ours whose policy allows it, or any of a partner's,
+                      who hears nothing of it; it is an event, and test.im.rate bounds it. One to
+                      SIP starts behind the partner's stream: that this comes up, doctor shows, or
+                      the other way
   test                how the last of the scheduled ones went (test.im.from, test.im.interval)
   setup ...           asks what a first set-up needs, or is told it; changes all of it or nothing;
                       see below
@@ -475,20 +488,48 @@ private:
     }
 
     int doctor(std::vector<std::string> rest) {
-        static constexpr std::string_view kKnown[] = {"--server=", "--from="};
+        static constexpr std::string_view kKnown[] = {
+            "--server=", "--from=", "--within=", "--forecast", "--lab"};
         Words words;
         std::string why;
         rest.insert(rest.begin(), "doctor");
         if (!cut_words(rest, kKnown, words, why)) return usage(why);
-        if (words.words.size() != 1)
-            return usage("doctor takes a partner's domain: fedctl doctor DOMAIN [--from ADDRESS]");
+        if (words.flags.contains("--lab")) return lab(words);
+        const bool forecast = words.flags.contains("--forecast");
+        if (words.words.empty() || (words.words.size() > 1 && !forecast))
+            return usage(
+                "doctor takes a partner's domain: fedctl doctor DOMAIN [--from ADDRESS], or "
+                "fedctl doctor DOMAIN --forecast [ATTRIBUTE=VALUE]...");
+        DoctorWish wish{words.words[0], words.options["--from"], words.options["--server"]};
+        if (!read_within(words, kDoctorWithinMin, kDoctorWithinMax, wish.within, why))
+            return usage(why);
+        if (forecast) wish.suppose.emplace(words.words.begin() + 1, words.words.end());
         const Json found = run_doctor(
-            words.words[0], words.options["--from"], words.options["--server"],
+            wish,
             [this](const Json& request, Json& answer, std::string& reason) {
                 return ask(socket_, request, answer, reason);
             },
             why);
         return tell_found(found, show_doctor, why);
+    }
+
+    // Of faults that are planted for it. No daemon is asked.
+    int lab(const Words& words) {
+        if (words.options.size() > 1 || words.words.size() > 1)
+            return usage("doctor --lab takes one of its faults, or nothing (lists them)");
+        if (words.words.empty()) {
+            out_ << show_lab_faults();
+            return kExitOk;
+        }
+        std::vector<std::string_view> names;
+        for (const LabFault& one : lab_faults()) {
+            names.push_back(one.name);
+            if (one.name != words.words[0]) continue;
+            std::string why;
+            const Json found = run_lab(one, why);
+            return tell_found(found, show_lab, why);
+        }
+        return usage(unknown("the lab has no fault", words.words[0], names));
     }
 
     // One, or the same the other way as well.
@@ -502,13 +543,9 @@ private:
         if (words.words.size() != 2)
             return usage("test im takes two addresses: fedctl test im FROM TO [--both]");
         TrialWish wish{words.words[0], words.words[1], words.options["--text"]};
-        if (std::string seconds = words.options["--within"]; !seconds.empty()) {
-            if (seconds.ends_with('s')) seconds.pop_back();
-            const auto [end, error] =
-                std::from_chars(seconds.data(), seconds.data() + seconds.size(), wish.within_s);
-            if (error != std::errc{} || *end != 0 || wish.within_s < 1 || wish.within_s > 60)
-                return usage("--within is a time from 1s to 60s");
-        }
+        if (!read_within(words, std::chrono::seconds(1), std::chrono::seconds(60), wish.within,
+                         why))
+            return usage(why);
         const auto one = [&] {
             const Json found = run_trial(
                 wish,
@@ -876,6 +913,22 @@ private:
                              : verb == "route" ? show_routes
                              : verb == "pool"  ? show_pools
                                                : show_sites);
+    }
+
+    // `--within 30s`. Not said: it stays as it is.
+    static bool read_within(Words& words, std::chrono::seconds least, std::chrono::seconds most,
+                            std::chrono::seconds& within, std::string& why) {
+        std::string text = words.options["--within"];
+        if (text.empty()) return true;
+        if (text.ends_with('s')) text.pop_back();
+        std::uint64_t number = 0;
+        if (read_number(text, number) && number <= static_cast<std::uint64_t>(most.count()))
+            within = std::chrono::seconds(number);
+        else
+            within = {};
+        why = "--within is a time from " + std::to_string(least.count()) + "s to " +
+              std::to_string(most.count()) + "s";
+        return within >= least;
     }
 
     // A commit's number. False: it is none.

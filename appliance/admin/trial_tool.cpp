@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "appliance/admin/doctor_tool.hpp"
 #include "appliance/admin/show.hpp"
 
 namespace fedgate::admin {
@@ -69,7 +70,7 @@ std::string diagnose(const Json& begun, const std::string& fault, const AskDaemo
             return "SIP leg: " + fault + "; ours: is that SIP server up, and is domain/" +
                    domain_of_ours + "/next_hop right?";
     } else {
-        found = run_doctor(domain, ours, "", ask, why);
+        found = run_doctor({.domain = domain, .from = ours}, ask, why);
         why.clear();
         // It stopped at our own rules before anybody asked where they are.
         for (const char* own : {"partner rule", "user policy"}) {
@@ -103,7 +104,7 @@ Json run_trial(const TrialWish& wish, const AskDaemon& ask, std::string& why) {
                {"action", "look"},
                {"id", number_of(begun, "id")},
                {"to_sip", to_sip},
-               {"within_s", wish.within_s}};
+               {"within_s", static_cast<std::uint64_t>(wish.within.count())}};
     Json look;
     do {
         std::this_thread::sleep_for(kLookEvery);

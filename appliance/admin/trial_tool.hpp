@@ -1,6 +1,7 @@
 // fedctl test: what the daemon tries is waited for here, and what has failed is diagnosed.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "appliance/admin/json.hpp"
@@ -12,7 +13,7 @@ struct TrialWish {
     std::string from;
     std::string to;
     std::string text;  // empty: one of ours
-    std::uint64_t within_s = 30;
+    std::chrono::seconds within{30};
 };
 
 // `good`, `latency_s`, `error`, `diagnosis`, `how`. Null: `why`.

@@ -171,7 +171,7 @@ private:
     std::unique_ptr<store::Service> store_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::shared_ptr<std::atomic<std::uint32_t>> silent_;  // cores that have not turned since
-    std::vector<Beat> beats_;  // one for each
+    std::vector<Beat> beats_;                             // one for each
     std::chrono::steady_clock::time_point gateway_seen_{};
     bool cut_off_ = false;  // an edge whose gateways are gone takes no partners
     Drain drain_ = Drain::kNo;

@@ -1,5 +1,7 @@
 """fedctl doctor and fedctl dns check: faults planted one by one, on a real Prosody, Unbound and Kamailio."""
+import asyncio
 import json
+import time
 import unittest
 
 from harness.certificates import Authority
@@ -7,7 +9,7 @@ from harness.dns import Dns
 from harness.gate import GateTest
 from harness.process import Failed, wait_until
 from harness.signed_dns import tlsa
-from harness.world import SIP_DOMAIN, XMPP_DOMAIN, PARTNER_KEYS, PeerTest, World
+from harness.world import binaries, SIP_DOMAIN, XMPP_DOMAIN, PARTNER_KEYS, PeerTest, World
 from kamailio_test import KamailioWorld
 from route_test import RouteWorld, KEYS
 
@@ -136,6 +138,87 @@ class Doctor(PeerTest):    # Q3, Q4
         await wait_until(are_gone, "that no edge is there", 20)
         _, first = await examine(world.fedgate, XMPP_DOMAIN)
         self.assertEqual((first["step"], first["side"]), ("route", "ours"))
+
+
+class Bounds(GateTest):
+    async def test_it_says_what_it_had_no_time_for(self):
+        silent = await asyncio.start_server(lambda reader, writer: self.addCleanup(writer.close), "127.0.0.1", 0)
+        self.addCleanup(silent.close)
+        port, hosts = silent.sockets[0].getsockname()[1], [f"s{n}.{XMPP_DOMAIN}" for n in range(3)]
+        await self.gate(records=[
+            *(f"_xmpp-server._tcp.{XMPP_DOMAIN}. IN SRV {n} 0 {port} {host}." for n, host in enumerate(hosts)),
+            *(f"{host}. IN A 127.0.0.1" for host in hosts)])
+        began = time.monotonic()
+        steps, first = await examine(self.fedgate, XMPP_DOMAIN, "--within", "3s")
+        self.assertLess(time.monotonic() - began, 5)
+        for word in ("3 s are over", *hosts, "SASL or dialback", "way back"):
+            self.assertIn(word, steps["time"]["text"])
+        self.assertIn("--within 12s", steps["time"]["advice"])
+        self.assertEqual(steps["DNS"]["state"], "ok")    # what was found so far
+        self.assertIsNone(first)
+        with self.assertRaisesRegex(Failed, "nothing stands in the way as far as it looked"):
+            await self.fedgate.control("doctor", XMPP_DOMAIN, "--within", "2s")
+        with self.assertRaisesRegex(Failed, "--within is a time from 2s to 600s"):
+            await self.fedgate.control("doctor", XMPP_DOMAIN, "--within", "1s")
+
+
+class Forecast(PeerTest):    # Q3, P11; matrix_test has the 18 rows with each kind of server
+    async def test_before_and_after(self):
+        world = await self.world(of=Ward)
+
+        async def forecast(domain, *words):
+            try:
+                text = await world.fedgate.control("doctor", domain, "--forecast", *words)
+            except Failed as failed:
+                text = str(failed)
+            return text
+        said = await forecast("good.example")
+        self.assertIn("SASL EXTERNAL over TLS will prove us, and they are proved by certificate; "
+                      "if their certificate fails: refused", said)
+        self.assertIn("* the safest that works: fedctl partner set good.example tls=required sasl=required dialback=no",
+                      said)
+        self.assertNotIn("good.example", await world.fedgate.control("streams"))    # nothing was opened
+        # No dialback there: what was committed can't work, what is proposed does.
+        self.assertIn("fedctl partner set no-dialback.example tls=required sasl=required dialback=no",
+                      await forecast("no-dialback.example"))
+        _, first = await examine(world.fedgate, "no-dialback.example")
+        self.assertEqual(first["step"], "SASL or dialback")
+        await world.fedgate.control("partner", "set", "no-dialback.example", "tls=required", "sasl=required",
+                                    "dialback=no")
+        steps, first = await examine(world.fedgate, "no-dialback.example")
+        self.assertIsNone(first, steps)
+        # One that is not listed, and what can't be.
+        self.assertIn("fedctl partner add stranger.example", await forecast("stranger.example"))
+        self.assertIn("refused", await forecast("untrusted.example", "tls=required", "sasl=required"))
+        self.assertIn("tls: ", await forecast("good.example", "tls=always"))
+        self.assertIn("did you mean partner/good.example/sasl", await forecast("good.example", "sasll=none"))
+        self.assertIn("is not ATTRIBUTE=VALUE", await forecast("good.example", "required"))
+
+
+class Lab(unittest.IsolatedAsyncioTestCase):    # Q10
+    FAULTS = {"none": "", "no-srv": "DNS", "closed": "TCP", "mute": "stream", "not-xmpp": "stream",
+              "wrong-target": "stream", "stream-error": "stream", "no-tls": "TLS", "expired": "certificate",
+              "wrong-name": "certificate", "untrusted": "certificate", "no-proof": "SASL or dialback"}
+
+    async def fedctl(self, *words):
+        """In a network of its own, which leads nowhere; there is no daemon, either."""
+        child = await asyncio.create_subprocess_exec(
+            "unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" -s /nowhere "$@"',
+            binaries() / "fedctl", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        output, _ = await asyncio.wait_for(child.communicate(), 30)
+        return child.returncode, output.decode()
+
+    async def test_each_fault_is_named(self):
+        status, listed = await self.fedctl("doctor", "--lab")
+        self.assertEqual((status, [line.split()[0] for line in listed.splitlines()]), (0, list(self.FAULTS)))
+        results = await asyncio.gather(*(self.fedctl("doctor", "--lab", fault) for fault in self.FAULTS))
+        for (fault, step), (status, said) in zip(self.FAULTS.items(), results):
+            with self.subTest(fault):
+                self.assertEqual(status, 0, said)
+                self.assertIn(f"named:   yes, as {step or 'nothing'}\n", said)
+                self.assertEqual("\n! " in said, fault != "none", said)
+        self.assertEqual(await self.fedctl("doctor", "--lab", "expird"),
+                         (2, "fedctl: the lab has no fault 'expird'; did you mean expired? (fedctl help)\n"))
 
 
 class DnsCheck(GateTest):    # D6

@@ -126,7 +126,26 @@ class Matrix(Partners):
             mechanism = {"EXTERNAL" if cell.method == STLS else "dialback"}
             self.assertEqual(servers[cell.peer].mechanisms(cell.domain),
                              {"in": mechanism, "out": mechanism} if cell.method else {})
+        for peer in servers:
+            with self.subTest(forecast=peer):
+                await self.check_forecast(peer)
         await self.check(self.cells, the_peer_saw_the_same)
+
+    async def check_forecast(self, peer):
+        """P11: what doctor says beforehand of every row is what the streams of that row then come to."""
+        names = {STLS: "SASL EXTERNAL over TLS", DTLS: "dialback over TLS", DTCP: "dialback in clear", None: "refused"}
+        try:
+            text = await self.fedgate.control("--json", "doctor", self.domains[peer][0], "--forecast")
+        except Failed as failed:
+            text = str(failed).partition(": ")[2]
+        rows = {(row["tls"], row["sasl"], row["dialback"]): (row["method"], row["proof"])
+                for row in json.loads(text)["forecast"]["rows"]}
+        self.assertEqual(len(rows), 18)
+        for row in INVALID:
+            self.assertEqual(rows[row][0], "refused")
+        for cell in self.cells:
+            if cell.peer == peer:
+                self.assertEqual(rows[cell.row], (names[cell.method], cell.seen[0] if cell.seen else ""), cell)
 
     async def test_prosody(self):
         self.prepare("prosody", PEERS)
