@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <set>
 #include <strings.h>
 #include <unistd.h>
@@ -158,6 +159,20 @@ public:
         return good ? status : kExitRefused;
     }
 
+    // With whatever certificate, now or from a day on; or null.
+    [[nodiscard]] const char* user_of_key(const std::string& file) const {
+        std::error_code ignored;
+        for (const char* name : kPurposes) {
+            const Json& what = purpose(name);
+            const bool next =
+                what.contains("next") &&
+                std::filesystem::equivalent(string_of(what["next"], "key"), file, ignored);
+            if (next || std::filesystem::equivalent(string_of(what, "key"), file, ignored))
+                return name;
+        }
+        return nullptr;
+    }
+
     // Requests to which no answer will come, and certificates that nobody uses, with their keys.
     int remove() {
         std::string why;
@@ -173,6 +188,10 @@ public:
             if (!uses.empty()) {
                 return fail(name + " is used for " + uses +
                             ": assign another one first (fedctl cert assign)");
+            }
+            if (const char* purpose = user_of_key(path_of(name, ".key"))) {
+                return fail("the key of " + name + " is used for " + purpose +
+                            ": assign another certificate first (fedctl cert assign)");
             }
         }
         const bool dry = has("--dry-run");

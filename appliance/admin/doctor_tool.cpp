@@ -31,8 +31,8 @@ rules::Need need_of(const Json& facts, const char* key) {
 }
 
 std::string need_text(rules::Need need) {
-    constexpr const char* kNames[] = {"required", "optional", "none"};
-    return kNames[static_cast<std::size_t>(need)];
+    constexpr const char* kWords[] = {"required", "optional", "none"};
+    return kWords[static_cast<std::size_t>(need)];
 }
 
 Json settings_json(const rules::Negotiation& row) {

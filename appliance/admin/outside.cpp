@@ -159,15 +159,7 @@ std::unique_ptr<Outside> Outside::make(const OutsideOptions& options, std::strin
         return nullptr;
     }
     state->loop = std::move(*loop);
-    if (options.make_resolver) {
-        state->resolver = options.make_resolver(*state->loop);
-        if (!state->resolver) why = "no port of 127.0.0.1 can be had";
-    } else if (auto resolver = net::make_unbound_resolver(*state->loop, options.resolver)) {
-        state->resolver = std::move(*resolver);
-    } else {
-        why = std::string("no resolver: ") + resolver.error().where;
-    }
-    if (!state->resolver) return nullptr;
+    // First: a resolver of others may hold on to the loop.
     net::TlsConfig config;
     config.ca = options.ca;
     if (!options.own.key.empty()) {
@@ -178,6 +170,15 @@ std::unique_ptr<Outside> Outside::make(const OutsideOptions& options, std::strin
     auto tls = net::TlsContext::load(config, &why);
     if (!tls) return nullptr;
     state->tls = std::move(*tls);
+    if (options.make_resolver) {
+        state->resolver = options.make_resolver(*state->loop);
+        if (!state->resolver) why = "no port of 127.0.0.1 can be had";
+    } else if (auto resolver = net::make_unbound_resolver(*state->loop, options.resolver)) {
+        state->resolver = std::move(*resolver);
+    } else {
+        why = std::string("no resolver: ") + resolver.error().where;
+    }
+    if (!state->resolver) return nullptr;
     return std::unique_ptr<Outside>(new Outside(std::move(state)));
 }
 

@@ -314,6 +314,12 @@ private:
             line = line.substr(0, line.find('#'));
             const std::string_view rest = trim(line);
             if (rest.empty()) return true;
+            // Which of the lists a rule denies is not for us to guess.
+            const std::size_t deny = rest.find("deny:");
+            if (deny < 3 && trim(rest.substr(deny + 5)) != "all")
+                return fail(line_of(number),
+                            "here something is denied: leave out this rule and the acl that it "
+                            "names, and give the rest");
             const std::size_t indent = line.find_first_not_of(' ');
             if (indent == 0) in_acl = rest == "acl:";
             if (in_list && rest.starts_with('-') && indent >= depth)

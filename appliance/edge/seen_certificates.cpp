@@ -10,7 +10,8 @@ namespace {
 
 bool is_partner(const rules::Snapshot& rules, Bytes their) {
     const rules::Partner* partner = rules.partner(their);
-    return partner != nullptr && !partner->discovered();
+    // Below a pattern anybody may call himself a domain.
+    return partner != nullptr && partner->lists(their);
 }
 
 }  // namespace

@@ -300,7 +300,8 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
             break;
         case link::Fate::kAcknowledged: incoming->acknowledged = true; break;
         case link::Fate::kFailed:
-            untell_archiving(*incoming);
+            // What is too long for a partner was so alone: the notice before it has arrived.
+            if (outcome.fault != link::Fault::kTooLong) untell_archiving(*incoming);
             if (incoming->state == Incoming::State::kAnswered) break;
             refuse(*incoming, sip_answer(outcome.fault, false));  // after 8 s 504 was given already
             break;

@@ -39,7 +39,8 @@ std::size_t sequence(std::string_view text) {
     const bool surrogate = lead == 0xed && at(1) >= 0xa0;
     const bool beyond = lead == 0xf4 && at(1) >= 0x90;
     const bool c1_control = lead == 0xc2 && at(1) < 0xa0;
-    return overlong || surrogate || beyond || c1_control ? 0 : size;
+    const bool no_character = lead == 0xef && at(1) == 0xbf && at(2) >= 0xbe;  // XML 1.0, 2.2
+    return overlong || surrogate || beyond || c1_control || no_character ? 0 : size;
 }
 
 }  // namespace
