@@ -8,7 +8,7 @@ namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
-using test::SipPeer;
+using test::SipPhone;
 using test::World;
 
 class Archiving : public testing::Test {
@@ -42,7 +42,7 @@ protected:
 
     World world_{Settings{{"federation.archiving_notice", "yes"},
                           {"federation.archiving_text", "We keep <all>"}}};
-    std::unique_ptr<SipPeer> peer_ = world_.peer();
+    std::unique_ptr<SipPhone> peer_ = world_.peer();
     std::size_t seen_ = 0;
     const std::string notice_ = "We keep &lt;all&gt;";
 };

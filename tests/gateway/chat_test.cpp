@@ -68,7 +68,7 @@ protected:
     }
 
     World world_;
-    std::unique_ptr<test::SipPeer> peer_;
+    std::unique_ptr<test::SipPhone> peer_;
     int sent_ = 0;
 };
 

@@ -247,7 +247,7 @@ TEST(ManyRequests, AreAnsweredAtOnceAndTheirSenderStays) {
 TEST(MergedRequest, IsRefusedOnWhateverShardItComes) {  // SIP-11
     constexpr std::uint32_t kShards = 3;
     World world({}, kShards);
-    std::vector<std::unique_ptr<test::SipPeer>> proxies;
+    std::vector<std::unique_ptr<test::SipPhone>> proxies;
     for (int i = 0; i < 6; ++i) {  // connections are spread over the shards
         proxies.push_back(world.peer(("10.99.0." + std::to_string(i + 1) + ":5070").c_str()));
         std::string request = World::request("same", "hello");

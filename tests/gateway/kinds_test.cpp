@@ -11,7 +11,7 @@ namespace {
 using test::kOpen;
 using test::pidf;
 using test::Settings;
-using test::SipPeer;
+using test::SipPhone;
 using test::WatchScene;
 using test::World;
 
@@ -53,7 +53,7 @@ public:
     }
 
     World world;
-    std::unique_ptr<SipPeer> peer;
+    std::unique_ptr<SipPhone> peer;
 };
 
 TEST(PartnerKinds, WithoutMessagesNoneGoesEitherWayAndItsSenderIsTold) {

@@ -8,7 +8,7 @@ namespace fedgate::gateway {
 namespace {
 
 using test::FakeEdge;
-using test::SipPeer;
+using test::SipPhone;
 using test::World;
 
 class Notice : public testing::Test {
@@ -35,7 +35,7 @@ protected:
     }
 
     World world_;
-    std::unique_ptr<SipPeer> peer_ = world_.peer();
+    std::unique_ptr<SipPhone> peer_ = world_.peer();
 };
 
 TEST_F(Notice, WaitsUntilTheNextHopIsBack) {

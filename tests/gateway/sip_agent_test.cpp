@@ -252,7 +252,7 @@ TEST(SipAgent, WhereAnswersOverUdpGo) {  // SIP-13, RFC 3581
         const std::string sent_by = "ua.sip.example:5070";
         request.replace(request.find(sent_by), sent_by.size(), row.sent_by);
         peer->send_udp(world.sip_address(), request);
-        test::SipPeer& gets = same ? *peer : *other;
+        test::SipPhone& gets = same ? *peer : *other;
         ASSERT_TRUE(world.until([&] { return gets.responses.size() == 1; }, 5s))
             << row.from << row.sent_by << world.log();
         EXPECT_TRUE(bystander->responses.empty());
@@ -315,7 +315,7 @@ TEST(SipAgent, AQuietConnectionIsPinged) {  // SIP-15
 
 // SIP-30: a pool that wants to know who we are, by the form without qop.
 struct Challenger {
-    explicit Challenger(test::SipPeer& peer) : peer_(peer) {
+    explicit Challenger(test::SipPhone& peer) : peer_(peer) {
         peer.answer = [this](const sip::Message& message) { return answer(message); };
         ask("");
     }
@@ -345,7 +345,7 @@ struct Challenger {
     bool forever = false;  // and so on
 
 private:
-    test::SipPeer& peer_;
+    test::SipPhone& peer_;
     int nonce_ = 0;
 };
 

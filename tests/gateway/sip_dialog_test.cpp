@@ -64,9 +64,9 @@ public:
         FEDGATE_CHECK(agent_->listen().has_value());
     }
 
-    std::unique_ptr<test::SipPeer> peer(const char* address) {
-        return std::make_unique<test::SipPeer>(simulation.make_loop(simulation.make_node()),
-                                               address);
+    std::unique_ptr<test::SipPhone> peer(const char* address) {
+        return std::make_unique<test::SipPhone>(simulation.make_loop(simulation.make_node()),
+                                                address);
     }
     [[nodiscard]] SipAgent& agent() { return *agent_; }
     [[nodiscard]] SipRoute& route() { return *agent_->find_route("sip.example"); }
@@ -551,7 +551,7 @@ TEST(SipDialog, OurTagNamesTheOwner) {  // SIP-20, SIP-22
     auto pool = world.peer();
     const KeyMaker keys({7, 11});
     std::array<int, kShards> owned{};
-    std::vector<std::unique_ptr<test::SipPeer>> peers;
+    std::vector<std::unique_ptr<test::SipPhone>> peers;
     for (int i = 0; i < 16; ++i) {
         for (int k = 0; k < 2; ++k) {
             peers.push_back(world.peer(("10.99.0.9:" + std::to_string(6'000 + 2 * i + k)).c_str()));

@@ -8,7 +8,7 @@ namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
-using test::SipPeer;
+using test::SipPhone;
 using test::World;
 
 const Settings kTwo{{"domain/sip.example/next_hop",
@@ -29,8 +29,8 @@ protected:
         if (nodes_[which]) dead_.push_back(std::move(nodes_[which]));
         network_[which] = world_->simulation.make_node();
         const std::string address = "10.99.0." + std::to_string(which + 1) + ":5070";
-        nodes_[which] = std::make_unique<SipPeer>(world_->simulation.make_loop(network_[which]),
-                                                  address.c_str());
+        nodes_[which] = std::make_unique<SipPhone>(world_->simulation.make_loop(network_[which]),
+                                                   address.c_str());
     }
     // Its processes die: connections are reset, new ones refused.
     void kill(int which) {
@@ -59,8 +59,8 @@ protected:
 
     std::unique_ptr<World> world_;
     Simulation::Node network_[2]{};
-    std::unique_ptr<SipPeer> nodes_[2];
-    std::vector<std::unique_ptr<SipPeer>> dead_;  // the loop has a last word on their sockets
+    std::unique_ptr<SipPhone> nodes_[2];
+    std::vector<std::unique_ptr<SipPhone>> dead_;  // the loop has a last word on their sockets
     unsigned sent_ = 0;
 };
 

@@ -215,11 +215,11 @@ TEST(SipBudget, ACertificateHasSoManyConnections) {
                  {"sip.trusted", "192.0.2.0/24"},
                  {"domain/sip.example/next_hop", "sip:second.example:5070;transport=tls"}},
                 1, ours.get());
-    std::vector<std::unique_ptr<test::SipPeer>> peers;
+    std::vector<std::unique_ptr<test::SipPhone>> peers;
     auto& loop = world.simulation.make_loop(world.simulation.make_node());
     for (std::size_t i = 0; i < kSipConnectionsPerSource + 10; ++i) {
         const std::string own = "0.0.0.0:" + std::to_string(6'000 + i);
-        peers.push_back(std::make_unique<test::SipPeer>(loop, own.c_str(), theirs.get()));
+        peers.push_back(std::make_unique<test::SipPhone>(loop, own.c_str(), theirs.get()));
         peers.back()->send_tls(world.sip_address(5061),
                                World::request("c" + std::to_string(i), "hello", "", "TLS"));
         world.pass(100ms);

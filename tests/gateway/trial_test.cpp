@@ -7,7 +7,7 @@
 namespace fedgate::gateway {
 namespace {
 
-using test::SipPeer;
+using test::SipPhone;
 using test::World;
 
 class Trial : public testing::Test {
@@ -30,7 +30,7 @@ protected:
     }
 
     World world_;
-    std::unique_ptr<SipPeer> peer_ = world_.peer();
+    std::unique_ptr<SipPhone> peer_ = world_.peer();
     std::uint64_t last_ = 0;
 };
 

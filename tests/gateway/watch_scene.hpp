@@ -152,7 +152,7 @@ public:
     }
 
     World world;
-    std::unique_ptr<SipPeer> peer;
+    std::unique_ptr<SipPhone> peer;
     std::vector<std::string> subscribes;
     int status = 200;
     // What the server says by itself, behind (before, SIP-22) each 2xx; empty: nothing.
@@ -162,7 +162,7 @@ public:
 private:
     store::Memory* store_;
     int cseq_ = 0;
-    std::vector<std::unique_ptr<SipPeer>> stopped_;
+    std::vector<std::unique_ptr<SipPhone>> stopped_;
 };
 
 }  // namespace fedgate::gateway::test

@@ -112,7 +112,7 @@ public:
     }
 
     World world;
-    std::unique_ptr<test::SipPeer> peer;
+    std::unique_ptr<test::SipPhone> peer;
     std::vector<std::string> notifies;
     int notify_status = 200;
     // All that has come, when nothing more does.

@@ -80,14 +80,14 @@ public:
 
 // A SIP server and user agent. Each request is shown to `answer`, which gives the whole answer's
 // status: 0 is silence, -1 closes the connection.
-class SipPeer final : public net::ConnectionOwner, SocketOwner {
+class SipPhone final : public net::ConnectionOwner, SocketOwner {
 public:
-    SipPeer(SimulatedLoop& loop, const char* address, net::TlsContext* tls = nullptr)
+    SipPhone(SimulatedLoop& loop, const char* address, net::TlsContext* tls = nullptr)
         : loop_(loop), address_(*net::parse_address(address)), tls_(tls) {
         listener_ = *loop_.listen(address_, *this);
         datagrams_ = *loop_.open_datagram(address_, *this);
     }
-    ~SipPeer() { stop(); }
+    ~SipPhone() { stop(); }
     void stop() {
         if (stopped_) return;
         stopped_ = true;
@@ -287,10 +287,10 @@ public:
         return settings;
     }
 
-    std::unique_ptr<SipPeer> peer(const char* address = "10.99.0.1:5070",
-                                  net::TlsContext* tls = nullptr) {
-        return std::make_unique<SipPeer>(simulation.make_loop(simulation.make_node()), address,
-                                         tls);
+    std::unique_ptr<SipPhone> peer(const char* address = "10.99.0.1:5070",
+                                   net::TlsContext* tls = nullptr) {
+        return std::make_unique<SipPhone>(simulation.make_loop(simulation.make_node()), address,
+                                          tls);
     }
     [[nodiscard]] Simulation::Node node() const { return node_; }
     [[nodiscard]] SocketAddress sip_address(std::uint16_t port = 5060) const {
