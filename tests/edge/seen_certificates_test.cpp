@@ -51,10 +51,22 @@ TEST(SeenCertificates, OneThatProvesNothingOrWhoseDatesDontCountIsNone) {
     EXPECT_TRUE(seen.rows().empty());
 }
 
-TEST(SeenCertificates, AtTheBoundTheOneThatEndsLastGivesWay) {
-    const auto rules = partners({"partner/*.example/enabled"});
+// Anybody may call himself so.
+TEST(SeenCertificates, WhoIsBelowAPatternHasNone) {
+    const auto rules = partners({"partner/*.host.example/enabled"});
     SeenCertificates seen;
+    seen.note(*rules, "a.host.example", shown_until(5), day(1));
+    EXPECT_TRUE(seen.rows().empty());
+}
+
+TEST(SeenCertificates, AtTheBoundTheOneThatEndsLastGivesWay) {
     const int many = static_cast<int>(limits::kSeenCertificates);
+    std::vector<std::string> keys = {"partner/one.more.example/enabled"};
+    for (int i = 0; i < many; ++i) {
+        keys.push_back("partner/d" + std::to_string(i) + ".example/enabled");
+    }
+    const auto rules = partners(keys);
+    SeenCertificates seen;
     for (int i = 0; i < many; ++i)
         seen.note(*rules, "d" + std::to_string(i) + ".example", shown_until(i == 7 ? 99 : 50),
                   day(1));
