@@ -2,6 +2,10 @@
 //
 //   keeper configure   before fedgated: takes a new configuration, if somebody has brought one, and
 //                      puts the one in force at /etc/fedgate. One that is not good changes nothing
+//   keeper health      keeps this version for good when it has served for some seconds; a version
+//   on trial
+//                      that doesn't is left by a new start, and is not chosen any more when its
+//                      tries are spent
 //   keeper console     says on the console how things are, and again when that has changed
 //
 // A configuration is the file fedgate.conf and what it names (certificates, keys), in the folder
@@ -28,6 +32,7 @@
 #include <sstream>
 #include <string>
 #include <sys/mount.h>
+#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
@@ -53,6 +58,8 @@ constexpr std::size_t kFilesMax = 64;
 constexpr std::size_t kBytesMax = 1 << 20;
 constexpr std::size_t kAnswerMax = 64 << 10;
 constexpr auto kPause = std::chrono::seconds(2);
+constexpr int kHealthyPolls = 3;                   // in turn: a version is kept
+constexpr auto kTrial = std::chrono::seconds(90);  // and has so long for it
 
 std::string read_text(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -307,6 +314,70 @@ int configure() {
     return 0;
 }
 
+// --- is this version to be kept
+
+// VALUE of the word NAME=VALUE of the kernel's command line.
+std::string argument(const std::string& name) {
+    std::istringstream words(read_text("/proc/cmdline"));
+    for (std::string word; words >> word;) {
+        if (word.starts_with(name + "=")) return word.substr(name.size() + 1);
+    }
+    return {};
+}
+
+// The kernel file of this version while it is on trial: fedgate_VERSION+LEFT-DONE.efi, as
+// systemd-boot counts. Empty: it is not. The partition is mounted.
+fs::path trial_file() {
+    std::error_code ignored;
+    const std::string beginning = "fedgate_" + argument("fedgate.version") + "+";
+    for (const auto& entry : fs::directory_iterator(fs::path(kEsp) / "EFI/Linux", ignored)) {
+        if (entry.path().filename().string().starts_with(beginning)) return entry.path();
+    }
+    return {};
+}
+
+bool is_on_trial() {
+    if (!mount_esp(MS_RDONLY)) return false;
+    const bool found = !trial_file().empty();
+    umount(kEsp);
+    return found;
+}
+
+bool keep_version() {
+    if (!mount_esp(0)) return false;
+    std::error_code error;
+    const fs::path from = trial_file();
+    fs::rename(from, from.parent_path() / ("fedgate_" + argument("fedgate.version") + ".efi"),
+               error);
+    sync();
+    umount(kEsp);
+    return !error;
+}
+
+// It serves, and its control thread answers.
+bool is_healthy() {
+    return answer_of({"/usr/bin/systemctl", "is-active", "--quiet", "fedgated.service"}).status ==
+               0 &&
+           answer_of({"/usr/bin/fedctl", "status"}).status == 0;
+}
+
+int health() {
+    if (!is_on_trial()) return 0;
+    tell("trial", "on trial");
+    const auto end = std::chrono::steady_clock::now() + kTrial;
+    for (int healthy = 0; std::chrono::steady_clock::now() < end;) {
+        healthy = is_healthy() ? healthy + 1 : 0;
+        if (healthy == kHealthyPolls && keep_version()) {
+            tell("trial", "kept");
+            return 0;
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+    sync();
+    reboot(RB_AUTOBOOT);
+    return 1;
+}
+
 // --- how things are
 
 std::string value_of(const std::string& text, const std::string& name) {
@@ -410,7 +481,9 @@ std::string page() {
     const auto row = [&page](const char* name, const std::string& value) {
         page << "  " << name << std::string(16 - std::strlen(name), ' ') << value << "\n";
     };
-    row("version", value_of(read_text("/etc/os-release"), "IMAGE_VERSION") + ", slot " + slot);
+    const std::string trial = first_line(read_text(fs::path(kRun) / "trial"));
+    row("version",
+        argument("fedgate.version") + ", slot " + slot + (trial.empty() ? "" : ", " + trial));
     row("service", is_ready ? state : state + ", " + value_of(unit, "Result"));
     row("addresses", addresses());
     row("listening", listening());
@@ -452,7 +525,8 @@ void show(const char* terminal, const std::string& text) {
 int main(int count, char** words) {
     const std::string verb = count == 2 ? words[1] : "";
     if (verb == "configure") return configure();
+    if (verb == "health") return health();
     if (verb == "console") console();
-    std::fputs("usage: keeper configure | console\n", stderr);
+    std::fputs("usage: keeper configure | health | console\n", stderr);
     return 2;
 }

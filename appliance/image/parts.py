@@ -1,0 +1,133 @@
+"""What an image is made of, made the same each time: hash tree, initial file system, kernel file, disk."""
+import hashlib
+import pathlib
+import re
+import stat
+import struct
+import subprocess
+import uuid
+
+SECTOR, MIB = 512, 1 << 20
+NAMESPACE = uuid.UUID("5a3d5f9e-6f4e-4a65-9a53-0d1f0c9a7f11")    # of all identifiers that are made of a name
+TYPE_ESP, TYPE_LINUX = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+# Label, type, MiB. The first begins at 1 MiB.
+PARTITIONS = [("ESP", TYPE_ESP, 96), ("root-a", TYPE_LINUX, 96), ("verity-a", TYPE_LINUX, 2), ("root-b", TYPE_LINUX, 96),
+              ("verity-b", TYPE_LINUX, 2), ("var", TYPE_LINUX, 64)]
+COMMAND_LINE = ("console=tty0 console=ttyS0,115200 ro quiet loglevel=4 lockdown=integrity slab_nomerge init_on_free=1 "
+                "page_alloc.shuffle=1 vsyscall=none debugfs=off randomize_kstack_offset=on oops=panic panic=5 "
+                "systemd.gpt_auto=0 systemd.show_status=0")
+
+
+class Fault(Exception):
+    """What is wrong, in one sentence."""
+
+
+def run(*command, **options):
+    """Its standard output, as bytes."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False, **options)
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-5:]
+        raise Fault(f"{command[0]} failed: " + " / ".join(last))
+    return done.stdout
+
+
+def text_of(*command, **options):
+    return run(*command, **options).decode().strip()
+
+
+def identifier(*words):
+    return str(uuid.uuid5(NAMESPACE, "/".join(words)))
+
+
+def offset_of(label):
+    """Of a partition, in bytes of the disk."""
+    labels = [name for name, _, _ in PARTITIONS]
+    return (1 + sum(size for _, _, size in PARTITIONS[:labels.index(label)])) * MIB
+
+
+def size_of(label):
+    return next(size * MIB for name, _, size in PARTITIONS if name == label)
+
+
+def os_release(version):
+    return (f'NAME="Fedgate appliance"\nID=fedgate\nID_LIKE=debian\nVERSION_ID="{version}"\n'
+            f'PRETTY_NAME="Fedgate appliance {version}"\nIMAGE_ID=fedgate\nIMAGE_VERSION="{version}"\n')
+
+
+def make_verity(image, tree, version):
+    """The hash tree of a root; returns the command line that names it."""
+    tree.unlink(missing_ok=True)
+    with open(image, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # One version, one pair of these: the start finds its slot by the identifier.
+    name = identifier("verity", version, digest)
+    salt = hashlib.sha256(f"fedgate {version}".encode()).hexdigest()
+    told = text_of("veritysetup", "format", image, tree, f"--salt={salt}", f"--uuid={name}")
+    root_hash = re.search(r"Root hash:\s*([0-9a-f]{64})", told)[1]
+    tree.chmod(0o644)
+    run("veritysetup", "verify", image, tree, root_hash)
+    return (f"{COMMAND_LINE} fedgate.version={version} fedgate.blocks={image.stat().st_size // 4096} fedgate.salt={salt} "
+            f"fedgate.hash={root_hash} fedgate.uuid={name.replace('-', '')}")
+
+
+def archive_of(folders, files, epoch):
+    """A cpio archive (newc), all of it root's. files: (name, content, mode)."""
+    archive = b""
+
+    def add(number, name, content, mode):
+        nonlocal archive
+        head = [number, mode, 0, 0, 1, epoch, len(content), 0, 0, 0, 0, len(name) + 1, 0]
+        archive += b"070701" + b"".join(b"%08X" % value for value in head) + name.encode() + b"\0"
+        archive += bytes(-len(archive) % 4) + content
+        archive += bytes(-len(archive) % 4)
+
+    for number, name in enumerate(folders, 1):
+        add(number, name, b"", stat.S_IFDIR | 0o755)
+    for number, (name, content, mode) in enumerate(files, len(folders) + 1):
+        add(number, name, content, stat.S_IFREG | mode)
+    add(0, "TRAILER!!!", b"", 0)
+    return archive
+
+
+def make_kernel_file(stub, sections, target, epoch):
+    """Stub, kernel, initial file system and command line in one signable file. sections: name -> file."""
+    present = re.findall(r"^\s*\d+\s+\S+\s+([0-9a-f]+)\s+([0-9a-f]+)", text_of("objdump", "-h", stub), re.M)
+    offset = max(int(size, 16) + int(address, 16) for size, address in present)
+    command = ["objcopy"]
+    for name, path in sections.items():
+        offset = -(-offset // 0x10000) * 0x10000
+        command += ["--add-section", f"{name}={path}", "--change-section-vma", f"{name}={offset:#x}"]
+        offset += pathlib.Path(path).stat().st_size
+    run(*command, stub, target)
+    # objcopy writes the time of day and a sum that nobody looks at.
+    content = bytearray(target.read_bytes())
+    head = struct.unpack_from("<I", content, 0x3c)[0]
+    struct.pack_into("<I", content, head + 8, epoch)
+    struct.pack_into("<I", content, head + 24 + 64, 0)
+    target.write_bytes(content)
+
+
+def write_sparse(disk, offset, content):
+    """A file's content into an open disk, without its zeros."""
+    with open(content, "rb") as source:
+        position = offset
+        while block := source.read(MIB):
+            if block.strip(b"\0"):
+                disk.seek(position)
+                disk.write(block)
+            position += len(block)
+
+
+def make_disk(disk, contents):
+    """contents: label -> file, for those partitions that are not empty."""
+    disk.unlink(missing_ok=True)
+    script = f"label: gpt\nlabel-id: {identifier('disk')}\nsector-size: {SECTOR}\n"
+    with open(disk, "wb") as file:
+        file.truncate((2 + sum(size for _, _, size in PARTITIONS)) * MIB)
+        for label, kind, size in PARTITIONS:
+            script += (f"start={offset_of(label) // SECTOR}, size={size * MIB // SECTOR}, type={kind}, "
+                       f'uuid={identifier("partition", label)}, name="{label}"\n')
+            if label in contents:
+                write_sparse(file, offset_of(label), contents[label])
+    run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk, input=script.encode())
