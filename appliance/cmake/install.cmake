@@ -42,11 +42,12 @@ install(CODE "
   set(FEDGATE_SBIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}\")
   set(root \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
   configure_file(${systemd}/fedgated.service.in \"\${root}/lib/systemd/system/fedgated.service\" @ONLY)
+  set(etc \"\${CMAKE_INSTALL_PREFIX}/etc/fedgate\")
   if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
-    set(root \"\$ENV{DESTDIR}\")
+    set(etc /etc/fedgate)
   endif()
-  if(NOT EXISTS \"\${root}/etc/fedgate/fedgate.conf\")
-    file(INSTALL ${systemd}/fedgate.conf DESTINATION \"\${root}/etc/fedgate\"
+  if(NOT EXISTS \"\$ENV{DESTDIR}\${etc}/fedgate.conf\")  # file() puts DESTDIR before it by itself
+    file(INSTALL ${systemd}/fedgate.conf DESTINATION \"\${etc}\"
       PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ)
   endif()
 ")
