@@ -13,6 +13,7 @@
 #include <liburing.h>
 
 #include "core/run/uring_buffers.hpp"
+#include "core/run/uring_fence.hpp"
 #include "core/run/uring_loop.hpp"
 
 namespace fedgate {
@@ -86,7 +87,7 @@ class UringLoopImplementation final : public UringLoop, private TimerOwner {
 public:
     explicit UringLoopImplementation(const UringSettings&);
     ~UringLoopImplementation() override;
-    int open();
+    Result<void> open();
 
     [[nodiscard]] Instant now() const override { return now_; }
     [[nodiscard]] WallTime wall_now() const override { return wall_; }
@@ -111,6 +112,7 @@ public:
     void wake() override;
     void run_turn(Duration wait_max) override;
     [[nodiscard]] std::size_t socket_count() const override { return sockets_.count(); }
+    [[nodiscard]] std::vector<RingTrial> try_fence() override { return try_fence_of(ring_); }
 
 private:
     static Handle<UringSocket> slot_of(Socket socket) { return {socket.index, socket.generation}; }

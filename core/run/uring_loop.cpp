@@ -45,29 +45,32 @@ UringLoopImplementation::UringLoopImplementation(const UringSettings& settings)
 
 Result<std::unique_ptr<UringLoop>> UringLoop::make(const UringSettings& settings) {
     auto loop = std::make_unique<UringLoopImplementation>(settings);
-    if (const int error = loop->open(); error != 0)
-        return failure(Errc::kSystem, "io_uring", error);
+    if (const Result<void> opened = loop->open(); !opened) return Failure{opened.error()};
     return loop;
 }
 
-int UringLoopImplementation::open() {
+Result<void> UringLoopImplementation::open() {
     io_uring_params params{};
     // One thread submits and takes completions, and only when it asks: no interrupts of its work,
-    // no locks.
+    // no locks. It does nothing before it is fenced.
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-                   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP;
+                   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED;
     params.cq_entries = settings_.completions;
     if (const int result = io_uring_queue_init_params(settings_.submissions, &ring_, &params);
         result < 0) {
-        return -result;
+        return failure(Errc::kSystem, "io_uring", -result);
     }
     ring_open_ = true;
-    io_uring_register_ring_fd(&ring_);  // saves a look-up a call; without it all works as well
+    // Saves a look-up a call; without it all works as well. The fence lets no more be registered.
+    io_uring_register_ring_fd(&ring_);
+    if (const Result<void> fenced = fence_and_enable(ring_); !fenced) return fenced;
     wake_descriptor_ = eventfd(0, EFD_CLOEXEC);
-    if (wake_descriptor_ < 0) return errno;
+    if (wake_descriptor_ < 0) return failure(Errc::kSystem, "eventfd", errno);
+    const int error = buffers_.open(ring_, kUringStreamGroup, settings_.buffers,
+                                    settings_.buffers_max, settings_.buffer_bytes);
+    if (error != 0) return failure(Errc::kSystem, "buffers of io_uring", error);
     arm_wake();
-    return buffers_.open(ring_, kUringStreamGroup, settings_.buffers, settings_.buffers_max,
-                         settings_.buffer_bytes);
+    return {};
 }
 
 UringLoopImplementation::~UringLoopImplementation() {

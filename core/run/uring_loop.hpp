@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "core/run/loop.hpp"
 
@@ -27,13 +29,22 @@ struct UringSettings {
         1'024;  // in the kernel at one time; at the bound send_datagram() says no
 };
 
+// What a ring of ours may not do, as it was tried.
+struct RingTrial {
+    std::string_view what;
+    int error = 0;  // EACCES or EPERM: denied
+};
+
 class UringLoop : public Loop {
 public:
+    // A ring that can't be fenced (uring_fence.hpp) is a failure.
     static Result<std::unique_ptr<UringLoop>> make(const UringSettings& = {});
     // Closes what is open and waits until the kernel holds nothing; no owner is called.
     ~UringLoop() override = default;
 
     [[nodiscard]] virtual std::size_t socket_count() const = 0;
+    // Before its first turn.
+    [[nodiscard]] virtual std::vector<RingTrial> try_fence() = 0;
 
 private:
     UringLoop() = default;

@@ -164,6 +164,13 @@ TEST(UringLoop, AtTheBoundOfSocketsNewConnectionsAreClosed) {
     EXPECT_EQ(loop->socket_count(), 3U);
 }
 
+TEST(UringLoop, ItsRingDoesNothingThatItIsNotMadeFor) {
+    const auto loop = UringLoop::make().value();
+    const std::vector<RingTrial> trials = loop->try_fence();
+    EXPECT_GE(trials.size(), 7U);
+    for (const RingTrial& trial : trials) EXPECT_EQ(trial.error, EACCES) << trial.what;
+}
+
 TEST(UringLoop, AnAddressThatIsNotOursIsAnError) {
     const auto loop = UringLoop::make().value();
     Owner owner(*loop);
