@@ -8,11 +8,13 @@
 #include "appliance/admin/configuration.hpp"
 #include "appliance/admin/control.hpp"
 #include "appliance/main/node.hpp"
+#include "appliance/main/sandbox_selftest.hpp"
 
 namespace {
 
 constexpr const char* kUsage =
     R"(usage: fedgated [-c FILE] [--set KEY=VALUE]... [--check]
+       fedgated --sandbox-selftest
 
 Joins a SIP world to the XMPP world: instant messages between SIP users of the domains domain/NAME/...
 and XMPP users of the partners partner/NAME/... Runs in the foreground and logs to standard error.
@@ -22,13 +24,15 @@ and XMPP users of the partners partner/NAME/... Runs in the foreground and logs 
                       with a self-signed certificate, and lets nothing through
   --set KEY=VALUE     set one key over the files; may be repeated
   --check             say what is wrong with the configuration, and start nothing
+  --sandbox-selftest  give up what the daemon gives up before it opens a port, try each thing, and say
+                      what became of it; needs no configuration, and disturbs no daemon
   --version           print the version
   -h, --help          print this text
 
 Signals: SIGTERM and SIGINT drain (no new work, what is under way is finished, at most 10 s) and stop;
 SIGHUP reads configuration and certificates again, without dropping a stream that it does not concern.
 Keys: `fedctl sysctl -a` lists them, `fedctl sysctl -d KEY` describes one. State: `fedctl status`.
-Exit status: 0 stopped as asked, 1 can't start or bad configuration, 2 usage.
+Exit status: 0 stopped as asked, 1 can't start, bad configuration, or something is not denied, 2 usage.
 )";
 
 struct Options {
@@ -36,7 +40,7 @@ struct Options {
     bool check = false;
 };
 
-enum class Parsed { kRun, kDone, kWrong };
+enum class Parsed { kRun, kTestSandbox, kDone, kWrong };
 
 Parsed parse(int count, char** arguments, Options& options) {
     const auto value = [&](int& i, std::string_view name, std::string& into) {
@@ -61,6 +65,12 @@ Parsed parse(int count, char** arguments, Options& options) {
         if (argument == "--version") {
             std::puts("fedgated " FEDGATE_VERSION);
             return Parsed::kDone;
+        }
+        if (argument == "--sandbox-selftest") {
+            if (count == 2) return Parsed::kTestSandbox;
+            std::fputs("fedgated: --sandbox-selftest goes with nothing else; see fedgated --help\n",
+                       stderr);
+            return Parsed::kWrong;
         }
         if (argument == "--check") {
             options.check = true;
@@ -101,6 +111,7 @@ int main(int argument_count, char** arguments) {
     switch (parse(argument_count, arguments, options)) {
         case Parsed::kDone: return 0;
         case Parsed::kWrong: return 2;
+        case Parsed::kTestSandbox: return test_sandbox();
         case Parsed::kRun: break;
     }
     config::Problems problems;

@@ -26,7 +26,8 @@ set_target_properties(wolfssl_static PROPERTIES
 
 # Each is named in full: a shared liburing of another version would be found first by -luring.
 foreach(library uring_static:liburing.a:liburing.h unbound:libunbound.so:unbound.h
-                microhttpd:libmicrohttpd.so:microhttpd.h idn2:libidn2.so:idn2.h unistring:libunistring.so:unicase.h)
+                microhttpd:libmicrohttpd.so:microhttpd.h idn2:libidn2.so:idn2.h unistring:libunistring.so:unicase.h
+                seccomp:libseccomp.so:seccomp.h)
   string(REPLACE ":" ";" library ${library})
   list(GET library 0 target)
   list(GET library 1 file)

@@ -17,6 +17,7 @@
 #include "appliance/admin/roles.hpp"
 #include "appliance/gateway/tracer.hpp"
 #include "appliance/main/commit_signature.hpp"
+#include "appliance/main/fence.hpp"
 #include "appliance/main/placement.hpp"
 #include "appliance/store/file.hpp"
 #include "appliance/store/postgresql.hpp"
@@ -162,13 +163,21 @@ bool Node::start(std::string& fault) {
         workers_.push_back(std::make_unique<Worker>(*group_, i, *rules_, std::move(tls[i]), shared,
                                                     store_ ? &store_->door(i) : nullptr));
     }
-    for (auto& worker : workers_) {
-        const Result<void> outcome = worker->ready();
-        if (outcome || !fault.empty()) continue;
+    const auto note = [&fault](const Result<void>& outcome) {
+        if (outcome || !fault.empty()) return;
         fault = outcome.error().where;
         if (outcome.error().system != 0)
             fault += std::string(": ") + std::strerror(outcome.error().system);
+    };
+    for (auto& worker : workers_) note(worker->ring());
+    // All rings are there, and nothing is open yet: nobody from outside has reached us.
+    if (fault.empty()) note(fence_process());
+    if (!fault.empty()) {
+        log_.event(EventId::kFenceFailed, {{"error", fault}});
+        return false;
     }
+    for (auto& worker : workers_) worker->begin();
+    for (auto& worker : workers_) note(worker->ready());
     if (fault.empty() && desk_ && !secret_path_.empty()) tell_secret();
     if (fault.empty() && store_) store_->start();
     return fault.empty();

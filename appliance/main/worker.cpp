@@ -40,14 +40,26 @@ Worker::Worker(ShardGroup& group, std::uint32_t index, const rules::Snapshot& ru
       thread_([this] { run(); }) {}
 
 Worker::~Worker() {
+    if (!told_) may_begin_.set_value(false);
     if (thread_.joinable()) thread_.join();
+}
+
+Result<void> Worker::ring() { return ring_made_.get_future().get(); }
+
+void Worker::begin() {
+    told_ = true;
+    may_begin_.set_value(true);
 }
 
 Result<void> Worker::ready() { return started_.get_future().get(); }
 
-Result<void> Worker::set_up() {
+Result<void> Worker::make_ring() {
     FEDGATE_TRY(loop, UringLoop::make());
     loop_ = std::move(loop);
+    return {};
+}
+
+Result<void> Worker::set_up() {
     shard_ = std::make_unique<Shard>(group_, index_, *loop_);
     FEDGATE_TRY(name_servers, socket_addresses(rules_->settings.dns_servers));
     FEDGATE_TRY(link_listen, socket_addresses(rules_->settings.link.listen));
@@ -117,10 +129,9 @@ void Worker::run() {
     pthread_setname_np(pthread_self(), ("core-" + std::to_string(index_)).c_str());
     static_cast<void>(run_on_cpus(index_));
     take_cpus();
-    const Result<void> outcome = set_up();
-    const bool usable = shard_ != nullptr;
-    started_.set_value(outcome);
-    if (usable) shard_->run();
+    ring_made_.set_value(make_ring());
+    if (may_begin_.get_future().get()) started_.set_value(set_up());
+    if (shard_ != nullptr) shard_->run();
     if (desk_ != nullptr) desk_->detach();
     probes_.clear();
     server_.reset();

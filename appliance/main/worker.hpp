@@ -1,7 +1,7 @@
 // One shard of the daemon: its loop, resolver, and gateway or edge or both, on a thread of its own.
 // Where one of the two is on other machines, too, the link stands for it: a client of the shard's
 // own for a gateway, for an edge one server on the first shard. Made by the control thread;
-// everything but ready() and the thread's end is touched by functions posted to the shard only.
+// everything but its start and the thread's end is touched by functions posted to the shard only.
 #pragma once
 
 #include <functional>
@@ -44,7 +44,11 @@ public:
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    // Control thread. Waits until the listeners are open, or says why not.
+    // Control thread, one after the other. ring() waits until the shard has its ring, or says why
+    // not; then it waits, with nothing open, for begin(); ready() waits until the listeners are
+    // open, or says why not.
+    Result<void> ring();
+    void begin();
     Result<void> ready();
 
     // On the shard's thread, from a posted function. Null: not here.
@@ -67,6 +71,7 @@ private:
         const rules::Settings& settings = rules_->settings;
         return !settings.edge || !settings.gateway || settings.link.joined;
     }
+    Result<void> make_ring();
     Result<void> set_up();
     void make_edge();
     void join_gateway();
@@ -94,6 +99,9 @@ private:
     std::unique_ptr<link::Server> server_;
     std::unique_ptr<link::Client> client_;
 
+    std::promise<Result<void>> ring_made_;
+    std::promise<bool> may_begin_;
+    bool told_ = false;  // whether it may
     std::promise<Result<void>> started_;
     std::thread thread_;
 };

@@ -29,6 +29,7 @@ enum class EventId : std::uint16_t {
     kStartFailed,
     kSelfSigned,
     kLinesDropped,
+    kFenceFailed,
     kConfigLoaded,
     kConfigRefused,
     kConfigChanged,
@@ -137,6 +138,9 @@ inline constexpr EventInfo kEvents[] = {
     {EventId::kLinesDropped, 1008, Severity::kWarning,
      {"Log lines were dropped", "More was logged than the log ring holds.", "Find the flood by its event ids; raise log.level."},
      {"Des lignes de journal ont été perdues", "Le tampon du journal était plein.", "Trouver l'événement en excès ; relever log.level."}},
+    {EventId::kFenceFailed, 1009, Severity::kError,
+     {"Fedgate can't give up what it has no need of", "The kernel refused to restrict a ring, or the system calls; see error.", "Linux 6.1 or later with seccomp is needed, and a sandbox round Fedgate must let it call seccomp and io_uring_register; fedgated --sandbox-selftest tries it."},
+     {"Fedgate ne peut pas renoncer à ce dont il n'a pas besoin", "Le noyau a refusé de restreindre un anneau ou les appels système ; voir error.", "Il faut Linux 6.1 ou plus récent avec seccomp, et un bac à sable qui permet seccomp et io_uring_register ; fedgated --sandbox-selftest l'essaie."}},
     // 11xx: configuration
     {EventId::kConfigLoaded, 1101, Severity::kInfo,
      {"The configuration was loaded", "Start or reload.", "None."},

@@ -26,6 +26,7 @@ DOORS = {
     "liburing": ("core/run",), "unbound": ("net/resolver",), "microhttpd": ("appliance/admin/http",),
     "wolfssl": ("net", "core/base/hash"), "sqlite3": ("appliance/store",),
     "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx",),
+    "seccomp": ("appliance/main/fence",),
 }
 INCLUDE = re.compile(r'\s*#\s*include\s+("([^"]+)/[^"/]+"|"[^"/]+"|<[^>]+>)')
 TOPS = ("core", "net", "xml", "sip", "appliance", "bench", "tests")
