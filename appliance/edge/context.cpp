@@ -75,8 +75,9 @@ void Context::note_failure(FailureKind kind, bool inbound, Bytes their, std::str
                            std::move(text)});
 }
 
-void Context::note_certificate(Bytes their, const net::Connection& connection) {
-    if (connection.secured()) seen.note(*rules, their, connection.peer(), loop.wall_now());
+void Context::note_certificate(Bytes their, const net::Connection& connection, bool direct_tls) {
+    if (connection.secured())
+        seen.note(*rules, their, connection.peer(), direct_tls, loop.wall_now());
 }
 
 Duration Context::space_pause(const xml::StreamLimits& theirs) const {

@@ -67,7 +67,7 @@ struct Context {
     void tell(EventId, FailureKind, bool inbound, Bytes their, const net::Connection* connection,
               std::string text);
     // C8: a stream with them stands.
-    void note_certificate(Bytes their, const net::Connection&);
+    void note_certificate(Bytes their, const net::Connection&, bool direct_tls);
     // S2S-17: how long a stream of ours may be silent before a space. In time for what the partner
     // bears (XEP-0478).
     [[nodiscard]] Duration space_pause(const xml::StreamLimits& theirs) const;

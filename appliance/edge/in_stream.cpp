@@ -140,7 +140,7 @@ void InStream::on_pair(const xml::Action& action) {
     }
     offer_due_ = true;
     if (!their_.empty()) {  // one more pair on a stream that is counted already
-        context_.note_certificate(action.their, connection_);
+        context_.note_certificate(action.their, connection_, direct_tls_);
         owner_.on_seen(action.our, action.their);
         return;
     }
@@ -156,7 +156,7 @@ void InStream::on_pair(const xml::Action& action) {
     intake_.set_rates(their_);
     last_stanza_ = last_space_ = now;
     watch();
-    context_.note_certificate(their_, connection_);
+    context_.note_certificate(their_, connection_, direct_tls_);
     context_.stats.add(Counter::kXmppInEstablished);
     context_.log.event(EventId::kStreamEstablished,
                        {{"direction", "in"},

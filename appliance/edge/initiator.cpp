@@ -279,7 +279,7 @@ void Initiator::act(const xml::Action& action) {
 void Initiator::on_proved() {
     context_.stats.add(Counter::kXmppOutOpened);
     context_.stats.add(Counter::kXmppOutEstablished);
-    context_.note_certificate(their_, *connection_);
+    context_.note_certificate(their_, *connection_, direct_tls_);
     const SocketAddress& peer = connection_->peer_address();
     const bool moved = last_reached_.length != 0 && !net::same_address(last_reached_, peer);
     if (moved) context_.stats.add(Counter::kXmppOutMoved);

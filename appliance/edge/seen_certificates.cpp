@@ -4,6 +4,7 @@
 
 #include "core/base/limits.hpp"
 #include "core/rules/snapshot.hpp"
+#include "xml/certificate.hpp"
 
 namespace fedgate::edge {
 namespace {
@@ -17,8 +18,8 @@ bool is_partner(const rules::Snapshot& rules, Bytes their) {
 }  // namespace
 
 void SeenCertificates::note(const rules::Snapshot& rules, Bytes their, const PeerIdentity& peer,
-                            WallTime now) {
-    const bool counts = peer.presented && peer.chain_valid &&
+                            bool direct_tls, WallTime now) {
+    const bool counts = xml::covers(peer, their, direct_tls) && peer.chain_valid &&
                         peer.dane != PeerIdentity::Dane::kServer && is_partner(rules, their);
     if (!counts) return;
     std::string name(their);

@@ -25,8 +25,10 @@ struct SeenCertificate {
 class SeenCertificates {
 public:
     // In a stream that stands. Who is only discovered leaves no row, and neither does a certificate
-    // whose dates don't count: one that proves nothing, or that TLSA records name.
-    void note(const rules::Snapshot&, Bytes their, const PeerIdentity&, WallTime now);
+    // whose dates don't count: one that proves nothing or somebody else (his hoster, where dialback
+    // has proved him), or that TLSA records name.
+    void note(const rules::Snapshot&, Bytes their, const PeerIdentity&, bool direct_tls,
+              WallTime now);
     // The rules have changed: forgets those who are no partners any more.
     void recheck(const rules::Snapshot&);
 

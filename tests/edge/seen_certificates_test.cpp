@@ -19,9 +19,10 @@ std::unique_ptr<const rules::Snapshot> partners(const std::vector<std::string>& 
     return rules;
 }
 
-PeerIdentity shown_until(int number) {
+PeerIdentity shown_until(int number, const std::string& name = "a.example") {
     PeerIdentity peer;
     peer.presented = peer.chain_valid = true;
+    peer.dns_names = {name};
     peer.not_after = day(number);
     return peer;
 }
@@ -29,9 +30,9 @@ PeerIdentity shown_until(int number) {
 TEST(SeenCertificates, TheLastOneOfEachPartnerIsKept) {  // C8
     const auto rules = partners({"partner/a.example/enabled", "federation.discovery"});
     SeenCertificates seen;
-    seen.note(*rules, "a.example", shown_until(5), day(1));
-    seen.note(*rules, "a.example", shown_until(90), day(2));
-    seen.note(*rules, "discovered.example", shown_until(5), day(1));
+    seen.note(*rules, "a.example", shown_until(5), false, day(1));
+    seen.note(*rules, "a.example", shown_until(90), false, day(2));
+    seen.note(*rules, "discovered.example", shown_until(5, "discovered.example"), false, day(1));
     ASSERT_EQ(seen.rows().size(), 1U);
     EXPECT_EQ(seen.rows()[0].not_after, day(90));
     EXPECT_EQ(seen.rows()[0].seen_at, day(2));
@@ -46,8 +47,10 @@ TEST(SeenCertificates, OneThatProvesNothingOrWhoseDatesDontCountIsNone) {
     self_signed.chain_valid = false;
     PeerIdentity named = shown_until(5);
     named.dane = PeerIdentity::Dane::kServer;
-    for (const PeerIdentity& one : {self_signed, named, PeerIdentity()})
-        seen.note(*rules, "a.example", one, day(1));
+    named.dane_domain = "a.example";
+    const PeerIdentity of_his_hoster = shown_until(5, "host.example");
+    for (const PeerIdentity& one : {self_signed, named, of_his_hoster, PeerIdentity()})
+        seen.note(*rules, "a.example", one, false, day(1));
     EXPECT_TRUE(seen.rows().empty());
 }
 
@@ -55,7 +58,7 @@ TEST(SeenCertificates, OneThatProvesNothingOrWhoseDatesDontCountIsNone) {
 TEST(SeenCertificates, WhoIsBelowAPatternHasNone) {
     const auto rules = partners({"partner/*.host.example/enabled"});
     SeenCertificates seen;
-    seen.note(*rules, "a.host.example", shown_until(5), day(1));
+    seen.note(*rules, "a.host.example", shown_until(5, "*.host.example"), false, day(1));
     EXPECT_TRUE(seen.rows().empty());
 }
 
@@ -67,10 +70,11 @@ TEST(SeenCertificates, AtTheBoundTheOneThatEndsLastGivesWay) {
     }
     const auto rules = partners(keys);
     SeenCertificates seen;
-    for (int i = 0; i < many; ++i)
-        seen.note(*rules, "d" + std::to_string(i) + ".example", shown_until(i == 7 ? 99 : 50),
-                  day(1));
-    seen.note(*rules, "one.more.example", shown_until(5), day(1));
+    for (int i = 0; i < many; ++i) {
+        const std::string name = "d" + std::to_string(i) + ".example";
+        seen.note(*rules, name, shown_until(i == 7 ? 99 : 50, name), false, day(1));
+    }
+    seen.note(*rules, "one.more.example", shown_until(5, "one.more.example"), false, day(1));
     const auto rows = seen.rows();
     EXPECT_EQ(rows.size(), limits::kSeenCertificates);
     const auto is = [&rows](const char* name) {
