@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <string>
 
@@ -12,6 +14,9 @@
 namespace fedgate {
 
 constexpr unsigned kExpiryDays[] = {30, 14, 7, 1};
+// Of one name. Of more, the one that ends first is forgotten, and told again where it is shown
+// again.
+constexpr std::size_t kEndsTold = 16;
 
 inline std::int64_t days_between(WallTime from, WallTime to) {
     return std::chrono::floor<std::chrono::days>(to - from).count();
@@ -22,14 +27,15 @@ public:
     // Is it time to say something of the certificate that is called so and ends then?
     [[nodiscard]] bool is_due(const std::string& name, WallTime end, WallTime now) {
         const std::int64_t stage = stage_of(end, now);
-        if (stage == 0) {
-            told_.erase(name);
-            return false;
+        if (stage == 0) return false;
+        // Each of its ends on its own: servers of one domain may show certificates in turn.
+        std::map<WallTime, std::int64_t>& ends = told_[name];
+        std::int64_t& told = ends[end];
+        if (stage <= told) return false;
+        told = stage;
+        if (ends.size() > kEndsTold) {
+            ends.erase(ends.begin()->first == end ? std::prev(ends.end()) : ends.begin());
         }
-        Told& told = told_.try_emplace(name, end, 0).first->second;
-        if (told.end != end) told = {end, 0};  // it was renewed
-        if (stage <= told.stage) return false;
-        told.stage = stage;
         return true;
     }
     // Forgets the others.
@@ -39,11 +45,7 @@ public:
     }
 
 private:
-    struct Told {
-        WallTime end{};
-        std::int64_t stage;  // how many of kExpiryDays, and the days since
-    };
-
+    // How many of kExpiryDays have come, and the days since its end.
     static std::int64_t stage_of(WallTime end, WallTime now) {
         std::int64_t stage = 0;
         for (const unsigned days : kExpiryDays) {
@@ -52,7 +54,7 @@ private:
         return end < now ? stage + 1 + days_between(end, now) : stage;
     }
 
-    std::map<std::string, Told> told_;
+    std::map<std::string, std::map<WallTime, std::int64_t>> told_;  // the stage, by name and end
 };
 
 }  // namespace fedgate

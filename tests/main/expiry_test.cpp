@@ -21,10 +21,26 @@ TEST(ExpiryNotices, AreFourAndThenDaily) {  // C8
     EXPECT_TRUE(notices.is_due("b", at_day(100), at_day(95)));
     EXPECT_FALSE(notices.is_due("b", at_day(100), at_day(96)));
     EXPECT_TRUE(notices.is_due("b", at_day(101), at_day(96)));
-    EXPECT_FALSE(notices.is_due("b", at_day(500), at_day(97)));
-    EXPECT_TRUE(notices.is_due("b", at_day(100), at_day(97)));
     notices.keep([](const std::string& name) { return name != "b"; });
     EXPECT_TRUE(notices.is_due("b", at_day(100), at_day(97)));
+}
+
+TEST(ExpiryNotices, OfTwoThatAreShownInTurnEachIsToldOnce) {
+    ExpiryNotices notices;
+    std::string told;
+    for (int hour = 0; hour < 48; ++hour) {
+        const WallTime now = at_day(93) + std::chrono::hours(hour);
+        for (const int end : {100, 110, 500}) {
+            if (notices.is_due("a", at_day(end), now)) told += std::to_string(end) + " ";
+        }
+    }
+    EXPECT_EQ(told, "100 110 ");
+    // No more of them are kept than a server may have of them: the later ones stay told.
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_TRUE(notices.is_due("a", at_day(101) + std::chrono::hours(i), at_day(95)));
+    }
+    EXPECT_FALSE(notices.is_due("a", at_day(110), at_day(95)));
+    EXPECT_TRUE(notices.is_due("a", at_day(101), at_day(95)));
 }
 
 }  // namespace
