@@ -346,7 +346,7 @@ private:
     SipAgent agent_;
     Watches watches_{static_cast<PresenceHost&>(*this)};
     Watchers watchers_{static_cast<PresenceHost&>(*this)};
-    SeenUsers seen_users_;
+    SeenUsers seen_users_{shard_.count()};
     ReceiptIds receipts_;
     xml::Framer framer_;  // of documents in bodies
     Slab<ShownTyping> shown_typing_;

@@ -16,7 +16,7 @@ void SeenUsers::note(Bytes user, Bytes domain, WallTime now) {
         users_.splice(users_.end(), users_, known->second);
         return;
     }
-    if (users_.size() >= kSeenUsers) {
+    if (users_.size() >= most_) {
         index_.erase(users_.front().address);
         users_.pop_front();
     }

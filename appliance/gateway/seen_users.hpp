@@ -4,6 +4,9 @@
 // Owner: the engine. Thread: the shard's.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <list>
 #include <string>
 #include <string_view>
@@ -15,8 +18,9 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kSeenUsers = 16'384;        // of one shard
-constexpr std::size_t kSeenAddressBytes = 1'024;  // a longer one is not kept
+constexpr std::size_t kSeenUsers = 65'536;         // of a node; each shard has its share
+constexpr std::size_t kSeenUsersOfShard = 16'384;  // of one, that its list is copied soon
+constexpr std::size_t kSeenAddressBytes = 1'024;   // a longer one is not kept
 
 struct SeenUser {
     std::string address;  // ASCII letters in lower case, as policies know them
@@ -25,7 +29,9 @@ struct SeenUser {
 
 class SeenUsers {
 public:
-    SeenUsers() = default;
+    // `shards`: how many the node has.
+    explicit SeenUsers(std::uint32_t shards)
+        : most_(std::clamp<std::size_t>(kSeenUsers / shards, 1, kSeenUsersOfShard)) {}
     SeenUsers(const SeenUsers&) = delete;
     SeenUsers& operator=(const SeenUsers&) = delete;
 
@@ -34,6 +40,7 @@ public:
     [[nodiscard]] std::vector<SeenUser> list() const { return {users_.begin(), users_.end()}; }
 
 private:
+    const std::size_t most_;
     std::list<SeenUser> users_;  // the last seen last
     std::unordered_map<std::string_view, std::list<SeenUser>::iterator> index_;
 };

@@ -22,9 +22,9 @@ std::vector<std::string> names(const std::vector<SeenUser>& users) {
 using Names = std::vector<std::string>;
 
 TEST(SeenUsers, WhoWasNotSeenForLongestLeaves) {
-    SeenUsers users;
+    SeenUsers users(1);
     const WallTime start{std::chrono::seconds(1'000)};
-    for (std::size_t i = 0; i < kSeenUsers; ++i) {
+    for (std::size_t i = 0; i < kSeenUsersOfShard; ++i) {
         users.note("u" + std::to_string(i), "sip.example", start);
     }
     users.note("U0", "sip.example", start + std::chrono::seconds(1));  // again
@@ -32,11 +32,25 @@ TEST(SeenUsers, WhoWasNotSeenForLongestLeaves) {
     users.note(std::string(2'000, 'x'), "sip.example", start);  // too long
     users.note("", "sip.example", start);
     const auto all = users.list();
-    ASSERT_EQ(all.size(), kSeenUsers);
+    ASSERT_EQ(all.size(), kSeenUsersOfShard);
     EXPECT_EQ(all.front().address, "u2@sip.example");
-    EXPECT_EQ(all[kSeenUsers - 2].address, "u0@sip.example");
-    EXPECT_EQ(all[kSeenUsers - 2].at, start + std::chrono::seconds(1));
+    EXPECT_EQ(all[kSeenUsersOfShard - 2].address, "u0@sip.example");
+    EXPECT_EQ(all[kSeenUsersOfShard - 2].at, start + std::chrono::seconds(1));
     EXPECT_EQ(all.back().address, "one-more@sip.example");
+}
+
+// However many cores there are.
+TEST(SeenUsers, AreBoundedOverAllShards) {
+    constexpr std::uint32_t kShards = 64;
+    std::size_t sum = 0;
+    for (std::uint32_t shard = 0; shard < kShards; ++shard) {
+        SeenUsers users(kShards);
+        for (std::size_t i = 0; i < 2 * kSeenUsers / kShards; ++i) {
+            users.note("u" + std::to_string(shard) + "." + std::to_string(i), "sip.example", {});
+        }
+        sum += users.list().size();
+    }
+    EXPECT_EQ(sum, kSeenUsers);
 }
 
 TEST(SeenUsers, AreThoseThatOurSipServersHaveShown) {
