@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "appliance/admin/csv.hpp"
+#include "appliance/admin/import_bound.hpp"
 #include "core/config/text.hpp"
 
 namespace fedgate::admin {
@@ -56,8 +57,7 @@ bool add(Directory& out, DirectoryUser user, std::string& why) {
         return false;
     }
     if (out.users.size() == kDirectoryUsers) {
-        why = "there are more than " + std::to_string(kDirectoryUsers) +
-              " users in it; import it in parts";
+        why = too_many(kDirectoryUsers, "users");
         return false;
     }
     out.users.push_back(std::move(user));

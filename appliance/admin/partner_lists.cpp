@@ -6,6 +6,7 @@
 
 #include "appliance/admin/cmdlet_binding.hpp"
 #include "appliance/admin/csv.hpp"
+#include "appliance/admin/import_bound.hpp"
 #include "appliance/admin/json.hpp"
 #include "core/config/text.hpp"
 
@@ -58,8 +59,7 @@ private:
         if (!config::is_text(partner.domain))
             return fail(partner.where, in_quotes(partner.domain) + " is not text in UTF-8");
         if (out_.partners.size() == kListedPartners) {
-            why_ = "there are more than " + std::to_string(kListedPartners) +
-                   " partners in it; import it in parts";
+            why_ = too_many(kListedPartners, "partners");
             return false;
         }
         out_.partners.push_back(std::move(partner));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "appliance/admin/advice.hpp"
+#include "appliance/admin/import_bound.hpp"
 #include "appliance/admin/partner_lists.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/verbs.hpp"
@@ -451,8 +452,7 @@ private:
         const auto rows = request_.find("rows");
         if (rows == request_.end() || !rows->is_array()) return refusal("an import needs rows");
         if (rows->size() > kListedPartners) {
-            return refusal("an import has at most " + std::to_string(kListedPartners) +
-                           " partners; import it in parts");
+            return refusal(too_many(kListedPartners, "partners"));
         }
         Tree next = committed();
         std::set<std::string> domains;
