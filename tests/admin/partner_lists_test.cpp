@@ -70,6 +70,10 @@ TEST(PartnerLists, ReadsWhatOthersWrite) {  // P12
     EXPECT_EQ(read_partners(kEjabberd),
               "a.example @line 6\nb.example @line 7\nc.example @line 9\n*.d.example @line 12\n"
               "e.example @line 14\nf.example @line 14\n");
+    // Whom no other rule allows is denied: that names none.
+    EXPECT_EQ(read_partners("acl:\n  x:\n    server: a.example\naccess_rules:\n  s2s_access:\n"
+                            "    - allow: x\n    - deny: all\n"),
+              "a.example @line 3\n");
     EXPECT_EQ(read_partners("\xef\xbb\xbf# ours\r\na.example\r\n\r\n*.b.example # all\r\n"),
               "a.example @line 2\n*.b.example @line 4\n");
 }
@@ -89,6 +93,8 @@ TEST(PartnerLists, SaysWhatIsWrong) {
           {"\ns2s_whitelist = {\n \"a.example }\n", "! line 3: a quotation mark is not closed"},
           {"acl:\n  x:\n    user: y\n", "! there is no partner in it"},
           {"acl:\n  x:\n    server: [a.example,\n", "! line 3: a list is not closed"},
+          {"acl:\n  x:\n    server: a.example\naccess_rules:\n  s2s_access:\n    - deny: x\n",
+           "! line 6: here something is denied: leave out this rule"},
           {"\xff\xfeI", "! it is UTF-16"},
           {"\xc3\x28.example", "is not text in UTF-8"}}) {
         EXPECT_PRED_FORMAT2(IsSubstring, why, read_partners(text)) << text;

@@ -291,6 +291,16 @@ class CertificateTool(GateTest):
         await self.cert("remove", made["name"])
         self.assertEqual(sorted(path.name for path in self.store.iterdir()), ["used.json", "used.key", "used.pem"])
 
+    # Another certificate may stand on the same key, and without it nothing is served.
+    async def test_a_key_in_use_is_not_taken_away(self):
+        made = await self.request()
+        await self.cert("import", self.sign(made), "--assign")
+        await self.fedgate.control("sysctl", "-w", f"tls.external.certificate={self.sign(made)}",
+                                   f"tls.external.key={made['key_file']}")
+        with self.assertRaisesRegex(Failed, f"the key of {made['name']} is used for external"):
+            await self.cert("remove", made["name"])
+        self.assertTrue(pathlib.Path(made["key_file"]).exists())
+
     async def test_without_a_daemon(self):
         await self.fedgate.stop()
         made = await self.request("--config", self.fedgate.configuration)

@@ -209,6 +209,16 @@ TEST(Domain, BecomesAnALabelInLowerCase) {
     EXPECT_FALSE(normalise_domain(std::string_view("a\0.b", 4)));
 }
 
+// What a text of the configuration says may be sent in XML.
+TEST(Text, IsWhatXmlMayHold) {
+    EXPECT_TRUE(
+        is_text("\xEF\xBF\xBD\xF0\x9F\x98\x80"));  // U+FFFD, and one outside the first plane
+    for (const char* wrong :
+         {"\xEF\xBF\xBE", "\xEF\xBF\xBF", "\xED\xA0\x80", "\xC2\x85", "a\x01"}) {
+        EXPECT_FALSE(is_text(wrong)) << in_quotes(wrong);
+    }
+}
+
 TEST(Text, QuotesAreSafeToPrint) {
     EXPECT_EQ(in_quotes("a\x1b[2J\xff"), "'a?[2J?'");
     EXPECT_LT(in_quotes(std::string(1000, 'x')).size(), 80U);
