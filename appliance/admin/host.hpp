@@ -239,8 +239,10 @@ public:
     }
     // At most one row for each domain and direction.
     [[nodiscard]] virtual std::vector<FailureRow> failures() { return {}; }
-    // Listed or not; those of this node's gateway.
-    [[nodiscard]] virtual std::vector<SeenUser> seen_users() { return {}; }
+    // Listed or not; those of this node's gateway. Nothing: a core was too late to say.
+    [[nodiscard]] virtual std::optional<std::vector<SeenUser>> seen_users() {
+        return std::vector<SeenUser>();
+    }
     // One for each domain whose certificate was seen.
     [[nodiscard]] virtual std::vector<PartnerCertificate> partner_certificates() { return {}; }
     // What passes through the gateway, for `fedctl trace`. Null: no gateway is here.

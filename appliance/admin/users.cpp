@@ -59,14 +59,19 @@ private:
     [[nodiscard]] bool is_listed(const std::string& user) const {
         return std::ranges::binary_search(listed_, user);
     }
-    // Those of them who are not listed.
-    [[nodiscard]] std::map<std::string, WallTime> seen() {
-        std::map<std::string, WallTime> users;
-        for (const SeenUser& one : host_.seen_users()) {
+    // Those of them who are not listed. Null: good; some of them won't do, where all are meant.
+    [[nodiscard]] Json read_seen(std::map<std::string, WallTime>& users) {
+        const auto all = host_.seen_users();
+        if (!all) {
+            return refusal(
+                "a core was too late to say which users it has seen: try again, or "
+                "name each of them by his address");
+        }
+        for (const SeenUser& one : *all) {
             const auto user = normal(one.address);
             if (user && is_ours(*user) && !is_listed(*user)) users.emplace(*user, one.at);
         }
-        return users;
+        return {};
     }
     [[nodiscard]] bool is_ours(const std::string& user) const {
         const auto domain = user.substr(user.rfind('@') + 1);
@@ -102,6 +107,8 @@ private:
         const std::string typed = string_of(request_, "policy");
         const std::string policy = typed.empty() ? "" : policy_name(tree_, typed);
         if (!policy.empty() && !is_policy(tree_, policy)) return no_policy(policy);
+        std::map<std::string, WallTime> others;
+        if (Json refused = read_seen(others); !refused.is_null()) return refused;
         Json rows = Json::array();
         const auto add = [&](const std::string& user, const WallTime* seen_at) {
             if (!filter.empty() && !matches(filter, user)) return;
@@ -113,7 +120,6 @@ private:
         if (!bool_of(request_, "seen")) {
             for (const std::string& user : listed_) add(user, nullptr);
         }
-        const auto others = seen();
         for (const auto& [user, at] : others) add(user, &at);
         return {{"ok", true},
                 {"users", std::move(rows)},
@@ -127,7 +133,10 @@ private:
         if (!is_ours(*user)) return refusal(not_ours(*user));
         Json answer{{"ok", true}, {"listed", is_listed(*user)}};
         answer.update(user_json(*user));
-        const auto others = seen();
+        std::map<std::string, WallTime> others;
+        if (!is_listed(*user)) {
+            if (Json refused = read_seen(others); !refused.is_null()) return refused;
+        }
         if (const auto at = others.find(*user); at != others.end()) {
             answer["seen"] = config::format_time(at->second);
         }
@@ -143,6 +152,9 @@ private:
 
     // --- who is meant
 
+    [[nodiscard]] static bool is_glob(const std::string& typed) {
+        return typed.find_first_of("*?[") != std::string::npos;
+    }
     [[nodiscard]] static Json not_an_address(const std::string& typed) {
         return refusal(config::in_quotes(typed) + " is not a SIP address like alice@example.org");
     }
@@ -157,14 +169,17 @@ private:
     Json select(std::vector<std::string>& users, bool more = false) {
         std::set<std::string> chosen;
         std::vector<std::string> all = listed_;
-        if (more) {
-            for (const auto& [user, at] : seen()) all.push_back(user);
+        const bool by_address = std::ranges::all_of(
+            typed_, [](const std::string& typed) { return normal(typed) && !is_glob(typed); });
+        if (more && !by_address) {
+            std::map<std::string, WallTime> others;
+            if (Json refused = read_seen(others); !refused.is_null()) return refused;
+            for (const auto& [user, at] : others) all.push_back(user);
         }
         for (const std::string& typed : typed_) {
             // An address may have such characters in it: who is listed by them is meant, alone.
             const auto literal = normal(typed);
-            const bool glob = typed.find_first_of("*?[") != std::string::npos &&
-                              !(literal && is_listed(*literal));
+            const bool glob = is_glob(typed) && !(literal && is_listed(*literal));
             if (const auto user = glob ? std::nullopt : literal) {
                 if (!is_ours(*user)) return refusal(*user + ": " + not_ours(*user));
                 chosen.insert(*user);

@@ -243,12 +243,12 @@ void Node::listen_to_cores() {
 }
 
 template <typename Row, typename Collect>
-std::vector<Row> Node::gather(Collect collect) {
+std::optional<std::vector<Row>> Node::gather_all(Collect collect) {
     // Counted: a shard that answers too late still has somewhere to write.
     auto rows = std::make_shared<std::vector<std::vector<Row>>>(workers_.size());
     if (!on_every_shard(
             [rows, collect](std::uint32_t i, Worker& worker) { (*rows)[i] = collect(worker); })) {
-        return {};
+        return std::nullopt;
     }
     std::vector<Row> all;
     for (auto& some : *rows) {
@@ -768,12 +768,13 @@ std::vector<admin::FailureRow> Node::failures() {
     return all;
 }
 
-std::vector<admin::SeenUser> Node::seen_users() {
+std::optional<std::vector<admin::SeenUser>> Node::seen_users() {
+    auto found = gather_all<gateway::SeenUser>([](Worker& worker) {
+        return worker.gateway() ? worker.gateway()->seen_users() : std::vector<gateway::SeenUser>();
+    });
+    if (!found) return std::nullopt;
     std::map<std::string, WallTime> latest;  // of all cores
-    for (gateway::SeenUser& one : gather<gateway::SeenUser>([](Worker& worker) {
-             return worker.gateway() ? worker.gateway()->seen_users()
-                                     : std::vector<gateway::SeenUser>();
-         })) {
+    for (gateway::SeenUser& one : *found) {
         WallTime& at = latest[std::move(one.address)];
         at = std::max(at, one.at);
     }

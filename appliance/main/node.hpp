@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,7 @@ public:
     [[nodiscard]] bool cores_have_turned() override;
     void open_stream(const std::string& our, const std::string& their) override;
     [[nodiscard]] std::vector<admin::FailureRow> failures() override;
-    [[nodiscard]] std::vector<admin::SeenUser> seen_users() override;
+    [[nodiscard]] std::optional<std::vector<admin::SeenUser>> seen_users() override;
     [[nodiscard]] std::vector<admin::PartnerCertificate> partner_certificates() override;
     [[nodiscard]] admin::TraceBook* trace_book() override { return gateway_ ? &trace_ : nullptr; }
     [[nodiscard]] std::uint64_t begin_trial(const admin::TrialOrder&, std::string& why) override;
@@ -103,14 +104,21 @@ private:
     void look_at_gateways();
     void look_at_partners();
     void listen_to_cores();
+    // Of cores whose CPUs are set, and that the kernel keeps where they are; empty: none.
+    [[nodiscard]] std::string remark_of_unbound();
     // It has owed an answer for longer than is waited for one.
     [[nodiscard]] bool is_stuck(std::uint32_t shard) const;
     bool find_dialback_secret(std::string& fault);
     void set_log_level(const rules::Snapshot&);
     bool everywhere(const rules::Snapshot&, bool certificates);
     [[nodiscard]] bool by_link() const { return !edge_ || !gateway_ || joined_; }
+    // Nothing: a core was too late.
     template <typename Row, typename Collect>
-    std::vector<Row> gather(Collect collect);
+    std::optional<std::vector<Row>> gather_all(Collect collect);
+    template <typename Row, typename Collect>
+    std::vector<Row> gather(Collect collect) {
+        return gather_all<Row>(collect).value_or(std::vector<Row>());
+    }
     template <typename Function>
     bool on_every_shard(Function function);
     // On every shard: is it over on all?

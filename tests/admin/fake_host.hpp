@@ -26,7 +26,7 @@ public:
         return {{"xmpp.stanzas_in", 12}, {"sip.messages_in", 3}};
     }
     std::vector<FailureRow> failures() override { return failure_rows; }
-    std::vector<SeenUser> seen_users() override { return seen; }
+    std::optional<std::vector<SeenUser>> seen_users() override { return seen; }
     std::vector<PartnerCertificate> partner_certificates() override { return certificate_rows; }
     void open_stream(const std::string& our, const std::string& their) override {
         opened.emplace_back(our, their);
@@ -77,7 +77,7 @@ public:
     std::vector<Port> port_rows;
     std::vector<StreamRow> stream_rows;
     std::vector<FailureRow> failure_rows;
-    std::vector<SeenUser> seen;
+    std::optional<std::vector<SeenUser>> seen = std::vector<SeenUser>();
     std::vector<PartnerCertificate> certificate_rows;
     std::vector<std::uint64_t> published;
     std::vector<Received> received;

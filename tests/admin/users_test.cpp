@@ -168,10 +168,10 @@ TEST_F(UsersTest, WhoWasSeenCanBeGrantedAPolicy) {
     good({"policy", "new", "FedPic", "federation_access=yes", "xmpp_access=yes"});
     good({"user", "import", "-"}, "sip_address,name\nken@sip.example,Ken Myer\n");
     const WallTime noon{std::chrono::seconds(1'790'000'000)};
-    host_.seen = {{"ken@sip.example", noon},
-                  {"pilar@sip.example", noon},
-                  {"x@not-ours.example", noon},
-                  {"a b@sip.example", noon}};  // can't have a key
+    host_.seen = {{{"ken@sip.example", noon},
+                   {"pilar@sip.example", noon},
+                   {"x@not-ours.example", noon},
+                   {"a b@sip.example", noon}}};  // can't have a key
     const std::string listed = good({"user", "list", "--filter", "*@sip.example"});
     EXPECT_PRED_FORMAT2(IsSubstring, "NOT LISTED, SEEN", listed);
     EXPECT_PRED_FORMAT2(IsSubstring, "pilar@sip.example", listed);
@@ -185,9 +185,31 @@ TEST_F(UsersTest, WhoWasSeenCanBeGrantedAPolicy) {
     good({"cs", "Get-CsUser | Grant-CsExternalAccessPolicy -PolicyName FedPic"});
     EXPECT_EQ(policy_of("pilar@sip.example"), "FedPic");
     EXPECT_EQ(good({"user", "list", "--seen", "--addresses"}), "");
-    host_.seen.push_back({"ana@sip.example", noon});
+    host_.seen->push_back({"ana@sip.example", noon});
     good({"user", "grant", "FedPic", "an*@sip.example"});
     EXPECT_EQ(policy_of("ana@sip.example"), "FedPic");
+}
+
+// A grant to fewer than were meant would pass for one to all.
+TEST_F(UsersTest, WhoWasSeenIsNotGuessedWhenACoreIsLate) {
+    good({"policy", "new", "FedPic"});
+    good({"user", "import", "-"}, "sip_address,name\nken@sip.example,Ken Myer\n");
+    const std::uint64_t before = configuration_->committed().number;
+    host_.seen = std::nullopt;
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"user", "grant", "FedPic", "*@sip.example"},
+          {"user", "grant", "FedPic", "ken@sip.example", "p*@sip.example"},
+          {"user", "list", "--addresses"},
+          {"user", "show", "pilar@sip.example"}}) {
+        EXPECT_PRED_FORMAT2(IsSubstring, "a core was too late to say which users it has seen",
+                            refused(words));
+    }
+    EXPECT_EQ(configuration_->committed().number, before);
+    // Whom it does not take.
+    good({"user", "grant", "FedPic", "ken@sip.example", "pilar@sip.example"});
+    EXPECT_EQ(policy_of("pilar@sip.example"), "FedPic");
+    good({"user", "show", "ken@sip.example"});
+    good({"user", "remove", "k*@sip.example"});
 }
 
 TEST_F(UsersTest, WhatCannotBeGrantedIsSaid) {
