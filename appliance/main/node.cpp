@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <sched.h>
 #include <set>
 #include <sys/random.h>
 #include <tuple>
@@ -91,6 +92,13 @@ std::uint32_t cores_of(const rules::Settings& settings) {
     return std::max<std::uint32_t>(static_cast<std::uint32_t>(usable_cpus().size()), 1);
 }
 
+// A sandbox may deny what binds a thread to CPUs. An errno; 0: it may be done.
+int why_not_bound() {
+    cpu_set_t own;
+    if (sched_getaffinity(0, sizeof own, &own) != 0) return errno;
+    return sched_setaffinity(0, sizeof own, &own) == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 Node::Node(const rules::Snapshot& rules) : rules_(&rules), oldest_generation_(rules.generation) {}
@@ -152,6 +160,7 @@ bool Node::start(std::string& fault) {
             });
     }
     node_name_ = shared.node;
+    unknown_groups_ = admin::unknown_groups(settings.admin_groups);
     if (by_link()) desk_ = std::make_unique<TopologyDesk>();
     shared.topology = desk_.get();
     shared.door = door_.get();
@@ -314,6 +323,7 @@ void Node::publish(const rules::Snapshot& rules) {
     if (rules_->settings.federation_allow && !rules.settings.federation_allow)
         log_.event(EventId::kFederationOff);
     rules_ = &rules;
+    unknown_groups_ = admin::unknown_groups(rules.settings.admin_groups);
     log_.event(EventId::kConfigChanged, {{"generation", rules.generation}});
     if (everywhere(rules, certificates_.is_due(rules, wall_now())))
         oldest_generation_ = rules.generation;
@@ -353,6 +363,14 @@ std::vector<std::string> Node::warnings_of(const rules::Snapshot& rules) {
     }
     std::ranges::move(admin::unknown_groups(rules.settings.admin_groups),
                       std::back_inserter(warnings));
+    const bool moves = rules.settings.cores != rules_->settings.cores;
+    if (const int why = moves ? why_not_bound() : 0; why != 0) {
+        std::vector<std::uint32_t> wanted;
+        for (std::uint32_t i = 0; i < cores(); ++i) {
+            if (!rules.settings.cores.cpus_of(i).empty()) wanted.push_back(i);
+        }
+        if (!wanted.empty()) warnings.push_back(remark_of_refusal(wanted, why));
+    }
     std::ranges::move(out_of_reach(rules), std::back_inserter(warnings));
     return warnings;
 }
@@ -394,10 +412,23 @@ std::vector<std::string> Node::out_of_reach(const rules::Snapshot& rules) {
 }
 
 void Node::on_reload() {
+    unknown_groups_ = admin::unknown_groups(rules_->settings.admin_groups);
     if (everywhere(*rules_, true)) oldest_generation_ = rules_->generation;
 }
 
 std::uint32_t Node::cores() { return static_cast<std::uint32_t>(workers_.size()); }
+
+std::string Node::remark_of_unbound() {
+    std::vector<std::uint32_t> unbound;
+    int why = 0;
+    for (std::uint32_t i = 0; i < cores(); ++i) {
+        const int refused = workers_[i]->cpus_refused();
+        if (refused == 0) continue;
+        unbound.push_back(i);
+        why = refused;
+    }
+    return remark_of_refusal(unbound, why);
+}
 
 admin::Status Node::status() {
     admin::Status status;
@@ -412,8 +443,9 @@ admin::Status Node::status() {
     std::ranges::move(certificates_.remarks(wall_now()), std::back_inserter(status.remarks));
     std::ranges::move(remarks_of_placement(rules_->settings, cores(), usable_cpus()),
                       std::back_inserter(status.remarks));
-    std::ranges::move(admin::unknown_groups(rules_->settings.admin_groups),
-                      std::back_inserter(status.remarks));
+    if (std::string unbound = remark_of_unbound(); !unbound.empty())
+        status.remarks.push_back(std::move(unbound));
+    std::ranges::copy(unknown_groups_, std::back_inserter(status.remarks));
     for (const CertificateLoader::Expiry& one : certificates_.expiries()) {
         status.certificates.push_back({one.purposes, one.file, one.at});
     }

@@ -162,6 +162,8 @@ private:
         {EventId::kCommitTakenBack, "config.commits.taken_back"},
     }};
     std::uint64_t files_loaded_ = 0;
+    // Of admin.groups: looked up when rules change or are read again, for a directory may be slow.
+    std::vector<std::string> unknown_groups_;
     ExpiryNotices partner_notices_;  // by domain
     std::chrono::steady_clock::time_point looked_at_partners_{};
     admin::TraceBook trace_{*this};

@@ -1,6 +1,7 @@
 #include "appliance/main/placement.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 namespace fedgate {
@@ -48,6 +49,16 @@ std::vector<std::string> remarks_of_placement(const rules::Settings& settings, s
                                                : "; the core runs on the others"));
     }
     return remarks;
+}
+
+std::string remark_of_refusal(const std::vector<std::uint32_t>& cores, int why) {
+    if (cores.empty()) return {};
+    std::string keys;
+    for (const std::uint32_t core : cores) keys += (keys.empty() ? "" : ", ") + key_of(core);
+    return keys + (cores.size() == 1 ? " does" : " do") +
+           " not act: the system refuses sched_setaffinity (" + std::strerror(why) +
+           "); under systemd, SystemCallFilter=sched_setaffinity in the unit lets it (systemctl "
+           "edit fedgated)";
 }
 
 }  // namespace fedgate

@@ -17,5 +17,7 @@ namespace fedgate {
 [[nodiscard]] std::vector<std::string> remarks_of_placement(const rules::Settings&,
                                                             std::uint32_t cores,
                                                             const config::CpuSet& usable);
+// The kernel refuses it (an errno) to these cores; empty: to none.
+[[nodiscard]] std::string remark_of_refusal(const std::vector<std::uint32_t>& cores, int why);
 
 }  // namespace fedgate

@@ -146,12 +146,13 @@ void Worker::run() {
     loop_.reset();
 }
 
-// Refused where the CPU set is not ours: then it stays where it is.
+// Refused where a sandbox denies it: then it stays where it is.
 void Worker::take_cpus() {
     const config::CpuSet& wanted = rules_->settings.cores.cpus_of(index_);
     if (wanted == cpus_) return;
     cpus_ = wanted;
-    static_cast<void>(run_on_cpus(index_, cpus_));
+    const Result<void> bound = run_on_cpus(index_, cpus_);
+    cpus_refused_ = bound || cpus_.empty() ? 0 : bound.error().system;
 }
 
 void Worker::probe(const std::string& host, std::uint16_t port,

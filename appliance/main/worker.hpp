@@ -4,6 +4,7 @@
 // everything but its start and the thread's end is touched by functions posted to the shard only.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
@@ -64,6 +65,9 @@ public:
     // Tries whether that machine can be reached, until end_probes().
     void probe(const std::string& host, std::uint16_t port, std::function<void(std::string)> done);
     void end_probes() { probes_.clear(); }
+    // Any thread. Why the kernel refuses to let the core run on the CPUs that are set for it: an
+    // errno; 0: it does not, or none are set.
+    [[nodiscard]] int cpus_refused() const { return cpus_refused_; }
 
 private:
     // The two parts speak by the link, even where both are here.
@@ -85,6 +89,7 @@ private:
     ShardTls tls_;
     edge::Certificates edge_next_;  // between reload_gateway() and reload_edge()
     config::CpuSet cpus_;           // as configured
+    std::atomic<int> cpus_refused_{0};
     const WorkerSettings settings_;
     store::Desk* const desk_;
 
