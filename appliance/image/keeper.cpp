@@ -2,10 +2,7 @@
 //
 //   keeper configure   before fedgated: takes a new configuration, if somebody has brought one, and
 //                      puts the one in force at /etc/fedgate. One that is not good changes nothing
-//   keeper health      keeps this version for good when it has served for some seconds; a version
-//   on trial
-//                      that doesn't is left by a new start, and is not chosen any more when its
-//                      tries are spent
+//   keeper versions    judges the version on trial, then looks for an update (versions.hpp)
 //   keeper console     says on the console how things are, and again when that has changed
 //
 // A configuration is the file fedgate.conf and what it names (certificates, keys), in the folder
@@ -34,13 +31,18 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
 
+#include "appliance/image/files.hpp"
+#include "appliance/image/versions.hpp"
+
 namespace {
 
+using namespace appliance;
 namespace fs = std::filesystem;
 using Files = std::map<std::string, std::string>;  // name -> content
 
@@ -48,111 +50,17 @@ constexpr const char* kState = "/var/lib/appliance";
 constexpr const char* kInForce = "/var/lib/appliance/etc";
 constexpr const char* kNew = "/var/lib/appliance/etc.new";
 constexpr const char* kEtc = "/etc/fedgate";
-constexpr const char* kEsp = "/efi";
 constexpr const char* kCredentials = "/run/credentials/@system";
-constexpr const char* kRun = "/run/appliance";
 constexpr const char* kMain = "fedgate.conf";
 constexpr const char* kReadMe = "README.TXT";  // of the image: stays on the partition
+constexpr const char* kReset = "FACTORY-RESET";
 constexpr const char* kUser = "fedgate";
 constexpr std::size_t kFilesMax = 64;
 constexpr std::size_t kBytesMax = 1 << 20;
-constexpr std::size_t kAnswerMax = 64 << 10;
+constexpr unsigned kFreeMin = 2;  // percent of /var
 constexpr auto kPause = std::chrono::seconds(2);
-constexpr int kHealthyPolls = 3;                   // in turn: a version is kept
-constexpr auto kTrial = std::chrono::seconds(90);  // and has so long for it
-
-std::string read_text(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void sync_folder(const fs::path& folder) {
-    const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file < 0) return;
-    fsync(file);
-    close(file);
-}
-
-// On disk, or an error's text.
-std::string write_text(const fs::path& path, const std::string& text, mode_t mode) {
-    const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    if (file < 0) return path.string() + ": " + strerror(errno);
-    std::size_t done = 0;
-    ssize_t size = 0;
-    while (done < text.size() && (size = write(file, text.data() + done, text.size() - done)) > 0) {
-        done += static_cast<std::size_t>(size);
-    }
-    const bool is_kept = done == text.size() && fchmod(file, mode) == 0 && fsync(file) == 0;
-    const std::string fault = is_kept ? "" : path.string() + ": " + strerror(errno);
-    close(file);
-    return fault;
-}
-
-void tell(const std::string& name, const std::string& text) {
-    write_text(fs::path(kRun) / name, text + "\n", 0644);
-}
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// What a program prints, both ways, and its exit status (-1: it did not end by itself).
-// before: in the child, false ends it.
-struct Answer {
-    int status = -1;
-    std::string text;
-};
-
-template <typename Before>
-Answer answer_of(const std::vector<std::string>& command, Before before) {
-    Answer answer;
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) return answer;
-    const pid_t child = fork();
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
-        std::vector<char*> words;
-        for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
-        words.push_back(nullptr);
-        if (before()) execv(words[0], words.data());
-        std::fprintf(stderr, "%s: %s\n", words[0], strerror(errno));
-        _exit(127);
-    }
-    close(ends[1]);
-    std::array<char, 4096> block{};
-    ssize_t size = 0;
-    while ((size = read(ends[0], block.data(), block.size())) > 0) {
-        if (answer.text.size() < kAnswerMax)
-            answer.text.append(block.data(), static_cast<std::size_t>(size));
-    }
-    close(ends[0]);
-    int status = 0;
-    if (child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status))
-        answer.status = WEXITSTATUS(status);
-    return answer;
-}
-
-Answer answer_of(const std::vector<std::string>& command) {
-    return answer_of(command, [] { return true; });
-}
 
 // --- where a configuration comes from
-
-std::string device_of(const std::string& label) {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator("/sys/class/block", ignored)) {
-        if ((read_text(entry.path() / "uevent") + "\n").find("\nPARTNAME=" + label + "\n") !=
-            std::string::npos) {
-            return "/dev/" + entry.path().filename().string();
-        }
-    }
-    return {};
-}
-
-bool mount_esp(unsigned long flags) {
-    const std::string device = device_of("ESP");
-    return !device.empty() && mount(device.c_str(), kEsp, "vfat",
-                                    flags | MS_NODEV | MS_NOSUID | MS_NOEXEC, "umask=077") == 0;
-}
 
 // Regular files of a folder whose names begin so; without that beginning, but for the main one.
 std::string read_folder(const fs::path& folder, const std::string& beginning, Files& files) {
@@ -299,7 +207,26 @@ void write_resolvers() {
     write_text(fs::path(kRun) / "resolv.conf", text, 0644);
 }
 
+// Asked for by a file of this name beside a configuration: all that is kept goes, and the next
+// start is a first one. The wish goes last, so that a stop in between loses nothing of it.
+void reset_if_asked() {
+    if (!mount_esp(0)) return;
+    const fs::path wish = fs::path(kEsp) / kUser / kReset;
+    std::error_code ignored;
+    const bool is_asked = fs::exists(wish, ignored);
+    if (is_asked) {
+        for (const auto& entry : fs::directory_iterator("/var", ignored))
+            fs::remove_all(entry.path(), ignored);
+        sync();
+        fs::remove(wish, ignored);
+        sync();
+    }
+    umount(kEsp);
+    if (is_asked) reboot(RB_AUTOBOOT);
+}
+
 int configure() {
+    reset_if_asked();
     mkdir(kRun, 0755);
     mkdir("/var/lib", 0755);
     mkdir(kState, 0755);
@@ -312,70 +239,6 @@ int configure() {
         return 1;
     }
     return 0;
-}
-
-// --- is this version to be kept
-
-// VALUE of the word NAME=VALUE of the kernel's command line.
-std::string argument(const std::string& name) {
-    std::istringstream words(read_text("/proc/cmdline"));
-    for (std::string word; words >> word;) {
-        if (word.starts_with(name + "=")) return word.substr(name.size() + 1);
-    }
-    return {};
-}
-
-// The kernel file of this version while it is on trial: fedgate_VERSION+LEFT-DONE.efi, as
-// systemd-boot counts. Empty: it is not. The partition is mounted.
-fs::path trial_file() {
-    std::error_code ignored;
-    const std::string beginning = "fedgate_" + argument("fedgate.version") + "+";
-    for (const auto& entry : fs::directory_iterator(fs::path(kEsp) / "EFI/Linux", ignored)) {
-        if (entry.path().filename().string().starts_with(beginning)) return entry.path();
-    }
-    return {};
-}
-
-bool is_on_trial() {
-    if (!mount_esp(MS_RDONLY)) return false;
-    const bool found = !trial_file().empty();
-    umount(kEsp);
-    return found;
-}
-
-bool keep_version() {
-    if (!mount_esp(0)) return false;
-    std::error_code error;
-    const fs::path from = trial_file();
-    fs::rename(from, from.parent_path() / ("fedgate_" + argument("fedgate.version") + ".efi"),
-               error);
-    sync();
-    umount(kEsp);
-    return !error;
-}
-
-// It serves, and its control thread answers.
-bool is_healthy() {
-    return answer_of({"/usr/bin/systemctl", "is-active", "--quiet", "fedgated.service"}).status ==
-               0 &&
-           answer_of({"/usr/bin/fedctl", "status"}).status == 0;
-}
-
-int health() {
-    if (!is_on_trial()) return 0;
-    tell("trial", "on trial");
-    const auto end = std::chrono::steady_clock::now() + kTrial;
-    for (int healthy = 0; std::chrono::steady_clock::now() < end;) {
-        healthy = is_healthy() ? healthy + 1 : 0;
-        if (healthy == kHealthyPolls && keep_version()) {
-            tell("trial", "kept");
-            return 0;
-        }
-        std::this_thread::sleep_for(kPause);
-    }
-    sync();
-    reboot(RB_AUTOBOOT);
-    return 1;
 }
 
 // --- how things are
@@ -466,13 +329,24 @@ std::string configuration(bool& is_refused) {
     return "in force";
 }
 
+// Of /var: what can't be kept there is no reason to stop serving.
+std::string state_of_var() {
+    const std::string why = first_line(read_text(fs::path(kRun) / "var"));
+    if (!why.empty()) return "NOT KEPT, /var can't be used: " + why;
+    struct statvfs room{};
+    if (statvfs("/var", &room) != 0) return std::string("NOT KEPT, /var: ") + strerror(errno);
+    if ((room.f_flag & ST_RDONLY) != 0) return "NOT KEPT, /var has a fault and is read-only";
+    if (room.f_bavail * 100 < room.f_blocks * kFreeMin || room.f_favail == 0)
+        return "NOT KEPT, /var is full";
+    return "kept in /var";
+}
+
 std::string page() {
     const std::string unit =
         answer_of({"/usr/bin/systemctl", "show", "-p", "ActiveState,Result", "fedgated.service"})
             .text;
     const std::string state = value_of(unit, "ActiveState");
     const std::string slot = read_text(fs::path(kRun) / "slot");
-    const std::string var = first_line(read_text(fs::path(kRun) / "var"));
     const bool is_ready = state == "active";
     bool is_refused = false;
     const std::string configured = configuration(is_refused);
@@ -484,11 +358,13 @@ std::string page() {
     const std::string trial = first_line(read_text(fs::path(kRun) / "trial"));
     row("version",
         argument("fedgate.version") + ", slot " + slot + (trial.empty() ? "" : ", " + trial));
+    std::istringstream updates(read_text(fs::path(kRun) / "update"));
+    for (std::string line; std::getline(updates, line);) row("update", line);
     row("service", is_ready ? state : state + ", " + value_of(unit, "Result"));
     row("addresses", addresses());
     row("listening", listening());
     row("configuration", configured);
-    row("state", var.empty() ? "kept in /var" : "NOT KEPT, /var can't be used: " + var);
+    row("state", state_of_var());
     row("failed units", failed_units());
     row("next", is_refused                       ? "correct the file and start again"
                 : configured.starts_with("none") ? "put fedgate.conf into the folder fedgate of "
@@ -525,8 +401,8 @@ void show(const char* terminal, const std::string& text) {
 int main(int count, char** words) {
     const std::string verb = count == 2 ? words[1] : "";
     if (verb == "configure") return configure();
-    if (verb == "health") return health();
+    if (verb == "versions") keep_versions();
     if (verb == "console") console();
-    std::fputs("usage: keeper configure | health | console\n", stderr);
+    std::fputs("usage: keeper configure | versions | console\n", stderr);
     return 2;
 }

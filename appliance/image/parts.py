@@ -1,5 +1,6 @@
 """What an image is made of, made the same each time: hash tree, initial file system, kernel file, disk."""
 import hashlib
+import os
 import pathlib
 import re
 import stat
@@ -8,6 +9,7 @@ import subprocess
 import uuid
 
 SECTOR, MIB = 512, 1 << 20
+HEAD_BYTES = 4096    # of an update: appliance/image/update_file.hpp
 NAMESPACE = uuid.UUID("5a3d5f9e-6f4e-4a65-9a53-0d1f0c9a7f11")    # of all identifiers that are made of a name
 TYPE_ESP, TYPE_LINUX = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 # Label, type, MiB. The first begins at 1 MiB.
@@ -36,6 +38,12 @@ def text_of(*command, **options):
     return run(*command, **options).decode().strip()
 
 
+def kept():
+    """The folder of what outlives a build, as in tests/setup."""
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(os.environ.get("FEDGATE_CACHE") or pathlib.Path(cache) / "fedgate")
+
+
 def identifier(*words):
     return str(uuid.uuid5(NAMESPACE, "/".join(words)))
 
@@ -50,12 +58,13 @@ def size_of(label):
     return next(size * MIB for name, _, size in PARTITIONS if name == label)
 
 
-def os_release(version):
-    return (f'NAME="Fedgate appliance"\nID=fedgate\nID_LIKE=debian\nVERSION_ID="{version}"\n'
-            f'PRETTY_NAME="Fedgate appliance {version}"\nIMAGE_ID=fedgate\nIMAGE_VERSION="{version}"\n')
+def os_release(version, order=None):
+    """order: what the boot loader compares, of two kernel files."""
+    return (f'NAME="Fedgate appliance"\nID=fedgate\nID_LIKE=debian\nVERSION_ID="{order or version}"\n'
+            f'PRETTY_NAME="Fedgate appliance {version}"\nIMAGE_ID=fedgate\nIMAGE_VERSION="{order or version}"\n')
 
 
-def make_verity(image, tree, version):
+def make_verity(image, tree, version, serial):
     """The hash tree of a root; returns the command line that names it."""
     tree.unlink(missing_ok=True)
     with open(image, "rb") as file:
@@ -67,7 +76,7 @@ def make_verity(image, tree, version):
     root_hash = re.search(r"Root hash:\s*([0-9a-f]{64})", told)[1]
     tree.chmod(0o644)
     run("veritysetup", "verify", image, tree, root_hash)
-    return (f"{COMMAND_LINE} fedgate.version={version} fedgate.blocks={image.stat().st_size // 4096} fedgate.salt={salt} "
+    return (f"{COMMAND_LINE} fedgate.version={version} fedgate.serial={serial} fedgate.blocks={image.stat().st_size // 4096} fedgate.salt={salt} "
             f"fedgate.hash={root_hash} fedgate.uuid={name.replace('-', '')}")
 
 
@@ -106,6 +115,52 @@ def make_kernel_file(stub, sections, target, epoch):
     struct.pack_into("<I", content, head + 8, epoch)
     struct.pack_into("<I", content, head + 24 + 64, 0)
     target.write_bytes(content)
+
+
+def signing_key(path):
+    """Of updates: Ed25519, made when it is not there. Returns the public half, in hex."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", path)
+        path.chmod(0o600)
+    return run("openssl", "pkey", "-in", path, "-pubout", "-outform", "DER")[-32:].hex()
+
+
+def make_update(target, version, serial, contents, key, work):
+    """contents: files for root, verity, kernel. key: None leaves the signature out."""
+    text = f"fedgate update 1\nversion {version}\nserial {serial}\n"
+    for name in ("root", "verity", "kernel"):
+        data = contents[name].read_bytes()
+        text += f"{name} {len(data)} {hashlib.sha256(data).hexdigest()}\n"
+    if key:
+        plain = work / "update.text"
+        plain.write_text(text)
+        text += f"signature {run('openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', key, '-in', plain).hex()}\n"
+    with open(target, "wb") as file:
+        file.write(text.encode().ljust(HEAD_BYTES, b"\0"))
+        for name in ("root", "verity", "kernel"):
+            file.write(contents[name].read_bytes())
+        file.write(bytes(-file.tell() % SECTOR))    # it may be used as a disk
+
+
+def secure_boot_keys(folder):
+    """One's own, for machines that shall start nothing else; made when they are not there."""
+    if (folder / "db.auth").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, by in (("PK", "PK"), ("KEK", "PK"), ("db", "KEK")):
+        run("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "7300", "-sha256", "-subj", f"/CN=Fedgate {name}",
+            "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
+        (folder / f"{name}.key").chmod(0o600)
+        guid = ("-g", identifier("secure boot"))
+        run("cert-to-efi-sig-list", *guid, folder / f"{name}.crt", folder / f"{name}.esl")
+        run("sign-efi-sig-list", *guid, "-k", folder / f"{by}.key", "-c", folder / f"{by}.crt", name, folder / f"{name}.esl",
+            folder / f"{name}.auth")
+
+
+def sign_program(path, folder):
+    """For the firmware, in place."""
+    run("sbsign", "--key", folder / "db.key", "--cert", folder / "db.crt", "--output", path, path)
 
 
 def write_sparse(disk, offset, content):

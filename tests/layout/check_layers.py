@@ -24,7 +24,7 @@ SYSTEM_IO = re.compile(r"<(liburing|wolfssl/ssl|sys/|netinet/|arpa/|netdb|poll|t
 # Package -> the only files that may include it (folders or path prefixes).
 DOORS = {
     "liburing": ("core/run",), "unbound": ("net/resolver",), "microhttpd": ("appliance/admin/http",),
-    "wolfssl": ("net", "core/base/hash"), "sqlite3": ("appliance/store",),
+    "wolfssl": ("net", "core/base/hash", "appliance/image/update_file"), "sqlite3": ("appliance/store",),
     "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx",),
     "seccomp": ("appliance/main/fence",),
 }
