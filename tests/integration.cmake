@@ -24,3 +24,6 @@ endforeach()
 
 # The conversation that appliance/quickstart shows.
 add_integration_test(quickstart ${PROJECT_SOURCE_DIR}/appliance/quickstart.py --once)
+
+# The first time it fetches Debian's packages.
+set_tests_properties(integration/image_test PROPERTIES TIMEOUT 600)

@@ -204,13 +204,14 @@ void mount_var(char slot) {
     write_text("/run/appliance/slot", name);
 }
 
-// The machine's name for itself, made at its first start.
+// The machine's name for itself, made at its first start. With a full /var it is for this start
+// only.
 void bind_machine_id() {
-    constexpr const char* kPath = "/root/var/lib/appliance/machine-id";
+    const char* path = "/root/var/lib/appliance/machine-id";
     mkdir("/root/var/lib", 0755);
     mkdir("/root/var/lib/appliance", 0755);
-    Text id;
-    read_text(kPath, id);
+    Text id, kept;
+    read_text(path, id);
     if (std::strlen(id) != 32) {
         unsigned char bytes[16];
         MUST("random numbers", getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
@@ -219,9 +220,14 @@ void bind_machine_id() {
         bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
         for (int i = 0; i < 16; ++i) std::snprintf(id + 2 * i, 3, "%02x", bytes[i]);
         std::strcat(id, "\n");
-        write_text(kPath, id);
+        write_text(path, id);
+        read_text(path, kept);
+        if (std::strlen(kept) != 32) {
+            path = "/run/appliance/machine-id";
+            write_text(path, id);
+        }
     }
-    MUST("machine-id", mount(kPath, "/root/etc/machine-id", nullptr, MS_BIND, nullptr) == 0);
+    MUST("machine-id", mount(path, "/root/etc/machine-id", nullptr, MS_BIND, nullptr) == 0);
 }
 
 void become_systemd() {

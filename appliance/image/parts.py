@@ -64,6 +64,16 @@ def os_release(version, order=None):
             f'PRETTY_NAME="Fedgate appliance {version}"\nIMAGE_ID=fedgate\nIMAGE_VERSION="{order or version}"\n')
 
 
+def make_squashfs(folder, image, level):
+    image.unlink(missing_ok=True)
+    run("mksquashfs", folder, image, "-noappend", "-all-root", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", level,
+        "-no-progress", "-quiet")
+    with open(image, "ab") as file:
+        file.write(bytes(-file.tell() % 4096))
+    if image.stat().st_size > size_of("root-a"):
+        raise Fault(f"the root has {image.stat().st_size} bytes, and its partition {size_of('root-a')}")
+
+
 def make_verity(image, tree, version, serial):
     """The hash tree of a root; returns the command line that names it."""
     tree.unlink(missing_ok=True)

@@ -15,8 +15,8 @@
 namespace fedgate {
 namespace {
 
-// Never called by us or a library of ours. By name: a machine that has not all of them has no number
-// for some.
+// Never called by us or a library of ours. By name: a machine that has not all of them has no
+// number for some.
 constexpr const char* kNever[] = {
     // a ring that has no fence (core/run/uring_fence.hpp)
     "io_uring_setup",
@@ -36,17 +36,23 @@ constexpr const char* kNever[] = {
     "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
     // memory that is run without being a file, and other rules for memory
     "memfd_create", "memfd_secret", "personality", "uselib"};
-constexpr const char* kOfProcesses[] = {"execve",           "execveat",          "fork",
-                                        "vfork",            "ptrace",            "process_vm_readv",
-                                        "process_vm_writev", "process_madvise",  "pidfd_getfd",
+constexpr const char* kOfProcesses[] = {"execve",
+                                        "execveat",
+                                        "fork",
+                                        "vfork",
+                                        "ptrace",
+                                        "process_vm_readv",
+                                        "process_vm_writev",
+                                        "process_madvise",
+                                        "pidfd_getfd",
                                         "kcmp"};
 constexpr std::uint64_t kNamespaces[] = {CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNS, CLONE_NEWNET,
                                          CLONE_NEWIPC,  CLONE_NEWCGROUP, CLONE_NEWUTS};
 constexpr std::uint64_t kSocketTypes = 0xf;  // the rest are flags
 constexpr std::uint64_t kSocketPacket = 10;  // SOCK_PACKET: an old name of AF_PACKET
 
-// Arguments are compared with all their 64 bits, also where the kernel looks at 32 only: a rule must
-// not be got round by bits that it does not look at.
+// Arguments are compared with all their 64 bits, also where the kernel looks at 32 only: a rule
+// must not be got round by bits that it does not look at.
 class Filter {
 public:
     Filter() : context_(seccomp_init(SCMP_ACT_ALLOW), seccomp_release) {
@@ -89,7 +95,8 @@ void deny_processes(Filter& filter) {
     filter.deny("clone", {bits(0, CLONE_THREAD, 0)});
 }
 
-// What clone3 is asked for is in memory, which a filter does not see. The C library takes clone then.
+// What clone3 is asked for is in memory, which a filter does not see. The C library takes clone
+// then.
 void deny_namespaces(Filter& filter) {
     for (const std::uint64_t one : kNamespaces) filter.deny("clone", {bits(0, one, one)});
     filter.deny("clone3", {}, SCMP_ACT_ERRNO(ENOSYS));

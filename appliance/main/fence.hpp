@@ -1,8 +1,8 @@
-// The process gives up what Fedgate has no need of, so that whoever takes it over with what he sends
-// has little of it: no program, no other process, no new ring, no memory that is written and run,
-// no raw socket, nothing of the kernel's that is a superuser's. Denied with EPERM, for all threads,
-// those to come as well, and for good; systemd's filter (fedgated.service) stands round it and can't
-// deny new rings, since we need ours.
+// The process gives up what Fedgate has no need of, so that whoever takes it over with what he
+// sends has little of it: no program, no other process, no new ring, no memory that is written and
+// run, no raw socket, nothing of the kernel's that is a superuser's. Denied with EPERM, for all
+// threads, those to come as well, and for good; systemd's filter (fedgated.service) stands round it
+// and can't deny new rings, since we need ours.
 #pragma once
 
 #include "core/base/error.hpp"
@@ -12,8 +12,8 @@ namespace fedgate {
 // Control thread, after the last ring was made.
 [[nodiscard]] Result<void> fence_process();
 
-// A sanitizer's check for leaks is a process that traces this one, and a program writes its reports:
-// such a build, and no other, keeps them.
+// A sanitizer's check for leaks is a process that traces this one, and a program writes its
+// reports: such a build, and no other, keeps them.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kKeepsProcesses = true;
 #else

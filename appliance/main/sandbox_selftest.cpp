@@ -68,15 +68,16 @@ void try_processes(std::vector<Row>& rows) {
     rows.push_back({"another program (execve)", error_of(execve(nobody, none, none))});
     rows.push_back({"another program (execveat)", error_of_call(SYS_execveat)});
 #ifdef SYS_fork
-    rows.push_back({"another process (fork)", error_of_child(static_cast<pid_t>(syscall(SYS_fork)))});
+    rows.push_back(
+        {"another process (fork)", error_of_child(static_cast<pid_t>(syscall(SYS_fork)))});
 #endif
     rows.push_back({"another process (vfork)", error_of_child(vfork())});
     rows.push_back({"another process (clone)",
                     error_of_child(static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))});
     rows.push_back({"tracing a process (ptrace)", error_of_call(SYS_ptrace)});
     rows.push_back({"reading a process (process_vm_readv)", error_of_call(SYS_process_vm_readv)});
-    rows.push_back({"writing to a process (process_vm_writev)",
-                    error_of_call(SYS_process_vm_writev)});
+    rows.push_back(
+        {"writing to a process (process_vm_writev)", error_of_call(SYS_process_vm_writev)});
     rows.push_back({"descriptors of a process (pidfd_getfd)", error_of_call(SYS_pidfd_getfd)});
 }
 
@@ -132,13 +133,14 @@ void try_memory_and_sockets(std::vector<Row>& rows) {
     rows.push_back({"a raw socket, IPv4", error_of_socket(AF_INET, SOCK_RAW)});
     rows.push_back({"a raw socket, IPv6", error_of_socket(AF_INET6, SOCK_RAW)});
     rows.push_back({"a packet socket", error_of_socket(AF_PACKET, SOCK_DGRAM)});
-    rows.push_back({"a socket of the kernel's ciphers (AF_ALG)",
-                    error_of_socket(AF_ALG, SOCK_SEQPACKET)});
-    rows.push_back({"a socket of the machine's host (AF_VSOCK)",
-                    error_of_socket(AF_VSOCK, SOCK_STREAM)});
+    rows.push_back(
+        {"a socket of the kernel's ciphers (AF_ALG)", error_of_socket(AF_ALG, SOCK_SEQPACKET)});
+    rows.push_back(
+        {"a socket of the machine's host (AF_VSOCK)", error_of_socket(AF_VSOCK, SOCK_STREAM)});
     // The kernel looks at 32 bits of it, a filter at 64.
-    rows.push_back({"a raw socket, with bits that nobody looks at",
-                    error_of(syscall(SYS_socket, AF_INET | (1LL << 40), SOCK_RAW | (1LL << 40), 1))});
+    rows.push_back(
+        {"a raw socket, with bits that nobody looks at",
+         error_of(syscall(SYS_socket, AF_INET | (1LL << 40), SOCK_RAW | (1LL << 40), 1))});
 }
 
 std::vector<Row> try_all(UringLoop& loop) {
@@ -146,8 +148,9 @@ std::vector<Row> try_all(UringLoop& loop) {
     rows.push_back({"a new ring (io_uring_setup)", error_of_call(SYS_io_uring_setup)});
     rows.push_back({"registering files with a ring (io_uring_register)",
                     error_of(syscall(SYS_io_uring_register, -1, IORING_REGISTER_FILES, -1, -1))});
-    rows.push_back({"lifting a ring's fence (io_uring_register)",
-                    error_of(syscall(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS, -1, -1))});
+    rows.push_back(
+        {"lifting a ring's fence (io_uring_register)",
+         error_of(syscall(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS, -1, -1))});
     for (const RingTrial& trial : loop.try_fence())
         rows.push_back({std::string(trial.what), trial.error});
     if (!kKeepsProcesses) try_processes(rows);
@@ -160,7 +163,8 @@ int print(const std::vector<Row>& rows) {
     std::size_t denied = 0;
     for (const Row& row : rows) {
         denied += is_denied(row) ? 1U : 0U;
-        std::printf("  %-54s %s%s\n", row.what.c_str(), is_denied(row) ? "denied: " : "NOT DENIED: ",
+        std::printf("  %-54s %s%s\n", row.what.c_str(),
+                    is_denied(row) ? "denied: " : "NOT DENIED: ",
                     row.error == 0 ? "it was done" : std::strerror(row.error));
     }
     if (kKeepsProcesses) std::puts("This build keeps processes and tracing for its sanitizer.");

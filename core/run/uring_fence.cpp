@@ -10,10 +10,10 @@
 namespace fedgate {
 namespace {
 
-// Multishot is a flag of the operation, not of the entry; the time limit of a wait is an argument of
-// io_uring_enter since Linux 5.11, and no operation.
+// Multishot is a flag of the operation, not of the entry; the time limit of a wait is an argument
+// of io_uring_enter since Linux 5.11, and no operation.
 constexpr std::array<std::uint8_t, 9> kOperations = {
-    IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_RECV,     IORING_OP_RECVMSG,     IORING_OP_SEND,
+    IORING_OP_ACCEPT,  IORING_OP_CONNECT,  IORING_OP_RECV, IORING_OP_RECVMSG,     IORING_OP_SEND,
     IORING_OP_SENDMSG, IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_ASYNC_CANCEL};
 constexpr std::uint8_t kEntryFlags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
 // A listener for datagrams may be configured at any time, and brings its buffers.
@@ -98,13 +98,14 @@ std::vector<RingTrial> try_fence_of(io_uring& ring) {
     std::vector<RingTrial> all;
     all.push_back({"opening a file by a ring (OPENAT)", error_of(ring, open)});
     all.push_back({"opening a socket by a ring (SOCKET)", error_of(ring, socket)});
-    all.push_back({"removing a file by a ring (UNLINKAT)",
-                   error_of(ring, entry(IORING_OP_UNLINKAT))});
+    all.push_back(
+        {"removing a file by a ring (UNLINKAT)", error_of(ring, entry(IORING_OP_UNLINKAT))});
     all.push_back({"writing to a file by a ring (WRITE)", error_of(ring, entry(IORING_OP_WRITE))});
     all.push_back(try_the_others(ring));
     all.push_back({"a flag that is not used (IO_LINK)", error_of(ring, linked)});
     const int personality = io_uring_register_personality(&ring);
-    all.push_back({"registering rights with a ring (REGISTER_PERSONALITY)", std::max(-personality, 0)});
+    all.push_back(
+        {"registering rights with a ring (REGISTER_PERSONALITY)", std::max(-personality, 0)});
     return all;
 }
 
