@@ -11,6 +11,9 @@
 
 namespace fedgate::gateway {
 
+// A SIP URI of a JID, every byte of it escaped.
+constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;
+
 // An enforced JID and what the other side and the rules want to know of it.
 struct AddressView {
     xml::Jid jid;

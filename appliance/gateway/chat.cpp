@@ -10,7 +10,6 @@
 namespace fedgate::gateway {
 namespace {
 
-constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;
 constexpr std::size_t kImdnBytes = 2'048;
 // Of one IMDN that is taken: its Message-ID, what that carries, and two JIDs.
 constexpr std::size_t kDocumentNamesBytes = 2 * kReceiptIdBytes + 3 * xml::kJidBytes;

@@ -6,8 +6,8 @@ namespace fedgate::gateway {
 namespace {
 
 // Every byte of a JID escaped.
-constexpr std::size_t kUriBytes = 3 * xml::kJidBytes + 64;
-constexpr std::size_t kOtherBytes = 4 * xml::kJidBytes + 2 * kUriBytes;
+constexpr std::size_t kEscapedUriBytes = 3 * xml::kJidBytes + 64;
+constexpr std::size_t kOtherBytes = 4 * xml::kJidBytes + 2 * kEscapedUriBytes;
 
 }  // namespace
 

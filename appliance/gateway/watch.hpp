@@ -42,7 +42,7 @@ enum class Debt : std::uint8_t {
     kAnswer = 8,     // to a probe: nothing is known
     kEnd = 16,       // `unsubscribed`, once the store has it
     kError = 32,     // instead: status and fault
-    kReassure = 64,  // plain `unavailable`: the note of kOutage is true no longer
+    kReassure = 64,  // plain `unavailable`: what he may have heard is true no longer
 };
 
 // Which resources of the XMPP user are there: as much as it takes to know when the last one goes
@@ -144,6 +144,7 @@ struct Watch final : private TimerOwner {
     bool unsaved : 1 = false;      // the store had no room for the row's last change
     bool listed : 1 = false;       // in Watches::unstored_
     bool unheard : 1 = false;      // what he was told was lost on the way: it is said again
+    bool restored : 1 = false;     // by a row, and nothing was heard since
     bool outage_told : 1 = false;  // kOutage was paid, and nothing was heard since
 
 private:

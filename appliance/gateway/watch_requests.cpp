@@ -11,7 +11,6 @@ namespace {
 using A = sip::SubscriberActions;
 
 constexpr Bytes kPresencePackage = "presence";
-constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;  // every byte of a JID escaped
 
 // A tag of ours has the watch's place in the slab, and behind that what only we know.
 sip::TokenRandom random_part(std::uint32_t place, std::uint64_t secret) {
@@ -224,6 +223,7 @@ void Watches::take_state(Watch& watch, const Pair& pair, const sip::Message& not
         return run(watch, watch.subscriber.on_notify(says, now()));
     }
     watch.eager = false;
+    const bool begins = watch.subscriber.state() != sip::SubscriberState::kActive;
     const Bytes document = has_document ? notify.body : Bytes();
     const Bytes language =
         first_language_tag(notify.value(sip::HeaderName::kContentLanguage));  // PRES-8
@@ -236,7 +236,9 @@ void Watches::take_state(Watch& watch, const Pair& pair, const sip::Message& not
         watch.waiting().document = document;
         watch.waiting().language = language;
     } else if (says.is("active")) {  // PRES-32
+        if (begins && document.empty()) forget_state(watch);
         show(watch, pair, document, language);
+        watch.restored = false;
     }
 }
 

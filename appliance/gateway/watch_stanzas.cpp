@@ -13,12 +13,12 @@ constexpr std::size_t kOutageTextBytes = 512;
 constexpr Duration kRepeatAfter = std::chrono::seconds(60);  // sooner when the partner is back
 // What is in doubt was on a way that broke; there is another, which nobody may have news of.
 constexpr Duration kRepeatDoubtAfter = std::chrono::seconds(2);
-constexpr int kTokenIndexBits = 24;
-static_assert(kWatches <= 1U << kTokenIndexBits);
+constexpr int kWatchIndexBits = 24;
+static_assert(kWatches <= 1U << kWatchIndexBits);
 
 PresenceToken token_of(const Watch& watch) {
     const PresenceToken generation = watch.self.generation;
-    const PresenceToken own = (generation << kTokenIndexBits) | watch.self.index;
+    const PresenceToken own = (generation << kWatchIndexBits) | watch.self.index;
     return kWatchToken | (own & (kWatchToken - 1));
 }
 
@@ -291,7 +291,7 @@ void Watches::tell_announced(const Watch& watch, const Pair& pair, Bytes to) {
 // What he was told is lost, or may be: the partner could not be reached. All of it again, for
 // nobody there asks by himself when only the way was broken.
 void Watches::on_unsent(PresenceToken token, bool in_doubt) {
-    Watch* watch = slab_.find_at(token & ((1U << kTokenIndexBits) - 1));
+    Watch* watch = slab_.find_at(token & ((1U << kWatchIndexBits) - 1));
     if (watch == nullptr || is_gone(*watch) || token_of(*watch) != token) return;
     if (!watch->is_granted()) return;
     watch->unheard = true;
@@ -356,13 +356,22 @@ void Watches::show(Watch& watch, const Pair& pair, Bytes document, Bytes languag
     watch.outage_told = false;
 }
 
+// PRES-18: a new dialog that knows nothing of the contact. What was told in the last one is true no
+// longer; and of a process that was killed, the row may not have all that was told.
+void Watches::forget_state(Watch& watch) {
+    if (watch.leaving || watch.resting || !watch.is_granted()) return;
+    watch.owe(Debt::kTakeBack);
+    if (watch.restored) watch.owe(Debt::kReassure);
+}
+
 void Watches::answer_prober(Watch& watch, const Pair& pair) {
     const std::string prober = std::exchange(watch.rest->prober, {});
     if (!prober.empty()) tell_announced(watch, pair, prober);
 }
 
-// `unavailable` for all that was told; where that is because of us with the reason.
-void Watches::take_back(Watch& watch, const Pair& pair) {
+// `unavailable` for all that was told; where that is because of us with the reason. True: he has
+// heard one.
+bool Watches::take_back(Watch& watch, const Pair& pair) {
     Note note;
     char memory[kOutageTextBytes];
     if (watch.owes(Debt::kOutage)) {
@@ -387,9 +396,10 @@ void Watches::take_back(Watch& watch, const Pair& pair) {
         return told = true;
     };
     static_cast<void>(watch.announced.take_back(send));
-    if (!watch.owes(Debt::kOutage)) return;
+    if (!watch.owes(Debt::kOutage)) return told;
     if (!told) static_cast<void>(send(Presence()));
     watch.outage_told = true;
+    return true;
 }
 
 // PRES-36, PRES-39.
@@ -414,7 +424,7 @@ bool Watches::pay(Watch& watch) {
     if (!host_.has_room()) return false;
     const Pair pair(watch);
     if (watch.owes(Debt::kTakeBack)) {
-        take_back(watch, pair);
+        if (take_back(watch, pair)) watch.forgive(Debt::kReassure);
         watch.forgive(Debt::kTakeBack);
         watch.forgive(Debt::kOutage);
         keep_if_changed(watch);

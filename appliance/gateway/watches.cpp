@@ -322,6 +322,7 @@ void Watches::restore(const store::Row& row) {
     watch->announced.restore(row.detail.substr(std::min<std::size_t>(row.detail.size(), 1)));
     watch->saved = static_cast<std::uint32_t>(host_.keys().make({row.detail}).low);
     watch->eager = watch->wanted;
+    watch->restored = true;
     if (!sweep_timer_.armed()) {
         host_.shard().loop().timers().arm(sweep_timer_, now() + kSweepTick);
     }

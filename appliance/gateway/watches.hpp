@@ -147,6 +147,7 @@ private:
     void note_prober(Watch&, Bytes prober);
     [[nodiscard]] bool pay(Watch&);
     void show(Watch&, const Pair&, Bytes document, Bytes language);
+    static void forget_state(Watch&);
     void answer_prober(Watch&, const Pair&);
     void tell_announced(const Watch&, const Pair&, Bytes to);
     // `token`: for what counts as said only when it went.
@@ -159,7 +160,7 @@ private:
     void note_there(Watch&, Bytes resource);
     void repeat(Watch&);
     void say_error(const Watch&, const Pair&);
-    void take_back(Watch&, const Pair&);
+    bool take_back(Watch&, const Pair&);
     [[nodiscard]] bool shows_notes(const Pair&) const;
 
     [[nodiscard]] Instant now() const;

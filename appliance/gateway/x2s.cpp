@@ -17,8 +17,7 @@ constexpr std::size_t kRecordFrontBytes = 2'048;   // domain and proof, before t
 constexpr Bytes kMucNamespace = "http://jabber.org/protocol/muc";
 constexpr double kBurstSeconds = 3;  // S2S-65
 constexpr double kSubscribeBurst = 10;
-constexpr std::size_t kIdBytesMax = 1'024;                   // a longer id is taken as none
-constexpr std::size_t kUriBytes = 2 * xml::kJidBytes + 256;  // every byte of a JID escaped
+constexpr std::size_t kIdBytesMax = 1'024;  // a longer id is taken as none
 
 double per_second(const config::Rate& rate) {
     if (rate.none() || rate.per <= Duration::zero()) return 0;

@@ -684,6 +684,38 @@ TEST(Watches, WhoIsGoneIsSaidAgainAfterARestart) {  // PRES-14
     scene.quiet(2);
 }
 
+// The contact has gone while nobody was subscribed, and his server has nothing of him: what was
+// told before is true no longer. Of what the row may lack, the user is told, too.
+TEST(Watches, WhoWentBetweenTwoDialogsIsGone) {  // PRES-18
+    for (const bool is_kept : {true, false}) {
+        const auto disk = test::make_store();
+        {
+            WatchScene scene({}, 1, disk.get());
+            scene.stanza("subscribe");
+            scene.notify(scene.subscribe(1), "active;expires=3600",
+                         is_kept ? pidf({{"desk", kOpen}}) : "");
+            scene.sent(is_kept ? 2 : 1);
+            scene.world.pass(1s);
+            disk->crash([] { return true; });
+        }
+        disk->restart();
+        WatchScene scene({}, 1, disk.get());
+        const std::string first = scene.subscribe(1);
+        scene.notify(first, "pending;expires=3600");
+        scene.quiet(0);
+        scene.notify(first, "active;expires=3600");
+        EXPECT_EQ(scene.sent(1), is_kept ? kDeskGone
+                                         : "<presence from='romeo@sip.example' "
+                                           "to='juliet@xmpp.example' type='unavailable'/>");
+        scene.notify(first, "active;expires=3600");
+        scene.quiet(1);
+        scene.notify(first, "active;expires=3600", pidf({{"desk", kOpen}}));
+        EXPECT_EQ(scene.sent(2), kDesk);
+        scene.notify(first, "active;expires=3600");
+        scene.quiet(2);
+    }
+}
+
 // However many come and go.
 TEST(Watches, WhoIsGoneIsBounded) {
     const auto disk = test::make_store();

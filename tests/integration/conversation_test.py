@@ -42,7 +42,8 @@ class Conversations(PeerTest):
                 if result:
                     raise result
         if any(results):
-            print(world.logs(), flush=True)
+            # Before the logs: what shows only the beginning of a long output has to show this.
+            print(*filter(None, results), world.logs(), sep="\n\n", flush=True)
 
 
 class ProsodyKamailio(Conversations):
