@@ -3,20 +3,20 @@
 #include <cstring>
 #include <type_traits>
 
+#include "appliance/edge/context.hpp"
+
 namespace fedgate::edge {
 
 namespace {
 
-constexpr std::uint32_t kKind = static_cast<std::uint32_t>(link::RecordKind::kCarrier);
-// Another shard's mailbox was full: how soon to try again.
-constexpr Duration kMailboxRetry = 1ms;
+constexpr std::uint32_t kCarrierKind = static_cast<std::uint32_t>(link::RecordKind::kCarrier);
 
 }  // namespace
 
 Carriers::Carriers(Shard& shard, CarriersOwner& owner)
     : shard_(shard), owner_(owner), again_(*this) {
     static_assert(std::is_trivially_copyable_v<Record>);
-    shard.set_handler(kKind, *this);
+    shard.set_handler(kCarrierKind, *this);
 }
 
 void Carriers::up(std::uint32_t pair_shard, Bytes our, Bytes their, std::uint64_t stream,
@@ -49,8 +49,7 @@ void Carriers::fail(const Carrier& carrier) {
 bool Carriers::try_say(std::uint32_t to, Record record, Bytes our, Bytes their, Bytes stanza) {
     record.our_size = static_cast<std::uint32_t>(our.size());
     record.their_size = static_cast<std::uint32_t>(their.size());
-    return shard_.send(
-        to, kKind, {{reinterpret_cast<const char*>(&record), sizeof record}, our, their, stanza});
+    return shard_.send(to, kCarrierKind, {bytes_of(record), our, their, stanza});
 }
 
 void Carriers::say(std::uint32_t to, const Record& record, Bytes our, Bytes their) {

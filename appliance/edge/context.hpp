@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "appliance/edge/certificates.hpp"
@@ -20,6 +21,19 @@ namespace fedgate::edge {
 
 // `id` of our pings: this and a number.
 constexpr Bytes kPingId = "fedgate-ping-";
+
+// Room in the input buffer of a connection besides one stanza of the largest size.
+constexpr std::size_t kInputSlackBytes = 16'384;
+constexpr Duration kWriteTimeout = 30s;  // S2S-66: unsent bytes without progress
+constexpr Duration kUnreadRetry = 50ms;  // how soon to look again whether our answers have gone
+constexpr Duration kMailboxRetry = 1ms;  // and again when another shard's mailbox was full
+
+// A record between shards, as the bytes that it is; views into it.
+template <typename Record>
+[[nodiscard]] Bytes bytes_of(const Record& record) {
+    static_assert(std::is_trivially_copyable_v<Record>);
+    return {reinterpret_cast<const char*>(&record), sizeof record};
+}
 
 struct Context {
     Context(Shard& on, net::Resolver& names, link::GatewayDoor& door)

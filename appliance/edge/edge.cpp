@@ -16,8 +16,6 @@ constexpr std::size_t kInStreamsMax = 10'000'000;
 // Idle out-streams and finished objects are put away this often.
 constexpr Duration kSweep = 1s;
 constexpr Duration kDrainSweep = 10ms;
-// Another shard's mailbox was full: how soon to try again.
-constexpr Duration kMailboxRetry = 1ms;
 // That answers wait, unless it is told again: a mailbox may have had no room for the end of it.
 constexpr Duration kAnswersWaitMax = 3 * kAnswersToldEvery;
 
@@ -28,10 +26,6 @@ struct PairRecord {
     std::uint32_t our_size;
     std::uint32_t their_size;
 };
-
-Bytes bytes_of(const auto& record) {
-    return {reinterpret_cast<const char*>(&record), sizeof record};
-}
 
 const char* name_of(xml::Proof proof) {
     switch (proof) {

@@ -12,13 +12,10 @@ namespace fedgate::edge {
 
 namespace {
 
-constexpr std::size_t kInputSlackBytes = 16'384;
 // S2S-17: how long the answer to a ping may take.
 constexpr Duration kPongWait = 30s;
-// Of answers that the peer has not read; how soon to look again; how long without progress.
+// Of answers that the peer has not read.
 constexpr std::size_t kUnreadBytes = limits::kUnsentBytes / 2;
-constexpr Duration kUnreadRetry = 50ms;
-constexpr Duration kWriteTimeout = 30s;
 // How often to look what has left of what is carried: nobody tells.
 constexpr Duration kCarryTick = 2ms;
 

@@ -14,12 +14,8 @@ namespace {
 
 using Cause = xml::StreamEnd::Cause;
 
-// Room in the input buffer besides one stanza of the largest size.
-constexpr std::size_t kInputSlackBytes = 16'384;
 constexpr std::uint16_t kServerPort = 5269;
 constexpr std::uint16_t kDirectTlsPort = 5270;
-// How soon to look again whether our answers have gone.
-constexpr Duration kUnreadRetry = 50ms;
 
 link::Fault fault_of(const xml::StreamEnd& end) {
     switch (end.cause) {

@@ -24,10 +24,6 @@ struct AnswerRecord {
     xml::Verdict verdict;
 };
 
-Bytes bytes_of(const auto& record) {
-    return {reinterpret_cast<const char*>(&record), sizeof record};
-}
-
 }  // namespace
 
 Inquiries::Inquiries(Context& context, DoorGuard& guard, InquiriesOwner& owner)

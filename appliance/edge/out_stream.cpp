@@ -21,8 +21,6 @@ constexpr std::size_t kPingsMax = 32;
 // has confirmed the bytes, or the connection would be over, is not held in doubt then.
 constexpr Duration kPatience = 30s;
 constexpr Duration kHostConfirmed = kTcpUserTimeout + 5s;
-// S2S-66: unsent bytes without progress.
-constexpr Duration kWriteTimeout = 30s;
 constexpr Duration kTick = 1s;
 // Room among the unacknowledged comes when what was written leaves, which nobody tells.
 constexpr Duration kRoomTick = 2ms;

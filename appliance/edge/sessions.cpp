@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "appliance/edge/context.hpp"
 #include "core/base/hash.hpp"
 
 namespace fedgate::edge {
 
 namespace {
 
-constexpr std::uint32_t kKind = static_cast<std::uint32_t>(link::RecordKind::kSession);
-constexpr std::uint32_t kMark = static_cast<std::uint32_t>(link::RecordKind::kSessionMark);
-// Another shard's mailbox was full: how soon to try again.
-constexpr Duration kMailboxRetry = 1ms;
+constexpr std::uint32_t kSessionKind = static_cast<std::uint32_t>(link::RecordKind::kSession);
+constexpr std::uint32_t kSessionMark = static_cast<std::uint32_t>(link::RecordKind::kSessionMark);
 // At a bound this part of it is forgotten at once.
 constexpr std::size_t kPartForgotten = 8;
 
@@ -39,8 +38,9 @@ Bytes their_domain(Bytes pairs) {
 
 Sessions::Sessions(Shard& shard, SessionsOwner& owner)
     : shard_(shard), owner_(owner), again_(*this) {
-    shard.set_handler(kKind, *this);
-    shard.set_handler(kMark, *this, RecordUse::kMayWait);  // with the stanzas, so behind them
+    shard.set_handler(kSessionKind, *this);
+    shard.set_handler(kSessionMark, *this,
+                      RecordUse::kMayWait);  // with the stanzas, so behind them
 }
 
 void Sessions::begin(Bytes id, Bytes pairs, std::uint64_t stream) {
@@ -64,9 +64,9 @@ void Sessions::end(Bytes id, Bytes pairs, std::uint64_t stream, std::uint32_t ha
 }
 
 void Sessions::mark(std::uint64_t number, Held& held) {
-    const Bytes record(reinterpret_cast<const char*>(&number), sizeof number);
+    const Bytes record = bytes_of(number);
     std::erase_if(held.unmarked, [&](std::uint32_t to) {
-        if (!shard_.send(to, kMark, {record})) return false;
+        if (!shard_.send(to, kSessionMark, {record})) return false;
         ++held.awaited;
         return true;
     });
@@ -103,7 +103,7 @@ void Sessions::say(std::uint32_t to, const Record& record, Bytes pairs) {
 }
 
 bool Sessions::try_send(std::uint32_t to, const Record& record, Bytes pairs) {
-    return shard_.send(to, kKind, {{reinterpret_cast<const char*>(&record), sizeof record}, pairs});
+    return shard_.send(to, kSessionKind, {bytes_of(record), pairs});
 }
 
 void Sessions::send_waiting() {
@@ -122,7 +122,7 @@ void Sessions::send_waiting() {
 
 bool Sessions::on_record(std::uint32_t kind, std::uint32_t from_shard, Bytes bytes) {
     Record record;
-    if (kind == kMark) {  // all that was sent before it has been taken
+    if (kind == kSessionMark) {  // all that was sent before it has been taken
         record.say = Say::kPassed;
         std::memcpy(&record.stream, bytes.data(), sizeof record.stream);
         say(from_shard, record, {});

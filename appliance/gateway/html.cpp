@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "appliance/gateway/character.hpp"
 #include "appliance/gateway/text.hpp"
 #include "sip/uri.hpp"
 #include "xml/writer.hpp"
@@ -13,20 +14,9 @@ namespace {
 
 using sip::equal_ignoring_case;
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 constexpr bool is_alnum(char c) {
     return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
 }
-
-constexpr bool is_space(char c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
-}
-
-struct Decoded {
-    char32_t c;
-    std::size_t size;
-};
 
 struct Entity {
     Bytes name;

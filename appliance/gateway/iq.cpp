@@ -4,6 +4,7 @@
 
 #include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/date.hpp"
+#include "appliance/gateway/namespaces.hpp"
 #include "appliance/gateway/receipt.hpp"
 #include "xml/stanza_error.hpp"
 #include "xml/writer.hpp"
@@ -15,7 +16,6 @@ using Condition = xml::StanzaCondition;
 
 constexpr Bytes kDiscoInfo = "http://jabber.org/protocol/disco#info";
 constexpr Bytes kDiscoItems = "http://jabber.org/protocol/disco#items";
-constexpr Bytes kXhtmlIm = "http://jabber.org/protocol/xhtml-im";
 constexpr Bytes kPing = "urn:xmpp:ping";
 constexpr Bytes kVersion = "jabber:iq:version";
 constexpr Bytes kTime = "urn:xmpp:time";

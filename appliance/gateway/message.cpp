@@ -6,6 +6,7 @@
 #include "appliance/gateway/date.hpp"
 #include "appliance/gateway/html.hpp"
 #include "appliance/gateway/mime.hpp"
+#include "appliance/gateway/namespaces.hpp"
 #include "appliance/gateway/readable.hpp"
 #include "appliance/gateway/text.hpp"
 #include "core/base/hash.hpp"
@@ -21,14 +22,12 @@ namespace {
 constexpr std::size_t kSubjectCharactersMax = 256;  // IM-4
 constexpr std::size_t kCallIdBytesMax = 128;        // IM-5
 constexpr std::size_t kStanzaIdBytesMax = 64;       // IM-35
-constexpr std::chrono::seconds kFreshFor =
+constexpr std::chrono::seconds kWrittenLongAgo =
     60s;  // IM-46; a Duration can't hold all that a Date can tell
 
 constexpr std::size_t kXhtmlBytesMax = 16'384;  // IM-39: a longer one is left out, the text stays
 
-constexpr Bytes kDelay = "urn:xmpp:delay";
 constexpr Bytes kNick = "http://jabber.org/protocol/nick";
-constexpr Bytes kXhtmlIm = "http://jabber.org/protocol/xhtml-im";
 constexpr Bytes kXhtml = "http://www.w3.org/1999/xhtml";
 
 constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -462,8 +461,9 @@ RequestText read_request(const sip::Message& request, WallTime now, std::size_t 
     read.text.language = first_language_tag(request.value(HeaderName::kContentLanguage));
     auto written_at = parse_sip_date(request.value(HeaderName::kDate));
     if (!written_at) written_at = parse_iso_date(found.cpim_date);
-    if (written_at && now - *written_at > kFreshFor) read.text.written_at = written_at;  // IM-46
-    read.message_id = found.message_id;                                                  // RCPT-4
+    if (written_at && now - *written_at > kWrittenLongAgo)
+        read.text.written_at = written_at;  // IM-46
+    read.message_id = found.message_id;     // RCPT-4
     read.wanted = parse_wanted(found.wanted);
     read.sent_at = written_at.value_or(now);
     if (memory.overflowed()) {

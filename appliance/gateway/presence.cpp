@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "appliance/gateway/date.hpp"
+#include "appliance/gateway/namespaces.hpp"
 #include "appliance/gateway/text.hpp"
 #include "xml/scope.hpp"
 #include "xml/writer.hpp"
@@ -14,8 +15,6 @@ namespace {
 
 constexpr std::size_t kLanguageBytes = 35;       // RFC 5646 4.4.1
 constexpr std::chrono::seconds kFreshFor = 60s;  // PRES-11
-
-constexpr Bytes kDelay = "urn:xmpp:delay";
 
 constexpr Bytes kShowNames[] = {"", "away", "chat", "dnd", "xa"};
 
@@ -27,7 +26,7 @@ Bytes cut(Bytes text, std::size_t bytes_max) {
     return text.substr(0, end);
 }
 
-Bytes text_of(const xml::Element& element, Sink& memory) {
+Bytes copy_text(const xml::Element& element, Sink& memory) {
     const std::size_t begin = memory.size();
     return element.text(memory) ? memory.written().substr(begin) : Bytes();
 }
@@ -93,11 +92,12 @@ Presence read_presence(const xml::Stanza& stanza, Bytes resource, Sink& memory) 
         if (uri == xml::kServerNamespace) {
             if (name == "status") {  // PRES-5, PRES-8
                 const Bytes own = child.attribute("xml:lang");
-                read.add_note({own.data() != nullptr ? own : stanza.lang, text_of(child, memory)});
+                read.add_note(
+                    {own.data() != nullptr ? own : stanza.lang, copy_text(child, memory)});
             } else if (name == "show" && read.available && read.show == Show::kNone) {
-                read.show = find_show(trim_space(text_of(child, memory)));  // PRES-4
+                read.show = find_show(trim_space(copy_text(child, memory)));  // PRES-4
             } else if (name == "priority" && read.available && !read.priority) {
-                read.priority = read_priority(text_of(child, memory));  // PRES-6
+                read.priority = read_priority(copy_text(child, memory));  // PRES-6
             }
         } else if (uri == kDelay && name == "delay" && !read.since) {
             read.since = parse_iso_date(child.attribute("stamp"));  // PRES-11

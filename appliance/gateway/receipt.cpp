@@ -132,7 +132,7 @@ std::optional<ReceiptNote> ReceiptIds::read(const Key& pair, ReceiptFor kind, By
     for (const char c : id) text.append(c == '-' ? '+' : c == '_' ? '/' : c);
     while (text.size() % 4 != 0) text.append('=');
     char plain_memory[kPlainBytes];
-    const auto size = decode_base64(text.written(), MutableBytes(plain_memory));
+    const auto size = fedgate::decode_base64(text.written(), MutableBytes(plain_memory));
     if (!size || *size < kFrontBytes + kProofBytes) return std::nullopt;
     const Bytes plain(plain_memory, *size - kProofBytes);
     const auto tail = proof(secret_, pair, plain);

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "appliance/gateway/character.hpp"
 #include "sip/message.hpp"
 #include "sip/uri.hpp"
 #include "xml/scan.hpp"
@@ -12,12 +13,6 @@ namespace {
 
 using sip::equal_ignoring_case;
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-constexpr bool is_space(char c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
-}
-
 // Windows-1252, 0x80..0x9F; 0 where the code is not assigned.
 constexpr std::array<char16_t, 32> kWindows1252 = {
     0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
@@ -25,11 +20,6 @@ constexpr std::array<char16_t, 32> kWindows1252 = {
     0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
 
 // One character, or the replacement for the longest broken beginning (one for each, IM-24).
-struct Decoded {
-    char32_t c;
-    std::size_t size;
-};
-
 Decoded decode_utf8(Bytes text) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned lead = byte(0);

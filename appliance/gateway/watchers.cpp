@@ -11,12 +11,12 @@ namespace fedgate::gateway {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4 * xml::kJidBytes + 512;
-constexpr int kTokenIndexBits = 20;
-static_assert(kWatchersMax <= 1U << kTokenIndexBits);
+constexpr int kWatcherIndexBits = 20;
+static_assert(kWatchersMax <= 1U << kWatcherIndexBits);
 
 PresenceToken token_of(Handle<Watcher> watcher) {
     constexpr std::uint64_t kMask = kWatchToken - 1;
-    return ((PresenceToken{watcher.generation} << kTokenIndexBits) | watcher.index) & kMask;
+    return ((PresenceToken{watcher.generation} << kWatcherIndexBits) | watcher.index) & kMask;
 }
 
 // PRES-72..74. Status 0: for `seconds`.
@@ -488,7 +488,7 @@ std::array<char, 32> Watchers::id_of(const Watcher& watcher) const {
 // Null: not a watcher's, or he is gone.
 Watcher* Watchers::find_watcher(PresenceToken token) {
     if ((token & (kDomainToken | kWatchToken)) != 0) return nullptr;
-    Watcher* watcher = watchers_.find_at(token & ((1U << kTokenIndexBits) - 1));
+    Watcher* watcher = watchers_.find_at(token & ((1U << kWatcherIndexBits) - 1));
     return watcher != nullptr && !is_gone(*watcher) && token_of(watcher->self) == token ? watcher
                                                                                         : nullptr;
 }

@@ -9,7 +9,7 @@ namespace {
 
 // What was refused is offered again this soon; for each of so many bytes once more as late, since
 // whoever refuses a stanza has read it.
-constexpr Duration kOfferAgain = 2ms;
+constexpr Duration kOfferFrameAgain = 2ms;
 constexpr std::size_t kOfferedBytes = 64 << 10;
 
 std::size_t size_of(const Frame& frame) {
@@ -59,7 +59,7 @@ void Channel::on_output(Session&, Bytes bytes) {
 
 bool Channel::on_frame(Session&, const Frame& frame) {
     if (owner_.on_frame(*this, frame)) return true;
-    offer_at_ = loop_.now() + kOfferAgain * (1 + size_of(frame) / kOfferedBytes);
+    offer_at_ = loop_.now() + kOfferFrameAgain * (1 + size_of(frame) / kOfferedBytes);
     return false;
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr Duration kAgainAfter = std::chrono::milliseconds(5);  // when there is no room
 // The same commit is sent again at earliest after this, to whom asks for it.
-constexpr Duration kOfferAgain = std::chrono::seconds(5);
+constexpr Duration kOfferCommitAgain = std::chrono::seconds(5);
 // A peer is told of the same node at earliest after this again, however often that changes.
 constexpr Duration kTellAgain = std::chrono::milliseconds(200);
 
@@ -184,12 +184,12 @@ Instant TopologyPeer::give() {
     if (!speaks_ || !channel_.up()) return kNever;
     const Instant now = topology_->loop_.now();
     Instant again = kNever;
-    if (asks_ && now >= offered_at_ + kOfferAgain) {
+    if (asks_ && now >= offered_at_ + kOfferCommitAgain) {
         asks_ = false;
         sending_digest_ = {};
         offer_newer();
     }
-    if (asks_) again = offered_at_ + kOfferAgain;
+    if (asks_) again = offered_at_ + kOfferCommitAgain;
     if (!give_news(again) || !give_pieces()) again = std::min(again, now + kAgainAfter);
     return again;
 }
