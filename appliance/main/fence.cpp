@@ -17,7 +17,7 @@ namespace {
 
 // Never called by us or a library of ours. By name: a machine that has not all of them has no
 // number for some.
-constexpr const char* kNever[] = {
+constexpr const char* kNeverCalled[] = {
     // a ring that has no fence (core/run/uring_fence.hpp)
     "io_uring_setup",
     // mounts and roots
@@ -138,7 +138,7 @@ Result<void> fence_process() {
     filter.set(SCMP_FLTATR_API_SYSRAWRC, 1);
     // Calls of another architecture have other numbers.
     filter.set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
-    for (const char* call : kNever) filter.deny(call);
+    for (const char* call : kNeverCalled) filter.deny(call);
     if (!kKeepsProcesses) deny_processes(filter);
     deny_namespaces(filter);
     deny_code(filter);
