@@ -18,6 +18,9 @@ namespace {
 // Never called by us or a library of ours. By name: a machine that has not all of them has no
 // number for some.
 constexpr const char* kNeverCalled[] = {
+    // other programs, other processes
+    "execve", "execveat", "fork", "vfork", "process_vm_readv", "process_vm_writev",
+    "process_madvise", "pidfd_getfd", "kcmp",
     // a ring that has no fence (core/run/uring_fence.hpp)
     "io_uring_setup",
     // mounts and roots
@@ -36,16 +39,6 @@ constexpr const char* kNeverCalled[] = {
     "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
     // memory that is run without being a file, and other rules for memory
     "memfd_create", "memfd_secret", "personality", "uselib"};
-constexpr const char* kOfProcesses[] = {"execve",
-                                        "execveat",
-                                        "fork",
-                                        "vfork",
-                                        "ptrace",
-                                        "process_vm_readv",
-                                        "process_vm_writev",
-                                        "process_madvise",
-                                        "pidfd_getfd",
-                                        "kcmp"};
 constexpr std::uint64_t kNamespaces[] = {CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNS, CLONE_NEWNET,
                                          CLONE_NEWIPC,  CLONE_NEWCGROUP, CLONE_NEWUTS};
 constexpr std::uint64_t kSocketTypes = 0xf;  // the rest are flags
@@ -90,8 +83,8 @@ scmp_arg_cmp bits(unsigned argument, std::uint64_t mask, std::uint64_t value) {
     return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }
 
-void deny_processes(Filter& filter) {
-    for (const char* call : kOfProcesses) filter.deny(call);
+void deny_tracing(Filter& filter) {
+    filter.deny("ptrace");
     filter.deny("clone", {bits(0, CLONE_THREAD, 0)});
 }
 
@@ -139,7 +132,7 @@ Result<void> fence_process() {
     // Calls of another architecture have other numbers.
     filter.set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
     for (const char* call : kNeverCalled) filter.deny(call);
-    if (!kKeepsProcesses) deny_processes(filter);
+    if (!kKeepsTracing) deny_tracing(filter);
     deny_namespaces(filter);
     deny_code(filter);
     deny_sockets(filter);

@@ -12,12 +12,12 @@ namespace fedgate {
 // Control thread, after the last ring was made.
 [[nodiscard]] Result<void> fence_process();
 
-// A sanitizer's check for leaks is a process that traces this one, and a program writes its
-// reports: such a build, and no other, keeps them.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kKeepsProcesses = true;
+// The sanitizer's check for leaks is a process that traces this one: a build with it, and no other,
+// may make such a process.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kKeepsTracing = true;
 #else
-inline constexpr bool kKeepsProcesses = false;
+inline constexpr bool kKeepsTracing = false;
 #endif
 
 }  // namespace fedgate

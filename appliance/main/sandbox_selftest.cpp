@@ -72,13 +72,16 @@ void try_processes(std::vector<Row>& rows) {
         {"another process (fork)", error_of_child(static_cast<pid_t>(syscall(SYS_fork)))});
 #endif
     rows.push_back({"another process (vfork)", error_of_child(vfork())});
-    rows.push_back({"another process (clone)",
-                    error_of_child(static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))});
-    rows.push_back({"tracing a process (ptrace)", error_of_call(SYS_ptrace)});
     rows.push_back({"reading a process (process_vm_readv)", error_of_call(SYS_process_vm_readv)});
     rows.push_back(
         {"writing to a process (process_vm_writev)", error_of_call(SYS_process_vm_writev)});
     rows.push_back({"descriptors of a process (pidfd_getfd)", error_of_call(SYS_pidfd_getfd)});
+}
+
+void try_tracing(std::vector<Row>& rows) {
+    rows.push_back({"another process (clone)",
+                    error_of_child(static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))});
+    rows.push_back({"tracing a process (ptrace)", error_of_call(SYS_ptrace)});
 }
 
 void try_calls(std::vector<Row>& rows) {
@@ -153,7 +156,8 @@ std::vector<Row> try_all(UringLoop& loop) {
          error_of(syscall(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS, -1, -1))});
     for (const RingTrial& trial : loop.try_fence())
         rows.push_back({std::string(trial.what), trial.error});
-    if (!kKeepsProcesses) try_processes(rows);
+    try_processes(rows);
+    if (!kKeepsTracing) try_tracing(rows);
     try_calls(rows);
     try_memory_and_sockets(rows);
     return rows;
@@ -167,7 +171,7 @@ int print(const std::vector<Row>& rows) {
                     is_denied(row) ? "denied: " : "NOT DENIED: ",
                     row.error == 0 ? "it was done" : std::strerror(row.error));
     }
-    if (kKeepsProcesses) std::puts("This build keeps processes and tracing for its sanitizer.");
+    if (kKeepsTracing) std::puts("This build keeps clone and ptrace for its sanitizer.");
     std::printf("%zu of %zu are denied\n", denied, rows.size());
     return denied == rows.size() ? 0 : 1;
 }
