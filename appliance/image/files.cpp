@@ -81,7 +81,10 @@ Answer answer_of(const std::vector<std::string>& command, const std::function<bo
 
 std::string device_of(const std::string& label) {
     std::error_code ignored;
+    const std::string disk = first_line(read_text(fs::path(kRun) / "disk"));
     for (const auto& entry : fs::directory_iterator("/sys/class/block", ignored)) {
+        // Another disk may have the same labels.
+        if (fs::canonical(entry.path(), ignored).parent_path().filename() != disk) continue;
         if ((read_text(entry.path() / "uevent") + "\n").find("\nPARTNAME=" + label + "\n") !=
             std::string::npos) {
             return "/dev/" + entry.path().filename().string();

@@ -101,25 +101,6 @@ void read_argument(const char* name, char* into, std::size_t size) {
     MUST(name, false);
 }
 
-// The device of the partition with this GPT label, as /dev/vda2.
-bool find_partition(const char* label, char* device, std::size_t size) {
-    DIR* const devices = opendir("/sys/class/block");
-    if (devices == nullptr) return false;
-    bool found = false;
-    while (const dirent* entry = found ? nullptr : readdir(devices)) {
-        Text path, uevent, wanted;
-        std::snprintf(path, sizeof path, "/sys/class/block/%s/uevent", entry->d_name);
-        read_text(path, uevent);
-        std::snprintf(wanted, sizeof wanted, "\nPARTNAME=%s", label);
-        const char* const at = std::strstr(uevent, wanted);
-        const char end = at ? at[std::strlen(wanted)] : 'x';
-        found = (end == 0 || end == '\n') &&
-                std::snprintf(device, size, "/dev/%s", entry->d_name) < static_cast<int>(size);
-    }
-    closedir(devices);
-    return found;
-}
-
 // Whether the hash tree on this device is the one of the command line.
 bool has_uuid(const char* device, const char* wanted) {
     unsigned char block[32];
@@ -132,17 +113,59 @@ bool has_uuid(const char* device, const char* wanted) {
     return std::strcmp(uuid, wanted) == 0;
 }
 
+// Of a partition's name, vda2: the disk's, vda.
+bool disk_of(const char* partition, char* disk, std::size_t size) {
+    Text path, target;
+    std::snprintf(path, sizeof path, "/sys/class/block/%s", partition);
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length <= 0) return false;
+    target[length] = 0;
+    char* const last = std::strrchr(target, '/');
+    if (last == nullptr) return false;
+    *last = 0;
+    const char* const parent = std::strrchr(target, '/');
+    return parent != nullptr &&
+           std::snprintf(disk, size, "%s", parent + 1) < static_cast<int>(size);
+}
+
+// The device of the partition with this GPT label, as /dev/vda2. disk: on this one, and otherwise
+// on any that `wanted_uuid` is of.
+bool find_partition(const char* label, const char* disk, const char* wanted_uuid, char* device,
+                    std::size_t size) {
+    DIR* const devices = opendir("/sys/class/block");
+    if (devices == nullptr) return false;
+    bool found = false;
+    while (const dirent* entry = found ? nullptr : readdir(devices)) {
+        Text path, uevent, wanted;
+        std::snprintf(path, sizeof path, "/sys/class/block/%s/uevent", entry->d_name);
+        read_text(path, uevent);
+        std::snprintf(wanted, sizeof wanted, "\nPARTNAME=%s", label);
+        const char* const at = std::strstr(uevent, wanted);
+        const char end = at ? at[std::strlen(wanted)] : 'x';
+        found = (end == 0 || end == '\n') &&
+                std::snprintf(device, size, "/dev/%s", entry->d_name) < static_cast<int>(size);
+        char on[64];
+        if (found && disk != nullptr)
+            found = disk_of(entry->d_name, on, sizeof on) && std::strcmp(on, disk) == 0;
+        if (found && wanted_uuid != nullptr) found = has_uuid(device, wanted_uuid);
+    }
+    closedir(devices);
+    return found;
+}
+
 // Waits for the disk; returns the letter of the slot that holds this version.
-char find_slot(char* root, char* verity, std::size_t size) {
+char find_slot(char* root, char* verity, char* disk, std::size_t size) {
     char uuid[64];
     read_argument("fedgate.uuid", uuid, sizeof uuid);
     for (int i = 0; i < kDiskPolls; ++i) {
         for (const char slot : {'a', 'b'}) {
             char label[16];
             std::snprintf(label, sizeof label, "verity-%c", slot);
-            if (!find_partition(label, verity, size) || !has_uuid(verity, uuid)) continue;
+            if (!find_partition(label, nullptr, uuid, verity, size) ||
+                !disk_of(verity + std::strlen("/dev/"), disk, size))
+                continue;
             std::snprintf(label, sizeof label, "root-%c", slot);
-            if (find_partition(label, root, size)) return slot;
+            if (find_partition(label, disk, nullptr, root, size)) return slot;
         }
         usleep(20'000);
     }
@@ -190,9 +213,9 @@ void put_verity(const char* root, const char* hashes) {
 }
 
 // What outlives a start. Damaged: the relay goes on with memory, and the status says so.
-void mount_var(char slot) {
+void mount_var(char slot, const char* disk) {
     char device[64];
-    const bool found = find_partition("var", device, sizeof device);
+    const bool found = find_partition("var", disk, nullptr, device, sizeof device);
     constexpr unsigned long kFlags = MS_NODEV | MS_NOSUID | MS_NOEXEC;
     if (!found || mount(device, "/root/var", "ext4", kFlags, "errors=remount-ro") != 0) {
         const char* const why = found ? strerror(errno) : "no such partition";
@@ -202,6 +225,7 @@ void mount_var(char slot) {
     }
     const char name[] = {slot, 0};
     write_text("/run/appliance/slot", name);
+    write_text("/run/appliance/disk", disk);
 }
 
 // The machine's name for itself, made at its first start. With a full /var it is for this start
@@ -251,12 +275,12 @@ int main() {
     MUST("/run", mount("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=20%") == 0);
     MUST("/run/appliance", mkdir("/run/appliance", 0755) == 0);
     load_modules();
-    char root[64], hashes[64];
-    const char slot = find_slot(root, hashes, sizeof root);
+    char root[64], hashes[64], disk[64];
+    const char slot = find_slot(root, hashes, disk, sizeof root);
     put_verity(root, hashes);
     MUST("root",
          mount("/dev/dm-0", kNewRoot, "squashfs", MS_RDONLY | MS_NODEV | MS_NOSUID, nullptr) == 0);
-    mount_var(slot);
+    mount_var(slot, disk);
     bind_machine_id();
     become_systemd();
 }

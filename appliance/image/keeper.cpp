@@ -2,7 +2,8 @@
 //
 //   keeper configure   before fedgated: takes a new configuration, if somebody has brought one, and
 //                      puts the one in force at /etc/fedgate. One that is not good changes nothing
-//   keeper versions    judges the version on trial, then looks for an update (versions.hpp)
+//   keeper trial       judges this version, if it is on trial (versions.hpp)
+//   keeper update      then looks for the next one
 //   keeper console     says on the console how things are, and again when that has changed
 //
 // A configuration is the file fedgate.conf and what it names (certificates, keys), in the folder
@@ -104,13 +105,23 @@ Offer find_offer() {
     return offer;
 }
 
+// Where it is: a file that is made shorter first gets other blocks.
+void overwrite(const fs::path& path, std::size_t size) {
+    const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file < 0) return;
+    const std::string zeros(size, '\0');
+    if (pwrite(file, zeros.data(), size, 0) != static_cast<ssize_t>(size) || fsync(file) != 0)
+        std::fprintf(stderr, "keeper: %s: %s\n", path.c_str(), strerror(errno));
+    close(file);
+}
+
 // It is taken once: what is changed later, by whatever way, holds over it.
 void consume_esp(const Files& files) {
     if (!mount_esp(0)) return;
     std::error_code ignored;
     for (const auto& [name, content] : files) {
         const fs::path path = fs::path(kEsp) / kUser / name;
-        write_text(path, std::string(content.size(), '\0'), 0600);  // keys are among them
+        overwrite(path, content.size());  // keys are among them
         fs::remove(path, ignored);
     }
     sync();
@@ -189,7 +200,11 @@ void take(const Offer& offer) {
         tell("refused", "the configuration from " + offer.from + " was refused: " + fault);
         return;
     }
-    write_text(taken, mark, 0600);
+    // A credential that is there already is older than what comes by the partition.
+    Files older;
+    if (offer.on_esp) read_folder(kCredentials, "fedgate.", older);
+    if (!offer.on_esp || older.contains(kMain))
+        write_text(taken, offer.on_esp ? mark_of(older) : mark, 0600);
     sync_folder(kState);
     if (offer.on_esp) consume_esp(offer.files);
     tell("taken", "the configuration from " + offer.from + " was taken");
@@ -207,6 +222,20 @@ void write_resolvers() {
     write_text(fs::path(kRun) / "resolv.conf", text, 0644);
 }
 
+// Empty, or why something is left of what is kept.
+std::string empty_var() {
+    const std::string why = first_line(read_text(fs::path(kRun) / "var"));
+    if (!why.empty()) return "/var can't be used: " + why;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator("/var", ignored))
+        fs::remove_all(entry.path(), ignored);
+    sync();
+    for (const char* kept : {kState, "/var/lib/fedgate"}) {
+        if (fs::exists(kept, ignored)) return std::string(kept) + " can't be removed";
+    }
+    return {};
+}
+
 // Asked for by a file of this name beside a configuration: all that is kept goes, and the next
 // start is a first one. The wish goes last, so that a stop in between loses nothing of it.
 void reset_if_asked() {
@@ -214,15 +243,15 @@ void reset_if_asked() {
     const fs::path wish = fs::path(kEsp) / kUser / kReset;
     std::error_code ignored;
     const bool is_asked = fs::exists(wish, ignored);
+    std::string fault;
     if (is_asked) {
-        for (const auto& entry : fs::directory_iterator("/var", ignored))
-            fs::remove_all(entry.path(), ignored);
-        sync();
-        fs::remove(wish, ignored);
+        fault = empty_var();
+        if (fault.empty() && !fs::remove(wish, ignored)) fault = "the wish for it can't be removed";
         sync();
     }
     umount(kEsp);
-    if (is_asked) reboot(RB_AUTOBOOT);
+    if (is_asked && fault.empty()) reboot(RB_AUTOBOOT);
+    if (!fault.empty()) tell("reset", "NOT DONE, its wish stays: " + fault);
 }
 
 int configure() {
@@ -360,6 +389,8 @@ std::string page() {
         argument("fedgate.version") + ", slot " + slot + (trial.empty() ? "" : ", " + trial));
     std::istringstream updates(read_text(fs::path(kRun) / "update"));
     for (std::string line; std::getline(updates, line);) row("update", line);
+    const std::string reset = first_line(read_text(fs::path(kRun) / "reset"));
+    if (!reset.empty()) row("reset", reset);
     row("service", is_ready ? state : state + ", " + value_of(unit, "Result"));
     row("addresses", addresses());
     row("listening", listening());
@@ -401,8 +432,9 @@ void show(const char* terminal, const std::string& text) {
 int main(int count, char** words) {
     const std::string verb = count == 2 ? words[1] : "";
     if (verb == "configure") return configure();
-    if (verb == "versions") keep_versions();
+    if (verb == "trial") return judge_trial();
+    if (verb == "update") look_for_updates();
     if (verb == "console") console();
-    std::fputs("usage: keeper configure | versions | console\n", stderr);
+    std::fputs("usage: keeper configure | trial | update | console\n", stderr);
     return 2;
 }

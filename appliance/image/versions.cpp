@@ -60,8 +60,9 @@ fs::path kernel_of(const std::string& version) {
 
 // --- the version that runs
 
+// Nobody knows of a partition that can't be read: then it is.
 bool is_on_trial() {
-    if (!mount_esp(MS_RDONLY)) return false;
+    if (!mount_esp(MS_RDONLY)) return true;
     const bool found = kernel_of(running()).string().find('+') != std::string::npos;
     umount(kEsp);
     return found;
@@ -70,10 +71,12 @@ bool is_on_trial() {
 bool keep_version() {
     if (!mount_esp(0)) return false;
     std::error_code error;
-    fs::rename(kernel_of(running()), fs::path(kKernels) / ("fedgate_" + running() + ".efi"), error);
+    const fs::path own = kernel_of(running());
+    if (!own.empty())
+        fs::rename(own, fs::path(kKernels) / ("fedgate_" + running() + ".efi"), error);
     sync();
     umount(kEsp);
-    return !error;
+    return !own.empty() && !error;
 }
 
 enum class Health { kGood, kNotYet, kBroken };
@@ -93,26 +96,6 @@ Health health() {
     const bool is_good =
         has("ActiveState=active\n") && answer_of({"/usr/bin/fedctl", "status"}).status == 0;
     return is_good ? Health::kGood : Health::kNotYet;
-}
-
-void judge_trial() {
-    if (!is_on_trial()) return;
-    tell("trial", "on trial");
-    const auto end = Clock::now() + kTrial;
-    for (int good = 0; Clock::now() < end;) {
-        const Health now = health();
-        if (now == Health::kBroken) break;
-        good = now == Health::kGood ? good + 1 : 0;
-        if (good >= kHealthyPolls && keep_version()) {
-            tell("trial", "kept");
-            return;
-        }
-        std::this_thread::sleep_for(kPause);
-    }
-    tell("trial", "on trial, and does not serve: starting again");
-    std::this_thread::sleep_for(2 * kPause);  // for the console
-    sync();
-    reboot(RB_AUTOBOOT);
 }
 
 // --- the next version
@@ -200,13 +183,17 @@ std::string fault_of(int file, char slot, Update& update) {
     return {};
 }
 
-// The partition is mounted. True: the machine has to start again.
-bool take_update(const std::string& path, const std::string& from) {
+enum class Taken { kWritten, kRefused, kRunsAlready };
+
+// The partition is mounted. Written: the machine has to start again.
+Taken take_update(const std::string& path, const std::string& from) {
     const File file(path, O_RDONLY);
     const char slot = read_text(fs::path(kRun) / "slot").starts_with("a") ? 'b' : 'a';
     Update update;
     std::string fault = fault_of(file.get(), slot, update);
-    if (fault.empty() && update.version == running()) return false;
+    if (fault.empty() && update.version == running()) return Taken::kRunsAlready;
+    if (fault.empty() && kernel_of(running()).empty())
+        fault = "the kernel of " + running() + ", which runs, is not where it should be";
     if (fault.empty() && !kernel_of(update.version).empty()) {
         fault = "version " + update.version +
                 " is here already, and did not serve or is yet to be started";
@@ -214,25 +201,30 @@ bool take_update(const std::string& path, const std::string& from) {
     if (!fault.empty()) {
         tell_of_update("the update from " + from + " was refused: " + fault +
                        "; nothing was written");
-        return false;
+        return Taken::kRefused;
     }
     tell_of_update("writing version " + update.version + " to slot " + slot);
     fault = write_update(file.get(), update, slot);
     tell_of_update(fault.empty() ? "version " + update.version + " is in slot " + slot +
                                        ": starting again with it"
                                  : "the update from " + from + " can't be written: " + fault);
-    return fault.empty();
+    return fault.empty() ? Taken::kWritten : Taken::kRefused;
 }
 
 bool look_at_partition() {
     if (!mount_esp(0)) return false;
     bool is_taken = false;
     std::error_code ignored;
+    std::set<fs::path> files;
     for (const auto& entry : fs::directory_iterator(kUpdates, ignored)) {
-        if (is_taken || entry.path().extension() != ".fgu") continue;
-        is_taken = take_update(entry.path(), "the EFI system partition");
-        if (is_taken) fs::remove(entry.path(), ignored);
-        break;
+        if (entry.path().extension() == ".fgu") files.insert(entry.path());
+    }
+    for (const fs::path& file : files) {
+        if (is_taken) break;
+        const Taken taken =
+            take_update(file, "the EFI system partition, " + file.filename().string() + ",");
+        is_taken = taken == Taken::kWritten;
+        if (taken != Taken::kRefused) fs::remove(file, ignored);
     }
     sync();
     umount(kEsp);
@@ -255,7 +247,7 @@ bool look_at_disks(std::set<std::string>& seen) {
                 static_cast<ssize_t>(beginning.size()) ||
             beginning != kUpdateMagic || !mount_esp(0))
             continue;
-        is_taken = take_update(path, "the disk " + name);
+        is_taken = take_update(path, "the disk " + name) == Taken::kWritten;
         umount(kEsp);
     }
     seen = present;
@@ -264,8 +256,30 @@ bool look_at_disks(std::set<std::string>& seen) {
 
 }  // namespace
 
-void keep_versions() {
-    judge_trial();
+int judge_trial() {
+    if (!is_on_trial()) return 0;
+    tell("trial", "on trial");
+    const auto end = Clock::now() + kTrial;
+    for (int good = 0; Clock::now() < end;) {
+        const Health now = health();
+        if (now == Health::kBroken) break;
+        good = now == Health::kGood ? good + 1 : 0;
+        if (good >= kHealthyPolls) {
+            tell("trial", keep_version() ? "kept" : "serves, and can't be kept yet");
+            return 0;
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+    tell("trial", "on trial, and does not serve: starting again");
+    std::this_thread::sleep_for(2 * kPause);  // for the console
+    sync();
+    reboot(RB_AUTOBOOT);
+    return 1;
+}
+
+void look_for_updates() {
+    // Its kernel's name still has a count, though it serves.
+    while (is_on_trial() && !keep_version()) std::this_thread::sleep_for(kPause);
     std::set<std::string> seen;
     bool is_taken = look_at_partition();
     while (true) {

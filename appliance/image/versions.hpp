@@ -7,10 +7,12 @@
 namespace appliance {
 
 // A version on trial is kept when Fedgate has served for some seconds. If it doesn't, the machine
-// starts again, and the version is not chosen any more when its tries are spent. Then an update is
-// looked for: a file *.fgu in the folder update of the EFI system partition, or a disk that begins
+// starts again, and the version is not chosen any more when its tries are spent.
+int judge_trial();
+
+// An update is a file *.fgu in the folder update of the EFI system partition, or a disk that begins
 // as one. A good one goes to the other slot, and the machine starts with it; of one that is not,
 // nothing is written, and the console says why.
-[[noreturn]] void keep_versions();
+[[noreturn]] void look_for_updates();
 
 }  // namespace appliance
