@@ -19,7 +19,7 @@ bool is_partner(const rules::Snapshot& rules, Bytes their) {
 
 void SeenCertificates::note(const rules::Snapshot& rules, Bytes their, const PeerIdentity& peer,
                             bool direct_tls, WallTime now) {
-    const bool counts = xml::covers(peer, their, direct_tls) && peer.chain_valid &&
+    const bool counts = xml::covers(peer, their, direct_tls) &&
                         peer.dane != PeerIdentity::Dane::kServer && is_partner(rules, their);
     if (!counts) return;
     std::string name(their);

@@ -54,6 +54,18 @@ TEST(SeenCertificates, OneThatProvesNothingOrWhoseDatesDontCountIsNone) {
     EXPECT_TRUE(seen.rows().empty());
 }
 
+// Nobody we trust has signed it, and TLSA records say who has: its dates count.
+TEST(SeenCertificates, OneOfAnAuthorityThatTlsaNamesIsOne) {
+    const auto rules = partners({"partner/a.example/enabled"});
+    SeenCertificates seen;
+    PeerIdentity anchored = shown_until(5);
+    anchored.chain_valid = false;
+    anchored.dane = PeerIdentity::Dane::kAnchor;
+    anchored.dane_domain = "a.example";
+    seen.note(*rules, "a.example", anchored, false, day(1));
+    EXPECT_EQ(seen.rows().size(), 1U);
+}
+
 // Anybody may call himself so.
 TEST(SeenCertificates, WhoIsBelowAPatternHasNone) {
     const auto rules = partners({"partner/*.host.example/enabled"});
