@@ -178,6 +178,9 @@ class Alone(GateTest):
                                    "admin.groups.operator=staff video", "admin.groups.administrator=adm")
         self.assertIn("names nowhere, and this machine has no such group", await self.fedgate.control(
             "sysctl", "-w", "admin.groups.viewer=games nowhere"))
+        self.assertIn("names nowhere, and this machine", await self.fedgate.control("status"))
+        await self.fedgate.control("sysctl", "-w", "admin.groups.viewer=games")
+        self.assertNotIn("names nowhere", await self.fedgate.control("status"))
         may = {"viewer": {("status",): 0, ("sysctl", "-a"): 0, ("partner", "list"): 0, ("events",): 0,
                           ("partner", "block", "evil.example"): "operator", ("services", "stop"): "operator",
                           ("reload",): "operator", ("sysctl", "-w", "im.max_bytes=1024"): "administrator",
