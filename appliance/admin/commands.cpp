@@ -11,6 +11,7 @@
 #include "appliance/admin/doctor.hpp"
 #include "appliance/admin/events.hpp"
 #include "appliance/admin/history.hpp"
+#include "appliance/admin/machine.hpp"
 #include "appliance/admin/names.hpp"
 #include "appliance/admin/partners.hpp"
 #include "appliance/admin/policies.hpp"
@@ -561,6 +562,7 @@ Json answer_request(std::string_view line, const Caller& caller, AdminHost& host
         return services(strings_of(request, "arguments"), host, configuration.snapshot().settings);
     }
     if (verb == "cert") return answer_cert(request, configuration);
+    if (verb == "machine") return machine_of(configuration.snapshot());
     if (verb == "doctor") return answer_doctor(request, host, configuration);
     if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);

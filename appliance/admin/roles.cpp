@@ -43,7 +43,7 @@ constexpr Row kRows[] = {
     {"site", "list", Role::kViewer},       {"site", "show", Role::kViewer},
     {"pool", "list", Role::kViewer},       {"pool", "show", Role::kViewer},
     {"route", "list", Role::kViewer},      {"config", "log", Role::kViewer},
-    {"config", "diff", Role::kViewer},
+    {"config", "diff", Role::kViewer},     {"machine", "*", Role::kViewer},
 };
 
 std::optional<gid_t> group_number(const std::string& name) {

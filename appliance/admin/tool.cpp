@@ -16,6 +16,7 @@
 #include "appliance/admin/doctor_tool.hpp"
 #include "appliance/admin/events.hpp"
 #include "appliance/admin/lab.hpp"
+#include "appliance/admin/machine_tool.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/partner_lists.hpp"
 #include "appliance/admin/setup.hpp"
@@ -87,6 +88,10 @@ Looks at and changes a running fedgated.
   cs LINE, -f FILE    run the reference's commands as typed: New-CsExternalAccessPolicy, Get-CsUser |
                       Grant-..., Set-CsXmppAllowedPartner, netstat -ano | findstr 5269; notes say
                       where a misspelling was understood, -WhatIf changes nothing
+  firewall            rules for nft(8) that let in what this configuration listens on, from whom it
+                      may come, and nothing else; --also tcp:22 for more (may be repeated)
+  kernel              the kernel's settings that it needs, as a file for sysctl.d(5). Both: --file FILE
+                      writes it there; --config FILE is that of a daemon that does not run
   site, pool, route   who reaches partners by which machines; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -258,9 +263,10 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 (--strict-live) after
 )";
 
 constexpr std::string_view kVerbs[] = {
-    "status", "ports",  "streams",  "counters", "top",   "events", "explain", "reload", "partner",
-    "policy", "user",   "site",     "cs",       "pool",  "route",  "config",  "sysctl", "dns",
-    "cert",   "doctor", "services", "setup",    "trace", "test",   "help",    "version"};
+    "status", "ports",   "streams", "counters", "top",     "events",   "explain",
+    "reload", "partner", "policy",  "user",     "site",    "cs",       "pool",
+    "route",  "config",  "sysctl",  "dns",      "cert",    "doctor",   "services",
+    "setup",  "trace",   "test",    "help",     "version", "firewall", "kernel"};
 constexpr std::string_view kPartnerActions[] = {"list",       "show",   "add",   "set",
                                                 "reset",      "remove", "block", "unblock",
                                                 "attributes", "sheet",  "import"};
@@ -393,6 +399,9 @@ private:
         if (verb == "setup") {
             const bool terminal = &in_ == &std::cin && isatty(STDIN_FILENO) != 0;
             return run_setup({in_, out_, err_, json_, terminal, daemon}, rest);
+        }
+        if (verb == "firewall" || verb == "kernel") {
+            return run_machine_tool({out_, err_, json_, daemon}, verb, rest);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);

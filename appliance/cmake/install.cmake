@@ -38,9 +38,12 @@ install(DIRECTORY ${made}/man ${made}/bash-completion DESTINATION ${CMAKE_INSTAL
 set(systemd ${PROJECT_SOURCE_DIR}/appliance/systemd)
 install(FILES ${systemd}/sysusers.conf DESTINATION lib/sysusers.d RENAME fedgate.conf)
 install(FILES ${systemd}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME fedgate.conf)
+install(FILES ${systemd}/fedgate-firewall.path DESTINATION lib/systemd/system)
 install(CODE "
   set(FEDGATE_SBIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}\")
   set(root \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+  set(FEDGATE_BIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+  configure_file(${systemd}/fedgate-firewall.service.in \"\${root}/lib/systemd/system/fedgate-firewall.service\" @ONLY)
   configure_file(${systemd}/fedgated.service.in \"\${root}/lib/systemd/system/fedgated.service\" @ONLY)
   set(etc \"\${CMAKE_INSTALL_PREFIX}/etc/fedgate\")
   if(CMAKE_INSTALL_PREFIX STREQUAL /usr)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/run/socket_address.hpp"
+#include "core/run/socket_bounds.hpp"
 #include "core/run/uring_implementation.hpp"
 
 namespace fedgate {
@@ -12,8 +13,6 @@ namespace {
 
 constexpr std::size_t kDatagramBufferBytes =
     66'048;  // with the kernel's header and the sender's address
-constexpr int kBacklog = 4'096;
-constexpr int kDatagramQueueBytes = 4 << 20;
 
 void set_stream_options(int descriptor) {
     const int on = 1;
@@ -63,7 +62,7 @@ Result<UringSocket*> UringLoopImplementation::open_bound(const SocketAddress& ad
     if (ipv6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     const auto* kernel_address = reinterpret_cast<const sockaddr*>(&address.storage);
     if (bind(descriptor, kernel_address, address.length) != 0 ||
-        (type == SOCK_STREAM && ::listen(descriptor, kBacklog) != 0)) {
+        (type == SOCK_STREAM && ::listen(descriptor, kListenBacklog) != 0)) {
         const int error = errno;
         ::close(descriptor);
         return failure(Errc::kSystem, "bind", error);

@@ -53,6 +53,7 @@ class Installed(unittest.TestCase):
         files = {str(path.relative_to(self.prefix)) for path in self.prefix.rglob("*") if path.is_file()}
         self.assertEqual(files, {"bin/fedctl", "bin/fedload", "sbin/fedgated", *(f"share/man/{page}" for page in PAGES),
                                  "share/bash-completion/completions/fedctl", "lib/systemd/system/fedgated.service",
+                                 *(f"lib/systemd/system/fedgate-firewall.{kind}" for kind in ("path", "service")),
                                  "lib/sysusers.d/fedgate.conf", "lib/tmpfiles.d/fedgate.conf",
                                  "etc/fedgate/fedgate.conf"})
         for program in ("bin/fedctl", "bin/fedload", "sbin/fedgated"):
@@ -81,8 +82,9 @@ class Installed(unittest.TestCase):
     def test_the_unit_is_in_its_sandbox(self):
         unit = self.prefix / "lib/systemd/system/fedgated.service"
         self.assertNotIn("@", re.sub("@(system-service|privileged|resources)", "", unit.read_text()))
-        done = run("systemd-analyze", "verify", "--man=no", unit)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for one in (unit, *unit.parent.glob("fedgate-firewall.*")):
+            done = run("systemd-analyze", "verify", "--man=no", one)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), one.name)
         done = run("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=11", unit)
         self.assertEqual(done.returncode, 0, done.stdout)
 
