@@ -155,7 +155,8 @@ std::string firewall_text(const Json& machine, const std::vector<std::string>& a
            "        iifname \"lo\" accept\n"
            "        icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } "
            "ip6 hoplimit 255 accept\n"
-           "        meta l4proto { icmp, ipv6-icmp } limit rate 100/second accept\n"
+           // ICMP of both kinds, by number: a small machine has no /etc/protocols.
+           "        meta l4proto { 1, 58 } limit rate 100/second accept\n"
            "        udp sport 67 udp dport 68 accept\n"
            "        ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n" +
            rules +
