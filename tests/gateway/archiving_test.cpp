@@ -131,6 +131,27 @@ TEST_F(Archiving, WaitsWithItsMessageForRoom) {
     }
 }
 
+// The link takes the notice, and has no room for its message then.
+class FullForTheSecond final : public link::EdgeDoor {
+public:
+    explicit FullForTheSecond(link::EdgeDoor& edge) : edge_(edge) {}
+    bool take_stanza(const link::ToPartner& to) override {
+        return ++count_ != 2 && edge_.take_stanza(to);
+    }
+
+private:
+    link::EdgeDoor& edge_;
+    int count_ = 0;
+};
+
+TEST_F(Archiving, IsNotSaidTwiceWhereItsMessageHasToWait) {
+    FullForTheSecond door(world_.edge());
+    world_.gateway().attach(door);
+    EXPECT_EQ(romeo_writes("b1"), "200");
+    EXPECT_EQ(told(), (Bodies{notice_, "text b1"}));
+    world_.gateway().attach(world_.edge());
+}
+
 TEST_F(Archiving, IsSaidAgainWhenTheConversationWasForgotten) {
     juliet_writes("m1");
     EXPECT_EQ(told(), Bodies{notice_});
