@@ -145,6 +145,7 @@ struct Watch final : private TimerOwner {
     bool listed : 1 = false;       // in Watches::unstored_
     bool unheard : 1 = false;      // what he was told was lost on the way: it is said again
     bool restored : 1 = false;     // by a row, and nothing was heard since
+    bool unheard_of : 1 = false;   // no NOTIFY of the dialog has told the contact's state
     bool outage_told : 1 = false;  // kOutage was paid, and nothing was heard since
 
 private:

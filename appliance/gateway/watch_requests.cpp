@@ -182,6 +182,7 @@ std::uint16_t Watches::enter_dialog(Watch& watch, const sip::Message& notify) {
     auto dialog = sip::Dialog::from_request(notify, notify.to.tag, watch.cseq);
     if (!dialog) return sip::Dialog::refusal(dialog.error());
     watch.dialog = std::move(*dialog);
+    watch.unheard_of = true;
     return 0;
 }
 
@@ -223,7 +224,6 @@ void Watches::take_state(Watch& watch, const Pair& pair, const sip::Message& not
         return run(watch, watch.subscriber.on_notify(says, now()));
     }
     watch.eager = false;
-    const bool begins = watch.subscriber.state() != sip::SubscriberState::kActive;
     const Bytes document = has_document ? notify.body : Bytes();
     const Bytes language =
         first_language_tag(notify.value(sip::HeaderName::kContentLanguage));  // PRES-8
@@ -232,13 +232,15 @@ void Watches::take_state(Watch& watch, const Pair& pair, const sip::Message& not
         return run(watch, watch.subscriber.on_notify(says, now()));
     }
     run(watch, watch.subscriber.on_notify(says, now()));
+    const bool is_first = watch.unheard_of && says.is("active");
+    if (is_first) watch.unheard_of = false;
     if (watch.owes(Debt::kApproval)) {
         watch.waiting().document = document;
         watch.waiting().language = language;
     } else if (says.is("active")) {  // PRES-32
-        if (begins && document.empty()) forget_state(watch);
-        show(watch, pair, document, language);
+        if (is_first && notify.body.empty()) forget_state(watch);
         watch.restored = false;
+        show(watch, pair, document, language);
     }
 }
 

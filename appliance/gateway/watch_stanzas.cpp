@@ -362,6 +362,7 @@ void Watches::forget_state(Watch& watch) {
     if (watch.leaving || watch.resting || !watch.is_granted()) return;
     watch.owe(Debt::kTakeBack);
     if (watch.restored) watch.owe(Debt::kReassure);
+    static_cast<void>(pay(watch));  // before a prober has his answer; what is left, settle() pays
 }
 
 void Watches::answer_prober(Watch& watch, const Pair& pair) {

@@ -147,7 +147,7 @@ private:
     void note_prober(Watch&, Bytes prober);
     [[nodiscard]] bool pay(Watch&);
     void show(Watch&, const Pair&, Bytes document, Bytes language);
-    static void forget_state(Watch&);
+    void forget_state(Watch&);
     void answer_prober(Watch&, const Pair&);
     void tell_announced(const Watch&, const Pair&, Bytes to);
     // `token`: for what counts as said only when it went.
