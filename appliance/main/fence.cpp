@@ -115,11 +115,18 @@ void deny_sockets(Filter& filter) {
     filter.deny("socket", {bits(1, kSocketTypes, kSocketPacket)});
 }
 
-// As the rings' own fences have it.
+// As the rings' own fences have it. Bit 31 says by which number the ring is called, which newer
+// libraries do by that of a registered one.
 void deny_registrations(Filter& filter) {
-    static_assert(IORING_UNREGISTER_RING_FDS + 1 == IORING_REGISTER_PBUF_RING);
-    filter.deny("io_uring_register", {compare(1, SCMP_CMP_LT, IORING_UNREGISTER_RING_FDS)});
-    filter.deny("io_uring_register", {compare(1, SCMP_CMP_GT, IORING_REGISTER_PBUF_RING)});
+    constexpr std::uint64_t kWhich = 0x7fff'ffff;
+    constexpr std::uint64_t kSmall = 0x3f;
+    static_assert(IORING_REGISTER_PBUF_RING <= kSmall);
+    for (std::uint64_t one = 0; one <= kSmall; ++one) {
+        if (one == IORING_UNREGISTER_RING_FDS || one == IORING_REGISTER_PBUF_RING) continue;
+        filter.deny("io_uring_register", {bits(1, kWhich, one)});
+    }
+    for (std::uint64_t bit = kSmall + 1; bit < kWhich; bit <<= 1)
+        filter.deny("io_uring_register", {bits(1, bit, bit)});
 }
 
 }  // namespace
