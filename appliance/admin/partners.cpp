@@ -207,7 +207,8 @@ private:
                      {"streams_in", streams[domain].first},
                      {"streams_out", streams[domain].second},
                      {"additional_domains", tree_.list("partner/*/additional_domains", domain)},
-                     {"description", tree_.text("partner/*/description", domain)}};
+                     {"description", tree_.text("partner/*/description", domain)},
+                     {"contact", tree_.text("partner/*/contact", domain)}};
             const auto failure = failures.find(domain);
             if (failure != failures.end())
                 row["last_failure"] = failure_json(failure->second, domain);

@@ -73,7 +73,7 @@ std::string streams_text(const Json& streams, const std::string& obstacle) {
 std::string show_partners(const Json& answer) {
     std::vector<std::vector<std::string>> rows{{"PARTNER", "STATE", "TYPE", "TLS", "SASL",
                                                 "DIALBACK", "IN", "OUT", "LAST FAILURE",
-                                                "DESCRIPTION"}};
+                                                "DESCRIPTION", "CONTACT"}};
     for (const Json& row : array_of(answer, "partners")) {
         std::string failure = "-";
         if (row.contains("last_failure")) {
@@ -84,7 +84,8 @@ std::string show_partners(const Json& answer) {
                         string_of(row, "tls"), string_of(row, "sasl"), string_of(row, "dialback"),
                         std::to_string(number_of(row, "streams_in")),
                         std::to_string(number_of(row, "streams_out")), failure,
-                        or_dash(string_of(row, "description"))});
+                        or_dash(string_of(row, "description")),
+                        or_dash(string_of(row, "contact"))});
     }
     std::string out =
         rows.size() == 1 ? "no partners; fedctl partner add DOMAIN makes one\n" : show_table(rows);

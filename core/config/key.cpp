@@ -136,6 +136,8 @@ constexpr Key kKeys[] = {
     {"partner/*/connection_limit", kInteger, kNew, "connections", 0, kCount, "0", "",
      "Most simultaneous connections with this partner. 0: xmpp.limits.connections_per_partner. "
      "Beyond, the one that was silent longest gives way, if for 90 s at least."},
+    {"partner/*/contact", kString, kLive, "text", 0, kTextBytes, "", "",
+     "Who runs the partner's server, and how he is reached: for people."},
     {"partner/*/dane", kBool, kNew, "yes or no", 0, 1, "yes", "",
      "Let this partner's TLSA records (RFC 7673) say which certificate is its, in both directions, "
      "where DNSSEC vouches for them (net.dns.trust_anchor)."},
@@ -156,6 +158,8 @@ constexpr Key kKeys[] = {
      "Let this partner alone use TLS 1.0, TLS 1.1 and suites without AEAD, on streams that begin "
      "with "
      "STARTTLS and on ours to it. For servers that have nothing better."},
+    {"partner/*/notes", kString, kLive, "text", 0, kTextBytes, "", "",
+     "More about this partner: for people."},
     {"partner/*/pins", kFingerprintList, kNew, "SHA-256 fingerprints", 0, kItems, "", "",
      "Certificates that this partner may show, whoever has signed them. Name and dates still hold. "
      "Empty: partner/*/ca decides."},

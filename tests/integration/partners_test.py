@@ -58,6 +58,9 @@ class Partners(PeerTest):
         before = await self.addresses(world)
         await world.fedgate.control("partner", "add", "other.example")
         await world.fedgate.control("partner", "set", XMPP_DOMAIN, "description=not its streams' business")
+        await world.fedgate.control("partner", "set", XMPP_DOMAIN, "contact=+33 1 23 45", "notes=asleep at night")  # P10
+        self.assertRegex(await world.fedgate.control("partner", "list"), r"CONTACT[^?]*business +\+33 1 23 45\n")
+        self.assertIn("asleep at night", await world.fedgate.control("partner", "show", XMPP_DOMAIN))
         self.assertLessEqual(before, await self.addresses(world))
         await world.fedgate.control("partner", "block", XMPP_DOMAIN, "--for", "1h")
         blocked = time.monotonic()
