@@ -19,6 +19,7 @@
 #include "appliance/admin/machine_tool.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/partner_lists.hpp"
+#include "appliance/admin/report_tool.hpp"
 #include "appliance/admin/setup.hpp"
 #include "appliance/admin/sheet.hpp"
 #include "appliance/admin/show.hpp"
@@ -79,6 +80,8 @@ Looks at and changes a running fedgated.
   test                how the last of the scheduled ones went (test.im.from, test.im.interval)
   setup ...           asks what a first set-up needs, or is told it; changes all of it or nothing;
                       see below
+  report [--since 24h]    services, ports, routes, certificates, and the warnings and errors since
+                      then, one under the other; exit status 1 when one of them says what is wrong
   services            which roles run here
   services stop --graceful    finishes what is under way, for at most 10 s, hands its links over to
                       others, and stops (as SIGTERM does)
@@ -263,10 +266,10 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 (--strict-live) after
 )";
 
 constexpr std::string_view kVerbs[] = {
-    "status", "ports",   "streams", "counters", "top",     "events",   "explain",
-    "reload", "partner", "policy",  "user",     "site",    "cs",       "pool",
-    "route",  "config",  "sysctl",  "dns",      "cert",    "doctor",   "services",
-    "setup",  "trace",   "test",    "help",     "version", "firewall", "kernel"};
+    "status",  "ports",   "streams",  "counters", "top",      "events", "explain", "reload",
+    "partner", "policy",  "user",     "site",     "cs",       "pool",   "route",   "config",
+    "sysctl",  "dns",     "cert",     "doctor",   "services", "setup",  "trace",   "test",
+    "help",    "version", "firewall", "kernel",   "report"};
 constexpr std::string_view kPartnerActions[] = {"list",       "show",   "add",   "set",
                                                 "reset",      "remove", "block", "unblock",
                                                 "attributes", "sheet",  "import"};
@@ -365,6 +368,16 @@ private:
             return kExitOk;
         }
         if (verb == "sysctl") return sysctl(rest);
+        if (verb == "report") {
+            const auto run = [this](const std::vector<std::string>& words, std::ostream& out,
+                                    std::ostream& err) {
+                Tool part(in_, out, err);
+                part.json_ = json_;
+                part.socket_ = socket_;
+                return part.dispatch(words.front(), {std::next(words.begin()), words.end()});
+            };
+            return run_report_tool({out_, err_, json_, run}, rest);
+        }
         if (verb == "explain") {
             if (rest.size() != 2)
                 return usage("explain takes two addresses: fedctl explain FROM TO");

@@ -239,6 +239,33 @@ class Alone(GateTest):
         await self.fedgate.stop()
         self.assertEqual(await asyncio.wait_for(follower.wait(), 10), 1)
 
+    async def test_report(self):    # Q2
+        await self.gate()
+        fedctl = [binaries() / "fedctl", "-s", f"{self.fedgate.directory}/admin.sock"]
+
+        def report(*words):
+            done = subprocess.run([*fedctl, *words], capture_output=True, text=True, timeout=30, check=False)
+            return done.returncode, done.stdout, done.stderr
+        status, text, _ = report("report")
+        self.assertEqual([line[3:] for line in text.splitlines() if line.startswith("== ")],
+                         ["services", "ports", "routes", "certificates", "events"])
+        self.assertIn("LISTENING", text)
+        parts = [report(*words) for words in (("services",), ("ports",), ("route", "list"), ("cert", "check"))]
+        for _, out, error in parts:    # the first line: days are counted down meanwhile
+            self.assertIn("\n" + (out + error).splitlines()[0] + "\n", text)
+        self.assertEqual(status, max(part[0] for part in parts))
+        found = json.loads(report("--json", "report")[1])
+        self.assertEqual({name: part["good"] for name, part in found.items()},
+                         dict(zip(found, [part[0] == 0 for part in parts] + [True])))
+        await self.fedgate.control("sysctl", "-w", "federation.allow=no")
+        self.assertIn("FG-1104", report("report", "--since", "1h")[1])
+        self.assertEqual(report("report", "--since", "soon")[:2], (2, ""))
+        self.assertEqual(report("report", "ports"), (2, "", "fedctl: report takes nothing more than --since TIME\n"))
+        await self.fedgate.stop()
+        status, text, error = report("report")
+        self.assertEqual((status, text), (1, ""))
+        self.assertIn("admin.sock", error)
+
     async def test_top(self):
         await self.gate()
         self.assertRegex(await self.fedgate.control("top", "--once"), r"PER SECOND +TOTAL\n")
