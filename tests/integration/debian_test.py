@@ -1,4 +1,4 @@
-"""The Debian packages, made of the programs under test: what is in them, and what they do when installed."""
+"""The Debian packages, made of the programs under test: what is in them, and that their scripts are sound."""
 import os
 import pathlib
 import re
