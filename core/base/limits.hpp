@@ -39,6 +39,12 @@ constexpr std::size_t kSipDialogBytes = 4'096;
 constexpr std::uint32_t kSubscriptionSecondsMin = 10;
 constexpr std::uint32_t kRetrySecondsMax = 86'400;
 
+// sip: a session description (RFC 8866): its bytes, its m= lines, the MSRP URIs of one path
+// (RFC 4975). Over: the offer is refused with 488.
+constexpr std::size_t kSdpBytes = 16'384;
+constexpr std::size_t kSdpMedia = 16;
+constexpr std::size_t kMsrpPathBytes = 1'024;
+
 // gateway: GEN-5. At the bound: resource-constraint to the sender.
 constexpr std::size_t kPairQueueStanzas = 50;
 // gateway: what is kept of one entity's presence for one watcher. Over: the oldest resource is
