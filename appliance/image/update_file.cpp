@@ -91,6 +91,15 @@ std::string read_head(int file, const std::string& key, Update& update) {
     return fault_in_lines(text, update);
 }
 
+std::string fault_of_version(const Update& update, const std::string& running,
+                             std::uint64_t serial) {
+    if (update.serial < serial)
+        return "version " + update.version + " is older than " + running + ", which runs";
+    if (update.version != running && update.serial == serial)
+        return "version " + update.version + " is not newer than " + running + ", which runs";
+    return {};
+}
+
 std::string read_part(int file, const UpdatePart& part,
                       const std::function<std::string(const char*, std::size_t)>& take) {
     wc_Sha256 hash;

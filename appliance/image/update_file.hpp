@@ -33,8 +33,11 @@ struct Update {
     std::array<UpdatePart, 3> parts;  // root, verity, kernel
 };
 
-// Both: empty, or in one sentence why not. key: 32 bytes in hex.
+// All: empty, or in one sentence why not. key: 32 bytes in hex.
 std::string read_head(int file, const std::string& key, Update& update);
+// Whether it may follow the version that runs. The same again is no fault.
+std::string fault_of_version(const Update& update, const std::string& running,
+                             std::uint64_t serial);
 // Gives the part's bytes to `take`, and says whether they were those that were signed.
 std::string read_part(int file, const UpdatePart& part,
                       const std::function<std::string(const char*, std::size_t)>& take);

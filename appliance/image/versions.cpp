@@ -162,11 +162,9 @@ std::string fault_of(int file, char slot, Update& update) {
     std::string key = read_text(kKey);
     std::string fault = read_head(file, first_line(key), update);
     if (!fault.empty()) return fault;
-    const std::uint64_t serial = std::strtoull(argument("fedgate.serial").c_str(), nullptr, 10);
-    if (update.serial < serial)
-        return "version " + update.version + " is older than " + running() + ", which runs";
-    if (update.version != running() && update.serial == serial)
-        return "version " + update.version + " is not newer than " + running() + ", which runs";
+    fault = fault_of_version(update, running(),
+                             std::strtoull(argument("fedgate.serial").c_str(), nullptr, 10));
+    if (!fault.empty()) return fault;
     for (std::size_t i = 0; i < update.parts.size(); ++i) {
         const UpdatePart& part = update.parts[i];
         if (i < 2) {
