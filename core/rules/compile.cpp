@@ -500,9 +500,10 @@ private:
             domain.receipt_on_200 = tree_.flag("domain/*/receipt_on_200", name);
             domain.html_out = tree_.text("domain/*/html_out", name) == "alternative";
             const std::string profile = tree_.text("domain/*/profile", name);
-            if (profile != "page") {
+            if (profile == "lync") domain.profile = Profile::kLync;
+            if (profile == "msrp") {
                 complain("domain/" + name + "/profile",
-                         "profile " + profile + " " + std::string(kNotYet) + "; use page");
+                         "profile msrp " + std::string(kNotYet) + "; use page or lync");
             }
             out_->domain_sites_.push_back(site_of(domain.site));
             const auto index = static_cast<std::uint32_t>(out_->sip_domains_.size());

@@ -23,12 +23,16 @@
 namespace fedgate::rules {
 
 // A domain of ours: served by SIP pools; on the XMPP network we are its server.
+// How messages travel on the SIP side.
+enum class Profile : std::uint8_t { kPage, kLync, kMsrp };
+
 struct SipDomain {
     std::string name;
     std::vector<config::SipTarget> next_hops;  // failover order; empty: RFC 3263 on the name
     std::string site;
     std::string digest_user;  // SIP-30; empty: none
     std::string digest_password;
+    Profile profile = Profile::kPage;
     bool strict_1300 = false;     // IM-18
     bool phone = false;           // ADDR-28
     bool send_pai = false;        // SIP-33

@@ -114,7 +114,7 @@ TEST_F(ControlTest, SysctlRefusesWithTheReasonAndStatusOne) {
     EXPECT_NE(got.err.find("'0' is below the minimum 1; allowed: 1 to 1MiB"), std::string::npos)
         << got.err;
     EXPECT_NE(got.err.find("0 to 256 threads"), std::string::npos) << got.err;
-    got = fedctl({"sysctl", "-w", "domain/sip.example/profile=lync"});
+    got = fedctl({"sysctl", "-w", "domain/sip.example/profile=msrp"});
     EXPECT_EQ(got.status, 1);
     EXPECT_NE(got.err.find("not yet available"), std::string::npos) << got.err;
     EXPECT_TRUE(host_.published.empty());

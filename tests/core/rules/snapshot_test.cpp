@@ -405,9 +405,9 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         {"partner/x.example/tls = optional\n", "warning: partner/x.example/tls: tls = optional",
          true},
         {"partner/x.example/dialback = yes\n", "dialback will not be used", true},
-        {"domain/x.example/profile = lync\n",
-         "t:1: error: domain/x.example/profile: profile lync is not yet available"},
-        {"domain/x.example/profile = msrp\n", "profile msrp is not yet available"},
+        {"domain/x.example/profile = msrp\n",
+         "t:1: error: domain/x.example/profile: profile msrp is not yet available in this version; "
+         "use page or lync"},
         {"log.bodies = yes\n", "logging texts is not yet available"},
         {"link.edges = edge.example:23456\n", "is for a gateway alone"},
         {"core.roles = edge\n", "tls.internal.certificate: is empty; an edge alone needs it"},
