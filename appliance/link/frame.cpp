@@ -103,6 +103,11 @@ public:
         number(static_cast<std::uint16_t>(lines.size()));
         to_.append(lines);
     }
+    void body(Bytes body) {
+        if (body.size() > limits::kLinkBodyBytes) body = {};
+        number(static_cast<std::uint16_t>(body.size()));
+        to_.append(body);
+    }
     void stanza(Bytes stanza) {
         number(static_cast<std::uint32_t>(stanza.size()));
         to_.append(stanza);
@@ -133,7 +138,8 @@ bool is_length(Bytes line) {
 // empty.
 class Reader {
 public:
-    explicit Reader(Bytes rest) : rest_(rest) {}
+    explicit Reader(Bytes rest, std::uint16_t peer_minor = kLinkMinor)
+        : rest_(rest), peer_minor_(peer_minor) {}
 
     [[nodiscard]] const char* fault() const { return fault_; }
     [[nodiscard]] Bytes rest() const { return rest_; }
@@ -209,6 +215,10 @@ public:
             rest.remove_prefix(end + 2);
         }
     }
+    void body(Bytes& body) {
+        if (peer_minor_ < kBodyMinor) return;
+        body = sized(number<std::uint16_t>(), 0, limits::kLinkBodyBytes);
+    }
     void stanza(Bytes& stanza) {
         stanza = sized(number<std::uint32_t>(), 1, limits::kLinkStanzaBytes);
     }
@@ -233,6 +243,7 @@ private:
     }
 
     Bytes rest_;
+    std::uint16_t peer_minor_;
     const char* fault_ = "";
 };
 
@@ -293,6 +304,7 @@ void fields(auto& in_out, Is<Answer> auto& answer) {
     in_out.token(answer.to_tag);
     in_out.line(answer.reason);
     in_out.lines(answer.headers);
+    in_out.body(answer.body);
 }
 void fields(auto& in_out, Is<GatewayNews> auto& news) {
     in_out.code(news.kind, GatewayNews::Kind::kYou, GatewayNews::Kind::kGone);
@@ -387,7 +399,7 @@ FrameRead read_frame(Bytes input, std::uint16_t peer_minor) {
     if (length > limits::kLinkFrameBytes) return malformed("is too long");
     if (input.size() - kLengthBytes < length) return read;
 
-    Reader in(input.substr(kLengthBytes, length));
+    Reader in(input.substr(kLengthBytes, length), peer_minor);
     const auto kind = in.number<std::uint8_t>();
     if ((kind & kLaneBits) == kLaneBits) return malformed("is of no lane");
     read.frame = read_kind(kind, in);

@@ -14,11 +14,13 @@
 namespace fedgate::link {
 
 constexpr std::uint16_t kLinkMajor = 1;
-constexpr std::uint16_t kLinkMinor = 2;
+constexpr std::uint16_t kLinkMinor = 3;
 // From this one on: NodeNews, CommitPiece, DialbackSecret.
 constexpr std::uint16_t kTopologyMinor = 1;
 // And StoreNews.
 constexpr std::uint16_t kStoreMinor = 2;
+// And Answer::body. Who is of a lower one gets no answer that has a body: it would lose it.
+constexpr std::uint16_t kBodyMinor = 3;
 
 enum class Role : std::uint8_t { kEdge = 1, kGateway = 2 };
 

@@ -135,7 +135,8 @@ struct Answer {
     std::uint16_t retry_after = 0;  // seconds; 0: none
     Bytes to_tag{};
     Bytes reason{};
-    Bytes headers{};  // whole lines
+    Bytes headers{};  // whole lines; of a body the last one is its type
+    Bytes body{};
 
     // As whoever has another ticket for it is told.
     [[nodiscard]] Answer as(Ticket theirs) const {

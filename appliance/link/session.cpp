@@ -240,7 +240,11 @@ bool Session::send(const Outcome& outcome) { return put(Lane::kNews, outcome); }
 bool Session::send(const PartnerNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const FromPartner& from) { return put(Lane::kStanzas, from); }
 bool Session::send(const ToPartner& to) { return put(Lane::kStanzas, to); }
-bool Session::send(const Answer& answer) { return put(Lane::kNews, answer); }
+// Half of it would be worse than none.
+bool Session::send(const Answer& answer) {
+    const bool whole = answer.body.empty() || peer_.minor >= kBodyMinor;
+    return put(Lane::kNews, whole ? answer : busy(answer.ticket));
+}
 bool Session::send(const GatewayNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const NodeNews& news) { return put(Lane::kNews, news); }
 bool Session::send(const CommitPiece& piece) { return put(Lane::kNews, piece); }

@@ -122,6 +122,7 @@ constexpr std::size_t kLinkStanzaBytes = 16 << 20;
 constexpr std::size_t kLinkFrameBytes = kLinkStanzaBytes + (64 << 10);
 constexpr std::size_t kLinkTextBytes = 1'024;
 constexpr std::size_t kLinkLinesBytes = 16'384;  // header lines of an answer
+constexpr std::size_t kLinkBodyBytes = 16'384;   // its body: an SDP
 // link: bytes that were sent and are not acknowledged, for each lane; alone, any frame passes. At
 // the bound: nothing more is taken from whoever sends (back-pressure). A peer that sends more is
 // put out.

@@ -64,7 +64,7 @@ struct Sample {
 std::vector<Sample> samples() {
     return {
         {"hello", written(hello()),
-         "00000041 01 0001 0002 02 0002 010000000000000000000000000000ee"
+         "00000041 01 0001 0003 02 0002 010000000000000000000000000000ee"
          "020000000000000000000000000000ee 0000000000000003 0000000000000004 00400000 0003 677731"},
         {"ack", written(Ack{{5, 0x0102030405060708}}),
          "00000011 02 0000000000000005 0102030405060708"},
@@ -72,9 +72,12 @@ std::vector<Sample> samples() {
         {"pong", written(Pong{9}), "00000009 04 0000000000000009"},
         {"drain", written(Drain{}), "00000001 05"},
         {"answer", written(Answer{5, Answer::Kind::kAnswered, 486, 9, "tag", "Busy", "A: b\r\n"}),
-         "00000021 42 0000000000000005 00 01e6 0009 0003 746167 0004 42757379 0006 413a20620d0a"},
+         "00000023 42 0000000000000005 00 01e6 0009 0003 746167 0004 42757379 0006 413a20620d0a"
+         "0000"},
         {"lost", written(Answer{5, Answer::Kind::kLost}),
-         "00000014 42 0000000000000005 01 0000 0000 0000 0000 0000"},
+         "00000016 42 0000000000000005 01 0000 0000 0000 0000 0000 0000"},
+        {"body", written(Answer{5, Answer::Kind::kAnswered, 200, 0, "tag", "", "", "v=0"}),
+         "0000001c 42 0000000000000005 00 00c8 0000 0003 746167 0000 0000 0003 763d30"},
         {"gateway", written(GatewayNews{GatewayNews::Kind::kThere, "gw2"}),
          "00000007 43 01 0003 677732"},
         {"request", written(Request{5, 6, "M"}),
@@ -309,6 +312,17 @@ TEST(LinkFrame, ANewerMinorVersionMaySayMore) {
         if (Bytes(sample.name) == "hello") continue;
         EXPECT_EQ(read(longer, kLinkMinor + 1).status, Status::kWhole) << sample.name;
     }
+}
+
+TEST(LinkFrame, AnOlderMinorVersionHasNoBodyInItsAnswers) {
+    const std::string old =
+        bytes_of_hex("00000017 42 0000000000000005 00 00c8 0000 0003 746167 0000 0000");
+    ASSERT_EQ(read(old, kBodyMinor - 1).status, Status::kWhole);
+    EXPECT_EQ(std::get<Answer>(read(old, kBodyMinor - 1).frame).to_tag, "tag");
+    EXPECT_EQ(read(old, kBodyMinor).status, Status::kMalformed);
+    const std::string whole = with_length(old, old.size() - 4 + 2) + std::string(2, '\0');
+    EXPECT_EQ(read(whole, kBodyMinor - 1).status, Status::kMalformed);
+    EXPECT_EQ(read(whole, kBodyMinor).status, Status::kWhole);
 }
 
 // What it is must be known before anything else is: its own version is in it.

@@ -388,6 +388,25 @@ TEST_F(LinkSession, AHelloThatHasMoreThanWasSentIsRefused) {
     EXPECT_EQ(std::get<End>(frames_of(edge.out).at(0)).code, EndCode::kCount);
 }
 
+// While nodes of two versions talk: it would lose the body, and half of an answer is none.
+TEST_F(LinkSession, AnOlderPeerGetsNoAnswerThatHasABody) {
+    Hello hello;
+    hello.role = Role::kGateway;
+    hello.minor = kBodyMinor - 1;
+    hello.window = limits::kLinkWindowBytes;
+    edge.session.accept(hello, id_of(7), now);
+    edge.take_out();
+    for (const Bytes body : {Bytes("v=0"), Bytes()}) {
+        ASSERT_TRUE(edge.session.send(
+            Answer{5, Answer::Kind::kAnswered, 200, 0, "tag", "OK", "A: b\r\n", body}));
+        const std::string out = edge.take_out();
+        const auto answer = std::get<Answer>(frames_of(out).at(0));
+        EXPECT_EQ(answer.ticket, 5U);
+        EXPECT_EQ(answer.status, body.empty() ? 200 : 503);
+        EXPECT_EQ(answer.to_tag, body.empty() ? "tag" : "");
+    }
+}
+
 TEST_F(LinkSession, UnknownFramesOfANewerPeerCount) {
     Hello hello;
     hello.role = Role::kEdge;
