@@ -43,6 +43,7 @@ struct AnswerFront {
     std::uint16_t status;
     std::uint16_t retry_after;
     std::uint32_t reason_bytes;
+    std::uint32_t headers_bytes;
 };
 
 const char* verdict_of(const SipConnection& connection) {
@@ -93,7 +94,8 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
     for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest}) {
         shard_.set_handler(static_cast<std::uint32_t>(kind), *this, RecordUse::kMayWait);
     }
-    for (const auto kind : {GatewayRecord::kAnswer, GatewayRecord::kResponse}) {
+    for (const auto kind :
+         {GatewayRecord::kAnswer, GatewayRecord::kResponse, GatewayRecord::kAcknowledged}) {
         shard_.set_handler(static_cast<std::uint32_t>(kind), *this, RecordUse::kAlwaysTaken);
     }
     shard_.loop().timers().arm(housekeeping_, now() + kHousekeeping);
@@ -235,23 +237,36 @@ bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, 
                     as_bytes(origin.other_gateway), to_tag, request.bytes});
 }
 
-void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers) {
+void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers,
+                             Bytes body) {
     if (origin.trial != 0) return on_trial_answer(origin.trial, answer.status, answer.reason);
+    if (!origin.transaction) return;
     if (origin.shard == shard_.index()) {
-        if (origin.other_gateway) return answer_asker(origin, answer, headers);
-        return agent_.answer(origin.transaction, answer, headers);
+        if (origin.other_gateway) return answer_asker(origin, answer, headers, body);
+        return agent_.answer(origin.transaction, answer, headers, body);
     }
-    const AnswerFront front{origin.transaction.pack(), origin.other_gateway, answer.status,
-                            answer.retry_after, static_cast<std::uint32_t>(answer.reason.size())};
-    if (late_answers_.empty() &&
-        send_to(origin.shard, GatewayRecord::kAnswer, {as_bytes(front), answer.reason, headers})) {
+    const AnswerFront front{origin.transaction.pack(),
+                            origin.other_gateway,
+                            answer.status,
+                            answer.retry_after,
+                            static_cast<std::uint32_t>(answer.reason.size()),
+                            static_cast<std::uint32_t>(headers.size())};
+    if (late_answers_.empty() && send_to(origin.shard, GatewayRecord::kAnswer,
+                                         {as_bytes(front), answer.reason, headers, body})) {
         return;
     }
     // Never lost: as many at most as messages are held (kServerTransactions of each shard).
     std::string record(as_bytes(origin.shard));
-    record.append(as_bytes(front)).append(answer.reason).append(headers);
+    record.append(as_bytes(front)).append(answer.reason).append(headers).append(body);
     late_answers_.push_back(std::move(record));
     shard_.loop().timers().arm(telling_, now() + kRetryTelling);
+}
+
+void Gateway::Engine::acknowledge(const Origin& origin) {
+    if (!origin.transaction || origin.other_gateway) return;
+    if (origin.shard == shard_.index()) return agent_.acknowledge(origin.transaction);
+    static_cast<void>(
+        send_to(origin.shard, GatewayRecord::kAcknowledged, {as_bytes(origin.transaction.pack())}));
 }
 
 bool Gateway::Engine::on_stray_response(std::uint32_t core, const sip::Message& message,
@@ -295,9 +310,15 @@ bool Gateway::Engine::on_record(std::uint32_t kind, std::uint32_t, Bytes record)
         case GatewayRecord::kAnswer: {
             const auto front = take_value<AnswerFront>(record);
             const Bytes reason = take_bytes(record, front.reason_bytes);
+            const Bytes headers = take_bytes(record, front.headers_bytes);
             answer({shard_.index(), Handle<ServerTransaction>::unpack(front.transaction),
                     front.other_gateway},
-                   {front.status, reason, front.retry_after}, record);
+                   {front.status, reason, front.retry_after}, headers, record);
+            return true;
+        }
+        case GatewayRecord::kAcknowledged: {
+            agent_.acknowledge(
+                Handle<ServerTransaction>::unpack(take_value<std::uint64_t>(record)));
             return true;
         }
         case GatewayRecord::kResponse: {

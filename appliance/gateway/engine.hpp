@@ -57,9 +57,10 @@ constexpr std::uint64_t kPresenceTicket = std::uint64_t{1} << kPresenceTokenBits
 enum class GatewayRecord : std::uint32_t {
     kStanza =
         static_cast<std::uint32_t>(link::RecordKind::kFirstOfGateway),  // to the owner of its pair
-    kRequest,   // SIP request to the owner of its pair or dialog
-    kAnswer,    // to the shard that has the server transaction
-    kResponse,  // SIP response over UDP to the shard that sent the request
+    kRequest,       // SIP request to the owner of its pair or dialog
+    kAnswer,        // to the shard that has the server transaction
+    kResponse,      // SIP response over UDP to the shard that sent the request
+    kAcknowledged,  // to the shard that has the server transaction: the ACK of its 2xx has come
 };
 
 // A MESSAGE from SIP on its way to a partner, and a minute longer (IM-50).
@@ -200,7 +201,9 @@ private:
     [[nodiscard]] bool forward(std::uint32_t owner, const link::FromPartner&);
     [[nodiscard]] bool forward(std::uint32_t owner, const sip::Message&, Bytes to_tag,
                                const Origin&);
-    void answer(const Origin&, const SipAnswer&, Bytes headers = {}) override;
+    void answer(const Origin&, const SipAnswer&, Bytes headers = {}, Bytes body = {}) override;
+    // The ACK of the 2xx has come to the dialog. Where it can't be told it comes again.
+    void acknowledge(const Origin&);
     [[nodiscard]] Shard& shard() override { return shard_; }
     [[nodiscard]] SipAgent& agent() override { return agent_; }
     [[nodiscard]] Random& random() override { return random_; }
@@ -251,6 +254,7 @@ private:
     [[nodiscard]] bool on_request(const sip::Message&, const SipPeer&,
                                   const sip::TransactionKey&) override;
     bool on_stray_response(std::uint32_t core, const sip::Message&, const SipPeer&) override;
+    void on_success_again(const sip::Message& response) override;
     void read_call(const sip::Message&, RequestCall&);
     [[nodiscard]] bool read_parties(Bytes sender, Bytes target, Parties&, Sink& memory) const;
     void complete(Parties&, Sink& memory) const;
@@ -265,7 +269,10 @@ private:
     [[nodiscard]] bool take_record(const Origin&, Bytes to_tag, MutableBytes request);
     [[nodiscard]] bool ask_owner(std::uint64_t conversation, const sip::Message&, const SipPeer&,
                                  const sip::TransactionKey&);
-    void answer_asker(const Origin&, const SipAnswer&, Bytes headers);
+    void answer_asker(const Origin&, const SipAnswer&, Bytes headers, Bytes body);
+    // What begins a session, and what comes in its dialog.
+    [[nodiscard]] bool take_invite(const sip::Message&, RequestCall&, Bytes to_tag, const Origin&);
+    [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&);
 
     // s2x.cpp
     [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);

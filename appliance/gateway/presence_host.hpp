@@ -61,8 +61,9 @@ public:
     [[nodiscard]] virtual MutableBytes stanza_memory() = 0;
     // And for one request.
     [[nodiscard]] virtual MutableBytes request_memory() = 0;
-    // The answer to a request, once.
-    virtual void answer(const Origin&, const SipAnswer&, Bytes headers = {}) = 0;
+    // The answer to a request, once; to an ACK: nothing. Of a body the type is the last of the
+    // headers.
+    virtual void answer(const Origin&, const SipAnswer&, Bytes headers = {}, Bytes body = {}) = 0;
     // An error stanza for a stanza that goes no further. False: the edge has no room now.
     [[nodiscard]] virtual bool refuse(const StanzaCall&, LocalFault) = 0;
     virtual void drop(const char* what) = 0;  // GEN-4

@@ -210,8 +210,11 @@ bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& req
                                     RequestCall* call, const rules::SipDomain* domain,
                                     const SipPeer& peer, const sip::TransactionKey& key) {
     const sip::Tag tag = agent_.make_tag(owner);
-    const Origin origin{shard_.index(), agent_.open(request, peer, key, tag.view())};
-    if (!origin.transaction) return false;  // back-pressure
+    Origin origin{shard_.index(), {}};
+    if (request.method != sip::Method::kAck) {
+        origin.transaction = agent_.open(request, peer, key, tag.view());
+        if (!origin.transaction) return false;  // back-pressure
+    }
     const bool taken = owner == shard_.index()
                            ? own_request(request, call, domain, tag.view(), origin)
                            : forward(owner, request, tag.view(), origin);
@@ -236,7 +239,9 @@ void Gateway::Engine::on_answer(const link::Answer& answer) {
         return agent_.answer(transaction, sip_answer(link::Fault::kUnreachable, true));
     }
     agent_.set_to_tag(transaction, answer.to_tag);
-    agent_.answer(transaction, {answer.status, answer.reason, answer.retry_after}, answer.headers);
+    agent_.answer(transaction, {answer.status, answer.reason, answer.retry_after}, answer.headers,
+                  answer.body);
+    agent_.acknowledge(transaction);  // the ACK of a 2xx comes to the other one, if to anyone
 }
 
 // Its sender has been judged where it came in (SEC-1, SIP-32): the links' certificates say that it
@@ -253,15 +258,16 @@ bool Gateway::Engine::take_request(const link::Request& taken) {
         sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
     const bool good =
         parsed.verdict == sip::Verdict::kDone && message_.is_request && message_.to.tag.empty() &&
-        (message_.method == sip::Method::kMessage || message_.method == sip::Method::kSubscribe);
+        (message_.method == sip::Method::kMessage || message_.method == sip::Method::kSubscribe ||
+         message_.method == sip::Method::kInvite);
     if (!good || draining_) {
-        answer_asker(origin, good ? SipAnswer{503, {}, kDownSeconds} : SipAnswer{400, {}}, {});
+        answer_asker(origin, good ? SipAnswer{503, {}, kDownSeconds} : SipAnswer{400, {}}, {}, {});
         return true;
     }
     RequestCall call;
     read_call(message_, call);
     if (call.refusal.status != 0) {
-        answer_asker(origin, call.refusal, call.headers());
+        answer_asker(origin, call.refusal, call.headers(), {});
         return true;
     }
     const std::uint32_t owner = Conversations::owner_of(call.pair, shard_.count());
@@ -274,7 +280,8 @@ bool Gateway::Engine::take_request(const link::Request& taken) {
     return given;
 }
 
-void Gateway::Engine::answer_asker(const Origin& origin, const SipAnswer& answer, Bytes headers) {
+void Gateway::Engine::answer_asker(const Origin& origin, const SipAnswer& answer, Bytes headers,
+                                   Bytes body) {
     const Handle<Asker> handle{origin.transaction.index, origin.transaction.generation};
     const Asker* const asker = askers_.find(handle);
     if (asker == nullptr) return;
@@ -282,7 +289,7 @@ void Gateway::Engine::answer_asker(const Origin& origin, const SipAnswer& answer
     const sip::Tag tag = asker->to_tag;
     askers_.free(handle);
     edge_->answer({ticket, link::Answer::Kind::kAnswered, answer.status, answer.retry_after,
-                   tag.view(), answer.reason, headers});
+                   tag.view(), answer.reason, headers, body});
 }
 
 bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableBytes bytes) {
@@ -330,6 +337,9 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
         if (request.method == sip::Method::kNotify) {
             return watches_.take_notify(request, *domain, origin);
         }
+        if (request.method != sip::Method::kSubscribe) {
+            return take_in_session(request, *domain, origin);
+        }
         const std::uint32_t owner = owner_of_dialog(request);
         return owner == shard_.index() ? watchers_.take_refresh(request, *domain, origin)
                                        : forward(owner, request, to_tag, origin);
@@ -338,8 +348,27 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
         case sip::Method::kSubscribe:
             note_seen(call->from);
             return watchers_.take_subscribe(request, *call, call->pair, to_tag, origin);
+        case sip::Method::kInvite: return take_invite(request, *call, to_tag, origin);
+        case sip::Method::kRefer:  // SESS-12
+            answer(origin, call->domain->profile == rules::Profile::kLync ? SipAnswer{603, {}}
+                                                                          : SipAnswer{403, {}});
+            return true;
         default: return take_message(request, *call, origin);
     }
 }
+
+// It comes only where a domain has sessions: kAllowed.
+bool Gateway::Engine::take_invite(const sip::Message&, RequestCall&, Bytes, const Origin& origin) {
+    answer(origin, {488, {}});
+    return true;
+}
+
+bool Gateway::Engine::take_in_session(const sip::Message&, const rules::SipDomain&,
+                                      const Origin& origin) {
+    answer(origin, {481, {}});  // SIP-22
+    return true;
+}
+
+void Gateway::Engine::on_success_again(const sip::Message&) {}
 
 }  // namespace fedgate::gateway

@@ -42,6 +42,9 @@ sip::Method method_of(RequestKind kind) {
         case RequestKind::kProbe: return sip::Method::kOptions;
         case RequestKind::kSubscribe: return sip::Method::kSubscribe;
         case RequestKind::kNotify: return sip::Method::kNotify;
+        case RequestKind::kInvite: return sip::Method::kInvite;
+        case RequestKind::kBye: return sip::Method::kBye;
+        case RequestKind::kInfo: return sip::Method::kInfo;
     }
     return sip::Method::kUnknown;
 }
@@ -100,7 +103,9 @@ void SipAgent::reload(const rules::Snapshot& rules) {
 void SipAgent::build_routes() {
     std::vector<std::unique_ptr<SipRoute>> routes;
     rules::NameIndex index;
+    has_sessions_ = false;
     for (const rules::SipDomain& domain : rules_->sip_domains()) {
+        has_sessions_ = has_sessions_ || domain.profile != rules::Profile::kPage;
         auto old = std::ranges::find_if(routes_, [&](const auto& route) {
             return route != nullptr && route->domain() == domain.name && route->same_hops(domain);
         });
@@ -137,10 +142,12 @@ SipRoute* SipAgent::find_route(Bytes domain) {
 
 ClientRequest* SipAgent::make_request(SipRoute& route, RequestKind kind) {
     if (is_presence(kind) && presence_requests_ == kPresenceRequests) return nullptr;
+    if (kind == RequestKind::kInvite && invite_requests_ == kInviteRequests) return nullptr;
     Handle<ClientRequest> handle;
     ClientRequest* request = requests_.make(handle, *this, kind);
     if (request == nullptr) return nullptr;
     if (is_presence(kind)) ++presence_requests_;
+    if (kind == RequestKind::kInvite) ++invite_requests_;
     request->self = handle;
     request->route = &route;
     ++route.users;
@@ -149,6 +156,7 @@ ClientRequest* SipAgent::make_request(SipRoute& route, RequestKind kind) {
 
 void SipAgent::release(ClientRequest& request) {
     if (is_presence(request.kind)) --presence_requests_;
+    if (request.kind == RequestKind::kInvite) --invite_requests_;
     --request.route->users;
     requests_.free(request.self);
 }
@@ -246,6 +254,7 @@ template <typename Concerns>
 void SipAgent::end_requests(Concerns concerns) {
     requests_.for_each([&](Handle<ClientRequest>, ClientRequest& request) {
         if ((request.leg == nullptr && !request.awaits_route) || !concerns(*request.route)) return;
+        if (is_ringing(request)) send_cancel(request);
         finish(request, nullptr, unsent_fault(request));
     });
 }
@@ -263,34 +272,75 @@ void SipAgent::send(ClientRequest& request) {
     dispatch(request);
 }
 
+// RFC 3261 12.2.1.1: by a strict router, or without a route, it is the Request-URI.
+SipAgent::Hop SipAgent::hop_of(Bytes request, const sip::Dialog& dialog) {
+    const std::size_t uri = request.find(' ') + 1;
+    const bool is_uri = request.substr(uri, request.find(' ', uri) - uri) == dialog.next_hop();
+    return is_uri ? Hop::kUri : Hop::kRoute;
+}
+
 void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog) {
-    const Bytes text = request.request();
-    const std::size_t uri = text.find(' ') + 1;
-    // RFC 3261 12.2.1.1: by a strict router, or without a route, it is the Request-URI.
-    const bool is_uri = text.substr(uri, text.find(' ', uri) - uri) == dialog.next_hop();
-    request.hop = is_uri ? ClientRequest::Hop::kUri : ClientRequest::Hop::kRoute;
+    request.hop = hop_of(request.request(), dialog);
     request.cseq = dialog.local_cseq();
     send(request);
 }
 
+void SipAgent::send_ack(const sip::Dialog& dialog, SipRoute& route, Bytes request) {
+    if (given_up_ || route.is_gone() || !route.ready()) return;
+    RouteLeg* leg = dialog_leg(route, request, hop_of(request, dialog));
+    if (leg == nullptr) leg = route.pick(0, false);
+    if (leg == nullptr || !route.is_up(*leg)) return;
+    // SIP-4: the Via is the second line.
+    const std::size_t via_begin = request.find('\n') + 1;
+    const std::size_t via_end = request.find('\n', via_begin) + 1;
+    const UsualVia& via = transport_.via(leg->transport, net::is_ipv6(leg->target.address));
+    const sip::Branch branch = sip::make_branch(
+        {settings_.core, UINT32_MAX, random_.bytes<sip::kTokenRandomBytes>()});  // of no request
+    Sink sink{MutableBytes(scratch_)};
+    sink.append(request.substr(0, via_begin), "Via: ", Bytes(via.text).substr(0, via.branch_begin));
+    sink.append(branch.view(), Bytes(via.text).substr(via.branch_begin + branch.view().size()),
+                "\r\n", request.substr(via_end));
+    if (sink.overflowed()) return;
+    if (leg->transport != sip::Transport::kUdp && transport_.find(leg->connection) == nullptr) {
+        static_cast<void>(transport_.connect(*leg, leg->target));  // for the next time
+    }
+    send_along(*leg, sink.written());
+}
+
+// What goes with a request of ours and has no answer that counts. Without a way now it is lost:
+// what asks for it comes again.
+void SipAgent::send_along(const RouteLeg& leg, Bytes bytes) {
+    if (leg.transport == sip::Transport::kUdp) {
+        static_cast<void>(transport_.send_datagram(leg.target.address, bytes));
+    } else {
+        SipConnection* const connection = transport_.find(leg.connection);
+        if (connection == nullptr || !connection->ready() || !connection->write_request(bytes))
+            return;
+    }
+    shard_.stats().add(Counter::kSipRequestsOut);
+    if (tracer_.on()) [[unlikely]] {
+        tracer_.sip_out(bytes, text_of(leg.transport), net::format_address(leg.target.address), {});
+    }
+}
+
 // The leg that is the next hop of the request's dialog. Null: none is, or several are.
-RouteLeg* SipAgent::dialog_leg(const ClientRequest& request) const {
-    if (request.hop == ClientRequest::Hop::kPool) return nullptr;
-    Bytes text = request.request();
-    const bool is_uri = request.hop == ClientRequest::Hop::kUri;
+RouteLeg* SipAgent::dialog_leg(const SipRoute& route, Bytes text, Hop hop_kind) {
+    if (hop_kind == Hop::kPool) return nullptr;
+    const bool is_uri = hop_kind == Hop::kUri;
     constexpr Bytes kRoute = "\r\nRoute: <";  // SIP-4: before any text of others
     const std::size_t at = is_uri ? text.find(' ') : text.find(kRoute);
     if (at == Bytes::npos) return nullptr;
     text.remove_prefix(at + (is_uri ? 1 : kRoute.size()));
     const auto hop = sip::parse_uri(text.substr(0, text.find(is_uri ? ' ' : '>')));
     RouteLeg* leg = nullptr;
-    return hop && request.route->has(hop->at, hop->params, leg) ? leg : nullptr;
+    return hop && route.has(hop->at, hop->params, leg) ? leg : nullptr;
 }
 
 void SipAgent::dispatch(ClientRequest& request) {
     SipRoute& route = *request.route;
     request.answered = 0;
     request.renewed = false;
+    if (request.cancelled) return finish(request, nullptr, LocalFault::kTimeout);
     if (!route.ready()) {
         request.awaits_route = true;
         append(route.waiting, request);
@@ -300,7 +350,7 @@ void SipAgent::dispatch(ClientRequest& request) {
     const bool big = request.request().size() > limits::kSipDatagramRequestBytes;  // SIP-7
     if (big && !route.has_stream())
         return finish(request, nullptr, LocalFault::kTooLarge);  // IM-18
-    RouteLeg* leg = dialog_leg(request);
+    RouteLeg* leg = dialog_leg(route, request.request(), request.hop);
     request.pinned = leg != nullptr;
     if (!request.pinned) {
         leg = route.pick(request.tried, big);
@@ -349,7 +399,10 @@ bool SipAgent::transmit(ClientRequest& request, RouteLeg& leg) {
         trace(request);
     const Instant now = shard_.loop().now();
     shard_.stats().add(Counter::kSipRequestsOut);
-    request.machine.emplace(sip::TransactionKind::kClientOther, settings_.timing, reliable);
+    request.machine.emplace(request.kind == RequestKind::kInvite
+                                ? sip::TransactionKind::kClientInvite
+                                : sip::TransactionKind::kClientOther,
+                            settings_.timing, reliable);
     static_cast<void>(request.machine->start(now));
     request.sent_at = now;
     request.suspect_at = request.kind != RequestKind::kProbe ? now + kSuspectWait : kNever;
@@ -363,7 +416,7 @@ void SipAgent::trace(const ClientRequest& request, Bytes note) {
 }
 
 void SipAgent::arm(ClientRequest& request) {
-    Instant deadline = request.give_up_at;
+    Instant deadline = std::min(request.give_up_at, request.cancel_at);
     if (request.leg != nullptr && request.leg->suspect) {
         deadline = std::min(deadline, request.suspect_at);
     }
@@ -379,7 +432,8 @@ void SipAgent::on_request_timer(ClientRequest& request) {
         if (request.machine && request.kind != RequestKind::kProbe) ++request.leg->unanswered;
         finish(request, nullptr, LocalFault::kUnreachable);
     };
-    if (now >= request.give_up_at) return time_is_up();
+    if (now >= request.give_up_at) return is_ringing(request) ? cancel(request) : time_is_up();
+    if (now >= request.cancel_at) send_cancel(request);
     if (now >= request.suspect_at && request.leg->suspect) {
         request.suspect_at = kNever;
         RouteLeg& leg = *request.leg;
@@ -405,8 +459,98 @@ void SipAgent::on_request_timer(ClientRequest& request) {
     arm(request);
 }
 
+// A CANCEL of it would be understood.
+bool SipAgent::is_ringing(const ClientRequest& request) {
+    return request.kind == RequestKind::kInvite && !request.cancelled && request.machine &&
+           request.machine->state() == sip::TransactionState::kProceeding;
+}
+
+void SipAgent::cancel(ClientRequest& request) {
+    FEDGATE_CHECK(request.kind == RequestKind::kInvite);
+    if (std::exchange(request.cancelled, true)) return;
+    if (!request.machine) return finish(request, nullptr, LocalFault::kTimeout);  // nobody has it
+    const Instant now = shard_.loop().now();
+    request.give_up_at = now + settings_.timing.timeout();
+    const auto actions = request.machine->step(sip::TransactionEvent::kCancel, now);
+    if (has(actions, sip::Actions::kSendCancel)) send_cancel(request);
+    arm(request);
+}
+
+// RFC 3261 9.1. Over UDP it is sent as any other request would be, until it is answered or the
+// INVITE is.
+void SipAgent::send_cancel(ClientRequest& request) {
+    const sip::TransactionTiming& timing = settings_.timing;
+    request.cancel_at = kNever;
+    if (request.leg->transport == sip::Transport::kUdp) {
+        const Duration wait =
+            std::min(timing.t1 * (1 << std::min<int>(request.cancels, 8)), timing.t2);
+        request.cancel_at = shard_.loop().now() + wait;
+    }
+    if (request.cancels++ > 0) shard_.stats().add(Counter::kSipRetransmissionsOut);
+    if (!read_sent(request)) return;
+    Sink sink{MutableBytes(scratch_)};
+    sip::write_cancel(sink, sent_);
+    if (!sink.overflowed()) send_along(*request.leg, sink.written());
+}
+
+// Reads the request as it was sent last. False: it is none that we would take ourselves.
+bool SipAgent::read_sent(const ClientRequest& request) {
+    const MutableBytes text =
+        request.memory.memory().subspan(request.request_begin, request.request().size());
+    return sip::parse_message(text, sip::Carrier::kDatagram, text.size(), sent_).verdict ==
+           sip::Verdict::kDone;
+}
+
+// RFC 3261 17.1.1.3. Over UDP the failure may come again, also when the request is long gone.
+void SipAgent::acknowledge(ClientRequest& request, const sip::Message& failure) {
+    if (!read_sent(request)) return;
+    Sink sink{MutableBytes(scratch_)};
+    sip::write_ack(sink, sent_, failure);
+    if (sink.overflowed()) return;
+    send_along(*request.leg, sink.written());
+    if (request.leg->transport != sip::Transport::kUdp) return;
+    const Instant now = shard_.loop().now();
+    while (!late_acks_.empty() &&
+           (late_acks_.front().until <= now || late_acks_.size() >= kLateAcks)) {
+        late_acks_.pop_front();
+    }
+    Block ack = blocks_.copy({sink.written()});
+    if (!ack) return;
+    late_acks_.push_back({{settings_.core, request.self.index, request.branch_random},
+                          request.leg->target.address,
+                          now + settings_.timing.timeout(),
+                          std::move(ack)});
+}
+
+// Its end may take as long as people do.
+void SipAgent::on_provisional(ClientRequest& request) {
+    request.suspect_at = kNever;
+    request.leg->route->on_alive(*request.leg, request.sent_at);
+    if (std::exchange(request.rings, true) || request.cancelled) return;
+    request.give_up_at = shard_.loop().now() + kRingingMax;
+}
+
+// Of no request that waits for it.
+void SipAgent::on_late_response(const sip::BranchParts& branch, const sip::Message& response) {
+    if (response.status < 200) return;
+    if (response.cseq.method == sip::Method::kCancel) {
+        // What became of it the INVITE's own response says.
+        ClientRequest* const invite = find_request(branch, sip::Method::kInvite);
+        if (invite == nullptr) return;
+        invite->cancel_at = kNever;
+        return arm(*invite);
+    }
+    if (response.cseq.method != sip::Method::kInvite) return;
+    if (response.status < 300) return user_.on_success_again(response);
+    const auto late = std::ranges::find(late_acks_, branch, &LateAck::branch);
+    if (late == late_acks_.end() || late->until <= shard_.loop().now()) return;
+    shard_.stats().add(Counter::kSipRetransmissionsOut);
+    static_cast<void>(transport_.send_datagram(late->to, late->ack.bytes()));
+}
+
 void SipAgent::leave_leg(ClientRequest& request) {
     request.timer.cancel();
+    request.cancel_at = kNever;
     if (request.awaits_route) {
         request.awaits_route = false;
         remove(request.route->waiting, request);
@@ -420,7 +564,7 @@ void SipAgent::leave_leg(ClientRequest& request) {
 
 // Is another leg up, where it may go?
 bool SipAgent::may_move(const ClientRequest& request) const {
-    return request.kind != RequestKind::kProbe && !request.pinned &&
+    return request.kind != RequestKind::kProbe && !request.pinned && !request.cancelled &&
            request.route->has_other(request.tried | (std::uint64_t{1} << request.leg->slot));
 }
 
@@ -482,8 +626,10 @@ bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
 // are none, or they were not good enough.
 bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
     const rules::SipDomain* const domain = rules_->sip_domain(request.route->domain());
-    if (request.kind == RequestKind::kProbe || domain == nullptr || domain->digest_user.empty())
+    if (request.kind == RequestKind::kProbe || request.cancelled || domain == nullptr ||
+        domain->digest_user.empty()) {
         return false;
+    }
     RouteLeg& leg = *request.leg;
     const auto taken = leg.challenges.take(response, request.answered);
     const bool again = (taken & request.answered) != 0;  // `stale`
@@ -507,12 +653,12 @@ bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
 bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     sip::Uri contact;
     RouteLeg* leg = nullptr;
-    const bool follows =
-        request.kind == RequestKind::kMessage ||
-        (request.kind == RequestKind::kSubscribe && request.hop == ClientRequest::Hop::kPool);
-    if (request.redirected || request.doubted || !follows || !best_contact(response, contact) ||
-        contact.scheme != sip::Scheme::kSip || !contact.has_user ||
-        !request.route->has(contact.at, contact.params, leg)) {
+    const bool follows = request.hop == Hop::kPool && (request.kind == RequestKind::kMessage ||
+                                                       request.kind == RequestKind::kSubscribe ||
+                                                       request.kind == RequestKind::kInvite);
+    if (request.redirected || request.doubted || request.cancelled || !follows ||
+        !best_contact(response, contact) || contact.scheme != sip::Scheme::kSip ||
+        !contact.has_user || !request.route->has(contact.at, contact.params, leg)) {
         return false;
     }
     const Bytes old = request.memory.bytes();
@@ -584,11 +730,17 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
         return peer.connection ? true : user_.on_stray_response(branch->core, message, peer);
     }
     ClientRequest* const found = find_request(*branch, message.cseq.method);
-    if (found == nullptr) return true;  // late: its request has ended
+    if (found == nullptr) {
+        on_late_response(*branch, message);
+        return true;
+    }
     ClientRequest& request = *found;
     const sip::Actions actions =
         request.machine->step(sip::received_event(message.status), shard_.loop().now());
+    if (has(actions, sip::Actions::kSendAck)) acknowledge(request, message);
     if (message.status < 200 || !has(actions, sip::Actions::kPassUp)) {
+        if (request.kind == RequestKind::kInvite && message.status < 200) on_provisional(request);
+        if (has(actions, sip::Actions::kSendCancel)) send_cancel(request);
         arm(request);
         return true;
     }

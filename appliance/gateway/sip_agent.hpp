@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -30,7 +31,12 @@ struct Conversation;
 // At the bound of requests the source is held back (edge) or the sender is told (ERR-L4).
 constexpr std::size_t kClientRequests = 65'536;  // in flight, or waiting in a pair's queue
 constexpr std::size_t kPresenceRequests = kClientRequests / 2;  // of those: messages go on
+constexpr std::size_t kInviteRequests = kClientRequests / 4;    // of those: they may ring for long
 constexpr std::size_t kServerTransactions = 16'384;
+// An INVITE that has had a 1xx is waited for so long; then it is cancelled.
+constexpr Duration kRingingMax = std::chrono::minutes(3);
+// ACKs of failures, in case those come again over UDP. At the bound: the oldest is forgotten.
+constexpr std::size_t kLateAcks = 1'024;
 constexpr Duration kSuspectWait = std::chrono::seconds(4);  // SIP-8
 constexpr Duration kProbeWait = kSuspectWait;               // for the answer to an OPTIONS
 constexpr std::uint16_t kDownSeconds = 30;                  // SIP-8: 503 without Retry-After
@@ -45,7 +51,10 @@ enum class RequestKind : std::uint8_t {
     kSubscribe,
     kNotify,
     kTyping,
-    kReceipt
+    kReceipt,
+    kInvite,  // outside a dialog or in one
+    kBye,
+    kInfo
 };
 [[nodiscard]] sip::Method method_of(RequestKind);
 
@@ -114,7 +123,11 @@ private:
     bool pinned = false;      // that is one leg of the pool: it goes nowhere else
     bool redirected = false;  // SIP-9: once
     bool awaits_route = false;
-    bool renewed = false;  // answered once more for `stale`
+    bool renewed = false;        // answered once more for `stale`
+    bool rings = false;          // an INVITE that has had a 1xx: give_up_at counts from that
+    bool cancelled = false;      // an INVITE that goes nowhere else
+    std::uint8_t cancels = 0;    // how often its CANCEL was sent
+    Instant cancel_at = kNever;  // when it is sent again
 };
 
 void append(RequestList&, ClientRequest&);
@@ -122,8 +135,9 @@ void remove(RequestList&, ClientRequest&);
 ClientRequest* take_first(RequestList&);
 
 struct ServerTransaction final : private TimerOwner {
-    ServerTransaction(SipAgent& a, const sip::TransactionTiming& timing, bool reliable)
-        : agent(a), timer(*this), machine(sip::TransactionKind::kServerOther, timing, reliable) {}
+    ServerTransaction(SipAgent& a, sip::TransactionKind kind, const sip::TransactionTiming& timing,
+                      bool reliable)
+        : agent(a), timer(*this), machine(kind, timing, reliable) {}
 
 private:
     friend class SipAgent;
@@ -135,8 +149,9 @@ private:
     sip::Transaction machine;
     sip::TransactionKey key;
     SipPeer peer;
-    Block head;      // of its responses: that of a 200 to its CSeq, and Record-Route
-    Block response;  // the whole last one, for a request that comes again
+    Block head;                  // of its responses: that of a 200 to its CSeq, and Record-Route
+    Block response;              // the whole last one, for a request that comes again
+    Instant answer_by = kNever;  // an INVITE has no such time of its own
     ServerTransaction* older = nullptr;  // of those that are answered
     ServerTransaction* newer = nullptr;
     ServerTransaction* older_of_source = nullptr;
@@ -154,8 +169,11 @@ public:
                                  LocalFault fault) = 0;
     // May a message go to this address of its domain instead, which is not the same user's?
     [[nodiscard]] virtual bool may_redirect(const ClientRequest&, const sip::Uri& contact) = 0;
-    // A MESSAGE outside a dialog, a SUBSCRIBE or NOTIFY from a trusted peer that is new, with the
-    // key of its transaction. False: no room now (nothing was kept).
+    // A 2xx to an INVITE that has ended: it came again, or from another branch of a fork (SESS-13),
+    // or from a leg that the INVITE has left. Whose it is, Call-ID and From tag tell.
+    virtual void on_success_again(const sip::Message& response) = 0;
+    // A request from a trusted peer that is new, with the key of its transaction; of an ACK, which
+    // has none, only that of a 2xx. False: no room now (nothing was kept).
     [[nodiscard]] virtual bool on_request(const sip::Message&, const SipPeer&,
                                           const sip::TransactionKey&) = 0;
     // A response over UDP that belongs to another shard. False: dropped.
@@ -204,6 +222,12 @@ public:
     // pool, and it goes there or nowhere; or it names the pool; or it is somewhere else, and the
     // pool is an outbound proxy: no connection is opened to an address that only a message names.
     void send_in_dialog(ClientRequest&, const sip::Dialog&);
+    // The ACK of a 2xx (Dialog::fill_ack()), the way of send_in_dialog(). Where there is none it is
+    // lost: the 2xx asks for it again.
+    void send_ack(const sip::Dialog&, SipRoute&, Bytes request);
+    // RFC 3261 9.1, of an INVITE that was sent. on_request_done() follows, or comes within: it may
+    // be a 2xx all the same.
+    void cancel(ClientRequest&);
     void release(ClientRequest&);
     // Before it is sent once more: by the way that its domain has now. False: not yet, that is
     // down.
@@ -232,10 +256,14 @@ public:
     }
     void discard(Handle<ServerTransaction>);  // as if it had never been
     // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty;
-    // Record-Route (SIP-16), Allow, Allow-Events and Retry-After are written where they belong.
-    void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {});
+    // Record-Route (SIP-16), Allow, Allow-Events and Retry-After are written where they belong. Of
+    // a body the type is the last of the headers.
+    void answer(Handle<ServerTransaction>, const SipAnswer&, Bytes headers = {}, Bytes body = {});
+    // The ACK of its 2xx has come: that is not sent again by itself.
+    void acknowledge(Handle<ServerTransaction>);
     // Before that: another tag in the To field than open() was given. As long as that one.
     void set_to_tag(Handle<ServerTransaction>, Bytes to_tag);
+    // Without a transaction. Nothing for an ACK.
     void answer_at_once(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes headers = {});
 
     [[nodiscard]] SipTransport& transport() { return transport_; }
@@ -266,13 +294,22 @@ private:
     void write_via(ClientRequest&, const RouteLeg&);
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
-    [[nodiscard]] RouteLeg* dialog_leg(const ClientRequest&) const;
+    using Hop = ClientRequest::Hop;
+    [[nodiscard]] static Hop hop_of(Bytes request, const sip::Dialog&);
+    [[nodiscard]] static RouteLeg* dialog_leg(const SipRoute&, Bytes request, Hop);
     [[nodiscard]] bool may_move(const ClientRequest&) const;
     void fail_over(ClientRequest&);
     [[nodiscard]] bool write_credentials(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool authorize(ClientRequest&, const sip::Message& response);
     [[nodiscard]] bool redirect(ClientRequest&, const sip::Message& response);
     void finish(ClientRequest&, const sip::Message*, LocalFault);
+    [[nodiscard]] bool read_sent(const ClientRequest&);
+    void send_along(const RouteLeg&, Bytes bytes);
+    void send_cancel(ClientRequest&);
+    [[nodiscard]] static bool is_ringing(const ClientRequest&);
+    void on_provisional(ClientRequest&);
+    void acknowledge(ClientRequest&, const sip::Message& failure);
+    void on_late_response(const sip::BranchParts&, const sip::Message&);
     // `broken`: the connection did; else null.
     void finish_probe(ClientRequest&, RouteLeg&, const sip::Message*, const char* broken);
     void on_probe_unanswered(RouteLeg&, Instant asked_at);
@@ -288,7 +325,12 @@ private:
     void on_request_timer(ClientRequest&);
     void send_waiting(RouteLeg&);
 
+    [[nodiscard]] sip::MethodSet allowed() const;
+    [[nodiscard]] sip::MethodSet understood() const;
+    [[nodiscard]] sip::Tag tag_of(const ServerTransaction&);
     bool on_request(const sip::Message&, const SipPeer&);
+    bool on_ack(const sip::Message&, const SipPeer&, const sip::TransactionKey&);
+    void on_cancel(const sip::Message&, const SipPeer&);
     bool answer_known(const sip::TransactionKey&, const SipPeer&);
     void refuse_over_budget(const sip::Message&, const SipPeer&);
     [[nodiscard]] bool has_room(SipSource&);
@@ -300,11 +342,17 @@ private:
     void end(ServerTransaction&);
     void list_answered(ServerTransaction&);
     void unlist_answered(ServerTransaction&);
-    ServerTransaction* make_transaction(Handle<ServerTransaction>&, bool reliable);
+    void send_trying(ServerTransaction&);
+    void send_again(const ServerTransaction&, const SipPeer&);
+    ServerTransaction* make_transaction(Handle<ServerTransaction>&, sip::TransactionKind,
+                                        bool reliable);
+    void answer_at_once(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes headers,
+                        Bytes to_tag);
     void write_head(const sip::Message&, const SipPeer&, const SipAnswer&, Bytes to_tag, Sink&);
-    void write_rest(const SipAnswer&, Bytes headers, Sink&) const;
+    void write_rest(const SipAnswer&, Bytes headers, Bytes body, Sink&) const;
     [[nodiscard]] static Bytes complete_head(ServerTransaction&);
-    [[nodiscard]] Bytes write_response(const ServerTransaction&, const SipAnswer&, Bytes headers);
+    [[nodiscard]] Bytes write_response(const ServerTransaction&, const SipAnswer&, Bytes headers,
+                                       Bytes body);
 
     Shard& shard_;
     SipAgentUser& user_;
@@ -324,6 +372,16 @@ private:
     std::vector<char> scratch_;  // heads of responses, probes
     std::size_t probes_ = 0;
     std::size_t presence_requests_ = 0;
+    std::size_t invite_requests_ = 0;
+    bool has_sessions_ = false;  // a domain has a profile with sessions
+    sip::Message sent_;          // a request of ours, read again
+    struct LateAck {
+        sip::BranchParts branch;
+        SocketAddress to;
+        Instant until;  // timer D
+        Block ack;
+    };
+    std::deque<LateAck> late_acks_;
     std::size_t unanswered_ = 0;
     ServerTransaction* oldest_answered_ = nullptr;
     ServerTransaction* newest_answered_ = nullptr;

@@ -135,6 +135,7 @@ private:
         agent_->answer(handle, answer, "Expires: 600\r\n");
         return true;
     }
+    void on_success_again(const sip::Message&) override {}
     bool on_stray_response(std::uint32_t, const sip::Message&, const gateway::SipPeer&) override {
         return false;
     }
