@@ -7,6 +7,7 @@
 
 #include "appliance/gateway/chat_state.hpp"
 #include "appliance/gateway/html.hpp"
+#include "appliance/gateway/lync.hpp"
 #include "appliance/gateway/mime.hpp"
 #include "appliance/gateway/receipt.hpp"
 #include "appliance/gateway/text.hpp"
@@ -27,6 +28,10 @@ void documents(Bytes bytes) {
     if (const auto news = gateway::parse_is_composing(bytes, framer)) {
         FEDGATE_CHECK(news->refresh >= gateway::kTypingRefreshMin);
         FEDGATE_CHECK(news->refresh <= gateway::kTypingRefreshMax);
+    }
+    static_cast<void>(gateway::parse_keyboard_activity(bytes, framer));
+    if (const auto read = gateway::parse_diagnostics(bytes)) {
+        FEDGATE_CHECK(read->reason.size() + read->source.size() <= bytes.size());
     }
     Sink memory(scratch_memory);
     const auto imdn = gateway::parse_imdn(bytes, framer, memory);
