@@ -45,6 +45,23 @@ constexpr std::size_t kSdpBytes = 16'384;
 constexpr std::size_t kSdpMedia = 16;
 constexpr std::size_t kMsrpPathBytes = 1'024;
 
+// sip: MSRP (RFC 4975). Header section, header fields and URIs of a path over: the connection ends.
+// A body over the session's max-size: 413, and it is skipped; over kMsrpSkippedBytes: the
+// connection ends. A Content-Type over: 415. Ours: bytes of a chunk (SESS-22).
+constexpr std::size_t kMsrpHeaderBytes = 8'192;
+constexpr std::size_t kMsrpHeaders = 64;
+constexpr std::size_t kMsrpPathUris = 8;
+constexpr std::size_t kMsrpSkippedBytes = 1 << 20;
+constexpr std::size_t kMsrpContentTypeBytes = 255;
+constexpr std::size_t kMsrpChunkBytes = 2'048;
+// sip: of one MSRP session: messages that came in part, pieces of one with gaps between them (at
+// either bound: 413), and messages of ours whose fate is not known (at the bound: back-pressure).
+constexpr std::size_t kMsrpPartials = 4;
+constexpr std::size_t kMsrpPieces = 8;
+constexpr std::size_t kMsrpUnsettled = 32;
+// sip: room for the answer to any MSRP request.
+constexpr std::size_t kMsrpAnswerBytes = kMsrpHeaderBytes + 256;
+
 // gateway: GEN-5. At the bound: resource-constraint to the sender.
 constexpr std::size_t kPairQueueStanzas = 50;
 // gateway: what is kept of one entity's presence for one watcher. Over: the oldest resource is
