@@ -31,14 +31,16 @@ MsrpFrame MsrpFramer::read_head(Bytes input, MsrpMessage& message) {
     while (true) {
         const std::size_t end = input.find('\n', scanned_);
         const std::size_t seen = end == Bytes::npos ? input.size() : end;
-        if (seen >= limits::kMsrpHeaderBytes) return refuse(0, {400, "header section too long", true});
+        if (seen >= limits::kMsrpHeaderBytes)
+            return refuse(0, {400, "header section too long", true});
         if (end == Bytes::npos) {
             scanned_ = input.size();
             return {};
         }
         if (end == line_ || input[end - 1] != '\r') return refuse(0, {400, "bare LF", true});
         const Bytes line = input.substr(line_, end - 1 - line_);
-        if (line_ == 0 && !read_msrp_start(line, message)) return refuse(0, {400, "start line", true});
+        if (line_ == 0 && !read_msrp_start(line, message))
+            return refuse(0, {400, "start line", true});
         if (line.empty() || line.starts_with(kHyphens)) {
             head_size_ = line_;
             return finish_head(input, line, end + 1, message);
@@ -70,7 +72,8 @@ MsrpFrame MsrpFramer::finish_head(Bytes input, Bytes end_line, std::size_t next,
     if (message.method == MsrpMethod::kNone) return refuse(0, {400, "response with body", true});
     if (fault.status != 0) return refuse(head_size_, fault);
     // SESS-23: at once.
-    if (message.range.total.value_or(0) > body_bytes_max_) return refuse(head_size_, {413, "total"});
+    if (message.range.total.value_or(0) > body_bytes_max_)
+        return refuse(head_size_, {413, "total"});
     if (message.content_type.empty()) return refuse(head_size_, {400, "no Content-Type"});
     body_at_ = next;
     scanned_ = head_size_;  // a body may be missing, and its CRLF with it

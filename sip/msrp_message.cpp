@@ -9,7 +9,7 @@ using namespace chars;
 
 constexpr std::uint64_t kNumberMax = UINT32_MAX;  // far above any max-size
 
-bool is_alphanumeric(Bytes text) { return !text.empty() && all<kAlpha | kDigit>(text); }
+bool is_alphanumeric(Bytes text) { return !text.empty() && all < kAlpha | kDigit > (text); }
 
 // Up to the next `separator`, which is taken too.
 Bytes take_until(Bytes& rest, char separator) {
@@ -38,7 +38,8 @@ bool read_bound(Bytes text, std::optional<std::uint64_t>& out) {
 bool read_range(Bytes text, MsrpRange& out) {
     const Bytes first = take_until(text, '-');
     const std::size_t slash = text.find('/');
-    if (slash == Bytes::npos || !number(first, kNumberMax, out.first) || out.first == 0) return false;
+    if (slash == Bytes::npos || !number(first, kNumberMax, out.first) || out.first == 0)
+        return false;
     return read_bound(text.substr(0, slash), out.last) &&
            read_bound(text.substr(slash + 1), out.total);
 }
@@ -233,7 +234,8 @@ MsrpFault read_msrp_head(Bytes head, MsrpMessage& out) {
         // Which of two paths or ranges holds is anybody's guess.
         const bool is_repeated = (seen >> field & 1) != 0;
         seen |= 1u << field;
-        const bool is_good = !is_repeated && read_field(field, trim(line.substr(name.size() + 1)), out);
+        const bool is_good =
+            !is_repeated && read_field(field, trim(line.substr(name.size() + 1)), out);
         if (is_good || fault.status != 0) continue;
         fault = {400, is_repeated ? "header field repeated" : "header field value"};
     }

@@ -1,6 +1,6 @@
 // One MSRP request or response (RFC 4975) as views into the buffer that it was received in: a whole
-// message, or one chunk of it. sip/msrp_framer finds it on a stream, sip/msrp_writer writes it. What
-// can't be decided exactly is refused. Pure. No allocation.
+// message, or one chunk of it. sip/msrp_framer finds it on a stream, sip/msrp_writer writes it.
+// What can't be decided exactly is refused. Pure. No allocation.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +16,9 @@ namespace fedgate::sip {
 
 struct MsrpUri {
     Bytes text;
-    HostPort at;        // port 0: not written
-    Bytes session;      // case matters; empty: none
-    Bytes transport;    // "tcp"
+    HostPort at;          // port 0: not written
+    Bytes session;        // case matters; empty: none
+    Bytes transport;      // "tcp"
     bool secure = false;  // msrps
 };
 [[nodiscard]] Result<MsrpUri> parse_msrp_uri(Bytes text);
@@ -41,7 +41,11 @@ constexpr std::size_t kMsrpIdentBytes = 32;
 
 enum class MsrpMethod : std::uint8_t { kNone, kSend, kReport, kOther };  // kNone: a response
 enum class MsrpFlag : char { kLast = '$', kMore = '+', kAborted = '#' };
-enum class MsrpFailureReport : std::uint8_t { kYes, kPartial, kNo };  // to answer: all, errors, none
+enum class MsrpFailureReport : std::uint8_t {
+    kYes,
+    kPartial,
+    kNo
+};  // to answer: all, errors, none
 
 struct MsrpRange {  // Byte-Range
     std::uint64_t first = 1;

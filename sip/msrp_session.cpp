@@ -169,7 +169,8 @@ MsrpActions MsrpSession::take_chunk(const MsrpMessage& message, Instant now, Sin
     partial->success_report |= message.success_report;
     if (message.wants(200)) write_msrp_response(out, message, 200);
     const bool is_whole = partial->size.has_value() && partial->piece_count == 1 &&
-                          partial->pieces[0].first == 1 && partial->pieces[0].last == *partial->size;
+                          partial->pieces[0].first == 1 &&
+                          partial->pieces[0].last == *partial->size;
     if (!is_whole) return MsrpActions::kNone;
     terms_->memory->bytes -= partial->body.size();
     MsrpMemory& memory = *terms_->memory;
@@ -330,7 +331,8 @@ MsrpActions MsrpSession::on_time(Instant now) {
     for (std::size_t i = 0; i < unsettled_.size();) {
         Unsettled& one = unsettled_[i];
         if (now >= one.answer_by) {
-            // RFC 4975 7.1.2: where all answers were asked for silence is a failure, else it is none.
+            // RFC 4975 7.1.2: where all answers were asked for silence is a failure, else it is
+            // none.
             if (terms_->failure_report == MsrpFailureReport::kYes) return fail(i, 408);
             one.answer_by = kNever;
         }
@@ -400,7 +402,8 @@ void MsrpSession::choose_id(const MsrpOutgoing& message, Unsettled& one) {
     };
     const Bytes wish = message.transaction;
     if (is_msrp_ident(wish) && wish.size() <= kSentIdBytes && take(wish)) return;
-    while (!take(Id(seed_, next_number_++).bytes())) {}
+    while (!take(Id(seed_, next_number_++).bytes())) {
+    }
 }
 
 void MsrpSession::write_chunks(const MsrpOutgoing& message, const Unsettled& one, Sink& out) const {

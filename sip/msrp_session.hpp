@@ -3,8 +3,8 @@
 // connection, and which session a request on it is for (its To-Path tells), are the owner's.
 //
 // Owner's loop: do what the returned actions say, in the order of the bits; when kEnd was among
-// them, or the session ends otherwise, take_failed() until it says no. Put deadline() on a timer and
-// call on_time(now) while it has come.
+// them, or the session ends otherwise, take_failed() until it says no. Put deadline() on a timer
+// and call on_time(now) while it has come.
 //
 // Owner: the shard's.
 #pragma once
@@ -85,9 +85,9 @@ struct MsrpTerms {  // settings; the texts and the memory must outlive the sessi
 struct MsrpPeer {
     MsrpRole role = MsrpRole::kPassive;
     Bytes our_path{};
-    Bytes their_path{};              // of their a=path: its URIs can be read
-    std::uint64_t size_max = 0;    // their a=max-size; 0: none
-    std::uint64_t seed = 0;        // random: of the ids that we make
+    Bytes their_path{};          // of their a=path: its URIs can be read
+    std::uint64_t size_max = 0;  // their a=max-size; 0: none
+    std::uint64_t seed = 0;      // random: of the ids that we make
 };
 
 struct MsrpContent {  // valid until the next call of any session of the shard

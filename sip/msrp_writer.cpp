@@ -6,8 +6,8 @@ namespace {
 constexpr Bytes kCrlf = "\r\n";
 
 void write_head(Sink& out, Bytes transaction, Bytes what, Bytes to_path, Bytes from_path) {
-    out.append("MSRP ", transaction, " ", what, "\r\nTo-Path: ", to_path, "\r\nFrom-Path: ", from_path,
-               kCrlf);
+    out.append("MSRP ", transaction, " ", what, "\r\nTo-Path: ", to_path,
+               "\r\nFrom-Path: ", from_path, kCrlf);
 }
 
 void write_range(Sink& out, std::uint64_t first, std::uint64_t size, std::uint64_t total) {
@@ -42,7 +42,8 @@ void write_msrp_send(Sink& out, const MsrpSend& send) {
     write_range(out, send.first, send.body.size(), send.total);
     if (send.success_report) out.append("Success-Report: yes\r\n");
     if (send.failure_report == MsrpFailureReport::kNo) out.append("Failure-Report: no\r\n");
-    if (send.failure_report == MsrpFailureReport::kPartial) out.append("Failure-Report: partial\r\n");
+    if (send.failure_report == MsrpFailureReport::kPartial)
+        out.append("Failure-Report: partial\r\n");
     if (!send.content_type.empty()) {
         out.append("Content-Type: ", send.content_type, "\r\n\r\n", send.body, kCrlf);
     }

@@ -22,12 +22,14 @@ using Texts = std::vector<std::string>;
 
 std::string sent(const std::string& id, const std::string& message_id, const std::string& body,
                  const std::string& first = "1", char flag = '$') {
-    return id + "|" + kBob + "|" + kAlice + "|" + message_id + "|text/plain|" + body + "|0|" + first + flag;
+    return id + "|" + kBob + "|" + kAlice + "|" + message_id + "|text/plain|" + body + "|0|" +
+           first + flag;
 }
 
 TEST(MsrpFramer, TheExamplesOfRfc4975AreFramed) {  // RFC 4975 5.1, 7.1, 11.1, 11.6
     const std::string stream =
-        msrp_send("d93kswow", "12339sdqwer", "1-16/16", "Hi, I'm Alice!") + msrp_answer("d93kswow", "200 OK") +
+        msrp_send("d93kswow", "12339sdqwer", "1-16/16", "Hi, I'm Alice!") +
+        msrp_answer("d93kswow", "200 OK") +
         msrp_send("dkei38sd", "4564dpWd", "1-*/8", "abcd", '+') +
         msrp_send("dkei38ia", "4564dpWd", "5-8/8", "EFGH") +
         msrp_request("dkei38sd", "REPORT",
@@ -36,20 +38,23 @@ TEST(MsrpFramer, TheExamplesOfRfc4975AreFramed) {  // RFC 4975 5.1, 7.1, 11.1, 1
     EXPECT_EQ(feed_msrp(stream, {}),
               (Texts{sent("d93kswow", "12339sdqwer", "Hi, I'm Alice!"),
                      "d93kswow|" + kBob + "|" + kAlice + "||||200|1$",
-                     sent("dkei38sd", "4564dpWd", "abcd", "1", '+'), sent("dkei38ia", "4564dpWd", "EFGH", "5"),
+                     sent("dkei38sd", "4564dpWd", "abcd", "1", '+'),
+                     sent("dkei38ia", "4564dpWd", "EFGH", "5"),
                      "dkei38sd|" + kBob + "|" + kAlice + "|12339sdqwer|||0|1$"}));
 }
 
 // All that a body may look like, and what is refused, skipped and gone on behind.
 std::string everything() {
     const std::string head = "Message-ID: abcd\r\nContent-Type: text/plain\r\n\r\n";
-    return msrp_send("tid1", "abcd", "1-2/2", "x\r\n-------tid\r\n-------tid2$\r\n-------tid10+\r\ny") +
+    return msrp_send("tid1", "abcd", "1-2/2",
+                     "x\r\n-------tid\r\n-------tid2$\r\n-------tid10+\r\ny") +
            msrp_request("tid1", "SEND", head) + "\r\n" + msrp_end("tid1") +  // no bytes
-           msrp_request("tid1", "SEND", head) + msrp_end("tid1") +          // nor its CRLF
+           msrp_request("tid1", "SEND", head) + msrp_end("tid1") +           // nor its CRLF
            msrp_send("tid1", "abcd", "1-9/9", std::string(20, '\n')) +
            msrp_request("tid1", "SEND", "Message-ID: abcd\r\n") + msrp_end("tid1", '#') +
            msrp_send("tid1", "abcd", "1-*/*", std::string(120, 'y') + "\r\n-------tid", '+') +
-           msrp_send("tid1", "abc", "1-1/1", "wrong id") + msrp_send("tid1", "abcd", "1-1/101", "z", '+') +
+           msrp_send("tid1", "abc", "1-1/1", "wrong id") +
+           msrp_send("tid1", "abcd", "1-1/101", "z", '+') +
            msrp_request("tid1", "SEND", "Message-ID: abc\r\n\r\n") + msrp_end("tid1") +
            msrp_request("tid1", "SEND", "Message-ID: abc\r\n") + msrp_end("tid1") +
            msrp_request("tid1", "SEND", "Message-ID: abcd\r\n\r\n") + "x\r\n" + msrp_end("tid1") +
@@ -59,7 +64,8 @@ std::string everything() {
 TEST(MsrpFramer, ABodyIsWhatIsBeforeItsEndLine) {  // SESS-23
     const Texts out = feed_msrp(everything(), {}, 100);
     ASSERT_EQ(out.size(), 13u);
-    EXPECT_EQ(out[0], sent("tid1", "abcd", "x\r\n-------tid\r\n-------tid2$\r\n-------tid10+\r\ny"));
+    EXPECT_EQ(out[0],
+              sent("tid1", "abcd", "x\r\n-------tid\r\n-------tid2$\r\n-------tid10+\r\ny"));
     EXPECT_EQ(out[1], sent("tid1", "abcd", ""));
     EXPECT_EQ(out[2], sent("tid1", "abcd", ""));
     EXPECT_EQ(out[3], sent("tid1", "abcd", std::string(20, '\n')));
@@ -77,7 +83,8 @@ TEST(MsrpFramer, ABodyIsWhatIsBeforeItsEndLine) {  // SESS-23
 TEST(MsrpFramer, SeesTheSameAtEachSplitPoint) {
     const std::string stream = everything();
     const Texts whole = feed_msrp(stream, {}, 100);
-    for (std::size_t cut = 1; cut < stream.size(); ++cut) ASSERT_EQ(feed_msrp(stream, {cut}, 100), whole) << cut;
+    for (std::size_t cut = 1; cut < stream.size(); ++cut)
+        ASSERT_EQ(feed_msrp(stream, {cut}, 100), whole) << cut;
     std::vector<std::size_t> each(stream.size());
     for (std::size_t i = 0; i < each.size(); ++i) each[i] = i;
     EXPECT_EQ(feed_msrp(stream, each, 100), whole);
@@ -98,8 +105,10 @@ TEST(MsrpFramer, ClosesWhereTheBoundaryIsLost) {
           msrp_request("tid1", "200 OK", "\r\n") + "x\r\n" + msrp_end("tid1")}) {
         const Texts whole = feed_msrp(bad + good, {});
         ASSERT_EQ(whole.size(), 1u) << bad;
-        EXPECT_TRUE(whole[0].starts_with("400 ") && whole[0].ends_with(" close")) << bad << whole[0];
-        for (std::size_t cut = 1; cut < bad.size(); ++cut) ASSERT_EQ(feed_msrp(bad + good, {cut}), whole) << cut;
+        EXPECT_TRUE(whole[0].starts_with("400 ") && whole[0].ends_with(" close"))
+            << bad << whole[0];
+        for (std::size_t cut = 1; cut < bad.size(); ++cut)
+            ASSERT_EQ(feed_msrp(bad + good, {cut}), whole) << cut;
     }
 }
 
@@ -117,8 +126,10 @@ TEST(MsrpFramer, ABodyUpToTheBoundIsTaken) {  // SESS-23
                                    msrp_send("tid2", "abcd", "1-1/1", "y");
         const Texts whole = feed_msrp(stream, {}, 100);
         ASSERT_EQ(whole.size(), 2u);
-        EXPECT_EQ(whole[0], size > 100 ? "413 body too long" : sent("tid1", "abcd", std::string(size, 'x')));
-        for (std::size_t cut = 1; cut < stream.size(); ++cut) ASSERT_EQ(feed_msrp(stream, {cut}, 100), whole);
+        EXPECT_EQ(whole[0],
+                  size > 100 ? "413 body too long" : sent("tid1", "abcd", std::string(size, 'x')));
+        for (std::size_t cut = 1; cut < stream.size(); ++cut)
+            ASSERT_EQ(feed_msrp(stream, {cut}, 100), whole);
     }
 }
 

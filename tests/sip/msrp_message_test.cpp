@@ -36,8 +36,9 @@ TEST(MsrpUri, IsReadInParts) {  // RFC 4975 6, 9
 TEST(MsrpUri, WhatIsNotOneIsRefused) {
     for (const char* const text :
          {"", "msrp", "msrp:", "msrp://", "msrp://h", "msrp://h/s", "msrp://h/;tcp", "msrp://h/s;",
-          "msrp://h/s;;tcp", "msrp://h/s;t-p", "msrp://h:0/s;tcp", "msrp://h:x/s;tcp", "msrp://[::1/s;tcp",
-          "msrp://h :1/s;tcp", "sip:a@b;tcp", "msrp://h/s\r\n;tcp", "msrp://:1/s;tcp", "xmsrp://h/s;tcp"}) {
+          "msrp://h/s;;tcp", "msrp://h/s;t-p", "msrp://h:0/s;tcp", "msrp://h:x/s;tcp",
+          "msrp://[::1/s;tcp", "msrp://h :1/s;tcp", "sip:a@b;tcp", "msrp://h/s\r\n;tcp",
+          "msrp://:1/s;tcp", "xmsrp://h/s;tcp"}) {
         EXPECT_FALSE(parse_msrp_uri(text)) << text;
     }
 }
@@ -70,7 +71,8 @@ TEST(MsrpPath, IsUrisWithOneSpaceBetween) {
     EXPECT_EQ(path->count, 2u);
     EXPECT_EQ(path->first.at.host, "relay.example");
     EXPECT_EQ(path->last.session, "9di4eae923wzd");
-    for (const std::string& bad : {std::string(), kBob + " ", " " + kBob, kBob + "  " + kBob, kBob + " x"}) {
+    for (const std::string& bad :
+         {std::string(), kBob + " ", " " + kBob, kBob + "  " + kBob, kBob + " x"}) {
         EXPECT_FALSE(parse_msrp_path(bad)) << bad;
     }
     std::string many = kBob;
@@ -80,11 +82,13 @@ TEST(MsrpPath, IsUrisWithOneSpaceBetween) {
 }
 
 TEST(MsrpMessage, AnIdentHasFourToThirtyTwoCharacters) {  // RFC 4975 9
-    for (const std::string& good : {std::string("abcd"), std::string("0.-+%="), std::string(32, 'x')}) {
+    for (const std::string& good :
+         {std::string("abcd"), std::string("0.-+%="), std::string(32, 'x')}) {
         EXPECT_TRUE(is_msrp_ident(good)) << good;
     }
-    for (const std::string& bad : {std::string("abc"), std::string(33, 'x'), std::string(".abc"),
-                                   std::string("ab c"), std::string("abc$"), std::string("abc\xc3\xa9")}) {
+    for (const std::string& bad :
+         {std::string("abc"), std::string(33, 'x'), std::string(".abc"), std::string("ab c"),
+          std::string("abc$"), std::string("abc\xc3\xa9")}) {
         EXPECT_FALSE(is_msrp_ident(bad)) << bad;
     }
 }
@@ -94,10 +98,10 @@ MsrpFault read(const std::string& text, MsrpMessage& out) { return read_msrp_hea
 
 TEST(MsrpMessage, ASendIsRead) {  // RFC 4975 7.1, 11.6
     MsrpMessage message;
-    const std::string head =
-        msrp_request("dkei38sd", "SEND",
-                     "message-id:  12339sdqwer \r\nByte-Range: 1-*/106\r\nSuccess-Report: YES\r\n"
-                     "Failure-Report: partial\r\nX-Other: a:b\r\nContent-Type: text/html;charset=\"x\"\r\n");
+    const std::string head = msrp_request(
+        "dkei38sd", "SEND",
+        "message-id:  12339sdqwer \r\nByte-Range: 1-*/106\r\nSuccess-Report: YES\r\n"
+        "Failure-Report: partial\r\nX-Other: a:b\r\nContent-Type: text/html;charset=\"x\"\r\n");
     EXPECT_EQ(read(head, message).status, 0);
     EXPECT_EQ(message.transaction, "dkei38sd");
     EXPECT_EQ(message.method, MsrpMethod::kSend);
@@ -114,11 +118,13 @@ TEST(MsrpMessage, ASendIsRead) {  // RFC 4975 7.1, 11.6
 
 TEST(MsrpMessage, ReportsAndResponsesAreRead) {  // RFC 4975 7.1.2, 7.2, 11.6
     MsrpMessage message;
-    EXPECT_EQ(read(msrp_request("dkei38sd", "REPORT",
-                                "Message-ID: 12339sdqwer\r\nByte-Range: 1-106/106\r\nStatus: 000 200 OK\r\n"),
-                   message)
-                  .status,
-              0);
+    EXPECT_EQ(
+        read(msrp_request(
+                 "dkei38sd", "REPORT",
+                 "Message-ID: 12339sdqwer\r\nByte-Range: 1-106/106\r\nStatus: 000 200 OK\r\n"),
+             message)
+            .status,
+        0);
     EXPECT_EQ(message.method, MsrpMethod::kReport);
     EXPECT_EQ(message.report_status, 200);
     EXPECT_EQ(message.range.last, 106u);
@@ -131,9 +137,10 @@ TEST(MsrpMessage, ReportsAndResponsesAreRead) {  // RFC 4975 7.1.2, 7.2, 11.6
     EXPECT_EQ(read(msrp_request("d93kswow", "NICKNAME", ""), message).status, 0);
     EXPECT_EQ(message.method, MsrpMethod::kOther);
     // A namespace that nobody knows.
-    EXPECT_EQ(read(msrp_request("dkei38sd", "REPORT", "Message-ID: abcd\r\nStatus: 001 200\r\n"), message)
-                  .status,
-              0);
+    EXPECT_EQ(
+        read(msrp_request("dkei38sd", "REPORT", "Message-ID: abcd\r\nStatus: 001 200\r\n"), message)
+            .status,
+        0);
     EXPECT_EQ(message.report_status, 0);
 }
 
@@ -147,7 +154,8 @@ TEST(MsrpMessage, WantsTheAnswersItAsksFor) {  // SESS-23, RFC 4975 7.1.2
                           {"Failure-Report: partial\r\n", false, true},
                           {"Failure-Report: no\r\n", false, false}}) {
         MsrpMessage message;
-        EXPECT_EQ(read(msrp_request("abcd", "SEND", std::string("Message-ID: abcd\r\n") + c.line), message)
+        EXPECT_EQ(read(msrp_request("abcd", "SEND", std::string("Message-ID: abcd\r\n") + c.line),
+                       message)
                       .status,
                   0);
         EXPECT_EQ(message.wants(200), c.good) << c.line;
@@ -161,9 +169,10 @@ TEST(MsrpMessage, AWrongValueIsRefusedAndTheBoundaryHolds) {
           "Message-ID: abcd\r\nByte-Range: 0-1/1\r\n", "Message-ID: abcd\r\nByte-Range: 1-2\r\n",
           "Message-ID: abcd\r\nByte-Range: *-2/2\r\n", "Message-ID: abcd\r\nByte-Range: 1-2/-2\r\n",
           "Message-ID: abcd\r\nByte-Range: 1-2/99999999999999999999\r\n",
-          "Message-ID: abcd\r\nSuccess-Report: perhaps\r\n", "Message-ID: abcd\r\nFailure-Report: \r\n",
-          "Message-ID: abcd\r\nTo-Path: msrp://h/s;tcp\r\n", "Message-ID: abcd\r\nContent-Type:\r\n",
-          "Message-ID: abcd\r\nStatus: 200 OK\r\n"}) {
+          "Message-ID: abcd\r\nSuccess-Report: perhaps\r\n",
+          "Message-ID: abcd\r\nFailure-Report: \r\n",
+          "Message-ID: abcd\r\nTo-Path: msrp://h/s;tcp\r\n",
+          "Message-ID: abcd\r\nContent-Type:\r\n", "Message-ID: abcd\r\nStatus: 200 OK\r\n"}) {
         MsrpMessage message;
         const MsrpFault fault = read(msrp_request("abcd", "SEND", line), message);
         EXPECT_EQ(fault.status, 400) << line;
@@ -172,19 +181,23 @@ TEST(MsrpMessage, AWrongValueIsRefusedAndTheBoundaryHolds) {
     }
     MsrpMessage message;
     EXPECT_EQ(read(msrp_request("abcd", "REPORT", "Message-ID: abcd\r\n"), message).status, 400);
-    EXPECT_EQ(read("MSRP abcd SEND\r\nTo-Path: " + kBob + "\r\nMessage-ID: abcd\r\n", message).status, 400);
+    EXPECT_EQ(
+        read("MSRP abcd SEND\r\nTo-Path: " + kBob + "\r\nMessage-ID: abcd\r\n", message).status,
+        400);
     EXPECT_FALSE(message.wants(400));  // nobody knows where to
 }
 
 TEST(MsrpMessage, WhatIsNoHeaderSectionEndsTheConnection) {
     for (const std::string& head :
-         {std::string("MSRP abcd send\r\n"), std::string("MSRP abc SEND\r\n"), std::string("MSRP abcd\r\n"),
-          std::string("MSRP abcd SEND more\r\n"), std::string("MSRP  abcd SEND\r\n"),
-          std::string("MSRP abcd 099\r\n"), std::string("MSRP abcd 20\r\n"), std::string("msrp abcd SEND\r\n"),
+         {std::string("MSRP abcd send\r\n"), std::string("MSRP abc SEND\r\n"),
+          std::string("MSRP abcd\r\n"), std::string("MSRP abcd SEND more\r\n"),
+          std::string("MSRP  abcd SEND\r\n"), std::string("MSRP abcd 099\r\n"),
+          std::string("MSRP abcd 20\r\n"), std::string("msrp abcd SEND\r\n"),
           msrp_request("abcd", "SEND", " folded\r\n"), msrp_request("abcd", "SEND", "no colon\r\n"),
           msrp_request("abcd", "SEND", ": x\r\n"), msrp_request("abcd", "SEND", "1x: x\r\n"),
           msrp_request("abcd", "SEND", "x : x\r\n"), msrp_request("abcd", "SEND", "x: a\rb\r\n"),
-          msrp_request("abcd", "SEND", std::string("x: a\0b\r\n", 8)), msrp_request("abcd", "SEND", "x: y")}) {
+          msrp_request("abcd", "SEND", std::string("x: a\0b\r\n", 8)),
+          msrp_request("abcd", "SEND", "x: y")}) {
         MsrpMessage message;
         EXPECT_TRUE(read(head, message).close) << head;
     }

@@ -29,33 +29,39 @@ constexpr std::size_t kSizeMax = 10'000;
 
 // Bob's session with Alice, and what it wrote.
 struct World {
-    explicit World(MsrpRole role = MsrpRole::kPassive, MsrpFailureReport reports = MsrpFailureReport::kYes,
-                   std::uint64_t their_max = 0, std::size_t memory_max = 100'000) {
+    explicit World(MsrpRole role = MsrpRole::kPassive,
+                   MsrpFailureReport reports = MsrpFailureReport::kYes, std::uint64_t their_max = 0,
+                   std::size_t memory_max = 100'000) {
         memory.bytes_max = memory_max;
         terms.size_max = kSizeMax;
         terms.failure_report = reports;
         terms.memory = &memory;
-        session = std::make_unique<MsrpSession>(
-            terms, MsrpPeer{.role = role, .our_path = kBob, .their_path = kAlice, .size_max = their_max, .seed = 7},
-            kStart);
+        session = std::make_unique<MsrpSession>(terms,
+                                                MsrpPeer{.role = role,
+                                                         .our_path = kBob,
+                                                         .their_path = kAlice,
+                                                         .size_max = their_max,
+                                                         .seed = 7},
+                                                kStart);
     }
     // What comes in on its connection; the actions of all of it.
     A feed(const std::string& bytes, Instant now = kStart) {
         A actions = A::kNone;
-        test::frame_msrp(bytes, {}, kSizeMax, [&](const MsrpFrame& frame, const MsrpMessage& message) {
-            Sink out(room);
-            actions = actions | (frame.kind == MsrpFrameKind::kRefused
-                                     ? session->on_refused(message, frame.fault, out)
-                                     : session->on_message(message, now, out));
-            EXPECT_FALSE(out.overflowed());
-            wrote += out.written();
-            if (has(actions, A::kMessage) && !session->content().message_id.empty()) {
-                came.push_back(std::string(session->content().message_id) + "|" +
-                               std::string(session->content().content_type) + "|" +
-                               std::string(session->content().body) +
-                               (session->content().success_report ? "|report" : ""));
-            }
-        });
+        test::frame_msrp(
+            bytes, {}, kSizeMax, [&](const MsrpFrame& frame, const MsrpMessage& message) {
+                Sink out(room);
+                actions = actions | (frame.kind == MsrpFrameKind::kRefused
+                                         ? session->on_refused(message, frame.fault, out)
+                                         : session->on_message(message, now, out));
+                EXPECT_FALSE(out.overflowed());
+                wrote += out.written();
+                if (has(actions, A::kMessage) && !session->content().message_id.empty()) {
+                    came.push_back(std::string(session->content().message_id) + "|" +
+                                   std::string(session->content().content_type) + "|" +
+                                   std::string(session->content().body) +
+                                   (session->content().success_report ? "|report" : ""));
+                }
+            });
         return actions;
     }
     MsrpSent send(const MsrpOutgoing& message, Instant now = kStart) {
@@ -64,20 +70,24 @@ struct World {
         wrote += out.written();
         return sent;
     }
-    void bind() { ASSERT_EQ(feed(msrp_request("bind", "SEND", "Message-ID: first\r\n") + msrp_end("bind")), A::kBound); }
+    void bind() {
+        ASSERT_EQ(feed(msrp_request("bind", "SEND", "Message-ID: first\r\n") + msrp_end("bind")),
+                  A::kBound);
+    }
     // The statuses that it answered with, and what it sent: since it was asked last.
     Texts take_written() {
         Texts out;
-        test::frame_msrp(wrote, {}, kSizeMax * 2, [&](const MsrpFrame& frame, const MsrpMessage& message) {
-            EXPECT_EQ(frame.kind, MsrpFrameKind::kMessage);
-            EXPECT_EQ(message.to.text, kAlice);
-            EXPECT_EQ(message.from.text, kBob);
-            last_transaction = message.transaction;
-            last_message_id = message.message_id;
-            out.push_back(message.method == MsrpMethod::kNone   ? std::to_string(message.status)
-                          : message.method == MsrpMethod::kSend ? "SEND"
-                                                                : "REPORT");
-        });
+        test::frame_msrp(
+            wrote, {}, kSizeMax * 2, [&](const MsrpFrame& frame, const MsrpMessage& message) {
+                EXPECT_EQ(frame.kind, MsrpFrameKind::kMessage);
+                EXPECT_EQ(message.to.text, kAlice);
+                EXPECT_EQ(message.from.text, kBob);
+                last_transaction = message.transaction;
+                last_message_id = message.message_id;
+                out.push_back(message.method == MsrpMethod::kNone   ? std::to_string(message.status)
+                              : message.method == MsrpMethod::kSend ? "SEND"
+                                                                    : "REPORT");
+            });
         wrote.clear();
         return out;
     }
@@ -111,7 +121,8 @@ TEST(MsrpSession, IsBoundByTheFirstRequestForIt) {  // SESS-21
     World world;
     EXPECT_EQ(world.session->state(), S::kWaiting);
     EXPECT_EQ(world.session->deadline(), kStart + 30s);
-    EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "x"}), MsrpSent::kNotBound);
+    EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "x"}),
+              MsrpSent::kNotBound);
     world.bind();
     EXPECT_EQ(world.session->state(), S::kBound);
     EXPECT_EQ(world.session->deadline(), kNever);
@@ -160,14 +171,18 @@ TEST(MsrpSession, WhatIsForNobodyIsAnswered481) {  // RFC 4975 5.4, 7.3
     const std::string line = "Message-ID: abcd\r\n";
     const std::string stranger = "msrp://alicepc.example.com:7777/other;tcp";
     const std::string elsewhere = "msrp://bob.example.com:8888/other;tcp";
-    for (const auto& [to, from] : {std::pair{kBob, stranger}, {elsewhere, kAlice}, {kBob + " " + kBob, kAlice}}) {
+    for (const auto& [to, from] :
+         {std::pair{kBob, stranger}, {elsewhere, kAlice}, {kBob + " " + kBob, kAlice}}) {
         World world;
-        EXPECT_EQ(world.feed(msrp_request("tid1", "SEND", line, to, from) + msrp_end("tid1")), A::kNone);
+        EXPECT_EQ(world.feed(msrp_request("tid1", "SEND", line, to, from) + msrp_end("tid1")),
+                  A::kNone);
         EXPECT_EQ(world.session->state(), S::kWaiting);
         EXPECT_TRUE(world.wrote.starts_with("MSRP tid1 481 ")) << world.wrote;
         world.wrote.clear();
-        EXPECT_EQ(world.feed(msrp_request("tid1", "SEND", line + "Byte-Range: 0-0/0\r\n", to, from) + msrp_end("tid1")),
-                  A::kNone);
+        EXPECT_EQ(
+            world.feed(msrp_request("tid1", "SEND", line + "Byte-Range: 0-0/0\r\n", to, from) +
+                       msrp_end("tid1")),
+            A::kNone);
         EXPECT_TRUE(world.wrote.starts_with("MSRP tid1 481 ")) << world.wrote;
     }
     World over;
@@ -191,10 +206,14 @@ TEST(MsrpSession, AnUnknownMethodIsAnswered501) {  // RFC 4975 7.3, 10.9
 TEST(MsrpSession, AWholeMessageIsAnsweredAndGivenOut) {  // SESS-23, RCPT-4
     World world;
     world.bind();
-    // RFC 4975 11.1: what its Byte-Range says of its end is wrong in the example, and does not count.
-    EXPECT_EQ(world.feed(msrp_send("d93kswow", "12339sdqwer", "1-16/16", "Hi, I'm Alice!")), A::kMessage);
-    EXPECT_EQ(world.feed(msrp_send("tid2", "abcd", "1-*/*", "x", '$', "Success-Report: yes\r\n")), A::kMessage);
-    EXPECT_EQ(world.came, (Texts{"12339sdqwer|text/plain|Hi, I'm Alice!", "abcd|text/plain|x|report"}));
+    // RFC 4975 11.1: what its Byte-Range says of its end is wrong in the example, and does not
+    // count.
+    EXPECT_EQ(world.feed(msrp_send("d93kswow", "12339sdqwer", "1-16/16", "Hi, I'm Alice!")),
+              A::kMessage);
+    EXPECT_EQ(world.feed(msrp_send("tid2", "abcd", "1-*/*", "x", '$', "Success-Report: yes\r\n")),
+              A::kMessage);
+    EXPECT_EQ(world.came,
+              (Texts{"12339sdqwer|text/plain|Hi, I'm Alice!", "abcd|text/plain|x|report"}));
     EXPECT_EQ(world.take_written(), (Texts{"200", "200", "200"}));
 }
 
@@ -217,9 +236,10 @@ TEST(MsrpSession, AnswersAsFarAsItIsAsked) {  // SESS-23, RFC 4975 7.1.2
 }
 
 TEST(MsrpSession, ChunksBecomeAMessageInAnyOrder) {  // SESS-23, RFC 4975 5.1
-    const Texts chunks = {msrp_send("tid1", "4564dpWd", "1-*/8", "abc", '+'),
-                          msrp_send("tid2", "4564dpWd", "4-*/*", "d", '+'),
-                          msrp_send("tid3", "4564dpWd", "5-8/8", "EFGH", '$', "Success-Report: yes\r\n")};
+    const Texts chunks = {
+        msrp_send("tid1", "4564dpWd", "1-*/8", "abc", '+'),
+        msrp_send("tid2", "4564dpWd", "4-*/*", "d", '+'),
+        msrp_send("tid3", "4564dpWd", "5-8/8", "EFGH", '$', "Success-Report: yes\r\n")};
     std::array<std::size_t, 3> order = {0, 1, 2};
     do {
         World world;
@@ -239,8 +259,10 @@ TEST(MsrpSession, ChunksBecomeAMessageInAnyOrder) {  // SESS-23, RFC 4975 5.1
 TEST(MsrpSession, WhereChunksOverlapTheLaterOneHolds) {  // RFC 4975 5.1
     World world;
     world.bind();
-    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-4/*", "aaaa", '+') + msrp_send("tid2", "abcd", "7-9/*", "ccc", '+') +
-                         msrp_send("tid3", "abcd", "3-8/*", "bbbbbb", '+') + msrp_send("tid4", "abcd", "10-9/9", "")),
+    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-4/*", "aaaa", '+') +
+                         msrp_send("tid2", "abcd", "7-9/*", "ccc", '+') +
+                         msrp_send("tid3", "abcd", "3-8/*", "bbbbbb", '+') +
+                         msrp_send("tid4", "abcd", "10-9/9", "")),
               A::kMessage);
     EXPECT_EQ(world.came, Texts{"abcd|text/plain|aabbbbbbc"});
 }
@@ -248,18 +270,22 @@ TEST(MsrpSession, WhereChunksOverlapTheLaterOneHolds) {  // RFC 4975 5.1
 TEST(MsrpSession, SeveralMessagesMayBeInterleaved) {  // RFC 4975 5.1
     World world;
     world.bind();
-    EXPECT_EQ(world.feed(msrp_send("tid1", "aaaa", "1-*/4", "ab", '+') + msrp_send("tid2", "bbbb", "1-*/2", "x", '+') +
-                         msrp_send("tid3", "cccc", "1-1/1", "whole") + msrp_send("tid4", "bbbb", "2-2/2", "y") +
+    EXPECT_EQ(world.feed(msrp_send("tid1", "aaaa", "1-*/4", "ab", '+') +
+                         msrp_send("tid2", "bbbb", "1-*/2", "x", '+') +
+                         msrp_send("tid3", "cccc", "1-1/1", "whole") +
+                         msrp_send("tid4", "bbbb", "2-2/2", "y") +
                          msrp_send("tid5", "aaaa", "3-4/4", "cd")),
               A::kMessage);
-    EXPECT_EQ(world.came, (Texts{"cccc|text/plain|whole", "bbbb|text/plain|xy", "aaaa|text/plain|abcd"}));
+    EXPECT_EQ(world.came,
+              (Texts{"cccc|text/plain|whole", "bbbb|text/plain|xy", "aaaa|text/plain|abcd"}));
 }
 
 TEST(MsrpSession, OneMoreThanTheBoundIsStopped) {
     World world;
     world.bind();
     for (std::size_t i = 0; i < limits::kMsrpPartials; ++i) {
-        EXPECT_EQ(world.feed(msrp_send("tid1", "msg" + std::to_string(i), "1-*/*", "a", '+')), A::kNone);
+        EXPECT_EQ(world.feed(msrp_send("tid1", "msg" + std::to_string(i), "1-*/*", "a", '+')),
+                  A::kNone);
     }
     static_cast<void>(world.take_written());
     EXPECT_EQ(world.feed(msrp_send("tid1", "more", "1-*/*", "a", '+')), A::kNone);
@@ -275,7 +301,9 @@ TEST(MsrpSession, APieceMoreThanTheBoundIsStopped) {
     world.bind();
     static_cast<void>(world.take_written());
     for (std::size_t i = 0; i < limits::kMsrpPieces; ++i) {
-        EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", std::to_string(2 * i + 2) + "-*/*", "a", '+')), A::kNone);
+        EXPECT_EQ(
+            world.feed(msrp_send("tid1", "abcd", std::to_string(2 * i + 2) + "-*/*", "a", '+')),
+            A::kNone);
     }
     EXPECT_EQ(world.take_written(), Texts(limits::kMsrpPieces, "200"));
     EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "100-*/*", "a", '+')), A::kDropped);
@@ -297,14 +325,17 @@ TEST(MsrpSession, ATooLongMessageIsStoppedAtOnce) {  // SESS-23, RFC 7573 8
     EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "4294967295-*/*", "x")), A::kNone);
     EXPECT_EQ(world.take_written(), (Texts{"200", "413", "413", "200", "413", "413"}));
     // What had come of it is dropped, also where the framer refused the rest.
-    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-*/*", "x", '+') + msrp_send("tid1", "abcd", "2-*/*", most + most, '+')),
+    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-*/*", "x", '+') +
+                         msrp_send("tid1", "abcd", "2-*/*", most + most, '+')),
               A::kDropped);
     EXPECT_EQ(world.take_written(), (Texts{"200", "413"}));
     EXPECT_EQ(world.memory.bytes, 0u);
     // Without a body there is nothing for the framer to stop at.
-    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-*/*", "x", '+') +
-                         msrp_request("tid1", "SEND", "Message-ID: abcd\r\nByte-Range: 2-1/10001\r\n") + msrp_end("tid1")),
-              A::kDropped);
+    EXPECT_EQ(
+        world.feed(msrp_send("tid1", "abcd", "1-*/*", "x", '+') +
+                   msrp_request("tid1", "SEND", "Message-ID: abcd\r\nByte-Range: 2-1/10001\r\n") +
+                   msrp_end("tid1")),
+        A::kDropped);
 }
 
 TEST(MsrpSession, TheMemoryOfAShardIsABoundOfAll) {
@@ -324,17 +355,21 @@ TEST(MsrpSession, AnAbortedMessageIsDiscarded) {  // SESS-23
     World world;
     world.bind();
     static_cast<void>(world.take_written());
-    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-*/*", "x", '+') + msrp_send("tid2", "abcd", "2-*/*", "y", '#')),
+    EXPECT_EQ(world.feed(msrp_send("tid1", "abcd", "1-*/*", "x", '+') +
+                         msrp_send("tid2", "abcd", "2-*/*", "y", '#')),
               A::kDropped);
-    EXPECT_EQ(world.feed(msrp_request("tid1", "SEND", "Message-ID: abcd\r\n") + msrp_end("tid1", '#')), A::kNone);
+    EXPECT_EQ(
+        world.feed(msrp_request("tid1", "SEND", "Message-ID: abcd\r\n") + msrp_end("tid1", '#')),
+        A::kNone);
     EXPECT_EQ(world.take_written(), (Texts{"200", "200", "200"}));
     EXPECT_EQ(world.memory.bytes, 0u);
     EXPECT_TRUE(world.came.empty());
 }
 
 TEST(MsrpSession, AMessageWithTwoEndsIsRefused) {
-    for (const std::string& second : {msrp_send("tid2", "abcd", "6-6/*", "z"), msrp_send("tid2", "abcd", "2-2/*", "z"),
-                                      msrp_send("tid2", "abcd", "6-6/*", "z", '+')}) {
+    for (const std::string& second :
+         {msrp_send("tid2", "abcd", "6-6/*", "z"), msrp_send("tid2", "abcd", "2-2/*", "z"),
+          msrp_send("tid2", "abcd", "6-6/*", "z", '+')}) {
         World world;
         world.bind();
         static_cast<void>(world.take_written());
@@ -361,20 +396,22 @@ TEST(MsrpSession, OnlyTypesThatWereOfferedAreTaken) {  // SESS-20, RFC 4975 10.6
         const char* type;
         bool good;
     };
-    for (const Case& c : {Case{"text/plain application/im-iscomposing+xml", "TEXT/Plain; charset=utf-8", true},
-                          {"text/plain application/im-iscomposing+xml", "application/im-iscomposing+xml", true},
-                          {"text/plain", "text/html", false},
-                          {"text/plain", "text", false},
-                          {"text/plain", "text/plainer", false},
-                          {"text/*", "text/html", true},
-                          {"text/*", "image/png", false},
-                          {"text/plain *", "image/png", true},
-                          {"", "text/plain", false}}) {
+    for (const Case& c :
+         {Case{"text/plain application/im-iscomposing+xml", "TEXT/Plain; charset=utf-8", true},
+          {"text/plain application/im-iscomposing+xml", "application/im-iscomposing+xml", true},
+          {"text/plain", "text/html", false},
+          {"text/plain", "text", false},
+          {"text/plain", "text/plainer", false},
+          {"text/*", "text/html", true},
+          {"text/*", "image/png", false},
+          {"text/plain *", "image/png", true},
+          {"", "text/plain", false}}) {
         World world;
         world.terms.accept_types = c.accepted;
         world.bind();
         static_cast<void>(world.take_written());
-        const std::string head = std::string("Message-ID: abcd\r\nContent-Type: ") + c.type + "\r\n\r\n";
+        const std::string head =
+            std::string("Message-ID: abcd\r\nContent-Type: ") + c.type + "\r\n\r\n";
         EXPECT_EQ(world.feed(msrp_request("tid1", "SEND", head) + "x\r\n" + msrp_end("tid1")),
                   c.good ? A::kMessage : A::kNone)
             << c.accepted << c.type;
@@ -384,7 +421,8 @@ TEST(MsrpSession, OnlyTypesThatWereOfferedAreTaken) {  // SESS-20, RFC 4975 10.6
     world.bind();
     static_cast<void>(world.take_written());
     const std::string type = "text/plain;x=" + std::string(limits::kMsrpContentTypeBytes, 'x');
-    EXPECT_EQ(world.feed(msrp_request("tid1", "SEND", "Message-ID: abcd\r\nContent-Type: " + type + "\r\n\r\n") +
+    EXPECT_EQ(world.feed(msrp_request("tid1", "SEND",
+                                      "Message-ID: abcd\r\nContent-Type: " + type + "\r\n\r\n") +
                          "x\r\n" + msrp_end("tid1")),
               A::kNone);
     EXPECT_EQ(world.take_written(), Texts{"415"});
@@ -397,23 +435,27 @@ TEST(MsrpSession, AMessageGoesOutWholeOrInChunks) {  // SESS-22
     for (const std::size_t size : {0u, 1u, 2'048u, 2'049u, 9'000u}) {
         std::string body(size, 'x');
         for (std::size_t i = 0; i < size; ++i) body[i] = static_cast<char>('a' + i % 23);
-        EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = body, .success_report = true}), MsrpSent::kSent);
+        EXPECT_EQ(
+            world.send(
+                {.tag = 1, .content_type = "text/plain", .body = body, .success_report = true}),
+            MsrpSent::kSent);
         std::string joined;
         std::string ids;
         std::size_t chunks = 0;
-        test::frame_msrp(world.wrote, {}, kSizeMax, [&](const MsrpFrame&, const MsrpMessage& message) {
-            EXPECT_LE(message.body.size(), limits::kMsrpChunkBytes);
-            EXPECT_EQ(message.range.first, joined.size() + 1);
-            EXPECT_EQ(message.range.last, joined.size() + message.body.size());
-            EXPECT_EQ(message.range.total, size);
-            EXPECT_EQ(message.failure_report, MsrpFailureReport::kNo);  // SESS-24
-            EXPECT_TRUE(message.success_report);                        // RCPT-1
-            EXPECT_EQ(ids.find(std::string(message.transaction) + "|"), std::string::npos);
-            ids += std::string(message.transaction) + "|";
-            joined += message.body;
-            ++chunks;
-            EXPECT_EQ(message.flag, joined.size() == size ? MsrpFlag::kLast : MsrpFlag::kMore);
-        });
+        test::frame_msrp(
+            world.wrote, {}, kSizeMax, [&](const MsrpFrame&, const MsrpMessage& message) {
+                EXPECT_LE(message.body.size(), limits::kMsrpChunkBytes);
+                EXPECT_EQ(message.range.first, joined.size() + 1);
+                EXPECT_EQ(message.range.last, joined.size() + message.body.size());
+                EXPECT_EQ(message.range.total, size);
+                EXPECT_EQ(message.failure_report, MsrpFailureReport::kNo);  // SESS-24
+                EXPECT_TRUE(message.success_report);                        // RCPT-1
+                EXPECT_EQ(ids.find(std::string(message.transaction) + "|"), std::string::npos);
+                ids += std::string(message.transaction) + "|";
+                joined += message.body;
+                ++chunks;
+                EXPECT_EQ(message.flag, joined.size() == size ? MsrpFlag::kLast : MsrpFlag::kMore);
+            });
         EXPECT_EQ(joined, body);
         EXPECT_EQ(chunks, std::max<std::size_t>(1, (size + 2'047) / 2'048));
         world.wrote.clear();
@@ -425,10 +467,14 @@ TEST(MsrpSession, WhatWeSendIsWhatAPeerOfOursTakes) {  // SESS-22, SESS-23
     bob.bind();
     bob.wrote.clear();
     const std::string body(9'000, 'y');
-    EXPECT_EQ(bob.send({.tag = 5, .content_type = "text/plain", .body = body, .success_report = true}), MsrpSent::kSent);
+    EXPECT_EQ(
+        bob.send({.tag = 5, .content_type = "text/plain", .body = body, .success_report = true}),
+        MsrpSent::kSent);
     MsrpMemory memory{.bytes_max = kSizeMax};
     MsrpTerms terms{.size_max = kSizeMax, .memory = &memory};
-    MsrpSession alice(terms, {.role = MsrpRole::kPassive, .our_path = kAlice, .their_path = kBob, .seed = 8}, kStart);
+    MsrpSession alice(
+        terms, {.role = MsrpRole::kPassive, .our_path = kAlice, .their_path = kBob, .seed = 8},
+        kStart);
     std::string answers;
     test::frame_msrp(bob.wrote, {}, kSizeMax, [&](const MsrpFrame&, const MsrpMessage& message) {
         Sink out(bob.room);
@@ -449,7 +495,9 @@ TEST(MsrpSession, AWishedTransactionIdIsUsedIfItCanBe) {  // SESS-22, RFC 4975 7
     world.bind();
     static_cast<void>(world.take_written());
     const auto id_of = [&world](const char* wish, const std::string& body) {
-        EXPECT_EQ(world.send({.tag = 1, .transaction = wish, .content_type = "text/plain", .body = body}), MsrpSent::kSent);
+        EXPECT_EQ(
+            world.send({.tag = 1, .transaction = wish, .content_type = "text/plain", .body = body}),
+            MsrpSent::kSent);
         static_cast<void>(world.take_written());
         return world.last_transaction;
     };
@@ -457,7 +505,8 @@ TEST(MsrpSession, AWishedTransactionIdIsUsedIfItCanBe) {  // SESS-22, RFC 4975 7
     EXPECT_NE(id_of("stanza-1", "x"), "stanza-1");  // in use
     EXPECT_NE(id_of("stanza-1.2", "x"), "stanza-1.2");
     EXPECT_NE(id_of("a b", "x"), "a b");
-    EXPECT_NE(id_of("abcdefghijklmnopqrstuvwxyz", "x"), "abcdefghijklmnopqrstuvwxyz");  // no room for chunks
+    EXPECT_NE(id_of("abcdefghijklmnopqrstuvwxyz", "x"),
+              "abcdefghijklmnopqrstuvwxyz");  // no room for chunks
     EXPECT_NE(id_of("stanza-2", "x\r\n-------stanza-2$\r\n"), "stanza-2");
     EXPECT_EQ(id_of("stanza-2", "x"), "stanza-2");
 }
@@ -477,9 +526,11 @@ TEST(MsrpSession, AnAnswerIsAnActionForItsMessage) {  // SESS-25
                           {"403", A::kFailed}}) {
         World world;
         world.bind();
-        EXPECT_EQ(world.send({.tag = 4, .content_type = "text/plain", .body = "other"}), MsrpSent::kSent);
+        EXPECT_EQ(world.send({.tag = 4, .content_type = "text/plain", .body = "other"}),
+                  MsrpSent::kSent);
         static_cast<void>(world.take_written());
-        EXPECT_EQ(world.send({.tag = 5, .content_type = "text/plain", .body = "x"}), MsrpSent::kSent);
+        EXPECT_EQ(world.send({.tag = 5, .content_type = "text/plain", .body = "x"}),
+                  MsrpSent::kSent);
         static_cast<void>(world.take_written());
         EXPECT_EQ(world.feed(msrp_answer(world.last_transaction, c.status)), c.actions) << c.status;
         EXPECT_EQ(world.feed(msrp_answer(world.last_transaction, c.status)), A::kNone);
@@ -499,7 +550,8 @@ TEST(MsrpSession, WhatNobodyAsksAfterEndsNothing) {  // CS-9
     for (const char* const status : {"413", "415"}) {
         World world;
         world.bind();
-        EXPECT_EQ(world.send({.content_type = "application/im-iscomposing+xml", .body = "x"}), MsrpSent::kSent);
+        EXPECT_EQ(world.send({.content_type = "application/im-iscomposing+xml", .body = "x"}),
+                  MsrpSent::kSent);
         static_cast<void>(world.take_written());
         EXPECT_EQ(world.feed(msrp_answer(world.last_transaction, status)), A::kNone);
         EXPECT_EQ(world.session->state(), S::kBound);
@@ -512,23 +564,32 @@ TEST(MsrpSession, EachChunkIsAnswered) {
     world.bind();
     static_cast<void>(world.take_written());
     const std::string body(5'000, 'x');
-    EXPECT_EQ(world.send({.tag = 5, .transaction = "long", .content_type = "text/plain", .body = body}), MsrpSent::kSent);
-    EXPECT_EQ(world.feed(msrp_answer("long.0", "200 OK") + msrp_answer("long.1", "200 OK")), A::kNone);
+    EXPECT_EQ(
+        world.send({.tag = 5, .transaction = "long", .content_type = "text/plain", .body = body}),
+        MsrpSent::kSent);
+    EXPECT_EQ(world.feed(msrp_answer("long.0", "200 OK") + msrp_answer("long.1", "200 OK")),
+              A::kNone);
     EXPECT_EQ(world.session->deadline(), kStart + 30s);
     EXPECT_EQ(world.feed(msrp_answer("longer", "413")), A::kNone);
     EXPECT_EQ(world.feed(msrp_answer("long.2", "200 OK")), A::kNone);
     EXPECT_EQ(world.session->deadline(), kNever);
-    EXPECT_EQ(world.send({.tag = 6, .transaction = "long", .content_type = "text/plain", .body = body}), MsrpSent::kSent);
+    EXPECT_EQ(
+        world.send({.tag = 6, .transaction = "long", .content_type = "text/plain", .body = body}),
+        MsrpSent::kSent);
     EXPECT_EQ(world.feed(msrp_answer("long.1", "413")), A::kFailed | A::kEnd);
     EXPECT_EQ(world.session->outcome().tag, 6u);
 }
 
 TEST(MsrpSession, SilenceIsAFailureWhereAnswersWereAskedFor) {  // SESS-25, RFC 4975 7.1.2
-    for (const MsrpFailureReport reports : {MsrpFailureReport::kYes, MsrpFailureReport::kPartial, MsrpFailureReport::kNo}) {
+    for (const MsrpFailureReport reports :
+         {MsrpFailureReport::kYes, MsrpFailureReport::kPartial, MsrpFailureReport::kNo}) {
         World world(MsrpRole::kPassive, reports);
         world.bind();
-        EXPECT_EQ(world.send({.tag = 5, .content_type = "text/plain", .body = "x"}, kStart + 1s), MsrpSent::kSent);
-        EXPECT_EQ(world.send({.tag = 6, .content_type = "text/plain", .body = "x", .success_report = true}, kStart + 1s),
+        EXPECT_EQ(world.send({.tag = 5, .content_type = "text/plain", .body = "x"}, kStart + 1s),
+                  MsrpSent::kSent);
+        EXPECT_EQ(world.send(
+                      {.tag = 6, .content_type = "text/plain", .body = "x", .success_report = true},
+                      kStart + 1s),
                   MsrpSent::kSent);
         EXPECT_EQ(world.session->deadline(), kStart + 31s);
         EXPECT_EQ(world.session->on_time(kStart + 30s), A::kNone);
@@ -551,7 +612,11 @@ TEST(MsrpSession, ABrokenConnectionFailsWhatIsNotKnownToHaveArrived) {  // SESS-
     world.bind();
     for (std::uint64_t tag = 1; tag <= 4; ++tag) {
         const std::string id = "msg" + std::to_string(tag);
-        EXPECT_EQ(world.send({.tag = tag, .transaction = id, .content_type = "text/plain", .body = "x", .success_report = tag == 2}),
+        EXPECT_EQ(world.send({.tag = tag,
+                              .transaction = id,
+                              .content_type = "text/plain",
+                              .body = "x",
+                              .success_report = tag == 2}),
                   MsrpSent::kSent);
     }
     EXPECT_EQ(world.feed(msrp_answer("msg1", "200 OK") + msrp_answer("msg2", "200 OK")), A::kNone);
@@ -567,8 +632,11 @@ TEST(MsrpSession, ABrokenConnectionFailsWhatIsNotKnownToHaveArrived) {  // SESS-
     EXPECT_EQ(world.session->on_lost(), A::kNone);
 }
 
-std::string report_of(const std::string& message_id, const std::string& range, const std::string& status) {
-    return msrp_request("rep1", "REPORT", "Message-ID: " + message_id + "\r\nByte-Range: " + range + "\r\nStatus: " + status + "\r\n") +
+std::string report_of(const std::string& message_id, const std::string& range,
+                      const std::string& status) {
+    return msrp_request("rep1", "REPORT",
+                        "Message-ID: " + message_id + "\r\nByte-Range: " + range +
+                            "\r\nStatus: " + status + "\r\n") +
            msrp_end("rep1");
 }
 
@@ -576,14 +644,18 @@ TEST(MsrpSession, AReportSaysThatItArrived) {  // RCPT-3, RFC 4975 7.1.2
     World world(MsrpRole::kPassive, MsrpFailureReport::kNo);
     world.bind();
     const auto sent = [&world](const std::string& body) {
-        EXPECT_EQ(world.send({.tag = 5, .content_type = "text/plain", .body = body, .success_report = true}), MsrpSent::kSent);
+        EXPECT_EQ(
+            world.send(
+                {.tag = 5, .content_type = "text/plain", .body = body, .success_report = true}),
+            MsrpSent::kSent);
         static_cast<void>(world.take_written());
         return world.last_message_id;
     };
     const std::string id = sent("0123456789");
     EXPECT_EQ(world.feed(report_of("other", "1-10/10", "000 200 OK")), A::kNone);
-    EXPECT_EQ(world.feed(report_of(id, "1-4/10", "000 200 OK")), A::kNone);   // a part of it
-    EXPECT_EQ(world.feed(report_of(id, "6-10/10", "000 200 OK")), A::kNone);  // the fifth byte is missing
+    EXPECT_EQ(world.feed(report_of(id, "1-4/10", "000 200 OK")), A::kNone);  // a part of it
+    EXPECT_EQ(world.feed(report_of(id, "6-10/10", "000 200 OK")),
+              A::kNone);  // the fifth byte is missing
     EXPECT_EQ(world.feed(report_of(id, "5-99/10", "000 200 OK")), A::kDelivered);
     EXPECT_EQ(world.session->outcome().tag, 5u);
     EXPECT_EQ(world.feed(report_of(id, "1-10/10", "000 200 OK")), A::kNone);  // once
@@ -598,9 +670,11 @@ TEST(MsrpSession, TooLongForThePeerIsNotSent) {  // a=max-size
     World world(MsrpRole::kPassive, MsrpFailureReport::kYes, 10);
     world.bind();
     static_cast<void>(world.take_written());
-    EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "0123456789a"}), MsrpSent::kTooLong);
+    EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "0123456789a"}),
+              MsrpSent::kTooLong);
     EXPECT_EQ(world.wrote, "");
-    EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "0123456789"}), MsrpSent::kSent);
+    EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "0123456789"}),
+              MsrpSent::kSent);
 }
 
 TEST(MsrpSession, WithoutRoomNothingIsSent) {
@@ -610,7 +684,9 @@ TEST(MsrpSession, WithoutRoomNothingIsSent) {
     Sink out(small);
     out.append("before");
     const std::string body(5'000, 'x');
-    EXPECT_EQ(world.session->send({.tag = 1, .content_type = "text/plain", .body = body}, kStart, out), MsrpSent::kFull);
+    EXPECT_EQ(
+        world.session->send({.tag = 1, .content_type = "text/plain", .body = body}, kStart, out),
+        MsrpSent::kFull);
     EXPECT_EQ(out.written(), "before");
     EXPECT_FALSE(out.overflowed());
     EXPECT_EQ(world.session->deadline(), kNever);
@@ -624,7 +700,11 @@ TEST(MsrpSession, OneMoreThanTheBoundWaits) {
     World world;
     world.bind();
     for (std::size_t i = 0; i < limits::kMsrpUnsettled; ++i) {
-        EXPECT_EQ(world.send({.tag = 1, .transaction = "first", .content_type = "text/plain", .body = "x", .success_report = true}),
+        EXPECT_EQ(world.send({.tag = 1,
+                              .transaction = "first",
+                              .content_type = "text/plain",
+                              .body = "x",
+                              .success_report = true}),
                   MsrpSent::kSent);
     }
     EXPECT_EQ(world.send({.tag = 1, .content_type = "text/plain", .body = "x"}), MsrpSent::kFull);
@@ -635,13 +715,12 @@ TEST(MsrpSession, OneMoreThanTheBoundWaits) {
     World silent(MsrpRole::kPassive, MsrpFailureReport::kNo);
     silent.bind();
     for (std::size_t i = 0; i < 2 * limits::kMsrpUnsettled; ++i) {
-        EXPECT_EQ(silent.send({.tag = 1, .content_type = "text/plain", .body = "x"}), MsrpSent::kSent);
+        EXPECT_EQ(silent.send({.tag = 1, .content_type = "text/plain", .body = "x"}),
+                  MsrpSent::kSent);
     }
 }
 
-TEST(MsrpSession, AnIdleOneIsSmall) {
-    EXPECT_LE(sizeof(MsrpSession), 512u);
-}
+TEST(MsrpSession, AnIdleOneIsSmall) { EXPECT_LE(sizeof(MsrpSession), 512u); }
 
 }  // namespace
 }  // namespace fedgate::sip

@@ -22,7 +22,8 @@ inline const std::string kBob = "msrp://bob.example.com:8888/9di4eae923wzd;tcp";
 inline std::string msrp_request(const std::string& id, const std::string& method,
                                 const std::string& lines, const std::string& to = kBob,
                                 const std::string& from = kAlice) {
-    return "MSRP " + id + " " + method + "\r\nTo-Path: " + to + "\r\nFrom-Path: " + from + "\r\n" + lines;
+    return "MSRP " + id + " " + method + "\r\nTo-Path: " + to + "\r\nFrom-Path: " + from + "\r\n" +
+           lines;
 }
 inline std::string msrp_end(const std::string& id, char flag = '$') {
     return "-------" + id + flag + "\r\n";
@@ -37,8 +38,8 @@ inline std::string msrp_send(const std::string& id, const std::string& message_i
            body + "\r\n" + msrp_end(id, flag);
 }
 inline std::string msrp_answer(const std::string& id, const std::string& status) {
-    return "MSRP " + id + " " + status + "\r\nTo-Path: " + kBob + "\r\nFrom-Path: " + kAlice + "\r\n" +
-           msrp_end(id);
+    return "MSRP " + id + " " + status + "\r\nTo-Path: " + kBob + "\r\nFrom-Path: " + kAlice +
+           "\r\n" + msrp_end(id);
 }
 
 // One thing that came out of a stream, as text that can be compared.
@@ -89,15 +90,17 @@ bool frame_msrp(Bytes stream, std::vector<std::size_t> cuts, std::size_t body_ma
                 break;
             }
             if (frame.kind != MsrpFrameKind::kSkipped) {
-                for (const Bytes view : {message.transaction, message.to.text, message.from.last.session,
-                                         message.message_id, message.content_type, message.body}) {
+                for (const Bytes view :
+                     {message.transaction, message.to.text, message.from.last.session,
+                      message.message_id, message.content_type, message.body}) {
                     check_inside(view, input);
                 }
                 look(frame, message);
             }
             if (frame.fault.close) return false;
             FEDGATE_CHECK(frame.consumed > 0);
-            pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(frame.consumed));
+            pending.erase(pending.begin(),
+                          pending.begin() + static_cast<std::ptrdiff_t>(frame.consumed));
         }
     }
     return true;
@@ -106,9 +109,10 @@ bool frame_msrp(Bytes stream, std::vector<std::size_t> cuts, std::size_t body_ma
 inline std::vector<std::string> feed_msrp(Bytes stream, std::vector<std::size_t> cuts,
                                           std::size_t body_max = kMsrpBodyMax) {
     std::vector<std::string> out;
-    frame_msrp(stream, std::move(cuts), body_max, [&out](const MsrpFrame& frame, const MsrpMessage& message) {
-        out.push_back(describe(frame, message));
-    });
+    frame_msrp(stream, std::move(cuts), body_max,
+               [&out](const MsrpFrame& frame, const MsrpMessage& message) {
+                   out.push_back(describe(frame, message));
+               });
     return out;
 }
 

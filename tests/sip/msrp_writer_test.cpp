@@ -38,13 +38,16 @@ TEST(MsrpWriter, ASendHasItsTrueByteRange) {  // SESS-22, SESS-24, RFC 4975 11.1
     send.total = 99;
     send.flag = MsrpFlag::kMore;
     EXPECT_EQ(written([&](Sink& out) { write_msrp_send(out, send); }),
-              head + "Byte-Range: 5-18/99\r\nSuccess-Report: yes\r\nFailure-Report: no\r\n" + body + "+\r\n");
+              head + "Byte-Range: 5-18/99\r\nSuccess-Report: yes\r\nFailure-Report: no\r\n" + body +
+                  "+\r\n");
 }
 
 TEST(MsrpWriter, AnEmptySendHasNoBody) {  // SESS-21
     const MsrpSend send{"d93kswow", kBob, kAlice, "12339sdqwer"};
-    EXPECT_TRUE(written([&](Sink& out) { write_msrp_send(out, send); })
-                    .ends_with("Message-ID: 12339sdqwer\r\nByte-Range: 1-0/0\r\n-------d93kswow$\r\n"));
+    EXPECT_TRUE(
+        written([&](Sink& out) {
+            write_msrp_send(out, send);
+        }).ends_with("Message-ID: 12339sdqwer\r\nByte-Range: 1-0/0\r\n-------d93kswow$\r\n"));
 }
 
 TEST(MsrpWriter, AReportIsWrittenAsTheExampleIs) {  // RCPT-2, RFC 4975 11.6
@@ -60,14 +63,15 @@ TEST(MsrpWriter, AnAnswerGoesToThePreviousHopOfASend) {  // RFC 4975 7.2
     const std::string relay = "msrp://relay.example:2855/r;tcp";
     for (const bool is_send : {true, false}) {
         MsrpMessage request;
-        const std::string head = "MSRP abcd " + std::string(is_send ? "SEND" : "NICKNAME") + "\r\nTo-Path: " +
-                                 kBob + "\r\nFrom-Path: " + relay + " " + kAlice +
+        const std::string head = "MSRP abcd " + std::string(is_send ? "SEND" : "NICKNAME") +
+                                 "\r\nTo-Path: " + kBob + "\r\nFrom-Path: " + relay + " " + kAlice +
                                  "\r\nMessage-ID: abcd\r\n";
         ASSERT_EQ(read_msrp_head(head, request).status, 0);
-        EXPECT_EQ(written([&](Sink& out) { write_msrp_response(out, request, is_send ? 200 : 501); }),
-                  "MSRP abcd " + std::string(is_send ? "200 OK" : "501 Unknown Method") + "\r\nTo-Path: " +
-                      (is_send ? relay : relay + " " + kAlice) + "\r\nFrom-Path: " + kBob +
-                      "\r\n-------abcd$\r\n");
+        EXPECT_EQ(
+            written([&](Sink& out) { write_msrp_response(out, request, is_send ? 200 : 501); }),
+            "MSRP abcd " + std::string(is_send ? "200 OK" : "501 Unknown Method") +
+                "\r\nTo-Path: " + (is_send ? relay : relay + " " + kAlice) +
+                "\r\nFrom-Path: " + kBob + "\r\n-------abcd$\r\n");
     }
 }
 
