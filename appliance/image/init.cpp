@@ -28,6 +28,7 @@ namespace {
 constexpr int kDiskPolls = 1500;  // of 20 ms: the disk is there within 30 s
 constexpr std::size_t kTextSize = 4096;
 constexpr const char* kNewRoot = "/root";
+constexpr const char* kEmptyVar = "/root/usr/share/fedgate/var.ext4";
 
 using Text = char[kTextSize];
 
@@ -212,15 +213,50 @@ void put_verity(const char* root, const char* hashes) {
     close(mapper);
 }
 
-// What outlives a start. Damaged: the relay goes on with memory, and the status says so.
+constexpr unsigned long kVarFlags = MS_NODEV | MS_NOSUID | MS_NOEXEC;
+
+// Zero, or why not.
+int fault_of_var(const char* device) {
+    const bool is_mounted = mount(device, "/root/var", "ext4", kVarFlags, "errors=remount-ro") == 0;
+    return is_mounted ? 0 : errno;
+}
+
+// Puts the empty file system, which the root has, over what is damaged. Its beginning comes last:
+// what is stopped before is still damaged, and is done again.
+bool renew_var(const char* device) {
+    static char block[64 << 10];
+    const int from = open(kEmptyVar, O_RDONLY | O_CLOEXEC);
+    const int to = open(device, O_WRONLY | O_CLOEXEC);
+    const auto copy = [&](off_t at) {
+        const ssize_t size = pread(from, block, sizeof block, at);
+        return size > 0 && pwrite(to, block, size, at) != size ? -1 : size;
+    };
+    off_t at = sizeof block;
+    ssize_t size = 0;
+    while ((size = copy(at)) > 0) at += size;
+    const bool is_new = size == 0 && fsync(to) == 0 && copy(0) == sizeof block && fsync(to) == 0;
+    if (from >= 0) close(from);
+    if (to >= 0) close(to);
+    return is_new;
+}
+
+// What outlives a start. What is there and is no file system any more is made anew, empty; with a
+// disk that can't be read or written the relay goes on with memory. The status says so.
 void mount_var(char slot, const char* disk) {
     char device[64];
     const bool found = find_partition("var", disk, nullptr, device, sizeof device);
-    constexpr unsigned long kFlags = MS_NODEV | MS_NOSUID | MS_NOEXEC;
-    if (!found || mount(device, "/root/var", "ext4", kFlags, "errors=remount-ro") != 0) {
-        const char* const why = found ? strerror(errno) : "no such partition";
+    int fault = found ? fault_of_var(device) : ENOENT;
+    const bool is_damaged = fault == EINVAL || fault == EUCLEAN || fault == EBADMSG;
+    if (is_damaged && renew_var(device)) {
+        const char* const why = strerror(fault);
+        say("/var: %s: it is made anew, and what it had is lost", why);
+        fault = fault_of_var(device);
+        if (fault == 0) write_text("/run/appliance/var.new", why);
+    }
+    if (fault != 0) {
+        const char* const why = found ? strerror(fault) : "no such partition";
         say("/var: %s", why);
-        MUST("/var", mount("var", "/root/var", "tmpfs", kFlags, "size=64m,mode=755") == 0);
+        MUST("/var", mount("var", "/root/var", "tmpfs", kVarFlags, "size=64m,mode=755") == 0);
         write_text("/run/appliance/var", why);
     }
     const char name[] = {slot, 0};

@@ -367,6 +367,8 @@ std::string state_of_var() {
     if ((room.f_flag & ST_RDONLY) != 0) return "NOT KEPT, /var has a fault and is read-only";
     if (room.f_bavail * 100 < room.f_blocks * kFreeMin || room.f_favail == 0)
         return "NOT KEPT, /var is full";
+    const std::string lost = first_line(read_text(fs::path(kRun) / "var.new"));
+    if (!lost.empty()) return "kept in /var, which was damaged and is new: what it had is LOST";
     return "kept in /var";
 }
 
