@@ -5,16 +5,19 @@
 #include "appliance/gateway/conversation.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "core/base/hash.hpp"
+#include "tests/gateway/agents.hpp"
 #include "tests/gateway/world.hpp"
 #include "tests/text.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
+using test::Agents;
+using test::kOurTag;
+using test::only_options;
 using test::Settings;
 using test::World;
 
-constexpr Bytes kOurTag = "00000000aaaaaaaaaaaaaaaaaaaaaaaa";
 const Settings kTwoHops{{"domain/sip.example/next_hop",
                          "sip:10.99.0.1:5070;transport=tcp sip:10.99.0.2:5070;transport=tcp"}};
 
@@ -32,130 +35,6 @@ sip::Dialog dialog_of(const std::string& contact, const std::string& record_rout
     auto dialog = sip::Dialog::from_request(*message, kOurTag);
     FEDGATE_CHECK(dialog.has_value());
     return *dialog;
-}
-
-// One agent, whose user keeps what it is told.
-class Agents : private SipAgentUser {
-public:
-    struct End {
-        std::uint16_t status;
-        LocalFault fault;
-        std::uint32_t cseq;
-        std::uint64_t owner;
-        std::uint8_t attempt;
-    };
-
-    explicit Agents(const Settings& settings = {},
-                    const std::map<std::string, std::string>& names = {})
-        : node_(simulation.make_node()),
-          loop_(simulation.make_loop(node_)),
-          rules_(test::compile(World::with(settings))),
-          group_(1),
-          shard_(group_, 0, loop_),
-          resolver_(loop_),
-          blocks_(4 << 20, 64 << 20),
-          random_(loop_) {
-        for (const auto& [name, address] : names) {
-            resolver_.add_address(name, *net::parse_ip(address, 0));
-        }
-        agent_ = std::make_unique<SipAgent>(
-            shard_, static_cast<SipAgentUser&>(*this), *rules_, resolver_, nullptr, blocks_,
-            random_, tracer_, SipAgentSettings{0, {7, 11}, sip::TransactionTiming{}, "gw.example"});
-        FEDGATE_CHECK(agent_->listen().has_value());
-    }
-
-    std::unique_ptr<test::SipPhone> peer(const char* address) {
-        return std::make_unique<test::SipPhone>(simulation.make_loop(simulation.make_node()),
-                                                address);
-    }
-    [[nodiscard]] SipAgent& agent() { return *agent_; }
-    [[nodiscard]] SipRoute& route() { return *agent_->find_route("sip.example"); }
-    [[nodiscard]] SocketAddress address() const { return simulation.address(node_, 5060); }
-    [[nodiscard]] std::uint64_t count(Counter counter) const { return group_.sum(counter); }
-
-    // Outside a dialog.
-    void subscribe() {
-        sip::RequestHead head;
-        head.method = "SUBSCRIBE";
-        head.uri = "sip:romeo@sip.example";
-        head.from = {{}, "sip:juliet@xmpp.example", kOurTag};
-        head.to = {{}, head.uri, {}};
-        head.call_id = "call-s";
-        ClientRequest& request = make(RequestKind::kSubscribe, head, {});
-        agent_->send(request);
-    }
-    void in_dialog(sip::Dialog& dialog, RequestKind kind = RequestKind::kNotify,
-                   const std::string& body = {}) {
-        sip::RequestHead head;
-        FEDGATE_CHECK(dialog.next_request(method_of(kind), head));
-        ClientRequest& request = make(kind, head, body);
-        agent_->send_in_dialog(request, dialog);
-    }
-    bool ended(std::size_t count = 1, Duration at_most = 60s) {
-        return simulation.run_for([&] { return ends.size() == count; }, at_most);
-    }
-    void pass(Duration duration) {
-        simulation.run_for([] { return false; }, duration);
-    }
-
-    Simulation simulation;
-    std::vector<End> ends;
-    std::vector<std::string> taken;
-    SipAnswer answer{200, {}};
-
-private:
-    ClientRequest& make(RequestKind kind, sip::RequestHead& head, const std::string& body) {
-        ClientRequest* request = agent_->make_request(route(), kind);
-        FEDGATE_CHECK(request != nullptr);
-        char memory[8'192];
-        Sink sink{MutableBytes(memory)};
-        head.via = agent_->likely_via(route());
-        sip::write_request_head(sink, head);
-        agent_->write_contact(sink, "juliet", route());
-        sip::write_header(sink, sip::HeaderName::kEvent, "presence");
-        sip::write_body(sink, body.empty() ? "" : "application/pidf+xml", body);
-        FEDGATE_CHECK(!sink.overflowed());
-        request->owner = 4'711;
-        request->attempt = 3;
-        FEDGATE_CHECK(agent_->fill(*request, {}, sink.written()));
-        return *request;
-    }
-    void on_request_done(ClientRequest& request, const sip::Message* response,
-                         LocalFault fault) override {
-        const auto status = response != nullptr ? response->status : std::uint16_t{0};
-        ends.push_back({status, fault, request.cseq, request.owner, request.attempt});
-        agent_->release(request);
-    }
-    bool may_redirect(const ClientRequest&, const sip::Uri&) override { return false; }
-    bool on_request(const sip::Message& request, const gateway::SipPeer& peer,
-                    const sip::TransactionKey& key) override {
-        taken.emplace_back(request.bytes);
-        const auto handle = agent_->open(request, peer, key, kOurTag);
-        FEDGATE_CHECK(handle);
-        agent_->answer(handle, answer, "Expires: 600\r\n");
-        return true;
-    }
-    void on_success_again(const sip::Message&) override {}
-    bool on_stray_response(std::uint32_t, const sip::Message&, const gateway::SipPeer&) override {
-        return false;
-    }
-
-    Simulation::Node node_;
-    SimulatedLoop& loop_;
-    std::unique_ptr<const rules::Snapshot> rules_;
-    ShardGroup group_;
-    Shard shard_;
-    net::SimulatedResolver resolver_;
-    BlockPool blocks_;
-    Random random_;
-    Tracer tracer_{loop_};
-    std::unique_ptr<SipAgent> agent_;
-};
-
-auto only_options(int status) {
-    return [status](const sip::Message& m) {
-        return m.method == sip::Method::kOptions ? 200 : status;
-    };
 }
 
 TEST(SipDialog, ASubscribeOutsideOneFailsOver) {  // SIP-8, SIP-20
