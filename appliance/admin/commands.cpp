@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/backup.hpp"
 #include "appliance/admin/certificates.hpp"
 #include "appliance/admin/doctor.hpp"
 #include "appliance/admin/events.hpp"
@@ -472,6 +473,18 @@ Json sysctl(const Json& request, const std::string& author, AdminHost& host,
     return refusal("sysctl has no action '" + action + "'");
 }
 
+// fedctl reads and writes the files.
+Json backup(const Json& request, AdminHost& host, Configuration& configuration) {
+    const std::string action = string_of(request, "action");
+    if (action == "places") return backup_places(configuration);
+    if (action != "restored") return refusal("backup has no action '" + action.substr(0, 64) + "'");
+    Problems problems;
+    std::vector<Change> changes;
+    const bool good = configuration.take_restored(host, problems, changes);
+    if (good) host.on_reload();
+    return changed(good, problems, changes, configuration);
+}
+
 Json parse_request(std::string_view line) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
     if (line.starts_with('{')) return parse_json(line);
@@ -562,6 +575,7 @@ Json answer_request(std::string_view line, const Caller& caller, AdminHost& host
         return services(strings_of(request, "arguments"), host, configuration.snapshot().settings);
     }
     if (verb == "cert") return answer_cert(request, configuration);
+    if (verb == "backup") return backup(request, host, configuration);
     if (verb == "machine") return machine_of(configuration.snapshot());
     if (verb == "doctor") return answer_doctor(request, host, configuration);
     if (verb == "dns") return answer_dns(request, configuration);

@@ -295,6 +295,26 @@ bool Configuration::reload(AdminHost& host, Problems& problems, std::vector<Chan
     return true;
 }
 
+bool Configuration::take_restored(AdminHost& host, Problems& problems,
+                                  std::vector<Change>& changes) {
+    Configuration fresh(sources_);
+    if (fresh.load(problems) == nullptr) return false;
+    if (fresh.tree_.text("dirs.state") != tree_.text("dirs.state")) {
+        problems.push_back({false, {}, "dirs.state", "is another one: stop the daemon for that"});
+        return false;
+    }
+    if (!change(&host, std::move(fresh.layers_), false, problems, changes, true)) return false;
+    files_ = fresh.files_;
+    committed_ = std::move(fresh.committed_);
+    remarks_ = std::move(fresh.remarks_);
+    fresh.held_.asked = held_.asked + 1;
+    held_ = std::move(fresh.held_);
+    signed_until_.reset();
+    not_taken_.clear();
+    trial_.reset();
+    return true;
+}
+
 bool Configuration::set(AdminHost& host, const std::vector<config::Setting>& settings, bool dry,
                         Problems& problems, std::vector<Change>& changes,
                         std::chrono::seconds confirm_within) {

@@ -60,6 +60,9 @@ public:
 
     // Reads the files again; what was set at run time stays. Publishes if anything differs.
     bool reload(AdminHost&, config::Problems&, std::vector<Change>&);
+    // Files and commits are others now (fedctl restore): reads both, as at a start. What was set at
+    // run time goes. False: all is as before.
+    bool take_restored(AdminHost&, config::Problems&, std::vector<Change>&);
     // Sets, all or nothing. `dry`: only says what would change. `confirm_within`: taken back by
     // itself after that time, unless confirm_set() is called; 0: it stays. Until then nothing else
     // is set or reset.

@@ -1,5 +1,6 @@
 #include "appliance/admin/questions.hpp"
 
+#include <fcntl.h>
 #include <istream>
 #include <ostream>
 #include <termios.h>
@@ -11,21 +12,26 @@
 namespace fedgate::admin {
 namespace {
 
+// Of the terminal of this process, whatever standard input is.
 class NoEcho {
 public:
-    NoEcho() : known_(tcgetattr(STDIN_FILENO, &before_) == 0) {
+    NoEcho()
+        : terminal_(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)),
+          known_(tcgetattr(terminal_, &before_) == 0) {
         if (!known_) return;
         termios silent = before_;
         silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        tcsetattr(STDIN_FILENO, TCSANOW, &silent);
+        tcsetattr(terminal_, TCSANOW, &silent);
     }
     ~NoEcho() {
-        if (known_) tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+        if (known_) tcsetattr(terminal_, TCSANOW, &before_);
+        if (terminal_ >= 0) close(terminal_);
     }
     NoEcho(const NoEcho&) = delete;
     NoEcho& operator=(const NoEcho&) = delete;
 
 private:
+    int terminal_;
     termios before_{};
     bool known_;
 };

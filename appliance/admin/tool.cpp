@@ -10,6 +10,7 @@
 #include <string_view>
 #include <unistd.h>
 
+#include "appliance/admin/backup_tool.hpp"
 #include "appliance/admin/certificate_tool.hpp"
 #include "appliance/admin/client.hpp"
 #include "appliance/admin/cmdlets.hpp"
@@ -95,6 +96,14 @@ Looks at and changes a running fedgated.
                       may come, and nothing else; --also tcp:22 for more (may be repeated)
   kernel              the kernel's settings that it needs, as a file for sysctl.d(5). Both: --file FILE
                       writes it there; --config FILE is that of a daemon that does not run
+  backup > FILE       this machine as one file, encrypted to a passphrase: configuration, commits,
+                      certificates with their keys, the dialback secret; not the store of what is
+                      under way. It asks, or takes --passphrase-file FILE; --to CERTIFICATE instead:
+                      only its private key opens it
+  restore < FILE      looks at all of it, puts back all of it or nothing, and a running fedgated takes
+                      it at once; what was there is kept in before-restore. --passphrase-file FILE,
+                      --key FILE; --dry-run says only whether it is good. Both: --config FILE is that
+                      of a daemon that does not run
   site, pool, route   who reaches partners by which machines; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -269,7 +278,7 @@ constexpr std::string_view kVerbs[] = {
     "status",  "ports",   "streams",  "counters", "top",      "events", "explain", "reload",
     "partner", "policy",  "user",     "site",     "cs",       "pool",   "route",   "config",
     "sysctl",  "dns",     "cert",     "doctor",   "services", "setup",  "trace",   "test",
-    "help",    "version", "firewall", "kernel",   "report"};
+    "help",    "version", "firewall", "kernel",   "report",   "backup", "restore"};
 constexpr std::string_view kPartnerActions[] = {"list",       "show",   "add",   "set",
                                                 "reset",      "remove", "block", "unblock",
                                                 "attributes", "sheet",  "import"};
@@ -415,6 +424,12 @@ private:
         }
         if (verb == "firewall" || verb == "kernel") {
             return run_machine_tool({out_, err_, json_, daemon}, verb, rest);
+        }
+        if (verb == "backup" || verb == "restore") {
+            const bool from_terminal = &in_ == &std::cin && isatty(STDIN_FILENO) != 0;
+            const bool to_terminal = &out_ == &std::cout && isatty(STDOUT_FILENO) != 0;
+            return run_backup_tool({in_, out_, err_, json_, to_terminal, from_terminal, daemon},
+                                   verb, rest);
         }
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);

@@ -414,6 +414,7 @@ std::vector<std::string> Node::out_of_reach(const rules::Snapshot& rules) {
 void Node::on_reload() {
     unknown_groups_ = admin::unknown_groups(rules_->settings.admin_groups);
     if (everywhere(*rules_, true)) oldest_generation_ = rules_->generation;
+    if (!secret_path_.empty()) read_secret_again();
 }
 
 std::uint32_t Node::cores() { return static_cast<std::uint32_t>(workers_.size()); }
@@ -1082,6 +1083,10 @@ void Node::take_secret(const DialbackSecretFile& theirs) {
     if (!write_secret(secret_path_, theirs, fault)) {
         note(EventId::kStoreFailed, {{"error", fault}});
     }
+    use_secret(theirs);
+}
+
+void Node::use_secret(const DialbackSecretFile& theirs) {
     secret_made_ = theirs.made;
     const std::string before = std::exchange(dialback_secret_, theirs.secret);
     if (before == dialback_secret_) return;
@@ -1089,6 +1094,15 @@ void Node::take_secret(const DialbackSecretFile& theirs) {
     on_every_shard([secret = dialback_secret_, before](std::uint32_t, Worker& worker) {
         if (worker.edge()) worker.edge()->set_dialback_secret(secret, before);
     });
+}
+
+// Restored, perhaps.
+void Node::read_secret_again() {
+    std::string fault;
+    const DialbackSecretFile file = read_or_make_secret(secret_path_, fault);
+    if (file.secret.empty() || file.secret == dialback_secret_) return;
+    use_secret(file);
+    if (desk_) tell_secret();
 }
 
 Duration Node::on_turn() {

@@ -136,6 +136,8 @@ private:
     void add_nodes(admin::Status&);
     void tell_secret();
     void take_secret(const DialbackSecretFile&);
+    void use_secret(const DialbackSecretFile&);
+    void read_secret_again();
 
     // The control thread's, who has no shard to count in.
     struct CommitCount {

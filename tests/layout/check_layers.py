@@ -25,7 +25,7 @@ SYSTEM_IO = re.compile(r"<(liburing|wolfssl/ssl|sys/|netinet/|arpa/|netdb|poll|t
 DOORS = {
     "liburing": ("core/run",), "unbound": ("net/resolver",), "microhttpd": ("appliance/admin/http",),
     "wolfssl": ("net", "core/base/hash", "appliance/image/update_file"), "sqlite3": ("appliance/store",),
-    "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx",),
+    "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx", "appliance/admin/sealed"),
     "seccomp": ("appliance/main/fence",),
 }
 INCLUDE = re.compile(r'\s*#\s*include\s+("([^"]+)/[^"/]+"|"[^"/]+"|<[^>]+>)')
