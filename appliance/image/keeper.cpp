@@ -69,7 +69,8 @@ std::string read_folder(const fs::path& folder, const std::string& beginning, Fi
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
         std::string name = entry.path().filename();
-        if (!entry.is_regular_file(ignored) || name == kReadMe || !name.starts_with(beginning))
+        if (!entry.is_regular_file(ignored) || name == kReadMe || name == kReset ||
+            !name.starts_with(beginning))
             continue;
         if (name != kMain) name = name.substr(beginning.size());
         bytes += entry.file_size(ignored);
