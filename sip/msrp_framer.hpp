@@ -35,6 +35,8 @@ public:
     // The next thing at the front of `input`: all bytes received and not yet consumed. Call again
     // with the rest until kNeedMore. No byte is looked at more than a fixed number of times.
     [[nodiscard]] MsrpFrame next(Bytes input, MsrpMessage&);
+    // One that was refused has not come to its end.
+    [[nodiscard]] bool is_skipping() const { return is_skipping_; }
 
 private:
     enum class Found : std::uint8_t { kNo, kYes, kBroken };

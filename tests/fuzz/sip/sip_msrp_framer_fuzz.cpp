@@ -1,5 +1,5 @@
-// Where MSRP messages on a stream end must not depend on where the bytes were cut, and what was read
-// stays what it is when it is written and read again. The cuts come from the end of the input.
+// Where MSRP messages on a stream end must not depend on where the bytes were cut, and what was
+// read stays what it is when it is written and read again. The cuts come from the end of the input.
 #include <cstddef>
 #include <cstdint>
 #include <fuzzer/FuzzedDataProvider.h>
@@ -62,11 +62,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     for (std::size_t& cut : cuts) cut = input.ConsumeIntegralInRange<std::size_t>(0, 4'096);
     const std::string stream = input.ConsumeRemainingBytesAsString();
     std::vector<std::string> whole;
-    test::frame_msrp(stream, {}, kBodyBytesMax, [&](const MsrpFrame& frame, const MsrpMessage& message) {
-        whole.push_back(test::describe(frame, message));
-        answer(message, frame.fault.status == 0 ? std::uint16_t{200} : frame.fault.status);
-        if (frame.kind == MsrpFrameKind::kMessage) write_again(message);
-    });
+    test::frame_msrp(
+        stream, {}, kBodyBytesMax, [&](const MsrpFrame& frame, const MsrpMessage& message) {
+            whole.push_back(test::describe(frame, message));
+            answer(message, frame.fault.status == 0 ? std::uint16_t{200} : frame.fault.status);
+            if (frame.kind == MsrpFrameKind::kMessage) write_again(message);
+        });
     FEDGATE_CHECK(test::feed_msrp(stream, cuts, kBodyBytesMax) == whole);
     return 0;
 }

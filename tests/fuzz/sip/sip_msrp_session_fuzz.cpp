@@ -1,6 +1,7 @@
-// Whatever a peer sends to a session, and whenever: what it answers can be read, it holds its bounds,
-// what it sends is taken by another session, and its memory is given back. Lines of the input begin
-// with a letter: what happens. A stream from the peer is what stands between '<' and '>' lines.
+// Whatever a peer sends to a session, and whenever: what it answers can be read, it holds its
+// bounds, what it sends is taken by another session, and its memory is given back. Lines of the
+// input begin with a letter: what happens. A stream from the peer is what stands between '<' and
+// '>' lines.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,9 +26,11 @@ struct World {
         terms.size_max = kSizeMax;
         terms.memory = &memory;
         terms.failure_report = MsrpFailureReport::kYes;
-        session = std::make_unique<MsrpSession>(
-            terms,
-            MsrpPeer{active ? MsrpRole::kActive : MsrpRole::kPassive, test::kBob, test::kAlice, 5'000, 1}, now);
+        session =
+            std::make_unique<MsrpSession>(terms,
+                                          MsrpPeer{active ? MsrpRole::kActive : MsrpRole::kPassive,
+                                                   test::kBob, test::kAlice, 5'000, 1},
+                                          now);
     }
 
     void look(MsrpActions actions) {
@@ -43,21 +46,24 @@ struct World {
     }
 
     void check_written(Bytes bytes) {
-        const bool is_open = test::frame_msrp(bytes, {}, 10'000, [](const MsrpFrame& frame, const MsrpMessage&) {
-            FEDGATE_CHECK(frame.kind == MsrpFrameKind::kMessage);
-        });
+        const bool is_open =
+            test::frame_msrp(bytes, {}, 10'000, [](const MsrpFrame& frame, const MsrpMessage&) {
+                FEDGATE_CHECK(frame.kind == MsrpFrameKind::kMessage);
+            });
         FEDGATE_CHECK(is_open);
     }
 
     void feed(Bytes stream) {
-        test::frame_msrp(stream, {}, kSizeMax, [this](const MsrpFrame& frame, const MsrpMessage& message) {
-            Sink out{MutableBytes(room).first(limits::kMsrpAnswerBytes)};
-            if (frame.fault.close) return;
-            look(frame.kind == MsrpFrameKind::kRefused ? session->on_refused(message, frame.fault, out)
-                                                       : session->on_message(message, now, out));
-            FEDGATE_CHECK(!out.overflowed());
-            check_written(out.written());
-        });
+        test::frame_msrp(stream, {}, kSizeMax,
+                         [this](const MsrpFrame& frame, const MsrpMessage& message) {
+                             Sink out{MutableBytes(room).first(limits::kMsrpAnswerBytes)};
+                             if (frame.fault.close) return;
+                             look(frame.kind == MsrpFrameKind::kRefused
+                                      ? session->on_refused(message, frame.fault, out)
+                                      : session->on_message(message, now, out));
+                             FEDGATE_CHECK(!out.overflowed());
+                             check_written(out.written());
+                         });
     }
 
     void send(Bytes text) {
