@@ -55,7 +55,7 @@ std::size_t MsrpConnection::on_data(net::Connection& stream, MutableBytes input)
         const sip::MsrpFrame frame = framer_.next(all.substr(consumed), transport_.message_);
         switch (frame.kind) {
             case sip::MsrpFrameKind::kNeedMore:
-                if (consumed == input.size() && !framer_.is_skipping()) {
+                if (consumed == input.size()) {  // never while it skips
                     unfinished_.cancel();
                 } else if (begins || !unfinished_.armed()) {
                     // However it drips: its clock starts once.
@@ -97,7 +97,8 @@ void MsrpConnection::on_timer(Timer& timer) {
     }
     if (&timer == &unfinished_)
         return stream_->abort({Errc::kTimeout, 0, "MSRP message without end"});
-    stream_->abort({Errc::kTimeout, 0, is_in_ ? "MSRP without a session" : "MSRP connection set-up"});
+    stream_->abort(
+        {Errc::kTimeout, 0, is_in_ ? "MSRP without a session" : "MSRP connection set-up"});
 }
 
 void MsrpConnection::on_closed(net::Connection&, Error reason) {
@@ -133,8 +134,9 @@ MsrpTransport::~MsrpTransport() {
 
 // A whole chunk is looked at together, with its end-line.
 net::ConnectionLimits MsrpTransport::limits() const {
-    return {fedgate::limits::kMsrpHeaderBytes + size_max_ + 2 * fedgate::limits::kMsrpContentTypeBytes,
-            kMsrpUnsentBytes};
+    return {
+        fedgate::limits::kMsrpHeaderBytes + size_max_ + 2 * fedgate::limits::kMsrpContentTypeBytes,
+        kMsrpUnsentBytes};
 }
 
 Result<SocketAddress> MsrpTransport::listen(const SocketAddress& address, bool tls) {

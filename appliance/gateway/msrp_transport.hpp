@@ -1,7 +1,7 @@
 // MSRP on sockets (RFC 4975 5.4): the listeners, connections in and out. It frames and sends; which
-// session a request is for, and whether it lives on this shard, is its user's business: a connection
-// may carry several sessions, and is its user's to claim and to close. Owner: the engine. Thread:
-// the shard's. Views are valid for the call only.
+// session a request is for, and whether it lives on this shard, is its user's business: a
+// connection may carry several sessions, and is its user's to claim and to close. Owner: the
+// engine. Thread: the shard's. Views are valid for the call only.
 #pragma once
 
 #include <cstddef>
@@ -29,11 +29,11 @@ constexpr std::size_t kMsrpUnclaimedPerAddress = 32;
 constexpr std::size_t kMsrpUnsentBytes = 1 << 20;  // then what is to be sent waits for room
 // No further message is read while more answers are unsent.
 constexpr std::size_t kMsrpReadAnswerBytes = 64 << 10;
-constexpr Duration kMsrpConnectTimeout = std::chrono::seconds(5);     // TCP, and TLS behind it
-constexpr Duration kMsrpUnclaimedTime = std::chrono::seconds(10);     // for the first request
-constexpr Duration kMsrpMessageTime = std::chrono::seconds(60);       // from its first byte to its last
-constexpr Duration kMsrpUnreadTime = std::chrono::seconds(10);        // answers that nobody reads
-constexpr Duration kMsrpRetryTaking = std::chrono::milliseconds(2);   // back-pressure: offered again
+constexpr Duration kMsrpConnectTimeout = std::chrono::seconds(5);  // TCP, and TLS behind it
+constexpr Duration kMsrpUnclaimedTime = std::chrono::seconds(10);  // for the first request
+constexpr Duration kMsrpMessageTime = std::chrono::seconds(60);  // from its first byte to its last
+constexpr Duration kMsrpUnreadTime = std::chrono::seconds(10);   // answers that nobody reads
+constexpr Duration kMsrpRetryTaking = std::chrono::milliseconds(2);  // back-pressure: offered again
 
 class MsrpConnection final : public net::ConnectionOwner, private TimerOwner {
 public:
