@@ -20,7 +20,7 @@ MsrpFrame MsrpFramer::next(Bytes input, MsrpMessage& message) {
         message = {};
         return skip(input);
     }
-    return body_at_ == 0 ? read_head(input, message) : read_body(input, message);
+    return body_at_ == 0 ? read_head(input, message) : read_body(input, false, message);
 }
 
 MsrpFrame MsrpFramer::read_head(Bytes input, MsrpMessage& message) {
@@ -77,10 +77,10 @@ MsrpFrame MsrpFramer::finish_head(Bytes input, Bytes end_line, std::size_t next,
     if (message.content_type.empty()) return refuse(head_size_, {400, "no Content-Type"});
     body_at_ = next;
     scanned_ = head_size_;  // a body may be missing, and its CRLF with it
-    return read_body(input, message);
+    return read_body(input, true, message);
 }
 
-MsrpFrame MsrpFramer::read_body(Bytes input, MsrpMessage& message) {
+MsrpFrame MsrpFramer::read_body(Bytes input, bool head_is_read, MsrpMessage& message) {
     End end;
     const Found found = find_end(input, end);
     const bool is_whole = found == Found::kYes;
@@ -90,7 +90,7 @@ MsrpFrame MsrpFramer::read_body(Bytes input, MsrpMessage& message) {
     const bool is_too_long = size > body_bytes_max_ + (is_whole ? 0 : pattern_size_ + 2u);
     if (found == Found::kNo && !is_too_long) return {};
     // Again, since the bytes may have moved.
-    static_cast<void>(read_msrp_head(input.substr(0, head_size_), message));
+    if (!head_is_read) static_cast<void>(read_msrp_head(input.substr(0, head_size_), message));
     message.has_body = true;
     if (found == Found::kBroken) return refuse(0, {400, "end-line", true});
     if (is_too_long) return refuse(head_size_, {413, "body too long"});

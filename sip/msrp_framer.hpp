@@ -49,7 +49,7 @@ private:
     [[nodiscard]] MsrpFrame read_head(Bytes input, MsrpMessage&);
     [[nodiscard]] MsrpFrame finish_head(Bytes input, Bytes end_line, std::size_t next,
                                         MsrpMessage&);
-    [[nodiscard]] MsrpFrame read_body(Bytes input, MsrpMessage&);
+    [[nodiscard]] MsrpFrame read_body(Bytes input, bool head_is_read, MsrpMessage&);
     [[nodiscard]] MsrpFrame skip(Bytes input);
     [[nodiscard]] MsrpFrame refuse(std::size_t consumed, MsrpFault);
     [[nodiscard]] Found find_end(Bytes input, End&);

@@ -95,6 +95,7 @@ void MsrpSession::write_empty_send(Sink& out) {
 // RFC 4975 5.4, 14.1: the session's id in our URI is what only the peer knows. Its own must be the
 // one that it announced.
 bool MsrpSession::is_for_us(const MsrpMessage& message) const {
+    if (message.to.text == our_path_ && message.from.text == their_path_) return true;  // usually
     const auto ours = parse_msrp_path(our_path_);
     const auto theirs = parse_msrp_path(their_path_);
     return ours && theirs && message.to.count == 1 && same_msrp_uri(message.to.first, ours->last) &&
