@@ -576,7 +576,7 @@ Json answer_request(std::string_view line, const Caller& caller, AdminHost& host
     }
     if (verb == "cert") return answer_cert(request, configuration);
     if (verb == "backup") return backup(request, host, configuration);
-    if (verb == "machine") return machine_of(configuration.snapshot());
+    if (verb == "machine") return machine_of(configuration);
     if (verb == "doctor") return answer_doctor(request, host, configuration);
     if (verb == "dns") return answer_dns(request, configuration);
     if (verb == "config") return answer_history(request, author, host, configuration);

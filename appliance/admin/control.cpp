@@ -71,6 +71,12 @@ Control::Control(AdminHost& host, Configuration& configuration)
     : host_(host),
       configuration_(configuration),
       http_([this](std::string_view path) { return answer_http(path, host_, configuration_); }),
+      remote_(host,
+              [this](std::string_view line, const Caller& caller) {
+                  return write_json(
+                             answer_request(line, caller, host_, configuration_, schedule_.get())) +
+                         "\n";
+              }),
       watchdog_(watchdog_interval()),
       schedule_(std::make_unique<TestSchedule>(host, configuration)) {}
 
@@ -96,7 +102,8 @@ bool Control::open(std::string& why) {
         why = with_errno("signals can't be read");
         return false;
     }
-    return open_socket(configuration_.snapshot().settings.admin_socket, why) && open_http(why);
+    return open_socket(configuration_.snapshot().settings.admin_socket, why) && open_http(why) &&
+           remote_.open(configuration_.tree(), why);
 }
 
 bool Control::open_socket(const std::string& path, std::string& why) {
@@ -196,6 +203,8 @@ bool Control::run_turn(Duration wait_max) {
         const bool writing = client->written < client->output.size();
         polls.push_back({client->descriptor, static_cast<short>(writing ? POLLOUT : POLLIN), 0});
     }
+    const std::size_t first_remote = polls.size();
+    remote_.add_polls(polls);
     constexpr auto kTick = std::chrono::milliseconds(1000);  // silent clients are looked at
     const auto wait = std::min<std::chrono::milliseconds>(
         kTick, std::chrono::ceil<std::chrono::milliseconds>(std::min(wait_max, http_.wait_max())));
@@ -209,6 +218,7 @@ bool Control::run_turn(Duration wait_max) {
         if (!keep) clients_[i].reset();
     }
     std::erase(clients_, nullptr);
+    remote_.serve(std::span(polls).subspan(first_remote), configuration_.tree());
     take_received();
     configuration_.expire(host_, wall_now());
     tell_nodes();

@@ -1,5 +1,5 @@
-// The control thread's loop: signals, the admin socket and HTTP for metrics and health. Plain
-// poll(2); nothing of a core runs here. One request line in, one line of JSON out.
+// The control thread's loop: signals, the admin socket, the same over TLS, and HTTP for metrics and
+// health. Plain poll(2); nothing of a core runs here. One request line in, one line of JSON out.
 #pragma once
 
 #include <chrono>
@@ -9,6 +9,7 @@
 
 #include "appliance/admin/host.hpp"
 #include "appliance/admin/http.hpp"
+#include "appliance/admin/remote.hpp"
 #include "core/base/error.hpp"
 #include "core/base/time.hpp"
 
@@ -29,7 +30,8 @@ public:
     // it before any core's thread exists.
     static void block_signals();
 
-    // Opens signals, admin.socket and admin.http.listen. On failure `why` is a sentence.
+    // Opens signals, admin.socket, admin.remote.listen and admin.http.listen. On failure `why` is a
+    // sentence.
     [[nodiscard]] bool open(std::string& why);
     // Tells the supervisor READY, serves until SIGTERM or SIGINT, drains, and returns. A second
     // signal does not wait for the drain; nor does it last longer than `drain_max`.
@@ -62,6 +64,7 @@ private:
     int listener_ = -1;
     HttpServer http_;
     std::uint16_t http_port_ = 0;
+    RemoteDoor remote_;
     std::string path_;
     bool for_all_ = false;  // anybody may connect: his groups decide
     State state_ = State::kRunning;

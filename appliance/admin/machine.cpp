@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <string>
 
+#include "appliance/admin/configuration.hpp"
+#include "core/config/address.hpp"
 #include "core/run/socket_bounds.hpp"
 
 namespace fedgate::admin {
@@ -44,7 +46,8 @@ Json sip_networks(const rules::Snapshot& rules) {
 
 }  // namespace
 
-Json machine_of(const rules::Snapshot& rules) {
+Json machine_of(const Configuration& configuration) {
+    const rules::Snapshot& rules = configuration.snapshot();
     const rules::Settings& settings = rules.settings;
     Json ports = Json::array();
     const auto add = [&ports](const char* key, const char* protocol, const config::Address& address,
@@ -74,6 +77,9 @@ Json machine_of(const rules::Snapshot& rules) {
         }
     }
     add("admin.http.listen", "tcp", settings.admin_http, "everybody");
+    // Whoever comes has to prove who he is.
+    if (const auto remote = config::parse_address(configuration.tree().text("admin.remote.listen")))
+        add("admin.remote.listen", "tcp", *remote, "everybody");
     return {{"ok", true},
             {"ports", ports},
             {"gateways", settings.link.gateways},

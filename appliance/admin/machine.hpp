@@ -3,12 +3,13 @@
 #pragma once
 
 #include "appliance/admin/json.hpp"
-#include "core/rules/snapshot.hpp"
 
 namespace fedgate::admin {
 
+class Configuration;
+
 // `ports`, each with `for`: everybody, gateways, sip; `gateways` by name; `sip` as networks;
 // `connections`, `backlog`, `datagram_bytes`.
-[[nodiscard]] Json machine_of(const rules::Snapshot&);
+[[nodiscard]] Json machine_of(const Configuration&);
 
 }  // namespace fedgate::admin

@@ -217,12 +217,11 @@ bool machine_of_files(const std::string& file, Json& machine, std::string& why) 
     sources.file = file;
     Configuration configuration(sources);
     config::Problems problems;
-    const rules::Snapshot* rules = configuration.load(problems);
-    if (rules == nullptr) {
+    if (configuration.load(problems) == nullptr) {
         why = problems.empty() ? "the configuration can't be read" : problems.front().line();
         return false;
     }
-    machine = machine_of(*rules);
+    machine = machine_of(configuration);
     return true;
 }
 

@@ -20,6 +20,7 @@
 #include "appliance/admin/machine_tool.hpp"
 #include "appliance/admin/outside_tool.hpp"
 #include "appliance/admin/partner_lists.hpp"
+#include "appliance/admin/remote_client.hpp"
 #include "appliance/admin/report_tool.hpp"
 #include "appliance/admin/setup.hpp"
 #include "appliance/admin/sheet.hpp"
@@ -111,6 +112,12 @@ Looks at and changes a running fedgated.
   help, version       this text; the program's version
 
   -s SOCKET           admin.socket of the daemon (default /run/fedgate/admin.sock)
+  --host NAME[:PORT] --certificate FILE --key FILE --authority FILE
+                      that daemon on another machine, where admin.remote.listen is set (port 9270):
+                      it must be NAME by a certificate of the authority, and the certificate here one
+                      that it lists. --address ADDRESS: where that is. All verbs but cert, setup,
+                      backup and restore, which work on files; what doctor and dns check look at,
+                      they look at from here
   --json              the daemon's answer as it came, for programs
 
 The first set-up. On a terminal with questions, each with an answer that Enter takes; said twice, it
@@ -343,9 +350,11 @@ public:
         for (std::size_t i = 0; i < words.size(); ++i) {
             if (words[i] == "--json") {
                 json_ = true;
-            } else if (words[i] == "-s" && rest.empty()) {
-                if (i + 1 == words.size()) return usage("-s needs the socket's path");
-                socket_ = words[++i];
+            } else if (std::string* value = rest.empty() ? value_of(words[i]) : nullptr) {
+                if (i + 1 == words.size())
+                    return usage(words[i] == "-s" ? "-s needs the socket's path"
+                                                  : words[i] + " needs a value");
+                *value = words[++i];
             } else if (words[i] == "-h" || words[i] == "--help") {
                 rest = {"help"};
                 break;
@@ -363,6 +372,9 @@ public:
         }
         const std::string verb = rest.front();
         rest.erase(rest.begin());
+        if (!remote_.host.empty()) {
+            if (const std::string why = why_not_remote(verb); !why.empty()) return usage(why);
+        }
         return dispatch(verb, rest);
     }
 
@@ -383,6 +395,7 @@ private:
                 Tool part(in_, out, err);
                 part.json_ = json_;
                 part.socket_ = socket_;
+                part.remote_ = remote_;
                 return part.dispatch(words.front(), {std::next(words.begin()), words.end()});
             };
             return run_report_tool({out_, err_, json_, run}, rest);
@@ -405,12 +418,12 @@ private:
             return run_certificate_tool(
                 {in_, out_, err_, json_, terminal,
                  [this](const Json& request, Json& answer, std::string& why) {
-                     return ask(socket_, request, answer, why);
+                     return ask_daemon(request, answer, why);
                  }},
                 rest);
         }
         const auto daemon = [this](const Json& request, Json& answer, std::string& why) {
-            return ask(socket_, request, answer, why);
+            return ask_daemon(request, answer, why);
         };
         if (verb == "trace") return run_trace_tool({out_, err_, json_, daemon}, rest);
         if (verb == "events") return run_events_tool({out_, err_, json_, daemon}, rest);
@@ -448,6 +461,31 @@ private:
         return tell({{"verb", "counters"}}, show_counters);
     }
 
+    bool ask_daemon(const Json& request, Json& answer, std::string& why) {
+        return remote_.host.empty() ? ask(socket_, request, answer, why)
+                                    : ask_remote(remote_, request, answer, why);
+    }
+
+    // Of the options before the verb. Null: it is none.
+    std::string* value_of(const std::string& option) {
+        return option == "-s"              ? &socket_
+               : option == "--host"        ? &remote_.host
+               : option == "--address"     ? &remote_.address
+               : option == "--certificate" ? &remote_.certificate
+               : option == "--key"         ? &remote_.key
+               : option == "--authority"   ? &remote_.authority
+                                           : nullptr;
+    }
+
+    // What needs the other machine's own files or eyes. Empty: it can be done from here.
+    std::string why_not_remote(const std::string& verb) const {
+        if (remote_.certificate.empty() || remote_.key.empty() || remote_.authority.empty())
+            return "--host needs --certificate FILE, --key FILE and --authority FILE";
+        constexpr std::string_view kOfFiles[] = {"cert", "setup", "backup", "restore"};
+        if (!is_one_of(kOfFiles, verb)) return {};
+        return verb + " works on the files of its machine: say it there, without --host";
+    }
+
     int usage(const std::string& text) {
         err_ << "fedctl: " << text << "\n";
         return kExitUsage;
@@ -463,7 +501,7 @@ private:
     int tell(const Json& request, Show&& show, const std::function<void(Json&)>& prepare = {}) {
         Json answer;
         std::string why;
-        if (!ask(socket_, request, answer, why)) return fail(why);
+        if (!ask_daemon(request, answer, why)) return fail(why);
         if (prepare) prepare(answer);
         const bool good = bool_of(answer, "ok");
         if (json_) {
@@ -502,7 +540,7 @@ private:
         if (!words.flags.contains("--tlsa")) return tell(request, show_dns);
         Json plan;
         std::vector<std::string> lines;
-        if (!ask(socket_, request, plan, why)) return fail(why);
+        if (!ask_daemon(request, plan, why)) return fail(why);
         if (!bool_of(plan, "ok")) return fail(string_of(plan, "error"));
         if (!plan_tlsa(plan, lines, why)) return fail(why);
         plan["tlsa"] = lines;
@@ -518,7 +556,7 @@ private:
         if (!cut_words(rest, kKnown, words, why)) return usage(why);
         if (!words.words.empty()) return usage("dns check takes --server ADDRESS only");
         Json plan;
-        if (!ask(socket_, {{"verb", "dns"}, {"action", "plan"}}, plan, why)) return fail(why);
+        if (!ask_daemon({{"verb", "dns"}, {"action", "plan"}}, plan, why)) return fail(why);
         if (!bool_of(plan, "ok")) return fail(string_of(plan, "error"));
         const Json found = check_dns(plan, words.options["--server"], why);
         return tell_found(found, show_dns_check, why);
@@ -544,7 +582,7 @@ private:
         const Json found = run_doctor(
             wish,
             [this](const Json& request, Json& answer, std::string& reason) {
-                return ask(socket_, request, answer, reason);
+                return ask_daemon(request, answer, reason);
             },
             why);
         return tell_found(found, show_doctor, why);
@@ -587,7 +625,7 @@ private:
             const Json found = run_trial(
                 wish,
                 [this](const Json& request, Json& answer, std::string& reason) {
-                    return ask(socket_, request, answer, reason);
+                    return ask_daemon(request, answer, reason);
                 },
                 why);
             return tell_found(found, show_trial, why);
@@ -883,7 +921,7 @@ private:
             if (!read_input(rest[1], text, why)) return fail(rest[1] + " " + why);
         }
         const Ask request = [this](const Json& asked, Json& answer, std::string& fault) {
-            return ask(socket_, asked, answer, fault);
+            return ask_daemon(asked, answer, fault);
         };
         const CmdletsOutcome outcome = run_cmdlets(text, request);
         const bool good = outcome.why.empty();
@@ -1034,6 +1072,7 @@ private:
     std::ostream& out_;
     std::ostream& err_;
     std::string socket_ = "/run/fedgate/admin.sock";
+    RemoteServer remote_;
     bool json_ = false;
 };
 

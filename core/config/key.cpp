@@ -38,6 +38,23 @@ constexpr Key kKeys[] = {
      "Who may read everything but secrets, and change nothing."},
     {"admin.http.listen", kAddress, kRestart, "address:port", 0, 1, "127.0.0.1:9269", "",
      "Where metrics and health are served over HTTP. Empty: nowhere."},
+    {"admin.remote.administrator", kString, kLive, "names", 0, kTextBytes, "", "",
+     "Who may do everything with fedctl --host, by a dNSName of the certificate that it shows; "
+     "names apart by blanks."},
+    {"admin.remote.ca", kPath, kLive, "path", 0, kPathBytes, "", "",
+     "PEM file with the authority of administrators' certificates: one of its own, which issues "
+     "nothing else."},
+    {"admin.remote.certificate", kPath, kLive, "path", 0, kPathBytes, "", "",
+     "PEM certificate chain shown to fedctl --host NAME, for that name."},
+    {"admin.remote.key", kPath, kLive, "path", 0, kPathBytes, "", "",
+     "PEM private key of admin.remote.certificate."},
+    {"admin.remote.listen", kAddress, kRestart, "address:port", 0, 1, "", "",
+     "Where fedctl --host is answered, by TLS 1.3 and for those whose certificate says who they "
+     "are. Empty: nowhere."},
+    {"admin.remote.operator", kString, kLive, "names", 0, kTextBytes, "", "",
+     "The same of operators (admin.groups.operator)."},
+    {"admin.remote.viewer", kString, kLive, "names", 0, kTextBytes, "", "",
+     "The same of viewers (admin.groups.viewer)."},
     {"admin.socket", kPath, kRestart, "path", 1, 107, "/run/fedgate/admin.sock", "",
      "UNIX socket that fedctl talks to."},
     {"core.*.cpu", kCpuSet, kLive, "CPUs", 0, kCpuMax, "", "",

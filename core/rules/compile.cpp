@@ -459,10 +459,29 @@ private:
             for (const auto& a : s.link.listen) take("link.listen", "tcp", a);
         }
         take("admin.http.listen", "tcp", s.admin_http);
+        for (const auto& a : addresses(tree_, "admin.remote.listen")) {
+            take("admin.remote.listen", "tcp", a);
+            check_remote();
+        }
         if (!s.gateway) return;
         for (const auto& listen : s.sip.listen) {
             const bool udp = listen.transport == config::Transport::kUdp;
             take("sip.listen", udp ? "udp" : "tcp", listen.address);
+        }
+    }
+
+    void check_remote() {
+        for (const char* key :
+             {"admin.remote.ca", "admin.remote.certificate", "admin.remote.key"}) {
+            if (tree_.text(key).empty()) complain(key, "is needed with admin.remote.listen");
+        }
+        if (tree_.text("admin.remote.administrator").empty() &&
+            tree_.text("admin.remote.operator").empty() &&
+            tree_.text("admin.remote.viewer").empty()) {
+            complain(
+                "admin.remote.administrator",
+                "lists nobody, and admin.remote.operator and .viewer neither: nobody could use "
+                "admin.remote.listen");
         }
     }
 
