@@ -23,7 +23,9 @@ class Image(unittest.TestCase):
             done = run(IMAGE / "boot-test", out)
             self.assertEqual(done.returncode, 0, done.stdout)
             # That these were looked at, besides that nothing was wrong.
-            for row in ("a message XMPP -> SIP | yes", "a message SIP -> XMPP | yes", "shells and scripts | yes | 0"):
+            for row in ("a message XMPP -> SIP | yes", "a message SIP -> XMPP | yes", "shells and scripts | yes | 0",
+                        "port 2222, which is in the configuration | yes | answered",
+                        "port 2223, which is not in the configuration | yes | silent"):
                 self.assertIn(row, done.stdout)
 
 
