@@ -133,6 +133,7 @@ bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
 // RFC 3261 17.2.1, 13.3.1.4: that of a failure ends its transaction, that of a 2xx is its dialog's.
 bool SipAgent::on_ack(const sip::Message& ack, const SipPeer& peer,
                       const sip::TransactionKey& key) {
+    if (transport_.trust(peer) == SipTrust::kNone) return true;  // SIP-30
     if (const auto* known = transaction_index_.find(key)) {
         ServerTransaction& transaction = *transactions_.find(*known);
         const auto actions =
@@ -144,8 +145,7 @@ bool SipAgent::on_ack(const sip::Message& ack, const SipPeer& peer,
         }
         if (!has(actions, sip::Actions::kPassUp)) return true;
     }
-    if (ack.to.tag.empty() || transport_.trust(peer) == SipTrust::kNone) return true;
-    return user_.on_request(ack, peer, key);
+    return ack.to.tag.empty() || user_.on_request(ack, peer, key);
 }
 
 // SIP-19, RFC 3261 9.2.
