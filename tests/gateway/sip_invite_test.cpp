@@ -614,6 +614,44 @@ TEST(SipInvite, OfAPageDomainIsNotAcceptable) {  // SESS-1, SESS-12
     EXPECT_TRUE(house.world.edge().stanzas.empty());
 }
 
+// Where another gateway has the conversation: its answer, whose ACK goes there.
+TEST(SipInvite, AnotherGatewaysAnswerIsSaidOnce) {  // SIP-11, SIP-22
+    for (const bool udp : {false, true}) {
+        House house;
+        house.world.edge().is_others = true;
+        std::string invite = House::request("i1", "INVITE");
+        if (udp) invite.replace(invite.find("/TCP"), 4, "/UDP");
+        const auto send = [&] {
+            udp ? house.phone->send_udp(house.world.sip_address(), invite)
+                : house.phone->send_tcp(house.world.sip_address(), invite);
+            house.world.pass(50ms);
+        };
+        send();
+        ASSERT_EQ(house.world.edge().asked.size(), 1U);
+        EXPECT_EQ(house.world.edge().asked[0].second, invite);
+        const std::string tag(32, 'b');
+        house.world.gateway().on_answer({house.world.edge().asked[0].first,
+                                         link::Answer::Kind::kAnswered, 200, 0, tag, "OK",
+                                         "Content-Type: application/sdp\r\n", "v=0\r\n"});
+        house.world.pass(10s);
+        ASSERT_EQ(house.phone->responses.size(), 1U) << udp;
+        const std::string& success = house.phone->responses[0];
+        EXPECT_TRUE(success.starts_with("SIP/2.0 200 OK\r\n")) << success;
+        EXPECT_EQ(header_of(success, "To"), "<sip:juliet@xmpp.example>;tag=" + tag);
+        EXPECT_TRUE(success.ends_with(
+            "\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"))
+            << success;
+        if (!udp) continue;
+        send();  // the 200 was lost
+        EXPECT_EQ(house.phone->responses.size(), 2U);
+        EXPECT_EQ(house.world.edge().asked.size(), 1U);
+    }
+    House house;
+    const std::string invite = House::request("i2", "INVITE", "sip:romeo@sip.example");
+    ASSERT_TRUE(house.world.gateway().take_request({7, 1, invite}));
+    EXPECT_EQ(house.world.edge().answers[7], 488U);  // of a page domain
+}
+
 TEST(SipInvite, NoSessionIsKnownByThatTag) {  // SIP-22
     House house(4);
     int number = 0;

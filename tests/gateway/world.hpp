@@ -68,9 +68,17 @@ public:
         return true;
     }
     void answer(const link::Answer& one) override { answers[one.ticket] = one.status; }
+    [[nodiscard]] bool has_others() const override { return is_others; }
+    [[nodiscard]] bool is_anothers(std::uint64_t) const override { return is_others; }
+    bool ask(const link::Request& request) override {
+        asked.emplace_back(request.ticket, request.bytes);
+        return true;
+    }
     link::GatewayDoor* door = nullptr;
     int refuse = 0;
     bool at_once = true;
+    bool is_others = false;  // all conversations are another gateway's
+    std::vector<std::pair<link::Ticket, std::string>> asked;
     link::Fault fault = link::Fault::kNone;  // of all that has a ticket
     std::vector<std::string> stanzas;
     std::vector<std::string> their_domains;
