@@ -45,6 +45,11 @@ public:
     // A request in this dialog. 0: it is in order, and what it changes is taken over. 500: its CSeq
     // is not above the last one (SIP-22; gaps are fine). 400, 513: its Contact.
     [[nodiscard]] std::uint16_t on_request(const Message&);
+    // Of a request whose taking may have to wait, so that on_request() follows when it is taken.
+    // RFC 3261 12.2.2: one with the number of the one before may be of another method.
+    [[nodiscard]] bool in_order(const Message& request) const {
+        return !has_remote_cseq_ || request.cseq.number >= remote_cseq_;
+    }
     // A final response to a request of ours in this dialog. False: it ends the dialog (RFC 3261
     // 12.2.1.2; a transaction without a response does too).
     [[nodiscard]] bool on_response(Method of, const Message& response);

@@ -16,6 +16,7 @@
 namespace fedgate::gateway {
 
 struct ServerTransaction;
+struct Session;
 
 // Who waits for the answer to a request: the transaction of a shard, or another gateway, by way of
 // a shard, whose `transaction` is then the handle of its Asker.
@@ -23,7 +24,8 @@ struct Origin {
     std::uint32_t shard = 0;
     Handle<ServerTransaction> transaction;
     bool other_gateway = false;
-    std::uint64_t trial = 0;  // of a message that an administrator tries: nobody else waits
+    Handle<Session> session{};  // of an INVITE: whose text, in it, is waited for
+    std::uint64_t trial = 0;    // of a message that an administrator tries: nobody else waits
 };
 
 // X2S.
@@ -62,6 +64,7 @@ struct Parties {
 // S2X.
 struct RequestCall : Parties {
     std::array<char, 6 * xml::kJidBytes> memory;  // of two addresses and their texts
+    const Session* session = nullptr;             // that it came in
     SipAnswer refusal{0, {}};                     // status 0: none
     std::array<char, 256> header_memory;
     std::size_t header_bytes = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "appliance/gateway/engine.hpp"
+#include "appliance/gateway/session.hpp"
 #include "core/base/hash.hpp"
 #include "xml/stanza_error.hpp"
 #include "xml/text.hpp"
@@ -20,6 +21,7 @@ constexpr std::size_t kDocumentNamesBytes = 2 * kReceiptIdBytes + 3 * xml::kJidB
 
 void Gateway::Engine::take_chat_state(const StanzaCall& call, const Key& pair,
                                       const StanzaText& read) {
+    if (has_sessions(*call.domain)) return take_session_state(call, pair, read.state);
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(pair, now(), handle);
     if (conversation == nullptr) return drop("typing");
@@ -46,8 +48,9 @@ void Gateway::Engine::take_receipt(const StanzaCall& call, const Key& pair,
         note && (read.disposition == Disposition::kDisplayed ? note->wanted.display
                                                              : note->wanted.positive);
     Handle<Conversation> handle;
-    Conversation* conversation =
-        asked && !draining_ ? conversations_.open(pair, now(), handle) : nullptr;
+    Conversation* conversation = asked && !draining_ && !has_sessions(*call.domain)
+                                     ? conversations_.open(pair, now(), handle)
+                                     : nullptr;
     if (conversation == nullptr || conversation->waiting.count >= limits::kPairQueueStanzas) {
         return drop("receipt");
     }
@@ -108,7 +111,7 @@ void Gateway::Engine::drop_typing_request(Conversation& conversation) {
 }
 
 void Gateway::Engine::on_extra_done(ClientRequest& request, Conversation& conversation) {
-    if (request.kind == RequestKind::kTyping) {
+    if (request.kind == RequestKind::kTyping || request.kind == RequestKind::kInfo) {
         if (request.status == 415) conversation.typing.on_refused();  // CS-9
         if (request.status == 0) {
             // Nobody answered. The texts that had to wait for that have their time all the same.
@@ -141,6 +144,12 @@ void Gateway::Engine::tell_received(const ClientRequest& request) {
 
 // ---- SIP -> XMPP
 
+Bytes Gateway::Engine::thread_of(const RequestCall& call, const sip::Message& request,
+                                 const Conversation& conversation) const {
+    const bool own = call.session != nullptr && !call.session->thread().empty();  // SESS-3
+    return own ? call.session->thread() : thread_of(request, conversation);
+}
+
 Bytes Gateway::Engine::thread_of(const sip::Message& request,
                                  const Conversation& conversation) const {  // IM-34
     const Bytes thread = conversation.find_thread(request.call_id);
@@ -152,6 +161,16 @@ void Gateway::Engine::write_jids(const RequestCall& call, const Conversation& co
                                  Sink& names, Bytes& sip, Bytes& xmpp) const {
     sip = call.from_text;  // IM-31
     xmpp = call.to_text;
+    const Session* const session = call.session;
+    if (session != nullptr && !session->resource().empty() &&
+        shard_.loop().now() - session->resource_at < kResourceLocked) {  // SESS-2
+        const std::size_t begin = names.size();
+        xml::Jid full = call.to.jid;
+        full.resource = session->resource();
+        xml::write_jid(names, full);
+        xmpp = names.written().substr(begin);
+        return;
+    }
     const Bytes resource = call.to.jid.resource;
     if (resource.empty() ||
         conversation.xmpp_resource.is(resource_key(resource), shard_.loop().now())) {
@@ -171,17 +190,23 @@ bool Gateway::Engine::take_typing(const sip::Message& request, const RequestCall
     Conversation* conversation = conversations_.open(pair, now(), handle);
     if (conversation == nullptr) {
         drop("typing");
-        return true;
+    } else {
+        show_news(request, call, *conversation, handle, *news);
     }
-    const ChatState state = conversation->typing.on_is_composing(news->active, now());
+    return true;
+}
+
+void Gateway::Engine::show_news(const sip::Message& request, const RequestCall& call,
+                                Conversation& conversation, Handle<Conversation> handle,
+                                const IsComposing& news) {
+    const ChatState state = conversation.typing.on_is_composing(news.active, now());
     if (state != ChatState::kNone) {
-        show_typing(request, call, *conversation, handle, state, news->refresh);
-    } else if (ShownTyping* shown = shown_typing_.find(conversation->shown)) {
-        shard_.loop().timers().arm(shown->timer, now() + news->refresh);  // it goes on
+        show_typing(request, call, conversation, handle, state, news.refresh);
+    } else if (ShownTyping* shown = shown_typing_.find(conversation.shown)) {
+        shard_.loop().timers().arm(shown->timer, now() + news.refresh);  // it goes on
     } else {
         drop("typing");
     }
-    return true;
 }
 
 void Gateway::Engine::show_typing(const sip::Message& request, const RequestCall& call,
@@ -194,7 +219,7 @@ void Gateway::Engine::show_typing(const sip::Message& request, const RequestCall
     write_jids(call, conversation, names, head.from, head.to);
     FEDGATE_CHECK(!names.overflowed());
     head.id = Bytes(fresh.data(), fresh.size());
-    head.thread = thread_of(request, conversation);
+    head.thread = thread_of(call, request, conversation);
     Sink stanza{MutableBytes(stanza_memory_)};
     write_chat_state(head, state, stanza);
     FEDGATE_CHECK(!stanza.overflowed());

@@ -68,10 +68,10 @@ void write_chat_state(const StateHead& head, ChatState state, Sink& sink) {
     xml::write_end(sink, "message");
 }
 
-Typing::News Typing::on_chat_state(ChatState state, Instant now) {
+Typing::News Typing::on_chat_state(ChatState state, Instant now, bool session) {
     xmpp_used_ = now;                                                                // CS-7
     if (state == ChatState::kNone || state == ChatState::kGone) return News::kNone;  // CS-5
-    if (refused_ || !used(sip_used_, now)) return News::kNone;                       // CS-9
+    if (refused_ || (!session && !used(sip_used_, now))) return News::kNone;         // CS-9
     const bool active = state == ChatState::kComposing;
     const bool again = active && told_active_ && now - told_at_ >= kComposingAgain;  // CS-8
     if (active == told_active_ && !again) return News::kNone;
@@ -80,9 +80,14 @@ Typing::News Typing::on_chat_state(ChatState state, Instant now) {
     return active ? News::kActive : News::kIdle;
 }
 
-void Typing::on_xmpp_text(ChatState state, Instant now) {
+void Typing::on_xmpp_text(ChatState state, Instant now, bool session) {
     told_active_ = false;
-    if (state != ChatState::kNone) xmpp_used_ = now;
+    replied_ = true;
+    if (state != ChatState::kNone) {
+        xmpp_used_ = now;
+    } else if (session) {
+        xmpp_used_ = {};
+    }
 }
 
 ChatState Typing::on_is_composing(bool active, Instant now) {
@@ -92,9 +97,9 @@ ChatState Typing::on_is_composing(bool active, Instant now) {
     return active ? ChatState::kComposing : ChatState::kActive;
 }
 
-bool Typing::on_sip_text(Instant now) {
+bool Typing::on_sip_text(Instant now, bool session) {
     shown_composing_ = false;
-    return used(xmpp_used_, now);
+    return used(xmpp_used_, now) || (session && !replied_);
 }
 
 }  // namespace fedgate::gateway

@@ -46,13 +46,18 @@ public:
     enum class News : std::uint8_t { kNone, kActive, kIdle };
 
     // The XMPP user, without a text. What the SIP user is told (CS-1..CS-5, CS-8, CS-9).
-    [[nodiscard]] News on_chat_state(ChatState, Instant now);
-    // A text of the XMPP user says that he types no more; it may have a state in it (CS-8).
-    void on_xmpp_text(ChatState, Instant now);
+    // `session`: the SIP side is in one that can show it, so it need not have typed first.
+    [[nodiscard]] News on_chat_state(ChatState, Instant now, bool session = false);
+    // A text of the XMPP user says that he types no more; it may have a state in it (CS-8). In a
+    // session one without a state says that he has none to show or to see (CS-7).
+    void on_xmpp_text(ChatState, Instant now, bool session = false);
     // The SIP user. What the XMPP user is told; kNone: nothing (CS-6, CS-7).
     [[nodiscard]] ChatState on_is_composing(bool active, Instant now);
-    // A text of the SIP user. Does it carry <active/> (CS-6, CS-7)?
-    [[nodiscard]] bool on_sip_text(Instant now);
+    // A text of the SIP user. Does it carry <active/> (CS-6, CS-7)? In a session it does until the
+    // XMPP user has answered.
+    [[nodiscard]] bool on_sip_text(Instant now, bool session = false);
+    // May the XMPP user be shown states (CS-7)?
+    [[nodiscard]] bool xmpp_uses(Instant now) const { return used(xmpp_used_, now); }
     // The refresh has run out (CS-6).
     void on_refresh_missed() { shown_composing_ = false; }
     // Our isComposing was not understood (CS-9): 415, for the rest of the conversation; else until
@@ -70,6 +75,7 @@ private:
     std::optional<Instant> xmpp_used_;  // the XMPP user sent a chat state
     std::optional<Instant> sip_used_;   // the SIP user sent an isComposing
     Instant told_at_{};
+    bool replied_ = false;          // the XMPP user has written
     bool told_active_ = false;      // to SIP
     bool shown_composing_ = false;  // to XMPP
     bool refused_ = false;

@@ -95,20 +95,23 @@ bool Conversations::drop_oldest_idle() {
     constexpr std::size_t kLookAtMax = 64;  // those with something pending are few
     Conversation* conversation = oldest_;
     for (std::size_t i = 0; i < kLookAtMax && conversation != nullptr; ++i) {
-        if (!conversation->busy && conversation->waiting.count == 0) {
+        if (may_leave(*conversation)) {
             drop(*conversation);
             return true;
         }
-        conversation = conversation->newer_;
+        Conversation* const next = conversation->newer_;
+        if (conversation->sessions > 0) {  // it stays: not in the way of those that may leave
+            unlink(*conversation);
+            touch(*conversation, conversation->used_at_);
+        }
+        conversation = next;
     }
     return false;
 }
 
 void Conversations::evict_idle(Instant now, std::size_t count_max) {
     while (count_max-- > 0 && oldest_ != nullptr) {
-        if (now - oldest_->used_at_ < kConversationIdle || oldest_->busy ||
-            oldest_->waiting.count > 0)
-            return;
+        if (now - oldest_->used_at_ < kConversationIdle || !may_leave(*oldest_)) return;
         drop(*oldest_);
     }
 }

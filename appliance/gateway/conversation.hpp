@@ -64,6 +64,7 @@ private:
     std::optional<Instant> learnt_at_;
 };
 
+struct Session;
 struct ShownTyping;
 
 struct Conversation {
@@ -82,6 +83,9 @@ struct Conversation {
     // An isComposing that waits until the queue is empty; there is one only while `busy`.
     ClientRequest* typing_request = nullptr;
     Handle<ShownTyping> shown;  // while the XMPP user sees that the SIP user types
+    Handle<Session> session;    // that its texts go out by, or wait for
+    std::uint8_t sessions = 0;  // those that receive only are among them
+    Instant pages_until{};      // SESS-5: the SIP side has no sessions
 
     // CSeq of a Call-ID that is used again (IM-5): the last two Call-IDs of the pair.
     [[nodiscard]] std::uint32_t next_cseq(std::uint64_t call_id);
@@ -131,6 +135,10 @@ public:
     [[nodiscard]] std::size_t count() const { return slab_.count(); }
 
 private:
+    // A session comes to its own end; who has one has something pending.
+    [[nodiscard]] static bool may_leave(const Conversation& conversation) {
+        return !conversation.busy && conversation.waiting.count == 0 && conversation.sessions == 0;
+    }
     void touch(Conversation&, Instant now);
     void unlink(Conversation&);
     void drop(Conversation&);

@@ -63,6 +63,7 @@ SipAgentSettings agent_settings(const Shard& shard, const GatewayOptions& option
 }  // namespace
 
 void Incoming::on_timer(Timer&) { engine.on_incoming_timer(*this); }
+void Session::on_timer(Timer&) { engine.on_session_timer(*this); }
 void ShownTyping::on_timer(Timer&) { engine.on_typing_missed(*this); }
 
 Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
@@ -81,6 +82,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       shown_typing_(kShownTyping),
       incoming_(kIncoming),
       askers_(kServerTransactions),
+      sdp_(std::make_unique<sip::Sdp>()),
       bounce_index_(kIncoming),
       merge_index_(kIncoming),
       telling_(*this),
@@ -128,6 +130,7 @@ void Gateway::Engine::reload(const rules::Snapshot& rules) {
 void Gateway::Engine::drain() {
     draining_ = true;
     agent_.set_draining();
+    end_all_sessions();
     while (ClientRequest* notice = take_first(late_notices_)) end_notice(*notice);
 }
 
@@ -239,6 +242,7 @@ bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, 
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers,
                              Bytes body) {
+    if (origin.session) return answer_invite(origin, answer, headers);
     if (origin.trial != 0) return on_trial_answer(origin.trial, answer.status, answer.reason);
     if (!origin.transaction) return;
     if (origin.shard == shard_.index()) {

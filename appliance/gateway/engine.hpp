@@ -1,7 +1,8 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
 // takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
-// stanzas, chat.cpp typing and receipts both ways, archiving.cpp the notice of archiving, trial.cpp
-// what an administrator tries. No mapping rule in it.
+// stanzas, chat.cpp typing and receipts both ways, session.cpp and session_text.cpp sessions,
+// archiving.cpp the notice of archiving, trial.cpp what an administrator tries. No mapping rule in
+// it.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,13 @@
 #include "appliance/gateway/presence_host.hpp"
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/receipt.hpp"
+#include "appliance/gateway/session.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "appliance/gateway/trial.hpp"
 #include "appliance/gateway/watchers.hpp"
 #include "appliance/gateway/watches.hpp"
+#include "core/base/growing_index.hpp"
+#include "sip/sdp.hpp"
 #include "xml/framer.hpp"
 #include "xml/scope.hpp"
 #include "xml/stanza.hpp"
@@ -169,6 +173,7 @@ public:
     void on_answer(const link::Answer&);
     void on_incoming_timer(Incoming&);
     void on_typing_missed(ShownTyping&);
+    void on_session_timer(Session&);
     void on_stored(store::Sequence, bool ok) override;
     void on_restored(std::span<const store::Row>) override;
     void on_restore_done() override;
@@ -244,6 +249,7 @@ private:
     void start_next(Conversation&);
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault) override;
     [[nodiscard]] bool may_redirect(const ClientRequest&, const sip::Uri& contact) override;
+    void end_text(ClientRequest&, Conversation&, const sip::Message* response);
     [[nodiscard]] bool report(ClientRequest&, const sip::Message* response);
     void note_reached(Conversation&, const ClientRequest&);
     void tell_untold();
@@ -254,7 +260,6 @@ private:
     [[nodiscard]] bool on_request(const sip::Message&, const SipPeer&,
                                   const sip::TransactionKey&) override;
     bool on_stray_response(std::uint32_t core, const sip::Message&, const SipPeer&) override;
-    void on_success_again(const sip::Message& response) override;
     void read_call(const sip::Message&, RequestCall&);
     [[nodiscard]] bool read_parties(Bytes sender, Bytes target, Parties&, Sink& memory) const;
     void complete(Parties&, Sink& memory) const;
@@ -270,12 +275,11 @@ private:
     [[nodiscard]] bool ask_owner(std::uint64_t conversation, const sip::Message&, const SipPeer&,
                                  const sip::TransactionKey&);
     void answer_asker(const Origin&, const SipAnswer&, Bytes headers, Bytes body);
-    // What begins a session, and what comes in its dialog.
-    [[nodiscard]] bool take_invite(const sip::Message&, RequestCall&, Bytes to_tag, const Origin&);
-    [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&);
 
     // s2x.cpp
     [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);
+    [[nodiscard]] bool take_text(const sip::Message&, const RequestCall&, const RequestText&,
+                                 const Origin&);
     [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const RequestText&,
                                     Conversation&, const Origin&, const sip::TransactionKey& merge);
     void answer_written(Incoming&);
@@ -300,10 +304,71 @@ private:
     [[nodiscard]] bool take_imdn(const RequestCall&, const Key& pair, Bytes document);
     void show_typing(const sip::Message&, const RequestCall&, Conversation&, Handle<Conversation>,
                      ChatState, Duration refresh);
+    void show_news(const sip::Message&, const RequestCall&, Conversation&, Handle<Conversation>,
+                   const IsComposing&);
     [[nodiscard]] bool note_typing(const StateHead&, Conversation&, Handle<Conversation>);
     void hide_typing(Conversation&);
     [[nodiscard]] Bytes thread_of(const sip::Message&, const Conversation&) const;
+    [[nodiscard]] Bytes thread_of(const RequestCall&, const sip::Message&,
+                                  const Conversation&) const;
     void write_jids(const RequestCall&, const Conversation&, Sink&, Bytes& sip, Bytes& xmpp) const;
+
+    // session.cpp: how sessions begin and end
+    [[nodiscard]] static bool has_sessions(const rules::SipDomain&);
+    [[nodiscard]] Key session_key(Bytes call_id, Bytes tag) const;
+    [[nodiscard]] Session* find_session(const sip::Message& request);
+    [[nodiscard]] Session* session_of(const Conversation&);
+    [[nodiscard]] bool read_parties(const Session&, RequestCall&);
+    [[nodiscard]] Session* make_session(Conversation&, Handle<Conversation>);
+    void take_place(Session&, Conversation&);
+    void leave(Session&);
+    void free(Session&);
+    void arm(Session&);
+    void go_on(Handle<Conversation>);
+    [[nodiscard]] bool invite(Conversation&, const ClientRequest& first, LocalFault&);
+    void write_own_offer(Session&, Bytes host, Sink&);
+    [[nodiscard]] sip::OwnSdp own_sdp(const Session&, Bytes host) const;
+    void on_invite_done(ClientRequest&, const sip::Message* response, LocalFault);
+    [[nodiscard]] bool confirm(Session&, const ClientRequest&, const sip::Message& response);
+    [[nodiscard]] sip::RequestHead read_sent(const Block& invite, std::uint32_t cseq);
+    void send_ack(const Session&, std::uint32_t cseq);
+    [[nodiscard]] const rules::SipDomain* domain_of(const Session&);
+    void on_success_again(const sip::Message& response) override;
+    void open(Session&);
+    void fail_waiting(Conversation&, std::uint16_t status, const sip::Message*, LocalFault);
+    void end_session(Session&);
+    void on_bye_done(ClientRequest&);
+    void tell_gone(const Session&);
+    void end_all_sessions();
+    [[nodiscard]] bool take_invite(const sip::Message&, RequestCall&, Bytes to_tag, const Origin&);
+    [[nodiscard]] std::uint16_t judge_offer(const sip::Message&, Sink& headers, std::size_t& taken);
+    [[nodiscard]] static std::uint16_t judge_session_expires(const sip::Message&, Sink& headers,
+                                                             std::uint32_t& expires);
+    void write_description(Session&, const sip::Message&, std::size_t taken, Sink&);
+    void accept(Session&, const Origin&, Bytes sdp, bool has_text);
+    void answer_invite(const Origin&, const SipAnswer&, Bytes headers);
+    void accept_session(Session&, Bytes sdp, bool has_text);
+    [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&);
+    void take_offer(Session&, const sip::Message&, const Origin&);
+    void on_ack(Session&, const sip::Message&);
+
+    // session_text.cpp: what goes in them
+    enum class Way : std::uint8_t { kReady, kLater, kAgain, kNone };
+    [[nodiscard]] bool may_wait(const Conversation&, std::size_t bytes);
+    void lock_resource(Conversation&, Bytes resource);
+    void unlock_resource(const Key& pair, Bytes resource);
+    [[nodiscard]] Way find_way(Conversation&, const ClientRequest& first, LocalFault&);
+    void send_in_session(Conversation&, ClientRequest&);
+    [[nodiscard]] bool write_page_front(Conversation&, ClientRequest&, Sink&);
+    [[nodiscard]] bool goes_again(ClientRequest&, Conversation&, LocalFault);
+    void take_session_state(const StanzaCall&, const Key& pair, ChatState);
+    void leave_if_gone(Conversation&);
+    [[nodiscard]] bool fill_content(ClientRequest&, std::initializer_list<Bytes> prefix,
+                                    Bytes content);
+    [[nodiscard]] bool take_first_text(Session&, const sip::Message&, RequestCall&, Bytes sdp);
+    [[nodiscard]] bool read_first_text(const sip::Message&, RequestText&, Sink& memory) const;
+    [[nodiscard]] bool take_text_in_session(Session&, const sip::Message&, const Origin&);
+    void take_info(Session&, const sip::Message&, const RequestCall&);
 
     // notice.cpp
     void send_notice(const Incoming&, Bytes reason, const ReceiptNote* = nullptr);
@@ -359,6 +424,10 @@ private:
     Slab<ShownTyping> shown_typing_;
     Slab<Incoming> incoming_;
     Slab<Asker> askers_;
+    Slab<Session> sessions_{kSessions};
+    GrowingIndex<Session, &Session::by_call, &Session::next_by_call> by_call_;
+    GrowingIndex<Session, &Session::by_peer, &Session::next_by_peer> by_peer_;
+    std::unique_ptr<sip::Sdp> sdp_;  // that is being read
     sip::KeyIndex<Handle<Incoming>> bounce_index_;
     sip::KeyIndex<Handle<Incoming>> merge_index_;
     Incoming* oldest_answered_ = nullptr;

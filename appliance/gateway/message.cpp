@@ -368,10 +368,7 @@ Bytes write_alternative(const Text& text, Bytes boundary, MutableBytes memory) {
     return sink.overflowed() ? Bytes() : sink.written();
 }
 
-}  // namespace
-
-void write_request(const Envelope& envelope, const Text& text, MutableBytes scratch, Sink& sink) {
-    write_request_front(envelope, text.nick, sink);
+void write_text_headers(const Text& text, Sink& sink) {
     using sip::HeaderName;
     if (text.written_at) {  // IM-12
         sink.append("Date: ");
@@ -381,6 +378,19 @@ void write_request(const Envelope& envelope, const Text& text, MutableBytes scra
     if (!text.subject.empty()) sip::write_header(sink, HeaderName::kSubject, text.subject);  // IM-4
     if (!text.language.empty())
         sip::write_header(sink, HeaderName::kContentLanguage, text.language);
+}
+
+}  // namespace
+
+void write_session_text(const Text& text, Sink& sink) {
+    write_text_headers(text, sink);
+    if (text.body.empty()) return sip::write_no_body(sink);  // IM-10
+    sip::write_body(sink, kPlainType, text.body);
+}
+
+void write_request(const Envelope& envelope, const Text& text, MutableBytes scratch, Sink& sink) {
+    write_request_front(envelope, text.nick, sink);
+    write_text_headers(text, sink);
     if (text.body.empty()) return sip::write_no_body(sink);  // IM-10
     Bytes type = kPlainType;
     Bytes body = text.body;

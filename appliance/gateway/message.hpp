@@ -83,6 +83,8 @@ struct Envelope {
 void write_request(const Envelope&, const Text&, MutableBytes scratch, Sink&);
 // All before the body's own headers; a text's are not among them.
 void write_request_front(const Envelope&, Bytes nick, Sink&);
+// The rest of a MESSAGE in a session: the text's headers and itself, as plain text (SESS-42).
+void write_session_text(const Text&, Sink&);
 
 // ---- SIP -> XMPP
 

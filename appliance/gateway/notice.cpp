@@ -55,7 +55,9 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
     envelope.in_reply_to = incoming.call_id();
     envelope.via = agent_.likely_via(*route);
     Sink request{MutableBytes(request_memory_)};
-    write_request_front(envelope, {}, request);
+    // Where there is a session it is told there: outside one nobody might hear it.
+    const bool in_session = session_of(*conversation) != nullptr;
+    if (!in_session) write_request_front(envelope, {}, request);
     if (asked != nullptr) {
         write_cpim({from_uri, to_uri, shard_.loop().wall_now(), envelope.call_id, false,
                     kReceiptType, true},
@@ -67,7 +69,8 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
     FEDGATE_CHECK(!names.overflowed());
     FEDGATE_CHECK(!request.overflowed());
     const Bytes pair{reinterpret_cast<const char*>(&incoming.pair), sizeof incoming.pair};
-    if (!agent_.fill(*notice, {pair}, request.written())) {
+    if (!(in_session ? fill_content(*notice, {pair}, request.written())
+                     : agent_.fill(*notice, {pair}, request.written()))) {
         agent_.release(*notice);
         return give_notice_up(sip.domain_ascii);
     }

@@ -357,18 +357,4 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
     }
 }
 
-// It comes only where a domain has sessions: kAllowed.
-bool Gateway::Engine::take_invite(const sip::Message&, RequestCall&, Bytes, const Origin& origin) {
-    answer(origin, {488, {}});
-    return true;
-}
-
-bool Gateway::Engine::take_in_session(const sip::Message&, const rules::SipDomain&,
-                                      const Origin& origin) {
-    answer(origin, {481, {}});  // SIP-22
-    return true;
-}
-
-void Gateway::Engine::on_success_again(const sip::Message&) {}
-
 }  // namespace fedgate::gateway

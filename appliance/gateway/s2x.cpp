@@ -61,8 +61,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
                                                      {"rule", rules::explain(decision.reason)}});
         return refuse_with(sip_answer(link::Fault::kBlocked, false));
     }
-    const sip::TransactionKey merge = agent_.merge_key(request);
-    merge_index_.prefetch(merge);
+    merge_index_.prefetch(agent_.merge_key(request));
     Sink memory{MutableBytes(text_memory_)};
     RequestText read =
         read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
@@ -90,9 +89,19 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         case RequestUse::kTooLarge: return refuse_with({413, {}});
     }
     if (!call.partner->passes(rules::Kind::kHtml)) read.text.html = {};
+    return take_text(request, call, read, origin);
+}
+
+bool Gateway::Engine::take_text(const sip::Message& request, const RequestCall& call,
+                                const RequestText& read, const Origin& origin) {
+    const sip::TransactionKey merge = agent_.merge_key(request);
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(call.pair, now(), handle);
-    if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
+    if (conversation == nullptr) {
+        count(Counter::kMessagesS2xRefused);
+        answer(origin, sip_answer(link::Fault::kQueueFull, false));
+        return true;
+    }
     if (!conversation->sip_seen && origin.trial == 0) {
         conversation->sip_seen = true;
         note_seen(call.from);
@@ -154,7 +163,7 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     }
     const Key bounce = bounce_key(conversation.pair, head.id);
     bounce_index_.prefetch(bounce);
-    head.thread = thread_of(request, conversation);
+    head.thread = thread_of(call, request, conversation);
     const bool tells_archiving = origin.trial == 0 && owes_archiving_notice(conversation);
     if (tells_archiving && !tell_archiving(conversation, call, head)) {
         free(*incoming);
@@ -162,11 +171,12 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
         return false;
     }
     incoming->tells_archiving = tells_archiving;
-    head.active = conversation.typing.on_sip_text(now()) &&
+    const bool in_session = call.session != nullptr;
+    head.active = conversation.typing.on_sip_text(now(), in_session) &&
                   call.partner->passes(rules::Kind::kTyping);  // CS-6
     hide_typing(conversation);
     head.our_domain = call.from.domain_ascii;
-    head.chat = call.domain->sip2xmpp_chat;  // IM-38
+    head.chat = in_session || call.domain->sip2xmpp_chat;  // SESS-3, IM-38
     Sink stanza{MutableBytes(stanza_memory_)};
     write_stanza(head, text, stanza);
     FEDGATE_CHECK(!names.overflowed());

@@ -57,6 +57,14 @@ void append(RequestList& list, ClientRequest& request) {
     ++list.count;
 }
 
+void prepend(RequestList& list, ClientRequest& request) {
+    request.previous = nullptr;
+    request.next = list.first;
+    (list.first != nullptr ? list.first->previous : list.last) = &request;
+    list.first = &request;
+    ++list.count;
+}
+
 void remove(RequestList& list, ClientRequest& request) {
     (request.previous != nullptr ? request.previous->next : list.first) = request.next;
     (request.next != nullptr ? request.next->previous : list.last) = request.previous;

@@ -75,8 +75,11 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t id_bytes = 0;
     std::uint8_t attempt = 0;  // of a SUBSCRIBE: Subscriber::attempt() when it was written
     std::uint32_t cseq = 1;    // as it was sent last: for Dialog::note_cseq()
-    std::uint64_t owner = 0;   // of a SUBSCRIBE or NOTIFY: the packed handle of whose it is
-    std::uint64_t trial = 0;   // of a MESSAGE that an administrator tries
+    std::uint64_t owner = 0;   // the packed handle of the watch, watcher or session whose it is
+    // Of a text in a session, which is written when its turn comes: the headers of its body and it.
+    std::uint32_t content_bytes = 0;  // at the end of the memory; 0: it is written already
+    bool goes_again = false;          // its session was dead: by the next one
+    std::uint64_t trial = 0;          // of a MESSAGE that an administrator tries
     enum class Receipt : std::uint8_t {
         kNone,
         kNormal,
@@ -91,8 +94,16 @@ struct ClientRequest final : private TimerOwner {
     [[nodiscard]] Bytes from() const { return memory.bytes().substr(0, from_bytes); }
     [[nodiscard]] Bytes to() const { return memory.bytes().substr(from_bytes, to_bytes); }
     [[nodiscard]] const std::string& sip_domain() const { return route->domain(); }
+    [[nodiscard]] const SipRoute& sip_route() const { return *route; }
     [[nodiscard]] Bytes id() const {
         return memory.bytes().substr(from_bytes + to_bytes, id_bytes);
+    }
+    [[nodiscard]] Bytes thread() const {  // of a text in a session
+        const std::size_t begin = std::size_t{from_bytes} + to_bytes + id_bytes;
+        return memory.bytes().substr(begin, request_begin - begin);
+    }
+    [[nodiscard]] Bytes content() const {
+        return memory.bytes().substr(memory.bytes().size() - content_bytes);
     }
 
     // One list at a time: a pair's queue, a route's, a leg's, or the engine's.
@@ -131,6 +142,7 @@ private:
 };
 
 void append(RequestList&, ClientRequest&);
+void prepend(RequestList&, ClientRequest&);
 void remove(RequestList&, ClientRequest&);
 ClientRequest* take_first(RequestList&);
 

@@ -212,8 +212,9 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     name(envelope, *call.who, conversation, names);
     if (!domain.html_out || !call.partner->passes(rules::Kind::kHtml)) text.html = {};  // IM-11
     const bool chat = call.stanza.type == "chat";
+    const bool in_session = has_sessions(domain);  // SESS-1
     bool asked = false;
-    if (read.receipt_wanted && domain.imdn) {  // RCPT-1
+    if (read.receipt_wanted && domain.imdn && !in_session) {  // RCPT-1
         const std::size_t begin = names.size();
         envelope.now = shard_.loop().wall_now();
         ReceiptNote note{ReceiptFor::kStanza, chat,    {},
@@ -228,18 +229,31 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     FEDGATE_CHECK(!names.overflowed());
     const auto tag = to_hex(random_.bytes<8>());  // IM-2: new for each request
     envelope.from_tag = Bytes(tag.data(), tag.size());
-    envelope.cseq =
-        text.thread.empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
+    const bool new_call = text.thread.empty() || in_session;
+    envelope.cseq = new_call ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
     envelope.via = agent_.likely_via(*route);
     Sink request_bytes{MutableBytes(request_memory_)};
-    write_request(envelope, text, MutableBytes(scratch_memory_), request_bytes);
+    if (in_session) {
+        write_session_text(text, request_bytes);
+    } else {
+        write_request(envelope, text, MutableBytes(scratch_memory_), request_bytes);
+    }
     if (request_bytes.overflowed()) return refuse(call, LocalFault::kTooLarge);
-    if (domain.strict_1300 && request_bytes.size() > limits::kSipDatagramRequestBytes) {  // IM-18
+    if (in_session && !may_wait(conversation, request_bytes.size())) {
+        return refuse(call, LocalFault::kOverload);
+    }
+    if (!in_session && domain.strict_1300 &&
+        request_bytes.size() > limits::kSipDatagramRequestBytes) {  // IM-18
         return refuse(call, LocalFault::kTooLarge);
     }
     ClientRequest* request = agent_.make_request(*route);
     if (request == nullptr) return false;  // back-pressure
-    if (!agent_.fill(*request, {call.from_text, call.to_text, call.id}, request_bytes.written())) {
+    const Bytes written = request_bytes.written();
+    const bool filled =
+        in_session
+            ? fill_content(*request, {call.from_text, call.to_text, call.id, text.thread}, written)
+            : agent_.fill(*request, {call.from_text, call.to_text, call.id}, written);
+    if (!filled) {
         agent_.release(*request);
         return false;
     }
@@ -262,10 +276,12 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     request->from_bytes = static_cast<std::uint16_t>(call.from_text.size());
     request->to_bytes = static_cast<std::uint16_t>(call.to_text.size());
     request->id_bytes = static_cast<std::uint16_t>(call.id.size());
-    if (read.receipt_wanted && domain.receipt_on_200 && !asked) {  // RCPT-5
+    const bool on_200 = in_session || domain.receipt_on_200;  // RCPT-3, RCPT-5
+    if (read.receipt_wanted && on_200 && !asked) {
         request->receipt = chat ? ClientRequest::Receipt::kChat : ClientRequest::Receipt::kNormal;
     }
-    conversation.typing.on_xmpp_text(read.state, now());  // CS-8
+    conversation.typing.on_xmpp_text(read.state, now(), in_session);  // CS-8
+    if (in_session) lock_resource(conversation, call.from.jid.resource);
     drop_typing_request(conversation);
     count(Counter::kMessagesX2sAccepted);
     request->queued_at = now();
@@ -279,21 +295,39 @@ void Gateway::Engine::start_next(Conversation& conversation) {
     if (conversation.starting) return;
     conversation.starting = true;
     while (!conversation.busy) {
-        ClientRequest* request = take_first(conversation.waiting);
-        if (request == nullptr) request = std::exchange(conversation.typing_request, nullptr);
+        ClientRequest* request = conversation.waiting.first;
+        const bool typing = request == nullptr;
+        if (typing) request = conversation.typing_request;
         if (request == nullptr) break;
+        const bool in_session = request->content_bytes != 0;
+        LocalFault fault = LocalFault::kOverload;
+        const Way way = in_session ? find_way(conversation, *request, fault) : Way::kReady;
+        if (way == Way::kLater) break;
+        if (way == Way::kAgain) continue;
+        if (typing) {
+            conversation.typing_request = nullptr;
+        } else {
+            remove(conversation.waiting, *request);
+        }
         conversation.busy = true;
+        if (way == Way::kNone) {
+            on_request_done(*request, nullptr, fault);
+            continue;
+        }
         // SIP-8: 32 s in all, the time behind others included. A silent server must not hold up a
         // whole queue one Timer F after the other.
         if (now() - request->queued_at >= kPairWaitMax && request->kind != RequestKind::kNotice) {
             on_request_done(*request, nullptr, LocalFault::kTimeout);
         } else if (request->kind == RequestKind::kTyping && !agent_.may_reach(*request)) {
             on_request_done(*request, nullptr, LocalFault::kUnreachable);
+        } else if (in_session) {
+            send_in_session(conversation, *request);
         } else {
             agent_.send(*request);
         }
     }
     conversation.starting = false;
+    if (!conversation.busy && conversation.waiting.count == 0) leave_if_gone(conversation);
 }
 
 void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message* response,
@@ -305,42 +339,51 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
         return watches_.on_request_done(request, response, fault);
     if (request.kind == RequestKind::kNotify)
         return watchers_.on_request_done(request, response, fault);
+    if (request.kind == RequestKind::kInvite) return on_invite_done(request, response, fault);
+    if (request.kind == RequestKind::kBye) return on_bye_done(request);
     Conversation* conversation = conversations_.find(request.conversation);
     FEDGATE_CHECK(conversation != nullptr);  // one that is busy is never let go
     request.status = response != nullptr ? response->status : std::uint16_t{0};
     request.fault = fault;
-    const bool delivered = request.status >= 200 && request.status < 300;  // IM-16
-    if (request.kind == RequestKind::kNotice) {
+    const bool in_session = request.content_bytes != 0;
+    if (in_session && goes_again(request, *conversation, fault)) {
+        // by the next session
+    } else if (request.kind == RequestKind::kNotice) {
         on_notice_done(request, fault);
     } else if (request.kind != RequestKind::kMessage) {
         on_extra_done(request, *conversation);
     } else {
-        const bool in_doubt = response == nullptr && fault == LocalFault::kInDoubt;
-        count(delivered  ? Counter::kMessagesX2sDelivered
-              : in_doubt ? Counter::kMessagesX2sInDoubt
-                         : Counter::kMessagesX2sRefused);
-        if (request.trial != 0) {
-            const bool answered = response != nullptr;
-            on_trial_answer(request.trial, request.status,
-                            answered ? response->reason : explain(fault));
-            agent_.release(request);
-        } else if (delivered) {
-            if (request.status == 200) {
-                tell_received(request);  // RCPT-5
-                if (!conversation->sip_seen) note_reached(*conversation, request);
-            }
-            if (owes_archiving_notice(*conversation))
-                tell_archiving(*conversation, request, *response);
-            agent_.release(request);
-        } else if (untold_.count == 0 && report(request, response)) {
-            agent_.release(request);
-        } else {
-            append(untold_, request);
-            shard_.loop().timers().arm(telling_, now() + kRetryTelling);
-        }
+        end_text(request, *conversation, response);
     }
     conversation->busy = false;
     start_next(*conversation);
+}
+
+// The end of a MESSAGE, by its status or its fault.
+void Gateway::Engine::end_text(ClientRequest& request, Conversation& conversation,
+                               const sip::Message* response) {
+    const bool delivered = request.status >= 200 && request.status < 300;  // IM-16
+    const bool in_doubt = request.status == 0 && request.fault == LocalFault::kInDoubt;
+    count(delivered  ? Counter::kMessagesX2sDelivered
+          : in_doubt ? Counter::kMessagesX2sInDoubt
+                     : Counter::kMessagesX2sRefused);
+    if (request.trial != 0) {
+        on_trial_answer(request.trial, request.status,
+                        response != nullptr ? response->reason : explain(request.fault));
+        agent_.release(request);
+    } else if (delivered) {
+        if (request.status == 200) {
+            tell_received(request);  // RCPT-5
+            if (!conversation.sip_seen) note_reached(conversation, request);
+        }
+        if (owes_archiving_notice(conversation)) tell_archiving(conversation, request, *response);
+        agent_.release(request);
+    } else if (untold_.count == 0 && report(request, response)) {
+        agent_.release(request);
+    } else {
+        append(untold_, request);
+        shard_.loop().timers().arm(telling_, now() + kRetryTelling);
+    }
 }
 
 // Not one for whom a message was kept (202): that may be anybody.
@@ -543,6 +586,7 @@ bool Gateway::Engine::own_presence(StanzaCall& call, const Key& pair) {
         if (call.stanza.root.child("x", kMucNamespace)) {  // PRES-86
             return refuse(call, LocalFault::kPayload);
         }
+        if (!type.empty()) unlock_resource(pair, call.from.jid.resource);  // SESS-9
         watches_.on_evidence(call, pair);
         return watchers_.take_stanza(call, pair);
     }

@@ -88,7 +88,9 @@ constexpr Key kKeys[] = {
     {"domain/*/phone", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Add user=phone to SIP URIs whose user part is a telephone number like +15551234567."},
     {"domain/*/profile", kEnum, kNew, "word", 0, 2, "page", "page lync msrp",
-     "How messages travel on the SIP side: page (RFC 7572), msrp (RFC 7573) or lync."},
+     "How messages travel on the SIP side: page, one by one (RFC 7572); lync, in the sessions of "
+     "Lync "
+     "and Skype for Business; msrp (RFC 7573) is not available yet."},
     {"domain/*/receipt_on_200", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Take a 200 to a message as a receipt: only for pools that answer end to end and store "
      "nothing."},

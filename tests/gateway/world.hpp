@@ -128,6 +128,7 @@ public:
     std::function<int(const sip::Message&)> answer = [](const sip::Message&) { return 200; };
     std::string extra_headers;
     std::string reason;  // of answers; empty: the usual one
+    std::string sdp;     // of a 200 to an INVITE
     bool pongs = true;
     int pings = 0;
     std::vector<std::string> requests;  // but OPTIONS
@@ -183,8 +184,9 @@ private:
         } else {
             requests.emplace_back(message_.bytes);
         }
-        const int status = answer(message_);
+        const int status = message_.method == sip::Method::kAck ? 0 : answer(message_);
         if (status <= 0) return status == 0;
+        const bool accepts = message_.method == sip::Method::kInvite && status == 200;
         char memory[8'192];
         Sink sink{MutableBytes(memory)};
         sip::ResponseHead head;
@@ -193,7 +195,12 @@ private:
         head.to_tag = "peer";
         sip::write_response_head(sink, message_, head);
         sink.append(extra_headers);
-        sip::write_no_body(sink);
+        if (accepts) sink.append("Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n");
+        if (accepts && !sdp.empty()) {
+            sip::write_body(sink, "application/sdp", sdp);
+        } else {
+            sip::write_no_body(sink);
+        }
         write(sink.written());
         return true;
     }

@@ -1,0 +1,723 @@
+// Sessions: how they begin and end. What goes in them is in session_text.cpp.
+#include "appliance/gateway/session.hpp"
+
+#include <algorithm>
+
+#include "appliance/gateway/engine.hpp"
+#include "appliance/gateway/lync.hpp"
+#include "core/base/hash.hpp"
+#include "sip/request_checks.hpp"
+#include "xml/stanza_error.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+constexpr Bytes kSdpType = "application/sdp";
+constexpr sip::MethodSet kInSession{sip::Method::kInvite, sip::Method::kAck,
+                                    sip::Method::kCancel, sip::Method::kBye,
+                                    sip::Method::kInfo,   sip::Method::kMessage,
+                                    sip::Method::kUpdate, sip::Method::kOptions};  // SESS-41
+
+bool is_sdp(const sip::Message& message) {
+    const auto type = sip::parse_content_type(message.value(sip::HeaderName::kContentType));
+    return type && type->is("application", "sdp");
+}
+
+// SESS-12: of a conference, or in place of another dialog.
+bool is_conference(const sip::Message& invite) {
+    const Bytes contact = invite.value(sip::HeaderName::kContact);
+    const auto type = sip::parse_content_type(invite.value(sip::HeaderName::kContentType));
+    return contact.find(";isfocus") != Bytes::npos || (type && type->is("application", "cccp+xml"));
+}
+
+// As we wrote it.
+Bytes call_id_of(const ClientRequest& invite) {
+    constexpr Bytes kName = "\r\nCall-ID: ";
+    const Bytes text = invite.request();
+    const std::size_t begin = text.find(kName) + kName.size();
+    return text.substr(begin, text.find('\r', begin) - begin);
+}
+
+// SESS-5: the other side has no sessions.
+bool knows_no_sessions(std::uint16_t status) {
+    return status == 405 || status == 415 || status == 488 || status == 501 || status == 606;
+}
+
+}  // namespace
+
+bool Gateway::Engine::has_sessions(const rules::SipDomain& domain) {
+    return domain.profile != rules::Profile::kPage;
+}
+
+// ---- Finding
+
+Key Gateway::Engine::session_key(Bytes call_id, Bytes tag) const {
+    return keys_.make({call_id, tag});
+}
+
+Session* Gateway::Engine::find_session(const sip::Message& request) {
+    Session* const session = by_call_.find(session_key(request.call_id, request.to.tag));
+    if (session == nullptr || !session->dialog ||
+        session->dialog->remote_tag() != request.from.tag) {
+        return nullptr;  // SIP-22
+    }
+    return session;
+}
+
+// The one that the conversation's texts go out by, or wait for.
+Session* Gateway::Engine::session_of(const Conversation& conversation) {
+    return sessions_.find(conversation.session);
+}
+
+// Its two users, by its own dialog and not by what a request says. False: the rules know them no
+// longer.
+bool Gateway::Engine::read_parties(const Session& session, RequestCall& call) {
+    const Bytes from = session.dialog->remote_uri();
+    const Bytes to = session.dialog->local_uri();
+    const auto work_out = [this](Bytes first, Bytes second, Parties& parties, Sink& memory) {
+        return read_parties(first, second, parties, memory);
+    };
+    call.session = &session;
+    const Parties* known = parties_.find(from, to);
+    if (known == nullptr) known = parties_.make(from, to, work_out);
+    if (known != nullptr) {
+        static_cast<Parties&>(call) = *known;
+        return true;
+    }
+    Sink memory{MutableBytes(call.memory)};
+    return read_parties(from, to, call, memory);
+}
+
+Session* Gateway::Engine::make_session(Conversation& conversation, Handle<Conversation> handle) {
+    if (conversation.sessions >= kSessionsOfPair) return nullptr;
+    Handle<Session> self;
+    Session* const session = sessions_.make(self, *this);
+    if (session == nullptr) return nullptr;
+    count(Counter::kSessionsOpen);
+    session->self = self;
+    session->conversation = handle;
+    session->counted = true;
+    session->used_at = now();
+    ++conversation.sessions;
+    return session;
+}
+
+void Gateway::Engine::take_place(Session& session, Conversation& conversation) {
+    if (Session* other = session_of(conversation)) {
+        other->sends = false;
+        arm(*other);
+    }
+    session.sends = true;
+    conversation.session = session.self;
+}
+
+// The conversation has it no longer; what waited for it opens another.
+void Gateway::Engine::leave(Session& session) {
+    Conversation* const conversation = conversations_.find(session.conversation);
+    if (conversation == nullptr || !session.counted) return;
+    session.counted = false;
+    --conversation->sessions;
+    if (conversation->session == session.self) conversation->session = {};
+    session.sends = false;
+}
+
+void Gateway::Engine::free(Session& session) {
+    leave(session);
+    shard_.stats().subtract(Counter::kSessionsOpen);
+    by_call_.erase(session);
+    if (session.by_peer != Key{}) by_peer_.erase(session);
+    sessions_.free(session.self);
+}
+
+void Gateway::Engine::arm(Session& session) {
+    const Duration idle = session.sends ? kSessionIdle : kReceivingIdle;
+    const Instant due = std::min({session.ack_due, session.expires_at, session.used_at + idle});
+    shard_.loop().timers().arm(session.timer, std::max(due, now()));
+}
+
+void Gateway::Engine::on_session_timer(Session& session) {
+    if (session.state == Session::State::kInviting || session.state == Session::State::kHeld ||
+        session.state == Session::State::kEnding) {
+        return;  // its transaction has an end of its own
+    }
+    const Duration idle = session.sends ? kSessionIdle : kReceivingIdle;
+    const bool used = now() < session.used_at + idle;
+    if (used && now() < session.ack_due && now() < session.expires_at) return arm(session);
+    const Handle<Conversation> conversation = session.conversation;
+    if (session.sends) tell_gone(session);  // SESS-8
+    end_session(session);
+    go_on(conversation);
+}
+
+void Gateway::Engine::go_on(Handle<Conversation> handle) {
+    if (Conversation* conversation = conversations_.find(handle)) start_next(*conversation);
+}
+
+// ---- Ours
+
+// SESS-1: for the first text of a conversation, which waits for it. False: it can't begin now, and
+// `fault` says why.
+bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& first,
+                             LocalFault& fault) {
+    const Correspondence& who = correspondents_.find(first.from(), first.to(), true);
+    fault = LocalFault::kNoNextHop;
+    if (!who.good) return false;  // the rules have changed
+    fault = LocalFault::kOverload;
+    Session* const session = make_session(conversation, first.conversation);
+    if (session == nullptr) return false;
+    SipRoute& route = agent_.route_of(*who.domain);
+    char names_memory[4 * kUriBytes];
+    Sink names{MutableBytes(names_memory)};
+    Envelope envelope;
+    name(envelope, who, conversation, names);
+    const auto fresh = to_hex(random_.bytes<16>());
+    const std::size_t call_id_begin = names.size();
+    write_call_id(first.thread(), Bytes(fresh.data(), fresh.size()), names);
+    Bytes call_id = names.written().substr(call_id_begin);
+    if (!first.thread().empty() && conversation.next_cseq(keys_.make({call_id}).low) > 1) {
+        call_id = Bytes(fresh.data(), fresh.size());  // SESS-3: never again
+    }
+    FEDGATE_CHECK(!names.overflowed());
+    const sip::Tag tag = agent_.make_tag(shard_.index());
+    const Bytes thread = first.thread().empty() ? call_id : first.thread();
+    sip::RequestHead head;
+    head.method = sip::method_text(sip::Method::kInvite);
+    head.uri = envelope.request_uri;
+    head.via = agent_.likely_via(route);
+    head.from = {{}, envelope.from_uri, tag.view()};
+    head.to = {{}, envelope.to_uri, {}};
+    head.call_id = call_id;
+    Sink out{MutableBytes(request_memory_)};
+    sip::write_request_head(out, head);
+    const Bytes user = envelope.from_uri.substr(4, envelope.from_uri.find('@') - 4);  // "sip:"
+    agent_.write_contact(out, user, route);
+    sip::write_allow(out, kInSession);
+    if (!envelope.asserted.empty())
+        sip::write_header(out, sip::HeaderName::kPAssertedIdentity, envelope.asserted);
+    sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
+    write_ms_conversation_id(keys_.make({thread}), out);  // SESS-41
+    write_own_offer(*session, head.via.host, out);
+    session->text = blocks_.copy({thread, who.from.jid.resource});
+    session->thread_bytes = session->text ? static_cast<std::uint16_t>(thread.size()) : 0;
+    session->resource_at = now();
+    ClientRequest* request = agent_.make_request(route, RequestKind::kInvite);
+    session->by_call = session_key(call_id, tag.view());
+    by_call_.insert(*session);
+    if (request == nullptr || out.overflowed() || !agent_.fill(*request, {}, out.written())) {
+        if (request != nullptr) agent_.release(*request);
+        free(*session);
+        return false;
+    }
+    request->owner = session->self.pack();
+    session->invite = request;
+    take_place(*session, conversation);
+    count(Counter::kSessionsX2s);
+    agent_.send(*request);
+    return true;
+}
+
+void Gateway::Engine::write_own_offer(Session& session, Bytes host, Sink& out) {
+    char memory[2'048];
+    Sink sdp{MutableBytes(memory)};
+    sip::write_offer(sdp, own_sdp(session, host), session.sdp);
+    FEDGATE_CHECK(!sdp.overflowed());
+    sip::write_body(out, kSdpType, sdp.written());
+}
+
+sip::OwnSdp Gateway::Engine::own_sdp(const Session& session, Bytes host) const {
+    sip::OwnSdp own;
+    own.id = session.by_call.low >> 1;
+    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+    own.host = host;
+    own.port = 5060;  // SESS-40: nothing listens there
+    return own;
+}
+
+void Gateway::Engine::on_invite_done(ClientRequest& request, const sip::Message* response,
+                                     LocalFault fault) {
+    Session* const session = sessions_.find(Handle<Session>::unpack(request.owner));
+    FEDGATE_CHECK(session != nullptr);  // one with an INVITE is never let go
+    session->invite = nullptr;
+    const Handle<Conversation> handle = session->conversation;
+    const bool wanted = session->state == Session::State::kInviting;
+    std::uint16_t status = response != nullptr ? response->status : std::uint16_t{0};
+    if (status / 100 == 2) {
+        const bool usable = confirm(*session, request, *response);
+        agent_.release(request);
+        if (usable && wanted) {
+            open(*session);
+            return go_on(handle);
+        }
+        if (session->dialog) {
+            end_session(*session);
+        } else {
+            free(*session);
+        }
+        if (!wanted) return;
+        status = 488;  // SESS-5
+        response = nullptr;
+    } else {
+        agent_.release(request);
+        free(*session);
+        if (!wanted) return go_on(handle);
+    }
+    Conversation* const conversation = conversations_.find(handle);
+    if (conversation == nullptr) return;
+    if (fault == LocalFault::kInDoubt) fault = LocalFault::kTimeout;  // no text was sent
+    if (knows_no_sessions(status)) {
+        conversation->pages_until = now() + kPagesInstead;
+    } else {
+        fail_waiting(*conversation, status, response, fault);
+    }
+    start_next(*conversation);
+}
+
+// RFC 3261 13.2.2.4: the dialog of the 2xx, and its ACK. False: no texts can go there.
+bool Gateway::Engine::confirm(Session& session, const ClientRequest& request,
+                              const sip::Message& response) {
+    Block copy = blocks_.copy({request.request()});
+    if (!copy) return false;
+    auto dialog = sip::Dialog::from_response(read_sent(copy, request.cseq), response);
+    if (!dialog) return false;
+    session.dialog.emplace(std::move(*dialog));
+    send_ack(session, request.cseq);
+    sip::Sdp& sdp = *sdp_;
+    return is_sdp(response) && sip::parse_sdp(response.body, sdp) &&
+           sip::pick_message(sdp, sip::SessionKind::kLync);
+}
+
+// From, To and Call-ID are what we wrote: of the INVITE, not of what an answer says they were.
+sip::RequestHead Gateway::Engine::read_sent(const Block& invite, std::uint32_t cseq) {
+    const MutableBytes bytes(invite.memory().data(), invite.bytes().size());
+    const auto parsed =
+        sip::parse_message(bytes, sip::Carrier::kDatagram, kBlockBytesMax, message_);
+    FEDGATE_CHECK(parsed.verdict == sip::Verdict::kDone);
+    sip::RequestHead head;
+    head.method = message_.method_name;
+    head.uri = message_.request_uri_text;
+    head.from = {{}, message_.from.uri.text, message_.from.tag};
+    head.to = {{}, message_.to.uri.text, {}};
+    head.call_id = message_.call_id;
+    head.cseq = cseq;
+    return head;
+}
+
+void Gateway::Engine::send_ack(const Session& session, std::uint32_t cseq) {
+    const rules::SipDomain* const domain = domain_of(session);
+    if (domain == nullptr) return;  // its BYE can't go either
+    SipRoute& route = agent_.route_of(*domain);
+    sip::RequestHead head;
+    session.dialog->fill_ack(head, cseq);
+    head.via = agent_.likely_via(route);
+    Sink out{MutableBytes(request_memory_)};
+    sip::write_request_head(out, head);
+    sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
+    sip::write_no_body(out);
+    if (!out.overflowed()) agent_.send_ack(*session.dialog, route, out.written());
+}
+
+const rules::SipDomain* Gateway::Engine::domain_of(const Session& session) {
+    const auto uri = sip::parse_uri(session.dialog->remote_uri());
+    Address user;
+    if (!uri || read_uri(*uri, user) != AddressFault::kNone) return nullptr;
+    return rules_->sip_domain(user.domain_ascii);
+}
+
+// It came again, or from another branch of a fork (SESS-13).
+void Gateway::Engine::on_success_again(const sip::Message& response) {
+    const auto from = sip::parse_name_addr(response.value(sip::HeaderName::kFrom));
+    const auto to = sip::parse_name_addr(response.value(sip::HeaderName::kTo));
+    if (!from || !to) return;
+    Session* const session = by_call_.find(session_key(response.call_id, from->tag));
+    if (session == nullptr) return;
+    sip::RequestHead head;
+    Block copy;
+    if (session->dialog) {
+        if (to->tag == session->dialog->remote_tag()) {
+            return send_ack(*session, response.cseq.number);
+        }
+        head.method = sip::method_text(sip::Method::kInvite);
+        head.from = {{}, session->dialog->local_uri(), session->dialog->local_tag()};
+        head.to = {{}, session->dialog->remote_uri(), {}};
+        head.call_id = session->dialog->call_id();
+        head.cseq = response.cseq.number;
+    } else {  // of a leg that the INVITE has left
+        if (session->invite == nullptr) return;
+        copy = blocks_.copy({session->invite->request()});
+        if (!copy) return;
+        head = read_sent(copy, response.cseq.number);
+    }
+    // It is ended at once: a dialog of its own, which nobody knows but its BYE.
+    auto dialog = sip::Dialog::from_response(head, response);
+    Handle<Session> self;
+    Session* const other = dialog ? sessions_.make(self, *this) : nullptr;
+    if (other == nullptr) return;
+    count(Counter::kSessionsOpen);
+    other->self = self;
+    other->dialog.emplace(std::move(*dialog));
+    // Not the one that is found by our tag.
+    other->by_call = session_key(response.call_id, to->tag);
+    if (by_call_.find(other->by_call) != nullptr) {  // its BYE is on its way
+        shard_.stats().subtract(Counter::kSessionsOpen);
+        return sessions_.free(self);
+    }
+    by_call_.insert(*other);
+    send_ack(*other, response.cseq.number);
+    end_session(*other);
+}
+
+void Gateway::Engine::open(Session& session) {
+    session.state = Session::State::kOpen;
+    session.used_at = now();
+    arm(session);
+    Conversation* const conversation = conversations_.find(session.conversation);
+    if (conversation == nullptr) return;
+    // What had to wait for it has its time all the same.
+    for (ClientRequest* text = conversation->waiting.first; text != nullptr; text = text->next) {
+        text->queued_at = now();
+    }
+}
+
+// SESS-4: each text that waited has an end of its own.
+void Gateway::Engine::fail_waiting(Conversation& conversation, std::uint16_t status,
+                                   const sip::Message* response, LocalFault fault) {
+    RequestList failed = conversation.waiting;
+    conversation.waiting = {};
+    while (ClientRequest* request = take_first(failed)) {
+        if (request->content_bytes == 0) {
+            append(conversation.waiting, *request);
+            continue;
+        }
+        request->status = status;
+        request->fault = fault;
+        end_text(*request, conversation, response);
+    }
+    drop_typing_request(conversation);
+}
+
+// By BYE, or CANCEL. What waited for it is its conversation's to send: go_on().
+void Gateway::Engine::end_session(Session& session) {
+    leave(session);
+    const Session::State state = session.state;
+    session.state = Session::State::kEnding;
+    session.timer.cancel();
+    if (state == Session::State::kInviting && session.invite != nullptr) {
+        return agent_.cancel(*session.invite);
+    }
+    const rules::SipDomain* const domain = session.dialog ? domain_of(session) : nullptr;
+    sip::RequestHead head;
+    if (domain == nullptr || state == Session::State::kHeld ||
+        !session.dialog->next_request(sip::Method::kBye, head)) {
+        return free(session);
+    }
+    SipRoute& route = agent_.route_of(*domain);
+    head.via = agent_.likely_via(route);
+    Sink out{MutableBytes(request_memory_)};
+    sip::write_request_head(out, head);
+    sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
+    sip::write_no_body(out);
+    ClientRequest* request = agent_.make_request(route, RequestKind::kBye);
+    if (request == nullptr || out.overflowed() || !agent_.fill(*request, {}, out.written())) {
+        if (request != nullptr) agent_.release(*request);
+        return free(session);  // its next request hears of it
+    }
+    request->owner = session.self.pack();
+    agent_.send_in_dialog(*request, *session.dialog);
+}
+
+void Gateway::Engine::on_bye_done(ClientRequest& request) {
+    Session* const session = sessions_.find(Handle<Session>::unpack(request.owner));
+    agent_.release(request);
+    if (session != nullptr) free(*session);
+}
+
+// The XMPP user learns that the other one has left (SESS-7, SESS-8), if he knows chat states
+// (CS-7).
+void Gateway::Engine::tell_gone(const Session& session) {
+    Conversation* const conversation = conversations_.find(session.conversation);
+    RequestCall call;
+    if (conversation == nullptr || !conversation->typing.xmpp_uses(now()) ||
+        !read_parties(session, call) || call.partner == nullptr ||
+        !call.partner->passes(rules::Kind::kTyping)) {
+        return;
+    }
+    hide_typing(*conversation);
+    char names_memory[3 * xml::kJidBytes];
+    Sink names{MutableBytes(names_memory)};
+    const auto fresh = to_hex(random_.bytes<16>());
+    StateHead head;
+    write_jids(call, *conversation, names, head.from, head.to);
+    FEDGATE_CHECK(!names.overflowed());
+    head.id = Bytes(fresh.data(), fresh.size());
+    head.thread = session.thread();
+    Sink stanza{MutableBytes(stanza_memory_)};
+    write_chat_state(head, ChatState::kGone, stanza);
+    FEDGATE_CHECK(!stanza.overflowed());
+    give(link::kOnce, call.from.domain_ascii, call.to.domain_ascii, stanza.written());
+}
+
+void Gateway::Engine::end_all_sessions() {
+    sessions_.for_each([this](Handle<Session>, Session& session) {
+        if (session.state == Session::State::kOpen) end_session(session);
+    });
+}
+
+// ---- Theirs
+
+// SESS-10. False: no room now.
+bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call, Bytes to_tag,
+                                  const Origin& origin) {
+    const auto refuse_with = [&](const SipAnswer& refusal, Bytes headers = {}) {
+        count(Counter::kSessionsRefused);
+        answer(origin, refusal, headers);
+        return true;
+    };
+    if (!has_sessions(*call.domain)) return refuse_with({488, {}});  // only others' domains have
+    const rules::Decision decision = call.decision_on(rules::Kind::kMessage);
+    if (!decision.allowed()) {  // ERR-46
+        note_seen(call.from);
+        count(Counter::kPolicyRefused);
+        shard_.log().event(EventId::kPolicyRefused, {{"direction", "to XMPP"},
+                                                     {"partner", call.to.domain_ascii},
+                                                     {"rule", rules::explain(decision.reason)}});
+        return refuse_with(sip_answer(link::Fault::kBlocked, false));
+    }
+    if (request.find(sip::HeaderName::kReplaces) != nullptr) return refuse_with({403, {}});
+    if (is_conference(request)) return refuse_with({488, {}});
+    Handle<Conversation> handle;
+    Conversation* const conversation = conversations_.open(call.pair, now(), handle);
+    if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
+    const Key by_peer = session_key(request.call_id, request.from.tag);
+    if (by_peer_.find(by_peer) != nullptr) return refuse_with({482, {}});  // SIP-11
+    auto dialog = sip::Dialog::from_request(request, to_tag);
+    if (!dialog) return refuse_with({sip::Dialog::refusal(dialog.error()), {}});
+    char header_memory[512];
+    Sink headers{MutableBytes(header_memory)};
+    std::uint32_t expires = 0;
+    if (const std::uint16_t status = judge_session_expires(request, headers, expires); status != 0)
+        return refuse_with({status, {}}, headers.written());
+    std::size_t taken = 0;
+    if (const std::uint16_t status = judge_offer(request, headers, taken); status != 0)
+        return refuse_with({status, {}}, headers.written());
+    Session* const session = make_session(*conversation, handle);
+    if (session == nullptr) {
+        const bool busy = conversation->sessions >= kSessionsOfPair;
+        return refuse_with(busy ? SipAnswer{486, {}} : SipAnswer{503, {}, kDownSeconds});
+    }
+    session->dialog.emplace(std::move(*dialog));
+    session->by_call = session_key(request.call_id, to_tag);
+    session->by_peer = by_peer;
+    by_call_.insert(*session);
+    by_peer_.insert(*session);
+    session->origin = origin;
+    session->expires = expires;
+    session->state = Session::State::kHeld;
+    session->text = blocks_.copy({thread_of(request, *conversation)});
+    session->thread_bytes = static_cast<std::uint16_t>(session->text.bytes().size());
+    note_seen(call.from);
+    count(Counter::kSessionsS2x);
+    char sdp_memory[4'096];
+    Sink sdp{MutableBytes(sdp_memory)};
+    write_description(*session, request, taken, sdp);
+    if (sdp.overflowed()) {
+        free(*session);
+        return refuse_with({488, {}});
+    }
+    return take_first_text(*session, request, call, sdp.written());
+}
+
+// SESS-11. Status 0: the offer is good, and its line `taken`; or there is none.
+std::uint16_t Gateway::Engine::judge_offer(const sip::Message& request, Sink& headers,
+                                           std::size_t& taken) {
+    if (request.body.empty()) return 0;
+    if (!is_sdp(request)) {
+        sip::write_header(headers, sip::HeaderName::kAccept, kSdpType);
+        return 415;
+    }
+    if (!sip::parse_sdp(request.body, *sdp_)) return 400;
+    const auto picked = sip::pick_message(*sdp_, sip::SessionKind::kLync);
+    if (!picked) return 488;
+    taken = *picked;
+    return 0;
+}
+
+// Our answer to the offer that judge_offer() has read, or our offer where there was none.
+void Gateway::Engine::write_description(Session& session, const sip::Message& request,
+                                        std::size_t taken, Sink& sdp) {
+    const rules::SipDomain* const domain = domain_of(session);
+    if (domain == nullptr) return;
+    const Bytes host = agent_.likely_via(agent_.route_of(*domain)).host;
+    session.offered = request.body.empty();
+    if (session.offered) {
+        sip::write_offer(sdp, own_sdp(session, host), session.sdp);
+    } else {
+        sip::write_answer(sdp, own_sdp(session, host), *sdp_, taken, session.sdp);
+    }
+}
+
+// The 2xx to an INVITE or UPDATE.
+void Gateway::Engine::accept(Session& session, const Origin& origin, Bytes sdp, bool has_text) {
+    char header_memory[1'024 + kUriBytes];
+    Sink headers{MutableBytes(header_memory)};
+    const rules::SipDomain* const domain = domain_of(session);
+    if (domain != nullptr) {
+        const Bytes uri = session.dialog->local_uri();
+        agent_.write_contact(headers, uri.substr(4, uri.find('@') - 4), agent_.route_of(*domain));
+    }
+    sip::write_allow(headers, kInSession);
+    if (has_text) sip::write_header(headers, sip::HeaderName::kSupported, "ms-text-format");
+    if (session.expires != 0) {  // RFC 4028 9: they refresh it
+        headers.append("Require: timer\r\nSession-Expires: ");
+        headers.append_number(session.expires);
+        headers.append(";refresher=uac\r\n");
+        session.expires_at = now() + std::chrono::seconds(session.expires);
+    }
+    if (!sdp.empty()) sip::write_header(headers, sip::HeaderName::kContentType, kSdpType);
+    FEDGATE_CHECK(!headers.overflowed());
+    answer(origin, {200, {}}, headers.written(), sdp);
+}
+
+// RFC 4028 9. Status 0: `expires` seconds, or 0: none is asked for.
+std::uint16_t Gateway::Engine::judge_session_expires(const sip::Message& request, Sink& headers,
+                                                     std::uint32_t& expires) {
+    expires = 0;
+    const Bytes value = request.value(sip::HeaderName::kSessionExpires);
+    if (value.empty()) return 0;
+    const auto seconds = sip::parse_seconds(value);
+    if (!seconds) return 400;
+    if (*seconds < kSessionExpiresMin) {
+        headers.append("Min-SE: ");
+        headers.append_number(kSessionExpiresMin);
+        headers.append("\r\n");
+        return 422;
+    }
+    // Who would have us refresh it has our BYE at its end, for idle sessions end sooner.
+    expires = std::min(*seconds, kSessionExpiresMax);
+    return 0;
+}
+
+// The answer to an INVITE whose first text has met its fate.
+void Gateway::Engine::answer_invite(const Origin& origin, const SipAnswer& verdict, Bytes headers) {
+    Origin plain = origin;
+    plain.session = {};
+    Session* const session = sessions_.find(origin.session);
+    if (session == nullptr || session->state != Session::State::kHeld) {
+        return answer(plain, {487, {}});
+    }
+    if (verdict.status / 100 != 2) {
+        const Handle<Conversation> handle = session->conversation;
+        free(*session);
+        count(Counter::kSessionsRefused);
+        answer(plain, verdict, headers);
+        return go_on(handle);
+    }
+    const Block sdp = std::move(session->held);
+    accept_session(*session, sdp.bytes(), true);
+}
+
+void Gateway::Engine::accept_session(Session& session, Bytes sdp, bool has_text) {
+    Conversation* const conversation = conversations_.find(session.conversation);
+    FEDGATE_CHECK(conversation != nullptr);
+    session.state = Session::State::kAnswered;
+    session.ack_due = now() + kAckWait;
+    session.used_at = now();
+    const Session* const ours = session_of(*conversation);
+    // SESS-6: of two INVITEs that cross, the smaller Call-ID sends.
+    const bool crossed = ours != nullptr && ours->state == Session::State::kInviting;
+    if (!crossed || session.dialog->call_id() < call_id_of(*ours->invite)) {
+        take_place(session, *conversation);
+    }
+    arm(session);
+    accept(session, session.origin, sdp, has_text);
+}
+
+// ---- In a session of either
+
+bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::SipDomain& domain,
+                                      const Origin& origin) {
+    Session* const session = find_session(request);
+    if (session == nullptr || session->state == Session::State::kHeld) {
+        answer(origin, {481, {}});  // SIP-22; of an ACK nobody hears it
+        return true;
+    }
+    // SEC-1: who may speak for one of our domains does not so for another.
+    if (domain_of(*session) != &domain) {
+        answer(origin, {403, {}});
+        return true;
+    }
+    if (request.method == sip::Method::kAck) {
+        on_ack(*session, request);
+        return true;
+    }
+    if (session->state == Session::State::kEnding) {
+        const bool bye = request.method == sip::Method::kBye;  // both have hung up
+        answer(origin, {static_cast<std::uint16_t>(bye ? 200 : 481), {}});
+        return true;
+    }
+    if (request.method == sip::Method::kMessage || request.method == sip::Method::kInfo) {
+        return take_text_in_session(*session, request, origin);
+    }
+    if (const std::uint16_t status = session->dialog->on_request(request); status != 0) {
+        answer(origin, {status, {}});
+        return true;
+    }
+    switch (request.method) {
+        case sip::Method::kBye: {
+            answer(origin, {200, {}});
+            const Handle<Conversation> conversation = session->conversation;
+            if (session->sends) tell_gone(*session);  // SESS-7
+            free(*session);
+            go_on(conversation);
+            return true;
+        }
+        case sip::Method::kInvite:
+        case sip::Method::kUpdate: take_offer(*session, request, origin); return true;
+        default: answer(origin, {405, {}}); return true;
+    }
+}
+
+// SESS-12: a re-INVITE, or an UPDATE.
+void Gateway::Engine::take_offer(Session& session, const sip::Message& request,
+                                 const Origin& origin) {
+    char header_memory[512];
+    Sink headers{MutableBytes(header_memory)};
+    std::uint32_t expires = 0;
+    std::uint16_t status = judge_session_expires(request, headers, expires);
+    std::size_t taken = 0;
+    if (status == 0) status = judge_offer(request, headers, taken);
+    if (status != 0) return answer(origin, {status, {}}, headers.written());
+    const bool invite = request.method == sip::Method::kInvite;
+    session.expires = expires;
+    session.expires_at = kNever;
+    char sdp_memory[4'096];
+    Sink sdp{MutableBytes(sdp_memory)};
+    if (invite || !request.body.empty()) write_description(session, request, taken, sdp);
+    if (sdp.overflowed()) return answer(origin, {488, {}});
+    if (invite) {
+        session.origin = origin;
+        session.ack_due = now() + kAckWait;
+    }
+    accept(session, origin, sdp.written(), false);
+    arm(session);
+}
+
+void Gateway::Engine::on_ack(Session& session, const sip::Message& ack) {
+    if (session.ack_due == kNever) return;  // it came again
+    session.ack_due = kNever;
+    acknowledge(session.origin);
+    const Handle<Conversation> conversation = session.conversation;
+    const bool usable = !session.offered || (is_sdp(ack) && sip::parse_sdp(ack.body, *sdp_) &&
+                                             sip::pick_message(*sdp_, sip::SessionKind::kLync));
+    session.offered = false;
+    if (session.state == Session::State::kEnding) return;
+    if (!usable) {
+        end_session(session);
+    } else if (session.state == Session::State::kAnswered) {
+        open(session);
+    } else {
+        arm(session);
+    }
+    go_on(conversation);
+}
+
+}  // namespace fedgate::gateway

@@ -1,0 +1,79 @@
+// A session of an XMPP user and a SIP user: the dialog of an INVITE in which their texts go (RFC
+// 7573, and the dialect of Lync: interworking rules SESS-*, features.md A15). It belongs to their
+// conversation, which has the queue; the rules of what passes are those of single messages. A
+// session outlives neither the process nor ten minutes of silence. Thread: the shard's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "appliance/gateway/block_pool.hpp"
+#include "appliance/gateway/call.hpp"
+#include "appliance/gateway/conversation.hpp"
+#include "appliance/gateway/gateway.hpp"
+#include "core/base/time.hpp"
+#include "core/run/timers.hpp"
+#include "sip/dialog.hpp"
+#include "sip/sdp.hpp"
+
+namespace fedgate::gateway {
+
+constexpr std::size_t kSessions = 60'000;    // of one shard: fewer than conversations
+constexpr std::uint8_t kSessionsOfPair = 4;  // one sends, others end soon (SESS-6)
+// SESS-4: what may wait for the answer to an INVITE.
+constexpr std::size_t kInvitingTexts = 20;
+constexpr std::size_t kInvitingBytes = 64 * 1'024;
+constexpr Duration kSessionIdle = std::chrono::minutes(10);    // SESS-8
+constexpr Duration kReceivingIdle = std::chrono::seconds(60);  // SESS-6
+constexpr Duration kResourceLocked = std::chrono::minutes(5);  // SESS-2
+constexpr Duration kPagesInstead = std::chrono::hours(1);      // SESS-5
+constexpr Duration kAckWait = std::chrono::seconds(32);        // RFC 3261 13.3.1.4: 64*T1
+constexpr std::uint32_t kSessionExpiresMin = 90;               // RFC 4028 5: seconds
+constexpr std::uint32_t kSessionExpiresMax = 86'400;
+
+struct Session final : private TimerOwner {
+    enum class State : std::uint8_t {
+        kInviting,  // ours, without an answer
+        kHeld,      // theirs; the text in the INVITE is on its way, and its fate is the answer
+        kAnswered,  // theirs, without an ACK
+        kOpen,
+        kEnding,  // BYE or CANCEL is on its way; it belongs to no conversation any more
+    };
+
+    explicit Session(Gateway::Engine& e) : engine(e), timer(*this) {}
+
+    Gateway::Engine& engine;
+    Handle<Session> self;
+    Timer timer;
+    State state = State::kInviting;
+    bool sends = false;    // the conversation's texts go out by it, else it receives only (SESS-6)
+    bool counted = false;  // among the conversation's
+    bool offered = false;  // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
+    Handle<Conversation> conversation;
+    Key by_call;                      // of Call-ID and our tag
+    Key by_peer;                      // theirs: of Call-ID and their tag (SIP-11)
+    Session* next_by_call = nullptr;  // in the engine's index
+    Session* next_by_peer = nullptr;
+    ClientRequest* invite = nullptr;    // kInviting
+    std::optional<sip::Dialog> dialog;  // from kHeld or kOpen on
+    Origin origin;                      // of an INVITE of theirs, until its ACK has come
+    Instant ack_due = kNever;
+    Instant expires_at = kNever;  // RFC 4028: they have not refreshed it
+    Instant used_at{};            // by a text, either way
+    Instant resource_at{};
+    bool leaving = false;       // SESS-7: it ends when nothing waits
+    std::uint32_t expires = 0;  // seconds; 0: none was asked for
+    sip::SdpVersion sdp;
+    Block held;  // kHeld: our description, for the 2xx
+
+    // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
+    [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
+    [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }
+    Block text;
+    std::uint16_t thread_bytes = 0;
+
+private:
+    void on_timer(Timer&) override;
+};
+
+}  // namespace fedgate::gateway

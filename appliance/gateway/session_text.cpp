@@ -1,0 +1,276 @@
+// What goes in sessions: texts and typing, both ways. The rules of a text are those of single
+// messages (x2s.cpp, s2x.cpp); here it is put into its dialog, or was found in one.
+#include <utility>
+
+#include "appliance/gateway/engine.hpp"
+#include "appliance/gateway/lync.hpp"
+#include "appliance/gateway/session.hpp"
+#include "appliance/gateway/text.hpp"
+#include "sip/ms_text_format.hpp"
+
+namespace fedgate::gateway {
+
+// ---- XMPP -> SIP
+
+// SESS-4: may one text more wait for the answer to an INVITE?
+bool Gateway::Engine::may_wait(const Conversation& conversation, std::size_t bytes) {
+    const Session* const session = session_of(conversation);
+    if (session == nullptr || session->state == Session::State::kOpen) return true;
+    for (const ClientRequest* text = conversation.waiting.first; text != nullptr;
+         text = text->next) {
+        bytes += text->content_bytes;
+    }
+    return conversation.waiting.count < kInvitingTexts && bytes <= kInvitingBytes;
+}
+
+// SESS-2.
+void Gateway::Engine::lock_resource(Conversation& conversation, Bytes resource) {
+    Session* const session = session_of(conversation);
+    if (session == nullptr) return;
+    session->leaving = false;
+    session->resource_at = now();
+    if (session->resource() == resource) return;
+    Block text = blocks_.copy({session->thread(), resource});
+    if (text) session->text = std::move(text);
+}
+
+void Gateway::Engine::unlock_resource(const Key& pair, Bytes resource) {
+    const Conversation* const conversation = conversations_.peek(pair);
+    Session* const session = conversation != nullptr ? session_of(*conversation) : nullptr;
+    if (session != nullptr && session->resource() == resource) session->resource_at = {};
+}
+
+// Is there a way for the first that waits?
+Gateway::Engine::Way Gateway::Engine::find_way(Conversation& conversation,
+                                               const ClientRequest& first, LocalFault& fault) {
+    if (const Session* session = session_of(conversation)) {
+        return session->state == Session::State::kOpen ? Way::kReady : Way::kLater;
+    }
+    if (now() < conversation.pages_until || first.kind == RequestKind::kInfo) return Way::kReady;
+    if (!invite(conversation, first, fault)) return Way::kNone;
+    return session_of(conversation) != nullptr ? Way::kLater : Way::kAgain;
+}
+
+// SESS-42: in the dialog; or outside one, where the other side has no sessions (SESS-5).
+void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest& request) {
+    Session* const session = session_of(conversation);
+    Sink out{MutableBytes(request_memory_)};
+    request.owner = 0;
+    if (session != nullptr) {
+        sip::RequestHead head;
+        if (!session->dialog->next_request(method_of(request.kind), head)) {
+            return on_request_done(request, nullptr, LocalFault::kUnreachable);
+        }
+        head.via = agent_.likely_via(request.sip_route());
+        sip::write_request_head(out, head);
+        sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
+        request.owner = session->self.pack();
+        session->used_at = now();
+    } else if (request.kind == RequestKind::kInfo ||
+               !write_page_front(conversation, request, out)) {
+        return on_request_done(request, nullptr, LocalFault::kNoNextHop);
+    }
+    out.append(request.content());
+    if (out.overflowed() ||
+        !agent_.fill(request, {request.from(), request.to(), request.id(), request.thread()},
+                     out.written())) {
+        return on_request_done(request, nullptr, LocalFault::kOverload);
+    }
+    session != nullptr ? agent_.send_in_dialog(request, *session->dialog) : agent_.send(request);
+}
+
+// False: the rules have changed.
+bool Gateway::Engine::write_page_front(Conversation& conversation, ClientRequest& request,
+                                       Sink& out) {
+    const Correspondence& who = correspondents_.find(request.from(), request.to(), true);
+    if (!who.good) return false;
+    if (!who.domain->receipt_on_200) request.receipt = ClientRequest::Receipt::kNone;  // RCPT-5
+    char names_memory[4 * kUriBytes];
+    Sink names{MutableBytes(names_memory)};
+    Envelope envelope;
+    name(envelope, who, conversation, names);
+    const auto fresh = to_hex(random_.bytes<16>());
+    const std::size_t call_id_begin = names.size();
+    write_call_id(request.thread(), Bytes(fresh.data(), fresh.size()), names);
+    envelope.call_id = names.written().substr(call_id_begin);
+    FEDGATE_CHECK(!names.overflowed());
+    const auto tag = to_hex(random_.bytes<8>());
+    envelope.from_tag = Bytes(tag.data(), tag.size());
+    envelope.cseq =
+        request.thread().empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
+    envelope.via = agent_.likely_via(request.sip_route());
+    write_request_front(envelope, {}, out);
+    return true;
+}
+
+// Its session may be dead (SESS-45). True: it goes once more, by another.
+bool Gateway::Engine::goes_again(ClientRequest& request, Conversation& conversation,
+                                 LocalFault fault) {
+    const std::uint64_t owner = std::exchange(request.owner, 0);
+    Session* const session = sessions_.find(Handle<Session>::unpack(owner));
+    const std::uint16_t status = request.status;
+    if (owner == 0) {                                          // outside a session
+        if (status / 100 != 2) conversation.pages_until = {};  // it was no better
+        return false;
+    }
+    const bool unknown = status == 481;
+    const bool unsent = status == 0 && fault == LocalFault::kUnreachable;
+    const bool unanswered = status == 408 || (status == 0 && fault == LocalFault::kInDoubt);
+    if (session != nullptr) {
+        session->dialog->note_cseq(request.cseq);
+        if (session->state != Session::State::kEnding) {
+            if (unknown) free(*session);
+            if (unsent || unanswered) end_session(*session);
+        }
+    }
+    if (!(unknown || unsent) || request.goes_again || request.kind != RequestKind::kMessage) {
+        return false;
+    }
+    request.goes_again = true;
+    request.queued_at = now();
+    prepend(conversation.waiting, request);
+    return true;
+}
+
+// CS-1..CS-5, SESS-44.
+void Gateway::Engine::take_session_state(const StanzaCall& call, const Key& pair, ChatState state) {
+    Conversation* const conversation = conversations_.peek(pair);
+    Session* const session = conversation != nullptr ? session_of(*conversation) : nullptr;
+    if (session == nullptr || session->state != Session::State::kOpen) return drop("typing");
+    const Typing::News news = conversation->typing.on_chat_state(state, now(), true);
+    if (state == ChatState::kGone) {  // SESS-7: once what he has written is on its way
+        session->leaving = true;
+        drop_typing_request(*conversation);
+        return start_next(*conversation);
+    }
+    if (news == Typing::News::kNone || draining_ || agent_.request_count() >= kRequestsWithTyping) {
+        return drop("typing");
+    }
+    Sink content{MutableBytes(request_memory_)};
+    char body_memory[256];
+    Sink body{MutableBytes(body_memory)};
+    write_keyboard_activity(news == Typing::News::kActive, body);
+    sip::write_body(content, kKeyboardActivityType, body.written());
+    FEDGATE_CHECK(!body.overflowed() && !content.overflowed());
+    ClientRequest* request = agent_.make_request(agent_.route_of(*call.domain), RequestKind::kInfo);
+    if (request == nullptr) return drop("typing");
+    if (!fill_content(*request, {}, content.written())) {
+        agent_.release(*request);
+        return drop("typing");
+    }
+    request->conversation = session->conversation;
+    request->queued_at = now();
+    drop_typing_request(*conversation);
+    conversation->typing_request = request;
+    start_next(*conversation);
+}
+
+void Gateway::Engine::leave_if_gone(Conversation& conversation) {
+    Session* const session = session_of(conversation);
+    if (session != nullptr && session->leaving && session->state == Session::State::kOpen) {
+        end_session(*session);
+    }
+}
+
+// Not a request yet: its turn comes. False: no memory now.
+bool Gateway::Engine::fill_content(ClientRequest& request, std::initializer_list<Bytes> prefix,
+                                   Bytes content) {
+    std::size_t prefix_bytes = 0;
+    for (const Bytes part : prefix) prefix_bytes += part.size();
+    Block block = blocks_.take(prefix_bytes + content.size());
+    if (!block) return false;
+    Sink sink(block.memory());
+    for (const Bytes part : prefix) sink.append(part);
+    sink.append(content);
+    block.set_size(sink.size());
+    request.memory = std::move(block);
+    request.request_begin = static_cast<std::uint32_t>(prefix_bytes);
+    request.content_bytes = static_cast<std::uint32_t>(content.size());
+    return true;
+}
+
+// ---- SIP -> XMPP
+
+// SESS-41: a text in the INVITE. What becomes of it is the answer. False: no room now.
+bool Gateway::Engine::take_first_text(Session& session, const sip::Message& request,
+                                      RequestCall& call, Bytes sdp) {
+    Sink memory{MutableBytes(text_memory_)};
+    RequestText read;
+    read.use = RequestUse::kStanza;
+    if (!read_first_text(request, read, memory)) {
+        accept_session(session, sdp, false);
+        return true;
+    }
+    session.held = blocks_.copy({sdp});
+    if (!session.held) {
+        accept_session(session, sdp, false);  // it is sent again in the session
+        return true;
+    }
+    call.session = &session;
+    Origin origin = session.origin;
+    origin.session = session.self;
+    const Handle<Session> self = session.self;
+    if (take_text(request, call, read, origin)) return true;
+    if (Session* still = sessions_.find(self)) free(*still);
+    return false;
+}
+
+// False: there is none that we read.
+bool Gateway::Engine::read_first_text(const sip::Message& request, RequestText& read,
+                                      Sink& memory) const {
+    for (const sip::Header& header : request.headers()) {
+        if (!sip::equal_ignoring_case(header.name, "ms-text-format")) continue;
+        const auto format = sip::parse_ms_text_format(header.value, memory);
+        const auto charset = format ? find_charset(format->charset) : std::nullopt;
+        if (!charset || !sip::equal_ignoring_case(format->type, "text/plain") ||
+            format->body.empty() || format->body.size() > rules_->settings.im.max_bytes) {
+            return false;
+        }
+        const std::size_t begin = memory.size();
+        write_clean(*charset, format->body, memory);
+        read.text.body = memory.written().substr(begin);
+        return !memory.overflowed();
+    }
+    return false;
+}
+
+// SESS-43, SESS-44. False: no room now; it comes again.
+bool Gateway::Engine::take_text_in_session(Session& session, const sip::Message& request,
+                                           const Origin& origin) {
+    if (!session.dialog->in_order(request)) {
+        answer(origin, {500, {}});
+        return true;
+    }
+    RequestCall call;
+    const Handle<Session> self = session.self;
+    if (!read_parties(session, call) || call.partner == nullptr) {
+        answer(origin, {403, {}});
+    } else if (request.method == sip::Method::kInfo) {
+        take_info(session, request, call);
+        answer(origin, {200, {}});
+    } else {
+        const auto type = sip::parse_content_type(request.value(sip::HeaderName::kContentType));
+        if (type && type->is("text", "x-msmsgsinvite")) {  // a file, or a call
+            answer(origin, {488, {}});
+        } else if (!take_message(request, call, origin)) {
+            return false;
+        }
+    }
+    Session* const still = sessions_.find(self);
+    if (still == nullptr) return true;
+    static_cast<void>(still->dialog->on_request(request));
+    if (request.method == sip::Method::kMessage) still->used_at = now();
+    return true;
+}
+
+void Gateway::Engine::take_info(Session& session, const sip::Message& request,
+                                const RequestCall& call) {
+    Conversation* const conversation = conversations_.find(session.conversation);
+    const auto typing = parse_keyboard_activity(request.body, framer_);
+    if (conversation == nullptr || !typing || !call.partner->passes(rules::Kind::kTyping)) {
+        return drop("INFO");
+    }
+    show_news(request, call, *conversation, session.conversation, {*typing, kTypingRefresh});
+}
+
+}  // namespace fedgate::gateway

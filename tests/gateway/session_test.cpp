@@ -1,0 +1,515 @@
+// Sessions of the profile lync: SESS-*, CS-*, RCPT-3; features.md A15.
+#include "appliance/gateway/session.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/gateway/world.hpp"
+#include "tests/text.hpp"
+
+namespace fedgate::gateway {
+namespace {
+
+using test::Settings;
+using test::SipPhone;
+using test::World;
+
+const Settings kLyncDomain = {{"domain/sip.example/profile", "lync"}};
+const std::string kSipNull =
+    "v=0\r\no=- 0 0 IN IP4 10.99.0.1\r\ns=session\r\nc=IN IP4 10.99.0.1\r\nt=0 0\r\n"
+    "m=message 5060 sip null\r\na=accept-types:text/plain\r\n";
+const std::string kAudio =
+    "v=0\r\no=- 0 0 IN IP4 10.99.0.1\r\ns=session\r\nc=IN IP4 10.99.0.1\r\nt=0 0\r\n"
+    "m=audio 5060 RTP/AVP 0\r\n";
+
+std::string header_of(const std::string& message, const std::string& name) {
+    const std::size_t at = message.find("\r\n" + name + ": ");
+    if (at == std::string::npos) return {};
+    const std::size_t begin = at + name.size() + 4;
+    return message.substr(begin, message.find("\r\n", begin) - begin);
+}
+
+std::string tag_of(const std::string& value) { return value.substr(value.find(";tag=") + 5); }
+
+class Scene {
+public:
+    explicit Scene(const Settings& more = {}) : world(with(more)), peer(world.peer()) {
+        peer->sdp = kSipNull;
+    }
+    static Settings with(const Settings& more) {
+        Settings all = kLyncDomain;
+        all.insert(all.end(), more.begin(), more.end());
+        return all;
+    }
+
+    // Requests of that method, and the last of them.
+    std::vector<std::string> requests(const std::string& method) const {
+        std::vector<std::string> all;
+        for (const std::string& one : peer->requests) {
+            if (one.starts_with(method + " ")) all.push_back(one);
+        }
+        return all;
+    }
+    bool sent(const std::string& method, std::size_t count = 1) {
+        return world.until([&] { return requests(method).size() >= count; });
+    }
+    bool told(const std::string& text) {
+        return world.until([&] { return tells(text); });
+    }
+    bool tells(const std::string& text) {
+        for (const std::string& one : world.edge().stanzas) {
+            if (has(one, text)) return true;
+        }
+        return false;
+    }
+
+    // The SIP user calls. The answer.
+    std::string call(const std::string& sdp = kSipNull, const std::string& headers = {},
+                     const std::string& branch = "i1") {
+        const std::string type = sdp.empty() ? "" : "Content-Type: application/sdp\r\n";
+        peer->send_tcp(
+            world.sip_address(),
+            World::request(branch, sdp,
+                           "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n" + headers + type,
+                           "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example", "INVITE"));
+        return final_answer("INVITE");
+    }
+    std::string final_answer(const std::string& method) {
+        const std::size_t before = answers_seen;
+        EXPECT_TRUE(world.until([&] {
+            for (std::size_t i = before; i < peer->responses.size(); ++i) {
+                if (peer->responses[i].starts_with("SIP/2.0 1")) continue;
+                if (has(peer->responses[i], " " + method + "\r\n")) {
+                    answers_seen = i + 1;
+                    return true;
+                }
+            }
+            return false;
+        }));
+        return answers_seen > 0 ? peer->responses[answers_seen - 1] : std::string();
+    }
+    // A request in the dialog that the call of `branch` made.
+    std::string in_call(const std::string& answer, const std::string& method, int cseq,
+                        const std::string& body = {}, const std::string& headers = {},
+                        const std::string& branch = "i1") {
+        return method + " sip:juliet@gw.example SIP/2.0\r\nVia: SIP/2.0/TCP ua.sip.example:5070;" +
+               "branch=z9hG4bK" + method + std::to_string(cseq) +
+               "\r\nMax-Forwards: 70\r\nFrom: <sip:romeo@sip.example>;tag=f" + branch +
+               "\r\nTo: " + header_of(answer, "To") + "\r\nCall-ID: call-" + branch +
+               "\r\nCSeq: " + std::to_string(cseq) + " " + method + "\r\n" + headers +
+               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    }
+    std::string say(const std::string& answer, int cseq, const std::string& text,
+                    const std::string& type = "text/plain; charset=UTF-8") {
+        peer->send_tcp(world.sip_address(),
+                       in_call(answer, "MESSAGE", cseq, text, "Content-Type: " + type + "\r\n"));
+        return final_answer("MESSAGE");
+    }
+    void acknowledge(const std::string& answer, const std::string& sdp = {}) {
+        peer->send_tcp(
+            world.sip_address(),
+            in_call(answer, "ACK", 1, sdp, sdp.empty() ? "" : "Content-Type: application/sdp\r\n"));
+        world.pass(100ms);
+    }
+    // A request of the SIP user in the dialog that the INVITE of ours has made.
+    std::string in_ours(const std::string& invite, const std::string& method, int cseq,
+                        const std::string& body = {}, const std::string& headers = {}) {
+        return method + " sip:juliet@gw.example SIP/2.0\r\nVia: SIP/2.0/TCP ua.sip.example:5070;" +
+               "branch=z9hG4bKo" + method + std::to_string(cseq) +
+               "\r\nMax-Forwards: 70\r\nFrom: " + header_of(invite, "To") +
+               ";tag=peer\r\nTo: " + header_of(invite, "From") +
+               "\r\nCall-ID: " + header_of(invite, "Call-ID") +
+               "\r\nCSeq: " + std::to_string(cseq) + " " + method + "\r\n" + headers +
+               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    }
+    std::size_t open() const { return world.count(Counter::kSessionsOpen); }
+
+    World world;
+    std::unique_ptr<SipPhone> peer;
+    std::size_t answers_seen = 0;
+};
+
+std::string state(const std::string& name) {
+    return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' type='chat' id='" +
+           name + "'><" + name + " xmlns='http://jabber.org/protocol/chatstates'/></message>";
+}
+
+// SESS-1, SESS-3, SESS-40..42.
+TEST(Session, ATextOpensItAndGoesInItsDialog) {
+    Scene scene;
+    ASSERT_TRUE(
+        scene.world.give(World::message("m1", "hello", "juliet", "chat", "<thread>t-1</thread>")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    const std::string invite = scene.requests("INVITE").at(0);
+    EXPECT_TRUE(has(invite, "m=message 5060 "));
+    EXPECT_TRUE(has(invite, "sip null"));
+    EXPECT_EQ(header_of(invite, "Call-ID"), "t-1");
+    EXPECT_FALSE(header_of(invite, "Contact").empty());
+    EXPECT_FALSE(header_of(invite, "Ms-Conversation-ID").empty());
+    EXPECT_EQ(scene.requests("ACK").size(), 1u);
+    const std::string message = scene.requests("MESSAGE").at(0);
+    EXPECT_EQ(header_of(message, "Call-ID"), "t-1");
+    EXPECT_EQ(tag_of(header_of(message, "To")), "peer");
+    EXPECT_EQ(header_of(message, "From"), header_of(invite, "From"));
+    EXPECT_EQ(header_of(message, "CSeq"), "2 MESSAGE");
+    EXPECT_TRUE(message.starts_with("MESSAGE sip:romeo@10.99.0.1:5070;transport=tcp "));
+    EXPECT_TRUE(message.ends_with("\r\n\r\nhello"));
+    ASSERT_TRUE(scene.world.give(World::message("m2", "again")));
+    ASSERT_TRUE(scene.sent("MESSAGE", 2));
+    EXPECT_EQ(header_of(scene.requests("MESSAGE").at(1), "CSeq"), "3 MESSAGE");
+    EXPECT_EQ(scene.requests("INVITE").size(), 1u);
+    EXPECT_EQ(scene.open(), 1u);
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.world.count(Counter::kMessagesX2sDelivered), 2u);
+}
+
+// RCPT-3: the 200 is of the user agent itself.
+TEST(Session, A200IsAReceiptAndA202IsNone) {
+    Scene scene;
+    const std::string asks = "<request xmlns='urn:xmpp:receipts'/>";
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello", "juliet", "chat", asks)));
+    ASSERT_TRUE(scene.told("<received xmlns='urn:xmpp:receipts' id='m1'/>"));
+    scene.peer->answer = [](const sip::Message&) { return 202; };
+    ASSERT_TRUE(scene.world.give(World::message("m2", "again", "juliet", "chat", asks)));
+    ASSERT_TRUE(scene.sent("MESSAGE", 2));
+    scene.world.pass(1s);
+    EXPECT_FALSE(scene.tells("id='m2'/>"));
+}
+
+// SESS-4.
+TEST(Session, WhatWaitsForTheAnswerIsBoundedAndEachTextHasItsOwnError) {
+    Scene scene;
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    for (int i = 0; i < 21; ++i) {
+        ASSERT_TRUE(scene.world.give(World::message("m" + std::to_string(i), std::to_string(i))));
+    }
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 1u);
+    EXPECT_TRUE(scene.tells("id='m20'"));
+    ASSERT_TRUE(scene.world.until([&] { return scene.world.edge().stanzas.size() == 21; }));
+    EXPECT_EQ(scene.requests("MESSAGE").size(), 0u);
+    EXPECT_EQ(scene.open(), 0u);
+    EXPECT_EQ(scene.world.count(Counter::kMessagesX2sRefused), 21u);
+}
+
+TEST(Session, ARefusedInviteIsItsTextsError) {
+    Scene scene;
+    scene.peer->answer = [](const sip::Message&) { return 480; };
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(scene.told("<recipient-unavailable"));
+    EXPECT_EQ(scene.open(), 0u);
+    EXPECT_EQ(scene.requests("INVITE").size(), 1u);
+}
+
+// SESS-5.
+TEST(Session, WithoutSessionsOverThereTextsGoOneByOneForAnHour) {
+    Scene scene;
+    scene.peer->answer = [](const sip::Message& request) {
+        return request.method == sip::Method::kInvite ? 488 : 200;
+    };
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    const std::string message = scene.requests("MESSAGE").at(0);
+    EXPECT_EQ(header_of(message, "To"), "<sip:romeo@sip.example>");
+    EXPECT_TRUE(message.ends_with("\r\n\r\nhello"));
+    ASSERT_TRUE(scene.world.give(World::message("m2", "again")));
+    ASSERT_TRUE(scene.sent("MESSAGE", 2));
+    EXPECT_EQ(scene.requests("INVITE").size(), 1u);
+    scene.world.pass(61min);
+    ASSERT_TRUE(scene.world.give(World::message("m3", "later")));
+    ASSERT_TRUE(scene.sent("INVITE", 2));
+    // It was no better: the next one tries again.
+    scene.peer->answer = [](const sip::Message& request) {
+        return request.method == sip::Method::kInvite ? 488 : 405;
+    };
+    ASSERT_TRUE(scene.sent("MESSAGE", 3));
+    ASSERT_TRUE(scene.world.give(World::message("m4", "no")));
+    ASSERT_TRUE(scene.told("id='m4'"));
+    ASSERT_TRUE(scene.world.give(World::message("m5", "no")));
+    ASSERT_TRUE(scene.sent("INVITE", 3));
+}
+
+TEST(Session, A200WithoutADescriptionOfMessagesIsEnded) {
+    Scene scene;
+    scene.peer->sdp = kAudio;
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(scene.sent("BYE"));
+    EXPECT_EQ(scene.requests("ACK").size(), 1u);
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_EQ(header_of(scene.requests("MESSAGE").at(0), "To"), "<sip:romeo@sip.example>");
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.open(), 0u);
+}
+
+// SESS-45.
+TEST(Session, ADialogThatIsForgottenIsMadeAnewOnceAndNothingIsLost) {
+    Scene scene;
+    ASSERT_TRUE(scene.world.give(World::message("m1", "one")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    bool dead = true;
+    scene.peer->answer = [&dead](const sip::Message& request) {
+        if (request.method == sip::Method::kInvite) dead = false;
+        return dead ? 481 : 200;
+    };
+    ASSERT_TRUE(scene.world.give(World::message("m2", "two")));
+    ASSERT_TRUE(scene.sent("INVITE", 2));
+    ASSERT_TRUE(scene.sent("MESSAGE", 3));
+    EXPECT_TRUE(scene.requests("MESSAGE").at(2).ends_with("\r\n\r\ntwo"));
+    scene.world.pass(1s);
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());
+    scene.peer->answer = [](const sip::Message& request) {
+        return request.method == sip::Method::kMessage ? 481 : 200;
+    };
+    ASSERT_TRUE(scene.world.give(World::message("m3", "three")));
+    ASSERT_TRUE(scene.told("<item-not-found"));
+    EXPECT_EQ(scene.requests("MESSAGE").size(), 5u);
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 1u);
+}
+
+// SESS-10, SESS-11, SESS-3.
+TEST(Session, TheSipUserCallsAndTheyTalk) {
+    Scene scene;
+    const std::string answer = scene.call();
+    ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << answer;
+    EXPECT_TRUE(has(answer, "m=message"));
+    EXPECT_FALSE(header_of(answer, "Contact").empty());
+    scene.acknowledge(answer);
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());  // CS-12
+    EXPECT_TRUE(scene.say(answer, 2, "hello", "text/plain; charset=UTF-8;msgr=WAA")
+                    .starts_with("SIP/2.0 200 "));
+    const std::string stanza = scene.world.edge().stanzas.at(0);
+    EXPECT_TRUE(has(stanza, "<body>hello</body>"));
+    EXPECT_TRUE(has(stanza, "type='chat'"));
+    EXPECT_TRUE(has(stanza, "<thread>call-i1</thread>"));
+    EXPECT_TRUE(has(stanza, "<active xmlns='http://jabber.org/protocol/chatstates'/>"));  // CS-7
+    // The answer goes in the same dialog.
+    ASSERT_TRUE(scene.world.give(World::message("m1", "welcome")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_TRUE(scene.requests("INVITE").empty());
+    EXPECT_EQ(header_of(scene.requests("MESSAGE").at(0), "Call-ID"), "call-i1");
+    // SESS-2: to the resource that has written.
+    EXPECT_TRUE(scene.say(answer, 3, "fine").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(scene.world.edge().stanzas.back(), "to='juliet@xmpp.example/balcony'"));
+    // He has answered without a state, so he gets none (CS-7).
+    EXPECT_FALSE(has(scene.world.edge().stanzas.back(), "<active"));
+}
+
+TEST(Session, AnInviteWithoutAnOfferGetsOurs) {
+    Scene scene;
+    const std::string answer = scene.call("");
+    EXPECT_TRUE(has(answer, "m=message"));
+    scene.acknowledge(answer, kSipNull);
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    // What they answer must be of messages.
+    Scene other;
+    other.acknowledge(other.call(""), kAudio);
+    ASSERT_TRUE(other.sent("BYE"));
+}
+
+// features.md G15, SESS-11, SESS-12.
+TEST(Session, WhatIsNoSessionOfMessagesIsRefusedAtOnce) {
+    Scene scene;
+    EXPECT_TRUE(scene.call(kAudio, {}, "a1").starts_with("SIP/2.0 488 "));
+    EXPECT_TRUE(scene.call("nonsense", {}, "a2").starts_with("SIP/2.0 400 "));
+    EXPECT_TRUE(scene.call(kSipNull, "Replaces: x;to-tag=1;from-tag=2\r\n", "a3")
+                    .starts_with("SIP/2.0 403 "));
+    EXPECT_TRUE(scene.call(kSipNull, "Session-Expires: 30\r\n", "a4").starts_with("SIP/2.0 422 "));
+    EXPECT_EQ(scene.open(), 0u);
+    // One of several lines is enough.
+    const std::string both = scene.call(kAudio + "m=message 5060 sip null\r\n", {}, "a5");
+    EXPECT_TRUE(both.starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(both, "m=audio 0 "));
+    EXPECT_EQ(scene.world.count(Counter::kSessionsRefused), 4u);
+}
+
+// SESS-44, SESS-43.
+TEST(Session, TypingBothWays) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    ASSERT_TRUE(scene.world.give(state("composing")));
+    ASSERT_TRUE(scene.sent("INFO"));
+    EXPECT_TRUE(has(scene.requests("INFO").at(0), "<KeyboardActivity><status status=\"type\""));
+    ASSERT_TRUE(scene.world.give(state("paused")));
+    ASSERT_TRUE(scene.sent("INFO", 2));
+    EXPECT_TRUE(has(scene.requests("INFO").at(1), "status=\"idle\""));
+    const std::string type =
+        "<?xml version=\"1.0\"?><KeyboardActivity><status status=\"type\" /></KeyboardActivity>";
+    scene.peer->send_tcp(
+        scene.world.sip_address(),
+        scene.in_call(answer, "INFO", 2, type, "Content-Type: application/xml\r\n"));
+    EXPECT_TRUE(scene.final_answer("INFO").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.tells("<composing xmlns='http://jabber.org/protocol/chatstates'/>"));
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_call(answer, "INFO", 3, "what?", "Content-Type: text/x\r\n"));
+    EXPECT_TRUE(scene.final_answer("INFO").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.say(answer, 4, "x", "text/x-msmsgsinvite").starts_with("SIP/2.0 488 "));
+    EXPECT_TRUE(scene.say(answer, 5, "x", "text/rtf").starts_with("SIP/2.0 415 "));
+}
+
+// SESS-7, CS-5.
+TEST(Session, EitherMayLeave) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    ASSERT_TRUE(scene.world.give(state("composing")));
+    ASSERT_TRUE(scene.sent("INFO"));
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 2));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.tells("<gone xmlns='http://jabber.org/protocol/chatstates'/>"));
+    EXPECT_EQ(scene.open(), 0u);
+    // What he writes then opens another.
+    ASSERT_TRUE(scene.world.give(World::message("m1", "wait")));
+    ASSERT_TRUE(scene.sent("INVITE"));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    ASSERT_TRUE(scene.world.give(state("gone")));
+    ASSERT_TRUE(scene.sent("BYE"));
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.open(), 0u);
+    // SIP-22: and what comes in it now is in no dialog.
+    const std::string invite = scene.requests("INVITE").at(0);
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_ours(invite, "MESSAGE", 5, "x", "Content-Type: text/plain\r\n"));
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 481 "));
+}
+
+// SESS-8.
+TEST(Session, TenMinutesOfSilenceEndIt) {
+    Scene scene;
+    scene.acknowledge(scene.call());
+    scene.world.pass(9min);
+    ASSERT_TRUE(scene.world.give(World::message("m1", "still here")));
+    scene.world.pass(9min);
+    EXPECT_TRUE(scene.requests("BYE").empty());
+    scene.world.pass(2min);
+    EXPECT_EQ(scene.requests("BYE").size(), 1u);
+    EXPECT_EQ(scene.open(), 0u);
+}
+
+// RFC 3261 13.3.1.4.
+TEST(Session, WithoutAnAckItIsEnded) {
+    Scene scene;
+    ASSERT_TRUE(scene.call().starts_with("SIP/2.0 200 "));
+    ASSERT_TRUE(scene.world.give(World::message("m1", "waits")));
+    scene.world.pass(10s);
+    EXPECT_TRUE(scene.requests("MESSAGE").empty());
+    ASSERT_TRUE(scene.sent("BYE"));
+    ASSERT_TRUE(scene.sent("INVITE"));  // what has waited goes by a session of ours
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_EQ(scene.requests("MESSAGE").size(), 1u);
+}
+
+// RFC 4028.
+TEST(Session, WhoAsksForATimerRefreshesItOrItEnds) {
+    Scene scene;
+    const std::string answer = scene.call(kSipNull, "Supported: timer\r\nSession-Expires: 120\r\n");
+    EXPECT_EQ(header_of(answer, "Session-Expires"), "120;refresher=uac");
+    scene.acknowledge(answer);
+    scene.world.pass(100s);
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_call(answer, "UPDATE", 2, {},
+                                       "Supported: timer\r\nSession-Expires: 120\r\n"
+                                       "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"));
+    EXPECT_TRUE(scene.final_answer("UPDATE").starts_with("SIP/2.0 200 "));
+    scene.world.pass(100s);
+    EXPECT_EQ(scene.open(), 1u);
+    scene.world.pass(30s);
+    EXPECT_EQ(scene.requests("BYE").size(), 1u);
+}
+
+// SESS-12: the same answer, whatever it says of holding.
+TEST(Session, ANewOfferInItIsAnswered) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_call(answer, "INVITE", 2, kSipNull + "a=inactive\r\n",
+                                       "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+                                       "Content-Type: application/sdp\r\n"));
+    const std::string again = scene.final_answer("INVITE");
+    EXPECT_TRUE(again.starts_with("SIP/2.0 200 "));
+    EXPECT_EQ(again.substr(again.find("v=0")), answer.substr(answer.find("v=0")));
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_call(answer, "INVITE", 3, kAudio,
+                                       "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+                                       "Content-Type: application/sdp\r\n"));
+    EXPECT_TRUE(scene.final_answer("INVITE").starts_with("SIP/2.0 488 "));
+    EXPECT_EQ(scene.open(), 1u);
+}
+
+// features.md G4, SESS-41.
+TEST(Session, ATextInTheInviteIsNeitherLostNorTwice) {
+    Scene scene;
+    // "hello"
+    const std::string first =
+        "ms-text-format: text/plain; charset=UTF-8;msgr=WAA;ms-body=aGVsbG8=\r\n";
+    const std::string answer = scene.call(kSipNull, first);
+    ASSERT_TRUE(answer.starts_with("SIP/2.0 200 "));
+    EXPECT_EQ(header_of(answer, "Supported"), "ms-text-format");
+    ASSERT_EQ(scene.world.edge().stanzas.size(), 1u);
+    EXPECT_TRUE(has(scene.world.edge().stanzas[0], "<body>hello</body>"));
+    // Where it can't arrive, the call doesn't either, and nobody believes that it has.
+    Scene other;
+    other.world.edge().fault = link::Fault::kUnreachable;
+    const std::string refusal = other.call(kSipNull, first);
+    EXPECT_FALSE(refusal.starts_with("SIP/2.0 2")) << refusal;
+    EXPECT_EQ(other.open(), 0u);
+    // What is not read is not said to be.
+    Scene third;
+    const std::string unread =
+        third.call(kSipNull, "ms-text-format: text/rtf;ms-body=aGVsbG8=\r\n");
+    ASSERT_TRUE(unread.starts_with("SIP/2.0 200 "));
+    EXPECT_EQ(header_of(unread, "Supported"), "");
+}
+
+// SESS-6.
+TEST(Session, OfTwoThatCrossOneSendsAndTheOtherEndsSoon) {
+    Scene scene;
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(scene.world.give(
+        World::message("m1", "hello", "juliet", "chat", "<thread>z-later</thread>")));
+    ASSERT_TRUE(scene.sent("INVITE"));
+    scene.peer->answer = [](const sip::Message&) { return 200; };
+    const std::string answer = scene.call();  // call-i1 is smaller than z-later
+    scene.acknowledge(answer);
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_EQ(header_of(scene.requests("MESSAGE").at(0), "Call-ID"), "call-i1");
+}
+
+// SIP-22, SEC-1: who knows half of a dialog is not in it.
+TEST(Session, ForgedRequestsAreInNoDialog) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    std::string forged = scene.in_call(answer, "MESSAGE", 2, "x", "Content-Type: text/plain\r\n");
+    forged.replace(forged.find(";tag=fi1"), 8, ";tag=fi2");
+    scene.peer->send_tcp(scene.world.sip_address(), forged);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 481 "));
+    // Another sender in the same dialog: it is its own two users' all the same.
+    forged = scene.in_call(answer, "MESSAGE", 3, "x", "Content-Type: text/plain\r\n");
+    forged.replace(forged.find("<sip:romeo@"), 11, "<sip:mercu@");
+    scene.peer->send_tcp(scene.world.sip_address(), forged);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(scene.world.edge().stanzas.back(), "from='romeo@sip.example'"));
+}
+
+// Only so many at a time of one pair.
+TEST(Session, CallsOfOnePairAreBounded) {
+    Scene scene;
+    for (int i = 0; i < kSessionsOfPair; ++i) {
+        EXPECT_TRUE(scene.call(kSipNull, {}, "c" + std::to_string(i)).starts_with("SIP/2.0 200 "));
+    }
+    EXPECT_TRUE(scene.call(kSipNull, {}, "c9").starts_with("SIP/2.0 486 "));
+    EXPECT_EQ(scene.open(), std::size_t{kSessionsOfPair});
+}
+
+// A process that ends says so.
+TEST(Session, DrainingEndsThem) {
+    Scene scene;
+    scene.acknowledge(scene.call());
+    scene.world.gateway().drain();
+    ASSERT_TRUE(scene.sent("BYE"));
+    EXPECT_TRUE(scene.world.until([&] { return scene.world.gateway().drained(); }));
+}
+
+}  // namespace
+}  // namespace fedgate::gateway
