@@ -319,7 +319,8 @@ private:
     [[nodiscard]] Session* find_session(const sip::Message& request);
     [[nodiscard]] Session* session_of(const Conversation&);
     [[nodiscard]] bool read_parties(const Session&, RequestCall&);
-    [[nodiscard]] Session* make_session(Conversation&, Handle<Conversation>);
+    [[nodiscard]] Session* make_session(Conversation&, Handle<Conversation>, const AddressView& sip,
+                                        const AddressView& xmpp);
     void take_place(Session&, Conversation&);
     void leave(Session&);
     void free(Session&);

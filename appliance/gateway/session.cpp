@@ -69,11 +69,10 @@ Session* Gateway::Engine::session_of(const Conversation& conversation) {
     return sessions_.find(conversation.session);
 }
 
-// Its two users, by its own dialog and not by what a request says. False: the rules know them no
-// longer.
+// Its two users. False: the rules know them no longer.
 bool Gateway::Engine::read_parties(const Session& session, RequestCall& call) {
-    const Bytes from = session.dialog->remote_uri();
-    const Bytes to = session.dialog->local_uri();
+    const Bytes from = session.sip_uri();
+    const Bytes to = session.xmpp_uri();
     const auto work_out = [this](Bytes first, Bytes second, Parties& parties, Sink& memory) {
         return read_parties(first, second, parties, memory);
     };
@@ -88,13 +87,24 @@ bool Gateway::Engine::read_parties(const Session& session, RequestCall& call) {
     return read_parties(from, to, call, memory);
 }
 
-Session* Gateway::Engine::make_session(Conversation& conversation, Handle<Conversation> handle) {
+Session* Gateway::Engine::make_session(Conversation& conversation, Handle<Conversation> handle,
+                                       const AddressView& sip, const AddressView& xmpp) {
     if (conversation.sessions >= kSessionsOfPair) return nullptr;
+    char memory[2 * kUriBytes];
+    Sink names{MutableBytes(memory)};
+    write_aor(sip, names);
+    const std::size_t sip_uri_bytes = names.size();
+    write_sender_uri(xmpp, names);
+    FEDGATE_CHECK(!names.overflowed());
+    Block block = blocks_.copy({names.written()});
+    if (!block) return nullptr;
     Handle<Session> self;
     Session* const session = sessions_.make(self, *this);
     if (session == nullptr) return nullptr;
     count(Counter::kSessionsOpen);
     session->self = self;
+    session->names = std::move(block);
+    session->sip_uri_bytes = static_cast<std::uint16_t>(sip_uri_bytes);
     session->conversation = handle;
     session->counted = true;
     session->used_at = now();
@@ -163,7 +173,7 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     fault = LocalFault::kNoNextHop;
     if (!who.good) return false;  // the rules have changed
     fault = LocalFault::kOverload;
-    Session* const session = make_session(conversation, first.conversation);
+    Session* const session = make_session(conversation, first.conversation, who.to, who.from);
     if (session == nullptr) return false;
     SipRoute& route = agent_.route_of(*who.domain);
     char names_memory[4 * kUriBytes];
@@ -240,6 +250,7 @@ void Gateway::Engine::on_invite_done(ClientRequest& request, const sip::Message*
     session->invite = nullptr;
     const Handle<Conversation> handle = session->conversation;
     const bool wanted = session->state == Session::State::kInviting;
+    const bool waited_for = session->sends;
     std::uint16_t status = response != nullptr ? response->status : std::uint16_t{0};
     if (status / 100 == 2) {
         const bool usable = confirm(*session, request, *response);
@@ -253,14 +264,13 @@ void Gateway::Engine::on_invite_done(ClientRequest& request, const sip::Message*
         } else {
             free(*session);
         }
-        if (!wanted) return;
         status = 488;  // SESS-5
         response = nullptr;
     } else {
         agent_.release(request);
         free(*session);
-        if (!wanted) return go_on(handle);
     }
+    if (!wanted || !waited_for) return go_on(handle);
     Conversation* const conversation = conversations_.find(handle);
     if (conversation == nullptr) return;
     if (fault == LocalFault::kInDoubt) fault = LocalFault::kTimeout;  // no text was sent
@@ -317,7 +327,7 @@ void Gateway::Engine::send_ack(const Session& session, std::uint32_t cseq) {
 }
 
 const rules::SipDomain* Gateway::Engine::domain_of(const Session& session) {
-    const auto uri = sip::parse_uri(session.dialog->remote_uri());
+    const auto uri = sip::parse_uri(session.sip_uri());
     Address user;
     if (!uri || read_uri(*uri, user) != AddressFault::kNone) return nullptr;
     return rules_->sip_domain(user.domain_ascii);
@@ -354,6 +364,8 @@ void Gateway::Engine::on_success_again(const sip::Message& response) {
     if (other == nullptr) return;
     count(Counter::kSessionsOpen);
     other->self = self;
+    other->names = blocks_.copy({session->names.bytes()});
+    other->sip_uri_bytes = other->names ? session->sip_uri_bytes : std::uint16_t{0};
     other->dialog.emplace(std::move(*dialog));
     // Not the one that is found by our tag.
     other->by_call = session_key(response.call_id, to->tag);
@@ -499,7 +511,7 @@ bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call
     std::size_t taken = 0;
     if (const std::uint16_t status = judge_offer(request, headers, taken); status != 0)
         return refuse_with({status, {}}, headers.written());
-    Session* const session = make_session(*conversation, handle);
+    Session* const session = make_session(*conversation, handle, call.from, call.to);
     if (session == nullptr) {
         const bool busy = conversation->sessions >= kSessionsOfPair;
         return refuse_with(busy ? SipAnswer{486, {}} : SipAnswer{503, {}, kDownSeconds});
@@ -561,8 +573,9 @@ void Gateway::Engine::accept(Session& session, const Origin& origin, Bytes sdp, 
     Sink headers{MutableBytes(header_memory)};
     const rules::SipDomain* const domain = domain_of(session);
     if (domain != nullptr) {
-        const Bytes uri = session.dialog->local_uri();
-        agent_.write_contact(headers, uri.substr(4, uri.find('@') - 4), agent_.route_of(*domain));
+        const Bytes uri = session.xmpp_uri();
+        const Bytes user = uri.substr(4, uri.find('@') - 4);  // behind "sip:"
+        agent_.write_contact(headers, user, agent_.route_of(*domain));
     }
     sip::write_allow(headers, kInSession);
     if (has_text) sip::write_header(headers, sip::HeaderName::kSupported, "ms-text-format");

@@ -66,6 +66,12 @@ struct Session final : private TimerOwner {
     sip::SdpVersion sdp;
     Block held;  // kHeld: our description, for the 2xx
 
+    // Whose it is: SIP URIs of the two that were judged when it began. What From and To of the
+    // dialog say may be others.
+    [[nodiscard]] Bytes sip_uri() const { return names.bytes().substr(0, sip_uri_bytes); }
+    [[nodiscard]] Bytes xmpp_uri() const { return names.bytes().substr(sip_uri_bytes); }
+    Block names;
+    std::uint16_t sip_uri_bytes = 0;
     // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
     [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
     [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }

@@ -492,6 +492,25 @@ TEST(Session, ForgedRequestsAreInNoDialog) {
     EXPECT_TRUE(has(scene.world.edge().stanzas.back(), "from='romeo@sip.example'"));
 }
 
+// Whom it is for says the Request-URI, which the policy has judged; To may say anything.
+TEST(Session, ToOfAnInviteNamesNobody) {
+    Scene scene;
+    std::string invite =
+        World::request("i1", kSipNull,
+                       "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+                       "Content-Type: application/sdp\r\n",
+                       "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example", "INVITE");
+    const std::string to = "To: <sip:juliet@xmpp.example>";
+    invite.replace(invite.find(to), to.size(),
+                   "To: <sip:nurse:" + std::string(3'000, 'p') + "@xmpp.example>");
+    scene.peer->send_tcp(scene.world.sip_address(), invite);
+    const std::string answer = scene.final_answer("INVITE");
+    ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << answer.substr(0, 200);
+    scene.acknowledge(answer);
+    EXPECT_TRUE(scene.say(answer, 2, "hello").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(scene.world.edge().stanzas.at(0), "to='juliet@xmpp.example'"));
+}
+
 // Only so many at a time of one pair.
 TEST(Session, CallsOfOnePairAreBounded) {
     Scene scene;
