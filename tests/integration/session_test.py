@@ -1,0 +1,213 @@
+"""Sessions of the Lync dialect (SESS-*) between a real Prosody and sipp, which plays the scenarios of
+tests/scenario/lync. In one world: each pool of SIP users that answers in its own way has a domain.
+
+SESSION_PART=killed session_test.py: that part alone.
+"""
+import asyncio
+import itertools
+import os
+import unittest
+
+from harness.dns import server_records
+from harness.fedgate import Fedgate
+from harness.lync import Lync
+from harness.world import JULIET, SIP_DOMAIN, PeerTest, World
+from harness.xmpp_client import body_of
+
+STATES = "{http://jabber.org/protocol/chatstates}"
+ACTIVE = f"<active xmlns='{STATES[1:-1]}'/>"
+RECEIVED = "{urn:xmpp:receipts}received"
+THREAD = "{jabber:client}thread"
+# How each pool answers, by the first label of its domain.
+POOLS = {
+    "loses": ("uas_loses", None), "closes": ("uas_closes", None), "forks": ("uas_forks", None),
+    "away": ("uas_refuses", None), "old": ("uas_refuses", "488 Not Acceptable Here"),
+    "begins": (None, None), "leaves": (None, None), "picky": ("uas_refuses_text", None), "dies": ("uas_accepts", None),
+}
+
+
+def domain_of(pool):
+    return f"{pool}.{SIP_DOMAIN}"
+
+
+def romeo_of(pool):
+    return f"romeo@{domain_of(pool)}"
+
+
+class LyncWorld(World):
+    """juliet at a Prosody, a Lync over TLS with romeo, and the pools."""
+
+    def __init__(self, directory):
+        super().__init__(directory, agent=Lync(directory / "lync", "tls", "uas_conversation"),
+                         domain_keys={"profile": "lync"})
+        self.pools = {name: Lync(directory / name, "tcp", answer, status, domain_of(name))
+                      for name, (answer, status) in POOLS.items()}
+        self.ids = itertools.count(1)
+
+    def make_fedgate(self, directory, binaries, certificate, *rest):
+        names = [SIP_DOMAIN, *map(domain_of, POOLS)]
+        return Fedgate(directory, binaries, self.authority.issue(*names, label="fedgate"), *rest)
+
+    def more_records(self):
+        return [line for name in POOLS for line in server_records(domain_of(name), self.fedgate.address)]
+
+    async def start_sip(self):
+        for name, pool in self.pools.items():
+            await pool.start()
+            self.fedgate.keys |= {f"domain/{domain_of(name)}/next_hop": pool.uri,
+                                  f"domain/{domain_of(name)}/profile": "lync"}
+        return await super().start_sip()
+
+    async def stop_people(self):
+        await super().stop_people()
+        for pool in self.pools.values():
+            await pool.stop()
+
+    def say(self, to, content):
+        """juliet sends this; returns its id."""
+        unique = f"j{next(self.ids)}"
+        self.juliet.send(f"<message to='{to}' type='chat' id='{unique}'>{content}</message>")
+        return unique
+
+    async def chat_state(self, who, name):
+        return await self.juliet.wait_for(
+            lambda s: s.get("from", "").startswith(who) and s.find(STATES + name) is not None and not body_of(s),
+            f"that {who} is {name}")
+
+
+class Sessions(PeerTest):
+    async def test_all(self):
+        world = await self.world(of=LyncWorld)
+        await self.side_by_side(world, (
+            self.xmpp_begins, self.forgotten_in_the_middle, self.killed, self.sip_closes, self.forked, self.away,
+            self.old, self.text_refused, self.xmpp_leaves, self.sip_begins, self.refusals))
+
+    async def side_by_side(self, world, parts):
+        parts = [part for part in parts if os.environ.get("SESSION_PART", part.__name__) == part.__name__]
+        results = await asyncio.gather(*(part(world) for part in parts), return_exceptions=True)
+        if any(results):
+            print(*filter(None, results), *(f"{name}:\n{pool.told()}" for name, pool in
+                                            ({"main": world.agent} | world.pools).items()),
+                  world.logs(), sep="\n\n", flush=True)
+        for part, result in zip(parts, results):
+            with self.subTest(part.__name__):
+                if result:
+                    raise result
+
+    async def xmpp_begins(self, world):  # SESS-1, SESS-3, SESS-40..SESS-44, RCPT-3, CS-6, CS-8; over TLS
+        lync, romeo = world.agent, f"romeo@{SIP_DOMAIN}"
+        asked = world.say(romeo, f"<body>Good morrow</body><thread>t1</thread>{ACTIVE}"
+                                 "<request xmlns='urn:xmpp:receipts'/>")
+        await lync.wait_for_body("Good morrow")
+        receipt = await world.juliet.wait_for(lambda s: s.find(RECEIVED) is not None, "the receipt")
+        self.assertEqual(receipt.find(RECEIVED).get("id"), asked)
+        await world.chat_state(romeo, "composing")
+        stanza = await world.juliet.wait_for_body("Pardon?")
+        self.assertEqual((stanza.get("type"), stanza.findtext(THREAD)), ("chat", "t1"))
+        self.assertIsNotNone(stanza.find(STATES + "active"))
+        world.say(romeo, f"<composing xmlns='{STATES[1:-1]}'/>")
+        typing = await lync.wait_for_request("INFO")
+        self.assertIn('<status status="type" />', typing.body)
+        world.say(romeo, f"<body>I said: morrow</body>{ACTIVE}<request xmlns='urn:xmpp:receipts'/>")
+        await lync.wait_for_body("I said: morrow")    # 202: no receipt
+        world.say(romeo, f"<gone xmlns='{STATES[1:-1]}'/>")
+        await lync.wait_for_request("BYE")
+        invite, = lync.heard("INVITE")
+        self.assertIn("m=message 5060 sip null\r\na=accept-types:text/plain multipart/alternative text/html\r\n",
+                      invite.body)
+        self.assertFalse([s for s in world.juliet.received if s.find(RECEIVED) is not None])
+
+    async def forgotten_in_the_middle(self, world):  # SESS-45: nothing lost, nothing twice
+        lync = world.pools["loses"]
+        for body in ("one", "two"):
+            world.say(romeo_of("loses"), f"<body>{body}</body>")
+            await lync.wait_for_body(body)
+        await lync.wait_for_request("INVITE", 2)
+        await lync.wait_for_request("MESSAGE", 3)
+        self.assertEqual([event.body for event in lync.heard("MESSAGE")], ["one", "two", "two"])
+
+    async def killed(self, world):  # SESS-45: another process at the same place
+        lync = world.pools["dies"]
+        world.say(romeo_of("dies"), "<body>before</body>")
+        await lync.wait_for_body("before")
+        await lync.process.kill()
+        lync.messages.unlink()
+        await lync.start()
+        world.say(romeo_of("dies"), "<body>after</body>")
+        await lync.wait_for_request("INVITE")
+        await lync.process.wait_for(
+            lambda: [e for e in lync.events() if not e.is_received and e.first_line.startswith("SIP/2.0 200")],
+            "the session to be accepted")
+        await lync.wait_for_request("MESSAGE", 2)    # 481, then in the new session
+        self.assertEqual({event.body for event in lync.heard("MESSAGE")}, {"after"})
+
+    async def sip_closes(self, world):  # SESS-7, CS-7
+        lync = world.pools["closes"]
+        world.say(romeo_of("closes"), f"<body>first</body>{ACTIVE}")
+        await lync.wait_for_body("first")
+        await world.chat_state(romeo_of("closes"), "gone")
+        world.say(romeo_of("closes"), "<body>second</body>")
+        await lync.wait_for_body("second")
+        self.assertEqual(len(lync.heard("INVITE")), 2)
+
+    async def forked(self, world):  # SESS-13
+        lync = world.pools["forks"]
+        world.say(romeo_of("forks"), "<body>whoever</body>")
+        await lync.wait_for_body("whoever")
+        await lync.wait_for_request("BYE")
+        self.assertEqual((len(lync.heard("ACK")), len(lync.heard("MESSAGE"))), (2, 1))
+
+    async def away(self, world):  # ERR-480
+        refused = world.say(romeo_of("away"), "<body>art thou there?</body>")
+        self.assertEqual(await world.juliet.wait_for_error(refused), ("wait", "recipient-unavailable"))
+
+    async def old(self, world):  # SESS-5: who knows no sessions has the text by itself
+        lync = world.pools["old"]
+        for body in ("lonely", "lonelier"):
+            world.say(romeo_of("old"), f"<body>{body}</body>")
+            await lync.wait_for_body(body)
+        self.assertEqual(len(lync.heard("INVITE")), 1)
+
+    async def text_refused(self, world):  # SESS-45
+        lync = world.pools["picky"]
+        for body in ("odd", "odder"):
+            refused = world.say(romeo_of("picky"), f"<body>{body}</body>")
+            self.assertEqual(await world.juliet.wait_for_error(refused), ("modify", "not-acceptable"))
+        self.assertEqual(len(lync.heard("INVITE")), 1)
+
+    async def xmpp_leaves(self, world):  # SESS-7, SESS-10
+        caller = romeo_of("leaves")
+        call = asyncio.create_task(world.pools["leaves"].call("uac_closed", f"sip:{JULIET}",
+                                                              (world.fedgate.address, 5060)))
+        await world.juliet.wait_for_body("Good night")
+        world.say(caller, f"<gone xmlns='{STATES[1:-1]}'/>")
+        await call
+
+    async def sip_begins(self, world):  # SESS-10, SESS-41, SESS-43, SESS-44
+        caller = romeo_of("begins")
+        call = asyncio.create_task(world.pools["begins"].call("uac_conversation", f"sip:{JULIET}",
+                                                              (world.fedgate.address, 5060)))
+        first = await world.juliet.wait_for_body("Hello, Juliet \U0001f600")
+        second = await world.juliet.wait_for_body("How art thou?")
+        self.assertEqual((first.get("type"), first.findtext(THREAD)), ("chat", second.findtext(THREAD)))
+        world.say(caller, f"<body>Well, and thou?</body>{ACTIVE}")
+        await call
+        await world.chat_state(caller, "gone")
+
+    async def refusals(self, world):  # SESS-11, SESS-12, SESS-46, SIP-18, SIP-19, SIP-22; over TLS
+        lync = Lync(world.directory / "calls", "tls")
+        lync.certificate, lync.ca = world.agent.certificate, world.agent.ca
+        names = ("media", "conference", "cccp", "multiparty", "forged", "mixed", "refresh", "offerless")
+        try:
+            for name in names:
+                await lync.call(f"uac_{name}", f"sip:{JULIET}", world.fedgate.sip,
+                                f"sip:{name}@{SIP_DOMAIN}")
+            for name, body in (("mixed", "text only"), ("refresh", "still here"), ("offerless", "no offer")):
+                stanza = await world.juliet.wait_for_body(body)
+                self.assertTrue(stanza.get("from").startswith(f"{name}@"))
+        finally:
+            await lync.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
