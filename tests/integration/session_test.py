@@ -168,7 +168,7 @@ class Sessions(PeerTest):
             await lync.wait_for_body(body)
         self.assertEqual(len(lync.heard("INVITE")), 1)
 
-    async def text_refused(self, world):  # SESS-45
+    async def text_refused(self, world):  # ERR-406, SESS-45
         lync = world.pools["picky"]
         for body in ("odd", "odder"):
             refused = world.say(romeo_of("picky"), f"<body>{body}</body>")
