@@ -348,6 +348,7 @@ private:
     void write_description(Session&, const sip::Message&, std::size_t taken, Sink&);
     void accept(Session&, const Origin&, Bytes sdp, bool has_text);
     void answer_invite(const Origin&, const SipAnswer&, Bytes headers);
+    [[nodiscard]] bool is_waited_for(const Origin&);
     void accept_session(Session&, Bytes sdp, bool has_text);
     [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&);
     void take_offer(Session&, const sip::Message&, const Origin&);

@@ -189,7 +189,8 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     }
     FEDGATE_CHECK(!names.overflowed());
     const sip::Tag tag = agent_.make_tag(shard_.index());
-    const Bytes thread = first.thread().empty() ? call_id : first.thread();
+    const bool has_thread = !first.thread().empty() && first.thread().size() <= kThreadBytesMax;
+    const Bytes thread = has_thread ? first.thread() : call_id;
     sip::RequestHead head;
     head.method = sip::method_text(sip::Method::kInvite);
     head.uri = envelope.request_uri;
@@ -206,12 +207,12 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
         sip::write_header(out, sip::HeaderName::kPAssertedIdentity, envelope.asserted);
     sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
     write_ms_conversation_id(keys_.make({thread}), out);  // SESS-41
+    session->by_call = session_key(call_id, tag.view());
     write_own_offer(*session, head.via.host, out);
     session->text = blocks_.copy({thread, who.from.jid.resource});
     session->thread_bytes = session->text ? static_cast<std::uint16_t>(thread.size()) : 0;
     session->resource_at = now();
     ClientRequest* request = agent_.make_request(route, RequestKind::kInvite);
-    session->by_call = session_key(call_id, tag.view());
     by_call_.insert(*session);
     if (request == nullptr || out.overflowed() || !agent_.fill(*request, {}, out.written())) {
         if (request != nullptr) agent_.release(*request);
@@ -402,7 +403,11 @@ void Gateway::Engine::fail_waiting(Conversation& conversation, std::uint16_t sta
         }
         request->status = status;
         request->fault = fault;
-        end_text(*request, conversation, response);
+        if (request->kind == RequestKind::kNotice) {
+            on_notice_done(*request, fault);
+        } else {
+            end_text(*request, conversation, response);
+        }
     }
     drop_typing_request(conversation);
 }
@@ -624,8 +629,20 @@ void Gateway::Engine::answer_invite(const Origin& origin, const SipAnswer& verdi
         answer(plain, verdict, headers);
         return go_on(handle);
     }
+    // Who has given up meanwhile has been told 487, or 504. His text arrived.
+    if (!is_waited_for(plain)) {
+        const Handle<Conversation> handle = session->conversation;
+        free(*session);
+        return go_on(handle);
+    }
     const Block sdp = std::move(session->held);
     accept_session(*session, sdp.bytes(), true);
+}
+
+// Nobody says so of another shard's or gateway's: there its end is that no ACK comes.
+bool Gateway::Engine::is_waited_for(const Origin& origin) {
+    return origin.shard != shard_.index() || origin.other_gateway ||
+           agent_.is_waiting(origin.transaction);
 }
 
 void Gateway::Engine::accept_session(Session& session, Bytes sdp, bool has_text) {
@@ -700,6 +717,9 @@ void Gateway::Engine::take_offer(Session& session, const sip::Message& request,
     if (status == 0) status = judge_offer(request, headers, taken);
     if (status != 0) return answer(origin, {status, {}}, headers.written());
     const bool invite = request.method == sip::Method::kInvite;
+    if (invite && session.ack_due != kNever) {  // RFC 3261 14.2: the one before is not over
+        return answer(origin, {500, {}, 5});
+    }
     session.expires = expires;
     session.expires_at = kNever;
     char sdp_memory[4'096];

@@ -167,7 +167,8 @@ void Gateway::Engine::take_session_state(const StanzaCall& call, const Key& pair
 
 void Gateway::Engine::leave_if_gone(Conversation& conversation) {
     Session* const session = session_of(conversation);
-    if (session != nullptr && session->leaving && session->state == Session::State::kOpen) {
+    const bool leaves = session != nullptr && (session->leaving || draining_);
+    if (leaves && session->state == Session::State::kOpen) {
         end_session(*session);
     }
 }

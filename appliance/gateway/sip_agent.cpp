@@ -191,6 +191,12 @@ bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
     sink.append(bytes);
     block.set_size(sink.size());
     request.memory = std::move(block);
+    // It may have been sent before, as another request.
+    request.credentials_bytes = 0;
+    request.challenges = 0;
+    request.next_cseq = false;
+    request.redirected = false;
+    request.hop = ClientRequest::Hop::kPool;
     request.request_begin = static_cast<std::uint32_t>(prefix_bytes);
     request.via_begin = static_cast<std::uint32_t>(via);
     request.via_end = static_cast<std::uint32_t>(via_end);

@@ -267,6 +267,11 @@ public:
         return sip::merge_key(settings_.secret, request);
     }
     void discard(Handle<ServerTransaction>);  // as if it had never been
+    // It has no final answer yet, and may have one.
+    [[nodiscard]] bool is_waiting(Handle<ServerTransaction> handle) {
+        const ServerTransaction* const transaction = transactions_.find(handle);
+        return transaction != nullptr && !transaction->answered;
+    }
     // Once; a transaction that is gone or answered is left alone. `headers`: whole lines, or empty;
     // Record-Route (SIP-16), Allow, Allow-Events and Retry-After are written where they belong. Of
     // a body the type is the last of the headers.

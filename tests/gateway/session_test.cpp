@@ -461,6 +461,54 @@ TEST(Session, ATextInTheInviteIsNeitherLostNorTwice) {
     EXPECT_EQ(header_of(unread, "Supported"), "");
 }
 
+// He has cancelled before it was known whether his text arrives: there is no session, and nothing
+// waits for its ACK.
+TEST(Session, ACallThatWasCancelledTakesNoPlace) {
+    Scene scene;
+    scene.world.edge().at_once = false;
+    const std::string headers =
+        "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+        "ms-text-format: text/plain; charset=UTF-8;ms-body=aGVsbG8=\r\n"
+        "Content-Type: application/sdp\r\n";
+    std::string invite = World::request("i1", kSipNull, headers, "TCP", "sip:juliet@xmpp.example",
+                                        "sip:romeo@sip.example", "INVITE");
+    scene.peer->send_tcp(scene.world.sip_address(), invite);
+    ASSERT_TRUE(scene.world.until([&] { return !scene.world.edge().tickets.empty(); }));
+    std::string cancel = World::request("i1", "", {}, "TCP", "sip:juliet@xmpp.example",
+                                        "sip:romeo@sip.example", "CANCEL");
+    scene.peer->send_tcp(scene.world.sip_address(), cancel);
+    EXPECT_TRUE(scene.final_answer("INVITE").starts_with("SIP/2.0 487 "));
+    scene.world.gateway().on_outcome(
+        {scene.world.edge().tickets[0], link::Fate::kWritten, link::Fault::kNone, false});
+    scene.world.pass(2s);
+    EXPECT_EQ(scene.open(), 0u);
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+}
+
+// The notice of a text that bounced late waits for a call that fails, too (IM-50).
+TEST(Session, ANoticeThatWaitsForARefusedCallEndsWithIt) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    EXPECT_TRUE(scene.say(answer, 2, "hello").starts_with("SIP/2.0 200 "));
+    const std::string stanza = scene.world.edge().stanzas.at(0);
+    const std::size_t id = stanza.find(" id='") + 5;
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 3));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(scene.world.give(World::message("m1", "wait")));
+    ASSERT_TRUE(scene.sent("INVITE"));
+    ASSERT_TRUE(scene.world.give(
+        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" +
+        stanza.substr(id, stanza.find('\'', id) - id) +
+        "'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        "</error></message>"));
+    ASSERT_TRUE(scene.told("id='m1'"));
+    scene.world.pass(11min);
+    EXPECT_EQ(scene.open(), 0u);
+}
+
 // SESS-6.
 TEST(Session, OfTwoThatCrossOneSendsAndTheOtherEndsSoon) {
     Scene scene;
