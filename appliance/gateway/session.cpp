@@ -23,12 +23,29 @@ bool is_sdp(const sip::Message& message) {
     return type && type->is("application", "sdp");
 }
 
-// SESS-12: of a conference, or in place of another dialog.
+// SESS-12: of a conference, or with more than two, as Lync says it: its server's own header fields.
 bool is_conference(const sip::Message& invite) {
     const Bytes contact = invite.value(sip::HeaderName::kContact);
     const auto type = sip::parse_content_type(invite.value(sip::HeaderName::kContentType));
-    return contact.find(";isfocus") != Bytes::npos || (type && type->is("application", "cccp+xml"));
+    if (contact.find(";isfocus") != Bytes::npos || (type && type->is("application", "cccp+xml")))
+        return true;
+    for (const sip::Header& header : invite.headers()) {
+        if (sip::equal_ignoring_case(header.name, "TriggeredInvite") &&
+            sip::equal_ignoring_case(header.value, "TRUE")) {
+            return true;
+        }
+        if (!sip::equal_ignoring_case(header.name, "EndPoints")) continue;
+        Bytes list = header.value;
+        Bytes one;
+        std::size_t people = 0;
+        while (sip::take_item(list, one)) ++people;
+        if (people > 2) return true;
+    }
+    return false;
 }
+
+// [MS-OCER]: what a Lync administrator finds in his log of a call, a file or a conference.
+constexpr std::uint32_t kKindNotRouted = 1027;
 
 // As we wrote it.
 Bytes call_id_of(const ClientRequest& invite) {
@@ -485,8 +502,16 @@ void Gateway::Engine::end_all_sessions() {
 bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call, Bytes to_tag,
                                   const Origin& origin) {
     const auto refuse_with = [&](const SipAnswer& refusal, Bytes headers = {}) {
+        char memory[1'024];
+        Sink lines{MutableBytes(memory)};
+        lines.append(headers);
+        if (refusal.status == 488) {
+            write_diagnostics_public(kKindNotRouted,
+                                     "Only sessions of messages between two are passed on", lines);
+        }
+        FEDGATE_CHECK(!lines.overflowed());
         count(Counter::kSessionsRefused);
-        answer(origin, refusal, headers);
+        answer(origin, refusal, lines.written());
         return true;
     };
     if (!has_sessions(*call.domain)) return refuse_with({488, {}});  // only others' domains have

@@ -313,12 +313,21 @@ TEST(Session, WhatIsNoSessionOfMessagesIsRefusedAtOnce) {
     EXPECT_TRUE(scene.call(kSipNull, "Replaces: x;to-tag=1;from-tag=2\r\n", "a3")
                     .starts_with("SIP/2.0 403 "));
     EXPECT_TRUE(scene.call(kSipNull, "Session-Expires: 30\r\n", "a4").starts_with("SIP/2.0 422 "));
+    for (const std::string group :
+         {"TriggeredInvite: TRUE\r\n",
+          "EndPoints: <sip:romeo@sip.example>, <sip:juliet@xmpp.example>, <sip:x@y.example>\r\n"}) {
+        const std::string refusal = scene.call(kSipNull, group, "g" + std::to_string(group.size()));
+        EXPECT_TRUE(refusal.starts_with("SIP/2.0 488 "));
+        EXPECT_TRUE(header_of(refusal, "ms-diagnostics-public").starts_with("1027;reason="));
+    }
     EXPECT_EQ(scene.open(), 0u);
-    // One of several lines is enough.
-    const std::string both = scene.call(kAudio + "m=message 5060 sip null\r\n", {}, "a5");
+    // One of several lines is enough, and two people are the usual.
+    const std::string both =
+        scene.call(kAudio + "m=message 5060 sip null\r\n",
+                   "EndPoints: <sip:romeo@sip.example>, <sip:juliet@xmpp.example>\r\n", "a5");
     EXPECT_TRUE(both.starts_with("SIP/2.0 200 "));
     EXPECT_TRUE(has(both, "m=audio 0 "));
-    EXPECT_EQ(scene.world.count(Counter::kSessionsRefused), 4u);
+    EXPECT_EQ(scene.world.count(Counter::kSessionsRefused), 6u);
 }
 
 // SESS-44, SESS-43.
