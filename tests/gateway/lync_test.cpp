@@ -63,7 +63,7 @@ TEST(MsConversationId, IsSixteenBytesOfTheThread) {  // SESS-41
     ASSERT_TRUE(line.starts_with("Ms-Conversation-ID: ") && line.ends_with("\r\n")) << line;
     line = line.substr(20, line.size() - 22);
     char bytes[16];
-    EXPECT_EQ(decode_base64(line, bytes), 16u);
+    EXPECT_EQ(fedgate::decode_base64(line, bytes), 16u);
     EXPECT_EQ(bytes[0], 1);
     EXPECT_EQ(bytes[8], 2);
 }
