@@ -37,7 +37,9 @@ void Gateway::Engine::lock_resource(Conversation& conversation, Bytes resource) 
 void Gateway::Engine::unlock_resource(const Key& pair, Bytes resource) {
     const Conversation* const conversation = conversations_.peek(pair);
     Session* const session = conversation != nullptr ? session_of(*conversation) : nullptr;
-    if (session != nullptr && session->resource() == resource) session->resource_at = {};
+    if (session != nullptr && session->resource() == resource) {
+        session->resource_at = now() - kResourceLocked;
+    }
 }
 
 // Is there a way for the first that waits?
@@ -65,7 +67,7 @@ void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest&
         sip::write_request_head(out, head);
         sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
         request.owner = session->self.pack();
-        session->used_at = now();
+        if (request.kind == RequestKind::kMessage) session->used_at = now();
     } else if (request.kind == RequestKind::kInfo ||
                !write_page_front(conversation, request, out)) {
         return on_request_done(request, nullptr, LocalFault::kNoNextHop);

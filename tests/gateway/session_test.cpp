@@ -123,6 +123,22 @@ public:
                "\r\nCSeq: " + std::to_string(cseq) + " " + method + "\r\n" + headers +
                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     }
+    // The answer of the SIP side to a request that it has left waiting.
+    void respond(const std::string& to, const std::string& status, const std::string& body = {}) {
+        std::string answer = "SIP/2.0 " + status + "\r\n";
+        for (const char* name : {"Via", "From", "Call-ID", "CSeq"}) {
+            answer += std::string(name) + ": " + header_of(to, name) + "\r\n";
+        }
+        answer += "To: " + header_of(to, "To") + ";tag=peer\r\n";
+        if (!body.empty()) {
+            answer +=
+                "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+                "Content-Type: application/sdp\r\n";
+        }
+        peer->send_back(answer + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                        body);
+        world.pass(100ms);
+    }
     std::size_t open() const { return world.count(Counter::kSessionsOpen); }
 
     World world;
@@ -391,8 +407,10 @@ TEST(Session, TenMinutesOfSilenceEndIt) {
     ASSERT_TRUE(scene.world.give(World::message("m1", "still here")));
     scene.world.pass(9min);
     EXPECT_TRUE(scene.requests("BYE").empty());
+    ASSERT_TRUE(scene.world.give(state("composing")));
     scene.world.pass(2min);
     EXPECT_EQ(scene.requests("BYE").size(), 1u);
+    EXPECT_TRUE(scene.tells("<gone xmlns='http://jabber.org/protocol/chatstates'/>"));
     EXPECT_EQ(scene.open(), 0u);
 }
 
@@ -534,6 +552,106 @@ TEST(Session, OfTwoThatCrossOneSendsAndTheOtherEndsSoon) {
     EXPECT_EQ(header_of(scene.requests("MESSAGE").at(0), "Call-ID"), "call-i1");
 }
 
+TEST(Session, OfTwoThatCrossOursSendsIfItsCallIdIsTheSmaller) {
+    Scene scene;
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(scene.world.give(
+        World::message("m1", "hello", "juliet", "chat", "<thread>a-first</thread>")));
+    ASSERT_TRUE(scene.sent("INVITE"));
+    scene.acknowledge(scene.call());
+    EXPECT_TRUE(scene.requests("MESSAGE").empty());
+    scene.peer->answer = [](const sip::Message&) { return 200; };
+    scene.respond(scene.requests("INVITE").at(0), "200 OK", kSipNull);
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_EQ(header_of(scene.requests("MESSAGE").at(0), "Call-ID"), "a-first");
+    scene.world.pass(2min);  // theirs is ended
+    EXPECT_EQ(scene.requests("BYE").size(), 1u);
+    EXPECT_EQ(header_of(scene.requests("BYE").at(0), "Call-ID"), "call-i1");
+}
+
+TEST(Session, ACallOfOursThatFailsLeavesTheTextsToTheirs) {
+    Scene scene;
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(scene.world.give(
+        World::message("m1", "hello", "juliet", "chat", "<thread>z-later</thread>")));
+    ASSERT_TRUE(scene.sent("INVITE"));
+    const std::string answer = scene.call();
+    scene.respond(scene.requests("INVITE").at(0), "486 Busy Here");
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());
+    scene.peer->answer = [](const sip::Message&) { return 200; };
+    scene.acknowledge(answer);
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());
+}
+
+// SIP-11: by two ways.
+TEST(Session, OneCallThatComesTwiceIsOne) {
+    Scene scene;
+    scene.acknowledge(scene.call());
+    std::string again =
+        World::request("i1", kSipNull,
+                       "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+                       "Content-Type: application/sdp\r\n",
+                       "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example", "INVITE");
+    again.replace(again.find("z9hG4bKi1"), 9, "z9hG4bKi2");
+    scene.peer->send_tcp(scene.world.sip_address(), again);
+    EXPECT_TRUE(scene.final_answer("INVITE").starts_with("SIP/2.0 482 "));
+    EXPECT_EQ(scene.open(), 1u);
+}
+
+// RFC 3261 12.2.2, 14.2.
+TEST(Session, WhatIsOutOfOrderIsRefused) {
+    Scene scene;
+    const std::string answer = scene.call();
+    const std::string offer = scene.in_call(answer, "INVITE", 2, kSipNull,
+                                            "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+                                            "Content-Type: application/sdp\r\n");
+    scene.peer->send_tcp(scene.world.sip_address(), offer);
+    EXPECT_TRUE(scene.final_answer("INVITE").starts_with("SIP/2.0 500 "));
+    scene.acknowledge(answer);
+    EXPECT_TRUE(scene.say(answer, 7, "seven").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.say(answer, 5, "five").starts_with("SIP/2.0 500 "));
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 1u);
+}
+
+// SEC-1: who speaks for another of our domains.
+TEST(Session, AnotherDomainIsNotInIt) {
+    Scene scene(Settings{{"domain/other.example/next_hop", "sip:10.99.0.1:5070;transport=tcp"}});
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    std::string foreign = scene.in_call(answer, "MESSAGE", 2, "x", "Content-Type: text/plain\r\n");
+    foreign.replace(foreign.find("romeo@sip.example"), 17, "romeo@other.example");
+    scene.peer->send_tcp(scene.world.sip_address(), foreign);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 403 "));
+}
+
+// A thread that is longer than what is kept is none (kThreadBytesMax).
+TEST(Session, AnEndlessThreadIsNotKept) {
+    Scene scene;
+    ASSERT_TRUE(scene.world.give(World::message(
+        "m1", "hello", "juliet", "chat", "<thread>" + std::string(2'000, 't') + "</thread>")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    const std::string invite = scene.requests("INVITE").at(0);
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_ours(invite, "MESSAGE", 1, "hi", "Content-Type: text/plain\r\n"));
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.tells("<thread>" + header_of(invite, "Call-ID") + "</thread>"));
+}
+
+// SESS-9.
+TEST(Session, WhoHasGoneOfflineIsWrittenToAtHisBareAddress) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    ASSERT_TRUE(
+        scene.world.give("<presence from='juliet@xmpp.example/balcony' "
+                         "to='romeo@sip.example' type='unavailable'/>"));
+    EXPECT_TRUE(scene.say(answer, 2, "there?").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(scene.world.edge().stanzas.back(), "to='juliet@xmpp.example'"));
+}
+
 // SIP-22, SEC-1: who knows half of a dialog is not in it.
 TEST(Session, ForgedRequestsAreInNoDialog) {
     Scene scene;
@@ -627,6 +745,17 @@ TEST(Session, DrainingEndsThem) {
     scene.world.gateway().drain();
     ASSERT_TRUE(scene.sent("BYE"));
     EXPECT_TRUE(scene.world.until([&] { return scene.world.gateway().drained(); }));
+    // One that is being opened ends when its texts have gone.
+    Scene other;
+    other.peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(other.world.give(World::message("m1", "hello")));
+    ASSERT_TRUE(other.sent("INVITE"));
+    other.world.gateway().drain();
+    other.peer->answer = [](const sip::Message&) { return 200; };
+    other.respond(other.requests("INVITE").at(0), "200 OK", kSipNull);
+    ASSERT_TRUE(other.sent("MESSAGE"));
+    ASSERT_TRUE(other.sent("BYE"));
+    EXPECT_TRUE(other.world.until([&] { return other.world.gateway().drained(); }));
 }
 
 }  // namespace
