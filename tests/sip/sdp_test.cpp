@@ -83,11 +83,11 @@ TEST(Sdp, TheExampleOfMsrp) {  // RFC 4975 8
 
 TEST(Sdp, AttributesOfMsrpOverOtherConnections) {  // RFC 4145, RFC 6135
     Sdp sdp;
-    ASSERT_TRUE(parse_sdp(
-        lync("m=message 9 TCP/TLS/MSRP *\nc=IN IP6 2001:db8::1/64\na=setup:actpass\n"
-             "a=connection:new\na=accept-types:*\na=accept-wrapped-types:text/plain\n"
-             "a=path:msrps://[2001:db8::1]:9/s;tcp\na=max-size:99999999999999999999999\n"),
-        sdp));
+    const std::string text = lync(
+        "m=message 9 TCP/TLS/MSRP *\nc=IN IP6 2001:db8::1/64\na=setup:actpass\n"
+        "a=connection:new\na=accept-types:*\na=accept-wrapped-types:text/plain\n"
+        "a=path:msrps://[2001:db8::1]:9/s;tcp\na=max-size:99999999999999999999999\n");
+    ASSERT_TRUE(parse_sdp(text, sdp));
     const SdpMedia& media = sdp.media()[0];
     EXPECT_EQ(media.connection, "2001:db8::1");
     EXPECT_EQ(media.setup, Setup::kActpass);
@@ -272,10 +272,10 @@ TEST(Sdp, OurOfferOfMsrp) {  // SESS-20
 
 TEST(Sdp, AnAnswerHasTheLinesOfItsOffer) {  // SESS-11, RFC 3264 6
     Sdp offer;
-    ASSERT_TRUE(parse_sdp(
-        lync("m=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\n"
-             "m=x-ms-message 5060 sip sip:romeo@corp.example\r\nm=video 0 RTP/AVP 31\r\n"),
-        offer));
+    const std::string text = lync(
+        "m=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\n"
+        "m=x-ms-message 5060 sip sip:romeo@corp.example\r\nm=video 0 RTP/AVP 31\r\n");
+    ASSERT_TRUE(parse_sdp(text, offer));
     SdpVersion version;
     const OwnSdp own{.host = "gateway.example", .port = 5'061};
     const std::string answer =
@@ -293,8 +293,9 @@ TEST(Sdp, AnAnswerHasTheLinesOfItsOffer) {  // SESS-11, RFC 3264 6
 TEST(Sdp, AnAnswerOfMsrpSaysWhatTheOfferSaidOfTls) {
     for (const bool tls : {false, true}) {
         Sdp offer;
-        ASSERT_TRUE(
-            parse_sdp(lync(tls ? "m=message 1 TCP/TLS/MSRP *" : "m=message 1 TCP/MSRP *"), offer));
+        const std::string text =
+            lync(tls ? "m=message 1 TCP/TLS/MSRP *" : "m=message 1 TCP/MSRP *");
+        ASSERT_TRUE(parse_sdp(text, offer));
         SdpVersion version;
         const OwnSdp own{
             .kind = SessionKind::kMsrp, .host = "h", .port = 1, .path = "msrp://h:1/s;tcp"};
@@ -310,8 +311,10 @@ TEST(Sdp, AnAnswerOfMsrpSaysWhatTheOfferSaidOfTls) {
 TEST(Sdp, TheVersionGrowsWithAnotherDescriptionOnly) {  // SESS-12, RFC 3264 8
     Sdp one;
     Sdp two;
-    ASSERT_TRUE(parse_sdp(lync("m=message 5060 sip null\r\n"), one));
-    ASSERT_TRUE(parse_sdp(lync("m=message 5060 sip null\r\nm=audio 1 RTP/AVP 0\r\n"), two));
+    const std::string first_offer = lync("m=message 5060 sip null\r\n");
+    const std::string second_offer = lync("m=message 5060 sip null\r\nm=audio 1 RTP/AVP 0\r\n");
+    ASSERT_TRUE(parse_sdp(first_offer, one));
+    ASSERT_TRUE(parse_sdp(second_offer, two));
     SdpVersion version;
     const OwnSdp own{.id = 5, .host = "h", .port = 5'060};
     const auto answer = [&](const Sdp& offer) {
