@@ -279,7 +279,7 @@ private:
     // s2x.cpp
     [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);
     [[nodiscard]] bool take_text(const sip::Message&, const RequestCall&, const RequestText&,
-                                 const Origin&);
+                                 const Origin&, const sip::TransactionKey& merge);
     [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const RequestText&,
                                     Conversation&, const Origin&, const sip::TransactionKey& merge);
     void answer_written(Incoming&);

@@ -61,7 +61,8 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
                                                      {"rule", rules::explain(decision.reason)}});
         return refuse_with(sip_answer(link::Fault::kBlocked, false));
     }
-    merge_index_.prefetch(agent_.merge_key(request));
+    const sip::TransactionKey merge = agent_.merge_key(request);
+    merge_index_.prefetch(merge);
     Sink memory{MutableBytes(text_memory_)};
     RequestText read =
         read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
@@ -89,12 +90,12 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         case RequestUse::kTooLarge: return refuse_with({413, {}});
     }
     if (!call.partner->passes(rules::Kind::kHtml)) read.text.html = {};
-    return take_text(request, call, read, origin);
+    return take_text(request, call, read, origin, merge);
 }
 
 bool Gateway::Engine::take_text(const sip::Message& request, const RequestCall& call,
-                                const RequestText& read, const Origin& origin) {
-    const sip::TransactionKey merge = agent_.merge_key(request);
+                                const RequestText& read, const Origin& origin,
+                                const sip::TransactionKey& merge) {
     Handle<Conversation> handle;
     Conversation* conversation = conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) {

@@ -213,7 +213,7 @@ bool Gateway::Engine::take_first_text(Session& session, const sip::Message& requ
     Origin origin = session.origin;
     origin.session = session.self;
     const Handle<Session> self = session.self;
-    if (take_text(request, call, read, origin)) return true;
+    if (take_text(request, call, read, origin, agent_.merge_key(request))) return true;
     if (Session* still = sessions_.find(self)) free(*still);
     return false;
 }

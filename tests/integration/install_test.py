@@ -134,7 +134,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.complete("route", ""), ["list", "set", "unset"])
         self.assertEqual(self.complete("user", "grant", "--d"), ["--dry-run"])
         self.assertEqual(self.complete("cert", "request", "--ex"), ["--exportable", "--extra"])
-        self.assertEqual(self.complete("--"), ["--json"])
+        self.assertEqual(self.complete("--"), ["--address", "--authority", "--certificate", "--host", "--json", "--key"])
         self.assertEqual(self.complete("nonsense", ""), [])
 
     # And fedctl knows each of them.
