@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -119,8 +120,8 @@ private:
     std::vector<Row> gather(Collect collect) {
         return gather_all<Row>(collect).value_or(std::vector<Row>());
     }
-    template <typename Function>
-    bool on_every_shard(Function function);
+    // False: one was too late.
+    bool on_every_shard(const std::function<void(std::uint32_t, Worker&)>&);
     // On every shard: is it over on all?
     template <typename Predicate>
     [[nodiscard]] bool all_are(Predicate);
@@ -145,6 +146,10 @@ private:
         const char* name;
         std::uint64_t count = 0;
     };
+
+    static constexpr const char* kJoinsLater =
+        "this process is edge and gateway, and whether there are gateways on other machines has "
+        "changed: it acts on that at the next start of fedgated";
 
     const rules::Snapshot* rules_;
     std::uint64_t oldest_generation_;
