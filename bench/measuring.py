@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/integration"))
@@ -114,8 +115,8 @@ class Target:
 class Daemon(Target):
     """A fedgated of its own."""
 
-    def __init__(self, bench, tls=False, udp=False, threads=1, presence=False, partners=0):
-        self.bench, self.tls, self.udp = bench, tls, udp
+    def __init__(self, bench, tls=False, udp=False, threads=1, presence=False, partners=0, profile="page"):
+        self.bench, self.tls, self.udp, self.profile = bench, tls, udp, profile
         self.address = own_address(5060, 5061, 5269, 9269)
         self.load_address = bench.load_address
         # Presence keeps its listeners while messages come and go.
@@ -135,6 +136,7 @@ class Daemon(Target):
                     "xmpp.limits.connections = 100000", "xmpp.limits.connections_per_partner = 100000",
                     "xmpp.limits.streams_per_domain_pair = 1000",
                     f"domain/{SIP_DOMAIN}/next_hop = sip:{self.load_address}:5060;transport={self.sip_transport}",
+                    f"domain/{SIP_DOMAIN}/profile = {self.profile}",
                     f"domain/{PRESENCE_DOMAIN}/next_hop = "
                     f"sip:{self.presence_address}:5060;transport={self.sip_transport}",
                     "policy/global/federation_access = yes", "policy/global/xmpp_access = yes")
@@ -173,6 +175,11 @@ class Daemon(Target):
 
     def tail(self):
         return (self.state / "log").read_text()[-3000:]
+
+    def counter(self, name):
+        with urllib.request.urlopen(f"http://{self.address}:9269/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        return int(re.search(rf"^fedgate_{name.replace('.', '_')}(?:_total)? (\d+)$", text, re.MULTILINE)[1])
 
     def ends(self):
         words = ["--xmpp", f"{self.address}:5269", "--sip", f"{self.address}:5060", "--xmpp-listen",

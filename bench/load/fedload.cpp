@@ -38,6 +38,12 @@ Messages:
   --there-and-back     to an XMPP server, from which each message comes back, or an error for it
   --reflect            is such a server: the product's edge alone sends back what comes, until
                        standard input ends. Here --partner is its domain, --domain and --xmpp the load's
+  --sessions lync      with --to-sip or --to-xmpp: each pair's messages go in a session of its own, of
+                       an INVITE: with --to-sip the gateway's, for the first one, with --to-xmpp ours,
+                       before all of them. Needs domain/DOMAIN/profile = lync, and tcp or tls. At the
+                       end each session is ended by BYE
+  --hold               with --sessions: they stay until standard input ends, or --limit; then comes one
+                       message more for each of the first 1000 pairs, in the session that stands
 
 Streams to an XMPP server:
   --set-ups            TCP, TLS, SASL EXTERNAL or dialback, close
@@ -114,6 +120,7 @@ std::string parse_words(int count, char** arguments, Options& options) {
         {"--storm", Mode::kStorm},         {"--fan-out", Mode::kFanOut},
         {"--refreshes", Mode::kRefresh}};
     const std::map<std::string, bool*> switches = {{"--json", &options.json},
+                                                   {"--hold", &options.hold},
                                                    {"--i-own-this-target", &options.own_target}};
     const Texts texts = {{"--xmpp", &options.xmpp},
                          {"--xmpp-listen", &options.xmpp_listen},
@@ -123,6 +130,7 @@ std::string parse_words(int count, char** arguments, Options& options) {
                          {"--auth", &options.auth},
                          {"--tls", &options.tls},
                          {"--plot", &options.plot},
+                         {"--sessions", &options.sessions},
                          {"--partner", &options.partner},
                          {"--domain", &options.domain}};
     const Numbers numbers = {{"--count", &options.count},       {"--warm-up", &options.warm_up},
@@ -198,6 +206,11 @@ const char* what_is_wrong(const Options& options) {
         {options.plot.empty() || options.plot.ends_with(".svg") || options.plot.ends_with(".png"),
          "--plot draws a FILE.svg or a FILE.png"},
         {options.mode != Mode::kPresence || options.plot.empty(), "--presence has no --plot"},
+        {options.sessions.empty() || options.sessions == "lync", "--sessions is lync"},
+        {options.sessions.empty() || options.through_gateway(),
+         "--sessions is for --to-sip and --to-xmpp"},
+        {options.sessions.empty() || way != "udp", "--sessions needs tcp or tls"},
+        {!options.hold || !options.sessions.empty(), "--hold is for --sessions"},
         {options.rate == 0 || (options.rate >= kRateMin && options.rate <= kRateMax),
          "--rate is from 0.01 to 10,000,000 a second"},
         {options.count <= kCountMax && options.warm_up <= kCountMax && options.pairs > 0 &&

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <unistd.h>
 #include <utility>
 
 #include "bench/load/cpu.hpp"
+#include "bench/load/input_end.hpp"
 #include "xml/stanza_error.hpp"
 
 namespace fedgate::load {
@@ -17,6 +19,7 @@ namespace {
 // So many refusals in a row: there is nothing to measure, or not any more.
 constexpr std::uint64_t kRefusalsMax = 1'000;
 constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr unsigned kAfterHold = 1'000;           // messages
 constexpr std::uint64_t kLateNs = kSecond / 10;  // what comes a second time may come behind the end
 
 const char* words(link::Fault fault) {
@@ -36,24 +39,28 @@ const char* words(link::Fault fault) {
 
 bool Messages::set_up() {
     return ends_.set_up(
-        *this, {.on_request =
-                    [this](const sip::Message& request, sip::ResponseHead&, Sink&) {
-                        if (request.method != sip::Method::kMessage) return;
-                        if (options_.sip_transport != "udp") return on_arrived(request.body, 0);
-                        on_arrived(request.body, static_cast<std::uint32_t>(
-                                                     std::hash<Bytes>{}(request.via.branch)));
-                    },
+        *this, {.on_request = [this](const sip::Message& request,
+                                     SipEnd::Answer& answer) { on_request(request, answer); },
                 .on_answered = {},
-                .on_response =
-                    [this](const sip::Message& response) {
-                        if (response.status < 300) return;
-                        on_refused(response.call_id, "SIP " + std::to_string(response.status) +
-                                                         ' ' + std::string(response.reason));
-                    },
+                .on_response = [this](const sip::Message& response) { on_response(response); },
                 .on_broken =
                     [this](const char* what) {
                         broken_ = std::string("the SIP connection to the target broke: ") + what;
                     }});
+}
+
+void Messages::on_request(const sip::Message& request, SipEnd::Answer& answer) {
+    if (sessions_) sessions_->on_request(request, answer);
+    if (request.method != sip::Method::kMessage || answer.head.status >= 300) return;
+    if (options_.sip_transport != "udp") return on_arrived(request.body, 0);
+    on_arrived(request.body, static_cast<std::uint32_t>(std::hash<Bytes>{}(request.via.branch)));
+}
+
+void Messages::on_response(const sip::Message& response) {
+    const std::size_t in_session = sessions_ ? sessions_->on_response(response) : SIZE_MAX;
+    if (response.status < 300) return;
+    std::string why = "SIP " + std::to_string(response.status) + ' ' + std::string(response.reason);
+    sessions_ ? refuse(in_session, std::move(why)) : on_refused(response.call_id, std::move(why));
 }
 
 bool Messages::take_stanza(const link::FromPartner& from) {
@@ -138,6 +145,11 @@ bool Messages::send(unsigned number) {
                                    "'><body>" + text + padding_ + "</body></message>";
         return ends_.send_stanza(link::make_ticket(0, number + 1), partner, stanza);
     }
+    const Bytes type = "text/plain;charset=UTF-8";
+    if (sessions_) {
+        return sessions_->stands(number % options_.pairs) &&
+               sessions_->send(number, type, text + padding_);
+    }
     const std::string from = "sip:s" + pair + "@" + options_.domain;
     const std::string to = "sip:u" + pair + "@" + partner;
     sip::RequestHead head;
@@ -147,7 +159,7 @@ bool Messages::send(unsigned number) {
     head.to = {.display = {}, .uri = to, .tag = {}};
     const std::string call_id = text + '@' + run_;
     head.call_id = call_id;
-    return ends_.sip().send(head, {}, "text/plain;charset=UTF-8", text + padding_);
+    return ends_.sip().send(head, {}, type, text + padding_);
 }
 
 std::uint64_t Messages::due(unsigned number) const {
@@ -204,6 +216,7 @@ void Messages::go_on() {
         cpu_from_ = cpu_ns(options_.pids);
         own_cpu_from_ = own_cpu_ns();
     }
+    if (sessions_) sessions_->turn();
     if (from_xmpp() || ends_.sip().connected()) send_more(now);
     Duration wait = 10ms;
     if (options_.rate > 0 && next_ < sent_.size() && open_ < options_.window) {
@@ -213,38 +226,114 @@ void Messages::go_on() {
     ends_.turn(wait);
 }
 
+void Messages::load(Progress& progress) {
+    while (ended() < sent_.size() && results_.fault.empty()) {
+        go_on();
+        const std::uint64_t now = now_ns();
+        results_.fault = why_over(now);
+        progress.show(now, ended(), sent_.size(), results_.latency);
+    }
+}
+
+void Messages::measure() {
+    const std::uint64_t now = now_ns();
+    results_.measured = ended() > options_.warm_up ? ended() - options_.warm_up : 0;
+    if (!warm_) return;
+    results_.seconds = static_cast<double>(now - measured_from_ns_) / 1e9;
+    results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
+    results_.cpu_ns = cpu_ns_since(options_.pids, cpu_from_);
+}
+
+void Messages::pass(bool (Sessions::*step)(unsigned)) {
+    unsigned next = 0, under_way = 0;
+    moved_ns_ = now_ns();
+    while (results_.fault.empty() && (next < options_.pairs || under_way > 0)) {
+        sessions_->turn();
+        while (ends_.sip().connected() && next < options_.pairs &&
+               sessions_->under_way() < options_.window && ((*sessions_).*step)(next)) {
+            ++next;
+        }
+        ends_.turn(10ms);
+        if (std::exchange(under_way, sessions_->under_way()) != under_way) moved_ns_ = now_ns();
+        results_.fault = broken_;
+        if (now_ns() - moved_ns_ > options_.silence_s * kSecond) {
+            results_.fault = "the target has gone silent: " + std::to_string(under_way) +
+                             " sessions were beginning or ending, and nothing came for " +
+                             std::to_string(options_.silence_s) + " s";
+        }
+    }
+}
+
+// Until standard input ends, or the limit is over; and then they are still there.
+void Messages::hold(Progress& progress) {
+    if (options_.json) {
+        static_cast<void>(report(options_, results_));
+    } else {
+        std::puts("all sessions stand; end of input ends them");
+        std::fflush(stdout);
+    }
+    const InputEnd input(ends_.loop());
+    while (!input.over() && now_ns() - begun_ns_ < options_.limit_s * kSecond) ends_.turn(100ms);
+    sent_.resize(sent_.size() + std::min(kAfterHold, options_.pairs));
+    moved_ns_ = now_ns();
+    load(progress);
+}
+
+void Messages::end_sessions() {
+    pass(&Sessions::end);
+    results_.sessions = sessions_->counts().opened;
+    results_.sessions_ended = sessions_->counts().ended;
+    if (results_.fault.empty() && results_.refused == 0) results_.fault = session_fault();
+}
+
+std::string Messages::session_fault() const {
+    const Sessions::Counts& counts = sessions_->counts();
+    const auto number = [](std::uint64_t count) { return std::to_string(count); };
+    if (counts.refused > 0) {
+        return number(counts.refused) +
+               " sessions were refused, the first one: " + sessions_->first_refusal();
+    }
+    if (counts.outside > 0) return number(counts.outside) + " messages came outside a session";
+    if (counts.gone > 0) return number(counts.gone) + " sessions were ended by the target";
+    const unsigned pairs = from_xmpp() ? std::min(options_.pairs, next_) : options_.pairs;
+    if (counts.opened != pairs) {
+        return number(counts.opened) + " sessions were opened for " + number(pairs) + " pairs";
+    }
+    return {};
+}
+
 int Messages::run() {
     if (!set_up()) return 1;
-    const std::size_t total = static_cast<std::size_t>(options_.warm_up) + options_.count;
-    sent_.resize(total);
+    sent_.resize(static_cast<std::size_t>(options_.warm_up) + options_.count);
     newest_.resize(options_.pairs);
     run_ = std::to_string(getpid()) + '.' + std::to_string(now_ns());
     padding_ = ' ' + std::string(options_.body, 'x');
     constexpr std::array kNames = {"XMPP to SIP", "SIP to XMPP", "SIP to SIP", "XMPP to XMPP"};
     results_.name = kNames[static_cast<std::size_t>(options_.mode)];
+    if (!options_.sessions.empty()) {
+        sessions_.emplace(options_, ends_.sip(), run_);
+        results_.name += ", in sessions";
+    }
     results_.security = options_.tls.empty() ? "clear" : "TLS";
     if (options_.sip_transport == "udp") results_.security += ", SIP over UDP";
     results_.rate = options_.rate;
     begun_ns_ = moved_ns_ = measured_from_ns_ = now_ns();
     Progress progress;
-    while (ended() < total) {
-        go_on();
-        const std::uint64_t now = now_ns();
-        results_.fault = why_over(now);
-        if (!results_.fault.empty()) break;
-        progress.show(now, ended(), total, results_.latency);
+    if (sessions_ && !from_xmpp()) {
+        pass(&Sessions::open);
+        if (results_.fault.empty()) results_.fault = session_fault();
     }
+    begun_ns_ = moved_ns_ = measured_from_ns_ = now_ns();
+    load(progress);
     const std::uint64_t over_ns = now_ns();
-    results_.measured = ended() > options_.warm_up ? ended() - options_.warm_up : 0;
-    if (warm_) {
-        results_.seconds = static_cast<double>(over_ns - measured_from_ns_) / 1e9;
-        results_.own_cpu_ns = own_cpu_ns() - own_cpu_from_;
-        results_.cpu_ns = cpu_ns_since(options_.pids, cpu_from_);
-    }
+    measure();
     for (std::uint64_t now = over_ns; now - over_ns < kLateNs; now = now_ns()) ends_.turn(10ms);
+    results_.memory_kib = resident_kib(options_.pids);
+    if (sessions_) results_.sessions = sessions_->counts().opened;
+    if (options_.hold && results_.fault.empty()) hold(progress);
+    if (sessions_) end_sessions();
     results_.sent = next_;
     results_.lost = open_;
-    results_.memory_kib = resident_kib(options_.pids);
     if (results_.fault.empty() && results_.refused > 0) {
         results_.fault =
             std::to_string(results_.refused) + " were refused, the first one: " + first_refusal_;

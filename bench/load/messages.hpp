@@ -1,12 +1,14 @@
-// A load of messages in one direction; every message carries a number and is counted at the far
-// end. Owner: main. Thread: its own. Memory: sizeof(Sent) for each message.
+// A load of messages in one direction, singly or in sessions; every message carries a number and is
+// counted at the far end. Owner: main. Thread: its own. Memory: sizeof(Sent) for each message.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bench/load/ends.hpp"
 #include "bench/load/results.hpp"
+#include "bench/load/sessions.hpp"
 
 namespace fedgate::load {
 
@@ -26,13 +28,22 @@ private:
     };
 
     bool set_up();
+    void on_request(const sip::Message&, SipEnd::Answer&);
+    void on_response(const sip::Message&);
     bool take_stanza(const link::FromPartner&) override;
     void on_outcome(const link::Outcome&) override;
     void on_arrived(Bytes text, std::uint32_t branch);
     void on_refused(Bytes text, std::string why);
     void refuse(std::size_t number, std::string why);
     void end(std::size_t number);
+    void load(Progress&);  // until all of sent_ has come to an end, or for a fault
     void go_on();
+    void measure();
+    // Does it to each pair's session, as many at a time as the window has. Else there is a fault.
+    void pass(bool (Sessions::*step)(unsigned pair));
+    void hold(Progress&);
+    void end_sessions();
+    [[nodiscard]] std::string session_fault() const;
     void send_more(std::uint64_t now);
     bool send(unsigned number);
     [[nodiscard]] bool from_xmpp() const {
@@ -46,6 +57,7 @@ private:
     Ends ends_;
     std::string padding_;
     std::string run_;  // no other's: a target may remember Call-IDs
+    std::optional<Sessions> sessions_;
     std::vector<Sent> sent_;
     std::vector<unsigned> newest_;  // of each pair: the number behind the last that arrived
     unsigned next_ = 0;

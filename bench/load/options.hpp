@@ -31,7 +31,9 @@ struct Options {
     std::string domain = "sip.example";
     bool own_target = false;  // it need not be on loopback
     bool json = false;
-    std::string plot;  // .svg or .png
+    std::string plot;      // .svg or .png
+    std::string sessions;  // lync; empty: single messages
+    bool hold = false;     // the sessions stay
     unsigned limit_s = 120;
     unsigned silence_s = 10;  // without any answer: it is over
     unsigned window = 0;      // 0: 1000; of set-ups 64
@@ -62,6 +64,9 @@ struct Options {
     [[nodiscard]] bool has_sip() const {
         return mode == Mode::kToSip || mode == Mode::kToXmpp || mode == Mode::kSipToSip ||
                presence();
+    }
+    [[nodiscard]] bool through_gateway() const {
+        return mode == Mode::kToSip || mode == Mode::kToXmpp;
     }
     [[nodiscard]] bool has_target() const { return mode != Mode::kReflect; }
 };

@@ -74,8 +74,10 @@ Presence::~Presence() {
 
 int Presence::run() {
     const bool begun = ends_.set_up(
-        *this, {.on_request = [this](const sip::Message& request, sip::ResponseHead& head,
-                                     Sink& lines) { on_request(request, head, lines); },
+        *this, {.on_request =
+                    [this](const sip::Message& request, SipEnd::Answer& answer) {
+                        on_request(request, answer.head, answer.lines);
+                    },
                 .on_answered = [this](const sip::Message& request) { on_answered(request); },
                 .on_response = [this](const sip::Message& response) { on_response(response); },
                 .on_broken =

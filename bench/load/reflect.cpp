@@ -1,19 +1,14 @@
 #include "bench/load/reflect.hpp"
 
-#include <unistd.h>
+#include "bench/load/input_end.hpp"
 
 namespace fedgate::load {
 
-Reflect::~Reflect() {
-    if (input_) ends_.loop().close(input_, nullptr);
-}
-
 int Reflect::run() {
     if (!ends_.set_up(*this, {})) return 1;
-    const auto input = ends_.loop().watch(STDIN_FILENO, *this);
-    if (!input) return 1;
-    input_ = *input;
-    while (!over_) ends_.turn(100ms);
+    const InputEnd input(ends_.loop());
+    if (input.over()) return 1;
+    while (!input.over()) ends_.turn(100ms);
     return 0;
 }
 
@@ -35,12 +30,6 @@ bool Reflect::take_stanza(const link::FromPartner& from) {
     }
     const Bytes our = stanza.to.substr(stanza.to.find('@') + 1);
     return sink.overflowed() || ends_.send_stanza(0, our.substr(0, our.find('/')), sink.written());
-}
-
-void Reflect::on_readable(Socket) {
-    std::array<char, 256> memory;
-    if (::read(STDIN_FILENO, memory.data(), memory.size()) > 0) return;
-    over_ = true;
 }
 
 }  // namespace fedgate::load

@@ -6,22 +6,18 @@
 
 namespace fedgate::load {
 
-class Reflect final : public link::GatewayDoor, SocketOwner {
+class Reflect final : public link::GatewayDoor {
 public:
     explicit Reflect(const Options& options) : ends_(options) {}
-    ~Reflect();
 
     [[nodiscard]] int run();  // until standard input ends; the program's exit status
 
 private:
     bool take_stanza(const link::FromPartner&) override;
     void on_outcome(const link::Outcome&) override {}
-    void on_readable(Socket) override;
 
     Ends ends_;
-    Socket input_{};
     std::array<char, 16'384> memory_{};
-    bool over_ = false;
 };
 
 }  // namespace fedgate::load

@@ -36,6 +36,10 @@ void print_table(const Results& results) {
     if (results.retransmitted > 0) {
         std::printf(", retransmitted by the target %llu", number(results.retransmitted));
     }
+    if (results.sessions > 0) {
+        std::printf("\n  sessions %llu, of them ended %llu", number(results.sessions),
+                    number(results.sessions_ended));
+    }
     std::printf("\n  measured %llu in %.2f s: %.0f a second", number(results.measured),
                 results.seconds, per_second(results));
     if (results.rate > 0) std::printf(" (asked for %.0f)", results.rate);
@@ -78,10 +82,11 @@ void print_json(const Results& results) {
     std::printf(
         "\"sent\": %llu, \"delivered\": %llu, \"refused\": %llu, \"lost\": %llu, \"doubled\": "
         "%llu, "
-        "\"out_of_order\": %llu, \"retransmitted\": %llu, ",
+        "\"out_of_order\": %llu, \"retransmitted\": %llu, \"sessions\": %llu, "
+        "\"sessions_ended\": %llu, ",
         number(results.sent), number(results.delivered), number(results.refused),
         number(results.lost), number(results.doubled), number(results.disordered),
-        number(results.retransmitted));
+        number(results.retransmitted), number(results.sessions), number(results.sessions_ended));
     std::printf("\"measured\": %llu, \"seconds\": %.3f, \"per_second\": %.1f, \"rate\": %.1f, ",
                 number(results.measured), results.seconds, per_second(results), results.rate);
     std::printf("\"cpu_ns\": %.1f, \"own_cpu_ns\": %.1f, \"memory_kib\": %llu, \"latency_us\": {",

@@ -35,10 +35,11 @@ struct Results {
     const char* unit = "messages";
     std::uint64_t sent = 0, delivered = 0, refused = 0, lost = 0, doubled = 0, disordered = 0;
     std::uint64_t retransmitted = 0;  // UDP: by the target, of what had arrived
-    std::uint64_t measured = 0;       // of them, behind the warm-up
-    double seconds = 0;               // that these took
-    double rate = 0;                  // that was asked for; 0: none
-    std::uint64_t cpu_ns = 0;         // of the target, for them; 0: not known
+    std::uint64_t sessions = 0, sessions_ended = 0;
+    std::uint64_t measured = 0;  // of them, behind the warm-up
+    double seconds = 0;          // that these took
+    double rate = 0;             // that was asked for; 0: none
+    std::uint64_t cpu_ns = 0;    // of the target, for them; 0: not known
     std::uint64_t own_cpu_ns = 0;
     std::uint64_t memory_kib = 0;  // the target's peak; 0: not known
     Histogram latency;

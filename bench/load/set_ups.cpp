@@ -1,12 +1,11 @@
 #include "bench/load/set_ups.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
-#include <unistd.h>
 #include <utility>
 
 #include "bench/load/cpu.hpp"
+#include "bench/load/input_end.hpp"
 #include "net/address.hpp"
 
 namespace fedgate::load {
@@ -123,19 +122,13 @@ private:
 
 SetUps::SetUps(const Options& options) : options_(options), ends_(options) {}
 
-SetUps::~SetUps() {
-    if (input_) ends_.loop().close(input_, nullptr);
-}
+SetUps::~SetUps() = default;
 
 bool SetUps::set_up() {
     if (!ends_.set_up(*this, {})) return false;
     target_ = *net::parse_address(options_.xmpp);  // check_targets() has read it
     settings_.sm = false;
     settings_.dialback = xml::make_dialback_secrets(kDialbackSecret);
-    if (idle()) {
-        const auto input = ends_.loop().watch(STDIN_FILENO, *this);
-        if (input) input_ = *input;
-    }
     return true;
 }
 
@@ -186,19 +179,13 @@ void SetUps::on_over(Client& client, const std::string& why, bool stood) {
     if (found != clients_.end()) over_.splice(over_.end(), clients_, found);
 }
 
-void SetUps::on_readable(Socket) {
-    std::array<char, 256> memory;
-    if (::read(STDIN_FILENO, memory.data(), memory.size()) > 0) return;
-    input_over_ = true;
-    ends_.loop().close(std::exchange(input_, {}), nullptr);
-}
-
 // Until standard input ends, or the limit is over.
 void SetUps::hold() {
     std::fputs(options_.json ? "" : "all streams stand; end of input ends them\n", stdout);
     if (options_.json) static_cast<void>(report(options_, results_));
     std::fflush(stdout);
-    while (!input_over_ && now_ns() - begun_ns_ < options_.limit_s * kSecond) {
+    const InputEnd input(ends_.loop());
+    while (!input.over() && now_ns() - begun_ns_ < options_.limit_s * kSecond) {
         ends_.turn(100ms);
         over_.clear();
     }

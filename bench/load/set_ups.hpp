@@ -15,7 +15,7 @@
 
 namespace fedgate::load {
 
-class SetUps final : public link::GatewayDoor, SocketOwner {
+class SetUps final : public link::GatewayDoor {
 public:
     explicit SetUps(const Options&);
     ~SetUps();
@@ -31,7 +31,6 @@ private:
     void on_over(Client&, const std::string& why, bool stood);
     bool take_stanza(const link::FromPartner&) override { return true; }  // none is asked for
     void on_outcome(const link::Outcome&) override {}
-    void on_readable(Socket) override;  // standard input: its end ends an idle load
     void hold();
     void measure_from_here();
     [[nodiscard]] std::string why_over(std::uint64_t now) const;
@@ -47,8 +46,6 @@ private:
     std::uint64_t begun_ns_ = 0, measured_from_ns_ = 0, moved_ns_ = 0;
     std::uint64_t cpu_from_ = 0, own_cpu_from_ = 0;
     bool warm_ = false;
-    bool input_over_ = false;
-    Socket input_{};
     std::string first_refusal_;
     Results results_;
 };

@@ -109,15 +109,20 @@ Bytes SipEnd::answer() {
         if (message_.status >= 200) on_final();
         return {};
     }
+    if (message_.method == sip::Method::kAck) return {};
     std::array<char, 1'024> lines_memory;
     Sink lines(lines_memory);
-    sip::ResponseHead head;
-    head.to_tag = "load";
-    if (message_.method != sip::Method::kOptions) events_.on_request(message_, head, lines);
+    Answer answer{.head = {}, .lines = lines, .content_type = {}, .body = {}};
+    answer.head.to_tag = kOwnTag;
+    if (message_.method != sip::Method::kOptions) events_.on_request(message_, answer);
     Sink sink(answer_);
-    sip::write_response_head(sink, message_, head);
+    sip::write_response_head(sink, message_, answer.head);
     sink.append(lines.written());
-    sip::write_no_body(sink);
+    if (answer.content_type.empty()) {
+        sip::write_no_body(sink);
+    } else {
+        sip::write_body(sink, answer.content_type, answer.body);
+    }
     return sink.written();
 }
 

@@ -19,11 +19,19 @@
 
 namespace fedgate::load {
 
+constexpr Bytes kOwnTag = "load";  // of each dialog that others begin
+
 class SipEnd final : public net::ConnectionOwner, SocketOwner {
 public:
+    struct Answer {
+        sip::ResponseHead head;
+        Sink& lines;         // whole header lines
+        Bytes content_type;  // empty: no body
+        Bytes body;
+    };
     struct Events {
-        // A request came in. It is answered with `head` and the header lines in `lines`.
-        std::function<void(const sip::Message&, sip::ResponseHead& head, Sink& lines)> on_request;
+        // A request came in. This is how it is answered; an ACK is not.
+        std::function<void(const sip::Message&, Answer&)> on_request;
         // Behind the answer: requests of ours may be sent.
         std::function<void(const sip::Message&)> on_answered;
         std::function<void(const sip::Message&)> on_response;  // a final one to one of ours

@@ -15,6 +15,7 @@ import measuring    # noqa: E402
 BUILD = pathlib.Path(os.environ.get("FEDGATE_BINARIES", ROOT / "build/release/bin")).resolve().parent
 PEOPLE = ("--partner", measuring.MANY, "--domain", measuring.PRESENCE_DOMAIN, "--watchers", 10, "--contacts", 20)
 PAIRS = 200
+SESSIONS = ("--sessions", "lync", "--count", 300, "--warm-up", 0, "--pairs", 20, "--window", 50)
 
 
 class Fedgate(unittest.TestCase):
@@ -40,6 +41,31 @@ class Fedgate(unittest.TestCase):
             for way in ("--to-sip", "--to-xmpp"):
                 with self.subTest(way, **keys):
                     self.assert_whole(self.run_on((way, "--count", 300, "--warm-up", 0, "--window", 50), **keys), 300)
+
+    def test_messages_in_sessions(self):
+        for keys in ({}, {"tls": True}):
+            for way in ("--to-sip", "--to-xmpp"):
+                with self.subTest(way, **keys):
+                    run = self.run_on((way, *SESSIONS), profile="lync", **keys)
+                    self.assert_whole(run, 300)
+                    self.assertEqual((run["sessions"], run["sessions_ended"]), (20, 20))
+
+    def test_sessions_that_stay(self):
+        """They take a message more each, open no other, and end."""
+        with measuring.Daemon(self.bench, tls=True, profile="lync") as daemon, \
+                measuring.Load(self.bench, daemon, "--json", "--to-sip", "--hold", *SESSIONS, "--partner", measuring.PARTNER,
+                               "--domain", measuring.SIP_DOMAIN, *daemon.ends()) as load:
+            self.assertEqual(load.answer()["delivered"], 300)
+            self.assertEqual(daemon.counter("sessions.open"), 20)
+            load.process.stdin.close()
+            run = load.answer()
+            self.assertEqual([run[key] for key in ("delivered", "sessions", "sessions_ended", "fault")], [320, 20, 20, ""])
+            self.assertEqual(daemon.counter("sessions.open"), 0)
+
+    def test_a_domain_without_sessions(self):
+        for way, why in (("--to-sip", "300 messages came outside a session"), ("--to-xmpp", "20 sessions were refused, .*405")):
+            with self.assertRaisesRegex(measuring.Failed, why):
+                self.run_on((way, *SESSIONS))
 
     def test_set_ups_by_every_method(self):
         for keys, auth, security in (({"tls": True}, "external", "TLS, SASL EXTERNAL"),

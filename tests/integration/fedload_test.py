@@ -389,7 +389,8 @@ class Account(Target):
         for words in (("--nonsense",), ("--rate", "fast"), ("--set-ups", "--xmpp", "127.0.0.1:1"), (),
                       (*sip, "--plot", "load.jpg"), (*sip, "--rate", "0.000001"), (*sip, "--rate", "inf"),
                       (*sip, "--body", "100000"), (*sip, "--count", "4000000000"), (*sip, "--sip-transport", "sctp"),
-                      (*sip, "--auth", "external"), (*sip, "--watchers", "4000000", "--contacts", "4000000")):
+                      (*sip, "--auth", "external"), (*sip, "--sessions", "lync"), (*sip, "--hold"),
+                      (*sip, "--watchers", "4000000", "--contacts", "4000000")):
             status, _, err = await self.fedload(*words)
             self.assertEqual((status, err.count("\n")), (2, 1), err)
 
