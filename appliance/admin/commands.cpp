@@ -138,6 +138,7 @@ Json status_of(AdminHost& host, const Configuration& configuration, const TestSc
              {"streams_in", status.streams_in},
              {"streams_out", status.streams_out},
              {"sip_connections", status.sip_connections},
+             {"msrp_connections", status.msrp_connections},
              {"next_hops", next_hops_of(status)},
              {"links", links_of(status)},
              {"routes", routes_of(status)},

@@ -121,6 +121,7 @@ struct Status {
     std::uint64_t streams_in = 0;  // authenticated
     std::uint64_t streams_out = 0;
     std::uint64_t sip_connections = 0;
+    std::uint64_t msrp_connections = 0;
     std::vector<NextHop> next_hops;  // by domain, in the order of their names
     std::optional<Store> store;      // none: no gateway is here
     std::vector<Link> links;         // where one role is on other machines

@@ -69,6 +69,7 @@ std::size_t MsrpConnection::on_data(net::Connection& stream, MutableBytes input)
                 wait_and_offer_again();
                 return consumed;
             case sip::MsrpFrameKind::kRefused:
+                transport_.stats_.add(Counter::kMsrpBad);
                 transport_.user_.on_msrp_refused(*this, transport_.message_, frame.fault);
                 if (!frame.fault.close) break;
                 stream.close();
@@ -95,15 +96,19 @@ void MsrpConnection::on_timer(Timer& timer) {
         }
         return stream_->resume_input();
     }
-    if (&timer == &unfinished_)
+    if (&timer == &unfinished_) {
+        transport_.stats_.add(Counter::kMsrpBad);
         return stream_->abort({Errc::kTimeout, 0, "MSRP message without end"});
-    stream_->abort(
-        {Errc::kTimeout, 0, is_in_ ? "MSRP without a session" : "MSRP connection set-up"});
+    }
+    if (!is_in_) return stream_->abort({Errc::kTimeout, 0, "MSRP connection set-up"});
+    transport_.stats_.add(Counter::kMsrpRefused);
+    stream_->abort({Errc::kTimeout, 0, "MSRP without a session"});
 }
 
 void MsrpConnection::on_closed(net::Connection&, Error reason) {
     MsrpTransport& transport = transport_;
     if (!is_claimed_) transport.forget_unclaimed(*this);
+    transport.stats_.subtract(counter());
     transport.user_.on_msrp_closed(*this, reason);
     transport.connections_.free(self_);  // this object is gone from here on
 }
@@ -123,13 +128,21 @@ private:
     bool tls_;
 };
 
-MsrpTransport::MsrpTransport(Loop& loop, MsrpTransportUser& user, net::TlsContext* tls,
-                             std::size_t size_max)
-    : loop_(loop), user_(user), tls_(tls), size_max_(size_max), connections_(kMsrpConnections) {}
+MsrpTransport::MsrpTransport(Loop& loop, Stats& stats, MsrpTransportUser& user,
+                             net::TlsContext* tls, std::size_t size_max)
+    : loop_(loop),
+      stats_(stats),
+      user_(user),
+      tls_(tls),
+      size_max_(size_max),
+      connections_(kMsrpConnections) {}
+
+MsrpTransport::~MsrpTransport() { stop_listening(); }
 
 // Sockets end in the background; their owners are told nothing after close(), so they may go.
-MsrpTransport::~MsrpTransport() {
+void MsrpTransport::stop_listening() {
     for (auto& listener : listeners_) loop_.close(listener->socket);
+    listeners_.clear();
 }
 
 // A whole chunk is looked at together, with its end-line.
@@ -169,7 +182,11 @@ MsrpConnection* MsrpTransport::make(bool is_in, bool tls) {
 
 void MsrpTransport::accept(Socket socket, const SocketAddress& peer, bool tls) {
     MsrpConnection* const connection = may_connect(peer) ? make(true, tls) : nullptr;
-    if (connection == nullptr) return loop_.close(socket);
+    if (connection == nullptr) {
+        stats_.add(Counter::kMsrpRefused);
+        return loop_.close(socket);
+    }
+    stats_.add(connection->counter());
     connection->stream_ =
         std::make_unique<net::Connection>(loop_, *connection, limits(), socket, peer);
     unclaimed_.push_back(connection->self_);
@@ -186,6 +203,7 @@ MsrpConnection* MsrpTransport::connect(const SocketAddress& address, bool tls,
         connections_.free(connection->self_);
         return nullptr;
     }
+    stats_.add(connection->counter());
     connection->stream_ = std::move(*stream);
     connection->server_name_ = std::move(server_name);
     loop_.timers().arm(connection->watch_, loop_.now() + kMsrpConnectTimeout);

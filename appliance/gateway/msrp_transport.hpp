@@ -13,6 +13,7 @@
 #include "core/base/peer_identity.hpp"
 #include "core/base/slab.hpp"
 #include "core/run/loop.hpp"
+#include "core/run/stats.hpp"
 #include "core/run/timers.hpp"
 #include "net/connection.hpp"
 #include "net/tls.hpp"
@@ -60,6 +61,9 @@ private:
     void on_timer(Timer&) override;
     void become_ready();
     void wait_and_offer_again();
+    [[nodiscard]] Counter counter() const {
+        return is_in_ ? Counter::kMsrpInConnections : Counter::kMsrpOutConnections;
+    }
 
     MsrpTransport& transport_;
     Handle<MsrpConnection> self_;
@@ -94,13 +98,14 @@ protected:
 class MsrpTransport final {
 public:
     // size_max: our a=max-size.
-    MsrpTransport(Loop&, MsrpTransportUser&, net::TlsContext*, std::size_t size_max);
+    MsrpTransport(Loop&, Stats&, MsrpTransportUser&, net::TlsContext*, std::size_t size_max);
     ~MsrpTransport();
     MsrpTransport(const MsrpTransport&) = delete;
     MsrpTransport& operator=(const MsrpTransport&) = delete;
 
     // Where it listens then.
     Result<SocketAddress> listen(const SocketAddress&, bool tls);
+    void stop_listening();  // connections stay
     void set_tls(net::TlsContext* tls) { tls_ = tls; }
 
     // Null: no TLS, at the bound, or the kernel refused. Else on_msrp_connected() or
@@ -120,6 +125,7 @@ private:
     [[nodiscard]] net::ConnectionLimits limits() const;
 
     Loop& loop_;
+    Stats& stats_;
     MsrpTransportUser& user_;
     net::TlsContext* tls_;
     std::size_t size_max_;

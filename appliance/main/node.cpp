@@ -72,11 +72,6 @@ std::string store_fault_of(const rules::Snapshot& rules) {
     return fault.empty() ? fault : "store.url: " + fault;
 }
 
-std::uint32_t cores_of(const rules::Settings& settings) {
-    if (settings.threads != 0) return settings.threads;
-    return std::max<std::uint32_t>(static_cast<std::uint32_t>(usable_cpus().size()), 1);
-}
-
 // A sandbox may deny what binds a thread to CPUs. An errno; 0: it may be done.
 int why_not_bound() {
     cpu_set_t own;
@@ -117,7 +112,7 @@ bool Node::start(std::string& fault) {
     if (gateway_) fault = store_fault_of(*rules_);
     if (!fault.empty()) return false;
     if (edge_ && !find_dialback_secret(fault)) return false;
-    const std::uint32_t count = cores_of(settings);
+    const std::uint32_t count = core_count(settings.threads);
     WorkerSettings shared;
     shared.gateway.host = host_name();
     shared.gateway.subscriptions = &subscriptions_;
@@ -307,7 +302,7 @@ std::string Node::fault_of(const rules::Snapshot& rules) {
     if (const std::string fault = store_fault_of(rules); !fault.empty()) return fault;
     // What is in use already is not this change's fault.
     if (!(rules.settings.cores == rules_->settings.cores)) {
-        const std::uint32_t most = std::max(cores(), cores_of(rules.settings));
+        const std::uint32_t most = std::max(cores(), core_count(rules.settings.threads));
         std::string fault = fault_of_placement(rules.settings, most, usable_cpus());
         if (!fault.empty()) return fault;
     }

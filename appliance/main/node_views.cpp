@@ -61,6 +61,8 @@ admin::Status Node::status() {
     status.streams_out = group_->sum(Counter::kXmppOutEstablished);
     status.sip_connections =
         group_->sum(Counter::kSipInConnections) + group_->sum(Counter::kSipOutConnections);
+    status.msrp_connections =
+        group_->sum(Counter::kMsrpInConnections) + group_->sum(Counter::kMsrpOutConnections);
     if (!rules_->settings.federation_allow) {
         status.remarks.emplace_back("federation.allow is off: nothing passes");
     }
@@ -174,6 +176,11 @@ std::vector<admin::Port> Node::ports() {
             port("sip/" + protocol, "internal", protocol, listen.address.text, "gateway").fault =
                 "not open";
         }
+        const rules::Settings::Sip::Msrp& msrp = settings.sip.msrp;
+        for (std::uint32_t i = 0; i < cores() && !msrp.listen.text.empty(); ++i) {
+            port("msrp", "internal", msrp.tls ? "tls" : "tcp", msrp.at(i).text, "gateway").fault =
+                "not open";
+        }
     }
     const auto count = [](admin::Port& one, bool inbound) {
         ++(inbound ? one.inbound : one.outbound);
@@ -205,7 +212,9 @@ std::vector<admin::Port> Node::ports() {
              return worker.gateway() ? worker.gateway()->ports() : std::vector<gateway::PortRow>();
          })) {
         const bool inbound = row.purpose.starts_with("from");
-        admin::Port* one = find("sip/" + row.transport, row.local, row.listening || inbound);
+        const bool msrp = row.transport.starts_with("msrp");
+        admin::Port* one =
+            find(msrp ? "msrp" : "sip/" + row.transport, row.local, row.listening || inbound);
         if (one == nullptr) continue;
         if (row.listening) {
             one->listening = true;

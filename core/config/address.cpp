@@ -99,6 +99,13 @@ std::optional<Address> parse_address(std::string_view text) {
     return out;
 }
 
+Address with_port(Address address, std::uint16_t port) {
+    address.port = port;
+    address.text.resize(address.text.rfind(':') + 1);
+    address.text += std::to_string(port);
+    return address;
+}
+
 std::optional<Network> parse_network(std::string_view text) {
     Network out;
     const std::size_t slash = text.find('/');

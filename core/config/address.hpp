@@ -54,6 +54,8 @@ struct HostPort {
 };
 
 [[nodiscard]] std::optional<Address> parse_address(std::string_view text);
+// The same with another port.
+[[nodiscard]] Address with_port(Address, std::uint16_t port);
 [[nodiscard]] std::optional<Network> parse_network(std::string_view text);
 [[nodiscard]] std::optional<SipListen> parse_sip_listen(std::string_view text);
 [[nodiscard]] std::optional<SipTarget> parse_sip_target(std::string_view text);

@@ -21,7 +21,6 @@ constexpr std::int64_t kPathBytes = 4096;
 constexpr std::int64_t kItems = 64;
 constexpr std::int64_t kCount = 10'000'000;
 constexpr std::int64_t kRateCount = std::int64_t{1} << 40;
-constexpr int kCores = 256;
 
 using enum Type;
 using enum Apply;
@@ -66,7 +65,7 @@ constexpr Key kKeys[] = {
     {"core.roles", kEnumList, kRestart, "words", 1, 2, "edge,gateway", "edge gateway",
      "What this process does: edge (XMPP with the outside world), gateway (translation to SIP), or "
      "both."},
-    {"core.threads", kInteger, kRestart, "threads", 0, kCores, "0", "",
+    {"core.threads", kInteger, kRestart, "threads", 0, kCoresMax, "0", "",
      "Threads that carry traffic, the cores; core.*.cpu says where they run. 0: one for each "
      "CPU."},
     {"dirs.state", kPath, kRestart, "path", 1, kPathBytes, "/var/lib/fedgate", "",
@@ -90,7 +89,7 @@ constexpr Key kKeys[] = {
     {"domain/*/profile", kEnum, kNew, "word", 0, 2, "page", "page lync msrp",
      "How messages travel on the SIP side: page, one by one (RFC 7572); lync, in the sessions of "
      "Lync "
-     "and Skype for Business; msrp (RFC 7573) is not available yet."},
+     "and Skype for Business; msrp, in sessions over MSRP (RFC 7573)."},
     {"domain/*/receipt_on_200", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Take a 200 to a message as a receipt: only for pools that answer end to end and store "
      "nothing."},
@@ -248,6 +247,17 @@ constexpr Key kKeys[] = {
      "Presence subscriptions of one user at a time."},
     {"sip.listen", kSipListenList, kRestart, "transport:address:port", 0, kItems,
      "udp:127.0.0.1:5060 tcp:127.0.0.1:5060 tls:[::]:5061", "", "Where SIP is accepted."},
+    {"sip.msrp.host", kHostPort, kNew, "host", 0, 1, "", "",
+     "How SIP users' agents reach our MSRP ports: a name, which tls.sip.certificate must have "
+     "where "
+     "sip.msrp.tls is on, or an address. Empty: the address of sip.msrp.listen, else this "
+     "machine's name."},
+    {"sip.msrp.listen", kAddress, kListener, "address:port", 0, 1, "[::]:2855", "",
+     "Where core 0 accepts MSRP, as soon as a domain has profile = msrp; each further core has the "
+     "port behind it."},
+    {"sip.msrp.tls", kBool, kListener, "yes or no", 0, 1, "yes", "",
+     "MSRP over TLS with tls.sip.certificate, and nothing else; no: in the clear, and nothing "
+     "else."},
     {"sip.options_interval", kDuration, kLive, "duration", 100 * kMs, kHour, "5s", "",
      "How often each SIP next hop is asked whether it is alive."},
     {"sip.rate.datagrams_per_address", kRate, kLive, "datagrams", 1, kRateCount, "5000/s", "",
@@ -375,6 +385,7 @@ constexpr std::string_view kOfNode[] = {
     "log.",
     "net.dns.",
     "sip.listen",
+    "sip.msrp.",
     "sip.trusted",
     "store.",
     "tls.external.ca",
@@ -418,7 +429,7 @@ const Key* find_key(std::string_view root, std::string_view leaf) {
 bool is_core(std::string_view text) {
     const bool digits = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
     return digits && !text.empty() && text.size() <= 3 && (text == "0" || text.front() != '0') &&
-           std::stoi(std::string(text)) < kCores;
+           std::stoi(std::string(text)) < kCoresMax;
 }
 
 bool is_name(std::string_view text) {
@@ -462,7 +473,7 @@ bool normalise_instance(std::string_view root, std::string_view typed, std::stri
     if (root == "core") {
         out = typed;
         if (typed == template_of(root) || is_core(typed)) return true;
-        why = in_quotes(typed) + " is not a core: 0 to " + std::to_string(kCores - 1) +
+        why = in_quotes(typed) + " is not a core: 0 to " + std::to_string(kCoresMax - 1) +
               ", or * for all that have no value of their own";
         return false;
     }

@@ -10,6 +10,8 @@
 
 namespace fedgate::config {
 
+constexpr int kCoresMax = 256;  // of core.threads
+
 enum class Type : std::uint8_t {
     kBool,  // yes no (on off true false 1 0)
     kInteger,

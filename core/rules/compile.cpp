@@ -362,6 +362,46 @@ private:
         }
         sip.datagrams_per_address = tree_.rate("sip.rate.datagrams_per_address");
         sip.options_interval = tree_.duration("sip.options_interval");
+        for (const std::string& text : tree_.list("sip.msrp.host")) {
+            const config::HostPort host = *config::parse_host_port(text);
+            sip.msrp.host = host.host;
+            if (host.port != 0) {
+                complain("sip.msrp.host",
+                         "is a name or an address alone; the port is that of "
+                         "sip.msrp.listen");
+            }
+        }
+        if (out_->settings.gateway) read_msrp(sip.msrp);
+    }
+
+    // Towards SIP that of the edge serves, too.
+    bool has_sip_certificate() const {
+        const Settings& s = out_->settings;
+        return !s.tls_sip.certificate.empty() || (s.edge && !s.tls_external.certificate.empty());
+    }
+
+    void read_msrp(Settings::Sip::Msrp& msrp) {
+        for (const std::string& name : tree_.instances("domain")) {
+            if (tree_.text("domain/*/profile", name) != "msrp") continue;
+            const auto listen = addresses(tree_, "sip.msrp.listen");
+            if (listen.empty()) {
+                complain("sip.msrp.listen",
+                         "is empty; domain/" + name + "/profile = msrp needs it");
+                return;
+            }
+            msrp.listen = listen.front();
+            msrp.tls = tree_.flag("sip.msrp.tls");
+            if (msrp.tls && !has_sip_certificate()) {
+                complain("domain/" + name + "/profile",
+                         "msrp goes by TLS, which needs tls.sip.certificate and tls.sip.key; "
+                         "sip.msrp.tls = no would have it in the clear");
+            }
+        }
+        const config::Address& listen = msrp.listen;
+        if (msrp.host.empty() && !listen.text.empty() && !is_any(listen)) {
+            msrp.host = listen.text.substr(0, listen.text.rfind(':'));
+            std::erase_if(msrp.host, [](char c) { return c == '[' || c == ']'; });
+        }
     }
 
     std::optional<TlsFiles::Next> next_files(const std::string& key, const std::string& text) {
@@ -468,6 +508,26 @@ private:
             const bool udp = listen.transport == config::Transport::kUdp;
             take("sip.listen", udp ? "udp" : "tcp", listen.address);
         }
+        const config::Address& msrp = s.sip.msrp.listen;
+        if (msrp.port == 0) return;
+        // How many cores 0 will be is for the machine to say.
+        const std::uint32_t cores = s.threads != 0 ? s.threads : config::kCoresMax;
+        const std::uint32_t last = msrp.port + cores - 1;
+        const std::string ports = "takes a port for each core, " + std::to_string(msrp.port) +
+                                  " to " + std::to_string(last) + " (core.threads), ";
+        if (last > UINT16_MAX) {
+            return complain("sip.msrp.listen",
+                            ports + "and 65535 is the last; give it a lower port");
+        }
+        for (const Taken& other : taken) {
+            if (other.protocol != "tcp" || other.address.port < msrp.port ||
+                other.address.port > last ||
+                !meet(other.address, config::with_port(msrp, other.address.port)))
+                continue;
+            return complain("sip.msrp.listen", ports + "which meets " + other.key + " = " +
+                                                   other.address.text +
+                                                   "; give one of them another port or address");
+        }
     }
 
     void check_remote() {
@@ -485,11 +545,12 @@ private:
         }
     }
 
+    static bool is_any(const config::Address& address) {
+        return std::ranges::all_of(address.bytes, [](std::uint8_t byte) { return byte == 0; });
+    }
+
     static bool meet(const config::Address& one, const config::Address& other) {
         if (one.port != other.port) return false;
-        const auto is_any = [](const config::Address& address) {
-            return std::ranges::all_of(address.bytes, [](std::uint8_t byte) { return byte == 0; });
-        };
         if (one.text == other.text || (one.v6 && is_any(one)) || (other.v6 && is_any(other))) {
             return true;
         }
@@ -520,10 +581,7 @@ private:
             domain.html_out = tree_.text("domain/*/html_out", name) == "alternative";
             const std::string profile = tree_.text("domain/*/profile", name);
             if (profile == "lync") domain.profile = Profile::kLync;
-            if (profile == "msrp") {
-                complain("domain/" + name + "/profile",
-                         "profile msrp " + std::string(kNotYet) + "; use page or lync");
-            }
+            if (profile == "msrp") domain.profile = Profile::kMsrp;
             out_->domain_sites_.push_back(site_of(domain.site));
             const auto index = static_cast<std::uint32_t>(out_->sip_domains_.size());
             out_->sip_domain_index_.add(name, index);

@@ -166,6 +166,19 @@ struct Settings {
         std::vector<config::Network> trusted;
         Rate datagrams_per_address;
         Duration options_interval{};
+
+        struct Msrp {
+            config::Address listen;  // of core 0; without text: no domain of this gateway needs it
+            std::string host;        // in our paths; IP without brackets; empty: as in Via
+            bool tls = false;
+
+            // A port for each core: whom a session belongs to is told by where it comes to.
+            [[nodiscard]] config::Address at(std::uint32_t core) const {
+                if (listen.port == 0) return listen;  // the kernel picks, or there is none
+                return config::with_port(listen, static_cast<std::uint16_t>(listen.port + core));
+            }
+            bool operator==(const Msrp&) const = default;
+        } msrp;
     } sip;
 
     struct Im {

@@ -189,6 +189,11 @@ std::vector<std::uint16_t> usable_cpus() {
     return cpus;
 }
 
+std::uint32_t core_count(std::uint32_t threads) {
+    if (threads != 0) return threads;
+    return std::max<std::uint32_t>(static_cast<std::uint32_t>(usable_cpus().size()), 1);
+}
+
 Result<void> run_on_cpus(std::uint32_t n, std::span<const std::uint16_t> wanted) {
     const std::vector<std::uint16_t> usable = usable_cpus();
     if (usable.empty()) return failure(Errc::kSystem, "sched_getaffinity", errno);

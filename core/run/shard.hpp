@@ -135,6 +135,8 @@ private:
 // CPUs that the process may use, ascending: those of its first thread, which is never bound to
 // less.
 [[nodiscard]] std::vector<std::uint16_t> usable_cpus();
+// How many cores core.threads makes: 0 is one for each of them.
+[[nodiscard]] std::uint32_t core_count(std::uint32_t threads);
 // Binds the calling thread to those of them that are `wanted`; where none is, to the n-th one
 // (modulo their count).
 Result<void> run_on_cpus(std::uint32_t n, std::span<const std::uint16_t> wanted = {});

@@ -116,7 +116,7 @@ TEST_F(ControlTest, SysctlRefusesWithTheReasonAndStatusOne) {
     EXPECT_NE(got.err.find("0 to 256 threads"), std::string::npos) << got.err;
     got = fedctl({"sysctl", "-w", "domain/sip.example/profile=msrp"});
     EXPECT_EQ(got.status, 1);
-    EXPECT_NE(got.err.find("not yet available"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("needs tls.sip.certificate"), std::string::npos) << got.err;
     EXPECT_TRUE(host_.published.empty());
 }
 

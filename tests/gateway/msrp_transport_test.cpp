@@ -19,7 +19,7 @@ constexpr std::size_t kMsrpTestSizeMax = 1'000;
 // One side, which answers each request with 200 and remembers what it is told.
 struct MsrpSide final : MsrpTransportUser {
     explicit MsrpSide(Loop& loop, net::TlsContext* tls = nullptr)
-        : transport(loop, *this, tls, kMsrpTestSizeMax) {}
+        : transport(loop, stats, *this, tls, kMsrpTestSizeMax) {}
     bool on_msrp(MsrpConnection& connection, const sip::MsrpMessage& message) override {
         if (refusals > 0) {
             --refusals;
@@ -62,6 +62,7 @@ struct MsrpSide final : MsrpTransportUser {
     int closed = 0;
     bool claims = true;
     bool shown = false;  // a certificate
+    Stats stats;
     MsrpTransport transport;
 };
 
@@ -83,9 +84,13 @@ TEST_P(MsrpOnBothLoops, ARequestGoesOverAndItsAnswerBack) {  // SESS-21
                                    msrp_send("tid2", "abcd", "1-3/3", "two")));
     EXPECT_TRUE(world.run([&] { return ours.came == "200 200 "; })) << ours.came;
     EXPECT_EQ(theirs.came, "one two ");
+    EXPECT_EQ(ours.stats.value(Counter::kMsrpOutConnections), 1U);
+    EXPECT_EQ(theirs.stats.value(Counter::kMsrpInConnections), 1U);
     ours.mine()->close();
     EXPECT_TRUE(world.run([&] { return theirs.closed == 1 && ours.closed == 1; }));
     EXPECT_EQ(ours.mine(), nullptr);
+    EXPECT_EQ(ours.stats.value(Counter::kMsrpOutConnections), 0U);
+    EXPECT_EQ(theirs.stats.value(Counter::kMsrpInConnections), 0U);
 }
 
 TEST_P(MsrpOnBothLoops, TheSameOverTls) {
@@ -117,6 +122,7 @@ TEST_P(MsrpOnBothLoops, WhatIsRefusedIsAnsweredAndWhatIsNoMsrpEndsIt) {  // SESS
     EXPECT_TRUE(world.run([&] { return ours.closed == 1; }));
     EXPECT_EQ(ours.came, "413 200 ");
     EXPECT_EQ(theirs.came, "two ");
+    EXPECT_EQ(theirs.stats.value(Counter::kMsrpBad), 2U);
 }
 
 TEST_P(MsrpOnBothLoops, OneAddressHasSoManyWithoutASession) {
@@ -127,6 +133,7 @@ TEST_P(MsrpOnBothLoops, OneAddressHasSoManyWithoutASession) {
         ASSERT_NE(ours.transport.connect(*address, false, ""), nullptr);
     }
     ASSERT_TRUE(world.run([&] { return ours.closed == 3; }));
+    EXPECT_EQ(theirs.stats.value(Counter::kMsrpRefused), 3U);
     // A session makes room for one.
     const std::size_t before = ours.connected.size();
     ASSERT_TRUE(ours.mine()->write(msrp_send("tid1", "abcd", "1-3/3", "one")));
@@ -136,6 +143,20 @@ TEST_P(MsrpOnBothLoops, OneAddressHasSoManyWithoutASession) {
     ASSERT_TRUE(ours.mine(before)->write(msrp_send("tid2", "abcd", "1-3/3", "two")));
     EXPECT_TRUE(world.run([&] { return theirs.came == "one two " || ours.closed > 3; }));
     EXPECT_EQ(ours.closed, 3);
+}
+
+TEST_P(MsrpOnBothLoops, WhereItListensNoMoreConnectionsStay) {
+    MsrpSide ours(world.loop()), theirs(world.loop());
+    connect(ours, theirs);
+    const SocketAddress at = ours.mine()->peer_address();
+    theirs.transport.stop_listening();
+    ASSERT_TRUE(ours.mine()->write(msrp_send("tid1", "abcd", "1-3/3", "one")));
+    EXPECT_TRUE(world.run([&] { return ours.came == "200 "; }));
+    ASSERT_NE(ours.transport.connect(at, false, ""), nullptr);
+    EXPECT_TRUE(world.run([&] { return ours.closed == 1; }));
+    ASSERT_TRUE(theirs.transport.listen(at, false));  // again, at the same place
+    ASSERT_NE(ours.transport.connect(at, false, ""), nullptr);
+    EXPECT_TRUE(world.run([&] { return ours.mine(1) != nullptr; }));
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, MsrpOnBothLoops, testing::Bool(), net::test::loop_name);
@@ -161,6 +182,7 @@ TEST_F(MsrpInTime, WithoutASessionItEnds) {
     EXPECT_EQ(theirs.closed, 0);
     world.run_for(2s);
     EXPECT_EQ(theirs.why, "MSRP without a session");
+    EXPECT_EQ(theirs.stats.value(Counter::kMsrpRefused), 1U);
     EXPECT_EQ(ours.closed, 1);
 }
 

@@ -406,8 +406,11 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
          true},
         {"partner/x.example/dialback = yes\n", "dialback will not be used", true},
         {"domain/x.example/profile = msrp\n",
-         "t:1: error: domain/x.example/profile: profile msrp is not yet available in this version; "
-         "use page or lync"},
+         "t:1: error: domain/x.example/profile: msrp goes by TLS, which needs tls.sip.certificate "
+         "and tls.sip.key; sip.msrp.tls = no would have it in the clear"},
+        {"sip.msrp.host = im.example:2855\n", "sip.msrp.host: is a name or an address alone"},
+        {"domain/x.example/profile = msrp\nsip.msrp.listen =\n",
+         "sip.msrp.listen: is empty; domain/"},
         {"log.bodies = yes\n", "logging texts is not yet available"},
         {"link.edges = edge.example:23456\n", "is for a gateway alone"},
         {"core.roles = edge\n", "tls.internal.certificate: is empty; an edge alone needs it"},
@@ -478,6 +481,58 @@ TEST(Snapshot, RefusesWhatCannotWorkAndSaysWhy) {
         const Compiled c = make(r.settings);
         EXPECT_EQ(c.snapshot != nullptr, r.warning) << c.text();
         EXPECT_NE(c.text().find(r.complaint), std::string::npos) << c.text();
+    }
+}
+
+TEST(Snapshot, MsrpHasAPortForEachCoreWhereADomainUsesIt) {
+    const std::string used = "domain/x.example/profile = msrp\nsip.msrp.tls = no\n";
+    const Compiled unused = make("sip.msrp.listen = 0.0.0.0:65535\n");
+    ASSERT_TRUE(unused.snapshot) << unused.text();
+    EXPECT_EQ(unused.snapshot->settings.sip.msrp.listen.text, "");
+    const Compiled c = make(used +
+                            "sip.msrp.host = B\xc3\xbc"
+                            "cher.example\n");
+    ASSERT_TRUE(c.snapshot) << c.text();
+    EXPECT_EQ(c.snapshot->sip_domain("x.example")->profile, Profile::kMsrp);
+    const Settings::Sip::Msrp& msrp = c.snapshot->settings.sip.msrp;
+    EXPECT_FALSE(msrp.tls);
+    EXPECT_EQ(msrp.host, "xn--bcher-kva.example");
+    EXPECT_EQ(msrp.at(0).text, "[::]:2855");
+    EXPECT_EQ(msrp.at(3).text, "[::]:2858");
+    EXPECT_EQ(msrp.at(3).port, 2858);
+    const Compiled own = make(used + "sip.msrp.listen = [2001:db8::1]:0\n");
+    ASSERT_TRUE(own.snapshot) << own.text();
+    EXPECT_EQ(own.snapshot->settings.sip.msrp.host, "2001:db8::1");
+    EXPECT_EQ(own.snapshot->settings.sip.msrp.at(1).text, "[2001:db8::1]:0");
+    const Compiled tls =
+        make("domain/x.example/profile = msrp\ntls.sip.certificate = /a\ntls.sip.key = /a\n");
+    ASSERT_TRUE(tls.snapshot) << tls.text();
+    EXPECT_TRUE(tls.snapshot->settings.sip.msrp.tls);
+    EXPECT_EQ(tls.snapshot->settings.sip.msrp.host, "");
+    // An edge alone has the same domains, and no SIP.
+    const Compiled edge = make(
+        "core.roles = edge\ndomain/x.example/profile = msrp\npool/g/kind = gateway\n"
+        "pool/g/members = g.example\ntls.internal.certificate = /a\ntls.internal.key = /a\n"
+        "tls.internal.ca = /a\n");
+    ASSERT_TRUE(edge.snapshot) << edge.text();
+    EXPECT_EQ(edge.snapshot->settings.sip.msrp.listen.text, "");
+    const std::pair<const char*, const char*> meets[] = {
+        {"sip.msrp.listen = 0.0.0.0:5059\ncore.threads = 1\n", ""},
+        {"sip.msrp.listen = 0.0.0.0:5059\ncore.threads = 2\n",
+         "sip.msrp.listen: takes a port for each core, 5059 to 5060 (core.threads), which meets "
+         "sip.listen = 127.0.0.1:5060; give one"},
+        {"sip.msrp.listen = 127.0.0.2:5059\ncore.threads = 2\n", ""},
+        {"sip.msrp.listen = [::]:5061\ncore.threads = 1\n", "which meets sip.listen = [::]:5061"},
+        {"sip.msrp.listen = 127.0.0.1:9014\n", "9014 to 9269 (core.threads), which meets admin"},
+        {"sip.msrp.listen = 127.0.0.1:9013\n", ""},
+        {"sip.msrp.listen = 127.0.0.1:65533\ncore.threads = 3\n", ""},
+        {"sip.msrp.listen = 127.0.0.1:65533\ncore.threads = 4\n", "65535 is the last"},
+    };
+    for (const auto& [settings, complaint] : meets) {
+        SCOPED_TRACE(settings);
+        const Compiled made = make(used + settings);
+        EXPECT_EQ(made.snapshot != nullptr, complaint[0] == 0) << made.text();
+        EXPECT_NE(made.text().find(complaint), std::string::npos) << made.text();
     }
 }
 
