@@ -153,6 +153,22 @@ std::optional<std::int8_t> read_q(Bytes text) {
     return static_cast<std::int8_t>((127 * q + 999) / 1000);
 }
 
+Bytes basic_of(const Presence& presence) {  // PRES-1, PRES-2
+    return presence.available ? "open" : "closed";
+}
+
+// PRES-10: what RPID and its draft call it; empty: nothing to say.
+Bytes activity_of(const Presence& presence) {
+    switch (presence.show) {
+        case Show::kDnd: return "busy";
+        case Show::kXa:
+        case Show::kAway: return "away";
+        case Show::kNone:
+        case Show::kChat: break;
+    }
+    return {};
+}
+
 class Reader {
 public:
     Reader(const xml::Document& text, Document& document, Sink& memory)
@@ -373,20 +389,28 @@ PidfVerdict read_pidf(Bytes body, xml::Document& tree, Document& document, Sink&
     return memory.overflowed() ? PidfVerdict::kTooLarge : PidfVerdict::kRead;
 }
 
-PidfWriter::PidfWriter(Bytes aor, bool notes_allowed, Sink& sink)
-    : aor_(aor), notes_allowed_(notes_allowed), sink_(sink) {
-    sink_.append("<?xml version='1.0' encoding='UTF-8'?>");
-    sink_.append("<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:");  // PRES-12
+PidfWriter::PidfWriter(Bytes aor, bool notes_allowed, Sink& sink, PidfForm form)
+    : aor_(aor), notes_allowed_(notes_allowed), form_(form), sink_(sink) {
+    const bool lync = form_ == PidfForm::kLync;
+    sink_.append("<?xml version='1.0' encoding='UTF-8'?><presence");
+    xml::write_attribute(sink_, "xmlns", kPidf);
+    if (lync) xml::write_attribute(sink_, "xmlns:ep", kRpidDraft);
+    sink_.append(" entity='", lync ? Bytes("sip:") : Bytes("pres:"));  // PRES-12
     xml::write_attribute_value(sink_, aor_.substr(aor_.find(':') + 1));
     sink_.append("'>");
 }
 
-// The order of the children is that of RFC 3863 4.4.
 void PidfWriter::add(const Presence& presence) {
+    if (form_ == PidfForm::kStandard) write_tuple(presence);
+    judge(presence);
+}
+
+// The order of the children is that of RFC 3863 4.4.
+void PidfWriter::write_tuple(const Presence& presence) {
     sink_.append("<tuple id='");
     write_tuple_id(presence.resource, sink_);
     sink_.append("'><status><basic>");
-    sink_.append(presence.available ? "open" : "closed");  // PRES-1, PRES-2
+    sink_.append(basic_of(presence));
     sink_.append("</basic>");
     if (presence.show != Show::kNone)
         xml::write_element(sink_, "show", {{"xmlns", kClient}}, show_name(presence.show));
@@ -405,61 +429,69 @@ void PidfWriter::add(const Presence& presence) {
         }
         xml::write_end(sink_, "contact");
     }
-    if (notes_allowed_) {
-        for (const Note& note : presence.notes()) write_note(note);  // PRES-5
-    }
+    write_notes(presence);
     if (presence.since) {  // PRES-11
         sink_.append("<timestamp>");
         write_iso_date(*presence.since, sink_);
         xml::write_end(sink_, "timestamp");
     }
     xml::write_end(sink_, "tuple");
-    judge(presence);
 }
 
-void PidfWriter::write_note(const Note& note) {
-    const Bytes language = note.language.empty() ? Bytes() : note.language;
-    xml::write_element(sink_, "note", {{"xml:lang", language}}, note.text);
-    if (any_note_ && language != language_) language_ = {};  // PRES-8
-    if (!any_note_) language_ = language;
-    any_note_ = true;
+// [MS-PRES] 1.3.3: a single tuple, with the attributes that it knows and no more.
+void PidfWriter::write_lync_tuple() {
+    sink_.append("<tuple id='0'><status><basic>", basic_of(person_), "</basic>");
+    if (const Bytes activity = activity_of(person_); !activity.empty()) {
+        sink_.append("<ep:activities><ep:activity>", activity, "</ep:activity></ep:activities>");
+    }
+    sink_.append("</status>");
+    write_notes(person_);
+    xml::write_end(sink_, "tuple");
+}
+
+// PRES-10.
+void PidfWriter::write_person() {
+    const Bytes activity = activity_of(person_);
+    if (activity.empty()) return;
+    xml::write_start(sink_, "dm:person",
+                     {{"xmlns:dm", kDataModel}, {"xmlns:rpid", kRpid}, {"id", "person"}});
+    sink_.append("<rpid:activities><rpid:", activity, "/></rpid:activities>");
+    xml::write_end(sink_, "dm:person");
+}
+
+void PidfWriter::write_notes(const Presence& presence) {  // PRES-5
+    if (!notes_allowed_) return;
+    for (const Note& note : presence.notes()) {
+        const Bytes language = note.language.empty() ? Bytes() : note.language;
+        xml::write_element(sink_, "note", {{"xml:lang", language}}, note.text);
+        if (any_note_ && language != language_) language_ = {};  // PRES-8
+        if (!any_note_) language_ = language;
+        any_note_ = true;
+    }
 }
 
 // R6: a person has one state. It is that of the resource that messages go to: the highest priority;
 // of equal ones the most available, and of those the newest.
 void PidfWriter::judge(const Presence& presence) {
-    if (!presence.available) return;
     constexpr int kAvailability[] = {/*none*/ 3, /*away*/ 1, /*chat*/ 4, /*dnd*/ 2, /*xa*/ 0};
-    const int rank = (presence.priority.value_or(0) + 128) * 8 +
-                     kAvailability[static_cast<std::size_t>(presence.show)];
+    const int rank = !presence.available
+                         ? -1
+                         : (presence.priority.value_or(0) + 128) * 8 +
+                               kAvailability[static_cast<std::size_t>(presence.show)];
     if (rank <= rank_) return;
     rank_ = rank;
-    show_ = presence.show;
+    person_ = presence;
 }
 
 Bytes PidfWriter::finish() {
-    Bytes activity;  // PRES-10
-    switch (show_) {
-        case Show::kDnd: activity = "rpid:busy"; break;
-        case Show::kXa:
-        case Show::kAway: activity = "rpid:away"; break;
-        case Show::kNone:
-        case Show::kChat: break;
-    }
-    if (!activity.empty()) {
-        xml::write_start(sink_, "dm:person",
-                         {{"xmlns:dm", kDataModel}, {"xmlns:rpid", kRpid}, {"id", "person"}});
-        xml::write_start(sink_, "rpid:activities");
-        xml::write_empty(sink_, activity);
-        xml::write_end(sink_, "rpid:activities");
-        xml::write_end(sink_, "dm:person");
-    }
+    form_ == PidfForm::kLync ? write_lync_tuple() : write_person();
     xml::write_end(sink_, "presence");
     return language_;
 }
 
-Bytes write_pidf(Bytes aor, std::span<const Presence> presences, bool notes_allowed, Sink& sink) {
-    PidfWriter writer(aor, notes_allowed, sink);
+Bytes write_pidf(Bytes aor, std::span<const Presence> presences, bool notes_allowed, Sink& sink,
+                 PidfForm form) {
+    PidfWriter writer(aor, notes_allowed, sink, form);
     for (const Presence& presence : presences) writer.add(presence);
     return writer.finish();
 }

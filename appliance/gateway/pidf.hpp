@@ -49,29 +49,39 @@ struct Document {
 // Room for every document of what a Presences keeps.
 inline constexpr std::size_t kPidfBytesMax = 256 << 10;
 
+enum class PidfForm : std::uint8_t {
+    kStandard,  // a tuple for each resource, and the person's activity (RFC 3863, RFC 4480)
+    kLync,      // one tuple, with its activity in its status: lync.hpp
+};
+
 // Writes one document: add() for each resource, newest first (PRES-13), then finish(). When all are
 // gone: add() the last one, unavailable. `aor` is the entity's, as write_aor() gives it; it must
-// outlive the writer. R7: without `notes_allowed` no note.
+// outlive the writer, and so must what the Presences view. R7: without `notes_allowed` no note.
 class PidfWriter {
 public:
-    PidfWriter(Bytes aor, bool notes_allowed, Sink&);
+    PidfWriter(Bytes aor, bool notes_allowed, Sink&, PidfForm = PidfForm::kStandard);
     void add(const Presence&);
     // PRES-8: what Content-Language says; empty: nothing. A view into a note.
     Bytes finish();
 
 private:
-    void write_note(const Note&);
+    void write_tuple(const Presence&);
+    void write_lync_tuple();
+    void write_person();
+    void write_notes(const Presence&);
     void judge(const Presence&);
 
     Bytes aor_;
     bool notes_allowed_;
+    PidfForm form_;
     bool any_note_ = false;
-    Show show_ = Show::kNone;  // of the person
-    int rank_ = -1;
+    Presence person_;  // of the person; kLync: with its notes
+    int rank_ = -2;    // nobody's
     Bytes language_;
     Sink& sink_;
 };
 // The same for a list; what it gives back is finish()'s.
-Bytes write_pidf(Bytes aor, std::span<const Presence>, bool notes_allowed, Sink&);
+Bytes write_pidf(Bytes aor, std::span<const Presence>, bool notes_allowed, Sink&,
+                 PidfForm = PidfForm::kStandard);
 
 }  // namespace fedgate::gateway

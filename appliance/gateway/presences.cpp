@@ -349,8 +349,9 @@ void Presences::restore(Bytes saved) {
     fill(&sink);
 }
 
-Bytes write_pidf(Bytes aor, const Presences& presences, bool notes_allowed, Sink& sink) {
-    PidfWriter writer(aor, notes_allowed, sink);
+Bytes write_pidf(Bytes aor, const Presences& presences, bool notes_allowed, Sink& sink,
+                 PidfForm form) {
+    PidfWriter writer(aor, notes_allowed, sink, form);
     for (const Presence& presence : presences) writer.add(presence);
     return writer.finish();
 }

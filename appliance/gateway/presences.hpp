@@ -140,6 +140,7 @@ private:
 };
 
 // PRES-13: the document of all that is known, which is not nothing.
-Bytes write_pidf(Bytes aor, const Presences&, bool notes_allowed, Sink&);
+Bytes write_pidf(Bytes aor, const Presences&, bool notes_allowed, Sink&,
+                 PidfForm = PidfForm::kStandard);
 
 }  // namespace fedgate::gateway

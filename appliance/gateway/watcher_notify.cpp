@@ -179,13 +179,13 @@ void Watchers::write_notify(WatcherDialog& dialog, Bytes aor, const SipRoute& ro
     if (ends) {  // PRES-67
         Presence closed;
         if (!watcher.presences.empty()) closed.resource = watcher.presences.begin()->resource;
-        language = write_pidf(aor, std::span(&closed, 1), true, document);
+        language = write_pidf(aor, std::span(&closed, 1), true, document, form_for(watcher));
     } else if (lost) {
         write_lost(watcher, aor, document);
     } else {
         const rules::Partner* partner = host_.rules().partner(watcher.domain.their);
         const bool notes = partner == nullptr || partner->passes(rules::Kind::kNotes);  // P8
-        language = write_pidf(aor, watcher.presences, notes, document);
+        language = write_pidf(aor, watcher.presences, notes, document, form_for(watcher));
     }
     if (!language.empty()) {  // PRES-8
         sip::write_header(out, sip::HeaderName::kContentLanguage, language);

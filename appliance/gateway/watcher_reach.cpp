@@ -231,7 +231,13 @@ void Watchers::write_lost(const Watcher& watcher, Bytes aor, Sink& out) {
     Presence closed;
     if (!watcher.presences.empty()) closed.resource = watcher.presences.begin()->resource;
     closed.add_note({"en", note.written()});
-    static_cast<void>(write_pidf(aor, std::span(&closed, 1), true, out));
+    static_cast<void>(write_pidf(aor, std::span(&closed, 1), true, out, form_for(watcher)));
+}
+
+PidfForm Watchers::form_for(const Watcher& watcher) const {
+    const rules::SipDomain* domain = host_.rules().sip_domain(watcher.domain.our);
+    const bool lync = domain != nullptr && domain->profile == rules::Profile::kLync;
+    return lync ? PidfForm::kLync : PidfForm::kStandard;
 }
 
 }  // namespace fedgate::gateway

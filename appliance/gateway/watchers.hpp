@@ -154,6 +154,7 @@ private:
     void step(ContactDomain&, Watcher&);
     [[nodiscard]] bool is_lost(const Watcher&) const;
     void write_lost(const Watcher&, Bytes aor, Sink&);
+    [[nodiscard]] PidfForm form_for(const Watcher&) const;
     void arm(ContactDomain&);
 
     // watcher_policy.cpp

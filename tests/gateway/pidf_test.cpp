@@ -582,6 +582,44 @@ TEST(PidfOut, WritesActivitiesOfThePerson) {  // PRES-10, R6
                  "away");
 }
 
+// features.md A15: what a server of Lync reads, and each state as it says it itself.
+TEST(PidfOut, ToLyncItIsOneTupleWithItsActivity) {  // PRES-13, PRES-10, R6, R7
+    const auto lync = [](const std::vector<Presence>& presences, bool notes_allowed = true) {
+        std::vector<char> memory(131'072);
+        Sink out{MutableBytes(memory)};
+        write_pidf(kAor, presences, notes_allowed, out, PidfForm::kLync);
+        return std::string(out.written());
+    };
+    const auto document = [](const std::string& status, const std::string& note = {}) {
+        return kDeclaration +
+               "<presence xmlns='urn:ietf:params:xml:ns:pidf' "
+               "xmlns:ep='urn:ietf:params:xml:ns:pidf:status:rpid-status' "
+               "entity='sip:juliet@example.com'><tuple id='0'><status><basic>" +
+               status + "</status>" + note + "</tuple></presence>";
+    };
+    const std::string open = "open</basic>";
+    const std::string away =
+        "open</basic><ep:activities><ep:activity>away</ep:activity></ep:activities>";
+    const std::string busy =
+        "open</basic><ep:activities><ep:activity>busy</ep:activity></ep:activities>";
+    EXPECT_EQ(lync({Made("balcony", true)}), document(open));
+    EXPECT_EQ(lync({Made("balcony", true, Show::kChat).priority(7)}), document(open));
+    EXPECT_EQ(lync({Made("balcony", true, Show::kAway)}), document(away));
+    EXPECT_EQ(lync({Made("balcony", true, Show::kXa)}), document(away));
+    EXPECT_EQ(lync({Made("balcony", true, Show::kDnd)}), document(busy));
+    EXPECT_EQ(lync({Made("balcony", false)}), document("closed</basic>"));
+    EXPECT_EQ(lync({Made("", false).note("gone")}),
+              document("closed</basic>", "<note>gone</note>"));
+    // Of several the one that messages go to, with its note and nobody else's.
+    EXPECT_EQ(lync({Made("phone", true, Show::kAway).note("out"),
+                    Made("desk", true, Show::kDnd).note("in a call").priority(5),
+                    Made("tablet", true).note("here")}),
+              document(busy, "<note>in a call</note>"));
+    EXPECT_EQ(lync({Made("phone", true, Show::kAway).note("out")}, false), document(away));
+    // As it is read: the same state, of one device that has no name.
+    EXPECT_EQ(read_pidf(lync({Made("phone", true, Show::kDnd).note("n")})), "[0]open dnd 'n'");
+}
+
 TEST(PidfOut, WritesNotesWithTheirLanguages) {  // PRES-5, PRES-8, R7
     std::string language;
     EXPECT_NE(write({Made("a", true).note("x < y & z").note("b", "fr")}, true, &language)

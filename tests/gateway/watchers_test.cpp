@@ -518,6 +518,52 @@ TEST(Watchers, AllResourcesNewestFirst) {  // PRES-13, R6
     EXPECT_TRUE(has(document, "<tuple id='ID-balcony'><status><basic>closed"));
 }
 
+// What a server of Lync asks with, and how it is answered: one tuple, in PIDF, although it prefers
+// others; nothing in the 200, and no BENOTIFY (SESS-46).
+TEST(Watchers, ALyncDomainIsToldOneTuple) {  // SESS-46, PRES-13, PRES-67, R6, R9, R10; A15
+    Scene scene(Settings{{"domain/sip.example/profile", "lync"}});
+    Wish wish;
+    wish.headers =
+        "Accept: application/msrtc-event-categories+xml, text/xml+msrtc.pidf, "
+        "application/xpidf+xml, application/pidf+xml\r\n"
+        "Supported: ms-piggyback-first-notify\r\nSupported: ms-benotify\r\n"
+        "Proxy-Require: ms-benotify\r\n";
+    const std::string answer = scene.subscribe(wish);
+    EXPECT_TRUE(answer.starts_with("SIP/2.0 200 ")) << answer;
+    EXPECT_EQ(header_of(answer, "Content-Length"), "0");
+    EXPECT_FALSE(has(answer, "ms-")) << answer;
+    scene.notify(1);
+    scene.stanza("subscribed");
+    scene.notify(2);
+    scene.stanza("", "<show>dnd</show><priority>1</priority>", "balcony");
+    const std::string third = scene.notify(3);
+    EXPECT_EQ(header_of(third, "Content-Type"), "application/pidf+xml");
+    const std::string busy = "<ep:activity>busy</ep:activity>";
+    EXPECT_TRUE(has(body_of(third), "entity='sip:juliet@xmpp.example'")) << third;
+    EXPECT_TRUE(has(body_of(third), busy)) << third;
+    scene.stanza("", "<show>away</show>", "garden");
+    const std::string fourth = body_of(scene.notify(4));
+    EXPECT_TRUE(has(fourth, busy)) << fourth;
+    EXPECT_EQ(fourth.find("<tuple"), fourth.rfind("<tuple")) << fourth;
+    // The last one, when he leaves.
+    Wish leave;
+    leave.expires = "0";
+    EXPECT_TRUE(scene.subscribe(leave, Scene::tag_of(answer)).starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(has(body_of(scene.notify(5)), "<tuple id='0'><status><basic>closed</basic>"));
+    // Nothing else is offered to who takes no PIDF.
+    Wish old;
+    old.call_id = "watch-2";
+    old.headers = "Accept: text/xml+msrtc.pidf\r\n";
+    EXPECT_TRUE(scene.subscribe(old).starts_with("SIP/2.0 406 "));
+    // A list of contacts at a time is nothing that is understood (RFC 5367).
+    Wish list;
+    list.call_id = "watch-3";
+    list.headers = "Require: adhoclist\r\nSupported: eventlist\r\n";
+    const std::string refused = scene.subscribe(list);
+    EXPECT_TRUE(refused.starts_with("SIP/2.0 420 ")) << refused;
+    EXPECT_EQ(header_of(refused, "Unsupported"), "adhoclist");
+}
+
 TEST(Watchers, OneDocumentInFiveSeconds) {  // PRES-19, R13
     Scene scene;
     scene.approved();
@@ -1027,6 +1073,17 @@ std::size_t count_of(Scene& scene, const std::string& part) {
     const auto all = scene.stanzas();
     return static_cast<std::size_t>(
         std::ranges::count_if(all, [&](const std::string& one) { return has(one, part); }));
+}
+
+TEST(Watchers, ALostPartnerIsOneTupleToLyncToo) {  // PRES-71
+    Scene scene(Settings{{"domain/sip.example/profile", "lync"}});
+    scene.approved();
+    scene.stanza("", "", "balcony");
+    scene.notify(3);
+    set_reachable(scene, false, "connection refused");
+    const std::string told = body_of(scene.notify(4, 200s));
+    EXPECT_TRUE(has(told, "<tuple id='0'><status><basic>closed</basic></status><note")) << told;
+    EXPECT_TRUE(has(told, "connection refused</note>")) << told;
 }
 
 TEST(Watchers, WhoWatchesIsToldSinceWhenAndWhy) {  // PRES-71, R12

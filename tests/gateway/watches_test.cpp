@@ -468,6 +468,60 @@ TEST(Watches, ABodyOfTheEndComesBeforeIt) {  // PRES-54, PRES-52
     EXPECT_EQ(scene.subscribes.size(), 1u);
 }
 
+// What a server of Lync answers with: its document in the 200 is not ours to read (SESS-46), the
+// NOTIFY is; and its states, one tuple each time.
+TEST(Watches, ALyncDomainsStates) {  // SESS-46, PRES-3, PRES-10, PRES-14, PRES-18, R9, R10; A15
+    WatchScene scene(Settings{{"domain/sip.example/profile", "lync"}});
+    const auto lync = [](const std::string& basic, const std::string& activity = {},
+                         const std::string& note = {}) {
+        const std::string said = activity.empty() ? ""
+                                                  : "<ep:activities><ep:activity>" + activity +
+                                                        "</ep:activity></ep:activities>";
+        return "<?xml version=\"1.0\" encoding=\"utf-8\"?>"
+               "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" "
+               "xmlns:ep=\"urn:ietf:params:xml:ns:pidf:status:rpid-status\" "
+               "xmlns:et=\"urn:ietf:params:xml:ns:pidf:rpid-tuple\" "
+               "xmlns:ci=\"urn:ietf:params:xml:ns:pidf:cipid\" entity=\"sip:romeo@sip.example\">"
+               "<tuple id=\"0\"><status><basic>" +
+               basic + "</basic>" + said + "</status>" + note +
+               "</tuple><ci:display-name>Romeo</ci:display-name></presence>";
+    };
+    scene.peer->extra_headers = "Supported: ms-benotify, ms-piggyback-first-notify\r\n";
+    scene.peer->pidf = lync("open", "busy");
+    scene.stanza("subscribe");
+    const std::string first = scene.subscribe(1);
+    EXPECT_EQ(header_of(first, "Accept"), "application/pidf+xml");
+    EXPECT_EQ(header_of(first, "Supported"), "");
+    EXPECT_EQ(scene.notify(first, "active;expires=3600", lync("open")), "SIP/2.0 200 OK");
+    EXPECT_EQ(scene.sent(1), kSubscribed);
+    const std::string from = "<presence from='romeo@sip.example/0' to='juliet@xmpp.example'";
+    EXPECT_EQ(scene.sent(2), from + "></presence>");
+    const struct {
+        std::string document;
+        std::string content;
+    } kStates[] = {
+        {lync("open", "away"), "><show>away</show>"},
+        {lync("open", "busy"), "><show>dnd</show>"},
+        {lync("open", "on-the-phone"),
+         "><show>dnd</show><status xml:lang='en'>On the phone</status>"},
+        {lync("open", "meeting", "<note>with Tybalt</note>"),
+         "><show>dnd</show><status>with Tybalt</status>"},
+        {lync("open", "active"), ">"},
+        {lync("closed"), " type='unavailable'>"},
+    };
+    std::size_t n = 2;
+    for (const auto& state : kStates) {
+        EXPECT_EQ(scene.notify(first, "active;expires=3000", state.document), "SIP/2.0 200 OK");
+        EXPECT_EQ(scene.sent(++n), from + state.content + "</presence>");
+    }
+    // What we have not asked for: the dialog lives, and the old state stays.
+    EXPECT_EQ(scene.notify(first, "active;expires=3000", "<presentity/>",
+                           "Content-Type: text/xml+msrtc.pidf\r\n"),
+              "SIP/2.0 415 Unsupported Media Type");
+    scene.quiet(n);
+    EXPECT_EQ(scene.subscribes.size(), 1u);
+}
+
 TEST(Watches, ClosedIsSaidOnce) {  // PRES-15
     WatchScene scene;
     const std::string first = scene.approved(pidf({{"desk", kClosed}}));

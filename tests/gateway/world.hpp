@@ -129,6 +129,7 @@ public:
     std::string extra_headers;
     std::string reason;  // of answers; empty: the usual one
     std::string sdp;     // of a 200 to an INVITE
+    std::string pidf;    // of a 200 to a SUBSCRIBE
     bool pongs = true;
     int pings = 0;
     std::vector<std::string> requests;  // but OPTIONS
@@ -198,6 +199,8 @@ private:
         if (accepts) sink.append("Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n");
         if (accepts && !sdp.empty()) {
             sip::write_body(sink, "application/sdp", sdp);
+        } else if (message_.method == sip::Method::kSubscribe && !pidf.empty()) {
+            sip::write_body(sink, "application/pidf+xml", pidf);
         } else {
             sip::write_no_body(sink);
         }
