@@ -169,7 +169,7 @@ void append_to(Sink& out, const Message& request, const ResponseHead& head) {
         return out.append(kEnd);
     }
     if (party.tag.empty()) return out.append(name, "<", party.uri, ">\r\n");
-    out.append(name, "<", party.uri, ">;tag=", party.tag, kEnd);
+    out.append(name, "<", party.uri, ">;tag=", party.tag, party.more, kEnd);
 }
 
 }  // namespace
@@ -250,6 +250,7 @@ void write_party(Sink& out, const Party& party) {
     if (party.tag.empty()) return;
     out.append(";tag=");
     append_value(out, party.tag);
+    append_value(out, party.more);
 }
 
 void write_contact(Sink& out, const OwnContact& contact) {

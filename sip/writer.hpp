@@ -29,6 +29,7 @@ struct Party {
     Bytes display;  // plain text; quoted and escaped when written (ADDR-9). Empty: none
     Bytes uri;      // whole, already escaped; written between <>
     Bytes tag;      // empty: none
+    Bytes more{};   // parameters behind the tag, as they are written: ";epid=0a1b2c3d4e"
 };
 
 struct RequestHead {

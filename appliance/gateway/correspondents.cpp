@@ -1,5 +1,6 @@
 #include "appliance/gateway/correspondents.hpp"
 
+#include "appliance/gateway/lync.hpp"
 #include "sip/uri.hpp"
 
 namespace fedgate::gateway {
@@ -53,7 +54,10 @@ void Correspondents::work_out(Bytes from, Bytes to, Correspondence& what, Sink& 
         write();
         return memory.written().substr(begin);
     };
-    what.from_uri = note([&] { write_sender_uri(what.from, memory); });
+    const bool lync = what.domain->profile == rules::Profile::kLync;
+    what.from_uri =
+        note([&] { lync ? write_aor(what.from, memory) : write_sender_uri(what.from, memory); });
+    if (lync) what.epid = note([&] { write_epid(what.from.jid.resource, memory); });
     what.to_uri = note([&] {
         what.domain->phone ? write_phone_aor(what.to, memory) : write_aor(what.to, memory);
     });

@@ -23,7 +23,8 @@ struct Correspondence {
     Key pair;
     Key sender;
     Key resource;       // of `from`
-    Bytes from_uri;     // ADDR-7
+    Bytes from_uri;     // ADDR-7, ADDR-10
+    Bytes epid;         // ADDR-10: behind the tag of From; empty: none
     Bytes to_uri;       // ADDR-4, ADDR-28
     bool good = false;  // two JIDs, of which the second is of a domain of ours, and the first not
     bool malformed = false;  // one is no JID: ERR-L7; nothing else is known then

@@ -144,8 +144,12 @@ ErrorKind stanza_error_of_status(std::uint16_t status) {
     }
 }
 
-SipAnswer sip_answer(Condition condition, bool full, bool waited, bool address_mapped) {
+SipAnswer sip_answer(Condition condition, bool full, bool waited, bool address_mapped, bool lync) {
     switch (condition) {
+        case Condition::kRecipientUnavailable:
+        case Condition::kServiceUnavailable:
+            if (lync) return {480, {}};
+            break;
         case Condition::kGone:
             return {address_mapped ? std::uint16_t{301} : std::uint16_t{410},
                     {}};  // ERR-23, ERR-24

@@ -47,9 +47,9 @@ struct SipAnswer {
 
 // ERR-20..ERR-36 for a MESSAGE. `full`: the failing address was a full JID (ERR-12). `waited`: the
 // request is older than 8 s (ERR-34). Gone and redirect: `address_mapped` when their new address
-// maps.
+// maps. `lync`: a 6xx would stop it from asking another of his devices (ERR-30, ERR-35).
 [[nodiscard]] SipAnswer sip_answer(xml::StanzaCondition, bool full, bool waited,
-                                   bool address_mapped);
+                                   bool address_mapped, bool lync = false);
 
 // ERR-40..ERR-46.
 [[nodiscard]] SipAnswer sip_answer(link::Fault, bool waited);

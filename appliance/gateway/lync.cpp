@@ -50,6 +50,12 @@ void write_ms_conversation_id(const Key& of_thread, Sink& sink) {
     sink.append("\r\n");
 }
 
+void write_epid(Bytes resource, Sink& sink) {
+    if (resource.empty()) return;
+    const auto digits = to_hex(sha1({resource}));
+    sink.append(";epid=", Bytes(digits.data(), 10));
+}
+
 Result<Diagnostics> parse_diagnostics(Bytes value) {
     Diagnostics out;
     const char* const end = value.data() + value.size();

@@ -330,7 +330,8 @@ void write_request_front(const Envelope& envelope, Bytes nick, Sink& sink) {
     head.method = sip::method_text(sip::Method::kMessage);
     head.uri = envelope.request_uri;  // IM-1
     head.via = envelope.via;
-    head.from = {nick, envelope.from_uri, envelope.from_tag};  // IM-2, IM-13
+    // IM-2, IM-13, ADDR-10
+    head.from = {nick, envelope.from_uri, envelope.from_tag, envelope.from_epid};
     head.to = {{}, envelope.to_uri, {}};
     head.call_id = envelope.call_id;
     head.cseq = envelope.cseq;

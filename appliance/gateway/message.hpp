@@ -69,7 +69,8 @@ struct Envelope {
     Bytes request_uri;
     Bytes from_uri;  // ADDR-7
     Bytes from_tag;
-    Bytes to_uri;  // AOR
+    Bytes from_epid;  // ADDR-10
+    Bytes to_uri;     // AOR
     Bytes call_id;
     std::uint32_t cseq = 1;
     Bytes asserted;     // SIP-33: P-Asserted-Identity, or empty

@@ -383,8 +383,10 @@ void Gateway::Engine::take_bounce(const StanzaCall& call, const Key& pair) {
         headers.append(">\r\n");
         mapped = !headers.overflowed();
     }
+    const rules::SipDomain* const domain = rules_->sip_domain(call.to.domain_ascii);
+    const bool lync = domain != nullptr && domain->profile == rules::Profile::kLync;
     SipAnswer sip_status =
-        sip_answer(error.condition, !call.from.jid.resource.empty(), false, mapped);
+        sip_answer(error.condition, !call.from.jid.resource.empty(), false, mapped, lync);
     sip_status.reason = reason;
     refuse(*incoming, sip_status, mapped ? headers.written() : Bytes());
 }

@@ -212,7 +212,7 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     head.method = sip::method_text(sip::Method::kInvite);
     head.uri = envelope.request_uri;
     head.via = agent_.likely_via(route);
-    head.from = {{}, envelope.from_uri, tag.view()};
+    head.from = {{}, envelope.from_uri, tag.view(), envelope.from_epid};
     head.to = {{}, envelope.to_uri, {}};
     head.call_id = call_id;
     Sink out{MutableBytes(request_memory_)};

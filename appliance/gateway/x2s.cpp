@@ -185,6 +185,7 @@ void Gateway::Engine::name(Envelope& envelope, const Correspondence& who,
         return names.written().substr(begin);
     };
     envelope.from_uri = who.from_uri;
+    envelope.from_epid = who.epid;
     envelope.to_uri = who.to_uri;
     envelope.request_uri = envelope.to_uri;
     const Bytes resource = who.to.jid.resource;

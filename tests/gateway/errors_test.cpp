@@ -133,6 +133,13 @@ TEST(Errors, StanzaErrorsBecomeSipStatus) {  // ERR-12: the failing address was 
         EXPECT_EQ(sip_answer(row.condition, false, false, false).status, row.bare)
             << xml::name_of(row.condition);
     }
+    for (const bool full : {false, true}) {  // ERR-30, ERR-35: never a 6xx to Lync
+        EXPECT_EQ(sip_answer(Condition::kRecipientUnavailable, full, false, false, true).status,
+                  480);
+        EXPECT_EQ(sip_answer(Condition::kServiceUnavailable, full, false, false, true).status, 480);
+        EXPECT_EQ(sip_answer(Condition::kForbidden, full, false, false, true).status,
+                  full ? 403 : 603);
+    }
     EXPECT_EQ(sip_answer(Condition::kGone, true, false, true).status, 301);      // ERR-23
     EXPECT_EQ(sip_answer(Condition::kRedirect, true, false, true).status, 302);  // ERR-31
     EXPECT_EQ(sip_answer(Condition::kRemoteServerTimeout, true, true, false).status,

@@ -70,6 +70,16 @@ TEST(MsConversationId, IsSixteenBytesOfTheThread) {  // SESS-41
     EXPECT_EQ(bytes[8], 2);
 }
 
+TEST(Epid, IsTheSameForADeviceEveryTime) {  // ADDR-10
+    char memory[128];
+    Sink sink{MutableBytes(memory)};
+    write_epid("balcony", sink);
+    EXPECT_EQ(sink.written(), ";epid=6d55c0974c");
+    sink.truncate(0);
+    write_epid("", sink);
+    EXPECT_EQ(sink.size(), 0u);
+}
+
 std::string diagnosed(Bytes value) {
     const auto read = parse_diagnostics(value);
     if (!read) return "no";
