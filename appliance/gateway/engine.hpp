@@ -335,6 +335,8 @@ private:
     void send_ack(const Session&, std::uint32_t cseq);
     [[nodiscard]] const rules::SipDomain* domain_of(const Session&);
     void on_success_again(const sip::Message& response) override;
+    void on_cancelled(const sip::Message& cancel, Bytes to_tag) override;
+    void cancel_call(const sip::Message& cancel, Bytes to_tag);
     void open(Session&);
     void fail_waiting(Conversation&, std::uint16_t status, const sip::Message*, LocalFault);
     void end_session(Session&);
@@ -348,7 +350,7 @@ private:
     void write_description(Session&, const sip::Message&, std::size_t taken, Sink&);
     void accept(Session&, const Origin&, Bytes sdp, bool has_text);
     void answer_invite(const Origin&, const SipAnswer&, Bytes headers);
-    [[nodiscard]] bool is_waited_for(const Origin&);
+    [[nodiscard]] bool is_waited_for(const Session&, const Origin&);
     void accept_session(Session&, Bytes sdp, bool has_text);
     [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&);
     void take_offer(Session&, const sip::Message&, const Origin&);

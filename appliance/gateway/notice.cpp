@@ -1,5 +1,4 @@
 // IM-50: what a SIP user is told of a message of his that was accepted and failed later.
-#include <cstring>
 #include <utility>
 
 #include "appliance/gateway/engine.hpp"
@@ -68,12 +67,15 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
     FEDGATE_CHECK(!body.overflowed());
     FEDGATE_CHECK(!names.overflowed());
     FEDGATE_CHECK(!request.overflowed());
-    const Bytes pair{reinterpret_cast<const char*>(&incoming.pair), sizeof incoming.pair};
-    if (!(in_session ? fill_content(*notice, {pair}, request.written())
-                     : agent_.fill(*notice, {pair}, request.written()))) {
+    const Bytes from = incoming.xmpp_jid();
+    const Bytes to = incoming.sip_jid();
+    if (!(in_session ? fill_content(*notice, {from, to}, request.written())
+                     : agent_.fill(*notice, {from, to}, request.written()))) {
         agent_.release(*notice);
         return give_notice_up(sip.domain_ascii);
     }
+    notice->from_bytes = static_cast<std::uint16_t>(from.size());
+    notice->to_bytes = static_cast<std::uint16_t>(to.size());
     notice->queued_at = now();
     notice->conversation = handle;
     append(conversation->waiting, *notice);
@@ -104,15 +106,14 @@ void Gateway::Engine::on_notice_done(ClientRequest& notice, LocalFault fault) {
 void Gateway::Engine::send_late_notices() {
     RequestList all = std::exchange(late_notices_, {});
     while (ClientRequest* notice = take_first(all)) {
-        if (now() >= notice->queued_at + link::kLateNewsKept) {
+        const Correspondence& who = correspondents_.find(notice->from(), notice->to(), false);
+        if (now() >= notice->queued_at + link::kLateNewsKept || !who.good) {
             end_notice(*notice);
             continue;
         }
-        Key pair;
-        std::memcpy(&pair, notice->memory.bytes().data(), sizeof pair);
         Conversation* conversation = nullptr;
         if (agent_.may_reach(*notice)) {
-            conversation = conversations_.open(pair, now(), notice->conversation);
+            conversation = conversations_.open(who.pair, now(), notice->conversation);
         }
         if (conversation == nullptr || conversation->waiting.count >= kPairQueueWithNotices) {
             append(late_notices_, *notice);

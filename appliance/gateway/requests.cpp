@@ -300,6 +300,10 @@ bool Gateway::Engine::take_record(const Origin& origin, Bytes to_tag, MutableByt
         answer(origin, {400, {}});
         return true;
     }
+    if (message_.method == sip::Method::kCancel) {
+        cancel_call(message_, to_tag);
+        return true;
+    }
     if (!message_.to.tag.empty()) {
         return own_request(message_, nullptr, domain_of(message_), to_tag, origin);
     }

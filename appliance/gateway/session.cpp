@@ -655,7 +655,7 @@ void Gateway::Engine::answer_invite(const Origin& origin, const SipAnswer& verdi
         return go_on(handle);
     }
     // Who has given up meanwhile has been told 487, or 504. His text arrived.
-    if (!is_waited_for(plain)) {
+    if (!is_waited_for(*session, plain)) {
         const Handle<Conversation> handle = session->conversation;
         free(*session);
         return go_on(handle);
@@ -664,10 +664,28 @@ void Gateway::Engine::answer_invite(const Origin& origin, const SipAnswer& verdi
     accept_session(*session, sdp.bytes(), true);
 }
 
-// Nobody says so of another shard's or gateway's: there its end is that no ACK comes.
-bool Gateway::Engine::is_waited_for(const Origin& origin) {
-    return origin.shard != shard_.index() || origin.other_gateway ||
-           agent_.is_waiting(origin.transaction);
+// Nobody says so of another gateway's: there its end is that no ACK comes.
+bool Gateway::Engine::is_waited_for(const Session& session, const Origin& origin) {
+    const bool elsewhere = origin.shard != shard_.index() || origin.other_gateway;
+    return !session.cancelled && (elsewhere || agent_.is_waiting(origin.transaction));
+}
+
+// SIP-19. Our tag says whose it is.
+void Gateway::Engine::on_cancelled(const sip::Message& cancel, Bytes to_tag) {
+    const auto owner = agent_.core_of(to_tag);
+    if (!owner || *owner == shard_.index()) return cancel_call(cancel, to_tag);
+    // Without room for it there: no ACK comes.
+    static_cast<void>(forward(*owner, cancel, to_tag, {shard_.index(), {}}));
+}
+
+void Gateway::Engine::cancel_call(const sip::Message& cancel, Bytes to_tag) {
+    Session* const session = by_call_.find(session_key(cancel.call_id, to_tag));
+    if (session == nullptr) return;
+    if (session->state == Session::State::kHeld) session->cancelled = true;
+    if (session->state != Session::State::kAnswered) return;
+    const Handle<Conversation> handle = session->conversation;
+    free(*session);  // the 200 has met the 487
+    go_on(handle);
 }
 
 void Gateway::Engine::accept_session(Session& session, Bytes sdp, bool has_text) {

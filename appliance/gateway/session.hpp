@@ -48,7 +48,8 @@ struct Session final : private TimerOwner {
     State state = State::kInviting;
     bool sends = false;    // the conversation's texts go out by it, else it receives only (SESS-6)
     bool counted = false;  // among the conversation's
-    bool offered = false;  // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
+    bool cancelled = false;  // kHeld: nobody waits for the answer
+    bool offered = false;    // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
     Handle<Conversation> conversation;
     Key by_call;                      // of Call-ID and our tag
     Key by_peer;                      // theirs: of Call-ID and their tag (SIP-11)

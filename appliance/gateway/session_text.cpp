@@ -125,7 +125,7 @@ bool Gateway::Engine::goes_again(ClientRequest& request, Conversation& conversat
             if (unsent || unanswered) end_session(*session);
         }
     }
-    if (!(unknown || unsent) || request.goes_again || request.kind != RequestKind::kMessage) {
+    if (!(unknown || unsent) || request.goes_again || request.kind == RequestKind::kInfo) {
         return false;
     }
     request.goes_again = true;

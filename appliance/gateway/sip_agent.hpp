@@ -184,6 +184,8 @@ public:
     // A 2xx to an INVITE that has ended: it came again, or from another branch of a fork (SESS-13),
     // or from a leg that the INVITE has left. Whose it is, Call-ID and From tag tell.
     virtual void on_success_again(const sip::Message& response) = 0;
+    // An INVITE of theirs that has our tag is cancelled, and was answered so.
+    virtual void on_cancelled(const sip::Message& cancel, Bytes to_tag) = 0;
     // A request from a trusted peer that is new, with the key of its transaction; of an ACK, which
     // has none, only that of a 2xx. False: no room now (nothing was kept).
     [[nodiscard]] virtual bool on_request(const sip::Message&, const SipPeer&,

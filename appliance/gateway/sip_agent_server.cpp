@@ -157,9 +157,11 @@ void SipAgent::on_cancel(const sip::Message& cancel, const SipPeer& peer) {
         known != nullptr ? *known : Handle<ServerTransaction>{};
     const ServerTransaction* const transaction = transactions_.find(handle);
     const auto verdict = sip::judge_cancel(transaction ? &transaction->machine : nullptr);
-    answer_at_once(cancel, peer, {verdict.status, {}}, {},
-                   (transaction ? tag_of(*transaction) : make_tag(settings_.core)).view());
-    if (verdict.end_invite) answer(handle, {487, {}});
+    const sip::Tag tag = transaction ? tag_of(*transaction) : make_tag(settings_.core);
+    answer_at_once(cancel, peer, {verdict.status, {}}, {}, tag.view());
+    if (!verdict.end_invite) return;
+    answer(handle, {487, {}});
+    user_.on_cancelled(cancel, tag.view());
 }
 
 // RFC 3261 9.2: the tag that it was opened with, as long as it is not answered.

@@ -146,6 +146,7 @@ private:
         }
         return true;
     }
+    void on_cancelled(const sip::Message&, Bytes) override {}
     void on_success_again(const sip::Message& response) override {
         successes.emplace_back(response.bytes);
         make_dialog(response);

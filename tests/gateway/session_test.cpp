@@ -34,7 +34,8 @@ std::string tag_of(const std::string& value) { return value.substr(value.find(";
 
 class Scene {
 public:
-    explicit Scene(const Settings& more = {}) : world(with(more)), peer(world.peer()) {
+    explicit Scene(const Settings& more = {}, std::uint32_t shards = 1)
+        : world(with(more), shards), peer(world.peer()) {
         peer->sdp = kSipNull;
     }
     static Settings with(const Settings& more) {
@@ -146,6 +147,13 @@ public:
     std::size_t answers_seen = 0;
 };
 
+std::string bounce_of(const std::string& stanza, const std::string& condition) {
+    const std::size_t id = stanza.find(" id='") + 5;
+    return "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" +
+           stanza.substr(id, stanza.find('\'', id) - id) + "'><error type='cancel'><" + condition +
+           " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
+}
+
 std::string state(const std::string& name) {
     return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' type='chat' id='" +
            name + "'><" + name + " xmlns='http://jabber.org/protocol/chatstates'/></message>";
@@ -167,7 +175,10 @@ TEST(Session, ATextOpensItAndGoesInItsDialog) {
     const std::string message = scene.requests("MESSAGE").at(0);
     EXPECT_EQ(header_of(message, "Call-ID"), "t-1");
     EXPECT_EQ(tag_of(header_of(message, "To")), "peer");
-    EXPECT_EQ(header_of(message, "From"), header_of(invite, "From"));
+    // ADDR-10: which device it is says the INVITE, as Lync does, and without a GRUU.
+    const std::string from = header_of(message, "From");
+    EXPECT_TRUE(from.starts_with("<sip:juliet@xmpp.example>;tag=")) << from;
+    EXPECT_EQ(header_of(invite, "From"), from + ";epid=6d55c0974c");
     EXPECT_EQ(header_of(message, "CSeq"), "2 MESSAGE");
     EXPECT_TRUE(message.starts_with("MESSAGE sip:romeo@10.99.0.1:5070;transport=tcp "));
     EXPECT_TRUE(message.ends_with("\r\n\r\nhello"));
@@ -217,6 +228,46 @@ TEST(Session, ARefusedInviteIsItsTextsError) {
     EXPECT_EQ(scene.requests("INVITE").size(), 1u);
 }
 
+// SESS-42, GEN-5: one at a time, and of any allowed length, whatever holds for single messages.
+TEST(Session, TextsGoOneAtATimeAndOfAnyLength) {
+    Scene scene(Settings{{"domain/sip.example/strict_1300", "yes"}});
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    const std::string longer(20'000, 'x');
+    ASSERT_TRUE(scene.world.give(World::message("m1", longer)));
+    ASSERT_TRUE(scene.world.give(World::message("m2", "second")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    scene.world.pass(2s);
+    ASSERT_EQ(scene.requests("MESSAGE").size(), 1u);
+    const std::string first = scene.requests("MESSAGE").at(0);
+    EXPECT_TRUE(first.ends_with("\r\n\r\n" + longer));
+    EXPECT_EQ(header_of(first, "Content-Type"), "text/plain;charset=UTF-8");
+    scene.respond(first, "200 OK");
+    ASSERT_TRUE(scene.sent("MESSAGE", 2));
+    EXPECT_EQ(header_of(scene.requests("MESSAGE").at(1), "CSeq"), "2 MESSAGE");
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());
+}
+
+// SESS-45: who doesn't answer may have the text; it is not sent twice, and the session is over.
+TEST(Session, ATextWithoutAnAnswerIsInDoubtAndEndsIt) {
+    for (const int status : {0, 408}) {
+        Scene scene;
+        ASSERT_TRUE(scene.world.give(World::message("m1", "one")));
+        ASSERT_TRUE(scene.sent("MESSAGE"));
+        scene.peer->answer = [status](const sip::Message& request) {
+            return request.method == sip::Method::kMessage ? status : 200;
+        };
+        ASSERT_TRUE(scene.world.give(World::message("m2", "two")));
+        ASSERT_TRUE(scene.world.until([&] { return scene.tells("id='m2'"); }, 60s));
+        EXPECT_TRUE(scene.tells("<remote-server-timeout"));
+        ASSERT_TRUE(scene.sent("BYE"));
+        EXPECT_EQ(scene.requests("MESSAGE").size(), 2u);
+        ASSERT_TRUE(scene.world.give(World::message("m3", "three")));
+        ASSERT_TRUE(scene.sent("INVITE", 2));
+    }
+}
+
 // SESS-5.
 TEST(Session, WithoutSessionsOverThereTextsGoOneByOneForAnHour) {
     Scene scene;
@@ -227,6 +278,7 @@ TEST(Session, WithoutSessionsOverThereTextsGoOneByOneForAnHour) {
     ASSERT_TRUE(scene.sent("MESSAGE"));
     const std::string message = scene.requests("MESSAGE").at(0);
     EXPECT_EQ(header_of(message, "To"), "<sip:romeo@sip.example>");
+    EXPECT_TRUE(has(header_of(message, "From"), ";epid=6d55c0974c"));  // ADDR-10
     EXPECT_TRUE(message.ends_with("\r\n\r\nhello"));
     ASSERT_TRUE(scene.world.give(World::message("m2", "again")));
     ASSERT_TRUE(scene.sent("MESSAGE", 2));
@@ -515,6 +567,47 @@ TEST(Session, ACallThatWasCancelledTakesNoPlace) {
     ASSERT_TRUE(scene.sent("MESSAGE"));
 }
 
+// So too where another shard has the conversation than the one that the call came to.
+TEST(Session, ACallOfAnotherShardThatWasCancelledTakesNoPlace) {
+    Scene scene({}, 4);
+    for (auto& edge : scene.world.edges) edge->at_once = false;
+    const std::string headers =
+        "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
+        "ms-text-format: text/plain; charset=UTF-8;ms-body=aGVsbG8=\r\n"
+        "Content-Type: application/sdp\r\n";
+    constexpr std::size_t kCalls = 8;  // whose conversations are on all shards
+    for (std::size_t i = 0; i < kCalls; ++i) {
+        const std::string name = "i" + std::to_string(i);
+        const std::string from = "sip:" + name + "@sip.example";
+        scene.peer->send_tcp(scene.world.sip_address(),
+                             World::request(name, kSipNull, headers, "TCP",
+                                            "sip:juliet@xmpp.example", from, "INVITE"));
+        const auto held = [&] {
+            std::size_t all = 0;
+            for (auto& edge : scene.world.edges) all += edge->tickets.size();
+            return all == i + 1;
+        };
+        ASSERT_TRUE(scene.world.until(held));
+        scene.peer->send_tcp(
+            scene.world.sip_address(),
+            World::request(name, "", {}, "TCP", "sip:juliet@xmpp.example", from, "CANCEL"));
+        EXPECT_TRUE(scene.final_answer("INVITE").starts_with("SIP/2.0 487 "));
+    }
+    EXPECT_EQ(scene.open(), kCalls);
+    scene.world.pass(1s);
+    std::size_t shards_used = 0;
+    for (std::size_t i = 0; i < scene.world.edges.size(); ++i) {
+        shards_used += scene.world.edges[i]->tickets.empty() ? 0 : 1;
+        for (const auto ticket : scene.world.edges[i]->tickets) {
+            scene.world.gateways[i]->on_outcome(
+                {ticket, link::Fate::kWritten, link::Fault::kNone, false});
+        }
+    }
+    EXPECT_GE(shards_used, 3u);
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.open(), 0u);
+}
+
 // The notice of a text that bounced late waits for a call that fails, too (IM-50).
 TEST(Session, ANoticeThatWaitsForARefusedCallEndsWithIt) {
     Scene scene;
@@ -522,20 +615,86 @@ TEST(Session, ANoticeThatWaitsForARefusedCallEndsWithIt) {
     scene.acknowledge(answer);
     EXPECT_TRUE(scene.say(answer, 2, "hello").starts_with("SIP/2.0 200 "));
     const std::string stanza = scene.world.edge().stanzas.at(0);
-    const std::size_t id = stanza.find(" id='") + 5;
     scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 3));
     EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
     scene.peer->answer = [](const sip::Message&) { return 0; };
     ASSERT_TRUE(scene.world.give(World::message("m1", "wait")));
     ASSERT_TRUE(scene.sent("INVITE"));
-    ASSERT_TRUE(scene.world.give(
-        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" +
-        stanza.substr(id, stanza.find('\'', id) - id) +
-        "'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
-        "</error></message>"));
+    ASSERT_TRUE(scene.world.give(bounce_of(stanza, "item-not-found")));
     ASSERT_TRUE(scene.told("id='m1'"));
     scene.world.pass(11min);
     EXPECT_EQ(scene.open(), 0u);
+}
+
+// IM-50: its session ends before the notice could go, by a BYE or by a 481 to it. It opens another.
+TEST(Session, ANoticeWhoseSessionEndsGoesByTheNext) {
+    for (const bool forgotten : {false, true}) {
+        Scene scene;
+        const std::string answer = scene.call();
+        scene.acknowledge(answer);
+        EXPECT_TRUE(scene.say(answer, 2, "hello").starts_with("SIP/2.0 200 "));
+        const std::string stanza = scene.world.edge().stanzas.at(0);
+        if (forgotten) {
+            scene.peer->answer = [&](const sip::Message& request) {
+                const bool known = !scene.requests("INVITE").empty();
+                return request.method == sip::Method::kMessage && !known ? 481 : 200;
+            };
+        } else {
+            scene.peer->answer = [](const sip::Message&) { return 0; };
+            ASSERT_TRUE(scene.world.give(World::message("m1", "wait")));
+            ASSERT_TRUE(scene.sent("MESSAGE"));
+        }
+        ASSERT_TRUE(scene.world.give(bounce_of(stanza, "item-not-found")));
+        if (!forgotten) {
+            scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 3));
+            EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+            scene.peer->answer = [](const sip::Message&) { return 200; };
+            scene.respond(scene.requests("MESSAGE").at(0), "200 OK");
+        }
+        ASSERT_TRUE(scene.sent("INVITE"));
+        ASSERT_TRUE(scene.sent("MESSAGE", 2));
+        const std::string notice = scene.requests("MESSAGE").at(1);
+        EXPECT_TRUE(has(notice, "Your message could not be delivered: item-not-found.")) << notice;
+        EXPECT_EQ(header_of(notice, "Call-ID"),
+                  header_of(scene.requests("INVITE").at(0), "Call-ID"));
+        scene.world.pass(1s);
+        EXPECT_EQ(scene.world.count(Counter::kMessagesS2xUntold), 0u);
+        EXPECT_EQ(scene.requests("MESSAGE").size(), 2u);
+    }
+}
+
+// A server that is not ready has it later, in the same conversation.
+TEST(Session, ANoticeThatIsNotTakenGoesLater) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    EXPECT_TRUE(scene.say(answer, 2, "hello").starts_with("SIP/2.0 200 "));
+    scene.peer->answer = [](const sip::Message&) { return 503; };
+    ASSERT_TRUE(scene.world.give(bounce_of(scene.world.edge().stanzas.at(0), "item-not-found")));
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    scene.world.pass(1s);
+    scene.peer->answer = [](const sip::Message&) { return 200; };
+    ASSERT_TRUE(scene.world.until([&] { return scene.requests("MESSAGE").size() == 2; }, 5min));
+    const std::string notice = scene.requests("MESSAGE").at(1);
+    EXPECT_EQ(header_of(notice, "Call-ID"), "call-i1");
+    EXPECT_TRUE(has(notice, "could not be delivered"));
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.world.count(Counter::kMessagesS2xUntold), 0u);
+}
+
+// ERR-30, ERR-35: nobody but he himself is out.
+TEST(Session, ABounceStopsNoOtherDeviceOfLync) {
+    for (const char* const condition : {"service-unavailable", "recipient-unavailable"}) {
+        Scene scene(Settings{{"im.error_wait", "2s"}});
+        const std::string answer = scene.call();
+        scene.acknowledge(answer);
+        scene.peer->send_tcp(scene.world.sip_address(),
+                             scene.in_call(answer, "MESSAGE", 2, "hello",
+                                           "Content-Type: text/plain; charset=UTF-8\r\n"));
+        ASSERT_TRUE(scene.told("<body>hello</body>"));
+        ASSERT_TRUE(scene.world.give(bounce_of(scene.world.edge().stanzas.at(0), condition)));
+        EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 480 ")) << condition;
+    }
 }
 
 // SESS-6.
