@@ -70,10 +70,4 @@ Result<MsTextFormat> parse_ms_text_format(Bytes value, Sink& memory) {
     return Failure{why};
 }
 
-void write_ms_text_format(Sink& sink, Bytes text) {
-    sink.append("ms-text-format: text/plain; charset=UTF-8;ms-body=");
-    write_base64(sink, text);
-    sink.append("\r\n");
-}
-
 }  // namespace fedgate::sip

@@ -1,5 +1,5 @@
 // The header field ms-text-format of the Lync dialect: the first text of a conversation, inside the
-// INVITE that opens it (SESS-41). Pure.
+// INVITE that opens it (SESS-41): theirs, never ours. Pure.
 //
 //     ms-text-format: text/plain; charset=UTF-8;msgr=WAAtAE0...;ms-body=SGk=
 #pragma once
@@ -20,8 +20,5 @@ struct MsTextFormat {
 // invitation to a file; kLimit: the memory has no room for it; kMalformed. After an error the
 // memory is as it was.
 [[nodiscard]] Result<MsTextFormat> parse_ms_text_format(Bytes value, Sink& memory);
-
-// The whole header line. The text is UTF-8.
-void write_ms_text_format(Sink&, Bytes text);
 
 }  // namespace fedgate::sip
