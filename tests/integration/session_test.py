@@ -1,18 +1,22 @@
-"""Sessions of the Lync dialect (SESS-*) between a real Prosody and sipp, which plays the scenarios of
-tests/scenario/lync. In one world: each pool of SIP users that answers in its own way has a domain.
+"""Sessions and presence of the Lync dialect (SESS-*) between a real Prosody or ejabberd and sipp, which plays the
+scenarios of tests/scenario/lync. In one world: each pool of SIP users that answers in its own way has a domain.
 
-SESSION_PART=killed session_test.py: that part alone.
+SESSION_PART=killed session_test.py: that part alone. It takes 32 s, a transaction's time (Timer B): one pool is
+silent, and all else is over meanwhile.
 """
 import asyncio
 import itertools
 import os
 import unittest
 
-from harness.dns import server_records
+from harness.dns import at_address
+from harness.ejabberd import Ejabberd
 from harness.fedgate import Fedgate
 from harness.lync import Lync
-from harness.world import JULIET, SIP_DOMAIN, PeerTest, World
-from harness.xmpp_client import body_of
+from harness.process import wait_until
+from harness.sipp import read_events
+from harness.world import JULIET, SIP_DOMAIN, XMPP_DOMAIN, PeerTest, World
+from harness.xmpp_client import CLIENT, body_of
 
 STATES = "{http://jabber.org/protocol/chatstates}"
 ACTIVE = f"<active xmlns='{STATES[1:-1]}'/>"
@@ -23,7 +27,13 @@ POOLS = {
     "loses": ("uas_loses", None), "closes": ("uas_closes", None), "forks": ("uas_forks", None),
     "away": ("uas_refuses", None), "old": ("uas_refuses", "488 Not Acceptable Here"),
     "begins": (None, None), "leaves": (None, None), "picky": ("uas_refuses_text", None), "dies": ("uas_accepts", None),
+    "choosy": ("uas_refuses", "606 Not Acceptable"), "silent": ("uas_silent", None),
+    "shown": ("uas_presence", None),
 }
+# Juliet, as Lync reads her.
+SHOWN = ("<?xml version='1.0' encoding='UTF-8'?><presence xmlns='urn:ietf:params:xml:ns:pidf' "
+         "xmlns:ep='urn:ietf:params:xml:ns:pidf:status:rpid-status' entity='sip:" + JULIET + "'>"
+         "<tuple id='0'><status><basic>{}</status>{}</tuple></presence>")
 
 
 def domain_of(pool):
@@ -37,19 +47,23 @@ def romeo_of(pool):
 class LyncWorld(World):
     """juliet at a Prosody, a Lync over TLS with romeo, and the pools."""
 
-    def __init__(self, directory):
+    POOLS = POOLS
+
+    def __init__(self, directory, keys=None):
         super().__init__(directory, agent=Lync(directory / "lync", "tls", "uas_conversation"),
-                         domain_keys={"profile": "lync"})
+                         domain_keys={"profile": "lync"},
+                         # A stream of each domain at once.
+                         keys={"xmpp.limits.unauthenticated_per_address": "64"} | (keys or {}))
         self.pools = {name: Lync(directory / name, "tcp", answer, status, domain_of(name))
-                      for name, (answer, status) in POOLS.items()}
+                      for name, (answer, status) in self.POOLS.items()}
         self.ids = itertools.count(1)
 
     def make_fedgate(self, directory, binaries, certificate, *rest):
-        names = [SIP_DOMAIN, *map(domain_of, POOLS)]
+        names = [SIP_DOMAIN, *map(domain_of, self.POOLS)]
         return Fedgate(directory, binaries, self.authority.issue(*names, label="fedgate"), *rest)
 
     def more_records(self):
-        return [line for name in POOLS for line in server_records(domain_of(name), self.fedgate.address)]
+        return [line for name in self.POOLS for line in self.where(domain_of(name), self.fedgate.address)]
 
     async def start_sip(self):
         for name, pool in self.pools.items():
@@ -57,6 +71,11 @@ class LyncWorld(World):
             self.fedgate.keys |= {f"domain/{domain_of(name)}/next_hop": pool.uri,
                                   f"domain/{domain_of(name)}/profile": "lync"}
         return await super().start_sip()
+
+    async def log_in(self):
+        await super().log_in()
+        self.juliet.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")    # else nobody tells her
+        await self.juliet.wait_for(lambda s: s.get("id") == "roster", "her contacts")             # of an approval
 
     async def stop_people(self):
         await super().stop_people()
@@ -75,12 +94,33 @@ class LyncWorld(World):
             f"that {who} is {name}")
 
 
+    async def presence_of(self, romeo):
+        """What juliet hears next of his presence: (resource, type, show)."""
+        stanza = await self.juliet.wait_for(
+            lambda s: s.tag == CLIENT + "presence" and s.get("from").startswith(romeo), f"presence of {romeo}")
+        return stanza.get("from").partition("/")[2], stanza.get("type"), stanza.findtext(CLIENT + "show")
+
+
+class EjabberdWorld(LyncWorld):
+    """On one core: sipp, as one who calls, answers by the connection that it has opened itself."""
+
+    where = staticmethod(at_address)
+    POOLS = {"begins": (None, None), "watches": (None, None)}
+
+    def __init__(self, directory):
+        super().__init__(directory, {"core.threads": "1"})
+        self.prosody = self.partner = Ejabberd(
+            self.directory / "ejabberd", {XMPP_DOMAIN: (self.authority.issue(XMPP_DOMAIN), "external")},
+            self.authority.certificate, {"juliet": "secret"})
+
+
 class Sessions(PeerTest):
     async def test_all(self):
         world = await self.world(of=LyncWorld)
         await self.side_by_side(world, (
             self.xmpp_begins, self.forgotten_in_the_middle, self.killed, self.sip_closes, self.forked, self.away,
-            self.old, self.text_refused, self.xmpp_leaves, self.sip_begins, self.refusals))
+            self.old, self.choosy, self.text_refused, self.xmpp_leaves, self.sip_begins, self.refusals, self.silent,
+            self.lync_is_watched, self.with_ejabberd))
 
     async def side_by_side(self, world, parts):
         parts = [part for part in parts if os.environ.get("SESSION_PART", part.__name__) == part.__name__]
@@ -162,11 +202,64 @@ class Sessions(PeerTest):
         self.assertEqual(await world.juliet.wait_for_error(refused), ("wait", "recipient-unavailable"))
 
     async def old(self, world):  # SESS-5: who knows no sessions has the text by itself
-        lync = world.pools["old"]
+        await self.one_by_one(world, "old")
+
+    async def choosy(self, world):  # the same, by 606
+        await self.one_by_one(world, "choosy")
+
+    async def one_by_one(self, world, pool):
+        lync = world.pools[pool]
         for body in ("lonely", "lonelier"):
-            world.say(romeo_of("old"), f"<body>{body}</body>")
+            world.say(romeo_of(pool), f"<body>{body}</body>")
             await lync.wait_for_body(body)
         self.assertEqual(len(lync.heard("INVITE")), 1)
+
+    async def silent(self, world):  # SESS-4, ERR-408: each text has its own error, and nothing hangs
+        lync, romeo = world.pools["silent"], romeo_of("silent")
+        for asked in [world.say(romeo, f"<body>{body}</body>") for body in ("anyone?", "no one?")]:
+            self.assertEqual(await world.juliet.wait_for_error(asked, 40), ("wait", "remote-server-timeout"))
+        self.assertEqual((len(lync.heard("INVITE")), lync.heard("MESSAGE")), (1, []))
+        world.say(romeo, "<body>now?</body>")
+        await lync.wait_for_request("INVITE", 2)
+
+    async def lync_is_watched(self, world):  # SESS-46, PRES-10, PRES-14, PRES-31, PRES-43, R9, R10
+        romeo = romeo_of("shown")
+        world.juliet.send(f"<presence to='{romeo}' type='subscribe'/>")
+        self.assertEqual(await world.presence_of(romeo), ("", "subscribed", None))
+        for state in ((None, None), (None, "dnd"), (None, "away"), (None, "dnd"), ("unavailable", None)):
+            self.assertEqual(await world.presence_of(romeo), ("0", *state))
+        world.juliet.send(f"<presence to='{romeo}' type='unsubscribe'/>")
+        await world.pools["shown"].wait_for_request("SUBSCRIBE", 2)
+
+    async def lync_watches(self, world):  # SESS-46, PRES-13, PRES-60, PRES-63, PRES-67, R9, R10
+        lync, romeo = world.pools["watches"], romeo_of("watches")
+        call = asyncio.create_task(lync.call("uac_presence", f"sip:{JULIET}", (world.fedgate.address, 5060)))
+        self.assertEqual(await world.presence_of(romeo), ("", "subscribe", None))
+        world.juliet.send(f"<presence to='{romeo}' type='subscribed'/>")
+
+        def documents():
+            events = read_events(lync.directory / "uac_presence.messages")
+            return [event.body for event in events if event.is_received and event.body]
+
+        busy = SHOWN.format("open</basic><ep:activities><ep:activity>busy</ep:activity></ep:activities>",
+                            "<note xml:lang='en'>in the tower</note>")
+        await wait_until(documents, "her presence at sipp")
+        world.juliet.send(f"<presence to='{romeo}'><show>dnd</show><status xml:lang='en'>in the tower</status>"
+                          "</presence>")
+        await wait_until(lambda: busy in documents(), f"that she is busy, in {documents()}")
+        world.juliet.send(f"<presence to='{romeo}' type='unavailable'/>")
+        await call
+        self.assertEqual(documents(), [SHOWN.format("open</basic>", ""), busy,
+                                       SHOWN.format("closed</basic>", ""), SHOWN.format("closed</basic>", "")])
+        self.assertEqual(await world.presence_of(romeo), ("", "unavailable", None))
+
+    async def with_ejabberd(self, _):  # both conversations, and a watcher, at another XMPP server
+        world = await self.world(of=EjabberdWorld)
+        try:
+            await asyncio.gather(self.xmpp_begins(world), self.sip_begins(world), self.lync_watches(world))
+        except Exception:
+            print(world.agent.told(), world.logs(), sep="\n\n", flush=True)
+            raise
 
     async def text_refused(self, world):  # ERR-406, SESS-45
         lync = world.pools["picky"]
