@@ -4,6 +4,7 @@
 
 #include "appliance/gateway/engine.hpp"
 #include "appliance/gateway/iq.hpp"
+#include "appliance/gateway/lync.hpp"
 #include "appliance/gateway/redirect.hpp"
 #include "core/base/hash.hpp"
 #include "xml/stanza_error.hpp"
@@ -24,12 +25,37 @@ double per_second(const config::Rate& rate) {
     return static_cast<double>(rate.count) / std::chrono::duration<double>(rate.per).count();
 }
 
-// ERR-2: the reason phrase where it says more than the code, without controls, cut at its bound.
-Bytes reason_of(const sip::Message& response, Sink& memory) {
-    if (response.reason == sip::reason_phrase(response.status)) return {};
+// What stands in the first quotes; empty: nothing, or they have no end.
+Bytes quoted_part(Bytes value) {
+    const std::size_t begin = value.find('"') + 1;
+    for (std::size_t at = begin; begin != 0 && at < value.size(); ++at) {
+        if (value[at] == '"') return value.substr(begin, at - begin);
+        if (value[at] == '\\') ++at;
+    }
+    return {};
+}
+
+// SESS-45: ms-diagnostics; else a Warning. As it is written between its quotes.
+Bytes reason_for_administrators(const sip::Message& response) {
+    const auto diagnostics = find_diagnostics(response);
+    if (diagnostics && !diagnostics->reason.empty()) return diagnostics->reason;
+    for (const sip::Header& header : response.headers()) {
+        if (sip::equal_ignoring_case(header.name, "Warning")) return quoted_part(header.value);
+    }
+    return {};
+}
+
+// ERR-2: the reason phrase where it says more than the code, or what is meant for administrators
+// (`verbose`); without controls, cut at its bound.
+Bytes reason_of(const sip::Message& response, bool verbose, Sink& memory) {
+    Bytes said = verbose ? reason_for_administrators(response) : Bytes();
+    const bool quoted = !said.empty();
+    if (!quoted && response.reason != sip::reason_phrase(response.status)) said = response.reason;
     const std::size_t begin = memory.size();
     std::size_t characters = 0;
-    for (const char c : response.reason) {
+    for (std::size_t at = 0; at < said.size(); ++at) {
+        if (quoted && said[at] == '\\' && ++at == said.size()) break;
+        const char c = said[at];
         const auto byte = static_cast<unsigned char>(c);
         if (byte < 0x20 || byte == 0x7F) continue;
         if ((byte & 0xC0) != 0x80 && ++characters > kReasonCharactersMax) break;
@@ -412,7 +438,9 @@ bool Gateway::Engine::report(ClientRequest& request, const sip::Message* respons
     error.type = kind.type;
     error.by = to.domain_ascii;
     if (response != nullptr) {
-        error.text = reason_of(*response, reason);
+        const rules::SipDomain* const domain = rules_->sip_domain(to.domain_ascii);
+        const bool verbose = domain != nullptr && domain->verbose_errors;
+        error.text = reason_of(*response, verbose, reason);
         if (response->status / 100 == 3 && response->status != 380)
             write_contact(*response, contact);
         if (!contact.overflowed() && contact.size() > 0) error.address = contact.written();

@@ -102,6 +102,9 @@ constexpr Key kKeys[] = {
      "Site to which the users of this domain belong, for site policies and routes."},
     {"domain/*/strict_1300", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Refuse SIP MESSAGE requests above 1300 bytes on TCP and TLS too, not only on UDP."},
+    {"domain/*/verbose_errors", kBool, kLive, "yes or no", 0, 1, "no", "",
+     "Give partners' users in the text of an error what this domain's servers write for "
+     "administrators (ms-diagnostics, Warning)."},
     {"domain/*/wildcard", kBool, kLive, "yes or no", 0, 1, "no", "",
      "Let a certificate for *.name prove the names of this domain's pool, as Lync edges show it; "
      "RFC "

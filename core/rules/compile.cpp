@@ -578,6 +578,7 @@ private:
             domain.sip2xmpp_chat = tree_.text("domain/*/sip2xmpp_type", name) == "chat";
             domain.imdn = tree_.flag("domain/*/imdn", name);
             domain.receipt_on_200 = tree_.flag("domain/*/receipt_on_200", name);
+            domain.verbose_errors = tree_.flag("domain/*/verbose_errors", name);
             domain.html_out = tree_.text("domain/*/html_out", name) == "alternative";
             const std::string profile = tree_.text("domain/*/profile", name);
             if (profile == "lync") domain.profile = Profile::kLync;

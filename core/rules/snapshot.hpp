@@ -41,6 +41,7 @@ struct SipDomain {
     bool imdn = false;            // RCPT-1
     bool receipt_on_200 = false;  // RCPT-5
     bool html_out = false;        // IM-11
+    bool verbose_errors = false;  // ERR-2, SESS-45
 };
 
 // Users of ours who reach partners by the same edges.

@@ -228,6 +228,45 @@ TEST(Session, ARefusedInviteIsItsTextsError) {
     EXPECT_EQ(scene.requests("INVITE").size(), 1u);
 }
 
+// SESS-45, ERR-2: what the pool's servers write for administrators is theirs, unless the domain
+// says that it may be told.
+TEST(Session, WhyItFailedIsToldWhereTheDomainSaysSo) {
+    const struct {
+        const char* headers;
+        const char* told;
+    } kRows[] = {
+        {"ms-diagnostics: 15102;reason=\"The \\\"mailbox\\\" is "
+         "full\";source=\"fe.sip.example\"\r\n"
+         "ms-diagnostics-public: 15102;reason=\"Full\"\r\n",
+         "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>The \"mailbox\" is "
+         "full<"},
+        {"ms-diagnostics: 15102;source=\"fe.sip.example\"\r\n"
+         "Warning: 399 fe.sip.example \"Not for \\you\", 399 b \"more\"\r\n",
+         ">Not for you<"},
+        {"Warning: 399 fe.sip.example \"without an end\r\n", ">Out to lunch<"},
+    };
+    for (const auto& row : kRows) {
+        for (const bool verbose : {false, true}) {
+            Scene scene(Settings{{"domain/sip.example/verbose_errors", verbose ? "yes" : "no"}});
+            scene.peer->extra_headers = row.headers;
+            scene.peer->reason = "Out to lunch";
+            // Of the INVITE, and of a text in a session.
+            for (const auto refused : {sip::Method::kInvite, sip::Method::kMessage}) {
+                scene.peer->answer = [refused](const sip::Message& request) {
+                    return request.method == refused ? 480 : 200;
+                };
+                const std::size_t before = scene.world.edge().stanzas.size();
+                ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+                ASSERT_TRUE(
+                    scene.world.until([&] { return scene.world.edge().stanzas.size() > before; }));
+                const std::string error = scene.world.edge().stanzas.back();
+                EXPECT_TRUE(has(error, "<recipient-unavailable")) << error;
+                EXPECT_TRUE(has(error, verbose ? row.told : ">Out to lunch<")) << error;
+            }
+        }
+    }
+}
+
 // SESS-42, GEN-5: one at a time, and of any allowed length, whatever holds for single messages.
 TEST(Session, TextsGoOneAtATimeAndOfAnyLength) {
     Scene scene(Settings{{"domain/sip.example/strict_1300", "yes"}});
