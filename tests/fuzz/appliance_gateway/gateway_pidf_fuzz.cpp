@@ -1,5 +1,6 @@
 // Whatever presence document the gateway takes: the stanzas that it makes are well-formed XML, and
 // what they say is written as a document that is read back the same.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -85,6 +86,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         for (std::size_t i = 0; i < again.count; ++i)
             FEDGATE_CHECK(same_tuple(again.tuples()[i], document.tuples()[i]));
     }
+
+    // Lync is told of one, who is there if anybody is.
+    written.truncate(0);
+    gateway::write_pidf("sip:romeo@sip.example", document.tuples(), true, written,
+                        gateway::PidfForm::kLync);
+    again_sink.truncate(0);
+    FEDGATE_CHECK(gateway::read_pidf(written.written(), tree, again, again_sink) ==
+                  gateway::PidfVerdict::kRead);
+    FEDGATE_CHECK(again.count == 1);
+    FEDGATE_CHECK(again.tuples()[0].available ==
+                  std::ranges::any_of(document.tuples(), &Presence::available));
 
     // Whoever is told of it all is told nothing when it comes again, and can be told the contrary.
     gateway::Presences known;
