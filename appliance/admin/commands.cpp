@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/appliance_verbs.hpp"
 #include "appliance/admin/backup.hpp"
 #include "appliance/admin/certificates.hpp"
 #include "appliance/admin/doctor.hpp"
@@ -576,6 +577,7 @@ Json answer_request(std::string_view line, const Caller& caller, AdminHost& host
         return services(strings_of(request, "arguments"), host, configuration.snapshot().settings);
     }
     if (verb == "cert") return answer_cert(request, configuration);
+    if (verb == "appliance") return answer_appliance(request);
     if (verb == "backup") return backup(request, host, configuration);
     if (verb == "machine") return machine_of(configuration);
     if (verb == "doctor") return answer_doctor(request, host, configuration);

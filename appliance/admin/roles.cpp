@@ -44,6 +44,7 @@ constexpr Row kRows[] = {
     {"pool", "list", Role::kViewer},       {"pool", "show", Role::kViewer},
     {"route", "list", Role::kViewer},      {"config", "log", Role::kViewer},
     {"config", "diff", Role::kViewer},     {"machine", "*", Role::kViewer},
+    {"appliance", "show", Role::kViewer},
 };
 
 std::optional<gid_t> group_number(const std::string& name) {

@@ -105,6 +105,10 @@ Looks at and changes a running fedgated.
                       it at once; what was there is kept in before-restore. --passphrase-file FILE,
                       --key FILE; --dry-run says only whether it is good. Both: --config FILE is that
                       of a daemon that does not run
+  appliance           what the console of an appliance (image) shows: version and slot, what became of
+                      updates and backups, addresses, configuration, /var
+  factory-reset --yes    of an appliance: configuration, keys, state and journal go, it starts again
+                      and has a new identity; backups on its EFI system partition stay
   site, pool, route   who reaches partners by which machines; see below
   config ...          what was committed, and the way back; see below
   sysctl ...          settings; see below
@@ -282,10 +286,11 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 (--strict-live) after
 )";
 
 constexpr std::string_view kVerbs[] = {
-    "status",  "ports",   "streams",  "counters", "top",      "events", "explain", "reload",
-    "partner", "policy",  "user",     "site",     "cs",       "pool",   "route",   "config",
-    "sysctl",  "dns",     "cert",     "doctor",   "services", "setup",  "trace",   "test",
-    "help",    "version", "firewall", "kernel",   "report",   "backup", "restore"};
+    "status", "ports",   "streams", "counters",  "top",          "events",   "explain",
+    "reload", "partner", "policy",  "user",      "site",         "cs",       "pool",
+    "route",  "config",  "sysctl",  "dns",       "cert",         "doctor",   "services",
+    "setup",  "trace",   "test",    "help",      "version",      "firewall", "kernel",
+    "report", "backup",  "restore", "appliance", "factory-reset"};
 constexpr std::string_view kPartnerActions[] = {"list",       "show",   "add",   "set",
                                                 "reset",      "remove", "block", "unblock",
                                                 "attributes", "sheet",  "import"};
@@ -444,6 +449,7 @@ private:
             return run_backup_tool({in_, out_, err_, json_, to_terminal, from_terminal, daemon},
                                    verb, rest);
         }
+        if (verb == "factory-reset") return factory_reset(rest);
         if (verb == "partner") return partner(rest);
         if (verb == "policy" || verb == "user") return users(verb, rest);
         if (verb == "cs") return cs(rest);
@@ -454,6 +460,10 @@ private:
         if (verb == "status") return tell({{"verb", "status"}}, show_status);
         if (verb == "ports") return tell({{"verb", "ports"}}, show_ports);
         if (verb == "streams") return tell({{"verb", "streams"}}, show_streams);
+        if (verb == "appliance") {
+            return tell({{"verb", "appliance"}, {"action", "show"}},
+                        [](const Json& answer) { return string_of(answer, "page"); });
+        }
         if (verb == "reload") {
             return tell({{"verb", "sysctl"}, {"action", "reload"}},
                         [](const Json& answer) { return show_changes(answer, false); });
@@ -483,7 +493,9 @@ private:
             return "--host needs --certificate FILE, --key FILE and --authority FILE";
         constexpr std::string_view kOfFiles[] = {"cert", "setup", "backup", "restore"};
         if (!is_one_of(kOfFiles, verb)) return {};
-        return verb + " works on the files of its machine: say it there, without --host";
+        return verb +
+               " works on the files of its machine: say it there, without --host; an appliance "
+               "takes such files by its EFI system partition";
     }
 
     int usage(const std::string& text) {
@@ -528,6 +540,17 @@ private:
         if (found.is_null() || found.empty()) return fail(why);
         out_ << (json_ ? write_json(found) + "\n" : for_terminal(show(found)));
         return bool_of(found, "good") ? kExitOk : kExitRefused;
+    }
+
+    int factory_reset(const std::vector<std::string>& rest) {
+        if (rest != std::vector<std::string>{"--yes"}) {
+            return usage(
+                "configuration, keys, state and journal of the appliance are lost by it; if "
+                "you are sure: fedctl factory-reset --yes");
+        }
+        return tell({{"verb", "appliance"}, {"action", "reset"}}, [](const Json&) {
+            return std::string("it starts again, as if it were new\n");
+        });
     }
 
     int dns_plan(const std::vector<std::string>& rest) {

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "appliance/admin/answers.hpp"
+#include "appliance/admin/appliance_verbs.hpp"
 #include "appliance/admin/sealed.hpp"
 
 namespace fedgate::admin {
@@ -170,6 +172,25 @@ TEST_F(BackupFiles, RefusesWhatIsInNoBackup) {
     places_.state += "2";
     EXPECT_FALSE(Restoration(places_).stage(good, why_));
     EXPECT_NE(why_.find("dirs.state"), std::string::npos) << why_;
+}
+
+TEST(Appliance, AWishIsLeftOnAnApplianceOnly) {
+    const std::string folder = testing::TempDir() + "appliance";
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directory(folder);
+    const AppliancePlaces places{folder + "/page", folder + "/wish"};
+    const Json reset{{"verb", "appliance"}, {"action", "reset"}};
+    Json answer = answer_appliance(reset, places);
+    EXPECT_FALSE(bool_of(answer, "ok"));
+    EXPECT_TRUE(string_of(answer, "error").starts_with("this machine is no appliance"));
+    EXPECT_FALSE(std::filesystem::exists(places.wish));
+    std::ofstream(places.page) << "fedgate: ready\n";
+    answer = answer_appliance({{"verb", "appliance"}, {"action", "show"}}, places);
+    EXPECT_EQ(string_of(answer, "page"), "fedgate: ready\n");
+    EXPECT_FALSE(bool_of(answer_appliance({{"verb", "appliance"}}, places), "ok"));
+    EXPECT_FALSE(std::filesystem::exists(places.wish));
+    EXPECT_TRUE(bool_of(answer_appliance(reset, places), "ok"));
+    EXPECT_TRUE(std::filesystem::exists(places.wish));
 }
 
 }  // namespace
