@@ -16,7 +16,8 @@ namespace appliance {
 
 namespace {
 constexpr std::size_t kAnswerMax = 64 << 10;
-}
+constexpr std::size_t kLinesMax = 2048;
+}  // namespace
 
 std::string read_text(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -44,8 +45,28 @@ std::string write_text(const fs::path& path, const std::string& text, mode_t mod
     return fault;
 }
 
+void wipe(const fs::path& path) {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(path, error);
+    {
+        const File file(path, O_WRONLY);
+        const std::string zeros(error ? 0 : size, '\0');
+        if (file.get() < 0 ||
+            pwrite(file.get(), zeros.data(), zeros.size(), 0) !=
+                static_cast<ssize_t>(zeros.size()) ||
+            fsync(file.get()) != 0)
+            std::fprintf(stderr, "keeper: %s: %s\n", path.c_str(), strerror(errno));
+    }
+    fs::remove(path, error);
+}
+
 void tell(const std::string& name, const std::string& text) {
     write_text(fs::path(kRun) / name, text + "\n", 0644);
+}
+
+void tell_more(const std::string& name, const std::string& text) {
+    const std::string before = read_text(fs::path(kRun) / name);
+    tell(name, (before.size() < kLinesMax ? before : "") + text);
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }

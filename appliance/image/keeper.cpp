@@ -1,9 +1,10 @@
 // What a shell would do elsewhere, in an appliance that has none.
 //
 //   keeper configure   before fedgated: takes a new configuration, if somebody has brought one, and
-//                      puts the one in force at /etc/fedgate. One that is not good changes nothing
+//                      puts the one in force at /etc/fedgate. One that is not good changes nothing.
+//                      Before that a backup is restored (backup.hpp), if that is asked for
 //   keeper trial       judges this version, if it is on trial (versions.hpp)
-//   keeper update      then looks for the next one
+//   keeper update      then writes backups that are asked for, and looks for the next version
 //   keeper console     says on the console how things are, and again when that has changed
 //
 // A configuration is the file fedgate.conf and what it names (certificates, keys), in the folder
@@ -18,14 +19,11 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <grp.h>
 #include <ifaddrs.h>
 #include <iterator>
 #include <map>
 #include <net/if.h>
 #include <pwd.h>
-#include <sched.h>
 #include <set>
 #include <sstream>
 #include <string>
@@ -33,12 +31,13 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
 
+#include "appliance/image/backup.hpp"
 #include "appliance/image/files.hpp"
+#include "appliance/image/in_force.hpp"
 #include "appliance/image/versions.hpp"
 
 namespace {
@@ -47,15 +46,11 @@ using namespace appliance;
 namespace fs = std::filesystem;
 using Files = std::map<std::string, std::string>;  // name -> content
 
-constexpr const char* kState = "/var/lib/appliance";
-constexpr const char* kInForce = "/var/lib/appliance/etc";
-constexpr const char* kNew = "/var/lib/appliance/etc.new";
-constexpr const char* kEtc = "/etc/fedgate";
+constexpr const char* kTaken = "/var/lib/appliance/taken";  // mark of the credentials
 constexpr const char* kCredentials = "/run/credentials/@system";
 constexpr const char* kMain = "fedgate.conf";
 constexpr const char* kReadMe = "README.TXT";  // of the image: stays on the partition
-constexpr const char* kReset = "FACTORY-RESET";
-constexpr const char* kUser = "fedgate";
+constexpr const char* kFolder = "fedgate";     // of the partition
 constexpr std::size_t kFilesMax = 64;
 constexpr std::size_t kBytesMax = 1 << 20;
 constexpr unsigned kFreeMin = 2;  // percent of /var
@@ -69,8 +64,8 @@ std::string read_folder(const fs::path& folder, const std::string& beginning, Fi
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
         std::string name = entry.path().filename();
-        if (!entry.is_regular_file(ignored) || name == kReadMe || name == kReset ||
-            !name.starts_with(beginning))
+        if (!entry.is_regular_file(ignored) || name == kReadMe ||
+            name == fs::path(kResetWish).filename() || !name.starts_with(beginning))
             continue;
         if (name != kMain) name = name.substr(beginning.size());
         bytes += entry.file_size(ignored);
@@ -92,7 +87,7 @@ Offer find_offer() {
     if (mount_esp(MS_RDONLY)) {
         offer.from = "the EFI system partition";
         offer.on_esp = true;
-        offer.fault = read_folder(fs::path(kEsp) / kUser, "", offer.files);
+        offer.fault = read_folder(fs::path(kEsp) / kFolder, "", offer.files);
         umount(kEsp);
         if (offer.files.contains(kMain) || !offer.fault.empty()) return offer;
         if (!offer.files.empty()) {
@@ -106,25 +101,11 @@ Offer find_offer() {
     return offer;
 }
 
-// Where it is: a file that is made shorter first gets other blocks.
-void overwrite(const fs::path& path, std::size_t size) {
-    const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    if (file < 0) return;
-    const std::string zeros(size, '\0');
-    if (pwrite(file, zeros.data(), size, 0) != static_cast<ssize_t>(size) || fsync(file) != 0)
-        std::fprintf(stderr, "keeper: %s: %s\n", path.c_str(), strerror(errno));
-    close(file);
-}
-
 // It is taken once: what is changed later, by whatever way, holds over it.
 void consume_esp(const Files& files) {
     if (!mount_esp(0)) return;
-    std::error_code ignored;
-    for (const auto& [name, content] : files) {
-        const fs::path path = fs::path(kEsp) / kUser / name;
-        overwrite(path, content.size());  // keys are among them
-        fs::remove(path, ignored);
-    }
+    // Keys are among them.
+    for (const auto& [name, content] : files) wipe(fs::path(kEsp) / kFolder / name);
     sync();
     umount(kEsp);
 }
@@ -146,15 +127,12 @@ std::string mark_of(const Files& files) {
 // --- what makes one hold
 
 std::string write_new(const Files& files) {
-    std::error_code error;
-    fs::remove_all(kNew, error);
+    std::string fault = make_new();
     const passwd* const user = getpwnam(kUser);
-    if (user == nullptr) return "no user fedgate";
-    if (mkdir(kNew, 0750) != 0 || chown(kNew, 0, user->pw_gid) != 0)
-        return std::string(kNew) + ": " + strerror(errno);
+    if (!fault.empty() || user == nullptr) return fault;
     for (const auto& [name, content] : files) {
         const fs::path path = fs::path(kNew) / name;
-        const std::string fault = write_text(path, content, 0640);
+        fault = write_text(path, content, 0640);
         if (!fault.empty()) return fault;
         if (chown(path.c_str(), 0, user->pw_gid) != 0) return name + ": " + strerror(errno);
     }
@@ -162,37 +140,17 @@ std::string write_new(const Files& files) {
     return {};
 }
 
-// What fedgated says to it, with the rights that it will have, at the place where it will be.
-std::string fault_of_new() {
-    const Answer answer = answer_of({"/usr/sbin/fedgated", "--check"}, [] {
-        const passwd* const user = getpwnam(kUser);
-        return unshare(CLONE_NEWNS) == 0 &&
-               mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-               mount(kNew, kEtc, nullptr, MS_BIND, nullptr) == 0 && user != nullptr &&
-               setgroups(0, nullptr) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
-    });
-    if (answer.status == 0) return {};
-    // Warnings come with it; what is wrong is in the line that says so.
-    std::istringstream lines(answer.text);
-    for (std::string line; std::getline(lines, line);) {
-        if (line.find("error") != std::string::npos) return line;
-    }
-    return answer.text.empty() ? "fedgated --check failed" : first_line(answer.text);
-}
-
-std::string put_in_force() {
-    mkdir(kInForce, 0755);
-    if (renameat2(AT_FDCWD, kNew, AT_FDCWD, kInForce, RENAME_EXCHANGE) != 0) return strerror(errno);
+// A credential that is there already is older than what comes another way.
+void remember_credentials() {
+    Files older;
+    read_folder(kCredentials, "fedgate.", older);
+    if (older.contains(kMain)) write_text(kTaken, mark_of(older), 0600);
     sync_folder(kState);
-    std::error_code ignored;
-    fs::remove_all(kNew, ignored);
-    return {};
 }
 
 void take(const Offer& offer) {
-    const fs::path taken = fs::path(kState) / "taken";
     const std::string mark = mark_of(offer.files);
-    if (!offer.on_esp && read_text(taken) == mark) return;
+    if (!offer.on_esp && read_text(kTaken) == mark) return;
     std::string fault = offer.fault;
     if (fault.empty()) fault = write_new(offer.files);
     if (fault.empty()) fault = fault_of_new();
@@ -201,12 +159,7 @@ void take(const Offer& offer) {
         tell("refused", "the configuration from " + offer.from + " was refused: " + fault);
         return;
     }
-    // A credential that is there already is older than what comes by the partition.
-    Files older;
-    if (offer.on_esp) read_folder(kCredentials, "fedgate.", older);
-    if (!offer.on_esp || older.contains(kMain))
-        write_text(taken, offer.on_esp ? mark_of(older) : mark, 0600);
-    sync_folder(kState);
+    remember_credentials();
     if (offer.on_esp) consume_esp(offer.files);
     tell("taken", "the configuration from " + offer.from + " was taken");
 }
@@ -231,7 +184,7 @@ std::string empty_var() {
     for (const auto& entry : fs::directory_iterator("/var", ignored))
         fs::remove_all(entry.path(), ignored);
     sync();
-    for (const char* kept : {kState, "/var/lib/fedgate"}) {
+    for (const char* kept : {kState, kDaemonState}) {
         if (fs::exists(kept, ignored)) return std::string(kept) + " can't be removed";
     }
     return {};
@@ -241,7 +194,7 @@ std::string empty_var() {
 // start is a first one. The wish goes last, so that a stop in between loses nothing of it.
 void reset_if_asked() {
     if (!mount_esp(0)) return;
-    const fs::path wish = fs::path(kEsp) / kUser / kReset;
+    const fs::path wish = kResetWish;
     std::error_code ignored;
     const bool is_asked = fs::exists(wish, ignored);
     std::string fault;
@@ -261,6 +214,7 @@ int configure() {
     mkdir("/var/lib", 0755);
     mkdir(kState, 0755);
     write_resolvers();
+    restore_if_asked(remember_credentials);
     const Offer offer = find_offer();
     if (!offer.files.empty() || !offer.fault.empty()) take(offer);
     mkdir(kInForce, 0755);
@@ -390,8 +344,10 @@ std::string page() {
     const std::string trial = first_line(read_text(fs::path(kRun) / "trial"));
     row("version",
         argument("fedgate.version") + ", slot " + slot + (trial.empty() ? "" : ", " + trial));
-    std::istringstream updates(read_text(fs::path(kRun) / "update"));
-    for (std::string line; std::getline(updates, line);) row("update", line);
+    for (const char* name : {"update", "backup"}) {
+        std::istringstream told(read_text(fs::path(kRun) / name));
+        for (std::string line; std::getline(told, line);) row(name, line);
+    }
     const std::string reset = first_line(read_text(fs::path(kRun) / "reset"));
     if (!reset.empty()) row("reset", reset);
     row("service", is_ready ? state : state + ", " + value_of(unit, "Result"));
@@ -424,6 +380,8 @@ void show(const char* terminal, const std::string& text) {
         if (now != shown) {
             show("/dev/ttyS0", now);
             show("/dev/tty1", now);
+            tell("page.new", now);  // for fedctl appliance
+            rename("/run/appliance/page.new", "/run/appliance/page");
             shown = now;
         }
         std::this_thread::sleep_for(kPause);

@@ -12,6 +12,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "appliance/image/backup.hpp"
 #include "appliance/image/files.hpp"
 #include "appliance/image/update_file.hpp"
 
@@ -28,22 +29,8 @@ constexpr int kRestartsMax = 3;                    // of fedgated within a trial
 constexpr const char* kTries = "+3";
 constexpr const char* kKernels = "/efi/EFI/Linux";
 constexpr const char* kUpdates = "/efi/update";
+constexpr const char* kResetAsked = "/run/fedgate/factory-reset";
 constexpr const char* kKey = "/usr/share/fedgate/update.key";
-
-class File {
-public:
-    explicit File(const std::string& path, int flags)
-        : file_(open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-    ~File() {
-        if (file_ >= 0) close(file_);
-    }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    [[nodiscard]] int get() const { return file_; }
-
-private:
-    int file_;
-};
 
 std::string running() { return argument("fedgate.version"); }
 
@@ -100,11 +87,7 @@ Health health() {
 
 // --- the next version
 
-void tell_of_update(const std::string& text) {
-    constexpr std::size_t kLinesMax = 2048;
-    const std::string before = read_text(fs::path(kRun) / "update");
-    tell("update", (before.size() < kLinesMax ? before : "") + text);
-}
+void tell_of_update(const std::string& text) { tell_more("update", text); }
 
 std::uint64_t size_of(int device) {
     std::uint64_t bytes = 0;
@@ -252,6 +235,21 @@ bool look_at_disks(std::set<std::string>& seen) {
     return is_taken;
 }
 
+// By fedctl factory-reset. The next start does it.
+void look_for_reset() {
+    std::error_code ignored;
+    if (!fs::remove(kResetAsked, ignored)) return;
+    std::string fault = "there is no EFI system partition";
+    if (mount_esp(0)) {
+        fs::create_directory(fs::path(kResetWish).parent_path(), ignored);
+        fault = write_text(kResetWish, "", 0600);
+        sync();
+        umount(kEsp);
+    }
+    tell("reset", fault.empty() ? "starting again for it" : "NOT DONE: " + fault);
+    if (fault.empty()) answer_of({"/usr/bin/systemctl", "reboot"});
+}
+
 }  // namespace
 
 int judge_trial() {
@@ -278,6 +276,7 @@ int judge_trial() {
 void look_for_updates() {
     // Its kernel's name still has a count, though it serves.
     while (is_on_trial() && !keep_version()) std::this_thread::sleep_for(kPause);
+    write_backups();
     std::set<std::string> seen;
     bool is_taken = look_at_partition();
     while (true) {
@@ -286,6 +285,7 @@ void look_for_updates() {
             answer_of({"/usr/bin/systemctl", "reboot"});
             is_taken = false;
         }
+        look_for_reset();
         std::this_thread::sleep_for(kPause);
     }
 }
