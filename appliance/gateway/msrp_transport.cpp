@@ -139,9 +139,9 @@ MsrpTransport::MsrpTransport(Loop& loop, Stats& stats, MsrpTransportUser& user,
 
 MsrpTransport::~MsrpTransport() { stop_listening(); }
 
-// Sockets end in the background; their owners are told nothing after close(), so they may go.
+// Sockets end in the background, and their owners go at once.
 void MsrpTransport::stop_listening() {
-    for (auto& listener : listeners_) loop_.close(listener->socket);
+    for (auto& listener : listeners_) loop_.close(listener->socket, nullptr);
     listeners_.clear();
 }
 
