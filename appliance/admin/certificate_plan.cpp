@@ -1,22 +1,16 @@
 // What certificates the configuration asks for.
 #include <algorithm>
-#include <array>
-#include <unistd.h>
 
 #include "appliance/admin/answers.hpp"
 #include "appliance/admin/certificates.hpp"
 #include "appliance/admin/configuration.hpp"
+#include "appliance/admin/machine.hpp"
 #include "appliance/admin/wall_clock.hpp"
 #include "core/config/address.hpp"
 #include "core/config/timestamp.hpp"
 
 namespace fedgate::admin {
 namespace {
-
-std::string host_name() {
-    std::array<char, 256> name{};
-    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : std::string();
-}
 
 class Plan {
 public:
@@ -114,6 +108,11 @@ private:
         for (const rules::SipDomain& domain : snapshot_.sip_domains()) {
             add(names, domain.name, "the SIP domain itself (RFC 5922)", true);
             add(names, "sip." + domain.name, "SIP access of the domain", false);
+        }
+        const rules::Settings::Sip::Msrp& msrp = snapshot_.settings.sip.msrp;
+        const std::string host = msrp.host.empty() ? host_name() : msrp.host;
+        if (msrp.tls && !config::parse_network(host)) {
+            add(names, host, "what MSRP sessions lead to (sip.msrp.host)", true);
         }
         return names;
     }

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "appliance/admin/answers.hpp"
+#include "appliance/admin/machine.hpp"
 #include "appliance/admin/wall_clock.hpp"
 #include "core/config/domain.hpp"
 #include "core/config/text.hpp"
@@ -93,28 +94,30 @@ public:
         const rules::TlsFiles own = s.tls_external.at(now);
         Json servers = Json::array();
         for (const config::Address& one : s.dns_servers) servers.push_back(one.text);
-        return {{"ok", true},
-                {"domain", their_},
-                {"our_domain", our_},
-                {"usable", usable},
-                {"edge", s.edge},
-                {"why_no_streams", host_.why_no_streams()},
-                {"listed", partner != nullptr && !partner->discovered()},
-                {"tls", kNeeds[static_cast<std::size_t>(terms.negotiation.tls)]},
-                {"sasl", kNeeds[static_cast<std::size_t>(terms.negotiation.sasl)]},
-                {"dialback", terms.negotiation.dialback},
-                {"tls_required", terms.negotiation.tls == rules::Need::kRequired},
-                {"strict", terms.negotiation.strict()},
-                {"expected", rules::methods_text(terms.negotiation)},
-                {"outlook", rules::outlook(terms.negotiation)},
-                {"proxy", terms.proxy.host},
-                {"proxy_port", terms.proxy.port},
-                {"ca", terms.ca.empty() ? s.tls_external.ca : terms.ca},
-                {"servers", std::move(servers)},
-                {"trust_anchor", s.dns_trust_anchor},
-                {"certificate", own.certificate},
-                {"key", own.key},
-                {"steps", std::move(steps)}};
+        Json answer = {{"ok", true},
+                       {"domain", their_},
+                       {"our_domain", our_},
+                       {"usable", usable},
+                       {"edge", s.edge},
+                       {"why_no_streams", host_.why_no_streams()},
+                       {"listed", partner != nullptr && !partner->discovered()},
+                       {"tls", kNeeds[static_cast<std::size_t>(terms.negotiation.tls)]},
+                       {"sasl", kNeeds[static_cast<std::size_t>(terms.negotiation.sasl)]},
+                       {"dialback", terms.negotiation.dialback},
+                       {"tls_required", terms.negotiation.tls == rules::Need::kRequired},
+                       {"strict", terms.negotiation.strict()},
+                       {"expected", rules::methods_text(terms.negotiation)},
+                       {"outlook", rules::outlook(terms.negotiation)},
+                       {"proxy", terms.proxy.host},
+                       {"proxy_port", terms.proxy.port},
+                       {"ca", terms.ca.empty() ? s.tls_external.ca : terms.ca},
+                       {"servers", std::move(servers)},
+                       {"trust_anchor", s.dns_trust_anchor},
+                       {"certificate", own.certificate},
+                       {"key", own.key},
+                       {"steps", std::move(steps)}};
+        if (Json found = msrp(); !found.empty()) answer["msrp"] = std::move(found);
+        return answer;
     }
 
 private:
@@ -274,6 +277,24 @@ private:
                                           : " SIP "
                                             "servers") +
                                " of " + our_ + (hops == 1 ? " answers" : " answer"));
+    }
+
+    // Where the users' agents come to, of a domain whose profile it is.
+    Json msrp() const {
+        const rules::SipDomain* domain = rules_.sip_domain(our_);
+        const rules::Settings::Sip::Msrp& msrp = rules_.settings.sip.msrp;
+        if (domain == nullptr || domain->profile != rules::Profile::kMsrp ||
+            msrp.listen.text.empty())
+            return {};
+        Json closed = Json::array();
+        Json open = Json::array();
+        for (const Port& port : host_.ports()) {
+            if (port.service == "msrp") (port.listening ? open : closed).push_back(port.address);
+        }
+        return {{"host", msrp.host.empty() ? host_name() : msrp.host},
+                {"tls", msrp.tls},
+                {"open", std::move(open)},
+                {"closed", std::move(closed)}};
     }
 
     static constexpr const char* kNeeds[] = {"required", "optional", "none"};

@@ -5,6 +5,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "appliance/admin/answers.hpp"
 #include "appliance/admin/doctor.hpp"
 #include "appliance/admin/forecast.hpp"
 #include "appliance/admin/lab.hpp"
@@ -75,6 +76,7 @@ public:
             proof(before);
         }
         for (const Json& one : array_of(facts_, "steps")) steps_.push_back(one);
+        if (facts_.contains("msrp")) msrp(facts_["msrp"]);
         way_back();
         say_what_is_left_out();
         const auto broken = std::ranges::find_if(
@@ -425,6 +427,57 @@ private:
         if (key.empty() || offer_.external || access(key.c_str(), R_OK) == 0) return {};
         return " (you may not read " + key +
                ", so our certificate was not shown to them: run this as root)";
+    }
+
+    // Can the agents of our users reach us? As it looks from here.
+    void msrp(const Json& ours) {
+        constexpr const char* kStep = "MSRP";
+        const std::vector<std::string> closed = strings_of(ours, "closed");
+        if (!closed.empty()) {
+            return add(kStep, "fault", closed.front() + " is not open", "ours",
+                       "is that address this machine's, and the port free (fedctl ports, fedctl "
+                       "events)? sip.msrp.listen says where they are");
+        }
+        const std::string host = string_of(ours, "host");
+        const bool tls = bool_of(ours, "tls");
+        const bool literal = net::parse_ip(host, 0).has_value();
+        if (outside_.over()) return left_out_.emplace_back(kStep), void();
+        const std::vector<SocketAddress> all = outside_.addresses_of(host);
+        if (all.empty()) {
+            return add(kStep, "fault", host + " has no address, and sessions are to lead there",
+                       "ours",
+                       "publish it, or set sip.msrp.host to a name that leads to this machine");
+        }
+        for (const std::string& text : strings_of(ours, "open")) {
+            const auto listen = net::parse_address(text);
+            if (!listen) continue;
+            if (outside_.over()) return left_out_.emplace_back(kStep), void();
+            const SocketAddress at = net::with_port(all.front(), net::port_of(*listen));
+            const Greeting met = outside_.knock(at, host, tls);
+            const std::string where = host + " (" + net::format_address(at) + ")";
+            if (!met.connected) {
+                return add(kStep, "warning", where + " " + met.why, "ours",
+                           "does sip.msrp.host lead to this machine, and do firewalls let it in "
+                           "(fedctl firewall)? Only from here it may be otherwise");
+            }
+            if (!tls) continue;
+            if (!met.secured)
+                return add(kStep, "fault", where + " " + met.why, "ours",
+                           "is that this machine, and tls.sip.certificate good "
+                           "(fedctl cert check)?");
+            const bool named = std::ranges::any_of(
+                met.peer.dns_names,
+                [&host](const std::string& one) { return xml::dns_name_matches(one, host); });
+            if (!named && !literal) {
+                return add(kStep, "fault",
+                           "the certificate there is for " + joined(met.peer.dns_names) +
+                               ", not for " + host,
+                           "ours",
+                           "get a certificate for tls.sip that has it (fedctl cert request), or "
+                           "set sip.msrp.host to a name that it has");
+            }
+        }
+        add(kStep, "ok", host + " is reached" + (tls ? ", by TLS" : ", in the clear"));
     }
 
     // Can they find us? As our own name servers see it.

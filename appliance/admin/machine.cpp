@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <netinet/in.h>
 #include <string>
+#include <unistd.h>
 
 #include "appliance/admin/configuration.hpp"
 #include "core/config/address.hpp"
+#include "core/run/shard.hpp"
 #include "core/run/socket_bounds.hpp"
 
 namespace fedgate::admin {
@@ -46,6 +49,11 @@ Json sip_networks(const rules::Snapshot& rules) {
 
 }  // namespace
 
+std::string host_name() {
+    std::array<char, 256> name{};
+    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : std::string();
+}
+
 Json machine_of(const Configuration& configuration) {
     const rules::Snapshot& rules = configuration.snapshot();
     const rules::Settings& settings = rules.settings;
@@ -74,6 +82,13 @@ Json machine_of(const Configuration& configuration) {
             datagrams = datagrams || udp;
             add("sip.listen", udp ? "udp" : "tcp", one.address,
                 one.transport == config::Transport::kTls ? by_tls : "sip");
+        }
+        // Users' own agents, wherever they are: a session has a name that nobody guesses.
+        const rules::Settings::Sip::Msrp& msrp = settings.sip.msrp;
+        const std::size_t before = ports.size();
+        add("sip.msrp.listen", "tcp", msrp.listen, "everybody");
+        if (ports.size() > before && msrp.listen.port != 0) {
+            ports.back()["last"] = msrp.at(core_count(settings.threads) - 1).port;
         }
     }
     add("admin.http.listen", "tcp", settings.admin_http, "everybody");

@@ -32,9 +32,16 @@ bool is_any(const config::Address& address) {
     return std::ranges::all_of(address.bytes, [](auto byte) { return byte == 0; });
 }
 
+// `5269`, and of several `2855-2858`.
+std::string ports_of(const Json& port, const config::Address& address) {
+    const std::uint64_t last = number_of(port, "last");
+    return std::to_string(address.port) + (last > address.port ? "-" + std::to_string(last) : "");
+}
+
 // `ip daddr 10.0.0.1 tcp dport 5269 accept`; for [::] no address, for 0.0.0.0 only the family.
-std::string rule_of(const config::Address& address, const std::string& protocol) {
-    const std::string rule = protocol + " dport " + std::to_string(address.port) + " accept";
+std::string rule_of(const config::Address& address, const std::string& protocol,
+                    const std::string& ports) {
+    const std::string rule = protocol + " dport " + ports + " accept";
     if (is_any(address)) return (address.v6 ? "" : "meta nfproto ipv4 ") + rule;
     std::string ip = address.text.substr(0, address.text.rfind(':'));
     std::erase_if(ip, [](char c) { return c == '[' || c == ']'; });
@@ -73,7 +80,7 @@ public:
     // The rule of that address, for whoever is in it and of its family.
     [[nodiscard]] std::string rules(const std::string& name, const config::Address& address,
                                     const std::string& protocol) const {
-        const std::string rule = rule_of(address, protocol) + "\n";
+        const std::string rule = rule_of(address, protocol, std::to_string(address.port)) + "\n";
         const bool both = address.v6 && is_any(address);
         std::string text;
         if (!v4_.empty() && (both || !address.v6)) {
@@ -129,7 +136,7 @@ std::string firewall_text(const Json& machine, const std::vector<std::string>& a
         const std::string protocol = string_of(port, "protocol");
         const std::string whom = string_of(port, "for");
         if (whom == "everybody") {
-            rules += "        " + rule_of(*address, protocol) + "\n";
+            rules += "        " + rule_of(*address, protocol, ports_of(port, *address)) + "\n";
         } else if (whom == "gateways") {
             rules += remarks + gateways.rules("gateways", *address, protocol);
         } else {
@@ -172,8 +179,10 @@ std::string kernel_text(const Json& machine) {
     std::string reserved;
     for (const Json& port : machine.value("ports", Json::array())) {
         const auto address = config::parse_address(string_of(port, "address"));
-        if (!address || address->port < kEphemeralFirst || address->port > kEphemeralLast) continue;
-        reserved += (reserved.empty() ? "" : ",") + std::to_string(address->port);
+        if (!address) continue;
+        const std::uint64_t last = std::max<std::uint64_t>(number_of(port, "last"), address->port);
+        if (last < kEphemeralFirst || address->port > kEphemeralLast) continue;
+        reserved += (reserved.empty() ? "" : ",") + ports_of(port, *address);
     }
     std::string text =
         "# Made by fedctl kernel of the configuration of fedgated, for "

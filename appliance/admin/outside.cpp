@@ -24,11 +24,13 @@ std::string condition_of(const std::string& text) {
 
 class Visit final : public net::ConnectionOwner {
 public:
-    Visit(std::string our, std::string their, bool direct_tls, net::TlsContext& tls,
+    // `silent`: it only looks who is there.
+    Visit(std::string our, std::string their, bool direct_tls, bool silent, net::TlsContext& tls,
           Greeting& greeting)
         : our_(std::move(our)),
           their_(std::move(their)),
           direct_tls_(direct_tls),
+          silent_(silent),
           tls_(tls),
           greeting_(greeting) {}
 
@@ -38,7 +40,7 @@ private:
     void on_open(net::Connection& connection) override {
         greeting_.connected = true;
         if (direct_tls_) {
-            connection.start_tls_client(tls_, their_, "xmpp-server");
+            connection.start_tls_client(tls_, their_, silent_ ? "" : "xmpp-server");
         } else {
             open_stream(connection);
         }
@@ -50,6 +52,10 @@ private:
         open_stream(connection);
     }
     void open_stream(net::Connection& connection) {
+        if (silent_) {
+            done_ = true;
+            return connection.close();
+        }
         text_.clear();
         say(connection,
             "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
@@ -118,6 +124,7 @@ private:
 
     const std::string our_, their_;
     const bool direct_tls_;
+    const bool silent_;
     net::TlsContext& tls_;
     Greeting& greeting_;
     std::string text_;  // of this stream
@@ -205,8 +212,17 @@ std::vector<SocketAddress> Outside::addresses_of(const std::string& host) {
 
 Greeting Outside::visit(const SocketAddress& address, const std::string& our,
                         const std::string& their, bool direct_tls) {
+    return go(address, our, their, direct_tls, false);
+}
+
+Greeting Outside::knock(const SocketAddress& address, const std::string& name, bool tls) {
+    return go(address, {}, name, tls, true);
+}
+
+Greeting Outside::go(const SocketAddress& address, const std::string& our, const std::string& their,
+                     bool direct_tls, bool silent) {
     Greeting greeting;
-    Visit visit(our, their, direct_tls, *state_->tls, greeting);
+    Visit visit(our, their, direct_tls, silent, *state_->tls, greeting);
     auto connection = net::Connection::connect(*state_->loop, visit, kVisitLimits, address);
     if (!connection) {
         greeting.why = std::string("can't be reached: ") + std::strerror(connection.error().system);

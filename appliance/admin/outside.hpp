@@ -58,9 +58,13 @@ public:
     // to it.
     [[nodiscard]] Greeting visit(const SocketAddress&, const std::string& our,
                                  const std::string& their, bool direct_tls);
+    // Who is there, under that name; nothing is said.
+    [[nodiscard]] Greeting knock(const SocketAddress&, const std::string& name, bool tls);
 
 private:
     struct State;
+    [[nodiscard]] Greeting go(const SocketAddress&, const std::string& our,
+                              const std::string& their, bool direct_tls, bool silent);
     explicit Outside(std::unique_ptr<State>);
     std::unique_ptr<State> state_;
 };

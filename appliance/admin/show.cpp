@@ -164,6 +164,8 @@ std::string show_status(const Json& answer) {
         {"XMPP streams",
          count_of(answer, "streams_in") + " in, " + count_of(answer, "streams_out") + " out"},
         {"SIP", count_of(answer, "sip_connections") + " connections"}};
+    if (number_of(answer, "msrp_connections") > 0)
+        rows.push_back({"MSRP", count_of(answer, "msrp_connections") + " connections"});
     for (const Json& one : array_of(answer, "certificates")) {
         const auto days = one.value("days", std::int64_t{0});
         rows.push_back({"certificate",

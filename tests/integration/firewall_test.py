@@ -10,7 +10,7 @@ KEYS = ["tls.internal.certificate = /etc/fedgate/internal.pem", "tls.internal.ke
         "tls.internal.ca = /etc/fedgate/internal-ca.pem"]
 HERE, THERE, STRANGER = "10.79.0.1", "10.79.0.2", "10.79.0.3"
 # Two addresses knock, by TCP and by UDP: what is let in is refused by the port at once; the rest is not answered.
-PORTS = [5060, 5061, 5269, 5270, 23456, 9269, 22, 2222]
+PORTS = [2855, 2857, 2858, 5060, 5061, 5269, 5270, 23456, 9269, 22, 2222]
 KNOCK = f"""
 import errno, select, socket, time
 for source in ({THERE!r}, {STRANGER!r}):
@@ -92,8 +92,10 @@ class Firewall(unittest.TestCase):
         self.assertEqual(self.let_in(both, both), [everybody | {"tcp:5060", "udp:5060", "tcp:5061"}, everybody])
         # A listener is closed, and a pool is known by its name: who is at it proves that by his certificate.
         lines[2] = "domain/corp.example/next_hop = sip:pool.corp.example;transport=tls"
-        other = self.rules(lines=[*lines, "xmpp.listen_tls =", f"admin.http.listen = {HERE}:9269"])
-        everybody = {"tcp:5269", "tcp:5061", "tcp:9269"}
+        # MSRP: users' agents are anywhere, and each core has a port.
+        msrp = ["domain/im.example/profile = msrp", "sip.msrp.tls = no", "core.threads = 3"]
+        other = self.rules(lines=[*lines, *msrp, "xmpp.listen_tls =", f"admin.http.listen = {HERE}:9269"])
+        everybody = {"tcp:5269", "tcp:5061", "tcp:9269", "tcp:2855", "tcp:2857"}
         self.assertEqual(self.let_in(both, other), [everybody | {"tcp:5060", "udp:5060"}, everybody])
         # Without any, all would have been: it is not the network that closes.
         self.assertEqual(self.let_in()[1], {*(f"tcp:{port}" for port in PORTS), "udp:5060", "udp:5061"})
@@ -125,14 +127,16 @@ class Firewall(unittest.TestCase):
         self.assertEqual([("tcp:23456" in ports) for ports in self.let_in(text)], [True, False])
 
     def test_the_kernels_settings(self):
-        done = self.fedctl("kernel", lines=["sip.listen = tcp:[::]:40000 tls:0.0.0.0:40001",
+        done = self.fedctl("kernel", lines=["sip.listen = tcp:[::]:40000 tls:0.0.0.0:40001", "core.threads = 2",
+                                            "domain/im.example/profile = msrp", "sip.msrp.tls = no",
+                                            "sip.msrp.listen = 0.0.0.0:32767",
                                             "xmpp.limits.connections = 2000000"])
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         settings = dict(line.lstrip("-").split(" = ") for line in done.stdout.splitlines() if not line.startswith("#"))
         self.assertEqual(settings, {"kernel.io_uring_disabled": "0", "net.core.somaxconn": "4096",
                                     "net.ipv4.tcp_max_syn_backlog": "4096", "net.ipv4.tcp_syncookies": "1",
                                     "net.netfilter.nf_conntrack_max": "4262144", "fs.nr_open": "2004096",
-                                    "net.ipv4.ip_local_reserved_ports": "40000,40001"})
+                                    "net.ipv4.ip_local_reserved_ports": "40000,40001,32767-32768"})
         # With SIP over UDP there is what waits for a core.
         file = self.directory / "sysctl.conf"
         done = self.fedctl("kernel", "--file", file)

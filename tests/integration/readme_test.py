@@ -36,6 +36,15 @@ class Readme(GateTest):
         self.assertRegex(done.stderr, "^error: .* do not belong together")
         self.assertEqual(done.returncode, 1)
 
+    async def test_the_profiles(self):
+        certificate = self.authority.issue("im.sip.example")
+        for heading in ("## Lync and Skype for Business", "## MSRP"):
+            text = block_after(heading).replace("/etc/fedgate/sip.pem", str(certificate.certificate))
+            path = self.directory / "profile.conf"
+            path.write_text(text.replace("/etc/fedgate/sip.key", str(certificate.key)))
+            done = subprocess.run([binaries() / "fedgated", "-c", path, "--check"], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     async def test_two_machines(self):
         own = self.authority.issue("edge1.int.example", "gw1.int.example")
         text = block_after("## Two machines, and more")
