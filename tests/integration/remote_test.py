@@ -79,7 +79,7 @@ class Remote(GateTest):
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             self.assertIn(said, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        self.assertTrue(self.refused("mallory.corp.example"))
+        await wait_until(lambda: self.refused("mallory.corp.example"), "the event", 5)
         # The machine is another one.
         done = await self.tool(ADMINISTRATOR, "status", host="other.corp.example")
         self.assertEqual(done.returncode, 1)
