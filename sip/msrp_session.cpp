@@ -284,8 +284,10 @@ MsrpActions MsrpSession::on_response(const MsrpMessage& response) {
         if (one.unanswered > 0) --one.unanswered;
         if (one.unanswered > 0) return MsrpActions::kNone;
         one.answer_by = kNever;
+        outcome_ = {one.tag, 200};
         if (!one.wants_report) settle(i);
-        return MsrpActions::kNone;
+        const bool is_told = outcome_.tag != 0 && terms_->failure_report == MsrpFailureReport::kYes;
+        return is_told ? MsrpActions::kAccepted : MsrpActions::kNone;
     }
     return MsrpActions::kNone;  // of one that was settled
 }
@@ -435,11 +437,11 @@ void MsrpSession::write_chunks(const MsrpOutgoing& message, const Unsettled& one
     }
 }
 
-bool MsrpSession::report(Bytes message_id, std::uint64_t size, Sink& out) {
+bool MsrpSession::report(Bytes message_id, std::uint64_t size, Sink& out, std::uint16_t status) {
     if (state_ != MsrpState::kBound) return true;  // nobody to tell
     const Id transaction(seed_, next_number_++);
     const std::size_t before = out.size();
-    write_msrp_report(out, {transaction.bytes(), their_path_, our_path_, message_id, size, 200});
+    write_msrp_report(out, {transaction.bytes(), their_path_, our_path_, message_id, size, status});
     if (!out.overflowed()) return true;
     out.truncate(before);
     return false;

@@ -53,6 +53,8 @@ enum class MsrpActions : std::uint8_t {  // bits
     kDelivered = 8,  // outcome(): the peer reports success (RCPT-3)
     kFailed = 16,    // outcome(): the peer does not take it
     kEnd = 32,       // the session is over: BYE
+    // outcome(): 200 to all its chunks. Only where all answers are asked for.
+    kAccepted = 64,
 };
 constexpr MsrpActions operator|(MsrpActions a, MsrpActions b) {
     return static_cast<MsrpActions>(static_cast<std::uint8_t>(a) | static_cast<std::uint8_t>(b));
@@ -136,8 +138,10 @@ public:
 
     // All of it, in chunks (SESS-22), or nothing.
     [[nodiscard]] MsrpSent send(const MsrpOutgoing&, Instant, Sink&);
-    // RCPT-2: what came whole reached its reader. False: the Sink is full.
-    [[nodiscard]] bool report(Bytes message_id, std::uint64_t size, Sink&);
+    // RCPT-2: what came whole reached its reader; or, with another status, did not after all.
+    // False: the Sink is full.
+    [[nodiscard]] bool report(Bytes message_id, std::uint64_t size, Sink&,
+                              std::uint16_t status = 200);
 
     // Messages of ours that are not known to have arrived, when it is over. False: no more.
     [[nodiscard]] bool take_failed(MsrpOutcome&);

@@ -1,7 +1,6 @@
 #include "sip/sdp.hpp"
 
 #include <algorithm>
-#include <optional>
 
 #include "core/base/hash.hpp"
 #include "sip/chars.hpp"
@@ -263,9 +262,10 @@ bool usable_path(Bytes path, bool tls) {
     return true;
 }
 
-const char* fault_of_msrp(const SdpMedia& media) {
+const char* fault_of_msrp(const SdpMedia& media, std::optional<bool> tls) {
     const bool tcp = equal_ignoring_case(media.proto, kMsrpProtos[0]);
     if (!tcp && !over_tls(media)) return "m=message of another protocol";
+    if (tls && *tls == tcp) return *tls ? "m=message without TLS" : "m=message with TLS";
     if (!usable_path(media.path, !tcp)) return "m=message without a usable path";
     if (!accepts_type(media.accept_types, "text/plain")) return "accept-types without text/plain";
     return nullptr;
@@ -363,7 +363,7 @@ bool accepts_type(Bytes accept_types, Bytes type) {
 
 bool over_tls(const SdpMedia& media) { return equal_ignoring_case(media.proto, kMsrpProtos[1]); }
 
-Result<std::size_t> pick_message(const Sdp& sdp, SessionKind kind) {
+Result<std::size_t> pick_message(const Sdp& sdp, SessionKind kind, std::optional<bool> tls) {
     Error why{Errc::kNotFound, 0, "no m=message"};
     for (std::size_t i = 0; i < sdp.media_count; ++i) {
         const SdpMedia& media = sdp.media_[i];
@@ -371,7 +371,7 @@ Result<std::size_t> pick_message(const Sdp& sdp, SessionKind kind) {
         if (media.media != "message" && !old) continue;
         const char* fault = media.port == 0 ? "m=message with port 0" : nullptr;
         if (fault == nullptr)
-            fault = kind == SessionKind::kLync ? fault_of_lync(media) : fault_of_msrp(media);
+            fault = kind == SessionKind::kLync ? fault_of_lync(media) : fault_of_msrp(media, tls);
         if (fault == nullptr) return i;
         why = {Errc::kUnsupported, 0, fault};
     }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/base/bytes.hpp"
@@ -62,8 +63,9 @@ struct SdpAttribute {
 
 // The first media line that we can talk over (SESS-11, SESS-40, RFC 4975 8). Without one the error
 // says what the best of them lacks: kNotFound where none is of messages at all, else kUnsupported.
-// Either way the offer is refused with 488.
-[[nodiscard]] Result<std::size_t> pick_message(const Sdp&, SessionKind);
+// Either way the offer is refused with 488. `tls`: of MSRP only that, or only the other.
+[[nodiscard]] Result<std::size_t> pick_message(const Sdp&, SessionKind,
+                                               std::optional<bool> tls = {});
 
 // The list of media types has text/plain in it, or a wildcard for it.
 [[nodiscard]] bool accepts_type(Bytes accept_types, Bytes type);

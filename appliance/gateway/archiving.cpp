@@ -47,19 +47,16 @@ void Gateway::Engine::untell_archiving(const Incoming& incoming) {
 // The partner's user has, and our user's server has taken it: what is refused begins nothing, and
 // who writes to names that he makes up gets no notices from them.
 void Gateway::Engine::tell_archiving(Conversation& conversation, const ClientRequest& request,
-                                     const sip::Message& response) {
+                                     Bytes thread) {
     Address from;
     Address to;
     FEDGATE_CHECK(read_jid(request.from(), from));  // they were read when the message came
     FEDGATE_CHECK(read_jid(request.to(), to));
     const rules::SipDomain* domain = rules_->sip_domain(to.domain_ascii);
     if (domain == nullptr || !has_room()) return;  // the next message brings it
-    const Bytes notice = write_archiving_notice({.from = request.to(),
-                                                 .to = request.from(),
-                                                 .id = {},
-                                                 .thread = thread_of(response, conversation),
-                                                 .our_domain = {}},
-                                                *domain);
+    const Bytes notice = write_archiving_notice(
+        {.from = request.to(), .to = request.from(), .id = {}, .thread = thread, .our_domain = {}},
+        *domain);
     conversation.archiving_told = true;
     give(link::kOnce, to.domain_ascii, from.domain_ascii, notice);
 }

@@ -25,6 +25,7 @@ struct Origin {
     Handle<ServerTransaction> transaction;
     bool other_gateway = false;
     Handle<Session> session{};  // of an INVITE: whose text, in it, is waited for
+    std::uint32_t message = 0;  // of that session, which is of MSRP: the text's number there
     std::uint64_t trial = 0;    // of a message that an administrator tries: nobody else waits
 };
 
@@ -65,7 +66,8 @@ struct Parties {
 struct RequestCall : Parties {
     std::array<char, 6 * xml::kJidBytes> memory;  // of two addresses and their texts
     const Session* session = nullptr;             // that it came in
-    SipAnswer refusal{0, {}};                     // status 0: none
+    Bytes asks_as{};           // a receipt is wanted (RCPT-4): the name of it, not SIP's
+    SipAnswer refusal{0, {}};  // status 0: none
     std::array<char, 256> header_memory;
     std::size_t header_bytes = 0;
     [[nodiscard]] Bytes headers() const { return {header_memory.data(), header_bytes}; }

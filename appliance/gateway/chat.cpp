@@ -44,6 +44,7 @@ void Gateway::Engine::take_receipt(const StanzaCall& call, const Key& pair,
     Sink names{MutableBytes(note_memory)};
     const auto note = receipts_.read(pair, ReceiptFor::kRequest, read.receipt_for, names);
     if (note && on_trial_receipt(note->name)) return;
+    if (note && note->wanted.positive && report_receipt(note->name)) return;
     const bool asked =
         note && (read.disposition == Disposition::kDisplayed ? note->wanted.display
                                                              : note->wanted.positive);
@@ -125,19 +126,16 @@ void Gateway::Engine::on_extra_done(ClientRequest& request, Conversation& conver
     agent_.release(request);
 }
 
-// RCPT-5: a pool that answers end to end has delivered it.
-void Gateway::Engine::tell_received(const ClientRequest& request) {
-    if (request.receipt == ClientRequest::Receipt::kNone) return;
+// RCPT-5: a pool that answers end to end has delivered it. Or, of MSRP, its reader says so.
+void Gateway::Engine::tell_received(Bytes from_text, Bytes to_text, Bytes id, bool chat) {
     Address from;
     Address to;
-    FEDGATE_CHECK(read_jid(request.from(), from));  // they were read when the message came
-    FEDGATE_CHECK(read_jid(request.to(), to));
+    FEDGATE_CHECK(read_jid(from_text, from));  // they were read when the message came
+    FEDGATE_CHECK(read_jid(to_text, to));
     if (!has_room()) return drop("receipt");
     const auto fresh = to_hex(random_.bytes<16>());
     Sink stanza{MutableBytes(stanza_memory_)};
-    write_received({request.to(), request.from(), Bytes(fresh.data(), fresh.size()),
-                    request.receipt == ClientRequest::Receipt::kChat},
-                   request.id(), stanza);
+    write_received({to_text, from_text, Bytes(fresh.data(), fresh.size()), chat}, id, stanza);
     FEDGATE_CHECK(!stanza.overflowed());
     give(link::kOnce, to.domain_ascii, from.domain_ascii, stanza.written());
 }

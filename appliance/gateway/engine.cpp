@@ -64,6 +64,11 @@ SipAgentSettings agent_settings(const Shard& shard, const GatewayOptions& option
 
 void Incoming::on_timer(Timer&) { engine.on_incoming_timer(*this); }
 void Session::on_timer(Timer&) { engine.on_session_timer(*this); }
+void SessionMsrp::on_timer(Timer&) { session.engine.on_msrp_timer(*this); }
+void SessionMsrp::on_resolved(net::QueryId, const net::DnsAnswer& answer) {
+    is_asking = false;
+    session.engine.on_msrp_resolved(*this, answer);
+}
 void ShownTyping::on_timer(Timer&) { engine.on_typing_missed(*this); }
 
 Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolver& resolver,
@@ -78,11 +83,14 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       correspondents_(keys_),
       agent_(shard, static_cast<SipAgentUser&>(*this), rules, resolver, tls, blocks_, random_,
              tracer_, agent_settings(shard, options)),
+      resolver_(resolver),
       receipts_(options.secret),
       shown_typing_(kShownTyping),
       incoming_(kIncoming),
       askers_(kServerTransactions),
       sdp_(std::make_unique<sip::Sdp>()),
+      msrp_(shard.loop(), shard.stats(), static_cast<MsrpTransportUser&>(*this), tls,
+            rules.settings.im.max_bytes),
       bounce_index_(kIncoming),
       merge_index_(kIncoming),
       telling_(*this),
@@ -92,6 +100,7 @@ Gateway::Engine::Engine(Shard& shard, const rules::Snapshot& rules, net::Resolve
       name_memory_(8 * xml::kJidBytes) {
     correspondents_.reload(rules);
     size_memory();
+    size_msrp();
     // What begins something needs room for what follows from it; what ends something needs none.
     for (const auto kind : {GatewayRecord::kStanza, GatewayRecord::kRequest}) {
         shard_.set_handler(static_cast<std::uint32_t>(kind), *this, RecordUse::kMayWait);
@@ -115,7 +124,11 @@ void Gateway::Engine::size_memory() {
     stanza_memory_.resize(6 * body + 262'144);
 }
 
-Result<void> Gateway::Engine::start() { return agent_.listen(); }
+Result<void> Gateway::Engine::start() {
+    const Result<void> sip = agent_.listen();
+    const Result<void> msrp = listen_for_msrp();
+    return sip ? msrp : sip;
+}
 
 void Gateway::Engine::reload(const rules::Snapshot& rules) {
     rules_ = &rules;
@@ -123,8 +136,16 @@ void Gateway::Engine::reload(const rules::Snapshot& rules) {
     parties_.clear();
     agent_.reload(rules);
     size_memory();
+    size_msrp();
+    static_cast<void>(listen_for_msrp());  // it is logged
     watches_.reload();
     watchers_.reload();
+}
+
+// Whoever still waits for a SIP server, or for a SIP user's agent, is told so.
+void Gateway::Engine::give_up() {
+    give_up_msrp();
+    agent_.give_up();
 }
 
 void Gateway::Engine::drain() {
@@ -242,6 +263,7 @@ bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, 
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers,
                              Bytes body) {
+    if (origin.message != 0) return answer_msrp(origin, answer);
     if (origin.session) return answer_invite(origin, answer, headers);
     if (origin.trial != 0) return on_trial_answer(origin.trial, answer.status, answer.reason);
     if (!origin.transaction) return;
@@ -400,6 +422,24 @@ std::vector<PortRow> Gateway::Engine::ports() {
                         connection.leg() != nullptr ? "next hop of " + connection.leg()->domain
                                                     : "from SIP peer",
                         verdict_of(connection)});
+    });
+    const auto name = [](bool tls) { return tls ? "msrps" : "msrp"; };
+    if (msrp_local_) {
+        rows.push_back({true,
+                        name(msrp_settings_.tls),
+                        net::format_address(*msrp_local_),
+                        {},
+                        "MSRP listener",
+                        {}});
+    }
+    msrp_.for_each_connection([&](const MsrpConnection& connection) {
+        rows.push_back({false, name(connection.tls()),
+                        net::format_address(connection.local_address()),
+                        net::format_address(connection.peer_address()),
+                        connection.is_in() ? "from MSRP peer" : "to MSRP peer",
+                        !connection.is_ready()           ? "being set up"
+                        : connection.sessions == nullptr ? "without a session"
+                                                         : "in a session"});
     });
     return rows;
 }

@@ -1,13 +1,14 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
 // takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
-// stanzas, chat.cpp typing and receipts both ways, session.cpp and session_text.cpp sessions,
-// archiving.cpp the notice of archiving, trial.cpp what an administrator tries. No mapping rule in
-// it.
+// stanzas, chat.cpp typing and receipts both ways, session.cpp, session_text.cpp and
+// session_msrp.cpp sessions, archiving.cpp the notice of archiving, trial.cpp what an administrator
+// tries. No mapping rule in it.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "appliance/gateway/address.hpp"
@@ -18,15 +19,18 @@
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/message.hpp"
+#include "appliance/gateway/msrp_transport.hpp"
 #include "appliance/gateway/presence_host.hpp"
 #include "appliance/gateway/random.hpp"
 #include "appliance/gateway/receipt.hpp"
 #include "appliance/gateway/session.hpp"
+#include "appliance/gateway/session_msrp.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "appliance/gateway/trial.hpp"
 #include "appliance/gateway/watchers.hpp"
 #include "appliance/gateway/watches.hpp"
 #include "core/base/growing_index.hpp"
+#include "sip/msrp_session.hpp"
 #include "sip/sdp.hpp"
 #include "xml/framer.hpp"
 #include "xml/scope.hpp"
@@ -137,6 +141,7 @@ struct Asker {
 };
 
 class Gateway::Engine final : private SipAgentUser,
+                              private MsrpTransportUser,
                               private RecordHandler,
                               private PresenceHost,
                               public store::User,
@@ -154,10 +159,13 @@ public:
     }
     Result<void> start();
     void reload(const rules::Snapshot&);
-    void set_tls(net::TlsContext* tls) { agent_.set_tls(tls); }
+    void set_tls(net::TlsContext* tls) {
+        agent_.set_tls(tls);
+        msrp_.set_tls(tls);
+    }
     void drain();
     [[nodiscard]] bool drained() const;
-    void give_up() { agent_.give_up(); }
+    void give_up();
 
     [[nodiscard]] bool take_stanza(const link::FromPartner&);
     void on_outcome(const link::Outcome&);
@@ -174,6 +182,8 @@ public:
     void on_incoming_timer(Incoming&);
     void on_typing_missed(ShownTyping&);
     void on_session_timer(Session&);
+    void on_msrp_timer(SessionMsrp&);
+    void on_msrp_resolved(SessionMsrp&, const net::DnsAnswer&);
     void on_stored(store::Sequence, bool ok) override;
     void on_restored(std::span<const store::Row>) override;
     void on_restore_done() override;
@@ -248,6 +258,7 @@ private:
     [[nodiscard]] bool reply(Bytes our_domain, Bytes their_domain, Bytes stanza);
     void start_next(Conversation&);
     void on_request_done(ClientRequest&, const sip::Message* response, LocalFault) override;
+    void end_request(ClientRequest&, const sip::Message* response);
     [[nodiscard]] bool may_redirect(const ClientRequest&, const sip::Uri& contact) override;
     void end_text(ClientRequest&, Conversation&, const sip::Message* response);
     [[nodiscard]] bool report(ClientRequest&, const sip::Message* response);
@@ -298,7 +309,7 @@ private:
                                             bool active);
     void on_extra_done(ClientRequest&, Conversation&);
     void drop_typing_request(Conversation&);
-    void tell_received(const ClientRequest&);
+    void tell_received(Bytes from, Bytes to, Bytes id, bool chat);
     [[nodiscard]] bool take_typing(const sip::Message&, const RequestCall&, const Key& pair,
                                    Bytes document);
     [[nodiscard]] bool take_imdn(const RequestCall&, const Key& pair, Bytes document);
@@ -320,7 +331,7 @@ private:
     [[nodiscard]] Session* session_of(const Conversation&);
     [[nodiscard]] bool read_parties(const Session&, RequestCall&);
     [[nodiscard]] Session* make_session(Conversation&, Handle<Conversation>, const AddressView& sip,
-                                        const AddressView& xmpp);
+                                        const AddressView& xmpp, const rules::SipDomain&);
     void take_place(Session&, Conversation&);
     void leave(Session&);
     void free(Session&);
@@ -334,17 +345,21 @@ private:
     [[nodiscard]] sip::RequestHead read_sent(const Block& invite, std::uint32_t cseq);
     void send_ack(const Session&, std::uint32_t cseq);
     [[nodiscard]] const rules::SipDomain* domain_of(const Session&);
+    [[nodiscard]] Result<std::size_t> pick_line(const Session&) const;
+    [[nodiscard]] bool take_answer(Session&, const sip::Message&);
     void on_success_again(const sip::Message& response) override;
     void on_cancelled(const sip::Message& cancel, Bytes to_tag) override;
     void cancel_call(const sip::Message& cancel, Bytes to_tag);
     void open(Session&);
+    void give_time(Conversation&);
     void fail_waiting(Conversation&, std::uint16_t status, const sip::Message*, LocalFault);
     void end_session(Session&);
     void on_bye_done(ClientRequest&);
     void tell_gone(const Session&);
     void end_all_sessions();
     [[nodiscard]] bool take_invite(const sip::Message&, RequestCall&, Bytes to_tag, const Origin&);
-    [[nodiscard]] std::uint16_t judge_offer(const sip::Message&, Sink& headers, std::size_t& taken);
+    [[nodiscard]] std::uint16_t judge_offer(const sip::Message&, sip::SessionKind, bool tls,
+                                            Sink& headers, std::size_t& taken);
     [[nodiscard]] static std::uint16_t judge_session_expires(const sip::Message&, Sink& headers,
                                                              std::uint32_t& expires);
     void write_description(Session&, const sip::Message&, std::size_t taken, Sink&);
@@ -358,6 +373,7 @@ private:
 
     // session_text.cpp: what goes in them
     enum class Way : std::uint8_t { kReady, kLater, kAgain, kNone };
+    [[nodiscard]] static bool is_ready(const Session&);
     [[nodiscard]] bool may_wait(const Conversation&, std::size_t bytes);
     void lock_resource(Conversation&, Bytes resource);
     void unlock_resource(const Key& pair, Bytes resource);
@@ -374,6 +390,42 @@ private:
     [[nodiscard]] bool take_text_in_session(Session&, const sip::Message&, const Origin&);
     void take_info(Session&, const sip::Message&, const RequestCall&);
 
+    // session_msrp.cpp: sessions by MSRP
+    Result<void> listen_for_msrp();
+    void size_msrp();
+    void make_msrp(Session&, Bytes via_host);
+    [[nodiscard]] Bytes msrp_host(Bytes via_host) const;
+    [[nodiscard]] bool begin_msrp(Session&, const sip::SdpMedia& theirs, bool offered);
+    [[nodiscard]] static bool is_lost(const Session&);
+    void start_msrp(Session&);
+    void stop_msrp(Session&);
+    ClientRequest* let_go(SessionMsrp&);
+    void lose_msrp(Session&);
+    void connect_msrp(SessionMsrp&, const SocketAddress&);
+    void attach(SessionMsrp&, MsrpConnection&);
+    void detach(SessionMsrp&);
+    void close(MsrpConnection&);
+    void say_hello(SessionMsrp&, MsrpConnection&);
+    [[nodiscard]] bool proves(const SessionMsrp&, const MsrpConnection&);
+    [[nodiscard]] SessionMsrp* find_msrp(const sip::MsrpMessage&);
+    [[nodiscard]] static std::vector<Handle<Session>> sessions_on(const MsrpConnection&);
+    [[nodiscard]] bool on_msrp(MsrpConnection&, const sip::MsrpMessage&) override;
+    void on_msrp_refused(MsrpConnection&, const sip::MsrpMessage&, sip::MsrpFault) override;
+    void on_msrp_connected(MsrpConnection&) override;
+    void on_msrp_writable(MsrpConnection&) override;
+    void on_msrp_closed(MsrpConnection&, const Error&) override;
+    void act(SessionMsrp&, sip::MsrpActions, bool failure_wanted = false);
+    void arm(SessionMsrp&);
+    void send_by_msrp(Session&, ClientRequest&);
+    void write_text(SessionMsrp&);
+    void end_msrp_text(SessionMsrp&, std::uint16_t status, LocalFault = LocalFault::kUnreachable);
+    void note_arrived(SessionMsrp&, const ClientRequest&);
+    void tell_arrived(SessionMsrp&, std::uint64_t tag, bool delivered);
+    void take_msrp_text(SessionMsrp&, const sip::MsrpContent&, bool failure_wanted);
+    void answer_msrp(const Origin&, const SipAnswer&);
+    [[nodiscard]] bool report_receipt(Bytes name);
+    void give_up_msrp();
+
     // notice.cpp
     void send_notice(const Incoming&, Bytes reason, const ReceiptNote* = nullptr);
     void give_notice_up(Bytes sip_domain);
@@ -387,7 +439,7 @@ private:
     }
     // `head`: of the message that it goes before. False: not now.
     [[nodiscard]] bool tell_archiving(Conversation&, const RequestCall&, const StanzaHead& head);
-    void tell_archiving(Conversation&, const ClientRequest&, const sip::Message& response);
+    void tell_archiving(Conversation&, const ClientRequest&, Bytes thread);
     void untell_archiving(const Incoming&);
     [[nodiscard]] Bytes write_archiving_notice(StanzaHead, const rules::SipDomain&);
 
@@ -420,6 +472,7 @@ private:
     SenderRates senders_;
     SenderRates subscribers_;
     SipAgent agent_;
+    net::Resolver& resolver_;
     Watches watches_{static_cast<PresenceHost&>(*this)};
     Watchers watchers_{static_cast<PresenceHost&>(*this)};
     SeenUsers seen_users_{shard_.count()};
@@ -428,10 +481,18 @@ private:
     Slab<ShownTyping> shown_typing_;
     Slab<Incoming> incoming_;
     Slab<Asker> askers_;
+    sip::MsrpMemory msrp_memory_{kMsrpPartialBytes};  // before the sessions
+    sip::MsrpTerms msrp_terms_;
     Slab<Session> sessions_{kSessions};
     GrowingIndex<Session, &Session::by_call, &Session::next_by_call> by_call_;
     GrowingIndex<Session, &Session::by_peer, &Session::next_by_peer> by_peer_;
     std::unique_ptr<sip::Sdp> sdp_;  // that is being read
+    GrowingIndex<SessionMsrp, &SessionMsrp::by_id, &SessionMsrp::next_by_id> by_msrp_id_;
+    std::unordered_map<std::string, Handle<MsrpConnection>>
+        msrp_peers_;  // RFC 4975 5.4: used again
+    MsrpTransport msrp_;
+    rules::Settings::Sip::Msrp msrp_settings_;  // as it listens
+    std::optional<SocketAddress> msrp_local_;   // none: nothing is open
     sip::KeyIndex<Handle<Incoming>> bounce_index_;
     sip::KeyIndex<Handle<Incoming>> merge_index_;
     Incoming* oldest_answered_ = nullptr;

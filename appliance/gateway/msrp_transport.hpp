@@ -22,12 +22,14 @@
 namespace fedgate::gateway {
 
 class MsrpTransport;
+struct SessionMsrp;
 
 constexpr std::size_t kMsrpConnections = 32'768;  // of one shard, both ways; more are refused
 // Of those, opened by peers and without a session yet; and from one address. More are closed.
 constexpr std::size_t kMsrpUnclaimed = 256;
 constexpr std::size_t kMsrpUnclaimedPerAddress = 32;
-constexpr std::size_t kMsrpUnsentBytes = 1 << 20;  // then what is to be sent waits for room
+// Then what is to be sent waits for room. The longest text has it, in chunks with all their heads.
+constexpr std::size_t kMsrpUnsentBytes = 4 << 20;
 // No further message is read while more answers are unsent.
 constexpr std::size_t kMsrpReadAnswerBytes = 64 << 10;
 constexpr Duration kMsrpConnectTimeout = std::chrono::seconds(5);  // TCP, and TLS behind it
@@ -42,14 +44,26 @@ public:
 
     [[nodiscard]] Handle<MsrpConnection> self() const { return self_; }
     [[nodiscard]] bool is_ready() const { return is_ready_; }
+    [[nodiscard]] bool is_in() const { return is_in_; }
     [[nodiscard]] bool tls() const { return tls_; }
     [[nodiscard]] const PeerIdentity& peer() const { return stream_->peer(); }
-    [[nodiscard]] const SocketAddress& peer_address() const { return stream_->peer_address(); }
     // False: no room (on_msrp_writable() will come), or it is going down.
     [[nodiscard]] bool write(Bytes bytes) { return stream_->write(bytes); }
+    // For so many bytes more. False: on_msrp_writable() will come. At least one.
+    [[nodiscard]] bool has_room(std::size_t bytes) {
+        if (stream_->unsent_bytes() + bytes <= kMsrpUnsentBytes) return true;
+        static_cast<void>(stream_->write(" ", bytes - 1));  // is refused, and is told of room then
+        return false;
+    }
     // A session has it: it stays until it is closed.
     void claim();
     void close() { stream_->close(); }
+    [[nodiscard]] SocketAddress local_address() const { return stream_->local_address(); }
+    [[nodiscard]] const SocketAddress& peer_address() const { return stream_->peer_address(); }
+
+    // Its user's: the sessions that go by it, and to whom it was opened.
+    SessionMsrp* sessions = nullptr;
+    std::string opened_to;
 
 private:
     friend class MsrpTransport;
@@ -107,12 +121,17 @@ public:
     Result<SocketAddress> listen(const SocketAddress&, bool tls);
     void stop_listening();  // connections stay
     void set_tls(net::TlsContext* tls) { tls_ = tls; }
+    void set_size_max(std::size_t size_max) { size_max_ = size_max; }  // of connections to come
 
     // Null: no TLS, at the bound, or the kernel refused. Else on_msrp_connected() or
     // on_msrp_closed() follows. It is claimed.
     MsrpConnection* connect(const SocketAddress&, bool tls, std::string server_name);
     [[nodiscard]] MsrpConnection* find(Handle<MsrpConnection> handle) {
         return connections_.find(handle);
+    }
+    template <typename F>
+    void for_each_connection(F&& visit) {
+        connections_.for_each([&](Handle<MsrpConnection>, MsrpConnection& one) { visit(one); });
     }
 
 private:

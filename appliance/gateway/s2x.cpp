@@ -90,6 +90,10 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         case RequestUse::kTooLarge: return refuse_with({413, {}});
     }
     if (!call.partner->passes(rules::Kind::kHtml)) read.text.html = {};
+    if (!call.asks_as.empty()) {  // RCPT-4
+        read.wanted.positive = true;
+        read.message_id = call.asks_as;
+    }
     return take_text(request, call, read, origin, merge);
 }
 
@@ -165,8 +169,11 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     const Key bounce = bounce_key(conversation.pair, head.id);
     bounce_index_.prefetch(bounce);
     head.thread = thread_of(call, request, conversation);
-    const bool tells_archiving = origin.trial == 0 && owes_archiving_notice(conversation);
-    if (tells_archiving && !tell_archiving(conversation, call, head)) {
+    // A text of MSRP is taken: where the edge has no room now it waits in the outbox.
+    const bool is_taken = origin.message != 0;
+    const bool owes_archiving = origin.trial == 0 && owes_archiving_notice(conversation);
+    const bool tells_archiving = owes_archiving && tell_archiving(conversation, call, head);
+    if (owes_archiving && !tells_archiving && !is_taken) {
         free(*incoming);
         conversation.guard_s2x.forget(digest);
         return false;
@@ -199,7 +206,9 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     const Handle<Incoming> self = incoming->self;
     const link::Ticket ticket = link::make_ticket(shard_.index(), ticket_of(self));
     shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
-    if (!to_edge({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
+    if (is_taken) {
+        give(ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written());
+    } else if (!to_edge({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
         count(Counter::kLinkBackPressure);
         if (Incoming* still = incoming_.find(self)) free(*still);
         conversation.guard_s2x.forget(digest);
@@ -275,7 +284,12 @@ void Gateway::Engine::keep_answered(Incoming& incoming) {
 }
 
 void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, Bytes headers) {
-    answer(incoming.origin, sip_answer, headers);
+    if (incoming.origin.message != 0 && sessions_.find(incoming.origin.session) == nullptr) {
+        send_notice(incoming, sip_answer.reason.empty() ? sip::reason_phrase(sip_answer.status)
+                                                        : sip_answer.reason);
+    } else {
+        answer(incoming.origin, sip_answer, headers);
+    }
     count(Counter::kMessagesS2xRefused);
     free(incoming);
 }

@@ -1,4 +1,5 @@
-// Sessions: how they begin and end. What goes in them is in session_text.cpp.
+// Sessions: how they begin and end. What goes in them is in session_text.cpp, what only those of
+// MSRP have in session_msrp.cpp.
 #include "appliance/gateway/session.hpp"
 
 #include <algorithm>
@@ -105,7 +106,8 @@ bool Gateway::Engine::read_parties(const Session& session, RequestCall& call) {
 }
 
 Session* Gateway::Engine::make_session(Conversation& conversation, Handle<Conversation> handle,
-                                       const AddressView& sip, const AddressView& xmpp) {
+                                       const AddressView& sip, const AddressView& xmpp,
+                                       const rules::SipDomain& domain) {
     if (conversation.sessions >= kSessionsOfPair) return nullptr;
     char memory[2 * kUriBytes];
     Sink names{MutableBytes(memory)};
@@ -126,6 +128,9 @@ Session* Gateway::Engine::make_session(Conversation& conversation, Handle<Conver
     session->counted = true;
     session->used_at = now();
     ++conversation.sessions;
+    if (domain.profile == rules::Profile::kMsrp) {
+        make_msrp(*session, agent_.likely_via(agent_.route_of(domain)).host);
+    }
     return session;
 }
 
@@ -153,7 +158,12 @@ void Gateway::Engine::free(Session& session) {
     shard_.stats().subtract(Counter::kSessionsOpen);
     by_call_.erase(session);
     if (session.by_peer != Key{}) by_peer_.erase(session);
+    ClientRequest* const text = session.msrp ? let_go(*session.msrp) : nullptr;
     sessions_.free(session.self);
+    if (text == nullptr) return;
+    text->status = 0;
+    text->fault = LocalFault::kUnreachable;
+    end_request(*text, nullptr);  // by another session
 }
 
 void Gateway::Engine::arm(Session& session) {
@@ -190,7 +200,8 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     fault = LocalFault::kNoNextHop;
     if (!who.good) return false;  // the rules have changed
     fault = LocalFault::kOverload;
-    Session* const session = make_session(conversation, first.conversation, who.to, who.from);
+    Session* const session =
+        make_session(conversation, first.conversation, who.to, who.from, *who.domain);
     if (session == nullptr) return false;
     SipRoute& route = agent_.route_of(*who.domain);
     char names_memory[4 * kUriBytes];
@@ -223,7 +234,7 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     if (!envelope.asserted.empty())
         sip::write_header(out, sip::HeaderName::kPAssertedIdentity, envelope.asserted);
     sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
-    write_ms_conversation_id(keys_.make({thread}), out);  // SESS-41
+    if (!session->msrp) write_ms_conversation_id(keys_.make({thread}), out);  // SESS-41
     session->by_call = session_key(call_id, tag.view());
     write_own_offer(*session, head.via.host, out);
     session->text = blocks_.copy({thread, who.from.jid.resource});
@@ -258,6 +269,13 @@ sip::OwnSdp Gateway::Engine::own_sdp(const Session& session, Bytes host) const {
     if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
     own.host = host;
     own.port = 5060;  // SESS-40: nothing listens there
+    if (!session.msrp) return own;
+    own.kind = sip::SessionKind::kMsrp;  // SESS-20
+    own.host = msrp_host(host);
+    own.path = session.msrp->path;
+    own.port = session.msrp->port;
+    own.tls = session.msrp->is_secure();
+    own.max_size = msrp_terms_.size_max;
     return own;
 }
 
@@ -309,9 +327,21 @@ bool Gateway::Engine::confirm(Session& session, const ClientRequest& request,
     if (!dialog) return false;
     session.dialog.emplace(std::move(*dialog));
     send_ack(session, request.cseq);
-    sip::Sdp& sdp = *sdp_;
-    return is_sdp(response) && sip::parse_sdp(response.body, sdp) &&
-           sip::pick_message(sdp, sip::SessionKind::kLync);
+    return take_answer(session, response);
+}
+
+// The line of messages, of the description that was read last.
+Result<std::size_t> Gateway::Engine::pick_line(const Session& session) const {
+    if (!session.msrp) return sip::pick_message(*sdp_, sip::SessionKind::kLync);
+    return sip::pick_message(*sdp_, sip::SessionKind::kMsrp, session.msrp->is_secure());
+}
+
+// Their answer to our offer. False: no texts can go there.
+bool Gateway::Engine::take_answer(Session& session, const sip::Message& message) {
+    if (!is_sdp(message) || !sip::parse_sdp(message.body, *sdp_)) return false;
+    const auto picked = pick_line(session);
+    if (!picked) return false;
+    return !session.msrp || begin_msrp(session, sdp_->media()[*picked], true);
 }
 
 // From, To and Call-ID are what we wrote: of the INVITE, not of what an answer says they were.
@@ -400,10 +430,15 @@ void Gateway::Engine::open(Session& session) {
     session.state = Session::State::kOpen;
     session.used_at = now();
     arm(session);
-    Conversation* const conversation = conversations_.find(session.conversation);
-    if (conversation == nullptr) return;
-    // What had to wait for it has its time all the same.
-    for (ClientRequest* text = conversation->waiting.first; text != nullptr; text = text->next) {
+    if (Conversation* conversation = conversations_.find(session.conversation)) {
+        give_time(*conversation);
+    }
+    if (session.msrp) start_msrp(session);
+}
+
+// What had to wait for its session has its time all the same.
+void Gateway::Engine::give_time(Conversation& conversation) {
+    for (ClientRequest* text = conversation.waiting.first; text != nullptr; text = text->next) {
         text->queued_at = now();
     }
 }
@@ -435,6 +470,7 @@ void Gateway::Engine::end_session(Session& session) {
     const Session::State state = session.state;
     session.state = Session::State::kEnding;
     session.timer.cancel();
+    if (session.msrp) stop_msrp(session);
     if (state == Session::State::kInviting && session.invite != nullptr) {
         return agent_.cancel(*session.invite);
     }
@@ -492,7 +528,8 @@ void Gateway::Engine::tell_gone(const Session& session) {
 
 void Gateway::Engine::end_all_sessions() {
     sessions_.for_each([this](Handle<Session>, Session& session) {
-        if (session.state == Session::State::kOpen) end_session(session);
+        const bool is_busy = session.msrp && session.msrp->text != nullptr;  // leave_if_gone()
+        if (session.state == Session::State::kOpen && !is_busy) end_session(session);
     });
 }
 
@@ -501,11 +538,12 @@ void Gateway::Engine::end_all_sessions() {
 // SESS-10. False: no room now.
 bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call, Bytes to_tag,
                                   const Origin& origin) {
+    const bool is_msrp = call.domain->profile == rules::Profile::kMsrp;
     const auto refuse_with = [&](const SipAnswer& refusal, Bytes headers = {}) {
         char memory[1'024];
         Sink lines{MutableBytes(memory)};
         lines.append(headers);
-        if (refusal.status == 488) {
+        if (refusal.status == 488 && !is_msrp) {
             write_diagnostics_public(kKindNotRouted,
                                      "Only sessions of messages between two are passed on", lines);
         }
@@ -539,9 +577,11 @@ bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call
     if (const std::uint16_t status = judge_session_expires(request, headers, expires); status != 0)
         return refuse_with({status, {}}, headers.written());
     std::size_t taken = 0;
-    if (const std::uint16_t status = judge_offer(request, headers, taken); status != 0)
+    const auto kind = is_msrp ? sip::SessionKind::kMsrp : sip::SessionKind::kLync;
+    const bool tls = rules_->settings.sip.msrp.tls;
+    if (const std::uint16_t status = judge_offer(request, kind, tls, headers, taken); status != 0)
         return refuse_with({status, {}}, headers.written());
-    Session* const session = make_session(*conversation, handle, call.from, call.to);
+    Session* const session = make_session(*conversation, handle, call.from, call.to, *call.domain);
     if (session == nullptr) {
         const bool busy = conversation->sessions >= kSessionsOfPair;
         return refuse_with(busy ? SipAnswer{486, {}} : SipAnswer{503, {}, kDownSeconds});
@@ -565,19 +605,25 @@ bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call
         free(*session);
         return refuse_with({488, {}});
     }
-    return take_first_text(*session, request, call, sdp.written());
+    if (!session->msrp) return take_first_text(*session, request, call, sdp.written());
+    if (!session->offered && !begin_msrp(*session, sdp_->media()[taken], false)) {
+        free(*session);
+        return refuse_with({488, {}});
+    }
+    accept_session(*session, sdp.written(), false);
+    return true;
 }
 
 // SESS-11. Status 0: the offer is good, and its line `taken`; or there is none.
-std::uint16_t Gateway::Engine::judge_offer(const sip::Message& request, Sink& headers,
-                                           std::size_t& taken) {
+std::uint16_t Gateway::Engine::judge_offer(const sip::Message& request, sip::SessionKind kind,
+                                           bool tls, Sink& headers, std::size_t& taken) {
     if (request.body.empty()) return 0;
     if (!is_sdp(request)) {
         sip::write_header(headers, sip::HeaderName::kAccept, kSdpType);
         return 415;
     }
     if (!sip::parse_sdp(request.body, *sdp_)) return 400;
-    const auto picked = sip::pick_message(*sdp_, sip::SessionKind::kLync);
+    const auto picked = sip::pick_message(*sdp_, kind, tls);
     if (!picked) return 488;
     taken = *picked;
     return 0;
@@ -593,7 +639,9 @@ void Gateway::Engine::write_description(Session& session, const sip::Message& re
     if (session.offered) {
         sip::write_offer(sdp, own_sdp(session, host), session.sdp);
     } else {
-        sip::write_answer(sdp, own_sdp(session, host), *sdp_, taken, session.sdp);
+        sip::OwnSdp own = own_sdp(session, host);
+        if (session.msrp) own.setup = session.msrp->setup_for(sdp_->media()[taken].setup);
+        sip::write_answer(sdp, own, *sdp_, taken, session.sdp);
     }
 }
 
@@ -757,7 +805,14 @@ void Gateway::Engine::take_offer(Session& session, const sip::Message& request,
     std::uint32_t expires = 0;
     std::uint16_t status = judge_session_expires(request, headers, expires);
     std::size_t taken = 0;
-    if (status == 0) status = judge_offer(request, headers, taken);
+    const auto kind = session.msrp ? sip::SessionKind::kMsrp : sip::SessionKind::kLync;
+    const bool tls = session.msrp && session.msrp->is_secure();
+    if (status == 0) status = judge_offer(request, kind, tls, headers, taken);
+    // A session of MSRP is at its path, and has no other.
+    if (status == 0 && session.msrp && !request.body.empty() &&
+        !session.msrp->goes_by(sdp_->media()[taken].path)) {
+        status = 488;
+    }
     if (status != 0) return answer(origin, {status, {}}, headers.written());
     const bool invite = request.method == sip::Method::kInvite;
     if (invite && session.ack_due != kNever) {  // RFC 3261 14.2: the one before is not over
@@ -782,8 +837,7 @@ void Gateway::Engine::on_ack(Session& session, const sip::Message& ack) {
     session.ack_due = kNever;
     acknowledge(session.origin);
     const Handle<Conversation> conversation = session.conversation;
-    const bool usable = !session.offered || (is_sdp(ack) && sip::parse_sdp(ack.body, *sdp_) &&
-                                             sip::pick_message(*sdp_, sip::SessionKind::kLync));
+    const bool usable = (!session.offered || take_answer(session, ack)) && !is_lost(session);
     session.offered = false;
     if (session.state == Session::State::kEnding) return;
     if (!usable) {

@@ -5,12 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "appliance/gateway/block_pool.hpp"
 #include "appliance/gateway/call.hpp"
 #include "appliance/gateway/conversation.hpp"
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/gateway/session_msrp.hpp"
 #include "core/base/time.hpp"
 #include "core/run/timers.hpp"
 #include "sip/dialog.hpp"
@@ -65,7 +67,8 @@ struct Session final : private TimerOwner {
     bool leaving = false;       // SESS-7: it ends when nothing waits
     std::uint32_t expires = 0;  // seconds; 0: none was asked for
     sip::SdpVersion sdp;
-    Block held;  // kHeld: our description, for the 2xx
+    Block held;                         // kHeld: our description, for the 2xx
+    std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp
 
     // Whose it is: SIP URIs of the two that were judged when it began. What From and To of the
     // dialog say may be others.

@@ -12,10 +12,16 @@ namespace fedgate::gateway {
 
 // ---- XMPP -> SIP
 
+// Can a text go in it now?
+bool Gateway::Engine::is_ready(const Session& session) {
+    if (session.state != Session::State::kOpen) return false;
+    return !session.msrp || session.msrp->is_bound();
+}
+
 // SESS-4: may one text more wait for the answer to an INVITE?
 bool Gateway::Engine::may_wait(const Conversation& conversation, std::size_t bytes) {
     const Session* const session = session_of(conversation);
-    if (session == nullptr || session->state == Session::State::kOpen) return true;
+    if (session == nullptr || is_ready(*session)) return true;
     for (const ClientRequest* text = conversation.waiting.first; text != nullptr;
          text = text->next) {
         bytes += text->content_bytes;
@@ -46,7 +52,7 @@ void Gateway::Engine::unlock_resource(const Key& pair, Bytes resource) {
 Gateway::Engine::Way Gateway::Engine::find_way(Conversation& conversation,
                                                const ClientRequest& first, LocalFault& fault) {
     if (const Session* session = session_of(conversation)) {
-        return session->state == Session::State::kOpen ? Way::kReady : Way::kLater;
+        return is_ready(*session) ? Way::kReady : Way::kLater;
     }
     if (now() < conversation.pages_until || first.kind == RequestKind::kInfo) return Way::kReady;
     if (!invite(conversation, first, fault)) return Way::kNone;
@@ -56,6 +62,7 @@ Gateway::Engine::Way Gateway::Engine::find_way(Conversation& conversation,
 // SESS-42: in the dialog; or outside one, where the other side has no sessions (SESS-5).
 void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest& request) {
     Session* const session = session_of(conversation);
+    if (session != nullptr && session->msrp) return send_by_msrp(*session, request);
     Sink out{MutableBytes(request_memory_)};
     request.owner = 0;
     if (session != nullptr) {
@@ -119,10 +126,14 @@ bool Gateway::Engine::goes_again(ClientRequest& request, Conversation& conversat
     const bool unsent = status == 0 && fault == LocalFault::kUnreachable;
     const bool unanswered = status == 408 || (status == 0 && fault == LocalFault::kInDoubt);
     if (session != nullptr) {
-        session->dialog->note_cseq(request.cseq);
+        if (!session->msrp) session->dialog->note_cseq(request.cseq);
         if (session->state != Session::State::kEnding) {
-            if (unknown) free(*session);
-            if (unsent || unanswered) end_session(*session);
+            // 481 of MSRP says nothing of the dialog.
+            if (unknown && !session->msrp) {
+                free(*session);
+            } else if (unknown || unsent || unanswered) {
+                end_session(*session);
+            }
         }
     }
     if (!(unknown || unsent) || request.goes_again || request.kind == RequestKind::kInfo) {
@@ -138,7 +149,11 @@ bool Gateway::Engine::goes_again(ClientRequest& request, Conversation& conversat
 void Gateway::Engine::take_session_state(const StanzaCall& call, const Key& pair, ChatState state) {
     Conversation* const conversation = conversations_.peek(pair);
     Session* const session = conversation != nullptr ? session_of(*conversation) : nullptr;
-    if (session == nullptr || session->state != Session::State::kOpen) return drop("typing");
+    if (session == nullptr || !is_ready(*session)) return drop("typing");
+    const bool is_msrp = session->msrp != nullptr;
+    if (is_msrp && !session->msrp->shows_typing && state != ChatState::kGone) {
+        return drop("typing");
+    }
     const Typing::News news = conversation->typing.on_chat_state(state, now(), true);
     if (state == ChatState::kGone) {  // SESS-7: once what he has written is on its way
         session->leaving = true;
@@ -149,10 +164,11 @@ void Gateway::Engine::take_session_state(const StanzaCall& call, const Key& pair
         return drop("typing");
     }
     Sink content{MutableBytes(request_memory_)};
-    char body_memory[256];
+    char body_memory[512];
     Sink body{MutableBytes(body_memory)};
-    write_keyboard_activity(news == Typing::News::kActive, body);
-    sip::write_body(content, kKeyboardActivityType, body.written());
+    const bool active = news == Typing::News::kActive;
+    is_msrp ? write_is_composing(active, body) : write_keyboard_activity(active, body);
+    sip::write_body(content, is_msrp ? kTypingType : kKeyboardActivityType, body.written());
     FEDGATE_CHECK(!body.overflowed() && !content.overflowed());
     ClientRequest* request = agent_.make_request(agent_.route_of(*call.domain), RequestKind::kInfo);
     if (request == nullptr) return drop("typing");

@@ -239,7 +239,9 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     name(envelope, *call.who, conversation, names);
     if (!domain.html_out || !call.partner->passes(rules::Kind::kHtml)) text.html = {};  // IM-11
     const bool chat = call.stanza.type == "chat";
-    const bool in_session = has_sessions(domain);  // SESS-1
+    // SESS-1: what is no chat goes by itself where sessions are MSRP's.
+    const bool in_session =
+        has_sessions(domain) && (chat || domain.profile == rules::Profile::kLync);
     bool asked = false;
     if (read.receipt_wanted && domain.imdn && !in_session) {  // RCPT-1
         const std::size_t begin = names.size();
@@ -368,15 +370,21 @@ void Gateway::Engine::on_request_done(ClientRequest& request, const sip::Message
         return watchers_.on_request_done(request, response, fault);
     if (request.kind == RequestKind::kInvite) return on_invite_done(request, response, fault);
     if (request.kind == RequestKind::kBye) return on_bye_done(request);
-    Conversation* conversation = conversations_.find(request.conversation);
-    FEDGATE_CHECK(conversation != nullptr);  // one that is busy is never let go
     request.status = response != nullptr ? response->status : std::uint16_t{0};
     request.fault = fault;
+    end_request(request, response);
+}
+
+// The end of what its pair waited for, by its status or its fault. `response`: null where SIP has
+// given none.
+void Gateway::Engine::end_request(ClientRequest& request, const sip::Message* response) {
+    Conversation* conversation = conversations_.find(request.conversation);
+    FEDGATE_CHECK(conversation != nullptr);  // one that is busy is never let go
     const bool in_session = request.content_bytes != 0;
-    if (in_session && goes_again(request, *conversation, fault)) {
+    if (in_session && goes_again(request, *conversation, request.fault)) {
         // by the next session
     } else if (request.kind == RequestKind::kNotice) {
-        on_notice_done(request, fault);
+        on_notice_done(request, request.fault);
     } else if (request.kind != RequestKind::kMessage) {
         on_extra_done(request, *conversation);
     } else {
@@ -396,14 +404,24 @@ void Gateway::Engine::end_text(ClientRequest& request, Conversation& conversatio
                      : Counter::kMessagesX2sRefused);
     if (request.trial != 0) {
         on_trial_answer(request.trial, request.status,
-                        response != nullptr ? response->reason : explain(request.fault));
+                        response != nullptr   ? response->reason
+                        : request.status != 0 ? sip::reason_phrase(request.status)
+                                              : explain(request.fault));
         agent_.release(request);
     } else if (delivered) {
         if (request.status == 200) {
-            tell_received(request);  // RCPT-5
+            using Receipt = ClientRequest::Receipt;
+            if (request.receipt != Receipt::kNone) {  // RCPT-5
+                tell_received(request.from(), request.to(), request.id(),
+                              request.receipt == Receipt::kChat);
+            }
             if (!conversation.sip_seen) note_reached(conversation, request);
         }
-        if (owes_archiving_notice(conversation)) tell_archiving(conversation, request, *response);
+        if (owes_archiving_notice(conversation)) {
+            tell_archiving(
+                conversation, request,
+                response != nullptr ? thread_of(*response, conversation) : request.thread());
+        }
         agent_.release(request);
     } else if (untold_.count == 0 && report(request, response)) {
         agent_.release(request);
@@ -560,7 +578,8 @@ bool Gateway::Engine::answer_iq_of(const StanzaCall& call, const Key* pair) {
     context.watcher_granted = pair != nullptr && watches_.granted(*pair);
     context.announced = pair != nullptr && !call.to.jid.resource.empty() &&
                         watches_.announces(*pair, call.to.jid.resource);
-    context.receipts = call.domain->imdn || call.domain->receipt_on_200;  // RCPT-6
+    context.receipts =  // RCPT-6
+        call.domain->imdn || call.domain->receipt_on_200 || has_sessions(*call.domain);
     context.typing = passes(rules::Kind::kTyping);
     context.markup = call.domain->html_out && passes(rules::Kind::kHtml);
     context.now = shard_.loop().wall_now();

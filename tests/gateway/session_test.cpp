@@ -5,14 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/gateway/world.hpp"
-#include "tests/text.hpp"
+#include "tests/gateway/session_scene.hpp"
 
 namespace fedgate::gateway {
 namespace {
 
 using test::Settings;
-using test::SipPhone;
+using test::state_stanza;
+using test::tag_of;
 using test::World;
 
 const Settings kLyncDomain = {{"domain/sip.example/profile", "lync"}};
@@ -23,128 +23,15 @@ const std::string kAudio =
     "v=0\r\no=- 0 0 IN IP4 10.99.0.1\r\ns=session\r\nc=IN IP4 10.99.0.1\r\nt=0 0\r\n"
     "m=audio 5060 RTP/AVP 0\r\n";
 
-std::string header_of(const std::string& message, const std::string& name) {
-    const std::size_t at = message.find("\r\n" + name + ": ");
-    if (at == std::string::npos) return {};
-    const std::size_t begin = at + name.size() + 4;
-    return message.substr(begin, message.find("\r\n", begin) - begin);
-}
-
-std::string tag_of(const std::string& value) { return value.substr(value.find(";tag=") + 5); }
-
-class Scene {
+class Scene : public test::SessionScene {
 public:
     explicit Scene(const Settings& more = {}, std::uint32_t shards = 1)
-        : world(with(more), shards), peer(world.peer()) {
-        peer->sdp = kSipNull;
-    }
+        : SessionScene(with(more), kSipNull, shards) {}
     static Settings with(const Settings& more) {
         Settings all = kLyncDomain;
         all.insert(all.end(), more.begin(), more.end());
         return all;
     }
-
-    // Requests of that method, and the last of them.
-    std::vector<std::string> requests(const std::string& method) const {
-        std::vector<std::string> all;
-        for (const std::string& one : peer->requests) {
-            if (one.starts_with(method + " ")) all.push_back(one);
-        }
-        return all;
-    }
-    bool sent(const std::string& method, std::size_t count = 1) {
-        return world.until([&] { return requests(method).size() >= count; });
-    }
-    bool told(const std::string& text) {
-        return world.until([&] { return tells(text); });
-    }
-    bool tells(const std::string& text) {
-        for (const std::string& one : world.edge().stanzas) {
-            if (has(one, text)) return true;
-        }
-        return false;
-    }
-
-    // The SIP user calls. The answer.
-    std::string call(const std::string& sdp = kSipNull, const std::string& headers = {},
-                     const std::string& branch = "i1") {
-        const std::string type = sdp.empty() ? "" : "Content-Type: application/sdp\r\n";
-        peer->send_tcp(
-            world.sip_address(),
-            World::request(branch, sdp,
-                           "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n" + headers + type,
-                           "TCP", "sip:juliet@xmpp.example", "sip:romeo@sip.example", "INVITE"));
-        return final_answer("INVITE");
-    }
-    std::string final_answer(const std::string& method) {
-        const std::size_t before = answers_seen;
-        EXPECT_TRUE(world.until([&] {
-            for (std::size_t i = before; i < peer->responses.size(); ++i) {
-                if (peer->responses[i].starts_with("SIP/2.0 1")) continue;
-                if (has(peer->responses[i], " " + method + "\r\n")) {
-                    answers_seen = i + 1;
-                    return true;
-                }
-            }
-            return false;
-        }));
-        return answers_seen > 0 ? peer->responses[answers_seen - 1] : std::string();
-    }
-    // A request in the dialog that the call of `branch` made.
-    std::string in_call(const std::string& answer, const std::string& method, int cseq,
-                        const std::string& body = {}, const std::string& headers = {},
-                        const std::string& branch = "i1") {
-        return method + " sip:juliet@gw.example SIP/2.0\r\nVia: SIP/2.0/TCP ua.sip.example:5070;" +
-               "branch=z9hG4bK" + method + std::to_string(cseq) +
-               "\r\nMax-Forwards: 70\r\nFrom: <sip:romeo@sip.example>;tag=f" + branch +
-               "\r\nTo: " + header_of(answer, "To") + "\r\nCall-ID: call-" + branch +
-               "\r\nCSeq: " + std::to_string(cseq) + " " + method + "\r\n" + headers +
-               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-    }
-    std::string say(const std::string& answer, int cseq, const std::string& text,
-                    const std::string& type = "text/plain; charset=UTF-8") {
-        peer->send_tcp(world.sip_address(),
-                       in_call(answer, "MESSAGE", cseq, text, "Content-Type: " + type + "\r\n"));
-        return final_answer("MESSAGE");
-    }
-    void acknowledge(const std::string& answer, const std::string& sdp = {}) {
-        peer->send_tcp(
-            world.sip_address(),
-            in_call(answer, "ACK", 1, sdp, sdp.empty() ? "" : "Content-Type: application/sdp\r\n"));
-        world.pass(100ms);
-    }
-    // A request of the SIP user in the dialog that the INVITE of ours has made.
-    std::string in_ours(const std::string& invite, const std::string& method, int cseq,
-                        const std::string& body = {}, const std::string& headers = {}) {
-        return method + " sip:juliet@gw.example SIP/2.0\r\nVia: SIP/2.0/TCP ua.sip.example:5070;" +
-               "branch=z9hG4bKo" + method + std::to_string(cseq) +
-               "\r\nMax-Forwards: 70\r\nFrom: " + header_of(invite, "To") +
-               ";tag=peer\r\nTo: " + header_of(invite, "From") +
-               "\r\nCall-ID: " + header_of(invite, "Call-ID") +
-               "\r\nCSeq: " + std::to_string(cseq) + " " + method + "\r\n" + headers +
-               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-    }
-    // The answer of the SIP side to a request that it has left waiting.
-    void respond(const std::string& to, const std::string& status, const std::string& body = {}) {
-        std::string answer = "SIP/2.0 " + status + "\r\n";
-        for (const char* name : {"Via", "From", "Call-ID", "CSeq"}) {
-            answer += std::string(name) + ": " + header_of(to, name) + "\r\n";
-        }
-        answer += "To: " + header_of(to, "To") + ";tag=peer\r\n";
-        if (!body.empty()) {
-            answer +=
-                "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
-                "Content-Type: application/sdp\r\n";
-        }
-        peer->send_back(answer + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-                        body);
-        world.pass(100ms);
-    }
-    std::size_t open() const { return world.count(Counter::kSessionsOpen); }
-
-    World world;
-    std::unique_ptr<SipPhone> peer;
-    std::size_t answers_seen = 0;
 };
 
 std::string bounce_of(const std::string& stanza, const std::string& condition) {
@@ -152,11 +39,6 @@ std::string bounce_of(const std::string& stanza, const std::string& condition) {
     return "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" +
            stanza.substr(id, stanza.find('\'', id) - id) + "'><error type='cancel'><" + condition +
            " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
-}
-
-std::string state(const std::string& name) {
-    return "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' type='chat' id='" +
-           name + "'><" + name + " xmlns='http://jabber.org/protocol/chatstates'/></message>";
 }
 
 // SESS-1, SESS-3, SESS-40..42.
@@ -444,10 +326,10 @@ TEST(Session, TypingBothWays) {
     Scene scene;
     const std::string answer = scene.call();
     scene.acknowledge(answer);
-    ASSERT_TRUE(scene.world.give(state("composing")));
+    ASSERT_TRUE(scene.world.give(state_stanza("composing")));
     ASSERT_TRUE(scene.sent("INFO"));
     EXPECT_TRUE(has(scene.requests("INFO").at(0), "<KeyboardActivity><status status=\"type\""));
-    ASSERT_TRUE(scene.world.give(state("paused")));
+    ASSERT_TRUE(scene.world.give(state_stanza("paused")));
     ASSERT_TRUE(scene.sent("INFO", 2));
     EXPECT_TRUE(has(scene.requests("INFO").at(1), "status=\"idle\""));
     const std::string type =
@@ -469,7 +351,7 @@ TEST(Session, EitherMayLeave) {
     Scene scene;
     const std::string answer = scene.call();
     scene.acknowledge(answer);
-    ASSERT_TRUE(scene.world.give(state("composing")));
+    ASSERT_TRUE(scene.world.give(state_stanza("composing")));
     ASSERT_TRUE(scene.sent("INFO"));
     scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 2));
     EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
@@ -479,7 +361,7 @@ TEST(Session, EitherMayLeave) {
     ASSERT_TRUE(scene.world.give(World::message("m1", "wait")));
     ASSERT_TRUE(scene.sent("INVITE"));
     ASSERT_TRUE(scene.sent("MESSAGE"));
-    ASSERT_TRUE(scene.world.give(state("gone")));
+    ASSERT_TRUE(scene.world.give(state_stanza("gone")));
     ASSERT_TRUE(scene.sent("BYE"));
     scene.world.pass(1s);
     EXPECT_EQ(scene.open(), 0u);
@@ -498,7 +380,7 @@ TEST(Session, TenMinutesOfSilenceEndIt) {
     ASSERT_TRUE(scene.world.give(World::message("m1", "still here")));
     scene.world.pass(9min);
     EXPECT_TRUE(scene.requests("BYE").empty());
-    ASSERT_TRUE(scene.world.give(state("composing")));
+    ASSERT_TRUE(scene.world.give(state_stanza("composing")));
     scene.world.pass(2min);
     EXPECT_EQ(scene.requests("BYE").size(), 1u);
     EXPECT_TRUE(scene.tells("<gone xmlns='http://jabber.org/protocol/chatstates'/>"));

@@ -95,6 +95,9 @@ TEST(Sdp, AttributesOfMsrpOverOtherConnections) {  // RFC 4145, RFC 6135
     EXPECT_EQ(media.accept_wrapped_types, "text/plain");
     EXPECT_EQ(media.max_size, 0u);  // no bound
     EXPECT_TRUE(over_tls(media));
+    EXPECT_TRUE(pick_message(sdp, SessionKind::kMsrp));
+    EXPECT_TRUE(pick_message(sdp, SessionKind::kMsrp, true));
+    EXPECT_FALSE(pick_message(sdp, SessionKind::kMsrp, false));
     EXPECT_EQ(answer_to(media.setup), Setup::kPassive);
     EXPECT_EQ(answer_to(Setup::kPassive), Setup::kActive);
     EXPECT_EQ(answer_to(Setup::kNone), Setup::kNone);
