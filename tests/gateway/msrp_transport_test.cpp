@@ -149,6 +149,8 @@ TEST_P(MsrpOnBothLoops, WhereItListensNoMoreConnectionsStay) {
     MsrpSide ours(world.loop()), theirs(world.loop());
     connect(ours, theirs);
     const SocketAddress at = ours.mine()->peer_address();
+    ASSERT_TRUE(  // the connection is not in the listener's queue any more
+        world.run([&] { return theirs.stats.value(Counter::kMsrpInConnections) == 1; }));
     theirs.transport.stop_listening();
     ASSERT_TRUE(ours.mine()->write(msrp_send("tid1", "abcd", "1-3/3", "one")));
     EXPECT_TRUE(world.run([&] { return ours.came == "200 "; }));
