@@ -5,23 +5,16 @@ SESSION_PART=killed session_test.py: that part alone. It takes 32 s, a transacti
 silent, and all else is over meanwhile.
 """
 import asyncio
-import itertools
-import os
 import unittest
 
-from harness.dns import at_address
-from harness.ejabberd import Ejabberd
-from harness.fedgate import Fedgate
 from harness.lync import Lync
 from harness.process import wait_until
+from harness.session_world import (ACTIVE, ASK_FOR_RECEIPT, RECEIVED, STATES, THREAD, SessionTest, SessionWorld,
+                                   chat_state, domain_of, romeo_of)
 from harness.sipp import read_events
-from harness.world import JULIET, SIP_DOMAIN, XMPP_DOMAIN, PeerTest, World
-from harness.xmpp_client import CLIENT, body_of
+from harness.world import JULIET, SIP_DOMAIN
+from harness.xmpp_client import CLIENT
 
-STATES = "{http://jabber.org/protocol/chatstates}"
-ACTIVE = f"<active xmlns='{STATES[1:-1]}'/>"
-RECEIVED = "{urn:xmpp:receipts}received"
-THREAD = "{jabber:client}thread"
 # How each pool answers, by the first label of its domain.
 POOLS = {
     "loses": ("uas_loses", None), "closes": ("uas_closes", None), "forks": ("uas_forks", None),
@@ -36,63 +29,21 @@ SHOWN = ("<?xml version='1.0' encoding='UTF-8'?><presence xmlns='urn:ietf:params
          "<tuple id='0'><status><basic>{}</status>{}</tuple></presence>")
 
 
-def domain_of(pool):
-    return f"{pool}.{SIP_DOMAIN}"
-
-
-def romeo_of(pool):
-    return f"romeo@{domain_of(pool)}"
-
-
-class LyncWorld(World):
+class LyncWorld(SessionWorld):
     """juliet at a Prosody, a Lync over TLS with romeo, and the pools."""
 
+    profile = "lync"
     POOLS = POOLS
 
     def __init__(self, directory, keys=None):
-        super().__init__(directory, agent=Lync(directory / "lync", "tls", "uas_conversation"),
-                         domain_keys={"profile": "lync"},
-                         # A stream of each domain at once.
-                         keys={"xmpp.limits.unauthenticated_per_address": "64"} | (keys or {}))
-        self.pools = {name: Lync(directory / name, "tcp", answer, status, domain_of(name))
-                      for name, (answer, status) in self.POOLS.items()}
-        self.ids = itertools.count(1)
-
-    def make_fedgate(self, directory, binaries, certificate, *rest):
-        names = [SIP_DOMAIN, *map(domain_of, self.POOLS)]
-        return Fedgate(directory, binaries, self.authority.issue(*names, label="fedgate"), *rest)
-
-    def more_records(self):
-        return [line for name in self.POOLS for line in self.where(domain_of(name), self.fedgate.address)]
-
-    async def start_sip(self):
-        for name, pool in self.pools.items():
-            await pool.start()
-            self.fedgate.keys |= {f"domain/{domain_of(name)}/next_hop": pool.uri,
-                                  f"domain/{domain_of(name)}/profile": "lync"}
-        return await super().start_sip()
+        super().__init__(directory, Lync(directory / "lync", "tls", "uas_conversation"),
+                         {name: Lync(directory / name, "tcp", answer, status, domain_of(name))
+                          for name, (answer, status) in self.POOLS.items()}, keys)
 
     async def log_in(self):
         await super().log_in()
         self.juliet.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")    # else nobody tells her
         await self.juliet.wait_for(lambda s: s.get("id") == "roster", "her contacts")             # of an approval
-
-    async def stop_people(self):
-        await super().stop_people()
-        for pool in self.pools.values():
-            await pool.stop()
-
-    def say(self, to, content):
-        """juliet sends this; returns its id."""
-        unique = f"j{next(self.ids)}"
-        self.juliet.send(f"<message to='{to}' type='chat' id='{unique}'>{content}</message>")
-        return unique
-
-    async def chat_state(self, who, name):
-        return await self.juliet.wait_for(
-            lambda s: s.get("from", "").startswith(who) and s.find(STATES + name) is not None and not body_of(s),
-            f"that {who} is {name}")
-
 
     async def presence_of(self, romeo):
         """What juliet hears next of his presence: (resource, type, show)."""
@@ -104,17 +55,14 @@ class LyncWorld(World):
 class EjabberdWorld(LyncWorld):
     """On one core: sipp, as one who calls, answers by the connection that it has opened itself."""
 
-    where = staticmethod(at_address)
     POOLS = {"begins": (None, None), "watches": (None, None)}
 
     def __init__(self, directory):
         super().__init__(directory, {"core.threads": "1"})
-        self.prosody = self.partner = Ejabberd(
-            self.directory / "ejabberd", {XMPP_DOMAIN: (self.authority.issue(XMPP_DOMAIN), "external")},
-            self.authority.certificate, {"juliet": "secret"})
+        self.use_ejabberd()
 
 
-class Sessions(PeerTest):
+class Sessions(SessionTest):
     async def test_all(self):
         world = await self.world(of=LyncWorld)
         await self.side_by_side(world, (
@@ -122,35 +70,21 @@ class Sessions(PeerTest):
             self.old, self.choosy, self.text_refused, self.xmpp_leaves, self.sip_begins, self.refusals, self.silent,
             self.lync_is_watched, self.with_ejabberd))
 
-    async def side_by_side(self, world, parts):
-        parts = [part for part in parts if os.environ.get("SESSION_PART", part.__name__) == part.__name__]
-        results = await asyncio.gather(*(part(world) for part in parts), return_exceptions=True)
-        if any(results):
-            print(*filter(None, results), *(f"{name}:\n{pool.told()}" for name, pool in
-                                            ({"main": world.agent} | world.pools).items()),
-                  world.logs(), sep="\n\n", flush=True)
-        for part, result in zip(parts, results):
-            with self.subTest(part.__name__):
-                if result:
-                    raise result
-
     async def xmpp_begins(self, world):  # SESS-1, SESS-3, SESS-40..SESS-44, RCPT-3, CS-6, CS-8; over TLS
         lync, romeo = world.agent, f"romeo@{SIP_DOMAIN}"
-        asked = world.say(romeo, f"<body>Good morrow</body><thread>t1</thread>{ACTIVE}"
-                                 "<request xmlns='urn:xmpp:receipts'/>")
+        asked = world.say(romeo, f"<body>Good morrow</body><thread>t1</thread>{ACTIVE}{ASK_FOR_RECEIPT}")
         await lync.wait_for_body("Good morrow")
-        receipt = await world.juliet.wait_for(lambda s: s.find(RECEIVED) is not None, "the receipt")
-        self.assertEqual(receipt.find(RECEIVED).get("id"), asked)
+        await world.receipt(asked)
         await world.chat_state(romeo, "composing")
         stanza = await world.juliet.wait_for_body("Pardon?")
         self.assertEqual((stanza.get("type"), stanza.findtext(THREAD)), ("chat", "t1"))
         self.assertIsNotNone(stanza.find(STATES + "active"))
-        world.say(romeo, f"<composing xmlns='{STATES[1:-1]}'/>")
+        world.say(romeo, chat_state("composing"))
         typing = await lync.wait_for_request("INFO")
         self.assertIn('<status status="type" />', typing.body)
-        world.say(romeo, f"<body>I said: morrow</body>{ACTIVE}<request xmlns='urn:xmpp:receipts'/>")
+        world.say(romeo, f"<body>I said: morrow</body>{ACTIVE}{ASK_FOR_RECEIPT}")
         await lync.wait_for_body("I said: morrow")    # 202: no receipt
-        world.say(romeo, f"<gone xmlns='{STATES[1:-1]}'/>")
+        world.say(romeo, chat_state("gone"))
         await lync.wait_for_request("BYE")
         invite, = lync.heard("INVITE")
         self.assertIn("m=message 5060 sip null\r\na=accept-types:text/plain multipart/alternative text/html\r\n",
@@ -273,7 +207,7 @@ class Sessions(PeerTest):
         call = asyncio.create_task(world.pools["leaves"].call("uac_closed", f"sip:{JULIET}",
                                                               (world.fedgate.address, 5060)))
         await world.juliet.wait_for_body("Good night")
-        world.say(caller, f"<gone xmlns='{STATES[1:-1]}'/>")
+        world.say(caller, chat_state("gone"))
         await call
 
     async def sip_begins(self, world):  # SESS-10, SESS-41, SESS-43, SESS-44
