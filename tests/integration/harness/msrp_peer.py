@@ -123,6 +123,7 @@ class MsrpSession:
         self.requests, self.responses, self.came, self.success = [], {}, [], []
         self.chunks = {}
         self.writer, self.dialog = None, None
+        self.invitation = None    # the INVITE of the other side
         self.is_bound, self.is_closed, self.is_ended = False, False, False
         self.news = asyncio.Condition()
         self.ids = itertools.count(1)
@@ -289,24 +290,47 @@ def uri_in(value):
 
 
 class MsrpPeer:
-    """status: what an INVITE is answered with. on_session(session): called when one is made, before it is answered."""
+    """status: what an INVITE is answered with. on_session(session): called when one is made, before it is answered.
+
+    invitations: all INVITEs that came; all_sessions: those that were made, in order. What comes as MESSAGE is taken,
+    and agent.wait_for_message() has it.
+    """
 
     def __init__(self, address="127.0.0.1", msrp="tcp", sip="tcp", certificate=None, ca=None,
                  accept_types="text/plain application/im-iscomposing+xml", max_size=None):
         self.address, self.msrp, self.accept_types, self.max_size = address, msrp, accept_types, max_size
         self.certificate, self.ca = certificate, ca
+        self.msrp_certificate = None    # None: the same
         self.agent = SipAgent(sip, address, certificate=certificate, ca=ca)
         self.agent.on_request = self.on_request
         self.status, self.on_session = 200, None
         self.sessions, self.new_sessions, self.strays = {}, asyncio.Queue(), []
+        self.invitations, self.all_sessions = [], []
         self.tasks = set()
 
+    @property
+    def transport(self):
+        """Of SIP."""
+        return self.agent.transport
+
+    @property
+    def uri(self):
+        return self.agent.uri
+
+    def told(self):
+        """What each session saw."""
+        return "\n".join(f"{session.path} requests {[(m.method, m.header('Byte-Range')) for m in session.requests]}, "
+                         f"answers {session.statuses}, bound {session.is_bound}, closed {session.is_closed}, "
+                         f"ended {session.is_ended}" for session in self.all_sessions)
+
     async def start(self, port=0):
+        self.agent.certificate, self.agent.ca = self.certificate, self.ca
         await self.agent.start(port)
         context = None
         if self.msrp == "tls":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.certificate.certificate, self.certificate.key)
+            shown = self.msrp_certificate or self.certificate
+            context.load_cert_chain(shown.certificate, shown.key)
         self.server = await asyncio.start_server(self.on_connection, self.address, 0, ssl=context)
         self.msrp_port = self.server.sockets[0].getsockname()[1]
         return self
@@ -323,6 +347,7 @@ class MsrpPeer:
         scheme = "msrps" if self.msrp == "tls" else "msrp"
         session = MsrpSession(self, f"{scheme}://{self.address}:{self.msrp_port}/{fresh_id()};tcp")
         self.sessions[session.path] = session
+        self.all_sessions.append(session)
         return session
 
     def sdp(self, session):
@@ -337,10 +362,12 @@ class MsrpPeer:
     def contact(self):
         return f"Contact: <sip:{self.agent.address}:{self.agent.port};transport={self.agent.transport}>"
 
-    async def invite(self, sender, target, to, connect=True, headers=()):
-        """Offers, and connects as the offerer does (SESS-21). Failed, with the status, where it is refused."""
+    async def invite(self, sender, target, to, connect=True, headers=(), change=lambda sdp: sdp):
+        """Offers, and connects as the offerer does (SESS-21). Failed, with the status, where it is refused.
+
+        change(sdp): what is offered instead."""
         session = self.make_session()
-        unique, data = self.agent.request("INVITE", sender, target, self.sdp(session), "application/sdp",
+        unique, data = self.agent.request("INVITE", sender, target, change(self.sdp(session)), "application/sdp",
                                           [self.contact(), *headers])
         response = await self.agent.exchange(data, unique, "the INVITE", to)
         ours = re.search(rb"\r\nFrom: ([^\r]*)", data)[1].decode()
@@ -383,14 +410,17 @@ class MsrpPeer:
                 if session.dialog and session.dialog.call_id == request.header("call-id"):
                     session.is_ended = True
                     self.run(session.tell())
+        if request.method == "MESSAGE":
+            self.run(self.agent.keep(request))
         reply(self.agent.response(request, 200))
 
     def on_invite(self, request, reply):
+        self.invitations.append(request)
         if self.status != 200:
             reply(self.agent.response(request, self.status))
             return
         session = self.make_session()
-        session.their_path = path_of(request.body)
+        session.invitation, session.their_path = request, path_of(request.body)
         ours = f"{request.header('to')};tag={fresh_id()}"
         host, port = re.match(r"([^:/;]+):(\d+)", request.header("contact").split("sip:", 1)[1].split("@")[-1]).groups()
         session.dialog = Dialog(request.header("call-id"), ours, request.header("from"), uri_in(request.header("contact")),
