@@ -218,6 +218,18 @@ TEST(Session, WithoutSessionsOverThereTextsGoOneByOneForAnHour) {
     ASSERT_TRUE(scene.sent("INVITE", 3));
 }
 
+TEST(Session, EachWayToSayThatThereAreNone) {  // SESS-5
+    for (const int status : {405, 415, 488, 501, 606}) {
+        Scene scene;
+        scene.peer->answer = [status](const sip::Message& request) {
+            return request.method == sip::Method::kInvite ? status : 200;
+        };
+        ASSERT_TRUE(scene.world.give(World::message("m1", "hello")));
+        ASSERT_TRUE(scene.sent("MESSAGE")) << status;
+        EXPECT_TRUE(scene.world.edge().stanzas.empty()) << status;
+    }
+}
+
 TEST(Session, A200WithoutADescriptionOfMessagesIsEnded) {
     Scene scene;
     scene.peer->sdp = kAudio;

@@ -64,9 +64,13 @@ TEST(Watches, FromTheWishToPresence) {  // PRES-30, PRES-31, PRES-14, PRES-16, P
 }
 
 // Who may see a contact may ask what his devices can; a stranger hears what is said of nobody.
-TEST(Watches, WhoSeesAContactMayAskWhatHeCan) {  // IQ-3, IQ-4, SEC-5
-    for (const std::uint32_t shards : {1u, 4u}) {
-        WatchScene scene({}, shards);
+TEST(Watches, WhoSeesAContactMayAskWhatHeCan) {  // IQ-3, IQ-4, RCPT-6, SEC-5
+    const struct {
+        std::uint32_t shards;
+        const char* profile;
+    } kRows[] = {{1, "page"}, {4, "page"}, {1, "lync"}};
+    for (const auto& row : kRows) {
+        WatchScene scene({{"domain/sip.example/profile", row.profile}}, row.shards);
         const auto asks = [&](const std::string& user, const std::string& whom) {
             const std::string text = "<iq from='" + user + "@xmpp.example/balcony' to='" + whom +
                                      "' id='q1' type='get'>"
@@ -86,7 +90,9 @@ TEST(Watches, WhoSeesAContactMayAskWhatHeCan) {  // IQ-3, IQ-4, SEC-5
         scene.sent(2);
         EXPECT_EQ(asks("juliet", "romeo@sip.example/phone"), "");
         EXPECT_EQ(asks("tybalt", "romeo@sip.example/desk"), "");
-        EXPECT_TRUE(has(asks("juliet", "romeo@sip.example/desk"), "category='client'"));
+        const std::string can = asks("juliet", "romeo@sip.example/desk");
+        EXPECT_TRUE(has(can, "category='client'")) << can;
+        EXPECT_EQ(has(can, "'urn:xmpp:receipts'"), row.profile == std::string("lync")) << can;
     }
 }
 
