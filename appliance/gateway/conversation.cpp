@@ -72,6 +72,14 @@ Conversation* Conversations::open(const Key& pair, Instant now, Handle<Conversat
     return conversation;
 }
 
+Conversation* Conversations::use(Handle<Conversation> handle, Instant now) {
+    Conversation* const conversation = slab_.find(handle);
+    if (conversation == nullptr) return nullptr;
+    unlink(*conversation);
+    touch(*conversation, now);
+    return conversation;
+}
+
 void Conversations::touch(Conversation& conversation, Instant now) {
     conversation.used_at_ = now;
     conversation.older_ = newest_;

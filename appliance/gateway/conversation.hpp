@@ -126,6 +126,8 @@ public:
     }
     // The one of the pair, made when it is new; null when all are busy. It is used now.
     [[nodiscard]] Conversation* open(const Key& pair, Instant now, Handle<Conversation>& handle);
+    // The same of one that is known. Null: it has gone.
+    [[nodiscard]] Conversation* use(Handle<Conversation>, Instant now);
     [[nodiscard]] Conversation* peek(const Key& pair);
     // It is opened soon: memory is much slower than what comes before that.
     void prefetch(const Key& pair) const { index_.prefetch(pair); }

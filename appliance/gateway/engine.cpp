@@ -134,6 +134,7 @@ void Gateway::Engine::reload(const rules::Snapshot& rules) {
     rules_ = &rules;
     correspondents_.reload(rules);
     parties_.clear();
+    latest_domain_ = nullptr;
     agent_.reload(rules);
     size_memory();
     size_msrp();

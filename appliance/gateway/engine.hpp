@@ -250,6 +250,9 @@ private:
     [[nodiscard]] bool take_presence(StanzaCall&);
     [[nodiscard]] bool own_presence(StanzaCall&, const Key& pair);
     [[nodiscard]] bool queue_message(StanzaCall&, Conversation&, Handle<Conversation>, StanzaText&);
+    // True: a receipt is asked for.
+    [[nodiscard]] bool fill_envelope(const StanzaCall&, Conversation&, const StanzaText&, Envelope&,
+                                     Sink& names);
     void name(Envelope&, const Correspondence&, const Conversation&, Sink& names);
     [[nodiscard]] bool may_write(const StanzaCall&, const Key& pair);
     void note_refused(const StanzaCall&, rules::Reason);
@@ -347,6 +350,7 @@ private:
     [[nodiscard]] const rules::SipDomain* domain_of(const Session&);
     [[nodiscard]] Result<std::size_t> pick_line(const Session&) const;
     [[nodiscard]] bool take_answer(Session&, const sip::Message&);
+    [[nodiscard]] bool is_of(const Session&, const rules::SipDomain&);
     void on_success_again(const sip::Message& response) override;
     void on_cancelled(const sip::Message& cancel, Bytes to_tag) override;
     void cancel_call(const sip::Message& cancel, Bytes to_tag);
@@ -378,6 +382,8 @@ private:
     void lock_resource(Conversation&, Bytes resource);
     void unlock_resource(const Key& pair, Bytes resource);
     [[nodiscard]] Way find_way(Conversation&, const ClientRequest& first, LocalFault&);
+    [[nodiscard]] Session* ready_session(const Conversation&);
+    [[nodiscard]] bool write_session_front(Session&, const SipRoute&, RequestKind, Sink&);
     void send_in_session(Conversation&, ClientRequest&);
     [[nodiscard]] bool write_page_front(Conversation&, ClientRequest&, Sink&);
     [[nodiscard]] bool goes_again(ClientRequest&, Conversation&, LocalFault);
@@ -467,6 +473,7 @@ private:
     KeyMaker keys_;
     Correspondents correspondents_;
     PairMemo<Parties> parties_;
+    const rules::SipDomain* latest_domain_ = nullptr;  // of a request in a dialog
     xml::StreamScope scope_;
     Conversations conversations_;
     SenderRates senders_;

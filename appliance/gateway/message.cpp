@@ -532,7 +532,7 @@ void write_stanza(const StanzaHead& head, const Text& text, Sink& sink) {
             sink, "delay",
             {{"xmlns", kDelay}, {"stamp", stamp.written()}, {"from", head.our_domain}});
     }
-    if (head.active) xml::write_empty(sink, "active", {{"xmlns", kChatStates}});  // CS-6
+    if (head.active) sink.append("<active xmlns='", kChatStates, "'/>");          // CS-6
     if (head.request) xml::write_empty(sink, "request", {{"xmlns", kReceipts}});  // RCPT-4
     if (head.markable) xml::write_empty(sink, "markable", {{"xmlns", kMarkers}});
     xml::write_end(sink, "message");

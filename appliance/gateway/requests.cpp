@@ -165,7 +165,9 @@ const rules::SipDomain* Gateway::Engine::domain_of(const sip::Message& request) 
     sip::NameAddr identity;
     const sip::Uri& sender = sender_of(request, identity);
     if (sender.scheme == sip::Scheme::kSip) {  // as it is written, nearly always
-        if (const auto* domain = rules_->sip_domain(sender.at.host)) return domain;
+        const Bytes host = sender.at.host;
+        if (latest_domain_ != nullptr && latest_domain_->name == host) return latest_domain_;
+        if (const auto* domain = rules_->sip_domain(host)) return latest_domain_ = domain;
     }
     Address from;
     if (read_uri(sender, from) != AddressFault::kNone) return nullptr;

@@ -61,7 +61,9 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
                                                      {"rule", rules::explain(decision.reason)}});
         return refuse_with(sip_answer(link::Fault::kBlocked, false));
     }
-    const sip::TransactionKey merge = agent_.merge_key(request);
+    const bool in_dialog = call.session != nullptr && !call.session->msrp;
+    const sip::TransactionKey merge =
+        in_dialog ? call.session->merge_key(request.cseq.number) : agent_.merge_key(request);
     merge_index_.prefetch(merge);
     Sink memory{MutableBytes(text_memory_)};
     RequestText read =
@@ -101,7 +103,9 @@ bool Gateway::Engine::take_text(const sip::Message& request, const RequestCall& 
                                 const RequestText& read, const Origin& origin,
                                 const sip::TransactionKey& merge) {
     Handle<Conversation> handle;
-    Conversation* conversation = conversations_.open(call.pair, now(), handle);
+    Conversation* conversation = call.session != nullptr
+                                     ? conversations_.use(call.session->conversation, now())
+                                     : conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) {
         count(Counter::kMessagesS2xRefused);
         answer(origin, sip_answer(link::Fault::kQueueFull, false));

@@ -381,6 +381,12 @@ const rules::SipDomain* Gateway::Engine::domain_of(const Session& session) {
     return rules_->sip_domain(user.domain_ascii);
 }
 
+// As its URI is written, nearly always.
+bool Gateway::Engine::is_of(const Session& session, const rules::SipDomain& domain) {
+    const Bytes uri = session.sip_uri();
+    return uri.substr(uri.find('@') + 1) == domain.name || domain_of(session) == &domain;
+}
+
 // It came again, or from another branch of a fork (SESS-13).
 void Gateway::Engine::on_success_again(const sip::Message& response) {
     const auto from = sip::parse_name_addr(response.value(sip::HeaderName::kFrom));
@@ -762,7 +768,7 @@ bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::
         return true;
     }
     // SEC-1: who may speak for one of our domains does not so for another.
-    if (domain_of(*session) != &domain) {
+    if (!is_of(*session, domain)) {
         answer(origin, {403, {}});
         return true;
     }
@@ -778,6 +784,7 @@ bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::
     if (request.method == sip::Method::kMessage || request.method == sip::Method::kInfo) {
         return take_text_in_session(*session, request, origin);
     }
+    session->no_leg = 0;
     if (const std::uint16_t status = session->dialog->on_request(request); status != 0) {
         answer(origin, {status, {}});
         return true;

@@ -64,6 +64,7 @@ struct Session final : private TimerOwner {
     Instant expires_at = kNever;  // RFC 4028: they have not refreshed it
     Instant used_at{};            // by a text, either way
     Instant resource_at{};
+    std::uint64_t no_leg = 0;   // send_in_dialog()'s; 0: another next hop
     bool leaving = false;       // SESS-7: it ends when nothing waits
     std::uint32_t expires = 0;  // seconds; 0: none was asked for
     sip::SdpVersion sdp;
@@ -76,6 +77,10 @@ struct Session final : private TimerOwner {
     [[nodiscard]] Bytes xmpp_uri() const { return names.bytes().substr(sip_uri_bytes); }
     Block names;
     std::uint16_t sip_uri_bytes = 0;
+    // Of a request of theirs in it, that comes again by another way (SIP-11).
+    [[nodiscard]] Key merge_key(std::uint32_t cseq) const {
+        return {by_call.high, by_call.low + cseq * 0x9E37'79B9'7F4A'7C15};  // not side by side
+    }
     // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
     [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
     [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }

@@ -59,20 +59,39 @@ Gateway::Engine::Way Gateway::Engine::find_way(Conversation& conversation,
     return session_of(conversation) != nullptr ? Way::kLater : Way::kAgain;
 }
 
+// One that a text goes in at once, for nothing is before it.
+Session* Gateway::Engine::ready_session(const Conversation& conversation) {
+    if (conversation.busy || conversation.starting || conversation.waiting.count > 0)
+        return nullptr;
+    Session* const session = session_of(conversation);
+    return session != nullptr && is_ready(*session) && !session->msrp ? session : nullptr;
+}
+
+// False: its numbers are used up.
+bool Gateway::Engine::write_session_front(Session& session, const SipRoute& route, RequestKind kind,
+                                          Sink& out) {
+    sip::RequestHead head;
+    if (!session.dialog->next_request(method_of(kind), head)) return false;
+    head.via = agent_.likely_via(route);
+    sip::write_request_head(out, head);
+    out.append("User-Agent: Fedgate\r\n");
+    return true;
+}
+
 // SESS-42: in the dialog; or outside one, where the other side has no sessions (SESS-5).
 void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest& request) {
     Session* const session = session_of(conversation);
     if (session != nullptr && session->msrp) return send_by_msrp(*session, request);
+    if (session != nullptr && request.owner == session->self.pack()) {  // it is written
+        session->used_at = now();
+        return agent_.send_in_dialog(request, *session->dialog, session->no_leg);
+    }
     Sink out{MutableBytes(request_memory_)};
     request.owner = 0;
     if (session != nullptr) {
-        sip::RequestHead head;
-        if (!session->dialog->next_request(method_of(request.kind), head)) {
+        if (!write_session_front(*session, request.sip_route(), request.kind, out)) {
             return on_request_done(request, nullptr, LocalFault::kUnreachable);
         }
-        head.via = agent_.likely_via(request.sip_route());
-        sip::write_request_head(out, head);
-        sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
         request.owner = session->self.pack();
         if (request.kind == RequestKind::kMessage) session->used_at = now();
     } else if (request.kind == RequestKind::kInfo ||
@@ -85,7 +104,8 @@ void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest&
                      out.written())) {
         return on_request_done(request, nullptr, LocalFault::kOverload);
     }
-    session != nullptr ? agent_.send_in_dialog(request, *session->dialog) : agent_.send(request);
+    session != nullptr ? agent_.send_in_dialog(request, *session->dialog, session->no_leg)
+                       : agent_.send(request);
 }
 
 // False: the rules have changed.
@@ -118,6 +138,10 @@ bool Gateway::Engine::goes_again(ClientRequest& request, Conversation& conversat
     const std::uint64_t owner = std::exchange(request.owner, 0);
     Session* const session = sessions_.find(Handle<Session>::unpack(owner));
     const std::uint16_t status = request.status;
+    if (session != nullptr && status / 100 == 2) {
+        if (!session->msrp) session->dialog->note_cseq(request.cseq);
+        return false;
+    }
     if (owner == 0) {                                          // outside a session
         if (status / 100 != 2) conversation.pages_until = {};  // it was no better
         return false;
@@ -268,8 +292,9 @@ bool Gateway::Engine::take_text_in_session(Session& session, const sip::Message&
         take_info(session, request, call);
         answer(origin, {200, {}});
     } else {
-        const auto type = sip::parse_content_type(request.value(sip::HeaderName::kContentType));
-        if (type && type->is("text", "x-msmsgsinvite")) {  // a file, or a call
+        constexpr Bytes kInvites = "text/x-msmsgsinvite";  // to a file, or a call
+        const Bytes type = request.value(sip::HeaderName::kContentType);
+        if (sip::equal_ignoring_case(type.substr(0, kInvites.size()), kInvites)) {
             answer(origin, {488, {}});
         } else if (!take_message(request, call, origin)) {
             return false;

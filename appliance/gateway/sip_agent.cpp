@@ -299,6 +299,19 @@ void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog)
     send(request);
 }
 
+void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog,
+                              std::uint64_t& no_leg) {
+    const SipRoute& route = *request.route;
+    if (!route.ready()) return send_in_dialog(request, dialog);
+    const bool known = no_leg == route.legs_number();
+    request.hop = known ? Hop::kNoLeg : hop_of(request.request(), dialog);
+    if (!known && dialog_leg(route, request.request(), request.hop) == nullptr) {
+        no_leg = route.legs_number();
+    }
+    request.cseq = dialog.local_cseq();
+    send(request);
+}
+
 void SipAgent::send_ack(const sip::Dialog& dialog, SipRoute& route, Bytes request) {
     if (given_up_ || route.is_gone() || !route.ready()) return;
     RouteLeg* leg = dialog_leg(route, request, hop_of(request, dialog));
@@ -339,7 +352,7 @@ void SipAgent::send_along(const RouteLeg& leg, Bytes bytes) {
 
 // The leg that is the next hop of the request's dialog. Null: none is, or several are.
 RouteLeg* SipAgent::dialog_leg(const SipRoute& route, Bytes text, Hop hop_kind) {
-    if (hop_kind == Hop::kPool) return nullptr;
+    if (hop_kind == Hop::kPool || hop_kind == Hop::kNoLeg) return nullptr;
     const bool is_uri = hop_kind == Hop::kUri;
     constexpr Bytes kRoute = "\r\nRoute: <";  // SIP-4: before any text of others
     const std::size_t at = is_uri ? text.find(' ') : text.find(kRoute);

@@ -130,7 +130,8 @@ private:
     sip::Challenges::Realms answered = 0;  // of the present leg
     std::uint32_t credentials_bytes = 0;   // lines behind the CSeq
     bool next_cseq = false;                // when they are written
-    enum class Hop : std::uint8_t { kPool, kUri, kRoute } hop = Hop::kPool;  // SIP-9: its first
+    // SIP-9: its first. kNoLeg: in a dialog, and by the pool all the same.
+    enum class Hop : std::uint8_t { kPool, kUri, kRoute, kNoLeg } hop = Hop::kPool;
     bool pinned = false;      // that is one leg of the pool: it goes nowhere else
     bool redirected = false;  // SIP-9: once
     bool awaits_route = false;
@@ -236,6 +237,9 @@ public:
     // pool, and it goes there or nowhere; or it names the pool; or it is somewhere else, and the
     // pool is an outbound proxy: no connection is opened to an address that only a message names.
     void send_in_dialog(ClientRequest&, const sip::Dialog&);
+    // `no_leg`: the SipRoute::legs_number() of legs that the dialog's next hop is none of, once
+    // that is known. Of that dialog with that next hop.
+    void send_in_dialog(ClientRequest&, const sip::Dialog&, std::uint64_t& no_leg);
     // The ACK of a 2xx (Dialog::fill_ack()), the way of send_in_dialog(). Where there is none it is
     // lost: the 2xx asks for it again.
     void send_ack(const sip::Dialog&, SipRoute&, Bytes request);

@@ -284,6 +284,7 @@ void SipRoute::replace_legs() {
         retired_.push_back(std::move(leg));
     }
     legs_ = std::move(legs);
+    legs_number_ = ++owner_.leg_changes;
     drop_retired();
 }
 

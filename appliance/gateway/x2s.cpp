@@ -228,47 +228,66 @@ void Gateway::Engine::name(Envelope& envelope, const Correspondence& who,
     }
 }
 
+bool Gateway::Engine::fill_envelope(const StanzaCall& call, Conversation& conversation,
+                                    const StanzaText& read, Envelope& envelope, Sink& names) {
+    name(envelope, *call.who, conversation, names);
+    const auto note = [&](auto&& write) {
+        const std::size_t begin = names.size();
+        write();
+        return names.written().substr(begin);
+    };
+    bool asked = false;
+    if (read.receipt_wanted && call.domain->imdn) {  // RCPT-1
+        envelope.now = shard_.loop().wall_now();
+        const ReceiptNote receipt{
+            ReceiptFor::kStanza,   call.stanza.type == "chat", {}, envelope.now, call.id,
+            call.from.jid.resource};
+        const Bytes id = note([&] { asked = receipts_.write(conversation.pair, receipt, names); });
+        if (asked) envelope.message_id = id;
+    }
+    const auto fresh = to_hex(random_.bytes<16>());
+    envelope.call_id =
+        note([&] { write_call_id(read.text.thread, Bytes(fresh.data(), fresh.size()), names); });
+    const auto tag = to_hex(random_.bytes<8>());  // IM-2: new for each request
+    envelope.from_tag = note([&] { names.append(Bytes(tag.data(), tag.size())); });
+    FEDGATE_CHECK(!names.overflowed());
+    envelope.cseq =
+        read.text.thread.empty() ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
+    envelope.via = agent_.likely_via(agent_.route_of(*call.domain));
+    return asked;
+}
+
 bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation,
                                     Handle<Conversation> handle, StanzaText& read) {
     Text& text = read.text;
     const rules::SipDomain& domain = *call.domain;
     SipRoute* route = &agent_.route_of(domain);
-    char names_memory[4 * kUriBytes];
-    Sink names{MutableBytes(names_memory)};
-    Envelope envelope;
-    name(envelope, *call.who, conversation, names);
     if (!domain.html_out || !call.partner->passes(rules::Kind::kHtml)) text.html = {};  // IM-11
     const bool chat = call.stanza.type == "chat";
     // SESS-1: what is no chat goes by itself where sessions are MSRP's.
     const bool in_session =
         has_sessions(domain) && (chat || domain.profile == rules::Profile::kLync);
+    char names_memory[4 * kUriBytes];
+    Sink names{MutableBytes(names_memory)};
+    Envelope envelope;
     bool asked = false;
-    if (read.receipt_wanted && domain.imdn && !in_session) {  // RCPT-1
-        const std::size_t begin = names.size();
-        envelope.now = shard_.loop().wall_now();
-        ReceiptNote note{ReceiptFor::kStanza, chat,    {},
-                         envelope.now,        call.id, call.from.jid.resource};
-        asked = receipts_.write(conversation.pair, note, names);
-        if (asked) envelope.message_id = names.written().substr(begin);
-    }
-    const auto fresh = to_hex(random_.bytes<16>());
-    const std::size_t call_id_begin = names.size();
-    write_call_id(text.thread, Bytes(fresh.data(), fresh.size()), names);
-    envelope.call_id = names.written().substr(call_id_begin);
-    FEDGATE_CHECK(!names.overflowed());
-    const auto tag = to_hex(random_.bytes<8>());  // IM-2: new for each request
-    envelope.from_tag = Bytes(tag.data(), tag.size());
-    const bool new_call = text.thread.empty() || in_session;
-    envelope.cseq = new_call ? 1 : conversation.next_cseq(keys_.make({envelope.call_id}).low);
-    envelope.via = agent_.likely_via(*route);
     Sink request_bytes{MutableBytes(request_memory_)};
+    Session* ready =
+        domain.profile == rules::Profile::kLync ? ready_session(conversation) : nullptr;
+    std::size_t front_bytes = 0;
     if (in_session) {
+        if (ready != nullptr &&
+            !write_session_front(*ready, *route, RequestKind::kMessage, request_bytes)) {
+            ready = nullptr;
+        }
+        front_bytes = request_bytes.size();
         write_session_text(text, request_bytes);
     } else {
+        asked = fill_envelope(call, conversation, read, envelope, names);
         write_request(envelope, text, MutableBytes(scratch_memory_), request_bytes);
     }
     if (request_bytes.overflowed()) return refuse(call, LocalFault::kTooLarge);
-    if (in_session && !may_wait(conversation, request_bytes.size())) {
+    if (in_session && ready == nullptr && !may_wait(conversation, request_bytes.size())) {
         return refuse(call, LocalFault::kOverload);
     }
     if (!in_session && domain.strict_1300 &&
@@ -278,13 +297,18 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     ClientRequest* request = agent_.make_request(*route);
     if (request == nullptr) return false;  // back-pressure
     const Bytes written = request_bytes.written();
-    const bool filled =
-        in_session
-            ? fill_content(*request, {call.from_text, call.to_text, call.id, text.thread}, written)
-            : agent_.fill(*request, {call.from_text, call.to_text, call.id}, written);
+    const auto ids = {call.from_text, call.to_text, call.id};
+    const auto ids_and_thread = {call.from_text, call.to_text, call.id, text.thread};
+    const bool filled = !in_session        ? agent_.fill(*request, ids, written)
+                        : ready != nullptr ? agent_.fill(*request, ids_and_thread, written)
+                                           : fill_content(*request, ids_and_thread, written);
     if (!filled) {
         agent_.release(*request);
         return false;
+    }
+    if (ready != nullptr) {
+        request->owner = ready->self.pack();
+        request->content_bytes = static_cast<std::uint32_t>(written.size() - front_bytes);
     }
     // SEC-3; last, since only what is taken counts.
     const std::uint64_t digest = keys_.make({text.body, text.subject}).low;
@@ -296,7 +320,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
                                                    {"partner", call.from_partner.from_domain}});
         return refuse(call, LocalFault::kLoop);
     }
-    conversation.remember_thread(blocks_, envelope.call_id, text.thread);
+    if (!in_session) conversation.remember_thread(blocks_, envelope.call_id, text.thread);
     if (!call.from.jid.resource.empty()) {
         conversation.xmpp_resource.learn(call.who->resource, now());
     }
