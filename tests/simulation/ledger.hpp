@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 namespace fedgate::simulation {
@@ -72,6 +73,13 @@ struct Ledger {
         ++causes[cause];
     }
 
+    // In a session: of one text of that user on SIP, it does not say which. It was sent before, and
+    // may have arrived.
+    void on_notice(const std::string& pair) {
+        notices["< " + pair].insert(sent_in_pair["< " + pair]);
+        ++causes["notice"];
+    }
+
     void add_typing(const std::string& name, bool to_sip, const std::string& pair, bool composing) {
         State& state = states[name];
         state.pair = (to_sip ? "> " : "< ") + pair;
@@ -130,6 +138,7 @@ struct Ledger {
     }
     [[nodiscard]] Totals totals() const {
         Totals totals;
+        auto told = notices;
         for (const auto& [name, entry] : entries) {
             if (entry.never_left) continue;
             ++totals.sent;
@@ -139,7 +148,7 @@ struct Ledger {
                 ++totals.in_doubt;
             } else if (entry.delivered == 1) {
                 ++totals.delivered;
-            } else if (entry.refused > 0) {
+            } else if (entry.refused > 0 || is_told(entry, told)) {
                 ++totals.refused;
             } else if (entry.at_crash) {
                 ++totals.in_doubt;
@@ -160,7 +169,8 @@ struct Ledger {
 
     std::map<std::string, Entry> entries;
     std::map<std::string, State> states;
-    std::map<std::string, unsigned> causes;  // of refusals
+    std::map<std::string, unsigned> causes;                  // of refusals
+    std::map<std::string, std::multiset<unsigned>> notices;  // of a pair: behind that order
     std::map<std::string, unsigned> sent_in_pair;
     std::map<std::string, unsigned> delivered_in_pair;
     std::map<std::string, unsigned> newest_in_pair;
@@ -177,6 +187,14 @@ struct Ledger {
         1;  // with faults 2: an error is said again when a stream breaks under it
 
 private:
+    using Told = std::map<std::string, std::multiset<unsigned>>;
+    static bool is_told(const Entry& entry, Told& told) {
+        auto& notices = told[entry.pair];
+        const auto notice = notices.lower_bound(entry.order);
+        if (notice == notices.end()) return false;
+        notices.erase(notice);
+        return true;
+    }
     void note(unsigned& count, const std::string& name) {
         ++count;
         if (first_wrong.empty()) first_wrong = name;

@@ -33,6 +33,9 @@ constexpr const char* kKinds[] = {"XMPP partner in a black hole",
                                   "Fedgate killed",
                                   "XMPP partner takes nothing",
                                   "SIP pool deaf",
+                                  "SIP users forget their sessions",
+                                  "SIP users hang up",
+                                  "SIP node knows no sessions",
                                   "nothing"};
 constexpr unsigned kKindCount = sizeof kKinds / sizeof kKinds[0];
 constexpr unsigned kKilled = 10;
@@ -42,6 +45,7 @@ struct Sum {
     Ledger::Extras extras;
     unsigned outstanding = 0;  // when something was broken
     unsigned seeds = 0;
+    std::uint64_t sessions = 0;
     std::uint64_t full_mailboxes = 0;
     std::map<std::string, unsigned> causes;
     unsigned faults[kKindCount] = {};
@@ -53,6 +57,7 @@ public:
         : sum_(sum),
           tight_(seed % 5 != 0),
           dies_(seed % 3 == 0),
+          sessions_(in_sessions(seed)),
           world_(seed, settings(seed, tight_)) {
         world_.start_node(2);
         world_.ledger.allowed_refusals = kRounds;  // an error is written again for each break
@@ -77,6 +82,7 @@ public:
     const std::string& first_wrong() { return world_.ledger.first_wrong; }
 
 private:
+    static bool in_sessions(std::uint64_t seed) { return seed % 7 % 2 == 1; }  // three of seven
     // `tight`: what is between the shards, and between servers, is full at times.
     static WorldSettings settings(std::uint64_t seed, bool tight) {
         WorldSettings settings{
@@ -86,7 +92,8 @@ private:
                      {"domain/sip.example/imdn", "yes"},
                      {"sec.loop_repeats", "1000"}},
             .certified = seed / 2 % 2 == 1,
-            .both_ways = seed % 2 == 1};
+            .both_ways = seed % 2 == 1,
+            .sessions = in_sessions(seed)};
         if (tight) {
             settings.more.push_back({"xmpp.queue.bytes", "64KiB"});
             settings.mailbox_bytes = 8'192;
@@ -100,8 +107,9 @@ private:
     }
     void traffic() {
         for (unsigned i = 0; i < kPairs * kTurns; ++i) {
-            if (random(4) == 0) world_.type_to_sip(i % kPairs, random(4) != 0);
-            if (random(4) == 0) world_.type_to_xmpp(i % kPairs, random(4) != 0);
+            // In a session nothing tells which typing it was.
+            if (!sessions_ && random(4) == 0) world_.type_to_sip(i % kPairs, random(4) != 0);
+            if (!sessions_ && random(4) == 0) world_.type_to_xmpp(i % kPairs, random(4) != 0);
             world_.send_to_sip(i % kPairs, text());
             world_.send_to_xmpp(i % kPairs, text());
         }
@@ -186,6 +194,13 @@ private:
                 outage(1'000);
                 world_.pool->deaf = world_.second->deaf = false;
                 return;
+            case 13: return world_.pool->forget_calls();
+            case 14: return world_.pool->end_calls();
+            case 15:
+                node.knows_sessions = false;
+                outage();
+                node.knows_sessions = true;
+                return;
             default: return;
         }
     }
@@ -211,6 +226,8 @@ private:
         sum_.outstanding += outstanding_;
         sum_.full_mailboxes += full_mailboxes_ + world_.fedgate.count(Counter::kLinkBackPressure);
         ++sum_.seeds;
+        sum_.sessions += world_.fedgate.count(Counter::kSessionsX2s) +
+                         world_.fedgate.count(Counter::kSessionsS2x);
         for (const auto& [cause, count] : world_.ledger.causes) sum_.causes[cause] += count;
         return totals.open == 0 && totals.doubled == 0 && totals.disordered == 0 &&
                totals.in_doubt <= outstanding_ && extras.receipts_doubled == 0 &&
@@ -220,6 +237,7 @@ private:
     Sum& sum_;
     bool tight_;
     bool dies_;  // which excuses what it has not told yet
+    bool sessions_;
     World world_;
     unsigned outstanding_ = 0;
     std::uint64_t full_mailboxes_ = 0;
@@ -227,7 +245,8 @@ private:
 
 void print(const Sum& sum) {
     const Ledger::Totals& t = sum.totals;
-    std::printf("%u messages, %u seeds\n", t.sent, sum.seeds);
+    std::printf("%u messages, %u seeds, %llu sessions\n", t.sent, sum.seeds,
+                static_cast<unsigned long long>(sum.sessions));
     std::printf("  delivered once   %9u\n  refused          %9u\n", t.delivered, t.refused);
     std::printf("  in doubt         %9u  (outstanding at a fault: %u)\n", t.in_doubt,
                 sum.outstanding);

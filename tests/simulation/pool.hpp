@@ -2,8 +2,10 @@
 // Scripted: answers as told, and sends.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +17,7 @@
 #include "core/run/simulation.hpp"
 #include "net/address.hpp"
 #include "net/connection.hpp"
+#include "sip/dialog.hpp"
 #include "sip/framer.hpp"
 #include "sip/writer.hpp"
 #include "tests/simulation/ledger.hpp"
@@ -34,6 +37,26 @@ struct UserAgents {
         if (!is_new) ++again;
         return !is_new;
     }
+    // Of profile lync: they write in sessions, one text after the other, and open one where there
+    // is none.
+    struct Writer {
+        std::string to;
+        std::deque<std::pair<std::string, std::string>> texts;  // name, content
+        bool busy = false;  // the first of them, or an INVITE for it, is under way
+        unsigned calls_tried = 0;
+        std::string call;  // Call-ID of his latest
+    };
+    // The call that a request is in, which has not been forgotten.
+    [[nodiscard]] sip::Dialog* find(const sip::Message& request) {
+        const auto call = calls.find(std::string(request.call_id));
+        const bool same = call != calls.end() && call->second.local_tag() == request.to.tag &&
+                          call->second.remote_tag() == request.from.tag;
+        return same ? &call->second : nullptr;
+    }
+    bool in_sessions = false;
+    std::map<std::string, sip::Dialog> calls;  // by Call-ID
+    std::map<std::string, Writer> writers;     // by URI
+    unsigned serial = 0;
     std::set<std::string> seen;
     unsigned again = 0;
 };
@@ -49,6 +72,7 @@ public:
         auto listener = loop_.listen(listen_address(kSipPort, number), *this);
         FEDGATE_CHECK(listener.has_value());
         listener_ = *listener;
+        for (auto& [user, writer] : agents_.writers) go_on(user);
     }
     ~Pool() {
         if (!ended_) loop_.close(listener_);
@@ -59,9 +83,13 @@ public:
     void end(Pool* other = nullptr) {
         ended_ = true;
         loop_.close(listener_);
+        std::vector<std::string> doubted;
         for (const auto& [name, sent] : std::exchange(pending_, {})) {
             const bool again = sent.again && other != nullptr && other->try_send(name, sent);
-            if (!again) ledger_.on_own_doubt(name);
+            if (!again) note_own_doubt(name, sent, doubted);
+        }
+        for (const std::string& user : doubted) {
+            if (other != nullptr) other->go_on(user);
         }
         for (Way& way : ways_) way.out.reset();
         in_.clear();
@@ -76,6 +104,11 @@ public:
         std::string content;  // from Content-Type on
         bool again = true;    // by another node, where this one ends
         std::size_t way = 0;
+        // In a call, or for one.
+        std::string method = "MESSAGE";
+        std::string uri = {};  // empty: `to`
+        std::string from_tag = {}, to_tag = {}, call_id = {};
+        unsigned cseq = 1;
     };
     [[nodiscard]] bool try_send(const std::string& name, const Sent& sent) {
         const std::size_t number = way_of(sent.from);
@@ -90,24 +123,45 @@ public:
         Sink sink(memory);
         const std::string branch = "z9hG4bK" + name + "x" + std::to_string(++serial_);
         sip::RequestHead head;
-        head.method = "MESSAGE";
-        head.uri = sent.to;
+        head.method = sent.method;
+        head.uri = sent.uri.empty() ? sent.to : sent.uri;
         head.via.transport = sip::Transport::kTcp;
         head.via.host = "pool.sip.example";
         head.via.port = kSipPort;
         head.via.branch = branch;
-        const std::string tag = "t" + name;
+        const std::string tag = sent.from_tag.empty() ? "t" + name : sent.from_tag;
         head.from = {.display = {}, .uri = sent.from, .tag = tag};
-        head.to = {.display = {}, .uri = sent.to, .tag = {}};
-        head.call_id = name;
+        head.to = {.display = {}, .uri = sent.to, .tag = sent.to_tag};
+        head.call_id = sent.call_id.empty() ? name : sent.call_id;
+        head.cseq = sent.cseq;
         sip::write_request_head(sink, head);
         sink.append(sent.content);
         FEDGATE_CHECK(!sink.overflowed());
         if (!out->write(sink.written())) return false;
+        if (sent.method == "ACK") return true;
         pending_[name] = sent;
         pending_[name].way = number;
         return true;
     }
+
+    // Of profile lync: behind what its user has written before.
+    void write(const std::string& name, const std::string& from, const std::string& to,
+               const std::string& content) {
+        UserAgents::Writer& writer = agents_.writers[from];
+        writer.to = to;
+        writer.texts.emplace_back(name, content);
+        go_on(from);
+    }
+    // All that their users have: they say so, or forget them.
+    void end_calls() {
+        for (auto& [id, dialog] : std::exchange(agents_.calls, {})) {
+            sip::RequestHead head;
+            FEDGATE_CHECK(dialog.next_request(sip::Method::kBye, head));
+            static_cast<void>(
+                try_send("b" + std::to_string(++agents_.serial), in_call(head, plain_end())));
+        }
+    }
+    void forget_calls() { agents_.calls.clear(); }
 
     // What stands in one of its MESSAGEs, from Content-Type on.
     static std::string plain(const std::string& text) {
@@ -131,6 +185,7 @@ public:
 
     std::uint16_t answer = 200;
     std::uint16_t answer_again = 200;  // to what its user agent knows
+    bool knows_sessions = true;        // else INVITE is answered 488
     bool silent = false;               // no answer to MESSAGE
     bool deaf = false;                 // nor to anything else
 
@@ -154,35 +209,48 @@ private:
     }
     void on_message(net::Connection& connection) {
         if (!message_.is_request) {
-            const std::string name(message_.call_id);
+            const std::string name = name_of(message_.via.branch);
             if (message_.status >= 200) {
-                pending_.erase(name);
+                const auto found = pending_.find(name);
+                const bool was_pending = found != pending_.end();
+                const Sent sent = was_pending ? found->second : Sent{};
+                if (was_pending) pending_.erase(found);
+                if (!sent.call_id.empty()) return on_call_answered(sent);
                 if (message_.status >= 300 && ledger_.entries.contains(name)) {
                     ledger_.on_refused(name, std::to_string(message_.status));
                 }
             }
             return;
         }
-        if (deaf) return;
+        if (deaf || message_.method == sip::Method::kAck) return;
         std::uint16_t status = 200;
-        if (message_.method == sip::Method::kMessage) {
+        std::string more;
+        sip::ResponseHead head;
+        head.to_tag = "pool";
+        const bool in_call = !message_.to.tag.empty();
+        if (in_call && agents_.find(message_) == nullptr) {
+            status = 481;
+        } else if (message_.method == sip::Method::kBye) {
+            agents_.calls.erase(std::string(message_.call_id));
+        } else if (message_.method == sip::Method::kInvite && !in_call) {
+            if (silent) return;
+            status = on_invite(more);
+        } else if (message_.method == sip::Method::kMessage) {
             if (silent) return;
             const bool known = answer < 300 && agents_.knows(message_);  // else it gets no further
             status = known ? answer_again : answer;
             if (const sip::Header* about = message_.find(sip::HeaderName::kInReplyTo)) {
                 status = 200;
-                ledger_.on_refused(std::string(about->value), "notice");  // IM-50
+                on_notice(std::string(about->value));
             } else if (status < 300 && !known) {
                 on_new();
             }
         }
         char memory[2048];
         Sink sink(memory);
-        sip::ResponseHead head;
         head.status = status;
-        head.to_tag = "pool";
         sip::write_response_head(sink, message_, head);
-        sip::write_no_body(sink);
+        more.empty() ? sip::write_no_body(sink) : sink.append(more);
         static_cast<void>(connection.write(sink.written()));
     }
     // What its user sees now.
@@ -193,6 +261,7 @@ private:
             return ledger_.on_typing(std::string(message_.call_id),
                                      body.find("<state>active<") != Bytes::npos);
         }
+        if (body.starts_with("Your message could not")) return on_notice({});
         if (!type.starts_with("message/cpim")) {
             return ledger_.on_delivered(std::string(body.substr(0, body.find(' '))));
         }
@@ -244,11 +313,132 @@ private:
     }
     // So does one whose connection breaks.
     void fail_pending(std::size_t way) {
+        std::vector<std::string> doubted;
         std::erase_if(pending_, [&](const auto& entry) {
             if (entry.second.way != way) return false;
-            ledger_.on_own_doubt(entry.first);
+            note_own_doubt(entry.first, entry.second, doubted);
             return true;
         });
+        for (const std::string& user : doubted) go_on(user);
+    }
+    // `users`: whose next text may go.
+    void note_own_doubt(const std::string& name, const Sent& sent,
+                        std::vector<std::string>& users) {
+        if (sent.call_id.empty()) return ledger_.on_own_doubt(name);
+        if (sent.method == "BYE") return;
+        UserAgents::Writer& writer = agents_.writers[sent.from];
+        ledger_.on_own_doubt(writer.texts.front().first);
+        writer.texts.pop_front();
+        writer.busy = false;
+        users.push_back(sent.from);
+    }
+
+    // ---- Calls
+
+    static std::string name_of(Bytes branch) {
+        branch.remove_prefix(std::min<std::size_t>(branch.size(), Bytes("z9hG4bK").size()));
+        return std::string(branch.substr(0, branch.rfind('x')));
+    }
+    static std::string description() {
+        return content([](Sink& sink) {
+            sip::write_body(sink, "application/sdp",
+                            "v=0\r\no=- 0 0 IN IP4 10.99.0.1\r\ns=session\r\n"
+                            "c=IN IP4 10.99.0.1\r\nt=0 0\r\nm=message 5060 sip null\r\n"
+                            "a=accept-types:text/plain\r\n");
+        });
+    }
+    static std::string plain_end() {
+        return content([](Sink& sink) { sip::write_no_body(sink); });
+    }
+    static std::string contact(Bytes user_uri) {
+        return "Contact: <" + std::string(user_uri.substr(0, user_uri.find('@'))) +
+               "@pool.sip.example:5060;transport=tcp>\r\n";
+    }
+    static Sent in_call(const sip::RequestHead& head, const std::string& content) {
+        return {.from = std::string(head.from.uri),
+                .to = std::string(head.to.uri),
+                .content = content,
+                .method = std::string(head.method),
+                .uri = std::string(head.uri),
+                .from_tag = std::string(head.from.tag),
+                .to_tag = std::string(head.to.tag),
+                .call_id = std::string(head.call_id),
+                .cseq = head.cseq};
+    }
+    // His next text, if none is under way.
+    void go_on(const std::string& user) {
+        UserAgents::Writer& writer = agents_.writers[user];
+        while (!writer.busy && !writer.texts.empty()) {
+            const auto& [name, content] = writer.texts.front();
+            const auto call = agents_.calls.find(writer.call);
+            sip::RequestHead head;
+            if (call == agents_.calls.end()) {
+                writer.call = "c" + std::to_string(++agents_.serial);
+                writer.busy = try_send(writer.call, {.from = user,
+                                                     .to = writer.to,
+                                                     .content = contact(user) + description(),
+                                                     .method = "INVITE",
+                                                     .call_id = writer.call});
+            } else {
+                FEDGATE_CHECK(call->second.next_request(sip::Method::kMessage, head));
+                writer.busy = try_send(name, in_call(head, content));
+            }
+            if (writer.busy) return;
+            ledger_.entries.at(name).never_left = true;
+            writer.texts.pop_front();
+        }
+    }
+    void on_call_answered(const Sent& sent) {
+        if (sent.method == "BYE") return;
+        UserAgents::Writer& writer = agents_.writers[sent.from];
+        writer.busy = false;
+        const bool success = message_.status < 300;
+        const bool invite = sent.method == "INVITE";
+        constexpr unsigned kCallsMax = 4;
+        if (invite && success) {
+            on_accepted(sent);
+        } else if (!invite && message_.status == 481 && ++writer.calls_tried < kCallsMax) {
+            agents_.calls.erase(sent.call_id);
+        } else {
+            const std::string name = writer.texts.front().first;
+            writer.texts.pop_front();
+            writer.calls_tried = 0;
+            if (!success) ledger_.on_refused(name, std::to_string(message_.status));
+        }
+        go_on(sent.from);
+    }
+    void on_accepted(const Sent& sent) {
+        sip::RequestHead head;
+        const std::string tag = "t" + sent.call_id;
+        head.uri = head.to.uri = sent.to;
+        head.from = {.display = {}, .uri = sent.from, .tag = tag};
+        head.call_id = sent.call_id;
+        auto dialog = sip::Dialog::from_response(head, message_);
+        FEDGATE_CHECK(dialog.has_value());
+        dialog->fill_ack(head, 1);
+        static_cast<void>(try_send("a", in_call(head, plain_end())));
+        agents_.calls.insert_or_assign(sent.call_id, std::move(*dialog));
+    }
+    // The answer to an INVITE of theirs; `more`: from Contact on.
+    std::uint16_t on_invite(std::string& more) {
+        if (!knows_sessions) return 488;
+        if (answer >= 300) return answer;
+        const bool known = agents_.knows(message_);
+        if (known && answer_again >= 300) return answer_again;
+        if (!known) {
+            auto dialog = sip::Dialog::from_request(message_, "pool");
+            FEDGATE_CHECK(dialog.has_value());
+            const std::string id(message_.call_id);
+            agents_.calls.insert_or_assign(id, std::move(*dialog));
+            agents_.writers[std::string(message_.to.uri.text)].call = id;
+        }
+        more = contact(message_.to.uri.text) + description();
+        return 200;
+    }
+    // IM-50. In a call, or of a text that came in one, it does not say of which.
+    void on_notice(const std::string& about) {
+        if (ledger_.entries.contains(about)) return ledger_.on_refused(about, "notice");
+        ledger_.on_notice(between(message_.to.uri.text, "sip:s", "@"));
     }
     [[nodiscard]] std::size_t way_of(const std::string& user) const {
         const std::size_t first = fnv1a(user) % ways_.size();

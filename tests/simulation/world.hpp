@@ -384,6 +384,7 @@ struct WorldSettings {
     bool split = false;    // Fedgate is two machines: `fedgate` is the gateway, `outer` the edge
     bool doubled = false;  // and two more: `fedgate2`, `outer2`
     std::uint32_t outer_shards = 1;
+    bool sessions = false;  // the SIP side is of profile lync
 };
 
 struct Text {
@@ -400,8 +401,9 @@ public:
                .wall_start = settings.certified ? today() : SimulationSettings{}.wall_start}),
           seeded_(simulation.make_loop(simulation.make_node())),
           fedgate(simulation, simulation.make_node(), settings.shards,
-                  with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
-                       bidi(kXmppDomain, settings.both_ways)),
+                  with(with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
+                            bidi(kXmppDomain, settings.both_ways)),
+                       profile(settings.sessions)),
                   settings.certified, settings.mailbox_bytes, settings.front),
           partner(simulation, simulation.make_node(), 1,
                   with(with(server_rules(kXmppDomain, kSipDomain), settings.partner_more),
@@ -418,8 +420,9 @@ public:
             const auto more = [&](std::uint32_t shards) {
                 return std::make_unique<Server>(
                     simulation, simulation.make_node(), shards,
-                    with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
-                         bidi(kXmppDomain, settings.both_ways)),
+                    with(with(with(server_rules(kSipDomain, kXmppDomain), settings.more),
+                              bidi(kXmppDomain, settings.both_ways)),
+                         profile(settings.sessions)),
                     settings.certified, settings.mailbox_bytes);
             };
             outer = more(settings.outer_shards);
@@ -440,6 +443,7 @@ public:
             partner.knows(kSipDomain, simulation, fedgate.node());
             fedgate.start_with_gateway();
         }
+        agents.in_sessions = settings.sessions;
         pool = make_pool(1);
         partner.start_edge(partner.seats()[0], users);
         users.edge = partner.seats()[0].edge.get();
@@ -457,9 +461,12 @@ public:
     void send_to_xmpp(unsigned i, const Text& text = {}) {
         const std::string name = "s" + std::to_string(++serial_);
         Ledger::Entry& entry = ledger.add(name, false, std::to_string(i));
-        entry.asks = text.asks;
+        entry.asks = text.asks && !agents.in_sessions;
         Pool* const node = node_of(i);
         const std::string words = name + " from SIP" + text.more;
+        if (node != nullptr && agents.in_sessions) {
+            return node->write(name, sip_uri(i), xmpp_uri(i), Pool::plain(words));
+        }
         if (node == nullptr ||
             !node->try_send(name, {sip_uri(i), xmpp_uri(i),
                                    text.asks ? node->asking(name, sip_uri(i), xmpp_uri(i), words)
@@ -602,6 +609,9 @@ private:
     SimulatedLoop& seeded_;
     static Settings bidi(const std::string& their, bool on) {
         return {{"partner/" + their + "/bidi", on ? "yes" : "no"}};
+    }
+    static Settings profile(bool sessions) {
+        return {{std::string("domain/") + kSipDomain + "/profile", sessions ? "lync" : "page"}};
     }
     static Settings with(Settings settings, const Settings& more) {
         settings.insert(settings.end(), more.begin(), more.end());
