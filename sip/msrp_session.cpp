@@ -12,6 +12,8 @@ namespace fedgate::sip {
 namespace {
 
 constexpr std::size_t kIdBytes = 13;
+// Between the pieces of a message that came in part: 413. Memory costs its sender nearly as much.
+constexpr std::uint64_t kGapBytes = 2 * limits::kMsrpChunkBytes;
 
 // The n-th id of a session: it can't be foreseen without the seed, and no two are the same.
 struct Id {
@@ -163,10 +165,10 @@ MsrpActions MsrpSession::take_chunk(const MsrpMessage& message, Instant now, Sin
         partial = &partials_.emplace_back();
         partial->message_id = message.message_id;
         partial->content_type = message.content_type;
+        partial->expires_at = now + terms_->partial_timeout;  // once, however it drips
     }
     const std::uint16_t status = add(*partial, message);
     if (status != 200) return refuse(message, status, out);
-    partial->expires_at = now + terms_->partial_timeout;
     partial->success_report |= message.success_report;
     if (message.wants(200)) write_msrp_response(out, message, 200);
     const bool is_whole = partial->size.has_value() && partial->piece_count == 1 &&
@@ -197,6 +199,13 @@ std::uint16_t MsrpSession::add(Partial& partial, const MsrpMessage& chunk) {
         return 400;
     }
     if (chunk.body.empty()) return 200;
+    if (first - 1 > partial.body.size()) {
+        std::uint64_t missing = first - 1;
+        for (std::size_t i = 0; i < partial.piece_count; ++i) {
+            missing -= partial.pieces[i].last - partial.pieces[i].first + 1;
+        }
+        if (missing > kGapBytes) return 413;
+    }
     if (last > partial.body.size() && !grow(partial, last)) return 413;
     chunk.body.copy(partial.body.data() + first - 1, chunk.body.size());
     // Joined with all pieces that it touches.

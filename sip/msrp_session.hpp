@@ -79,7 +79,7 @@ struct MsrpTerms {  // settings; the texts and the memory must outlive the sessi
     MsrpFailureReport failure_report = MsrpFailureReport::kNo;         // SESS-24
     Duration transaction_timeout = 30s;                                // RFC 4975 7.1
     Duration bind_timeout = 30s;
-    Duration partial_timeout = 60s;  // without another piece
+    Duration partial_timeout = 60s;  // from its first piece to its last
     Duration report_timeout = 300s;  // then it is not waited for any longer
     MsrpMemory* memory = nullptr;
 };

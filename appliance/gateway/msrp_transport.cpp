@@ -7,6 +7,15 @@
 #include "net/address.hpp"
 
 namespace fedgate::gateway {
+namespace {
+
+// With sessions there are texts of ours, too, among what is unsent; if they stopped the reading,
+// two sides that both have many would wait for each other.
+constexpr std::size_t unsent_bytes_to_read(bool is_claimed) {
+    return is_claimed ? kMsrpUnsentBytes - kMsrpReadAnswerBytes : kMsrpReadAnswerBytes;
+}
+
+}  // namespace
 
 // ---- MsrpConnection
 
@@ -48,7 +57,7 @@ std::size_t MsrpConnection::on_data(net::Connection& stream, MutableBytes input)
     bool begins = false;  // what is not whole has come in this call only
     while (true) {
         // Who asks and does not read the answers waits for them.
-        if (stream.unsent_bytes() > kMsrpReadAnswerBytes) {
+        if (stream.unsent_bytes() > unsent_bytes_to_read(is_claimed_)) {
             wait_and_offer_again();
             return consumed;
         }
@@ -90,7 +99,7 @@ void MsrpConnection::on_writable(net::Connection&) { transport_.user_.on_msrp_wr
 
 void MsrpConnection::on_timer(Timer& timer) {
     if (&timer == &again_) {
-        if (stream_->unsent_bytes() > kMsrpReadAnswerBytes &&
+        if (stream_->unsent_bytes() > unsent_bytes_to_read(is_claimed_) &&
             transport_.loop_.now() - stream_->last_progress() > kMsrpUnreadTime) {
             return stream_->abort({Errc::kLimit, 0, "MSRP answers unread"});
         }

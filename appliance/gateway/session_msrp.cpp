@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "appliance/gateway/engine.hpp"
@@ -60,6 +61,18 @@ std::uint16_t msrp_status(std::uint16_t sip) {
     }
 }
 
+// A path is the word of one user, who is not to reach what only this machine does. In a laboratory
+// all is on loopback, our own port, too.
+bool is_withheld(const SocketAddress& address, const std::optional<SocketAddress>& local) {
+    const net::IpKey key = net::ip_key(address);  // IPv4 as v4-mapped
+    const unsigned char* const bytes = key.bytes;
+    const bool is_mapped = bytes[0] == 0 && bytes[10] == 0xff && bytes[11] == 0xff;
+    const bool is_link_local = (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) ||
+                               (is_mapped && bytes[12] == 169 && bytes[13] == 254);
+    return is_link_local ||
+           (net::is_loopback(address) && !(local.has_value() && net::is_loopback(*local)));
+}
+
 // An answer, or a REPORT: of what it keeps free there is room for it.
 void write(MsrpConnection& connection, const Sink& out) {
     if (out.size() != 0) static_cast<void>(connection.write(out.written()));
@@ -87,7 +100,8 @@ Result<void> Gateway::Engine::listen_for_msrp() {
     msrp_local_.reset();
     if (wanted.listen.text.empty()) return {};
     const config::Address at = wanted.at(shard_.index());
-    const auto address = net::parse_address(at.text);
+    // Port 0, too: the kernel picks.
+    const auto address = net::parse_ip(Bytes(at.text).substr(0, at.text.rfind(':')), at.port);
     FEDGATE_CHECK(address.has_value());  // configuration has normalised it
     const auto opened = msrp_.listen(*address, wanted.tls);
     const Bytes transport = wanted.tls ? "msrps" : "msrp";
@@ -178,18 +192,21 @@ void Gateway::Engine::on_msrp_resolved(SessionMsrp& msrp, const net::DnsAnswer& 
 
 // RFC 4975 5.4: by a connection that leads there already, or a new one.
 void Gateway::Engine::connect_msrp(SessionMsrp& msrp, const SocketAddress& address) {
-    if (!net::is_unicast(address)) return lose_msrp(msrp.session);
+    if (!net::is_unicast(address) || is_withheld(address, msrp_local_)) {
+        return lose_msrp(msrp.session);
+    }
     const auto path = sip::parse_msrp_path(msrp.machine->their_path());
     const sip::HostPort& at = path->first.at;
+    const rules::SipDomain* const domain = domain_of(msrp.session);
+    const std::string server_name = at.kind == sip::HostKind::kName
+                                        ? std::string(at.host)
+                                        : (domain != nullptr ? domain->name : std::string());
     std::string name(at.host);
     name.append(msrp.is_secure() ? "/tls/" : "/tcp/").append(net::format_address(address));
+    if (msrp.is_secure()) name.append("/").append(server_name);  // what it shows may depend on that
     const auto known = msrp_peers_.find(name);
     MsrpConnection* connection = known != msrp_peers_.end() ? msrp_.find(known->second) : nullptr;
     if (connection == nullptr) {
-        const rules::SipDomain* const domain = domain_of(msrp.session);
-        const std::string server_name = at.kind == sip::HostKind::kName
-                                            ? std::string(at.host)
-                                            : (domain != nullptr ? domain->name : std::string());
         connection = msrp_.connect(address, msrp.is_secure(), server_name);
         if (connection == nullptr) return lose_msrp(msrp.session);
         connection->opened_to = name;
