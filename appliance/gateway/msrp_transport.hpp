@@ -30,7 +30,8 @@ constexpr std::size_t kMsrpUnclaimed = 256;
 constexpr std::size_t kMsrpUnclaimedPerAddress = 32;
 // Then what is to be sent waits for room. The longest text has it, in chunks with all their heads.
 constexpr std::size_t kMsrpUnsentBytes = 4 << 20;
-// No further message is read while more answers are unsent.
+// No further message is read while more is unsent; with sessions, whose texts are among that, while
+// only so much is left of kMsrpUnsentBytes.
 constexpr std::size_t kMsrpReadAnswerBytes = 64 << 10;
 constexpr Duration kMsrpConnectTimeout = std::chrono::seconds(5);  // TCP, and TLS behind it
 constexpr Duration kMsrpUnclaimedTime = std::chrono::seconds(10);  // for the first request

@@ -361,6 +361,14 @@ class Sessions(SessionTest):
         await world.juliet.wait_for_body("before and after")
         moved = await world.invite(None, "mercutio", connect=False)
         self.assertRegex(moved.their_path, rf"://{SIP_DOMAIN}:295[56]/")
+        # Where it does not live on loopback itself, nobody sends it there.
+        await fedgate.control("sysctl", "-w", "sip.msrp.listen=0.0.0.0:0")
+        await wait_until(lambda: not is_listening(fedgate.address, 2956), "that the ports move again")
+        refused = world.say(f"gregory@{SIP_DOMAIN}", "<body>knock</body>")
+        session = await world.agent.wait_for_session()
+        await world.juliet.wait_for_error(refused)
+        await session.wait_for_end()
+        self.assertFalse(session.requests)
 
     async def impostor(self, world):  # SIP-31: whose certificate proves neither the host nor the domain
         peer = world.pools["impostor"]
