@@ -54,8 +54,11 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
     envelope.in_reply_to = incoming.call_id();
     envelope.via = agent_.likely_via(*route);
     Sink request{MutableBytes(request_memory_)};
-    // Where there is a session it is told there: outside one nobody might hear it.
-    const bool in_session = session_of(*conversation) != nullptr;
+    // In a session where there is one: outside it nobody might hear it. Lync never does.
+    const rules::SipDomain* const domain = rules_->sip_domain(sip.domain_ascii);
+    const bool opens_one = domain != nullptr && domain->profile == rules::Profile::kLync &&
+                           now() >= conversation->pages_until;
+    const bool in_session = opens_one || session_of(*conversation) != nullptr;
     if (!in_session) write_request_front(envelope, {}, request);
     if (asked != nullptr) {
         write_cpim({from_uri, to_uri, shard_.loop().wall_now(), envelope.call_id, false,

@@ -598,6 +598,7 @@ bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call
     by_call_.insert(*session);
     by_peer_.insert(*session);
     session->origin = origin;
+    session->invite_cseq = request.cseq.number;
     session->expires = expires;
     session->state = Session::State::kHeld;
     session->text = blocks_.copy({thread_of(request, *conversation)});
@@ -734,11 +735,18 @@ void Gateway::Engine::on_cancelled(const sip::Message& cancel, Bytes to_tag) {
 
 void Gateway::Engine::cancel_call(const sip::Message& cancel, Bytes to_tag) {
     Session* const session = by_call_.find(session_key(cancel.call_id, to_tag));
-    if (session == nullptr) return;
+    if (session == nullptr || session->invite_cseq != cancel.cseq.number) return;
     if (session->state == Session::State::kHeld) session->cancelled = true;
+    if (session->ack_due == kNever) return;
+    // The 200 has met the 487.
+    if (session->state == Session::State::kOpen) {  // RFC 3261 14.1: it stands as it did
+        session->ack_due = kNever;
+        session->offered = false;
+        return arm(*session);
+    }
     if (session->state != Session::State::kAnswered) return;
     const Handle<Conversation> handle = session->conversation;
-    free(*session);  // the 200 has met the 487
+    free(*session);
     go_on(handle);
 }
 
@@ -833,6 +841,7 @@ void Gateway::Engine::take_offer(Session& session, const sip::Message& request,
     if (sdp.overflowed()) return answer(origin, {488, {}});
     if (invite) {
         session.origin = origin;
+        session.invite_cseq = request.cseq.number;
         session.ack_due = now() + kAckWait;
     }
     accept(session, origin, sdp.written(), false);

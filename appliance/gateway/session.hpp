@@ -64,9 +64,10 @@ struct Session final : private TimerOwner {
     Instant expires_at = kNever;  // RFC 4028: they have not refreshed it
     Instant used_at{};            // by a text, either way
     Instant resource_at{};
-    std::uint64_t no_leg = 0;   // send_in_dialog()'s; 0: another next hop
-    bool leaving = false;       // SESS-7: it ends when nothing waits
-    std::uint32_t expires = 0;  // seconds; 0: none was asked for
+    std::uint64_t no_leg = 0;       // send_in_dialog()'s; 0: another next hop
+    bool leaving = false;           // SESS-7: it ends when nothing waits
+    std::uint32_t expires = 0;      // seconds; 0: none was asked for
+    std::uint32_t invite_cseq = 0;  // of the INVITE of theirs that was answered last, or is held
     sip::SdpVersion sdp;
     Block held;                         // kHeld: our description, for the 2xx
     std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp

@@ -541,6 +541,44 @@ TEST(Session, ACallOfAnotherShardThatWasCancelledTakesNoPlace) {
     EXPECT_EQ(scene.open(), 0u);
 }
 
+// A re-INVITE that was cancelled while its 200 was on the way from there: the session stands.
+TEST(Session, ACancelledOfferOfAnotherShardEndsNothing) {  // SESS-12, SIP-19
+    Scene scene({}, 4);
+    constexpr std::size_t kCalls = 8;
+    std::vector<std::string> cancelled;
+    const std::string headers =
+        "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\nContent-Type: application/sdp\r\n";
+    for (std::size_t i = 0; i < kCalls; ++i) {
+        const std::string name = "n" + std::to_string(i);
+        const std::string from = "sip:" + name + "@sip.example";
+        scene.peer->send_tcp(scene.world.sip_address(),
+                             World::request(name, kSipNull, headers, "TCP",
+                                            "sip:juliet@xmpp.example", from, "INVITE"));
+        const std::string answer = scene.final_answer("INVITE");
+        const auto of_his = [&](std::string request, const std::string& branch) {
+            request.replace(request.find("<sip:romeo@"), 11, "<sip:" + name + "@");
+            const std::size_t at = request.find("branch=") + 7;
+            return request.replace(at, request.find("\r\n", at) - at, "z9hG4bK" + name + branch);
+        };
+        scene.peer->send_tcp(scene.world.sip_address(),
+                             of_his(scene.in_call(answer, "ACK", 1, {}, {}, name), "a"));
+        scene.world.pass(100ms);
+        scene.peer->send_tcp(
+            scene.world.sip_address(),
+            of_his(scene.in_call(answer, "INVITE", 2, kSipNull, headers, name), "b") +
+                of_his(scene.in_call(answer, "CANCEL", 2, {}, {}, name), "b"));
+        if (scene.final_answer("INVITE").starts_with("SIP/2.0 487 ")) cancelled.push_back(name);
+    }
+    EXPECT_GE(cancelled.size(), 3u);
+    scene.world.pass(40s);  // the 200 of another one has no ACK
+    for (const std::string& name : cancelled) {
+        for (const std::string& bye : scene.requests("BYE")) {
+            EXPECT_FALSE(has(header_of(bye, "To"), "<sip:" + name + "@")) << bye;
+        }
+    }
+    EXPECT_GE(scene.open(), cancelled.size());
+}
+
 // The notice of a text that bounced late waits for a call that fails, too (IM-50).
 TEST(Session, ANoticeThatWaitsForARefusedCallEndsWithIt) {
     Scene scene;
@@ -593,6 +631,30 @@ TEST(Session, ANoticeWhoseSessionEndsGoesByTheNext) {
         scene.world.pass(1s);
         EXPECT_EQ(scene.world.count(Counter::kMessagesS2xUntold), 0u);
         EXPECT_EQ(scene.requests("MESSAGE").size(), 2u);
+    }
+}
+
+// So too when it has ended before; and where the other side knows no sessions, it goes by itself.
+TEST(Session, ANoticeWithoutASessionOpensOne) {  // IM-50, SESS-5
+    for (const int status : {200, 488}) {
+        Scene scene;
+        const std::string answer = scene.call();
+        scene.acknowledge(answer);
+        EXPECT_TRUE(scene.say(answer, 2, "hello").starts_with("SIP/2.0 200 "));
+        scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 3));
+        EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+        scene.peer->answer = [status](const sip::Message& request) {
+            return request.method == sip::Method::kInvite ? status : 200;
+        };
+        ASSERT_TRUE(
+            scene.world.give(bounce_of(scene.world.edge().stanzas.at(0), "item-not-found")));
+        ASSERT_TRUE(scene.sent("MESSAGE"));
+        EXPECT_EQ(scene.requests("INVITE").size(), 1u);
+        const std::string notice = scene.requests("MESSAGE").at(0);
+        EXPECT_TRUE(has(notice, "could not be delivered")) << notice;
+        EXPECT_EQ(has(header_of(notice, "To"), ";tag=peer"), status == 200) << notice;
+        scene.world.pass(1s);
+        EXPECT_EQ(scene.world.count(Counter::kMessagesS2xUntold), 0u);
     }
 }
 
