@@ -549,7 +549,9 @@ private:
                 "you are sure: fedctl factory-reset --yes");
         }
         return tell({{"verb", "appliance"}, {"action", "reset"}}, [](const Json&) {
-            return std::string("it starts again, as if it were new\n");
+            return std::string(
+                "asked for: it starts again within some seconds, as if it were new; fedctl "
+                "appliance says if it can't\n");
         });
     }
 
