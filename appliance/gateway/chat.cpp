@@ -44,7 +44,8 @@ void Gateway::Engine::take_receipt(const StanzaCall& call, const Key& pair,
     Sink names{MutableBytes(note_memory)};
     const auto note = receipts_.read(pair, ReceiptFor::kRequest, read.receipt_for, names);
     if (note && on_trial_receipt(note->name)) return;
-    if (note && note->wanted.positive && report_receipt(note->name)) return;
+    const bool is_received = read.disposition == Disposition::kDelivered;
+    if (note && is_received && note->wanted.positive && report_receipt(note->name)) return;
     const bool asked =
         note && (read.disposition == Disposition::kDisplayed ? note->wanted.display
                                                              : note->wanted.positive);

@@ -264,7 +264,7 @@ bool Gateway::Engine::forward(std::uint32_t owner, const sip::Message& request, 
 
 void Gateway::Engine::answer(const Origin& origin, const SipAnswer& answer, Bytes headers,
                              Bytes body) {
-    if (origin.message != 0) return answer_msrp(origin, answer);
+    if (origin.message != 0) return static_cast<void>(answer_msrp(origin, answer));
     if (origin.session) return answer_invite(origin, answer, headers);
     if (origin.trial != 0) return on_trial_answer(origin.trial, answer.status, answer.reason);
     if (!origin.transaction) return;

@@ -406,6 +406,7 @@ private:
     void start_msrp(Session&);
     void stop_msrp(Session&);
     ClientRequest* let_go(SessionMsrp&);
+    [[nodiscard]] bool lingers(Session&);
     void lose_msrp(Session&);
     void connect_msrp(SessionMsrp&, const SocketAddress&);
     void attach(SessionMsrp&, MsrpConnection&);
@@ -428,7 +429,7 @@ private:
     void note_arrived(SessionMsrp&, const ClientRequest&);
     void tell_arrived(SessionMsrp&, std::uint64_t tag, bool delivered);
     void take_msrp_text(SessionMsrp&, const sip::MsrpContent&, bool failure_wanted);
-    void answer_msrp(const Origin&, const SipAnswer&);
+    bool answer_msrp(const Origin&, const SipAnswer&);
     [[nodiscard]] bool report_receipt(Bytes name);
     void give_up_msrp();
 
@@ -525,6 +526,7 @@ private:
     std::vector<char> stanza_memory_;
     std::vector<char> name_memory_;
     bool draining_ = false;
+    bool given_up_ = false;
 };
 
 }  // namespace fedgate::gateway

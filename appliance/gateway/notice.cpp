@@ -29,6 +29,8 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
         notice = agent_.make_request(*route, RequestKind::kNotice);
     }
     if (notice == nullptr) return give_notice_up(sip.domain_ascii);
+    const Session* const session = session_of(*conversation);
+    if (session != nullptr && session->msrp) asked = nullptr;  // it takes plain text only
     char names_memory[6 * xml::kJidBytes];
     Sink names{MutableBytes(names_memory)};
     write_aor(xmpp, names);
@@ -58,7 +60,7 @@ void Gateway::Engine::send_notice(const Incoming& incoming, Bytes reason,
     const rules::SipDomain* const domain = rules_->sip_domain(sip.domain_ascii);
     const bool opens_one = domain != nullptr && domain->profile == rules::Profile::kLync &&
                            now() >= conversation->pages_until;
-    const bool in_session = opens_one || session_of(*conversation) != nullptr;
+    const bool in_session = opens_one || session != nullptr;
     if (!in_session) write_request_front(envelope, {}, request);
     if (asked != nullptr) {
         write_cpim({from_uri, to_uri, shard_.loop().wall_now(), envelope.call_id, false,

@@ -288,11 +288,12 @@ void Gateway::Engine::keep_answered(Incoming& incoming) {
 }
 
 void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, Bytes headers) {
-    if (incoming.origin.message != 0 && sessions_.find(incoming.origin.session) == nullptr) {
+    // Where MSRP can't say it any more a text does.
+    if (incoming.origin.message == 0) {
+        answer(incoming.origin, sip_answer, headers);
+    } else if (!answer_msrp(incoming.origin, sip_answer)) {
         send_notice(incoming, sip_answer.reason.empty() ? sip::reason_phrase(sip_answer.status)
                                                         : sip_answer.reason);
-    } else {
-        answer(incoming.origin, sip_answer, headers);
     }
     count(Counter::kMessagesS2xRefused);
     free(incoming);
@@ -341,7 +342,12 @@ void Gateway::Engine::on_outcome(const link::Outcome& outcome) {
             if (incoming->state != Incoming::State::kAnswered) {
                 // It may have arrived: who sends it again, by another way, must not double it
                 // (SIP-11).
-                answer(incoming->origin, sip_answer(link::Fault::kUnreachable, true));
+                const SipAnswer answered = sip_answer(link::Fault::kUnreachable, true);
+                if (incoming->origin.message == 0) {
+                    answer(incoming->origin, answered);
+                } else if (!answer_msrp(incoming->origin, answered)) {
+                    send_notice(*incoming, "it may or may not have arrived");
+                }
                 count(Counter::kMessagesS2xRefused);
                 if (incoming->indexed) bounce_index_.erase(incoming->bounce);
                 incoming->indexed = false;

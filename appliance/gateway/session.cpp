@@ -155,6 +155,12 @@ void Gateway::Engine::leave(Session& session) {
 
 void Gateway::Engine::free(Session& session) {
     leave(session);
+    if (session.msrp && lingers(session)) {
+        session.msrp->is_over = true;
+        session.state = Session::State::kEnding;
+        session.timer.cancel();
+        return;
+    }
     shard_.stats().subtract(Counter::kSessionsOpen);
     by_call_.erase(session);
     if (session.by_peer != Key{}) by_peer_.erase(session);
@@ -162,8 +168,8 @@ void Gateway::Engine::free(Session& session) {
     sessions_.free(session.self);
     if (text == nullptr) return;
     text->status = 0;
-    text->fault = LocalFault::kUnreachable;
-    end_request(*text, nullptr);  // by another session
+    text->fault = text->goes_again ? LocalFault::kInDoubt : LocalFault::kUnreachable;
+    end_request(*text, nullptr);  // by another session, once
 }
 
 void Gateway::Engine::arm(Session& session) {
@@ -534,7 +540,11 @@ void Gateway::Engine::tell_gone(const Session& session) {
 
 void Gateway::Engine::end_all_sessions() {
     sessions_.for_each([this](Handle<Session>, Session& session) {
-        const bool is_busy = session.msrp && session.msrp->text != nullptr;  // leave_if_gone()
+        // What is on its way by MSRP, or waits for that, has its time: leave_if_gone().
+        const Conversation* const conversation = conversations_.find(session.conversation);
+        const bool waits =
+            session.sends && conversation != nullptr && conversation->waiting.count != 0;
+        const bool is_busy = session.msrp && (session.msrp->text != nullptr || waits);
         if (session.state == Session::State::kOpen && !is_busy) end_session(session);
     });
 }

@@ -270,11 +270,24 @@ bool Gateway::Engine::is_lost(const Session& session) {
 
 // Its dialog is ending. What has no answer yet goes by another session.
 void Gateway::Engine::stop_msrp(Session& session) {
+    if (lingers(session)) return;
     SessionMsrp& msrp = *session.msrp;
     msrp.timer.cancel();
     msrp.stop_asking();
     if (msrp.machine) static_cast<void>(msrp.machine->end());
     end_msrp_text(msrp, 0);
+}
+
+// Its text was sent, and its answer may be on its way: then the session stays until that has come,
+// the connection has ended, or kMsrpAnswerWait is over. Else the text would come twice.
+bool Gateway::Engine::lingers(Session& session) {
+    SessionMsrp& msrp = *session.msrp;
+    if (msrp.text == nullptr || !msrp.is_written || !msrp.is_bound() || !msrp.connection) {
+        return false;
+    }
+    if (msrp.answer_by == kNever) msrp.answer_by = now() + kMsrpAnswerWait;
+    arm(msrp);
+    return true;
 }
 
 // It goes. The text that has no answer, or null.
@@ -288,7 +301,7 @@ ClientRequest* Gateway::Engine::let_go(SessionMsrp& msrp) {
 // would be no better.
 void Gateway::Engine::lose_msrp(Session& session) {
     SessionMsrp& msrp = *session.msrp;
-    if (session.state == Session::State::kEnding) return;
+    if (session.state == Session::State::kEnding) return end_msrp_text(msrp, 0);
     msrp.timer.cancel();
     if (msrp.machine) static_cast<void>(msrp.machine->end());
     const Handle<Conversation> handle = session.conversation;
@@ -334,10 +347,15 @@ bool Gateway::Engine::on_msrp(MsrpConnection& connection, const sip::MsrpMessage
         return true;
     }
     // What is whole is given on at once, so there must be room for it before it is answered.
-    if (message.method == sip::MsrpMethod::kSend &&
-        (!has_room() || msrp->given.size() >= kMsrpGiven)) {
+    if (message.method == sip::MsrpMethod::kSend && !has_room()) {
         count(Counter::kLinkBackPressure);
         return false;
+    }
+    // One session holds up no other of its connection.
+    if (message.has_body && msrp->given.size() >= kMsrpGiven) {
+        if (message.wants(413)) sip::write_msrp_response(out, message, 413);
+        write(connection, out);
+        return true;
     }
     const MsrpActions actions = msrp->machine->on_message(message, now(), out);
     if (!msrp->connection && msrp->is_bound()) attach(*msrp, connection);
@@ -399,13 +417,14 @@ void Gateway::Engine::on_msrp_closed(MsrpConnection& connection, const Error&) {
 }
 
 void Gateway::Engine::on_msrp_timer(SessionMsrp& msrp) {
+    if (now() >= msrp.answer_by) return end_msrp_text(msrp, 0);
     if (now() >= msrp.write_by) return lose_msrp(msrp.session);
     // Each call says one thing.
     act(msrp, msrp.machine->on_time(now()));
 }
 
 void Gateway::Engine::arm(SessionMsrp& msrp) {
-    const Instant due = std::min(msrp.machine->deadline(), msrp.write_by);
+    const Instant due = std::min({msrp.machine->deadline(), msrp.write_by, msrp.answer_by});
     if (due == kNever) return msrp.timer.cancel();
     shard_.loop().timers().arm(msrp.timer, std::max(due, now()));
 }
@@ -491,22 +510,24 @@ void Gateway::Engine::take_msrp_text(SessionMsrp& msrp, const sip::MsrpContent& 
 }
 
 // 2xx: a partner has it, which MSRP asks nobody to say before its reader has it (RCPT-2).
-void Gateway::Engine::answer_msrp(const Origin& origin, const SipAnswer& verdict) {
+// False: they want to know of a failure, and can't be told here.
+bool Gateway::Engine::answer_msrp(const Origin& origin, const SipAnswer& verdict) {
+    const bool is_success = verdict.status / 100 == 2;
     Session* const session = sessions_.find(origin.session);
-    if (session == nullptr) return;
+    if (session == nullptr) return is_success;
     SessionMsrp& msrp = *session->msrp;
     const auto found = std::ranges::find(msrp.given, origin.message, &SessionMsrp::Given::number);
-    if (found == msrp.given.end()) return;
+    if (found == msrp.given.end()) return is_success;
     const SessionMsrp::Given given = *found;
     msrp.given.erase(found);
     if (msrp.given.empty()) msrp.given.shrink_to_fit();
     MsrpConnection* const connection = msrp_.find(msrp.connection);
-    if (verdict.status / 100 == 2 || !given.failure_wanted || connection == nullptr) return;
+    if (is_success || !given.failure_wanted) return true;
+    if (connection == nullptr || !msrp.is_bound()) return false;
     char memory[limits::kMsrpAnswerBytes];
     Sink out{MutableBytes(memory)};
-    if (msrp.machine->report(given.message_id(), given.size, out, msrp_status(verdict.status))) {
-        write(*connection, out);
-    }
+    return msrp.machine->report(given.message_id(), given.size, out, msrp_status(verdict.status)) &&
+           connection->write(out.written());
 }
 
 // RCPT-2. False: it is no name of take_msrp_text().
@@ -540,6 +561,7 @@ void Gateway::Engine::send_by_msrp(Session& session, ClientRequest& request) {
     request.owner = session.self.pack();
     msrp.text = &request;
     msrp.is_written = false;
+    if (given_up_) return end_msrp_text(msrp, 0, LocalFault::kDraining);
     write_text(msrp);
 }
 
@@ -589,11 +611,18 @@ void Gateway::Engine::write_text(SessionMsrp& msrp) {
 // Its text has met its fate: a status, or none and why. The session may be gone behind it.
 void Gateway::Engine::end_msrp_text(SessionMsrp& msrp, std::uint16_t status, LocalFault fault) {
     ClientRequest* const request = std::exchange(msrp.text, nullptr);
-    msrp.write_by = kNever;
+    msrp.write_by = msrp.answer_by = kNever;
     if (request == nullptr) return;
     request->status = status;
-    request->fault = fault;
+    // A second time it may be there, too.
+    const bool in_doubt =
+        fault == LocalFault::kUnreachable && msrp.is_written && request->goes_again;
+    request->fault = in_doubt ? LocalFault::kInDoubt : fault;
+    const bool is_over = msrp.is_over;
+    const Handle<Session> self = msrp.session.self;
     end_request(*request, nullptr);
+    Session* const session = is_over ? sessions_.find(self) : nullptr;
+    if (session != nullptr) free(*session);
 }
 
 void Gateway::Engine::note_arrived(SessionMsrp& msrp, const ClientRequest& text) {
@@ -624,10 +653,20 @@ void Gateway::Engine::tell_arrived(SessionMsrp& msrp, std::uint64_t tag, bool de
 
 // The time to drain is over: what is on its way may or may not have arrived.
 void Gateway::Engine::give_up_msrp() {
+    given_up_ = true;
     sessions_.for_each([this](Handle<Session>, Session& session) {
-        if (!session.msrp || session.msrp->text == nullptr) return;
-        end_msrp_text(*session.msrp, 0,
-                      session.msrp->is_written ? LocalFault::kInDoubt : LocalFault::kDraining);
+        if (!session.msrp) return;
+        if (session.msrp->text != nullptr) {
+            const bool is_written = session.msrp->is_written;
+            return end_msrp_text(*session.msrp, 0,
+                                 is_written ? LocalFault::kInDoubt : LocalFault::kDraining);
+        }
+        // Those that wait for it to be bound.
+        Conversation* const conversation = conversations_.find(session.conversation);
+        if (conversation != nullptr && session.sends && session.state == Session::State::kOpen &&
+            !is_ready(session)) {
+            fail_waiting(*conversation, 0, nullptr, LocalFault::kDraining);
+        }
     });
 }
 

@@ -33,6 +33,9 @@ constexpr std::size_t kMsrpGiven = 128;
 constexpr std::size_t kMsrpPartialBytes = 32 << 20;
 // A text of ours that its connection has no room for. Then the session ends.
 constexpr Duration kMsrpRoomWait = std::chrono::seconds(30);
+// A session that ends waits so long for the answer to what it has sent: the BYE goes another way
+// and may be faster.
+constexpr Duration kMsrpAnswerWait = std::chrono::seconds(2);
 // Bytes of a connection that texts of ours leave to answers.
 constexpr std::size_t kMsrpKeptForAnswers = kMsrpReadAnswerBytes + limits::kMsrpAnswerBytes;
 
@@ -102,6 +105,8 @@ struct SessionMsrp final : private TimerOwner, private net::ResolverOwner {
     bool is_written = false;        // the text: to the connection
     bool is_active = false;         // we connect
     ClientRequest* text = nullptr;  // that has no answer yet, or no room
+    bool is_over = false;           // it goes when its text has met its fate
+    Instant answer_by = kNever;     // of a text whose session ends
     Instant write_by = kNever;      // where it has no room
     std::uint64_t last_tag = 0;
     std::uint32_t last_given = 0;

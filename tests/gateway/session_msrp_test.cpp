@@ -527,6 +527,20 @@ TEST(SessionMsrp, EitherMayLeaveAndSilenceEndsIt) {
     EXPECT_EQ(scene.agent.closed, 3u);
 }
 
+// SESS-8: who only types says nothing.
+TEST(SessionMsrp, TypingKeepsNoneOpen) {
+    MsrpScene scene;
+    const std::string ours = scene.open_theirs();
+    scene.world.pass(9min);
+    scene.agent.say(ours, "typ1",
+                    "<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'>"
+                    "<state>active</state></isComposing>",
+                    {}, {}, '$', "application/im-iscomposing+xml");
+    ASSERT_TRUE(scene.gets("ttyp1 200"));
+    scene.world.pass(2min);
+    EXPECT_EQ(scene.requests("BYE").size(), 1u);
+}
+
 // RFC 4975 5.4: several sessions of one agent go by one connection.
 TEST(SessionMsrp, AConnectionIsUsedAgain) {
     MsrpScene scene;
@@ -610,6 +624,12 @@ TEST(SessionMsrp, WhereNobodyListensEachTextHasItsError) {
     scene.world.pass(1s);
     EXPECT_EQ(scene.open(), 0u);
     EXPECT_EQ(scene.requests("INVITE").size(), 1u);
+    // A name that leads nowhere.
+    MsrpScene third;
+    third.peer->sdp = msrp_sdp("msrp://nowhere.example:7777/theirs;tcp");
+    third.write("m1", "hello");
+    ASSERT_TRUE(third.told("id='m1'"));
+    ASSERT_TRUE(third.sent("BYE"));
     // A caller who never connects.
     MsrpScene other;
     other.acknowledge(other.call());
@@ -677,21 +697,23 @@ TEST(SessionMsrp, WithoutRoomAtTheEdgeTextsWait) {
     MsrpScene scene;
     const std::string ours = scene.open_theirs();
     scene.world.edge().refuse = 500;
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 100; ++i) {
         scene.agent.say(ours, "n" + std::to_string(1'000 + i), "text " + std::to_string(i));
     }
-    ASSERT_TRUE(scene.world.until([&] { return scene.world.edge().stanzas.size() == 300; }));
-    for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(scene.world.until([&] { return scene.world.edge().stanzas.size() == 100; }));
+    for (int i = 0; i < 100; ++i) {
         EXPECT_TRUE(has(scene.world.edge().stanzas.at(static_cast<std::size_t>(i)),
                         "<body>text " + std::to_string(i) + "</body>"));
     }
-    // Beyond kMsrpGiven they stay with the sender.
+    // Beyond kMsrpGiven they are refused: others of the connection must go on.
     scene.world.edge().at_once = false;
     for (int i = 0; i < 300; ++i) {
         scene.agent.say(ours, "k" + std::to_string(1'000 + i), "more " + std::to_string(i));
     }
+    ASSERT_TRUE(scene.gets("tk1128 413"));
+    EXPECT_TRUE(scene.answered("tk1127 200"));
     scene.world.pass(2s);
-    EXPECT_EQ(scene.world.edge().stanzas.size(), 300u + kMsrpGiven);
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 100u + kMsrpGiven);
 }
 
 // A peer that does not read holds its texts up, and then loses the session, not them.
@@ -765,6 +787,78 @@ TEST(SessionMsrp, ByTlsAndToNobodyElse) {
         scene.agent.say(path, "one1", "hello");
         ASSERT_TRUE(scene.told("<body>hello</body>"));
     }
+}
+
+// The BYE goes another way than the 200, and may be faster: the text is not sent twice.
+TEST(SessionMsrp, AnAnswerThatIsSlowerThanTheByeCounts) {
+    MsrpScene scene;
+    scene.open_theirs();
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 0; };
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(scene.answer_of_call, "BYE", 2));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    scene.agent.respond(scene.agent.texts.at(0), "200 OK");
+    scene.world.pass(10s);
+    EXPECT_TRUE(scene.requests("INVITE").empty());
+    EXPECT_EQ(scene.open(), 0u);
+    EXPECT_EQ(scene.world.count(Counter::kMessagesX2sDelivered), 1u);
+    // Without one it goes by the next.
+    scene.open_theirs("i2");
+    scene.write("m2", "again");
+    ASSERT_TRUE(scene.got(2));
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_call(scene.answer_of_call, "BYE", 2, {}, {}, "i2"));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 200; };
+    ASSERT_TRUE(scene.got(3));
+    EXPECT_EQ(scene.agent.texts.at(2).body, "again");
+    EXPECT_EQ(scene.requests("INVITE").size(), 1u);
+}
+
+// What failed when its session was over is told by a text (IM-50).
+TEST(SessionMsrp, AFailureBehindTheEndIsTold) {
+    for (const bool in_doubt : {false, true}) {
+        MsrpScene scene;
+        const std::string ours = scene.open_theirs();
+        scene.world.edge().at_once = false;
+        scene.agent.say(ours, "one1", "hello");
+        ASSERT_TRUE(scene.gets("tone1 200"));
+        scene.agent.hang_up();
+        ASSERT_TRUE(scene.sent("BYE"));
+        scene.world.gateway().on_outcome({scene.world.edge().tickets.at(0),
+                                          in_doubt ? link::Fate::kInDoubt : link::Fate::kFailed,
+                                          in_doubt ? link::Fault::kNone : link::Fault::kUnreachable,
+                                          false});
+        ASSERT_TRUE(scene.sent("MESSAGE") || scene.got(1)) << in_doubt;
+    }
+}
+
+// The process ends while texts wait for a session that is not bound: their senders are told.
+TEST(SessionMsrp, WhatWaitsWhenTheTimeToDrainIsOverIsToldSo) {
+    MsrpScene scene;
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 0; };
+    scene.write("m1", "hello");
+    scene.write("m2", "again");
+    ASSERT_TRUE(scene.world.until([&] { return scene.agent.hellos == 1; }));
+    scene.world.gateway().drain();
+    scene.world.pass(10s);
+    EXPECT_FALSE(scene.world.gateway().drained());
+    scene.world.gateway().give_up();
+    EXPECT_TRUE(scene.told("id='m1'"));
+    EXPECT_TRUE(scene.tells("id='m2'"));
+    // One is on its way, another behind it.
+    MsrpScene other;
+    other.agent.answer = [](const sip::MsrpMessage& m) { return m.has_body ? 0 : 200; };
+    other.write("m1", "hello");
+    ASSERT_TRUE(other.got(1));
+    other.write("m2", "again");
+    other.world.gateway().drain();
+    other.world.pass(10s);
+    other.world.gateway().give_up();
+    EXPECT_TRUE(other.told("id='m1'"));
+    EXPECT_TRUE(other.tells("id='m2'"));
+    EXPECT_TRUE(other.world.until([&] { return other.world.gateway().drained(); }));
 }
 
 // A process that ends says so, and what is on its way arrives.
