@@ -1,6 +1,7 @@
 #include "appliance/image/backup.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -21,16 +22,17 @@ constexpr const char* kBackups = "/efi/backup";
 constexpr const char* kNewState = "/var/lib/appliance/state.new";
 constexpr const char* kTool = "/usr/bin/fedctl";
 constexpr const char* kBeforeRestore = "before-restore";  // fedctl keeps there what it replaced
-constexpr std::size_t kWishesMax = 8;                     // of a start
 
-// The first of them, by name. The partition is mounted.
+// FAT knows no case. The partition is mounted.
 std::set<fs::path> wishes(const std::set<std::string>& kinds) {
     std::set<fs::path> found;
+    std::error_code error;
     std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(kBackups, ignored)) {
-        if (!entry.is_regular_file(ignored) || !kinds.contains(entry.path().extension())) continue;
-        found.insert(entry.path());
-        if (found.size() > kWishesMax) found.erase(std::prev(found.end()));
+    for (fs::directory_iterator entry(kBackups, error), end; !error && entry != end;
+         entry.increment(error)) {
+        std::string kind = entry->path().extension();
+        std::ranges::transform(kind, kind.begin(), [](unsigned char c) { return std::tolower(c); });
+        if (entry->is_regular_file(ignored) && kinds.contains(kind)) found.insert(entry->path());
     }
     return found;
 }
@@ -42,7 +44,8 @@ std::string words_of(const Answer& answer) {
     for (std::string line; std::getline(lines, line);) {
         constexpr std::string_view kSpeaker = "fedctl: ";
         if (line.starts_with(kSpeaker)) line.erase(0, kSpeaker.size());
-        all += (all.empty() ? "" : "; ") + line;
+        // The last is the sum of it.
+        all = line + (all.empty() ? "" : "; ") + all;
     }
     return all.empty() ? "fedctl ended with status " + std::to_string(answer.status) : all;
 }
@@ -86,7 +89,7 @@ std::string restore(const fs::path& backup, const fs::path& secret, std::string&
     if (fault.empty()) fault = make_new();
     if (fault.empty()) fault = make_state(kNewState);
     if (!fault.empty()) return fault;
-    const bool is_key = secret.extension() == ".key";
+    const bool is_key = secret.extension().string().size() == std::strlen(".key");
     const Answer answer = answer_in_new({kTool, "restore", is_key ? "--key" : "--passphrase-file",
                                          secret.filename(), backup.filename()},
                                         kNewState, [] { return chdir(kBackups) == 0; });
@@ -134,7 +137,7 @@ std::string write_backup(const fs::path& certificate, std::string& said) {
 }  // namespace
 
 void restore_if_asked(const std::function<void()>& restored) {
-    if (!mount_esp(MS_RDONLY)) return;
+    if (!mount_esp(0)) return;
     const std::set<fs::path> secrets = wishes({".key", ".passphrase"});
     bool is_restored = false;
     for (const fs::path& secret : secrets) {
@@ -151,15 +154,20 @@ void restore_if_asked(const std::function<void()>& restored) {
     std::error_code ignored;
     for (const char* folder : {kNew, kNewState}) fs::remove_all(folder, ignored);
     if (is_restored) restored();
-    umount(kEsp);
-    if (secrets.empty() || !mount_esp(0)) return;
-    for (const fs::path& secret : secrets) wipe(secret);
-    sync();
+    // The one that was restored last: as long as it is there, the next start does the same again.
+    for (auto secret = secrets.rbegin(); secret != secrets.rend(); ++secret) {
+        const std::string fault = wipe(*secret);
+        if (!fault.empty())
+            tell_more("backup", secret->filename().string() + " is STILL THERE: " + fault);
+    }
+    if (!secrets.empty()) sync();
     umount(kEsp);
 }
 
 void write_backups() {
     if (!mount_esp(0)) return;
+    std::error_code ignored;
+    fs::create_directory(kBackups, ignored);  // an older version's partition has none
     for (const fs::path& certificate : wishes({".pem"})) {
         const std::string name = fs::path(certificate).replace_extension(".backup").filename();
         std::string said;

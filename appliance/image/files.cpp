@@ -45,7 +45,8 @@ std::string write_text(const fs::path& path, const std::string& text, mode_t mod
     return fault;
 }
 
-void wipe(const fs::path& path) {
+std::string wipe(const fs::path& path) {
+    std::string fault;
     std::error_code error;
     const std::uintmax_t size = fs::file_size(path, error);
     {
@@ -55,9 +56,11 @@ void wipe(const fs::path& path) {
             pwrite(file.get(), zeros.data(), zeros.size(), 0) !=
                 static_cast<ssize_t>(zeros.size()) ||
             fsync(file.get()) != 0)
-            std::fprintf(stderr, "keeper: %s: %s\n", path.c_str(), strerror(errno));
+            fault = strerror(errno);
     }
-    fs::remove(path, error);
+    if (!fs::remove(path, error) && error) fault = error.message();
+    if (!fault.empty()) std::fprintf(stderr, "keeper: %s: %s\n", path.c_str(), fault.c_str());
+    return fault;
 }
 
 void tell(const std::string& name, const std::string& text) {

@@ -35,8 +35,9 @@ std::string read_text(const fs::path& path);
 void sync_folder(const fs::path& folder);
 // On disk, or an error's text.
 std::string write_text(const fs::path& path, const std::string& text, mode_t mode);
-// With zeros where it is, then removed. One that is made shorter first gets other blocks.
-void wipe(const fs::path& path);
+// With zeros where it is, then removed, or an error's text. One that is made shorter first gets
+// other blocks.
+std::string wipe(const fs::path& path);
 // For the console's page.
 void tell(const std::string& name, const std::string& text);
 // A further line, as long as there is room on a screen.

@@ -238,7 +238,7 @@ bool look_at_disks(std::set<std::string>& seen) {
 // By fedctl factory-reset. The next start does it.
 void look_for_reset() {
     std::error_code ignored;
-    if (!fs::remove(kResetAsked, ignored)) return;
+    if (!fs::exists(kResetAsked, ignored)) return;
     std::string fault = "there is no EFI system partition";
     if (mount_esp(0)) {
         fs::create_directory(fs::path(kResetWish).parent_path(), ignored);
@@ -246,6 +246,7 @@ void look_for_reset() {
         sync();
         umount(kEsp);
     }
+    fs::remove(kResetAsked, ignored);
     tell("reset", fault.empty() ? "starting again for it" : "NOT DONE: " + fault);
     if (fault.empty()) answer_of({"/usr/bin/systemctl", "reboot"});
 }
