@@ -9,8 +9,10 @@
 #include <sstream>
 #include <string>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/image/exchange.hpp"
 #include "appliance/image/files.hpp"
 #include "appliance/image/in_force.hpp"
 
@@ -20,6 +22,7 @@ namespace {
 
 constexpr const char* kBackups = "/efi/backup";
 constexpr const char* kNewState = "/var/lib/appliance/state.new";
+constexpr const char* kMark = "/var/lib/appliance/restoring";
 constexpr const char* kTool = "/usr/bin/fedctl";
 constexpr const char* kBeforeRestore = "before-restore";  // fedctl keeps there what it replaced
 
@@ -63,21 +66,7 @@ std::string link_store() {
     return {};
 }
 
-bool exchange_state() {
-    const bool is_done =
-        renameat2(AT_FDCWD, kNewState, AT_FDCWD, kDaemonState, RENAME_EXCHANGE) == 0;
-    sync_folder("/var/lib");
-    sync_folder(kState);
-    return is_done;
-}
-
-// Both or none. A start that ends in between is repeated.
-std::string put_both_in_force() {
-    if (!exchange_state()) return std::string(kDaemonState) + ": " + strerror(errno);
-    std::string fault = put_in_force();
-    if (!fault.empty()) exchange_state();
-    return fault;
-}
+Exchanges of_all() { return {{kDaemonState, kNewState}, {kInForce, kNew}, kMark}; }
 
 // The partition is mounted. Empty, or why nothing has changed; said: what the backup is.
 std::string restore(const fs::path& backup, const fs::path& secret, std::string& said) {
@@ -100,7 +89,8 @@ std::string restore(const fs::path& backup, const fs::path& secret, std::string&
         fs::remove_all(fs::path(folder) / kBeforeRestore, error);
     fault = fault_of_new(kNewState);
     if (fault.empty()) fault = link_store();
-    return fault.empty() ? put_both_in_force() : fault;
+    mkdir(kInForce, 0755);
+    return fault.empty() ? of_all().run() : fault;
 }
 
 // The partition is mounted. Empty, or why not; said: what is in it.
@@ -137,6 +127,12 @@ std::string write_backup(const fs::path& certificate, std::string& said) {
 }  // namespace
 
 void restore_if_asked(const std::function<void()>& restored) {
+    std::error_code ignored;
+    if (of_all().finish()) {
+        for (const char* before : {kNew, kNewState}) fs::remove_all(before, ignored);
+        tell_more("backup", "a restore that was cut short is at its end now");
+        restored();
+    }
     if (!mount_esp(0)) return;
     const std::set<fs::path> secrets = wishes({".key", ".passphrase"});
     bool is_restored = false;
@@ -151,7 +147,6 @@ void restore_if_asked(const std::function<void()>& restored) {
                                 ? name + " was restored: " + said
                                 : name + " was NOT restored, nothing was changed: " + fault);
     }
-    std::error_code ignored;
     for (const char* folder : {kNew, kNewState}) fs::remove_all(folder, ignored);
     if (is_restored) restored();
     // The one that was restored last: as long as it is there, the next start does the same again.
