@@ -548,13 +548,26 @@ TEST(Session, ACancelledOfferOfAnotherShardEndsNothing) {  // SESS-12, SIP-19
     std::vector<std::string> cancelled;
     const std::string headers =
         "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\nContent-Type: application/sdp\r\n";
+    // A 200 without an ACK comes again, among the answers to later calls.
+    const auto answer_to = [&](const std::string& name, const std::string& cseq) {
+        const std::string* found = nullptr;
+        EXPECT_TRUE(scene.world.until([&] {
+            for (const std::string& one : scene.peer->responses) {
+                if (!one.starts_with("SIP/2.0 1") && header_of(one, "Call-ID") == "call-" + name &&
+                    header_of(one, "CSeq") == cseq)
+                    found = &one;
+            }
+            return found != nullptr;
+        })) << name;
+        return found != nullptr ? *found : std::string();
+    };
     for (std::size_t i = 0; i < kCalls; ++i) {
         const std::string name = "n" + std::to_string(i);
         const std::string from = "sip:" + name + "@sip.example";
         scene.peer->send_tcp(scene.world.sip_address(),
                              World::request(name, kSipNull, headers, "TCP",
                                             "sip:juliet@xmpp.example", from, "INVITE"));
-        const std::string answer = scene.final_answer("INVITE");
+        const std::string answer = answer_to(name, "1 INVITE");
         const auto of_his = [&](std::string request, const std::string& branch) {
             request.replace(request.find("<sip:romeo@"), 11, "<sip:" + name + "@");
             const std::size_t at = request.find("branch=") + 7;
@@ -567,7 +580,7 @@ TEST(Session, ACancelledOfferOfAnotherShardEndsNothing) {  // SESS-12, SIP-19
             scene.world.sip_address(),
             of_his(scene.in_call(answer, "INVITE", 2, kSipNull, headers, name), "b") +
                 of_his(scene.in_call(answer, "CANCEL", 2, {}, {}, name), "b"));
-        if (scene.final_answer("INVITE").starts_with("SIP/2.0 487 ")) cancelled.push_back(name);
+        if (answer_to(name, "2 INVITE").starts_with("SIP/2.0 487 ")) cancelled.push_back(name);
     }
     EXPECT_GE(cancelled.size(), 3u);
     scene.world.pass(40s);  // the 200 of another one has no ACK
@@ -576,7 +589,7 @@ TEST(Session, ACancelledOfferOfAnotherShardEndsNothing) {  // SESS-12, SIP-19
             EXPECT_FALSE(has(header_of(bye, "To"), "<sip:" + name + "@")) << bye;
         }
     }
-    EXPECT_GE(scene.open(), cancelled.size());
+    EXPECT_EQ(scene.open(), cancelled.size());
 }
 
 // The notice of a text that bounced late waits for a call that fails, too (IM-50).
