@@ -1,8 +1,7 @@
 // The gateway's inside: what Gateway owns. engine.cpp wires and forwards between shards, x2s.cpp
 // takes stanzas to SIP, requests.cpp finds whose a SIP request is, s2x.cpp takes MESSAGEs to
-// stanzas, chat.cpp typing and receipts both ways, session.cpp, session_text.cpp and
-// session_msrp.cpp sessions, archiving.cpp the notice of archiving, trial.cpp what an administrator
-// tries. No mapping rule in it.
+// stanzas, chat.cpp typing and receipts both ways, session*.cpp sessions, archiving.cpp the notice
+// of archiving, trial.cpp what an administrator tries. No mapping rule in it.
 #pragma once
 
 #include <cstdint>
@@ -327,7 +326,7 @@ private:
                                   const Conversation&) const;
     void write_jids(const RequestCall&, const Conversation&, Sink&, Bytes& sip, Bytes& xmpp) const;
 
-    // session.cpp: how sessions begin and end
+    // session.cpp: how ours begin, and all end
     [[nodiscard]] static bool has_sessions(const rules::SipDomain&);
     [[nodiscard]] Key session_key(Bytes call_id, Bytes tag) const;
     [[nodiscard]] Session* find_session(const sip::Message& request);
@@ -352,8 +351,6 @@ private:
     [[nodiscard]] bool take_answer(Session&, const sip::Message&);
     [[nodiscard]] bool is_of(const Session&, const rules::SipDomain&);
     void on_success_again(const sip::Message& response) override;
-    void on_cancelled(const sip::Message& cancel, Bytes to_tag) override;
-    void cancel_call(const sip::Message& cancel, Bytes to_tag);
     void open(Session&);
     void give_time(Conversation&);
     void fail_waiting(Conversation&, std::uint16_t status, const sip::Message*, LocalFault);
@@ -361,6 +358,10 @@ private:
     void on_bye_done(ClientRequest&);
     void tell_gone(const Session&);
     void end_all_sessions();
+
+    // session_server.cpp: theirs, and requests in sessions
+    void on_cancelled(const sip::Message& cancel, Bytes to_tag) override;
+    void cancel_call(const sip::Message& cancel, Bytes to_tag);
     [[nodiscard]] bool take_invite(const sip::Message&, RequestCall&, Bytes to_tag, const Origin&);
     [[nodiscard]] std::uint16_t judge_offer(const sip::Message&, sip::SessionKind, bool tls,
                                             Sink& headers, std::size_t& taken);

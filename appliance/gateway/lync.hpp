@@ -7,7 +7,7 @@
 //   a text's msgr= (font, colour) says nothing   SESS-43  sipmsg.c           sip/ms_text_format
 //   text/x-msmsgsinvite: a file or call, 488     SESS-43  sipe-im.c                session_text
 //   KeyboardActivity in INFO: typing             SESS-44  sipe-im.c                        here
-//   TriggeredInvite, EndPoints, isfocus, cccp    SESS-12  MS-CONFIM; sipe-conf.c        session
+//   TriggeredInvite, EndPoints, isfocus, cccp    SESS-12  MS-CONFIM; sipe-conf.c session_server
 //   ms-diagnostics(-public): why it failed       SESS-45  MS-OCER 2.2.1                    here
 //   REFER: 603; never a 6xx for who is away      SESS-12, ERR-30, ERR-35       requests, errors
 //   ;epid= in From: which device; no ;gr=        ADDR-10  MS-SIPRE; sip-transport.c        here

@@ -16,6 +16,7 @@
 #include "core/base/time.hpp"
 #include "core/run/timers.hpp"
 #include "sip/dialog.hpp"
+#include "sip/message.hpp"
 #include "sip/sdp.hpp"
 
 namespace fedgate::gateway {
@@ -32,6 +33,16 @@ constexpr Duration kPagesInstead = std::chrono::hours(1);      // SESS-5
 constexpr Duration kAckWait = std::chrono::seconds(32);        // RFC 3261 13.3.1.4: 64*T1
 constexpr std::uint32_t kSessionExpiresMin = 90;               // RFC 4028 5: seconds
 constexpr std::uint32_t kSessionExpiresMax = 86'400;
+
+constexpr Bytes kSdpType = "application/sdp";
+// SESS-41.
+constexpr sip::MethodSet kInSession{
+    sip::Method::kInvite, sip::Method::kAck,     sip::Method::kCancel, sip::Method::kBye,
+    sip::Method::kInfo,   sip::Method::kMessage, sip::Method::kUpdate, sip::Method::kOptions};
+[[nodiscard]] inline bool has_sdp(const sip::Message& message) {
+    const auto type = sip::parse_content_type(message.value(sip::HeaderName::kContentType));
+    return type && type->is("application", "sdp");
+}
 
 struct Session final : private TimerOwner {
     enum class State : std::uint8_t {
