@@ -83,17 +83,17 @@ MsrpFrame MsrpFramer::finish_head(Bytes input, Bytes end_line, std::size_t next,
 MsrpFrame MsrpFramer::read_body(Bytes input, bool head_is_read, MsrpMessage& message) {
     End end;
     const Found found = find_end(input, end);
-    const bool is_whole = found == Found::kYes;
-    const std::size_t size =
-        is_whole ? std::max(end.at, body_at_) - body_at_ : input.size() - body_at_;
+    const bool ends = found != Found::kNo;
+    const std::size_t size = ends ? std::max(end.at, body_at_) - body_at_ : input.size() - body_at_;
     // What is no whole end-line yet may become one up to its last byte.
-    const bool is_too_long = size > body_bytes_max_ + (is_whole ? 0 : pattern_size_ + 2u);
-    if (found == Found::kNo && !is_too_long) return {};
+    const bool is_too_long = size > body_bytes_max_ + (ends ? 0 : pattern_size_ + 2u);
+    if (!ends && !is_too_long) return {};
     // Again, since the bytes may have moved.
     if (!head_is_read) static_cast<void>(read_msrp_head(input.substr(0, head_size_), message));
     message.has_body = true;
-    if (found == Found::kBroken) return refuse(0, {400, "end-line", true});
+    // Before what ends it is looked at: had it come in pieces, it would have been refused by now.
     if (is_too_long) return refuse(head_size_, {413, "body too long"});
+    if (found == Found::kBroken) return refuse(0, {400, "end-line", true});
     message.flag = end.flag;
     message.body = input.substr(body_at_, size);
     reset();
@@ -103,10 +103,10 @@ MsrpFrame MsrpFramer::read_body(Bytes input, bool head_is_read, MsrpMessage& mes
 MsrpFrame MsrpFramer::skip(Bytes input) {
     End end;
     const Found found = find_end(input, end);
-    if (found == Found::kBroken) return refuse(0, {400, "end-line", true});
-    const std::size_t passed = found == Found::kYes ? end.at : scanned_;
+    const std::size_t passed = found == Found::kNo ? scanned_ : end.at;
     skipped_ += passed;
     if (skipped_ > limits::kMsrpSkippedBytes) return refuse(0, {413, "body much too long", true});
+    if (found == Found::kBroken) return refuse(0, {400, "end-line", true});
     if (found == Found::kYes) {
         reset();
         return {MsrpFrameKind::kSkipped, end.size, {}};
@@ -121,6 +121,7 @@ MsrpFramer::Found MsrpFramer::find_end(Bytes input, End& out) {
     for (std::size_t at = scanned_; (at = input.find(wanted, at)) != Bytes::npos; at += 2) {
         const Bytes behind = input.substr(at + wanted.size());
         if (!behind.empty() && !is_flag(behind[0])) continue;  // a longer id, as it may be
+        out = {at, at + wanted.size() + 3};
         if (behind.size() < 3) {
             // RFC 4975 7.1: no sender may have that in a body.
             if (behind.size() == 2 && behind[1] != '\r') return Found::kBroken;
@@ -128,7 +129,7 @@ MsrpFramer::Found MsrpFramer::find_end(Bytes input, End& out) {
             return Found::kNo;
         }
         if (behind.substr(1, 2) != "\r\n") return Found::kBroken;
-        out = {at, at + wanted.size() + 3, static_cast<MsrpFlag>(behind[0])};
+        out.flag = static_cast<MsrpFlag>(behind[0]);
         return Found::kYes;
     }
     if (input.size() >= wanted.size()) {

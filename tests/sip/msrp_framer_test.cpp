@@ -145,6 +145,28 @@ TEST(MsrpFramer, AnEndlessChunkEndsTheConnection) {
               (Texts{"413 body too long", "413 body much too long close"}));
 }
 
+// Whether its end is here already or not.
+TEST(MsrpFramer, ABodyThatIsTooLongIsRefusedBeforeItsEndLineIs) {
+    const std::string head = "Message-ID: abcd\r\nContent-Type: text/plain\r\n\r\n";
+    const auto with = [&head](std::size_t size) {
+        return msrp_request("tid1", "SEND", head) + std::string(size, 'x') +
+               "\r\n-------tid1$ \r\n";
+    };
+    const std::vector<std::pair<std::size_t, Texts>> cases{
+        {100, {"400 end-line close"}},
+        {101, {"413 body too long", "400 end-line close"}},
+        {120, {"413 body too long", "400 end-line close"}},
+        {limits::kMsrpSkippedBytes - 2, {"413 body too long", "400 end-line close"}},
+        {limits::kMsrpSkippedBytes - 1, {"413 body too long", "413 body much too long close"}}};
+    for (const auto& [size, expected] : cases) {
+        const std::string stream = with(size);
+        EXPECT_EQ(feed_msrp(stream, {}, 100), expected) << size;
+        const std::size_t first = stream.size() - std::min<std::size_t>(stream.size(), 40);
+        for (std::size_t cut = std::max<std::size_t>(1, first); cut < stream.size(); ++cut)
+            ASSERT_EQ(feed_msrp(stream, {cut}, 100), expected) << size << " " << cut;
+    }
+}
+
 TEST(MsrpFramer, AnEndlessHeaderSectionEndsTheConnection) {
     const std::string start = msrp_request("tid1", "SEND", "Message-ID: abcd\r\nX: ");
     const auto with = [&start](std::size_t size) {
