@@ -444,7 +444,7 @@ void SipTransport::write_vias() {
         return text;
     }();
     for (std::size_t index = 0; index < std::size(vias_); ++index) {
-        for (const std::size_t v6 : {0, 1}) {
+        for (std::size_t v6 = 0; v6 < std::size(vias_[index]); ++v6) {
             const SentBy& same = sent_by_[index][v6];
             const SentBy& sent_by = same.port != 0 ? same : sent_by_[index][1 - v6];
             sip::OwnVia own;

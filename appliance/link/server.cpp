@@ -580,7 +580,7 @@ void Server::on_over(Link& link) {
 
 bool Server::on_frame(Link& link, const Frame& frame) {
     if (const auto* to = std::get_if<ToPartner>(&frame)) return take_to_partner(link, *to);
-    if (const auto* request = std::get_if<Request>(&frame)) return take_request(link, *request);
+    if (const auto* request = std::get_if<Request>(&frame)) return pass_on(link, *request);
     if (const auto* answer = std::get_if<Answer>(&frame)) take_answer(link, *answer);
     if (const auto* news = std::get_if<StoreNews>(&frame)) take_store(link, news->tenure);
     link.topology.on_frame(frame);
@@ -589,7 +589,7 @@ bool Server::on_frame(Link& link, const Frame& frame) {
 
 // Who asks may have it himself, as far as is known here. It waits for who comes or goes, and never
 // for room: two who wait for each other's would do so for ever.
-bool Server::take_request(Link& asker, const Request& request) {
+bool Server::pass_on(Link& asker, const Request& request) {
     if (asker.owed.size() >= limits::kLinkOutcomes) return false;  // who asks does not listen
     if (settings_.gateways.size() < 2) {                           // there is nobody to be asked
         asker.owed.tell(refused(request.ticket));

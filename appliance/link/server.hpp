@@ -108,7 +108,7 @@ private:
     [[nodiscard]] Link* link_for(const FromPartner&);  // null: none is there
     [[nodiscard]] Link* link_for(std::uint64_t conversation);
     [[nodiscard]] Link* link_of(std::uint32_t serial);  // null: its session is over
-    [[nodiscard]] bool take_request(Link& asker, const Request&);
+    [[nodiscard]] bool pass_on(Link& asker, const Request&);
     void take_answer(const Link& owner, const Answer&);
     void join(Link&);
     void wait_for(Link&, const Link& other);
