@@ -139,7 +139,8 @@ public:
     // Nothing more goes to the partner.
     void quiet(std::size_t stanza_count, Duration time = 5s) {
         world.pass(time);
-        EXPECT_EQ(stanzas().size(), stanza_count) << stanzas().back();
+        const std::vector<std::string> all = stanzas();
+        EXPECT_EQ(all.size(), stanza_count) << (all.empty() ? "none at all" : all.back());
     }
     // Asked and approved, with one resource: the SUBSCRIBE. Two stanzas have gone.
     std::string approved(const std::string& first_document = pidf({{"desk", kOpen}})) {

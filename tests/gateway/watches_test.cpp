@@ -4,6 +4,8 @@
 #include <malloc.h>
 #include <utility>
 
+#include <gtest/gtest-spi.h>
+
 #include "appliance/gateway/watch.hpp"
 #include "tests/gateway/watch_scene.hpp"
 
@@ -1165,6 +1167,12 @@ TEST(Watches, CostLittle) {  // issue 5: 1 KiB resident each
     RecordProperty("bytes_each", static_cast<int>(each));
     std::printf("a watch: %zu + heap, in all %zu bytes\n", sizeof(Watch), each);
     EXPECT_LE(each, 1'024u);
+}
+
+// A stanza that others wait for did not go: this is told, and the tests behind it run.
+TEST(Watches, NoStanzaAtAllIsAFailureLikeOthers) {
+    WatchScene scene;
+    EXPECT_NONFATAL_FAILURE(scene.quiet(1, 1s), "none at all");
 }
 
 }  // namespace
