@@ -158,14 +158,17 @@ class Daemon(Target):
         self.process = subprocess.Popen([self.bench.build / "bin/fedgated", "-c", self.state / "fedgate.conf"],
                                         stderr=self.log)
         end = time.monotonic() + START_SECONDS
-        # Over UDP nobody says that nobody listens.
-        while not is_listening(self.address, 5060, "udp" if self.udp else "tcp"):
+        while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 why = self.tail()
                 self.__exit__()
                 raise Failed(f"fedgated did not start\n{why}")
             time.sleep(0.01)
         return self
+
+    def is_ready(self):
+        """Its gateway listens some time before its edge does. Over UDP nobody says that nobody listens."""
+        return is_listening(self.address, 5060, "udp" if self.udp else "tcp") and is_listening(self.address, 5269)
 
     def __exit__(self, *_):
         self.process.kill()
