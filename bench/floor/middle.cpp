@@ -192,7 +192,7 @@ void Middle::mark(Figures& figures) {
         from_cpu_ = thread_cpu_ns();
         from_answered_ = answered_;
         from_turns_ = turns_;
-    } else if (phase == Phase::kOver) {
+    } else if (marked_ && phase == Phase::kOver) {
         figures.cpu_ns = thread_cpu_ns() - from_cpu_;
         figures.messages = answered_ - from_answered_;
         figures.turns = turns_ - from_turns_;
