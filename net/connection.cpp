@@ -443,6 +443,9 @@ bool Connection::write(Bytes bytes, std::size_t keep_free) {
     return core_->write(bytes, keep_free);
 }
 std::size_t Connection::unsent_bytes() const { return core_->unsent(); }
+bool Connection::is_going() const {
+    return core_->state_ != Core::State::kConnecting && core_->state_ != Core::State::kOpen;
+}
 
 void Connection::start_tls_client(TlsContext& context, const std::string& server_name, Bytes alpn,
                                   DaneQuestion dane, TlsFloor floor) {

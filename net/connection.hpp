@@ -66,6 +66,8 @@ public:
     // leaves for others, less than half of the queue.
     [[nodiscard]] bool write(Bytes, std::size_t keep_free = 0);
     [[nodiscard]] std::size_t unsent_bytes() const;
+    // It takes nothing more and shows nothing more, whoever ends it: on_closed() will come.
+    [[nodiscard]] bool is_going() const;
 
     // From the next byte on, both ways. `server_name` is the SNI to send (client) and, on the
     // server side, ignored (the client's SNI picks the certificate). Anything received before and

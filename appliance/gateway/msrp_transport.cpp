@@ -56,6 +56,7 @@ std::size_t MsrpConnection::on_data(net::Connection& stream, MutableBytes input)
     std::size_t consumed = 0;
     bool begins = false;  // what is not whole has come in this call only
     while (true) {
+        if (is_going()) return input.size();  // its last session has let it go
         // Who asks and does not read the answers waits for them.
         if (stream.unsent_bytes() > unsent_bytes_to_read(is_claimed_)) {
             wait_and_offer_again();

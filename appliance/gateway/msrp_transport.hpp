@@ -59,6 +59,8 @@ public:
     // A session has it: it stays until it is closed.
     void claim();
     void close() { stream_->close(); }
+    // On its way down, by either side: what goes to it is lost, on_msrp_closed() will come.
+    [[nodiscard]] bool is_going() const { return stream_->is_going(); }
     [[nodiscard]] SocketAddress local_address() const { return stream_->local_address(); }
     [[nodiscard]] const SocketAddress& peer_address() const { return stream_->peer_address(); }
 

@@ -206,6 +206,10 @@ void Gateway::Engine::connect_msrp(SessionMsrp& msrp, const SocketAddress& addre
     if (msrp.is_secure()) name.append("/").append(server_name);  // what it shows may depend on that
     const auto known = msrp_peers_.find(name);
     MsrpConnection* connection = known != msrp_peers_.end() ? msrp_.find(known->second) : nullptr;
+    if (connection != nullptr && connection->is_going()) {
+        connection->opened_to.clear();
+        connection = nullptr;
+    }
     if (connection == nullptr) {
         connection = msrp_.connect(address, msrp.is_secure(), server_name);
         if (connection == nullptr) return lose_msrp(msrp.session);

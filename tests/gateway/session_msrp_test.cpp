@@ -558,6 +558,52 @@ TEST(SessionMsrp, AConnectionIsUsedAgain) {
     EXPECT_EQ(scene.open(), 1u);
 }
 
+// RFC 4975 5.4: not by one that is just going down, though its end takes a while.
+TEST(SessionMsrp, AConnectionThatIsGoingIsNotUsedAgain) {
+    MsrpScene scene;
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    scene.world.pass(1s);
+    scene.agent.stop_reading();  // nor does it close its side
+    scene.agent.send("no MSRP\r\n");
+    scene.world.pass(1s);
+    ASSERT_TRUE(scene.world.give(World::message("m2", "hi", "nurse")));
+    ASSERT_TRUE(scene.world.until([&] { return scene.agent.texts.size() == 2; }, 2s));
+    EXPECT_EQ(scene.agent.accepted, 2u);
+    // What was known of the new one is not forgotten with the old one.
+    scene.world.pass(10s);
+    ASSERT_TRUE(scene.world.give(World::message("m3", "hi", "friar")));
+    ASSERT_TRUE(scene.got(3));
+    EXPECT_EQ(scene.agent.accepted, 2u);
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());
+}
+
+// Nor is anybody bound to it by what came behind the last word of its last session.
+TEST(SessionMsrp, ASessionIsNotBoundToAConnectionThatIsGoing) {
+    MsrpScene scene;
+    scene.open_theirs();
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 0; };
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(scene.answer_of_call, "BYE", 2));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    const std::string accepted = scene.call(scene.usual_sdp, {}, "i2");
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         scene.in_call(accepted, "ACK", 1, {}, {}, "i2"));
+    const std::string ours = line_of(accepted, "a=path:");
+    scene.world.pass(100ms);
+    scene.agent.responses.clear();
+    scene.agent.respond(scene.agent.texts.at(0), "200 OK");
+    scene.agent.bind(ours);
+    ASSERT_TRUE(scene.world.until([&] { return scene.agent.closed == 1; }));
+    EXPECT_TRUE(scene.agent.responses.empty());
+    scene.agent.connect(scene.world.simulation.address(scene.world.node(), 2855));
+    scene.agent.bind(ours);
+    ASSERT_TRUE(scene.gets("tbind 200"));
+    scene.agent.say(ours, "one1", "hello");
+    ASSERT_TRUE(scene.told("<body>hello</body>"));
+}
+
 // SESS-25: 481 and a connection that breaks: by another session, once, and nothing is lost.
 TEST(SessionMsrp, WhatHadNoAnswerGoesByTheNextSession) {
     MsrpScene scene;
