@@ -106,7 +106,7 @@ bool MsrpSession::is_for_us(const MsrpMessage& message) const {
 
 MsrpActions MsrpSession::on_message(const MsrpMessage& message, Instant now, Sink& out) {
     content_ = {};
-    if (message.method == MsrpMethod::kNone) return on_response(message);
+    if (message.method == MsrpMethod::kNone) return on_response(message, now);
     if (state_ == MsrpState::kOver || state_ == MsrpState::kConnecting || !is_for_us(message)) {
         if (const std::uint16_t status = judge_stray(message); status != 0) {
             write_msrp_response(out, message, status);
@@ -279,7 +279,7 @@ MsrpActions MsrpSession::on_report(const MsrpMessage& report) {
     return MsrpActions::kNone;
 }
 
-MsrpActions MsrpSession::on_response(const MsrpMessage& response) {
+MsrpActions MsrpSession::on_response(const MsrpMessage& response, Instant now) {
     if (state_ == MsrpState::kOver) return MsrpActions::kNone;
     if (state_ == MsrpState::kBinding && response.transaction == Id(seed_, bind_number_).bytes()) {
         if (response.status == 200) return step(MsrpEvent::kAccepted);
@@ -288,17 +288,26 @@ MsrpActions MsrpSession::on_response(const MsrpMessage& response) {
     }
     for (std::size_t i = 0; i < unsettled_.size(); ++i) {
         Unsettled& one = unsettled_[i];
+        if (one.unanswered == 0) continue;  // its transaction is over
         if (!is_of(response.transaction, one.transaction())) continue;
         if (response.status != 200) return fail(i, response.status);
-        if (one.unanswered > 0) --one.unanswered;
-        if (one.unanswered > 0) return MsrpActions::kNone;
+        if (--one.unanswered > 0) return MsrpActions::kNone;
         one.answer_by = kNever;
         outcome_ = {one.tag, 200};
-        if (!one.wants_report) settle(i);
         const bool is_told = outcome_.tag != 0 && terms_->failure_report == MsrpFailureReport::kYes;
+        if (!one.wants_report) is_told ? keep_for_failure(i, now) : settle(i);
         return is_told ? MsrpActions::kAccepted : MsrpActions::kNone;
     }
     return MsrpActions::kNone;  // of one that was settled
+}
+
+// RFC 4975 7.1.2: a relay behind the peer may yet have to say that it has failed.
+void MsrpSession::keep_for_failure(std::size_t index, Instant now) {
+    unsettled_[index].report_by = now + terms_->failure_timeout;
+    const auto may_fail = [](const Unsettled& one) { return one.may_fail(); };
+    if (std::ranges::count_if(unsettled_, may_fail) > std::ptrdiff_t{limits::kMsrpMayFail}) {
+        unsettled_.erase(std::ranges::find_if(unsettled_, may_fail));
+    }
 }
 
 // SESS-25. CS-9: that the peer does not take what nobody asks after is no reason to end.
@@ -348,7 +357,7 @@ MsrpActions MsrpSession::on_time(Instant now) {
             if (terms_->failure_report == MsrpFailureReport::kYes) return fail(i, 408);
             one.answer_by = kNever;
         }
-        const bool is_open = one.answer_by != kNever || (one.wants_report && now < one.report_by);
+        const bool is_open = one.answer_by != kNever || now < one.report_by;
         is_open ? void(++i) : settle(i);
     }
     return MsrpActions::kNone;
@@ -376,7 +385,7 @@ MsrpSent MsrpSession::send(const MsrpOutgoing& message, Instant now, Sink& out) 
     one.unanswered = static_cast<std::uint32_t>(chunk_count(message.body.size()));
     one.answer_by = now + terms_->transaction_timeout;
     one.wants_report = message.success_report;
-    one.report_by = now + terms_->report_timeout;
+    if (one.wants_report) one.report_by = now + terms_->report_timeout;
     choose_id(message, one);
     const std::size_t before = out.size();
     write_chunks(message, one, out);
@@ -388,9 +397,14 @@ MsrpSent MsrpSession::send(const MsrpOutgoing& message, Instant now, Sink& out) 
     return MsrpSent::kSent;
 }
 
-// At the bound the oldest is given up that only a receipt, or bad news, could come for.
+// At the bound the oldest is given up that only bad news could come for, or else a receipt.
 bool MsrpSession::make_room() {
     if (unsettled_.size() < limits::kMsrpUnsettled) return true;
+    const auto may_fail = std::ranges::find_if(unsettled_, &Unsettled::may_fail);
+    if (may_fail != unsettled_.end()) {
+        unsettled_.erase(may_fail);
+        return true;
+    }
     const bool silence_is_good = terms_->failure_report != MsrpFailureReport::kYes;
     const auto oldest = std::ranges::find_if(unsettled_, [silence_is_good](const Unsettled& one) {
         return silence_is_good || one.answer_by == kNever || one.tag == 0;
@@ -402,7 +416,8 @@ bool MsrpSession::make_room() {
 
 bool MsrpSession::is_in_use(Bytes transaction) const {
     return std::ranges::any_of(unsettled_, [transaction](const Unsettled& one) {
-        return is_of(transaction, one.transaction()) || is_of(one.transaction(), transaction);
+        return one.unanswered != 0 &&
+               (is_of(transaction, one.transaction()) || is_of(one.transaction(), transaction));
     });
 }
 
@@ -454,6 +469,10 @@ bool MsrpSession::report(Bytes message_id, std::uint64_t size, Sink& out, std::u
     if (!out.overflowed()) return true;
     out.truncate(before);
     return false;
+}
+
+bool MsrpSession::awaits(std::uint64_t tag) const {
+    return std::ranges::find(unsettled_, tag, &Unsettled::tag) != unsettled_.end();
 }
 
 bool MsrpSession::take_failed(MsrpOutcome& out) {

@@ -51,7 +51,7 @@ enum class MsrpActions : std::uint8_t {  // bits
     kMessage = 2,    // content() has come, whole
     kDropped = 4,    // one that came in part comes to nothing; its sender was told, or said so
     kDelivered = 8,  // outcome(): the peer reports success (RCPT-3)
-    kFailed = 16,    // outcome(): the peer does not take it
+    kFailed = 16,    // outcome(): the peer does not take it, or it was lost behind kAccepted
     kEnd = 32,       // the session is over: BYE
     // outcome(): 200 to all its chunks. Only where all answers are asked for.
     kAccepted = 64,
@@ -81,6 +81,9 @@ struct MsrpTerms {  // settings; the texts and the memory must outlive the sessi
     Duration bind_timeout = 30s;
     Duration partial_timeout = 60s;  // from its first piece to its last
     Duration report_timeout = 300s;  // then it is not waited for any longer
+    // From the 200 on, where all answers are asked for: a relay behind the peer that has none waits
+    // for transaction_timeout before it reports that (RFC 4975 7.1.2), and so may one behind it.
+    Duration failure_timeout = 60s;
     MsrpMemory* memory = nullptr;
 };
 
@@ -145,6 +148,8 @@ public:
 
     // Messages of ours that are not known to have arrived, when it is over. False: no more.
     [[nodiscard]] bool take_failed(MsrpOutcome&);
+    // Is there an outcome to come?
+    [[nodiscard]] bool awaits(std::uint64_t tag) const;
 
     [[nodiscard]] Instant deadline() const;
     [[nodiscard]] MsrpState state() const { return state_; }
@@ -182,13 +187,16 @@ private:
         std::array<char, kSentIdBytes> id;
         bool wants_report = false;
         [[nodiscard]] Bytes transaction() const { return {id.data(), id_size}; }
+        // It was answered 200, and nobody asks but for a failure behind that.
+        [[nodiscard]] bool may_fail() const { return answer_by == kNever && !wants_report; }
     };
 
     [[nodiscard]] MsrpActions step(MsrpEvent);
     [[nodiscard]] bool is_for_us(const MsrpMessage&) const;
     [[nodiscard]] MsrpActions on_send(const MsrpMessage&, Instant, Sink&);
     [[nodiscard]] MsrpActions on_report(const MsrpMessage&);
-    [[nodiscard]] MsrpActions on_response(const MsrpMessage&);
+    [[nodiscard]] MsrpActions on_response(const MsrpMessage&, Instant);
+    void keep_for_failure(std::size_t index, Instant);
     [[nodiscard]] MsrpActions fail(std::size_t index, std::uint16_t status);
     void settle(std::size_t index);
     [[nodiscard]] MsrpActions take_chunk(const MsrpMessage&, Instant, Sink&);

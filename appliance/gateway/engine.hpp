@@ -428,7 +428,9 @@ private:
     void write_text(SessionMsrp&);
     void end_msrp_text(SessionMsrp&, std::uint16_t status, LocalFault = LocalFault::kUnreachable);
     void note_arrived(SessionMsrp&, const ClientRequest&);
-    void tell_arrived(SessionMsrp&, std::uint64_t tag, bool delivered);
+    void forget_arrived(SessionMsrp&);
+    void tell_arrived(SessionMsrp&, const sip::MsrpOutcome&);
+    void tell_failed(Bytes from_text, Bytes to_text, Bytes id, std::uint16_t status);
     void take_msrp_text(SessionMsrp&, const sip::MsrpContent&, bool failure_wanted);
     bool answer_msrp(const Origin&, const SipAnswer&);
     [[nodiscard]] bool report_receipt(Bytes name);
@@ -491,6 +493,7 @@ private:
     Slab<Incoming> incoming_;
     Slab<Asker> askers_;
     sip::MsrpMemory msrp_memory_{kMsrpPartialBytes};  // before the sessions
+    BlockPool msrp_arrived_{kMsrpArrivedBlockBytes, kMsrpArrivedBytes};
     sip::MsrpTerms msrp_terms_;
     Slab<Session> sessions_{kSessions};
     GrowingIndex<Session, &Session::by_call, &Session::next_by_call> by_call_;

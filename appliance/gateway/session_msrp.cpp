@@ -12,6 +12,7 @@
 #include "core/base/hash.hpp"
 #include "net/address.hpp"
 #include "sip/msrp_writer.hpp"
+#include "xml/stanza_error.hpp"
 
 namespace fedgate::gateway {
 namespace {
@@ -350,8 +351,10 @@ bool Gateway::Engine::on_msrp(MsrpConnection& connection, const sip::MsrpMessage
         }
         return true;
     }
-    // What is whole is given on at once, so there must be room for it before it is answered.
-    if (message.method == sip::MsrpMethod::kSend && !has_room()) {
+    // What is whole is given on at once, so there must be room for it before it is answered; and
+    // for what a REPORT says.
+    const bool is_request = message.method != sip::MsrpMethod::kNone;
+    if (is_request && !has_room()) {
         count(Counter::kLinkBackPressure);
         return false;
     }
@@ -424,7 +427,9 @@ void Gateway::Engine::on_msrp_timer(SessionMsrp& msrp) {
     if (now() >= msrp.answer_by) return end_msrp_text(msrp, 0);
     if (now() >= msrp.write_by) return lose_msrp(msrp.session);
     // Each call says one thing.
-    act(msrp, msrp.machine->on_time(now()));
+    const MsrpActions actions = msrp.machine->on_time(now());
+    forget_arrived(msrp);
+    act(msrp, actions);
 }
 
 void Gateway::Engine::arm(SessionMsrp& msrp) {
@@ -448,14 +453,14 @@ void Gateway::Engine::act(SessionMsrp& msrp, MsrpActions actions, bool failure_w
     if (sip::has(actions, MsrpActions::kDropped)) drop("message of MSRP that did not come whole");
     const bool is_of_text = msrp.text != nullptr && msrp.is_written && outcome.tag == msrp.last_tag;
     if (sip::has(actions, MsrpActions::kAccepted) && is_of_text) {
-        // RCPT-3: that is no receipt; one may follow.
-        if (msrp.text->receipt != ClientRequest::Receipt::kNone) note_arrived(msrp, *msrp.text);
+        // RCPT-3: that is no receipt; one may follow, or bad news.
+        note_arrived(msrp, *msrp.text);
         msrp.text->receipt = ClientRequest::Receipt::kNone;
         end_msrp_text(msrp, 200);
     } else if (sip::has(actions, MsrpActions::kDelivered)) {
-        is_of_text ? end_msrp_text(msrp, 200) : tell_arrived(msrp, outcome.tag, true);
+        is_of_text ? end_msrp_text(msrp, 200) : tell_arrived(msrp, outcome);
     } else if (sip::has(actions, MsrpActions::kFailed)) {
-        is_of_text ? end_msrp_text(msrp, outcome.status) : tell_arrived(msrp, outcome.tag, false);
+        is_of_text ? end_msrp_text(msrp, outcome.status) : tell_arrived(msrp, outcome);
     }
     if (is_gone()) return;
     Session& session = msrp.session;
@@ -630,29 +635,53 @@ void Gateway::Engine::end_msrp_text(SessionMsrp& msrp, std::uint16_t status, Loc
 }
 
 void Gateway::Engine::note_arrived(SessionMsrp& msrp, const ClientRequest& text) {
+    forget_arrived(msrp);
+    if (text.kind != RequestKind::kMessage || text.trial != 0) return;  // nobody to tell
     SessionMsrp::Arrived one;
     one.tag = msrp.last_tag;
-    one.names = blocks_.copy({text.from(), text.to(), text.id()});
-    if (!one.names) return drop("receipt");
+    one.names = msrp_arrived_.copy({text.from(), text.to(), text.id()});
+    if (!one.names) return drop("report");
     one.from_bytes = text.from_bytes;
     one.to_bytes = text.to_bytes;
     one.chat = text.receipt == ClientRequest::Receipt::kChat;
-    if (msrp.arrived.size() == limits::kMsrpUnsettled) msrp.arrived.erase(msrp.arrived.begin());
     msrp.arrived.push_back(std::move(one));
 }
 
-// RCPT-3, RCPT-8: success is a receipt, failure says nothing more of what was taken.
-void Gateway::Engine::tell_arrived(SessionMsrp& msrp, std::uint64_t tag, bool delivered) {
-    const auto found = std::ranges::find(msrp.arrived, tag, &SessionMsrp::Arrived::tag);
+// Those whose fate the machine has told, or waits for no longer.
+void Gateway::Engine::forget_arrived(SessionMsrp& msrp) {
+    std::erase_if(msrp.arrived, [&](const auto& one) { return !msrp.machine->awaits(one.tag); });
+    if (msrp.arrived.empty()) msrp.arrived.shrink_to_fit();
+}
+
+// RCPT-3: success is a receipt. A 200 to the text was none, so nothing is unsaid when it has failed
+// behind that (RFC 4975 7.1.2); what its reader has acknowledged does not fail any more.
+void Gateway::Engine::tell_arrived(SessionMsrp& msrp, const sip::MsrpOutcome& outcome) {
+    const auto found = std::ranges::find(msrp.arrived, outcome.tag, &SessionMsrp::Arrived::tag);
     if (found == msrp.arrived.end()) return drop("report");
     const SessionMsrp::Arrived one = std::move(*found);
-    msrp.arrived.erase(found);
-    if (msrp.arrived.empty()) msrp.arrived.shrink_to_fit();
-    if (!delivered) return drop("report");
+    forget_arrived(msrp);
     const Bytes names = one.names.bytes();
     const std::size_t both = std::size_t{one.from_bytes} + one.to_bytes;
-    tell_received(names.substr(0, one.from_bytes), names.substr(one.from_bytes, one.to_bytes),
-                  names.substr(both), one.chat);
+    const Bytes from = names.substr(0, one.from_bytes);
+    const Bytes to = names.substr(one.from_bytes, one.to_bytes);
+    if (outcome.status != 200) return tell_failed(from, to, names.substr(both), outcome.status);
+    tell_received(from, to, names.substr(both), one.chat);
+}
+
+void Gateway::Engine::tell_failed(Bytes from_text, Bytes to_text, Bytes id, std::uint16_t status) {
+    Address from;
+    Address to;
+    FEDGATE_CHECK(read_jid(from_text, from));  // they were read when the message came
+    FEDGATE_CHECK(read_jid(to_text, to));
+    const ErrorKind kind = stanza_error_of_status(status);
+    xml::StanzaError error;
+    error.condition = kind.condition;
+    error.type = kind.type;
+    error.by = to.domain_ascii;
+    Sink stanza{MutableBytes(stanza_memory_)};
+    xml::write_stanza_error(stanza, xml::StanzaKind::kMessage, to_text, from_text, id, error);
+    FEDGATE_CHECK(!stanza.overflowed());
+    give(0, to.domain_ascii, from.domain_ascii, stanza.written());
 }
 
 // The time to drain is over: what is on its way may or may not have arrived.

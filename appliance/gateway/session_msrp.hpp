@@ -31,6 +31,10 @@ constexpr std::uint16_t kMsrpPort = 2'855;  // RFC 4975 15.4: of a URI without o
 constexpr std::size_t kMsrpGiven = 128;
 // What has come in part, of all sessions of a shard. At the bound: 413.
 constexpr std::size_t kMsrpPartialBytes = 32 << 20;
+// Names of texts that were answered 200, of all sessions of a shard: beyond that nobody is told of
+// a receipt or a failure that follows.
+constexpr std::size_t kMsrpArrivedBytes = 64 << 20;
+constexpr std::size_t kMsrpArrivedBlockBytes = 64 << 10;  // of one text
 // A text of ours that its connection has no room for. Then the session ends.
 constexpr Duration kMsrpRoomWait = std::chrono::seconds(30);
 // A session that ends waits so long for the answer to what it has sent: the BYE goes another way
@@ -40,7 +44,7 @@ constexpr Duration kMsrpAnswerWait = std::chrono::seconds(2);
 constexpr std::size_t kMsrpKeptForAnswers = kMsrpReadAnswerBytes + limits::kMsrpAnswerBytes;
 
 struct SessionMsrp final : private TimerOwner, private net::ResolverOwner {
-    // A text of ours that has arrived, and whose receipt is waited for (RCPT-3).
+    // A text of ours that was answered 200: a receipt (RCPT-3), or a failure, may yet come.
     struct Arrived {
         std::uint64_t tag = 0;
         Block names;  // `from`, `to` and `id` of its stanza
@@ -110,7 +114,7 @@ struct SessionMsrp final : private TimerOwner, private net::ResolverOwner {
     Instant write_by = kNever;      // where it has no room
     std::uint64_t last_tag = 0;
     std::uint32_t last_given = 0;
-    std::vector<Arrived> arrived;  // at most limits::kMsrpUnsettled: the oldest gives way
+    std::vector<Arrived> arrived;  // that the machine awaits: limits::kMsrpUnsettled at most
     std::vector<Given> given;
 
 private:

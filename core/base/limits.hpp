@@ -56,9 +56,12 @@ constexpr std::size_t kMsrpContentTypeBytes = 255;
 constexpr std::size_t kMsrpChunkBytes = 2'048;
 // sip: of one MSRP session: messages that came in part, pieces of one with gaps between them (at
 // either bound: 413), and messages of ours whose fate is not known (at the bound: back-pressure).
+// Of those, that were answered 200 and of which nobody asks but for a failure behind that: the
+// oldest gives way.
 constexpr std::size_t kMsrpPartials = 4;
 constexpr std::size_t kMsrpPieces = 8;
 constexpr std::size_t kMsrpUnsettled = 32;
+constexpr std::size_t kMsrpMayFail = 8;
 // sip: room for the answer to any MSRP request.
 constexpr std::size_t kMsrpAnswerBytes = kMsrpHeaderBytes + 256;
 

@@ -401,14 +401,76 @@ TEST(SessionMsrp, AReportIsAReceipt) {
     scene.agent.report(scene.agent.texts.at(2), "200 OK");
     ASSERT_TRUE(scene.told("id='m3'/>"));
     EXPECT_EQ(scene.world.count(Counter::kMessagesX2sDelivered), 3u);
-    // RCPT-8: bad news of what has arrived is none.
-    scene.agent.answer = [](const sip::MsrpMessage&) { return 200; };
-    scene.write("m4", "fourth", kAsksReceipt);
+}
+
+// RFC 4975 7.1.2, RCPT-8: a relay behind the peer has lost what the peer has taken. Its sender is
+// told, once, if it is news to him: not where its reader has acknowledged it, nor a minute later.
+TEST(SessionMsrp, AFailureBehindThe200IsTold) {
+    MsrpScene scene;
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.world.count(Counter::kMessagesX2sDelivered), 1u);
+    scene.agent.report(scene.agent.texts.at(0), "408 Gone");
+    scene.agent.report(scene.agent.texts.at(0), "408 Gone");
+    ASSERT_TRUE(scene.told("id='m1'"));
+    scene.world.pass(1s);
+    ASSERT_EQ(scene.world.edge().stanzas.size(), 1u);
+    const std::string error = scene.world.edge().stanzas.back();
+    EXPECT_TRUE(has(error, "<message"));
+    EXPECT_TRUE(has(error, "type='error'"));
+    EXPECT_TRUE(has(error, "from='romeo@sip.example'"));
+    EXPECT_TRUE(has(error, "to='juliet@xmpp.example/balcony'"));
+    EXPECT_TRUE(has(error, "<remote-server-timeout"));
+    EXPECT_EQ(scene.open(), 1u);  // SESS-25 is of answers
+    // Who waits for a receipt has none yet.
+    scene.write("m2", "again", kAsksReceipt);
+    ASSERT_TRUE(scene.got(2));
+    scene.world.pass(1s);
+    scene.agent.report(scene.agent.texts.at(1), "403 No");
+    ASSERT_TRUE(scene.told("id='m2'"));
+    EXPECT_TRUE(has(scene.world.edge().stanzas.back(), "<forbidden"));
+    // A receipt is not unsaid.
+    scene.write("m3", "third", kAsksReceipt);
+    ASSERT_TRUE(scene.got(3));
+    scene.world.pass(1s);
+    scene.agent.report(scene.agent.texts.at(2), "200 OK");
+    ASSERT_TRUE(scene.told("<received xmlns='urn:xmpp:receipts' id='m3'/>"));
+    scene.agent.report(scene.agent.texts.at(2), "408 Gone");
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 3u);
+    // What was not asked for makes no receipt.
+    scene.write("m4", "fourth");
     ASSERT_TRUE(scene.got(4));
     scene.world.pass(1s);
-    scene.agent.report(scene.agent.texts.at(3), "408 Gone");
+    scene.agent.report(scene.agent.texts.at(3), "200 OK");
+    scene.write("m5", "fifth");
+    ASSERT_TRUE(scene.got(5));
+    scene.world.pass(61s);
+    scene.agent.report(scene.agent.texts.at(4), "408 Gone");
     scene.world.pass(1s);
-    EXPECT_FALSE(scene.tells("m4"));
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 3u);
+    // Without room at the edge it waits, and is not lost.
+    scene.write("m6", "sixth");
+    ASSERT_TRUE(scene.got(6));
+    scene.world.pass(1s);
+    scene.world.edge().refuse = 5;
+    scene.agent.report(scene.agent.texts.at(5), "408 Gone");
+    ASSERT_TRUE(scene.told("id='m6'"));
+}
+
+// Of those that may yet fail a session knows the last, and their memory goes.
+TEST(SessionMsrp, WhatMayFailIsBounded) {
+    MsrpScene scene;
+    for (std::size_t i = 0; i <= limits::kMsrpMayFail; ++i) {
+        scene.write("m" + std::to_string(i), "hello " + std::to_string(i));
+        ASSERT_TRUE(scene.got(i + 1));
+    }
+    scene.world.pass(1s);
+    for (const auto& text : scene.agent.texts) scene.agent.report(text, "408 Gone");
+    scene.world.pass(1s);
+    EXPECT_EQ(scene.world.edge().stanzas.size(), limits::kMsrpMayFail);
+    EXPECT_FALSE(scene.tells("id='m0'"));
 }
 
 // RCPT-2, RCPT-4: who asks is told once its reader says so.

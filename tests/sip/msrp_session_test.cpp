@@ -590,7 +590,7 @@ TEST(MsrpSession, EachChunkIsAnswered) {
     EXPECT_EQ(world.session->deadline(), kStart + 30s);
     EXPECT_EQ(world.feed(msrp_answer("longer", "413")), A::kNone);
     EXPECT_EQ(world.feed(msrp_answer("long.2", "200 OK")), A::kAccepted);
-    EXPECT_EQ(world.session->deadline(), kNever);
+    EXPECT_EQ(world.session->deadline(), kStart + 60s);  // a REPORT may follow
     EXPECT_EQ(
         world.send({.tag = 6, .transaction = "long", .content_type = "text/plain", .body = body}),
         MsrpSent::kSent);
@@ -737,6 +737,78 @@ TEST(MsrpSession, OneMoreThanTheBoundWaits) {
         EXPECT_EQ(silent.send({.tag = 1, .content_type = "text/plain", .body = "x"}),
                   MsrpSent::kSent);
     }
+}
+
+// RFC 4975 7.1.2: what the peer has taken, a relay behind it may have lost.
+TEST(MsrpSession, AfterA200AReportMaySayThatItFailed) {
+    World world;
+    world.bind();
+    std::vector<std::string> ids;
+    const auto sent = [&](std::uint64_t tag) {
+        const std::string name = "text" + std::to_string(tag);
+        EXPECT_EQ(world.send({.tag = tag,
+                              .transaction = name,
+                              .content_type = "text/plain",
+                              .body = "0123456789"}),
+                  MsrpSent::kSent);
+        static_cast<void>(world.take_written());
+        ids.push_back(world.last_message_id);
+        EXPECT_EQ(world.feed(msrp_answer(name, "200 OK")), A::kAccepted);
+        EXPECT_EQ(world.feed(msrp_answer(name, "200 OK")), A::kNone);  // once
+        return world.last_message_id;
+    };
+    const std::string first = sent(1);
+    EXPECT_TRUE(world.session->awaits(1));
+    EXPECT_EQ(world.feed(msrp_answer("text1", "481 x")), A::kNone);
+    EXPECT_EQ(world.feed(report_of(first, "1-10/10", "000 408 late")), A::kFailed);
+    EXPECT_EQ(world.session->outcome().tag, 1u);
+    EXPECT_EQ(world.session->outcome().status, 408);
+    EXPECT_FALSE(world.session->awaits(1));
+    EXPECT_EQ(world.feed(report_of(first, "1-10/10", "000 408 late")), A::kNone);  // once
+    // One that arrived fails no more, asked or not.
+    const std::string second = sent(2);
+    EXPECT_EQ(world.feed(report_of(second, "1-10/10", "000 200 OK")), A::kNone);
+    EXPECT_EQ(world.feed(report_of(second, "1-10/10", "000 408 late")), A::kNone);
+    EXPECT_EQ(world.session->deadline(), kNever);
+    // Not for ever, and not for ever more of them.
+    for (std::uint64_t i = 0; i <= limits::kMsrpMayFail; ++i) sent(10 + i);
+    EXPECT_FALSE(world.session->awaits(10));
+    EXPECT_TRUE(world.session->awaits(11));
+    EXPECT_EQ(world.session->deadline(), kStart + 60s);
+    EXPECT_EQ(world.session->on_time(kStart + 59s), A::kNone);
+    EXPECT_TRUE(world.session->awaits(11));
+    EXPECT_EQ(world.session->on_time(kStart + 60s), A::kNone);
+    EXPECT_FALSE(world.session->awaits(11));
+    EXPECT_EQ(world.session->deadline(), kNever);
+    EXPECT_EQ(world.feed(report_of(ids.back(), "1-10/10", "000 408 late")), A::kNone);
+    // What is over does not make them fail.
+    sent(30);
+    static_cast<void>(world.session->on_lost());
+    MsrpOutcome lost;
+    EXPECT_FALSE(world.session->take_failed(lost));
+}
+
+// What has been answered gives way to what has not, and before what is to be receipted.
+TEST(MsrpSession, WhatMayFailTakesNoPlaceThatIsNeeded) {
+    World world;
+    world.bind();
+    const auto send = [&](std::uint64_t tag, const std::string& name, bool wanted) {
+        return world.send({.tag = tag,
+                           .transaction = name,
+                           .content_type = "text/plain",
+                           .body = "x",
+                           .success_report = wanted});
+    };
+    for (std::size_t i = 1; i <= limits::kMsrpUnsettled; ++i) {
+        const std::string name = "text" + std::to_string(i);
+        EXPECT_EQ(send(i, name, i != 2), MsrpSent::kSent);
+        EXPECT_EQ(world.feed(msrp_answer(name, "200 OK")), A::kAccepted);
+    }
+    EXPECT_EQ(send(100, "more1", true), MsrpSent::kSent);
+    EXPECT_TRUE(world.session->awaits(1));
+    EXPECT_FALSE(world.session->awaits(2));
+    EXPECT_EQ(send(101, "more2", true), MsrpSent::kSent);
+    EXPECT_FALSE(world.session->awaits(1));
 }
 
 TEST(MsrpSession, AnIdleOneIsSmall) { EXPECT_LE(sizeof(MsrpSession), 512u); }
