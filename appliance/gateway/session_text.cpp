@@ -55,7 +55,8 @@ Gateway::Engine::Way Gateway::Engine::find_way(Conversation& conversation,
         return is_ready(*session) ? Way::kReady : Way::kLater;
     }
     if (now() < conversation.pages_until || first.kind == RequestKind::kInfo) return Way::kReady;
-    if (!invite(conversation, first, fault)) return Way::kNone;
+    fault = LocalFault::kDraining;
+    if (given_up_ || !invite(conversation, first, fault)) return Way::kNone;
     return session_of(conversation) != nullptr ? Way::kLater : Way::kAgain;
 }
 
