@@ -75,9 +75,12 @@ std::size_t MsrpConnection::on_data(net::Connection& stream, MutableBytes input)
                 return consumed;
             case sip::MsrpFrameKind::kSkipped: break;
             case sip::MsrpFrameKind::kMessage:
-                if (transport_.user_.on_msrp(*this, transport_.message_)) break;
-                wait_and_offer_again();
-                return consumed;
+                if (!transport_.user_.on_msrp(*this, transport_.message_)) {
+                    wait_and_offer_again();
+                    return consumed;
+                }
+                again_after_ = kMsrpRetryTaking;
+                break;
             case sip::MsrpFrameKind::kRefused:
                 transport_.stats_.add(Counter::kMsrpBad);
                 transport_.user_.on_msrp_refused(*this, transport_.message_, frame.fault);
@@ -93,7 +96,8 @@ std::size_t MsrpConnection::on_data(net::Connection& stream, MutableBytes input)
 void MsrpConnection::wait_and_offer_again() {
     stream_->pause_input();
     unfinished_.cancel();
-    transport_.loop_.timers().arm(again_, transport_.loop_.now() + kMsrpRetryTaking);
+    transport_.loop_.timers().arm(again_, transport_.loop_.now() + again_after_);
+    again_after_ = std::min(2 * again_after_, kMsrpRetryTakingMax);
 }
 
 void MsrpConnection::on_writable(net::Connection&) { transport_.user_.on_msrp_writable(*this); }

@@ -37,7 +37,9 @@ constexpr Duration kMsrpConnectTimeout = std::chrono::seconds(5);  // TCP, and T
 constexpr Duration kMsrpUnclaimedTime = std::chrono::seconds(10);  // for the first request
 constexpr Duration kMsrpMessageTime = std::chrono::seconds(60);  // from its first byte to its last
 constexpr Duration kMsrpUnreadTime = std::chrono::seconds(10);   // answers that nobody reads
-constexpr Duration kMsrpRetryTaking = std::chrono::milliseconds(2);  // back-pressure: offered again
+// Back-pressure: offered again, each time after twice as long. All connections of a shard may wait.
+constexpr Duration kMsrpRetryTaking = std::chrono::milliseconds(2);
+constexpr Duration kMsrpRetryTakingMax = std::chrono::milliseconds(64);
 
 class MsrpConnection final : public net::ConnectionOwner, private TimerOwner {
 public:
@@ -87,8 +89,9 @@ private:
     std::unique_ptr<net::Connection> stream_;
     std::string server_name_;
     sip::MsrpFramer framer_;
-    Timer watch_;       // set-up, then a first request
-    Timer again_;       // a message was not taken
+    Timer watch_;  // set-up, then a first request
+    Timer again_;  // a message was not taken
+    Duration again_after_ = kMsrpRetryTaking;
     Timer unfinished_;  // the beginning of a message is here, its end is not
     bool is_in_;
     bool tls_;

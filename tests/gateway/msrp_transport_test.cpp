@@ -114,6 +114,24 @@ TEST_P(MsrpOnBothLoops, WhatIsNotTakenComesAgain) {
     EXPECT_EQ(theirs.refusals, 0);
 }
 
+TEST_P(MsrpOnBothLoops, WhatIsNotTakenComesAgainMoreAndMoreSeldom) {
+    MsrpSide ours(world.loop()), theirs(world.loop());
+    connect(ours, theirs);
+    theirs.refusals = 8;
+    const Instant begin = world.loop().now();
+    ASSERT_TRUE(ours.mine()->write(msrp_send("tid1", "abcd", "1-3/3", "one")));
+    ASSERT_TRUE(world.run([&] { return theirs.came == "one "; }));
+    // 2, 4, 8, 16, 32, and then all the same.
+    EXPECT_GE(world.loop().now() - begin, 62ms + 3 * kMsrpRetryTakingMax);
+    if (!GetParam()) return;  // the kernel's time is others', too
+    EXPECT_LE(world.loop().now() - begin, 62ms + 4 * kMsrpRetryTakingMax);
+    theirs.refusals = 1;
+    const Instant again = world.loop().now();
+    ASSERT_TRUE(ours.mine()->write(msrp_send("tid2", "abcd", "1-3/3", "two")));
+    ASSERT_TRUE(world.run([&] { return theirs.came == "one two "; }));
+    EXPECT_LT(world.loop().now() - again, kMsrpRetryTakingMax / 2);
+}
+
 TEST_P(MsrpOnBothLoops, WhatIsRefusedIsAnsweredAndWhatIsNoMsrpEndsIt) {  // SESS-23
     MsrpSide ours(world.loop()), theirs(world.loop());
     connect(ours, theirs);
