@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "appliance/gateway/presence_host.hpp"
 #include "sip/msrp_writer.hpp"
 #include "tests/gateway/session_scene.hpp"
 #include "tests/net/certificates.hpp"
@@ -514,11 +515,16 @@ TEST(SessionMsrp, AReceiptIsAReport) {
     EXPECT_TRUE(has(stanza, "<request xmlns='urn:xmpp:receipts'/>"));
     scene.world.pass(1s);
     EXPECT_TRUE(scene.agent.reports.empty());
-    const std::size_t id = stanza.find(" id='") + 5;
-    ASSERT_TRUE(scene.world.give(
-        "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' id='r1'><received "
-        "xmlns='urn:xmpp:receipts' id='" +
-        stanza.substr(id, stanza.find('\'', id) - id) + "'/></message>"));
+    const auto gives = [&](const std::string& what) {
+        const std::size_t id = stanza.find(" id='") + 5;
+        ASSERT_TRUE(scene.world.give(
+            "<message from='juliet@xmpp.example/balcony' to='romeo@sip.example' id='r1'>" + what +
+            " id='" + stanza.substr(id, stanza.find('\'', id) - id) + "'/></message>"));
+    };
+    gives("<displayed xmlns='urn:xmpp:chat-markers:0'");  // was not asked for
+    scene.world.pass(1s);
+    EXPECT_TRUE(scene.agent.reports.empty());
+    gives("<received xmlns='urn:xmpp:receipts'");
     ASSERT_TRUE(scene.world.until([&] { return !scene.agent.reports.empty(); }));
     EXPECT_EQ(scene.agent.reports.at(0).report, 200);
     EXPECT_EQ(scene.agent.reports.at(0).message_id, "one=1");
@@ -1001,6 +1007,102 @@ TEST(SessionMsrp, AnAnswerThatIsSlowerThanTheByeCounts) {
     EXPECT_EQ(scene.requests("INVITE").size(), 1u);
 }
 
+// So it is where the BYE is ours.
+TEST(SessionMsrp, AnAnswerThatIsSlowerThanOurByeCounts) {
+    MsrpScene scene;
+    const std::string accepted =
+        scene.call(scene.usual_sdp, "Supported: timer\r\nSession-Expires: 90\r\n");
+    scene.acknowledge(accepted);
+    scene.agent.connect(scene.world.simulation.address(scene.world.node(), 2855));
+    scene.agent.bind(line_of(accepted, "a=path:"));
+    ASSERT_TRUE(scene.gets("tbind 200"));
+    scene.world.pass(85s);
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 0; };
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    ASSERT_TRUE(scene.sent("BYE"));  // nobody has refreshed it
+    scene.world.pass(1s);
+    scene.agent.respond(scene.agent.texts.at(0), "200 OK");
+    scene.world.pass(10s);
+    EXPECT_TRUE(scene.requests("INVITE").empty());
+    EXPECT_EQ(scene.agent.texts.size(), 1u);
+    EXPECT_EQ(scene.open(), 0u);
+    EXPECT_EQ(scene.world.count(Counter::kMessagesX2sDelivered), 1u);
+}
+
+// Nor later than need be: it breaks, and with it the hope of a 200.
+TEST(SessionMsrp, WhatASessionThatEndsHasSentGoesByTheNextWhenItBreaks) {
+    MsrpScene scene;
+    scene.open_theirs();
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 0; };
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(scene.answer_of_call, "BYE", 2));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 200; };
+    scene.agent.hang_up();
+    ASSERT_TRUE(
+        scene.world.until([&] { return scene.agent.texts.size() == 2; }, kMsrpAnswerWait / 2));
+    EXPECT_EQ(scene.agent.texts.at(1).body, "hello");
+    scene.world.pass(10s);
+    EXPECT_EQ(scene.open(), 1u);
+    EXPECT_TRUE(scene.world.edge().stanzas.empty());
+}
+
+// Where the edge has no room a text of theirs is held, and a 200 behind it is not read: its time is
+// over all the same.
+TEST(SessionMsrp, AnAnswerBehindAHeldTextIsWaitedForNoLonger) {
+    MsrpScene scene(kLongTexts);
+    const std::string ours = scene.open_theirs();
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 0; };
+    scene.write("m1", "hello");
+    ASSERT_TRUE(scene.got(1));
+    scene.world.edge().refuse = 1'000'000;
+    for (std::size_t i = 0; i * 900'000 < kOutboxBytes; ++i) {
+        const std::string id = "n" + std::to_string(1'000 + i);
+        scene.agent.say(ours, id, std::string(900'000, 'x'));
+        ASSERT_TRUE(scene.gets("t" + id + " 200"));
+    }
+    scene.agent.say(ours, "held1", "held");
+    scene.agent.respond(scene.agent.texts.at(0), "200 OK");
+    scene.world.pass(1s);
+    EXPECT_FALSE(scene.answered("theld1 200"));
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(scene.answer_of_call, "BYE", 2));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    scene.world.pass(kMsrpAnswerWait / 2);
+    EXPECT_EQ(scene.agent.texts.size(), 1u);
+    scene.agent.answer = [](const sip::MsrpMessage&) { return 200; };
+    ASSERT_TRUE(scene.world.until([&] { return scene.agent.texts.size() == 2; }, kMsrpAnswerWait));
+    EXPECT_EQ(scene.agent.texts.at(1).body, "hello");
+    // Nobody takes what was held any more, and its sender hears of it.
+    scene.world.edge().refuse = 0;
+    ASSERT_TRUE(scene.gets("theld1 481") || scene.agent.closed == 1);
+}
+
+// IM-50: a session of MSRP takes plain text only, whatever its user has asked for outside it.
+TEST(SessionMsrp, AFailureIsToldInPlainText) {
+    MsrpScene scene;
+    scene.open_theirs();
+    const std::string text =
+        "From: <im:romeo@sip.example>\r\nTo: <im:juliet@xmpp.example>\r\n"
+        "DateTime: 2020-09-13T12:26:40Z\r\nNS: imdn <urn:ietf:params:imdn>\r\n"
+        "imdn.Message-ID: 34jk324j\r\nimdn.Disposition-Notification: positive-delivery, "
+        "negative-delivery\r\n\r\nContent-Type: text/plain\r\n\r\nhello";
+    scene.peer->send_tcp(scene.world.sip_address(),
+                         World::request("p1", text, "Content-Type: message/cpim\r\n"));
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 200 "));
+    const std::string stanza = scene.world.edge().stanzas.back();
+    const std::size_t id = stanza.find(" id='") + 5;
+    ASSERT_TRUE(scene.world.give(
+        "<message type='error' from='juliet@xmpp.example' to='romeo@sip.example' id='" +
+        stanza.substr(id, stanza.find('\'', id) - id) +
+        "'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        "</error></message>"));
+    ASSERT_TRUE(scene.got(1));
+    EXPECT_TRUE(scene.agent.texts.at(0).type.starts_with("text/plain"));
+    EXPECT_TRUE(has(scene.agent.texts.at(0).body, "could not be delivered: item-not-found"));
+}
+
 // What failed when its session was over is told by a text (IM-50).
 TEST(SessionMsrp, AFailureBehindTheEndIsTold) {
     for (const bool in_doubt : {false, true}) {
@@ -1017,6 +1119,23 @@ TEST(SessionMsrp, AFailureBehindTheEndIsTold) {
                                           false});
         ASSERT_TRUE(scene.sent("MESSAGE") || scene.got(1)) << in_doubt;
     }
+}
+
+// Nor can MSRP say it any more while our BYE has no answer.
+TEST(SessionMsrp, AFailureWhileTheSessionEndsIsTold) {
+    MsrpScene scene;
+    const std::string ours = scene.open_theirs();
+    scene.world.edge().at_once = false;
+    scene.agent.say(ours, "one1", "hello");
+    ASSERT_TRUE(scene.gets("tone1 200"));
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    ASSERT_TRUE(scene.world.give(state_stanza("gone")));
+    ASSERT_TRUE(scene.sent("BYE"));
+    scene.world.gateway().on_outcome(
+        {scene.world.edge().tickets.at(0), link::Fate::kFailed, link::Fault::kUnreachable, false});
+    ASSERT_TRUE(scene.sent("MESSAGE"));
+    EXPECT_TRUE(has(scene.requests("MESSAGE").at(0), "could not be delivered"));
+    EXPECT_TRUE(scene.agent.reports.empty());
 }
 
 // The process ends while texts wait for a session that is not bound: their senders are told.
