@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/base/limits.hpp"
+#include "sip/chars.hpp"
 
 namespace fedgate::sip {
 namespace {
@@ -19,6 +20,10 @@ bool refreshes_target(Method method) {
 bool fits(std::size_t before, Bytes target) {
     return before + target.size() + Bytes("<>").size() <= limits::kSipDialogBytes;
 }
+
+// What stands before each part, in their order, and behind the last.
+constexpr std::array<Bytes, 5> kBefore{"From: <", ">;tag=", "\r\nTo: <", ">;tag=", "\r\nCall-ID: "};
+constexpr Bytes kBehind = "\r\nCSeq: ";
 
 bool is_sips(Bytes uri) { return equal_ignoring_case(uri.substr(0, 5), "sips:"); }
 
@@ -84,7 +89,7 @@ Result<Dialog> Dialog::from_response(const RequestHead& sent, const Message& res
     }
     Dialog dialog;
     const auto kept =
-        dialog.keep({sent.call_id, sent.from.tag, to.tag, sent.from.uri, sent.to.uri});
+        dialog.keep({sent.from.uri, sent.from.tag, sent.to.uri, to.tag, sent.call_id});
     if (!kept) return Failure{kept.error()};
     // A provisional response of an old peer may lack a Contact.
     const auto contact = parse_target(response);
@@ -103,7 +108,7 @@ Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
     FEDGATE_TRY(contact, parse_target(request));
     Dialog dialog;
     const auto kept = dialog.keep(
-        {request.call_id, local_tag, request.from.tag, request.to.uri.text, request.from.uri.text});
+        {request.to.uri.text, local_tag, request.from.uri.text, request.from.tag, request.call_id});
     if (!kept) return Failure{kept.error()};
     const auto way = dialog.keep_way(request, Order::kAsIs, contact.uri.text);
     if (!way) return Failure{way.error()};
@@ -147,9 +152,8 @@ Result<Dialog> Dialog::restore(Bytes saved) {
     if (!local || !remote) return failure(Errc::kMalformed, "dialog");
     const Bytes flags = numbers.substr(second + 1);
     Dialog dialog;
-    std::array<Bytes, kParts> parts;
-    std::copy_n(lines.begin() + 1, kParts, parts.begin());
-    if (const auto kept = dialog.keep(parts); !kept) return Failure{kept.error()};
+    const auto kept = dialog.keep({lines[4], lines[2], lines[5], lines[3], lines[1]});
+    if (!kept) return Failure{kept.error()};
     Routes routes;
     const Bytes route = lines[1 + kParts];
     if (!route.empty()) {
@@ -214,29 +218,43 @@ void Dialog::fill_ack(RequestHead& head, std::uint32_t cseq) const {
 void Dialog::note_cseq(std::uint32_t cseq) { local_cseq_ = std::max(local_cseq_, cseq); }
 
 Bytes Dialog::next_hop() const {
-    return second_at_ == 0 ? remote_target() : bracketed(Bytes(text_).substr(ends_.back()));
+    return second_at_ == 0 ? remote_target() : bracketed(Bytes(text_).substr(way_at()));
 }
 
-Bytes Dialog::remote_target() const { return bracketed(Bytes(text_).substr(target_at_)); }
+// The last of the text, in <>.
+Bytes Dialog::remote_target() const {
+    const std::size_t begin = target_at_ + 1u;
+    return {text_.data() + begin, text_.size() - begin - 1};
+}
 
 Bytes Dialog::route_set() const {
     if (second_at_ == 0) return {};
-    return Bytes(text_).substr(ends_.back(), target_at_ - ends_.back() - Bytes(", ").size());
+    return Bytes(text_).substr(way_at(), target_at_ - way_at() - Bytes(", ").size());
 }
 
 Bytes Dialog::part(Part which) const {
-    const std::size_t begin = which == 0 ? 0 : ends_[which - 1u];
+    const std::size_t before = which == 0 ? 0 : ends_[which - 1u];
+    const std::size_t begin = before + kBefore[which].size();
+    if (begin > ends_[which]) return {};  // RFC 2543: no tag
     return Bytes(text_).substr(begin, ends_[which] - begin);
 }
 
+std::size_t Dialog::way_at() const { return ends_.back() + kBehind.size(); }
+
 Result<void> Dialog::keep(const std::array<Bytes, kParts>& parts) {
-    std::size_t size = 0;
-    for (const Bytes one : parts) size += one.size();
+    static_assert(kBefore.size() == kParts);
+    std::size_t size = kBehind.size();
+    for (std::size_t i = 0; i < kParts; ++i) {
+        if (chars::may_end_line(parts[i])) return failure(Errc::kMalformed, "dialog");
+        size += kBefore[i].size() + parts[i].size();
+    }
     if (size > limits::kSipDialogBytes) return failure(Errc::kLimit, "dialog");
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-        text_.append(parts[i]);
+    for (std::size_t i = 0; i < kParts; ++i) {
+        const bool no_tag = (i == kLocalTag || i == kRemoteTag) && parts[i].empty();
+        text_.append(no_tag ? Bytes(">") : kBefore[i]).append(parts[i]);
         ends_[i] = static_cast<std::uint16_t>(text_.size());
     }
+    text_.append(kBehind);
     return {};
 }
 
@@ -263,7 +281,7 @@ Result<void> Dialog::keep_way(const Routes& routes, Bytes target) {
         second = way.size();
         strict = !find_parameter(route.uri.params, "lr");
     }
-    const std::size_t begin = ends_.back();
+    const std::size_t begin = way_at();
     if (!fits(begin + way.size(), target)) return failure(Errc::kLimit, "dialog");
     text_.replace(begin, Bytes::npos, way);
     second_at_ = static_cast<std::uint16_t>(second == 0 ? 0 : begin + second);
@@ -287,9 +305,7 @@ void Dialog::fill(Method method, std::uint32_t cseq, RequestHead& head) const {
     // end of the route.
     head.uri = strict_ ? next_hop() : remote_target();
     head.route = strict_ ? Bytes(text_).substr(second_at_) : route_set();
-    head.from = {{}, local_uri(), local_tag()};
-    head.to = {{}, remote_uri(), remote_tag()};
-    head.call_id = call_id();
+    head.dialog_lines = Bytes(text_).substr(0, way_at());
     head.cseq = cseq;
 }
 

@@ -9,7 +9,7 @@
 //     a request of ours:   dialog.next_request(Method::kBye, head)   fills all of head but Via
 //
 // Owner: a slab; its handle is in a KeyIndex under key(). An object is 64 bytes and one text (some
-// 250 bytes), which changes with the remote target; views are valid until then.
+// 300 bytes), which changes with the remote target; views are valid until then.
 #pragma once
 
 #include <array>
@@ -45,10 +45,15 @@ public:
     // A request in this dialog. 0: it is in order, and what it changes is taken over. 500: its CSeq
     // is not above the last one (SIP-22; gaps are fine). 400, 513: its Contact.
     [[nodiscard]] std::uint16_t on_request(const Message&);
-    // Of a request whose taking may have to wait, so that on_request() follows when it is taken.
+    // Of a request whose taking may have to wait, so that on_text() follows when it is taken.
     // RFC 3261 12.2.2: one with the number of the one before may be of another method.
     [[nodiscard]] bool in_order(const Message& request) const {
         return !has_remote_cseq_ || request.cseq.number >= remote_cseq_;
+    }
+    // The same of one that in_order() let pass and that has no Contact: a MESSAGE, an INFO.
+    void on_text(const Message& request) {
+        remote_cseq_ = request.cseq.number;
+        has_remote_cseq_ = true;
     }
     // A final response to a request of ours in this dialog. False: it ends the dialog (RFC 3261
     // 12.2.1.2; a transaction without a response does too).
@@ -56,8 +61,8 @@ public:
     // The 2xx to the INVITE of an early dialog: RFC 3261 13.2.2.4.
     [[nodiscard]] Result<void> confirm(const Message& response);
 
-    // The next request, but for ACK and CANCEL. False: the CSeq numbers are used up, as good as a
-    // dead dialog.
+    // The next request, but for ACK and CANCEL: head.dialog_lines stand for From, To and Call-ID.
+    // False: the CSeq numbers are used up, as good as a dead dialog.
     [[nodiscard]] bool next_request(Method, RequestHead&);
     // The ACK of a 2xx to our INVITE with that CSeq, as often as that comes (RFC 3261 13.2.2.4).
     void fill_ack(RequestHead&, std::uint32_t cseq) const;
@@ -82,22 +87,24 @@ public:
     }
 
 private:
-    enum Part : std::uint8_t { kCallId, kLocalTag, kRemoteTag, kLocalUri, kRemoteUri, kParts };
+    enum Part : std::uint8_t { kLocalUri, kLocalTag, kRemoteUri, kRemoteTag, kCallId, kParts };
     enum class Order : std::uint8_t { kAsIs, kReversed };
     struct Routes;
 
     Dialog() = default;
     [[nodiscard]] Bytes part(Part) const;
+    [[nodiscard]] std::size_t way_at() const;
     [[nodiscard]] Result<void> keep(const std::array<Bytes, kParts>&);
     [[nodiscard]] Result<void> keep_way(const Message&, Order, Bytes target);
     [[nodiscard]] Result<void> keep_way(const Routes&, Bytes target);
     [[nodiscard]] Result<void> set_target(Bytes uri);
     void fill(Method, std::uint32_t cseq, RequestHead&) const;
 
-    // The parts one behind the other, and behind them the way: "<first>, <second>, <target>". One
-    // text is enough for loose and for strict routing (RFC 3261 12.2.1.1): fill().
+    // The parts, in the lines that each request of ours has from From to "CSeq: "; and behind them
+    // the way: "<first>, <second>, <target>". One text is enough for loose and for strict routing
+    // (RFC 3261 12.2.1.1): fill().
     std::string text_;
-    std::array<std::uint16_t, kParts> ends_{};
+    std::array<std::uint16_t, kParts> ends_{};  // of the parts in it
     std::uint16_t second_at_ = 0;  // what stands behind the first route, or 0: no routes
     std::uint16_t target_at_ = 0;
     std::uint32_t local_cseq_ = 0;

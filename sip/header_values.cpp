@@ -151,6 +151,13 @@ Fault read_name_addr(Bytes value, NameAddr& out) {
         rest = value.substr(uri.size());
         if (uri.find_first_of("?,") != Bytes::npos) return {"URI needs <>"};
     }
+    constexpr Bytes kTag = ";tag=";
+    if (rest.starts_with(kTag) && rest.size() > kTag.size() &&
+        all<kToken>(rest.substr(kTag.size()))) {  // and nothing else, nearly always
+        out.params = rest.substr(1);
+        out.tag = rest.substr(kTag.size());
+        return read_uri(uri, out.uri);
+    }
     const auto read = [&out](Bytes name, const Parameter& parameter) {
         if (!equal_ignoring_case(name, "tag")) return true;
         if (!out.tag.empty() || parameter.value.empty()) return false;

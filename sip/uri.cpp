@@ -53,6 +53,7 @@ Scheme find_scheme(Bytes name) {
 
 // *( ";" pname [ "=" pvalue ] ), without the first ';'.
 bool valid_params(Bytes params) {
+    if (params == "transport=tcp" || params == "transport=tls") return true;  // nearly always
     for (std::size_t count = 0; count < kUriParameters; ++count) {
         const std::size_t name = span_escaped<kParam>(params);
         if (name == 0) return false;

@@ -195,9 +195,13 @@ void write_request_head(Sink& out, const RequestHead& head) {
         write_header_number(out, HeaderName::kMaxForwards, head.max_forwards);
     }
     if (!head.route.empty()) append_line(out, "Route", head.route);
-    append_party(out, "From: ", head.from);
-    append_party(out, "To: ", head.to);
-    append_between(out, "Call-ID: ", head.call_id, "\r\nCSeq: ");
+    if (!head.dialog_lines.empty()) {
+        out.append(head.dialog_lines);
+    } else {
+        append_party(out, "From: ", head.from);
+        append_party(out, "To: ", head.to);
+        append_between(out, "Call-ID: ", head.call_id, "\r\nCSeq: ");
+    }
     out.append_number(head.cseq);
     out.append(" ", head.method, kEnd);
 }

@@ -41,6 +41,7 @@ struct RequestHead {
     Party from;
     Party to;
     Bytes call_id;
+    Bytes dialog_lines{};  // of a Dialog, up to "CSeq: ": instead of `from`, `to` and `call_id`
     std::uint32_t cseq = 1;
 };
 void write_request_head(Sink&, const RequestHead&);

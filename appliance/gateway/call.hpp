@@ -65,7 +65,7 @@ struct Parties {
 // S2X.
 struct RequestCall : Parties {
     std::array<char, 6 * xml::kJidBytes> memory;  // of two addresses and their texts
-    const Session* session = nullptr;             // that it came in
+    Session* session = nullptr;                   // that it came in
     Bytes asks_as{};           // a receipt is wanted (RCPT-4): the name of it, not SIP's
     SipAnswer refusal{0, {}};  // status 0: none
     std::array<char, 256> header_memory;

@@ -291,10 +291,12 @@ private:
 
     // s2x.cpp
     [[nodiscard]] bool take_message(const sip::Message&, RequestCall&, const Origin&);
+    // `merge`: none in a dialog, whose numbers tell.
     [[nodiscard]] bool take_text(const sip::Message&, const RequestCall&, const RequestText&,
-                                 const Origin&, const sip::TransactionKey& merge);
+                                 const Origin&, const std::optional<sip::TransactionKey>& merge);
     [[nodiscard]] bool give_to_edge(const sip::Message&, const RequestCall&, const RequestText&,
-                                    Conversation&, const Origin&, const sip::TransactionKey& merge);
+                                    Conversation&, const Origin&,
+                                    const std::optional<sip::TransactionKey>& merge);
     void answer_written(Incoming&);
     void keep_answered(Incoming&);
     void refuse(Incoming&, const SipAnswer&, Bytes headers = {});
@@ -328,10 +330,11 @@ private:
 
     // session.cpp: how ours begin, and all end
     [[nodiscard]] static bool has_sessions(const rules::SipDomain&);
-    [[nodiscard]] Key session_key(Bytes call_id, Bytes tag) const;
+    [[nodiscard]] static Key key_of_tag(Bytes own);
+    [[nodiscard]] Key key_of_peer(Bytes call_id, Bytes tag) const;
     [[nodiscard]] Session* find_session(const sip::Message& request);
     [[nodiscard]] Session* session_of(const Conversation&);
-    [[nodiscard]] bool read_parties(const Session&, RequestCall&);
+    [[nodiscard]] bool read_parties(Session&, RequestCall&);
     [[nodiscard]] Session* make_session(Conversation&, Handle<Conversation>, const AddressView& sip,
                                         const AddressView& xmpp, const rules::SipDomain&);
     void take_place(Session&, Conversation&);
@@ -356,7 +359,7 @@ private:
     void fail_waiting(Conversation&, std::uint16_t status, const sip::Message*, LocalFault);
     void end_session(Session&);
     void on_bye_done(ClientRequest&);
-    void tell_gone(const Session&);
+    void tell_gone(Session&);
     void end_all_sessions();
 
     // session_server.cpp: theirs, and requests in sessions
@@ -394,7 +397,8 @@ private:
                                     Bytes content);
     [[nodiscard]] bool take_first_text(Session&, const sip::Message&, RequestCall&, Bytes sdp);
     [[nodiscard]] bool read_first_text(const sip::Message&, RequestText&, Sink& memory) const;
-    [[nodiscard]] bool take_text_in_session(Session&, const sip::Message&, const Origin&);
+    [[nodiscard]] bool take_text_in_session(Session&, const sip::Message&, const rules::SipDomain&,
+                                            const Origin&);
     void take_info(Session&, const sip::Message&, const RequestCall&);
 
     // session_msrp.cpp: sessions by MSRP
@@ -496,7 +500,7 @@ private:
     BlockPool msrp_arrived_{kMsrpArrivedBlockBytes, kMsrpArrivedBytes};
     sip::MsrpTerms msrp_terms_;
     Slab<Session> sessions_{kSessions};
-    GrowingIndex<Session, &Session::by_call, &Session::next_by_call> by_call_;
+    GrowingIndex<Session, &Session::by_tag, &Session::next_by_tag> by_tag_;
     GrowingIndex<Session, &Session::by_peer, &Session::next_by_peer> by_peer_;
     std::unique_ptr<sip::Sdp> sdp_;  // that is being read
     GrowingIndex<SessionMsrp, &SessionMsrp::by_id, &SessionMsrp::next_by_id> by_msrp_id_;

@@ -5,7 +5,7 @@
 //   Ms-Conversation-ID, of the thread            SESS-41  MS-SIPRE; sipe-im.c            here
 //   ms-text-format: the text in the INVITE       SESS-41  sipe-incoming.c    sip/ms_text_format
 //   a text's msgr= (font, colour) says nothing   SESS-43  sipmsg.c           sip/ms_text_format
-//   text/x-msmsgsinvite: a file or call, 488     SESS-43  sipe-im.c                session_text
+//   text/x-msmsgsinvite: a file or call, 488     SESS-43  sipe-im.c                         s2x
 //   KeyboardActivity in INFO: typing             SESS-44  sipe-im.c                        here
 //   TriggeredInvite, EndPoints, isfocus, cccp    SESS-12  MS-CONFIM; sipe-conf.c session_server
 //   ms-diagnostics(-public): why it failed       SESS-45  MS-OCER 2.2.1                    here

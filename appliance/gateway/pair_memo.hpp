@@ -28,11 +28,26 @@ public:
         static_assert(kCorrespondents * sizeof(Kept) + kSets * sizeof(Set) <= kMemoBytes);
     }
     void clear() {
+        cleared_at_ = version_;
         for (Set& set : sets_) {
             set.hashes = {};
             set.refused = 0;
         }
     }
+
+    // Where something is, or was.
+    struct Place {
+        const void* kept = nullptr;
+        std::uint64_t version = 0;
+    };
+    // What is there, if it has not gone. Valid until the next call.
+    [[nodiscard]] const What* find(const Place& place) const {
+        const auto* const kept = static_cast<const Kept*>(place.kept);
+        const bool there = place.version > cleared_at_ && kept->version == place.version;
+        return there ? &kept->what : nullptr;
+    }
+    // Of what find() or make() has given last.
+    [[nodiscard]] const Place& latest() const { return latest_; }
 
     // What is kept of the two, or null. Valid until the next call.
     [[nodiscard]] const What* find(Bytes first, Bytes second) {
@@ -47,6 +62,7 @@ public:
                 continue;
             }
             set.newest = static_cast<std::uint8_t>(way);
+            latest_ = {&kept, kept.version};
             return &kept.what;
         }
         return nullptr;
@@ -62,6 +78,7 @@ public:
         if (set.refused == hash) return nullptr;
         Handle<Kept> handle;  // it is never given back
         if (spare_ == nullptr) spare_ = slab_.make(handle);
+        spare_->version = ++version_;
         Sink memory{MutableBytes(spare_->memory)};
         memory.append(first);
         memory.append(second);
@@ -78,12 +95,14 @@ public:
         std::swap(set.kept[way], spare_);
         set.hashes[way] = hash;
         set.newest = static_cast<std::uint8_t>(way);
+        latest_ = {set.kept[way], version_};
         return &set.kept[way]->what;
     }
 
 private:
     struct Kept {
         What what;
+        std::uint64_t version = 0;  // another whenever it is another pair's
         std::uint16_t first_size = 0;
         std::uint16_t second_size = 0;
         std::array<char, kCorrespondenceBytes> memory;  // the texts first
@@ -127,6 +146,9 @@ private:
 
     Slab<Kept> slab_;
     Kept* spare_ = nullptr;  // where the next one is worked out
+    std::uint64_t version_ = 0;
+    std::uint64_t cleared_at_ = 0;
+    Place latest_;
     std::vector<Set> sets_;
 };
 

@@ -211,15 +211,19 @@ bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& pee
 bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& request,
                                     RequestCall* call, const rules::SipDomain* domain,
                                     const SipPeer& peer, const sip::TransactionKey& key) {
-    const sip::Tag tag = agent_.make_tag(owner);
+    sip::Tag fresh;
+    Bytes tag = request.to.tag;  // ours, in a dialog
+    if (tag.empty()) {
+        fresh = agent_.make_tag(owner);
+        tag = fresh.view();
+    }
     Origin origin{shard_.index(), {}};
     if (request.method != sip::Method::kAck) {
-        origin.transaction = agent_.open(request, peer, key, tag.view());
+        origin.transaction = agent_.open(request, peer, key, tag);
         if (!origin.transaction) return false;  // back-pressure
     }
-    const bool taken = owner == shard_.index()
-                           ? own_request(request, call, domain, tag.view(), origin)
-                           : forward(owner, request, tag.view(), origin);
+    const bool taken = owner == shard_.index() ? own_request(request, call, domain, tag, origin)
+                                               : forward(owner, request, tag, origin);
     if (!taken) agent_.discard(origin.transaction);
     return taken;
 }

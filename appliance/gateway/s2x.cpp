@@ -24,6 +24,12 @@ constexpr Bytes kAcceptTextsLine =
     "Accept: text/plain, text/html, multipart/alternative, multipart/mixed, message/cpim, "
     "message/imdn+xml\r\n";
 
+// SESS-43: Lync's, to a file or a call.
+bool invites(const sip::Message& request) {
+    const auto type = sip::parse_content_type(request.value(sip::HeaderName::kContentType));
+    return type && type->is("text", "x-msmsgsinvite");
+}
+
 std::uint64_t ticket_of(Handle<Incoming> incoming) {
     static_assert(kIncoming <= 1 << 16);
     const std::uint64_t generation = incoming.generation;
@@ -61,10 +67,11 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
                                                      {"rule", rules::explain(decision.reason)}});
         return refuse_with(sip_answer(link::Fault::kBlocked, false));
     }
-    const bool in_dialog = call.session != nullptr && !call.session->msrp;
-    const sip::TransactionKey merge =
-        in_dialog ? call.session->merge_key(request.cseq.number) : agent_.merge_key(request);
-    merge_index_.prefetch(merge);
+    std::optional<sip::TransactionKey> merge;
+    if (call.session == nullptr || call.session->msrp) {
+        merge = agent_.merge_key(request);
+        merge_index_.prefetch(*merge);
+    }
     Sink memory{MutableBytes(text_memory_)};
     RequestText read =
         read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
@@ -85,7 +92,9 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
             return true;
         }
         case RequestUse::kDrop: answer(origin, {200, {}}); return true;
-        case RequestUse::kUnsupportedType: return refuse_with({415, {}}, kAcceptLine);
+        case RequestUse::kUnsupportedType:
+            if (call.session != nullptr && invites(request)) return refuse_with({488, {}});
+            return refuse_with({415, {}}, kAcceptLine);
         case RequestUse::kUnsupportedEncoding:
             return refuse_with({415, {}}, "Accept-Encoding: identity\r\n");
         case RequestUse::kMalformed: return refuse_with({400, {}});
@@ -101,7 +110,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
 
 bool Gateway::Engine::take_text(const sip::Message& request, const RequestCall& call,
                                 const RequestText& read, const Origin& origin,
-                                const sip::TransactionKey& merge) {
+                                const std::optional<sip::TransactionKey>& merge) {
     Handle<Conversation> handle;
     Conversation* conversation = call.session != nullptr
                                      ? conversations_.use(call.session->conversation, now())
@@ -120,11 +129,13 @@ bool Gateway::Engine::take_text(const sip::Message& request, const RequestCall& 
 
 bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCall& call,
                                    const RequestText& read, Conversation& conversation,
-                                   const Origin& origin, const sip::TransactionKey& merge) {
+                                   const Origin& origin,
+                                   const std::optional<sip::TransactionKey>& merge) {
     // SIP-11: the same message by another way, perhaps to another shard. Here, where its pair is at
     // home, and for as long as it may bounce: also a proxy that lost our answer and goes elsewhere
     // makes no second stanza.
-    if (merge_index_.find(merge) != nullptr) {
+    if (merge ? merge_index_.find(*merge) != nullptr
+              : call.session->text_cseq == request.cseq.number) {
         answer(origin, {482, {}});
         return true;
     }
@@ -202,19 +213,25 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     incoming->pair = conversation.pair;
     incoming->bounce = bounce;
     incoming->indexed = bounce_index_.insert(bounce, incoming->self);
-    incoming->merge = merge;
-    incoming->merge_indexed = merge_index_.insert(merge, incoming->self);
+    if (merge) {
+        incoming->merge = *merge;
+        incoming->merge_indexed = merge_index_.insert(*merge, incoming->self);
+    }
     incoming->note(blocks_, request.call_id, from_text, to_text);
     incoming->given = true;
     ++unanswered_;
     const Handle<Incoming> self = incoming->self;
     const link::Ticket ticket = link::make_ticket(shard_.index(), ticket_of(self));
     shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
+    const Handle<Session> session = merge ? Handle<Session>{} : call.session->self;
+    const std::uint32_t before =
+        merge ? kNoCseq : std::exchange(call.session->text_cseq, request.cseq.number);
     if (is_taken) {
         give(ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written());
     } else if (!to_edge({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
         count(Counter::kLinkBackPressure);
         if (Incoming* still = incoming_.find(self)) free(*still);
+        if (Session* still = sessions_.find(session)) still->text_cseq = before;
         conversation.guard_s2x.forget(digest);
         return false;
     }

@@ -3,6 +3,8 @@
 #include "appliance/gateway/session.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "appliance/gateway/engine.hpp"
 #include "appliance/gateway/lync.hpp"
@@ -24,13 +26,23 @@ bool Gateway::Engine::has_sessions(const rules::SipDomain& domain) {
 
 // ---- Finding
 
-Key Gateway::Engine::session_key(Bytes call_id, Bytes tag) const {
+// Ours is random, and of no other call: nobody can make two meet.
+Key Gateway::Engine::key_of_tag(Bytes own) {
+    std::array<std::uint64_t, 4> digits;
+    static_assert(sizeof digits == sip::kTagBytes);
+    if (own.size() != sizeof digits) return {};
+    std::memcpy(digits.data(), own.data(), sizeof digits);
+    const std::uint64_t low = (digits[2] ^ digits[3] << 4) * 0x9E37'79B9'7F4A'7C15;
+    return {.high = digits[0] ^ digits[1] << 4, .low = low ^ low >> 32};
+}
+
+Key Gateway::Engine::key_of_peer(Bytes call_id, Bytes tag) const {
     return keys_.make({call_id, tag});
 }
 
 Session* Gateway::Engine::find_session(const sip::Message& request) {
-    Session* const session = by_call_.find(session_key(request.call_id, request.to.tag));
-    if (session == nullptr || !session->dialog ||
+    Session* const session = by_tag_.find(key_of_tag(request.to.tag));
+    if (session == nullptr || !session->dialog || session->dialog->call_id() != request.call_id ||
         session->dialog->remote_tag() != request.from.tag) {
         return nullptr;  // SIP-22
     }
@@ -43,16 +55,21 @@ Session* Gateway::Engine::session_of(const Conversation& conversation) {
 }
 
 // Its two users. False: the rules know them no longer.
-bool Gateway::Engine::read_parties(const Session& session, RequestCall& call) {
+bool Gateway::Engine::read_parties(Session& session, RequestCall& call) {
+    call.session = &session;
+    if (const Parties* known = parties_.find(session.parties)) {
+        static_cast<Parties&>(call) = *known;
+        return true;
+    }
     const Bytes from = session.sip_uri();
     const Bytes to = session.xmpp_uri();
     const auto work_out = [this](Bytes first, Bytes second, Parties& parties, Sink& memory) {
         return read_parties(first, second, parties, memory);
     };
-    call.session = &session;
     const Parties* known = parties_.find(from, to);
     if (known == nullptr) known = parties_.make(from, to, work_out);
     if (known != nullptr) {
+        session.parties = parties_.latest();
         static_cast<Parties&>(call) = *known;
         return true;
     }
@@ -117,7 +134,7 @@ void Gateway::Engine::free(Session& session) {
         return;
     }
     shard_.stats().subtract(Counter::kSessionsOpen);
-    by_call_.erase(session);
+    by_tag_.erase(session);
     if (session.by_peer != Key{}) by_peer_.erase(session);
     ClientRequest* const text = session.msrp ? let_go(*session.msrp) : nullptr;
     sessions_.free(session.self);
@@ -196,13 +213,13 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
         sip::write_header(out, sip::HeaderName::kPAssertedIdentity, envelope.asserted);
     sip::write_header(out, sip::HeaderName::kUserAgent, "Fedgate");
     if (!session->msrp) write_ms_conversation_id(keys_.make({thread}), out);  // SESS-41
-    session->by_call = session_key(call_id, tag.view());
+    session->by_tag = key_of_tag(tag.view());
     write_own_offer(*session, head.via.host, out);
     session->text = blocks_.copy({thread, who.from.jid.resource});
     session->thread_bytes = session->text ? static_cast<std::uint16_t>(thread.size()) : 0;
     session->resource_at = now();
     ClientRequest* request = agent_.make_request(route, RequestKind::kInvite);
-    by_call_.insert(*session);
+    by_tag_.insert(*session);
     if (request == nullptr || out.overflowed() || !agent_.fill(*request, {}, out.written())) {
         if (request != nullptr) agent_.release(*request);
         free(*session);
@@ -226,7 +243,7 @@ void Gateway::Engine::write_own_offer(Session& session, Bytes host, Sink& out) {
 
 sip::OwnSdp Gateway::Engine::own_sdp(const Session& session, Bytes host) const {
     sip::OwnSdp own;
-    own.id = session.by_call.low >> 1;
+    own.id = session.by_tag.low >> 1;
     if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
     own.host = host;
     own.port = 5060;  // SESS-40: nothing listens there
@@ -353,11 +370,12 @@ void Gateway::Engine::on_success_again(const sip::Message& response) {
     const auto from = sip::parse_name_addr(response.value(sip::HeaderName::kFrom));
     const auto to = sip::parse_name_addr(response.value(sip::HeaderName::kTo));
     if (!from || !to) return;
-    Session* const session = by_call_.find(session_key(response.call_id, from->tag));
+    Session* const session = by_tag_.find(key_of_tag(from->tag));
     if (session == nullptr) return;
     sip::RequestHead head;
     Block copy;
     if (session->dialog) {
+        if (session->dialog->call_id() != response.call_id) return;
         if (to->tag == session->dialog->remote_tag()) {
             return send_ack(*session, response.cseq.number);
         }
@@ -371,6 +389,7 @@ void Gateway::Engine::on_success_again(const sip::Message& response) {
         copy = blocks_.copy({session->invite->request()});
         if (!copy) return;
         head = read_sent(copy, response.cseq.number);
+        if (head.call_id != response.call_id) return;
     }
     // It is ended at once: a dialog of its own, which nobody knows but its BYE.
     auto dialog = sip::Dialog::from_response(head, response);
@@ -383,12 +402,12 @@ void Gateway::Engine::on_success_again(const sip::Message& response) {
     other->sip_uri_bytes = other->names ? session->sip_uri_bytes : std::uint16_t{0};
     other->dialog.emplace(std::move(*dialog));
     // Not the one that is found by our tag.
-    other->by_call = session_key(response.call_id, to->tag);
-    if (by_call_.find(other->by_call) != nullptr) {  // its BYE is on its way
+    other->by_tag = key_of_peer(response.call_id, to->tag);
+    if (by_tag_.find(other->by_tag) != nullptr) {  // its BYE is on its way
         shard_.stats().subtract(Counter::kSessionsOpen);
         return sessions_.free(self);
     }
-    by_call_.insert(*other);
+    by_tag_.insert(*other);
     send_ack(*other, response.cseq.number);
     end_session(*other);
 }
@@ -470,7 +489,7 @@ void Gateway::Engine::on_bye_done(ClientRequest& request) {
 
 // The XMPP user learns that the other one has left (SESS-7, SESS-8), if he knows chat states
 // (CS-7).
-void Gateway::Engine::tell_gone(const Session& session) {
+void Gateway::Engine::tell_gone(Session& session) {
     Conversation* const conversation = conversations_.find(session.conversation);
     RequestCall call;
     if (conversation == nullptr || !conversation->typing.xmpp_uses(now()) ||

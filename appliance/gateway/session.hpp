@@ -12,6 +12,7 @@
 #include "appliance/gateway/call.hpp"
 #include "appliance/gateway/conversation.hpp"
 #include "appliance/gateway/gateway.hpp"
+#include "appliance/gateway/pair_memo.hpp"
 #include "appliance/gateway/session_msrp.hpp"
 #include "core/base/time.hpp"
 #include "core/run/timers.hpp"
@@ -31,6 +32,7 @@ constexpr Duration kReceivingIdle = std::chrono::seconds(60);  // SESS-6
 constexpr Duration kResourceLocked = std::chrono::minutes(5);  // SESS-2
 constexpr Duration kPagesInstead = std::chrono::hours(1);      // SESS-5
 constexpr Duration kAckWait = std::chrono::seconds(32);        // RFC 3261 13.3.1.4: 64*T1
+constexpr std::uint32_t kNoCseq = UINT32_MAX;                  // no request can have it
 constexpr std::uint32_t kSessionExpiresMin = 90;               // RFC 4028 5: seconds
 constexpr std::uint32_t kSessionExpiresMax = 86'400;
 
@@ -64,9 +66,9 @@ struct Session final : private TimerOwner {
     bool cancelled = false;  // kHeld: nobody waits for the answer
     bool offered = false;    // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
     Handle<Conversation> conversation;
-    Key by_call;                      // of Call-ID and our tag
-    Key by_peer;                      // theirs: of Call-ID and their tag (SIP-11)
-    Session* next_by_call = nullptr;  // in the engine's index
+    Key by_tag;                      // of our tag
+    Key by_peer;                     // theirs: of Call-ID and their tag (SIP-11)
+    Session* next_by_tag = nullptr;  // in the engine's index
     Session* next_by_peer = nullptr;
     ClientRequest* invite = nullptr;    // kInviting
     std::optional<sip::Dialog> dialog;  // from kHeld or kOpen on
@@ -75,9 +77,10 @@ struct Session final : private TimerOwner {
     Instant expires_at = kNever;  // RFC 4028: they have not refreshed it
     Instant used_at{};            // by a text, either way
     Instant resource_at{};
-    std::uint64_t no_leg = 0;       // send_in_dialog()'s; 0: another next hop
-    bool leaving = false;           // SESS-7: it ends when nothing waits
-    std::uint32_t expires = 0;      // seconds; 0: none was asked for
+    std::uint64_t no_leg = 0;           // send_in_dialog()'s; 0: another next hop
+    bool leaving = false;               // SESS-7: it ends when nothing waits
+    std::uint32_t expires = 0;          // seconds; 0: none was asked for
+    std::uint32_t text_cseq = kNoCseq;  // of the MESSAGE of theirs that was taken last (SIP-11)
     std::uint32_t invite_cseq = 0;  // of the INVITE of theirs that was answered last, or is held
     sip::SdpVersion sdp;
     Block held;                         // kHeld: our description, for the 2xx
@@ -89,10 +92,7 @@ struct Session final : private TimerOwner {
     [[nodiscard]] Bytes xmpp_uri() const { return names.bytes().substr(sip_uri_bytes); }
     Block names;
     std::uint16_t sip_uri_bytes = 0;
-    // Of a request of theirs in it, that comes again by another way (SIP-11).
-    [[nodiscard]] Key merge_key(std::uint32_t cseq) const {
-        return {by_call.high, by_call.low + cseq * 0x9E37'79B9'7F4A'7C15};  // not side by side
-    }
+    PairMemo<Parties>::Place parties;  // where it was worked out what follows of the two
     // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
     [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
     [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }

@@ -76,7 +76,7 @@ bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call
     Handle<Conversation> handle;
     Conversation* const conversation = conversations_.open(call.pair, now(), handle);
     if (conversation == nullptr) return refuse_with(sip_answer(link::Fault::kQueueFull, false));
-    const Key by_peer = session_key(request.call_id, request.from.tag);
+    const Key by_peer = key_of_peer(request.call_id, request.from.tag);
     if (by_peer_.find(by_peer) != nullptr) return refuse_with({482, {}});  // SIP-11
     auto dialog = sip::Dialog::from_request(request, to_tag);
     if (!dialog) return refuse_with({sip::Dialog::refusal(dialog.error()), {}});
@@ -96,9 +96,9 @@ bool Gateway::Engine::take_invite(const sip::Message& request, RequestCall& call
         return refuse_with(busy ? SipAnswer{486, {}} : SipAnswer{503, {}, kDownSeconds});
     }
     session->dialog.emplace(std::move(*dialog));
-    session->by_call = session_key(request.call_id, to_tag);
+    session->by_tag = key_of_tag(to_tag);
     session->by_peer = by_peer;
-    by_call_.insert(*session);
+    by_tag_.insert(*session);
     by_peer_.insert(*session);
     session->origin = origin;
     session->invite_cseq = request.cseq.number;
@@ -237,8 +237,11 @@ void Gateway::Engine::on_cancelled(const sip::Message& cancel, Bytes to_tag) {
 }
 
 void Gateway::Engine::cancel_call(const sip::Message& cancel, Bytes to_tag) {
-    Session* const session = by_call_.find(session_key(cancel.call_id, to_tag));
-    if (session == nullptr || session->invite_cseq != cancel.cseq.number) return;
+    Session* const session = by_tag_.find(key_of_tag(to_tag));
+    if (session == nullptr || !session->dialog || session->dialog->call_id() != cancel.call_id ||
+        session->invite_cseq != cancel.cseq.number) {
+        return;
+    }
     if (session->state == Session::State::kHeld) session->cancelled = true;
     if (session->ack_due == kNever) return;
     // The 200 has met the 487.
@@ -278,6 +281,11 @@ bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::
         answer(origin, {481, {}});  // SIP-22; of an ACK nobody hears it
         return true;
     }
+    const bool is_text =
+        request.method == sip::Method::kMessage || request.method == sip::Method::kInfo;
+    if (is_text && session->state != Session::State::kEnding) {
+        return take_text_in_session(*session, request, domain, origin);
+    }
     // SEC-1: who may speak for one of our domains does not so for another.
     if (!is_of(*session, domain)) {
         answer(origin, {403, {}});
@@ -291,9 +299,6 @@ bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::
         const bool bye = request.method == sip::Method::kBye;  // both have hung up
         answer(origin, {static_cast<std::uint16_t>(bye ? 200 : 481), {}});
         return true;
-    }
-    if (request.method == sip::Method::kMessage || request.method == sip::Method::kInfo) {
-        return take_text_in_session(*session, request, origin);
     }
     session->no_leg = 0;
     if (const std::uint16_t status = session->dialog->on_request(request); status != 0) {

@@ -83,10 +83,6 @@ bool Gateway::Engine::write_session_front(Session& session, const SipRoute& rout
 void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest& request) {
     Session* const session = session_of(conversation);
     if (session != nullptr && session->msrp) return send_by_msrp(*session, request);
-    if (session != nullptr && request.owner == session->self.pack()) {  // it is written
-        session->used_at = now();
-        return agent_.send_in_dialog(request, *session->dialog, session->no_leg);
-    }
     Sink out{MutableBytes(request_memory_)};
     request.owner = 0;
     if (session != nullptr) {
@@ -280,30 +276,28 @@ bool Gateway::Engine::read_first_text(const sip::Message& request, RequestText& 
 
 // SESS-43, SESS-44. False: no room now; it comes again.
 bool Gateway::Engine::take_text_in_session(Session& session, const sip::Message& request,
-                                           const Origin& origin) {
+                                           const rules::SipDomain& domain, const Origin& origin) {
+    RequestCall call;
+    const Handle<Session> self = session.self;
+    if (!read_parties(session, call) || call.domain != &domain) {  // SEC-1
+        answer(origin, {403, {}});
+        return true;
+    }
     if (!session.dialog->in_order(request)) {
         answer(origin, {500, {}});
         return true;
     }
-    RequestCall call;
-    const Handle<Session> self = session.self;
-    if (!read_parties(session, call) || call.partner == nullptr) {
+    if (call.partner == nullptr) {
         answer(origin, {403, {}});
     } else if (request.method == sip::Method::kInfo) {
         take_info(session, request, call);
         answer(origin, {200, {}});
-    } else {
-        constexpr Bytes kInvites = "text/x-msmsgsinvite";  // to a file, or a call
-        const Bytes type = request.value(sip::HeaderName::kContentType);
-        if (sip::equal_ignoring_case(type.substr(0, kInvites.size()), kInvites)) {
-            answer(origin, {488, {}});
-        } else if (!take_message(request, call, origin)) {
-            return false;
-        }
+    } else if (!take_message(request, call, origin)) {
+        return false;
     }
     Session* const still = sessions_.find(self);
     if (still == nullptr) return true;
-    static_cast<void>(still->dialog->on_request(request));
+    still->dialog->on_text(request);
     if (request.method == sip::Method::kMessage) still->used_at = now();
     return true;
 }

@@ -338,6 +338,12 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     drop_typing_request(conversation);
     count(Counter::kMessagesX2sAccepted);
     request->queued_at = now();
+    if (ready != nullptr) {  // nothing is before it
+        conversation.busy = true;
+        ready->used_at = now();
+        agent_.send_in_dialog(*request, *ready->dialog, ready->no_leg);
+        return true;
+    }
     append(conversation.waiting, *request);
     start_next(conversation);
     return true;

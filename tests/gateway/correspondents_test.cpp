@@ -201,5 +201,33 @@ TEST(PairMemo, RemembersWhatItDoesNotKeep) {
     EXPECT_EQ(count, 3);
 }
 
+TEST(PairMemo, APlaceIsGoodForAsLongAsItHasTheSamePair) {
+    PairMemo<int> memo;
+    const auto keep = [](int number) {
+        return [number](Bytes, Bytes, int& what, Sink&) { return (what = number) != 0; };
+    };
+    EXPECT_EQ(memo.find(PairMemo<int>::Place{}), nullptr);
+    ASSERT_NE(memo.make("a", "b", keep(1)), nullptr);
+    const PairMemo<int>::Place place = memo.latest();
+    ASSERT_NE(memo.make("c", "d", keep(2)), nullptr);
+    ASSERT_NE(memo.find(place), nullptr);
+    EXPECT_EQ(*memo.find(place), 1);
+    ASSERT_NE(memo.find("a", "b"), nullptr);
+    EXPECT_EQ(memo.find(memo.latest()), memo.find(place));
+    // Others take its place, and it is worked out again somewhere.
+    int gone_at = 0;
+    for (int i = 0; i < 1'000'000 && gone_at == 0; ++i) {
+        static_cast<void>(memo.make("x" + std::to_string(i), "y", keep(3)));
+        if (memo.find(place) == nullptr) gone_at = i;
+    }
+    EXPECT_GT(gone_at, 0);
+    ASSERT_NE(memo.make("a", "b", keep(4)), nullptr);
+    const PairMemo<int>::Place second = memo.latest();
+    EXPECT_EQ(*memo.find(second), 4);
+    memo.clear();
+    EXPECT_EQ(memo.find(second), nullptr);
+    EXPECT_EQ(memo.find(place), nullptr);
+}
+
 }  // namespace
 }  // namespace fedgate::gateway

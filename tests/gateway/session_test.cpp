@@ -766,6 +766,22 @@ TEST(Session, OneCallThatComesTwiceIsOne) {
     EXPECT_EQ(scene.open(), 1u);
 }
 
+// SIP-11: a proxy that has lost our answer goes by another way.
+TEST(Session, ATextThatComesTwiceIsOne) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    std::string text = scene.in_call(answer, "MESSAGE", 2, "once", "Content-Type: text/plain\r\n");
+    scene.world.edge().refuse = 1;  // it has to wait, and is not its own double then
+    scene.peer->send_tcp(scene.world.sip_address(), text);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 200 "));
+    text.replace(text.find("z9hG4bKMESSAGE2"), 15, "z9hG4bKMESSAGEx");
+    scene.peer->send_tcp(scene.world.sip_address(), text);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 482 "));
+    EXPECT_EQ(scene.world.edge().stanzas.size(), 1u);
+    EXPECT_TRUE(scene.say(answer, 3, "twice").starts_with("SIP/2.0 200 "));
+}
+
 // RFC 3261 12.2.2, 14.2.
 TEST(Session, WhatIsOutOfOrderIsRefused) {
     Scene scene;
@@ -826,6 +842,11 @@ TEST(Session, ForgedRequestsAreInNoDialog) {
     scene.acknowledge(answer);
     std::string forged = scene.in_call(answer, "MESSAGE", 2, "x", "Content-Type: text/plain\r\n");
     forged.replace(forged.find(";tag=fi1"), 8, ";tag=fi2");
+    scene.peer->send_tcp(scene.world.sip_address(), forged);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 481 "));
+    forged = scene.in_call(answer, "MESSAGE", 2, "x", "Content-Type: text/plain\r\n");
+    forged.replace(forged.find("Call-ID: call-i1"), 16, "Call-ID: call-i2");
+    forged.replace(forged.find("z9hG4bKMESSAGE2"), 15, "z9hG4bKMESSAGEx");
     scene.peer->send_tcp(scene.world.sip_address(), forged);
     EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 481 "));
     // Another sender in the same dialog: it is its own two users' all the same.

@@ -157,8 +157,8 @@ public:
         for (auto& [id, dialog] : std::exchange(agents_.calls, {})) {
             sip::RequestHead head;
             FEDGATE_CHECK(dialog.next_request(sip::Method::kBye, head));
-            static_cast<void>(
-                try_send("b" + std::to_string(++agents_.serial), in_call(head, plain_end())));
+            static_cast<void>(try_send("b" + std::to_string(++agents_.serial),
+                                       in_call(head, dialog, plain_end())));
         }
     }
     void forget_calls() { agents_.calls.clear(); }
@@ -354,15 +354,16 @@ private:
         return "Contact: <" + std::string(user_uri.substr(0, user_uri.find('@'))) +
                "@pool.sip.example:5060;transport=tcp>\r\n";
     }
-    static Sent in_call(const sip::RequestHead& head, const std::string& content) {
-        return {.from = std::string(head.from.uri),
-                .to = std::string(head.to.uri),
+    static Sent in_call(const sip::RequestHead& head, const sip::Dialog& dialog,
+                        const std::string& content) {
+        return {.from = std::string(dialog.local_uri()),
+                .to = std::string(dialog.remote_uri()),
                 .content = content,
                 .method = std::string(head.method),
                 .uri = std::string(head.uri),
-                .from_tag = std::string(head.from.tag),
-                .to_tag = std::string(head.to.tag),
-                .call_id = std::string(head.call_id),
+                .from_tag = std::string(dialog.local_tag()),
+                .to_tag = std::string(dialog.remote_tag()),
+                .call_id = std::string(dialog.call_id()),
                 .cseq = head.cseq};
     }
     // His next text, if none is under way.
@@ -381,7 +382,7 @@ private:
                                                      .call_id = writer.call});
             } else {
                 FEDGATE_CHECK(call->second.next_request(sip::Method::kMessage, head));
-                writer.busy = try_send(name, in_call(head, content));
+                writer.busy = try_send(name, in_call(head, call->second, content));
             }
             if (writer.busy) return;
             ledger_.entries.at(name).never_left = true;
@@ -416,7 +417,7 @@ private:
         auto dialog = sip::Dialog::from_response(head, message_);
         FEDGATE_CHECK(dialog.has_value());
         dialog->fill_ack(head, 1);
-        static_cast<void>(try_send("a", in_call(head, plain_end())));
+        static_cast<void>(try_send("a", in_call(head, *dialog, plain_end())));
         agents_.calls.insert_or_assign(sent.call_id, std::move(*dialog));
     }
     // The answer to an INVITE of theirs; `more`: from Contact on.

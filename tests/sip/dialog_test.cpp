@@ -97,11 +97,14 @@ TEST(Dialog, AServersRouteSetIsReadFromTheTop) {  // SIP-16, RFC 3261 12.1.1
     ASSERT_TRUE(dialog->next_request(Method::kMessage, head));
     EXPECT_EQ(head.method, "MESSAGE");
     EXPECT_EQ(head.cseq, 1u);
-    EXPECT_EQ(head.call_id, "call");
-    EXPECT_EQ(head.from.uri, "sip:alice@a.example");
-    EXPECT_EQ(head.from.tag, "ours");
-    EXPECT_EQ(head.to.uri, "sip:bob@b.example");
-    EXPECT_EQ(head.to.tag, "theirs");
+    EXPECT_EQ(head.dialog_lines,
+              "From: <sip:alice@a.example>;tag=ours\r\nTo: <sip:bob@b.example>;tag=theirs\r\n"
+              "Call-ID: call\r\nCSeq: ");
+    EXPECT_EQ(dialog->call_id(), "call");
+    EXPECT_EQ(dialog->local_uri(), "sip:alice@a.example");
+    EXPECT_EQ(dialog->local_tag(), "ours");
+    EXPECT_EQ(dialog->remote_uri(), "sip:bob@b.example");
+    EXPECT_EQ(dialog->remote_tag(), "theirs");
     EXPECT_EQ(head.uri, "sip:bob@phone;transport=tcp");
 }
 
@@ -290,6 +293,27 @@ TEST(Dialog, WhatMakesNoDialogIsRefused) {
     EXPECT_EQ(dialog->remote_tag(), "");
     EXPECT_EQ(dialog->key(kSecret),
               dialog_key(kSecret, request("BYE", 2, "", ";tag=ours", "").message));
+}
+
+TEST(Dialog, APeerWithoutATagHasNone) {  // RFC 3261 12.1.1: one of RFC 2543
+    const Read invite = request("INVITE", 1, "Contact: <sip:bob@phone>\n", "", "");
+    auto dialog = Dialog::from_request(invite.message, "ours");
+    ASSERT_TRUE(dialog) << dialog.error().where;
+    RequestHead head;
+    ASSERT_TRUE(dialog->next_request(Method::kBye, head));
+    EXPECT_EQ(head.dialog_lines,
+              "From: <sip:alice@a.example>;tag=ours\r\nTo: <sip:bob@b.example>\r\n"
+              "Call-ID: call\r\nCSeq: ");
+    EXPECT_EQ(dialog->remote_tag(), "");
+    EXPECT_EQ(dialog->call_id(), "call");
+    EXPECT_EQ(dialog->remote_target(), "sip:bob@phone");
+}
+
+TEST(Dialog, WhatEndsALineIsNotKept) {
+    const Read invite = request("INVITE", 1, kContact);
+    for (const Bytes tag : {Bytes("a\rb"), Bytes("a\r\nX: y"), Bytes("a\0b", 3)}) {
+        EXPECT_FALSE(Dialog::from_request(invite.message, tag));
+    }
 }
 
 TEST(Dialog, MemoryHasABound) {

@@ -1,7 +1,7 @@
-# Profile-guided optimisation. A build inside this one, instrumented, runs the replay of the four
-# message paths (tests/simulation/replay_run.cpp); the layers are then compiled with what it has
-# counted. The replay is a simulation with one seed, so the profile, and what is shipped, is the same
-# wherever the compiler is. What it does not reach is optimised as ever.
+# Profile-guided optimisation. A build inside this one, instrumented, runs the replay of messages, in
+# sessions and outside, and of presence (tests/simulation/replay_run.cpp); the layers are then compiled
+# with what it has counted. The replay is a simulation with one seed, so the profile, and what is
+# shipped, is the same wherever the compiler is. What it does not reach is optimised as ever.
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR NOT CMAKE_GENERATOR STREQUAL "Ninja")
   message(FATAL_ERROR "FEDGATE_TRAIN needs GCC and Ninja; configure with -DFEDGATE_TRAIN=OFF")
 endif()
