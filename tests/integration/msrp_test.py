@@ -114,6 +114,10 @@ class Sessions(SessionTest):
         self.assertNotIn(message_id, dict(session.success))
         world.say(ROMEO, f"<received xmlns='{RECEIPTS[1:-1]}' id='{stanza.get('id')}'/>")
         self.assertEqual(await session.wait_for_report(message_id), "000 200 OK")
+        # RFC 4975 7.1.2, RCPT-8: what it has taken a relay behind it has lost.
+        lost = world.say(ROMEO, "<body>Soft!</body>")
+        session.report(await session.wait_for_message("Soft!"), "000 408 no answer")
+        self.assertEqual(await world.juliet.wait_for_error(lost), ("wait", "remote-server-timeout"))
         world.say(ROMEO, chat_state("gone"))
         await session.wait_for_end()
         await session.wait(lambda: session.is_closed, "the end of the connection")
