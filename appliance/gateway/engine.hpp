@@ -95,6 +95,8 @@ struct Incoming final : private TimerOwner {
     Key pair;
     Key bounce;
     sip::TransactionKey merge;  // SIP-11
+    Handle<Session> in_dialog;  // instead of that: whose text of that number it is
+    std::uint32_t cseq = 0;
     Incoming* older = nullptr;  // of those that are answered
     Incoming* newer = nullptr;
     State state = State::kHeld;

@@ -77,6 +77,9 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
         read_request(request, shard_.loop().wall_now(), rules_->settings.im.max_bytes,
                      MutableBytes(scratch_memory_), memory);
     if (read.parts_dropped > 0) shard_.stats().add(Counter::kMapDropped, read.parts_dropped);
+    if (read.use != RequestUse::kStanza && call.session != nullptr && invites(request)) {
+        return refuse_with({488, {}});
+    }
     switch (read.use) {
         case RequestUse::kStanza: break;
         case RequestUse::kTyping:
@@ -92,9 +95,7 @@ bool Gateway::Engine::take_message(const sip::Message& request, RequestCall& cal
             return true;
         }
         case RequestUse::kDrop: answer(origin, {200, {}}); return true;
-        case RequestUse::kUnsupportedType:
-            if (call.session != nullptr && invites(request)) return refuse_with({488, {}});
-            return refuse_with({415, {}}, kAcceptLine);
+        case RequestUse::kUnsupportedType: return refuse_with({415, {}}, kAcceptLine);
         case RequestUse::kUnsupportedEncoding:
             return refuse_with({415, {}}, "Accept-Encoding: identity\r\n");
         case RequestUse::kMalformed: return refuse_with({400, {}});
@@ -226,6 +227,8 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     const Handle<Session> session = merge ? Handle<Session>{} : call.session->self;
     const std::uint32_t before =
         merge ? kNoCseq : std::exchange(call.session->text_cseq, request.cseq.number);
+    incoming->in_dialog = session;
+    incoming->cseq = request.cseq.number;
     if (is_taken) {
         give(ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written());
     } else if (!to_edge({ticket, call.from.domain_ascii, call.to.domain_ascii, stanza.written()})) {
@@ -313,6 +316,9 @@ void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, By
                                                         : sip_answer.reason);
     }
     count(Counter::kMessagesS2xRefused);
+    // Not taken: it may come again (SIP-11).
+    Session* const session = sessions_.find(incoming.in_dialog);
+    if (session != nullptr && session->text_cseq == incoming.cseq) session->text_cseq = kNoCseq;
     free(incoming);
 }
 

@@ -14,6 +14,7 @@
 #include "appliance/gateway/gateway.hpp"
 #include "appliance/gateway/pair_memo.hpp"
 #include "appliance/gateway/session_msrp.hpp"
+#include "appliance/gateway/sip_agent.hpp"
 #include "core/base/time.hpp"
 #include "core/run/timers.hpp"
 #include "sip/dialog.hpp"
@@ -77,7 +78,7 @@ struct Session final : private TimerOwner {
     Instant expires_at = kNever;  // RFC 4028: they have not refreshed it
     Instant used_at{};            // by a text, either way
     Instant resource_at{};
-    std::uint64_t no_leg = 0;           // send_in_dialog()'s; 0: another next hop
+    DialogWay way;                      // another once its next hop is
     bool leaving = false;               // SESS-7: it ends when nothing waits
     std::uint32_t expires = 0;          // seconds; 0: none was asked for
     std::uint32_t text_cseq = kNoCseq;  // of the MESSAGE of theirs that was taken last (SIP-11)

@@ -209,6 +209,7 @@ void Gateway::Engine::connect_msrp(SessionMsrp& msrp, const SocketAddress& addre
     MsrpConnection* connection = known != msrp_peers_.end() ? msrp_.find(known->second) : nullptr;
     if (connection != nullptr && connection->is_going()) {
         connection->opened_to.clear();
+        msrp_peers_.erase(known);
         connection = nullptr;
     }
     if (connection == nullptr) {
@@ -679,7 +680,8 @@ void Gateway::Engine::tell_failed(Bytes from_text, Bytes to_text, Bytes id, std:
     error.type = kind.type;
     error.by = to.domain_ascii;
     Sink stanza{MutableBytes(stanza_memory_)};
-    xml::write_stanza_error(stanza, xml::StanzaKind::kMessage, to_text, from_text, id, error);
+    xml::write_stanza_error(stanza, xml::StanzaKind::kMessage, to_text, from_text,
+                            id.empty() ? Bytes() : id, error);
     FEDGATE_CHECK(!stanza.overflowed());
     give(0, to.domain_ascii, from.domain_ascii, stanza.written());
 }

@@ -300,7 +300,7 @@ bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::
         answer(origin, {static_cast<std::uint16_t>(bye ? 200 : 481), {}});
         return true;
     }
-    session->no_leg = 0;
+    session->way = {};
     if (const std::uint16_t status = session->dialog->on_request(request); status != 0) {
         answer(origin, {status, {}});
         return true;

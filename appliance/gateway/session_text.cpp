@@ -101,7 +101,7 @@ void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest&
                      out.written())) {
         return on_request_done(request, nullptr, LocalFault::kOverload);
     }
-    session != nullptr ? agent_.send_in_dialog(request, *session->dialog, session->no_leg)
+    session != nullptr ? agent_.send_in_dialog(request, *session->dialog, session->way)
                        : agent_.send(request);
 }
 

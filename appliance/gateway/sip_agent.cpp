@@ -196,7 +196,7 @@ bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
     request.challenges = 0;
     request.next_cseq = false;
     request.redirected = false;
-    request.hop = ClientRequest::Hop::kPool;
+    request.way = {};
     request.request_begin = static_cast<std::uint32_t>(prefix_bytes);
     request.via_begin = static_cast<std::uint32_t>(via);
     request.via_end = static_cast<std::uint32_t>(via_end);
@@ -287,27 +287,28 @@ void SipAgent::send(ClientRequest& request) {
 }
 
 // RFC 3261 12.2.1.1: by a strict router, or without a route, it is the Request-URI.
-SipAgent::Hop SipAgent::hop_of(Bytes request, const sip::Dialog& dialog) {
+Hop SipAgent::hop_of(Bytes request, const sip::Dialog& dialog) {
     const std::size_t uri = request.find(' ') + 1;
     const bool is_uri = request.substr(uri, request.find(' ', uri) - uri) == dialog.next_hop();
     return is_uri ? Hop::kUri : Hop::kRoute;
 }
 
 void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog) {
-    request.hop = hop_of(request.request(), dialog);
+    request.way.hop = hop_of(request.request(), dialog);
     request.cseq = dialog.local_cseq();
     send(request);
 }
 
-void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog,
-                              std::uint64_t& no_leg) {
+void SipAgent::send_in_dialog(ClientRequest& request, const sip::Dialog& dialog, DialogWay& way) {
     const SipRoute& route = *request.route;
     if (!route.ready()) return send_in_dialog(request, dialog);
-    const bool known = no_leg == route.legs_number();
-    request.hop = known ? Hop::kNoLeg : hop_of(request.request(), dialog);
-    if (!known && dialog_leg(route, request.request(), request.hop) == nullptr) {
-        no_leg = route.legs_number();
+    if (way.legs_number != route.legs_number()) {
+        way.legs_number = route.legs_number();
+        way.hop = hop_of(request.request(), dialog);
+        way.leg = dialog_leg(route, request.request(), way.hop);
+        if (way.leg == nullptr) way.hop = Hop::kNoLeg;
     }
+    request.way = way;
     request.cseq = dialog.local_cseq();
     send(request);
 }
@@ -377,7 +378,8 @@ void SipAgent::dispatch(ClientRequest& request) {
     const bool big = request.request().size() > limits::kSipDatagramRequestBytes;  // SIP-7
     if (big && !route.has_stream())
         return finish(request, nullptr, LocalFault::kTooLarge);  // IM-18
-    RouteLeg* leg = dialog_leg(route, request.request(), request.hop);
+    const bool known = request.way.legs_number == route.legs_number();
+    RouteLeg* leg = known ? request.way.leg : dialog_leg(route, request.request(), request.way.hop);
     request.pinned = leg != nullptr;
     if (!request.pinned) {
         leg = route.pick(request.tried, big);
@@ -680,9 +682,10 @@ bool SipAgent::authorize(ClientRequest& request, const sip::Message& response) {
 bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     sip::Uri contact;
     RouteLeg* leg = nullptr;
-    const bool follows = request.hop == Hop::kPool && (request.kind == RequestKind::kMessage ||
-                                                       request.kind == RequestKind::kSubscribe ||
-                                                       request.kind == RequestKind::kInvite);
+    const bool follows =
+        request.way.hop == Hop::kPool &&
+        (request.kind == RequestKind::kMessage || request.kind == RequestKind::kSubscribe ||
+         request.kind == RequestKind::kInvite);
     if (request.redirected || request.doubted || request.cancelled || !follows ||
         !best_contact(response, contact) || contact.scheme != sip::Scheme::kSip ||
         !contact.has_user || !request.route->has(contact.at, contact.params, leg)) {

@@ -58,6 +58,16 @@ enum class RequestKind : std::uint8_t {
 };
 [[nodiscard]] sip::Method method_of(RequestKind);
 
+// Where a request goes first (SIP-9): its URI or Route names the next hop of its dialog, or it goes
+// by the pool; kNoLeg: in a dialog, and by the pool all the same.
+enum class Hop : std::uint8_t { kPool, kUri, kRoute, kNoLeg };
+// What that was found to be, for as long as the pool has the same legs.
+struct DialogWay {
+    std::uint64_t legs_number = 0;  // SipRoute::legs_number() then; 0: not found yet
+    RouteLeg* leg = nullptr;        // null: none of them
+    Hop hop = Hop::kPool;
+};
+
 // One request of ours, from when it is written until its end is told. Its memory holds what the
 // user wants to know later, and behind that the request.
 struct ClientRequest final : private TimerOwner {
@@ -130,8 +140,7 @@ private:
     sip::Challenges::Realms answered = 0;  // of the present leg
     std::uint32_t credentials_bytes = 0;   // lines behind the CSeq
     bool next_cseq = false;                // when they are written
-    // SIP-9: its first. kNoLeg: in a dialog, and by the pool all the same.
-    enum class Hop : std::uint8_t { kPool, kUri, kRoute, kNoLeg } hop = Hop::kPool;
+    DialogWay way;
     bool pinned = false;      // that is one leg of the pool: it goes nowhere else
     bool redirected = false;  // SIP-9: once
     bool awaits_route = false;
@@ -237,9 +246,8 @@ public:
     // pool, and it goes there or nowhere; or it names the pool; or it is somewhere else, and the
     // pool is an outbound proxy: no connection is opened to an address that only a message names.
     void send_in_dialog(ClientRequest&, const sip::Dialog&);
-    // `no_leg`: the SipRoute::legs_number() of legs that the dialog's next hop is none of, once
-    // that is known. Of that dialog with that next hop.
-    void send_in_dialog(ClientRequest&, const sip::Dialog&, std::uint64_t& no_leg);
+    // `way`: of that dialog with that next hop; it is worked out, or was.
+    void send_in_dialog(ClientRequest&, const sip::Dialog&, DialogWay& way);
     // The ACK of a 2xx (Dialog::fill_ack()), the way of send_in_dialog(). Where there is none it is
     // lost: the 2xx asks for it again.
     void send_ack(const sip::Dialog&, SipRoute&, Bytes request);
@@ -317,7 +325,6 @@ private:
     void write_via(ClientRequest&, const RouteLeg&);
     [[nodiscard]] ClientRequest* find_request(const sip::BranchParts&, sip::Method);
     void leave_leg(ClientRequest&);
-    using Hop = ClientRequest::Hop;
     [[nodiscard]] static Hop hop_of(Bytes request, const sip::Dialog&);
     [[nodiscard]] static RouteLeg* dialog_leg(const SipRoute&, Bytes request, Hop);
     [[nodiscard]] bool may_move(const ClientRequest&) const;

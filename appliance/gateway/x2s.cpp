@@ -341,7 +341,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     if (ready != nullptr) {  // nothing is before it
         conversation.busy = true;
         ready->used_at = now();
-        agent_.send_in_dialog(*request, *ready->dialog, ready->no_leg);
+        agent_.send_in_dialog(*request, *ready->dialog, ready->way);
         return true;
     }
     append(conversation.waiting, *request);

@@ -356,6 +356,7 @@ TEST(Session, TypingBothWays) {
     EXPECT_TRUE(scene.final_answer("INFO").starts_with("SIP/2.0 200 "));
     EXPECT_TRUE(scene.say(answer, 4, "x", "text/x-msmsgsinvite").starts_with("SIP/2.0 488 "));
     EXPECT_TRUE(scene.say(answer, 5, "x", "text/rtf").starts_with("SIP/2.0 415 "));
+    EXPECT_TRUE(scene.say(answer, 6, "", "Text/X-msmsgsinvite").starts_with("SIP/2.0 488 "));
 }
 
 // SESS-7, CS-5.
@@ -779,7 +780,16 @@ TEST(Session, ATextThatComesTwiceIsOne) {
     scene.peer->send_tcp(scene.world.sip_address(), text);
     EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 482 "));
     EXPECT_EQ(scene.world.edge().stanzas.size(), 1u);
-    EXPECT_TRUE(scene.say(answer, 3, "twice").starts_with("SIP/2.0 200 "));
+    // What was not taken is not its own double.
+    text = scene.in_call(answer, "MESSAGE", 3, "again", "Content-Type: text/plain\r\n");
+    scene.world.edge().fault = link::Fault::kQueueFull;
+    scene.peer->send_tcp(scene.world.sip_address(), text);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 480 "));
+    scene.world.edge().fault = link::Fault::kNone;
+    text.replace(text.find("z9hG4bKMESSAGE3"), 15, "z9hG4bKMESSAGEy");
+    scene.peer->send_tcp(scene.world.sip_address(), text);
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 200 "));
+    EXPECT_TRUE(scene.say(answer, 4, "thrice").starts_with("SIP/2.0 200 "));
 }
 
 // RFC 3261 12.2.2, 14.2.
