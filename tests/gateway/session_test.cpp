@@ -784,7 +784,7 @@ TEST(Session, ATextThatComesTwiceIsOne) {
     text = scene.in_call(answer, "MESSAGE", 3, "again", "Content-Type: text/plain\r\n");
     scene.world.edge().fault = link::Fault::kQueueFull;
     scene.peer->send_tcp(scene.world.sip_address(), text);
-    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 480 "));
+    EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 500 "));
     scene.world.edge().fault = link::Fault::kNone;
     text.replace(text.find("z9hG4bKMESSAGE3"), 15, "z9hG4bKMESSAGEy");
     scene.peer->send_tcp(scene.world.sip_address(), text);
