@@ -385,7 +385,7 @@ private:
     enum class Way : std::uint8_t { kReady, kLater, kAgain, kNone };
     [[nodiscard]] static bool is_ready(const Session&);
     [[nodiscard]] bool may_wait(const Conversation&, std::size_t bytes);
-    void lock_resource(Conversation&, Bytes resource);
+    void lock_resource(Conversation&, Bytes resource, const Key&);
     void unlock_resource(const Key& pair, Bytes resource);
     [[nodiscard]] Way find_way(Conversation&, const ClientRequest& first, LocalFault&);
     [[nodiscard]] Session* ready_session(const Conversation&);

@@ -217,6 +217,7 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     write_own_offer(*session, head.via.host, out);
     session->text = blocks_.copy({thread, who.from.jid.resource});
     session->thread_bytes = session->text ? static_cast<std::uint16_t>(thread.size()) : 0;
+    session->resource_key = session->text ? who.resource.low : 0;
     session->resource_at = now();
     ClientRequest* request = agent_.make_request(route, RequestKind::kInvite);
     by_tag_.insert(*session);

@@ -99,6 +99,7 @@ struct Session final : private TimerOwner {
     [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }
     Block text;
     std::uint16_t thread_bytes = 0;
+    std::uint64_t resource_key = 0;  // of the resource; 0: of none yet
 
 private:
     void on_timer(Timer&) override;

@@ -30,14 +30,16 @@ bool Gateway::Engine::may_wait(const Conversation& conversation, std::size_t byt
 }
 
 // SESS-2.
-void Gateway::Engine::lock_resource(Conversation& conversation, Bytes resource) {
+void Gateway::Engine::lock_resource(Conversation& conversation, Bytes resource, const Key& key) {
     Session* const session = session_of(conversation);
     if (session == nullptr) return;
     session->leaving = false;
     session->resource_at = now();
-    if (session->resource() == resource) return;
+    if (session->resource_key == key.low) return;
     Block text = blocks_.copy({session->thread(), resource});
-    if (text) session->text = std::move(text);
+    if (!text) return;
+    session->text = std::move(text);
+    session->resource_key = key.low;
 }
 
 void Gateway::Engine::unlock_resource(const Key& pair, Bytes resource) {

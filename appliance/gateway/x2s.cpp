@@ -171,6 +171,10 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
     }
     if (draining_) return refuse(call, LocalFault::kDraining);
     if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);  // ERR-L5
+    if (has_sessions(*call.domain)) {
+        if (const Conversation* known = conversations_.peek(pair))
+            sessions_.prefetch(known->session);
+    }
     watches_.on_evidence(call, pair);
     Sink memory{MutableBytes(text_memory_)};
     StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
@@ -334,7 +338,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
         request->receipt = chat ? ClientRequest::Receipt::kChat : ClientRequest::Receipt::kNormal;
     }
     conversation.typing.on_xmpp_text(read.state, now(), in_session);  // CS-8
-    if (in_session) lock_resource(conversation, call.from.jid.resource);
+    if (in_session) lock_resource(conversation, call.from.jid.resource, call.who->resource);
     drop_typing_request(conversation);
     count(Counter::kMessagesX2sAccepted);
     request->queued_at = now();
