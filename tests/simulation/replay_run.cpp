@@ -3,7 +3,9 @@
 // while the product runs, in the rounds after a warm-up: callgrind does it, when it runs us. What
 // we count ourselves are the allocations, of which there may be none.
 //
-//     replay [PATH...]      a line for each path: its name, messages, allocations
+//     replay [--many] [PATH...]      a line for each path: its name, messages, allocations
+//
+// --many: chat of as many pairs, and as many messages at once, as fill a processor's cache.
 #include <cstdio>
 #include <cstring>
 #include <string_view>
@@ -56,9 +58,14 @@ namespace fedgate::simulation {
 namespace {
 
 constexpr const char* kWords = ", but soft, what light through yonder window breaks?";
-constexpr unsigned kPairs = 200;
-constexpr unsigned kBatch = 20;  // messages at once
-constexpr unsigned kRounds = 100;
+struct Chat {
+    unsigned pairs;
+    unsigned batch;  // messages at once
+    unsigned rounds;
+};
+constexpr Chat kFew{200, 20, 100};
+constexpr Chat kMany{1'000, 1'000, 6};
+Chat chat_size = kFew;
 constexpr unsigned kPeople = 50;  // who watch each other
 constexpr unsigned kPresenceRounds = 20;
 
@@ -94,12 +101,12 @@ void chat(const char* path, bool to_sip, std::uint32_t shards, bool sessions) {
                     .front = metered,
                     .sessions = sessions});
     unsigned sent = 0;
-    count(path, kBatch, kRounds, [&](unsigned) {
-        for (unsigned i = 0; i < kBatch; ++i, ++sent) {
-            to_sip ? world.send_to_sip(sent % kPairs, {kWords})
-                   : world.send_to_xmpp(sent % kPairs, {kWords});
+    count(path, chat_size.batch, chat_size.rounds, [&](unsigned) {
+        for (unsigned i = 0; i < chat_size.batch; ++i, ++sent) {
+            to_sip ? world.send_to_sip(sent % chat_size.pairs, {kWords})
+                   : world.send_to_xmpp(sent % chat_size.pairs, {kWords});
         }
-        // The warm-up is longer than anything is kept of a message.
+        // Of kFew the warm-up is longer than anything is kept of a message.
         world.simulation.run_for([] { return false; }, 1s);
     });
     const Ledger::Totals totals = world.ledger.totals();
@@ -147,6 +154,10 @@ constexpr Path kPaths[] = {
     {"notify-to-presence", presence, false, 1},  {"presence-to-notify", presence, true, 1}};
 
 int run(int count, char** names) {
+    if (count > 0 && std::strcmp(names[0], "--many") == 0) {
+        chat_size = kMany;
+        --count, ++names;
+    }
     for (int i = 0; i < count; ++i) {
         const auto same = [&](const Path& path) { return std::strcmp(path.name, names[i]) == 0; };
         if (std::ranges::any_of(kPaths, same)) continue;
