@@ -9,8 +9,6 @@
 namespace fedgate::sip {
 namespace {
 
-constexpr std::uint32_t kCseqMax = 0x7fff'ffff;  // RFC 3261 8.1.1.5
-
 // RFC 3261 12.2, RFC 3311, RFC 6665 4.4: their Contact is the new remote target.
 bool refreshes_target(Method method) {
     return method == Method::kInvite || method == Method::kUpdate || method == Method::kSubscribe ||
@@ -206,9 +204,25 @@ Result<void> Dialog::confirm(const Message& response) {
 }
 
 bool Dialog::next_request(Method method, RequestHead& head) {
-    if (local_cseq_ >= kCseqMax) return false;
+    if (!has_next_cseq()) return false;
     fill(method, ++local_cseq_, head);
     return true;
+}
+
+void Dialog::write_request(Method method, Bytes via, Sink& out) {
+    FEDGATE_CHECK(has_next_cseq());
+    if (strict_) {
+        RequestHead head;
+        fill(method, ++local_cseq_, head);
+        head.via.text = via;
+        return write_request_head(out, head);
+    }
+    const Bytes name = method_text(method);
+    out.append(name, " ", remote_target(), " SIP/2.0\r\nVia: ", via, "\r\nMax-Forwards: 70\r\n");
+    if (second_at_ != 0) out.append("Route: ", route_set(), "\r\n");
+    out.append(Bytes(text_).substr(0, way_at()));
+    out.append_number(++local_cseq_);
+    out.append(" ", name, "\r\n");
 }
 
 void Dialog::fill_ack(RequestHead& head, std::uint32_t cseq) const {
@@ -281,6 +295,8 @@ Result<void> Dialog::keep_way(const Routes& routes, Bytes target) {
         second = way.size();
         strict = !find_parameter(route.uri.params, "lr");
     }
+    if (!chars::all<chars::kLine>(way)) return failure(Errc::kMalformed, "route");
+    if (!chars::all<chars::kLine>(target)) return failure(Errc::kMalformed, "target");
     const std::size_t begin = way_at();
     if (!fits(begin + way.size(), target)) return failure(Errc::kLimit, "dialog");
     text_.replace(begin, Bytes::npos, way);
@@ -292,6 +308,7 @@ Result<void> Dialog::keep_way(const Routes& routes, Bytes target) {
 
 Result<void> Dialog::set_target(Bytes uri) {
     if (text_.size() > target_at_ && remote_target() == uri) return {};
+    if (!chars::all<chars::kLine>(uri)) return failure(Errc::kMalformed, "target");
     if (!fits(target_at_, uri)) return failure(Errc::kLimit, "dialog");
     text_.resize(target_at_);
     text_.append("<").append(uri).append(">");

@@ -19,6 +19,7 @@
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
+#include "core/base/prefetch.hpp"
 #include "sip/message.hpp"
 #include "sip/transaction_key.hpp"
 #include "sip/writer.hpp"
@@ -64,6 +65,16 @@ public:
     // The next request, but for ACK and CANCEL: head.dialog_lines stand for From, To and Call-ID.
     // False: the CSeq numbers are used up, as good as a dead dialog.
     [[nodiscard]] bool next_request(Method, RequestHead&);
+    // The same at once, of a text, of which there are many: what write_request_head() would write,
+    // with a whole value for Via. At most so many bytes and the line of Via; only if
+    // has_next_cseq().
+    void write_request(Method, Bytes via, Sink&);
+    [[nodiscard]] std::size_t request_bytes_max() const { return text_.size() + kRequestBytes; }
+    // write_request() is soon, or a look at Call-ID and remote tag: what that reads is fetched from
+    // memory meanwhile.
+    void prefetch() const { prefetch(0, text_.size()); }
+    void prefetch_ids() const { prefetch(ends_[kRemoteUri], ends_[kCallId]); }
+    [[nodiscard]] bool has_next_cseq() const { return local_cseq_ < kCseqMax; }
     // The ACK of a 2xx to our INVITE with that CSeq, as often as that comes (RFC 3261 13.2.2.4).
     void fill_ack(RequestHead&, std::uint32_t cseq) const;
     // A request was sent again with a higher CSeq (credentials: RFC 3261 22.2).
@@ -90,8 +101,13 @@ private:
     enum Part : std::uint8_t { kLocalUri, kLocalTag, kRemoteUri, kRemoteTag, kCallId, kParts };
     enum class Order : std::uint8_t { kAsIs, kReversed };
     struct Routes;
+    static constexpr std::uint32_t kCseqMax = 0x7fff'ffff;  // RFC 3261 8.1.1.5
+    static constexpr std::size_t kRequestBytes = 80;  // of one, beside text_ and the line of Via
 
     Dialog() = default;
+    void prefetch(std::size_t begin, std::size_t end) const {
+        fedgate::prefetch(text_.data() + begin, end - begin);
+    }
     [[nodiscard]] Bytes part(Part) const;
     [[nodiscard]] std::size_t way_at() const;
     [[nodiscard]] Result<void> keep(const std::array<Bytes, kParts>&);

@@ -157,6 +157,54 @@ TEST(Dialog, TheCseqOfAPeerOnlyRises) {  // SIP-22, RFC 3261 12.2.2
     EXPECT_EQ(ours->on_request(request("MESSAGE", 0, "", ";tag=ours").message), 500);
 }
 
+// The way of every text is the way of any request.
+TEST(Dialog, ATextIsWrittenAsAnyRequest) {  // SIP-16
+    const Bytes via = "SIP/2.0/TCP gw;branch=z9hG4bK1";
+    for (const std::string routes :
+         {"", kRoutes, "Record-Route: <sip:old@p1.example>\nRecord-Route: <sip:p2.example;lr>\n",
+          "Record-Route: <sip:old@p1.example>\n"}) {
+        const Read invite = request("INVITE", 1, kContact + routes);
+        auto dialog = Dialog::from_request(invite.message, "ours", 0x7fff'fffd);
+        ASSERT_TRUE(dialog);
+        Dialog same = *dialog;
+        std::array<char, 2'048> memory;
+        Sink sink{MutableBytes(memory)};
+        RequestHead head;
+        ASSERT_TRUE(same.next_request(Method::kMessage, head));
+        head.via.text = via;
+        write_request_head(sink, head);
+        const std::string expected(sink.written());
+        sink.truncate(0);
+        ASSERT_TRUE(dialog->has_next_cseq());
+        dialog->write_request(Method::kMessage, via, sink);
+        EXPECT_EQ(sink.written(), expected);
+        EXPECT_EQ(dialog->local_cseq(), same.local_cseq());
+        EXPECT_LE(sink.size() - via.size() - Bytes("Via: \r\n").size(),
+                  dialog->request_bytes_max());
+        dialog->write_request(Method::kMessage, via, sink);
+        EXPECT_FALSE(dialog->has_next_cseq());
+    }
+}
+
+// RFC 3261 25.1: it may stand around a semicolon.
+TEST(Dialog, ATabInARouteGoesOnAsItCame) {  // SIP-16
+    const std::string route = "<sip:p1.example;lr>;a=b\t;\tc=d";
+    const Read invite = request("INVITE", 1, kContact + ("Record-Route: " + route) + "\n");
+    const auto dialog = Dialog::from_request(invite.message, "ours");
+    ASSERT_TRUE(dialog);
+    EXPECT_EQ(dialog->route_set(), route);
+    EXPECT_EQ(dialog->next_hop(), "sip:p1.example;lr");
+}
+
+// Whatever it is made of, it ends no line of a request.
+TEST(Dialog, NoTargetEndsALine) {  // RFC 3261 25.1
+    RequestHead head = our_head();
+    head.uri = "sip:bob@b.example\r\nEvil: yes";
+    const auto dialog = Dialog::from_response(head, response(200, "").message);
+    ASSERT_FALSE(dialog);
+    EXPECT_EQ(dialog.error().code, Errc::kMalformed);
+}
+
 TEST(Dialog, OurCseqEndsBelow2To31) {  // RFC 3261 8.1.1.5
     RequestHead head = our_head();
     head.cseq = 0x7fff'fffe;
