@@ -57,7 +57,8 @@ Conversation* Conversations::peek(const Key& pair) {
 }
 
 Conversation* Conversations::open(const Key& pair, Instant now, Handle<Conversation>& handle) {
-    Conversation* conversation = peek(pair);
+    Conversation* conversation = slab_.find(handle);
+    if (conversation == nullptr || conversation->pair != pair) conversation = peek(pair);
     if (conversation == nullptr) {
         conversation = slab_.make(handle, pair);
         if (conversation == nullptr && drop_oldest_idle()) conversation = slab_.make(handle, pair);

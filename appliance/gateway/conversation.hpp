@@ -70,6 +70,7 @@ struct ShownTyping;
 struct Conversation {
     explicit Conversation(const Key& k) : pair(k) {}
 
+    // What each text needs comes first: a thousand pairs do not fit a cache.
     Key pair;
     RequestList waiting;          // GEN-5: not more than limits::kPairQueueStanzas
     bool busy = false;            // one MESSAGE is pending
@@ -77,14 +78,28 @@ struct Conversation {
     bool sip_wrote = false;       // features.md A6: our user has written first
     bool archiving_told = false;  // features.md U10
     bool sip_seen = false;        // that there is such a user of ours was noted
-    LoopGuard guard_x2s;
-    LoopGuard guard_s2x;
-    Typing typing;
+    bool xmpp_gone = false;       // SESS-7: the XMPP user, until the next text or session
+    std::uint8_t sessions = 0;    // those that receive only are among them
+    Handle<Session> session;      // that its texts go out by, or wait for
+
+private:
+    friend class Conversations;
+    // Least recently used first.
+    Handle<Conversation> self_;
+    Conversation* older_ = nullptr;
+    Conversation* newer_ = nullptr;
+    Instant used_at_{};
+
+public:
     // An isComposing that waits until the queue is empty; there is one only while `busy`.
     ClientRequest* typing_request = nullptr;
+    Typing typing;
+    // The last resource that each of the two has shown: ADDR-8 and IM-30.
+    KnownResource xmpp_resource;
+    KnownResource sip_resource;
+    LoopGuard guard_x2s;
+    LoopGuard guard_s2x;
     Handle<ShownTyping> shown;  // while the XMPP user sees that the SIP user types
-    Handle<Session> session;    // that its texts go out by, or wait for
-    std::uint8_t sessions = 0;  // those that receive only are among them
     Instant pages_until{};      // SESS-5: the SIP side has no sessions
 
     // CSeq of a Call-ID that is used again (IM-5): the last two Call-IDs of the pair.
@@ -92,12 +107,8 @@ struct Conversation {
     // IM-34: the thread behind a Call-ID that IM-5 had to make; empty: it is not one.
     void remember_thread(BlockPool&, Bytes call_id, Bytes thread);
     [[nodiscard]] Bytes find_thread(Bytes call_id) const;
-    // The last resource that each of the two has shown: ADDR-8 and IM-30.
-    KnownResource sip_resource;
-    KnownResource xmpp_resource;
 
 private:
-    friend class Conversations;
     struct Dialogue {
         std::uint64_t call_id = 0;
         std::uint32_t cseq = 0;
@@ -110,11 +121,6 @@ private:
     std::array<Thread, 2> threads_{};
     std::uint8_t next_dialogue_ = 0;
     std::uint8_t next_thread_ = 0;
-    // Least recently used first.
-    Handle<Conversation> self_;
-    Conversation* older_ = nullptr;
-    Conversation* newer_ = nullptr;
-    Instant used_at_{};
 };
 
 class Conversations {
@@ -124,19 +130,22 @@ public:
     [[nodiscard]] static std::uint32_t owner_of(const Key& pair, std::uint32_t shards) {
         return static_cast<std::uint32_t>(pair.high % shards);
     }
-    // The one of the pair, made when it is new; null when all are busy. It is used now.
+    // The one of the pair, made when it is new; null when all are busy. It is used now. `handle`:
+    // where it was, or none; and where it is.
     [[nodiscard]] Conversation* open(const Key& pair, Instant now, Handle<Conversation>& handle);
     // The same of one that is known. Null: it has gone.
     [[nodiscard]] Conversation* use(Handle<Conversation>, Instant now);
     [[nodiscard]] Conversation* peek(const Key& pair);
-    // It is opened soon: memory is much slower than what comes before that.
+    // It is opened, peeked at or used soon.
     void prefetch(const Key& pair) const { index_.prefetch(pair); }
+    void prefetch(Handle<Conversation> handle) const { slab_.prefetch(handle, kFrontBytes); }
     [[nodiscard]] Conversation* find(Handle<Conversation> handle) { return slab_.find(handle); }
     // Lets go of what was idle for kConversationIdle, at most `count_max`.
     void evict_idle(Instant now, std::size_t count_max);
     [[nodiscard]] std::size_t count() const { return slab_.count(); }
 
 private:
+    static constexpr std::size_t kFrontBytes = 320;  // what each text of XMPP's needs
     // A session comes to its own end; who has one has something pending.
     [[nodiscard]] static bool may_leave(const Conversation& conversation) {
         return !conversation.busy && conversation.waiting.count == 0 && conversation.sessions == 0;

@@ -10,9 +10,13 @@
 #include "appliance/gateway/address.hpp"
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/pair_memo.hpp"
+#include "core/base/slab.hpp"
 #include "core/rules/snapshot.hpp"
 
 namespace fedgate::gateway {
+
+struct Conversation;
+struct Session;
 
 struct Correspondence {
     AddressView from;
@@ -22,10 +26,13 @@ struct Correspondence {
     rules::Decision decision;                  // features.md A6, A7
     Key pair;
     Key sender;
-    Key resource;       // of `from`
-    Bytes from_uri;     // ADDR-7, ADDR-10
-    Bytes epid;         // ADDR-10: behind the tag of From; empty: none
-    Bytes to_uri;       // ADDR-4, ADDR-28
+    Key resource;    // of `from`
+    Bytes from_uri;  // ADDR-7, ADDR-10
+    Bytes epid;      // ADDR-10: behind the tag of From; empty: none
+    Bytes to_uri;    // ADDR-4, ADDR-28
+    // Where the two's conversation and its session were last: found there without an index.
+    mutable Handle<Conversation> conversation;
+    mutable Handle<Session> session;
     bool good = false;  // two JIDs, of which the second is of a domain of ours, and the first not
     bool malformed = false;  // one is no JID: ERR-L7; nothing else is known then
 

@@ -284,7 +284,8 @@ private:
                                      const rules::SipDomain* domain, const SipPeer&,
                                      const sip::TransactionKey&);
     [[nodiscard]] bool own_request(const sip::Message&, RequestCall*,
-                                   const rules::SipDomain* domain, Bytes to_tag, const Origin&);
+                                   const rules::SipDomain* domain, Bytes to_tag, const Origin&,
+                                   Session* of_tag = nullptr);
     [[nodiscard]] std::uint32_t owner_of_dialog(const sip::Message&) const;
     [[nodiscard]] bool take_record(const Origin&, Bytes to_tag, MutableBytes request);
     [[nodiscard]] bool ask_owner(std::uint64_t conversation, const sip::Message&, const SipPeer&,
@@ -334,7 +335,8 @@ private:
     [[nodiscard]] static bool has_sessions(const rules::SipDomain&);
     [[nodiscard]] static Key key_of_tag(Bytes own);
     [[nodiscard]] Key key_of_peer(Bytes call_id, Bytes tag) const;
-    [[nodiscard]] Session* find_session(const sip::Message& request);
+    [[nodiscard]] Session* prefetch_session(Bytes own_tag);
+    [[nodiscard]] static bool is_in(const sip::Message& request, const Session&);
     [[nodiscard]] Session* session_of(const Conversation&);
     [[nodiscard]] bool read_parties(Session&, RequestCall&);
     [[nodiscard]] Session* make_session(Conversation&, Handle<Conversation>, const AddressView& sip,
@@ -377,7 +379,8 @@ private:
     void answer_invite(const Origin&, const SipAnswer&, Bytes headers);
     [[nodiscard]] bool is_waited_for(const Session&, const Origin&);
     void accept_session(Session&, Bytes sdp, bool has_text);
-    [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&);
+    [[nodiscard]] bool take_in_session(const sip::Message&, const rules::SipDomain&, const Origin&,
+                                       Session* of_tag);
     void take_offer(Session&, const sip::Message&, const Origin&);
     void on_ack(Session&, const sip::Message&);
 
@@ -389,7 +392,12 @@ private:
     void unlock_resource(const Key& pair, Bytes resource);
     [[nodiscard]] Way find_way(Conversation&, const ClientRequest& first, LocalFault&);
     [[nodiscard]] Session* ready_session(const Conversation&);
-    [[nodiscard]] bool write_session_front(Session&, const SipRoute&, RequestKind, Sink&);
+    template <typename Write>
+    [[nodiscard]] bool fill_in_session(Session&, ClientRequest&,
+                                       std::initializer_list<Bytes> prefix, std::size_t content_max,
+                                       Write&&);
+    [[nodiscard]] bool fill_in_session(Session&, ClientRequest&,
+                                       std::initializer_list<Bytes> prefix, const Text&);
     void send_in_session(Conversation&, ClientRequest&);
     [[nodiscard]] bool write_page_front(Conversation&, ClientRequest&, Sink&);
     [[nodiscard]] bool goes_again(ClientRequest&, Conversation&, LocalFault);
@@ -501,7 +509,7 @@ private:
     sip::MsrpMemory msrp_memory_{kMsrpPartialBytes};  // before the sessions
     BlockPool msrp_arrived_{kMsrpArrivedBlockBytes, kMsrpArrivedBytes};
     sip::MsrpTerms msrp_terms_;
-    Slab<Session> sessions_{kSessions};
+    Slab<Session, 64> sessions_{kSessions};
     GrowingIndex<Session, &Session::by_tag, &Session::next_by_tag> by_tag_;
     GrowingIndex<Session, &Session::by_peer, &Session::next_by_peer> by_peer_;
     std::unique_ptr<sip::Sdp> sdp_;  // that is being read

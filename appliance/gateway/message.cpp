@@ -383,6 +383,17 @@ void write_text_headers(const Text& text, Sink& sink) {
 
 }  // namespace
 
+std::size_t session_text_bytes_max(const Text& text) {
+    constexpr std::size_t kEndBytes = 88;     // type and size of the body
+    constexpr std::size_t kHeaderBytes = 48;  // a name, and a date
+    const auto header = [](bool is_there, std::size_t value) {
+        return is_there ? kHeaderBytes + value : 0;
+    };
+    return header(text.written_at.has_value(), 0) +
+           header(!text.subject.empty(), text.subject.size()) +
+           header(!text.language.empty(), text.language.size()) + text.body.size() + kEndBytes;
+}
+
 void write_session_text(const Text& text, Sink& sink) {
     write_text_headers(text, sink);
     if (text.body.empty()) return sip::write_no_body(sink);  // IM-10

@@ -86,6 +86,7 @@ void write_request(const Envelope&, const Text&, MutableBytes scratch, Sink&);
 void write_request_front(const Envelope&, Bytes nick, Sink&);
 // The rest of a MESSAGE in a session: the text's headers and itself, as plain text (SESS-42).
 void write_session_text(const Text&, Sink&);
+[[nodiscard]] std::size_t session_text_bytes_max(const Text&);  // no more than that
 
 // ---- SIP -> XMPP
 

@@ -11,14 +11,15 @@
 #include <vector>
 
 #include "core/base/bytes.hpp"
+#include "core/base/prefetch.hpp"
 #include "core/base/slab.hpp"
 
 namespace fedgate::gateway {
 
 constexpr std::size_t kCorrespondents = 8'192;
 // Of texts; who has longer ones is not kept. Names that are not Latin are long: each of their
-// letters is six bytes or nine of a SIP URI.
-constexpr std::size_t kCorrespondenceBytes = 640;
+// letters is six bytes or nine of a SIP URI. A pair's share of the bound of a watch counts this.
+constexpr std::size_t kCorrespondenceBytes = 624;
 constexpr std::size_t kMemoBytes = 8 << 20;  // of one memo; a shard has two
 
 template <typename What>
@@ -45,6 +46,11 @@ public:
         const auto* const kept = static_cast<const Kept*>(place.kept);
         const bool there = place.version > cleared_at_ && kept->version == place.version;
         return there ? &kept->what : nullptr;
+    }
+    // It is looked at soon.
+    static void prefetch(const Place& place) {
+        if (place.kept != nullptr)
+            fedgate::prefetch(place.kept, sizeof(What) + sizeof(place.version));
     }
     // Of what find() or make() has given last.
     [[nodiscard]] const Place& latest() const { return latest_; }

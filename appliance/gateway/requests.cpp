@@ -177,6 +177,7 @@ const rules::SipDomain* Gateway::Engine::domain_of(const sip::Message& request) 
 bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& peer,
                                  const sip::TransactionKey& key) {
     if (!request.to.tag.empty() || request.method == sip::Method::kNotify) {
+        by_tag_.prefetch(key_of_tag(request.to.tag));
         const auto core = agent_.core_of(request.to.tag);
         const rules::SipDomain* domain = core ? domain_of(request) : nullptr;
         if (domain != nullptr && agent_.transport().speaks_for(peer, *domain)) {  // SEC-1, SIP-32
@@ -217,13 +218,18 @@ bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& req
         fresh = agent_.make_tag(owner);
         tag = fresh.view();
     }
+    const bool in_session = call == nullptr && request.method != sip::Method::kNotify &&
+                            request.method != sip::Method::kSubscribe;
+    Session* const session =
+        in_session && owner == shard_.index() ? prefetch_session(tag) : nullptr;
     Origin origin{shard_.index(), {}};
     if (request.method != sip::Method::kAck) {
         origin.transaction = agent_.open(request, peer, key, tag);
         if (!origin.transaction) return false;  // back-pressure
     }
-    const bool taken = owner == shard_.index() ? own_request(request, call, domain, tag, origin)
-                                               : forward(owner, request, tag, origin);
+    const bool taken = owner == shard_.index()
+                           ? own_request(request, call, domain, tag, origin, session)
+                           : forward(owner, request, tag, origin);
     if (!taken) agent_.discard(origin.transaction);
     return taken;
 }
@@ -338,7 +344,7 @@ std::uint32_t Gateway::Engine::owner_of_dialog(const sip::Message& request) cons
 
 bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call,
                                   const rules::SipDomain* domain, Bytes to_tag,
-                                  const Origin& origin) {
+                                  const Origin& origin, Session* session) {
     if (call == nullptr) {
         if (domain == nullptr) {  // the rules have changed on the way
             answer(origin, {403, {}});
@@ -348,7 +354,7 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
             return watches_.take_notify(request, *domain, origin);
         }
         if (request.method != sip::Method::kSubscribe) {
-            return take_in_session(request, *domain, origin);
+            return take_in_session(request, *domain, origin, session);
         }
         const std::uint32_t owner = owner_of_dialog(request);
         return owner == shard_.index() ? watchers_.take_refresh(request, *domain, origin)

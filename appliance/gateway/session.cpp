@@ -40,13 +40,21 @@ Key Gateway::Engine::key_of_peer(Bytes call_id, Bytes tag) const {
     return keys_.make({call_id, tag});
 }
 
-Session* Gateway::Engine::find_session(const sip::Message& request) {
-    Session* const session = by_tag_.find(key_of_tag(request.to.tag));
-    if (session == nullptr || !session->dialog || session->dialog->call_id() != request.call_id ||
-        session->dialog->remote_tag() != request.from.tag) {
-        return nullptr;  // SIP-22
-    }
+// Of a request that is looked at soon: what that needs is fetched from memory meanwhile. Our tag
+// says whose it is, the rest of the dialog whether it is in it: is_in(). Null: no session.
+Session* Gateway::Engine::prefetch_session(Bytes own_tag) {
+    Session* const session = by_tag_.find(key_of_tag(own_tag));
+    if (session == nullptr) return nullptr;
+    if (session->dialog) session->dialog->prefetch_ids();
+    conversations_.prefetch(session->conversation);
+    parties_.prefetch(session->parties);
+    fedgate::prefetch(session->text.bytes().data(), session->text.bytes().size());
     return session;
+}
+
+bool Gateway::Engine::is_in(const sip::Message& request, const Session& session) {  // SIP-22
+    return session.dialog && session.dialog->call_id() == request.call_id &&
+           session.dialog->remote_tag() == request.from.tag;
 }
 
 // The one that the conversation's texts go out by, or wait for.
@@ -113,6 +121,7 @@ void Gateway::Engine::take_place(Session& session, Conversation& conversation) {
     }
     session.sends = true;
     conversation.session = session.self;
+    conversation.xmpp_gone = false;
 }
 
 // The conversation has it no longer; what waited for it opens another.

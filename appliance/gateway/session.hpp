@@ -23,8 +23,9 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kSessions = 60'000;    // of one shard: fewer than conversations
-constexpr std::uint8_t kSessionsOfPair = 4;  // one sends, others end soon (SESS-6)
+constexpr std::size_t kSessionFrontBytes = 192;  // of a Session: what each text needs
+constexpr std::size_t kSessions = 60'000;        // of one shard: fewer than conversations
+constexpr std::uint8_t kSessionsOfPair = 4;      // one sends, others end soon (SESS-6)
 // SESS-4: what may wait for the answer to an INVITE.
 constexpr std::size_t kInvitingTexts = 20;
 constexpr std::size_t kInvitingBytes = 64 * 1'024;
@@ -58,34 +59,38 @@ struct Session final : private TimerOwner {
 
     explicit Session(Gateway::Engine& e) : engine(e), timer(*this) {}
 
-    Gateway::Engine& engine;
-    Handle<Session> self;
-    Timer timer;
+    // ---- What each text needs, close together: a thousand sessions do not fit a cache.
     State state = State::kInviting;
-    bool sends = false;    // the conversation's texts go out by it, else it receives only (SESS-6)
-    bool counted = false;  // among the conversation's
+    bool sends = false;  // the conversation's texts go out by it, else it receives only (SESS-6)
+    Handle<Session> self;
+    std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp
+    Instant used_at{};                  // by a text, either way
+    Instant resource_at{};
+    std::uint64_t resource_key = 0;     // of resource(); 0: of none yet
+    std::optional<sip::Dialog> dialog;  // from kHeld or kOpen on
+    DialogWay way;                      // another once its next hop is
+    Key by_tag;                         // of our tag
+    Session* next_by_tag = nullptr;     // in the engine's index
+    PairMemo<Parties>::Place parties;   // where it was worked out what follows of the two
+    std::uint32_t text_cseq = kNoCseq;  // of the MESSAGE of theirs that was taken last (SIP-11)
+    Handle<Conversation> conversation;
+
+    // ---- Its beginning and its end.
+    Gateway::Engine& engine;
+    Timer timer;
+    bool counted = false;    // among the conversation's
     bool cancelled = false;  // kHeld: nobody waits for the answer
     bool offered = false;    // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
-    Handle<Conversation> conversation;
-    Key by_tag;                      // of our tag
-    Key by_peer;                     // theirs: of Call-ID and their tag (SIP-11)
-    Session* next_by_tag = nullptr;  // in the engine's index
+    Key by_peer;             // theirs: of Call-ID and their tag (SIP-11)
     Session* next_by_peer = nullptr;
-    ClientRequest* invite = nullptr;    // kInviting
-    std::optional<sip::Dialog> dialog;  // from kHeld or kOpen on
-    Origin origin;                      // of an INVITE of theirs, until its ACK has come
+    ClientRequest* invite = nullptr;  // kInviting
+    Origin origin;                    // of an INVITE of theirs, until its ACK has come
     Instant ack_due = kNever;
-    Instant expires_at = kNever;  // RFC 4028: they have not refreshed it
-    Instant used_at{};            // by a text, either way
-    Instant resource_at{};
-    DialogWay way;                      // another once its next hop is
-    bool leaving = false;               // SESS-7: it ends when nothing waits
-    std::uint32_t expires = 0;          // seconds; 0: none was asked for
-    std::uint32_t text_cseq = kNoCseq;  // of the MESSAGE of theirs that was taken last (SIP-11)
+    Instant expires_at = kNever;    // RFC 4028: they have not refreshed it
+    std::uint32_t expires = 0;      // seconds; 0: none was asked for
     std::uint32_t invite_cseq = 0;  // of the INVITE of theirs that was answered last, or is held
     sip::SdpVersion sdp;
-    Block held;                         // kHeld: our description, for the 2xx
-    std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp
+    Block held;  // kHeld: our description, for the 2xx
 
     // Whose it is: SIP URIs of the two that were judged when it began. What From and To of the
     // dialog say may be others.
@@ -93,13 +98,11 @@ struct Session final : private TimerOwner {
     [[nodiscard]] Bytes xmpp_uri() const { return names.bytes().substr(sip_uri_bytes); }
     Block names;
     std::uint16_t sip_uri_bytes = 0;
-    PairMemo<Parties>::Place parties;  // where it was worked out what follows of the two
     // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
     [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
     [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }
     Block text;
     std::uint16_t thread_bytes = 0;
-    std::uint64_t resource_key = 0;  // of the resource; 0: of none yet
 
 private:
     void on_timer(Timer&) override;

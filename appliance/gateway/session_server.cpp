@@ -275,9 +275,10 @@ void Gateway::Engine::accept_session(Session& session, Bytes sdp, bool has_text)
 // ---- In a session of either
 
 bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::SipDomain& domain,
-                                      const Origin& origin) {
-    Session* const session = find_session(request);
-    if (session == nullptr || session->state == Session::State::kHeld) {
+                                      const Origin& origin, Session* of_tag) {
+    Session* const session = of_tag != nullptr ? of_tag : by_tag_.find(key_of_tag(request.to.tag));
+    if (session == nullptr || !is_in(request, *session) ||
+        session->state == Session::State::kHeld) {
         answer(origin, {481, {}});  // SIP-22; of an ACK nobody hears it
         return true;
     }

@@ -31,9 +31,9 @@ bool Gateway::Engine::may_wait(const Conversation& conversation, std::size_t byt
 
 // SESS-2.
 void Gateway::Engine::lock_resource(Conversation& conversation, Bytes resource, const Key& key) {
+    conversation.xmpp_gone = false;
     Session* const session = session_of(conversation);
     if (session == nullptr) return;
-    session->leaving = false;
     session->resource_at = now();
     if (session->resource_key == key.low) return;
     Block text = blocks_.copy({session->thread(), resource});
@@ -67,44 +67,65 @@ Session* Gateway::Engine::ready_session(const Conversation& conversation) {
     if (conversation.busy || conversation.starting || conversation.waiting.count > 0)
         return nullptr;
     Session* const session = session_of(conversation);
-    return session != nullptr && is_ready(*session) && !session->msrp ? session : nullptr;
+    const bool ready = session != nullptr && is_ready(*session) && !session->msrp &&
+                       session->dialog->has_next_cseq();
+    return ready ? session : nullptr;
 }
 
-// False: its numbers are used up.
-bool Gateway::Engine::write_session_front(Session& session, const SipRoute& route, RequestKind kind,
-                                          Sink& out) {
-    sip::RequestHead head;
-    if (!session.dialog->next_request(method_of(kind), head)) return false;
-    head.via = agent_.likely_via(route);
-    sip::write_request_head(out, head);
-    out.append("User-Agent: Fedgate\r\n");
-    return true;
+// Makes the request, behind `prefix`, the next one of the dialog, whose body and what belongs to it
+// write(sink) writes. User-Agent (IM-15) is left to the INVITE. False: no memory now.
+template <typename Write>
+bool Gateway::Engine::fill_in_session(Session& session, ClientRequest& request,
+                                      std::initializer_list<Bytes> prefix, std::size_t content_max,
+                                      Write&& write) {
+    sip::Dialog& dialog = *session.dialog;
+    const std::size_t bytes_max = dialog.request_bytes_max() + content_max;
+    request.owner = session.self.pack();
+    return agent_.fill(request, prefix, bytes_max, [&](Sink& out) {
+        const std::size_t begin = out.size();
+        dialog.write_request(method_of(request.kind), agent_.likely_via(request.sip_route()).text,
+                             out);
+        const std::size_t content_begin = out.size();
+        write(out);
+        request.content_bytes = static_cast<std::uint32_t>(out.size() - content_begin);
+        return ViaLine(out.written().substr(begin));
+    });
+}
+
+bool Gateway::Engine::fill_in_session(Session& session, ClientRequest& request,
+                                      std::initializer_list<Bytes> prefix, const Text& text) {
+    return fill_in_session(session, request, prefix, session_text_bytes_max(text),
+                           [&](Sink& out) { write_session_text(text, out); });
 }
 
 // SESS-42: in the dialog; or outside one, where the other side has no sessions (SESS-5).
 void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest& request) {
     Session* const session = session_of(conversation);
     if (session != nullptr && session->msrp) return send_by_msrp(*session, request);
-    Sink out{MutableBytes(request_memory_)};
+    const auto prefix = {request.from(), request.to(), request.id(), request.thread()};
+    const Bytes content = request.content();
     request.owner = 0;
     if (session != nullptr) {
-        if (!write_session_front(*session, request.sip_route(), request.kind, out)) {
+        if (!session->dialog->has_next_cseq()) {
             return on_request_done(request, nullptr, LocalFault::kUnreachable);
         }
-        request.owner = session->self.pack();
+        if (!fill_in_session(*session, request, prefix, content.size(),
+                             [&](Sink& out) { out.append(content); })) {
+            request.owner = 0;
+            return on_request_done(request, nullptr, LocalFault::kOverload);
+        }
         if (request.kind == RequestKind::kMessage) session->used_at = now();
-    } else if (request.kind == RequestKind::kInfo ||
-               !write_page_front(conversation, request, out)) {
+        return agent_.send_in_dialog(request, *session->dialog, session->way);
+    }
+    Sink out{MutableBytes(request_memory_)};
+    if (request.kind == RequestKind::kInfo || !write_page_front(conversation, request, out)) {
         return on_request_done(request, nullptr, LocalFault::kNoNextHop);
     }
-    out.append(request.content());
-    if (out.overflowed() ||
-        !agent_.fill(request, {request.from(), request.to(), request.id(), request.thread()},
-                     out.written())) {
+    out.append(content);
+    if (out.overflowed() || !agent_.fill(request, prefix, out.written())) {
         return on_request_done(request, nullptr, LocalFault::kOverload);
     }
-    session != nullptr ? agent_.send_in_dialog(request, *session->dialog, session->way)
-                       : agent_.send(request);
+    agent_.send(request);
 }
 
 // False: the rules have changed.
@@ -135,8 +156,9 @@ bool Gateway::Engine::write_page_front(Conversation& conversation, ClientRequest
 bool Gateway::Engine::goes_again(ClientRequest& request, Conversation& conversation,
                                  LocalFault fault) {
     const std::uint64_t owner = std::exchange(request.owner, 0);
-    Session* const session = sessions_.find(Handle<Session>::unpack(owner));
     const std::uint16_t status = request.status;
+    if (owner != 0 && status / 100 == 2 && !request.renumbered) return false;  // nearly always
+    Session* const session = sessions_.find(Handle<Session>::unpack(owner));
     if (session != nullptr && status / 100 == 2) {
         if (!session->msrp) session->dialog->note_cseq(request.cseq);
         return false;
@@ -179,7 +201,7 @@ void Gateway::Engine::take_session_state(const StanzaCall& call, const Key& pair
     }
     const Typing::News news = conversation->typing.on_chat_state(state, now(), true);
     if (state == ChatState::kGone) {  // SESS-7: once what he has written is on its way
-        session->leaving = true;
+        conversation->xmpp_gone = true;
         drop_typing_request(*conversation);
         return start_next(*conversation);
     }
@@ -207,11 +229,9 @@ void Gateway::Engine::take_session_state(const StanzaCall& call, const Key& pair
 }
 
 void Gateway::Engine::leave_if_gone(Conversation& conversation) {
+    if (!conversation.xmpp_gone && !draining_) return;
     Session* const session = session_of(conversation);
-    const bool leaves = session != nullptr && (session->leaving || draining_);
-    if (leaves && session->state == Session::State::kOpen) {
-        end_session(*session);
-    }
+    if (session != nullptr && session->state == Session::State::kOpen) end_session(*session);
 }
 
 // Not a request yet: its turn comes. False: no memory now.

@@ -178,29 +178,19 @@ bool SipAgent::may_reach(ClientRequest& request) {
     return !present->ready() || present->empty() || present->has_other(0);
 }
 
-bool SipAgent::fill(ClientRequest& request, std::initializer_list<Bytes> prefix, Bytes bytes) {
-    std::size_t prefix_bytes = 0;
-    for (const Bytes part : prefix) prefix_bytes += part.size();
-    // SIP-4: the Via is the second line.
-    const std::size_t via = bytes.find('\n') + 1;
-    const std::size_t via_end = bytes.find('\n', via) + 1;
-    Block block = blocks_.take(prefix_bytes + bytes.size() - (via_end - via) + kSipViaBytesMax);
-    if (!block) return false;
-    Sink sink(block.memory());
-    for (const Bytes part : prefix) sink.append(part);
-    sink.append(bytes);
-    block.set_size(sink.size());
+void SipAgent::keep(ClientRequest& request, Block&& block, std::size_t prefix_bytes,
+                    const ViaLine& via) {
     request.memory = std::move(block);
     // It may have been sent before, as another request.
     request.credentials_bytes = 0;
     request.challenges = 0;
     request.next_cseq = false;
     request.redirected = false;
+    request.renumbered = false;
     request.way = {};
     request.request_begin = static_cast<std::uint32_t>(prefix_bytes);
-    request.via_begin = static_cast<std::uint32_t>(via);
-    request.via_end = static_cast<std::uint32_t>(via_end);
-    return true;
+    request.via_begin = static_cast<std::uint32_t>(via.begin);
+    request.via_end = static_cast<std::uint32_t>(via.end);
 }
 
 const sip::OwnVia& SipAgent::likely_via(const SipRoute& route) const {
@@ -318,16 +308,14 @@ void SipAgent::send_ack(const sip::Dialog& dialog, SipRoute& route, Bytes reques
     RouteLeg* leg = dialog_leg(route, request, hop_of(request, dialog));
     if (leg == nullptr) leg = route.pick(0, false);
     if (leg == nullptr || !route.is_up(*leg)) return;
-    // SIP-4: the Via is the second line.
-    const std::size_t via_begin = request.find('\n') + 1;
-    const std::size_t via_end = request.find('\n', via_begin) + 1;
+    const ViaLine old(request);
     const UsualVia& via = transport_.via(leg->transport, net::is_ipv6(leg->target.address));
     const sip::Branch branch = sip::make_branch(
         {settings_.core, UINT32_MAX, random_.bytes<sip::kTokenRandomBytes>()});  // of no request
     Sink sink{MutableBytes(scratch_)};
-    sink.append(request.substr(0, via_begin), "Via: ", Bytes(via.text).substr(0, via.branch_begin));
+    sink.append(request.substr(0, old.begin), "Via: ", Bytes(via.text).substr(0, via.branch_begin));
     sink.append(branch.view(), Bytes(via.text).substr(via.branch_begin + branch.view().size()),
-                "\r\n", request.substr(via_end));
+                "\r\n", request.substr(old.end));
     if (sink.overflowed()) return;
     if (leg->transport != sip::Transport::kUdp && transport_.find(leg->connection) == nullptr) {
         static_cast<void>(transport_.connect(*leg, leg->target));  // for the next time
@@ -622,13 +610,14 @@ bool SipAgent::write_credentials(ClientRequest& request, RouteLeg& leg) {
     const std::size_t uri_begin = old.find(' ', request.request_begin) + 1;
     const Bytes uri = old.substr(uri_begin, old.find(' ', uri_begin) - uri_begin);
     const std::size_t more = known ? leg.challenges.bytes_max(domain->digest_user, uri) : 0;
-    Block block = blocks_.take(old.size() + more + kSipViaBytesMax);
+    Block block = blocks_.take(old.size() + more + transport_.via_line_bytes_max());
     if (!block) return false;
     Sink sink(block.memory());
     sink.append(old.substr(0, cseq));
     const auto number = sip::parse_cseq(old.substr(cseq + 6, old.find("\r\n", cseq) - cseq - 6));
     FEDGATE_CHECK(number.has_value());
     sink.append("CSeq: ");
+    request.renumbered = request.renumbered || request.next_cseq;
     request.cseq = number->number + (std::exchange(request.next_cseq, false) ? 1 : 0);
     const Bytes method = sip::method_text(method_of(request.kind));
     sink.append_number(request.cseq);
@@ -704,7 +693,7 @@ bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     if (!sip::same_aor(user, *present) && (leg != nullptr || !user_.may_redirect(request, contact)))
         return false;
     const Bytes text = contact.text.substr(0, contact.text.find('?'));  // headers are not for us
-    Block block = blocks_.take(old.size() + text.size() + kSipViaBytesMax);
+    Block block = blocks_.take(old.size() + text.size() + transport_.via_line_bytes_max());
     if (!block) return false;
     Sink sink(block.memory());
     sink.append(old.substr(0, uri));
@@ -724,6 +713,7 @@ bool SipAgent::redirect(ClientRequest& request, const sip::Message& response) {
     request.memory = std::move(block);
     request.redirected = true;
     request.cseq = number->number + 1;
+    request.renumbered = true;
     request.tried = leg != nullptr ? std::uint64_t{1} << from.slot : 0;
     request.answered = 0;
     request.renewed = false;

@@ -85,6 +85,7 @@ struct ClientRequest final : private TimerOwner {
     std::uint16_t id_bytes = 0;
     std::uint8_t attempt = 0;  // of a SUBSCRIBE: Subscriber::attempt() when it was written
     std::uint32_t cseq = 1;    // as it was sent last: for Dialog::note_cseq()
+    bool renumbered = false;   // `cseq` is another than that of the user's request
     std::uint64_t owner = 0;   // the packed handle of the watch, watcher or session whose it is
     // Of a text in a session, which is written when its turn comes: the headers of its body and it.
     std::uint32_t content_bytes = 0;  // at the end of the memory; 0: it is written already
@@ -183,6 +184,15 @@ private:
     bool answered = false;
 };
 
+// SIP-4: the Via is the second line. From its name on, and behind its end.
+struct ViaLine {
+    std::size_t begin;
+    std::size_t end;
+
+    explicit ViaLine(Bytes request)
+        : begin(request.find('\n') + 1), end(request.find('\n', begin) + 1) {}
+};
+
 class SipAgentUser {
 public:
     // The end of a request, which may come within send(): `response` is its final response, or null
@@ -240,7 +250,33 @@ public:
     // Null at the bound. It is the user's until send(), and again from on_request_done() on.
     [[nodiscard]] ClientRequest* make_request(SipRoute&, RequestKind = RequestKind::kMessage);
     // Gives it `prefix` and `request`, a whole one with one Via. False: no memory now.
-    [[nodiscard]] bool fill(ClientRequest&, std::initializer_list<Bytes> prefix, Bytes request);
+    [[nodiscard]] bool fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
+                            Bytes bytes) {
+        const ViaLine via(bytes);
+        return fill(request, prefix, bytes.size() - (via.end - via.begin), [&](Sink& out) {
+            out.append(bytes);
+            return via;
+        });
+    }
+    // The same of one that write(sink) writes, which is at most `bytes_max` beside its Via, and
+    // says where that is.
+    template <typename Write>
+    [[nodiscard]] bool fill(ClientRequest& request, std::initializer_list<Bytes> prefix,
+                            std::size_t bytes_max, Write&& write) {
+        std::size_t prefix_bytes = 0;
+        for (const Bytes part : prefix) prefix_bytes += part.size();
+        const std::size_t size_max = prefix_bytes + bytes_max + transport_.via_line_bytes_max();
+        Block block = blocks_.take(size_max);
+        if (!block) return false;
+        Sink sink(block.memory().first(size_max));
+        for (const Bytes part : prefix) sink.append(part);
+        const ViaLine via = write(sink);
+        FEDGATE_CHECK(!sink.overflowed() &&
+                      sink.size() - (via.end - via.begin) <= prefix_bytes + bytes_max);
+        block.set_size(sink.size());
+        keep(request, std::move(block), prefix_bytes, via);
+        return true;
+    }
     void send(ClientRequest&);
     // What dialog.next_request() was written for. SIP-9: the dialog's next hop is a leg of the
     // pool, and it goes there or nowhere; or it names the pool; or it is somewhere else, and the
@@ -319,6 +355,7 @@ private:
     void on_probe_due(SipRoute&, RouteLeg&) override;
     void on_suspect(RouteLeg&) override;
 
+    static void keep(ClientRequest&, Block&&, std::size_t prefix_bytes, const ViaLine&);
     void dispatch(ClientRequest&);
     void offer(ClientRequest&, RouteLeg&);
     [[nodiscard]] bool transmit(ClientRequest&, RouteLeg&);

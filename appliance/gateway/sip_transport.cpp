@@ -463,6 +463,8 @@ void SipTransport::write_vias() {
             via.branch_begin = via.text.rfind(own.branch);  // a host may have zeros, too
             via.own = own;
             via.own.text = via.text;
+            via_line_bytes_max_ =
+                std::max(via_line_bytes_max_, Bytes("Via: \r\n").size() + via.text.size());
         }
     }
 }

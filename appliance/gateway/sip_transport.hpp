@@ -185,6 +185,8 @@ public:
         FEDGATE_CHECK(index < std::size(vias_));
         return vias_[index][v6 ? 1 : 0];
     }
+    // Of all of them, which are as they stay once listen() was called.
+    [[nodiscard]] std::size_t via_line_bytes_max() const { return via_line_bytes_max_; }
     [[nodiscard]] bool has_tls() const { return tls_ != nullptr; }
 
     // A connection for the leg, or null: no TLS, at the bound, or the kernel refused. One that the
@@ -241,6 +243,7 @@ private:
     };
     SentBy sent_by_[3][2];  // of udp, tcp, tls; each for IPv4 and IPv6
     UsualVia vias_[3][2];
+    std::size_t via_line_bytes_max_ = 0;
     std::vector<std::unique_ptr<StreamListener>> stream_listeners_;
     std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;
     std::vector<SipListenerInfo> infos_;

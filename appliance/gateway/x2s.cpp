@@ -94,6 +94,11 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
     call.to = who.to;
     call.domain = who.domain;
     call.partner = who.partner;
+    if (call.stanza.kind == xml::StanzaKind::kMessage) {
+        conversations_.prefetch(who.pair);
+        conversations_.prefetch(who.conversation);
+        sessions_.prefetch(who.session, kSessionFrontBytes);
+    }
     return who.good && call.from.domain_ascii == call.from_partner.from_domain;
 }
 
@@ -123,7 +128,6 @@ bool Gateway::Engine::take_message(StanzaCall& call) {
     }
     const Key& pair = call.who->pair;
     const std::uint32_t owner = Conversations::owner_of(pair, shard_.count());
-    conversations_.prefetch(pair);
     const double rate = call.partner != nullptr && call.stanza.type != "error"
                             ? per_second(call.partner->rate_sender_messages)
                             : 0;
@@ -171,10 +175,6 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
     }
     if (draining_) return refuse(call, LocalFault::kDraining);
     if (!may_write(call, pair)) return refuse(call, LocalFault::kPolicy);  // ERR-L5
-    if (has_sessions(*call.domain)) {
-        if (const Conversation* known = conversations_.peek(pair))
-            sessions_.prefetch(known->session);
-    }
     watches_.on_evidence(call, pair);
     Sink memory{MutableBytes(text_memory_)};
     StanzaText read = read_stanza(call.stanza, rules_->settings.im.max_bytes, memory);
@@ -195,10 +195,13 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
         case StanzaUse::kEncrypted: return refuse(call, LocalFault::kEncrypted);
         case StanzaUse::kOffer: return refuse(call, LocalFault::kPayload);
     }
-    Handle<Conversation> handle;
+    const Session* const session = sessions_.find(call.who->session);
+    if (session != nullptr && session->dialog) session->dialog->prefetch();
+    Handle<Conversation>& handle = call.who->conversation;
     Conversation* conversation = conversations_.open(pair, now(), handle);
     if (conversation == nullptr) return refuse(call, LocalFault::kOverload);  // ERR-L4
-    if (conversation->waiting.count >= limits::kPairQueueStanzas) {           // GEN-5
+    call.who->session = conversation->session;
+    if (conversation->waiting.count >= limits::kPairQueueStanzas) {  // GEN-5
         shard_.log().event(EventId::kQueueFull,
                            {{"queue", "pair"}, {"domain", call.to.domain_ascii}});
         return refuse(call, LocalFault::kOverload);
@@ -276,21 +279,23 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     Envelope envelope;
     bool asked = false;
     Sink request_bytes{MutableBytes(request_memory_)};
-    Session* ready =
+    Session* const ready =
         domain.profile == rules::Profile::kLync ? ready_session(conversation) : nullptr;
-    std::size_t front_bytes = 0;
-    if (in_session) {
-        if (ready != nullptr &&
-            !write_session_front(*ready, *route, RequestKind::kMessage, request_bytes)) {
-            ready = nullptr;
-        }
-        front_bytes = request_bytes.size();
-        write_session_text(text, request_bytes);
-    } else {
+    if (!in_session) {
         asked = fill_envelope(call, conversation, read, envelope, names);
         write_request(envelope, text, MutableBytes(scratch_memory_), request_bytes);
+    } else if (ready == nullptr) {  // else straight into the memory of its request
+        write_session_text(text, request_bytes);
     }
-    if (request_bytes.overflowed()) return refuse(call, LocalFault::kTooLarge);
+    const std::size_t names_bytes =
+        call.from_text.size() + call.to_text.size() + call.id.size() + text.thread.size();
+    const std::size_t bytes_max =
+        ready != nullptr ? ready->dialog->request_bytes_max() + session_text_bytes_max(text)
+                         : request_bytes.size();
+    if (request_bytes.overflowed() ||
+        names_bytes + bytes_max + kSipViaBytesMax > kBlockBytesMax) {  // it never could be kept
+        return refuse(call, LocalFault::kTooLarge);
+    }
     if (in_session && ready == nullptr && !may_wait(conversation, request_bytes.size())) {
         return refuse(call, LocalFault::kOverload);
     }
@@ -303,16 +308,12 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     const Bytes written = request_bytes.written();
     const auto ids = {call.from_text, call.to_text, call.id};
     const auto ids_and_thread = {call.from_text, call.to_text, call.id, text.thread};
-    const bool filled = !in_session        ? agent_.fill(*request, ids, written)
-                        : ready != nullptr ? agent_.fill(*request, ids_and_thread, written)
-                                           : fill_content(*request, ids_and_thread, written);
+    const bool filled = ready != nullptr ? fill_in_session(*ready, *request, ids_and_thread, text)
+                        : in_session     ? fill_content(*request, ids_and_thread, written)
+                                         : agent_.fill(*request, ids, written);
     if (!filled) {
         agent_.release(*request);
         return false;
-    }
-    if (ready != nullptr) {
-        request->owner = ready->self.pack();
-        request->content_bytes = static_cast<std::uint32_t>(written.size() - front_bytes);
     }
     // SEC-3; last, since only what is taken counts.
     const std::uint64_t digest = keys_.make({text.body, text.subject}).low;

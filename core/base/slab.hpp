@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/check.hpp"
+#include "core/base/prefetch.hpp"
 
 namespace fedgate {
 
@@ -30,7 +31,8 @@ struct Handle {
     }
 };
 
-template <typename T>
+// `kAlignment` 64: each object, with what is beside it, has cache lines of its own.
+template <typename T, std::size_t kAlignment = 1>
 class Slab {
 public:
     explicit Slab(std::size_t count_max) : count_max_(count_max) {}
@@ -59,11 +61,10 @@ public:
         return slot.used && slot.generation == handle.generation ? slot.object() : nullptr;
     }
 
-    // It is looked for soon: fetches it from memory meanwhile.
-    void prefetch(Handle<T> handle) {
+    // It is looked for soon, or its first bytes are.
+    void prefetch(Handle<T> handle, std::size_t bytes) const {
         if (handle.generation == 0 || handle.index >= slots_) return;
-        const auto* const at_slot = reinterpret_cast<const char*>(&at(handle.index));
-        for (std::size_t i = 0; i < sizeof(Slot); i += 64) __builtin_prefetch(at_slot + i);
+        fedgate::prefetch(&chunks_[handle.index / kChunk][handle.index % kChunk], bytes);
     }
 
     // What lives at that index now; null: nothing. For whoever can tell by other means that it is
@@ -108,11 +109,12 @@ public:
 private:
     static constexpr std::uint32_t kNone = UINT32_MAX;
     static constexpr std::uint32_t kChunk = 256;
-    struct Slot {
-        alignas(T) std::byte memory[sizeof(T)];
+    // What find() reads is in one cache line with the object's front.
+    struct alignas(std::max({kAlignment, alignof(T), alignof(std::uint32_t)})) Slot {
         std::uint32_t generation = 1;
         std::uint32_t next_free = kNone;
         bool used = false;
+        alignas(T) std::byte memory[sizeof(T)];
         T* object() { return std::launder(reinterpret_cast<T*>(memory)); }
         [[nodiscard]] const T* object() const {
             return std::launder(reinterpret_cast<const T*>(memory));

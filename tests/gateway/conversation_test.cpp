@@ -86,6 +86,32 @@ TEST(Conversation, RemembersThreadsBehindCallIds) {  // IM-34
     EXPECT_EQ(conversation.find_thread("t-4"), "");
 }
 
+// Where it was last is only a place to look at first.
+TEST(Conversations, AreFoundWhereTheyWereOrAnew) {
+    Conversations conversations;
+    Handle<Conversation> first;
+    Handle<Conversation> second;
+    Conversation* const one = conversations.open(key(1), kStart, first);
+    ASSERT_NE(conversations.open(key(2), kStart + 1s, second), nullptr);
+    const Handle<Conversation> place = first;
+    EXPECT_EQ(conversations.open(key(1), kStart + 2s, first), one);
+    EXPECT_EQ(first, place);
+    Handle<Conversation> wrong = second;
+    EXPECT_EQ(conversations.open(key(1), kStart + 3s, wrong), one);
+    EXPECT_EQ(wrong, place);
+    conversations.evict_idle(kStart + kConversationIdle + 3s, 100);  // both
+    EXPECT_EQ(conversations.count(), 0u);
+    EXPECT_EQ(conversations.peek(key(2)), nullptr);
+    Handle<Conversation> taken;
+    ASSERT_NE(conversations.open(key(3), kStart, taken), nullptr);
+    ASSERT_NE(conversations.open(key(4), kStart, taken), nullptr);
+    Conversation* const again = conversations.open(key(1), kStart, first);
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->pair, key(1));
+    EXPECT_NE(first, place);
+    EXPECT_EQ(conversations.count(), 3u);
+}
+
 TEST(Conversations, IdleOnesLeave) {
     Conversations conversations;
     Handle<Conversation> handle;

@@ -126,6 +126,29 @@ TEST(MessageToSip, ChoosesOneBody) {  // IM-9
                     "Subject: ja\r\n"));
 }
 
+// SESS-42: the room of a text is known before it is written.
+TEST(MessageToSip, ATextInASessionHasTheRoomThatItNeeds) {
+    Text text;
+    for (unsigned parts = 0; parts < 16; ++parts) {
+        text.body = (parts & 1) != 0 ? Bytes("hello") : Bytes();
+        text.subject = (parts & 2) != 0 ? Bytes("two\nlines") : Bytes();
+        text.language = (parts & 4) != 0 ? Bytes("de-CH-1996") : Bytes();
+        text.written_at = std::nullopt;
+        if ((parts & 8) != 0) text.written_at = WallTime(std::chrono::seconds(1'289'690'940));
+        std::array<char, 1'024> memory;
+        Sink sink{MutableBytes(memory)};
+        write_session_text(text, sink);
+        EXPECT_LE(sink.size(), session_text_bytes_max(text)) << sink.written();
+        EXPECT_LE(session_text_bytes_max(text), sink.size() + 192);
+    }
+    const std::string longest(1 << 20, 'x');
+    text.body = longest;
+    std::vector<char> memory(2 * longest.size());
+    Sink sink{MutableBytes(memory)};
+    write_session_text(text, sink);
+    EXPECT_LE(sink.size(), session_text_bytes_max(text));
+}
+
 TEST(MessageToSip, KnowsWhatIsNotAMessage) {
     EXPECT_EQ(to_sip(stanza("<body>x</body>", " type='error'")), "error");          // ERR-5, IM-7
     EXPECT_EQ(to_sip(stanza("<body>x</body>", " type='groupchat'")), "groupchat");  // IM-7, MUC-1

@@ -62,6 +62,8 @@ TEST(Session, ATextOpensItAndGoesInItsDialog) {
     EXPECT_TRUE(from.starts_with("<sip:juliet@xmpp.example>;tag=")) << from;
     EXPECT_EQ(header_of(invite, "From"), from + ";epid=6d55c0974c");
     EXPECT_EQ(header_of(message, "CSeq"), "2 MESSAGE");
+    EXPECT_EQ(header_of(invite, "User-Agent"), "Fedgate");
+    EXPECT_TRUE(header_of(message, "User-Agent").empty());
     EXPECT_TRUE(message.starts_with("MESSAGE sip:romeo@10.99.0.1:5070;transport=tcp "));
     EXPECT_TRUE(message.ends_with("\r\n\r\nhello"));
     ASSERT_TRUE(scene.world.give(World::message("m2", "again")));
@@ -168,6 +170,19 @@ TEST(Session, TextsGoOneAtATimeAndOfAnyLength) {
     ASSERT_TRUE(scene.sent("MESSAGE", 2));
     EXPECT_EQ(header_of(scene.requests("MESSAGE").at(1), "CSeq"), "2 MESSAGE");
     EXPECT_TRUE(scene.world.edge().stanzas.empty());
+}
+
+// IM-19, GEN-5: what no request could hold is an error; it does not wait for room for ever.
+TEST(Session, WhatCouldNeverBeKeptIsRefused) {
+    for (const char* profile : {"lync", "page"}) {
+        Scene scene(Settings{{"domain/sip.example/profile", profile}, {"im.max_bytes", "1048576"}});
+        if (profile == std::string("lync")) scene.acknowledge(scene.call());
+        const std::string subject = "<subject>" + std::string(1'300'000, 's') + "</subject>";
+        ASSERT_TRUE(scene.world.give(
+            World::message("m1", std::string(1'000'000, 'x'), "juliet", "chat", subject)));
+        ASSERT_TRUE(scene.told("id='m1'")) << profile;
+        EXPECT_TRUE(scene.requests("MESSAGE").empty());
+    }
 }
 
 // SESS-45: who doesn't answer may have the text; it is not sent twice, and the session is over.
@@ -383,6 +398,61 @@ TEST(Session, EitherMayLeave) {
     scene.peer->send_tcp(scene.world.sip_address(),
                          scene.in_ours(invite, "MESSAGE", 5, "x", "Content-Type: text/plain\r\n"));
     EXPECT_TRUE(scene.final_answer("MESSAGE").starts_with("SIP/2.0 481 "));
+}
+
+// SESS-7: who has left has left that session, not the next one, and not if he writes again.
+TEST(Session, WhoHasLeftIsBackWithTheNextSessionOrText) {
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    scene.peer->answer = [](const sip::Message&) { return 0; };
+    const auto leave_behind = [&](const char* id, std::size_t nth) {
+        ASSERT_TRUE(scene.world.give(World::message(id, "on its way")));
+        ASSERT_TRUE(scene.sent("MESSAGE", nth));
+        ASSERT_TRUE(scene.world.give(state_stanza("gone")));
+    };
+    leave_behind("m1", 1);
+    ASSERT_TRUE(scene.world.give(World::message("m2", "one thing more")));
+    scene.respond(scene.requests("MESSAGE").at(0), "200 OK");
+    ASSERT_TRUE(scene.sent("MESSAGE", 2));
+    scene.respond(scene.requests("MESSAGE").at(1), "200 OK");
+    scene.world.pass(1s);
+    EXPECT_TRUE(scene.requests("BYE").empty());
+    leave_behind("m3", 3);
+    scene.peer->send_tcp(scene.world.sip_address(), scene.in_call(answer, "BYE", 2));
+    EXPECT_TRUE(scene.final_answer("BYE").starts_with("SIP/2.0 200 "));
+    const std::string next = scene.call();
+    ASSERT_TRUE(next.starts_with("SIP/2.0 200 ")) << next;
+    scene.acknowledge(next);
+    scene.respond(scene.requests("MESSAGE").at(2), "200 OK");
+    scene.world.pass(1s);
+    EXPECT_TRUE(scene.requests("BYE").empty());
+    EXPECT_EQ(scene.open(), 1u);
+}
+
+// SIP-30, RFC 3261 22.2: the text that follows one with credentials has a higher number than that.
+TEST(Session, AfterCredentialsTheNumbersGoOn) {
+    Scene scene(Settings{{"domain/sip.example/digest_user", "gate"},
+                         {"domain/sip.example/digest_password", "secret"}});
+    scene.acknowledge(scene.call());
+    scene.peer->answer = [](const sip::Message& request) {
+        const bool proved = request.find(sip::HeaderName::kProxyAuthorization) != nullptr;
+        return request.method == sip::Method::kMessage && !proved ? 407 : 200;
+    };
+    scene.peer->extra_headers =
+        "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n";
+    for (std::size_t i = 1; i <= 3; ++i) {
+        ASSERT_TRUE(scene.world.give(World::message("m" + std::to_string(i), std::to_string(i))));
+        ASSERT_TRUE(scene.world.until(
+            [&] { return scene.world.count(Counter::kMessagesX2sDelivered) == i; }));
+    }
+    std::uint32_t last = 0;
+    for (const std::string& message : scene.requests("MESSAGE")) {
+        const auto cseq = static_cast<std::uint32_t>(std::stoul(header_of(message, "CSeq")));
+        EXPECT_GT(cseq, last) << message;
+        last = cseq;
+    }
+    EXPECT_GT(scene.requests("MESSAGE").size(), 3u);
 }
 
 // SESS-8.
