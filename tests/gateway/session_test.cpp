@@ -172,6 +172,34 @@ TEST(Session, TextsGoOneAtATimeAndOfAnyLength) {
     EXPECT_TRUE(scene.world.edge().stanzas.empty());
 }
 
+// SIP-16, SESS-42: at once, or when its turn has come.
+TEST(Session, TextsGoByTheRouteSet) {
+    const std::string contact = "sip:romeo@10.99.0.1:5070;transport=tcp";
+    const struct {
+        std::string route;
+        std::string uri;
+        std::string route_header;
+    } kRows[] = {
+        {"<sip:10.99.0.1:5070;transport=tcp;lr>", contact, "<sip:10.99.0.1:5070;transport=tcp;lr>"},
+        {"<sip:10.99.0.1:5070;transport=tcp>", "sip:10.99.0.1:5070;transport=tcp",
+         "<" + contact + ">"},
+    };
+    for (const auto& row : kRows) {
+        Scene scene;
+        scene.acknowledge(scene.call(kSipNull, "Record-Route: " + row.route + "\r\n"));
+        scene.peer->answer = [](const sip::Message&) { return 0; };
+        ASSERT_TRUE(scene.world.give(World::message("m1", "one")));
+        ASSERT_TRUE(scene.world.give(World::message("m2", "two")));
+        ASSERT_TRUE(scene.sent("MESSAGE"));
+        scene.respond(scene.requests("MESSAGE").at(0), "200 OK");
+        ASSERT_TRUE(scene.sent("MESSAGE", 2));
+        for (const std::string& message : scene.requests("MESSAGE")) {
+            EXPECT_TRUE(message.starts_with("MESSAGE " + row.uri + " SIP/2.0\r\n")) << message;
+            EXPECT_EQ(header_of(message, "Route"), row.route_header) << message;
+        }
+    }
+}
+
 // IM-19, GEN-5: what no request could hold is an error; it does not wait for room for ever.
 TEST(Session, WhatCouldNeverBeKeptIsRefused) {
     for (const char* profile : {"lync", "page"}) {
