@@ -200,19 +200,6 @@ TEST(Session, TextsGoByTheRouteSet) {
     }
 }
 
-// IM-19, GEN-5: what no request could hold is an error; it does not wait for room for ever.
-TEST(Session, WhatCouldNeverBeKeptIsRefused) {
-    for (const char* profile : {"lync", "page"}) {
-        Scene scene(Settings{{"domain/sip.example/profile", profile}, {"im.max_bytes", "1048576"}});
-        if (profile == std::string("lync")) scene.acknowledge(scene.call());
-        const std::string subject = "<subject>" + std::string(1'300'000, 's') + "</subject>";
-        ASSERT_TRUE(scene.world.give(
-            World::message("m1", std::string(1'000'000, 'x'), "juliet", "chat", subject)));
-        ASSERT_TRUE(scene.told("id='m1'")) << profile;
-        EXPECT_TRUE(scene.requests("MESSAGE").empty());
-    }
-}
-
 // SESS-45: who doesn't answer may have the text; it is not sent twice, and the session is over.
 TEST(Session, ATextWithoutAnAnswerIsInDoubtAndEndsIt) {
     for (const int status : {0, 408}) {
