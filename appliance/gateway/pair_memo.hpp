@@ -18,8 +18,8 @@ namespace fedgate::gateway {
 
 constexpr std::size_t kCorrespondents = 8'192;
 // Of texts; who has longer ones is not kept. Names that are not Latin are long: each of their
-// letters is six bytes or nine of a SIP URI. A pair's share of the bound of a watch counts this.
-constexpr std::size_t kCorrespondenceBytes = 624;
+// letters is six bytes or nine of a SIP URI.
+constexpr std::size_t kCorrespondenceBytes = 640;
 constexpr std::size_t kMemoBytes = 8 << 20;  // of one memo; a shard has two
 
 template <typename What>
