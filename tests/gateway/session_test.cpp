@@ -1,8 +1,6 @@
 // Sessions of the profile lync: SESS-*, CS-*, RCPT-3; features.md A15.
 #include "appliance/gateway/session.hpp"
 
-#include <malloc.h>
-
 #include <gtest/gtest.h>
 
 #include "tests/gateway/session_scene.hpp"
@@ -979,47 +977,6 @@ TEST(Session, CallsOfOnePairAreBounded) {
     }
     EXPECT_TRUE(scene.call(kSipNull, {}, "c9").starts_with("SIP/2.0 486 "));
     EXPECT_EQ(scene.open(), std::size_t{kSessionsOfPair});
-}
-
-// An idle session: 2 KiB at most beyond its dialog.
-TEST(Session, Memory) {
-    Scene scene;
-    const auto add = [&](int from, int to, std::size_t& used) {
-        std::string acks;
-        for (int i = from; i < to; ++i) {
-            const std::string name = "n" + std::to_string(i);
-            std::string invite = World::request(
-                name, kSipNull,
-                "Contact: <sip:romeo@10.99.0.1:5070;transport=tcp>\r\n"
-                "Content-Type: application/sdp\r\n",
-                "TCP", "sip:juliet@xmpp.example", "sip:user" + name + "@sip.example", "INVITE");
-            scene.peer->send_tcp(scene.world.sip_address(), invite);
-            const std::string answer = scene.final_answer("INVITE");
-            ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << i << answer;
-            std::string ack = scene.in_call(answer, "ACK", 1, {}, {}, name);
-            ack.replace(ack.find("<sip:romeo@"), 11, "<sip:user" + name + "@");
-            scene.peer->send_tcp(scene.world.sip_address(), ack);
-            if (i % 100 == 0) scene.peer->responses = {};
-            if (i % 100 == 0) scene.answers_seen = 0;
-        }
-        scene.world.pass(40s);
-        scene.peer->responses = {};
-        scene.answers_seen = 0;
-        used = mallinfo2().uordblks + mallinfo2().hblkhd;
-    };
-    constexpr int kCount = 2'048;
-    std::size_t before = 0;
-    std::size_t after = 0;
-    add(0, kCount, before);
-    add(kCount, 2 * kCount, after);
-    EXPECT_EQ(scene.open(), 2u * kCount);
-    if (after == 0) GTEST_SKIP() << "a sanitizer's allocator does not count";
-    const std::size_t each = (after - before) / kCount;
-    RecordProperty("bytes", static_cast<int>(each));
-    std::printf("%zu bytes for each session (record %zu, dialog %zu, conversation %zu)\n", each,
-                sizeof(Session), sizeof(sip::Dialog), sizeof(Conversation));
-    constexpr std::size_t kDialogText = 350;  // of these users: lines and way
-    EXPECT_LE(each, 2'048u + sizeof(sip::Dialog) + kDialogText);
 }
 
 // A process that ends says so.

@@ -2,7 +2,6 @@
 #include "appliance/gateway/watchers.hpp"
 
 #include <algorithm>
-#include <malloc.h>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -1474,55 +1473,6 @@ TEST(Watchers, ARowThatCouldNotBeErasedIsErasedLater) {  // PRES-70
     store->set_failing(false);
     EXPECT_TRUE(scene.world.until([&] { return row_in(*store) == nullptr; }, 10s));
     EXPECT_EQ(scene.world.gateway().status().watchers, 0u);
-}
-
-// A subscription with one dialog and a resource with a note: 1 KiB in all.
-TEST(Watchers, Memory) {
-    Scene scene(Settings{{"sec.subscriptions_per_domain", "100000"}});
-    const auto add = [&](int from, int to, std::size_t& used) {
-        for (int i = from; i < to; ++i) {
-            const std::string user = "user" + std::to_string(i);
-            const std::string answer = scene.subscribe(
-                {.call_id = "call-of-some-length-" + std::to_string(i),
-                 .user = user,
-                 .expires = "3600",
-                 .headers = "Record-Route: <sip:10.99.0.1:5070;transport=tcp;lr>\r\n"});
-            ASSERT_TRUE(answer.starts_with("SIP/2.0 200 ")) << i << answer;
-            const std::string front =
-                "<presence from='juliet@xmpp.example/balcony' to='" + user + "@sip.example'";
-            EXPECT_TRUE(scene.world.give(front + " type='subscribed'/>"));
-            EXPECT_TRUE(scene.world.give(front + "><show>away</show><status>be right back</status>"
-                                                 "<priority>5</priority></presence>"));
-        }
-        scene.world.pass(60s);
-        scene.notifies = {};
-        scene.peer->responses = {};
-        scene.peer->requests = {};
-        for (auto& edge : scene.world.edges) edge->stanzas = edge->their_domains = {};
-        scene.world.edge().tickets = {};
-        used = mallinfo2().uordblks + mallinfo2().hblkhd;
-    };
-    constexpr int kCount = 1'024;
-    // Whom it has seen costs the same with and without subscriptions, and has its own bound.
-    for (int i = 0; i < 2 * kCount; ++i) {
-        const std::string name = std::to_string(i);
-        scene.peer->send_tcp(scene.world.sip_address(),
-                             World::request(name, "", "", "TCP", "sip:a@stranger.example",
-                                            "sip:user" + name + "@sip.example"));
-    }
-    ASSERT_TRUE(scene.world.until([&] { return scene.peer->responses.size() == 2 * kCount; }));
-    EXPECT_EQ(scene.world.gateway().seen_users().size(), 2u * kCount);
-    std::size_t before = 0;
-    std::size_t after = 0;
-    add(0, kCount, before);
-    add(kCount, 2 * kCount, after);
-    if (after == 0) GTEST_SKIP() << "a sanitizer's allocator does not count";
-    const std::size_t each = (after - before) / kCount;
-    RecordProperty("bytes", static_cast<int>(each));
-    std::printf("%zu bytes for each subscription (record %zu, dialog %zu)\n", each, sizeof(Watcher),
-                sizeof(WatcherDialog));
-    EXPECT_LE(each, 1'024u);
-    EXPECT_GE(each, sizeof(Watcher) + sizeof(WatcherDialog));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // XMPP users watch SIP contacts: interworking section 6.2, through the whole gateway.
 #include "appliance/gateway/watches.hpp"
 
-#include <malloc.h>
 #include <utility>
 
 #include <gtest/gtest-spi.h>
@@ -1138,35 +1137,6 @@ TEST(Watches, AWordThatWasNotSaidIsSaidAfterTheRestart) {  // PRES-31
     scene.quiet(2);
     EXPECT_EQ(scene.subscribes.size(), 1u);
     EXPECT_EQ(scene.world.gateway().status().watches, 2u);
-}
-
-TEST(Watches, CostLittle) {  // issue 5: 1 KiB resident each
-    EXPECT_LE(sizeof(Watch), 512u);
-    WatchScene scene;
-    scene.says = "active;expires=3600";
-    scene.document = pidf({{"desk", kOpen + "<note>in the garden</note>"}});
-    const auto used_by = [&](int from, int to) {
-        for (int i = from; i < to; ++i) {
-            scene.stanza("subscribe", {}, "juliet.capulet" + std::to_string(i));
-            if (i % 50 != 49) continue;
-            const auto all = static_cast<std::size_t>(2 * 50);
-            EXPECT_TRUE(scene.world.until([&] { return scene.stanzas().size() == all; }));
-            scene.world.edge().stanzas.clear();
-            scene.world.edge().their_domains.clear();
-            scene.peer->responses.clear();
-            scene.peer->requests.clear();
-            scene.subscribes.clear();
-            scene.world.pass(40s);  // transactions are over: their memory serves the next ones
-        }
-        return static_cast<std::size_t>(mallinfo2().uordblks);
-    };
-    const std::size_t before = used_by(0, 1'000);
-    const std::size_t after = used_by(1'000, 3'000);
-    EXPECT_EQ(scene.world.gateway().status().watches, 3'000u);
-    const std::size_t each = after > before ? (after - before) / 2'000 : 0;
-    RecordProperty("bytes_each", static_cast<int>(each));
-    std::printf("a watch: %zu + heap, in all %zu bytes\n", sizeof(Watch), each);
-    EXPECT_LE(each, 1'024u);
 }
 
 // A stanza that others wait for did not go: this is told, and the tests behind it run.
