@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <string>
 
 #include "core/base/limits.hpp"
 #include "sip/chars.hpp"
@@ -112,7 +114,6 @@ Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
     if (!way) return Failure{way.error()};
     dialog.local_cseq_ = local_cseq;
     dialog.remote_cseq_ = request.cseq.number;
-    dialog.has_remote_cseq_ = true;
     dialog.secure_ = request.request_uri.scheme == Scheme::kSips;
     return dialog;
 }
@@ -121,9 +122,9 @@ Result<Dialog> Dialog::from_request(const Message& request, Bytes local_tag,
 void Dialog::save(Sink& out) const {
     out.append_number(local_cseq_);
     out.append(' ');
-    out.append_number(remote_cseq_);
+    out.append_number(remote_cseq_ == kNoCseq ? 0 : remote_cseq_);
     out.append(' ');
-    if (has_remote_cseq_) out.append('r');
+    if (remote_cseq_ != kNoCseq) out.append('r');
     if (secure_) out.append('s');
     out.append('\n');
     for (const Part one : {kCallId, kLocalTag, kRemoteTag, kLocalUri, kRemoteUri}) {
@@ -161,8 +162,7 @@ Result<Dialog> Dialog::restore(Bytes saved) {
     if (!parse_uri(target)) return failure(Errc::kMalformed, "dialog");
     if (const auto way = dialog.keep_way(routes, target); !way) return Failure{way.error()};
     dialog.local_cseq_ = *local;
-    dialog.remote_cseq_ = *remote;
-    dialog.has_remote_cseq_ = flags.find('r') != Bytes::npos;
+    if (flags.find('r') != Bytes::npos) dialog.remote_cseq_ = *remote;
     dialog.secure_ = flags.find('s') != Bytes::npos;
     return dialog;
 }
@@ -171,7 +171,7 @@ std::uint16_t Dialog::refusal(const Error& error) { return error.code == Errc::k
 
 std::uint16_t Dialog::on_request(const Message& request) {
     if (request.method == Method::kAck || request.method == Method::kCancel) return 0;
-    if (has_remote_cseq_ && request.cseq.number <= remote_cseq_) return 500;
+    if (remote_cseq_ != kNoCseq && request.cseq.number <= remote_cseq_) return 500;
     const bool may_change =
         refreshes_target(request.method) && request.find(HeaderName::kContact) != nullptr;
     if (may_change && !names_only(request, remote_target())) {
@@ -181,7 +181,6 @@ std::uint16_t Dialog::on_request(const Message& request) {
         if (!set) return refusal(set.error());
     }
     remote_cseq_ = request.cseq.number;
-    has_remote_cseq_ = true;
     return 0;
 }
 
@@ -198,9 +197,8 @@ bool Dialog::on_response(Method of, const Message& response) {
 Result<void> Dialog::confirm(const Message& response) {
     const auto contact = parse_target(response);
     if (!contact && contact.error().code != Errc::kNotFound) return Failure{contact.error()};
-    const std::string target(contact ? contact->uri.text : remote_target());
     early_ = false;
-    return keep_way(response, Order::kReversed, target);
+    return keep_way(response, Order::kReversed, contact ? contact->uri.text : remote_target());
 }
 
 bool Dialog::next_request(Method method, RequestHead& head) {
@@ -209,20 +207,25 @@ bool Dialog::next_request(Method method, RequestHead& head) {
     return true;
 }
 
-void Dialog::write_request(Method method, Bytes via, Sink& out) {
+std::size_t Dialog::write_request(Method method, Bytes via, Sink& out) {
     FEDGATE_CHECK(has_next_cseq());
+    const Bytes name = method_text(method);
+    constexpr Bytes kVersion = " SIP/2.0\r\n";
+    const Bytes uri = strict_ ? next_hop() : remote_target();
+    const std::size_t before_via = name.size() + 1 + uri.size() + kVersion.size();
     if (strict_) {
         RequestHead head;
         fill(method, ++local_cseq_, head);
         head.via.text = via;
-        return write_request_head(out, head);
+        write_request_head(out, head);
+        return before_via;
     }
-    const Bytes name = method_text(method);
-    out.append(name, " ", remote_target(), " SIP/2.0\r\nVia: ", via, "\r\nMax-Forwards: 70\r\n");
-    if (second_at_ != 0) out.append("Route: ", route_set(), "\r\n");
-    out.append(Bytes(text_).substr(0, way_at()));
+    out.append(name, " ", uri, kVersion, "Via: ", via, "\r\nMax-Forwards: 70\r\n");
+    if (has_routes()) out.append("Route: ", route_set(), "\r\n");
+    out.append(text().substr(0, way_at()));
     out.append_number(++local_cseq_);
     out.append(" ", name, "\r\n");
+    return before_via;
 }
 
 void Dialog::fill_ack(RequestHead& head, std::uint32_t cseq) const {
@@ -232,25 +235,24 @@ void Dialog::fill_ack(RequestHead& head, std::uint32_t cseq) const {
 void Dialog::note_cseq(std::uint32_t cseq) { local_cseq_ = std::max(local_cseq_, cseq); }
 
 Bytes Dialog::next_hop() const {
-    return second_at_ == 0 ? remote_target() : bracketed(Bytes(text_).substr(way_at()));
+    return has_routes() ? bracketed(text().substr(way_at())) : remote_target();
 }
 
 // The last of the text, in <>.
 Bytes Dialog::remote_target() const {
-    const std::size_t begin = target_at_ + 1u;
-    return {text_.data() + begin, text_.size() - begin - 1};
+    return text().substr(target_at_ + 1u, text_bytes_ - target_at_ - 2u);
 }
 
 Bytes Dialog::route_set() const {
-    if (second_at_ == 0) return {};
-    return Bytes(text_).substr(way_at(), target_at_ - way_at() - Bytes(", ").size());
+    if (!has_routes()) return {};
+    return text().substr(way_at(), target_at_ - way_at() - Bytes(", ").size());
 }
 
 Bytes Dialog::part(Part which) const {
     const std::size_t before = which == 0 ? 0 : ends_[which - 1u];
     const std::size_t begin = before + kBefore[which].size();
     if (begin > ends_[which]) return {};  // RFC 2543: no tag
-    return Bytes(text_).substr(begin, ends_[which] - begin);
+    return text().substr(begin, ends_[which] - begin);
 }
 
 std::size_t Dialog::way_at() const { return ends_.back() + kBehind.size(); }
@@ -263,12 +265,13 @@ Result<void> Dialog::keep(const std::array<Bytes, kParts>& parts) {
         size += kBefore[i].size() + parts[i].size();
     }
     if (size > limits::kSipDialogBytes) return failure(Errc::kLimit, "dialog");
+    std::string lines;
     for (std::size_t i = 0; i < kParts; ++i) {
         const bool no_tag = (i == kLocalTag || i == kRemoteTag) && parts[i].empty();
-        text_.append(no_tag ? Bytes(">") : kBefore[i]).append(parts[i]);
-        ends_[i] = static_cast<std::uint16_t>(text_.size());
+        lines.append(no_tag ? Bytes(">") : kBefore[i]).append(parts[i]);
+        ends_[i] = static_cast<std::uint16_t>(lines.size());
     }
-    text_.append(kBehind);
+    put(0, lines.append(kBehind));
     return {};
 }
 
@@ -284,45 +287,55 @@ Result<void> Dialog::keep_way(const Message& message, Order order, Bytes target)
 
 Result<void> Dialog::keep_way(const Routes& routes, Bytes target) {
     std::string way;
-    std::size_t second = 0;
-    bool strict = false;
     for (std::size_t i = 0; i < routes.count; ++i) {
         const NameAddr& route = routes.all[i];
         way.append("<").append(route.uri.text).append(">");
         if (!route.params.empty()) way.append(";").append(route.params);
         way.append(", ");
-        if (i > 0) continue;
-        second = way.size();
-        strict = !find_parameter(route.uri.params, "lr");
     }
     if (!chars::all<chars::kLine>(way)) return failure(Errc::kMalformed, "route");
     if (!chars::all<chars::kLine>(target)) return failure(Errc::kMalformed, "target");
     const std::size_t begin = way_at();
-    if (!fits(begin + way.size(), target)) return failure(Errc::kLimit, "dialog");
-    text_.replace(begin, Bytes::npos, way);
-    second_at_ = static_cast<std::uint16_t>(second == 0 ? 0 : begin + second);
-    target_at_ = static_cast<std::uint16_t>(text_.size());
-    strict_ = strict;
-    return set_target(target);
+    const std::size_t target_at = begin + way.size();
+    if (!fits(target_at, target)) return failure(Errc::kLimit, "dialog");
+    put(begin, way.append("<").append(target).append(">"));
+    target_at_ = static_cast<std::uint16_t>(target_at);
+    strict_ = routes.count > 0 && !find_parameter(routes.all[0].uri.params, "lr");
+    return {};
 }
 
 Result<void> Dialog::set_target(Bytes uri) {
-    if (text_.size() > target_at_ && remote_target() == uri) return {};
+    if (remote_target() == uri) return {};
     if (!chars::all<chars::kLine>(uri)) return failure(Errc::kMalformed, "target");
     if (!fits(target_at_, uri)) return failure(Errc::kLimit, "dialog");
-    text_.resize(target_at_);
-    text_.append("<").append(uri).append(">");
-    text_.shrink_to_fit();
+    put(target_at_, std::string("<").append(uri).append(">"));
     return {};
+}
+
+// From there on the text is `tail`.
+void Dialog::put(std::size_t begin, Bytes tail) {
+    auto text = std::make_unique_for_overwrite<char[]>(begin + tail.size());
+    if (begin > 0) std::memcpy(text.get(), text_.get(), begin);
+    std::memcpy(text.get() + begin, tail.data(), tail.size());
+    text_ = std::move(text);
+    text_bytes_ = static_cast<std::uint16_t>(begin + tail.size());
 }
 
 void Dialog::fill(Method method, std::uint32_t cseq, RequestHead& head) const {
     head.method = method_text(method);
     // RFC 3261 12.2.1.1, 16.12.1.2: to a strict router as if it were the target, which goes to the
     // end of the route.
-    head.uri = strict_ ? next_hop() : remote_target();
-    head.route = strict_ ? Bytes(text_).substr(second_at_) : route_set();
-    head.dialog_lines = Bytes(text_).substr(0, way_at());
+    if (strict_) {
+        head.uri = next_hop();
+        head.route = text().substr(way_at());
+        Bytes first;
+        static_cast<void>(take_item(head.route, first));
+        head.route.remove_prefix(1);  // the space behind the comma
+    } else {
+        head.uri = remote_target();
+        head.route = route_set();
+    }
+    head.dialog_lines = text().substr(0, way_at());
     head.cseq = cseq;
 }
 

@@ -8,14 +8,14 @@
 //     a request in it:     status = dialog.on_request(request)       refuse unless 0
 //     a request of ours:   dialog.next_request(Method::kBye, head)   fills all of head but Via
 //
-// Owner: a slab; its handle is in a KeyIndex under key(). An object is 64 bytes and one text (some
+// Owner: a slab; its handle is in a KeyIndex under key(). An object is 32 bytes and one text (some
 // 300 bytes), which changes with the remote target; views are valid until then.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory>
 
 #include "core/base/bytes.hpp"
 #include "core/base/error.hpp"
@@ -25,6 +25,8 @@
 #include "sip/writer.hpp"
 
 namespace fedgate::sip {
+
+constexpr std::uint32_t kNoCseq = UINT32_MAX;  // no request can have it (RFC 3261 8.1.1.5)
 
 class Dialog {
 public:
@@ -49,13 +51,10 @@ public:
     // Of a request whose taking may have to wait, so that on_text() follows when it is taken.
     // RFC 3261 12.2.2: one with the number of the one before may be of another method.
     [[nodiscard]] bool in_order(const Message& request) const {
-        return !has_remote_cseq_ || request.cseq.number >= remote_cseq_;
+        return remote_cseq_ == kNoCseq || request.cseq.number >= remote_cseq_;
     }
     // The same of one that in_order() let pass and that has no Contact: a MESSAGE, an INFO.
-    void on_text(const Message& request) {
-        remote_cseq_ = request.cseq.number;
-        has_remote_cseq_ = true;
-    }
+    void on_text(const Message& request) { remote_cseq_ = request.cseq.number; }
     // A final response to a request of ours in this dialog. False: it ends the dialog (RFC 3261
     // 12.2.1.2; a transaction without a response does too).
     [[nodiscard]] bool on_response(Method of, const Message& response);
@@ -67,12 +66,12 @@ public:
     [[nodiscard]] bool next_request(Method, RequestHead&);
     // The same at once, of a text, of which there are many: what write_request_head() would write,
     // with a whole value for Via. At most so many bytes and the line of Via; only if
-    // has_next_cseq().
-    void write_request(Method, Bytes via, Sink&);
-    [[nodiscard]] std::size_t request_bytes_max() const { return text_.size() + kRequestBytes; }
+    // has_next_cseq(). Gives the bytes before that line.
+    std::size_t write_request(Method, Bytes via, Sink&);
+    [[nodiscard]] std::size_t request_bytes_max() const { return text_bytes_ + kRequestBytes; }
     // write_request() is soon, or a look at Call-ID and remote tag: what that reads is fetched from
     // memory meanwhile.
-    void prefetch() const { prefetch(0, text_.size()); }
+    void prefetch() const { prefetch(0, text_bytes_); }
     void prefetch_ids() const { prefetch(ends_[kRemoteUri], ends_[kCallId]); }
     [[nodiscard]] bool has_next_cseq() const { return local_cseq_ < kCseqMax; }
     // The ACK of a 2xx to our INVITE with that CSeq, as often as that comes (RFC 3261 13.2.2.4).
@@ -102,14 +101,17 @@ private:
     enum class Order : std::uint8_t { kAsIs, kReversed };
     struct Routes;
     static constexpr std::uint32_t kCseqMax = 0x7fff'ffff;  // RFC 3261 8.1.1.5
-    static constexpr std::size_t kRequestBytes = 80;  // of one, beside text_ and the line of Via
+    static constexpr std::size_t kRequestBytes = 80;  // of one, beside the text and the line of Via
 
     Dialog() = default;
     void prefetch(std::size_t begin, std::size_t end) const {
-        fedgate::prefetch(text_.data() + begin, end - begin);
+        fedgate::prefetch(text_.get() + begin, end - begin);
     }
+    [[nodiscard]] Bytes text() const { return {text_.get(), text_bytes_}; }
+    void put(std::size_t begin, Bytes tail);
     [[nodiscard]] Bytes part(Part) const;
     [[nodiscard]] std::size_t way_at() const;
+    [[nodiscard]] bool has_routes() const { return target_at_ != way_at(); }
     [[nodiscard]] Result<void> keep(const std::array<Bytes, kParts>&);
     [[nodiscard]] Result<void> keep_way(const Message&, Order, Bytes target);
     [[nodiscard]] Result<void> keep_way(const Routes&, Bytes target);
@@ -119,16 +121,15 @@ private:
     // The parts, in the lines that each request of ours has from From to "CSeq: "; and behind them
     // the way: "<first>, <second>, <target>". One text is enough for loose and for strict routing
     // (RFC 3261 12.2.1.1): fill().
-    std::string text_;
+    std::unique_ptr<char[]> text_;
+    std::uint16_t text_bytes_ = 0;
     std::array<std::uint16_t, kParts> ends_{};  // of the parts in it
-    std::uint16_t second_at_ = 0;  // what stands behind the first route, or 0: no routes
     std::uint16_t target_at_ = 0;
+    bool strict_ : 1 = false;  // the first route has no `lr`
+    bool early_ : 1 = false;
+    bool secure_ : 1 = false;
     std::uint32_t local_cseq_ = 0;
-    std::uint32_t remote_cseq_ = 0;
-    bool has_remote_cseq_ = false;
-    bool strict_ = false;  // the first route has no `lr`
-    bool early_ = false;
-    bool secure_ = false;
+    std::uint32_t remote_cseq_ = kNoCseq;
 };
 
 }  // namespace fedgate::sip

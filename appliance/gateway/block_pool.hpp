@@ -1,6 +1,6 @@
-// Memory for what has to wait: requests in flight, queued messages, stored responses. Blocks of a
-// few sizes on free lists; each size grows by chunks up to its share of the bound, so that a flood
-// of the one can't starve the others for ever. Thread: the shard's.
+// Memory for what has to wait: requests in flight, queued messages, stored responses, names. Blocks
+// of a few sizes on free lists; each size grows by chunks up to its share of the bound, so that a
+// flood of the one can't starve the others for ever. Thread: the shard's.
 #pragma once
 
 #include <array>
@@ -8,11 +8,14 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <new>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "core/base/bytes.hpp"
 #include "core/base/check.hpp"
+#include "core/base/prefetch.hpp"
 
 namespace fedgate::gateway {
 
@@ -58,7 +61,8 @@ class BlockPool {
 public:
     // No block is larger than `block_bytes_max`; all together stay below `bytes_max`.
     BlockPool(std::size_t block_bytes_max, std::size_t bytes_max)
-        : bytes_max_(bytes_max), sizes_{512, 1'024, 2'048, 8'192, 49'152, block_bytes_max} {
+        : bytes_max_(bytes_max),
+          sizes_{128, 256, 512, 768, kFineBytesMax, 2'048, 8'192, 49'152, block_bytes_max} {
         FEDGATE_CHECK(block_bytes_max > 49'152);
     }
     BlockPool(const BlockPool&) = delete;
@@ -67,13 +71,14 @@ public:
     // A block with room for `size` bytes, size() being 0; empty at the bound.
     [[nodiscard]] Block take(std::size_t size) {
         Block block;
-        for (std::size_t i = 0; i < kClasses; ++i) {
-            if (size > sizes_[i]) continue;
+        for (std::size_t i = class_of(size); i < kClasses; ++i) {
             if (free_[i] == nullptr && !grow(i)) continue;  // a larger one will do
             block.pool_ = this;
             block.data_ = reinterpret_cast<char*>(free_[i]);
             block.capacity_ = static_cast<std::uint32_t>(sizes_[i]);
             free_[i] = free_[i]->next;
+            // The next one is taken soon.
+            if (i <= kFine.back() && free_[i] != nullptr) fedgate::prefetch<512>(free_[i]);
             used_bytes_ += sizes_[i];
             return block;
         }
@@ -96,18 +101,36 @@ public:
 
 private:
     friend class Block;
-    static constexpr std::size_t kClasses = 6;
+    static constexpr std::size_t kClasses = 9;
+    static constexpr std::size_t kFineBytesMax = 1'024;
+    static constexpr std::array<std::uint8_t, 9> kFine{0, 0, 1, 2, 2, 3, 3, 4, 4};  // of 128s
+    // Of small ones fewer, for there are many larger ones to take instead.
+    static constexpr std::array<std::uint8_t, kClasses> kShares{1, 1, 2, 1, 2, 2, 2, 2, 3};
+    static constexpr std::size_t kAllShares = 16;
+    static_assert(std::accumulate(kShares.begin(), kShares.end(), 0U) == kAllShares);
     static constexpr std::size_t kChunkBytes = 1 << 16;
+    static constexpr std::align_val_t kLine{64};  // so that a block is in few cache lines
     struct Free {
         Free* next;
     };
+    struct FreeChunk {
+        void operator()(char* chunk) const { ::operator delete[](chunk, kLine); }
+    };
+    using Chunk = std::unique_ptr<char[], FreeChunk>;
 
+    // The smallest that is large enough.
+    [[nodiscard]] std::size_t class_of(std::size_t size) const {
+        if (size <= kFineBytesMax) return kFine[(size + 127) / 128];
+        std::size_t i = kFine.back() + 1u;
+        while (i < kClasses && size > sizes_[i]) ++i;
+        return i;
+    }
     bool grow(std::size_t i) {
         const std::size_t count = sizes_[i] >= kChunkBytes ? 1 : kChunkBytes / sizes_[i];
-        const std::size_t stride = (sizes_[i] + 15) / 16 * 16;
-        if (reserved_[i] + count * stride > bytes_max_ / kClasses) return false;
+        const std::size_t stride = (sizes_[i] + 63) / 64 * 64;
+        if (reserved_[i] + count * stride > bytes_max_ / kAllShares * kShares[i]) return false;
         reserved_[i] += count * stride;
-        chunks_.push_back(std::make_unique_for_overwrite<char[]>(count * stride));
+        chunks_.push_back(Chunk(new (kLine) char[count * stride]));
         reserved_bytes_ += count * stride;
         for (std::size_t n = count; n-- > 0;) {
             free_[i] = new (chunks_.back().get() + n * stride) Free{free_[i]};
@@ -115,8 +138,7 @@ private:
         return true;
     }
     void give(char* data, std::size_t capacity) {
-        std::size_t i = 0;
-        while (sizes_[i] != capacity) ++i;
+        const std::size_t i = class_of(capacity);
         free_[i] = new (data) Free{free_[i]};
         used_bytes_ -= capacity;
     }
@@ -124,7 +146,7 @@ private:
     std::size_t bytes_max_;
     std::array<std::size_t, kClasses> sizes_;
     std::array<Free*, kClasses> free_{};
-    std::vector<std::unique_ptr<char[]>> chunks_;
+    std::vector<Chunk> chunks_;
     std::array<std::size_t, kClasses> reserved_{};
     std::size_t used_bytes_ = 0;
     std::size_t reserved_bytes_ = 0;

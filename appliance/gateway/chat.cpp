@@ -161,8 +161,8 @@ void Gateway::Engine::write_jids(const RequestCall& call, const Conversation& co
     sip = call.from_text;  // IM-31
     xmpp = call.to_text;
     const Session* const session = call.session;
-    if (session != nullptr && !session->resource().empty() &&
-        shard_.loop().now() - session->resource_at < kResourceLocked) {  // SESS-2
+    if (session != nullptr && session->resource_key != 0 && !session->resource().empty() &&
+        shard_.loop().now() - session->xmpp_wrote_at < kResourceLocked) {  // SESS-2
         const std::size_t begin = names.size();
         xml::Jid full = call.to.jid;
         full.resource = session->resource();

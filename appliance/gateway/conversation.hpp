@@ -138,8 +138,15 @@ public:
     [[nodiscard]] Conversation* peek(const Key& pair);
     // It is opened, peeked at or used soon.
     void prefetch(const Key& pair) const { index_.prefetch(pair); }
-    void prefetch(Handle<Conversation> handle) const { slab_.prefetch(handle, kFrontBytes); }
+    void prefetch(Handle<Conversation> handle) const { slab_.prefetch<kFrontBytes>(handle); }
     [[nodiscard]] Conversation* find(Handle<Conversation> handle) { return slab_.find(handle); }
+    // Of one that is used soon: what that changes, too.
+    void prefetch_neighbours(Handle<Conversation> handle) {
+        const Conversation* const conversation = slab_.find(handle);
+        if (conversation == nullptr) return;
+        if (conversation->older_ != nullptr) __builtin_prefetch(&conversation->older_->newer_);
+        if (conversation->newer_ != nullptr) __builtin_prefetch(&conversation->newer_->older_);
+    }
     // Lets go of what was idle for kConversationIdle, at most `count_max`.
     void evict_idle(Instant now, std::size_t count_max);
     [[nodiscard]] std::size_t count() const { return slab_.count(); }

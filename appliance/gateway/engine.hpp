@@ -272,6 +272,7 @@ private:
 
     // requests.cpp: which SIP request is whose. `call`: of one outside a dialog; `to_tag`: ours, if
     // it makes one.
+    void expect(const sip::Message&) const override;
     [[nodiscard]] bool on_request(const sip::Message&, const SipPeer&,
                                   const sip::TransactionKey&) override;
     bool on_stray_response(std::uint32_t core, const sip::Message&, const SipPeer&) override;
@@ -304,6 +305,7 @@ private:
     void keep_answered(Incoming&);
     void refuse(Incoming&, const SipAnswer&, Bytes headers = {});
     Incoming* make_incoming();
+    void prefetch_oldest() const;
     void free(Incoming&);
     void take_bounce(const StanzaCall&, const Key& pair);
     [[nodiscard]] Key bounce_key(const Key& pair, Bytes id) const;

@@ -50,7 +50,7 @@ public:
     // It is looked at soon.
     static void prefetch(const Place& place) {
         if (place.kept != nullptr)
-            fedgate::prefetch(place.kept, sizeof(What) + sizeof(place.version));
+            fedgate::prefetch<sizeof(What) + sizeof(place.version)>(place.kept);
     }
     // Of what find() or make() has given last.
     [[nodiscard]] const Place& latest() const { return latest_; }

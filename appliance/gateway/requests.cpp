@@ -174,10 +174,14 @@ const rules::SipDomain* Gateway::Engine::domain_of(const sip::Message& request) 
     return rules_->sip_domain(from.domain_ascii);
 }
 
+void Gateway::Engine::expect(const sip::Message& request) const {
+    by_tag_.prefetch(key_of_tag(request.to.tag));
+}
+
 bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& peer,
                                  const sip::TransactionKey& key) {
     if (!request.to.tag.empty() || request.method == sip::Method::kNotify) {
-        by_tag_.prefetch(key_of_tag(request.to.tag));
+        by_tag_.prefetch_object<kSessionTextBytes>(key_of_tag(request.to.tag));
         const auto core = agent_.core_of(request.to.tag);
         const rules::SipDomain* domain = core ? domain_of(request) : nullptr;
         if (domain != nullptr && agent_.transport().speaks_for(peer, *domain)) {  // SEC-1, SIP-32

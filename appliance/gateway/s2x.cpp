@@ -226,7 +226,7 @@ bool Gateway::Engine::give_to_edge(const sip::Message& request, const RequestCal
     shard_.loop().timers().arm(incoming->timer, now() + kBounceWindow);
     const Handle<Session> session = merge ? Handle<Session>{} : call.session->self;
     const std::uint32_t before =
-        merge ? kNoCseq : std::exchange(call.session->text_cseq, request.cseq.number);
+        merge ? sip::kNoCseq : std::exchange(call.session->text_cseq, request.cseq.number);
     incoming->in_dialog = session;
     incoming->cseq = request.cseq.number;
     if (is_taken) {
@@ -266,17 +266,29 @@ Incoming* Gateway::Engine::make_incoming() {
     constexpr std::size_t kLookAtMax = 64;
     Handle<Incoming> handle;
     Incoming* incoming = incoming_.make(handle, *this);
-    Incoming* oldest = oldest_answered_;
-    for (std::size_t i = 0; incoming == nullptr && oldest != nullptr && i < kLookAtMax; ++i) {
-        if (oldest->acknowledged) {
-            free(*oldest);
-            incoming = incoming_.make(handle, *this);
-        } else {
+    if (incoming == nullptr) {
+        Incoming* oldest = oldest_answered_;
+        for (std::size_t i = 0; oldest != nullptr && i < kLookAtMax; ++i) {
+            if (oldest->acknowledged) {
+                free(*oldest);
+                incoming = incoming_.make(handle, *this);
+                break;
+            }
             oldest = oldest->newer;
         }
+        prefetch_oldest();
     }
     if (incoming != nullptr) incoming->self = handle;
     return incoming;
+}
+
+// The next ones that give way are fetched from memory until then: it is long that they were used.
+void Gateway::Engine::prefetch_oldest() const {
+    const Incoming* const next = oldest_answered_;
+    if (next == nullptr) return;
+    bounce_index_.prefetch(next->bounce);
+    if (next->merge_indexed) merge_index_.prefetch(next->merge);
+    fedgate::prefetch<sizeof(Incoming)>(next->newer);
 }
 
 void Gateway::Engine::free(Incoming& incoming) {
@@ -318,7 +330,8 @@ void Gateway::Engine::refuse(Incoming& incoming, const SipAnswer& sip_answer, By
     count(Counter::kMessagesS2xRefused);
     // Not taken: it may come again (SIP-11).
     Session* const session = sessions_.find(incoming.in_dialog);
-    if (session != nullptr && session->text_cseq == incoming.cseq) session->text_cseq = kNoCseq;
+    if (session != nullptr && session->text_cseq == incoming.cseq)
+        session->text_cseq = sip::kNoCseq;
     free(incoming);
 }
 

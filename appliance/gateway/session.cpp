@@ -155,7 +155,7 @@ void Gateway::Engine::free(Session& session) {
 
 void Gateway::Engine::arm(Session& session) {
     const Duration idle = session.sends ? kSessionIdle : kReceivingIdle;
-    const Instant due = std::min({session.ack_due, session.expires_at, session.used_at + idle});
+    const Instant due = std::min({session.ack_due, session.expires_at, session.last_used() + idle});
     shard_.loop().timers().arm(session.timer, std::max(due, now()));
 }
 
@@ -165,7 +165,7 @@ void Gateway::Engine::on_session_timer(Session& session) {
         return;  // its transaction has an end of its own
     }
     const Duration idle = session.sends ? kSessionIdle : kReceivingIdle;
-    const bool used = now() < session.used_at + idle;
+    const bool used = now() < session.last_used() + idle;
     if (used && now() < session.ack_due && now() < session.expires_at) return arm(session);
     const Handle<Conversation> conversation = session.conversation;
     if (session.sends) tell_gone(session);  // SESS-8
@@ -227,7 +227,7 @@ bool Gateway::Engine::invite(Conversation& conversation, const ClientRequest& fi
     session->text = blocks_.copy({thread, who.from.jid.resource});
     session->thread_bytes = session->text ? static_cast<std::uint16_t>(thread.size()) : 0;
     session->resource_key = session->text ? who.resource.low : 0;
-    session->resource_at = now();
+    session->xmpp_wrote_at = now();
     ClientRequest* request = agent_.make_request(route, RequestKind::kInvite);
     by_tag_.insert(*session);
     if (request == nullptr || out.overflowed() || !agent_.fill(*request, {}, out.written())) {

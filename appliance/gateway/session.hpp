@@ -4,6 +4,7 @@
 // session outlives neither the process nor ten minutes of silence. Thread: the shard's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,7 +24,8 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kSessionFrontBytes = 192;  // of a Session: what each text needs
+constexpr std::size_t kSessionFrontBytes = 128;  // of a Session: what a text to SIP needs
+constexpr std::size_t kSessionTextBytes = 176;   // what one of theirs needs
 constexpr std::size_t kSessions = 60'000;        // of one shard: fewer than conversations
 constexpr std::uint8_t kSessionsOfPair = 4;      // one sends, others end soon (SESS-6)
 // SESS-4: what may wait for the answer to an INVITE.
@@ -34,7 +36,6 @@ constexpr Duration kReceivingIdle = std::chrono::seconds(60);  // SESS-6
 constexpr Duration kResourceLocked = std::chrono::minutes(5);  // SESS-2
 constexpr Duration kPagesInstead = std::chrono::hours(1);      // SESS-5
 constexpr Duration kAckWait = std::chrono::seconds(32);        // RFC 3261 13.3.1.4: 64*T1
-constexpr std::uint32_t kNoCseq = UINT32_MAX;                  // no request can have it
 constexpr std::uint32_t kSessionExpiresMin = 90;               // RFC 4028 5: seconds
 constexpr std::uint32_t kSessionExpiresMax = 86'400;
 
@@ -62,18 +63,27 @@ struct Session final : private TimerOwner {
     // ---- What each text needs, close together: a thousand sessions do not fit a cache.
     State state = State::kInviting;
     bool sends = false;  // the conversation's texts go out by it, else it receives only (SESS-6)
-    Handle<Session> self;
-    std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp
-    Instant used_at{};                  // by a text, either way
-    Instant resource_at{};
-    std::uint64_t resource_key = 0;     // of resource(); 0: of none yet
     std::optional<sip::Dialog> dialog;  // from kHeld or kOpen on
-    DialogWay way;                      // another once its next hop is
-    Key by_tag;                         // of our tag
-    Session* next_by_tag = nullptr;     // in the engine's index
-    PairMemo<Parties>::Place parties;   // where it was worked out what follows of the two
-    std::uint32_t text_cseq = kNoCseq;  // of the MESSAGE of theirs that was taken last (SIP-11)
+    std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp
+    Instant xmpp_wrote_at{};
+    std::uint64_t resource_key = 0;  // of resource(); 0: of none, or he has left
+    DialogWay way;                   // another once its next hop is
+    // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
+    [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
+    [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }
+    Block text;
+    // Of a text of theirs, besides:
+    std::uint16_t thread_bytes = 0;
+    std::uint32_t text_cseq =
+        sip::kNoCseq;                  // of the MESSAGE of theirs that was taken last (SIP-11)
+    Key by_tag;                        // of our tag
+    PairMemo<Parties>::Place parties;  // where it was worked out what follows of the two
     Handle<Conversation> conversation;
+    Handle<Session> self;
+    Instant used_at{};  // by what goes in it, a text of the XMPP user at once excepted
+
+    // SESS-8.
+    [[nodiscard]] Instant last_used() const { return std::max(used_at, xmpp_wrote_at); }
 
     // ---- Its beginning and its end.
     Gateway::Engine& engine;
@@ -81,7 +91,8 @@ struct Session final : private TimerOwner {
     bool counted = false;    // among the conversation's
     bool cancelled = false;  // kHeld: nobody waits for the answer
     bool offered = false;    // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
-    Key by_peer;             // theirs: of Call-ID and their tag (SIP-11)
+    Session* next_by_tag = nullptr;  // in the engine's index
+    Key by_peer;                     // theirs: of Call-ID and their tag (SIP-11)
     Session* next_by_peer = nullptr;
     ClientRequest* invite = nullptr;  // kInviting
     Origin origin;                    // of an INVITE of theirs, until its ACK has come
@@ -98,11 +109,6 @@ struct Session final : private TimerOwner {
     [[nodiscard]] Bytes xmpp_uri() const { return names.bytes().substr(sip_uri_bytes); }
     Block names;
     std::uint16_t sip_uri_bytes = 0;
-    // SESS-2, SESS-3: the thread, and the resource of the XMPP user that wrote last.
-    [[nodiscard]] Bytes thread() const { return text.bytes().substr(0, thread_bytes); }
-    [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }
-    Block text;
-    std::uint16_t thread_bytes = 0;
 
 private:
     void on_timer(Timer&) override;

@@ -34,20 +34,20 @@ void Gateway::Engine::lock_resource(Conversation& conversation, Bytes resource, 
     conversation.xmpp_gone = false;
     Session* const session = session_of(conversation);
     if (session == nullptr) return;
-    session->resource_at = now();
+    session->xmpp_wrote_at = now();
     if (session->resource_key == key.low) return;
-    Block text = blocks_.copy({session->thread(), resource});
-    if (!text) return;
-    session->text = std::move(text);
+    if (session->resource() != resource) {
+        Block text = blocks_.copy({session->thread(), resource});
+        if (!text) return;
+        session->text = std::move(text);
+    }
     session->resource_key = key.low;
 }
 
 void Gateway::Engine::unlock_resource(const Key& pair, Bytes resource) {
     const Conversation* const conversation = conversations_.peek(pair);
     Session* const session = conversation != nullptr ? session_of(*conversation) : nullptr;
-    if (session != nullptr && session->resource() == resource) {
-        session->resource_at = now() - kResourceLocked;
-    }
+    if (session != nullptr && session->resource() == resource) session->resource_key = 0;
 }
 
 // Is there a way for the first that waits?
@@ -73,22 +73,21 @@ Session* Gateway::Engine::ready_session(const Conversation& conversation) {
 }
 
 // Makes the request, behind `prefix`, the next one of the dialog, whose body and what belongs to it
-// write(sink) writes. User-Agent (IM-15) is left to the INVITE. False: no memory now.
+// write(sink) writes. User-Agent (IM-15) is left to the INVITE. Whose it is (owner) the caller
+// says. False: no memory now.
 template <typename Write>
 bool Gateway::Engine::fill_in_session(Session& session, ClientRequest& request,
                                       std::initializer_list<Bytes> prefix, std::size_t content_max,
                                       Write&& write) {
     sip::Dialog& dialog = *session.dialog;
     const std::size_t bytes_max = dialog.request_bytes_max() + content_max;
-    request.owner = session.self.pack();
     return agent_.fill(request, prefix, bytes_max, [&](Sink& out) {
-        const std::size_t begin = out.size();
-        dialog.write_request(method_of(request.kind), agent_.likely_via(request.sip_route()).text,
-                             out);
+        const Bytes via = agent_.likely_via(request.sip_route()).text;
+        const std::size_t before_via = dialog.write_request(method_of(request.kind), via, out);
         const std::size_t content_begin = out.size();
         write(out);
         request.content_bytes = static_cast<std::uint32_t>(out.size() - content_begin);
-        return ViaLine(out.written().substr(begin));
+        return ViaLine(before_via, before_via + Bytes("Via: \r\n").size() + via.size());
     });
 }
 
@@ -111,9 +110,9 @@ void Gateway::Engine::send_in_session(Conversation& conversation, ClientRequest&
         }
         if (!fill_in_session(*session, request, prefix, content.size(),
                              [&](Sink& out) { out.append(content); })) {
-            request.owner = 0;
             return on_request_done(request, nullptr, LocalFault::kOverload);
         }
+        request.owner = conversation.session.pack();
         if (request.kind == RequestKind::kMessage) session->used_at = now();
         return agent_.send_in_dialog(request, *session->dialog, session->way);
     }
@@ -299,6 +298,7 @@ bool Gateway::Engine::read_first_text(const sip::Message& request, RequestText& 
 // SESS-43, SESS-44. False: no room now; it comes again.
 bool Gateway::Engine::take_text_in_session(Session& session, const sip::Message& request,
                                            const rules::SipDomain& domain, const Origin& origin) {
+    conversations_.prefetch_neighbours(session.conversation);
     RequestCall call;
     const Handle<Session> self = session.self;
     if (!read_parties(session, call) || call.domain != &domain) {  // SEC-1

@@ -749,6 +749,7 @@ bool SipAgent::on_response(const sip::Message& message, const SipPeer& peer) {
     if (branch->core != settings_.core) {
         return peer.connection ? true : user_.on_stray_response(branch->core, message, peer);
     }
+    requests_.prefetch_at(branch->place);
     ClientRequest* const found = find_request(*branch, message.cseq.method);
     if (found == nullptr) {
         on_late_response(*branch, message);

@@ -63,8 +63,8 @@ enum class RequestKind : std::uint8_t {
 enum class Hop : std::uint8_t { kPool, kUri, kRoute, kNoLeg };
 // What that was found to be, for as long as the pool has the same legs.
 struct DialogWay {
-    std::uint64_t legs_number = 0;  // SipRoute::legs_number() then; 0: not found yet
     RouteLeg* leg = nullptr;        // null: none of them
+    std::uint32_t legs_number = 0;  // SipRoute::legs_number() then; 0: not found yet
     Hop hop = Hop::kPool;
 };
 
@@ -189,6 +189,7 @@ struct ViaLine {
     std::size_t begin;
     std::size_t end;
 
+    ViaLine(std::size_t b, std::size_t e) : begin(b), end(e) {}
     explicit ViaLine(Bytes request)
         : begin(request.find('\n') + 1), end(request.find('\n', begin) + 1) {}
 };
@@ -206,6 +207,9 @@ public:
     virtual void on_success_again(const sip::Message& response) = 0;
     // An INVITE of theirs that has our tag is cancelled, and was answered so.
     virtual void on_cancelled(const sip::Message& cancel, Bytes to_tag) = 0;
+    // One in a dialog comes by on_request() soon, if it is what it should be: what that needs may
+    // be fetched from memory meanwhile.
+    virtual void expect(const sip::Message&) const {}
     // A request from a trusted peer that is new, with the key of its transaction; of an ACK, which
     // has none, only that of a 2xx. False: no room now (nothing was kept).
     [[nodiscard]] virtual bool on_request(const sip::Message&, const SipPeer&,

@@ -89,6 +89,7 @@ void SipAgent::on_sip_over_budget(const sip::Message& message, const SipPeer& pe
 
 bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
     shard_.stats().add(Counter::kSipRequestsIn);
+    if (!request.to.tag.empty()) user_.expect(request);
     const sip::TransactionKey key = sip::server_key(settings_.secret, request);
     if (request.method == sip::Method::kAck) return on_ack(request, peer, key);
     if (answer_known(key, peer)) return true;

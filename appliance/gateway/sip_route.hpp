@@ -63,7 +63,7 @@ public:
     virtual void on_probe_due(SipRoute&, RouteLeg&) = 0;
     virtual void on_suspect(RouteLeg&) = 0;
 
-    std::uint64_t leg_changes = 0;  // of all its routes
+    std::uint32_t leg_changes = 0;  // of all its routes
 
 protected:
     ~SipRouteOwner() = default;
@@ -120,7 +120,7 @@ public:
     [[nodiscard]] const std::vector<std::unique_ptr<RouteLeg>>& legs() const { return legs_; }
     [[nodiscard]] bool is_up(const RouteLeg&) const;
     // Which legs these are: no others, of whichever route, have that number.
-    [[nodiscard]] std::uint64_t legs_number() const { return legs_number_; }
+    [[nodiscard]] std::uint32_t legs_number() const { return legs_number_; }
 
 private:
     void on_found(net::Finder&, net::LookupStatus, std::vector<net::Target>, Duration ttl) override;
@@ -145,7 +145,7 @@ private:
     net::TargetPool pool_;
     std::vector<std::unique_ptr<RouteLeg>> legs_;  // in the order of the pool
     std::vector<std::unique_ptr<RouteLeg>> retired_;
-    std::uint64_t legs_number_ = 0;
+    std::uint32_t legs_number_ = 0;
     // The look-up in progress.
     std::size_t hop_ = 0;
     std::vector<net::Target> found_;

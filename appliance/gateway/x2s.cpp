@@ -97,7 +97,7 @@ bool Gateway::Engine::read_call(StanzaCall& call, Sink& memory) {
     if (call.stanza.kind == xml::StanzaKind::kMessage) {
         conversations_.prefetch(who.pair);
         conversations_.prefetch(who.conversation);
-        sessions_.prefetch(who.session, kSessionFrontBytes);
+        sessions_.prefetch<kSessionFrontBytes>(who.session);
     }
     return who.good && call.from.domain_ascii == call.from_partner.from_domain;
 }
@@ -195,6 +195,7 @@ bool Gateway::Engine::own_message(StanzaCall& call, const Key& pair) {
         case StanzaUse::kEncrypted: return refuse(call, LocalFault::kEncrypted);
         case StanzaUse::kOffer: return refuse(call, LocalFault::kPayload);
     }
+    conversations_.prefetch_neighbours(call.who->conversation);
     const Session* const session = sessions_.find(call.who->session);
     if (session != nullptr && session->dialog) session->dialog->prefetch();
     Handle<Conversation>& handle = call.who->conversation;
@@ -330,6 +331,7 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
         conversation.xmpp_resource.learn(call.who->resource, now());
     }
     request->conversation = handle;
+    if (ready != nullptr) request->owner = conversation.session.pack();
     request->trial = call.trial;
     request->from_bytes = static_cast<std::uint16_t>(call.from_text.size());
     request->to_bytes = static_cast<std::uint16_t>(call.to_text.size());
@@ -345,7 +347,6 @@ bool Gateway::Engine::queue_message(StanzaCall& call, Conversation& conversation
     request->queued_at = now();
     if (ready != nullptr) {  // nothing is before it
         conversation.busy = true;
-        ready->used_at = now();
         agent_.send_in_dialog(*request, *ready->dialog, ready->way);
         return true;
     }

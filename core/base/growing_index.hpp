@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/check.hpp"
+#include "core/base/prefetch.hpp"
 
 namespace fedgate {
 
@@ -31,6 +32,11 @@ public:
     template <typename Key>
     void prefetch(const Key& key) const {
         __builtin_prefetch(&head(place_of(key.low)));
+    }
+    // Behind that: and so is the first of those that it may be.
+    template <std::size_t kBytes, typename Key>
+    void prefetch_object(const Key& key) const {
+        fedgate::prefetch<kBytes>(head(place_of(key.low)));
     }
     // One whose key is not there yet.
     void insert(T& object) {

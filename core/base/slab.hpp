@@ -35,7 +35,9 @@ struct Handle {
 template <typename T, std::size_t kAlignment = 1>
 class Slab {
 public:
-    explicit Slab(std::size_t count_max) : count_max_(count_max) {}
+    explicit Slab(std::size_t count_max) : count_max_(count_max) {
+        FEDGATE_CHECK(count_max <= kUsed);
+    }
     Slab(const Slab&) = delete;
     Slab& operator=(const Slab&) = delete;
     ~Slab() {
@@ -49,7 +51,8 @@ public:
         const std::uint32_t index = first_free_;
         Slot& slot = at(index);
         first_free_ = slot.next_free;
-        slot.used = true;
+        slot.next_free = kUsed;
+        if (first_free_ != kNone) fedgate::prefetch<sizeof(Slot)>(&at(first_free_));
         ++count_;
         handle = {index, slot.generation};
         return new (slot.memory) T(std::forward<Args>(args)...);
@@ -58,13 +61,19 @@ public:
     T* find(Handle<T> handle) {
         if (handle.generation == 0 || handle.index >= slots_) return nullptr;
         Slot& slot = at(handle.index);
-        return slot.used && slot.generation == handle.generation ? slot.object() : nullptr;
+        return slot.used() && slot.generation == handle.generation ? slot.object() : nullptr;
     }
 
     // It is looked for soon, or its first bytes are.
-    void prefetch(Handle<T> handle, std::size_t bytes) const {
+    template <std::size_t kBytes>
+    void prefetch(Handle<T> handle) const {
         if (handle.generation == 0 || handle.index >= slots_) return;
-        fedgate::prefetch(&chunks_[handle.index / kChunk][handle.index % kChunk], bytes);
+        fedgate::prefetch<kBytes>(&chunks_[handle.index / kChunk][handle.index % kChunk]);
+    }
+
+    void prefetch_at(std::uint32_t index) const {
+        if (index < slots_)
+            fedgate::prefetch<sizeof(Slot)>(&chunks_[index / kChunk][index % kChunk]);
     }
 
     // What lives at that index now; null: nothing. For whoever can tell by other means that it is
@@ -72,7 +81,7 @@ public:
     T* find_at(std::uint32_t index) {
         if (index >= slots_) return nullptr;
         Slot& slot = at(index);
-        return slot.used ? slot.object() : nullptr;
+        return slot.used() ? slot.object() : nullptr;
     }
 
     void free(Handle<T> handle) {
@@ -80,7 +89,6 @@ public:
         FEDGATE_CHECK(object != nullptr);
         object->~T();
         Slot& slot = at(handle.index);
-        slot.used = false;
         if (++slot.generation == 0) slot.generation = 1;
         slot.next_free = first_free_;
         first_free_ = handle.index;
@@ -91,7 +99,7 @@ public:
     void for_each(F&& visit) {
         for (std::uint32_t i = 0; i < slots_; ++i) {
             Slot& slot = at(i);
-            if (slot.used) visit(Handle<T>{i, slot.generation}, *slot.object());
+            if (slot.used()) visit(Handle<T>{i, slot.generation}, *slot.object());
         }
     }
 
@@ -99,7 +107,7 @@ public:
     void for_each(F&& visit) const {
         for (std::uint32_t i = 0; i < slots_; ++i) {
             const Slot& slot = chunks_[i / kChunk][i % kChunk];
-            if (slot.used) visit(Handle<T>{i, slot.generation}, *slot.object());
+            if (slot.used()) visit(Handle<T>{i, slot.generation}, *slot.object());
         }
     }
 
@@ -108,13 +116,14 @@ public:
 
 private:
     static constexpr std::uint32_t kNone = UINT32_MAX;
+    static constexpr std::uint32_t kUsed = UINT32_MAX - 1;
     static constexpr std::uint32_t kChunk = 256;
     // What find() reads is in one cache line with the object's front.
     struct alignas(std::max({kAlignment, alignof(T), alignof(std::uint32_t)})) Slot {
         std::uint32_t generation = 1;
         std::uint32_t next_free = kNone;
-        bool used = false;
         alignas(T) std::byte memory[sizeof(T)];
+        [[nodiscard]] bool used() const { return next_free == kUsed; }
         T* object() { return std::launder(reinterpret_cast<T*>(memory)); }
         [[nodiscard]] const T* object() const {
             return std::launder(reinterpret_cast<const T*>(memory));

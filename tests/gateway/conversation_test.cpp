@@ -31,7 +31,8 @@ TEST(Key, KeepsPartsApart) {
 }
 
 TEST(BlockPool, TakesFromALargerSizeAndStopsAtItsBound) {
-    BlockPool pool(65'536, 6 * 131'072);  // of each size 128 KiB: two of the largest
+    BlockPool pool(65'536, 16 * 65'536);  // of the largest three, by their share
+    Block more = pool.take(60'000);
     Block first = pool.take(60'000);
     Block second = pool.take(60'000);
     ASSERT_TRUE(first && second);
@@ -46,11 +47,31 @@ TEST(BlockPool, TakesFromALargerSizeAndStopsAtItsBound) {
         ASSERT_EQ(block.bytes(), "abcdef");
         small.push_back(std::move(block));
     }
-    EXPECT_GT(small.size(), 131'072u / 512);  // its own share and what larger ones had left
-    EXPECT_LE(pool.reserved_bytes(), 6u * 131'072);
+    EXPECT_GT(small.size(), 65'536u / 128);  // its own share and what larger ones had left
+    EXPECT_LE(pool.reserved_bytes(), 16u * 65'536);
     small.clear();
+    more.reset();
     second.reset();
     EXPECT_EQ(pool.used_bytes(), 0u);
+}
+
+TEST(BlockPool, GivesTheSmallestThatIsLargeEnough) {
+    BlockPool pool(65'536, 4 << 20);
+    const std::size_t sizes[] = {128, 256, 512, 768, 1'024, 2'048, 8'192, 49'152, 65'536};
+    std::size_t before = 0;
+    for (const std::size_t size : sizes) {
+        for (const std::size_t wanted : {before + 1, size}) {
+            const Block block = pool.take(wanted);
+            EXPECT_EQ(block.memory().size(), size) << wanted;
+            EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block.memory().data()) % 64, 0u);
+        }
+        before = size;
+    }
+    EXPECT_EQ(pool.take(0).memory().size(), 128u);
+    EXPECT_EQ(pool.used_bytes(), 0u);
+    const std::size_t reserved = pool.reserved_bytes();
+    for (const std::size_t size : sizes) EXPECT_TRUE(pool.take(size));  // what was given back
+    EXPECT_EQ(pool.reserved_bytes(), reserved);
 }
 
 TEST(LoopGuard, CountsWithinAMinute) {  // SEC-3

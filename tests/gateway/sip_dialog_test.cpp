@@ -34,7 +34,7 @@ sip::Dialog dialog_of(const std::string& contact, const std::string& record_rout
     FEDGATE_CHECK(parsed.verdict == sip::Verdict::kDone);
     auto dialog = sip::Dialog::from_request(*message, kOurTag);
     FEDGATE_CHECK(dialog.has_value());
-    return *dialog;
+    return std::move(*dialog);
 }
 
 TEST(SipDialog, ASubscribeOutsideOneFailsOver) {  // SIP-8, SIP-20

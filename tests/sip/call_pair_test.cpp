@@ -210,10 +210,11 @@ private:
             sent.to = {{}, own.to.uri.text, {}};
             sent.call_id = own.call_id;
             sent.cseq = own.cseq.number;
-            auto made = Dialog::from_response(sent, message_);
-            FEDGATE_CHECK(made.has_value());
-            confirmed_.emplace(*made);
-            dialog.emplace(std::move(*made));
+            for (std::optional<Dialog>* const one : {&confirmed_, &dialog}) {
+                auto made = Dialog::from_response(sent, message_);
+                FEDGATE_CHECK(made.has_value());
+                one->emplace(std::move(*made));
+            }
         }
         RequestHead ack;  // each time: RFC 3261 13.2.2.4, also when it is over by now
         confirmed_->fill_ack(ack, 1);
