@@ -63,6 +63,7 @@ TEST(Session, ATextOpensItAndGoesInItsDialog) {
     EXPECT_EQ(header_of(invite, "User-Agent"), "Fedgate");
     EXPECT_TRUE(header_of(message, "User-Agent").empty());
     EXPECT_TRUE(message.starts_with("MESSAGE sip:romeo@10.99.0.1:5070;transport=tcp "));
+    EXPECT_EQ(header_of(message, "Max-Forwards"), "70");  // behind the Via, which is written anew
     EXPECT_TRUE(message.ends_with("\r\n\r\nhello"));
     ASSERT_TRUE(scene.world.give(World::message("m2", "again")));
     ASSERT_TRUE(scene.sent("MESSAGE", 2));
@@ -481,6 +482,18 @@ TEST(Session, TenMinutesOfSilenceEndIt) {
     EXPECT_EQ(scene.requests("BYE").size(), 1u);
     EXPECT_TRUE(scene.tells("<gone xmlns='http://jabber.org/protocol/chatstates'/>"));
     EXPECT_EQ(scene.open(), 0u);
+}
+
+TEST(Session, ATextOfTheSipUserIsNoSilence) {  // SESS-8
+    Scene scene;
+    const std::string answer = scene.call();
+    scene.acknowledge(answer);
+    scene.world.pass(9min);
+    EXPECT_TRUE(scene.say(answer, 2, "still here").starts_with("SIP/2.0 200 "));
+    scene.world.pass(9min);
+    EXPECT_TRUE(scene.requests("BYE").empty());
+    scene.world.pass(2min);
+    EXPECT_EQ(scene.requests("BYE").size(), 1u);
 }
 
 // RFC 3261 13.3.1.4.
