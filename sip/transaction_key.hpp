@@ -13,6 +13,7 @@
 
 #include "core/base/bytes.hpp"
 #include "core/base/check.hpp"
+#include "core/base/prefetch.hpp"
 #include "sip/message.hpp"
 
 namespace fedgate::sip {
@@ -80,7 +81,7 @@ public:
         return true;
     }
     // It is looked for soon: fetches the place from memory meanwhile.
-    void prefetch(const TransactionKey& key) const { __builtin_prefetch(&slots_[home(key)]); }
+    void prefetch(const TransactionKey& key) const { prefetch_line(&slots_[home(key)]); }
     // Null when it is not there. Valid until the next insert or erase.
     [[nodiscard]] Value* find(const TransactionKey& key) {
         for (std::size_t i = home(key); slots_[i].used; i = after(i)) {

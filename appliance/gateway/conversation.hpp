@@ -13,6 +13,7 @@
 #include "appliance/gateway/key.hpp"
 #include "appliance/gateway/sip_agent.hpp"
 #include "core/base/limits.hpp"
+#include "core/base/prefetch.hpp"
 #include "core/base/slab.hpp"
 #include "core/base/time.hpp"
 #include "core/base/token_bucket.hpp"
@@ -144,8 +145,8 @@ public:
     void prefetch_neighbours(Handle<Conversation> handle) {
         const Conversation* const conversation = slab_.find(handle);
         if (conversation == nullptr) return;
-        if (conversation->older_ != nullptr) __builtin_prefetch(&conversation->older_->newer_);
-        if (conversation->newer_ != nullptr) __builtin_prefetch(&conversation->newer_->older_);
+        if (conversation->older_ != nullptr) prefetch_line(&conversation->older_->newer_);
+        if (conversation->newer_ != nullptr) prefetch_line(&conversation->newer_->older_);
     }
     // Lets go of what was idle for kConversationIdle, at most `count_max`.
     void evict_idle(Instant now, std::size_t count_max);

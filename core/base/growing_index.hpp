@@ -31,7 +31,7 @@ public:
     // It is looked for soon.
     template <typename Key>
     void prefetch(const Key& key) const {
-        __builtin_prefetch(&head(place_of(key.low)));
+        prefetch_line(&head(place_of(key.low)));
     }
     // Behind that: and so is the first of those that it may be.
     template <std::size_t kBytes, typename Key>

@@ -28,6 +28,8 @@ DOORS = {
     "libpq": ("appliance/store",), "openssl": ("appliance/admin/pfx", "appliance/admin/sealed"),
     "seccomp": ("appliance/main/fence",),
 }
+# The same of a word: what its door adds to it is easily forgotten.
+WORD_DOORS = {"__builtin_prefetch": ("core/base/prefetch",)}
 INCLUDE = re.compile(r'\s*#\s*include\s+("([^"]+)/[^"/]+"|"[^"/]+"|<[^>]+>)')
 TOPS = ("core", "net", "xml", "sip", "appliance", "bench", "tests")
 
@@ -49,8 +51,19 @@ def fault_of(path, here, match):
         return f"{here} may not include {name}"
     package = re.match(r"<(\w+)", name)
     doors = DOORS.get(package[1]) if package and here not in ("tests", "bench") else None
-    if doors and not any(path == d or path.startswith((d + ".", d + "/", d + "_")) for d in doors):
+    if doors and not is_door(path, doors):
         return f"only {', '.join(doors)} may include {name}"
+    return None
+
+
+def is_door(path, doors):
+    return any(path == d or path.startswith((d + ".", d + "/", d + "_")) for d in doors)
+
+
+def fault_of_words(path, line):
+    for word, doors in WORD_DOORS.items():
+        if word in line and not is_door(path, doors):
+            return f"only {', '.join(doors)} may say {word}"
     return None
 
 
@@ -62,7 +75,8 @@ def faults(root):
         here = max((n for n in MAY_INCLUDE if under(folder, [n])), key=len, default=None)
         for number, line in enumerate(path.read_text().splitlines(), 1):
             match = INCLUDE.match(line)
-            fault = match and fault_of(relative.as_posix(), here, match)
+            fault = (fault_of(relative.as_posix(), here, match) if match
+                     else fault_of_words(relative.as_posix(), line))
             if fault:
                 yield f"{relative}:{number}: {fault}"
 

@@ -7,6 +7,7 @@ import check_layers
 
 CLEAN = {
     "core/base/hash.cpp": "#include <wolfssl/wolfcrypt/sha256.h>",
+    "core/base/prefetch.hpp": "__builtin_prefetch(at);",
     "core/run/loop.cpp": '#include <liburing.h>\n#include <sys/socket.h>\n#include "core/base/a.hpp"',
     "net/resolver.cpp": "#include <unbound.h>",
     "net/tls.cpp": '#include <wolfssl/ssl.h>\n#include "core/run/loop.hpp"',
@@ -31,6 +32,7 @@ PLANTED = {
     "round the door of unbound": ("net/srv.cpp", "#include <unbound.h>"),
     "round the door of SQLite": ("appliance/admin/a.cpp", "#include <sqlite3.h>"),
     "round the door of libpq": ("core/rules/a.cpp", "#include <libpq-fe.h>"),
+    "round the door of prefetches": ("core/base/slab.hpp", "__builtin_prefetch(at);"),
     "an include without folder": ("xml/a.cpp", '#include "stanza.hpp"'),
     "a new folder that nobody declared": ("core/extra/a.cpp", "#include <vector>"),
 }
