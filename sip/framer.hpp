@@ -1,7 +1,7 @@
 // The boundary of messages on a stream, and of the one message in a datagram. Keepalives (RFC
 // 5626 3.5.1) are taken out here; all else is decided by parse_message, so that framing and meaning
 // can't disagree. Pure. Owner: the connection's. The view given to next() must begin at the first
-// byte not consumed.
+// byte not consumed. Of what was read ahead a copy made before it goes back to the beginning.
 #pragma once
 
 #include <cstddef>

@@ -397,7 +397,8 @@ private:
         const Bytes head = text_.substr(0, header_size_);
         if (beyond_ascii_ && !valid_utf8(head)) fault(400, "not UTF-8");  // GEN-6
         if (control_ && !controls_are_quoted(head)) fault(400, "control character");
-        if (any_folded_) {
+        // Where it ends is not certain: read again it must be so again, and stays as it is.
+        if (any_folded_ && !fault_close_) {
             for (std::size_t i = 0; i < message_.header_count; ++i) {
                 Header& header = message_.headers_[i];
                 if (header.folded) unfold(header);

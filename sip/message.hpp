@@ -1,7 +1,7 @@
 // One SIP message as views into the buffer that it was received in. ONE parser decides both where a
 // message ends and what it means; what it can't decide exactly is refused (SIP-1, SIP-2, SIP-3).
 // Pure. Views are valid as long as the buffer's bytes stay where they are. No allocation.
-// A Message is about 6 KiB: keep one for each shard and use it again.
+// A Message is about 6 KiB: keep one or two for each shard and use them again.
 #pragma once
 
 #include <array>
@@ -176,8 +176,9 @@ struct Parsed {
 };
 
 // Looks at the front of `input`, which begins with a start line (see sip/framer for what may come
-// before). Folded lines are unfolded in place (hence mutable), only once the message is whole. The
-// message is filled as far as it could be read, also when it is malformed.
+// before). Folded lines are unfolded in place (hence mutable), only once the message is whole:
+// reading the same bytes again gives the same. The message is filled as far as it could be read,
+// also when it is malformed.
 [[nodiscard]] Parsed parse_message(MutableBytes input, Carrier, std::size_t body_bytes_max,
                                    Message&);
 

@@ -272,7 +272,8 @@ private:
 
     // requests.cpp: which SIP request is whose. `call`: of one outside a dialog; `to_tag`: ours, if
     // it makes one.
-    void expect(const sip::Message&) const override;
+    void on_request_read(const sip::Message&) override;
+    void on_request_next(const sip::Message&) override;
     [[nodiscard]] bool on_request(const sip::Message&, const SipPeer&,
                                   const sip::TransactionKey&) override;
     bool on_stray_response(std::uint32_t core, const sip::Message&, const SipPeer&) override;
@@ -283,7 +284,7 @@ private:
     // `domain`: whose user has sent it; null: none of ours.
     [[nodiscard]] bool give_to_owner(std::uint32_t owner, const sip::Message&, RequestCall*,
                                      const rules::SipDomain* domain, const SipPeer&,
-                                     const sip::TransactionKey&);
+                                     const sip::TransactionKey&, Session* of_tag = nullptr);
     [[nodiscard]] bool own_request(const sip::Message&, RequestCall*,
                                    const rules::SipDomain* domain, Bytes to_tag, const Origin&,
                                    Session* of_tag = nullptr);
@@ -337,7 +338,8 @@ private:
     [[nodiscard]] static bool has_sessions(const rules::SipDomain&);
     [[nodiscard]] static Key key_of_tag(Bytes own);
     [[nodiscard]] Key key_of_peer(Bytes call_id, Bytes tag) const;
-    [[nodiscard]] Session* prefetch_session(Bytes own_tag);
+    [[nodiscard]] Session* find_session(Bytes own_tag) const;
+    [[nodiscard]] Session* session_of(const sip::Message& request) const;
     [[nodiscard]] static bool is_in(const sip::Message& request, const Session&);
     [[nodiscard]] Session* session_of(const Conversation&);
     [[nodiscard]] bool read_parties(Session&, RequestCall&);

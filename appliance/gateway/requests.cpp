@@ -60,6 +60,10 @@ SipAnswer answer_of(AddressFault fault) {
     return {0, {}};
 }
 
+bool may_be_in_session(const sip::Message& request) {
+    return request.method != sip::Method::kNotify && request.method != sip::Method::kSubscribe;
+}
+
 // PRES-69.
 bool is_poll(const sip::Message& request) {
     const auto expires = sip::parse_seconds(request.value(sip::HeaderName::kExpires));
@@ -174,18 +178,33 @@ const rules::SipDomain* Gateway::Engine::domain_of(const sip::Message& request) 
     return rules_->sip_domain(from.domain_ascii);
 }
 
-void Gateway::Engine::expect(const sip::Message& request) const {
-    by_tag_.prefetch(key_of_tag(request.to.tag));
+Session* Gateway::Engine::session_of(const sip::Message& request) const {
+    return may_be_in_session(request) ? find_session(request.to.tag) : nullptr;
+}
+
+void Gateway::Engine::on_request_read(const sip::Message& request) {
+    if (may_be_in_session(request))
+        by_tag_.prefetch_object<kSessionTextBytes>(key_of_tag(request.to.tag));
+}
+
+void Gateway::Engine::on_request_next(const sip::Message& request) {
+    const Session* const session = session_of(request);
+    if (session == nullptr) return;
+    if (session->dialog) session->dialog->prefetch_ids();
+    conversations_.prefetch(session->conversation);
+    parties_.prefetch(session->parties);
+    fedgate::prefetch(session->text.bytes().data(), session->text.bytes().size());
 }
 
 bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& peer,
                                  const sip::TransactionKey& key) {
     if (!request.to.tag.empty() || request.method == sip::Method::kNotify) {
-        by_tag_.prefetch_object<kSessionTextBytes>(key_of_tag(request.to.tag));
-        const auto core = agent_.core_of(request.to.tag);
+        Session* const session = session_of(request);
+        const auto core =
+            session != nullptr ? std::optional(shard_.index()) : agent_.core_of(request.to.tag);
         const rules::SipDomain* domain = core ? domain_of(request) : nullptr;
         if (domain != nullptr && agent_.transport().speaks_for(peer, *domain)) {  // SEC-1, SIP-32
-            return give_to_owner(*core, request, nullptr, domain, peer, key);
+            return give_to_owner(*core, request, nullptr, domain, peer, key, session);
         }
         const std::uint16_t status = core ? 403 : 481;  // SIP-22, SIP-24
         agent_.answer_at_once(request, peer, {status, {}});
@@ -215,24 +234,21 @@ bool Gateway::Engine::on_request(const sip::Message& request, const SipPeer& pee
 
 bool Gateway::Engine::give_to_owner(std::uint32_t owner, const sip::Message& request,
                                     RequestCall* call, const rules::SipDomain* domain,
-                                    const SipPeer& peer, const sip::TransactionKey& key) {
+                                    const SipPeer& peer, const sip::TransactionKey& key,
+                                    Session* of_tag) {
     sip::Tag fresh;
     Bytes tag = request.to.tag;  // ours, in a dialog
     if (tag.empty()) {
         fresh = agent_.make_tag(owner);
         tag = fresh.view();
     }
-    const bool in_session = call == nullptr && request.method != sip::Method::kNotify &&
-                            request.method != sip::Method::kSubscribe;
-    Session* const session =
-        in_session && owner == shard_.index() ? prefetch_session(tag) : nullptr;
     Origin origin{shard_.index(), {}};
     if (request.method != sip::Method::kAck) {
         origin.transaction = agent_.open(request, peer, key, tag);
         if (!origin.transaction) return false;  // back-pressure
     }
     const bool taken = owner == shard_.index()
-                           ? own_request(request, call, domain, tag, origin, session)
+                           ? own_request(request, call, domain, tag, origin, of_tag)
                            : forward(owner, request, tag, origin);
     if (!taken) agent_.discard(origin.transaction);
     return taken;
@@ -348,7 +364,7 @@ std::uint32_t Gateway::Engine::owner_of_dialog(const sip::Message& request) cons
 
 bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call,
                                   const rules::SipDomain* domain, Bytes to_tag,
-                                  const Origin& origin, Session* session) {
+                                  const Origin& origin, Session* of_tag) {
     if (call == nullptr) {
         if (domain == nullptr) {  // the rules have changed on the way
             answer(origin, {403, {}});
@@ -358,7 +374,7 @@ bool Gateway::Engine::own_request(const sip::Message& request, RequestCall* call
             return watches_.take_notify(request, *domain, origin);
         }
         if (request.method != sip::Method::kSubscribe) {
-            return take_in_session(request, *domain, origin, session);
+            return take_in_session(request, *domain, origin, of_tag);
         }
         const std::uint32_t owner = owner_of_dialog(request);
         return owner == shard_.index() ? watchers_.take_refresh(request, *domain, origin)

@@ -26,7 +26,8 @@ bool Gateway::Engine::has_sessions(const rules::SipDomain& domain) {
 
 // ---- Finding
 
-// Ours is random, and of no other call: nobody can make two meet.
+// Ours is random, and of no other call: nobody can make two meet. Who knows one can write others
+// that lead to it, and gains nothing.
 Key Gateway::Engine::key_of_tag(Bytes own) {
     std::array<std::uint64_t, 4> digits;
     static_assert(sizeof digits == sip::kTagBytes);
@@ -40,16 +41,9 @@ Key Gateway::Engine::key_of_peer(Bytes call_id, Bytes tag) const {
     return keys_.make({call_id, tag});
 }
 
-// Of a request that is looked at soon: what that needs is fetched from memory meanwhile. Our tag
-// says whose it is, the rest of the dialog whether it is in it: is_in(). Null: no session.
-Session* Gateway::Engine::prefetch_session(Bytes own_tag) {
-    Session* const session = by_tag_.find(key_of_tag(own_tag));
-    if (session == nullptr) return nullptr;
-    if (session->dialog) session->dialog->prefetch_ids();
-    conversations_.prefetch(session->conversation);
-    parties_.prefetch(session->parties);
-    fedgate::prefetch(session->text.bytes().data(), session->text.bytes().size());
-    return session;
+// Our tag says whose it is, the rest of the dialog whether it is in it: is_in().
+Session* Gateway::Engine::find_session(Bytes own_tag) const {
+    return by_tag_.find(key_of_tag(own_tag));
 }
 
 bool Gateway::Engine::is_in(const sip::Message& request, const Session& session) {  // SIP-22
@@ -380,7 +374,7 @@ void Gateway::Engine::on_success_again(const sip::Message& response) {
     const auto from = sip::parse_name_addr(response.value(sip::HeaderName::kFrom));
     const auto to = sip::parse_name_addr(response.value(sip::HeaderName::kTo));
     if (!from || !to) return;
-    Session* const session = by_tag_.find(key_of_tag(from->tag));
+    Session* const session = find_session(from->tag);
     if (session == nullptr) return;
     sip::RequestHead head;
     Block copy;

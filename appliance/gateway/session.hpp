@@ -24,8 +24,8 @@
 
 namespace fedgate::gateway {
 
-constexpr std::size_t kSessionFrontBytes = 128;  // of a Session: what a text to SIP needs
-constexpr std::size_t kSessionTextBytes = 176;   // what one of theirs needs
+constexpr std::size_t kSessionFrontBytes = 120;  // of a Session: what a text to SIP needs
+constexpr std::size_t kSessionTextBytes = 184;   // what one of theirs needs
 constexpr std::size_t kSessions = 60'000;        // of one shard: fewer than conversations
 constexpr std::uint8_t kSessionsOfPair = 4;      // one sends, others end soon (SESS-6)
 // SESS-4: what may wait for the answer to an INVITE.
@@ -63,8 +63,10 @@ struct Session final : private TimerOwner {
     // ---- What each text needs, close together: a thousand sessions do not fit a cache.
     State state = State::kInviting;
     bool sends = false;  // the conversation's texts go out by it, else it receives only (SESS-6)
-    std::optional<sip::Dialog> dialog;  // from kHeld or kOpen on
-    std::unique_ptr<SessionMsrp> msrp;  // of the profile msrp
+    std::uint16_t thread_bytes = 0;
+    std::uint32_t text_cseq = sip::kNoCseq;  // of their MESSAGE that was taken last (SIP-11)
+    std::optional<sip::Dialog> dialog;       // from kHeld or kOpen on
+    std::unique_ptr<SessionMsrp> msrp;       // of the profile msrp
     Instant xmpp_wrote_at{};
     std::uint64_t resource_key = 0;  // of resource(); 0: of none, or he has left
     DialogWay way;                   // another once its next hop is
@@ -73,10 +75,8 @@ struct Session final : private TimerOwner {
     [[nodiscard]] Bytes resource() const { return text.bytes().substr(thread_bytes); }
     Block text;
     // Of a text of theirs, besides:
-    std::uint16_t thread_bytes = 0;
-    std::uint32_t text_cseq =
-        sip::kNoCseq;                  // of the MESSAGE of theirs that was taken last (SIP-11)
     Key by_tag;                        // of our tag
+    Session* next_by_tag = nullptr;    // in the engine's index
     PairMemo<Parties>::Place parties;  // where it was worked out what follows of the two
     Handle<Conversation> conversation;
     Handle<Session> self;
@@ -91,8 +91,7 @@ struct Session final : private TimerOwner {
     bool counted = false;    // among the conversation's
     bool cancelled = false;  // kHeld: nobody waits for the answer
     bool offered = false;    // our offer was in the 2xx: the answer comes in the ACK (SESS-11)
-    Session* next_by_tag = nullptr;  // in the engine's index
-    Key by_peer;                     // theirs: of Call-ID and their tag (SIP-11)
+    Key by_peer;             // theirs: of Call-ID and their tag (SIP-11)
     Session* next_by_peer = nullptr;
     ClientRequest* invite = nullptr;  // kInviting
     Origin origin;                    // of an INVITE of theirs, until its ACK has come

@@ -237,7 +237,7 @@ void Gateway::Engine::on_cancelled(const sip::Message& cancel, Bytes to_tag) {
 }
 
 void Gateway::Engine::cancel_call(const sip::Message& cancel, Bytes to_tag) {
-    Session* const session = by_tag_.find(key_of_tag(to_tag));
+    Session* const session = find_session(to_tag);
     if (session == nullptr || !session->dialog || session->dialog->call_id() != cancel.call_id ||
         session->invite_cseq != cancel.cseq.number) {
         return;
@@ -276,7 +276,7 @@ void Gateway::Engine::accept_session(Session& session, Bytes sdp, bool has_text)
 
 bool Gateway::Engine::take_in_session(const sip::Message& request, const rules::SipDomain& domain,
                                       const Origin& origin, Session* of_tag) {
-    Session* const session = of_tag != nullptr ? of_tag : by_tag_.find(key_of_tag(request.to.tag));
+    Session* const session = of_tag != nullptr ? of_tag : find_session(request.to.tag);
     if (session == nullptr || !is_in(request, *session) ||
         session->state == Session::State::kHeld) {
         answer(origin, {481, {}});  // SIP-22; of an ACK nobody hears it

@@ -207,9 +207,10 @@ public:
     virtual void on_success_again(const sip::Message& response) = 0;
     // An INVITE of theirs that has our tag is cancelled, and was answered so.
     virtual void on_cancelled(const sip::Message& cancel, Bytes to_tag) = 0;
-    // One in a dialog comes by on_request() soon, if it is what it should be: what that needs may
-    // be fetched from memory meanwhile.
-    virtual void expect(const sip::Message&) const {}
+    // One in a dialog comes by on_request() after at most one other, and then as the next, if it is
+    // what it should be: what that needs may be fetched from memory meanwhile.
+    virtual void on_request_read(const sip::Message&) {}
+    virtual void on_request_next(const sip::Message&) {}
     // A request from a trusted peer that is new, with the key of its transaction; of an ACK, which
     // has none, only that of a 2xx. False: no room now (nothing was kept).
     [[nodiscard]] virtual bool on_request(const sip::Message&, const SipPeer&,
@@ -348,7 +349,10 @@ public:
 private:
     friend struct ClientRequest;
     friend struct ServerTransaction;
-    [[nodiscard]] bool on_sip_message(const sip::Message&, const SipPeer&) override;
+    sip::TransactionKey on_sip_read(const sip::Message&) override;
+    void on_sip_next(const sip::Message&) override;
+    [[nodiscard]] bool on_sip_message(const sip::Message&, const SipPeer&,
+                                      const sip::TransactionKey&) override;
     void on_sip_over_budget(const sip::Message&, const SipPeer&) override;
     void on_sip_malformed(const sip::Frame&, const sip::Message&, const SipPeer&) override;
     void on_sip_connected(Leg&) override;
@@ -399,7 +403,7 @@ private:
     [[nodiscard]] sip::MethodSet allowed() const;
     [[nodiscard]] sip::MethodSet understood() const;
     [[nodiscard]] sip::Tag tag_of(const ServerTransaction&);
-    bool on_request(const sip::Message&, const SipPeer&);
+    bool on_request(const sip::Message&, const SipPeer&, const sip::TransactionKey&);
     bool on_ack(const sip::Message&, const SipPeer&, const sip::TransactionKey&);
     void on_cancel(const sip::Message&, const SipPeer&);
     bool answer_known(const sip::TransactionKey&, const SipPeer&);

@@ -32,11 +32,24 @@ void SipAgent::trace(const SipPeer& peer, Bytes answer, Bytes note) {
     tracer_.sip_out(answer, text_of(peer), net::format_address(peer.address), {}, note);
 }
 
-bool SipAgent::on_sip_message(const sip::Message& message, const SipPeer& peer) {
+sip::TransactionKey SipAgent::on_sip_read(const sip::Message& message) {
+    if (!message.is_request) return {};
+    if (!message.to.tag.empty()) user_.on_request_read(message);
+    const sip::TransactionKey key = sip::server_key(settings_.secret, message);
+    transaction_index_.prefetch(key);
+    return key;
+}
+
+void SipAgent::on_sip_next(const sip::Message& message) {
+    if (message.is_request && !message.to.tag.empty()) user_.on_request_next(message);
+}
+
+bool SipAgent::on_sip_message(const sip::Message& message, const SipPeer& peer,
+                              const sip::TransactionKey& key) {
     if (tracer_.on()) [[unlikely]] {
         tracer_.sip_in(message, text_of(peer), net::format_address(peer.address));
     }
-    return message.is_request ? on_request(message, peer) : on_response(message, peer);
+    return message.is_request ? on_request(message, peer, key) : on_response(message, peer);
 }
 
 void SipAgent::on_sip_malformed(const sip::Frame& frame, const sip::Message& message,
@@ -87,10 +100,9 @@ void SipAgent::on_sip_over_budget(const sip::Message& message, const SipPeer& pe
     refuse_over_budget(message, peer);
 }
 
-bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer) {
+bool SipAgent::on_request(const sip::Message& request, const SipPeer& peer,
+                          const sip::TransactionKey& key) {
     shard_.stats().add(Counter::kSipRequestsIn);
-    if (!request.to.tag.empty()) user_.expect(request);
-    const sip::TransactionKey key = sip::server_key(settings_.secret, request);
     if (request.method == sip::Method::kAck) return on_ack(request, peer, key);
     if (answer_known(key, peer)) return true;
     if (transport_.trust(peer) == SipTrust::kNone) {  // SIP-30

@@ -204,60 +204,84 @@ std::size_t SipConnection::on_data(net::Connection& stream, MutableBytes input) 
     bool begins = false;  // what is not whole has come in this call only
     SipPeer peer{self_, 0, stream.peer_address(), source_};
     peer.tls = tls_;
-    while (true) {
-        const sip::Frame frame = framer_.next(input.subspan(consumed), transport_.message_);
+    SipRead* one = &transport_.read_[0];
+    SipRead* other = &transport_.read_[1];
+    sip::Frame frame = read(input, *one);
+    while (frame.kind != sip::FrameKind::kNeedMore) {
+        if (frame.kind == sip::FrameKind::kMessage) transport_.user_.on_sip_next(one->message);
+        const sip::Framer before_other = framer_;  // to read that again if this one has to wait
+        const std::size_t end = consumed + frame.consumed;
+        const sip::Frame behind = frame.close ? sip::Frame{} : read(input.subspan(end), *other);
         switch (frame.kind) {
             case sip::FrameKind::kNeedMore:
-                if (consumed == input.size() && !framer_.is_skipping()) {
-                    unfinished_.cancel();
-                } else {
-                    time_message(begins);
-                }
-                return consumed;
             case sip::FrameKind::kSkipped:
             case sip::FrameKind::kPong: break;
             case sip::FrameKind::kPing:  // SIP-3, SIP-15; a peer that does not read gets none
                 static_cast<void>(write("\r\n"));
                 break;
             case sip::FrameKind::kMessage:
-                if (transport_.message_.via.alias && transport_.message_.is_request)
-                    take_alias(transport_.message_.via);
-                if (const std::uint16_t port = transport_.message_.via.sent_by.port;
-                    trust_ != SipTrust::kNone) {
-                    peer.port = port != 0 ? port : tls_ ? kSipsPort : kSipPort;
-                }
-                if (asks_too_fast() ||
-                    !transport_.user_.on_sip_message(transport_.message_, peer)) {
-                    Loop& loop = transport_.shard_.loop();
-                    stream.pause_input();
-                    unfinished_.cancel();
-                    loop.timers().arm(again_, loop.now() + kSipRetryTaking);
-                    transport_.shard_.stats().add(Counter::kLinkBackPressure);
-                    return consumed;
-                }
-                break;
+                if (take(*one, peer)) break;
+                framer_ = before_other;
+                wait_to_take();
+                return consumed;
             case sip::FrameKind::kMalformed:
-                transport_.user_.on_sip_malformed(frame, transport_.message_, peer);
+                transport_.user_.on_sip_malformed(frame, one->message, peer);
                 if (frame.close) {
                     stream.close();
                     return input.size();
                 }
                 break;
         }
-        consumed += frame.consumed;
+        consumed = end;
         // SIP-30: it had its answer, and there will be no other one.
         if (in_ && trust_ == SipTrust::kNone && frame.kind != sip::FrameKind::kPong &&
             frame.kind != sip::FrameKind::kPing) {
             stream.close();
             return input.size();
         }
-        begins = begins || !framer_.is_skipping();
+        begins = begins || !before_other.is_skipping();
+        frame = behind;
+        std::swap(one, other);
     }
+    if (consumed == input.size() && !framer_.is_skipping()) {
+        unfinished_.cancel();
+    } else {
+        time_message(begins);
+    }
+    return consumed;
+}
+
+// One is read before the one in front of it is handled, so that what it needs is fetched from
+// memory meanwhile.
+sip::Frame SipConnection::read(MutableBytes input, SipRead& read) {
+    const sip::Frame frame = framer_.next(input, read.message);
+    if (frame.kind == sip::FrameKind::kMessage)
+        read.key = transport_.user_.on_sip_read(read.message);
+    return frame;
+}
+
+// False: no room now.
+bool SipConnection::take(const SipRead& read, SipPeer& peer) {
+    const sip::Via& via = read.message.via;
+    if (via.alias && read.message.is_request) take_alias(via);
+    if (trust_ != SipTrust::kNone) {
+        peer.port = via.sent_by.port != 0 ? via.sent_by.port : tls_ ? kSipsPort : kSipPort;
+    }
+    return !asks_too_fast(read.message) &&
+           transport_.user_.on_sip_message(read.message, peer, read.key);
+}
+
+void SipConnection::wait_to_take() {
+    Loop& loop = transport_.shard_.loop();
+    stream_->pause_input();
+    unfinished_.cancel();
+    loop.timers().arm(again_, loop.now() + kSipRetryTaking);
+    transport_.shard_.stats().add(Counter::kLinkBackPressure);
 }
 
 // Many requests at once have many answers at once: the next one is read when those have left.
-bool SipConnection::asks_too_fast() const {
-    return in_ && transport_.message_.is_request && stream_->unsent_bytes() > kSipReadAnswerBytes;
+bool SipConnection::asks_too_fast(const sip::Message& message) const {
+    return in_ && message.is_request && stream_->unsent_bytes() > kSipReadAnswerBytes;
 }
 
 void SipConnection::on_writable(net::Connection&) {
@@ -665,21 +689,26 @@ bool SipTransport::take_datagram(std::uint8_t socket, const SocketAddress& from,
     SipPeer peer{{}, socket, from, nullptr};
     const Admission admission = admit_datagram(peer, {bytes.data(), bytes.size()});
     if (admission == Admission::kDropped) return false;
-    const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message_);
+    sip::Message& message = read_[0].message;
+    const sip::Frame frame = sip::read_datagram(bytes, body_bytes_max(), message);
     // SIP-13, RFC 3261 18.2.2: without rport the answer goes to the port that the Via names; that
     // of who is not trusted to where it came from, always.
-    if (peer.source != nullptr && message_.is_request && !message_.via.has_rport &&
-        !message_.via.text.empty()) {
-        const std::uint16_t port = message_.via.sent_by.port;
+    if (peer.source != nullptr && message.is_request && !message.via.has_rport &&
+        !message.via.text.empty()) {
+        const std::uint16_t port = message.via.sent_by.port;
         peer.address = net::with_port(peer.address, port != 0 ? port : kSipPort);
     }
     if (admission == Admission::kOverBudget && frame.kind == sip::FrameKind::kMessage) {
-        user_.on_sip_over_budget(message_, peer);
+        user_.on_sip_over_budget(message, peer);
         return true;
     }
     switch (frame.kind) {
-        case sip::FrameKind::kMessage: return user_.on_sip_message(message_, peer);
-        case sip::FrameKind::kMalformed: user_.on_sip_malformed(frame, message_, peer); return true;
+        case sip::FrameKind::kMessage: {
+            const sip::TransactionKey key = user_.on_sip_read(message);
+            user_.on_sip_next(message);
+            return user_.on_sip_message(message, peer, key);
+        }
+        case sip::FrameKind::kMalformed: user_.on_sip_malformed(frame, message, peer); return true;
         case sip::FrameKind::kPing: answer(peer, "\r\n"); return true;
         case sip::FrameKind::kPong:
         case sip::FrameKind::kSkipped:

@@ -72,13 +72,24 @@ struct SipPeer {
 [[nodiscard]] const char* text_of(sip::Transport);
 [[nodiscard]] const char* text_of(const SipPeer&);
 
+struct SipRead {
+    sip::Message message;
+    sip::TransactionKey key;  // of a whole request
+};
+
 enum class SipTrust : std::uint8_t { kNone, kAddress, kCertificate };
 
 class SipTransportUser {
 public:
+    // One was read, and comes by on_sip_message() behind the one in front of it; then that is done
+    // with. What it needs may be fetched from memory meanwhile, in two steps where one leads to the
+    // other. Gives its transaction's key, of a request.
+    virtual sip::TransactionKey on_sip_read(const sip::Message&) = 0;
+    virtual void on_sip_next(const sip::Message&) = 0;
     // False: no room now. A stream is paused and the message comes again; a datagram is dropped,
     // which its sender repairs by sending again.
-    [[nodiscard]] virtual bool on_sip_message(const sip::Message&, const SipPeer&) = 0;
+    [[nodiscard]] virtual bool on_sip_message(const sip::Message&, const SipPeer&,
+                                              const sip::TransactionKey&) = 0;
     // A datagram from a source that has used up its rate.
     virtual void on_sip_over_budget(const sip::Message&, const SipPeer&) = 0;
     // What `frame` refuses; the message is as far as it could be read.
@@ -128,7 +139,10 @@ private:
     [[nodiscard]] bool write_answer(Bytes);
     [[nodiscard]] bool reaches(const SocketAddress&, bool tls) const;
     void watch_peer();
-    [[nodiscard]] bool asks_too_fast() const;
+    [[nodiscard]] sip::Frame read(MutableBytes input, SipRead&);
+    [[nodiscard]] bool take(const SipRead&, SipPeer&);
+    void wait_to_take();
+    [[nodiscard]] bool asks_too_fast(const sip::Message&) const;
     void time_message(bool begins);
 
     SipTransport& transport_;
@@ -252,7 +266,7 @@ private:
     std::size_t in_connections_ = 0;
     std::size_t return_connections_ = 0;
     std::size_t untrusted_connections_ = 0;
-    sip::Message message_;  // of what is being handled
+    SipRead read_[2];  // what is being handled, and what stands behind it
 };
 
 // SIP-31: does the certificate prove this domain or host? A SIP URI in it decides alone; without

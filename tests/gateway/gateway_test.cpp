@@ -600,6 +600,60 @@ TEST(GatewayToXmpp, BackPressureHoldsTheConnectionBack) {
     }
 }
 
+// The next message is read before the one in front of it is taken, which may have to wait.
+TEST(GatewayToXmpp, WhatStandsBehindAMessageThatWaitsIsWhole) {
+    std::string folded = World::request("b2", "second");
+    folded.replace(folded.find("Max-Forwards:"), 13, "X-Folded: a\r\n b\r\nMax-Forwards:");
+    std::string too_long = World::request("b2", "");
+    too_long.replace(too_long.find("Length: 0"), 9, "Length: 90000");
+    std::string hopeless = World::request("b2", "second");
+    hopeless.replace(hopeless.find("Length: 6"), 9, "Length: x");
+    // Unfolded it would be in order.
+    std::string folded_length = World::request("b2", "second");
+    folded_length.replace(folded_length.find("Length: 6"), 9, "Length:\r\n 6");
+    std::string bare_line_end = World::request("b2", "second");
+    bare_line_end.replace(bare_line_end.find("Max-Forwards:"), 13,
+                          "X-Folded: a\n b\r\nMax-Forwards:");
+    const std::string whole = World::request("b2", "second");
+    const std::string third = World::request("b3", "third");
+    struct Row {
+        std::string behind;
+        std::string expected;  // the bodies that arrive, and the answers
+    };
+    const Row rows[] = {
+        {whole + third, "first second third 200 200 200"},
+        {folded + third, "first second third 200 200 200"},
+        {"\r\n" + whole + "\r\n\r\n" + third, "first second third 200 200 200"},
+        {too_long + std::string(90'000, 'M') + third, "first third 200 413 200"},
+        {hopeless + third, "first 200 400"},  // where it ends nobody knows
+        {folded_length + third, "first 200 400"},
+        {bare_line_end + third, "first 200 400"},
+    };
+    for (const Row& row : rows) {
+        for (const int refuse : {0, 3}) {
+            World world;
+            auto peer = world.peer();
+            world.edge().refuse = refuse;
+            peer->send_tcp(world.sip_address(), World::request("b1", "first") + row.behind);
+            const auto seen = [&] {
+                std::string text;
+                for (const std::string& stanza : world.edge().stanzas) {
+                    const std::size_t begin = stanza.find("<body>") + 6;
+                    text += stanza.substr(begin, stanza.find('<', begin) - begin) + ' ';
+                }
+                std::vector<std::string> answers = peer->responses;
+                std::ranges::sort(answers, {}, [](const std::string& answer) {
+                    return answer.substr(answer.find("branch="), 16);
+                });
+                for (const std::string& answer : answers) text += answer.substr(8, 4);
+                return text.substr(0, text.size() - 1);
+            };
+            EXPECT_TRUE(world.until([&] { return seen() == row.expected; }, 2s))
+                << seen() << "\nfor " << row.behind.substr(0, 500) << world.log();
+        }
+    }
+}
+
 TEST(GatewayToXmpp, TheAnswerKeepsTheThread) {  // IM-5, IM-34, ADDR-8, IM-30
     World world;
     auto peer = world.peer();
