@@ -66,6 +66,22 @@ TEST(HostilePeer, AMessageHasToEnd) {
     }
 }
 
+// Its time begins with it, not with the one before.
+TEST(HostilePeer, EachMessageHasItsOwnTime) {
+    World world;
+    RawPeer peer(world.simulation.make_loop(world.simulation.make_node()), world.sip_address());
+    const std::string first = World::request("b1", "hello");
+    std::string too_long = World::request("b2", "");
+    too_long.replace(too_long.find("Length: 0"), 9, "Length: 900000");
+    peer.send(first.substr(0, 100));
+    world.pass(kSipMessageTime - 2s);
+    peer.send(first.substr(100) + too_long + "some of it");
+    world.pass(kSipMessageTime - 2s);
+    EXPECT_FALSE(peer.is_closed);
+    world.pass(4s);
+    EXPECT_TRUE(peer.is_closed);
+}
+
 TEST(HostilePeer, ABodyThatIsTooLongCostsTheNextRequestNothing) {  // SIP-3
     World world;
     RawPeer peer(world.simulation.make_loop(world.simulation.make_node()), world.sip_address());
