@@ -28,12 +28,7 @@ public:
         while (object != nullptr && !(object->*kKey == key)) object = object->*kNext;
         return object;
     }
-    // It is looked for soon.
-    template <typename Key>
-    void prefetch(const Key& key) const {
-        prefetch_line(&head(place_of(key.low)));
-    }
-    // Behind that: and so is the first of those that it may be.
+    // It is looked for soon: the first of those that it may be.
     template <std::size_t kBytes, typename Key>
     void prefetch_object(const Key& key) const {
         fedgate::prefetch<kBytes>(head(place_of(key.low)));
